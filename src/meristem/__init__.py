@@ -1,0 +1,108 @@
+"""Meristem: business backends that start as one process and divide into microservices, code unchanged."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any, Final
+
+from meristem.clock import Clock
+from meristem.config.secret import Secret
+from meristem.config.settings import Settings
+from meristem.context import Context, Identity, current, using
+from meristem.contracts.call import Call, Handler, Middleware, wait
+from meristem.contracts.contract import Contract
+from meristem.contracts.message import Event, Message
+from meristem.contracts.operation import Retry, delete, get, idempotent, once, operation, patch, post, put, safe
+from meristem.errors import (
+    CallError,
+    Code,
+    ConfigurationError,
+    ContractError,
+    Fault,
+    FieldViolation,
+    IntegrityViolation,
+    MeristemError,
+    MisuseError,
+    OperationError,
+    SagaParked,
+    StorageError,
+    Undeliverable,
+    WiringError,
+)
+from meristem.services.definition import Progress, Service
+from meristem.services.schedule import every
+from meristem.system.definition import App, Program, System
+
+if TYPE_CHECKING:
+    from meristem.events.subscription import on
+    from meristem.sagas.definition import saga
+    from meristem.sagas.flow import Flow
+    from meristem.storage.database import Database
+    from meristem.system.connect import connect
+
+# A program pays for importing SQLAlchemy and the like only if it asks for what needs them.
+LATER: Final = {
+    "Database": "meristem.storage.database",
+    "Flow": "meristem.sagas.flow",
+    "connect": "meristem.system.connect",
+    "on": "meristem.events.subscription",
+    "saga": "meristem.sagas.definition",
+}
+
+__all__ = [
+    "App",
+    "Call",
+    "CallError",
+    "Clock",
+    "Code",
+    "ConfigurationError",
+    "Context",
+    "Contract",
+    "ContractError",
+    "Database",
+    "Event",
+    "Fault",
+    "FieldViolation",
+    "Flow",
+    "Handler",
+    "Identity",
+    "IntegrityViolation",
+    "MeristemError",
+    "Message",
+    "Middleware",
+    "MisuseError",
+    "OperationError",
+    "Program",
+    "Progress",
+    "Retry",
+    "SagaParked",
+    "Secret",
+    "Service",
+    "Settings",
+    "StorageError",
+    "System",
+    "Undeliverable",
+    "WiringError",
+    "connect",
+    "current",
+    "delete",
+    "every",
+    "get",
+    "idempotent",
+    "on",
+    "once",
+    "operation",
+    "patch",
+    "post",
+    "put",
+    "safe",
+    "saga",
+    "using",
+    "wait",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in LATER:
+        raise AttributeError(f"module 'meristem' has no attribute {name!r}")
+    return getattr(importlib.import_module(LATER[name]), name)

@@ -1,0 +1,45 @@
+"""Opens the databases of a system's services for the verbs that look into them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, TypeVar
+
+from meristem.errors import ConfigurationError
+from meristem.storage.database import Database
+from meristem.system.resources import database_url
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from meristem.system.plan import Blueprint
+
+T = TypeVar("T")
+
+
+def names_with_database(blueprint: Blueprint, service: str | None) -> list[str]:
+    """The services that keep something; only `service` if one is named."""
+    known = [each.name for each in blueprint.plan.services if each.database]
+    if service is not None and service not in known:
+        raise ConfigurationError(f"no service {service!r} has a database; there are {', '.join(known) or 'none'}")
+    return known if service is None else [service]
+
+
+def in_each(
+    blueprint: Blueprint, directory: Path, service: str | None, work: Callable[[str, Database], Awaitable[T]]
+) -> dict[str, T]:
+    """What `work` finds in the database of each service."""
+
+    async def visit(name: str) -> T:
+        database = Database(database_url(blueprint, directory, name), name=name)
+        await database.start()
+        try:
+            return await work(name, database)
+        finally:
+            await database.stop()
+
+    async def all_of_them() -> dict[str, T]:
+        return {name: await visit(name) for name in names_with_database(blueprint, service)}
+
+    return asyncio.run(all_of_them())

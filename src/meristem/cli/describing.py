@@ -1,0 +1,65 @@
+"""`meristem contracts` and `meristem settings`: what others may know of a system, and what it was told."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from meristem.cli.output import print_json, print_table
+from meristem.cli.project import json_option, load_blueprint, placement_option, system_argument
+from meristem.config.settings import File, Setting, Sources, explain
+from meristem.contracts.contract import operations
+from meristem.errors import ConfigurationError
+from meristem.system.plan import Blueprint
+
+
+@click.command()
+@system_argument
+@click.option("--proto", "form", flag_value="proto", default=True, help="As protobuf, one file a contract (default).")
+@click.option("--openapi", "form", flag_value="openapi", help="The REST interface as OpenAPI 3.1.")
+@click.option("--contract", help="Only this contract.")
+def contracts(target: str | None, form: str, contract: str | None) -> None:
+    """Write contracts for other languages: as protobuf or OpenAPI."""
+    blueprint, _ = load_blueprint(target)
+    if form == "openapi":
+        click.echo(_openapi(blueprint))
+        return
+    from meristem.contracts.proto import proto_text  # noqa: PLC0415 - only this verb writes protobuf
+
+    known = {each.__name__: each for each in blueprint.owner}
+    if contract is not None and contract not in known:
+        raise ConfigurationError(f"there is no contract {contract!r}; there are {', '.join(known)}")
+    for name, each in known.items():
+        if contract in (None, name):
+            click.echo(proto_text(list(operations(each).values())))
+
+
+def _openapi(blueprint: Blueprint) -> str:
+    from meristem.contracts.openapi import document  # noqa: PLC0415 - as above
+    from meristem.transports.http.problems import status_of_class  # noqa: PLC0415
+
+    known = [each for contract in blueprint.owner for each in operations(contract).values()]
+    system = blueprint.system
+    return document(known, prefix=system.api, title=system.name, version="1.0.0", status_of=status_of_class).decode()
+
+
+@click.command()
+@system_argument
+@placement_option
+@json_option
+def settings(target: str | None, placement: Path | None, *, as_json: bool) -> None:
+    """Show every setting, its value and where that comes from; secrets stay hidden."""
+    blueprint, _ = load_blueprint(target, placement)
+    sources = Sources(environment=os.environ, files=(File("placement", blueprint.placement.settings),))
+    found: dict[str, list[Setting]] = {
+        spec.name: explain(list(spec.settings), system=blueprint.system.name, service=spec.name, sources=sources)
+        for spec in blueprint.specs.values()
+        if spec.settings
+    }
+    if as_json:
+        print_json(found)
+        return
+    rows = [[name, each.name, each.value, each.origin, each.variable] for name, own in found.items() for each in own]
+    print_table("settings", ["service", "setting", "value", "from", "variable"], rows, "No service asks for settings.")

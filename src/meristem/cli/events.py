@@ -1,0 +1,105 @@
+"""`meristem events`: dead letters, and their way back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from meristem.cli.databases import in_each
+from meristem.cli.output import print_json, print_table
+from meristem.cli.project import json_option, load_blueprint, placement_option
+from meristem.clock import SystemClock
+from meristem.errors import ConfigurationError
+from meristem.events.deadletters import DeadLetters
+
+system_option = click.option("--system", "target", help="The system, as for `meristem run`; by default the project's.")
+service_option = click.option("--service", help="Only events that this service published.")
+
+
+@click.group()
+def events() -> None:
+    """Show dead letters and deliver them again."""
+
+
+@events.command()
+@system_option
+@placement_option
+@service_option
+@json_option
+def dead(target: str | None, placement: Path | None, service: str | None, *, as_json: bool) -> None:
+    """List the events that a subscriber could not handle."""
+    blueprint, directory = load_blueprint(target, placement)
+    found = in_each(blueprint, directory, service, lambda _, database: DeadLetters(database, SystemClock()).list())
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        [publisher, str(each.id), each.type, each.subscriber, str(each.attempts), each.error or ""]
+        for publisher, letters in found.items()
+        for each in letters
+    ]
+    columns = ["publisher", "id", "event", "subscriber", "attempts", "error"]
+    print_table("dead letters", columns, rows, "No dead letters.")
+
+
+def _which(verb: Any) -> Any:
+    """The options that say which dead letters a verb is about."""
+    options = (
+        click.argument("number", type=int, required=False),
+        system_option,
+        placement_option,
+        service_option,
+        click.option("--subscriber", help="Only those of this subscriber."),
+        click.option("--all", "everything", is_flag=True, help="All of them."),
+        json_option,
+    )
+    for option in reversed(options):
+        verb = option(verb)
+    return verb
+
+
+@events.command()
+@_which
+def redrive(number: int | None, *, everything: bool, **options: Any) -> None:
+    """Deliver dead letters again: one by its number, those of a subscriber, or all."""
+    _apply("redrive", number, everything=everything, **options)
+
+
+@events.command()
+@_which
+def discard(number: int | None, *, everything: bool, **options: Any) -> None:
+    """Give dead letters up for good."""
+    _apply("discard", number, everything=everything, **options)
+
+
+def _apply(
+    verb: str,
+    number: int | None,
+    *,
+    target: str | None,
+    placement: Path | None,
+    service: str | None,
+    subscriber: str | None,
+    everything: bool,
+    as_json: bool,
+) -> None:
+    if number is None and subscriber is None and not everything:
+        raise ConfigurationError(f"which? events {verb} NUMBER --service NAME, --subscriber NAME or --all")
+    if number is not None and service is None:
+        raise ConfigurationError("numbers are each publisher's own: add --service, the publisher that `dead` shows")
+    blueprint, directory = load_blueprint(target, placement)
+    found = in_each(
+        blueprint,
+        directory,
+        service,
+        lambda _, database: getattr(DeadLetters(database, SystemClock()), verb)(number, subscriber=subscriber),
+    )
+    if as_json:
+        print_json(found)
+    else:
+        done = {"redrive": "will be delivered again", "discard": "are discarded"}[verb]
+        click.echo(
+            f"{sum(found.values())} events will be {done}." if verb == "redrive" else f"{sum(found.values())} {done}."
+        )

@@ -1,0 +1,108 @@
+"""`meristem ps` and `meristem reload`: look at a running system and start it anew."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import click
+import msgspec
+
+from meristem.cli.output import print_json, print_table
+from meristem.cli.project import json_option, system_argument
+from meristem.config.project import find
+from meristem.errors import OperationError
+from meristem.system.home import Home, Replica, Running
+from meristem.system.placement import ALONE
+
+
+class Row(msgspec.Struct, frozen=True):
+    """A process or program as `meristem ps` shows it: `uptime` in seconds in its state, `memory` in bytes."""
+
+    name: str
+    replica: int
+    pid: int | None
+    state: str
+    restarts: int
+    uptime: float
+    memory: int | None
+    address: str | None
+
+
+@click.command()
+@system_argument
+@json_option
+def ps(target: str | None, *, as_json: bool) -> None:
+    """Show the processes of the systems that run from this project's folder."""
+    rows = [row for running in _running(target) for row in rows_of(running, time.time())]
+    if as_json:
+        print_json(rows)
+        return
+    columns = ["process", "replica", "pid", "state", "restarts", "uptime", "memory"]
+    print_table("", columns, [_cells(row) for row in rows], "Nothing runs from here.")
+
+
+@click.command()
+@system_argument
+def reload(target: str | None) -> None:
+    """Start every process of a running system anew, one replica after the other; no request is lost."""
+    running = [each for each in _running(target) if each.replicas]
+    if not running:
+        raise OperationError("no supervised system runs from here; start one with: meristem run --placement FILE")
+    for each in running:
+        os.kill(each.pid, signal.SIGHUP)
+        click.echo(f"asked process {each.pid}; its log tells how it goes")
+
+
+def _running(target: str | None) -> list[Running]:
+    """What runs from the project's folder: it need not be imported to be asked about."""
+    homes = find(target, Path.cwd()).root / ".meristem"
+    found = [Home.at(path).running() for path in sorted(homes.glob("*")) if path.is_dir()]
+    return [each for each in found if each is not None]
+
+
+def rows_of(running: Running, now: float) -> list[Row]:
+    """The rows of one system; one that runs in a single process is a row itself."""
+    alone = Replica(ALONE, 0, running.pid, "ready", 0, running.started, running.address)
+    return [
+        Row(
+            each.process,
+            each.replica,
+            each.pid,
+            each.state,
+            each.restarts,
+            max(0.0, now - each.since),
+            memory_of(each.pid) if each.pid is not None else None,
+            each.address,
+        )
+        for each in running.replicas or (alone,)
+    ]
+
+
+def memory_of(pid: int) -> int | None:
+    """The resident memory of a process in bytes; None when it has ended."""
+    try:
+        pages = Path(f"/proc/{pid}/statm").read_text().split()[1]
+    except FileNotFoundError:
+        asked = ["ps", "-o", "rss=", "-p", str(pid)]
+        told = subprocess.run(asked, capture_output=True, text=True, check=False)  # noqa: S603 - a system's own tool
+        return int(told.stdout) * 1024 if told.stdout.strip() else None
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _cells(row: Row) -> list[str]:
+    memory = "" if row.memory is None else f"{row.memory / 2**20:.0f} MiB"
+    pid = "" if row.pid is None else str(row.pid)
+    return [row.name, str(row.replica), pid, row.state, str(row.restarts), _duration(row.uptime), memory]
+
+
+def _duration(seconds: float) -> str:
+    whole = int(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

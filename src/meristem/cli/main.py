@@ -1,0 +1,68 @@
+"""The command's verbs; each is imported only when it is asked for."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Final
+
+import click
+
+from meristem.errors import MeristemError, OperationError
+
+EX_TEMPFAIL: Final = 75  # sysexits.h
+VERBS: Final = {
+    "run": ("running", "Run a system: all in one process, or as a placement says."),
+    "process": ("processing", "Run one process of a placement, as a container does."),
+    "ps": ("inspecting", "Show the processes of a running system."),
+    "reload": ("inspecting", "Start every process of a running system anew; no request is lost."),
+    "graph": ("graph", "Show what a system consists of and who calls whom."),
+    "call": ("calling", 'Call an operation: meristem call payments.ledger \'{"booking_id": "…"}\'.'),
+    "contracts": ("describing", "Write contracts for other languages: as protobuf or OpenAPI."),
+    "settings": ("describing", "Show every setting, its value and where that comes from."),
+    "sagas": ("sagas", "List, show and retry sagas."),
+    "events": ("events", "Show dead letters and deliver them again."),
+    "migrate": ("migrating", "Bring the databases of services up to date, or write a new migration."),
+}
+
+
+class Verbs(click.Group):
+    """Finds a verb by name and imports the module that holds it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in VERBS:
+            return None
+        module = importlib.import_module(f"meristem.cli.{VERBS[cmd_name][0]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in VERBS.items()])
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="meristem", prog_name="meristem")
+def meristem() -> None:
+    """Business backends that start as one process and divide into microservices, code unchanged."""
+
+
+def main() -> None:
+    """Run the command; what the user can mend is said in one message, without a traceback.
+
+    What may go well another time ends with EX_TEMPFAIL, so that a supervisor tries again; misuse ends with 1 or 2.
+    """
+    try:
+        meristem(standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except MeristemError as error:
+        click.secho("error: ", fg="red", bold=True, nl=False, err=True)
+        click.echo(str(error), err=True)
+        sys.exit(EX_TEMPFAIL if isinstance(error, OperationError) else 1)

@@ -1,0 +1,165 @@
+"""`meristem process`: run one process of a placement alone, as a container or a supervisor starts it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from meristem.cli.progress import TerminalProgress
+from meristem.cli.project import load_blueprint, placement_option, system_argument
+from meristem.cli.running import offer, run_on_loop
+from meristem.errors import ConfigurationError
+from meristem.system.addresses import app_addresses, environment_for
+from meristem.system.lifeline import hold
+from meristem.system.replica import ADDRESS, INSTANCE, PUBLIC_FD, RUN
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from meristem.discovery.resolver import Resolver
+    from meristem.security.tokens import Tokens
+    from meristem.system.options import Options
+    from meristem.system.plan import Blueprint
+    from meristem.system.process import Listen, Process
+
+
+@click.command()
+@system_argument
+@placement_option
+@click.option("--process", "name", help="Which process of the placement; not needed when it has only one.")
+@click.option("--replica", default=0, show_default=True, help="The number of this replica, from 0.")
+@click.option("--listen", "listens", multiple=True, help="An address, e.g. tcp://0.0.0.0:8000; may be repeated.")
+@click.option("--address", envvar=ADDRESS, help="The base address of the system as the public knows it.")
+@click.option("--log-level", default="info", show_default=True, help="debug, info, warning or error.")
+@click.option("--log-format", type=click.Choice(["auto", "console", "json"]), default="auto", show_default=True)
+def process(
+    target: str | None,
+    placement: Path | None,
+    name: str | None,
+    replica: int,
+    listens: tuple[str, ...],
+    address: str | None,
+    *,
+    log_level: str,
+    log_format: Any,
+) -> None:
+    """Run one process of a placement alone, as a container does.
+
+    It finds the others by variables (SEARCH_URL=http://host:port) or as the placement's [discovery] says, and shares
+    MERISTEM_SECRET with them.
+    """
+    from meristem.telemetry.logging import configure  # noqa: PLC0415 - only a process's main configures logging
+
+    hold(os.environ)
+    configure(format=log_format, level=log_level)
+    blueprint, directory = load_blueprint(target, placement)
+    environment = dict(os.environ)
+    listen = _listen(listens, environment)
+    run_on_loop(_serve(blueprint, _name(blueprint, name), replica, listen, address, directory, environment))
+
+
+async def _serve(
+    blueprint: Blueprint,
+    name: str,
+    replica: int,
+    listen: list[Listen],
+    address: str | None,
+    directory: Path,
+    environment: Mapping[str, str],
+) -> None:
+    from meristem.system.home import Home  # noqa: PLC0415 - what serves takes time to import
+    from meristem.system.process import Process, serve  # noqa: PLC0415
+
+    home = Home(directory, blueprint.system.name)
+    home.prepare()
+    tokens = home.tokens(environment)
+    resolver = _resolver(blueprint, name, environment)
+    secret = home.secret(environment)
+    options = _options(blueprint, replica, address, directory, environment, resolver, tokens, secret)
+    offer(environment_for(blueprint.plan, address or ""))
+    made = Process(blueprint, name, options=options, listen=listen, tokens=tokens)
+    try:
+        await resolver.start()
+        await serve(made, _say_started)
+    finally:
+        await resolver.stop()
+
+
+def _options(
+    blueprint: Blueprint,
+    replica: int,
+    address: str | None,
+    directory: Path,
+    environment: Mapping[str, str],
+    resolver: Resolver,
+    tokens: Tokens,
+    secret: str,
+) -> Options:
+    from meristem.system.options import Options  # noqa: PLC0415
+
+    return Options(
+        progress=TerminalProgress(),
+        environment=environment,
+        directory=directory,
+        apps=_apps(blueprint, address, environment),
+        resolver=resolver,
+        sign=tokens.prove,
+        secret=secret.encode(),
+        replica=replica,
+        instance=environment.get(INSTANCE),
+    )
+
+
+def _name(blueprint: Blueprint, given: str | None) -> str:
+    names = [each.name for each in blueprint.plan.processes]
+    if given is None and len(names) == 1:
+        return names[0]
+    if given not in names:
+        asked = f"there is no process {given!r};" if given else "which process?"
+        raise ConfigurationError(f"{asked} the placement has {', '.join(names)}: give one with --process")
+    return given
+
+
+def _listen(listens: tuple[str, ...], environment: Mapping[str, str]) -> list[Listen]:
+    from meristem.system.process import Listen  # noqa: PLC0415
+
+    found = [Listen(each, public=not each.startswith("unix:")) for each in listens]
+    if PUBLIC_FD in environment:
+        found.append(Listen(f"fd:{environment[PUBLIC_FD]}", public=True))
+    if not found:
+        raise ConfigurationError("where shall the process listen? give --listen tcp://0.0.0.0:8000")
+    return found
+
+
+def _resolver(blueprint: Blueprint, name: str, environment: Mapping[str, str]) -> Resolver:
+    from meristem.config.settings import variable  # noqa: PLC0415
+    from meristem.system.finding import resolver_for  # noqa: PLC0415
+
+    taken = [
+        variable(blueprint.system.name, spec.name, "url")
+        for spec in blueprint.specs.values()
+        if any("url" in settings.__struct_fields__ for settings in spec.settings)
+    ]
+    run = Path(environment[RUN]) if RUN in environment else None
+    placement = blueprint.placement
+    return resolver_for(blueprint.plan, placement, name, environment=environment, run=run, taken=taken)
+
+
+def _apps(blueprint: Blueprint, address: str | None, environment: Mapping[str, str]) -> dict[str, str]:
+    """Where hosted apps are: as variables say, or below the public address."""
+    from meristem.discovery.environment import url_variable  # noqa: PLC0415
+
+    system = blueprint.system.name
+    found = app_addresses(blueprint.plan, address) if address else {}
+    for app in blueprint.plan.apps:
+        given = environment.get(url_variable(system, app.name)) or environment.get(url_variable(app.name))
+        if given:
+            found[app.name] = given
+    return found
+
+
+def _say_started(process: Process) -> None:
+    click.echo("ready" if RUN in os.environ else f"ready at {', '.join(process.addresses)}")

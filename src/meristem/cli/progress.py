@@ -1,0 +1,35 @@
+"""Progress of long work at a start, as a bar on a terminal and as lines in a log."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable
+from typing import TypeVar
+
+import click
+
+T = TypeVar("T")
+
+
+class TerminalProgress:
+    """Shows a bar on a terminal; elsewhere a line every few seconds."""
+
+    def track(self, items: Iterable[T], description: str, total: int | None = None) -> Iterable[T]:
+        if sys.stderr.isatty():
+            from rich.console import Console  # noqa: PLC0415 - only a terminal pays for it
+            from rich.progress import track  # noqa: PLC0415
+
+            yield from track(items, description, total=total, console=Console(stderr=True))
+            return
+        yield from self._lines(items, description, total)
+
+    def _lines(self, items: Iterable[T], description: str, total: int | None) -> Iterable[T]:
+        said = time.monotonic()
+        click.echo(f"{description} …", err=True)
+        for count, item in enumerate(items, 1):
+            yield item
+            if time.monotonic() - said > 2:
+                said = time.monotonic()
+                click.echo(f"{description}: {count}" + (f" of {total}" if total else ""), err=True)
+        click.echo(f"{description}: done", err=True)

@@ -1,0 +1,133 @@
+"""`meristem sagas`: list sagas, show one step by step, retry or cancel one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from meristem.cli.databases import in_each
+from meristem.cli.output import print_json, print_table
+from meristem.cli.project import json_option, load_blueprint, placement_option
+from meristem.errors import CallError, Code, OperationError
+from meristem.sagas.inspect import SagaDetails, SagaStore, SagaSummary
+from meristem.sagas.rows import State
+
+if TYPE_CHECKING:
+    from meristem.storage.database import Database
+
+system_option = click.option("--system", "target", help="The system, as for `meristem run`; by default the project's.")
+service_option = click.option("--service", help="Only sagas of this service.")
+
+
+@click.group()
+def sagas() -> None:
+    """List, show and retry sagas."""
+
+
+@sagas.command(name="list")
+@system_option
+@placement_option
+@service_option
+@click.option("--state", type=click.Choice([each.value for each in State]), help="Only those in this state.")
+@click.option("--limit", default=100, show_default=True)
+@json_option
+def list_(
+    target: str | None, placement: Path | None, service: str | None, state: str | None, limit: int, *, as_json: bool
+) -> None:
+    """List sagas, the newest first."""
+
+    async def find(_: str, database: Database) -> list[SagaSummary]:
+        store = SagaStore(database)
+        await store.prepare()
+        return await store.list(State(state) if state else None, limit=limit)
+
+    blueprint, directory = load_blueprint(target, placement)
+    found = in_each(blueprint, directory, service, find)
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        [name, each.id, each.name, each.state, f"{each.updated:%Y-%m-%d %H:%M:%S}", each.problem or each.error or ""]
+        for name, summaries in found.items()
+        for each in summaries
+    ]
+    print_table("sagas", ["service", "id", "saga", "state", "updated", "problem"], rows, "No sagas.")
+
+
+@sagas.command()
+@click.argument("saga_id")
+@system_option
+@placement_option
+@service_option
+@click.option("--values", is_flag=True, help="Show input, replies and result; they may be private.")
+@json_option
+def show(
+    saga_id: str, target: str | None, placement: Path | None, service: str | None, *, values: bool, as_json: bool
+) -> None:
+    """Show a saga with its steps."""
+    details: SagaDetails = _of_one(target, placement, service, lambda store: store.show(saga_id, values=values))
+    if as_json:
+        print_json(details)
+        return
+    saga = details.saga
+    click.secho(f"{saga.name} {saga.id}: {saga.state}", bold=True)
+    for line in (saga.problem, saga.error, details.input, details.result):
+        if line:
+            click.echo(f"  {line}")
+    rows = [
+        [each.position, each.kind, each.name, each.state, str(each.attempts), _milliseconds(each.seconds), _note(each)]
+        for each in details.steps
+    ]
+    print_table("steps", ["step", "kind", "name", "state", "attempts", "ms", ""], rows, "No step yet.")
+
+
+@sagas.command()
+@click.argument("saga_id")
+@system_option
+@placement_option
+@service_option
+def retry(saga_id: str, target: str | None, placement: Path | None, service: str | None) -> None:
+    """Let a parked saga go on where it stopped."""
+    saga: SagaSummary = _of_one(target, placement, service, lambda store: store.retry(saga_id))
+    click.echo(f"{saga.name} {saga.id} is {saga.state} and goes on as soon as its service runs.")
+
+
+@sagas.command()
+@click.argument("saga_id")
+@system_option
+@placement_option
+@service_option
+def cancel(saga_id: str, target: str | None, placement: Path | None, service: str | None) -> None:
+    """Have a saga undo what it did."""
+    saga: SagaSummary = _of_one(target, placement, service, lambda store: store.cancel(saga_id))
+    click.echo(f"{saga.name} {saga.id} will be undone as soon as its service runs.")
+
+
+def _of_one(target: str | None, placement: Path | None, service: str | None, work: Any) -> Any:
+    """The first service's answer that knows the saga."""
+
+    async def ask(_: str, database: Database) -> Any:
+        store = SagaStore(database)
+        await store.prepare()
+        try:
+            return await work(store)
+        except CallError as error:
+            if error.code is Code.NOT_FOUND:
+                return None
+            raise OperationError(error.message) from None
+
+    blueprint, directory = load_blueprint(target, placement)
+    answers = [each for each in in_each(blueprint, directory, service, ask).values() if each is not None]
+    if not answers:
+        raise OperationError("no service has a saga of this id; `meristem sagas list` shows them")
+    return answers[0]
+
+
+def _milliseconds(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds * 1000:.1f}"
+
+
+def _note(step: Any) -> str:
+    return step.error or step.reply or ""

@@ -1,0 +1,64 @@
+"""`meristem run --placement FILE`: supervise the processes that a placement describes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+
+from meristem.config.project import find
+from meristem.system.addresses import app_addresses, label_of
+from meristem.system.console import Console
+from meristem.system.home import Home
+from meristem.system.plan import Plan
+from meristem.system.supervisor import NAME, Place, Supervisor, supervise
+
+
+def run_placed(target: str | None, placement: Path, host: str, port: int, logs: list[str]) -> None:
+    """Run until it is told to end; `logs` are options for every process."""
+    began = time.perf_counter()
+    directory = find(target, Path.cwd()).root
+    plan = _plan(target, placement)
+    named = [target] if target else []
+
+    def arguments(process: str, replica: int, listen: str) -> list[str]:
+        which = ["--placement", str(placement.absolute()), "--process", process, "--replica", str(replica)]
+        return [*_meristem("process"), *named, *which, "--listen", listen, *logs]
+
+    labels = [label_of(each.name, index) for each in plan.processes for index in range(each.replicas)]
+    console = Console(sys.stdout.buffer, [NAME, *labels, *(each.name for each in plan.programs)], os.environ)
+    home = Home(directory, plan.system)
+    supervisor = Supervisor(
+        plan,
+        Place(home, directory, host, port),
+        arguments=arguments,
+        console=console,
+        environment=os.environ,
+    )
+
+    def started() -> None:
+        for app, address in app_addresses(supervisor.plan, supervisor.address).items():
+            supervisor.say(f"app {app} at {address}")
+        seconds = time.perf_counter() - began
+        supervisor.say(f"{plan.system} runs at {supervisor.address} (started in {seconds:.2f} s, Ctrl-C stops it)")
+
+    asyncio.run(supervise(supervisor, started))
+    supervisor.say("stopped")
+
+
+def _plan(target: str | None, placement: Path) -> Plan:
+    """The plan, made by a process of its own: this one never imports what the system does."""
+    command = [*_meristem("graph"), *([target] if target else []), "--placement", str(placement), "--json"]
+    made = subprocess.run(command, stdout=subprocess.PIPE, check=False)  # noqa: S603 - this very command
+    if made.returncode:
+        sys.exit(made.returncode)  # it has said why
+    return msgspec.json.decode(made.stdout, type=Plan)
+
+
+def _meristem(verb: str) -> list[str]:
+    return [sys.executable, "-m", "meristem", verb]

@@ -1,0 +1,157 @@
+"""Finds the project's system: by `pkg.mod:attr`, by a file, or by `[tool.meristem]` of the nearest pyproject.toml."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import sys
+import tomllib
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import msgspec
+
+from meristem.errors import ConfigurationError
+
+HOW = (
+    "name it (`hotels.system:system` or `hello.py`), or write it into pyproject.toml:\n"
+    '  [tool.meristem]\n  system = "hotels.system:system"'
+)
+
+
+class Reference(msgspec.Struct, frozen=True):
+    """Where an object is: a module (or a file) and the attribute in it; `root` is the folder to import from.
+
+    `origin` says who named it. Without an attribute the module itself is meant.
+    """
+
+    origin: str
+    root: Path
+    module: str | None = None
+    file: Path | None = None
+    attribute: str | None = None
+
+
+def find(argument: str | None, directory: Path) -> Reference:
+    """The reference an argument names, or else the one of the nearest pyproject.toml from `directory` upwards."""
+    if argument is not None:
+        return parse(argument, f"the argument {argument!r}", directory)
+    path = _nearest(directory)
+    table = tool_table(path) if path is not None else {}
+    if path is None or "system" not in table:
+        where = (
+            f"{path} has no `system` under [tool.meristem]" if path else f"no pyproject.toml in {directory} or above"
+        )
+        raise ConfigurationError(f"which system? {where}; {HOW}")
+    system = table["system"]
+    if not isinstance(system, str):
+        raise ConfigurationError(f'{path}: `system` under [tool.meristem] must be text like "hotels.system:system"')
+    return parse(system, str(path), path.parent)
+
+
+def tool_table(path: Path) -> dict[str, Any]:
+    """The table `[tool.meristem]` of a pyproject.toml; empty when it has none."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} is not valid TOML: {error}") from None
+    table = content.get("tool", {}).get("meristem", {})
+    if not isinstance(table, dict):
+        raise ConfigurationError(f"{path}: tool.meristem must be a table: [tool.meristem]")
+    return table
+
+
+def _nearest(directory: Path) -> Path | None:
+    """The nearest pyproject.toml that speaks of Meristem, or the nearest at all."""
+    candidates = [folder / "pyproject.toml" for folder in (directory, *directory.parents)]
+    found = [path for path in candidates if path.is_file()]
+    return next((path for path in found if tool_table(path)), found[0] if found else None)
+
+
+def parse(text: str, origin: str, root: Path) -> Reference:
+    """Read `pkg.mod:attr`, `folder/hello.py` or `hello.py:attr`; raises ConfigurationError for anything else."""
+    target, _, attribute = text.partition(":")
+    if len(target) == 1 and attribute[:1] in ("\\", "/"):  # a drive letter
+        target, _, attribute = text.rpartition(":") if text.count(":") > 1 else (text, "", "")
+    if target.endswith(".py"):
+        file = (root / target).resolve()
+        if not file.is_file():
+            raise ConfigurationError(f"{origin}: there is no file {file}")
+        return Reference(origin, file.parent, file=file, attribute=attribute or None)
+    if not target or not all(part.isidentifier() for part in target.split(".")):
+        raise ConfigurationError(f"{origin}: {text!r} is neither `package.module:attribute` nor a Python file; {HOW}")
+    return Reference(origin, root, module=target, attribute=attribute or None)
+
+
+def load_object(reference: Reference | str) -> Any:
+    """Import what a reference, or text like one (`hotels.web:app`), names.
+
+    Raises ConfigurationError when the module or attribute is not there; an error raised inside the module comes
+    out as it is, with its traceback.
+    """
+    if isinstance(reference, str):
+        reference = parse(reference, repr(reference), Path.cwd())
+    module = load_module(reference)
+    found: Any = module
+    for name in (reference.attribute or "").split("."):
+        if name:
+            found = _attribute(found, name, reference)
+    return found
+
+
+def load_module(reference: Reference) -> ModuleType:
+    """Import the module of a reference, with its folder (and `src` in it) on the import path."""
+    for folder in (reference.root / "src", reference.root):
+        if folder.is_dir() and str(folder) not in sys.path:
+            sys.path.insert(0, str(folder))
+    if reference.file is not None:
+        return _load_file(reference.file)
+    name = reference.module or ""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        missing = error.name or ""
+        if name == missing or name.startswith(f"{missing}."):
+            raise ConfigurationError(_not_found(reference, missing)) from None
+        raise
+
+
+def _load_file(file: Path) -> ModuleType:
+    name = file.stem
+    known = sys.modules.get(name)
+    if known is not None:
+        if getattr(known, "__file__", None) and Path(str(known.__file__)).resolve() == file:
+            return known
+        raise ConfigurationError(f"{file} has the name of the module {name!r}, which is already imported; rename it")
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise ConfigurationError(f"{file} cannot be imported")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # annotations of its classes are resolved through here
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _not_found(reference: Reference, missing: str) -> str:
+    folder = reference.root.joinpath(*missing.split(".")[:-1])
+    names = [path.stem for path in folder.glob("*") if path.suffix == ".py" or (path / "__init__.py").is_file()]
+    close = difflib.get_close_matches(missing.rpartition(".")[2], names, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else "is the project installed, or run from its folder?"
+    return f"{reference.origin} names the module {reference.module!r}, but there is no {missing!r} in {folder}; {hint}"
+
+
+def _attribute(holder: Any, name: str, reference: Reference) -> Any:
+    try:
+        return getattr(holder, name)
+    except AttributeError:
+        public = [each for each in vars(holder) if not each.startswith("_")] if hasattr(holder, "__dict__") else []
+        close = difflib.get_close_matches(name, public, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else "write the name of the variable that holds it"
+        where = reference.module or reference.file
+        raise ConfigurationError(f"{reference.origin}: {where} has no {name!r}; {hint}") from None

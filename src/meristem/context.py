@@ -1,0 +1,122 @@
+"""What travels with every call, locally and on every wire: deadline, trace, identities and idempotency key."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import time
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+# section 3.2.2: version ff is invalid, as are ids of zeros alone; a later version may append fields
+TRACEPARENT: Final = re.compile(
+    r"(?!ff)[0-9a-f]{2}-(?!0{32})(?P<trace>[0-9a-f]{32})-(?!0{16})(?P<span>[0-9a-f]{16})-(?P<flags>[0-9a-f]{2})(-|$)"
+)
+
+
+class Trace(msgspec.Struct, frozen=True, gc=False):
+    """A position in a distributed trace (W3C Trace Context, section 3.2)."""
+
+    trace_id: str
+    span_id: str
+    sampled: bool = False
+    state: str = ""
+    foreign: bool = False  # begun by somebody outside of the system, who may not decide what is recorded
+
+    def header(self) -> str:
+        """The `traceparent` header, version 00."""
+        return f"00-{self.trace_id}-{self.span_id}-{'01' if self.sampled else '00'}"
+
+    def child(self) -> Trace:
+        """A new span below this one."""
+        return Trace(self.trace_id, os.urandom(8).hex(), self.sampled, self.state)
+
+    @staticmethod
+    def start(*, sampled: bool = False) -> Trace:
+        """The first span of a new trace."""
+        return Trace(os.urandom(16).hex(), os.urandom(8).hex(), sampled)
+
+    @staticmethod
+    def parse(header: str | None, state: str = "", *, foreign: bool = False) -> Trace | None:
+        """Read a `traceparent` header; a malformed one counts as absent, as the recommendation asks."""
+        match = TRACEPARENT.match(header or "")
+        if match is None:
+            return None
+        return Trace(match["trace"], match["span"], bool(int(match["flags"], 16) & 1), state, foreign)
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """Who a call is made for: the subject (a stable id), the name to show, the roles held."""
+
+    subject: str
+    name: str = ""
+    roles: tuple[str, ...] = ()
+
+
+class KeyChain:
+    """Derives one idempotency key for each call made below a keyed one.
+
+    A repeated run makes the same calls in the same order and so derives the same keys: its effects are once all
+    the way down.
+    """
+
+    __slots__ = ("_count", "root")
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self._count = 0
+
+    def derive(self, operation: str) -> str:
+        """The key of the next call, of `operation`."""
+        self._count += 1
+        return hashlib.sha256(f"{self.root}\n{self._count}\n{operation}".encode()).hexdigest()[:32]
+
+
+class Place(msgspec.Struct, frozen=True):
+    """The service and the operation (`Payments.charge`) whose code runs now; one for all calls of an operation."""
+
+    service: str
+    operation: str
+
+
+class Context(msgspec.Struct):
+    """What surrounds the work that runs now; `current()` gives it."""
+
+    deadline: float | None = None  # on the clock of time.monotonic(), seconds
+    trace: Trace | None = None
+    caller: str | None = None  # the service that calls, None at the edge
+    user: Identity | None = None
+    key: str | None = None  # the idempotency key of the call that runs now
+    keys: KeyChain | None = None  # derives the keys of the calls made below
+    place: Place | None = None  # where the call is answered, for logs
+
+    def remaining(self) -> float | None:
+        """Seconds until the deadline, never below zero; None without a deadline."""
+        return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
+
+
+EMPTY: Final = Context()
+CURRENT: Final[ContextVar[Context]] = ContextVar("meristem.context", default=EMPTY)
+
+
+def current() -> Context:
+    """The context of the call that runs now; an empty one outside of any call."""
+    return CURRENT.get()
+
+
+@contextmanager
+def using(context: Context) -> Iterator[Context]:
+    """Run a block within `context`."""
+    token = CURRENT.set(context)
+    try:
+        yield context
+    finally:
+        CURRENT.reset(token)

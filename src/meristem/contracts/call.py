@@ -1,0 +1,97 @@
+"""The narrow waist: a call, the handler that answers it, and the middleware that wraps a handler."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias, TypeVar
+
+from meristem.errors import MisuseError
+
+if TYPE_CHECKING:
+    from meristem.context import Context
+    from meristem.contracts.operation import Operation
+
+
+class Call:
+    """One call of an operation: its request message and what surrounds it.
+
+    `request` is an instance of `operation.request`; a handler returns the reply, or an async iterator of replies
+    for an operation that streams.
+    """
+
+    __slots__ = ("context", "operation", "request")
+
+    def __init__(self, operation: Operation, request: Any, context: Context) -> None:
+        self.operation = operation
+        self.request = request
+        self.context = context
+
+
+Handler: TypeAlias = Callable[[Call], Awaitable[Any]]
+Middleware: TypeAlias = Callable[[Handler], Handler]
+
+
+class Endpoint(NamedTuple):
+    """An operation and the handler that answers it in this process."""
+
+    operation: Operation
+    handler: Handler
+
+
+def compose(handler: Handler, middleware: Iterable[Middleware]) -> Handler:
+    """Wrap `handler`, the first middleware outermost."""
+    for layer in reversed(tuple(middleware)):
+        handler = layer(handler)
+    return handler
+
+
+ContractT = TypeVar("ContractT")
+Result = TypeVar("Result")
+
+
+class Connector(Protocol):
+    """Gives clients of contracts to code that the container does not construct.
+
+    A contract is taken as what makes a `ContractT`: mypy refuses a protocol class where a type is asked for.
+    """
+
+    def client(self, contract: Callable[..., ContractT]) -> ContractT:
+        """A client of `contract`, wherever its service runs."""
+        ...
+
+    def wait(self, work: Awaitable[Result]) -> Result:
+        """Run `work` on the system's event loop and wait for it; for threads without a loop of their own."""
+        ...
+
+
+CONNECTOR: Final[ContextVar[Connector | None]] = ContextVar("meristem.connector", default=None)
+
+
+def connector() -> Connector:
+    """The connector of the system that the running code belongs to."""
+    found = CONNECTOR.get()
+    if found is None:
+        raise MisuseError(
+            "no system runs here: use a client inside an app that the system hosts, "
+            "or open one with `with connect('http://…')`"
+        )
+    return found
+
+
+def wait(work: Awaitable[Result]) -> Result:
+    """The result of a call, for code that is not async: `offers = wait(Search.client().find("Porto"))`.
+
+    Raises MisuseError where an event loop runs: await the call there.
+    """
+    return connector().wait(work)
+
+
+def wait_on(loop: asyncio.AbstractEventLoop, work: Awaitable[Result]) -> Result:
+    """Run `work` on a loop that turns in another thread, and wait for its result."""
+
+    async def awaited() -> Result:
+        return await work
+
+    return asyncio.run_coroutine_threadsafe(awaited(), loop).result()

@@ -1,0 +1,92 @@
+"""JSON as every wire of Meristem speaks it, and the errors of what does not fit."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+import typing
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from meristem.errors import CallError, Code, Fault, FieldViolation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PATH: Final = re.compile(r"^(?P<reason>.*?)(?: - at `(?:key in )?\$(?P<path>.*)`)?$", re.DOTALL)
+MISSING: Final = re.compile(r"^Object missing required field `(?P<field>.+)`$")
+
+encode: Final = msgspec.json.Encoder(decimal_format="string", uuid_format="canonical").encode
+
+
+@cache
+def decoder(type_: Any) -> Callable[[bytes], Any]:
+    """Decodes JSON into `type_`, as written by Meristem itself; raises msgspec.ValidationError."""
+    return msgspec.json.Decoder(type_).decode
+
+
+def violation(error: Exception) -> FieldViolation:
+    """Which field a validation error is about (`guest.email`), and the reason in lower case."""
+    match = PATH.match(str(error))
+    reason, path = (match["reason"], match["path"] or "") if match else (str(error), "")
+    missing = MISSING.match(reason)
+    if missing is not None:
+        path, reason = f"{path}.{missing['field']}", "is required"
+    start = reason[:1] if reason[:2].isupper() else reason[:1].lower()  # "JSON is malformed" stays as it is
+    return FieldViolation(path.lstrip("."), start + reason[1:])
+
+
+def refusal(error: Exception) -> CallError:
+    """The error a caller gets whose request does not fit its type."""
+    found = violation(error)
+    where = f"{found.field}: " if found.field else ""
+    return CallError(Code.INVALID_ARGUMENT, f"{where}{found.reason}", may_have_happened=False, violations=(found,))
+
+
+@cache
+def fault_payload(fault: Any) -> type[msgspec.Struct]:
+    """The message that carries a fault's fields on the wire."""
+    hints: dict[str, Any] = {}
+    for cls in reversed(fault.__mro__):
+        if issubclass(cls, Fault) and cls is not Fault:
+            hints |= _own_hints(cls)
+    fields: list[Any] = []
+    for name in fault.fields:
+        default = getattr(fault, name, msgspec.NODEFAULT)
+        fields.append((name, hints[name]) if default is msgspec.NODEFAULT else (name, hints[name], default))
+    return msgspec.defstruct(fault.__name__, fields, frozen=True, kw_only=True)
+
+
+def _own_hints(cls: type) -> dict[str, Any]:
+    own = inspect.get_annotations(cls)
+    holder = type(cls.__name__, (), {"__annotations__": own, "__module__": cls.__module__})
+    return typing.get_type_hints(holder, vars(sys.modules[cls.__module__]), include_extras=True)
+
+
+def encode_fault(fault: Fault) -> bytes:
+    """A fault's fields as JSON."""
+    kind: Any = type(fault)
+    return encode(fault_payload(kind)(**fault.values()))
+
+
+def decode_fault(fault: type[Fault], body: bytes) -> Fault:
+    """Make the fault again from its fields as JSON."""
+    kind: Any = fault
+    payload = decoder(fault_payload(kind))(body)
+    return fault.build({name: getattr(payload, name) for name in fault.fields})
+
+
+def declared(fault: Fault, raises: tuple[type[Fault], ...]) -> Fault | None:
+    """The fault as a contract declares it, with those fields alone; None for one that it does not.
+
+    A fault of a subclass is what the nearest declared class says: callers know no other.
+    """
+    kind = next((each for each in type(fault).__mro__ if each in raises), None)
+    if kind is None:
+        return None
+    declares: Any = kind
+    payload = fault_payload(declares)(**{name: getattr(fault, name) for name in kind.fields})
+    return decode_fault(kind, encode(payload))

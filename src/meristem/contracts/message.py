@@ -1,0 +1,67 @@
+"""Messages and events: the frozen values that cross from one service to another."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, dataclass_transform
+
+import msgspec
+
+from meristem.errors import ContractError
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
+class MessageMeta(msgspec.StructMeta):
+    """Makes every message frozen and its fields keyword-only, and gives events their name and key."""
+
+    def __new__(
+        mcls,
+        name: str,
+        bases: tuple[type, ...],
+        namespace: dict[str, Any],
+        *,
+        package: str | None = None,
+        key: str | None = None,
+        tag: str | bool | None = None,
+        forbid_unknown_fields: bool = False,
+    ) -> Any:
+        options: Any = {"frozen": True, "kw_only": True, "tag": tag, "forbid_unknown_fields": forbid_unknown_fields}
+        cls: Any = super().__new__(mcls, name, bases, namespace, **options)
+        if any(isinstance(base, MessageMeta) and base.__name__ == "Event" for base in bases):
+            _name_event(cls, package, key)
+        elif package is not None or key is not None:
+            raise ContractError(f"{name}: `package` and `key` belong to events; derive {name} from Event to publish it")
+        return cls
+
+
+def _name_event(cls: Any, package: str | None, key: str | None) -> None:
+    if package is None:
+        raise ContractError(f'{cls.__name__}: name its package: class {cls.__name__}(Event, package="shop.orders.v1")')
+    if key is not None and key not in cls.__struct_fields__:
+        fields = ", ".join(cls.__struct_fields__) or "no fields"
+        raise ContractError(f"{cls.__name__}: key={key!r} is none of its fields ({fields})")
+    cls.event_type = f"{package}.{cls.__name__}"
+    cls.event_key = key
+
+
+# Said of the class, too: msgspec.Struct says otherwise of itself, and mypy asks base classes before a metaclass.
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
+class Message(msgspec.Struct, metaclass=MessageMeta):
+    """A frozen value with typed fields: what contracts take and return.
+
+    Constraints are written as `Annotated[int, msgspec.Meta(ge=1)]`. Messages that share a union carry a `tag`.
+    """
+
+
+class Event(Message):
+    """A message about something that happened; named in the past tense and published inside a transaction.
+
+    `package` prefixes its type on the wire (CloudEvents `type`), `key` names the field by which order is kept:
+    two events with one key reach a subscriber in the order of their commits.
+    """
+
+    event_type: ClassVar[str] = ""
+    event_key: ClassVar[str | None] = None
+
+    def ordering_key(self) -> str:
+        """The value of the key field, or nothing: such events have no order among them."""
+        return str(getattr(self, self.event_key)) if self.event_key is not None else ""

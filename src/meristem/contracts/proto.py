@@ -1,0 +1,316 @@
+"""Contracts as protobuf: which message and field every Python type becomes, and the `.proto` text of it.
+
+| Python | JSON | protobuf |
+|---|---|---|
+| bool, float, str, bytes | boolean, number, string, base64 | bool, double, string, bytes |
+| int | number (string accepted) | int64 |
+| Decimal, date, time, UUID | string | string |
+| datetime (aware) | RFC 3339 | google.protobuf.Timestamp |
+| timedelta | ISO 8601 (`"1.5s"` accepted) | google.protobuf.Duration |
+| Enum, Literal | value (the name is accepted) | string, or int64 where the values are numbers |
+| Message | object | message, its fields numbered as they are declared |
+| list, set, frozenset, tuple[T, ...] | array | repeated |
+| tuple[A, B] | array | message with a field for each place |
+| dict | object | map, its keys string or int64 |
+| T or None; a field with a default | absent or null | optional |
+| A or B | value; tagged object | message with a oneof |
+| a collection inside a collection | array, object | message that holds it |
+"""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Callable
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from typing import Any, Final, Literal, TypeAlias, get_args, get_origin
+from uuid import UUID
+
+import msgspec
+
+from meristem.contracts.codec import encode
+from meristem.contracts.protojson import nullable, snake, word
+from meristem.contracts.wiretypes import COLLECTIONS, is_union, unwrap
+
+if typing.TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from meristem.contracts.operation import Operation
+
+Change: TypeAlias = Callable[[Any], Any]
+
+SCALARS: Final = {
+    bool: "bool", int: "int64", float: "double", str: "string", bytes: "bytes",
+    Decimal: "string", date: "string", time: "string", UUID: "string",
+    datetime: "google.protobuf.Timestamp", timedelta: "google.protobuf.Duration",
+}  # fmt: skip
+IMPORTS: Final = {"google.protobuf.Timestamp": "timestamp", "google.protobuf.Duration": "duration"}
+
+
+class Field(msgspec.Struct):
+    """A field of a protobuf message; `label` is "", "optional", "repeated" or "oneof", `key` the key type of a map."""
+
+    name: str
+    number: int
+    type: str
+    label: str = ""
+    key: str = ""
+
+
+class ProtoMessage(msgspec.Struct):
+    """A protobuf message; all its fields stand in one oneof where their label says so."""
+
+    name: str
+    fields: list[Field]
+
+
+class Shape(msgspec.Struct):
+    """What a Python type becomes, and how its JSON changes into ProtoJSON (`up`) and back (`down`)."""
+
+    type: str
+    up: Change
+    down: Change
+    label: str = ""
+    key: str = ""
+
+
+class ProtoSchema:
+    """The messages of a contract, collected from its operations."""
+
+    def __init__(self, operations: Iterable[Operation]) -> None:
+        self.operations = list(operations)
+        self.messages: dict[str, ProtoMessage] = {}
+        self._structs: dict[Any, Shape] = {}
+        self._names: dict[str, Any] = {}
+        self.reshaped = False  # whether the JSON of some value differs from ProtoJSON in more than its names
+        self.requests = {each.name: self.shape(each.request) for each in self.operations}
+        self.replies = {each.name: self._reply(each) for each in self.operations}
+
+    def shape(self, type_: Any) -> Shape:
+        """The shape of a type as a field's."""
+        type_ = unwrap(type_)
+        if isinstance(type_, type) and issubclass(type_, msgspec.Struct):
+            return self._struct(type_)
+        if (scalar := _scalar(type_)) is not None:
+            self.reshaped = self.reshaped or type_ is timedelta
+            return scalar
+        if is_union(type_):
+            return self._union([unwrap(each) for each in get_args(type_) if each is not type(None)], type_)
+        return self._collection(get_origin(type_), get_args(type_))
+
+    def _single(self, type_: Any) -> Shape:
+        """The shape of a type inside a collection or oneof, where only a single value may stand."""
+        shape = self.shape(type_)
+        if shape.label != "repeated":
+            return msgspec.structs.replace(shape, label="")
+        self.reshaped = True
+        name = self._named("".join(part.title() for part in (word(type_), "values")))
+        self.messages[name] = ProtoMessage(name, [Field("values", 1, shape.type, shape.label, shape.key)])
+        empty: Any = {} if shape.key else []
+        return Shape(
+            name, lambda value: {"values": shape.up(value)}, lambda value: shape.down(value.get("values", empty))
+        )
+
+    def _struct(self, type_: Any) -> Shape:
+        if type_ not in self._structs:
+            name = self._named(type_.__name__)
+            made = self._structs[type_] = _later(name)
+            self.messages[name] = ProtoMessage(name, [])
+            hints = typing.get_type_hints(type_, include_extras=True)
+            shapes = {field: self.shape(hints[field]) for field in type_.__struct_fields__}
+            required = {field.name for field in msgspec.structs.fields(type_) if field.required}
+            self.messages[name].fields = [
+                Field(field, number, shape.type, shape.label or ("" if field in required else "optional"), shape.key)
+                for number, (field, shape) in enumerate(shapes.items(), 1)
+            ]
+            always = {name: None for name in required if nullable(hints[name])}
+            config = type_.__struct_config__
+            if config.tag_field is not None:
+                always[config.tag_field] = config.tag
+            made.up, made.down = _fields_up(shapes), _fields_down(shapes, always)
+        return self._structs[type_]
+
+    def _union(self, members: list[Any], whole: Any) -> Shape:
+        optional = len(members) < len(get_args(whole))
+        if len(members) == 1:
+            shape = self.shape(members[0])
+            return shape if shape.label else msgspec.structs.replace(shape, label="optional")
+        self.reshaped = True
+        name = self._named("Or".join(word(each) for each in members))
+        shapes = {snake(word(each)): (each, self._single(each)) for each in members}
+        fields = [
+            Field(field, number, shape.type, "oneof") for number, (field, (_, shape)) in enumerate(shapes.items(), 1)
+        ]
+        self.messages[name] = ProtoMessage(name, fields)
+
+        def up(value: Any) -> Any:
+            field, shape = next((field, shape) for field, (type_, shape) in shapes.items() if _is_of(value, type_))
+            return {field: shape.up(value)}
+
+        def down(value: Any) -> Any:
+            return next((shapes[field][1].down(inner) for field, inner in value.items() if field in shapes), None)
+
+        return Shape(name, up, down, "optional" if optional else "")
+
+    def _collection(self, origin: Any, arguments: tuple[Any, ...]) -> Shape:
+        if origin is dict:
+            inner = self._single(arguments[1])
+            key = "int64" if unwrap(arguments[0]) is int else "string"
+            return Shape(
+                inner.type,
+                lambda value: {k: inner.up(v) for k, v in value.items()},
+                lambda value: {k: inner.down(v) for k, v in value.items()},
+                "repeated",
+                key,
+            )
+        if origin is tuple and arguments[-1:] != (Ellipsis,):
+            return self._places(arguments)
+        inner = self._single(arguments[0])
+        return Shape(
+            inner.type,
+            lambda value: [inner.up(item) for item in value],
+            lambda value: [inner.down(item) for item in value],
+            "repeated",
+        )
+
+    def _places(self, arguments: tuple[Any, ...]) -> Shape:
+        shapes = {f"place_{number}": self.shape(each) for number, each in enumerate(arguments, 1)}
+        self.reshaped = True
+        name = self._named("".join(word(each) for each in arguments) + "Tuple")
+        fields = [
+            Field(field, number, shape.type, shape.label, shape.key)
+            for number, (field, shape) in enumerate(shapes.items(), 1)
+        ]
+        self.messages[name] = ProtoMessage(name, fields)
+        rise, fall = _fields_up(shapes), _fields_down(shapes, {})
+        return Shape(
+            name,
+            lambda value: rise(dict(zip(shapes, value, strict=True))),
+            lambda value: [fall(value).get(field) for field in shapes],
+        )
+
+    def reply_json(self, operation: Operation, body: bytes) -> bytes:
+        """A reply's JSON in the shape of ProtoJSON, for clients whose classes are made from the `.proto`."""
+        if not self.reshaped:
+            return body
+        return encode(self.replies[operation.name].up(msgspec.json.decode(body)))
+
+    def _reply(self, operation: Operation) -> Shape:
+        shape = None if operation.reply in (None, type(None)) else self.shape(operation.reply)
+        if shape is not None and shape.type in self.messages and not shape.label and self._is_struct(operation.reply):
+            return shape
+        name = self._named(f"{operation.wire_name}Reply")
+        fields = [] if shape is None else [Field("result", 1, shape.type, shape.label, shape.key)]
+        self.messages[name] = ProtoMessage(name, fields)
+        shapes = {} if shape is None else {"result": shape}
+        return Shape(name, _fields_up(shapes), _fields_down(shapes, {}))
+
+    @staticmethod
+    def _is_struct(type_: Any) -> bool:
+        return isinstance(type_, type) and issubclass(type_, msgspec.Struct)
+
+    def _named(self, wanted: str) -> str:
+        name, number = wanted, 2
+        while name in self.messages:
+            name, number = f"{wanted}{number}", number + 1
+        return name
+
+
+def proto_text(operations: Iterable[Operation]) -> str:
+    """The `.proto` file of a contract's operations."""
+    schema = ProtoSchema(operations)
+    package, _, service = schema.operations[0].contract.rpartition(".")
+    used = {field.type for message in schema.messages.values() for field in message.fields}
+    lines = ['syntax = "proto3";', "", f"package {package};", ""]
+    lines += [f'import "google/protobuf/{IMPORTS[each]}.proto";' for each in sorted(used & IMPORTS.keys())]
+    lines += ["", f"service {service} {{"]
+    for each in schema.operations:
+        reply = f"{'stream ' if each.stream else ''}{schema.replies[each.name].type}"
+        lines.append(f"  rpc {each.wire_name}({schema.requests[each.name].type}) returns ({reply}) {{{_level(each)}}}")
+    lines.append("}")
+    for message in schema.messages.values():
+        lines += ["", *_message_text(message)]
+    return "\n".join(lines) + "\n"
+
+
+def idempotency_level(operation: Operation) -> str | None:
+    """What protobuf calls the semantics of an operation."""
+    return {"safe": "NO_SIDE_EFFECTS", "idempotent": "IDEMPOTENT", "once": "IDEMPOTENT"}.get(operation.semantics.value)
+
+
+def _level(operation: Operation) -> str:
+    level = idempotency_level(operation)
+    return f" option idempotency_level = {level}; " if level else ""
+
+
+def _message_text(message: ProtoMessage) -> list[str]:
+    if not message.fields:
+        return [f"message {message.name} {{}}"]
+    if message.fields[0].label == "oneof":
+        inner = [f"    {each.type} {each.name} = {each.number};" for each in message.fields]
+        return [f"message {message.name} {{", "  oneof value {", *inner, "  }", "}"]
+    return [f"message {message.name} {{", *(f"  {_field_text(each)}" for each in message.fields), "}"]
+
+
+def _field_text(field: Field) -> str:
+    if field.key:
+        return f"map<{field.key}, {field.type}> {field.name} = {field.number};"
+    return f"{field.label + ' ' if field.label else ''}{field.type} {field.name} = {field.number};"
+
+
+def _later(name: str) -> Shape:
+    """A shape whose changes are found once the message that may hold itself is complete."""
+
+    def up(value: Any) -> Any:
+        return shape.up(value)
+
+    def down(value: Any) -> Any:
+        return shape.down(value)
+
+    shape = Shape(name, up, down)
+    return shape
+
+
+def _fields_up(shapes: dict[str, Shape]) -> Change:
+    return lambda value: {name: shape.up(value[name]) for name, shape in shapes.items() if value.get(name) is not None}
+
+
+def _fields_down(shapes: dict[str, Shape], always: dict[str, Any]) -> Change:
+    """Changes fields back; `always` holds the tag of a union, and null for what is required and may be null."""
+    return lambda value: always | {name: shape.down(value[name]) for name, shape in shapes.items() if name in value}
+
+
+def _scalar(type_: Any) -> Shape | None:
+    if get_origin(type_) is Literal or (isinstance(type_, type) and issubclass(type_, Enum)):
+        values = get_args(type_) if get_origin(type_) is Literal else [each.value for each in type_]
+        numbers = all(isinstance(each, int) for each in values)
+        return Shape("int64", str, int) if numbers else Shape("string", _same, _same)
+    if type_ not in SCALARS:
+        return None
+    changes: dict[Any, tuple[Change, Change]] = {timedelta: (_seconds, _same), int: (_same, int)}
+    up, down = changes.get(type_, (_same, _same))
+    return Shape(SCALARS[type_], up, down)
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _seconds(value: str) -> str:
+    micros = msgspec.convert(value, timedelta) // timedelta(microseconds=1)
+    whole, part = divmod(abs(micros), 1_000_000)
+    return f"{'-' if micros < 0 else ''}{whole}.{part:06}s"
+
+
+def _is_of(value: Any, type_: Any) -> bool:
+    if isinstance(type_, type) and issubclass(type_, msgspec.Struct):
+        config = type_.__struct_config__
+        return isinstance(value, dict) and (config.tag is None or value.get(config.tag_field) == config.tag)
+    if get_origin(type_) is dict:
+        return isinstance(value, dict)
+    if get_origin(type_) in COLLECTIONS:
+        return isinstance(value, list)
+    if type_ in (bool, int, float):
+        return type(value) is type_
+    return isinstance(value, str) or (get_origin(type_) is Literal and value in get_args(type_))

@@ -1,0 +1,58 @@
+"""Addresses of services from variables: `SEARCH_URL=http://10.0.0.7:8000,http://10.0.0.8:8000`."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from meristem.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+NOT_ALNUM: Final = re.compile(r"[^A-Z0-9]+")
+FORMS: Final = "write http://host:port, tcp://host:port or unix:/run/shop.sock, several with commas between"
+
+
+def url_variable(*names: str) -> str:
+    """The variable that holds the address of a part: `SEARCH_URL`, or `HOTELS_SEARCH_URL` with its system."""
+    return "_".join(NOT_ALNUM.sub("_", name.upper()) for name in names) + "_URL"
+
+
+def read_environment(
+    environment: Mapping[str, str], system: str, services: Iterable[str], *, taken: Collection[str] = ()
+) -> dict[str, tuple[str, ...]]:
+    """The addresses that variables give, by service; a variable that names the system is stronger.
+
+    `taken` are variables that mean something else here: the setting `url` of the service `search` is called
+    `HOTELS_SEARCH_URL` too. Raises ConfigurationError that names the variable.
+    """
+    found = {}
+    for service in services:
+        for variable in (url_variable(system, service), url_variable(service)):
+            if variable not in taken and environment.get(variable, "").strip():
+                urls = [url.strip() for url in environment[variable].split(",")]
+                found[service] = tuple(_address(variable, url) for url in urls if url)
+                break
+    return found
+
+
+def _address(variable: str, url: str) -> str:
+    if url.startswith("unix:") and len(url) > len("unix:"):
+        return url
+    parts = urlsplit(url)
+    try:
+        port = parts.port
+    except ValueError:
+        raise ConfigurationError(f"{variable}: {url!r} has no usable port; {FORMS}") from None
+    if parts.scheme not in ("http", "tcp") or not parts.hostname or parts.path.strip("/") or parts.query:
+        raise ConfigurationError(f"{variable}: {url!r} is no address of a service; {FORMS}")
+    if port is None and parts.scheme == "tcp":
+        raise ConfigurationError(f"{variable}: {url!r} has no port; {FORMS}")
+    return tcp_address(parts.hostname, port or 80)
+
+
+def tcp_address(host: str, port: int) -> str:
+    """`tcp://10.0.0.7:8000`, or `tcp://[fd00::7]:8000`."""
+    return f"tcp://[{host}]:{port}" if ":" in host else f"tcp://{host}:{port}"

@@ -1,0 +1,213 @@
+"""The error tree: what a user of Meristem may meet, and what each kind asks of them.
+
+MeristemError
+├── MisuseError                 the program is written or configured wrongly: fix it, never retry
+│   ├── ContractError           a contract, message, event or fault is declared wrongly
+│   ├── WiringError             services cannot be put together: unknown parameter, cycle, no implementation
+│   └── ConfigurationError      a setting, placement or resource is missing or malformed
+└── OperationError              something went wrong while the program ran
+    ├── CallError               a call failed; carries a Code and whether the call may have happened
+    ├── StorageError            the database refused or lost a statement
+    │   └── IntegrityViolation  a row would break a constraint (unique, foreign key, not null, check)
+    ├── Undeliverable           an event that its subscriber can never accept: no retry helps
+    └── SagaParked              a saga stopped where a person must look
+Fault                           a business answer that a contract declares (`raises=[...]`); arrives as its own class
+"""
+
+from __future__ import annotations
+
+import inspect
+from enum import Enum
+from typing import Any, ClassVar, Final, Self, dataclass_transform
+
+
+class Code(Enum):
+    """The closed list of reasons for which a call fails: the codes of gRPC and the Connect protocol."""
+
+    CANCELED = "canceled"
+    UNKNOWN = "unknown"
+    INVALID_ARGUMENT = "invalid_argument"
+    DEADLINE_EXCEEDED = "deadline_exceeded"
+    NOT_FOUND = "not_found"
+    ALREADY_EXISTS = "already_exists"
+    PERMISSION_DENIED = "permission_denied"
+    RESOURCE_EXHAUSTED = "resource_exhausted"
+    FAILED_PRECONDITION = "failed_precondition"
+    ABORTED = "aborted"
+    OUT_OF_RANGE = "out_of_range"
+    UNIMPLEMENTED = "unimplemented"
+    INTERNAL = "internal"
+    UNAVAILABLE = "unavailable"
+    DATA_LOSS = "data_loss"
+    UNAUTHENTICATED = "unauthenticated"
+
+
+DEFINITE: Final = frozenset(
+    {
+        Code.INVALID_ARGUMENT,
+        Code.NOT_FOUND,
+        Code.ALREADY_EXISTS,
+        Code.PERMISSION_DENIED,
+        Code.FAILED_PRECONDITION,
+        Code.OUT_OF_RANGE,
+        Code.UNIMPLEMENTED,
+        Code.UNAUTHENTICATED,
+    }
+)
+"""The codes of a refusal: nothing happened, and the same call would be refused again."""
+
+
+class MeristemError(Exception):
+    """The root of every error that Meristem raises itself."""
+
+
+class MisuseError(MeristemError):
+    """The program is written or configured wrongly; the message says what to change."""
+
+
+class ContractError(MisuseError):
+    """A contract, message, event or fault is declared wrongly."""
+
+
+class WiringError(MisuseError):
+    """Services cannot be put together as they ask to be."""
+
+
+class ConfigurationError(MisuseError):
+    """A setting, placement or resource is missing or malformed."""
+
+
+class OperationError(MeristemError):
+    """Something went wrong while the program ran."""
+
+
+class StorageError(OperationError):
+    """The database refused or lost a statement."""
+
+
+class IntegrityViolation(StorageError):
+    """A row would break a constraint; nothing of the statement happened.
+
+    `kind` is `unique`, `foreign key`, `not null`, `check` or `unknown`; `constraint` names the constraint or its
+    columns (`rooms.hotel_id, rooms.number`) where the database tells.
+    """
+
+    def __init__(self, message: str, *, kind: str = "unknown", constraint: str | None = None) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.constraint = constraint
+
+
+class Undeliverable(OperationError):
+    """An event that its subscriber can never accept; it becomes a dead letter at once instead of being retried."""
+
+
+class SagaParked(OperationError):
+    """A saga stopped where a person must look; `meristem sagas list` shows it."""
+
+
+class FieldViolation:
+    """One input field that was refused: its path (`guest.email`) and why."""
+
+    __slots__ = ("field", "reason")
+
+    def __init__(self, field: str, reason: str) -> None:
+        self.field = field
+        self.reason = reason
+
+    def __repr__(self) -> str:
+        return f"FieldViolation({self.field!r}, {self.reason!r})"
+
+
+class CallError(OperationError):
+    """A call failed for a reason that its contract does not declare.
+
+    `may_have_happened` is False only when the request certainly never reached the method: such a call may be
+    repeated whatever its semantics. `violations` names the fields of a refused request, `origin` the endpoint that
+    failed, where one of several was chosen; `lost` says that its connection broke before an answer came.
+    """
+
+    origin: str | None = None
+    lost: bool = False
+
+    def __init__(
+        self,
+        code: Code,
+        message: str,
+        *,
+        may_have_happened: bool = True,
+        violations: tuple[FieldViolation, ...] = (),
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.may_have_happened = may_have_happened
+        self.violations = violations
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        return f"[{self.code.value}] {self.message}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_rebuild_call_error, (self.code, self.message, self.may_have_happened, self.violations))
+
+
+def _rebuild_call_error(code: Code, message: str, happened: bool, violations: tuple[FieldViolation, ...]) -> CallError:
+    return CallError(code, message, may_have_happened=happened, violations=violations)
+
+
+@dataclass_transform(kw_only_default=True)
+class Fault(Exception):  # a business answer, not a failure of Meristem: its own root
+    """A business failure that a contract declares; the caller catches the same class with the same fields.
+
+    Fields are annotated like a message's and given by keyword. `code` is the wire's reason, `status` the HTTP
+    status where the usual mapping of the code would say too little (402 for a declined card).
+    """
+
+    code: ClassVar[Code] = Code.FAILED_PRECONDITION
+    status: ClassVar[int | None] = None
+    fields: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls, *, code: Code | None = None, status: int | None = None, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if code is not None:
+            cls.code = code
+        cls.status = status if status is not None else cls.status
+        own = [name for name in inspect.get_annotations(cls) if name not in Fault.__annotations__]
+        cls.fields = (*cls.fields, *(name for name in own if name not in cls.fields))
+
+    def __init__(self, **values: Any) -> None:
+        unknown = values.keys() - set(self.fields)
+        missing = [name for name in self.fields if name not in values and not hasattr(type(self), name)]
+        if unknown or missing:
+            problem = f"got an unexpected {min(unknown)!r}" if unknown else f"needs {missing[0]!r}"
+            raise TypeError(f"{type(self).__name__} {problem}; its fields are {', '.join(self.fields) or '(none)'}")
+        super().__init__(self.summary())
+        self.__dict__.update(values)
+
+    @classmethod
+    def summary(cls) -> str:
+        """The first sentence of the class's docstring, or its name."""
+        text = (cls.__doc__ or "").strip()
+        return text.splitlines()[0] if text and cls.__doc__ != Fault.__doc__ else cls.__name__
+
+    def values(self) -> dict[str, Any]:
+        """The fault's fields and their values."""
+        return {name: getattr(self, name) for name in self.fields}
+
+    def __str__(self) -> str:
+        shown = ", ".join(f"{name}={value!r}" for name, value in self.values().items())
+        return f"{self.summary()} ({shown})" if shown else self.summary()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_rebuild_fault, (type(self), self.values()))
+
+    @classmethod
+    def build(cls, values: dict[str, Any]) -> Self:
+        """Make the fault from a mapping of its fields."""
+        return cls(**values)
+
+
+def _rebuild_fault(cls: type[Fault], values: dict[str, Any]) -> Fault:
+    return cls.build(values)

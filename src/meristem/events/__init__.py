@@ -1,0 +1,1 @@
+"""Events: published inside a transaction, delivered until acknowledged, handled once."""

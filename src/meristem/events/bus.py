@@ -1,0 +1,53 @@
+"""The port of a bus: where the outbox's rows go, and how a service receives what it subscribed to."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Protocol, TypeAlias
+
+from meristem.errors import OperationError
+from meristem.events.envelope import Envelope
+from meristem.events.policy import Policy
+
+Receive: TypeAlias = Callable[[Envelope], Awaitable[None]]
+"""Takes an event; returns when it is handled. Raises Undeliverable for what no retry helps, else it is retried."""
+
+
+class SubscriberAway(OperationError):
+    """A subscriber cannot be reached now: its events wait, and no attempt is counted."""
+
+
+class Bus(Protocol):
+    """Carries events from an outbox to the services that subscribed.
+
+    A destination is what one outbox row is owed to: a subscribing service where the bus delivers by itself
+    (`DirectBus`), the broker where that fans out. Every adapter passes `tests/suites/bus.py`.
+    """
+
+    def subscribe(self, service: str, policies: Mapping[str, Policy], receive: Receive) -> None:
+        """Have events of the given types delivered to `service`: one copy each, in order per key."""
+        ...
+
+    def destinations(self, event_type: str) -> Sequence[str]:
+        """To whom one copy each of such an event is owed."""
+        ...
+
+    def policy(self, destination: str, event_type: str) -> Policy:
+        """How delivery to a destination is retried."""
+        ...
+
+    async def publish(self, envelope: Envelope, destination: str) -> None:
+        """Deliver; returns when the destination has it durably. Raises SubscriberAway, Undeliverable or what failed."""
+        ...
+
+    async def start(self) -> None:
+        """Connect."""
+        ...
+
+    async def drain(self) -> None:
+        """Take no new events and finish what is being handled."""
+        ...
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        ...

@@ -1,0 +1,51 @@
+"""The bus that needs nothing installed: the outbox is the durable log, the relay calls each subscriber."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from meristem.errors import WiringError
+from meristem.events.bus import Receive, SubscriberAway
+from meristem.events.envelope import Envelope
+from meristem.events.policy import DEFAULT, Policy
+
+
+class DirectBus:
+    """Hands each event to its subscribers: an inbox of this process, or a sender to another process."""
+
+    def __init__(self) -> None:
+        self._receivers: dict[str, Receive] = {}
+        self._policies: dict[tuple[str, str], Policy] = {}
+        self._subscribers: dict[str, tuple[str, ...]] = {}
+
+    def subscribe(self, service: str, policies: Mapping[str, Policy], receive: Receive) -> None:
+        if service in self._receivers:
+            raise WiringError(f"{service!r} has subscribed already; subscribe once, with all its event types")
+        self._receivers[service] = receive
+        for event_type, policy in policies.items():
+            self._policies[service, event_type] = policy
+            self._subscribers[event_type] = (*self._subscribers.get(event_type, ()), service)
+
+    def destinations(self, event_type: str) -> Sequence[str]:
+        return self._subscribers.get(event_type, ())
+
+    def policy(self, destination: str, event_type: str) -> Policy:
+        return self._policies.get((destination, event_type), DEFAULT)
+
+    async def publish(self, envelope: Envelope, destination: str) -> None:
+        receive = self._receivers.get(destination)
+        if receive is None:
+            raise SubscriberAway(
+                f"no service {destination!r} subscribes here: add it to the system again, "
+                f"or discard its events (meristem events discard --subscriber {destination})"
+            )
+        await receive(envelope)
+
+    async def start(self) -> None:
+        """Nothing to connect."""
+
+    async def drain(self) -> None:
+        """The relay finishes what is in flight."""
+
+    async def stop(self) -> None:
+        """Nothing to disconnect."""

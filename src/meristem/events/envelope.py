@@ -1,0 +1,91 @@
+"""The envelope of an event on every wire: CloudEvents 1.0, with the context in which it was published."""
+
+from __future__ import annotations
+
+import random
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from meristem.context import Context, Identity, KeyChain, Trace
+from meristem.contracts.codec import encode
+
+if TYPE_CHECKING:
+    from meristem.contracts.message import Event
+
+
+class Envelope(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag_field="specversion", tag="1.0"
+):
+    """An event as it travels: the attributes of CloudEvents 1.0 (section 3) and its data as JSON.
+
+    `subject` is the ordering key. `traceparent` and `tracestate` are the Distributed Tracing extension, `authid` and
+    `authclaims` the Auth Context extension (the user on whose behalf it happened), `causationid` the idempotency key
+    of the work that published it.
+    """
+
+    id: str
+    source: str
+    type: str
+    subject: str = ""
+    time: datetime | None = None
+    datacontenttype: str = ""
+    traceparent: str = ""
+    tracestate: str = ""
+    causationid: str = ""
+    authtype: str = ""
+    authid: str = ""
+    authclaims: str = ""
+    data: msgspec.Raw = msgspec.Raw(b"null")
+
+    def context(self, subscriber: str, deadline: float | None = None) -> Context:
+        """What surrounds the handler of `subscriber`: the publisher's trace and user, and keys derived from this event.
+
+        A repeated delivery derives the same keys, so that the calls its handler makes have their effect once.
+        """
+        trace = Trace.parse(self.traceparent, self.tracestate) if self.traceparent else None
+        key = f"{self.id}:{subscriber}"
+        publisher = self.source.rpartition("/")[2] or None
+        user = self._user() if self.authid else None
+        return Context(deadline, trace.child() if trace else None, publisher, user, key, KeyChain(key))
+
+    def _user(self) -> Identity:
+        claims = msgspec.json.decode(self.authclaims, type=_Claims) if self.authclaims else _Claims()
+        return Identity(self.authid, claims.name, claims.roles)
+
+
+class _Claims(msgspec.Struct, frozen=True, omit_defaults=True):
+    name: str = ""
+    roles: tuple[str, ...] = ()
+
+
+def enclose(event: Event, source: str, now: datetime, context: Context) -> Envelope:
+    """Put an event that is published at `now` within `context` into its envelope."""
+    trace, user = context.trace, context.user
+    cause = context.key or (context.keys.root if context.keys is not None else "")
+    return Envelope(
+        id=event_id(now),
+        source=source,
+        type=event.event_type,
+        subject=event.ordering_key(),
+        time=now,
+        datacontenttype="application/json",
+        traceparent=trace.header() if trace is not None else "",
+        tracestate=trace.state if trace is not None else "",
+        causationid=cause,
+        authtype="app_user" if user is not None else "",
+        authid=user.subject if user is not None else "",
+        authclaims=encode(_Claims(user.name, user.roles)).decode() if user is not None else "",
+        data=msgspec.Raw(encode(event)),
+    )
+
+
+def event_id(now: datetime) -> str:
+    """A new unique id that sorts by time: UUID version 7 (RFC 9562, section 5.7)."""
+    milliseconds = int(now.timestamp() * 1000)
+    value = milliseconds << 80 | random.getrandbits(80)
+    value = value & ~(0xF << 76) | 0x7 << 76
+    value = value & ~(0x3 << 62) | 0x2 << 62
+    text = f"{value:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

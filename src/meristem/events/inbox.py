@@ -1,0 +1,197 @@
+"""The inbox: a service handles each event once, in one unit of work with the record that it did."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from msgspec import DecodeError
+from sqlalchemy import Float, Text, bindparam, delete, insert, literal, select
+
+from meristem.context import using
+from meristem.contracts.codec import decoder, violation
+from meristem.contracts.message import Event
+from meristem.errors import IntegrityViolation, StorageError, Undeliverable, WiringError
+from meristem.events.envelope import Envelope
+from meristem.events.policy import DEFAULT, Policy
+from meristem.events.subscription import subscriptions
+from meristem.events.tables import INBOX, METADATA
+from meristem.lifecycle import Background
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from meristem.clock import Clock
+    from meristem.storage.database import Database
+
+logger: Final = logging.getLogger("meristem.events")
+
+Handle: TypeAlias = Callable[[Any], Awaitable[None]]
+Listener: TypeAlias = Callable[[Event, Envelope], Awaitable[None]]
+
+_PRUNE_EVERY: Final = 3600.0
+_PRUNE_AT_ONCE: Final = 5000
+
+_KNOWN: Final = select(literal(1)).where(
+    *(INBOX.c[name] == bindparam(name, type_=Text) for name in ("event_id", "source", "subscriber"))
+)
+_RECORD: Final = insert(INBOX)
+_old: Final = (
+    select(INBOX.c.event_id).where(INBOX.c.handled_at < bindparam("before", type_=Float)).limit(_PRUNE_AT_ONCE)
+)
+_PRUNE: Final = delete(INBOX).where(INBOX.c.handled_at < bindparam("before", type_=Float), INBOX.c.event_id.in_(_old))
+
+
+class _Turns:
+    """The deliveries of one event that are under way or wait their turn."""
+
+    __slots__ = ("lock", "taken")
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.taken = 0
+
+
+class Inbox:
+    """Takes the events that a service subscribed to.
+
+    `handlers` maps event classes to coroutine functions. With a database each event is handled once, however often
+    it is delivered, for `retention` seconds; without one it is handled at least once. Deliveries of one event wait
+    for each other. Listeners see events in the same unit of work, after the handler.
+    """
+
+    def __init__(
+        self,
+        service: str,
+        database: Database | None,
+        handlers: Mapping[type[Event], Handle],
+        clock: Clock,
+        *,
+        policies: Mapping[type[Event], Policy] | None = None,
+        retention: float = 30 * 86400.0,
+    ) -> None:
+        self.service = service
+        self._database = database
+        self._handlers = {event.event_type: handle for event, handle in handlers.items()}
+        self._classes = {event.event_type: event for event in handlers}
+        self._policies = {event.event_type: policy for event, policy in (policies or {}).items()}
+        self._listeners: dict[str, list[Listener]] = {}
+        self._clock = clock
+        self._retention = retention
+        self._turns: dict[tuple[str, str], _Turns] = {}
+        self._background = Background(f"inbox of {service}")
+
+    @classmethod
+    def of(cls, name: str, service: object, database: Database | None, clock: Clock) -> Inbox:
+        """The inbox of a service object, by its `@on` methods."""
+        found = subscriptions(type(service))
+        handlers = {event: getattr(service, each.method) for event, each in found.items()}
+        return cls(name, database, handlers, clock, policies={event: each.policy for event, each in found.items()})
+
+    @property
+    def policies(self) -> dict[str, Policy]:
+        """The event types to subscribe to, each with the policy of its delivery."""
+        return {event_type: self._policies.get(event_type, DEFAULT) for event_type in self._classes}
+
+    def listen(self, listener: Listener, events: Sequence[type[Event]]) -> None:
+        """Have a listener see these events too, in the unit of work that handles them; before the bus subscribes."""
+        for event in events:
+            known = self._classes.setdefault(event.event_type, event)
+            if known is not event:
+                raise WiringError(f"{self.service}: {known!r} and {event!r} both are {event.event_type}; rename one")
+            self._listeners.setdefault(event.event_type, []).append(listener)
+
+    async def start(self) -> None:
+        """Create the table where it is missing, and forget old events from time to time."""
+        if self._database is not None:
+            await self._database.create(METADATA)
+            self._background.spawn(self._keep_small(self._database), "prune")
+
+    async def drain(self) -> None:
+        """Whoever delivers is drained first; nothing to do."""
+
+    async def stop(self) -> None:
+        """End the pruning."""
+        await self._background.stop()
+
+    async def receive(self, envelope: Envelope) -> None:
+        """Handle an event; returns when that is durable, at once for one that was handled before.
+
+        Raises Undeliverable for an event that is not subscribed to or does not fit its class.
+        """
+        event = self._open(envelope)
+        policy = self._policies.get(envelope.type, DEFAULT)
+        async with self._alone(envelope):
+            with using(envelope.context(self.service, time.monotonic() + policy.timeout)):
+                if self._database is None:
+                    await self._handle(event, envelope)
+                else:
+                    await self._handle_once(self._database, event, envelope)
+
+    def _open(self, envelope: Envelope) -> Event:
+        event_class = self._classes.get(envelope.type)
+        if event_class is None:
+            raise Undeliverable(
+                f"{self.service} has no handler for {envelope.type}: add one with @on, or end the subscription"
+            )
+        try:
+            event: Event = decoder(event_class)(bytes(envelope.data))
+        except (DecodeError, UnicodeDecodeError) as error:
+            found = violation(error)
+            raise Undeliverable(
+                f"{envelope.type} {envelope.id} does not fit {event_class.__qualname__} as {self.service} knows it: "
+                f"{found.field or 'its data'}: {found.reason}; change the class so that it reads old events too, "
+                "then redrive"
+            ) from error
+        return event
+
+    @asynccontextmanager
+    async def _alone(self, envelope: Envelope) -> AsyncIterator[None]:
+        """Let deliveries of one event follow each other."""
+        name = (envelope.source, envelope.id)
+        turns = self._turns.get(name)
+        if turns is None:
+            turns = self._turns[name] = _Turns()
+        turns.taken += 1
+        try:
+            async with turns.lock:
+                yield
+        finally:
+            turns.taken -= 1
+            if not turns.taken:
+                del self._turns[name]
+
+    async def _handle_once(self, database: Database, event: Event, envelope: Envelope) -> None:
+        row: dict[str, Any] = {"event_id": envelope.id, "source": envelope.source, "subscriber": self.service}
+        if await database.fetch_value(_KNOWN, row) is not None:
+            return
+        try:
+            async with database.unit() as unit:
+                await self._handle(event, envelope)
+                # With the commit, so that no lock is held while the handler calls other services.
+                unit.at_commit(_RECORD, row | {"handled_at": self._clock.now().timestamp()})
+        except IntegrityViolation:
+            if await database.fetch_value(_KNOWN, row) is None:
+                raise
+            logger.info("%s: %s was handled by another process meanwhile", self.service, envelope.id)
+
+    async def _handle(self, event: Event, envelope: Envelope) -> None:
+        handle = self._handlers.get(envelope.type)
+        if handle is not None:
+            await handle(event)
+        for listener in self._listeners.get(envelope.type, ()):
+            await listener(event, envelope)
+
+    async def _keep_small(self, database: Database) -> None:
+        while True:
+            before = self._clock.now().timestamp() - self._retention
+            try:
+                while (await database.execute(_PRUNE, {"before": before})).rowcount >= _PRUNE_AT_ONCE:
+                    pass
+            except StorageError:
+                logger.exception("%s: old events could not be forgotten; trying again later", self.service)
+            await self._clock.sleep(_PRUNE_EVERY)

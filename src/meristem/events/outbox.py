@@ -1,0 +1,240 @@
+"""The outbox: events become rows in the transaction that publishes them, one for each subscriber."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from meristem.context import current
+from meristem.events import statements
+from meristem.events.cloudevents import read_json, write_json
+from meristem.events.envelope import Envelope, enclose
+from meristem.events.facts import Observer, Published, tell
+from meristem.events.tables import METADATA
+
+if TYPE_CHECKING:
+    from meristem.clock import Clock
+    from meristem.storage.database import Database
+    from meristem.storage.unit import UnitOfWork
+
+
+class Delivery(msgspec.Struct):
+    """One row of the outbox in the hands of a relay: an event that is owed to a subscriber.
+
+    `body` is the envelope, or its JSON where it came from disk; times are seconds since the epoch.
+    """
+
+    event_id: str
+    subscriber: str
+    type: str
+    key: str
+    body: Envelope | str
+    created: float
+    attempts: int
+    due_at: float
+
+    def open(self) -> Envelope:
+        """The envelope; raises Undeliverable for a row that nobody can read."""
+        return self.body if isinstance(self.body, Envelope) else read_json(self.body)
+
+
+class Depth(msgspec.Struct, frozen=True):
+    """How many events wait for a subscriber, and when the oldest was published (seconds since the epoch)."""
+
+    subscriber: str
+    pending: int
+    oldest: float
+
+
+class Courier(Protocol):
+    """Who delivers what the outbox holds: the relay of this process."""
+
+    def accepts(self, subscriber: str) -> bool:
+        """Whether a new event of this subscriber may go to it from memory."""
+        ...
+
+    def take(self, deliveries: Iterable[Delivery]) -> None:
+        """Deliver what has just been committed, or claimed."""
+        ...
+
+    def look(self, subscriber: str) -> None:
+        """Something for this subscriber is on disk only."""
+        ...
+
+
+class _Claimed(msgspec.Struct):
+    seq: int
+    event_id: str
+    subscriber: str
+    type: str
+    key: str
+    body: str
+    created: float
+    attempts: int
+    due_at: float
+
+
+class Outbox:
+    """Writes what a unit of work published in its own commit, and hands it to the relay once that stands.
+
+    `source` names the publisher (`//hotels/payments`), `destinations` says to whom an event type is owed. `owner`
+    is the identity of this replica: rows are held under it while it says every now and then that it lives. A replica
+    that starts under the name of one that died takes its rows over at once, others do `lease` seconds later.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        source: str,
+        destinations: Callable[[str], Sequence[str]],
+        clock: Clock,
+        *,
+        owner: str | None = None,
+        lease: float = 30.0,
+    ) -> None:
+        self.source = source
+        self.owner = owner or uuid.uuid4().hex
+        self.lease = lease
+        self.observers: list[Observer] = []
+        self.courier: Courier | None = None
+        self._database = database
+        self._destinations = destinations
+        self._clock = clock
+
+    async def start(self) -> None:
+        """Create the tables where they are missing and join every commit that publishes."""
+        await self._database.create(METADATA)
+        self._database.before_commit.append(self._write)
+
+    async def drain(self) -> None:
+        """Commits go on being written until `stop`."""
+
+    async def stop(self) -> None:
+        """Leave the commits."""
+        if self._write in self._database.before_commit:
+            self._database.before_commit.remove(self._write)
+
+    async def _write(self, unit: UnitOfWork) -> None:
+        context, now = current(), self._clock.now()
+        rows: list[dict[str, Any]] = []
+        deliveries: list[Delivery] = []
+        published: list[Published] = []
+        for event in unit.published:
+            destinations = self._destinations(event.event_type)
+            published.append(Published(event.event_type, len(destinations)))
+            if destinations:
+                envelope = enclose(event, self.source, now, context)
+                self._owe(envelope, destinations, now.timestamp(), rows, deliveries)
+        if rows:
+            unit.at_commit(statements.INSERT, rows)
+        unit.after_commit(lambda: self._committed(rows, deliveries, published))
+
+    def _owe(
+        self,
+        envelope: Envelope,
+        destinations: Sequence[str],
+        now: float,
+        rows: list[dict[str, Any]],
+        deliveries: list[Delivery],
+    ) -> None:
+        body = write_json(envelope).decode()
+        for subscriber in destinations:
+            accepted = self.courier is not None and self.courier.accepts(subscriber)
+            rows.append(
+                {
+                    "event_id": envelope.id,
+                    "subscriber": subscriber,
+                    "type": envelope.type,
+                    "key": envelope.subject,
+                    "body": body,
+                    "created": now,
+                    "owner": self.owner if accepted else None,
+                }
+            )
+            deliveries.append(Delivery(envelope.id, subscriber, envelope.type, envelope.subject, envelope, now, 0, now))
+
+    def _committed(self, rows: list[dict[str, Any]], deliveries: list[Delivery], published: list[Published]) -> None:
+        if self.observers:
+            for fact in published:
+                tell(self.observers, fact)
+        if self.courier is None:
+            return
+        self.courier.take(each for each, row in zip(deliveries, rows, strict=True) if row["owner"] is not None)
+        for row in rows:
+            if row["owner"] is None:
+                self.courier.look(row["subscriber"])
+
+    async def subscribers(self) -> list[str]:
+        """Everyone for whom a row waits."""
+        found: list[str] = []
+        after = ""
+        while (name := await self._database.fetch_value(statements.NEXT_SUBSCRIBER, {"after": after})) is not None:
+            found.append(name)
+            after = name
+        return found
+
+    async def has_free(self, subscriber: str) -> bool:
+        """Whether rows wait that `claim` would take."""
+        return await self._database.fetch_value(statements.CLAIMABLE, self._claim(subscriber, 1)) is not None
+
+    async def claim(self, subscriber: str, count: int) -> list[Delivery]:
+        """Take over up to `count` rows that nobody alive holds, oldest first, and none before its turn."""
+        async with self._database.unit() as unit:
+            rows = await unit.fetch_all(statements.CLAIM, self._claim(subscriber, count), into=_Claimed)
+        rows.sort(key=lambda row: row.seq)
+        return [
+            Delivery(
+                each.event_id, subscriber, each.type, each.key, each.body, each.created, each.attempts, each.due_at
+            )
+            for each in rows
+        ]
+
+    def _claim(self, subscriber: str, count: int) -> dict[str, Any]:
+        return {"whose": subscriber, "me": self.owner, "now": self._clock.now().timestamp(), "count": count}
+
+    async def remove(self, deliveries: Sequence[Delivery]) -> None:
+        """Forget what was acknowledged, all of it in one transaction."""
+        values = [{"event": each.event_id, "of_subscriber": each.subscriber} for each in deliveries]
+        await self._database.execute(statements.REMOVE, values)
+
+    async def postpone(self, delivery: Delivery, error: str) -> None:
+        """Record a failed attempt and when the next is due."""
+        values = _failed(delivery, delivery.attempts, error) | {"due": delivery.due_at}
+        await self._database.execute(statements.POSTPONE, values)
+
+    async def bury(self, delivery: Delivery, attempts: int, error: str) -> None:
+        """Make the row a dead letter."""
+        await self._database.execute(statements.BURY, _failed(delivery, attempts, error))
+
+    async def join(self) -> int:
+        """Say that this replica lives for another lease; returns how many others do."""
+        now = self._clock.now().timestamp()
+        async with self._database.unit() as unit:
+            await unit.execute(statements.LEAVE, {"me": self.owner, "now": now})
+            await unit.execute(statements.JOIN, {"me": self.owner, "until": now + self.lease})
+        return await self.others()
+
+    async def others(self) -> int:
+        """How many other replicas are alive."""
+        parameters = {"me": self.owner, "now": self._clock.now().timestamp()}
+        return int(await self._database.fetch_value(statements.OTHERS, parameters))
+
+    async def release(self) -> None:
+        """Let go of every row that is held under this replica's name."""
+        await self._database.execute(statements.RELEASE, {"me": self.owner})
+
+    async def leave(self) -> None:
+        """Let go of every row and be counted among the living no longer."""
+        await self.release()
+        await self._database.execute(statements.LEAVE, {"me": self.owner, "now": self._clock.now().timestamp()})
+
+    async def depth(self) -> list[Depth]:
+        """What waits, by subscriber."""
+        return await self._database.fetch_all(statements.DEPTH, into=Depth)
+
+
+def _failed(delivery: Delivery, attempts: int, error: str) -> dict[str, Any]:
+    return {"event": delivery.event_id, "of_subscriber": delivery.subscriber, "failed": attempts, "reason": error}

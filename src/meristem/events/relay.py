@@ -1,0 +1,294 @@
+"""The relay: delivers what the outbox holds until each subscriber has acknowledged it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import math
+from collections.abc import Coroutine, Iterable
+from typing import TYPE_CHECKING, Any, Final
+
+from meristem.errors import CallError, OperationError, StorageError, Undeliverable
+from meristem.events.alarm import Alarm
+from meristem.events.bus import Bus, SubscriberAway
+from meristem.events.facts import Away, Buried, Delivered, Observer, Retried, tell
+from meristem.events.lanes import Lanes
+from meristem.events.policy import DEFAULT
+from meristem.lifecycle import Background
+
+if TYPE_CHECKING:
+    from meristem.clock import Clock
+    from meristem.events.outbox import Delivery, Outbox
+
+logger: Final = logging.getLogger("meristem.events")
+
+_BATCH: Final = 500
+_FRESH: Final = 2.0  # polls for which a relay may believe that it is the only one
+_GATHER: Final = 0.01  # seconds for which acknowledgements gather before they are written in one transaction
+_MISHAP: Final = 1.0  # seconds to wait when the relay's own database fails
+
+
+class Relay:
+    """Delivers rows of one outbox over a bus: in order per key and subscriber, side by side otherwise.
+
+    `width` deliveries of one subscriber are in flight at most, `window` of its rows in memory; what does not fit is
+    read from disk as room appears. Every `poll` seconds it looks for rows that nobody holds (of a replica that died,
+    redriven ones). A failed delivery is repeated by its subscription's policy, then becomes a dead letter.
+    """
+
+    def __init__(
+        self, outbox: Outbox, bus: Bus, clock: Clock, *, width: int = 64, window: int = 10_000, poll: float = 1.0
+    ) -> None:
+        self.observers: list[Observer] = []
+        self._outbox = outbox
+        self._bus = bus
+        self._clock = clock
+        self._width = width
+        self._window = window
+        self._poll = poll
+        self._alarm = Alarm(clock)
+        self._lanes: dict[str, Lanes] = {}
+        self._behind: set[str] = set()
+        self._settled: list[tuple[Lanes, Delivery]] = []
+        self._removing = False
+        self._survey_at = -math.inf
+        self._join_at = -math.inf
+        self._claims_from = -math.inf
+        self._others = 0
+        self._alone_until = -math.inf
+        self._running = False
+        self._quiet = asyncio.Event()
+        self._background = Background(f"relay of {outbox.source}")
+        self._clean = contextvars.copy_context()
+
+    async def start(self) -> None:
+        """Take over what an earlier process left, and whatever is committed from now on."""
+        self._clean = contextvars.copy_context()  # deliveries must not run inside the publisher's call or unit of work
+        await self._outbox.release()
+        await self._join()
+        if self._others:  # they may deliver from memory until they have seen this one
+            self._claims_from = self._now() + 2 * _FRESH * self._poll
+        self._running = True
+        self._outbox.courier = self
+        self.look_around()
+        self._spawn(self._keep_time())
+
+    async def drain(self) -> None:
+        """Begin no further delivery, finish those in flight; the rest stays in the outbox."""
+        self._running = False
+        for lanes in self._lanes.values():
+            lanes.close()
+        while self._settled or self._removing or any(lanes.in_flight for lanes in self._lanes.values()):
+            await self._changed()
+
+    async def stop(self) -> None:
+        """Cancel what is in flight and let other replicas have the rows."""
+        was_started = self._outbox.courier is self
+        self._running = False
+        self._outbox.courier = None
+        await self._background.stop()
+        self._lanes.clear()
+        if was_started:
+            await self._outbox.leave()
+
+    async def settle(self) -> None:
+        """Wait until everything that is in memory was delivered or buried; waits for retries too."""
+        while (
+            self._settled or self._removing or self._behind or not all(each.is_empty for each in self._lanes.values())
+        ):
+            await self._changed()
+
+    def accepts(self, subscriber: str) -> bool:
+        """From memory go events of which no earlier ones can be on disk or in another replica's hands."""
+        lanes = self._lanes.get(subscriber)
+        room = lanes is None or len(lanes.held) < self._window
+        return self._running and room and subscriber not in self._behind and self._now() <= self._alone_until
+
+    def take(self, deliveries: Iterable[Delivery]) -> None:
+        if self._running:
+            for delivery in deliveries:
+                self._of(delivery.subscriber).put(delivery)
+
+    def look(self, subscriber: str) -> None:
+        """Rows of this subscriber are on disk only: fetch them as soon as there is room."""
+        self._behind.add(subscriber)
+        self._alarm.set(self._now())
+
+    def look_around(self) -> None:
+        """Look for rows of any subscriber on disk now, as every `poll` seconds."""
+        self._survey_at = -math.inf
+        self._alarm.set(self._now())
+
+    def _of(self, subscriber: str) -> Lanes:
+        lanes = self._lanes.get(subscriber)
+        if lanes is None:
+            lanes = self._lanes[subscriber] = Lanes(
+                subscriber,
+                self._deliver,
+                width=self._width,
+                now=self._now,
+                spawn=self._spawn,
+                wake_at=self._alarm.set,
+                changed=self._quiet.set,
+            )
+        return lanes
+
+    def _now(self) -> float:
+        return self._clock.now().timestamp()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        self._clean.run(self._background.spawn, work, "deliver")
+
+    async def _changed(self) -> None:
+        self._quiet.clear()
+        await self._quiet.wait()
+
+    async def _keep_time(self) -> None:
+        while True:
+            await self._alarm.wait()
+            try:
+                await self._tick()
+            except Exception:  # events must go on when the database comes back
+                logger.exception("%s: its outbox cannot be read; trying again", self._outbox.source)
+                self._alarm.set(self._now() + _MISHAP)
+            self._quiet.set()
+
+    async def _tick(self) -> None:
+        for lanes in list(self._lanes.values()):
+            lanes.wake()
+        surveyed = self._now() if self._now() >= self._survey_at else None
+        if surveyed is not None:
+            await self._survey()
+        if self._now() >= self._claims_from:
+            for subscriber in list(self._behind):
+                await self._fetch(subscriber)
+        if surveyed is not None and self._others == 0 and not self._behind:
+            self._alone_until = surveyed + _FRESH * self._poll
+        self._alarm.set(self._survey_at)
+
+    async def _survey(self) -> None:
+        """See which other replicas live, and which rows nobody holds."""
+        self._survey_at = self._now() + self._poll
+        if self._now() >= self._join_at:
+            await self._join()
+        else:
+            self._others = await self._outbox.others()
+        if self._others:
+            self._alone_until = -math.inf
+        for subscriber in await self._outbox.subscribers():
+            if await self._outbox.has_free(subscriber):
+                self._behind.add(subscriber)
+
+    async def _join(self) -> None:
+        self._join_at = self._now() + self._outbox.lease / 3
+        self._others = await self._outbox.join()
+
+    async def _fetch(self, subscriber: str) -> None:
+        """Fill the room that this subscriber has in memory from disk."""
+        lanes = self._of(subscriber)
+        while self._running and (room := min(_BATCH, self._window - len(lanes.held))) > 0:
+            claimed = await self._outbox.claim(subscriber, room)
+            self.take(claimed)
+            if len(claimed) < room:
+                self._behind.discard(subscriber)
+                return
+
+    async def _deliver(self, lanes: Lanes, delivery: Delivery) -> float | None:
+        policy = self._bus.policy(delivery.subscriber, delivery.type)
+        try:
+            async with asyncio.timeout(policy.timeout) as limit:
+                await self._bus.publish(delivery.open(), delivery.subscriber)
+        except SubscriberAway as away:
+            return self._wait_for(lanes, away)
+        except Undeliverable as refusal:
+            return await self._bury(lanes, delivery, refusal)
+        except Exception as raised:  # whatever a handler raises: it is logged, recorded and tried again
+            too_slow = OperationError(f"no acknowledgement within {policy.timeout:g} s")
+            return await self._failed(lanes, delivery, too_slow if limit.expired() else raised)
+        self._acknowledge(lanes, delivery)
+        return None
+
+    def _acknowledge(self, lanes: Lanes, delivery: Delivery) -> None:
+        lanes.rejections = 0
+        self._settled.append((lanes, delivery))
+        if not self._removing:
+            self._removing = True
+            self._spawn(self._remove())
+        if self.observers:
+            seconds = self._now() - delivery.created
+            tell(self.observers, Delivered(delivery.type, delivery.subscriber, seconds, delivery.attempts + 1))
+
+    async def _remove(self) -> None:
+        """Delete acknowledged rows, as many as have gathered, in one transaction at a time."""
+        while self._settled:
+            if self._running and len(self._settled) < _BATCH:
+                await asyncio.sleep(_GATHER)
+            batch, self._settled = self._settled[:_BATCH], self._settled[_BATCH:]
+            try:
+                await self._outbox.remove([delivery for _, delivery in batch])
+            except StorageError:
+                logger.exception("%s: acknowledged events stay in its outbox; trying again", self._outbox.source)
+                self._settled += batch
+                await self._clock.sleep(_MISHAP)
+                continue
+            for lanes, delivery in batch:
+                self._forget(lanes, delivery)
+        self._removing = False
+        self._quiet.set()
+
+    def _forget(self, lanes: Lanes, delivery: Delivery) -> None:
+        lanes.held.discard(delivery.event_id)
+        if lanes.subscriber in self._behind and len(lanes.held) <= self._window // 2:
+            self._alarm.set(self._now())
+
+    def _wait_for(self, lanes: Lanes, away: SubscriberAway) -> float:
+        delay = DEFAULT.delay(lanes.rejections)
+        if lanes.pause(self._now() + delay):
+            lanes.rejections += 1
+            if lanes.rejections == 1:
+                logger.warning("%s cannot be reached, its events wait: %s", lanes.subscriber, away)
+            tell(self.observers, Away(lanes.subscriber, delay))
+        return self._now() + delay
+
+    async def _failed(self, lanes: Lanes, delivery: Delivery, failure: Exception) -> float | None:
+        policy = self._bus.policy(delivery.subscriber, delivery.type)
+        if delivery.attempts + 1 >= policy.attempts:
+            return await self._bury(lanes, delivery, failure)
+        delivery.attempts += 1
+        delay = policy.delay(delivery.attempts)
+        if isinstance(failure, CallError) and failure.retry_after is not None:
+            delay = max(delay, failure.retry_after)
+        delivery.due_at = self._now() + delay
+        tried = f"attempt {delivery.attempts} of {policy.attempts}"
+        logger.warning(
+            "%s did not handle %s (%s), again in %.1f s",
+            delivery.subscriber, delivery.type, tried, delay, exc_info=failure,
+        )  # fmt: skip
+        try:
+            await self._outbox.postpone(delivery, describe(failure))
+        except StorageError:  # the attempt counts in memory; after a crash it is tried once more
+            logger.exception("%s: a failed attempt could not be recorded", self._outbox.source)
+        tell(self.observers, Retried(delivery.type, delivery.subscriber, delivery.attempts, delay, describe(failure)))
+        return delivery.due_at
+
+    async def _bury(self, lanes: Lanes, delivery: Delivery, failure: Exception) -> float | None:
+        error = describe(failure)
+        attempts = delivery.attempts + 1
+        try:
+            await self._outbox.bury(delivery, attempts, error)
+        except StorageError:
+            logger.exception("%s: a dead letter could not be recorded; trying again", self._outbox.source)
+            return self._now() + _MISHAP
+        self._forget(lanes, delivery)
+        logger.error(
+            "%s of %s is a dead letter after %d attempts: mend the cause, then run `meristem events redrive`",
+            delivery.type, delivery.subscriber, attempts, exc_info=failure,
+        )  # fmt: skip
+        tell(self.observers, Buried(delivery.type, delivery.subscriber, attempts, error))
+        return None
+
+
+def describe(failure: BaseException) -> str:
+    """An error in one line, as it is kept beside the event."""
+    return f"{type(failure).__name__}: {failure}"[:1000]

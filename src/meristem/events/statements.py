@@ -1,0 +1,105 @@
+"""The outbox's statements, built once; each is one round trip."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sqlalchemy import (
+    Float,
+    Text,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    not_,
+    null,
+    or_,
+    select,
+    update,
+)
+
+from meristem.events.tables import DEAD, OUTBOX, PENDING, RELAYS
+
+_me: Final = bindparam("me", type_=Text)
+_now: Final = bindparam("now", type_=Float)
+_row: Final = OUTBOX.c
+_candidate: Final = OUTBOX.alias("candidate").c
+_earlier: Final = OUTBOX.alias("earlier").c
+_living: Final = select(RELAYS.c.owner).where(RELAYS.c.alive_until > _now, RELAYS.c.owner != _me)
+
+INSERT: Final = insert(OUTBOX).values(
+    {
+        "event_id": bindparam("event_id"),
+        "subscriber": bindparam("subscriber"),
+        "type": bindparam("type"),
+        "key": bindparam("key"),
+        "body": bindparam("body"),
+        "created": bindparam("created"),
+        "attempts": literal(0),
+        "due_at": bindparam("created"),
+        "state": literal(PENDING),
+        "owner": bindparam("owner"),
+    }
+)
+
+# Free is what nobody holds, or somebody who is no longer alive; what this relay holds is in its memory already.
+_free: Final = or_(_candidate.owner.is_(None), and_(_candidate.owner != _me, _candidate.owner.not_in(_living)))
+_overtakes: Final = exists(literal(1)).where(
+    _candidate.key != "",
+    _earlier.subscriber == _candidate.subscriber,
+    _earlier.key == _candidate.key,
+    _earlier.seq < _candidate.seq,
+    _earlier.state == PENDING,
+    _earlier.owner.in_(_living),
+)
+CLAIMABLE: Final = (
+    select(_candidate.seq)
+    .where(
+        _candidate.subscriber == bindparam("whose", type_=Text),
+        _candidate.state == PENDING,
+        _free,
+        not_(_overtakes),
+    )
+    .order_by(_candidate.seq)
+    .limit(bindparam("count"))
+)
+CLAIM: Final = (
+    update(OUTBOX)
+    .where(_row.seq.in_(CLAIMABLE))
+    .values(owner=_me)
+    .returning(
+        _row.seq,
+        _row.event_id,
+        _row.subscriber,
+        _row.type,
+        _row.key,
+        _row.body,
+        _row.created,
+        _row.attempts,
+        _row.due_at,
+    )
+)
+NEXT_SUBSCRIBER: Final = select(func.min(_row.subscriber)).where(
+    _row.subscriber > bindparam("after", type_=Text), _row.state == PENDING
+)
+DEPTH: Final = (
+    select(_row.subscriber, func.count().label("pending"), func.min(_row.created).label("oldest"))
+    .where(_row.state == PENDING)
+    .group_by(_row.subscriber)
+)
+
+_delivered: Final = and_(
+    _row.event_id == bindparam("event", type_=Text), _row.subscriber == bindparam("of_subscriber", type_=Text)
+)
+REMOVE: Final = delete(OUTBOX).where(_delivered)
+_failed: Final[dict[str, Any]] = {"attempts": bindparam("failed"), "error": bindparam("reason")}
+POSTPONE: Final = update(OUTBOX).where(_delivered).values(_failed | {"due_at": bindparam("due")})
+BURY: Final = update(OUTBOX).where(_delivered).values(_failed | {"state": literal(DEAD), "owner": null()})
+RELEASE: Final = update(OUTBOX).where(_row.owner == _me).values(owner=null())
+
+LEAVE: Final = delete(RELAYS).where(or_(RELAYS.c.owner == _me, RELAYS.c.alive_until <= _now))
+JOIN: Final = insert(RELAYS).values(owner=_me, alive_until=bindparam("until", type_=Float))
+OTHERS: Final = select(func.count()).select_from(RELAYS).where(RELAYS.c.alive_until > _now, RELAYS.c.owner != _me)

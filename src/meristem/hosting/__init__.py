@@ -1,0 +1,1 @@
+"""Applications and programs that were not written for Meristem, run unmodified."""

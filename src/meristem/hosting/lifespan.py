@@ -1,0 +1,71 @@
+"""The life of a hosted ASGI application (ASGI lifespan protocol 2.0)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+from meristem.errors import OperationError
+
+if TYPE_CHECKING:
+    from meristem.hosting.loading import ASGIApp
+
+logger = logging.getLogger(__name__)
+
+
+class Lifespan:
+    """An application with its life; one that does not speak the protocol simply has no life of its own.
+
+    Called, it is the application: each request finds in its scope a copy of the state that the life began with.
+    """
+
+    def __init__(self, name: str, app: ASGIApp) -> None:
+        self._name = name
+        self._app = app
+        self._told: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._heard: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._task: asyncio.Task[None] | None = None
+        self.state: dict[str, Any] = {}
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if self.state:
+            scope = {**scope, "state": {**scope.get("state", {}), **self.state}}
+        await self._app(scope, receive, send)
+
+    async def start(self) -> None:
+        """Raises OperationError when the application says that it cannot start."""
+        self._task = asyncio.get_running_loop().create_task(self._run(), name=f"lifespan of {self._name}")
+        answer = await self._tell("lifespan.startup")
+        if answer is not None and answer["type"] == "lifespan.startup.failed":
+            raise OperationError(f"app {self._name!r} could not start: {answer.get('message') or 'see its log'}")
+
+    async def drain(self) -> None:
+        """Requests in flight are the server's to wait for."""
+
+    async def stop(self) -> None:
+        if self._task is None:
+            return
+        answer = await self._tell("lifespan.shutdown")
+        if answer is not None and answer["type"] == "lifespan.shutdown.failed":
+            logger.error("app %r did not stop cleanly: %s", self._name, answer.get("message") or "see its log")
+        await self._task
+        self._task = None
+
+    async def _run(self) -> None:
+        scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self.state}
+        try:
+            await self._app(scope, self._told.get, self._heard.put)
+        except Exception:  # the protocol: an application that raises here does without a lifespan
+            logger.debug("app %r has no lifespan", self._name, exc_info=True)
+
+    async def _tell(self, event: str) -> dict[str, Any] | None:
+        """The application's answer, None when it listens no more."""
+        assert self._task is not None
+        await self._told.put({"type": event})
+        answer = asyncio.ensure_future(self._heard.get())
+        await asyncio.wait({answer, self._task}, return_when=asyncio.FIRST_COMPLETED)
+        if answer.done():
+            return answer.result()
+        answer.cancel()
+        return None

@@ -1,0 +1,58 @@
+"""Several applications under one address, each below its own path."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from meristem.hosting.loading import ASGIApp
+
+
+class Mounts:
+    """An ASGI application that hands each request to the app with the longest fitting path.
+
+    `enter` is called first in the task of each request: what it sets in context variables the app sees.
+    """
+
+    def __init__(self, apps: Mapping[str, ASGIApp], enter: Callable[[], None]) -> None:
+        self._apps = sorted(((path.rstrip("/"), app) for path, app in apps.items()), key=lambda each: -len(each[0]))
+        self._enter = enter
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        self._enter()
+        path: str = scope["path"]
+        for mount, app in self._apps:
+            if path == mount and mount and scope["type"] == "http":
+                await _redirect(mount, scope, send)
+                return
+            if path.startswith(mount + "/"):
+                await app(_below(mount, scope), receive, send)
+                return
+        await _not_found(scope, send)
+
+
+def _below(mount: str, scope: dict[str, Any]) -> dict[str, Any]:
+    """The scope as the app sees it: `path` keeps the whole path, `root_path` says what of it is the mount (ASGI 3)."""
+    if not mount:
+        return scope
+    return {**scope, "root_path": scope.get("root_path", "") + mount}
+
+
+async def _redirect(mount: str, scope: dict[str, Any], send: Any) -> None:
+    query: bytes = scope["query_string"]
+    location = (scope.get("root_path", "") + mount + "/").encode() + (b"?" + query if query else b"")
+    headers = [(b"location", location), (b"content-length", b"0")]
+    await send({"type": "http.response.start", "status": 307, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _not_found(scope: dict[str, Any], send: Any) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1000})
+        return
+    body = b'{"type":"about:blank","title":"Not Found","status":404,"detail":"nothing is mounted at this path"}'
+    headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 404, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,1 @@
+"""Deadlines, retries, breakers, balancing and limits: what keeps one failure from becoming many."""

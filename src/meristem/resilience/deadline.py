@@ -1,0 +1,233 @@
+"""Deadlines: one timer structure cancels every call of an event loop that takes too long."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from asyncio import CancelledError, Task
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from meristem.errors import CallError, Code
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from meristem.contracts.call import Call, Handler, Middleware
+    from meristem.contracts.operation import Operation
+
+ON_THE_WAY: Final = 0.05  # seconds: a caller that gave the whole timeout began to count a little earlier
+GRAIN: Final = 0.01  # seconds: a call is cancelled at most this much after its deadline, never before
+CROWD: Final = 1024  # buckets above which the empty ones are cleared away
+
+_Task: TypeAlias = "Task[Any]"
+
+_current_task: Callable[[asyncio.AbstractEventLoop], Any]  # a coroutine of a call always runs in a task
+if sys.version_info >= (3, 12):
+    _current_task = asyncio.current_task
+else:  # asyncio.current_task is Python code here and four times slower than the dictionary it reads
+    _current_task = asyncio.tasks._current_tasks.get  # type: ignore[attr-defined] # noqa: SLF001
+
+
+class Bucket(dict[_Task, int]):
+    """The tasks whose deadlines fall in the same 10 ms, each with the cancellations that it had when it entered.
+
+    A task is in a bucket at most once: whoever finds it there need not watch it again.
+    """
+
+    __slots__ = ("ends", "fired", "kept")
+
+    def __init__(self, ends: float) -> None:
+        super().__init__()
+        self.ends = ends
+        self.fired = False
+        self.kept = 0.0  # somebody may still enter until then, though the bucket is empty
+
+    def enter(self, task: _Task) -> None:
+        """Watch `task` until it leaves."""
+        self[task] = task.cancelling()
+
+    def leave(self, task: _Task) -> bool:
+        """Stop watching; true when the deadline cancelled the task and nobody else did.
+
+        The rule is that of `asyncio.Timeout`: the own cancellation is taken back, and a CancelledError is the
+        deadline's only when no other request to cancel came while the task was watched.
+        """
+        cancelling = self.pop(task)
+        return self.fired and task.uncancel() <= cancelling
+
+
+class Deadlines:
+    """Watches the deadlines of one event loop with a single timer, armed only while there is something to watch."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._buckets: dict[int, Bucket] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._armed = sys.maxsize
+        self._crowd = CROWD
+
+    def bucket(self, at: float) -> Bucket:
+        """The bucket of a deadline (on the clock of `time.monotonic`); enter it before the next await."""
+        key = int(at / GRAIN)
+        return self._buckets.get(key) or self._open(key)
+
+    def _open(self, key: int) -> Bucket:
+        found = self._buckets.get(key)
+        if found is not None:  # it was there, but empty
+            return found
+        if len(self._buckets) >= self._crowd:
+            self._clear()
+            self._crowd = max(CROWD, 2 * len(self._buckets))
+        bucket = self._buckets[key] = Bucket((key + 1) * GRAIN)
+        if key < self._armed:
+            self._arm(key)
+        return bucket
+
+    def _arm(self, key: int) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._armed = key
+        # a millisecond more: loops round to it, and a timer that comes too early would come twice
+        self._timer = self.loop.call_later((key + 1) * GRAIN - monotonic() + 0.001, self._fire)
+
+    def _fire(self) -> None:
+        self._timer, self._armed = None, sys.maxsize
+        now = monotonic()
+        for key in sorted(key for key, bucket in self._buckets.items() if bucket.ends <= now):
+            bucket = self._buckets.pop(key)
+            bucket.fired = True
+            for task in list(bucket):
+                task.cancel()
+        self._clear()
+        if self._buckets:
+            self._arm(min(self._buckets))
+
+    def _clear(self) -> None:
+        now = monotonic()
+        self._buckets = {key: each for key, each in self._buckets.items() if each or each.kept > now}
+
+    def stop(self) -> None:
+        """Watch no longer; calls in flight are left to themselves."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._armed = None, sys.maxsize
+        self._buckets.clear()
+
+
+def refuse_past(label: str, deadline: float, now: float) -> CallError:
+    """The error of a call that begins when its deadline has passed."""
+    late = f"the caller's deadline had passed {now - deadline:.3f} s before the call began"
+    return CallError(Code.DEADLINE_EXCEEDED, f"{label}: {late}", may_have_happened=False)
+
+
+def exceeded(label: str, timeout: float, deadline: float, started: float) -> CallError:
+    """The error of a call that was cancelled at its deadline; says whose limit it was."""
+    if deadline < started + timeout - ON_THE_WAY:
+        left = f"the {deadline - started:.3f} s that its caller had left (its own timeout is {timeout:g} s)"
+        return CallError(Code.DEADLINE_EXCEEDED, f"{label} did not answer within {left}")
+    return CallError(Code.DEADLINE_EXCEEDED, f"{label} did not answer within its timeout of {timeout:g} s")
+
+
+def deadline_middleware(deadlines: Deadlines, operation: Operation, timeout: float | None = None) -> Middleware:
+    """Give each call the earlier of its caller's deadline and the operation's timeout, and cancel it then.
+
+    It stands on both sides of a call. A task that is already watched for the same 10 ms is not watched again, so
+    the second one in a process costs little, and a deadline that came by wire is watched because nobody does yet.
+    `timeout` overrides the operation's (a placement may).
+    """
+    limit = operation.timeout if timeout is None else timeout
+    watch = _watched_stream if operation.stream else _watched
+    return lambda handler: watch(handler, deadlines, operation.label, limit)
+
+
+def _watched(handler: Handler, deadlines: Deadlines, label: str, timeout: float) -> Handler:
+    loop, bucket_of = deadlines.loop, deadlines.bucket
+    kept: Bucket = Bucket(0.0)
+    until = 0.0  # deadlines of calls that begin before then belong to `kept`
+
+    async def watched(call: Call) -> Any:
+        nonlocal kept, until
+        now = monotonic()
+        deadline = now + timeout
+        inherited = call.context.deadline
+        if inherited is not None and inherited < deadline:
+            if inherited <= now:
+                raise refuse_past(label, inherited, now)
+            deadline = inherited
+            bucket = bucket_of(deadline)
+        elif now < until:
+            bucket = kept
+        else:
+            kept = bucket = bucket_of(deadline)
+            until = bucket.ends - timeout
+            bucket.kept = max(bucket.kept, until)
+        call.context.deadline = deadline
+        task: _Task = _current_task(loop)
+        if task in bucket:
+            return await handler(call)
+        bucket[task] = task.cancelling()
+        try:
+            reply = await handler(call)
+        except BaseException as error:
+            if bucket.leave(task) and isinstance(error, CancelledError):
+                raise exceeded(label, timeout, deadline, now) from error
+            raise
+        if bucket.fired:
+            bucket.leave(task)
+        else:
+            del bucket[task]
+        return reply
+
+    return watched
+
+
+def _watched_stream(handler: Handler, deadlines: Deadlines, label: str, timeout: float) -> Handler:
+    begin = _watched(handler, deadlines, label, timeout)
+
+    async def watched(call: Call) -> Any:
+        started = monotonic()
+        items = await begin(call)
+        deadline: float = call.context.deadline  # type: ignore[assignment] # `begin` has set it
+        return WatchedStream(items, deadlines, deadline, lambda: exceeded(label, timeout, deadline, started))
+
+    return watched
+
+
+class WatchedStream:
+    """A stream whose every wait for an item ends at one deadline; the consumer's own work is never cancelled."""
+
+    def __init__(
+        self, items: AsyncIterator[Any], deadlines: Deadlines, deadline: float, error: Callable[[], CallError]
+    ) -> None:
+        self._items = items
+        self._deadlines = deadlines
+        self._deadline = deadline
+        self._error = error
+
+    def __aiter__(self) -> WatchedStream:
+        return self
+
+    async def __anext__(self) -> Any:
+        if monotonic() >= self._deadline:
+            await self.aclose()
+            raise self._error()
+        task: _Task = _current_task(self._deadlines.loop)
+        bucket = self._deadlines.bucket(self._deadline)
+        if task in bucket:
+            return await anext(self._items)
+        bucket.enter(task)
+        try:
+            item = await anext(self._items)
+        except BaseException as error:
+            if bucket.leave(task) and isinstance(error, CancelledError):
+                raise self._error() from error
+            raise
+        bucket.leave(task)
+        return item
+
+    async def aclose(self) -> None:
+        """End the stream early and release what produces it."""
+        close = getattr(self._items, "aclose", None)
+        if close is not None:
+            await close()

@@ -1,0 +1,66 @@
+"""What the policies of resilience did, told to whoever listens: metrics, logs, the dashboard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, TypeAlias
+
+import msgspec
+
+State: TypeAlias = Literal["closed", "open", "half_open"]
+
+
+class Retried(msgspec.Struct, frozen=True):
+    """A call is tried again after `delay` seconds."""
+
+    operation: str
+    attempt: int
+    delay: float
+    code: str
+
+
+class RetryRefused(msgspec.Struct, frozen=True):
+    """A call that could have been tried again was not, because its dependency's budget is used up."""
+
+    operation: str
+    dependency: str
+
+
+class Hedged(msgspec.Struct, frozen=True):
+    """A call that waits at an endpoint which answers nobody was sent to another one too."""
+
+    operation: str
+    address: str
+    other: str
+
+
+class BreakerChanged(msgspec.Struct, frozen=True):
+    """The circuit breaker of an endpoint changed its state."""
+
+    name: str
+    before: State
+    after: State
+    reason: str
+
+
+class Ejected(msgspec.Struct, frozen=True):
+    """An endpoint gets no calls for `seconds`."""
+
+    dependency: str
+    address: str
+    seconds: float
+
+
+class Shed(msgspec.Struct, frozen=True):
+    """A call was turned away at a limit of concurrent calls."""
+
+    name: str
+    limit: int
+
+
+Fact: TypeAlias = Retried | Hedged | RetryRefused | BreakerChanged | Ejected | Shed
+Tell: TypeAlias = Callable[[Fact], None]
+
+
+def nobody(_: Fact) -> None:
+    """The listener where nobody listens."""

@@ -1,0 +1,177 @@
+"""Retries: full jitter, only where a repeat does no harm, within the deadline and a budget per dependency."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from meristem.context import KeyChain
+from meristem.contracts.call import Call
+from meristem.contracts.message import Message
+from meristem.errors import CallError, Code
+from meristem.resilience.facts import Retried, RetryRefused, Tell, nobody
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from meristem.contracts.call import Handler, Middleware
+    from meristem.contracts.operation import Operation
+
+RETRYABLE: Final = frozenset({Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED, Code.ABORTED})
+
+
+class BudgetPolicy(Message, forbid_unknown_fields=True):
+    """How many retries a dependency gets: a share of its calls, and a few a second for those rarely called."""
+
+    share: float = 0.2
+    per_second: float = 1.0
+    burst: float = 20.0
+
+
+class RetryBudget:
+    """A token bucket that calls fill and retries empty, so that retries never multiply an overload."""
+
+    __slots__ = ("_balance", "_now", "_seen", "dependency", "made", "policy")
+
+    def __init__(
+        self, dependency: str, policy: BudgetPolicy | None = None, now: Callable[[], float] = monotonic
+    ) -> None:
+        self.dependency = dependency
+        self.policy = policy or BudgetPolicy()
+        self._balance = self.policy.burst / 2
+        self.made = 0  # calls since the balance was last drawn up
+        self._now = now
+        self._seen = now()
+
+    def deposit(self) -> None:
+        """A call was made."""
+        self.made += 1
+
+    def withdraw(self) -> bool:
+        """Whether one retry may be made."""
+        now = self._now()
+        grown = self._balance + self.made * self.policy.share + (now - self._seen) * self.policy.per_second
+        self._balance, self._seen, self.made = min(grown, self.policy.burst), now, 0
+        if self._balance < 1.0:
+            return False
+        self._balance -= 1.0
+        return True
+
+
+class Attempt(Call):
+    """A call that is tried again; `tried` are the addresses of endpoints that failed it.
+
+    `moved` says that it was taken to another endpoint because the first one broke off.
+    """
+
+    __slots__ = ("moved", "tried")
+
+    def __init__(self, call: Call, tried: tuple[str, ...], *, moved: bool = False) -> None:
+        context = call.context
+        # a repeated run derives the same idempotency keys, and its span stands beside the first one's
+        keys = None if context.keys is None else KeyChain(context.keys.root)
+        super().__init__(call.operation, call.request, msgspec.structs.replace(context, keys=keys))
+        self.tried = tried
+        self.moved = moved
+
+
+def tried_by(call: Call) -> tuple[str, ...]:
+    """The addresses of endpoints that failed a call so far."""
+    return call.tried if isinstance(call, Attempt) else ()
+
+
+def may_retry(operation: Operation, error: CallError) -> bool:
+    """Whether another attempt can do no harm and has a chance."""
+    return error.code in RETRYABLE and (operation.semantics.repeatable or not error.may_have_happened)
+
+
+class Retrying:
+    """How calls of one operation are repeated."""
+
+    def __init__(
+        self,
+        operation: Operation,
+        budget: RetryBudget,
+        *,
+        rng: random.Random | None = None,
+        now: Callable[[], float] = monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        tell: Tell = nobody,
+    ) -> None:
+        self._operation = operation
+        self._policy = operation.retry
+        self._budget = budget
+        self._rng = rng or random.Random()  # noqa: S311 - jitter
+        self._now = now
+        self._sleep = sleep
+        self._tell = tell
+        self._needs = 0.0  # seconds that an attempt which succeeds usually takes
+
+    def middleware(self, handler: Handler) -> Handler:
+        """Repeat what fails. It stands inside of the deadline and outside of breaker and trace."""
+        operation, budget = self._operation, self._budget
+
+        async def retried(call: Call) -> Any:
+            budget.made += 1  # what `deposit` does, without the cost of a call
+            trace = call.context.trace
+            try:
+                return await handler(call)
+            except CallError as error:
+                if not may_retry(operation, error):
+                    raise
+                call.context.trace = trace
+                return await self._again(handler, call, error)
+
+        return retried
+
+    async def _again(self, handler: Handler, call: Call, error: CallError) -> Any:
+        tried: tuple[str, ...] = ()
+        for attempt in range(1, self._policy.attempts):
+            if error.origin is not None:
+                tried = (*tried, error.origin)
+            delay = self._delay(attempt, error)
+            self._check(call, delay, error)
+            self._tell(Retried(self._operation.label, attempt + 1, delay, error.code.value))
+            await self._sleep(delay)
+            started = self._now()
+            try:
+                reply = await handler(Attempt(call, tried))
+            except CallError as failure:
+                error = failure
+                if not may_retry(self._operation, error):
+                    raise
+            else:
+                self._needs += ((self._now() - started) - self._needs) * 0.2
+                return reply
+        if self._policy.attempts > 1:
+            error.add_note(f"{self._operation.label} was tried {self._policy.attempts} times")
+        raise error
+
+    def _delay(self, attempt: int, error: CallError) -> float:
+        """Full jitter; never sooner than a server asked for, and then spread by a tenth."""
+        ceiling = min(self._policy.cap, self._policy.base * 2 ** (attempt - 1))
+        delay = self._rng.uniform(0.0, ceiling)
+        if error.retry_after is not None:
+            delay = max(delay, error.retry_after * self._rng.uniform(1.0, 1.1))
+        return delay
+
+    def _check(self, call: Call, delay: float, error: CallError) -> None:
+        """Raise `error` with a note when another attempt would be too late or too many."""
+        deadline = call.context.deadline
+        if deadline is not None and self._now() + delay + self._needs >= deadline:
+            error.add_note(f"{self._operation.label} was not tried again: its deadline would come first")
+            raise error
+        if not self._budget.withdraw():
+            share = f"{self._budget.policy.share:.0%} of calls"
+            error.add_note(f"not tried again: the retry budget of {self._budget.dependency!r} ({share}) is used up")
+            self._tell(RetryRefused(self._operation.label, self._budget.dependency))
+            raise error
+
+
+def retry_middleware(operation: Operation, budget: RetryBudget, *, tell: Tell = nobody) -> Middleware:
+    """Repeat calls of `operation` as its contract allows, under the budget of its dependency."""
+    return Retrying(operation, budget, tell=tell).middleware

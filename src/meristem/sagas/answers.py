@@ -1,0 +1,50 @@
+"""Who waits for a saga, and what they are told when it rests."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from meristem.contracts.codec import decoder
+from meristem.errors import CallError, Code, SagaParked
+from meristem.sagas.definition import Definition
+from meristem.sagas.failures import read, revive
+from meristem.sagas.rows import SagaRow, State
+
+
+class Waiting:
+    """The callers that wait for one saga; `rested` gets its row, or why there is none."""
+
+    def __init__(self, saga_id: str, input_: str) -> None:
+        self.saga_id = saga_id
+        self.input = input_
+        self.callers = 0
+        self.begun = False
+        self.rested: asyncio.Future[SagaRow | Exception] = asyncio.get_running_loop().create_future()
+
+    def resolve(self, outcome: SagaRow | Exception) -> None:
+        """Tell everybody."""
+        if not self.rested.done():
+            self.rested.set_result(outcome)
+
+
+def answer_of(definition: Definition, outcome: SagaRow | Exception) -> Any:
+    """A saga's answer as its caller gets it; each caller gets values of its own."""
+    if isinstance(outcome, Exception):
+        raise outcome
+    if outcome.state is State.DONE:
+        return decoder(definition.returns)(outcome.result or "null")  # type: ignore[arg-type]
+    if outcome.state is State.FAILED and outcome.error is not None:
+        raise revive(read(outcome.error), public=True)
+    raise SagaParked(
+        f"{outcome.name} {outcome.id} is parked: {outcome.problem}; see `meristem sagas show {outcome.id}`"
+    )
+
+
+def reused(name: str) -> CallError:
+    """The refusal of a key that began another request."""
+    return CallError(
+        Code.INVALID_ARGUMENT,
+        f"{name}: this idempotency key was used for another request; use a new key",
+        may_have_happened=False,
+    )

@@ -1,0 +1,88 @@
+"""How a step is called until its outcome is known, and how that is journaled before anybody relies on it."""
+
+from __future__ import annotations
+
+import logging
+
+from meristem.contracts.codec import encode
+from meristem.errors import CallError, Code, Fault, IntegrityViolation, StorageError
+from meristem.sagas.failures import describe, write
+from meristem.sagas.journal import LostLeaseError
+from meristem.sagas.ops import CallOp
+from meristem.sagas.rows import Kind, StepRow, StepState
+from meristem.sagas.running import Running
+from meristem.sagas.work import Trial
+
+logger = logging.getLogger(__name__)
+
+
+class Calling:
+    """Performs the steps of one run."""
+
+    def __init__(self, run: Running) -> None:
+        self._run = run
+
+    async def perform(self, op: CallOp) -> None:
+        """Call until the outcome is known or patience ends, and journal it."""
+        run = self._run
+        row = op.new_row(run.saga.id, run.now())
+        trial = Trial(run, op.step, run.patience)
+        while (error := await self._attempt(op, row, trial)) is not None:
+            pause = trial.pause(error) if isinstance(error, CallError) else None
+            if pause is None:
+                await self._give_up(op, row, trial, error)
+                return
+            logger.info("saga %s %s: %s is tried again: %s", run.saga.name, run.saga.id, op.name, error)
+            await run.shop.clock.sleep(pause)
+
+    async def _attempt(self, op: CallOp, row: StepRow, trial: Trial) -> Exception | None:
+        """Call once; None when the answer is journaled."""
+        trial.attempts = row.attempts = row.attempts + 1
+        try:
+            await (self._local if op.kind is Kind.LOCAL else self._remote)(op, row)
+        except LostLeaseError:
+            raise
+        except (Fault, CallError) as error:
+            return error
+        except Exception as error:  # a step is a boundary, as a call is: the saga ends undone, not dead
+            return self._bug(op, error)
+        return None
+
+    def _bug(self, op: CallOp, error: Exception) -> Exception:
+        run = self._run
+        logger.error("saga %s %s: step %s failed", run.saga.name, run.saga.id, op.name, exc_info=error)
+        if isinstance(error, StorageError) and not isinstance(error, IntegrityViolation):
+            return CallError(Code.UNKNOWN, str(error))  # the database may work in a moment
+        return error
+
+    async def _remote(self, op: CallOp, row: StepRow) -> None:
+        run = self._run
+        reply = await run.invoke(op.step, op.method, op.arguments, f"{run.saga.id}:{op.position}")
+        row.reply, row.state = encode(reply).decode(), StepState.DONE
+        await run.keep(op, row)
+
+    async def _local(self, op: CallOp, row: StepRow) -> None:
+        """The step's own statements and its journal row commit together."""
+        run = self._run
+        if row.attempts > 1 and (stored := await run.shop.journal.step(run.saga.id, row)) is not None:
+            run.settled(op, stored)  # a commit whose confirmation was lost
+            return
+        sequence = 0
+        try:
+            async with run.shop.journal.database.unit():
+                reply = await run.invoke(op.step, op.method, op.arguments, f"{run.saga.id}:{op.position}")
+                row.reply, row.state, row.ended = encode(reply).decode(), StepState.DONE, run.now()
+                row.sequence = sequence = run.turns.reserve()
+                await run.shop.journal.record(run.lease, row)
+            run.settled(op, row)
+        finally:
+            if sequence:
+                run.turns.settled(sequence)
+
+    async def _give_up(self, op: CallOp, row: StepRow, trial: Trial, error: Exception) -> None:
+        failure = describe(error)
+        row.reply, row.error, row.state = None, write(failure), StepState.FAILED
+        if trial.in_doubt and op.undo is not None and op.kind is not Kind.LOCAL:
+            self._run.doubts(op, row, failure)
+        else:
+            await self._run.keep(op, row)

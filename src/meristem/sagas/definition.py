@@ -1,0 +1,167 @@
+"""`@saga`: how a service's method becomes a durable function, and what the system reads of it."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import typing
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from functools import cached_property
+from types import CoroutineType
+from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar, overload
+
+import msgspec
+
+from meristem.contracts.message import Event
+from meristem.errors import MisuseError, WiringError
+from meristem.sagas.flow import Flow
+from meristem.sagas.steps import SAGA_MARK
+
+P = ParamSpec("P")
+R = TypeVar("R")
+S = TypeVar("S")
+
+_ENGINE: Final = "__saga_engine__"
+
+
+class Engine(Protocol):
+    """What a bound method starts its saga by."""
+
+    async def run(self, definition: Definition, values: msgspec.Struct) -> Any:
+        """Start the saga, or attach to it, and wait for its answer."""
+        ...
+
+
+class Definition:
+    """A saga as its decorator declares it."""
+
+    def __init__(
+        self, function: Callable[..., Awaitable[Any]], *, version: int, supports: int,
+        waits: tuple[type[Event], ...], patience: float,
+    ) -> None:  # fmt: skip
+        self.function = function
+        self.name = function.__name__
+        self.version = version
+        self.supports = supports
+        self.waits = waits
+        self.patience = patience
+        self.signature = _without_flow(function)
+
+    @cached_property
+    def input(self) -> type[msgspec.Struct]:
+        """The message that keeps the saga's arguments; resolved late, since annotations may point forward."""
+        hints = typing.get_type_hints(self.function, include_extras=True)
+        fields: list[Any] = []
+        for name, parameter in list(self.signature.parameters.items())[1:]:
+            if name not in hints:
+                raise MisuseError(f"{self.function.__qualname__}: annotate {name!r}, so that it can be journaled")
+            bare = parameter.default is inspect.Parameter.empty
+            fields.append((name, hints[name]) if bare else (name, hints[name], parameter.default))
+        return msgspec.defstruct(f"{self.name}_input", fields, frozen=True, kw_only=True)
+
+    @cached_property
+    def returns(self) -> Any:
+        """The type of the saga's answer."""
+        hints = typing.get_type_hints(self.function, include_extras=True)
+        if "return" not in hints:
+            raise MisuseError(f"{self.function.__qualname__}: annotate what it returns, `-> None` if nothing")
+        return hints["return"]
+
+    def values(self, instance: object, arguments: tuple[Any, ...], named: dict[str, Any]) -> msgspec.Struct:
+        """The arguments of one call as a message; TypeError as Python's own for wrong ones."""
+        bound = self.signature.bind(instance, *arguments, **named)
+        given = dict(bound.arguments)
+        given.pop(next(iter(self.signature.parameters)))
+        return self.input(**given)
+
+    def begin(self, instance: object, flow: Flow, values: msgspec.Struct) -> Awaitable[Any]:
+        """Call the function with the arguments of one saga; those that stand behind `*` are given by name."""
+        given = msgspec.structs.asdict(values)
+        named = inspect.Parameter.KEYWORD_ONLY
+        by_name = {name: given.pop(name) for name, each in self.signature.parameters.items() if each.kind is named}
+        return self.function(instance, flow, *given.values(), **by_name)
+
+
+def _without_flow(function: Callable[..., Any]) -> inspect.Signature:
+    signature = inspect.signature(function)
+    parameters = list(signature.parameters.values())
+    if not inspect.iscoroutinefunction(function) or len(parameters) < 2:
+        raise MisuseError(
+            f"{function.__qualname__}: a saga is written `async def {function.__name__}(self, flow: Flow, ...)`"
+        )
+    for parameter in parameters:
+        if parameter.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
+            raise MisuseError(f"{function.__qualname__}: name each parameter; `*{parameter.name}` cannot be journaled")
+    return signature.replace(parameters=[parameters[0], *parameters[2:]])
+
+
+@overload
+def saga(
+    method: Callable[Concatenate[S, Flow, P], Coroutine[Any, Any, R]], /
+) -> Callable[Concatenate[S, P], CoroutineType[Any, Any, R]]: ...
+
+
+@overload
+def saga(
+    *, version: int = 1, supports: int = 1, waits: Sequence[type[Event]] = (), patience: float = 60.0
+) -> Callable[
+    [Callable[Concatenate[S, Flow, P], Coroutine[Any, Any, R]]], Callable[Concatenate[S, P], CoroutineType[Any, Any, R]]
+]: ...
+
+
+def saga(
+    method: Callable[..., Any] | None = None,
+    /,
+    *,
+    version: int = 1,
+    supports: int = 1,
+    waits: Sequence[type[Event]] = (),
+    patience: float = 60.0,
+) -> Any:
+    """Make an async method durable: callers leave out its second parameter, the flow.
+
+    `version` is what `flow.version` says in new sagas; sagas older than `supports` are parked instead of run.
+    `waits` lists the events of `flow.wait_for`. A step whose outcome is unknown is repeated for `patience` seconds.
+    """
+    if not 1 <= supports <= version:
+        raise MisuseError(f"@saga(version={version}, supports={supports}): 1 <= supports <= version must hold")
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        definition = Definition(function, version=version, supports=supports, waits=tuple(waits), patience=patience)
+
+        @functools.wraps(function)
+        async def begin(self: object, *arguments: Any, **named: Any) -> Any:
+            engine: Engine | None = getattr(self, _ENGINE, None)
+            if engine is None:
+                raise WiringError(
+                    f"{function.__qualname__} is a saga and has no engine; run its service in a system, "
+                    "or in a test start a SagaEngine for it"
+                )
+            return await engine.run(definition, definition.values(self, arguments, named))
+
+        del begin.__wrapped__  # what it wraps takes a flow, which callers don't give
+        begin.__signature__ = definition.signature  # type: ignore[attr-defined]
+        begin.__annotations__ = {
+            name: hint for name, hint in function.__annotations__.items()
+            if name in definition.signature.parameters or name == "return"
+        }  # fmt: skip
+        setattr(begin, SAGA_MARK, definition)
+        return begin
+
+    return decorate if method is None else decorate(method)
+
+
+def sagas_of(service: type) -> dict[str, Definition]:
+    """The sagas of a service's class by name, inherited ones included."""
+    found: dict[str, Definition] = {}
+    for cls in reversed(service.__mro__):
+        for name, member in vars(cls).items():
+            definition = getattr(member, SAGA_MARK, None)
+            if isinstance(definition, Definition):
+                found[name] = definition
+    return found
+
+
+def bind(instance: object, engine: Engine) -> None:
+    """Give a service's instance the engine that runs its sagas."""
+    setattr(instance, _ENGINE, engine)

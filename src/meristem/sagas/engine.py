@@ -1,0 +1,303 @@
+"""The engine of one service's sagas: starts them, keeps their leases, takes over what others left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import hashlib
+import logging
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from meristem.clock import Clock
+from meristem.context import current
+from meristem.contracts.codec import encode
+from meristem.contracts.message import Event
+from meristem.errors import CallError, Code, MeristemError, MisuseError, StorageError
+from meristem.lifecycle import Background
+from meristem.sagas.answers import Waiting, answer_of, reused
+from meristem.sagas.definition import Definition, bind, sagas_of
+from meristem.sagas.driver import Driver
+from meristem.sagas.facts import Fact, Observer, SagaBegan, SagaEnded, SagaLost
+from meristem.sagas.failures import read
+from meristem.sagas.journal import Journal, LostLeaseError, at_rest
+from meristem.sagas.owner import is_certainly_dead, new_owner
+from meristem.sagas.policy import Policy
+from meristem.sagas.rows import SagaRow, State
+from meristem.sagas.steps import canonical
+from meristem.sagas.tables import metadata
+from meristem.sagas.work import Origin, Shop
+from meristem.storage.database import Database
+from meristem.storage.unit import transaction_is_open
+
+logger = logging.getLogger(__name__)
+
+_BATCH = 100
+_FORGET_EACH = 600.0
+
+
+class SagaEngine:
+    """Runs the sagas of one service in its own database; several replicas may work on one database.
+
+    Start it after the database and the clients of other services; `on_event` is called inside the inbox's unit of
+    work for each event whose type is in `waits`.
+    """
+
+    def __init__(
+        self,
+        service: str,
+        instance: object,
+        database: Database,
+        clock: Clock,
+        *,
+        policy: Policy | None = None,
+        observers: Sequence[Observer] = (),
+    ) -> None:
+        self.definitions = sagas_of(type(instance))
+        self.waits = frozenset(event.event_type for each in self.definitions.values() for event in each.waits)
+        self.observers: list[Observer] = list(observers)
+        self._service = service
+        self._instance = instance
+        self._database = database
+        self._clock = clock
+        self._policy = policy or Policy()
+        self._journal = Journal(database, clock, self._policy, new_owner())
+        self._background = Background(f"sagas of {service}")
+        self._drivers: dict[str, Driver] = {}
+        self._waiting: dict[str, Waiting] = {}
+        self._poked = asyncio.Event()
+        self._shop: Shop | None = None
+        self._accepting = self._claiming = False
+        self._orphans: set[str] = set()  # held here, but nobody works on them since their journal failed
+        self._unknown: set[str] = set()
+        bind(instance, self)
+
+    async def start(self) -> None:
+        """Create the journal's tables, and resume at once what a dead process of this machine left behind."""
+        await self._database.create(metadata)
+        variables = contextvars.copy_context()
+        self._shop = Shop(self._journal, self._clock, self._policy, self._emit, variables)
+        self._accepting = self._claiming = True
+        await self._scan()
+        self._spawn(self._renewing(), "leases")
+        self._spawn(self._scanning(), "take-over")
+        self._spawn(self._ticking(), "clock")
+
+    async def drain(self) -> None:
+        """Take nothing over any more, and give what runs a moment to end."""
+        self._claiming = False
+        busy = [each.rested for each in self._waiting.values() if each.saga_id in self._drivers]
+        if busy:
+            await asyncio.wait(busy, timeout=self._policy.grace)
+
+    async def stop(self) -> None:
+        """Interrupt what runs, each at its last journaled step, and give the leases back to any other replica."""
+        self._accepting = self._claiming = False
+        await self._background.stop()
+        if self._shop is not None:
+            self._shop = None
+            await self._journal.release()
+        for waiting in self._waiting.values():
+            waiting.resolve(CallError(Code.UNAVAILABLE, f"{self._service} stops; the saga goes on elsewhere or later"))
+        self._waiting.clear()
+
+    async def run(self, definition: Definition, values: msgspec.Struct) -> Any:
+        """Start a saga, or attach to the one that this idempotency key began, and wait for its answer.
+
+        Raises the saga's Fault or CallError; CallError `deadline_exceeded` when the caller's time ends first (the
+        saga goes on); SagaParked when a person must look; `invalid_argument` for a key that began something else.
+        """
+        self._check(definition)
+        context = current()
+        text = canonical(values).decode()
+        saga_id = secrets.token_hex(16) if context.key is None else self.id_of(definition.name, context.key)
+        waiting = self._waiting.get(saga_id)
+        if waiting is None:
+            waiting = self._waiting[saga_id] = Waiting(saga_id, text)
+            origin = Origin(context.trace, context.caller, context.user, context.key)
+            self._spawn(self._begin(definition, waiting, origin), f"{definition.name} {saga_id}")
+        elif waiting.input != text:
+            raise reused(definition.name)
+        outcome = await self._wait(definition, waiting, context.remaining())
+        return answer_of(definition, outcome)
+
+    def id_of(self, name: str, key: str) -> str:
+        """The id of the saga that a call of `name` under this idempotency key begins."""
+        return hashlib.sha256(f"{self._service}\n{name}\n{key}".encode()).hexdigest()[:32]
+
+    async def on_event(self, event: Event) -> None:
+        """Keep an event for the sagas that wait for it; it joins the unit of work that is open, if one is."""
+        if event.event_type in self.waits:
+            async with self._database.begin() as tx:
+                await self._journal.buffer(event)
+                tx.after_commit(self._poked.set)
+
+    def _check(self, definition: Definition) -> None:
+        if not self._accepting:
+            raise CallError(Code.UNAVAILABLE, f"the sagas of {self._service} do not run now", may_have_happened=False)
+        if transaction_is_open():
+            raise MisuseError(
+                f"{definition.name} is started inside an open database transaction, which would hold its locks until "
+                "the saga ends: start it before the first statement, or after the block of database.begin()"
+            )
+
+    async def _wait(self, definition: Definition, waiting: Waiting, seconds: float | None) -> SagaRow | Exception:
+        waiting.callers += 1
+        try:
+            done, _ = await asyncio.wait({waiting.rested}, timeout=seconds)
+        finally:
+            waiting.callers -= 1
+            if not waiting.callers and waiting.begun and waiting.saga_id not in self._drivers:
+                self._waiting.pop(waiting.saga_id, None)
+        if not done:
+            raise CallError(
+                Code.DEADLINE_EXCEEDED,
+                f"{definition.name} was not done in time and goes on; ask again with the same idempotency key",
+            )
+        return waiting.rested.result()
+
+    async def _begin(self, definition: Definition, waiting: Waiting, origin: Origin) -> None:
+        """Store the new saga and work on it, or find the one that its key began."""
+        try:
+            saga = None if origin.key is None else await self._journal.load(waiting.saga_id)
+            if saga is None:
+                saga = self._new(definition, waiting, origin)
+                if await self._journal.create(saga):
+                    saga = await self._stored(definition, saga)
+                    waiting.begun = True
+                    await self._drive(definition, saga, new=True, busy=False)
+                    return
+                saga = await self._journal.load(waiting.saga_id)
+            waiting.begun = True
+            if saga is None or saga.input != waiting.input:
+                self._resolve(waiting.saga_id, reused(definition.name))
+            elif at_rest(saga):
+                self._resolve(waiting.saga_id, saga)
+        except MeristemError as error:
+            self._resolve(waiting.saga_id, error)
+
+    async def _stored(self, definition: Definition, saga: SagaRow) -> SagaRow:
+        """The row with its horizon, which only a saga that waits for events must know."""
+        return (await self._journal.load(saga.id) or saga) if definition.waits else saga
+
+    def _new(self, definition: Definition, waiting: Waiting, origin: Origin) -> SagaRow:
+        now = self._clock.now()
+        return SagaRow(
+            id=waiting.saga_id, name=definition.name, version=definition.version, state=State.RUNNING,
+            input=waiting.input, context=encode(origin).decode(), seed=secrets.token_hex(16), horizon=0,
+            result=None, error=None, problem=None, resume=None, cancelled=False, owner=None, lease_until=None,
+            fence=1, wake_at=None, attempts=1, created=now, updated=now,
+        )  # fmt: skip
+
+    async def _drive(self, definition: Definition, saga: SagaRow, *, new: bool, busy: bool) -> None:
+        """Work on a saga; whatever happens to this work, the journal says how to go on."""
+        if self._shop is None:
+            return
+        driver = self._drivers[saga.id] = Driver(self._shop, definition, self._instance, saga)
+        self._emit(SagaBegan(saga.id, saga.name, resumed=not new))
+        try:
+            await driver.drive(new=new, busy=busy)
+        except LostLeaseError:
+            logger.warning("saga %s %s was taken over by another replica", saga.name, saga.id)
+            self._emit(SagaLost(saga.id, saga.name))
+            return
+        except StorageError:
+            logger.exception("saga %s %s: its journal failed; it is taken up again in a moment", saga.name, saga.id)
+            self._orphans.add(saga.id)
+            return
+        finally:
+            del self._drivers[saga.id]
+        seconds = (self._clock.now() - saga.created).total_seconds()
+        error = saga.problem or (read(saga.error).message if saga.error else None)
+        self._emit(SagaEnded(saga.id, saga.name, saga.state.value, seconds, error))
+        if at_rest(saga):
+            self._resolve(saga.id, saga)
+        else:
+            self._poked.set()  # an event may have come while it went to sleep
+
+    def _resolve(self, saga_id: str, outcome: SagaRow | Exception) -> None:
+        waiting = self._waiting.pop(saga_id, None)
+        if waiting is not None:
+            waiting.resolve(outcome)
+
+    async def _renewing(self) -> None:
+        while True:
+            await self._clock.sleep(self._policy.renewal)
+            try:
+                await self._journal.renew()
+            except StorageError:
+                logger.exception("the leases of %s's sagas could not be renewed", self._service)
+
+    async def _ticking(self) -> None:
+        forgotten = self._clock.now()
+        while True:
+            await self._clock.sleep(self._policy.scan)
+            self._poked.set()
+            if (self._clock.now() - forgotten).total_seconds() >= _FORGET_EACH:
+                forgotten = self._clock.now()
+                try:
+                    await self._journal.forget()
+                except StorageError:
+                    logger.exception("old sagas of %s could not be deleted", self._service)
+
+    async def _scanning(self) -> None:
+        while True:
+            await self._poked.wait()
+            self._poked.clear()
+            try:
+                await self._scan()
+            except StorageError:
+                logger.exception("the sagas of %s could not be looked through", self._service)
+
+    async def _scan(self) -> None:
+        """Take over what nobody works on, wake what waits for events, answer who waits for another replica's saga."""
+        if self._claiming:
+            dead = [owner for owner in await self._journal.owners() if is_certainly_dead(owner)]
+            claimable = await self._journal.claimable(dead, _BATCH)
+            for saga_id in dict.fromkeys([*self._orphans, *claimable]):
+                await self._take_over(saga_id)
+        for driver in list(self._drivers.values()):
+            driver.nudge()
+        for saga_id in [each for each, waiting in self._waiting.items() if waiting.begun]:
+            if saga_id not in self._drivers and (saga := await self._journal.load(saga_id)) and at_rest(saga):
+                self._resolve(saga_id, saga)
+
+    async def _take_over(self, saga_id: str) -> None:
+        saga = await self._journal.load(saga_id)
+        orphan = saga_id in self._orphans
+        self._orphans.discard(saga_id)
+        if saga is None or at_rest(saga) or (orphan and saga.owner != self._journal.owner):
+            return
+        if (driver := self._drivers.get(saga_id)) is not None:
+            if saga.fence != driver.saga.fence:
+                driver.lose()
+            return
+        definition = self.definitions.get(saga.name)
+        if definition is None or saga.version > definition.version:
+            if saga_id not in self._unknown:
+                self._unknown.add(saga_id)
+                logger.warning(
+                    "saga %s %s, version %s, is left to a newer release of %s: this one does not have it",
+                    saga.name, saga_id, saga.version, self._service,
+                )  # fmt: skip
+            return
+        busy = saga.state is State.RUNNING
+        if await self._journal.claim(saga):
+            self._spawn(self._drive(definition, saga, new=False, busy=busy), f"{saga.name} {saga_id}")
+
+    def _spawn(self, work: Any, name: str) -> None:
+        """In the context of the engine's start: a saga belongs to no call and to no unit of work."""
+        if self._shop is None:
+            work.close()
+        else:
+            self._shop.variables.copy().run(self._background.spawn, work, name)
+
+    def _emit(self, fact: Fact) -> None:
+        for observer in self.observers:
+            try:
+                observer(fact)
+            except Exception:
+                logger.exception("an observer of %s's sagas failed", self._service)

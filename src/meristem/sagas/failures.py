@@ -1,0 +1,102 @@
+"""How a step or a saga failed: kept as JSON, raised again as the same error, judged by what may have happened."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+from enum import Enum
+from typing import Final, Literal
+
+import msgspec
+
+from meristem.contracts.codec import decode_fault, decoder, encode, encode_fault
+from meristem.errors import DEFINITE, CallError, Code, Fault, FieldViolation, MisuseError
+
+PASSING: Final = frozenset({Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED, Code.DEADLINE_EXCEEDED, Code.CANCELED})
+
+
+class WaitTimedOut(CallError, TimeoutError):
+    """The event that a saga waited for did not come in time; `except TimeoutError` catches it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(Code.DEADLINE_EXCEEDED, message, may_have_happened=False)
+
+
+class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An error as the journal keeps it; `details` is a traceback for people and never leaves the journal."""
+
+    kind: Literal["fault", "call", "timeout"]
+    name: str
+    message: str
+    code: Code = Code.INTERNAL
+    may_have_happened: bool = False
+    violations: tuple[tuple[str, str], ...] = ()
+    fields: msgspec.Raw = msgspec.Raw(b"{}")
+    details: str = ""
+
+
+class Verdict(Enum):
+    """What a failed call means for the step that made it."""
+
+    FINAL = "final"  # the answer is no, and nothing happened
+    LATER = "later"  # it did not happen, and may work in a moment
+    UNCERTAIN = "uncertain"  # it may have happened
+    BROKEN = "broken"  # it may have happened, and a repetition rarely helps: the callee has a bug
+
+
+def judge(error: CallError) -> Verdict:
+    """Read a call's error: did it happen, and is it worth a repetition?"""
+    if not error.may_have_happened:
+        return Verdict.LATER if error.code in PASSING else Verdict.FINAL
+    if error.code in DEFINITE:
+        return Verdict.FINAL
+    return Verdict.UNCERTAIN if error.code in PASSING else Verdict.BROKEN
+
+
+def describe(error: BaseException) -> Failure:
+    """The journal's form of an error; one that is neither a fault nor a call's becomes `internal`."""
+    name = f"{type(error).__module__}:{type(error).__qualname__}"
+    if isinstance(error, Fault):
+        return Failure("fault", name, str(error), error.code, fields=msgspec.Raw(encode_fault(error)))
+    if isinstance(error, WaitTimedOut):
+        return Failure("timeout", name, error.message, error.code)
+    if isinstance(error, CallError):
+        violations = tuple((each.field, each.reason) for each in error.violations)
+        return Failure("call", name, error.message, error.code, error.may_have_happened, violations)
+    text = f"{type(error).__name__}: {error}"
+    return Failure("call", name, text, details="".join(traceback.format_exception(error)))
+
+
+def write(failure: Failure) -> str:
+    """A failure as JSON."""
+    return encode(failure).decode()
+
+
+def read(text: str) -> Failure:
+    """A failure from JSON."""
+    failure: Failure = decoder(Failure)(text)  # type: ignore[arg-type]
+    return failure
+
+
+def revive(failure: Failure, *, public: bool = False) -> Exception:
+    """The error again. `public` is for the caller of a saga: a bug is told without its text."""
+    if failure.kind == "fault":
+        return decode_fault(_fault_class(failure.name), bytes(failure.fields))
+    if failure.kind == "timeout":
+        return WaitTimedOut(failure.message)
+    message = "the saga failed by a bug and was undone" if public and failure.details else failure.message
+    violations = tuple(FieldViolation(field, reason) for field, reason in failure.violations)
+    return CallError(failure.code, message, may_have_happened=failure.may_have_happened, violations=violations)
+
+
+def _fault_class(name: str) -> type[Fault]:
+    for cls in _descendants(Fault):
+        if f"{cls.__module__}:{cls.__qualname__}" == name:
+            return cls
+    raise MisuseError(f"the journal holds the fault {name}, which this program does not define; import or restore it")
+
+
+def _descendants(cls: type[Fault]) -> Iterator[type[Fault]]:
+    for each in cls.__subclasses__():
+        yield each
+        yield from _descendants(each)

@@ -1,0 +1,97 @@
+"""The flow: what a saga's function awaits instead of calling, sleeping and looking at the clock by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any, Protocol, TypeVar, TypeVarTuple
+from uuid import UUID
+
+from meristem.contracts.message import Event
+from meristem.errors import MisuseError
+from meristem.sagas.ops import CallOp, Op, SleepOp, WaitOp
+from meristem.sagas.positions import here
+from meristem.sagas.steps import step_of
+
+Ts = TypeVarTuple("Ts")
+R = TypeVar("R")
+E = TypeVar("E", bound=Event)
+
+
+class Issuer(Protocol):
+    """What runs the operations of one saga."""
+
+    def issue(self, op: Op) -> asyncio.Future[Any]:
+        """Answer from the journal, or begin."""
+        ...
+
+
+class Flow:
+    """The durable side of a saga's function.
+
+    `id` names the saga, `version` is the one it began with, however new the code is. Everything that takes time or
+    chance goes through the flow: the function is run again after a crash and must ask the same questions.
+    """
+
+    __slots__ = ("_issuer", "_moment", "_seed", "_waits", "id", "version")
+
+    def __init__(
+        self, issuer: Issuer, saga_id: str, version: int, *, began: datetime, seed: str, waits: tuple[type[Event], ...]
+    ) -> None:
+        self.id = saga_id
+        self.version = version
+        self._issuer = issuer
+        self._moment = began
+        self._seed = seed
+        self._waits = waits
+
+    async def call(
+        self,
+        method: Callable[[*Ts], Awaitable[R]],
+        *arguments: *Ts,
+        undo: Callable[[R], Awaitable[object]] | None = None,
+    ) -> R:
+        """Call a client's method, or run a step of this service, once; `undo` gets the reply if the saga fails later.
+
+        A step of the service itself commits in one transaction with its place in the journal. Raises the declared
+        faults, and CallError for a definite failure; without an `undo` also when it may have happened.
+        """
+        reply: R = await self._issuer.issue(CallOp(step_of(method), method, arguments, undo))
+        return reply
+
+    async def sleep(self, seconds: float) -> None:
+        """Pause, for seconds or for weeks: a long pause keeps nothing in memory."""
+        await self._issuer.issue(SleepOp(seconds))
+
+    async def wait_for(self, event: type[E], *, key: str = "", timeout: float | None) -> E:  # noqa: ASYNC109 - durable
+        """The first event of this type and key since the saga began; TimeoutError after `timeout` seconds.
+
+        Only events of `@saga(waits=[...])` are kept. The event that answered one wait doesn't answer another.
+        """
+        if event not in self._waits:
+            raise MisuseError(
+                f"the saga waits for {event.__name__} without saying so: write @saga(waits=[{event.__name__}])"
+            )
+        found: E = await self._issuer.issue(WaitOp(event, key, timeout))
+        return found
+
+    def now(self) -> datetime:
+        """The time of the last answer, the same in every replay; UTC."""
+        return self._moment
+
+    def random(self) -> float:
+        """A random number from 0.0 up to 1.0, the same in every replay."""
+        return int.from_bytes(self._draw()[:7], "big") / (1 << 56)
+
+    def uuid(self) -> UUID:
+        """A random UUID, the same in every replay."""
+        return UUID(bytes=self._draw()[:16], version=4)
+
+    def at(self, moment: datetime) -> None:
+        """Move `now()` on to an answer's time."""
+        self._moment = max(self._moment, moment)
+
+    def _draw(self) -> bytes:
+        return hashlib.sha256(f"{self._seed}\n{here(self.id).draw()}".encode()).digest()

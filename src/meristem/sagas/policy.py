@@ -1,0 +1,39 @@
+"""How patient the engine is: leases, retries and when a person must look."""
+
+from __future__ import annotations
+
+import random
+
+import msgspec
+
+
+class Backoff(msgspec.Struct, frozen=True):
+    """Waits of `base * 2**n` seconds, at most `cap`, each shortened by up to half at random."""
+
+    base: float
+    cap: float
+    attempts: int = 1_000_000
+
+    def delay(self, attempt: int) -> float:
+        """Seconds to wait after the attempt of this number, counted from 1."""
+        longest: float = min(self.cap, self.base * 2 ** min(attempt - 1, 30))
+        return longest * (1 - random.random() / 2)  # noqa: S311 - to spread load, not to hide
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """The engine's times, in seconds.
+
+    A lease is renewed each `renewal` and lost after `lease`. A saga that has nothing to do for `longest_nap` is
+    put to sleep in the journal. `undo` says how often an undo is repeated before the saga is parked. A callee that
+    fails by a bug is tried `bug_attempts` times. Finished sagas are forgotten after `retention`.
+    """
+
+    lease: float = 10.0
+    renewal: float = 3.0
+    scan: float = 1.0
+    longest_nap: float = 30.0
+    grace: float = 5.0
+    retention: float = 30 * 86400.0
+    bug_attempts: int = 3
+    retry: Backoff = Backoff(base=0.1, cap=5.0)
+    undo: Backoff = Backoff(base=0.2, cap=60.0, attempts=16)

@@ -1,0 +1,47 @@
+"""What a run offers to its steps: a place in the journal, and word of how they stand."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from datetime import datetime
+
+from meristem.sagas.failures import Failure
+from meristem.sagas.ops import CallOp, Op
+from meristem.sagas.rows import StepRow
+from meristem.sagas.turns import Turns
+from meristem.sagas.work import Work
+
+
+class Running(Work, ABC):
+    """A saga whose function runs. `nudge` is set when an event may have come."""
+
+    turns: Turns
+    patience: float
+    nudge: asyncio.Event
+
+    async def keep(self, op: Op, row: StepRow, *, known: bool = False) -> None:
+        """Journal an answer (`known`: its row is there already) and then hand it to the function."""
+        row.ended = self.now()
+        row.sequence = self.turns.reserve()
+        try:
+            await (self.shop.journal.answer if known else self.shop.journal.record)(self.lease, row)
+            self.settled(op, row)
+        finally:
+            self.turns.settled(row.sequence)
+
+    @abstractmethod
+    def settled(self, op: Op, row: StepRow) -> None:
+        """An operation's answer is in the journal: the function may have it."""
+
+    @abstractmethod
+    def sleeps(self, op: Op, until: datetime | None) -> None:
+        """Nothing will come of this operation for long: it keeps the saga from neither sleep nor stop."""
+
+    @abstractmethod
+    def wakes(self, op: Op) -> None:
+        """Something may come of this operation after all."""
+
+    @abstractmethod
+    def doubts(self, op: CallOp, row: StepRow, failure: Failure) -> None:
+        """A step with an undo may or may not have happened: the saga is undone, and the step resolved first."""

@@ -1,0 +1,167 @@
+"""The journal's SQL; every write to a saga says which fence its writer holds, and does nothing when that has passed."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sqlalchemy import Column, Table, bindparam, delete, exists, func, insert, literal, or_, select, true, update
+
+from meristem.sagas.rows import Kind, State, StepState
+from meristem.sagas.tables import EVENTS, SAGAS, STEPS
+
+ACTIVE: Final = (State.RUNNING.value, State.UNDOING.value)
+RESTING: Final = (State.DONE.value, State.FAILED.value)
+
+
+def _given(column: Column[Any]) -> Any:
+    return bindparam(f"v_{column.name}", type_=column.type)
+
+
+def _setting(table: Table, *names: str) -> dict[str, Any]:
+    return {name: _given(table.c[name]) for name in names}
+
+
+_mine = (SAGAS.c.id == bindparam("id_"), SAGAS.c.fence == bindparam("fence_"))
+_holding = exists().where(*_mine)
+
+LOAD: Final = select(SAGAS).where(SAGAS.c.id == bindparam("id_"))
+STEPS_OF: Final = select(STEPS).where(STEPS.c.saga_id == bindparam("id_"))
+STEP: Final = STEPS_OF.where(STEPS.c.position == bindparam("position_"), STEPS.c.kind == bindparam("kind_"))
+
+_born = [column for column in SAGAS.c if column.name != "horizon"]
+CREATE: Final = insert(SAGAS).from_select(
+    [*(column.name for column in _born), "horizon"],
+    select(
+        *(_given(column) for column in _born),
+        select(func.coalesce(func.max(EVENTS.c.id), 0)).scalar_subquery(),
+    ).where(~exists().where(SAGAS.c.id == bindparam("id_"))),
+)
+
+# FOR UPDATE: where writers run side by side, a step waits for a take-over under way and then sees the new fence.
+RECORD: Final = insert(STEPS).from_select(
+    [column.name for column in STEPS.c],
+    select(*(_given(column) for column in STEPS.c)).select_from(SAGAS).where(*_mine).with_for_update(),
+)
+ANSWER: Final = (
+    update(STEPS)
+    .where(
+        STEPS.c.saga_id == bindparam("id_"),
+        STEPS.c.position == bindparam("position_"),
+        STEPS.c.kind == bindparam("kind_"),
+        _holding,
+    )
+    .values(_setting(STEPS, "state", "sequence", "reply", "error", "event", "attempts", "ended"))
+)
+CHANGE: Final = (
+    update(SAGAS)
+    .where(*_mine)
+    .values(
+        _setting(SAGAS, "state", "result", "error", "problem", "resume", "owner", "lease_until", "wake_at", "updated")
+    )
+)
+
+RENEW: Final = (
+    update(SAGAS)
+    .where(SAGAS.c.owner == bindparam("owner_"), SAGAS.c.state.in_(ACTIVE))
+    .values(lease_until=_given(SAGAS.c.lease_until))
+)
+RELEASE: Final = update(SAGAS).where(SAGAS.c.owner == bindparam("owner_")).values(owner=None, lease_until=None)
+OWNERS: Final = select(SAGAS.c.owner).where(SAGAS.c.state.in_(ACTIVE), SAGAS.c.owner.is_not(None)).distinct()
+
+_lapsed = or_(
+    SAGAS.c.lease_until.is_(None),
+    SAGAS.c.lease_until < bindparam("now_", type_=SAGAS.c.lease_until.type),
+    SAGAS.c.owner.in_(bindparam("dead_", expanding=True)),
+)
+LAPSED: Final = (
+    select(SAGAS.c.id).where(SAGAS.c.state.in_(ACTIVE), _lapsed).order_by(SAGAS.c.updated).limit(bindparam("limit_"))
+)
+DUE: Final = (
+    select(SAGAS.c.id)
+    .where(SAGAS.c.state == State.WAITING.value, SAGAS.c.wake_at <= bindparam("now_", type_=SAGAS.c.wake_at.type))
+    .order_by(SAGAS.c.wake_at)
+    .limit(bindparam("limit_"))
+)
+
+_taken = STEPS.alias("taken")
+_fresh = ~exists().where(_taken.c.saga_id == SAGAS.c.id, _taken.c.event == EVENTS.c.id)
+ARRIVED: Final = (
+    select(SAGAS.c.id)
+    .select_from(STEPS)
+    .join(SAGAS, SAGAS.c.id == STEPS.c.saga_id)
+    .join(EVENTS, (EVENTS.c.type == STEPS.c.name) & (EVENTS.c.key == STEPS.c.subject))
+    .where(
+        STEPS.c.state == StepState.WAITING.value,
+        STEPS.c.kind == Kind.WAIT.value,
+        SAGAS.c.state == State.WAITING.value,
+        EVENTS.c.id > SAGAS.c.horizon,
+        _fresh,
+    )
+    .distinct()
+    .limit(bindparam("limit_"))
+)
+CLAIM: Final = (
+    update(SAGAS)
+    .where(*_mine, SAGAS.c.state == bindparam("state_"))
+    .values(fence=SAGAS.c.fence + 1, attempts=SAGAS.c.attempts + 1)
+    .values(_setting(SAGAS, "state", "owner", "lease_until", "updated"))
+)
+
+BUFFER: Final = insert(EVENTS)
+EVENT: Final = (
+    select(EVENTS.c.id, EVENTS.c.body)
+    .where(
+        EVENTS.c.type == bindparam("type_"),
+        EVENTS.c.key == bindparam("key_"),
+        EVENTS.c.id > bindparam("after_"),
+        ~exists().where(STEPS.c.saga_id == bindparam("id_"), STEPS.c.event == EVENTS.c.id),
+    )
+    .order_by(EVENTS.c.id)
+    .limit(1)
+)
+FORGET_EVENTS: Final = delete(EVENTS).where(
+    EVENTS.c.id
+    <= func.coalesce(
+        select(func.min(SAGAS.c.horizon)).where(SAGAS.c.state.not_in(RESTING)).scalar_subquery(),
+        bindparam("seen_", type_=EVENTS.c.id.type),
+    )
+)
+LAST_EVENT: Final = select(func.coalesce(func.max(EVENTS.c.id), 0))
+_old = (SAGAS.c.state.in_(RESTING), SAGAS.c.updated < bindparam("before_", type_=SAGAS.c.updated.type))
+FORGET_STEPS: Final = delete(STEPS).where(STEPS.c.saga_id.in_(select(SAGAS.c.id).where(*_old)))
+FORGET_SAGAS: Final = delete(SAGAS).where(*_old)
+
+LIST: Final = select(SAGAS).order_by(SAGAS.c.created.desc(), SAGAS.c.id).limit(bindparam("limit_"))
+LIST_IN: Final = LIST.where(SAGAS.c.state == bindparam("state_"))
+RETRY: Final = (
+    update(SAGAS)
+    .where(SAGAS.c.id == bindparam("id_"), SAGAS.c.state == State.PARKED.value)
+    .values(
+        state=func.coalesce(SAGAS.c.resume, literal(State.RUNNING.value)),
+        fence=SAGAS.c.fence + 1,
+        problem=None,
+        resume=None,
+        owner=None,
+        lease_until=None,
+        updated=_given(SAGAS.c.updated),
+    )
+)
+# Nobody owns it afterwards: whoever ran it meets a passed fence, and the next owner begins to undo.
+CANCEL: Final = (
+    update(SAGAS)
+    .where(
+        SAGAS.c.id == bindparam("id_"),
+        SAGAS.c.state.in_((State.RUNNING.value, State.WAITING.value, State.PARKED.value)),
+        or_(SAGAS.c.resume.is_(None), SAGAS.c.resume != State.UNDOING.value),
+    )
+    .values(
+        state=State.RUNNING.value,
+        cancelled=true(),
+        fence=SAGAS.c.fence + 1,
+        problem=None,
+        resume=None,
+        owner=None,
+        lease_until=None,
+        updated=_given(SAGAS.c.updated),
+    )
+)

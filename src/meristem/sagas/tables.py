@@ -1,0 +1,71 @@
+"""The journal's tables in a service's own database."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import BigInteger, Boolean, Column, DateTime, Index, Integer, MetaData, String, Table, Text
+
+metadata: Final = MetaData()
+
+_moment = DateTime(timezone=True)
+_id = Integer().with_variant(BigInteger(), "postgresql")
+
+SAGAS: Final = Table(
+    "meristem_saga",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("name", String(200), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("input", Text, nullable=False),
+    Column("context", Text, nullable=False),
+    Column("seed", String(32), nullable=False),  # of flow.random() and flow.uuid()
+    Column("horizon", _id, nullable=False),  # events up to here came before the saga began
+    Column("result", Text),
+    Column("error", Text),
+    Column("problem", Text),  # why it is parked, for a person
+    Column("resume", String(10)),  # the state in which a parked saga goes on
+    Column("cancelled", Boolean, nullable=False),
+    Column("owner", String(200)),
+    Column("lease_until", _moment),
+    Column("fence", Integer, nullable=False),
+    Column("wake_at", _moment),
+    Column("attempts", Integer, nullable=False),
+    Column("created", _moment, nullable=False),
+    Column("updated", _moment, nullable=False),
+    Index("meristem_saga_state", "state", "updated"),
+)
+
+STEPS: Final = Table(
+    "meristem_saga_step",
+    metadata,
+    Column("saga_id", String(32), primary_key=True),
+    Column("position", String(100), primary_key=True),
+    Column("kind", String(10), primary_key=True),  # a step and its undo share a position
+    Column("name", String(200), nullable=False),
+    Column("request", String(100), nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("sequence", Integer, nullable=False),  # the order in which the function got its answers
+    Column("reply", Text),
+    Column("error", Text),
+    Column("due", _moment),
+    Column("subject", String(200)),  # the key of the event that is waited for
+    Column("event", _id),  # the event that answered
+    Column("attempts", Integer, nullable=False),
+    Column("started", _moment, nullable=False),
+    Column("ended", _moment),
+    Index("meristem_saga_step_wait", "state", "kind"),
+)
+
+EVENTS: Final = Table(
+    "meristem_saga_event",
+    metadata,
+    Column("id", _id, primary_key=True),
+    Column("type", String(200), nullable=False),
+    Column("key", String(200), nullable=False),
+    Column("body", Text, nullable=False),
+    Column("received", _moment, nullable=False),
+    Index("meristem_saga_event_key", "type", "key"),
+    sqlite_autoincrement=True,  # an id is never used again, or a saga's horizon would hide an event
+)

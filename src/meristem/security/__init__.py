@@ -1,0 +1,1 @@
+"""Who calls: signed tokens of services and users."""

@@ -1,0 +1,1 @@
+"""Services: how they are written, constructed, called and made to answer once."""

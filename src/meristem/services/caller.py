@@ -1,0 +1,86 @@
+"""The caller's end of a call: who asks, for whom, and under which idempotency key."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from meristem.context import CURRENT, Context
+from meristem.contracts.call import Call
+from meristem.contracts.operation import Semantics
+from meristem.errors import MisuseError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from meristem.contracts.call import Handler
+    from meristem.contracts.operation import Operation
+
+
+def entry(
+    operation: Operation, handler: Handler, caller: str | None, transaction_is_open: Callable[[], bool]
+) -> Callable[[Any], Any]:
+    """What a client's method calls with the request: builds the call and hands it to `handler`.
+
+    Raises MisuseError when a database transaction is open: it would hold its locks while another service works.
+    """
+    if operation.semantics is Semantics.SAFE and not operation.stream:
+        return _safe_entry(operation, handler, caller, transaction_is_open)
+    surround = _surroundings(operation, caller, transaction_is_open)
+    if operation.stream:
+        return lambda request: _stream(handler, Call(operation, request, surround()))
+    return lambda request: handler(Call(operation, request, surround()))
+
+
+def _safe_entry(
+    operation: Operation, handler: Handler, caller: str | None, transaction_is_open: Callable[[], bool]
+) -> Callable[[Any], Any]:
+    """The commonest kind of call has no key; in one function, as each further one would cost as much as an await."""
+
+    def enter(request: Any) -> Any:
+        if transaction_is_open():
+            raise _holds_locks(operation)
+        outer = CURRENT.get()
+        return handler(Call(operation, request, Context(outer.deadline, outer.trace, caller, outer.user)))
+
+    return enter
+
+
+def _surroundings(
+    operation: Operation, caller: str | None, transaction_is_open: Callable[[], bool]
+) -> Callable[[], Context]:
+    path = operation.path
+    effect = operation.semantics is not Semantics.SAFE
+    needs_key = operation.semantics is Semantics.ONCE
+
+    def surround() -> Context:
+        if transaction_is_open():
+            raise _holds_locks(operation)
+        outer = CURRENT.get()
+        if not effect:
+            return Context(outer.deadline, outer.trace, caller, outer.user)
+        if outer.keys is not None:
+            key: str | None = outer.keys.derive(path)
+        elif outer.key is not None or not needs_key:
+            key = outer.key
+        else:
+            key = os.urandom(16).hex()
+        return Context(outer.deadline, outer.trace, caller, outer.user, key)
+
+    return surround
+
+
+def _holds_locks(operation: Operation) -> MisuseError:
+    return MisuseError(
+        f"{operation.label} is called inside an open database transaction, which would hold its locks while "
+        f"another service works: call before the first statement, or after the block of database.begin()"
+    )
+
+
+async def _stream(handler: Handler, call: Call) -> AsyncIterator[Any]:
+    items = await handler(call)
+    try:
+        async for item in items:
+            yield item
+    finally:
+        await items.aclose()

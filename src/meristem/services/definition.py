@@ -1,0 +1,219 @@
+"""What a user derives a service from, and what that class says of itself."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, get_type_hints
+
+import msgspec
+
+from meristem.clock import Clock
+from meristem.config.settings import Settings
+from meristem.contracts.call import Middleware
+from meristem.contracts.contract import Contract, contract_of, operations
+from meristem.contracts.operation import Operation, Semantics
+from meristem.errors import WiringError
+
+if TYPE_CHECKING:
+    from sqlalchemy import MetaData
+
+T = TypeVar("T")
+
+
+class Progress(Protocol):
+    """Shows how far long work at a start has come; ask for it in a constructor."""
+
+    def track(self, items: Iterable[T], description: str, total: int | None = None) -> Iterable[T]:
+        """Hand on `items` while showing how many have passed, of `total` if it is known."""
+        ...
+
+
+class Service:
+    """An implementation of contracts: `class PaymentsService(Payments, Service, tables=metadata)`.
+
+    The constructor's parameters are found by type: a contract gives a client, `Database` the service's own
+    database, a `Settings` class its settings, `Clock` and `Progress` themselves, and what `provides` lists (classes
+    and annotated functions, whose own parameters are found the same way). Migrations lie in `migrations/versions`
+    beside the service's module; without them the tables are created as they are. `middleware` wraps each of its
+    operations inside its context, `outgoing` each call that it makes; the first is outermost.
+    """
+
+    service_name: ClassVar[str] = ""
+    tables: ClassVar[MetaData | None] = None
+    provides: ClassVar[tuple[Callable[..., Any], ...]] = ()
+    middleware: ClassVar[tuple[Middleware, ...]] = ()
+    outgoing: ClassVar[tuple[Middleware, ...]] = ()
+
+    def __init_subclass__(
+        cls,
+        *,
+        tables: MetaData | None = None,
+        provides: Iterable[Callable[..., Any]] = (),
+        middleware: Iterable[Middleware] = (),
+        outgoing: Iterable[Middleware] = (),
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.tables = tables if tables is not None else cls.tables
+        cls.provides = tuple(provides) or cls.provides
+        cls.middleware = tuple(middleware) or cls.middleware
+        cls.outgoing = tuple(outgoing) or cls.outgoing
+        cls.service_name = name or snake(cls.__name__.removesuffix("Service")) or snake(cls.__name__)
+
+    async def start(self) -> None:
+        """Become ready; called after the database is, before the first call arrives."""
+
+    async def stop(self) -> None:
+        """Release what `start` took."""
+
+
+class Complete(Protocol):
+    """A service class that implements all that its contracts declare.
+
+    Type checkers that know which methods are still missing (mypy) report a class that lacks one where a
+    `type[Complete]` is wanted, because this is a protocol; for `type[Service]` they would not.
+    """
+
+    service_name: ClassVar[str]
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+def snake(name: str) -> str:
+    """`OrderHistory` as `order_history`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+
+
+class Need(msgspec.Struct, frozen=True):
+    """A constructor parameter and the type it is found by."""
+
+    parameter: str
+    type: Any
+
+
+class Provider(msgspec.Struct, frozen=True):
+    """A class or function of `provides`: what it makes and what it needs for it."""
+
+    make: Callable[..., Any]
+    makes: Any
+    needs: tuple[Need, ...]
+
+
+class ServiceSpec(msgspec.Struct, frozen=True):
+    """A service class, understood."""
+
+    name: str
+    implementation: type[Service]
+    contracts: tuple[type[Contract], ...]
+    operations: Mapping[str, Operation]
+    needs: tuple[Need, ...]
+    providers: tuple[Provider, ...]
+
+    def all_needs(self) -> Iterable[Need]:
+        """What the service and its providers ask for."""
+        return (*self.needs, *(need for provider in self.providers for need in provider.needs))
+
+    @property
+    def calls(self) -> tuple[type[Contract], ...]:
+        """The contracts it asks for: its edges in the call graph."""
+        return tuple(dict.fromkeys(need.type for need in self.all_needs() if is_contract(need.type)))
+
+    @property
+    def settings(self) -> tuple[type[Settings], ...]:
+        """The settings classes it asks for."""
+        found = [need.type for need in self.all_needs() if is_settings(need.type)]
+        return tuple(dict.fromkeys(found))
+
+    @property
+    def answers_once(self) -> bool:
+        """Whether any of its operations keeps answers."""
+        return any(each.semantics is Semantics.ONCE for each in self.operations.values())
+
+
+def is_contract(type_: Any) -> bool:
+    """Whether the type is a contract itself, not an implementation."""
+    return isinstance(type_, type) and bool(type_.__dict__.get("contract_name"))
+
+
+def is_settings(type_: Any) -> bool:
+    """Whether the type is a settings class."""
+    return isinstance(type_, type) and issubclass(type_, Settings)
+
+
+def is_database(type_: Any) -> bool:
+    """Whether the type is Database; a program that never named it has not paid for importing SQLAlchemy."""
+    storage = sys.modules.get("meristem.storage.database")
+    return storage is not None and type_ is storage.Database
+
+
+def describe(service: type[Service]) -> ServiceSpec:
+    """Understand a service class; raises WiringError that names class, parameter and remedy."""
+    contracts = contract_of(service)
+    known: dict[str, Operation] = {}
+    for contract in contracts:
+        for name, operation in operations(contract).items():
+            if name in known:
+                raise WiringError(
+                    f"{service.__name__}: both {known[name].contract} and {operation.contract} declare {name!r}; "
+                    f"implement them in two services"
+                )
+            if getattr(service, name) is getattr(contract, name):
+                raise WiringError(f"{service.__name__} does not implement {contract.__name__}.{name}")
+            known[name] = operation
+    providers = tuple(_provider(service, make) for make in service.provides)
+    makes = tuple(provider.makes for provider in providers)
+    needs = _needs(service, constructor(service))
+    for need in (*needs, *(each for provider in providers for each in provider.needs)):
+        _check_need(service, need, makes, contracts)
+    return ServiceSpec(service.service_name, service, contracts, known, needs, providers)
+
+
+def constructor(cls: type) -> Callable[..., Any]:
+    """The function that initialises instances of the class."""
+    found: Callable[..., Any] = inspect.getattr_static(cls, "__init__")
+    return found
+
+
+def _needs(owner: type | Callable[..., Any], function: Callable[..., Any]) -> tuple[Need, ...]:
+    if function is object.__init__ or function.__name__ == "_no_init_or_replace_init":
+        return ()
+    label = getattr(owner, "__name__", repr(owner))
+    try:
+        hints = get_type_hints(function)
+    except NameError as error:
+        raise WiringError(f"{label}: {error.name!r} in its constructor is not defined where the class is") from None
+    needs = []
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.name == "self" or parameter.default is not inspect.Parameter.empty:
+            continue
+        if parameter.name not in hints:
+            raise WiringError(f"{label}: annotate the parameter {parameter.name!r}; parameters are found by type")
+        needs.append(Need(parameter.name, hints[parameter.name]))
+    return tuple(needs)
+
+
+def _provider(service: type[Service], make: Callable[..., Any]) -> Provider:
+    if isinstance(make, type):
+        return Provider(make, make, _needs(make, constructor(make)))
+    makes = get_type_hints(make).get("return")
+    if makes is None:
+        raise WiringError(f"{service.__name__}: annotate what {make.__name__} returns; it is found by that type")
+    return Provider(make, makes, _needs(make, make))
+
+
+def _check_need(service: type[Service], need: Need, makes: tuple[Any, ...], own: tuple[type[Contract], ...]) -> None:
+    if need.type in own:
+        raise WiringError(f"{service.__name__} asks for {need.type.__name__}, its own contract; call self instead")
+    known = need.type in makes or need.type in (Clock, Progress) or is_contract(need.type) or is_settings(need.type)
+    if not known and not is_database(need.type):
+        shown = getattr(need.type, "__name__", need.type)
+        raise WiringError(
+            f"{service.__name__}: nothing gives its parameter `{need.parameter}: {shown}`; ask for a contract, "
+            f"Database, Settings, Clock or Progress, or list what makes {shown} in provides=[...]"
+        )

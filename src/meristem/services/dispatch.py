@@ -1,0 +1,179 @@
+"""The service's end of a call: runs the method within its context and lets only declared answers out."""
+
+from __future__ import annotations
+
+import logging
+import os
+from asyncio import CancelledError, current_task
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from meristem.context import CURRENT, Context, KeyChain, Place
+from meristem.contracts.codec import declared
+from meristem.contracts.operation import Semantics
+from meristem.errors import DEFINITE, CallError, Code, Fault
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from meristem.contracts.call import Call, Handler
+    from meristem.contracts.operation import Operation
+
+logger = logging.getLogger(__name__)
+
+
+def run_method(operation: Operation, method: Callable[..., Any]) -> Handler:
+    """A handler that calls the service's method with the request's parameters."""
+    method = _taking_names(operation, method)
+    if operation.stream:
+
+        async def begin(call: Call) -> Any:
+            return method(*msgspec.structs.astuple(call.request)) if operation.spread else method(call.request)
+
+        return begin
+    if operation.spread:
+        return lambda call: method(*msgspec.structs.astuple(call.request))
+    return lambda call: method(call.request)
+
+
+def _taking_names(operation: Operation, method: Callable[..., Any]) -> Callable[..., Any]:
+    """The method as one that takes every parameter by position, though some of its own stand behind `*`."""
+    names = [each.name for each in operation.parameters if each.named]
+    if not names:
+        return method
+    count = len(operation.parameters) - len(names)
+    return lambda *values: method(*values[:count], **dict(zip(names, values[count:], strict=True)))
+
+
+def answer(operation: Operation, handler: Handler, service: str) -> Handler:
+    """Run `handler` within the call's context; faults that the contract declares and CallErrors pass.
+
+    Whatever else is raised is logged here, where it happened, and reaches the caller as `internal` without a
+    traceback.
+    """
+    if operation.stream:
+        return _answer_stream(operation, handler, service)
+
+    place = Place(service, operation.label)
+    enter = _admission(operation, place)
+    checked = operation.authenticated or operation.semantics is Semantics.ONCE
+
+    async def answered(call: Call) -> Any:
+        context = call.context
+        if checked or context.key is not None:
+            enter(context)
+        else:
+            context.place = place
+        token = CURRENT.set(context)
+        try:
+            return await handler(call)
+        except (Exception, CancelledError) as error:
+            failure = _permitted(operation, error)
+        finally:
+            CURRENT.reset(token)
+        raise failure  # here, so that it drags no other error along: after a wire it would not either
+
+    return answered
+
+
+def _answer_stream(operation: Operation, handler: Handler, service: str) -> Handler:
+    enter = _admission(operation, Place(service, operation.label))
+
+    async def answered(call: Call) -> Any:
+        enter(call.context)
+        token = CURRENT.set(call.context)
+        try:
+            return _items(operation, call, await handler(call))
+        except (Exception, CancelledError) as error:
+            failure = _permitted(operation, error)
+        finally:
+            CURRENT.reset(token)
+        raise failure
+
+    return answered
+
+
+async def _items(operation: Operation, call: Call, items: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    """Each step of a generator runs in its consumer's context, so the call's is set around every one."""
+    failure: BaseException | None = None
+    try:
+        while failure is None:
+            token = CURRENT.set(call.context)
+            try:
+                item = await anext(items)
+            except StopAsyncIteration:
+                return
+            except (Exception, CancelledError) as error:
+                failure = _permitted(operation, error)
+                continue
+            finally:
+                CURRENT.reset(token)
+            yield item
+    finally:
+        await _close(operation, call, items)
+    raise failure
+
+
+async def _close(operation: Operation, call: Call, items: AsyncIterator[Any]) -> None:
+    """Let the producer clean up; nobody waits for what it may still have to say."""
+    close = getattr(items, "aclose", None)
+    if close is None:
+        return
+    token = CURRENT.set(call.context)
+    try:
+        await close()
+    except Exception:
+        logger.exception("%s failed while its stream was closed", operation.label)
+    finally:
+        CURRENT.reset(token)
+
+
+def _admission(operation: Operation, place: Place) -> Callable[[Context], None]:
+    """Refuses a call without the user it needs, and gives a keyed one what derives the keys of calls below it."""
+    authenticated = operation.authenticated
+    keyed = operation.semantics is Semantics.ONCE
+
+    def enter(context: Context) -> None:
+        if authenticated and context.user is None:
+            raise CallError(Code.UNAUTHENTICATED, f"{operation.label}: sign in first", may_have_happened=False)
+        if context.key is None and keyed:
+            context.key = os.urandom(16).hex()  # a caller from outside that does not mean to repeat the call
+        if context.key is not None:
+            context.keys = KeyChain(context.key)
+        context.place = place
+
+    return enter
+
+
+def _permitted(operation: Operation, error: BaseException) -> BaseException:
+    """What the caller may see of an error: what a wire would carry, and nothing that hangs on it."""
+    if isinstance(error, CallError):
+        return CallError(
+            error.code,
+            error.message,
+            may_have_happened=error.code not in DEFINITE,
+            violations=error.violations,
+            retry_after=error.retry_after,
+        )
+    if isinstance(error, CancelledError) and _is_cancelled():
+        return error
+    if isinstance(error, Fault) and (fault := _declared(operation, error)) is not None:
+        return fault
+    remedy = " (declare it in raises=[...])" if isinstance(error, Fault) else ""
+    logger.error("%s failed%s", operation.label, remedy, exc_info=error)
+    return CallError(Code.INTERNAL, f"{operation.label} failed; its service's log says why")
+
+
+def _declared(operation: Operation, error: Fault) -> Fault | None:
+    try:
+        return declared(error, operation.raises)
+    except (TypeError, ValueError, msgspec.MsgspecError):
+        logger.exception("%s: the fields of %s are not as declared", operation.label, type(error).__name__)
+        return None
+
+
+def _is_cancelled() -> bool:
+    """Whether somebody cancelled this task; else the method met the end of a task of its own."""
+    task = current_task()
+    return task is None or task.cancelling() > 0

@@ -1,0 +1,123 @@
+"""A service's database: typed reads, units of work, and the hooks that the framework hangs on their commits."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import MetaData
+from sqlalchemy.engine import make_url
+from sqlalchemy.engine.url import URL
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlalchemy.sql import Executable
+
+from meristem.errors import ConfigurationError, MisuseError
+from meristem.storage.driver import Driver, Outcome, Step
+from meristem.storage.observation import Observers, observed
+from meristem.storage.queries import Queries
+from meristem.storage.statements import Parameters, Prepared, StatementCache
+from meristem.storage.unit import Block, Hook, Result, UnitOfWork, current_unit
+
+
+class Database(Queries):
+    """One service's database, given by URL: `sqlite:///path/to/file.db`, or `sqlite://` for a private temporary one.
+
+    Reads run at once, or inside the open transaction of the current unit of work; writes need `begin()`.
+    `before_commit` hooks run inside the transaction of a unit that published events; `observers` see each statement.
+    """
+
+    def __init__(self, url: str, *, name: str = "database", driver: Driver | None = None) -> None:
+        self.url = url
+        self.name = name
+        self.before_commit: list[Hook] = []
+        self.observers: Observers = []
+        self._driver = driver if driver is not None else _driver_for(url, name)
+        self._statements = StatementCache(self._driver.dialect)
+        self._started = False
+
+    async def start(self) -> None:
+        """Open the database; starting again is fine."""
+        if not self._started:
+            await self._driver.start()
+            self._started = True
+
+    async def stop(self) -> None:
+        """Finish commits under way, roll back what is left open, close; stopping again is fine."""
+        if self._started:
+            self._started = False
+            await self._driver.stop()
+
+    def begin(self) -> Block:
+        """`async with database.begin() as tx`: a transaction, or a part of the current unit that can fail alone."""
+        return Block(self, self._new_unit, join=True)
+
+    def unit(self) -> Block:
+        """`async with database.unit() as unit`: a unit of work of its own, refused where one is current."""
+        return Block(self, self._new_unit, join=False)
+
+    async def execute(self, statement: Executable, parameters: Parameters = None) -> Result:
+        """Run one statement in the current unit of work, or in a transaction of its own, in one hop."""
+        unit = current_unit(self)
+        if unit is not None:
+            return await unit.execute(statement, parameters)
+        step = self._statements.prepare(statement, parameters).step(parameters)
+        return Result((await self._watched(step, self._driver.transaction().commit((step,)))).rowcount)
+
+    async def create(self, metadata: MetaData) -> None:
+        """Create the tables and indexes that don't exist yet; what exists stays as it is."""
+        dialect = self._driver.dialect
+        steps = []
+        for table in metadata.sorted_tables:
+            steps.append(Step(str(CreateTable(table, if_not_exists=True).compile(dialect=dialect))))
+            indexes = sorted(table.indexes, key=lambda index: str(index.name))
+            steps += [Step(str(CreateIndex(index, if_not_exists=True).compile(dialect=dialect))) for index in indexes]
+        await self._driver.transaction().commit(steps)
+
+    async def _fetch(self, prepared: Prepared, step: Step) -> Outcome:
+        unit = current_unit(self)
+        if unit is not None and unit.is_open:
+            return await unit.run(step)
+        if prepared.shape.writes:
+            raise MisuseError("this statement writes: run it inside `async with database.begin() as tx`, by tx.fetch_*")
+        return await self._watched(step, self._driver.read(step))
+
+    def _watched(self, step: Step, work: Coroutine[Any, Any, Outcome]) -> Coroutine[Any, Any, Outcome]:
+        return observed(self.observers, self.name, step.text, work) if self.observers else work
+
+    def _new_unit(self) -> UnitOfWork:
+        return UnitOfWork(self.name, self._driver.transaction(), self._statements, self.before_commit, self.observers)
+
+    def __del__(self) -> None:
+        if getattr(self, "_started", False):
+            warnings.warn(f"database {self.name!r} was not stopped", ResourceWarning, source=self, stacklevel=2)
+            self._driver.close_soon()
+
+
+def _driver_for(url: str, name: str) -> Driver:
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise ConfigurationError(
+            f"database {name!r}: the URL is malformed; write it like sqlite:///data/{name}.db"
+        ) from None
+    if parsed.get_backend_name() == "sqlite":
+        return _sqlite(parsed, name)
+    raise ConfigurationError(
+        f"database {name!r}: there is no adapter for {parsed.drivername!r}; "
+        "there is one for sqlite (sqlite:///path/to/file.db, built in, no extra to install)"
+    )
+
+
+def _sqlite(url: URL, name: str) -> Driver:
+    from meristem.storage.sqlite.driver import SqliteDriver  # noqa: PLC0415 - an adapter is imported only where it is used
+
+    unknown = url.query.keys() - {"synchronous"}
+    if unknown:
+        raise ConfigurationError(
+            f"database {name!r}: the URL has an unknown option {min(unknown)!r}; there is synchronous"
+        )
+    path = None if url.database in {None, "", ":memory:"} else Path(str(url.database))
+    return SqliteDriver(path, name=name, synchronous=str(url.query.get("synchronous", "full")))

@@ -1,0 +1,104 @@
+"""The port to a database: what an adapter (SQLite today, PostgreSQL next) must offer to the rest of storage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from sqlalchemy.engine import Dialect
+
+Names = Callable[[], Sequence[str]]
+Decoder = Callable[[list[Any], Names], list[Any]]
+"""Turns raw rows into what the caller asked for, one for one; can ask for the names of the columns."""
+
+
+_SHOWN = 300
+
+
+class Outcome(NamedTuple):
+    """What a step gave: its decoded rows, and how many rows it changed (-1 where that has no meaning)."""
+
+    rows: list[Any]
+    rowcount: int
+
+
+class Step:
+    """One statement ready for a driver: its text, its encoded parameters, and what to make of its rows.
+
+    With `many`, `parameters` is an iterable of parameter rows, consumed by the driver off the event loop.
+    `decode` is None when rows aren't wanted; `first` says that one row is enough.
+    """
+
+    __slots__ = ("decode", "first", "many", "parameters", "text")
+
+    def __init__(
+        self,
+        text: str,
+        parameters: Iterable[Any] = (),
+        *,
+        many: bool = False,
+        decode: Decoder | None = None,
+        first: bool = False,
+    ) -> None:
+        self.text = text
+        self.parameters = parameters
+        self.many = many
+        self.decode = decode
+        self.first = first
+
+
+class Transaction(Protocol):
+    """One write transaction. It begins with its first step and ends with `commit` or `abandon`, once."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the database holds it: begun, and neither committed, abandoned nor lost."""
+        ...
+
+    async def run(self, steps: Sequence[Step]) -> Outcome:
+        """Run the steps in one hop and answer with the last one's outcome; a cancelled wait ends the transaction."""
+        ...
+
+    async def commit(self, steps: Sequence[Step] = ()) -> Outcome:
+        """Run the steps and commit, in one hop; returns when it is durable. An error rolls back; a cancelled wait
+        is answered only when the commit's fate is known, with CancelledError if it happened."""
+        ...
+
+    def abandon(self) -> None:
+        """Roll back without waiting; whatever starts afterwards sees it done."""
+        ...
+
+
+class Driver(Protocol):
+    """A database that is open: short reads on their own, and write transactions one after the other or in parallel."""
+
+    @property
+    def dialect(self) -> Dialect:
+        """What statements are compiled with."""
+        ...
+
+    async def start(self) -> None:
+        """Open the database; raises StorageError when it can't be opened."""
+        ...
+
+    async def stop(self) -> None:
+        """Finish commits under way, roll back what is left, close."""
+        ...
+
+    def close_soon(self) -> None:
+        """Close without waiting: the last resort for a database that nobody stopped."""
+        ...
+
+    async def read(self, step: Step) -> Outcome:
+        """Run one reading statement outside any transaction."""
+        ...
+
+    def transaction(self) -> Transaction:
+        """A new write transaction, not begun yet."""
+        ...
+
+
+def shorten(text: str) -> str:
+    """A statement's text on one line, cut where a reader has seen enough."""
+    line = " ".join(text.split())
+    return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}..."

@@ -1,0 +1,14 @@
+"""What Alembic runs for every command: the connection and tables that `meristem.storage.migrations` hands over."""
+
+from alembic import context
+
+given = context.config.attributes
+context.configure(
+    connection=given["connection"],
+    target_metadata=given.get("metadata"),
+    include_object=given["include_object"],
+    render_as_batch=True,
+    transactional_ddl=True,
+)
+with context.begin_transaction():
+    context.run_migrations()

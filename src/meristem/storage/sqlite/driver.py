@@ -1,0 +1,230 @@
+"""The SQLite adapter: a file in WAL mode, one writing thread with group commit, a few reading threads."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from threading import Thread
+from urllib.parse import quote
+
+from meristem.errors import ConfigurationError, MisuseError, StorageError
+from meristem.storage.driver import Outcome, Step
+from meristem.storage.sqlite.dialect import SqliteDialect
+from meristem.storage.sqlite.reader import Readers
+from meristem.storage.sqlite.threads import Completions, Job, Syncer
+from meristem.storage.sqlite.translation import translate
+from meristem.storage.sqlite.writer import Turn, WriteJob, Writer
+
+_STATEMENTS = 512  # prepared statements that a connection keeps
+_DURABILITIES = ("full", "normal", "off")
+
+_fdatasync: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
+
+
+class SqliteDriver:
+    """One SQLite file, or with `path=None` a private temporary one that is deleted on stop.
+
+    `synchronous`: "full" acknowledges a commit when it is on the disk, "normal" and "off" as PRAGMA synchronous says.
+    """
+
+    def __init__(
+        self,
+        path: Path | None,
+        *,
+        name: str,
+        synchronous: str = "full",
+        readers: int = 4,
+        busy_timeout: float = 10.0,
+        sync: Callable[[int], None] = _fdatasync,
+    ) -> None:
+        if synchronous not in _DURABILITIES:
+            raise ConfigurationError(f"synchronous={synchronous!r} is not one of {', '.join(_DURABILITIES)}")
+        self.dialect = SqliteDialect()
+        self._path = path
+        self._name = name
+        self._synchronous = synchronous if path is not None else "off"
+        self._limit = readers
+        self._busy_timeout = busy_timeout
+        self._sync = sync
+        self._folder: str | None = None
+        self._file = Path()
+        self._threads: list[Thread] = []
+        self._writer: Writer | None = None
+        self._readers: Readers | None = None
+
+    async def start(self) -> None:
+        """Open the file, creating it and its folder if need be."""
+        self._loop = asyncio.get_running_loop()
+        self._completions = Completions(self._loop)
+        connection, log = await asyncio.to_thread(self._open)
+        syncer = None if log is None else Syncer(log, self._completions, self._name, self._sync)
+        self._writer = Writer(connection, self._name, self._completions, syncer, self._busy_timeout)
+        self._readers = Readers(self._connect_reader, self._name, self._completions, self._limit)
+        mains = {"writer": self._writer.main} | ({"sync": syncer.main} if syncer else {})
+        self._threads = [Thread(target=main, name=f"{self._name}-{role}", daemon=True) for role, main in mains.items()]
+        for thread in self._threads:
+            thread.start()
+
+    async def stop(self) -> None:
+        """Finish queued work, roll back what is left open, close the connections."""
+        readers, threads = self._readers, self._threads
+        self.close_soon()
+        if readers is not None:
+            await asyncio.to_thread(_join, readers, threads)
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
+
+    def close_soon(self) -> None:
+        """Let the threads end after what is queued."""
+        writer, readers = self._writer, self._readers
+        self._writer = self._readers = None
+        self._threads = []
+        if readers is not None and writer is not None:
+            readers.stop()
+            writer.stop()
+
+    async def read(self, step: Step) -> Outcome:
+        """Run one statement on a reading connection."""
+        readers = self._readers
+        if readers is None:
+            raise self._closed()
+        job = Job((step,), self._loop.create_future())
+        readers.submit(job)
+        try:
+            outcome: Outcome = await job.future
+        except asyncio.CancelledError:
+            job.cancel()
+            raise
+        return outcome
+
+    def transaction(self) -> SqliteTransaction:
+        """A new write transaction, not begun yet."""
+        return SqliteTransaction(self)
+
+    def submit(self, turn: Turn, steps: Sequence[Step], *, commits: bool) -> WriteJob:
+        """Queue steps for the writing thread."""
+        if self._writer is None:
+            raise self._closed()
+        job = WriteJob(turn, steps, self._loop.create_future(), commits=commits)
+        self._writer.submit(job)
+        return job
+
+    def abandon(self, turn: Turn) -> None:
+        """Queue a roll back; a stopped driver has rolled back already."""
+        if self._writer is not None:
+            self._writer.abandon(turn)
+
+    def _closed(self) -> MisuseError:
+        return MisuseError(
+            f"database {self._name!r} is not started: `await database.start()` first, and not after stop()"
+        )
+
+    def _open(self) -> tuple[sqlite3.Connection, int | None]:
+        if self._path is None:
+            self._folder = tempfile.mkdtemp(prefix="meristem-")
+            self._file = Path(self._folder, f"{self._name}.db")
+        else:
+            self._file = self._path.absolute()
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            return self._open_writer()
+        except sqlite3.Error as error:
+            raise translate(error, self._name, f"opening {self._file}") from error
+        except OSError as error:
+            raise StorageError(f"database {self._name!r} can't be opened: {error}") from error
+
+    def _open_writer(self) -> tuple[sqlite3.Connection, int | None]:
+        connection = _connect(str(self._file), self._busy_timeout)
+        # The switch to WAL is itself synced as asked; then commits leave the syncing of the log to the group.
+        connection.execute(f"PRAGMA synchronous={self._synchronous}")
+        mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
+        if mode != "wal":
+            connection.close()
+            raise StorageError(
+                f"{self._file} can't use a write-ahead log: put it on a local disk, not on a network share"
+            )
+        connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("COMMIT")
+        log = None
+        if self._synchronous == "full":
+            connection.execute("PRAGMA synchronous=NORMAL")
+            # SQLite locks the database and its shared memory, never the log: this descriptor can't drop a lock.
+            log = os.open(f"{self._file}-wal", os.O_RDWR)
+        connection.execute("PRAGMA busy_timeout=0")  # the writer waits by itself, so that it can be cancelled
+        return connection, log
+
+    def _connect_reader(self) -> sqlite3.Connection:
+        connection = _connect(f"file:{quote(str(self._file))}?mode=ro", self._busy_timeout)
+        connection.execute("PRAGMA query_only=ON")
+        return connection
+
+
+class SqliteTransaction:
+    """One write transaction on the writing thread."""
+
+    __slots__ = ("_driver", "_turn")
+
+    def __init__(self, driver: SqliteDriver) -> None:
+        self._driver = driver
+        self._turn = Turn()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it holds the write lock."""
+        return self._turn.open
+
+    async def run(self, steps: Sequence[Step]) -> Outcome:
+        """Run steps; a cancelled wait interrupts them."""
+        job = self._driver.submit(self._turn, steps, commits=False)
+        try:
+            outcome: Outcome = await job.future
+        except asyncio.CancelledError:
+            job.cancel()
+            raise
+        return outcome
+
+    async def commit(self, steps: Sequence[Step] = ()) -> Outcome:
+        """Run steps and commit; a cancelled wait ends only when the commit's fate is known."""
+        job = self._driver.submit(self._turn, steps, commits=True)
+        cancelled: asyncio.CancelledError | None = None
+        while not job.finished:
+            try:
+                await job.future
+            except asyncio.CancelledError as error:
+                cancelled = error
+                if not job.finished:
+                    job.future = asyncio.get_running_loop().create_future()
+        if job.error is not None:
+            raise job.error
+        if cancelled is not None:
+            raise cancelled
+        outcome: Outcome = job.value
+        return outcome
+
+    def abandon(self) -> None:
+        """Roll back without waiting."""
+        self._driver.abandon(self._turn)
+
+
+def _connect(file: str, timeout: float) -> sqlite3.Connection:
+    return sqlite3.connect(
+        file,
+        timeout=timeout,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=_STATEMENTS,
+        uri=file.startswith("file:"),
+    )
+
+
+def _join(readers: Readers, threads: list[Thread]) -> None:
+    readers.join()
+    for thread in threads:
+        thread.join()

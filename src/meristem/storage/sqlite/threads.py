@@ -1,0 +1,235 @@
+"""The threads that run sqlite3: it never runs on the event loop's, and results come back many to a wake-up."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sqlite3
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from threading import Lock
+from time import perf_counter, sleep
+from typing import Any
+
+from meristem.errors import StorageError
+from meristem.storage.driver import Outcome, Step
+from meristem.storage.sqlite.inbox import Inbox
+from meristem.storage.sqlite.translation import translate
+
+_log = logging.getLogger("meristem.storage")
+_CHUNK = 100  # rows handled at a time
+_BREATH_EVERY = 0.001
+_BREATH = 0.00005
+
+
+class Job:
+    """Steps to run, and the future that waits for them."""
+
+    __slots__ = ("cancelled", "error", "finished", "future", "runner", "steps", "value")
+
+    def __init__(self, steps: Sequence[Step], future: asyncio.Future[Any]) -> None:
+        self.steps = steps
+        self.future = future
+        self.runner: Runner | None = None
+        self.cancelled = False
+        self.finished = False
+        self.value: Any = None
+        self.error: BaseException | None = None
+
+    def cancel(self) -> None:
+        """Interrupt the job if it runs, or keep it from running."""
+        self.cancelled = True
+        if self.runner is not None:
+            self.runner.interrupt(self)
+
+
+class Completions:
+    """Carries finished jobs to the event loop: one wake-up for all that finished meanwhile."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._finished: deque[Job] = deque()
+        self._scheduled = False
+
+    def give(self, job: Job, value: Any = None, error: BaseException | None = None) -> None:
+        """Finish a job, from any thread."""
+        job.value, job.error = value, error
+        self._finished.append(job)
+        if not self._scheduled:
+            self._scheduled = True
+            try:
+                self._loop.call_soon_threadsafe(self._deliver)
+            except RuntimeError:
+                if not self._loop.is_closed():  # once it is closed, nobody waits any more
+                    raise
+
+    def _deliver(self) -> None:
+        # Cleared first: what a thread appends from here on is either taken below or wakes the loop again.
+        self._scheduled = False
+        while self._finished:
+            job = self._finished.popleft()
+            job.finished = True
+            if job.future.done():
+                continue
+            if job.error is not None:
+                job.future.set_exception(job.error)
+            else:
+                job.future.set_result(job.value)
+
+
+class Runner:
+    """One connection, used by one thread, whose running job another thread may interrupt."""
+
+    def __init__(self, connection: sqlite3.Connection, database: str) -> None:
+        self.connection = connection
+        self._database = database
+        self._lock = Lock()
+        self._running: Job | None = None
+
+    def run(self, job: Job) -> Outcome:
+        """Run the job's steps; the outcome is the last one's."""
+        outcome = Outcome([], -1)
+        job.runner = self  # before `cancelled` is read: whoever cancels sets that first and then looks here
+        with self._lock:
+            self._running = job
+        try:
+            for step in job.steps:
+                if job.cancelled:
+                    raise StorageError(f"the statement was cancelled (database {self._database!r})")
+                outcome = self.step(step)
+        finally:
+            with self._lock:
+                self._running = None
+        return outcome
+
+    def interrupt(self, job: Job) -> None:
+        """Stop the statement under way, only if it is this job's."""
+        with self._lock:
+            if self._running is job:
+                self.connection.interrupt()
+
+    def step(self, step: Step) -> Outcome:
+        """Run one statement, its errors translated."""
+        try:
+            return self._many(step) if step.many else self._one(step.text, step.parameters, step)
+        except sqlite3.Error as error:
+            raise translate(error, self._database, step.text) from error
+
+    def _one(self, text: str, parameters: Any, step: Step) -> Outcome:
+        cursor = self.connection.execute(text, parameters)
+        decode = step.decode
+        if decode is None:
+            if cursor.description is not None:
+                cursor.fetchall()
+            return Outcome([], cursor.rowcount)
+
+        def names() -> Sequence[str]:
+            return tuple(column[0] for column in cursor.description or ())
+
+        if step.first:
+            row = cursor.fetchone()
+            cursor.close()
+            return Outcome([] if row is None else decode([row], names), cursor.rowcount)
+        rows: list[Any] = []
+        breath = _Breath()
+        while chunk := cursor.fetchmany(_CHUNK):
+            rows += decode(chunk, names)
+            breath.take()
+        return Outcome(rows, cursor.rowcount)
+
+    def _many(self, step: Step) -> Outcome:
+        """Run a statement for many rows, all or none of them."""
+        self.connection.execute("SAVEPOINT many")
+        try:
+            if step.decode is None:
+                outcome = Outcome([], self._change(step.text, iter(step.parameters)))
+            else:
+                single = [self._one(step.text, parameters, step) for parameters in step.parameters]
+                outcome = Outcome([row for one in single for row in one.rows], len(single))
+        except BaseException:
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK TO many")
+                self.connection.execute("RELEASE many")
+            raise
+        self.connection.execute("RELEASE many")
+        return outcome
+
+    def _change(self, text: str, parameters: Iterator[Any]) -> int:
+        changed = 0
+        breath = _Breath()
+        while chunk := list(islice(parameters, _CHUNK)):
+            changed += self.connection.executemany(text, chunk).rowcount
+            breath.take()
+        return changed
+
+
+class _Breath:
+    """Lets the event loop's thread run now and then during long work.
+
+    sqlite3 gives the interpreter lock away at each row, but takes it back before the thread that waits has woken up,
+    which could hold the event loop for as long as the rows last. A sleep, however short, hands it over.
+    """
+
+    __slots__ = ("_due",)
+
+    def __init__(self) -> None:
+        self._due = perf_counter() + _BREATH_EVERY
+
+    def take(self) -> None:
+        """Pause, if the last pause is long enough ago."""
+        if perf_counter() > self._due:
+            sleep(_BREATH)
+            self._due = perf_counter() + _BREATH_EVERY
+
+
+class Syncer:
+    """Makes commits durable, many to one sync of the write-ahead log: the group commit.
+
+    The writer goes on with the next transaction while the disk works. A commit is acknowledged when a sync that began
+    after it has ended, which is what `synchronous=FULL` promises one commit at a time.
+    """
+
+    def __init__(self, log: int, completions: Completions, database: str, sync: Callable[[int], None]) -> None:
+        self._log = log
+        self._completions = completions
+        self._database = database
+        self._sync = sync
+        self._inbox: Inbox[list[tuple[Job, Outcome]] | None] = Inbox()
+        self.failed = False
+
+    def acknowledge(self, committed: list[tuple[Job, Outcome]]) -> None:
+        """Answer the committed jobs once their commits are on the disk."""
+        self._inbox.put(committed)
+
+    def stop(self) -> None:
+        """End once everything before is acknowledged."""
+        self._inbox.put(None)
+
+    def main(self) -> None:
+        """The thread: sync once for each group, acknowledge it."""
+        while (group := self._inbox.get()) is not None:
+            self._finish(group)
+        os.close(self._log)
+        self._inbox.close()
+
+    def _finish(self, committed: list[tuple[Job, Outcome]]) -> None:
+        if not self.failed:
+            try:
+                self._sync(self._log)
+            except OSError:
+                # After a failed sync the kernel may have dropped the pages: a later success would prove nothing.
+                self.failed = True
+                _log.exception("the write-ahead log of database %r can't be synced", self._database)
+        for job, outcome in committed:
+            if self.failed:
+                self._completions.give(
+                    job,
+                    error=StorageError(
+                        f"database {self._database!r} could not make a commit durable: it may be lost. "
+                        "Check the disk and restart the service"
+                    ),
+                )
+            else:
+                self._completions.give(job, outcome)

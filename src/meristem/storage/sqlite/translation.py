@@ -1,0 +1,42 @@
+"""What SQLite's errors mean to the person who reads them; the value of a parameter is never part of a message."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from meristem.errors import IntegrityViolation, MeristemError, MisuseError, StorageError
+from meristem.storage.driver import shorten
+
+_KINDS = ("UNIQUE", "FOREIGN KEY", "NOT NULL", "CHECK")
+
+
+def translate(error: sqlite3.Error, database: str, text: str) -> MeristemError:
+    """The error of ours that stands for one of sqlite3's, raised by the statement `text`."""
+    reason = str(error)
+    place = f"database {database!r}, statement: {shorten(text)}"
+    if isinstance(error, sqlite3.IntegrityError):
+        return _violation(reason, place)
+    if isinstance(error, (sqlite3.ProgrammingError, sqlite3.InterfaceError)):
+        return MisuseError(f"the statement can't be run: {reason} ({place})")
+    return StorageError(f"{reason}{_remedy(reason, error)} ({place})")
+
+
+def _violation(reason: str, place: str) -> IntegrityViolation:
+    kind = next((kind for kind in _KINDS if reason.startswith(kind)), None)
+    _, _, constraint = reason.partition(" constraint failed: ")
+    return IntegrityViolation(f"{reason} ({place})", kind=(kind or "unknown").lower(), constraint=constraint or None)
+
+
+def _remedy(reason: str, error: sqlite3.Error) -> str:
+    name = getattr(error, "sqlite_errorname", "")
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return ": another process holds the write lock; shorten its transactions, or move to a database server"
+    if "no such table" in reason or "no such column" in reason or "has no column named" in reason:
+        return ": the schema is behind the code; run its migrations (`meristem migrate`)"
+    if name.startswith("SQLITE_READONLY"):
+        return ": this statement writes; run it inside `async with database.begin() as tx`"
+    if name.startswith("SQLITE_FULL"):
+        return ": the disk is full"
+    if name.startswith("SQLITE_CANTOPEN"):
+        return ": check that the folder exists and may be written"
+    return ""

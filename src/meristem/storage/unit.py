@@ -1,0 +1,299 @@
+"""The unit of work: statements, published events and what follows the commit, kept or dropped together."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import TracebackType
+from typing import Any, NamedTuple
+
+from sqlalchemy.sql import Executable
+
+from meristem.errors import MisuseError, StorageError
+from meristem.storage.driver import Outcome, Step, Transaction
+from meristem.storage.observation import Observers, observed
+from meristem.storage.queries import Queries
+from meristem.storage.statements import Parameters, Prepared, StatementCache
+
+_log = logging.getLogger("meristem.storage")
+_current: ContextVar[Block | None] = ContextVar("meristem_storage_block", default=None)
+
+Hook = Callable[["UnitOfWork"], Awaitable[None]]
+
+
+class Result(NamedTuple):
+    """What a statement did: how many rows it changed, -1 where that has no meaning."""
+
+    rowcount: int
+
+
+class UnitOfWork(Queries):
+    """One database transaction and what hangs on it; it begins with its first statement, not before.
+
+    `published` holds what `publish` collected; `name` is the database's service, for messages.
+    """
+
+    def __init__(
+        self, name: str, transaction: Transaction, statements: StatementCache, hooks: list[Hook], observers: Observers
+    ) -> None:
+        self.name = name
+        self.published: list[Any] = []
+        self.wants_hooks = False
+        self._transaction = transaction
+        self._statements = statements
+        self._hooks = hooks
+        self._observers = observers
+        self._prelude: list[Step] = []
+        self._last: list[Step] = []
+        self._callbacks: list[Callable[[], None]] = []
+        self._blocks: list[Block] = []
+        self._doomed: str | None = None
+        self._ended = False
+        self._has_run = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the database transaction has begun and holds locks."""
+        return self._transaction.is_open and not self._ended
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it was committed or rolled back."""
+        return self._ended
+
+    async def execute(self, statement: Executable, parameters: Parameters = None) -> Result:
+        """Run a statement; with a list of parameters, once for each. Read RETURNING rows by `fetch_*`."""
+        prepared = self._statements.prepare(statement, parameters)
+        return Result((await self.run(prepared.step(parameters))).rowcount)
+
+    async def publish(self, event: Any) -> None:
+        """Hand over an event: it leaves only if this unit commits."""
+        self._check()
+        self.published.append(event)
+
+    def at_commit(self, statement: Executable, parameters: Parameters = None) -> None:
+        """Run a statement in the same hop as the commit, just before it; its failure fails the commit."""
+        self._check()
+        self._last.append(self._statements.prepare(statement, parameters).step(parameters))
+
+    def after_commit(self, callback: Callable[[], None]) -> None:
+        """Call back once the commit is durable; never after a rollback."""
+        self._check()
+        self._callbacks.append(callback)
+
+    async def _fetch(self, prepared: Prepared, step: Step) -> Outcome:  # noqa: ARG002 - a database decides by it
+        return await self.run(step)
+
+    async def run(self, step: Step) -> Outcome:
+        """Run one prepared statement in the transaction."""
+        self._check()
+        if len(self._blocks) > 1:
+            self._open_savepoints()
+        self._has_run = True
+        steps, self._prelude = ([*self._prelude, step], []) if self._prelude else ([step], self._prelude)
+        try:
+            if self._observers:
+                return await observed(self._observers, self.name, step.text, self._transaction.run(steps))
+            return await self._transaction.run(steps)
+        except asyncio.CancelledError:
+            self._doomed = "a statement in it was cancelled"
+            raise
+        except StorageError:
+            if not self._transaction.is_open:
+                self._doomed = "a statement in it failed so that the database gave the transaction up"
+            raise
+
+    def _check(self) -> None:
+        if self._ended:
+            raise MisuseError(
+                f"the unit of work of {self.name!r} has ended: use it only inside its `async with` block, "
+                "and await every task that uses it before the block ends"
+            )
+        if self._doomed is not None:
+            raise StorageError(f"the unit of work of {self.name!r} was rolled back: {self._doomed}")
+
+    def _open_savepoints(self) -> None:
+        block = _current.get()
+        if block is not None and block.unit is self:
+            self.check_innermost(block)
+        for depth, inner in enumerate(self._blocks):
+            self._prelude += inner.savepoint(depth)
+
+    def check_innermost(self, block: Block) -> None:
+        """Refuse the task that would work in a block which another task opened meanwhile."""
+        if self._blocks[-1] is not block:
+            raise MisuseError(
+                f"two tasks work in one unit of work of {self.name!r} and one has a block of its own open: "
+                "the other's statements would share that block's fate; run them one after the other"
+            )
+
+    def enter(self, block: Block) -> tuple[int, int, int]:
+        """Add a block; the marks say what to drop should it fail."""
+        self._blocks.append(block)
+        return len(self.published), len(self._last), len(self._callbacks)
+
+    def is_root(self, block: Block) -> bool:
+        """Whether the block is the whole unit."""
+        return self._blocks[0] is block
+
+    def leave(self, block: Block, failed: tuple[int, int, int] | None, *, sent: bool) -> None:
+        """End an inner block; if it failed, drop what came since its marks. The SQL goes with the next hop."""
+        depth = len(self._blocks) - 1
+        if self._blocks[-1] is not block:
+            self._doomed = "blocks of it ended out of order, in different tasks"
+            self._blocks.remove(block)
+        else:
+            self._blocks.pop()
+        if failed is None:
+            self._check()
+        else:
+            published, last, callbacks = failed
+            del self.published[published:], self._last[last:], self._callbacks[callbacks:]
+            if sent:
+                self._prelude.append(Step(f"ROLLBACK TO block_{depth}"))
+        if sent:
+            self._prelude.append(Step(f"RELEASE block_{depth}"))
+
+    async def finish(self) -> None:
+        """Run the hooks, commit, call back."""
+        try:
+            self._check()
+            self.check_innermost(self._blocks[0])
+            if self.published or self.wants_hooks:
+                for hook in self._hooks:
+                    await hook(self)
+            if self._last or self._has_run:
+                await self._commit()
+        except BaseException:
+            self.discard()
+            raise
+        self._ended = True
+        self._call_back()
+
+    async def _commit(self) -> None:
+        steps = [*self._prelude, *self._last]
+        try:
+            if self._observers:
+                await observed(self._observers, self.name, "COMMIT", self._transaction.commit(steps))
+            else:
+                await self._transaction.commit(steps)
+        except asyncio.CancelledError:
+            # The driver answers a cancelled wait only when the commit's fate is known: here it has happened.
+            self._ended = True
+            self._call_back()
+            raise
+
+    def discard(self) -> None:
+        """Roll everything back."""
+        if not self._ended:
+            self._ended = True
+            self._transaction.abandon()
+
+    def _call_back(self) -> None:
+        for callback in self._callbacks:
+            try:
+                callback()
+            except Exception:  # the commit stands whatever a callback does
+                _log.exception("a callback after the commit of %r failed", self.name)
+
+
+class Block:
+    """One `async with database.begin()`: the whole unit of work, or a part of it that can fail alone."""
+
+    __slots__ = ("_join", "_make", "_marks", "_sent", "outer", "owner", "unit")
+
+    unit: UnitOfWork
+
+    def __init__(self, owner: object, make: Callable[[], UnitOfWork], *, join: bool) -> None:
+        self.owner = owner
+        self._make = make
+        self._join = join
+        self._sent = False
+        self._marks = (0, 0, 0)
+        self.outer: Block | None = None
+
+    async def __aenter__(self) -> UnitOfWork:
+        self.outer = _current.get()
+        joined = self.outer and self.outer.of(self.owner)
+        self.unit = unit = self._make() if joined is None else joined.joined_unit(self._join)
+        self._marks = unit.enter(self)
+        _current.set(self)
+        return unit
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        unit = self.unit
+        try:
+            if unit.is_root(self):
+                if kind is None:
+                    await unit.finish()
+                else:
+                    unit.discard()
+            else:
+                unit.leave(self, self._marks if kind is not None else None, sent=self._sent)
+        finally:
+            # Not by token: a test's fixture may enter and leave in different contexts.
+            _current.set(self.outer)
+
+    def of(self, owner: object) -> Block | None:
+        """This block or the nearest around it that belongs to the given database."""
+        block: Block | None = self
+        while block is not None and block.owner is not owner:
+            block = block.outer
+        return block
+
+    def joined_unit(self, may_join: bool) -> UnitOfWork:
+        """The unit to join, if that is right here."""
+        if self.unit.has_ended:
+            raise MisuseError(
+                f"this task was started inside a unit of work of {self.unit.name!r} that has ended meanwhile: "
+                "await it before the unit ends, or start it with `context=contextvars.Context()`"
+            )
+        if not may_join:
+            raise MisuseError(f"a unit of work of {self.unit.name!r} is current already: begin() would join it")
+        self.unit.check_innermost(self)
+        return self.unit
+
+    def savepoint(self, depth: int) -> list[Step]:
+        """What must be sent before the block's first statement."""
+        if self._sent or not depth:
+            return []
+        self._sent = True
+        return [Step(f"SAVEPOINT block_{depth}")]
+
+    def any_open(self) -> bool:
+        """Whether this block's transaction, or one around it, is open."""
+        block: Block | None = self
+        while block is not None:
+            if block.unit.is_open:
+                return True
+            block = block.outer
+        return False
+
+
+def transaction_is_open() -> bool:
+    """Whether the running task is inside a database transaction that has begun, of any database."""
+    block = _current.get()
+    return block is not None and block.any_open()
+
+
+def current_unit(owner: object) -> UnitOfWork | None:
+    """The unit of work of this database that the running task is in, unless it has ended."""
+    block = _current.get()
+    block = block and block.of(owner)
+    return None if block is None or block.unit.has_ended else block.unit
+
+
+@contextmanager
+def outside_units() -> Iterator[None]:
+    """Hide the current unit of work, as a remote callee would not see it: for transports and background tasks."""
+    block = _current.get()
+    _current.set(None)
+    try:
+        yield
+    finally:
+        _current.set(block)

@@ -1,0 +1,95 @@
+"""Clients of contracts in one process: to services beside them, to fakes, and to services elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from meristem.contracts.call import Endpoint, Handler, Middleware, compose
+from meristem.contracts.contract import operations
+from meristem.errors import WiringError
+from meristem.resilience.deadline import Deadlines, deadline_middleware
+from meristem.services.caller import entry
+from meristem.services.dispatch import answer, run_method
+from meristem.services.proxy import make_client
+from meristem.transports.local import local
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from meristem.contracts.operation import Operation
+    from meristem.system.dependency import Dependency
+    from meristem.system.options import Options
+    from meristem.system.plan import Blueprint
+
+ContractT = TypeVar("ContractT")
+
+
+class Clients:
+    """Makes one client for each contract and caller.
+
+    `endpoints` are the handlers of this process by path, `dependencies` the services that live elsewhere by name;
+    both may grow until a client of theirs is asked for.
+    """
+
+    def __init__(
+        self,
+        blueprint: Blueprint,
+        options: Options,
+        deadlines: Deadlines,
+        endpoints: Mapping[str, Endpoint],
+        dependencies: Mapping[str, Dependency],
+    ) -> None:
+        self._blueprint = blueprint
+        self._options = options
+        self._deadlines = deadlines
+        self._endpoints = endpoints
+        self._dependencies = dependencies
+        self._made: dict[tuple[Any, str | None], Any] = {}
+
+    def client(self, contract: Callable[..., ContractT], caller: str | None) -> ContractT:
+        """A client of `contract`; raises WiringError when no service of the system implements it."""
+        found = self._made.get((contract, caller))
+        if found is None:
+            known: Any = contract
+            ways = {name: self._way(known, each, caller) for name, each in operations(known).items()}
+            found = self._made[contract, caller] = self.over(contract, ways.__getitem__, caller)
+        return found
+
+    def over(self, contract: Callable[..., ContractT], way: Callable[[str], Handler], caller: str | None) -> ContractT:
+        """A client of `contract` whose operation `name` goes by `way(name)`."""
+        known: Any = contract
+        entries: dict[str, Any] = {}
+        for name, operation in operations(known).items():
+            around = (*self._options.outgoing(operation), *self._outgoing(caller))
+            handler = compose(self.limited(operation, way(name)), around)
+            entries[name] = entry(operation, handler, caller, _transaction_check())
+        return make_client(contract, entries)
+
+    def _outgoing(self, caller: str | None) -> tuple[Middleware, ...]:
+        """What the system and the calling service put around each call that is made."""
+        spec = None if caller is None else self._blueprint.specs.get(caller)
+        own = () if spec is None else spec.implementation.outgoing
+        return (*self._blueprint.system.outgoing, *own)
+
+    def limited(self, operation: Operation, handler: Handler) -> Handler:
+        """The handler within the operation's deadline."""
+        return deadline_middleware(self._deadlines, operation)(handler)
+
+    def _way(self, contract: Any, operation: Operation, caller: str | None) -> Handler:
+        fake = self._options.fakes.get(contract)
+        if fake is not None:
+            name = type(fake).__name__
+            return local(operation, answer(operation, run_method(operation, getattr(fake, operation.name)), name))
+        owner = self._blueprint.owner.get(contract)
+        if owner is None:
+            raise WiringError(f"no service of {self._blueprint.system.name!r} implements {contract.__name__}")
+        if owner in self._dependencies:
+            return self._dependencies[owner].way(operation, caller)
+        return local(operation, self._endpoints[operation.path].handler)
+
+
+def _transaction_check() -> Callable[[], bool]:
+    """Whether a database transaction is open; a process that never imported storage has none."""
+    storage = sys.modules.get("meristem.storage.unit")
+    return storage.transaction_is_open if storage is not None else lambda: False

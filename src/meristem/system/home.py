@@ -1,0 +1,133 @@
+"""The folder in which a system keeps what it must remember between runs: `.meristem/NAME` in its project."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from meristem.errors import OperationError
+from meristem.security.tokens import Tokens, new_secret
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SECRET: Final = "MERISTEM_SECRET"  # noqa: S105 - the name of a variable
+
+
+class Replica(msgspec.Struct, frozen=True):
+    """One process or program that a supervisor keeps: `state` is starting, ready, waiting or stopped.
+
+    `since` is when this state began, seconds since 1970; `address` is where it answers.
+    """
+
+    process: str
+    replica: int
+    pid: int | None
+    state: str
+    restarts: int
+    since: float
+    address: str | None = None
+
+
+class Running(msgspec.Struct, frozen=True):
+    """What a running system tells the command line: who it is and where it answers."""
+
+    pid: int
+    address: str
+    started: float
+    replicas: tuple[Replica, ...] = ()
+
+
+class Home:
+    """One system's folder, readable by its user alone."""
+
+    def __init__(self, directory: Path, system: str) -> None:
+        self.path = directory / ".meristem" / system
+        self._running = self.path / "running.json"
+        self._lock: int | None = None
+
+    @classmethod
+    def at(cls, path: Path) -> Home:
+        """The home whose folder is `path`, as the folders of `.meristem` are found."""
+        return cls(path.parent.parent, path.name)
+
+    def prepare(self) -> None:
+        """Make the folder; raises OperationError where that is not allowed."""
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise OperationError(f"cannot make {self.path}: {error.strerror}; run in a folder you may write") from None
+
+    def tokens(self, environment: Mapping[str, str]) -> Tokens:
+        """What signs and verifies the calls of the system's parts, by `MERISTEM_SECRET` or a secret kept here."""
+        return Tokens(self.secret(environment).encode())
+
+    def known_tokens(self, environment: Mapping[str, str]) -> Tokens | None:
+        """As `tokens`, but None where no secret has been made here: nothing is written."""
+        known = SECRET in environment or (self.path / "secret").exists()
+        return self.tokens(environment) if known else None
+
+    def secret(self, environment: Mapping[str, str]) -> str:
+        """The text that the parts of the system share, to be given to one that cannot read this folder."""
+        return environment.get(SECRET) or self._secret().hex()
+
+    def _secret(self) -> bytes:
+        path = self.path / "secret"
+        try:
+            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        except FileExistsError:
+            return path.read_bytes()
+        secret = new_secret()
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secret)
+        return secret
+
+    def claim(self) -> None:
+        """Be the only one to run the system from this folder; raises OperationError with the pid of another."""
+        try:
+            import fcntl  # noqa: PLC0415 - not on Windows, where two may run
+        except ImportError:
+            self.withdraw()
+            return
+        lock = os.open(self.path / "lock", os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pid = os.pread(lock, 20, 0).decode() or "unknown"
+            os.close(lock)
+            raise OperationError(
+                f"{self.path.name} already runs from {self.path.parent.parent} as process {pid}; stop it first"
+            ) from None
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, str(os.getpid()).encode(), 0)
+        self._lock = lock  # freed by the kernel when this process ends, however it ends
+        self.withdraw()
+
+    def release(self) -> None:
+        """Let another run the system."""
+        self.withdraw()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def announce(self, running: Running) -> None:
+        """Write down where the system answers."""
+        written = self._running.with_suffix(".new")
+        written.write_bytes(msgspec.json.encode(running))
+        written.replace(self._running)  # a reader sees the old or the new, never half of it
+
+    def withdraw(self) -> None:
+        """Forget it again."""
+        self._running.unlink(missing_ok=True)
+
+    def running(self) -> Running | None:
+        """Where the system answers; None when it does not run."""
+        try:
+            found = msgspec.json.decode(self._running.read_bytes(), type=Running)
+            os.kill(found.pid, 0)
+        except (FileNotFoundError, ProcessLookupError, PermissionError, msgspec.DecodeError):
+            return None
+        return found

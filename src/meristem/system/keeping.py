@@ -1,0 +1,117 @@
+"""What a service keeps: its database, the events it owes and has heard, its answers and its sagas.
+
+Imported only for services that keep something: the others do not pay for SQLAlchemy.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from meristem.contracts.operation import Semantics
+from meristem.events.inbox import Inbox
+from meristem.events.outbox import Outbox
+from meristem.events.relay import Relay
+from meristem.lifecycle import Component, Stack
+from meristem.sagas.definition import sagas_of
+from meristem.sagas.engine import SagaEngine
+from meristem.security.digest import Digest
+from meristem.services.once import OldAnswers, answer_once, metadata
+from meristem.storage.database import Database
+from meristem.system.plan import migrations_of
+
+if TYPE_CHECKING:
+    from meristem.contracts.call import Handler
+    from meristem.contracts.operation import Operation
+    from meristem.services.definition import Service, ServiceSpec
+    from meristem.system.surroundings import Surroundings
+
+TEMPORARY: Final = "sqlite://"  # it is new at every start: tables are made at once, there is nothing to migrate
+
+
+class Keeping:
+    """What one service keeps; it starts before the service is made, which then begins to `hear`."""
+
+    def __init__(self, spec: ServiceSpec, url: str, around: Surroundings) -> None:
+        clock = around.options.clock
+        self.database = Database(url, name=spec.name)
+        self.database.observers.append(around.watching.statement)
+        self.inbox: Inbox | None = None
+        self._spec = spec
+        self._around = around
+        self._clock = clock
+        self._sagas = sagas_of(spec.implementation)
+        self._digest = Digest(around.options.secret, "once")
+        self._stack = Stack()
+        self._engine: SagaEngine | None = None
+        self._outbox = Outbox(
+            self.database,
+            f"//{around.system}/{spec.name}",
+            around.bus.destinations,
+            clock,
+            owner=f"{around.replica}/{spec.name}",
+        )
+        self._outbox.observers.append(around.watching.event)
+
+    async def start(self) -> None:
+        """Open the database and bring the tables up to date: the framework's always, the service's where wanted."""
+        database, service = self.database, self._spec.implementation
+        await self._stack.start(_Opened(database))
+        if self._spec.answers_once:
+            await database.create(metadata)
+            await self._stack.start(OldAnswers(database, self._clock))
+        await self._stack.start(self._outbox)
+        if not self._around.options.migrate:
+            return
+        versions = migrations_of(service)
+        if versions.is_dir() and database.url != TEMPORARY:
+            from meristem.storage.migrations import upgrade  # noqa: PLC0415 - needs Alembic
+
+            await upgrade(database.url, versions)
+        elif service.tables is not None:
+            await database.create(service.tables)
+
+    async def hear(self, service: Service) -> None:
+        """Let the service hear the events it subscribed to, and its sagas those they wait for."""
+        self.inbox = inbox = Inbox.of(self._spec.name, service, self.database, self._clock)
+        if self._sagas:
+            self._engine = engine = SagaEngine(self._spec.name, service, self.database, self._clock)
+            engine.observers.append(self._around.watching.saga(self._spec.name))
+            waits = [event for saga in self._sagas.values() for event in saga.waits]
+            inbox.listen(lambda event, _: engine.on_event(event), waits)
+        if inbox.policies:
+            await self._stack.start(inbox)
+            self._around.bus.subscribe(self._spec.name, inbox.policies, inbox.receive)
+
+    def work(self) -> list[Component]:
+        """What works by itself once every service hears: deliveries and sagas."""
+        relay = Relay(self._outbox, self._around.bus, self._clock)
+        relay.observers.append(self._around.watching.event)
+        return [relay] if self._engine is None else [relay, self._engine]
+
+    def once(self, operation: Operation, handler: Handler) -> Handler:
+        """The handler, its first answers kept where the contract says `@once`; a saga keeps its own."""
+        if operation.semantics is not Semantics.ONCE or operation.name in self._sagas:
+            return handler
+        return answer_once(operation, self.database, self._clock, self._digest)(handler)
+
+    async def drain(self) -> None:
+        await self._stack.drain()
+
+    async def stop(self) -> None:
+        await self._stack.stop()
+
+
+class _Opened:
+    """A database as a component."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def start(self) -> None:
+        await self._database.start()
+
+    async def drain(self) -> None:
+        """Commits under way are finished by `stop`."""
+
+    async def stop(self) -> None:
+        await self._database.stop()

@@ -1,0 +1,151 @@
+"""Placement: which process each service and app lives in, and what they use there."""
+
+from __future__ import annotations
+
+import tomllib
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from meristem.errors import ConfigurationError
+from meristem.resilience.policies import Policies
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+REST: Final = "*"
+ALONE: Final = "main"
+
+
+class Process(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A process as a placement file writes it: `["search"]` or `{ services = ["search"], replicas = 2 }`.
+
+    `port` is a public TCP port of its own. On a reload each replica is started beside the one it replaces; with
+    `overlap = false` after it, for what cannot run twice at once (an app that opens a port itself).
+    """
+
+    services: tuple[str, ...]
+    replicas: int = 1
+    port: int | None = None
+    overlap: bool = True
+    settings: dict[str, dict[str, Any]] = {}
+
+
+class Resources(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What services use; `{service}` and `{system}` stand for their names."""
+
+    database: str = "sqlite:///.meristem/{system}/{service}.db"
+    bus: str = "direct"
+
+
+class Discovery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How processes on several hosts find each other: `dns = "{service}.shop.svc.cluster.local:8000"`.
+
+    `{service}`, `{process}` and `{system}` stand for names; `_http._tcp.{service}.shop.svc` asks for SRV records.
+    """
+
+    dns: str | None = None
+
+
+class Placed(msgspec.Struct, frozen=True):
+    """A process and the parts that a placement put there."""
+
+    name: str
+    services: tuple[str, ...]
+    apps: tuple[str, ...]
+    replicas: int
+    port: int | None = None
+    overlap: bool = True
+
+
+class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the parts of a system live; by default all in one process with nothing to install."""
+
+    processes: dict[str, tuple[str, ...] | Process] = msgspec.field(default_factory=lambda: {ALONE: (REST,)})
+    resources: Resources = Resources()
+    discovery: Discovery = Discovery()
+    settings: dict[str, dict[str, Any]] = {}
+    policies: dict[str, Policies] = {}
+
+    @classmethod
+    def read(cls, path: Path) -> Placement:
+        """Read a placement file; raises ConfigurationError that names file and key."""
+        try:
+            return msgspec.convert(tomllib.loads(path.read_text()), cls)
+        except FileNotFoundError:
+            raise ConfigurationError(f"there is no placement file {path}") from None
+        except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+            raise ConfigurationError(f"{path}: {error}") from None
+
+    def place(self, services: Sequence[str], apps: Sequence[str]) -> list[Placed]:
+        """The processes and their parts; raises ConfigurationError for a part unknown, left out or placed twice."""
+        parts = [*services, *apps]
+        written = {name: self._process(name) for name in self.processes}
+        named = [part for process in written.values() for part in process.services if part != REST]
+        self._check(parts, named, [name for name, process in written.items() if REST in process.services])
+        self._check_tables(services, written)
+        placed = []
+        for name, process in written.items():
+            rest = [part for part in parts if part not in named] if REST in process.services else []
+            here = {*process.services, *rest}
+            placed.append(
+                Placed(
+                    name,
+                    tuple(each for each in services if each in here),
+                    tuple(each for each in apps if each in here),
+                    process.replicas,
+                    process.port,
+                    process.overlap,
+                )
+            )
+        return placed
+
+    def settings_of(self, process: str) -> list[tuple[str, dict[str, dict[str, Any]]]]:
+        """The settings that hold in a process, by service, each with the table they stand in; the strongest first."""
+        written = self.processes[process]
+        own = written.settings if isinstance(written, Process) else {}
+        return [(f"[processes.{process}.settings]", own), ("[settings]", self.settings)]
+
+    def _process(self, name: str) -> Process:
+        written = self.processes[name]
+        process = written if isinstance(written, Process) else Process(written)
+        if process.replicas < 1:
+            raise ConfigurationError(f"placement: {name}: replicas = {process.replicas}; give at least 1")
+        if process.port is not None and not 0 < process.port < 65536:
+            raise ConfigurationError(f"placement: {name}: port = {process.port}; give one between 1 and 65535")
+        return process
+
+    def _check_tables(self, services: Sequence[str], written: dict[str, Process]) -> None:
+        """Refuse what would silently do nothing."""
+        tables: dict[str, Iterable[str]] = {"settings": self.settings, "policies": self.policies}
+        tables |= {f"processes.{name}.settings": process.settings for name, process in written.items()}
+        for table, known in tables.items():
+            for service in known:
+                if service not in services:
+                    raise ConfigurationError(
+                        f"placement: [{table}.{service}]: {_unknown('service', service, services)}"
+                    )
+        if self.resources.bus != "direct":
+            raise ConfigurationError(f"placement: there is no adapter for the bus {self.resources.bus!r}; use direct")
+
+    def _check(self, parts: Sequence[str], named: Sequence[str], rest: Sequence[str]) -> None:
+        for part in named:
+            if part not in parts:
+                raise ConfigurationError(f"placement: {_unknown('service or app', part, parts)}")
+            if named.count(part) > 1:
+                raise ConfigurationError(f"placement: {part!r} is placed twice; use replicas for more of it")
+        if len(rest) > 1:
+            raise ConfigurationError(f'placement: both {rest[0]} and {rest[1]} take the rest, "*"')
+        missing = [part for part in parts if part not in named]
+        if missing and not rest:
+            raise ConfigurationError(
+                f'placement: {missing[0]!r} has no process; name it, or let one take the rest, "*"'
+            )
+
+
+def _unknown(kind: str, name: str, known: Sequence[str]) -> str:
+    close = get_close_matches(name, known, 1)
+    hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known) or 'none'}"
+    return f"there is no {kind} {name!r}; {hint}"

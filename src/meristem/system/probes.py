@@ -1,0 +1,52 @@
+"""What an orchestrator and a monitor ask a process: is it alive, is it ready, what are its figures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Answer = tuple[int, str, bytes]
+
+
+PATHS: Final = ("/health/live", "/health/ready", "/metrics")
+
+
+class Probes:
+    """An ASGI app that answers `/health/live`, `/health/ready` and `/metrics` itself and hands the rest to `app`.
+
+    Live means that the event loop turns; ready, that the process has started and does not drain. `figures` gives
+    media type and text of the metrics for what the client accepts.
+    """
+
+    def __init__(self, app: Any, figures: Callable[[str], tuple[str, bytes]]) -> None:
+        self.ready = False
+        self._app = app
+        self._figures = figures
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http" or scope["path"] not in PATHS:
+            await self._app(scope, receive, send)
+            return
+        status, media, body = self._answer(scope)
+        headers = [(b"content-type", media.encode()), (b"content-length", str(len(body)).encode())]
+        headers.append((b"cache-control", b"no-store"))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+    def _answer(self, scope: dict[str, Any]) -> Answer:
+        path: str = scope["path"]
+        if path == "/health/live":
+            return 200, "application/json", _status("live")
+        if path == "/health/ready":
+            ready = self.ready
+            return (200 if ready else 503), "application/json", _status("ready" if ready else "not ready")
+        accepted = dict(scope["headers"]).get(b"accept", b"").decode("latin-1")
+        return (200, *self._figures(accepted))
+
+
+def _status(status: str) -> bytes:
+    return msgspec.json.encode({"status": status})

@@ -1,0 +1,26 @@
+"""How soon what has died is started again."""
+
+from __future__ import annotations
+
+import random
+
+import msgspec
+
+
+class Restarts(msgspec.Struct, frozen=True, kw_only=True):
+    """The n-th restart in a row waits about `base * 2**n` seconds, `cap` at most; it never gives up.
+
+    What has been ready for `calm` seconds counts as healthy again. What is not ready `patience` seconds after its
+    start is ended and started again. What is asked to end has `grace` seconds.
+    """
+
+    base: float = 0.25
+    cap: float = 30.0
+    calm: float = 15.0
+    patience: float = 60.0
+    grace: float = 35.0
+
+    def delay(self, failures: int) -> float:
+        """Seconds to wait after so many failures in a row; jitter keeps replicas from restarting in step."""
+        longest = min(self.cap, self.base * 2.0 ** min(failures - 1, 30))
+        return random.uniform(longest / 2, longest)  # noqa: S311 - jitter, no secret

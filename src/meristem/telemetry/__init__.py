@@ -1,0 +1,1 @@
+"""Metrics, traces and logs: facts about calls, for people and the tools they own."""

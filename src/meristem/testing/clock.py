@@ -1,0 +1,64 @@
+"""A clock that a test moves by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+_START: Final = datetime(2030, 1, 1, 12, tzinfo=UTC)
+_TURNS: Final = 10  # of the event loop after each wake-up, so that a sleeper may act and sleep again
+
+
+class ManualClock:
+    """Time stands still until `advance`; whoever sleeps wakes in the order of their times."""
+
+    def __init__(self, start: datetime = _START) -> None:
+        self._now = start
+        self._sleepers: list[tuple[datetime, int, asyncio.Future[None]]] = []
+        self._count = 0
+        self._changed = asyncio.Event()
+
+    def now(self) -> datetime:
+        """The time that the test has reached."""
+        return self._now
+
+    @property
+    def sleepers(self) -> int:
+        """How many tasks sleep on this clock."""
+        return sum(not future.done() for _, _, future in self._sleepers)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait until `advance` has moved the time by `seconds`."""
+        if seconds <= 0:
+            await asyncio.sleep(0)
+            return
+        self._count += 1
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (self._now + timedelta(seconds=seconds), self._count, future))
+        self._changed.set()
+        await future
+
+    async def sleeping(self, count: int = 1) -> None:
+        """Wait until at least `count` tasks sleep on this clock."""
+        while self.sleepers < count:
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def advance(self, seconds: float) -> None:
+        """Move the time, and let each sleeper whose time has come run at the moment it asked for."""
+        target = self._now + timedelta(seconds=seconds)
+        while self._sleepers and self._sleepers[0][0] <= target:
+            at, _, future = heapq.heappop(self._sleepers)
+            self._now = max(self._now, at)
+            if not future.done():
+                future.set_result(None)
+                await _let_others_run()
+        self._now = target
+        await _let_others_run()
+
+
+async def _let_others_run() -> None:
+    for _ in range(_TURNS):
+        await asyncio.sleep(0)

@@ -1,0 +1,158 @@
+"""A system in processes of its own, supervised for the length of a test."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import tempfile
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from meristem.discovery.static import StaticResolver
+from meristem.lifecycle import Stack
+from meristem.system.addresses import service_addresses
+from meristem.system.assembly import Assembly
+from meristem.system.home import Home
+from meristem.system.options import Options
+from meristem.system.placement import REST, Placement, Resources
+from meristem.system.plan import Blueprint
+from meristem.system.supervisor import NAME, Place, Supervisor
+from meristem.testing.wire import CALLER
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from meristem.config.project import Reference
+    from meristem.system.definition import System
+
+logger = logging.getLogger(__name__)
+LEVELS: Final = logging.getLevelNamesMapping()
+
+
+class Outside(Assembly):
+    """The test's own place beside the processes: `address` is where the system serves the public.
+
+    `supervisor` tells what runs, so that a test may end it: `app.supervisor.kept()`.
+    """
+
+    def __init__(self, blueprint: Blueprint, options: Options, supervisor: Supervisor) -> None:
+        super().__init__(blueprint, CALLER, options)
+        self.supervisor = supervisor
+        self.address = supervisor.address
+
+
+@asynccontextmanager
+async def by_processes(
+    system: System,
+    reference: Reference,
+    *,
+    settings: Mapping[str, Mapping[str, Any]] | None,
+    database: str,
+    directory: Path | None,
+    placement: Placement | None,
+) -> AsyncIterator[Assembly]:
+    """Start the processes, wait until all are ready, and end them when the block does."""
+    with tempfile.TemporaryDirectory(prefix="meristem-") as folder:
+        home = Home(Path(folder), system.name)
+        placed = _placement(system, placement, settings or {}, database)
+        blueprint = Blueprint(system, placed)
+        file = Path(folder) / "placement.toml"
+        file.write_text(as_toml(msgspec.to_builtins(placed)), encoding="utf-8")
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
+        place = Place(home, directory or Path(folder), port=0)
+        command = _Command(reference, file)
+        supervisor = Supervisor(blueprint.plan, place, arguments=command, console=Echo(), environment=environment)
+        async with Stack() as stack:
+            await stack.start(_Supervised(supervisor))
+            yield await _outside(stack, blueprint, supervisor, home)
+            await stack.drain()
+
+
+async def _outside(stack: Stack, blueprint: Blueprint, supervisor: Supervisor, home: Home) -> Outside:
+    placed = blueprint.placement
+    beside = msgspec.structs.replace(placed, processes={CALLER: (), **placed.processes})
+    resolver = StaticResolver(service_addresses(blueprint.plan, supervisor.run))
+    options = Options(environment={}, resolver=resolver, sign=home.tokens(os.environ).prove)
+    outside = Outside(Blueprint(blueprint.system, beside), options, supervisor)
+    await stack.start(outside)
+    return outside
+
+
+def _placement(
+    system: System, placement: Placement | None, settings: Mapping[str, Mapping[str, Any]], database: str
+) -> Placement:
+    if placement is None:
+        alone: dict[str, Any] = {each.service_name: (each.service_name,) for each in system.services}
+        if system.apps:
+            alone["apps"] = (REST,)
+        placement = Placement(processes=alone, resources=Resources(database=database))
+    merged = {
+        name: {**placement.settings.get(name, {}), **settings.get(name, {})}
+        for name in {*settings, *placement.settings}
+    }
+    return msgspec.structs.replace(placement, settings=merged)
+
+
+class _Command:
+    """The command line of a replica: `meristem process`."""
+
+    def __init__(self, reference: Reference, placement: Path) -> None:
+        self._system = f"{reference.file or reference.module}:{reference.attribute}"
+        self._placement = str(placement)
+
+    def __call__(self, process: str, replica: int, listen: str) -> list[str]:
+        which = ["--placement", self._placement, "--process", process, "--replica", str(replica)]
+        logs = ["--log-format", "json", "--log-level", "info"]
+        return [sys.executable, "-m", "meristem", "process", self._system, *which, "--listen", listen, *logs]
+
+
+class _Supervised:
+    """A supervisor as a component."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+
+    async def start(self) -> None:
+        await self._supervisor.start()
+
+    async def drain(self) -> None:
+        """Each process drains when it is asked to end."""
+
+    async def stop(self) -> None:
+        await self._supervisor.stop()
+
+
+class Echo:
+    """Logs here what the processes logged, as the same records: a test reads them as if there were one process."""
+
+    def write(self, label: str, line: bytes) -> None:
+        """Log one line; what is no line of a log is one of level info."""
+        try:
+            record = msgspec.json.decode(line, type=dict[str, Any])
+        except msgspec.DecodeError:
+            logger.info("%s: %s", label, line.decode(errors="replace"))
+            return
+        level = LEVELS.get(str(record.get("level", "info")).upper(), logging.INFO)
+        if label == NAME or not logging.getLogger(str(record.get("logger"))).isEnabledFor(level):
+            return
+        text = "\n".join(str(record[key]) for key in ("event", "exception") if key in record)
+        logging.getLogger(str(record.get("logger"))).log(level, "%s", text, extra={"process_label": label})
+
+
+def as_toml(values: Mapping[str, Any]) -> str:
+    """A mapping of plain values as TOML, each key on one line."""
+    return "".join(f"{json.dumps(key)} = {_inline(each)}\n" for key, each in values.items() if each is not None)
+
+
+def _inline(value: Any) -> str:
+    if isinstance(value, dict):
+        pairs = (f"{json.dumps(str(key))} = {_inline(each)}" for key, each in value.items() if each is not None)
+        return "{" + ", ".join(pairs) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_inline, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,105 @@
+"""`async with running(system) as app:` runs a system inside a test."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from meristem.config.project import find, load_object
+from meristem.contracts.call import CONNECTOR
+from meristem.errors import ConfigurationError, MisuseError
+from meristem.system.assembly import Assembly
+from meristem.system.definition import System
+from meristem.system.options import Options
+from meristem.system.placement import ALONE
+from meristem.system.plan import Blueprint
+from meristem.testing.wire import by_wire
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+    from contextlib import AbstractAsyncContextManager
+
+    from meristem.clock import Clock
+    from meristem.system.placement import Placement
+
+Where: TypeAlias = Literal["local", "wire", "processes"]
+
+
+@asynccontextmanager
+async def running(
+    system: System | str,
+    *,
+    where: Where = "local",
+    fakes: Mapping[type, object] | None = None,
+    clock: Clock | None = None,
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
+    database: str = "sqlite://",
+    directory: Path | None = None,
+    placement: Placement | None = None,
+) -> AsyncIterator[Assembly]:
+    """Run all services of a system for a test, with databases of their own that vanish afterwards.
+
+    `app.client(Payments)` gives a client; inside the block `Payments.client()` does, too.
+
+    - `where="local"`: all in this process, as one that was placed nowhere.
+    - `where="wire"`: in this process, but every call passes the codec and a real socket, and one that may be repeated
+      is sent twice on purpose.
+    - `where="processes"`: every service in a process of its own, or as `placement` says; the system is then named by
+      where it is (`"shop.system:system"`). What the processes log is logged here, too.
+
+    `fakes` maps a contract to the object that answers in its service's stead; the service itself is then not
+    started. `settings` are by service. `database` is a URL in which `{service}` stands for the service's name.
+    """
+    if where == "processes":
+        _check_processes(system, fakes, clock)
+        assert isinstance(system, str)
+        placed = _by_processes(system, settings=settings, database=database, directory=directory, placement=placement)
+    else:
+        options: dict[str, Any] = {"clock": clock, "overrides": settings, "environment": {}, "fakes": fakes}
+        options |= {"database": database, "directory": directory}
+        found = system if isinstance(system, System) else load_system(system)
+        placed = by_wire(found, options) if where == "wire" else _local(found, options)
+    async with placed as app:
+        token = CONNECTOR.set(app)
+        try:
+            yield app
+        finally:
+            CONNECTOR.reset(token)
+
+
+def load_system(named: str) -> System:
+    """The system that `shop.system:system` or `shop.py:system` names, found from the current folder."""
+    found = load_object(find(named, Path.cwd()))
+    if not isinstance(found, System):
+        raise ConfigurationError(f"{named!r} names {type(found).__name__}, not a System")
+    return found
+
+
+@asynccontextmanager
+async def _local(system: System, options: Mapping[str, Any]) -> AsyncIterator[Assembly]:
+    blueprint = Blueprint(system, assumed=tuple(options["fakes"] or ()))
+    assembly = Assembly(blueprint, ALONE, Options(**options))
+    try:
+        await assembly.start()
+        yield assembly
+        await assembly.drain()
+    finally:
+        await assembly.stop()
+
+
+def _check_processes(system: System | str, fakes: object, clock: object) -> None:
+    if not isinstance(system, str):
+        raise MisuseError('running(where="processes"): name the system by where it is, e.g. "shop.system:system"')
+    if fakes or clock:
+        given = "fakes" if fakes else "clock"
+        raise MisuseError(
+            f'running(where="processes"): `{given}` lives in this process, which others cannot reach; '
+            f'use where="local" or "wire"'
+        )
+
+
+def _by_processes(system: str, **options: Any) -> AbstractAsyncContextManager[Assembly]:
+    from meristem.testing.processes import by_processes  # noqa: PLC0415 - most tests do without a supervisor
+
+    return by_processes(load_system(system), find(system, Path.cwd()), **options)

@@ -1,0 +1,89 @@
+"""Every service of a system in this process, yet apart: calls between them pass the codec and real sockets."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from meristem.discovery.static import StaticResolver
+from meristem.lifecycle import Stack
+from meristem.security.tokens import Tokens, new_secret
+from meristem.system.assembly import Assembly
+from meristem.system.options import Options
+from meristem.system.placement import REST, Placement
+from meristem.system.plan import Blueprint
+from meristem.transports.http.server import HttpServer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+
+    from meristem.contracts.call import Call, Handler, Middleware
+    from meristem.contracts.operation import Operation
+    from meristem.system.definition import System
+
+CALLER: Final = "test"
+"""The process of the test itself, in which no service lives."""
+
+
+@asynccontextmanager
+async def by_wire(system: System, options: Mapping[str, Any]) -> AsyncIterator[Assembly]:
+    """Run the system; the assembly given is one without services, as a test in another process would have."""
+    services = [each.service_name for each in system.services]
+    placement = Placement(processes={CALLER: (REST,), **{name: (name,) for name in services}})
+    blueprint = Blueprint(system, placement, assumed=tuple(options["fakes"] or ()))
+    tokens = Tokens(new_secret())
+    async with AsyncExitStack() as ending:
+        folder = ending.enter_context(tempfile.TemporaryDirectory(prefix="meristem-"))
+        addresses = {name: f"unix:{Path(folder) / name}.sock" for name in services}
+        resolver = StaticResolver({name: [each] for name, each in addresses.items()})
+        around = Options(**options, resolver=resolver, sign=tokens.prove, outgoing=repeated)
+        stack = await ending.enter_async_context(Stack())
+        for name in blueprint.specs:  # those who are called before those who call
+            assembly = Assembly(blueprint, name, around)
+            await stack.start(assembly)
+            await stack.start(_Server(assembly, addresses[name], tokens))
+        outside = Assembly(blueprint, CALLER, around)
+        await stack.start(outside)
+        yield outside
+        await stack.drain()
+
+
+def repeated(operation: Operation) -> Sequence[Middleware]:
+    """Send a call that may be repeated twice, and give the second answer."""
+
+    def twice(handler: Handler) -> Handler:
+        async def call_twice(call: Call) -> Any:
+            await handler(call)
+            return await handler(call)
+
+        return call_twice
+
+    return [twice] if operation.semantics.repeatable and not operation.stream else []
+
+
+class _Server:
+    """Serves the calls of one assembly, and nothing else."""
+
+    def __init__(self, assembly: Assembly, address: str, tokens: Tokens) -> None:
+        self._assembly = assembly
+        self._address = address
+        self._tokens = tokens
+        self._server: HttpServer | None = None
+
+    async def start(self) -> None:
+        self._server = HttpServer(self._assembly.routes(), _nothing_else, verify=self._tokens.verify)
+        await self._server.start(self._address)
+
+    async def drain(self) -> None:
+        if self._server is not None:
+            await self._server.drain()
+
+    async def stop(self) -> None:
+        if self._server is not None:
+            await self._server.stop()
+
+
+async def _nothing_else(scope: Any, receive: Any, send: Any) -> None:
+    raise NotImplementedError("the wire of a test serves nothing but calls")

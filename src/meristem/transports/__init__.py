@@ -1,0 +1,1 @@
+"""The ways a call takes from a caller to a service."""

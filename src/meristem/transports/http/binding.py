@@ -1,0 +1,121 @@
+"""Binds a REST request to the message of its operation: path, query and JSON body become fields."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, get_args, get_origin
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from meristem.contracts.codec import refusal, violation
+from meristem.contracts.contract import PLACEHOLDER
+from meristem.contracts.protojson import camel, lenient
+from meristem.contracts.wiretypes import COLLECTIONS, is_union, unwrap
+from meristem.errors import CallError, Code, FieldViolation
+
+if TYPE_CHECKING:
+    from meristem.contracts.operation import Http, Operation
+
+WITH_BODY: Final = ("POST", "PUT", "PATCH")
+MAX_QUERY_FIELDS: Final = 1000
+EMPTY_BODY: Final = b"{}"
+
+
+class Binder:
+    """Makes the request of one operation. A repeated query parameter fills a list, in either spelling of its name."""
+
+    def __init__(self, operation: Operation, http: Http) -> None:
+        self._request = operation.request
+        self._fields = {each.name: each.type for each in msgspec.structs.fields(operation.request)}
+        self._path: list[str] = PLACEHOLDER.findall(http.path)
+        self.takes_body = http.verb in WITH_BODY and set(self._fields) != set(self._path)
+        others = [each for each in msgspec.structs.fields(operation.request) if each.name not in self._path]
+        self._query = {} if http.verb in WITH_BODY else {each.name: each.name for each in others}
+        self._query |= {camel(name): name for name in self._query}
+        if self.takes_body:
+            whole = operation.request if not self._path else _part(operation.request, others)
+            self._body = lenient(whole)
+
+    def bind(self, placeholders: list[str], query: bytes, body: bytes) -> Any:
+        """The request; raises CallError `invalid_argument` that names each field that does not fit."""
+        values, wrong = {}, []
+        given: list[tuple[str, Any]] = [*zip(self._path, placeholders, strict=True), *self._from_query(query)]
+        for name, text in given:
+            try:
+                values[name] = _lax(self._fields[name], text)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                found = violation(error)
+                wrong.append(FieldViolation(f"{name}.{found.field}".rstrip("."), found.reason))
+        if wrong:
+            raise _refusal(wrong)
+        if self.takes_body:
+            read = self._body(body.strip() or EMPTY_BODY)
+            if not self._path:
+                return read
+            values = {name: getattr(read, name) for name in read.__struct_fields__} | values
+        return self._made(values)
+
+    def _made(self, values: dict[str, Any]) -> Any:
+        missing = [
+            each.name for each in msgspec.structs.fields(self._request) if each.required and each.name not in values
+        ]
+        if missing:
+            raise _refusal([FieldViolation(name, "is required") for name in missing])
+        try:
+            return self._request(**values)
+        except (ValueError, TypeError) as error:  # a message's own __post_init__
+            raise refusal(error) from None
+
+    def _from_query(self, query: bytes) -> list[tuple[str, Any]]:
+        if not query or not self._query:
+            return []
+        try:
+            pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS)
+        except ValueError as error:
+            raise CallError(Code.INVALID_ARGUMENT, f"the query: {error}", may_have_happened=False) from None
+        several: dict[str, list[str]] = {}
+        for key, text in pairs:
+            if (name := self._query.get(key)) is not None:
+                several.setdefault(name, []).append(text)
+        repeated = [name for name, texts in several.items() if len(texts) > 1 and not is_list(self._fields[name])]
+        if repeated:
+            raise _refusal([FieldViolation(name, "is given more than once") for name in repeated])
+        return [(name, texts if is_list(self._fields[name]) else texts[0]) for name, texts in several.items()]
+
+
+def is_list(type_: Any) -> bool:
+    """Whether the type, or what it is besides None, is a collection of values."""
+    type_ = unwrap(type_)
+    if is_union(type_):
+        return any(is_list(each) for each in get_args(type_))
+    return get_origin(type_) in COLLECTIONS
+
+
+def _lax(type_: Any, text: str | list[str]) -> Any:
+    bare = unwrap(type_)
+    if isinstance(text, str) and _is_object(bare):
+        return msgspec.json.decode(text, type=type_)
+    return msgspec.convert(text, type_, strict=False)
+
+
+def _is_object(type_: Any) -> bool:
+    if is_union(type_):
+        return any(_is_object(unwrap(each)) for each in get_args(type_))
+    return get_origin(type_) is dict or (isinstance(type_, type) and issubclass(type_, msgspec.Struct))
+
+
+def _part(request: type, fields: list[msgspec.structs.FieldInfo]) -> type:
+    parts: list[Any] = []
+    for each in fields:
+        if each.default_factory is not msgspec.NODEFAULT:
+            parts.append((each.name, each.type, msgspec.field(default_factory=each.default_factory)))
+        elif each.default is not msgspec.NODEFAULT:
+            parts.append((each.name, each.type, each.default))
+        else:
+            parts.append((each.name, each.type))
+    return msgspec.defstruct(f"{request.__name__}Body", parts, kw_only=True, module=request.__module__)
+
+
+def _refusal(wrong: list[FieldViolation]) -> CallError:
+    message = "; ".join(f"{each.field}: {each.reason}" for each in wrong)
+    return CallError(Code.INVALID_ARGUMENT, message, may_have_happened=False, violations=tuple(wrong))

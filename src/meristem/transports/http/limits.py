@@ -1,0 +1,45 @@
+"""Limits that keep a server and a client alive whatever their peers send; each has a safe default."""
+
+from __future__ import annotations
+
+import msgspec
+
+MIB = 1024 * 1024
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """What a server accepts. Sizes in bytes, times in seconds.
+
+    `body_bytes` and `body_seconds` bound the requests that Meristem serves itself (RPC and REST); for hosted apps
+    `body_seconds` is the longest time without a byte. `pipelined_bytes` may wait behind an unanswered request before
+    the connection is read no further. While a server drains, an idle connection has `first_seconds` for one
+    more request, so that none is lost that was on its way.
+    """
+
+    head_bytes: int = 64 * 1024
+    body_bytes: int = 32 * MIB
+    head_seconds: float = 10.0
+    body_seconds: float = 30.0
+    write_seconds: float = 30.0
+    idle_seconds: float = 75.0
+    linger_seconds: float = 2.0
+    first_seconds: float = 1.0
+    connections: int = 10_000
+    pipelined_bytes: int = 64 * 1024
+
+    def tick(self) -> float:
+        """How often deadlines of connections are looked at."""
+        shortest = min(self.head_seconds, self.body_seconds, self.write_seconds, self.idle_seconds, self.linger_seconds)
+        return min(1.0, shortest / 4)
+
+
+class ClientLimits(msgspec.Struct, frozen=True):
+    """What a client uses and accepts. Sizes in bytes, times in seconds.
+
+    At most `connections` are open to one address; further calls wait in the order in which they came.
+    """
+
+    connections: int = 256
+    reply_bytes: int = 64 * MIB
+    connect_seconds: float = 5.0
+    stream_window: int = 64  # replies of a stream that may wait to be read
