@@ -1,0 +1,215 @@
+"""What the tests of the services share: databases that vanish, and third parties behind real servers."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from datetime import date
+from decimal import Decimal
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid5
+
+import pytest
+import uvicorn
+from aiosmtpd.smtp import SMTP, Envelope
+
+from hotels.contracts.money import Money
+from hotels.contracts.reservations import Booking, Status
+from hotels.contracts.rooms import Hotel, HotelListed, Place, Room
+from meristem import Service, System
+from meristem.system.assembly import Assembly
+from meristem.testing.running import running
+
+NAMES = UUID("0b0c5f0e-5b1e-4a44-8d1a-9a2f3c4d5e6f")
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Callable[..., Any]:
+    """`async with run(SomeService, ...) as app:` runs services with databases that vanish with the test."""
+
+    def start(*services: type[Service], **options: Any) -> Any:
+        database = f"sqlite:///{tmp_path}/{{service}}.db"
+        return running(System("hotels", services=services), database=database, **options)
+
+    return start
+
+
+def service_of(app: Assembly, name: str) -> Any:
+    """The object behind a service's contract: where its handlers are."""
+    return app.residents[name].service
+
+
+@pytest.fixture(name="service_of")
+def _service_of() -> Callable[[Assembly, str], Any]:
+    return service_of
+
+
+@pytest.fixture
+def listing() -> Callable[..., HotelListed]:
+    """`listing("Casa do Rio", city="Lisbon", rooms=[("Double room", 2, 1, "80.00")])`."""
+
+    def make(
+        name: str = "Casa do Rio",
+        city: str = "Lisbon",
+        country: str = "Portugal",
+        rooms: list[tuple[str, int, int, str]] | None = None,
+    ) -> HotelListed:
+        hotel_id = uuid5(NAMES, name)
+        place = Place(name=city, country=country, country_code="PT", latitude=38.7, longitude=-9.1)
+        hotel = Hotel(
+            hotel_id=hotel_id, name=name, stars=3, address="Rua das Flores 12", place=place, latitude=38.7,
+            longitude=-9.1, email="desk@hotel.example", description="A quiet house.", amenities=["breakfast"],
+        )  # fmt: skip
+        made = [
+            Room(
+                room_id=uuid5(hotel_id, kind),
+                name=kind,
+                capacity=capacity,
+                count=count,
+                nightly=Money(amount=Decimal(price)),
+            )
+            for kind, capacity, count, price in rooms or [("Double room", 2, 1, "80.00")]
+        ]
+        return HotelListed(hotel_id=hotel_id, hotel=hotel, rooms=made)
+
+    return make
+
+
+@pytest.fixture
+def booking() -> Booking:
+    """A confirmed booking of two nights."""
+    return Booking(
+        booking_id=UUID("5a0f5b0e-0000-4000-8000-00000000b00c"),
+        status=Status.CONFIRMED,
+        hotel="Casa do Rio",
+        hotel_address="Rua das Flores 12",
+        hotel_email="desk@hotel.example",
+        city="Lisbon",
+        room="Double room",
+        room_id=uuid5(NAMES, "a room"),
+        arrival=date(2030, 6, 7),
+        nights=2,
+        guests=2,
+        price=Money(amount=Decimal("1160.00")),
+        guest_name="Zoë Łuczak",
+        guest_email="zoe@guest.example",
+        card_last4="4242",
+    )
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+
+@contextmanager
+def serving(app: Any) -> Iterator[str]:
+    """Serve an ASGI app from a thread; gives its address."""
+    server = _Server(uvicorn.Config(app, log_level="warning", ws="none"))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+        thread.start()
+        assert server.ready.wait(20), "the server did not start"
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join(20)
+
+
+@pytest.fixture
+def bank(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a bank that answers a slow card after one second."""
+    from thirdparties.bank.app import create_app  # noqa: PLC0415 - only the tests that use it wait for FastAPI
+
+    monkeypatch.setenv("BANK_DATABASE", str(tmp_path / "bank.db"))
+    monkeypatch.setenv("BANK_SLOW_SECONDS", "1")
+    with ExitStack() as stack:
+        yield stack.enter_context(serving(create_app()))
+
+
+class Post:
+    """A mail server that keeps what it is given; `refusing` makes it answer every letter with that line."""
+
+    def __init__(self) -> None:
+        self.letters: asyncio.Queue[EmailMessage] = asyncio.Queue()
+        self.refusing = ""
+        self.url = ""
+
+    async def handle_DATA(self, _server: Any, _session: Any, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's
+        if self.refusing:
+            return self.refusing
+        assert isinstance(envelope.content, bytes)
+        letter = message_from_bytes(envelope.content, policy=policy.default)
+        assert isinstance(letter, EmailMessage)
+        self.letters.put_nowait(letter)
+        return "250 OK"
+
+
+@pytest.fixture
+async def post() -> AsyncIterator[Post]:
+    """A real SMTP server in the test's own loop."""
+    office = Post()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: SMTP(office, enable_SMTPUTF8=True, loop=loop), "127.0.0.1", 0)
+    office.url = f"smtp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    yield office
+    server.close()
+    await server.wait_closed()
+
+
+Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+class Line:
+    """A TCP server that does what it is told with every connection."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.requests = 0
+        self.body: bytes | None = b"{}"  # None: accept, and never answer
+        self.status = "200 OK"
+        self._over = asyncio.Event()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while await reader.readuntil(b"\r\n\r\n"):
+                self.requests += 1
+                if self.body is None:
+                    await self._over.wait()
+                    return
+                head = f"HTTP/1.1 {self.status}\r\nContent-Length: {len(self.body)}\r\n\r\n"
+                writer.write(head.encode() + self.body)
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        server = await asyncio.start_server(self.serve, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        yield
+        self._over.set()
+        server.close()
+        await server.wait_closed()
+
+
+@pytest.fixture
+async def line() -> AsyncIterator[Line]:
+    """The other end of an HTTP connection, as well or badly behaved as a test wants it."""
+    made = Line()
+    async with made.open():
+        yield made

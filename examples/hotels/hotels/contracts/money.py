@@ -1,0 +1,17 @@
+"""An amount of money with its currency."""
+
+from decimal import Decimal
+from typing import Annotated
+
+from msgspec import Meta
+
+from meristem import Message
+
+Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$", description="ISO 4217 code")]
+
+
+class Money(Message):
+    """An amount in a currency; two decimal places."""
+
+    amount: Decimal
+    currency: Currency = "EUR"

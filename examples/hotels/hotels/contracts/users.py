@@ -1,0 +1,90 @@
+"""Who the guests are and how they prove it."""
+
+from datetime import datetime
+from typing import Annotated, Protocol
+from uuid import UUID
+
+from msgspec import Meta
+
+from meristem import Code, Contract, Fault, Message, idempotent, once, operation, post, safe
+
+Email = Annotated[str, Meta(pattern=r"^[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+$", max_length=254)]
+Password = Annotated[str, Meta(min_length=8, max_length=200)]
+Name = Annotated[str, Meta(min_length=1, max_length=120)]
+
+HASHING = 20.0  # seconds: a password takes 30 ms to hash on purpose, and in a rush guests queue for it
+
+
+class EmailTaken(Fault, code=Code.ALREADY_EXISTS):
+    """An account with this e-mail address exists already; sign in instead."""
+
+    email: str
+
+
+class WrongCredentials(Fault, code=Code.UNAUTHENTICATED):
+    """The e-mail address or the password is wrong."""
+
+
+class NewUser(Message):
+    """Somebody who wants an account."""
+
+    name: Name
+    email: Email
+    password: Password
+
+
+class Credentials(Message):
+    """What somebody signs in with."""
+
+    email: Email
+    password: Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class User(Message):
+    """A customer."""
+
+    user_id: UUID
+    name: str
+    email: str
+
+
+class Session(Message):
+    """Proof of a sign-in: send the token as `Authorization: Bearer`."""
+
+    token: str
+    user: User
+    expires: datetime
+
+
+class Users(Contract, Protocol, package="hotels.users.v1"):
+    """Keeps accounts and sessions."""
+
+    @once(http=post("/users", status=201), raises=[EmailTaken], timeout=HASHING)
+    async def sign_up(self, new: NewUser) -> User:
+        """Open an account."""
+        ...
+
+    @once(raises=[WrongCredentials], timeout=HASHING)
+    async def enroll(self, new: NewUser) -> User:
+        """Open an account, or authenticate the one that has this e-mail address."""
+        ...
+
+    @operation(http=post("/sessions", status=201), raises=[WrongCredentials], timeout=HASHING)
+    async def sign_in(self, credentials: Credentials) -> Session:
+        """Open a session."""
+        ...
+
+    @safe
+    async def user(self, user_id: UUID) -> User | None:
+        """The customer with this id."""
+        ...
+
+    @safe
+    async def identify(self, token: str) -> User | None:
+        """Whose session the token stands for; None when it is unknown or has expired."""
+        ...
+
+    @idempotent
+    async def sign_out(self, token: str) -> None:
+        """Close a session."""
+        ...

@@ -1,0 +1,1 @@
+"""Letters to guests and hotels."""

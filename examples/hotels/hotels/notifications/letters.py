@@ -1,0 +1,118 @@
+"""How letters read: plain text and HTML from templates, with prices and dates as people write them."""
+
+from __future__ import annotations
+
+import unicodedata
+from datetime import date, datetime, timedelta
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.utils import format_datetime
+from pathlib import Path
+from uuid import uuid5
+
+from babel.dates import format_date
+from babel.numbers import format_currency
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+from hotels.contracts.money import Money
+from hotels.contracts.notifications import Letter
+from hotels.contracts.reservations import Booking
+from hotels.notifications.events import LetterDue
+from hotels.notifications.settings import NotificationsSettings
+from hotels.stays import reference
+
+TEMPLATES = Path(__file__).parent / "templates"
+LOCALE = "en_GB"
+
+SUBJECTS = {
+    Letter.RECAP: "Your room in {booking.city} is booked: {booking.hotel}, {arrival}",
+    Letter.RESERVATION: "New reservation: {booking.guest_name}, {arrival}, {nights}",
+    Letter.CANCELLATION: "Your booking is cancelled: {booking.hotel}, {arrival}",
+    Letter.CANCELLATION_HOTEL: "Reservation cancelled: {booking.guest_name}, {arrival}, {nights}",
+}
+TO_THE_HOTEL = {Letter.RESERVATION, Letter.CANCELLATION_HOTEL}
+
+
+class Stationery:
+    """Writes letters. The same letter of the same booking always has the same Message-ID.
+
+    So a letter that was handed over just before a crash, and again after it, is one mail to the programs that read it.
+    """
+
+    def __init__(self, settings: NotificationsSettings) -> None:
+        self._settings = settings
+        self._domain = settings.sender.rpartition("@")[2]
+        self._templates = Environment(
+            loader=FileSystemLoader(TEMPLATES),
+            autoescape=select_autoescape(["html"]),
+            undefined=StrictUndefined,
+            auto_reload=False,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.filters.update(money=money, day=day, nights=nights, guests=guests)
+
+    def message_id(self, due: LetterDue) -> str:
+        """The Message-ID of a letter (RFC 5322, section 3.6.4), short enough to stand on one line."""
+        return f"<{uuid5(due.booking_id, due.letter.value).hex}@{self._domain}>"
+
+    def write(self, due: LetterDue, written: datetime, pdf: bytes | None = None) -> EmailMessage:
+        """A letter, ready to be sent; `pdf` is the receipt that goes with it. Takes some milliseconds of a core."""
+        booking = due.booking
+        letter = EmailMessage()
+        letter["From"] = Address(self._settings.sender_name, addr_spec=self._settings.sender)
+        letter["To"] = Address(one_line(_addressee(due)), addr_spec=due.recipient)
+        letter["Subject"] = one_line(
+            SUBJECTS[due.letter].format(booking=booking, arrival=day(booking.arrival), nights=nights(booking.nights))
+        )
+        letter["Date"] = format_datetime(written)
+        letter["Message-ID"] = self.message_id(due)
+        letter["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody's out-of-office reply is wanted
+        letter["Content-Language"] = "en"
+        values = {
+            "booking": booking,
+            "departure": booking.arrival + timedelta(days=booking.nights),
+            "reference": reference(booking.booking_id),
+            "receipt": due.receipt,
+            "link": f"{self._settings.site_url.rstrip('/')}/bookings/{booking.booking_id}",
+            "site": self._settings.sender_name,
+        }
+        letter.set_content(self._templates.get_template(f"{due.letter.value}.txt").render(values))
+        letter.add_alternative(self._templates.get_template(f"{due.letter.value}.html").render(values), subtype="html")
+        if pdf is not None:
+            letter.add_attachment(pdf, maintype="application", subtype="pdf", filename=f"receipt-{due.receipt}.pdf")
+        return letter
+
+
+def recipient(letter: Letter, booking: Booking) -> str:
+    """Whom a letter goes to."""
+    return booking.hotel_email if letter in TO_THE_HOTEL else booking.guest_email
+
+
+def _addressee(due: LetterDue) -> str:
+    return due.booking.hotel if due.letter in TO_THE_HOTEL else due.booking.guest_name
+
+
+def money(value: Money) -> str:
+    """`€1,290.00`."""
+    return format_currency(value.amount, value.currency, locale=LOCALE)
+
+
+def day(value: date) -> str:
+    """`Friday 4 June 2027`."""
+    return format_date(value, "EEEE d MMMM y", locale=LOCALE)
+
+
+def nights(count: int) -> str:
+    """`1 night`, `3 nights`."""
+    return "1 night" if count == 1 else f"{count} nights"
+
+
+def guests(count: int) -> str:
+    """`1 guest`, `2 guests`."""
+    return "1 guest" if count == 1 else f"{count} guests"
+
+
+def one_line(text: str) -> str:
+    """The text without anything that could end a header's line; it may come from a guest."""
+    return " ".join("".join(" " if unicodedata.category(each)[0] in "CZ" else each for each in text).split())

@@ -1,0 +1,119 @@
+"""Takes money through the bank, and enters every movement into the ledger."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID, uuid4
+
+from hotels.contracts.money import Money
+from hotels.contracts.payments import (
+    Card,
+    CardToken,
+    Charge,
+    EntryKind,
+    LedgerEntry,
+    Payment,
+    Payments,
+    Refund,
+)
+from hotels.payments import tables
+from hotels.payments.bank import BankClient
+from hotels.payments.ledger import add_line, first_broken, lines_of
+from meristem import CallError, Clock, Code, Database, Message, Service, current, every
+
+logger = logging.getLogger(__name__)
+
+
+class RefundRow(Message):
+    """A refund as it is stored."""
+
+    payment_id: UUID
+    amount: Decimal
+    currency: str
+    refunded: datetime
+
+    def refund(self) -> Refund:
+        """The refund as others know it."""
+        money = Money(amount=self.amount, currency=self.currency)
+        return Refund(payment_id=self.payment_id, amount=money, refunded=self.refunded)
+
+
+class PaymentsService(Payments, Service, tables=tables.metadata, provides=[BankClient]):
+    """The bank first, under a key that a repeat repeats; then the payment and its ledger line in one transaction."""
+
+    def __init__(self, bank: BankClient, database: Database, clock: Clock) -> None:
+        self.bank = bank
+        self.database = database
+        self.clock = clock
+
+    async def tokenize(self, card: Card) -> CardToken:
+        return await self.bank.tokenize(card)
+
+    async def charge(self, charge: Charge) -> Payment:
+        charged = await self.bank.charge(charge, key=_bank_key("charge"))
+        payment = Payment(
+            payment_id=uuid4(),
+            booking_id=charge.booking_id,
+            amount=charge.amount,
+            bank_reference=charged.id,
+            last4=charge.card.last4,
+            taken=self.clock.now(),
+        )
+        async with self.database.begin() as tx:
+            await tx.execute(tables.INSERT_PAYMENT, _payment_row(payment))
+            await self._enter(EntryKind.CHARGE, payment, charged.id, payment.taken)
+        return payment
+
+    async def refund(self, payment: Payment) -> Refund:
+        asked = {"payment_id": payment.payment_id}
+        if await self.database.fetch_one(tables.PAYMENT, asked) is None:
+            raise CallError(Code.NOT_FOUND, f"no payment {payment.payment_id} was taken", may_have_happened=False)
+        # Whoever asks, and however often: one payment, one key.
+        returned = await self.bank.refund(payment.bank_reference, payment.amount, key=f"refund-{payment.payment_id}")
+        refund = Refund(payment_id=payment.payment_id, amount=payment.amount, refunded=self.clock.now())
+        async with self.database.begin() as tx:
+            earlier = await tx.fetch_one(tables.REFUND, asked, into=RefundRow)
+            if earlier is not None:
+                return earlier.refund()
+            row = {"payment_id": payment.payment_id, "refunded": refund.refunded, "bank_reference": returned.id}
+            await tx.execute(tables.INSERT_REFUND, {**row, **_money_columns(payment.amount)})
+            await self._enter(EntryKind.REFUND, payment, returned.id, refund.refunded)
+        return refund
+
+    async def ledger(self, booking_id: UUID) -> list[LedgerEntry]:
+        return await lines_of(self.database, booking_id)
+
+    @every(seconds=3600.0)
+    async def audit(self) -> None:
+        """Look through the chain of seals; a broken one is for people to see."""
+        broken = await first_broken(self.database)
+        if broken is not None:
+            logger.error("the ledger was tampered with: line %d is missing or not as it was entered", broken)
+
+    async def _enter(self, kind: EntryKind, payment: Payment, bank_reference: str, entered: datetime) -> None:
+        await add_line(self.database, kind, payment.booking_id, payment.amount, bank_reference, entered)
+
+
+def _bank_key(what: str) -> str:
+    """The bank's idempotency key for the call that runs now; `@once` calls always have a key of their own."""
+    key = current().key
+    if key is None:
+        raise CallError(Code.INTERNAL, "no money moves without an idempotency key", may_have_happened=False)
+    return f"{what}-{key}"
+
+
+def _money_columns(money: Money) -> dict[str, object]:
+    return {"amount": money.amount, "currency": money.currency}
+
+
+def _payment_row(payment: Payment) -> dict[str, object]:
+    return {
+        "payment_id": payment.payment_id,
+        "booking_id": payment.booking_id,
+        "bank_reference": payment.bank_reference,
+        "last4": payment.last4,
+        "taken": payment.taken,
+        **_money_columns(payment.amount),
+    }

@@ -1,0 +1,1 @@
+"""Booking a room from the wish to the tracking record."""

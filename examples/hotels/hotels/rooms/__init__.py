@@ -1,0 +1,1 @@
+"""The truth about hotels and rooms, and who holds them."""

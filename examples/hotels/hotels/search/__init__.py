@@ -1,0 +1,1 @@
+"""Finding a room, by a read model that follows the events of rooms."""

@@ -1,0 +1,144 @@
+"""Opens accounts, and tells who somebody is."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import unicodedata
+from datetime import datetime, timedelta
+from email.errors import MessageError
+from email.headerregistry import Address
+from uuid import UUID, uuid4
+
+from hotels.contracts.users import Credentials, EmailTaken, NewUser, Session, User, Users, WrongCredentials
+from hotels.stays import refused
+from hotels.users import tables
+from hotels.users.passwords import Passwords
+from hotels.users.settings import UsersSettings
+from meristem import Clock, Database, IntegrityViolation, Message, Service, every
+
+
+class Account(Message):
+    """A customer with the hash of their password."""
+
+    user_id: UUID
+    name: str
+    email: str
+    password_hash: str
+
+    def user(self) -> User:
+        """The customer as others know them."""
+        return User(user_id=self.user_id, name=self.name, email=self.email)
+
+
+class OpenSession(Message):
+    """A session with its owner."""
+
+    user_id: UUID
+    name: str
+    email: str
+    expires: datetime
+
+
+class UsersService(Users, Service, tables=tables.metadata, provides=[Passwords]):
+    """Accounts by e-mail address; sessions by a token that only its holder knows."""
+
+    def __init__(self, passwords: Passwords, database: Database, settings: UsersSettings, clock: Clock) -> None:
+        self.passwords = passwords
+        self.database = database
+        self.clock = clock
+        self.lifetime = timedelta(days=settings.session_days)
+
+    async def sign_up(self, new: NewUser) -> User:
+        if await self._account(new.email) is not None:
+            raise EmailTaken(email=normal(new.email))
+        opened = await self._open(new)
+        if opened is None:
+            raise EmailTaken(email=normal(new.email))
+        return opened
+
+    async def enroll(self, new: NewUser) -> User:
+        account = await self._account(new.email)
+        if account is None:
+            opened = await self._open(new)
+            if opened is not None:
+                return opened
+            account = await self._account(new.email)  # somebody opened it at the same moment
+        return await self._authenticate(account, new.password)
+
+    async def sign_in(self, credentials: Credentials) -> Session:
+        user = await self._authenticate(await self._account(credentials.email), credentials.password)
+        token = secrets.token_urlsafe(32)
+        expires = self.clock.now() + self.lifetime
+        row = {"digest": digest(token), "user_id": user.user_id, "expires": expires}
+        async with self.database.begin() as tx:
+            await tx.execute(tables.INSERT_SESSION, row)
+        return Session(token=token, user=user, expires=expires)
+
+    async def user(self, user_id: UUID) -> User | None:
+        return await self.database.fetch_one(tables.USER, {"user_id": user_id}, into=User)
+
+    async def identify(self, token: str) -> User | None:
+        now = self.clock.now()
+        asked = {"digest": digest(token), "now": now}
+        session = await self.database.fetch_one(tables.SESSION, asked, into=OpenSession)
+        if session is None:
+            return None
+        if session.expires - now < self.lifetime * 0.9:  # not at every call: a read stays a read, mostly
+            async with self.database.begin() as tx:
+                await tx.execute(tables.PROLONG_SESSION, {"wanted": asked["digest"], "until": now + self.lifetime})
+        return User(user_id=session.user_id, name=session.name, email=session.email)
+
+    async def sign_out(self, token: str) -> None:
+        async with self.database.begin() as tx:
+            await tx.execute(tables.END_SESSION, {"digest": digest(token)})
+
+    @every(seconds=3600.0)
+    async def forget_expired(self) -> None:
+        """Drop the sessions that nobody used any more."""
+        async with self.database.begin() as tx:
+            await tx.execute(tables.END_EXPIRED, {"now": self.clock.now()})
+
+    async def _account(self, email: str) -> Account | None:
+        return await self.database.fetch_one(tables.ACCOUNT, {"email": normal(email)}, into=Account)
+
+    async def _open(self, new: NewUser) -> User | None:
+        """Open an account; None when the address is taken already."""
+        user = User(user_id=uuid4(), name=new.name.strip(), email=address(new.email))
+        password_hash = await self.passwords.hash(new.password)
+        row = {"user_id": user.user_id, "name": user.name, "email": user.email, "created": self.clock.now()}
+        try:
+            async with self.database.begin() as tx:
+                await tx.execute(tables.INSERT_USER, {**row, "password_hash": password_hash})
+        except IntegrityViolation:
+            return None
+        return user
+
+    async def _authenticate(self, account: Account | None, password: str) -> User:
+        if not await self.passwords.is_right(password, account.password_hash if account else None) or account is None:
+            raise WrongCredentials
+        if self.passwords.is_outdated(account.password_hash):
+            fresh = await self.passwords.hash(password)
+            async with self.database.begin() as tx:
+                await tx.execute(tables.REPLACE_HASH, {"wanted": account.user_id, "fresh": fresh})
+        return account.user()
+
+
+def normal(email: str) -> str:
+    """One spelling of an e-mail address: no surrounding space, one form of each letter, one case."""
+    return unicodedata.normalize("NFKC", email.strip()).casefold()
+
+
+def address(email: str) -> str:
+    """The address of a new account; raises CallError for one that no letter could be sent to."""
+    spelled = normal(email)
+    try:
+        Address(addr_spec=spelled)
+    except (ValueError, MessageError):
+        raise refused("email", "This is no e-mail address; it should look like name@example.com.") from None
+    return spelled
+
+
+def digest(token: str) -> str:
+    """What is kept of a session's token; 256 random bits need no salt."""
+    return hashlib.sha256(token.encode()).hexdigest()

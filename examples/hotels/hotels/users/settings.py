@@ -1,0 +1,20 @@
+"""What can be set about accounts and sessions."""
+
+from __future__ import annotations
+
+from meristem import Settings
+
+
+class UsersSettings(Settings):
+    """How long a session lives without use, and what a password's hash costs.
+
+    The defaults are what OWASP's Password Storage Cheat Sheet asks of argon2id; RFC 9106's 64 MiB cost seven times as
+    much and let a rush of new guests wait for one another. `hashing` is how many hashes are computed at a time; each
+    takes `memory_kib` and about 30 ms of a core.
+    """
+
+    session_days: float = 14.0
+    time_cost: int = 2
+    memory_kib: int = 19456
+    lanes: int = 1
+    hashing: int = 2

@@ -1,0 +1,179 @@
+"""Accounts by e-mail address; who can't prove to be somebody learns nothing about anybody."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from hotels.contracts.users import Credentials, EmailTaken, NewUser, Users, WrongCredentials
+from hotels.users import tables
+from hotels.users.passwords import Passwords
+from hotels.users.service import UsersService
+from hotels.users.settings import UsersSettings
+from sqlalchemy import select
+
+from meristem import CallError, Code
+from meristem.testing.clock import ManualClock
+
+CHEAP: dict[str, Any] = {"time_cost": 1, "memory_kib": 8, "lanes": 1}
+ZOE = NewUser(name="Zoë", email="Zoe@Guest.example", password="seven hills")
+DAY = 86400
+
+
+@pytest.fixture
+def users(run: Callable[..., Any]) -> Callable[..., Any]:
+    @asynccontextmanager
+    async def open_users() -> Any:
+        clock = ManualClock()
+        async with run(UsersService, clock=clock, settings={"users": CHEAP}) as app:
+            client = app.client(Users)
+            client.clock, client.database = clock, app.residents["users"].database
+            client.service = app.residents["users"].service
+            yield client
+
+    return open_users
+
+
+def signing_in(email: str = ZOE.email, password: str = ZOE.password) -> Credentials:
+    return Credentials(email=email, password=password)
+
+
+async def test_somebody_signs_up_in_and_out(users: Callable[..., Any]) -> None:
+    async with users() as site:
+        user = await site.sign_up(ZOE)
+        session = await site.sign_in(signing_in("zoe@GUEST.example"))
+
+        assert session.user == user
+        assert await site.identify(session.token) == user
+        assert await site.user(user.user_id) == user
+
+        await site.sign_out(session.token)
+        assert await site.identify(session.token) is None
+
+
+async def test_an_address_has_one_account(users: Callable[..., Any]) -> None:
+    async with users() as site:
+        await site.sign_up(ZOE)
+        again = NewUser(name="Somebody else", email="zoe@guest.example", password="another one")
+        with pytest.raises(EmailTaken):
+            await site.sign_up(again)
+
+
+async def test_of_many_who_take_an_address_at_once_one_gets_it(users: Callable[..., Any]) -> None:
+    async with users() as site:
+        answers = await asyncio.gather(*(site.sign_up(ZOE) for _ in range(10)), return_exceptions=True)
+
+    assert sum(isinstance(answer, EmailTaken) for answer in answers) == 9
+
+
+async def test_enrolling_opens_an_account_or_enters_it(users: Callable[..., Any]) -> None:
+    async with users() as site:
+        first = await site.enroll(ZOE)
+        second = await site.enroll(ZOE)
+
+        assert first == second
+        with pytest.raises(WrongCredentials):
+            await site.enroll(NewUser(name="Zoë", email=ZOE.email, password="not hers at all"))
+
+
+@pytest.mark.parametrize("email", [ZOE.email, "nobody@guest.example"])
+async def test_a_wrong_password_and_an_unknown_address_are_answered_alike(
+    users: Callable[..., Any], email: str
+) -> None:
+    async with users() as site:
+        await site.sign_up(ZOE)
+        with pytest.raises(WrongCredentials) as refusal:
+            await site.sign_in(signing_in(email, "something wrong"))
+
+    assert refusal.value.values() == {}
+
+
+async def test_an_unknown_address_costs_a_hash_too(users: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    async with users() as site:
+        verified: list[str] = []
+        plain = site.service.passwords._verify
+        monkeypatch.setattr(
+            site.service.passwords, "_verify", lambda kept, password: verified.append(kept) or plain(kept, password)
+        )
+        with pytest.raises(WrongCredentials):
+            await site.sign_in(signing_in("nobody@guest.example"))
+
+    assert verified
+    assert verified[0].startswith("$argon2id$")
+
+
+async def test_a_session_that_is_used_goes_on_and_one_that_is_not_ends(users: Callable[..., Any]) -> None:
+    async with users() as site:
+        user = await site.sign_up(ZOE)
+        used, unused = await site.sign_in(signing_in()), await site.sign_in(signing_in())
+        for _ in range(3):
+            await site.clock.advance(10 * DAY)
+            assert await site.identify(used.token) == user
+
+        assert await site.identify(unused.token) is None
+        await site.clock.advance(14 * DAY)
+        assert await site.identify(used.token) is None
+
+
+async def test_a_token_is_kept_by_its_digest_alone(users: Callable[..., Any]) -> None:
+    async with users() as site:
+        await site.sign_up(ZOE)
+        session = await site.sign_in(signing_in())
+        rows = await site.database.fetch_all(select(tables.sessions))
+        accounts = await site.database.fetch_all(select(tables.users))
+
+    assert len(session.token) >= 43
+    assert session.token not in repr(rows)
+    assert ZOE.password not in repr(accounts)
+
+
+async def test_expired_sessions_are_forgotten(users: Callable[..., Any]) -> None:
+    async with users() as site:
+        await site.sign_up(ZOE)
+        await site.sign_in(signing_in())
+        await site.clock.advance(15 * DAY)
+
+        await site.service.forget_expired()
+
+        assert await site.database.fetch_all(select(tables.sessions)) == []
+
+
+@pytest.mark.parametrize("token", ["", "x", "\N{SNOWMAN}", "a" * 10_000])
+async def test_a_made_up_token_is_nobodys(users: Callable[..., Any], token: str) -> None:
+    async with users() as site:
+        assert await site.identify(token) is None
+        await site.sign_out(token)
+
+
+async def test_nobody_has_an_id_that_was_never_given(users: Callable[..., Any]) -> None:
+    async with users() as site:
+        assert await site.user(uuid4()) is None
+
+
+async def test_an_address_that_no_letter_reaches_is_refused(users: Callable[..., Any]) -> None:
+    async with users() as site:
+        with pytest.raises(CallError) as refusal:
+            await site.sign_up(NewUser(name="Zoë", email="zoe,max@guest.example", password="seven hills"))
+
+    assert refusal.value.code is Code.INVALID_ARGUMENT
+    assert [violation.field for violation in refusal.value.violations] == ["email"]
+
+
+async def test_a_hash_of_old_parameters_is_replaced_at_the_next_sign_in(users: Callable[..., Any]) -> None:
+    async with users() as site:
+        await site.sign_up(ZOE)
+        dearer = Passwords(UsersSettings(time_cost=2, memory_kib=16, lanes=1))
+        await dearer.start()
+        site.service.passwords, cheap = dearer, site.service.passwords
+        try:
+            await site.sign_in(signing_in())
+            kept = (await site.database.fetch_all(select(tables.users)))[0]["password_hash"]
+            assert "m=16,t=2" in kept
+            assert await site.sign_in(signing_in())
+        finally:
+            await dearer.stop()
+            site.service.passwords = cheap

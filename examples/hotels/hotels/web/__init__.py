@@ -1,0 +1,1 @@
+"""The site that guests see: an ordinary Quart app that knows the services only through their contracts."""

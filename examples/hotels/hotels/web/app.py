@@ -1,0 +1,47 @@
+"""Puts the site together: `hotels.web.app:app` is an ASGI app that any server or system can host."""
+
+from datetime import timedelta
+
+from quart import Quart, g, session
+from quart.wrappers import Response
+
+from hotels.web import assets, errors, formats, guard, guest, pictures
+from hotels.web.pages import account, bookings, paying, searching
+from hotels.web.sessions import SignedSessions
+from hotels.web.settings import WebSettings
+
+
+def create_app(settings: WebSettings | None = None) -> Quart:
+    """Make the site; nothing is read or written before the first request."""
+    app = Quart(__name__)
+    app.config.update(
+        SESSION_COOKIE_NAME="lamplight",
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        PERMANENT_SESSION_LIFETIME=timedelta(days=14),
+        MAX_CONTENT_LENGTH=64 * 1024,
+        WEB_SETTINGS=settings or WebSettings.read(),
+    )
+    app.session_interface = SignedSessions()
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.before_request(guard.refuse_forgery)
+    app.before_request(guest.recognise)
+    app.after_request(guard.harden)
+    app.after_request(_keep_private)
+    for part in (assets, errors, formats, guard, guest, pictures):
+        part.install(app)
+    app.jinja_env.globals["demonstration"] = app.config["WEB_SETTINGS"].demonstration
+    for pages in (searching, paying, account, bookings):
+        app.register_blueprint(pages.blueprint)
+    return app
+
+
+async def _keep_private(response: Response) -> Response:
+    """A page made for one guest is stored by nobody, not even by the browser that showed it."""
+    if "Cache-Control" not in response.headers:
+        personal = bool(session) or g.get("user") is not None
+        response.headers["Cache-Control"] = "no-store" if personal else "private, no-cache"
+    return response
+
+
+app = create_app()

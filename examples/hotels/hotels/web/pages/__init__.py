@@ -1,0 +1,1 @@
+"""The pages, grouped by what a guest is doing."""

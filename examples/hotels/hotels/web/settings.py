@@ -1,0 +1,46 @@
+"""What the web app is told by its environment, and the secret that signs its cookies."""
+
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class WebSettings:
+    """`secret` signs cookies; when it is empty, one is made and kept in `secret_file`.
+
+    `demonstration` shows the test cards and links to the development mailbox and the test bank.
+    """
+
+    secret: str = ""
+    secret_file: Path = Path(".meristem/web.secret")
+    demonstration: bool = True
+
+    @staticmethod
+    def read(environment: Mapping[str, str] = os.environ) -> "WebSettings":
+        """Read `HOTELS_WEB_SECRET` and `HOTELS_WEB_DEMONSTRATION` (on unless it is 0)."""
+        return WebSettings(
+            secret=environment.get("HOTELS_WEB_SECRET", ""),
+            demonstration=environment.get("HOTELS_WEB_DEMONSTRATION", "1") != "0",
+        )
+
+    def signing_secret(self) -> str:
+        """The secret given, or the one kept on disk, which only its owner can read."""
+        return self.secret or _kept(self.secret_file)
+
+
+def _kept(path: Path) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f"{path.name}.{os.getpid()}")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secrets.token_urlsafe(48))
+    try:
+        os.link(fresh, path)  # fails if there is one already: replicas that start together agree on the first
+    except FileExistsError:
+        pass
+    finally:
+        fresh.unlink()
+    return path.read_text()

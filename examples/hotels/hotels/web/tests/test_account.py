@@ -1,0 +1,104 @@
+"""Accounts and sessions: opened, kept in a guarded cookie, closed."""
+
+import pytest
+from hotels.web.guest import local_path
+
+from meristem import CallError, Code
+
+ADA = {"name": "Ada Lovelace", "email": "ada@example.org", "password": "correct horse"}
+SIGN_IN = {"email": "ada@example.org", "password": "correct horse"}
+
+
+async def test_an_account_is_opened_and_signed_in(visitor):
+    page = await visitor.follow(await visitor.send("/sign-up", **ADA))
+    assert page.heading == "My bookings"
+    assert "Welcome, Ada Lovelace." in page.text
+
+
+async def test_the_cookie_is_signed_and_out_of_reach_of_scripts_and_other_sites(visitor):
+    cookie = (await visitor.send("/sign-up", **ADA)).headers["Set-Cookie"]
+    assert cookie.startswith("lamplight=")
+    assert "HttpOnly" in cookie
+    assert "SameSite=Lax" in cookie
+    assert "Secure" not in cookie
+
+
+async def test_over_https_the_cookie_never_travels_in_the_clear(visitor):
+    response = await visitor.client.get("/sign-in", scheme="https")
+    assert "Secure" in response.headers["Set-Cookie"]
+
+
+async def test_a_tampered_cookie_is_nobody(visitor, app):
+    await visitor.sign_up()
+    visitor.client.cookie_jar.clear()
+    visitor.client.set_cookie("localhost", "lamplight", "eyJ0b2tlbiI6IngifQ.aaaa.bbbb")
+    assert (await visitor.get("/bookings")).status == 303
+
+
+async def test_a_wrong_password_is_said_beside_the_field(visitor):
+    await visitor.sign_up()
+    visitor.client.cookie_jar.clear()
+    page = await visitor.send("/sign-in", email="ada@example.org", password="wrong")
+    assert page.status == 422
+    assert 'id="password-error">The e-mail address or the password is wrong.' in page.html
+    assert "wrong horse" not in page.html
+
+
+async def test_signing_in_leads_where_the_visitor_wanted_to_go(visitor):
+    await visitor.sign_up()
+    visitor.client.cookie_jar.clear()
+    page = await visitor.send("/sign-in?next=/bookings", **SIGN_IN)
+    assert page.headers["Location"] == "/bookings"
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["https://evil.example", "//evil.example", "/\\evil.example", "javascript:x", "", "/\n/evil.example", None],
+)
+def test_an_address_of_another_site_is_never_followed(address):
+    assert local_path(address) is None
+
+
+def test_a_page_of_this_site_is():
+    assert local_path("/rooms/1/pay?arrival=2030-01-01") == "/rooms/1/pay?arrival=2030-01-01"
+
+
+async def test_an_address_can_have_one_account(visitor):
+    await visitor.sign_up()
+    visitor.client.cookie_jar.clear()
+    page = await visitor.send("/sign-up", **ADA)
+    assert page.status == 422
+    assert "There is an account with this address already" in page.text
+
+
+async def test_each_wrong_field_is_explained(visitor):
+    page = await visitor.send("/sign-up", name=" ", email="ada@", password="short")
+    assert page.status == 422
+    for name in ("name", "email", "password"):
+        assert f'id="{name}-error"' in page.html
+
+
+async def test_spaces_count_in_a_password(visitor, world):
+    await visitor.send("/sign-up", **{**ADA, "password": "  padded  "})
+    assert world.people.accounts["ada@example.org"][1] == "  padded  "
+
+
+async def test_signing_out_closes_the_session_everywhere(visitor, world):
+    await visitor.sign_up()
+    token = (await visitor.get("/bookings")).hidden("form_token")
+    assert (await visitor.post("/sign-out", {"form_token": token})).status == 303
+    assert world.people.sessions == {}
+    assert (await visitor.get("/bookings")).status == 303
+
+
+async def test_signing_in_drops_what_the_session_held_before(visitor):
+    token = (await visitor.get("/sign-up")).hidden("form_token")
+    await visitor.sign_up()
+    assert (await visitor.get("/bookings")).hidden("form_token") != token
+
+
+async def test_a_users_service_that_is_away_is_a_calm_page(visitor, world):
+    world.broken["Users.sign_in"] = CallError(Code.UNAVAILABLE, "connection to 10.0.0.7 refused")
+    page = await visitor.send("/sign-in", **SIGN_IN)
+    assert page.status == 503
+    assert "10.0.0.7" not in page.text

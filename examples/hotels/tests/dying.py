@@ -1,0 +1,122 @@
+"""The hotel site as `meristem run` starts it, save that it kills itself at the point that a file names.
+
+`python dying.py SYSTEM --port N` in the site's folder. The file `dies-at` there holds how often a point is passed until
+the process gets SIGKILL at it, and the beginning of the point's name: `1 after Payments.charge`. What a point is called
+is told by `Death.passes` and its callers. Without the file nothing happens.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from hotels.documents import rendering
+
+from meristem import System
+from meristem.cli.main import main
+from meristem.contracts.call import Call, Handler
+from meristem.events.facts import Delivered, Published
+from meristem.sagas.facts import SagaBegan, SagaEnded, StepEnded
+from meristem.system import process
+from meristem.system.plan import Blueprint
+from meristem.system.watching import Watching
+
+ORDER = Path("dies-at")
+
+
+class Death:
+    """Comes at the named point."""
+
+    def passes(self, point: str) -> None:
+        """The process is at this point; it may be its last."""
+        try:
+            times, _, wanted = ORDER.read_text().partition(" ")
+        except FileNotFoundError:
+            return
+        if not point.startswith(wanted):
+            return
+        if int(times) > 1:
+            ORDER.write_text(f"{int(times) - 1} {wanted}")
+            return
+        ORDER.unlink()  # whoever starts the site again shall live
+        sys.stdout.write(f"dies at {point}\n")
+        sys.stdout.flush()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def middleware(self, handler: Handler) -> Handler:
+        """`before Payments.charge` and, when it was answered or refused, `after Payments.charge`."""
+
+        async def mortal(call: Call) -> Any:
+            self.passes(f"before {call.operation.label}")
+            try:
+                return await handler(call)
+            finally:
+                self.passes(f"after {call.operation.label}")
+
+        return mortal
+
+    def within(self, work: Callable[..., Any]) -> Callable[..., Any]:
+        """`in NAME`, when a function has done its work and nobody has the result yet."""
+
+        def mortal(*arguments: Any) -> Any:
+            done = work(*arguments)
+            self.passes(f"in {work.__name__}")
+            return done
+
+        return mortal
+
+
+class Fatal(Watching):
+    """Watches as every process does; what it is told of are points to die at."""
+
+    death: Death
+
+    def statement(self, service: str, text: str, seconds: float, result: int | BaseException) -> None:
+        """`sql payments INSERT INTO payments`: executed, and not committed."""
+        super().statement(service, text, seconds, result)
+        self.death.passes(f"sql {service} {' '.join(text.split())}")
+
+    def event(self, fact: Any) -> None:
+        """`published TYPE`, committed; `delivered TYPE to SERVICE`, handled and still in the outbox."""
+        super().event(fact)
+        if isinstance(fact, Published):
+            self.death.passes(f"published {fact.type}")
+        elif isinstance(fact, Delivered):
+            self.death.passes(f"delivered {fact.type} to {fact.subscriber}")
+
+    def saga(self, service: str) -> Any:
+        """`began SAGA`, `call Rooms.hold`, `local Service._step`, `undo Rooms.release`, `ended SAGA`: all journaled."""
+        hear = super().saga(service)
+
+        def heard(fact: Any) -> None:
+            hear(fact)
+            if isinstance(fact, SagaBegan):
+                self.death.passes(f"began {fact.name}")
+            elif isinstance(fact, StepEnded):
+                self.death.passes(f"{fact.kind.value} {fact.name}")
+            elif isinstance(fact, SagaEnded):
+                self.death.passes(f"ended {fact.name}")
+
+        return heard
+
+
+class Mortal(process.Process):
+    """A process of the system with points to die at."""
+
+    def __init__(self, blueprint: Blueprint, name: str, **rest: Any) -> None:
+        system, death = blueprint.system, Death()
+        parts: dict[str, Any] = {"services": system.services, "apps": system.apps, "authenticate": system.authenticate}
+        super().__init__(Blueprint(System(system.name, **parts, middleware=[death.middleware])), name, **rest)
+        self.assembly.watching = watching = Fatal(os.environ, {})
+        watching.death = death
+        rendering.render_receipt = death.within(rendering.render_receipt)
+
+
+if __name__ == "__main__":
+    process.Process = Mortal
+    sys.argv[1:1] = ["run"]
+    main()

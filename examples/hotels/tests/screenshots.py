@@ -1,0 +1,106 @@
+"""Takes the pictures of the documentation: `python screenshots.py`."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from browser import chromium
+from PIL import Image
+from playwright.sync_api import Page, expect
+from sites import ARRIVAL, CARD, PATIENCE, Site, eventually, guest
+
+IMAGES = Path(__file__).parents[3] / "docs" / "images"
+WIDTH, HEIGHT = 1280, 960
+GAP = 20
+PAPER = (232, 230, 225)
+COLOURS = 256
+
+
+def main() -> None:
+    """Fill a site, walk through it, and keep four pictures and one that shows them together."""
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    with filled_site() as site, chromium() as browser:
+        context = browser.new_context(
+            base_url=site.address,
+            locale="en-GB",
+            color_scheme="light",
+            reduced_motion="reduce",
+            viewport={"width": WIDTH, "height": HEIGHT},
+        )
+        context.set_default_timeout(PATIENCE * 1000)
+        walk(context.new_page())
+    collage(["home", "results", "room", "confirmation"])
+
+
+@contextmanager
+def filled_site() -> Iterator[Site]:
+    """A site with the whole catalogue."""
+    with tempfile.TemporaryDirectory() as folder:
+        site = Site(Path(folder), HOTELS_ROOMS_HOTELS=os.environ.get("HOTELS_ROOMS_HOTELS", "5000"))
+        try:
+            site.started()
+            eventually(site.owed, lambda owed: not owed, seconds=300)
+            yield site
+        finally:
+            site.stop()
+
+
+def walk(page: Page) -> None:
+    """From the first page to the confirmation."""
+    page.goto("/")
+    take(page, "home")
+    page.get_by_label("City").fill("Lisbon")
+    page.get_by_label("Arrival").fill(ARRIVAL.isoformat())
+    page.get_by_label("Nights").fill("3")
+    page.get_by_role("button", name="Search").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Rooms in Lisbon")
+    take(page, "results")
+    page.locator('.offer h2 a[href*="/rooms/"]').first.click()
+    expect(page.get_by_role("link", name="Book this room")).to_be_visible()
+    take(page, "room")
+    page.get_by_role("link", name="Book this room").click()
+    ada = guest("Ada Lovelace")
+    answers = {"Your name": ada["name"], "E-mail": ada["email"], "Password": ada["password"]}
+    answers |= {"Card number": CARD["number"], "Expiry (MM/YY)": CARD["expiry"], "Security code (CVC)": CARD["cvc"]}
+    for label, text in answers.items():
+        page.get_by_label(label).fill(text)
+    page.get_by_role("button", name="Pay").click()
+    expect(page.get_by_text("Everything is done")).to_be_visible()
+    take(page, "confirmation")
+
+
+def take(page: Page, name: str) -> None:
+    """Keep what a visitor sees first of a page."""
+    page.evaluate("document.fonts.ready")
+    page.mouse.move(0, 0)
+    page.evaluate("document.activeElement.blur()")
+    file = IMAGES / f"hotels-{name}.png"
+    page.screenshot(path=file, animations="disabled")
+    with Image.open(file) as taken:
+        keep(taken.convert("RGB"), file)
+
+
+def collage(names: list[str]) -> None:
+    """Two by two, each at half its size."""
+    width = (WIDTH - 3 * GAP) // 2
+    height = width * HEIGHT // WIDTH
+    together = Image.new("RGB", (WIDTH, 2 * height + 3 * GAP), PAPER)
+    for number, name in enumerate(names):
+        row, column = divmod(number, 2)
+        with Image.open(IMAGES / f"hotels-{name}.png") as taken:
+            small = taken.convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
+        together.paste(small, (GAP + column * (width + GAP), GAP + row * (height + GAP)))
+    keep(together, IMAGES / "hotels.png")
+
+
+def keep(image: Image.Image, file: Path) -> None:
+    """Write a picture with as few colours as it needs, small enough for a repository."""
+    image.quantize(COLOURS, dither=Image.Dither.NONE).save(file, optimize=True)
+
+
+if __name__ == "__main__":
+    main()

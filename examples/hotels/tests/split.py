@@ -1,0 +1,108 @@
+"""The site with every service in a process of its own, which a test may kill, freeze and renew one by one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+from sites import ARRIVAL, PATIENCE, Site, eventually
+
+from meristem.system.home import Home, Replica
+
+SPLIT = Path(__file__).parents[1] / "placements" / "split.toml"
+
+
+class SplitSite(Site):
+    """The site in nine processes."""
+
+    def __init__(self, home: Path, **environment: str) -> None:
+        super().__init__(home, placement=SPLIT, **environment)
+
+    def replicas(self) -> dict[str, Replica]:
+        """What the supervisor keeps, as `search-1`."""
+        running = Home(self.home, "hotels").running()
+        return {} if running is None else {f"{each.process}-{each.replica}": each for each in running.replicas}
+
+    def kill(self, label: str) -> None:
+        """`kill -9`."""
+        pid = self.replicas()[label].pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+
+    def whole(self) -> None:
+        """Return when every process is ready."""
+        eventually(self.replicas, lambda found: found and {each.state for each in found.values()} == {"ready"})
+
+    @contextmanager
+    def frozen(self, label: str) -> Iterator[None]:
+        """A process that is stopped (SIGSTOP) inside the block and goes on (SIGCONT) behind it."""
+        pid = self.replicas()[label].pid
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+    @contextmanager
+    def dying(self, label: str) -> Iterator[None]:
+        """A process that is killed whenever it is there, inside the block; it is gone when the block begins."""
+        over = threading.Event()
+        before = self.replicas()[label]
+
+        def kill() -> None:
+            while not over.wait(0.01):
+                if pid := self.replicas()[label].pid:
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+
+        killer = threading.Thread(target=kill)
+        killer.start()
+        try:
+            eventually(lambda: self.replicas()[label], lambda now: now.pid != before.pid or now.state != "ready")
+            yield
+        finally:
+            over.set()
+            killer.join()
+
+
+class Crowd:
+    """Guests who search without a pause, `size` at a time; `outcomes` holds a status or an error for each search."""
+
+    def __init__(self, site: Site, size: int) -> None:
+        self.outcomes: list[str] = []
+        self._site = site
+        self._size = size
+        self._over = asyncio.Event()
+
+    async def search_until(self, end: Callable[[], bool]) -> list[str]:
+        """Search until the end is reached, and return the outcomes when the last search has been answered."""
+        limits = httpx.Limits(max_connections=self._size, max_keepalive_connections=self._size)
+        async with httpx.AsyncClient(base_url=self._site.address, timeout=PATIENCE, limits=limits) as client:
+            guests = [asyncio.create_task(self._search(client)) for _ in range(self._size)]
+            while not await asyncio.to_thread(end):
+                await asyncio.sleep(0.02)
+            self._over.set()
+            await asyncio.gather(*guests)
+        return self.outcomes
+
+    async def _search(self, client: httpx.AsyncClient) -> None:
+        while not self._over.is_set():
+            self.outcomes.append(await search(client))
+
+
+async def search(client: httpx.AsyncClient) -> str:
+    """One search: its status, or what went wrong."""
+    query: dict[str, Any] = {"city": "Lisbon", "arrival": ARRIVAL.isoformat(), "limit": 5}
+    try:
+        answer = await client.get("/api/hotels", params=query)
+    except httpx.TransportError as error:
+        return repr(error)
+    return "200" if answer.status_code == 200 else f"{answer.status_code} {answer.text}"

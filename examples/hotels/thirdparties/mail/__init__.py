@@ -1,0 +1,1 @@
+"""A mail server for development: it takes mail by SMTP, keeps it in a Maildir and shows it in a browser."""

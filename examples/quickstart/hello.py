@@ -1,0 +1,13 @@
+from typing import Protocol
+
+from meristem import Contract, Service, get, safe
+
+
+class Greeter(Contract, Protocol, package="hello.v1"):
+    @safe(http=get("/hello/{name}"))
+    async def hello(self, name: str) -> str: ...
+
+
+class GreeterService(Greeter, Service):
+    async def hello(self, name: str) -> str:
+        return f"Hello, {name}!"
