@@ -1,0 +1,177 @@
+"""What the documentation shows works: its Python runs, its commands run, its placements can be read."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+import pytest
+
+from meristem.cli.main import VERBS, meristem
+from meristem.system.placement import Placement
+
+from .pages import ROOT, Block, Reader, as_module, blocks, pages, write
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SERVED = ("README.md", "docs/start.md", "docs/hosting.md", "docs/placement.md", "docs/http-api.md", "docs/cli.md")
+"""Pages whose commands are run too, against a service that runs."""
+TYPED = ("README.md", "docs/start.md", "docs/contracts.md", "docs/services.md", "docs/sagas.md")
+ADDRESS = "127.0.0.1:8000"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty folder in which a reader tries things; what is imported from it is forgotten afterwards."""
+    for file in (ROOT / "examples/quickstart").glob("*.py"):
+        shutil.copy(file, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    known = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - known:
+        if str(getattr(sys.modules[name], "__file__", None) or "").startswith(str(tmp_path)) or name.startswith(
+            "page_"
+        ):
+            del sys.modules[name]
+
+
+@pytest.mark.parametrize("page", [each for each in pages() if each not in SERVED and blocks(each, "python")])
+def test_the_python_of_a_page_runs(page: str, folder: Path) -> None:
+    Reader(page, folder).run(blocks(page, "python"))
+
+
+@pytest.mark.parametrize("page", SERVED)
+def test_a_page_that_starts_a_service_works_step_by_step(page: str, folder: Path) -> None:
+    """Commands and Python in the order in which the reader meets them, at a port that is free."""
+    port = _free_port()
+    reader, running = Reader(page, folder), []
+    try:
+        for block in blocks(page, "python", "sh", "toml"):
+            local = block._replace(text=block.text.replace(ADDRESS, f"127.0.0.1:{port}"))
+            if block.language == "python":
+                reader.run([local])
+            elif block.language == "toml" and block.file is not None:
+                write(local, folder)
+            elif block.language == "sh" and block.runs:
+                running += [started for line in _commands(local.text) if (started := _run(line, port, folder))]
+    finally:
+        for each in running:
+            each.terminate()
+            each.communicate()
+
+
+@pytest.mark.parametrize("block", [b for page in pages() for b in blocks(page, "toml")], ids=lambda block: block.where)
+def test_a_placement_can_be_read(block: Block) -> None:
+    content = tomllib.loads(block.text)
+
+    if "tool" not in content and "project" not in content:
+        msgspec.convert(content, Placement)
+
+
+@pytest.mark.parametrize("block", [b for page in pages() for b in blocks(page, "sh")], ids=lambda block: block.where)
+def test_a_command_has_the_verbs_and_options_that_are_shown(block: Block) -> None:
+    for line in _commands(block.text):
+        words = shlex.split(line, comments=True)
+        if words[0] != "meristem":
+            continue
+        command, rest = _resolve(words[1:])
+        known = {option for parameter in command.params for option in parameter.opts}
+        shown = {word.partition("=")[0] for word in rest if word.startswith("--")}
+        assert shown <= known, line
+
+
+def test_type_checkers_accept_the_examples(folder: Path, tmp_path: Path) -> None:
+    """Both read the same files: a user may run either."""
+    checked = [folder / "orders.py", *(_typed(page, tmp_path) for page in TYPED)]
+    source = str(ROOT / "src")
+    (tmp_path / "pyrightconfig.json").write_text(
+        msgspec.json.encode({"include": [path.name for path in checked], "extraPaths": [source, "."]}).decode()
+    )
+    cache = str(ROOT / ".mypy_cache/docs")
+    mypy = ["-m", "mypy", "--strict", "--config-file=", "--cache-dir", cache, *map(str, checked)]
+    commands = [[sys.executable, *mypy], [sys.executable, "-m", "pyright", "--pythonpath", sys.executable]]
+    reports = [_report(command, tmp_path, source) for command in commands]
+    assert reports == [(0, ""), (0, "")], "\n".join(text for _, text in reports)
+
+
+def _report(command: list[str], folder: Path, source: str) -> tuple[int, str]:
+    """The exit code of a type checker, and what it says when it is not content."""
+    environment = {**os.environ, "MYPYPATH": f"{source}:{folder}", "NO_COLOR": "1"}
+    found = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return found.returncode, "" if found.returncode == 0 else found.stdout + found.stderr
+
+
+def _typed(page: str, folder: Path) -> Path:
+    examples = blocks(page, "python")
+    for block in examples:
+        if block.file is not None:
+            write(block, folder)
+    path = folder / f"page_{Path(page).stem.lower()}.py"
+    path.write_text(as_module(examples))
+    return path
+
+
+def _commands(text: str) -> list[str]:
+    """The commands of a block, one a line unless it ends in a backslash."""
+    lines = text.replace("\\\n", " ").splitlines()
+    return [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
+
+
+def _resolve(words: list[str]) -> tuple[click.Command, list[str]]:
+    """The command that the words name, and the words that are left."""
+    assert words, "meristem without a verb"
+    assert words[0] in VERBS or words[0].startswith("--"), words[0]
+    group: click.Command = meristem
+    while isinstance(group, click.Group) and words and not words[0].startswith("-"):
+        found = group.get_command(click.Context(group), words[0])
+        assert found is not None, words[0]
+        group, words = found, words[1:]
+    return group, words
+
+
+def _run(line: str, port: int, folder: Path) -> subprocess.Popen[str] | None:
+    """Run a command; what follows `# ` must be in what it prints. A server is left running and returned."""
+    command, _, expected = line.partition("  # ")
+    words = shlex.split(command)
+    if words[0] not in {"meristem", "curl"}:
+        return None
+    if words[0] == "meristem":
+        words = [sys.executable, "-m", "meristem", *words[1:]]
+        if words[3] == "run":
+            return _serve([*words, "--port", str(port)], folder)
+    if words[0] == "curl":
+        words = [words[0], "--silent", "--show-error", "--noproxy", "*", *words[1:]]
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+    assert re.sub(r"\s", "", expected) in re.sub(r"\s", "", done.stdout), f"{line}\n{done.stdout}{done.stderr}"
+    return None
+
+
+def _serve(words: list[str], folder: Path) -> subprocess.Popen[str]:
+    process = subprocess.Popen(words, cwd=folder, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if " runs at " in line:
+            return process
+    raise AssertionError(f"{words} did not start:\n{''.join(lines)}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,59 @@
+"""A service, a caller in another process of the system, and proxies between them that can be told to misbehave."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from meristem.discovery.static import StaticResolver
+from meristem.resilience.policies import Policies
+from meristem.security.tokens import Tokens, new_secret
+from meristem.system.assembly import Assembly
+from meristem.system.options import Options
+from meristem.system.placement import REST, Placement
+from meristem.system.plan import Blueprint
+from meristem.system.process import Listen, Process
+
+from .chaos import Proxy
+from .till import Effects, Till, till
+
+
+class Scene:
+    """Opens the parts; `behind` is the process that serves, `front` the one that calls it through the proxies."""
+
+    def __init__(self, folder: Path, stack: AsyncExitStack) -> None:
+        self.effects = Effects()
+        self.proxies: list[Proxy] = []
+        self.resolver = StaticResolver()
+        self._folder = folder
+        self._stack = stack
+        self.front: Assembly
+
+    async def till(self, *, replicas: int = 1, policies: Policies | None = None) -> Till:
+        """A client of the service, which it finds behind so many proxies."""
+        placement = Placement(
+            processes={"front": (REST,), "back": ("till",)}, policies={"till": policies or Policies()}
+        )
+        blueprint = Blueprint(till(self.effects), placement)
+        tokens = Tokens(new_secret())
+        server = f"unix:{self._folder}/server.sock"
+        for number in range(replicas):
+            proxy = Proxy(f"{self._folder}/proxy{number}.sock", server)
+            self.proxies.append(await self._stack.enter_async_context(proxy.running()))
+        self.resolver.put("till", [each.address for each in self.proxies])
+        around = Options(database="sqlite://", environment={}, resolver=self.resolver, sign=tokens.prove)
+        back = Process(blueprint, "back", options=around, listen=[Listen(server, public=False)], tokens=tokens)
+        self.front = Assembly(blueprint, "front", around)
+        for part in (back, self.front):
+            self._stack.push_async_callback(part.stop)
+            await part.start()
+        return self.front.client(Till)
+
+
+@pytest.fixture
+async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
+    async with AsyncExitStack() as stack:
+        yield Scene(tmp_path, stack)

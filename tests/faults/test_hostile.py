@@ -1,0 +1,195 @@
+"""Clients that mean harm, against a real process: it stays up, answers others, and its memory stays bounded."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+MIB = 1024 * 1024
+HELLO = Path(__file__).parents[2] / "examples" / "quickstart" / "hello.py"
+GOOD = b"GET /api/hello/Ada HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+RPC = b"POST /hello.v1.Greeter/Hello HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+
+
+class Victim:
+    """A running process; `greeted` asks it for what everybody may have."""
+
+    def __init__(self, pid: int, port: int) -> None:
+        self.pid = pid
+        self.port = port
+
+    @asynccontextmanager
+    async def dial(self) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        try:
+            yield reader, writer
+        finally:
+            writer.transport.abort()
+            with suppress(OSError):
+                await writer.wait_closed()
+
+    async def answer(self, *data: bytes, patience: float = 5.0) -> bytes:
+        """All that comes back until the server closes the connection, or says no more."""
+        async with self.dial() as (reader, writer):
+            received = b""
+            with suppress(OSError, TimeoutError):
+                async with asyncio.timeout(patience):
+                    for each in data:
+                        writer.write(each)
+                        await writer.drain()
+                    while more := await reader.read(MIB):
+                        received += more
+            return received
+
+    async def greeted(self) -> bool:
+        return b"Ada" in await self.answer(GOOD)
+
+    @property
+    def memory(self) -> int:
+        """Resident bytes."""
+        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.fixture(scope="module")
+def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
+    import subprocess  # noqa: PLC0415
+
+    command = [sys.executable, "-m", "meristem", "run", str(HELLO), "--port", "0"]
+    home = tmp_path_factory.mktemp("hello")
+    with subprocess.Popen(command, cwd=home, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as running:
+        assert running.stdout is not None
+        found = None
+        for line in running.stdout:
+            if found := re.search(r"runs at http://127\.0\.0\.1:(\d+)", line):
+                break
+        assert found
+        yield Victim(running.pid, int(found[1]))
+        assert running.poll() is None
+        running.send_signal(signal.SIGTERM)
+        rest = running.stdout.read()
+    assert running.returncode == 0
+    assert "Traceback" not in rest
+
+
+@pytest.fixture
+async def victim(process: Victim) -> AsyncIterator[Victim]:
+    """The process, of which a test may use up 48 MiB."""
+    assert await process.greeted()
+    before = process.memory
+    yield process
+    assert await process.greeted()
+    assert process.memory - before < 48 * MIB
+
+
+TOKENS = st.sampled_from(
+    [
+        *(b"GET ", b"POST ", b"/api/hello/Ada", b"/hello.v1.Greeter/Hello", b"?a=%zz&connect=v1", b"%00%ff%"),
+        *(b" HTTP/1.1", b" HTTP/1.0", b"\r\n", b"\n", b"\r\n\r\n", b"\x00", b"\x80\xff", b'{"name":"Ada"}'),
+        *(b"host: x\r\n", b"connection: close\r\n", b"connection: upgrade\r\nupgrade: websocket\r\n"),
+        *(b"content-length: 5\r\n", b"content-length: -1\r\n", b"content-length: 99999999999999999999\r\n"),
+        *(b"transfer-encoding: chunked\r\n", b"transfer-encoding: gzip, chunked\r\n", b"expect: 100-continue\r\n"),
+        *(b"content-type: application/json\r\n", b"content-type: application/proto\r\n", b"content-encoding: gzip\r\n"),
+        *(b"0\r\n\r\n", b"5\r\nhello\r\n", b"ffffffffffffffff\r\n", b"connect-timeout-ms: 1\r\n"),
+        *(b"traceparent: 00-zz-zz-01\r\n", b"meristem-token: \xff\r\n", b"idempotency-key: " + b"k" * 300 + b"\r\n"),
+    ]
+)
+
+
+async def test_no_bytes_break_it(victim: Victim):
+    failures: list[bytes] = []
+
+    @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @given(st.lists(st.one_of(TOKENS, TOKENS, st.binary(max_size=40)), max_size=14).map(b"".join))
+    def sent(data: bytes) -> None:
+        corpus.append(data)
+
+    corpus: list[bytes] = []
+    sent()
+    for start in range(0, len(corpus), 100):
+        answers = await asyncio.gather(*(victim.answer(each, patience=0.5) for each in corpus[start : start + 100]))
+        failures += [each for each in answers if re.search(rb"^HTTP/1.1 5(?!01|05)\d\d", each, re.MULTILINE)]
+
+    assert len(corpus) >= 300
+    assert failures == []
+
+
+async def test_a_head_without_an_end_is_refused_before_it_fills_the_memory(victim: Victim):
+    answer = await victim.answer(b"GET / HTTP/1.1\r\n", *[b"x: " + b"a" * MIB] * 64)
+
+    assert answer.startswith(b"HTTP/1.1 431")
+
+
+async def test_a_body_that_announces_too_much_is_refused_at_once(victim: Victim):
+    answer = await victim.answer(RPC + b"content-length: 100000000000\r\n\r\n", *[b"a" * MIB] * 64)
+
+    assert answer.startswith(b"HTTP/1.1 413")
+
+
+async def test_a_chunked_body_without_an_end_is_cut_off(victim: Victim):
+    chunk = b"100000\r\n" + b"a" * MIB + b"\r\n"
+    answer = await victim.answer(RPC + b"transfer-encoding: chunked\r\n\r\n", *[chunk] * 256, patience=20)
+
+    assert answer.startswith(b"HTTP/1.1 413") or answer == b""  # a reset may overtake the answer
+
+
+async def test_a_flood_of_requests_whose_answers_nobody_reads_is_read_no_further(victim: Victim):
+    """What is written to the socket stays with the kernel and the client, not with the server."""
+    request = GOOD.replace(b"connection: close\r\n", b"") * 1000
+    written = 0
+    async with victim.dial() as (reader, writer):
+        reader._transport.pause_reading()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(3):
+                while True:
+                    writer.write(request)
+                    await writer.drain()
+                    written += 1
+
+    assert 0 < written < 2000
+
+
+async def test_a_thousand_slow_clients_neither_block_others_nor_stay(victim: Victim):
+    """Slow loris: heads that never end, a byte at a time, over many connections."""
+
+    async def drip(started: asyncio.Event) -> tuple[float, bytes]:
+        async with victim.dial() as (reader, writer):
+            began = time.monotonic()
+            started.set()
+            answer = asyncio.ensure_future(reader.read())
+            with suppress(OSError):
+                for byte in b"GET / HTTP/1.1\r\nx: " + b"a" * 10_000:
+                    writer.write(bytes([byte]))
+                    await asyncio.wait({answer}, timeout=0.5)
+                    if answer.done():
+                        break
+            try:
+                return time.monotonic() - began, await answer
+            except OSError:
+                return time.monotonic() - began, b""
+
+    begun = [asyncio.Event() for _ in range(1000)]
+    slow = [asyncio.create_task(drip(each)) for each in begun]
+    await asyncio.gather(*(each.wait() for each in begun))
+    waits = []
+    for _ in range(20):
+        began = time.monotonic()
+        assert await victim.greeted()
+        waits.append(time.monotonic() - began)
+    ended = await asyncio.gather(*slow)
+
+    assert sorted(waits)[10] < 0.5
+    assert max(seconds for seconds, _ in ended) < 20  # the limit for a head is 10 s
+    assert {answer[:12] for _, answer in ended} <= {b"HTTP/1.1 408", b""}
+    assert sum(answer != b"" for _, answer in ended) > 900

@@ -1,0 +1,1 @@
+"""Systems that the tests of every placement run."""

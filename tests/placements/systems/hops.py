@@ -1,0 +1,387 @@
+"""Three services in a row, and a witness who tells what happened at the far end."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Protocol
+
+from sqlalchemy import Column, Integer, MetaData, Table, func, select, text
+
+from meristem import (
+    Call,
+    CallError,
+    Code,
+    Contract,
+    Database,
+    Fault,
+    Handler,
+    Identity,
+    Message,
+    Middleware,
+    Service,
+    System,
+    current,
+    operation,
+    post,
+    safe,
+)  # fmt: skip
+
+metadata = MetaData()
+NUMBERS = Table("numbers", metadata, Column("n", Integer, primary_key=True))
+SLOW = text("WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n LIMIT 2000000000) SELECT count(*) FROM n")
+
+
+class Seen(Message):
+    """What a service found in its context."""
+
+    caller: str | None
+    user: str | None
+    roles: tuple[str, ...]
+    trace: str | None
+    key: str | None
+    remaining: float | None
+    operation: str | None
+
+
+class Empty(Fault):
+    """There is nothing left."""
+
+    after: int
+
+
+class Far(Contract, Protocol, package="parity.hops.v1"):
+    @safe(timeout=30.0)
+    async def seen(self) -> Seen: ...
+
+    @operation(timeout=30.0)
+    async def hang(self, name: str) -> None: ...
+
+    @operation(timeout=30.0)
+    async def query(self, name: str) -> int: ...
+
+    @operation(timeout=0.3)
+    async def impatient(self, name: str) -> None: ...
+
+    @operation
+    async def own_cancellation(self) -> None: ...
+
+    @operation
+    async def swallow(self) -> str: ...
+
+    @safe(timeout=30.0)
+    def numbers(self, count: int) -> AsyncIterator[int]: ...
+
+    @safe(timeout=30.0)
+    def breaking(self, after: int, how: str) -> AsyncIterator[int]: ...
+
+    @operation(timeout=30.0)
+    def endless(self, name: str) -> AsyncIterator[int]: ...
+
+    @operation(timeout=0.4)
+    def slow_stream(self, name: str) -> AsyncIterator[int]: ...
+
+    @safe(raises=[Empty], timeout=30.0)
+    def faulty(self) -> AsyncIterator[int]: ...
+
+    @safe(timeout=30.0)
+    def contexts(self, count: int) -> AsyncIterator[Seen]: ...
+
+    @operation(timeout=30.0, authenticated=True)
+    async def whoami(self) -> str: ...
+
+    @operation(timeout=30.0, authenticated=True)
+    def private(self) -> AsyncIterator[int]: ...
+
+    @operation(http=post("/whoami"), authenticated=True)
+    async def public_whoami(self) -> str: ...
+
+    @operation(http=post("/seen"))
+    async def public_seen(self) -> Seen: ...
+
+    @safe(timeout=30.0)
+    async def echo(self, value: int) -> int: ...
+
+
+class Witness(Contract, Protocol, package="parity.hops.v1"):
+    """Lives with Far and tells what it saw; `until` returns when that has happened."""
+
+    @operation(timeout=20.0)
+    async def until(self, event: str) -> int: ...
+
+    @operation(timeout=20.0)
+    async def count(self, event: str) -> int: ...
+
+
+class Mid(Contract, Protocol, package="parity.hops.v1"):
+    @safe(timeout=20.0)
+    async def seen(self) -> list[Seen]: ...
+
+    @operation(timeout=20.0)
+    async def hang(self, name: str) -> None: ...
+
+    @operation(timeout=20.0)
+    async def query(self, name: str) -> int: ...
+
+    @operation(timeout=0.5)
+    async def short(self) -> list[Seen]: ...
+
+    @operation(timeout=0.5)
+    async def short_hang(self, name: str) -> None: ...
+
+    @operation(timeout=20.0)
+    async def impatient(self, name: str) -> None: ...
+
+    @safe(timeout=20.0)
+    def numbers(self, count: int) -> AsyncIterator[int]: ...
+
+    @operation(timeout=20.0)
+    def endless(self, name: str) -> AsyncIterator[int]: ...
+
+    @safe(timeout=20.0)
+    async def total(self, count: int) -> int: ...
+
+    @operation(timeout=20.0)
+    async def first(self, name: str) -> int: ...
+
+    @operation(timeout=20.0)
+    async def in_transaction(self, when: str) -> str: ...
+
+    @operation(timeout=20.0)
+    async def whoami(self) -> str: ...
+
+
+class Near(Contract, Protocol, package="parity.hops.v1"):
+    @operation(timeout=10.0)
+    async def seen(self) -> list[Seen]: ...
+
+    @operation(timeout=10.0)
+    async def hang(self, name: str) -> None: ...
+
+    @operation(timeout=10.0)
+    async def query(self, name: str) -> int: ...
+
+
+class Events:
+    """What the far service tells and the witness repeats; both live in one service."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.more = asyncio.Condition()
+
+    async def happened(self, event: str) -> None:
+        self.counts[event] += 1
+        async with self.more:
+            self.more.notify_all()
+
+
+def seen() -> Seen:
+    context = current()
+    user = context.user
+    return Seen(
+        caller=context.caller,
+        user=user.subject if user else None,
+        roles=user.roles if user else (),
+        trace=context.trace.trace_id if context.trace else None,
+        key=context.key,
+        remaining=context.remaining(),
+        operation=context.place.operation if context.place else None,
+    )
+
+
+class FarService(Far, Witness, Service, tables=metadata):
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.events = Events()
+
+    async def until(self, event: str) -> int:
+        async with self.events.more:
+            await self.events.more.wait_for(lambda: self.events.counts[event])
+        return self.events.counts[event]
+
+    async def count(self, event: str) -> int:
+        return self.events.counts[event]
+
+    async def seen(self) -> Seen:
+        return seen()
+
+    async def _hang(self, name: str) -> None:
+        await self.events.happened(f"{name} began")
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            await self.events.happened(f"{name} cancelled")
+            raise
+
+    async def hang(self, name: str) -> None:
+        await self._hang(name)
+
+    async def query(self, name: str) -> int:
+        await self.events.happened(f"{name} began")
+        try:
+            return int(await self.database.fetch_value(SLOW))
+        finally:
+            # what comes after it could only be read once the database is free again
+            await self.events.happened(f"{name} ended")
+
+    async def impatient(self, name: str) -> None:
+        await self._hang(name)
+
+    async def own_cancellation(self) -> None:
+        other = asyncio.get_running_loop().create_task(asyncio.Event().wait())
+        asyncio.get_running_loop().call_soon(other.cancel)
+        await other
+
+    async def swallow(self) -> str:
+        try:
+            async with asyncio.timeout(0.01):
+                await asyncio.Event().wait()
+        except TimeoutError:
+            return "its own limit"
+        return "none"
+
+    async def numbers(self, count: int) -> AsyncIterator[int]:
+        for number in range(count):
+            yield number
+
+    async def breaking(self, after: int, how: str) -> AsyncIterator[int]:
+        for number in range(after):
+            yield number
+        if how == "call error":
+            raise CallError(Code.OUT_OF_RANGE, "no more")
+        raise ValueError("s3cret")
+
+    async def faulty(self) -> AsyncIterator[int]:
+        yield 1
+        raise Empty(after=1)
+
+    async def endless(self, name: str) -> AsyncIterator[int]:
+        number = 0
+        try:
+            while True:
+                yield number
+                number += 1
+                await asyncio.sleep(0)
+        finally:
+            await self.events.happened(f"{name} closed")
+
+    async def slow_stream(self, name: str) -> AsyncIterator[int]:
+        yield 1
+        await self._hang(name)
+
+    async def contexts(self, count: int) -> AsyncIterator[Seen]:
+        for _ in range(count):
+            yield seen()
+
+    async def whoami(self) -> str:
+        user = current().user
+        assert user is not None
+        return user.subject
+
+    async def private(self) -> AsyncIterator[int]:
+        yield 1
+
+    async def public_whoami(self) -> str:
+        return await self.whoami()
+
+    async def public_seen(self) -> Seen:
+        return seen()
+
+    async def echo(self, value: int) -> int:
+        return value
+
+
+class MidService(Mid, Service, tables=MetaData()):
+    def __init__(self, far: Far, database: Database) -> None:
+        self.far = far
+        self.database = database
+
+    async def seen(self) -> list[Seen]:
+        return [seen(), await self.far.seen()]
+
+    async def hang(self, name: str) -> None:
+        await self.far.hang(name)
+
+    async def query(self, name: str) -> int:
+        return await self.far.query(name)
+
+    async def short(self) -> list[Seen]:
+        return await self.seen()
+
+    async def short_hang(self, name: str) -> None:
+        await self.far.hang(name)
+
+    async def impatient(self, name: str) -> None:
+        await self.far.impatient(name)
+
+    async def numbers(self, count: int) -> AsyncIterator[int]:
+        async for number in self.far.numbers(count):
+            yield number * 2
+
+    async def endless(self, name: str) -> AsyncIterator[int]:
+        async for number in self.far.endless(name):
+            yield number
+
+    async def total(self, count: int) -> int:
+        return sum([number async for number in self.far.numbers(count)])
+
+    async def first(self, name: str) -> int:
+        async for number in self.far.endless(name):
+            return number
+        return -1
+
+    async def in_transaction(self, when: str) -> str:
+        if when == "before":
+            async with self.database.begin() as tx:
+                await self.far.echo(1)
+                await tx.fetch_value(select(func.count()).select_from(text("sqlite_master")))
+        elif when == "after":
+            async with self.database.begin() as tx:
+                await tx.fetch_value(select(func.count()).select_from(text("sqlite_master")))
+            await self.far.echo(1)
+        else:
+            async with self.database.begin() as tx:
+                await tx.fetch_value(select(func.count()).select_from(text("sqlite_master")))
+                if when == "stream":
+                    return str([number async for number in self.far.numbers(1)])
+                await self.far.echo(1)
+        return "fine"
+
+    async def whoami(self) -> str:
+        return await self.far.whoami()
+
+
+class NearService(Near, Service):
+    def __init__(self, mid: Mid) -> None:
+        self.mid = mid
+
+    async def seen(self) -> list[Seen]:
+        return [seen(), *(await self.mid.seen())]
+
+    async def hang(self, name: str) -> None:
+        await self.mid.hang(name)
+
+    async def query(self, name: str) -> int:
+        return await self.mid.query(name)
+
+
+def marking(handler: Handler) -> Handler:
+    """Middleware of the system's author: it sees the context of each call at its service."""
+
+    async def marked(call: Call) -> Any:
+        if current().user is not None and current().user == Identity("blocked"):  # the context is there already
+            raise CallError(Code.PERMISSION_DENIED, f"{call.operation.label}: blocked users may not")
+        return await handler(call)
+
+    return marked
+
+
+MIDDLEWARE: Sequence[Middleware] = [marking]
+
+
+async def authenticate(token: str) -> Identity | None:
+    return Identity(token.removeprefix("user-")) if token.startswith("user-") else None
+
+
+system = System(
+    "hops", services=[FarService, MidService, NearService], middleware=MIDDLEWARE, authenticate=authenticate
+)

@@ -1,0 +1,125 @@
+"""A stream behaves the same, wherever its producer runs."""
+
+import asyncio
+import time
+from contextlib import aclosing
+
+import pytest
+from systems.hops import Empty, Far, Mid, Witness
+
+from meristem import CallError, Code, Context, Identity, using
+
+SYSTEM = "systems.hops:system"
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def test_10000_items_arrive_in_order(app):
+    assert [number async for number in app.client(Far).numbers(10_000)] == list(range(10_000))
+
+
+async def test_a_stream_passes_through_a_service(app):
+    assert [number async for number in app.client(Mid).numbers(100)] == list(range(0, 200, 2))
+    assert await app.client(Mid).total(1000) == 499_500
+
+
+async def test_an_empty_stream_ends_at_once(app):
+    assert [number async for number in app.client(Far).numbers(0)] == []
+
+
+async def test_one_who_leaves_early_ends_the_producer(app):
+    async with aclosing(app.client(Far).endless("left")) as numbers:
+        assert [await anext(numbers) for _ in range(3)] == [0, 1, 2]
+
+    assert await app.client(Witness).until("left closed") == 1
+
+
+async def test_one_who_leaves_early_ends_a_producer_two_hops_away(app):
+    async with aclosing(app.client(Mid).endless("two")) as numbers:
+        assert await anext(numbers) == 0
+
+    assert await app.client(Witness).until("two closed") == 1
+
+
+async def test_a_service_that_breaks_off_a_stream_ends_its_producer(app):
+    assert await app.client(Mid).first("broken") == 0
+    assert await app.client(Witness).until("broken closed") == 1
+
+
+async def test_a_consumer_that_is_cancelled_ends_the_producer(app):
+    began = asyncio.Event()
+
+    async def consume() -> None:
+        async for _ in app.client(Far).endless("cancelled"):
+            began.set()
+
+    task = asyncio.ensure_future(consume())
+    await began.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert await app.client(Witness).until("cancelled closed") == 1
+
+
+@pytest.mark.parametrize(("how", "code"), [("call error", Code.OUT_OF_RANGE), ("crash", Code.INTERNAL)])
+@pytest.mark.parametrize("after", [0, 3])
+async def test_an_error_in_the_middle_arrives_after_the_items_before_it(app, how, code, after, caplog):
+    arrived = []
+    with pytest.raises(CallError) as caught:
+        async for number in app.client(Far).breaking(after, how):
+            arrived.append(number)  # noqa: PERF401 - what came before the error counts
+
+    assert arrived == list(range(after))
+    assert caught.value.code is code
+    assert "s3cret" not in str(caught.value)
+    assert caught.value.__context__ is None
+
+
+async def test_a_declared_fault_in_the_middle_arrives_as_itself(app):
+    with pytest.raises(Empty) as caught:
+        async for _ in app.client(Far).faulty():
+            pass
+
+    assert caught.value.after == 1
+
+
+async def test_a_deadline_holds_over_a_whole_stream(app):
+    began = time.monotonic()
+    arrived = []
+    with pytest.raises(CallError) as caught:
+        async for number in app.client(Far).slow_stream("slow"):
+            arrived.append(number)  # noqa: PERF401
+
+    assert arrived == [1]
+    assert caught.value.code is Code.DEADLINE_EXCEEDED
+    assert caught.value.message == "Far.slow_stream did not answer within its timeout of 0.4 s"
+    assert 0.3 < time.monotonic() - began < 3
+    assert await app.client(Witness).until("slow cancelled") == 1
+
+
+async def test_every_item_is_made_in_the_context_of_the_call(app):
+    with using(Context(user=Identity("ada"), key="k-1")):
+        contexts = [seen async for seen in app.client(Far).contexts(3)]
+
+    assert {(seen.user, seen.operation) for seen in contexts} == {("ada", "Far.contexts")}
+
+
+async def test_a_consumer_s_own_context_stays_its_own_between_items(app):
+    async for seen in app.client(Far).contexts(2):
+        with using(Context(user=Identity("eve"))):
+            assert seen.user is None
+
+
+async def test_a_stream_for_users_alone_is_refused_without_one(app):
+    with pytest.raises(CallError) as caught:
+        async for _ in app.client(Far).private():
+            pass
+
+    assert caught.value.code is Code.UNAUTHENTICATED
+
+
+async def test_several_streams_run_side_by_side(app):
+    async def total(count: int) -> int:
+        return sum([number async for number in app.client(Mid).numbers(count)])
+
+    assert await asyncio.gather(*(total(count) for count in range(20))) == [n * (n - 1) for n in range(20)]

@@ -1,0 +1,240 @@
+"""What crosses from one service to another arrives as it was given, wherever the services live."""
+
+from datetime import UTC, date, datetime, time, timedelta, timezone
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+from systems.values import (
+    Between,
+    Bounded,
+    Box,
+    Cat,
+    Colour,
+    Defaults,
+    Dog,
+    Inner,
+    Level,
+    Mirror,
+    Nested,
+    Plain,
+)  # fmt: skip
+
+from meristem import CallError, Code
+
+SYSTEM = "systems.values:system"
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+ID = UUID("5a0f5b0e-0000-4000-8000-00000000b00c")
+
+PLAIN = Plain(
+    flag=True, whole=-7, real=0.1, text="x", raw=b"\x00\xff", exact=Decimal("10.50"), day=date(2030, 2, 28),
+    moment=datetime(2030, 6, 7, 12, 30, 0, 123456, tzinfo=UTC), clock=time(23, 59, 59, 999999),
+    span=timedelta(days=-2, seconds=3, microseconds=4), id=ID, colour=Colour.RED, level=Level.HIGH, word=3,
+)  # fmt: skip
+NESTED = Nested(
+    inner=Inner(text="a", numbers=[1, 2]), maybe=Inner(text="b"), nothing=None, pet=Dog(name="Rex", friends=["Tom"]),
+    mixed="text", many=[Inner(text="c"), Inner(text="d", numbers=[3])], row=(1, 2, 3), pair=("p", Decimal("1.10")),
+    words={"x", "y"}, frozen=frozenset({1, 2}), by_name={"a": Inner(text="e")}, by_number={-1: ["m"], 2: []},
+    by_id={ID: date(2030, 1, 1)}, by_colour={Colour.BLUE: 1.5}, deep={"k": [{"s": {1, 2}}, {}]},
+)  # fmt: skip
+
+
+def exact(value: Any) -> Any:
+    """The value with the type of every part, so that 1 and True, or Cat and Dog, are told apart."""
+    if isinstance(value, msgspec.Struct):
+        return type(value), {name: exact(getattr(value, name)) for name in value.__struct_fields__}
+    if isinstance(value, dict):
+        return dict, {exact(key): exact(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value), [exact(each) for each in value]
+    if isinstance(value, set | frozenset):
+        return type(value), frozenset(exact(each) for each in value)
+    return type(value), value
+
+
+async def refused(work: Any) -> CallError:
+    with pytest.raises(CallError) as caught:
+        await work
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        PLAIN,
+        msgspec.structs.replace(PLAIN, flag=False, whole=0, real=-0.0, text="", raw=b"", word="yes", level=Level.LOW),
+        msgspec.structs.replace(PLAIN, exact=Decimal("1E+3"), real=1e308, whole=10, colour=Colour.BLUE),
+        msgspec.structs.replace(PLAIN, exact=Decimal("0.00"), real=5e-324, day=date(1, 1, 1), clock=time(0)),
+        msgspec.structs.replace(PLAIN, moment=datetime(2030, 6, 7, tzinfo=timezone(timedelta(hours=5, minutes=30)))),
+    ],
+)
+async def test_every_plain_type_arrives_as_it_was(app, value):
+    assert exact(await app.client(Mirror).plain(value)) == exact(value)
+
+
+async def test_everything_that_holds_something_arrives_as_it_was(app):
+    assert exact(await app.client(Mirror).nested(NESTED)) == exact(NESTED)
+    other = msgspec.structs.replace(NESTED, pet=Cat(), mixed=3, maybe=None, many=[], by_number={}, words=set())
+    assert exact(await app.client(Between).nested(other)) == exact(other)
+
+
+async def test_defaults_are_filled_in_and_lists_of_defaults_are_not_shared(app):
+    first, second = await app.client(Mirror).defaults(Defaults()), await app.client(Mirror).defaults(Defaults())
+    first.tags.append("mine")
+
+    assert exact(second) == exact(Defaults(name="nobody", tags=[], colour=Colour.BLUE, size=3))
+
+
+async def test_several_parameters_are_given_by_position_or_name_and_have_defaults(app):
+    mirror = app.client(Mirror)
+
+    assert await mirror.many(1) == ["1", "default", "red"]
+    assert await mirror.many(whole=2, text="t", colour=Colour.BLUE) == ["2", "t", "blue"]
+
+
+async def test_wrong_arguments_are_refused_as_python_refuses_them(app):
+    mirror = app.client(Mirror)
+    for call in (mirror.many, lambda: mirror.many(1, unknown=2), lambda: mirror.many(1, "t", Colour.RED)):
+        with pytest.raises(TypeError):
+            call()
+
+
+async def test_no_parameters_and_no_result_are_fine(app):
+    mirror = app.client(Mirror)
+
+    assert await mirror.nothing() is None
+    assert [await mirror.perhaps(True), await mirror.perhaps(False)] == ["given", None]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "𝄞 clef",
+        "שלום עולם",
+        "e\u0301 is not \u00e9",
+        "\u0000\u001f\u007f",
+        'quote " \\ slash',
+        "\u2028\u2029\ufeff",
+        "👩‍👩‍👧‍👦",
+    ],
+)
+async def test_text_of_every_script_arrives_as_it_was(app, text):
+    assert await app.client(Mirror).text(text) == text
+
+
+async def test_a_lone_surrogate_is_refused(app):
+    error = await refused(app.client(Mirror).text("broken \ud800"))
+
+    assert error.code is Code.INVALID_ARGUMENT
+    assert not error.may_have_happened
+
+
+@pytest.mark.parametrize("number", [0, 2**53 + 1, 2**63 - 1, -(2**63), 2**64 - 1, 2**64, -(2**70)])
+async def test_whole_numbers_keep_every_digit(app, number):
+    assert await app.client(Mirror).whole(number) == number
+
+
+async def test_16_mib_cross_in_one_message(app):
+    letters, raw = "é" * (8 << 20), bytes(range(256)) * ((11 << 20) // 256)  # 16 MiB of UTF-8; nearly 15 MiB of base64
+
+    assert await app.client(Mirror).text(letters) == letters
+    assert await app.client(Mirror).raw(raw) == raw
+
+
+async def test_an_int_for_a_float_arrives_as_a_float(app):
+    assert await app.client(Mirror).kind(3) == "float"
+    assert exact(await app.client(Mirror).real(3)) == exact(3.0)
+
+
+@pytest.mark.parametrize("number", [float("inf"), float("-inf"), float("nan")])
+async def test_what_is_no_number_is_refused(app, number):
+    assert (await refused(app.client(Mirror).real(number))).code is Code.INVALID_ARGUMENT
+
+
+class Loud(str):
+    """A string of the user's own."""
+
+
+class Puppy(Dog, tag="puppy"):
+    toys: int = 1
+
+
+async def test_instances_of_subclasses_arrive_as_the_declared_type_or_are_refused(app):
+    mirror = app.client(Mirror)
+
+    assert exact(await mirror.whole(Level.HIGH)) == exact(2)
+    assert (await refused(mirror.text(Loud("hey")))).code is Code.INVALID_ARGUMENT
+    error = await refused(mirror.union([Puppy(name="Bo")]))
+    assert (error.code, error.violations[0].field) == (Code.INVALID_ARGUMENT, "pets[0].type")
+
+
+@pytest.mark.parametrize(
+    ("call", "field", "reason"),
+    [
+        (lambda mirror: mirror.whole("7"), "value", "expected `int`, got `str`"),
+        (lambda mirror: mirror.whole(True), "value", "expected `int`, got `bool`"),
+        (lambda mirror: mirror.whole(1.5), "value", "expected `int`, got `float`"),
+        (lambda mirror: mirror.text(None), "value", "expected `str`, got `null`"),
+        (lambda mirror: mirror.many(1, colour="green"), "colour", "invalid enum value 'green'"),
+        (lambda mirror: mirror.bounded(Bounded(count=0)), "count", "expected `int` >= 1"),
+        (lambda mirror: mirror.bounded(Bounded(count=11)), "count", "expected `int` <= 10"),
+        (lambda mirror: mirror.bounded(Bounded(count=1, code="A")), "code", "matching regex"),
+        (lambda mirror: mirror.bounded(Bounded(count=1, code="abcdef")), "code", "length <= 5"),
+        (lambda mirror: mirror.bounded(Bounded(count=1, items=[])), "items", "length >= 1"),
+        (lambda mirror: mirror.bounded(Bounded(count=1, items=[2, 0])), "items[1]", "expected `int` >= 1"),
+        (lambda mirror: mirror.bounded(Bounded(count=1, when=datetime(2030, 1, 1))), "when", "timezone"),  # noqa: DTZ001
+        (lambda mirror: mirror.nested(msgspec.structs.replace(NESTED, many=[1])), "many[0]", "expected `object`"),
+        (lambda mirror: mirror.union([Cat(), 5]), "pets[1]", "expected `object`"),
+    ],
+)  # fmt: skip
+async def test_a_wrong_value_is_refused_with_field_and_reason(app, call, field, reason):
+    error = await refused(call(app.client(Mirror)))
+
+    assert error.code is Code.INVALID_ARGUMENT
+    assert not error.may_have_happened
+    assert [each.field for each in error.violations] == [field]
+    assert reason in error.violations[0].reason
+    assert field in error.message
+
+
+async def test_what_is_no_value_at_all_is_refused(app):
+    error = await refused(app.client(Mirror).text(object()))
+
+    assert error.code is Code.INVALID_ARGUMENT
+    assert not error.may_have_happened
+
+
+@pytest.mark.parametrize("name", ["wrong_reply", "unbounded_reply"])
+async def test_a_reply_that_breaks_its_contract_is_the_service_s_failure(app, name, caplog):
+    error = await refused(getattr(app.client(Mirror), name)())
+
+    assert error.code is Code.INTERNAL
+    assert error.violations == ()
+    assert name in error.message
+
+
+async def test_what_caller_or_callee_changes_afterwards_reaches_nobody_else(app):
+    mirror = app.client(Mirror)
+    given = Box(items=[1], names={"a": ["b"]})
+    await mirror.keep(given)
+    given.items.append(2)
+    given.names["a"].append("c")
+    taken = await mirror.kept()
+    taken.items.clear()
+
+    assert await mirror.kept() == Box(items=[1], names={"a": ["b"]})
+    spoiled = await mirror.spoil()
+    assert (given.items, spoiled.items) == ([1, 2], [1, -1])
+    assert await app.client(Between).isolated()
+
+
+async def test_lists_within_lists_are_separated_too(app):
+    given = [[1], [2]]
+    answer = await app.client(Mirror).keep_list(given)
+    answer[1].append(3)
+
+    assert given == [[1], [2]]
+    assert (await app.client(Mirror).keep_list([[9]])) == [[9, -1]]

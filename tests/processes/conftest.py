@@ -1,0 +1,113 @@
+"""What the tests of supervised processes share: plans of stand-ins, a screen that can be waited for, their requests."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from meristem.system.console import Console
+from meristem.system.home import Home
+from meristem.system.plan import AppPlan, Plan, ProcessPlan, ProgramPlan, ServicePlan
+from meristem.system.restarts import Restarts
+from meristem.system.supervisor import Place, Supervisor
+
+QUICK = Restarts(base=0.01, cap=0.05, patience=10.0, grace=10.0)
+
+
+class Screen:
+    """Where lines appear; `shows` waits until one does."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self._more = asyncio.Event()
+
+    def isatty(self) -> bool:
+        return False
+
+    def write(self, data: bytes) -> None:
+        self.text += data.decode()
+
+    def flush(self) -> None:
+        self._more.set()
+
+    async def shows(self, part: str, times: int = 1) -> None:
+        async with asyncio.timeout(20):
+            while self.text.count(part) < times:
+                self._more.clear()
+                await self._more.wait()
+
+
+def service(name: str, *calls: str) -> ServicePlan:
+    return ServicePlan(name, name, (), (), calls, (), (), False)
+
+
+def plan(
+    *processes: ProcessPlan, services: tuple[ServicePlan, ...] = (), programs: tuple[ProgramPlan, ...] = ()
+) -> Plan:
+    named = {each.name for each in services}
+    rest = tuple(service(name) for each in processes for name in each.services if name not in named)
+    apps = tuple(AppPlan(app, app, "/") for each in processes for app in each.apps)
+    return Plan("shop", (*services, *rest), apps, programs, processes)
+
+
+def arguments(process: str, replica: int, listen: str) -> list[str]:
+    return [sys.executable, str(Path(__file__).with_name("standin.py")), process, str(replica), listen]
+
+
+@pytest.fixture
+def screen() -> Screen:
+    return Screen()
+
+
+@pytest.fixture
+def supervisor_of(tmp_path: Path, screen: Screen):
+    @asynccontextmanager
+    async def made(plan: Plan, *, restarts: Restarts = QUICK) -> AsyncIterator[Supervisor]:
+        home = Home(tmp_path, plan.system)
+        place = Place(home, tmp_path, port=0)
+        console = Console(screen, [], {})
+        supervisor = Supervisor(
+            plan, place, arguments=arguments, console=console, environment=os.environ, restarts=restarts
+        )
+        try:
+            yield supervisor
+        finally:
+            await supervisor.stop()
+
+    return made
+
+
+async def ask(address: str, path: str = "/") -> str:
+    """The body of an answer; raises OSError when nobody is there."""
+    if address.startswith("unix:"):
+        reader, writer = await asyncio.open_unix_connection(address.removeprefix("unix:"))
+    else:
+        host, _, port = address.removeprefix("http://").rpartition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(f"GET {path} HTTP/1.1\r\nhost: x\r\n\r\n".encode())
+    answer = await reader.read()
+    writer.close()
+    if not answer:
+        raise ConnectionResetError("no answer")
+    return answer.decode().partition("\r\n\r\n")[2]
+
+
+async def gone(pid: int) -> None:
+    """Return when a process has ended."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_reader(descriptor, ended.set)
+    try:
+        async with asyncio.timeout(15):
+            await ended.wait()
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)

@@ -1,0 +1,82 @@
+"""A small process that behaves like one of a system: it listens, gets ready, answers and drains.
+
+It is called with its process, its replica and its listening address; files in its folder tell it how to misbehave.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+from meristem.system.lifeline import hold
+
+LABEL = f"{sys.argv[1]}-{sys.argv[2]}"
+
+
+def says(what: str) -> bool:
+    return Path(f"{LABEL}.{what}").exists()
+
+
+class StandIn:
+    def __init__(self) -> None:
+        self.in_flight = 0
+        self.quiet = asyncio.Event()
+        self.quiet.set()
+        self.released = asyncio.Event()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.in_flight += 1
+        self.quiet.clear()
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+            path = head.split()[1].decode()
+            status, body = await self.answer(path)
+            answer = f"HTTP/1.1 {status}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n{body}"
+            writer.write(answer.encode())
+            await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+            self.in_flight -= 1
+            if not self.in_flight:
+                self.quiet.set()
+
+    async def answer(self, path: str) -> tuple[str, str]:
+        if path == "/health/ready":
+            return ("503 No", "") if says("slow") else ("200 OK", "")
+        if path == "/hold":
+            print("holding", flush=True)
+            await self.released.wait()
+        return "200 OK", f"{os.getpid()} {os.environ.get('MERISTEM_INSTANCE')}"
+
+
+async def main() -> None:
+    hold(os.environ)
+    print(f"began {os.getpid()}", flush=True)
+    if says("wrong"):
+        print("error: the setting url is missing", file=sys.stderr)
+        sys.exit(1)
+    if says("crash"):
+        sys.exit(7)
+    stand_in = StandIn()
+    asked = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, asked.set)
+    loop.add_signal_handler(signal.SIGUSR1, stand_in.released.set)
+    servers = [await asyncio.start_unix_server(stand_in.serve, sys.argv[3].removeprefix("unix:"))]
+    if "MERISTEM_PUBLIC_FD" in os.environ:
+        inherited = socket.socket(fileno=int(os.environ["MERISTEM_PUBLIC_FD"]))
+        servers.append(await asyncio.start_server(stand_in.serve, sock=inherited))
+    await asked.wait()
+    print("draining", flush=True)
+    for server in servers:
+        server.close()
+    stand_in.released.set()
+    await stand_in.quiet.wait()
+    print("drained", flush=True)
+
+
+asyncio.run(main())

@@ -1,0 +1,29 @@
+"""Supervises stand-ins by the plan in `plan.json` of the folder it is called with, until it is told to end."""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+import msgspec
+
+from meristem.system.console import Console
+from meristem.system.home import Home
+from meristem.system.plan import Plan
+from meristem.system.supervisor import Place, Supervisor, supervise
+
+
+def arguments(process: str, replica: int, listen: str) -> list[str]:
+    return [sys.executable, str(Path(__file__).with_name("standin.py")), process, str(replica), listen]
+
+
+directory = Path(sys.argv[1])
+plan = msgspec.json.decode((directory / "plan.json").read_bytes(), type=Plan)
+supervisor = Supervisor(
+    plan,
+    Place(Home(directory, plan.system), directory, port=0),
+    arguments=arguments,
+    console=Console(sys.stdout.buffer, [], os.environ),
+    environment=os.environ,
+)
+asyncio.run(supervise(supervisor, lambda: print("ready", supervisor.address, flush=True)))

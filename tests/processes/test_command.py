@@ -1,0 +1,258 @@
+"""The command runs a placed system: `run --placement`, `process`, `ps`, `reload`."""
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from meristem.system.ports import free_port
+
+from .conftest import gone
+
+SPLIT = """
+[processes]
+edge = ["web"]
+stock = { services = ["stock"], replicas = 2 }
+rest = ["*"]
+"""
+
+
+class Command:
+    """`meristem …` in the folder of the shop, with its lines."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.text = ""
+
+    async def shows(self, part: str, times: int = 1) -> str:
+        async with asyncio.timeout(60):
+            while self.text.count(part) < times:
+                line = (await self.process.stdout.readline()).decode()
+                assert line, f"it ended without {part!r}: {self.text}"
+                self.text += line
+        return next(line for line in reversed(self.text.splitlines()) if part in line)
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    shutil.copy(Path(__file__).with_name("shop.py"), tmp_path)
+    (tmp_path / "pyproject.toml").write_text('[tool.meristem]\nsystem = "shop:system"\n')
+    (tmp_path / "split.toml").write_text(SPLIT)
+    return tmp_path
+
+
+async def meristem(directory: Path, *arguments: str, **environment: str) -> Command:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "meristem", *arguments),
+        cwd=directory,
+        env={**os.environ, **environment},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    return Command(process)
+
+
+async def told(directory: Path, *arguments: str) -> tuple[int, str]:
+    """The exit code and output of a command that ends by itself."""
+    command = await meristem(directory, *arguments)
+    output, _ = await asyncio.wait_for(command.process.communicate(), 30)
+    assert command.process.returncode is not None
+    return command.process.returncode, output.decode()
+
+
+@pytest.fixture
+async def ended() -> AsyncIterator[list[Command]]:
+    """Commands that are ended after the test."""
+    commands: list[Command] = []
+    yield commands
+    for command in commands:
+        if command.process.returncode is None:
+            command.process.terminate()
+        await asyncio.wait_for(command.process.communicate(), 60)
+
+
+async def test_a_placed_system_serves_is_shown_and_is_renewed_under_load(directory: Path, ended: list[Command]):
+    run = await meristem(directory, "run", "--placement", "split.toml", "--port", "0")
+    ended.append(run)
+    line = await run.shows("shop runs at")
+    address = next(word for word in line.split() if word.startswith("http://"))
+
+    async with httpx.AsyncClient(base_url=address) as web:
+        pid, possible, stock_url, bank_url = (await web.get("/")).text.split()
+        assert (possible, stock_url) == ("True", address)
+        assert not bank_url.startswith(address)  # it is hosted by another process
+        assert (await web.get(f"{bank_url}/debit")).text == "/bank/debit"
+        assert (await web.get("/api/stock/chair")).json() == 5
+
+        _, shown = await told(directory, "ps", "--json")
+        rows = {(row["name"], row["replica"]): row for row in json.loads(shown)}
+        assert list(rows) == [("edge", 0), ("stock", 0), ("stock", 1), ("rest", 0)]
+        assert rows["edge", 0]["pid"] == int(pid)
+        assert all(row["state"] == "ready" and row["memory"] > 0 for row in rows.values())
+
+        statuses: list[int] = []
+        enough = asyncio.Event()
+
+        async def visit() -> None:
+            async with httpx.AsyncClient(base_url=address, timeout=30) as visitor:
+                while not enough.is_set():
+                    statuses.append((await visitor.get("/", headers={"connection": "close"})).status_code)
+
+        visitors = [asyncio.create_task(visit()) for _ in range(2)]
+        code, _ = await told(directory, "reload")
+        assert code == 0
+        await run.shows("everything has been started anew")
+        enough.set()
+        await asyncio.gather(*visitors)
+
+        assert set(statuses) == {200}, run.text
+        assert (await web.get("/")).text.split()[0] != pid
+
+
+async def test_a_killed_service_comes_back_and_calls_succeed_again(directory: Path, ended: list[Command]):
+    (directory / "split.toml").write_text('[processes]\nedge = ["web", "orders", "bank"]\nstock = ["stock"]\n')
+    run = await meristem(directory, "run", "--placement", "split.toml", "--port", "0")
+    ended.append(run)
+    line = await run.shows("shop runs at")
+    address = next(word for word in line.split() if word.startswith("http://"))
+    _, shown = await told(directory, "ps", "--json")
+    pid = next(row["pid"] for row in json.loads(shown) if row["name"] == "stock")
+    os.kill(pid, signal.SIGKILL)
+    await run.shows("stock-0 ended (killed by SIGKILL)")
+    await run.shows("stock-0 is ready again")
+
+    async with httpx.AsyncClient(base_url=address) as web:
+        assert (await web.get("/api/orders/chair")).json() is True
+
+
+async def test_a_killed_replica_costs_only_the_calls_that_were_in_it(directory: Path, ended: list[Command]):
+    run = await meristem(directory, "run", "--placement", "split.toml", "--port", "0")
+    ended.append(run)
+    line = await run.shows("shop runs at")
+    address = next(word for word in line.split() if word.startswith("http://"))
+    _, shown = await told(directory, "ps", "--json")
+    pid = next(row["pid"] for row in json.loads(shown) if (row["name"], row["replica"]) == ("stock", 1))
+    answers: list[httpx.Response] = []
+    enough = asyncio.Event()
+
+    async def visit() -> None:
+        async with httpx.AsyncClient(base_url=address, timeout=30) as visitor:
+            while not enough.is_set():
+                answers.append(await visitor.get("/api/orders/chair"))
+
+    visitors = [asyncio.create_task(visit()) for _ in range(2)]
+    os.kill(pid, signal.SIGKILL)
+    await run.shows("stock-1 is ready again")
+    enough.set()
+    await asyncio.gather(*visitors)
+
+    # every operation on the way is safe: what was in the replica is called again
+    assert {answer.status_code for answer in answers} == {200}, run.text
+
+
+BESIDE = """
+from meristem import Program, System
+
+ANSWER = '''
+import http.server, os
+class Answer(http.server.SimpleHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200); self.end_headers(); self.wfile.write(str(os.getpid()).encode())
+print("asks at", os.environ["RATINGS_URL"], flush=True)
+http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Answer).serve_forever()
+'''
+system = System("beside", programs=[Program("ratings", ["python3", "-c", ANSWER], health="/")])
+"""
+
+
+async def test_a_program_lives_and_dies_with_a_system_in_one_process(directory: Path):
+    (directory / "beside.py").write_text(BESIDE)
+    run = await meristem(directory, "run", "beside.py", "--port", str(free_port()))
+    try:
+        url = (await run.shows("asks at")).split()[-1]
+        await run.shows("beside runs at")
+        async with httpx.AsyncClient() as web:
+            pid = int((await web.get(url)).text)
+    finally:
+        run.process.kill()
+        await run.process.communicate()
+
+    await gone(pid)
+
+
+@pytest.mark.parametrize(
+    ("placement", "problem"),
+    [
+        ('[processes]\nedge = ["web", "stok"]\nrest = ["*"]\n', "did you mean 'stock'"),
+        ('[processes]\nedge = ["web", "orders", "bank"]\n', "'stock' has no process"),
+        ('[processes]\nedge = { services = ["*"], port = 70000 }\n', "port = 70000"),
+    ],
+)
+async def test_a_wrong_placement_is_refused_before_anything_starts(directory: Path, placement: str, problem: str):
+    (directory / "split.toml").write_text(placement)
+    code, output = await told(directory, "run", "--placement", "split.toml")
+
+    assert code == 1
+    assert problem in output
+    assert not (directory / ".meristem").exists()
+
+
+async def test_a_process_alone_finds_others_by_variables(directory: Path, ended: list[Command]):
+    shared = {"MERISTEM_SECRET": "0123456789" * 4}
+    stock_port, rest_port = free_port(), free_port()
+    stock = await meristem(
+        directory,
+        *("process", "--placement", "split.toml", "--process", "stock", "--listen", f"tcp://127.0.0.1:{stock_port}"),
+        **shared,
+    )
+    rest = await meristem(
+        directory,
+        *("process", "--placement", "split.toml", "--process", "rest", "--listen", f"tcp://127.0.0.1:{rest_port}"),
+        **shared,
+        STOCK_URL=f"http://127.0.0.1:{stock_port}",
+    )
+    ended += [rest, stock]
+    await stock.shows("ready at")
+    await rest.shows("ready at")
+
+    async with httpx.AsyncClient() as web:
+        answer = await web.get(f"http://127.0.0.1:{rest_port}/api/orders/chair")
+    assert answer.json() is True
+
+
+async def test_a_process_alone_says_what_it_needs(directory: Path):
+    nameless = await told(directory, "process", "--placement", "split.toml", "--listen", "tcp://127.0.0.1:0")
+    deaf = await told(directory, "process", "--placement", "split.toml", "--process", "rest")
+
+    assert "which process? the placement has edge, stock, rest" in nameless[1]
+    assert "give --listen tcp://" in deaf[1]
+    assert (nameless[0], deaf[0]) == (1, 1)
+
+
+async def test_a_process_ends_with_the_one_that_holds_its_lifeline(directory: Path):
+    reading, writing = os.pipe()
+    os.set_inheritable(reading, True)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "meristem", "process", "--listen", "tcp://127.0.0.1:0"),
+        cwd=directory,
+        env={**os.environ, "MERISTEM_LIFELINE": str(reading)},
+        pass_fds=[reading],
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    os.close(reading)
+    command = Command(process)
+    await command.shows("ready at")
+    os.close(writing)
+    await command.shows("the supervisor is gone")
+    await gone(process.pid)
+
+    await process.communicate()
+    assert process.returncode == 0

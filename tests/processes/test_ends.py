@@ -1,0 +1,135 @@
+"""However a supervisor ends, nobody is left behind."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from meristem.system.addresses import run_directory
+from meristem.system.home import Home
+from meristem.system.plan import Plan, ProcessPlan, ProgramPlan
+
+from .conftest import ask, gone, plan
+
+# `exec` is left out on purpose: the program is then a shell and what the shell started
+SLEEPER = ProgramPlan("sleeper", ("sh", "-c", "echo $$; sleep 1000; echo over"))
+SHOP = plan(ProcessPlan("edge", (), ("web",)), ProcessPlan("search", ("search",), (), replicas=2), programs=(SLEEPER,))
+
+
+class Run:
+    """A supervisor in a process of its own."""
+
+    def __init__(self, process: asyncio.subprocess.Process, home: Home) -> None:
+        self.process = process
+        self.home = home
+
+    async def shows(self, part: str) -> str:
+        async with asyncio.timeout(30):
+            while part not in (line := (await self.process.stdout.readline()).decode()):
+                assert line, f"it ended before it wrote {part!r}"
+        return line
+
+    def replicas(self) -> list[tuple[str, int]]:
+        running = self.home.running()
+        assert running is not None
+        return [(each.process, each.pid) for each in running.replicas if each.pid is not None]
+
+
+async def begin(directory: Path, shop: Plan = SHOP) -> Run:
+    (directory / "plan.json").write_bytes(msgspec.json.encode(shop))
+    script = str(Path(__file__).with_name("supervised.py"))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, script, str(directory), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    return Run(process, Home(directory, "shop"))
+
+
+@pytest.fixture
+async def run(tmp_path: Path) -> AsyncIterator[Run]:
+    made = await begin(tmp_path)
+    try:
+        await made.shows("ready http")
+        yield made
+    finally:
+        if made.process.returncode is None:
+            made.process.kill()
+        await made.process.communicate()
+
+
+async def test_a_killed_supervisor_leaves_no_process_and_no_program(run: Run):
+    pids = [pid for _, pid in run.replicas()]
+    assert len(pids) == 4
+    run.process.kill()
+
+    await asyncio.gather(*map(gone, pids))
+
+
+async def test_a_system_starts_again_where_its_supervisor_was_killed(run: Run, tmp_path: Path):
+    pids = [pid for _, pid in run.replicas()]
+    run.process.kill()
+    await run.process.wait()
+    await asyncio.gather(*map(gone, pids))
+    assert run.home.running() is None
+
+    again = await begin(tmp_path)
+    try:
+        line = await again.shows("ready http")
+        assert await ask(line.split()[-1])
+    finally:
+        again.process.terminate()
+        await again.process.communicate()
+
+
+async def test_sigterm_drains_everything_and_frees_what_was_held(run: Run):
+    pids = [pid for _, pid in run.replicas()]
+    run.process.terminate()
+    rest, _ = await asyncio.wait_for(run.process.communicate(), 30)
+
+    assert run.process.returncode == 0
+    assert rest.count(b"drained") == 3
+    await asyncio.gather(*map(gone, pids))
+    assert not run_directory(run.home.path, SHOP).exists()
+    assert run.home.running() is None
+
+
+async def test_a_request_in_flight_is_finished_first(run: Run):
+    address = f"unix:{run_directory(run.home.path, SHOP)}/search-0.sock"
+    held = asyncio.create_task(ask(address, "/hold"))
+    await run.shows("holding")
+    run.process.terminate()
+
+    assert (await held).endswith("search-0")
+
+
+async def test_a_second_signal_ends_at_once_what_does_not_end(run: Run):
+    pids = dict(reversed(run.replicas()))
+    os.kill(pids["search"], signal.SIGSTOP)  # it will never drain
+    run.process.terminate()
+    await run.shows("edge-0 | drained")
+    run.process.terminate()
+
+    await asyncio.wait_for(run.process.communicate(), 10)
+    await asyncio.gather(*map(gone, pids.values()))
+
+
+async def test_ending_while_it_starts_leaves_nothing(tmp_path: Path):
+    (tmp_path / "search-1.slow").touch()
+    starting = await begin(tmp_path)
+    line = await starting.shows("search-1 | began")
+    starting.process.terminate()
+    rest, _ = await asyncio.wait_for(starting.process.communicate(), 30)
+
+    assert b"asked to end while starting" in rest
+    assert b"edge-0" not in rest
+    await gone(int(line.split()[-1]))
+
+
+async def test_children_do_not_hear_the_terminals_interrupt_themselves(run: Run):
+    groups = {os.getpgid(pid) for _, pid in run.replicas()}
+
+    assert os.getpgid(run.process.pid) not in groups

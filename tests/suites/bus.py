@@ -1,0 +1,372 @@
+"""What every bus must do; an adapter's test module inherits the suite and provides `make_bus`."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from sqlalchemy import Column, Integer, MetaData, Table, func, insert, select
+
+from meristem.contracts.message import Event
+from meristem.errors import Undeliverable
+from meristem.events.bus import Bus, SubscriberAway
+from meristem.events.deadletters import DeadLetters
+from meristem.events.facts import Away, Buried, Delivered, Fact, Retried
+from meristem.events.inbox import Inbox
+from meristem.events.outbox import Outbox
+from meristem.events.policy import Policy
+from meristem.events.relay import Relay
+from meristem.storage.database import Database
+from meristem.testing.clock import ManualClock
+
+FactT = TypeVar("FactT")
+LEDGER = MetaData()
+ENTRIES = Table("entries", LEDGER, Column("id", Integer, primary_key=True), Column("number", Integer))
+PATIENT = Policy(attempts=3, base=1.0, cap=4.0)
+
+
+class Booked(Event, package="suite.v1", key="guest"):
+    guest: str
+    number: int
+
+
+class Noted(Event, package="suite.v1"):
+    number: int
+
+
+class Subscriber:
+    """A subscribing service: a database with a ledger, an inbox, and a handler that a test can steer."""
+
+    def __init__(self, name: str, stage: "Stage", events: Sequence[type[Event]], policy: Policy) -> None:
+        self.name = name
+        self.seen: list[int] = []
+        self._began = asyncio.Event()
+        self.before: Callable[[Any], Awaitable[None]] | None = None
+        self.database = Database(f"sqlite:///{stage.folder}/{name}.db?synchronous=normal", name=name)
+        handlers = dict.fromkeys(events, self.handle)
+        self.inbox = Inbox(name, self.database, handlers, stage.clock, policies=dict.fromkeys(events, policy))
+
+    async def handle(self, event: Any) -> None:
+        self.seen.append(event.number)
+        self._began.set()
+        if self.before is not None:
+            await self.before(event)
+        async with self.database.begin() as tx:
+            await tx.execute(insert(ENTRIES).values(number=event.number))
+
+    async def began(self, count: int = 1) -> None:
+        """Wait until the handler has been entered so often."""
+        async with asyncio.timeout(20):
+            while len(self.seen) < count:
+                self._began.clear()
+                await self._began.wait()
+
+    async def entries(self) -> list[int]:
+        rows = await self.database.fetch_all(select(ENTRIES.c.number).order_by(ENTRIES.c.id))
+        return [row["number"] for row in rows]
+
+    async def start(self) -> None:
+        await self.database.start()
+        await self.database.create(LEDGER)
+        await self.inbox.start()
+
+    async def stop(self) -> None:
+        await self.inbox.stop()
+        await self.database.stop()
+
+
+class Stage:
+    """One replica of a publishing service and those that subscribe to it, in a folder that survives it."""
+
+    def __init__(self, folder: Path, bus: Bus, clock: ManualClock, owner: str = "replica-0") -> None:
+        self.folder = folder
+        self.clock = clock
+        self.bus = bus
+        self.facts: list[Fact] = []
+        self.subscribers: list[Subscriber] = []
+        self.database = Database(f"sqlite:///{folder}/publisher.db?synchronous=normal", name="publisher")
+        self.outbox = Outbox(self.database, "//suite/publisher", bus.destinations, clock, owner=owner)
+        self.relay = Relay(self.outbox, bus, clock)
+        self.relay.observers.append(self._tell)
+        self.dead = DeadLetters(self.database, clock)
+        self._gone = False
+        self._news = asyncio.Event()
+
+    def _tell(self, fact: Fact) -> None:
+        self.facts.append(fact)
+        self._news.set()
+
+    def subscriber(self, name: str, *events: type[Event], policy: Policy = PATIENT) -> Subscriber:
+        found = Subscriber(name, self, events or (Booked, Noted), policy)
+        self.subscribers.append(found)
+        return found
+
+    async def start(self) -> None:
+        for each in self.subscribers:
+            await each.start()
+            self.bus.subscribe(each.name, each.inbox.policies, each.inbox.receive)
+        await self.database.start()
+        await self.database.create(LEDGER)
+        await self.bus.start()
+        await self.outbox.start()
+        await self.relay.start()
+
+    async def stop(self) -> None:
+        if self._gone:
+            return
+        for component in (self.relay, self.bus):
+            await component.drain()
+            await component.stop()
+        await self.outbox.stop()
+        await self.database.stop()
+        for each in self.subscribers:
+            await each.stop()
+
+    async def vanish(self) -> None:
+        """End as by `kill -9`, as far as the outbox can tell: nothing is released."""
+        self._gone = True
+        await self.relay._background.stop()
+        await self.outbox.stop()
+        await self.database.stop()
+        for each in self.subscribers:
+            await each.stop()
+
+    async def publish(self, *events: Event) -> None:
+        async with self.database.begin() as tx:
+            for event in events:
+                await tx.publish(event)
+
+    async def settle(self) -> None:
+        async with asyncio.timeout(20):
+            await self.relay.settle()
+
+    async def told(self, kind: type[FactT], count: int = 1) -> list[FactT]:
+        """Wait until facts of this kind have been told."""
+        async with asyncio.timeout(20):
+            while len(found := [fact for fact in self.facts if isinstance(fact, kind)]) < count:
+                self._news.clear()
+                await self._news.wait()
+        return found
+
+
+class BusSuite:
+    """At least once, handled once, in order per key, one copy per service, retries, dead letters, nothing lost."""
+
+    factory: str  # "module:class", for the processes that are killed
+
+    def make_bus(self) -> Bus:
+        raise NotImplementedError
+
+    @pytest.fixture
+    async def stage(self, tmp_path: Path) -> AsyncIterator[Stage]:
+        stage = Stage(tmp_path, self.make_bus(), ManualClock())
+        yield stage
+        await stage.stop()
+
+    async def test_every_subscribing_service_handles_an_event_once(self, stage: Stage) -> None:
+        billing, mail = stage.subscriber("billing"), stage.subscriber("mail", Booked)
+        await stage.start()
+        await stage.publish(Booked(guest="ada", number=1), Noted(number=2))
+        await stage.settle()
+        assert sorted(await billing.entries()) == [1, 2]
+        assert await mail.entries() == [1]
+        assert await stage.outbox.depth() == []
+
+    async def test_what_is_rolled_back_is_never_delivered(self, stage: Stage) -> None:
+        billing = stage.subscriber("billing")
+        await stage.start()
+        with pytest.raises(RuntimeError):
+            async with stage.database.begin() as tx:
+                await tx.execute(insert(ENTRIES).values(number=1))
+                await tx.publish(Noted(number=1))
+                raise RuntimeError("no")
+        await stage.publish(Noted(number=2))
+        await stage.settle()
+        assert billing.seen == [2]
+
+    async def test_a_repeated_delivery_has_no_second_effect(self, stage: Stage) -> None:
+        billing = stage.subscriber("billing")
+        kept = []
+        receive = billing.inbox.receive
+
+        async def twice(envelope: Any) -> None:
+            kept.append(envelope)
+            await receive(envelope)
+            await receive(envelope)
+
+        billing.inbox.receive = twice  # type: ignore[method-assign]
+        await stage.start()
+        await stage.publish(Noted(number=1))
+        await stage.settle()
+        await asyncio.gather(*(receive(kept[0]) for _ in range(5)))
+        assert await billing.entries() == [1]
+        assert billing.seen == [1]
+
+    async def test_events_of_one_key_arrive_in_order_and_wait_for_a_retry(self, stage: Stage) -> None:
+        billing = stage.subscriber("billing")
+        failures = iter([RuntimeError("the first attempt fails")])
+
+        async def fail_once(event: Any) -> None:
+            if event.number == 0 and (failure := next(failures, None)):
+                raise failure
+
+        billing.before = fail_once
+        await stage.start()
+        for number in range(5):
+            await stage.publish(Booked(guest="ada", number=number))
+        await stage.publish(Booked(guest="bob", number=100))
+        await stage.told(Retried)
+        await stage.told(Delivered, 1)
+        assert billing.seen.count(0) == 1
+        assert not {1, 2, 3, 4} & set(billing.seen)
+        await stage.clock.advance(PATIENT.cap)
+        await stage.settle()
+        entries = await billing.entries()
+        assert [number for number in entries if number < 100] == [0, 1, 2, 3, 4]
+        assert entries[0] == 100
+
+    async def test_events_of_different_keys_go_side_by_side(self, stage: Stage) -> None:
+        billing = stage.subscriber("billing")
+        together = asyncio.Barrier(3)
+
+        async def meet(_: Any) -> None:
+            await together.wait()
+
+        billing.before = meet
+        await stage.start()
+        await stage.publish(*(Booked(guest=guest, number=1) for guest in ("ada", "bob", "cleo")))
+        await stage.settle()
+        assert await billing.entries() == [1, 1, 1]
+
+    async def test_a_failing_handler_is_retried_with_backoff_then_the_event_is_a_dead_letter(
+        self, stage: Stage
+    ) -> None:
+        billing, mail = stage.subscriber("billing"), stage.subscriber("mail")
+
+        async def fail(event: Any) -> None:
+            if event.number == 1:
+                raise RuntimeError("the ledger is closed")
+
+        billing.before = fail
+        await stage.start()
+        await stage.publish(Booked(guest="ada", number=1))
+        await stage.publish(Booked(guest="ada", number=2))
+        for attempt in (1, 2):
+            facts = await stage.told(Retried, attempt)
+            assert facts[-1].attempt == attempt
+            assert 0 <= facts[-1].delay <= PATIENT.base * 2**attempt
+            await stage.clock.advance(PATIENT.cap)
+        await stage.told(Buried)
+        await stage.settle()
+        assert await billing.entries() == [2]
+        assert await mail.entries() == [1, 2]
+        (letter,) = await stage.dead.list()
+        assert (letter.type, letter.subscriber, letter.attempts) == ("suite.v1.Booked", "billing", 3)
+        assert letter.error == "RuntimeError: the ledger is closed"
+
+    async def test_a_redriven_dead_letter_is_delivered_and_a_discarded_one_is_not(self, stage: Stage) -> None:
+        billing = stage.subscriber("billing")
+
+        async def refuse(_: Any) -> None:
+            raise Undeliverable("not yet")
+
+        billing.before = refuse
+        await stage.start()
+        await stage.publish(Noted(number=1), Noted(number=2))
+        await stage.told(Buried, 2)
+        await stage.settle()
+        first, second = await stage.dead.list("billing")
+        billing.before = None
+        assert await stage.dead.redrive(first.id) == 1
+        assert await stage.dead.discard(second.id) == 1
+        stage.relay.look_around()
+        await stage.told(Delivered)
+        await stage.settle()
+        assert len(await billing.entries()) == 1
+        assert await stage.dead.list() == []
+
+    async def test_what_no_retry_helps_is_a_dead_letter_at_once(self, stage: Stage) -> None:
+        billing = stage.subscriber("billing")
+
+        async def refuse(_: Any) -> None:
+            raise Undeliverable("it has no account")
+
+        billing.before = refuse
+        await stage.start()
+        await stage.publish(Noted(number=1))
+        await stage.told(Buried)
+        assert billing.seen == [1]
+
+    async def test_a_subscriber_that_is_away_loses_nothing_and_uses_up_no_attempt(self, stage: Stage) -> None:
+        billing = stage.subscriber("billing")
+        receive, is_away = billing.inbox.receive, True
+
+        async def reach(envelope: Any) -> None:
+            if is_away:
+                raise SubscriberAway("billing is being restarted")
+            await receive(envelope)
+
+        billing.inbox.receive = reach  # type: ignore[method-assign]
+        await stage.start()
+        for number in range(3):
+            await stage.publish(Booked(guest="ada", number=number))
+        for times in range(1, PATIENT.attempts + 3):
+            await stage.told(Away, times)
+            await stage.clock.advance(60)
+        is_away = False
+        await stage.clock.advance(60)
+        await stage.settle()
+        assert await billing.entries() == [0, 1, 2]
+        assert await stage.dead.list() == []
+
+    async def test_a_restart_picks_up_what_was_left_with_its_attempts(self, stage: Stage, tmp_path: Path) -> None:
+        billing = stage.subscriber("billing")
+
+        async def fail(_: Any) -> None:
+            raise RuntimeError("down")
+
+        billing.before = fail
+        await stage.start()
+        await stage.publish(Booked(guest="ada", number=1))
+        await stage.publish(Booked(guest="ada", number=2))
+        await stage.told(Retried)
+        await stage.vanish()
+
+        again = Stage(tmp_path, self.make_bus(), stage.clock)
+        billing = again.subscriber("billing")
+        await again.start()
+        await stage.clock.advance(PATIENT.cap)
+        delivered = await again.told(Delivered, 2)
+        await again.settle()
+        assert await billing.entries() == [1, 2]
+        assert delivered[0].attempt == 2
+        await again.stop()
+
+    @pytest.mark.parametrize("moment", ["before the delivery", "in the handler", "before the acknowledgement"])
+    async def test_a_process_killed_at_any_moment_loses_nothing_and_repeats_nothing(
+        self, tmp_path: Path, moment: str
+    ) -> None:
+        program = Path(__file__).with_name("bus_victim.py")
+        ended = await asyncio.to_thread(
+            subprocess.run,
+            [sys.executable, str(program), self.factory, str(tmp_path), moment],
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+            timeout=60,
+            check=False,
+        )
+        assert ended.returncode == -signal.SIGKILL
+
+        stage = Stage(tmp_path, self.make_bus(), ManualClock())
+        billing = stage.subscriber("billing")
+        await stage.start()
+        assert await stage.database.fetch_value(select(func.count()).select_from(ENTRIES)) == 1
+        await stage.told(Delivered)
+        await stage.settle()
+        assert await billing.entries() == [1]
+        assert await stage.outbox.depth() == []
+        await stage.stop()

@@ -1,0 +1,160 @@
+"""What a user writes: a contract, a service, events, a saga, a system. Both type checkers accept it."""
+
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from typing import Annotated, Protocol, assert_type
+
+from msgspec import Meta
+from sqlalchemy import Column, Integer, MetaData, Table, insert, select
+
+from meristem import (
+    App, Clock, Code, Contract, Database, Event, Fault, Flow, Message, Program, Service, Settings, System, connect,
+    every, get, idempotent, on, once, operation, post, safe, saga, wait,
+)  # fmt: skip
+from meristem.testing.running import running
+
+metadata = MetaData()
+PAYMENTS = Table("payments", metadata, Column("id", Integer, primary_key=True), Column("cents", Integer))
+
+
+class Money(Message):
+    amount: Annotated[Decimal, Meta(ge=0)]
+    currency: str = "EUR"
+
+
+class CardUnknown(Fault, code=Code.NOT_FOUND):
+    """No bank knows the card."""
+
+    digits: str
+
+
+class CardDeclined(Fault, code=Code.FAILED_PRECONDITION, status=402):
+    """The bank refused the card; nothing was charged."""
+
+    reason: str
+
+
+class Charge(Message):
+    booking_id: str
+    amount: Money
+
+
+class Payment(Message):
+    payment_id: int
+    amount: Money
+
+
+class PaymentTaken(Event, package="hotels.payments.v1", key="booking_id"):
+    booking_id: str
+    payment: Payment
+
+
+class Bank(Contract, Protocol, package="hotels.bank.v1"):
+    @idempotent
+    async def debit(self, amount: Money) -> str: ...
+
+
+class Payments(Contract, Protocol, package="hotels.payments.v1"):
+    """Takes money once."""
+
+    @once(raises=[CardDeclined, CardUnknown], timeout=5.0, http=post("/payments", status=201))
+    async def charge(self, charge: Charge) -> Payment:
+        """Charge the card."""
+        ...
+
+    @safe(http=get("/payments/{payment_id}"))
+    async def payment(self, payment_id: int) -> Payment: ...
+
+    @safe
+    def payments(self, currency: str = "EUR") -> AsyncIterator[Payment]: ...
+
+    @operation
+    async def refund(self, payment: Payment) -> None: ...
+
+
+class PaymentsSettings(Settings):
+    limit: int = 1000
+
+
+class PaymentsService(Payments, Service, tables=metadata):
+    def __init__(self, bank: Bank, database: Database, settings: PaymentsSettings, clock: Clock) -> None:
+        self.bank = bank
+        self.database = database
+        self.settings = settings
+        self.clock = clock
+
+    async def charge(self, charge: Charge) -> Payment:
+        if charge.amount.amount > self.settings.limit:
+            raise CardDeclined(reason="too much")
+        assert_type(await self.bank.debit(charge.amount), str)
+        async with self.database.begin() as tx:
+            await tx.execute(insert(PAYMENTS).values(cents=int(charge.amount.amount * 100)))
+            payment = Payment(payment_id=1, amount=charge.amount)
+            await tx.publish(PaymentTaken(booking_id=charge.booking_id, payment=payment))
+        return payment
+
+    async def payment(self, payment_id: int) -> Payment:
+        found = await self.database.fetch_one(select(PAYMENTS), into=Payment)
+        assert found is not None
+        return found
+
+    async def payments(self, currency: str = "EUR") -> AsyncIterator[Payment]:
+        yield Payment(payment_id=1, amount=Money(amount=Decimal(1), currency=currency))
+
+    async def refund(self, payment: Payment) -> None: ...
+
+    @every(seconds=60)
+    async def sweep(self) -> None: ...
+
+
+class BankService(Bank, Service):
+    async def debit(self, amount: Money) -> str:
+        return "receipt"
+
+
+class Booking(Contract, Protocol, package="hotels.booking.v1"):
+    @once(timeout=30.0)
+    async def book(self, charge: Charge, *, gift: bool = False) -> Payment: ...
+
+
+class BookingService(Booking, Service):
+    def __init__(self, payments: Payments, database: Database) -> None:
+        self.payments = payments
+
+    @saga
+    async def book(self, flow: Flow, charge: Charge, *, gift: bool = False) -> Payment:
+        payment = await flow.call(self.payments.charge, charge, undo=self.payments.refund)
+        assert_type(payment, Payment)
+        return payment
+
+    @on(PaymentTaken)
+    async def note(self, event: PaymentTaken) -> None:
+        assert_type(event.payment.amount.amount, Decimal)
+
+
+system = System(
+    "hotels",
+    services=[BankService, PaymentsService, BookingService],
+    apps=[App("web", "hotels.web:app", mount="/")],
+    programs=[Program("ratings", ["node", "ratings.js"])],
+)
+
+
+class Fake:
+    async def debit(self, amount: Money) -> str:
+        return "fake"
+
+
+async def test() -> None:
+    async with running(system, fakes={Bank: Fake()}) as app:
+        payments = app.client(Payments)
+        assert_type(payments, Payments)
+        assert_type(await payments.payment(1), Payment)
+        async for each in payments.payments():
+            assert_type(each, Payment)
+        assert_type(await Payments.client().payment(payment_id=1), Payment)
+
+
+def script() -> None:
+    with connect("http://127.0.0.1:8000"):
+        assert_type(wait(Payments.client().payment(1)), Payment)

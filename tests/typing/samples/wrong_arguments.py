@@ -1,0 +1,38 @@
+"""Calls with wrong arguments: each is an error on its line."""
+
+from decimal import Decimal
+
+from meristem import Flow, Service, saga
+
+from good import Booking, CardDeclined, Charge, Money, Payment, Payments  # isort: skip
+
+money = Money(amount=Decimal(1))
+Money(amount="1")  # expect-error
+Money(Decimal(1))  # expect-error
+Money()  # expect-error
+Money(amount=Decimal(1), colour="red")  # expect-error
+money.currency = "USD"  # expect-error
+CardDeclined(reason=3)  # expect-error
+CardDeclined(why="no")  # expect-error
+
+
+async def calls(payments: Payments) -> None:
+    await payments.payment("1")  # expect-error
+    await payments.payment()  # expect-error
+    await payments.charge(money)  # expect-error
+    await payments.paymnt(1)  # expect-error
+    text: str = await payments.payment(1)  # expect-error
+    async for each in payments.payments(currency=1):  # expect-error
+        print(each)
+    await Payments.client().charge(Payment(payment_id=1, amount=money))  # expect-error
+
+
+class BookingService(Booking, Service):
+    def __init__(self, payments: Payments) -> None:
+        self.payments = payments
+
+    @saga
+    async def book(self, flow: Flow, charge: Charge, *, gift: bool = False) -> Payment:
+        await flow.call(self.payments.charge, money)  # expect-error
+        await flow.call(self.payments.charge, charge, undo=self.payments.payment)  # expect-error
+        return await flow.call(self.payments.charge, charge)

@@ -1,0 +1,72 @@
+"""What users write passes mypy --strict and pyright; what is wrong is an error on its line in both."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SAMPLES = Path(__file__).with_name("samples")
+ROOT = Path(__file__).parents[2]
+SOURCE = ROOT / "src"
+EXPECTED = re.compile(r"# expect-error(?:\[(?P<checker>\w+)\])?")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The samples as a project of a user's: nothing of this one's configuration holds there."""
+    made = tmp_path_factory.mktemp("typing")
+    for sample in SAMPLES.glob("*.py"):
+        shutil.copy(sample, made)
+    return made
+
+
+def expected(checker: str) -> dict[str, set[int]]:
+    """The lines of each sample that are marked as errors for a checker."""
+    marked: dict[str, set[int]] = {}
+    for sample in sorted(SAMPLES.glob("*.py")):
+        lines = [EXPECTED.search(line) for line in sample.read_text().splitlines()]
+        marked[sample.name] = {
+            number for number, found in enumerate(lines, 1) if found and found["checker"] in (None, checker)
+        }
+    return marked
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.glob("*.py"))
+
+
+def test_mypy_strict_reports_the_marked_lines_and_no_other(folder: Path):
+    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--follow-imports=silent"]
+    run = subprocess.run(
+        [*command, "--cache-dir", str(ROOT / ".mypy_cache"), *names(folder)],
+        cwd=folder,
+        env={"MYPYPATH": f"{SOURCE}:{folder}", "PATH": "", "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found: dict[str, set[int]] = {name: set() for name in names(folder)}
+    for name, line in re.findall(r"^([\w./]+\.py):(\d+): error:", run.stdout, re.MULTILINE):
+        found[name].add(int(line))
+
+    assert found == expected("mypy"), run.stdout + run.stderr
+
+
+def test_pyright_reports_the_marked_lines_and_no_other(folder: Path):
+    pyright = shutil.which("pyright", path=str(Path(sys.executable).parent)) or shutil.which("pyright")
+    if pyright is None:
+        pytest.skip("pyright is not installed")
+    venv = Path(sys.prefix)
+    config = {"include": ["."], "extraPaths": [str(SOURCE)], "venvPath": str(venv.parent), "venv": venv.name}
+    (folder / "pyrightconfig.json").write_text(json.dumps(config))
+    run = subprocess.run([pyright, "-p", ".", "--outputjson"], cwd=folder, capture_output=True, text=True, check=False)
+    found: dict[str, set[int]] = {name: set() for name in names(folder)}
+    for each in json.loads(run.stdout)["generalDiagnostics"]:
+        if each["severity"] == "error":
+            found[Path(each["file"]).name].add(each["range"]["start"]["line"] + 1)
+
+    assert found == expected("pyright"), run.stdout

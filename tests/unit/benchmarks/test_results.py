@@ -1,0 +1,146 @@
+"""What the benchmarks do with their figures."""
+
+from datetime import date
+
+import pytest
+
+from benchmarks import echo, journeys, plot, startup
+from benchmarks.bars import at_least, at_most, of_calls, of_storage
+from benchmarks.figures import Spread, short, spread, spreads
+from benchmarks.results import Findings, cell, document, table
+from benchmarks.run import verdicts
+
+
+def once(figure: float) -> Spread:
+    return spread([figure])
+
+
+def calls(**per_second: float) -> echo.Results:
+    names = {"ours": echo.OURS, "httpx": echo.HTTPX, "limit": echo.LIMIT}
+    figures = {
+        names[who]: {
+            f"{work} {number}": {"per_second": once(rate), "server_us": once(9.0), "client_us": once(8.0)}
+            for work in ("echo", "list")
+            for number in echo.IN_FLIGHT
+        }
+        for who, rate in per_second.items()
+    }
+    return echo.Results(figures, {"nameko RPC on RabbitMQ": "there is no broker"})
+
+
+def sites(**searches: float) -> journeys.Results:
+    names = {"ours": journeys.ONE, "monolith": journeys.MONOLITH}
+    columns = ("per_second", "server_ms", "third_ms", "client_ms")
+    figures = {
+        names[who]: {
+            journey: {column: once(rate) for column in columns}
+            for journey in ("search 1", "search 16", "book 1", "book 16")
+        }
+        for who, rate in searches.items()
+    }
+    return journeys.Results(figures, {}, {})
+
+
+def page(found: Findings) -> str:
+    return document(
+        found, day=date(2030, 1, 2), machine={"cores": "2"}, versions={"Python": "3"}, command="c", rounds=3
+    )
+
+
+def test_a_spread_is_the_median_between_the_lowest_and_the_highest():
+    assert spread([3.0, 1.0, 10.0]) == Spread(3.0, 1.0, 10.0, 3)
+    assert spread([3.0, 1.0, 10.0]).noise == 3.0
+    assert spreads([{"a": 1.0}, {"a": 3.0}]) == {"a": Spread(2.0, 1.0, 3.0, 2)}
+
+
+def test_no_round_has_no_median():
+    with pytest.raises(ValueError, match="--rounds"):
+        spread([])
+
+
+@pytest.mark.parametrize(
+    ("figure", "text"),
+    [
+        (0.123, "0.12"),
+        (2.5, "2.50"),
+        (45.04, "45.0"),
+        (986.4, "986"),
+        (1153.0, "1,153"),
+        (38_700.0, "38.7k"),
+        (1.2e6, "1.20M"),
+    ],
+)
+def test_a_figure_is_written_with_three_digits_that_count(figure, text):
+    assert short(figure) == text
+
+
+def test_a_bar_is_met_at_its_very_number():
+    assert at_least("echo", 30.0, once(30_000.0), once(1000.0)).met is True
+    assert at_least("echo", 30.0, once(29_990.0), once(1000.0)).met is False
+    assert at_most("import", 120.0, "ms", once(120.0)).met is True
+    assert at_most("import", 120.0, "ms", once(120.1)).met is False
+
+
+def test_a_bar_without_figures_is_neither_met_nor_missed():
+    assert at_least("echo", 30.0, once(1.0), None).met is None
+    assert at_most("import", 120.0, "ms", None).verdict == "not measured"
+    assert {bar.met for bar in Findings().bars()} == {None}
+
+
+def test_every_bar_of_calls_is_compared_with_its_own_peer():
+    bars = {bar.name: bar.met for bar in of_calls(calls(ours=60_000.0, httpx=1000.0, limit=200_000.0).figures)}
+    assert bars[f"remote echo, 64 in flight: {echo.HTTPX}"] is True
+    assert bars[f"remote echo, 64 in flight: {echo.LIMIT}"] is False
+    assert bars[f"remote echo, 64 in flight: {echo.GRPC}"] is None
+
+
+def test_what_the_machine_holds_up_by_itself_is_not_the_statements_doing():
+    late, idle = "event loop late, p99.9 ms", "event loop late with nothing to do, p99.9 ms"
+    assert [bar.met for bar in of_storage({late: once(9.0), idle: once(5.0)})][1] is True
+    assert [bar.met for bar in of_storage({late: once(11.0), idle: once(5.0)})][1] is False
+
+
+def test_missed_bars_come_last_in_plain_words():
+    said = verdicts([at_least("echo", 30.0, once(1.0), once(1.0)), at_most("import", 120.0, "ms", once(80.0))])
+    assert said.index("met ") < said.index("MISSED, 1:")
+    assert said.endswith("echo: found 1.00 x (1.00 / 1.00), wanted ≥ 30 x")
+    assert "None was missed." in verdicts([at_most("import", 120.0, "ms", once(80.0))])
+
+
+def test_the_page_holds_date_machine_bars_figures_and_who_was_skipped():
+    start = startup.Results({"meristem": once(80.0)}, {"hotels, one process": once(1.0)}, {}, {"rooms-0": 70.0})
+    found = Findings(
+        calls=calls(ours=60_000.0, httpx=1000.0),
+        colocated={"over a plain await": once(1.6)},
+        storage={"ours, transact x16": once(5000.0), "peer, transact x16": once(600.0)},
+        hotels=sites(ours=900.0, monolith=200.0),
+        start=start,
+    )
+    text = page(found)
+    assert "2030-01-02" in text
+    assert "| cores | 2 |" in text
+    assert f"| {echo.OURS} | 60.0k | 60.0k | 60.0k |" in text
+    assert "| colocated call, over a plain await | ≤ 2 µs | 1.6 µs | met |" in text
+    assert "| hotel search, 16 in flight: the monolith | ≥ 3 x | 4.50 x (900 / 200) | met |" in text
+    assert "Not measured: nameko RPC on RabbitMQ, because there is no broker." in text
+
+
+def test_a_page_without_figures_says_so_of_every_bar():
+    assert page(Findings()).count("| not measured |") == len(Findings().bars())
+
+
+def test_a_bar_in_a_cell_does_not_end_it():
+    assert table(("a", "b"), [("x|y", "1")]).splitlines()[-1] == "| x\\|y | 1 |"
+
+
+def test_several_rounds_show_how_far_apart_they_were():
+    assert cell(spread([10.0, 20.0, 30.0])) == "20.0 (10.0 to 30.0)"
+    assert cell(once(20.0)) == "20.0"
+    assert cell(None) == "-"
+
+
+def test_the_picture_is_drawn_of_what_there_is(tmp_path):
+    plot.draw(Findings(), tmp_path / "none.png")
+    plot.draw(Findings(calls=calls(ours=60_000.0, httpx=1000.0)), tmp_path / "some.png")
+    assert not (tmp_path / "none.png").exists()
+    assert (tmp_path / "some.png").read_bytes().startswith(b"\x89PNG")

@@ -1,0 +1,170 @@
+"""A small project in a folder of its own, and the command that is run there."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+SOURCE = Path(__file__).parents[3] / "src"
+HELLO = '''
+"""A service in one file."""
+import asyncio
+from typing import Protocol
+from meristem import Contract, Service, get, safe
+
+class Hello(Contract, Protocol, package="hello.v1"):
+    @safe(http=get("/hello/{name}"))
+    async def hello(self, name: str) -> str: ...
+    @safe(http=get("/slow"))
+    async def slow(self) -> str: ...
+
+class HelloService(Hello, Service):
+    async def hello(self, name: str) -> str:
+        return f"Hello, {name}!"
+    async def slow(self) -> str:
+        print("slow began", flush=True)
+        await asyncio.sleep(0.5)
+        return "finished"
+'''
+SHOP = '''
+from collections.abc import AsyncIterator
+from typing import Protocol
+from sqlalchemy import Column, Integer, MetaData, Table
+from meristem import App, Contract, Database, Event, Fault, Flow, Service, System, on, once, operation, safe, saga
+from meristem.errors import Undeliverable
+
+metadata = MetaData()
+ITEMS = Table("items", metadata, Column("id", Integer, primary_key=True))
+
+class Refused(Fault):
+    """The shop is closed."""
+    until: str
+
+class Sold(Event, package="shop.orders.v1", key="item"):
+    item: str
+
+class Orders(Contract, Protocol, package="shop.orders.v1"):
+    @once
+    async def order(self, item: str, *, gift: bool = False) -> str: ...
+    @operation(raises=[Refused])
+    async def refuse(self) -> None: ...
+    @safe
+    def count(self, to: int) -> AsyncIterator[int]: ...
+    @operation
+    async def sell(self, item: str) -> None: ...
+
+class Post(Contract, Protocol, package="shop.post.v1"):
+    @safe
+    async def idle(self) -> None: ...
+
+class OrdersService(Orders, Service, tables=metadata):
+    def __init__(self, database: Database, post: Post) -> None:
+        self.database = database
+    @saga
+    async def order(self, flow: Flow, item: str, *, gift: bool = False) -> str:
+        return f"{item} {'wrapped' if gift else 'plain'}"
+    async def refuse(self) -> None:
+        raise Refused(until="Monday")
+    async def count(self, to: int) -> AsyncIterator[int]:
+        for number in range(to):
+            yield number
+    async def sell(self, item: str) -> None:
+        async with self.database.begin() as tx:
+            await tx.publish(Sold(item=item))
+
+class PostService(Post, Service):
+    async def idle(self) -> None: ...
+    @on(Sold)
+    async def write(self, event: Sold) -> None:
+        print("heard", event.item, flush=True)
+        raise Undeliverable("no pen")
+
+system = System("shop", services=[OrdersService, PostService])
+'''
+
+
+class Ended(NamedTuple):
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+class Running:
+    """A command that goes on: its lines can be waited for."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.text = ""
+
+    async def shows(self, part: str) -> str:
+        """The rest of the first line that shows the text."""
+        assert self.process.stdout is not None
+        async with asyncio.timeout(20):
+            while part not in self.text:
+                line = await self.process.stdout.readline()
+                assert line, f"it ended without {part!r}:\n{self.text}"
+                self.text += line.decode()
+        return self.text.partition(part)[2].partition("\n")[0].strip()
+
+    async def ended(self) -> int:
+        assert self.process.stdout is not None
+        async with asyncio.timeout(20):
+            self.text += (await self.process.stdout.read()).decode()
+            return await self.process.wait()
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "hello.py").write_text(HELLO)
+    (tmp_path / "shop.py").write_text(SHOP)
+    (tmp_path / "pyproject.toml").write_text('[tool.meristem]\nsystem = "shop:system"\n')
+    return tmp_path
+
+
+@pytest.fixture
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(SOURCE), "NO_COLOR": "1", "COLUMNS": "200", "PYTHONUNBUFFERED": "1"}
+
+
+@pytest.fixture
+def meristem(project: Path, environment: dict[str, str]) -> Callable[..., Awaitable[Ended]]:
+    async def run(*arguments: str) -> Ended:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "meristem", *arguments, cwd=project, env=environment,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        out, err = await process.communicate()
+        assert process.returncode is not None
+        return Ended(process.returncode, out.decode(), err.decode())
+
+    return run
+
+
+@pytest.fixture
+async def start(project: Path, environment: dict[str, str]) -> AsyncIterator[Callable[..., Awaitable[Running]]]:
+    begun: list[asyncio.subprocess.Process] = []
+
+    async def run(*arguments: str) -> Running:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "meristem", *arguments, cwd=project, env=environment,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        begun.append(process)
+        return Running(process)
+
+    yield run
+    for process in begun:
+        if process.returncode is None:
+            process.terminate()
+            await process.communicate()

@@ -1,0 +1,150 @@
+"""The verbs of the command, each as a process of its own in a small project."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import httpx
+import pytest
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_service_in_one_file_runs_answers_and_ends_when_what_is_in_flight_is_answered(start, number):
+    running = await start("run", "hello.py", "--port", "0")
+    address = (await running.shows("hello runs at ")).split()[0]
+    async with httpx.AsyncClient(base_url=address) as browser:
+        assert (await browser.get("/api/hello/Ada")).json() == "Hello, Ada!"
+        slow = asyncio.ensure_future(browser.get("/api/slow"))
+        await running.shows("slow began")
+        running.process.send_signal(number)
+        answer = await slow
+
+    assert (answer.status_code, answer.json()) == (200, "finished")
+    assert await running.ended() == 0
+    assert "Stopped." in running.text
+    assert "Traceback" not in running.text
+
+
+async def test_a_change_of_a_file_starts_the_system_again(start, project: Path):
+    running = await start("run", "hello.py", "--port", "0", "--reload")
+    await running.shows("hello runs at ")
+    running.text = ""
+    text = (project / "hello.py").read_text().replace("Hello, {name}", "Good day, {name}")
+    (project / "hello.py").write_text(text)
+    address = (await running.shows("hello runs at ")).split()[0]
+    async with httpx.AsyncClient(base_url=address) as browser:
+        assert (await browser.get("/api/hello/Ada")).json() == "Good day, Ada!"
+    running.process.send_signal(signal.SIGINT)
+
+    assert await running.ended() == 0
+
+
+async def test_a_second_run_in_the_folder_is_refused_and_may_go_well_another_time(start, meristem):
+    running = await start("run", "--port", "0")
+    await running.shows("shop runs at ")
+    second = await meristem("run", "--port", "0")
+
+    assert second.code == os.EX_TEMPFAIL
+    assert f"shop already runs from {Path.cwd().anchor}" in second.err
+    assert "Traceback" not in second.err
+
+
+async def test_a_running_system_is_called_and_looked_into(start, meristem):
+    running = await start("run", "--port", "0")
+    await running.shows("shop runs at ")
+
+    ordered = await meristem("call", "orders.order", '{"item": "tea", "gift": true}', "--key", "k-1")
+    assert (ordered.code, ordered.json) == (0, "tea wrapped")
+    counted = await meristem("call", "Orders.count", '{"to": 3}')
+    assert counted.out.split() == ["0", "1", "2"]
+    refused = await meristem("call", "orders.refuse")
+    assert (refused.code, refused.err) == (75, "error: Refused: The shop is closed. (until='Monday')\n")
+    wrong = await meristem("call", "orders.order", '{"item": 3}')
+    assert (wrong.code, wrong.err) == (75, "error: [invalid_argument] item: expected `str`, got `int`\n")
+
+    listed = await meristem("sagas", "list", "--json")
+    [saga] = listed.json["orders"]
+    assert (saga["name"], saga["state"]) == ("order", "done")
+    shown = await meristem("sagas", "show", saga["id"], "--json", "--values")
+    assert shown.json["saga"]["id"] == saga["id"]
+    retried = await meristem("sagas", "retry", saga["id"])
+    assert retried.code == 75
+    assert "Traceback" not in retried.err
+    table = await meristem("sagas", "list")
+    assert saga["id"] in table.out
+    unknown = await meristem("sagas", "show", "nothing")
+    assert (unknown.code, unknown.err) == (
+        75, "error: no service has a saga of this id; `meristem sagas list` shows them\n",
+    )  # fmt: skip
+
+
+async def test_dead_letters_are_shown_and_delivered_again(start, meristem):
+    running = await start("run", "--port", "0")
+    await running.shows("shop runs at ")
+    await meristem("call", "orders.sell", '{"item": "ink"}')
+    await running.shows("heard ink")
+    await running.shows("dead")
+
+    dead = await meristem("events", "dead", "--json")
+    [letter] = dead.json["orders"]
+    assert (letter["type"], letter["subscriber"]) == ("shop.orders.v1.Sold", "post")
+    assert "no pen" in letter["error"]
+    running.text = ""
+    redriven = await meristem("events", "redrive", "--all", "--json")
+    assert redriven.json == {"orders": 1, "post": 0}
+    await running.shows("heard ink")
+
+
+async def test_a_graph_is_drawn_as_tree_json_and_mermaid(meristem):
+    plan = (await meristem("graph", "--json")).json
+    assert [each["name"] for each in plan["services"]] == ["post", "orders"]
+    assert plan["services"][1]["calls"] == ["post"]
+    mermaid = (await meristem("graph", "--mermaid")).out.splitlines()
+    assert mermaid[0] == "flowchart LR"
+    assert {"  orders --> post", "  orders -. Sold .-> post"} <= set(mermaid)
+    tree = await meristem("graph")
+    assert tree.code == 0
+    assert "hears Sold" in tree.out
+
+
+async def test_migrations_are_written_applied_and_checked(meristem, project: Path):
+    written = await meristem("migrate", "--new", "first", "--service", "orders")
+    assert written.code == 0, written.err
+    assert len(list((project / "migrations" / "versions").glob("*.py"))) == 1
+    assert (await meristem("migrate", "--check", "--json")).code == 1
+    applied = await meristem("migrate", "--json")
+    assert len(applied.json["orders"]) == 1
+    assert (await meristem("migrate", "--check")).code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["run", "nothing.py"], 1, "there is no file"),
+        (["run", "shop:sistem"], 1, "did you mean 'system'?"),
+        (["run", "--port", "many"], 2, "is not a valid integer"),
+        (["call", "orders.ordr"], 1, "there is no operation 'orders.ordr'; there are orders.order"),
+        (["call", "post.idle"], 75, "shop does not run here; start it with `meristem run` or give --address"),
+        (["call", "orders.order", "{", "--address", "http://127.0.0.1:9"], 75, "[invalid_argument]"),
+        (["call", "orders.refuse", "--address", "http://127.0.0.1:9"], 75, "[unavailable]"),
+        (["events", "redrive"], 1, "which? events redrive NUMBER --service NAME, --subscriber NAME or --all"),
+        (["sagas", "list", "--service", "nobody"], 1, "no service 'nobody' has a database"),
+        (["graph", "--placement", "none.toml"], 1, "there is no placement file none.toml"),
+        (["dance"], 2, "No such command 'dance'"),
+    ],
+)
+async def test_what_goes_wrong_is_said_in_one_message_without_a_traceback(meristem, arguments, code, message):
+    ended = await meristem(*arguments)
+
+    assert message in ended.err
+    assert "Traceback" not in ended.err
+    assert ended.code == code
+
+
+async def test_a_broken_system_is_refused_before_anything_starts(meristem, project: Path):
+    text = (project / "hello.py").read_text().rsplit("    async def slow(self)", 1)[0]
+    (project / "hello.py").write_text(text)
+    ended = await meristem("run", "hello.py", "--port", "0")
+
+    assert (ended.code, ended.err) == (1, "error: HelloService does not implement Hello.slow\n")

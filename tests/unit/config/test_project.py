@@ -1,0 +1,111 @@
+"""The project's system: how it is found, and what is said when it is not."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from meristem.config.project import find, load_object
+from meristem.errors import ConfigurationError
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A folder with a package; what is imported from it is forgotten afterwards."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    before = set(sys.modules)
+    package = tmp_path / "inn"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "system.py").write_text("system = 'the system'\nclass Holder:\n    inner = 'inner'\n")
+    (package / "broken.py").write_text("import nothing_of_that_name\n")
+    (tmp_path / "hello.py").write_text("greeting = 'hello'\n")
+    (tmp_path / "pyproject.toml").write_text('[tool.meristem]\nsystem = "inn.system:system"\n')
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+def test_pyproject_names_the_system_also_from_a_folder_below(project):
+    deep = project / "inn" / "deep"
+    deep.mkdir()
+    assert load_object(find(None, deep)) == "the system"
+
+
+def test_a_nearer_pyproject_that_does_not_speak_of_meristem_is_passed_over(project):
+    (project / "inn" / "pyproject.toml").write_text("[project]\nname = 'x'\n")
+    assert load_object(find(None, project / "inn")) == "the system"
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        ("inn.system:system", "the system"),
+        ("inn.system:Holder.inner", "inner"),
+        ("hello.py:greeting", "hello"),
+        ("inn/system.py:system", "the system"),
+    ],
+)
+def test_an_argument_names_a_module_or_a_file(project, argument, value):
+    assert load_object(find(argument, project)) == value
+
+
+def test_text_alone_is_looked_up_from_the_working_directory(project, monkeypatch):
+    monkeypatch.chdir(project)
+    assert load_object("inn.system:system") == "the system"
+
+
+def test_a_file_without_an_attribute_gives_the_module(project):
+    assert load_object(find("hello.py", project)).greeting == "hello"
+
+
+def test_a_project_with_a_src_folder_is_found(project):
+    (project / "src").mkdir()
+    (project / "src" / "laid_out.py").write_text("system = 5\n")
+    assert load_object(find("laid_out:system", project)) == 5
+
+
+@pytest.mark.parametrize(
+    ("argument", "told"),
+    [
+        ("inn.sistem:system", r"there is no 'inn.sistem' in .*inn; did you mean 'system'\?"),
+        ("imn.system:system", r"there is no 'imn' in .*; did you mean 'inn'\?"),
+        ("inn.system:sistem", r"inn.system has no 'sistem'; did you mean 'system'\?"),
+        ("absent.py", r"there is no file .*absent.py"),
+        ("not a module", r"neither `package.module:attribute` nor a Python file"),
+    ],
+)
+def test_what_is_not_there_is_named_with_a_remedy(project, argument, told):
+    with pytest.raises(ConfigurationError, match=told):
+        load_object(find(argument, project))
+
+
+def test_an_error_inside_the_module_comes_out_as_it_is(project):
+    with pytest.raises(ModuleNotFoundError, match="nothing_of_that_name"):
+        load_object(find("inn.broken:system", project))
+
+
+def test_a_file_that_fails_is_not_left_half_imported(project):
+    (project / "half.py").write_text("raise RuntimeError('inside')\n")
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="inside"):
+            load_object(find("half.py", project))
+
+
+def test_a_file_that_would_hide_an_imported_module_is_refused(project):
+    (project / "json.py").write_text("")
+    with pytest.raises(ConfigurationError, match="rename it"):
+        load_object(find("json.py", project))
+
+
+def test_without_argument_and_pyproject_the_remedy_is_told(tmp_path):
+    with pytest.raises(ConfigurationError, match="which system") as caught:
+        find(None, tmp_path)
+    assert "[tool.meristem]" in str(caught.value)
+
+
+def test_a_pyproject_without_system_is_named(tmp_path):
+    path = Path(tmp_path) / "pyproject.toml"
+    path.write_text("[tool.meristem]\nplacement = 'x'\n")
+    with pytest.raises(ConfigurationError, match="has no `system`"):
+        find(None, tmp_path)

@@ -1,0 +1,159 @@
+"""A contract is understood, or refused with the class, method and remedy named, when it is defined."""
+
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from typing import Annotated, Any, Protocol
+
+import msgspec
+import pytest
+
+from meristem import Contract, ContractError, Fault, Message, delete, get, idempotent, once, operation, post, safe
+from meristem.contracts.contract import operations
+from meristem.contracts.operation import Semantics
+
+
+class Order(Message):
+    """What somebody wants."""
+
+    item: str
+    count: Annotated[int, msgspec.Meta(ge=1)] = 1
+
+
+class SoldOut(Fault):
+    """Nothing is left."""
+
+    item: str
+
+
+class Shop(Contract, Protocol, package="shop.v1"):
+    """Sells things."""
+
+    @once(raises=[SoldOut], timeout=2.0)
+    async def buy(self, order: Order) -> Order:
+        """Buy something."""
+        ...
+
+    @safe(http=get("/orders/{order_id}"))
+    async def find_order(self, order_id: str, *, deep: bool = False) -> Order | None: ...
+
+    @idempotent
+    async def close(self) -> None: ...
+
+    @operation(http=post("/notes", status=201))
+    async def note(self, text: str) -> None: ...
+
+    def watch(self, item: str) -> AsyncIterator[Order]: ...
+
+
+def test_an_operation_carries_what_its_method_declares():
+    buy = operations(Shop)["buy"]
+    assert buy.path == "/shop.v1.Shop/Buy"
+    assert buy.label == "Shop.buy"
+    assert (buy.semantics, buy.timeout, buy.raises, buy.doc) == (Semantics.ONCE, 2.0, (SoldOut,), "Buy something.")
+
+
+def test_a_single_message_is_the_request_itself_and_other_parameters_make_one():
+    known = operations(Shop)
+    assert known["buy"].request is Order
+    assert known["find_order"].wire_name == "FindOrder"
+    assert known["find_order"].request(order_id="7") == known["find_order"].request(order_id="7", deep=False)
+    assert known["close"].request() is not None
+
+
+def test_a_method_that_returns_an_async_iterator_is_a_stream():
+    watch = operations(Shop)["watch"]
+    assert watch.stream
+    assert watch.reply is Order
+
+
+def define(body: dict[str, Any]) -> None:
+    type(Contract)("Broken", (Contract, Protocol), {**body, "__module__": __name__}, package="broken.v1")
+
+
+async def unannotated(self, x) -> int: ...
+async def unreturned(self, x: int): ...
+async def starred(self, *xs: int) -> int: ...
+async def strange(self, x: object) -> int: ...
+async def vague(self, x: list) -> int: ...
+async def keyed(self, x: dict[float, int]) -> int: ...
+async def impossible(self, x: Annotated[Decimal, msgspec.Meta(ge=0)]) -> None: ...
+
+
+async def strange_reply(self) -> set[complex]: ...
+async def coroutine_stream(self) -> AsyncIterator[int]: ...
+def not_async(self, x: int) -> int: ...
+@safe(http=get("/{y}"))
+async def unbound(self, x: int) -> int: ...
+@safe(http=get("no-slash"))
+async def slashless(self) -> int: ...
+@once(http=get("/x"))
+async def effective_get(self) -> int: ...
+@once(timeout=0)
+async def timeless(self) -> int: ...
+@once(raises=[ValueError])  # type: ignore[list-item]
+async def foreign_fault(self) -> int: ...
+
+
+@pytest.mark.parametrize(
+    ("method", "said"),
+    [
+        (unannotated, "annotate the parameter 'x'"),
+        (unreturned, "annotate what it returns"),
+        (starred, "name each parameter"),
+        (strange, "derive it from Message"),
+        (vague, "say what the list holds"),
+        (keyed, "keys cross the wire as strings"),
+        (impossible, "`ge` on a numeric type"),
+        (strange_reply, "its return type"),
+        (coroutine_stream, "`def`, not `async def`"),
+        (not_async, "declare it `async def`"),
+        (unbound, "none of its parameters: x"),
+        (slashless, "must begin with '/'"),
+        (effective_get, "declare it @safe"),
+        (timeless, "more than 0 seconds"),
+        (foreign_fault, "derived from Fault"),
+    ],
+)
+def test_a_wrong_declaration_is_refused_with_its_place_and_remedy(method, said):
+    with pytest.raises(ContractError, match="Broken.m") as refusal:
+        define({"m": method})
+    assert said in str(refusal.value)
+
+
+def test_two_operations_cannot_share_a_route():
+    @safe(http=get("/things/{a}"))
+    async def one(self, a: str) -> str: ...
+
+    @safe(http=get("/things/{b}"))
+    async def two(self, b: str) -> str: ...
+
+    @idempotent(http=delete("/things/{b}"))
+    async def three(self, b: str) -> None: ...
+
+    define({"one": one, "three": three})
+    with pytest.raises(ContractError, match="already Broken.one"):
+        define({"one": one, "two": two})
+
+
+def test_a_contract_needs_a_package_and_an_operation():
+    with pytest.raises(ContractError, match="name its package"):
+
+        class Nameless(Contract, Protocol):
+            async def m(self) -> int: ...
+
+    with pytest.raises(ContractError, match="at least one public async method"):
+        define({})
+
+
+def test_messages_of_a_union_must_be_tagged():
+    class Cat(Message):
+        name: str
+
+    class Dog(Message):
+        name: str
+
+    async def pet(self, animal: Cat | Dog) -> None: ...
+
+    pet.__annotations__ = {"animal": Cat | Dog, "return": None}
+    with pytest.raises(ContractError, match='tag="cat"'):
+        define({"m": pet})

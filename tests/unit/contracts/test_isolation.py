@@ -1,0 +1,126 @@
+"""A value handed to a colocated service is what the wire would have made of it."""
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from enum import Enum
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import Meta, ValidationError
+
+from meristem import CallError, Message
+from meristem.contracts.codec import decoder, encode
+from meristem.contracts.isolation import isolator
+
+
+class Colour(Enum):
+    RED = "red"
+
+
+class Leaf(Message):
+    n: Annotated[int, Meta(ge=0, le=9)]
+    s: Annotated[str, Meta(min_length=1, pattern="^[a-zé]+$")] = "a"
+
+
+class Cat(Message, tag="cat"):
+    lives: int
+
+
+class Dog(Message, tag="dog"):
+    tricks: list[str]
+
+
+class Tree(Message):
+    leaves: list[Leaf] = []
+    named: dict[str, list[int]] = {}
+    pet: Cat | Dog | None = None
+    children: "list[Tree]" = []
+    amount: Decimal | None = None
+    day: date | None = None
+    at: datetime | None = None
+    key: UUID | None = None
+    colour: Colour = Colour.RED
+    mode: Literal["a", "b"] = "a"
+    pair: tuple[int, list[int]] = (0, [])
+    ids: frozenset[int] = frozenset()
+    ratio: float = 0.5
+    mixed: int | str | None = None
+
+
+LEAF = st.builds(Leaf, n=st.integers(-2, 11), s=st.text("aé1", max_size=3))
+PET = st.one_of(st.none(), st.builds(Cat, lives=st.integers()), st.builds(Dog, tricks=st.lists(st.text(max_size=2))))
+TREE = st.recursive(
+    st.builds(
+        Tree,
+        leaves=st.lists(LEAF, max_size=2),
+        named=st.dictionaries(st.text(max_size=2), st.lists(st.integers(), max_size=2), max_size=2),
+        pet=PET,
+        amount=st.one_of(st.none(), st.decimals(allow_nan=False, allow_infinity=False)),
+        day=st.one_of(st.none(), st.dates()),
+        at=st.one_of(st.none(), st.datetimes(timezones=st.just(UTC))),
+        key=st.one_of(st.none(), st.uuids()),
+        pair=st.tuples(st.integers(-5, 5), st.lists(st.integers(-5, 5), max_size=2)),
+        ids=st.frozensets(st.integers(-5, 5), max_size=2),
+        ratio=st.one_of(st.floats(allow_nan=False), st.integers(-3, 3)),
+        mixed=st.one_of(st.none(), st.integers(-3, 3), st.text(max_size=2)),
+    ),
+    lambda inner: st.builds(Tree, children=st.lists(inner, max_size=2)),
+    max_leaves=3,
+)
+
+
+def over_the_wire(value: Any, type_: Any) -> Any:
+    try:
+        return decoder(type_)(encode(value))
+    except (ValidationError, OverflowError, ValueError):
+        return "refused"
+
+
+def isolated(value: Any, type_: Any) -> Any:
+    try:
+        return isolator(type_)(value)
+    except CallError:
+        return "refused"
+
+
+@given(TREE)
+def test_the_outcome_is_the_wires(tree):
+    assert isolated(tree, Tree) == over_the_wire(tree, Tree)
+
+
+def containers(value: Any) -> set[int]:
+    if isinstance(value, Message):
+        return set().union(*(containers(getattr(value, name)) for name in value.__struct_fields__))
+    if isinstance(value, dict):
+        return {id(value)}.union(*map(containers, value.values()))
+    if isinstance(value, list | tuple):
+        return ({id(value)} if isinstance(value, list) else set()).union(*map(containers, value))
+    return set()
+
+
+@given(TREE)
+def test_no_mutable_container_is_shared(tree):
+    copy = isolated(tree, Tree)
+    assert copy == "refused" or not containers(copy) & containers(tree)
+
+
+def test_a_message_in_which_nothing_can_change_is_handed_on_as_it_is():
+    leaf = Leaf(n=3)
+    assert isolator(Leaf)(leaf) is leaf
+
+
+def test_a_refusal_names_the_field():
+    with pytest.raises(CallError) as refusal:
+        isolator(Tree)(Tree(leaves=[Leaf(n=1), Leaf(n=12)]))
+    assert refusal.value.violations[0].field == "leaves[1].n"
+    assert not refusal.value.may_have_happened
+
+
+@pytest.mark.parametrize("value", ["\ud800", float("nan"), object()])
+def test_what_no_wire_can_carry_is_refused(value):
+    type_ = {str: str, float: float}.get(type(value), str)
+    with pytest.raises(CallError):
+        isolator(type_)(value)

@@ -1,0 +1,160 @@
+"""The OpenAPI document says what the REST interface does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from datetime import date
+from decimal import Decimal
+from enum import Enum
+from typing import Annotated, Any, Protocol
+
+import msgspec
+import pytest
+
+from meristem.contracts.contract import Contract, operations
+from meristem.contracts.message import Message
+from meristem.contracts.openapi import document
+from meristem.contracts.operation import get, once, operation, patch, post, safe
+from meristem.errors import Fault
+
+
+class Board(Enum):
+    NONE = "none"
+    BREAKFAST = "breakfast"
+
+
+class Stay(Message):
+    """When somebody sleeps where."""
+
+    hotel_id: int
+    arrival: date
+    price: Decimal
+    nights: Annotated[int, msgspec.Meta(ge=1, le=30)] = 1
+    then: Stay | None = None
+
+
+class Unseen(Message):
+    secret: str
+
+
+class CardDeclined(Fault, status=402):
+    """The bank refused the card."""
+
+    reason: str
+
+
+class BankDown(Fault, status=402):
+    """The bank does not answer."""
+
+
+class Rooms(Contract, Protocol, package="shop.rooms.v1"):
+    @safe(http=get("/hotels/{hotel_id}/stays"))
+    async def stays(self, hotel_id: int, board: Board = Board.NONE, tags: list[str] | None = None) -> list[Stay]:
+        """The stays of a hotel.
+
+        Sorted by arrival.
+        """
+        ...
+
+    @once(raises=[CardDeclined, BankDown], http=post("/bookings", status=201), authenticated=True)
+    async def book(self, stay: Stay) -> Stay: ...
+
+    @once(http=patch("/bookings/{booking_id}"))
+    async def move(self, booking_id: str, arrival: date) -> None: ...
+
+    @safe(http=get("/count"))
+    def count(self, until: int) -> AsyncIterator[int]: ...
+
+    @safe(http=get("/receipt", media="application/pdf"))
+    async def receipt(self) -> bytes: ...
+
+    @safe
+    async def hidden(self, unseen: Unseen) -> Unseen: ...
+
+
+@pytest.fixture
+def described() -> Any:
+    known = list(operations(Rooms).values())
+    text = document(known, prefix="/api", title="Shop", version="1.2.3", status_of=lambda fault: fault.status or 409)
+    return json.loads(text)
+
+
+def test_it_is_valid_openapi(described):
+    validator = pytest.importorskip("openapi_spec_validator", reason="openapi-spec-validator is not installed")
+
+    validator.validate(described)
+
+
+def test_every_reference_resolves(described):
+    schemas = described["components"]["schemas"]
+    refs = {line.rpartition("/")[2] for line in json.dumps(described).split('"') if line.startswith("#/components")}
+
+    assert refs <= set(schemas)
+    assert "Stay" in refs
+
+
+def test_path_query_and_header_parameters_are_described(described):
+    stays = described["paths"]["/hotels/{hotel_id}/stays"]["get"]
+    book = described["paths"]["/bookings"]["post"]
+
+    assert [(each["name"], each["in"], each["required"]) for each in stays["parameters"]] == [
+        ("hotel_id", "path", True),
+        ("board", "query", False),
+        ("tags", "query", False),
+    ]
+    assert (stays["summary"], stays["description"]) == ("The stays of a hotel.", "Sorted by arrival.")
+    assert [each["name"] for each in book["parameters"]] == ["Idempotency-Key"]
+
+
+def test_bodies_and_results_refer_to_messages(described):
+    book = described["paths"]["/bookings"]["post"]
+    move = described["paths"]["/bookings/{booking_id}"]["patch"]
+
+    assert book["requestBody"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Stay"}
+    assert move["requestBody"]["content"]["application/json"]["schema"]["required"] == ["arrival"]
+    assert set(move["responses"]) == {"204", "default"}
+    assert described["components"]["schemas"]["Stay"]["properties"]["nights"]["maximum"] == 30
+
+
+def test_faults_are_problems_by_status(described):
+    book = described["paths"]["/bookings"]["post"]
+    problem = book["responses"]["402"]["content"]["application/problem+json"]["schema"]
+
+    assert [each["$ref"].rpartition("/")[2] for each in problem["oneOf"]] == ["CardDeclinedProblem", "BankDownProblem"]
+    assert set(book["responses"]) == {"201", "401", "402", "default"}
+    assert described["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
+
+
+def test_streams_and_raw_media_say_so(described):
+    count = described["paths"]["/count"]["get"]["responses"]["200"]["content"]
+    receipt = described["paths"]["/receipt"]["get"]["responses"]["200"]["content"]
+
+    assert set(count) == {"application/jsonl", "text/event-stream"}
+    assert set(receipt) == {"application/pdf"}
+
+
+def test_what_is_not_published_is_not_described(described):
+    assert "hidden" not in json.dumps(described)
+    assert "Unseen" not in described["components"]["schemas"]
+
+
+class BookRequest(Message):
+    """Named as the request of `book` would be."""
+
+    room: str
+
+
+class Desk(Contract, Protocol, package="desk.v1"):
+    @operation(http=post("/book"))
+    async def ask(self, request: BookRequest) -> None: ...
+
+    @operation(http=post("/book/{room}"))
+    async def book(self, room: str, nights: int) -> BookRequest: ...
+
+
+def test_a_message_may_be_named_like_the_request_of_a_method():
+    described = json.loads(
+        document(list(operations(Desk).values()), prefix="/api", title="desk", version="1", status_of=lambda _: 409)
+    )
+    assert described["components"]["schemas"]["BookRequest"]["properties"].keys() == {"room"}

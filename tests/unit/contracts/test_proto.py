@@ -1,0 +1,157 @@
+"""Contracts as protobuf: the text compiles in the mind of google.protobuf, and values survive the trip."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from typing import Literal, Protocol
+from uuid import UUID
+
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from meristem.contracts.contract import Contract, operations
+from meristem.contracts.message import Message
+from meristem.contracts.operation import idempotent, safe
+from meristem.contracts.proto import proto_text
+from meristem.contracts.protobinary import ProtoCodec
+from meristem.errors import CallError
+
+
+class Board(Enum):
+    NONE = "none"
+    FULL = "full"
+
+
+class Level(Enum):
+    LOW = 1
+    HIGH = 2
+
+
+class Card(Message, tag="card"):
+    number: str
+
+
+class Cash(Message, tag="cash"):
+    coins: list[int]
+
+
+class Node(Message):
+    name: str
+    below: list[Node] = []
+    left: Node | None = None
+
+
+class Everything(Message):
+    flag: bool
+    count: int
+    ratio: float
+    price: Decimal
+    raw: bytes
+    day: date
+    clock: time
+    moment: datetime
+    length: timedelta
+    key: UUID
+    board: Board
+    level: Level
+    mode: Literal["a", "b"]
+    means: Card | Cash
+    either: int | str | None
+    matrix: list[list[int]]
+    lists: dict[str, list[str]]
+    numbers: dict[int, Board]
+    pair: tuple[int, Card | None]
+    tree: Node
+    several: list[Card | Cash]
+    note: str | None = None
+    nights: int = 3
+
+
+class Rooms(Contract, Protocol, package="shop.rooms.v1"):
+    @safe
+    async def echo(self, everything: Everything) -> Everything: ...
+
+    @idempotent
+    async def many(self, ids: list[UUID]) -> dict[str, int]: ...
+
+    @safe
+    async def nothing(self) -> None: ...
+
+
+OPERATIONS = operations(Rooms)
+ECHO = OPERATIONS["echo"]
+CODEC = ProtoCodec(OPERATIONS.values())
+
+names = st.text(st.characters(codec="utf-8"), max_size=8)
+int64 = st.integers(-(2**63), 2**63 - 1)
+means = st.builds(Card, number=names) | st.builds(Cash, coins=st.lists(int64, max_size=3))
+nodes = st.recursive(
+    st.builds(Node, name=names),
+    lambda inner: st.builds(Node, name=names, below=st.lists(inner, max_size=2), left=inner),
+)
+everything = st.builds(
+    Everything,
+    flag=st.booleans(),
+    count=int64,
+    ratio=st.floats(allow_nan=False, allow_infinity=False),
+    price=st.decimals(allow_nan=False, allow_infinity=False, places=2),
+    raw=st.binary(max_size=10),
+    day=st.dates(),
+    clock=st.times(),
+    moment=st.datetimes(min_value=datetime(1, 1, 2), timezones=st.just(UTC)),  # noqa: DTZ001 - made aware
+    length=st.timedeltas(timedelta(days=-3000), timedelta(days=3000)),
+    key=st.uuids(),
+    board=st.sampled_from(Board),
+    level=st.sampled_from(Level),
+    mode=st.sampled_from(["a", "b"]),
+    means=means,
+    either=int64 | names | st.none(),
+    matrix=st.lists(st.lists(int64, max_size=3), max_size=3),
+    lists=st.dictionaries(names, st.lists(names, max_size=2), max_size=3),
+    numbers=st.dictionaries(int64, st.sampled_from(Board), max_size=3),
+    pair=st.tuples(int64, st.builds(Card, number=names) | st.none()),
+    tree=nodes,
+    several=st.lists(means, max_size=3),
+    note=names | st.none(),
+    nights=int64,
+)
+
+
+@settings(max_examples=60, deadline=None, phases=[Phase.explicit, Phase.generate, Phase.shrink])
+@given(everything)
+def test_every_value_survives_binary_protobuf(value):
+    assert CODEC.read_request(ECHO, CODEC.write_reply(ECHO, value)) == value
+
+
+def test_replies_that_are_no_messages_stand_in_a_field():
+    many = CODEC.write_reply(OPERATIONS["many"], {"a": 1})
+
+    assert dict(CODEC.reply_class(OPERATIONS["many"]).FromString(many).result) == {"a": 1}
+    assert CODEC.write_reply(OPERATIONS["nothing"], None) == b""
+
+
+def test_an_absent_field_takes_its_default_and_an_absent_message_is_refused():
+    with pytest.raises(CallError) as caught:
+        CODEC.read_request(ECHO, b"")
+
+    assert caught.value.violations
+
+
+@pytest.mark.parametrize("body", [b"\xff", b"\x0a\xff\xff\xff\xff\x0f", b"\x00"])
+def test_bytes_that_are_no_message_are_refused(body):
+    with pytest.raises(CallError, match=r"shop\.rooms\.v1\.Everything"):
+        CODEC.read_request(ECHO, body)
+
+
+def test_the_text_numbers_fields_as_they_are_declared():
+    text = proto_text(OPERATIONS.values())
+
+    assert "package shop.rooms.v1;" in text
+    assert "rpc Echo(Everything) returns (Everything) { option idempotency_level = NO_SIDE_EFFECTS; }" in text
+    assert "  google.protobuf.Timestamp moment = 8;" in text
+    assert "  optional int64 nights = 23;" in text
+    assert "  map<int64, string> numbers = 18;" in text
+    assert "message CardOrCash {\n  oneof value {\n    Card card = 1;\n    Cash cash = 2;\n  }\n}" in text

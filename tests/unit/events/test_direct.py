@@ -1,0 +1,25 @@
+"""The direct bus: the port's suite, and what only it does."""
+
+import pytest
+
+from meristem.errors import WiringError
+from meristem.events.direct import DirectBus
+from meristem.events.policy import Policy
+from tests.suites.bus import BusSuite
+
+
+class TestDirectBus(BusSuite):
+    factory = "meristem.events.direct:DirectBus"
+
+    def make_bus(self) -> DirectBus:
+        return DirectBus()
+
+
+async def test_a_service_subscribes_once():
+    async def receive(_):
+        raise AssertionError
+
+    bus = DirectBus()
+    bus.subscribe("billing", {"shop.v1.Paid": Policy()}, receive)
+    with pytest.raises(WiringError, match="subscribe once, with all its event types"):
+        bus.subscribe("billing", {"shop.v1.Sent": Policy()}, receive)

@@ -1,0 +1,273 @@
+"""The relay: replicas, bounded memory, time limits, draining, and what it tells."""
+
+import asyncio
+
+import pytest
+from sqlalchemy import insert, select, update
+
+from meristem.context import Context, Identity, Trace, current, using
+from meristem.errors import CallError, Code
+from meristem.events.direct import DirectBus
+from meristem.events.facts import Buried, Delivered, Published, Retried
+from meristem.events.policy import Policy
+from meristem.events.relay import Relay
+from meristem.events.tables import OUTBOX, RELAYS
+from meristem.storage.unit import transaction_is_open
+from meristem.testing.clock import ManualClock
+from tests.suites.bus import ENTRIES, PATIENT, Booked, Noted, Stage
+
+
+@pytest.fixture
+def clock():
+    return ManualClock()
+
+
+@pytest.fixture
+async def stage(tmp_path, clock):
+    stage = Stage(tmp_path, DirectBus(), clock)
+    yield stage
+    await stage.stop()
+
+
+async def ready(stage):
+    """Start, and wait until the relay has looked around once, so that events go from memory."""
+    await stage.start()
+    await stage.clock.sleeping(len(stage.subscribers) + 1)
+
+
+async def test_an_event_goes_from_the_commit_to_its_subscriber_without_a_read(stage):
+    billing = stage.subscriber("billing")
+    await ready(stage)
+    statements = []
+    stage.database.observers.append(lambda _, text, *rest: statements.append(text.split()[0]))
+    async with stage.database.begin() as tx:
+        await tx.execute(insert(ENTRIES).values(number=1))
+        await tx.publish(Noted(number=1))
+    await stage.settle()
+    assert await billing.entries() == [1]
+    assert statements == ["INSERT", "COMMIT", "DELETE"]
+
+
+async def test_the_handler_does_not_run_inside_the_publishers_call_but_continues_its_trace(stage):
+    billing = stage.subscriber("billing")
+    seen = []
+
+    async def look(_):
+        seen.append((current(), transaction_is_open()))
+
+    billing.before = look
+    await ready(stage)
+    trace, user = Trace.start(sampled=True), Identity("u-1", "Ada")
+    with using(Context(deadline=0.0, trace=trace, caller="web", user=user, key="k-1")):
+        await stage.publish(Noted(number=1))
+    await stage.settle()
+    ((context, is_open),) = seen
+    assert not is_open
+    assert context.trace.trace_id == trace.trace_id
+    assert (context.user, context.caller) == (user, "publisher")
+    assert context.remaining() > 0
+    assert context.key.endswith(":billing")
+
+
+async def test_two_replicas_on_one_database_keep_the_order_of_a_key(tmp_path, clock):
+    first, second = (Stage(tmp_path, DirectBus(), clock, owner=name) for name in ("a", "b"))
+    here, there = first.subscriber("billing"), second.subscriber("billing")
+    gate, order = asyncio.Event(), []
+
+    async def note(event):
+        order.append(event.number)
+        if event.number == 1:
+            await gate.wait()
+
+    async def until(number):
+        async with asyncio.timeout(20):
+            while number not in order:
+                await clock.advance(1)
+                await second.outbox.depth()
+
+    here.before = there.before = note
+    await ready(first)
+    await ready(second)
+    await first.publish(Booked(guest="ada", number=1))
+    await here.began()
+    await clock.advance(10)  # the second has joined, the first has seen it
+    await second.publish(Booked(guest="ada", number=2), Booked(guest="bob", number=10))
+    await until(10)
+    assert order == [1, 10]
+    gate.set()
+    await until(2)
+    await first.settle()
+    await second.settle()
+    assert sorted(await here.entries()) == [1, 2, 10]
+    await first.stop()
+    await second.stop()
+
+
+async def test_rows_of_a_replica_that_died_are_taken_over_when_its_lease_has_ended(tmp_path, clock):
+    dead = Stage(tmp_path, DirectBus(), clock, owner="a")
+    billing = dead.subscriber("billing")
+
+    async def hang(_):
+        await asyncio.Event().wait()
+
+    billing.before = hang
+    await ready(dead)
+    await dead.publish(Booked(guest="ada", number=1))
+    await billing.began()
+    await dead.vanish()
+
+    heir = Stage(tmp_path, DirectBus(), clock, owner="b")
+    billing = heir.subscriber("billing")
+    await ready(heir)
+    await heir.publish(Booked(guest="ada", number=2))
+    await clock.advance(5)
+    assert billing.seen == []
+    while clock.now().timestamp() < await alive_until(heir, "a"):
+        await clock.advance(5)
+    while len(billing.seen) < 2:
+        await clock.advance(1)
+        await heir.outbox.depth()
+    await heir.settle()
+    assert await billing.entries() == [1, 2]
+    await heir.stop()
+
+
+async def alive_until(stage, owner):
+    return await stage.database.fetch_value(select(RELAYS.c.alive_until).where(RELAYS.c.owner == owner)) or 0.0
+
+
+async def test_what_does_not_fit_in_memory_waits_on_disk_in_order(stage):
+    stage.relay = Relay(stage.outbox, stage.bus, stage.clock, window=10, width=4)
+    billing = stage.subscriber("billing")
+    gate = asyncio.Event()
+
+    async def wait(_):
+        await gate.wait()
+
+    billing.before = wait
+    await ready(stage)
+    for number in range(100):
+        await stage.publish(Booked(guest=str(number % 3), number=number))
+    (depth,) = await stage.outbox.depth()
+    assert depth.pending == 100
+    assert len(stage.relay._lanes["billing"].held) <= 10
+    gate.set()
+    await stage.settle()
+    entries = await billing.entries()
+    assert sorted(entries) == list(range(100))
+    for guest in range(3):
+        assert [number for number in entries if number % 3 == guest] == list(range(guest, 100, 3))
+
+
+async def test_a_subscriber_that_hangs_does_not_delay_the_others(stage):
+    billing, mail = stage.subscriber("billing"), stage.subscriber("mail")
+
+    gate = asyncio.Event()
+
+    async def hang(_):
+        await gate.wait()
+
+    billing.before = hang
+    await ready(stage)
+    for number in range(200):
+        await stage.publish(Noted(number=number))
+    await stage.told(Delivered, 200)
+    assert len(mail.seen) == 200
+    assert len(billing.seen) == 64
+    gate.set()
+
+
+async def test_an_attempt_that_takes_too_long_is_ended_and_tried_again(stage):
+    billing = stage.subscriber("billing", policy=Policy(attempts=2, timeout=0.5, base=1.0, cap=1.0))
+
+    async def hang(_):
+        await asyncio.Event().wait()
+
+    billing.before = hang
+    await ready(stage)
+    await stage.publish(Noted(number=1))
+    (fact,) = await stage.told(Retried)
+    assert fact.error == "OperationError: no acknowledgement within 0.5 s"
+    billing.before = None
+    await stage.clock.advance(1)
+    await stage.settle()
+    assert await billing.entries() == [1]
+
+
+async def test_a_subscriber_that_asks_for_time_gets_it(stage):
+    billing = stage.subscriber("billing")
+
+    async def shed(_):
+        raise CallError(Code.RESOURCE_EXHAUSTED, "busy", retry_after=120.0)
+
+    billing.before = shed
+    await ready(stage)
+    await stage.publish(Noted(number=1))
+    (fact,) = await stage.told(Retried)
+    assert fact.delay >= 120.0
+
+
+async def test_draining_finishes_what_is_in_flight_and_leaves_the_rest_in_the_outbox(stage):
+    billing = stage.subscriber("billing")
+    gate = asyncio.Event()
+
+    async def wait(_):
+        await gate.wait()
+
+    billing.before = wait
+    await ready(stage)
+    await stage.publish(Booked(guest="ada", number=1), Booked(guest="ada", number=2))
+    await billing.began()
+    draining = asyncio.create_task(stage.relay.drain())
+    await asyncio.sleep(0)
+    assert not draining.done()
+    gate.set()
+    await draining
+    await stage.publish(Booked(guest="ada", number=3))
+    assert await billing.entries() == [1]
+    (depth,) = await stage.outbox.depth()
+    assert (depth.subscriber, depth.pending) == ("billing", 2)
+
+
+async def test_it_tells_what_it_does_and_survives_who_watches(stage, caplog):
+    stage.subscriber("billing")
+    stage.outbox.observers.append(stage._tell)
+    stage.relay.observers.insert(0, lambda fact: 1 / 0)
+    await ready(stage)
+    await stage.publish(Noted(number=1))
+    await stage.settle()
+    assert stage.facts == [Published("suite.v1.Noted", 1), Delivered("suite.v1.Noted", "billing", 0.0, 1)]
+    assert "an observer of events failed on Delivered" in caplog.text
+
+
+async def test_a_row_that_nobody_can_read_becomes_a_dead_letter(stage, caplog):
+    billing = stage.subscriber("billing")
+    stage.outbox.courier = None
+    await stage.database.start()
+    await stage.outbox.start()
+    stage.bus.subscribe("billing", billing.inbox.policies, billing.inbox.receive)
+    await stage.publish(Noted(number=1))
+    await stage.database.execute(update(OUTBOX).values(body="{"))
+    await billing.start()
+    await stage.relay.start()
+    await stage.told(Buried)
+    assert "run `meristem events redrive`" in caplog.text
+    (letter,) = await stage.dead.list()
+    assert letter.error.startswith("Undeliverable: not a CloudEvent")
+
+
+async def test_attempts_are_recorded_while_the_event_waits(stage):
+    billing = stage.subscriber("billing")
+
+    async def fail(_):
+        raise RuntimeError("down")
+
+    billing.before = fail
+    await ready(stage)
+    await stage.publish(Noted(number=1))
+    (fact,) = await stage.told(Retried)
+    row = await stage.database.fetch_one(select(OUTBOX.c.attempts, OUTBOX.c.due_at, OUTBOX.c.error))
+    assert row is not None
+    assert (row["attempts"], row["error"]) == (1, "RuntimeError: down")
+    assert row["due_at"] == pytest.approx(stage.clock.now().timestamp() + fact.delay)
+    assert fact.delay <= PATIENT.base * 2

@@ -1,0 +1,36 @@
+"""The `traceparent` header is read as W3C Trace Context, section 3.2, asks."""
+
+import pytest
+
+from meristem.context import Trace
+
+TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+
+
+def test_a_header_is_read_and_written():
+    trace = Trace.parse(f"00-{TRACE}-{SPAN}-01", "vendor=1")
+    assert trace == Trace(TRACE, SPAN, sampled=True, state="vendor=1")
+    assert trace.header() == f"00-{TRACE}-{SPAN}-01"
+
+
+def test_fields_of_a_later_version_are_passed_over():
+    assert Trace.parse(f"01-{TRACE}-{SPAN}-00-more") == Trace(TRACE, SPAN)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        None,
+        "",
+        "nonsense",
+        f"ff-{TRACE}-{SPAN}-01",
+        f"00-{'0' * 32}-{SPAN}-01",
+        f"00-{TRACE}-{'0' * 16}-01",
+        f"00-{TRACE.upper()}-{SPAN}-01",
+        f"00-+{TRACE[1:]}-{SPAN}-01",
+        f"00-{TRACE}-{SPAN}-1",
+        f"00-{TRACE}-{SPAN}",
+    ],
+)
+def test_a_malformed_header_counts_as_absent(header):
+    assert Trace.parse(header) is None

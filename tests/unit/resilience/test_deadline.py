@@ -1,0 +1,301 @@
+"""Deadlines: who is cancelled, when, and what the error says."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from time import monotonic
+from typing import Any
+
+import pytest
+
+from meristem.context import Context
+from meristem.contracts.call import Call, Handler
+from meristem.contracts.operation import Declaration, Operation
+from meristem.errors import CallError, Code
+from meristem.resilience.deadline import GRAIN, Deadlines, deadline_middleware, exceeded
+
+
+def an_operation(timeout: float = 5.0, *, stream: bool = False) -> Operation:
+    return Operation(
+        "shop.bank.v1.Bank",
+        "debit",
+        Declaration(timeout=timeout),
+        parameters=(),
+        request=object,
+        spread=True,
+        reply=str,
+        stream=stream,
+        doc="",
+    )
+
+
+@pytest.fixture
+async def deadlines() -> AsyncIterator[Deadlines]:
+    made = Deadlines(asyncio.get_running_loop())
+    yield made
+    made.stop()
+
+
+async def answers(call: Call) -> Any:
+    return call.context.deadline
+
+
+async def hangs(_: Call) -> Any:
+    await asyncio.Event().wait()
+
+
+def a_call(deadline: float | None = None) -> Call:
+    return Call(an_operation(), None, Context(deadline=deadline))
+
+
+def guarded(deadlines: Deadlines, handler: Handler, timeout: float = 5.0) -> Handler:
+    return deadline_middleware(deadlines, an_operation(timeout))(handler)
+
+
+async def test_a_call_gets_the_operations_timeout_as_its_deadline(deadlines):
+    before = monotonic()
+    deadline = await guarded(deadlines, answers, 2.0)(a_call())
+    assert before + 2.0 <= deadline <= monotonic() + 2.0
+
+
+async def test_the_callers_earlier_deadline_wins(deadlines):
+    inherited = monotonic() + 0.5
+    assert await guarded(deadlines, answers)(a_call(inherited)) == inherited
+
+
+async def test_the_operations_earlier_timeout_wins(deadlines):
+    inherited = monotonic() + 60
+    assert await guarded(deadlines, answers)(a_call(inherited)) < inherited
+
+
+async def test_a_call_that_takes_too_long_is_cancelled_not_before_its_deadline_and_soon_after(deadlines):
+    started = monotonic()
+    with pytest.raises(CallError) as caught:
+        await guarded(deadlines, hangs, 0.05)(a_call())
+    took = monotonic() - started
+    assert 0.05 <= took < 0.05 + GRAIN + 0.2
+    assert caught.value.code is Code.DEADLINE_EXCEEDED
+    assert caught.value.may_have_happened
+    assert caught.value.message == "Bank.debit did not answer within its timeout of 0.05 s"
+
+
+async def test_the_error_says_when_the_callers_deadline_was_the_limit(deadlines):
+    with pytest.raises(CallError, match=r"Bank.debit did not answer within the 0.0\d+ s that its caller had left"):
+        await guarded(deadlines, hangs)(a_call(monotonic() + 0.03))
+
+
+async def test_a_call_that_begins_too_late_never_reaches_the_handler(deadlines):
+    reached = []
+
+    async def handler(call: Call) -> None:
+        reached.append(call)
+
+    with pytest.raises(CallError, match="had passed") as caught:
+        await guarded(deadlines, handler)(a_call(monotonic() - 1))
+    assert not caught.value.may_have_happened
+    assert reached == []
+
+
+async def test_the_task_goes_on_unharmed_after_a_deadline(deadlines):
+    with pytest.raises(CallError):
+        await guarded(deadlines, hangs, 0.02)(a_call())
+    await asyncio.sleep(0)
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
+
+
+async def test_a_cancellation_from_elsewhere_stays_a_cancellation(deadlines):
+    task = asyncio.create_task(guarded(deadlines, hangs)(a_call()))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_cancellation_that_comes_together_with_the_deadline_is_not_swallowed(deadlines):
+    """A caller that gave up must not see its task go on because a deadline passed in the same moment."""
+
+    async def slow_to_end(_: Call) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            fired.set()
+            await may_end.wait()
+
+    fired, may_end = asyncio.Event(), asyncio.Event()
+    task = asyncio.create_task(guarded(deadlines, slow_to_end, 0.02)(a_call()))
+    await fired.wait()
+    task.cancel()
+    may_end.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_call_made_while_being_cancelled_has_its_own_deadline(deadlines):
+    """Clean-up code of a cancelled task still gets a DEADLINE_EXCEEDED, as asyncio.Timeout has it."""
+
+    async def cleans_up() -> Code:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            with pytest.raises(CallError) as caught:
+                await guarded(deadlines, hangs, 0.02)(a_call())
+            return caught.value.code
+        raise AssertionError
+
+    task = asyncio.create_task(cleans_up())
+    await asyncio.sleep(0)
+    task.cancel()
+    assert await task is Code.DEADLINE_EXCEEDED
+
+
+async def test_an_asyncio_timeout_inside_and_outside_keeps_its_own_meaning(deadlines):
+    async def inner(_: Call) -> None:
+        async with asyncio.timeout(0.01):
+            await asyncio.Event().wait()
+
+    with pytest.raises(TimeoutError):
+        await guarded(deadlines, inner)(a_call())
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await guarded(deadlines, hangs)(a_call())
+
+
+async def test_nested_calls_fail_where_the_limit_was_set(deadlines):
+    """The inner call inherits 0.03 s: it is the outer one, whose limit that is, that reports it."""
+    inner = guarded(deadlines, hangs, 5.0)
+    with pytest.raises(CallError, match=r"within its timeout of 0\.03 s"):
+        await guarded(deadlines, inner, 0.03)(a_call())
+
+
+async def test_a_shorter_inner_timeout_leaves_the_outer_call_alive(deadlines):
+    inner = guarded(deadlines, hangs, 0.02)
+
+    async def copes(call: Call) -> str:
+        with pytest.raises(CallError):
+            await inner(Call(call.operation, None, Context(deadline=call.context.deadline)))
+        return "coped"
+
+    assert await guarded(deadlines, copes, 5.0)(a_call()) == "coped"
+
+
+async def test_an_inherited_deadline_holds_in_a_task_of_its_own(deadlines):
+    """A task that was started and not awaited is watched too, though its parent's deadline is another task's."""
+    inner = guarded(deadlines, hangs, 5.0)
+    started: list[asyncio.Task[Any]] = []
+
+    async def forgets(call: Call) -> None:
+        nested = Call(call.operation, None, Context(deadline=call.context.deadline))
+        started.append(asyncio.create_task(inner(nested)))
+
+    await guarded(deadlines, forgets, 0.03)(a_call())
+    with pytest.raises(CallError) as caught:
+        await started[0]
+    assert caught.value.code is Code.DEADLINE_EXCEEDED
+
+
+async def test_thousands_of_calls_share_one_timer_and_leave_nothing(deadlines):
+    handlers = [guarded(deadlines, hangs if n % 2 else answers, 0.05 + n / 20_000) for n in range(2_000)]
+    results = await asyncio.gather(*(handler(a_call()) for handler in handlers), return_exceptions=True)
+    assert sum(isinstance(result, CallError) for result in results) == 1_000
+    assert sum(isinstance(result, float) for result in results) == 1_000
+    assert not any(deadlines._buckets.values())
+
+
+async def test_empty_buckets_do_not_pile_up(deadlines):
+    for second in range(20_000):
+        bucket = deadlines.bucket(monotonic() + second)
+        task = asyncio.current_task()
+        assert task is not None
+        bucket.enter(task)
+        bucket.leave(task)
+    assert len(deadlines._buckets) <= 1024
+
+
+async def test_a_bucket_that_operations_still_hold_is_not_cleared_away(deadlines):
+    answered = []
+
+    async def answers_once(call: Call) -> None:
+        if answered:
+            await hangs(call)
+        answered.append(call)
+
+    guard = guarded(deadlines, answers_once, 0.06)
+    await guard(a_call())
+    deadlines._clear()
+    with pytest.raises(CallError):
+        await asyncio.wait_for(guard(a_call()), 2)
+
+
+class Ticks:
+    def __init__(self, pauses: list[float]) -> None:
+        self.closed = False
+        self._pauses: Iterator[float] = iter(pauses)
+
+    def __aiter__(self) -> "Ticks":
+        return self
+
+    async def __anext__(self) -> float:
+        for pause in self._pauses:
+            await asyncio.sleep(pause)
+            return pause
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+def a_stream(deadlines: Deadlines, ticks: Ticks, timeout: float) -> Handler:
+    async def handler(_: Call) -> Ticks:
+        return ticks
+
+    return deadline_middleware(deadlines, an_operation(timeout, stream=True))(handler)
+
+
+async def test_a_stream_within_its_deadline_is_complete(deadlines):
+    stream = await a_stream(deadlines, Ticks([0, 0, 0]), 5.0)(a_call())
+    assert [item async for item in stream] == [0, 0, 0]
+
+
+async def test_the_deadline_covers_the_whole_stream(deadlines):
+    stream = await a_stream(deadlines, Ticks([0, 60]), 0.03)(a_call())
+    assert await anext(stream) == 0
+    with pytest.raises(CallError, match=r"within its timeout of 0\.03 s"):
+        await anext(stream)
+
+
+async def test_a_consumer_that_is_too_slow_is_told_at_its_next_item_and_the_source_is_closed(deadlines):
+    ticks = Ticks([0, 0])
+    stream = await a_stream(deadlines, ticks, 0.02)(a_call())
+    await anext(stream)
+    await asyncio.sleep(0.03)
+    with pytest.raises(CallError):
+        await anext(stream)
+    assert ticks.closed
+
+
+async def test_a_stream_read_while_being_cancelled_has_its_own_deadline(deadlines):
+    stream = await a_stream(deadlines, Ticks([60]), 0.03)(a_call())
+
+    async def cleans_up() -> Code:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            with pytest.raises(CallError) as caught:
+                await anext(stream)
+            return caught.value.code
+        raise AssertionError
+
+    task = asyncio.create_task(cleans_up())
+    await asyncio.sleep(0)
+    task.cancel()
+    assert await task is Code.DEADLINE_EXCEEDED
+
+
+def test_a_limit_that_lost_a_moment_on_the_way_is_still_the_operation_s_own():
+    """Caller and server watch the same limit; whichever is first, the caller reads the same words."""
+    own = str(exceeded("Bank.debit", 0.4, deadline=10.398, started=10.0))
+    shorter = str(exceeded("Bank.debit", 0.4, deadline=10.2, started=10.0))
+
+    assert "did not answer within its timeout of 0.4 s" in own
+    assert "0.200 s that its caller had left (its own timeout is 0.4 s)" in shorter

@@ -1,0 +1,284 @@
+"""A saga that was interrupted goes on where its journal ends, here or on another replica."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from msgspec.structs import replace
+from sagakit import (
+    QUICK,
+    Booking,
+    Bookings,
+    Facts,
+    Request,
+    engine,
+    keyed,
+    opened,
+    told,
+)
+
+from meristem import CallError, Code, SagaParked
+from meristem.context import Identity, current
+from meristem.sagas.definition import saga
+from meristem.sagas.engine import SagaEngine
+from meristem.sagas.facts import SagaEnded, SagaLost
+from meristem.sagas.flow import Flow
+from meristem.sagas.inspect import SagaStore
+from meristem.sagas.owner import is_certainly_dead, new_owner
+from meristem.sagas.rows import State
+from meristem.testing.clock import ManualClock
+
+
+async def interrupted(remote, database, key: str = "k", **more) -> None:
+    """A booking whose engine stops while the bank has charged and not answered."""
+    remote.plans["charge"] = ["hang"]
+    service = Bookings(remote)
+    async with engine(service, database):
+        with keyed(key, **more):
+            asking = asyncio.ensure_future(service.book(Request()))
+        await remote.reached.wait()
+    with pytest.raises(CallError, match="goes on elsewhere"):
+        await asking
+
+
+async def ended(service, database, **fields):
+    facts = Facts()
+    async with engine(service, database, observers=[facts]):
+        return await facts.until(SagaEnded, **fields)
+
+
+async def test_a_finished_step_is_not_repeated_and_an_unfinished_one_has_its_effect_once(database, remote):
+    await interrupted(remote, database)
+    service = Bookings(remote)
+    async with engine(service, database):
+        with keyed("k"):
+            assert await service.book(Request()) == Booking(room="blue", paid=100)
+    assert remote.calls == [("hold", f"{told('k')}:0")] + [("charge", f"{told('k')}:1")] * 2
+    assert remote.names() == ["hold", "charge"]
+
+
+async def test_it_goes_on_without_anybody_asking(database, remote):
+    await interrupted(remote, database)
+    fact = await ended(Bookings(remote), database)
+    assert (fact.id, fact.state) == (told("k"), "done")
+
+
+async def test_it_goes_on_for_the_same_user(database, remote):
+    users = []
+
+    class Service(Bookings):
+        @saga
+        async def book(self, flow: Flow, request: Request) -> Booking:
+            users.append(current().user)
+            return await Bookings.book.__saga__.function(self, flow, request)
+
+    await interrupted(remote, database, user=Identity("u1", "Ann", ("guest",)))
+    await ended(Service(remote), database)
+    assert users == [Identity("u1", "Ann", ("guest",))]
+
+
+async def test_undoing_goes_on_and_an_undo_that_is_done_is_not_repeated(database, remote):
+    class Service(Bookings):
+        @saga
+        async def fail(self, flow: Flow) -> None:
+            await flow.call(self.rooms.hold, "a", undo=self.rooms.release)
+            await flow.call(self.payments.charge, 1, undo=self.payments.refund)
+            raise LookupError
+
+    remote.plans["release"] = ["hang"]
+    service = Service(remote)
+    async with engine(service, database):
+        with keyed("k"):
+            asking = asyncio.ensure_future(service.fail())
+        await remote.reached.wait()
+    await asyncio.wait({asking})
+    assert asking.exception() is not None
+    fact = await ended(Service(remote), database)
+    assert fact.state == "failed"
+    assert [name for name, _ in remote.calls] == ["hold", "charge", "refund", "release", "release"]
+    assert remote.names() == ["hold", "charge", "refund", "release"]
+
+
+async def test_code_that_changed_under_a_saga_parks_it_and_says_what_differs(database, remote):
+    class Changed(Bookings):
+        @saga
+        async def book(self, flow: Flow, request: Request) -> Booking:
+            await flow.call(self.payments.charge, request.amount)
+            return Booking(room="", paid=0)
+
+    await interrupted(remote, database)
+    fact = await ended(Changed(remote), database)
+    assert fact.state == "parked"
+    assert "step 0: the journal has call Rooms.hold, the code now asks call Payments.charge" in fact.error
+
+
+async def test_another_request_under_a_saga_parks_it(database, remote):
+    class Changed(Bookings):
+        @saga
+        async def book(self, flow: Flow, request: Request) -> Booking:
+            await flow.call(self.rooms.hold, "another")
+            return Booking(room="", paid=0)
+
+    await interrupted(remote, database)
+    fact = await ended(Changed(remote), database)
+    assert "step 0: the journal has call Rooms.hold with request" in fact.error
+
+
+async def test_code_that_lost_a_step_parks_the_saga(database, remote):
+    class Changed(Bookings):
+        @saga
+        async def book(self, flow: Flow, request: Request) -> Booking:
+            return Booking(room="", paid=0)
+
+    await interrupted(remote, database)
+    fact = await ended(Changed(remote), database)
+    assert "step 0 (Rooms.hold), which the code no longer reaches" in fact.error
+
+
+async def test_a_parked_saga_goes_on_once_the_old_code_is_back(database, remote):
+    class Changed(Bookings):
+        @saga
+        async def book(self, flow: Flow, request: Request) -> Booking:
+            return Booking(room="", paid=0)
+
+    await interrupted(remote, database)
+    await ended(Changed(remote), database)
+    service = Bookings(remote)
+    async with engine(service, database):
+        with keyed("k"), pytest.raises(SagaParked, match="no longer reaches"):
+            await service.book(Request())
+        assert (await SagaStore(database).retry(told("k"))).state is State.RUNNING
+        with keyed("k"):
+            assert await service.book(Request()) == Booking(room="blue", paid=100)
+
+
+async def test_the_flow_says_which_version_a_saga_began_with(database, remote):
+    class Second(Bookings):
+        @saga(version=2)
+        async def book(self, flow: Flow, request: Request) -> Booking:
+            await flow.call(self.rooms.hold, request.room, undo=self.rooms.release)
+            if flow.version >= 2:
+                await flow.call(self.rooms.look, request.room)
+            payment = await flow.call(self.payments.charge, request.amount, undo=self.payments.refund)
+            return Booking(room=f"v{flow.version}", paid=payment.amount)
+
+    await interrupted(remote, database)
+    service = Second(remote)
+    async with engine(service, database):
+        with keyed("k"):
+            assert (await service.book(Request())).room == "v1"
+        assert (await service.book(Request())).room == "v2"
+
+
+async def test_a_version_that_is_no_longer_supported_is_parked(database, remote):
+    class Third(Bookings):
+        @saga(version=3, supports=2)
+        async def book(self, flow: Flow, request: Request) -> Booking:
+            return Booking(room="", paid=0)
+
+    await interrupted(remote, database)
+    fact = await ended(Third(remote), database)
+    assert fact.state == "parked"
+    assert "it began with version 1 of 'book', and this code supports 2 to 3" in fact.error
+
+
+async def test_a_newer_version_and_an_unknown_saga_are_left_to_their_own_release(database, remote, caplog):
+    class Newer(Bookings):
+        @saga(version=2)
+        async def book(self, flow: Flow, request: Request) -> Booking:
+            await flow.call(self.payments.charge, 1)
+            return Booking(room="", paid=0)
+
+        @saga
+        async def unknown(self, flow: Flow) -> None:
+            await flow.call(self.rooms.hold, "a")
+
+    remote.plans |= {"charge": ["hang"], "hold": ["hang"]}
+    service = Newer(remote)
+    async with engine(service, database):
+        asking = [asyncio.ensure_future(each) for each in (service.book(Request()), service.unknown())]
+        await remote.called("charge", "hold")
+    await asyncio.gather(*asking, return_exceptions=True)
+    async with engine(Bookings(remote), database):
+        states = {each.state for each in await SagaStore(database).list()}
+    assert states == {State.RUNNING}
+    assert caplog.text.count("is left to a newer release") == 2
+
+
+async def test_a_dead_replicas_saga_is_taken_over_when_its_lease_ends_and_the_dead_one_cannot_write(tmp_path, remote):
+    """The first replica hangs in a call, doesn't renew, and comes back after the second has finished the saga."""
+    clock, facts = ManualClock(), Facts()
+    asleep = replace(QUICK, lease=10.0, renewal=1e6, scan=1e6)
+    remote.plans["charge"] = ["hang"]
+    async with opened(tmp_path / "a.db") as one, opened(tmp_path / "a.db") as two:
+        first, second = Bookings(remote), Bookings(remote)
+        async with engine(first, one, clock, asleep, [facts]):
+            with keyed("k"):
+                asking = asyncio.ensure_future(first.book(Request()))
+            await remote.reached.wait()
+            over = Facts()
+            async with engine(second, two, clock, replace(asleep, scan=1.0), [over]):
+                await clock.advance(9.0)
+                assert not [fact for fact in over.all if isinstance(fact, SagaEnded)]
+                await clock.advance(2.0)
+                await over.until(SagaEnded, state="done")
+                remote.freed.set()
+                await facts.until(SagaLost)
+        with pytest.raises(CallError):
+            await asking
+    assert remote.names() == ["hold", "charge"]
+
+
+async def test_a_living_replica_keeps_its_sagas(tmp_path, remote):
+    clock, other = ManualClock(), Facts()
+    slow = replace(QUICK, lease=10.0, renewal=3.0, scan=1.0)
+    remote.plans["charge"] = ["hang"]
+    async with opened(tmp_path / "a.db") as one, opened(tmp_path / "a.db") as two:
+        service = Bookings(remote)
+        async with engine(service, one, clock, slow), engine(Bookings(remote), two, clock, slow, [other]):
+            asking = asyncio.ensure_future(service.book(Request()))
+            await remote.reached.wait()
+            for _ in range(40):
+                await clock.sleeping(4)  # both engines have renewed and looked around
+                await clock.advance(1.0)
+            remote.freed.set()
+            assert await asking == Booking(room="blue", paid=100)
+    assert other.all == []
+
+
+async def test_a_caller_on_one_replica_gets_the_answer_that_another_made(tmp_path, remote):
+    remote.plans["charge"] = ["hang"]
+    async with opened(tmp_path / "a.db") as one, opened(tmp_path / "a.db") as two:
+        first, second = Bookings(remote), Bookings(remote)
+        async with engine(first, one), engine(second, two):
+            with keyed("k"):
+                asking = asyncio.ensure_future(first.book(Request()))
+                await remote.reached.wait()
+                also = asyncio.ensure_future(second.book(Request()))
+            remote.freed.set()
+            assert await asking == await also == Booking(room="blue", paid=100)
+    assert remote.names() == ["hold", "charge"]
+
+
+async def test_a_stopped_engine_takes_nothing_new(database, remote):
+    service = Bookings(remote)
+    made = SagaEngine("bookings", service, database, ManualClock())
+    await made.start()
+    await made.drain()
+    await made.stop()
+    await made.stop()
+    with pytest.raises(CallError) as raised:
+        await service.book(Request())
+    assert raised.value.code is Code.UNAVAILABLE
+    assert not raised.value.may_have_happened
+
+
+async def test_the_owner_of_a_lease_is_known_to_be_alive_or_dead():
+    mine = new_owner()
+    machine, _, _, token = mine.split("|")
+    gone = await asyncio.create_subprocess_exec("true")
+    await gone.wait()
+    assert not is_certainly_dead(mine)
+    assert is_certainly_dead(f"{machine}|{gone.pid}|1|{token}")
+    assert not is_certainly_dead(f"elsewhere|{gone.pid}|1|{token}")

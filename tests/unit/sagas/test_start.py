@@ -1,0 +1,103 @@
+"""One idempotency key begins one saga, and a caller who gives up stops nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+
+import pytest
+from sagakit import Booking, Bookings, CardDeclined, Facts, Request, engine, keyed, told
+
+from meristem import CallError, Code
+from meristem.sagas.facts import SagaEnded
+from meristem.sagas.inspect import SagaStore
+
+
+async def test_twenty_calls_with_one_key_are_one_saga(database, remote):
+    service = Bookings(remote)
+    async with engine(service, database):
+        with keyed("k"):
+            answers = await asyncio.gather(*(service.book(Request()) for _ in range(20)))
+        with keyed("k"):
+            again = await service.book(Request())
+    assert set(map(repr, [*answers, again])) == {repr(Booking(room="blue", paid=100))}
+    assert remote.names() == ["hold", "charge"]
+
+
+async def test_a_fault_is_remembered_under_its_key(database, remote):
+    remote.plans["charge"] = [CardDeclined(reason="empty")]
+    service = Bookings(remote)
+    async with engine(service, database):
+        for _ in range(3):
+            with keyed("k"), pytest.raises(CardDeclined, match="empty"):
+                await service.book(Request())
+    assert remote.names() == ["hold", "release"]
+
+
+async def test_calls_without_a_key_are_sagas_of_their_own(database, remote):
+    service = Bookings(remote)
+    async with engine(service, database):
+        await asyncio.gather(service.book(Request()), service.book(Request()))
+    assert sorted(remote.names()) == ["charge", "charge", "hold", "hold"]
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_a_key_is_refused_for_another_request(database, remote, together):
+    service = Bookings(remote)
+    async with engine(service, database):
+        with keyed("k"):
+            first = asyncio.ensure_future(service.book(Request()))
+            await (asyncio.sleep(0) if together else first)
+            with pytest.raises(CallError, match="used for another request") as raised:
+                await service.book(Request(amount=1))
+        await first
+    assert raised.value.code is Code.INVALID_ARGUMENT
+
+
+async def test_a_caller_who_gives_up_does_not_stop_the_saga(database, remote):
+    remote.plans["charge"] = ["hang"]
+    service, facts = Bookings(remote), Facts()
+    async with engine(service, database, observers=[facts]):
+        with keyed("k"):
+            asking = asyncio.ensure_future(service.book(Request()))
+        await remote.reached.wait()
+        asking.cancel()
+        remote.freed.set()
+        await facts.until(SagaEnded, state="done")
+        with keyed("k"):
+            assert (await service.book(Request())).paid == 100
+
+
+async def test_a_callers_deadline_ends_the_waiting_and_not_the_saga(database, remote):
+    remote.plans["charge"] = ["hang"]
+    service, facts = Bookings(remote), Facts()
+    async with engine(service, database, observers=[facts]):
+        with keyed("k", deadline=time.monotonic() + 0.02), pytest.raises(CallError, match="and goes on") as raised:
+            await service.book(Request())
+        assert raised.value.code is Code.DEADLINE_EXCEEDED
+        remote.freed.set()
+        await facts.until(SagaEnded, state="done")
+
+
+async def test_the_saga_is_journaled_before_its_first_step(database, remote):
+    remote.plans["hold"] = ["hang"]
+    service = Bookings(remote)
+    async with engine(service, database):
+        with keyed("k"):
+            asking = asyncio.ensure_future(service.book(Request()))
+        await remote.reached.wait()
+        assert (await SagaStore(database).show(told("k"))).steps == []
+        remote.freed.set()
+        await asking
+
+
+async def test_a_saga_started_within_a_unit_of_work_does_not_join_it(database, remote):
+    """As under @once: a unit is current, without a statement yet; its end says nothing about the saga."""
+    service = Bookings(remote)
+    async with engine(service, database):
+        with contextlib.suppress(LookupError), keyed("k"):
+            async with database.unit():
+                await service.book(Request())
+                raise LookupError
+        assert (await SagaStore(database).show(told("k"))).saga.state == "done"

@@ -1,0 +1,188 @@
+"""What may have happened is found out before it is undone, and what cannot be undone is shown to a person."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from msgspec.structs import replace
+from sagakit import (
+    QUICK,
+    Booking,
+    Bookings,
+    CardDeclined,
+    Facts,
+    Request,
+    engine,
+    keyed,
+    told,
+    unavailable,
+)
+
+from meristem import CallError, Code, SagaParked
+from meristem.sagas.definition import saga
+from meristem.sagas.facts import SagaEnded
+from meristem.sagas.flow import Flow
+from meristem.sagas.inspect import SagaStore
+from meristem.sagas.policy import Backoff
+from meristem.sagas.rows import State
+
+
+class Hasty(Bookings):
+    """A service whose patience is short."""
+
+    @saga(patience=0.01)
+    async def book(self, flow: Flow, request: Request) -> Booking:
+        hold = await flow.call(self.rooms.hold, request.room, undo=self.rooms.release)
+        payment = await flow.call(self.payments.charge, request.amount, undo=self.payments.refund)
+        return Booking(room=hold.room, paid=payment.amount)
+
+    @saga(patience=0.01)
+    async def tolerant(self, flow: Flow) -> str:
+        try:
+            await flow.call(self.payments.charge, 1)
+        except CallError as error:
+            return error.code.value
+        return "charged"
+
+
+def failed(code: Code, *, happened: bool = True) -> CallError:
+    return CallError(code, "trouble", may_have_happened=happened)
+
+
+async def test_an_answer_that_was_lost_is_asked_for_again_under_the_same_key(database, remote):
+    remote.plans["charge"] = ["lost", failed(Code.DEADLINE_EXCEEDED), unavailable(sent=False)]
+    service = Bookings(remote)
+    async with engine(service, database):
+        assert (await service.book(Request())).paid == 100
+    assert remote.names() == ["hold", "charge"]
+    assert len({key for name, key in remote.calls if name == "charge"}) == 1
+
+
+async def test_a_step_that_stays_uncertain_and_did_happen_is_undone(database, remote):
+    """The bank charged at the first attempt; its answers are lost until patience ends."""
+    remote.plans["charge"] = ["lost"] * 9 + [None]
+    service = Hasty(remote)
+    policy = replace(QUICK, retry=Backoff(0.004, 0.004), undo=Backoff(0.001, 0.002, attempts=30))
+    async with engine(service, database, policy=policy):
+        with keyed("k"), pytest.raises(CallError) as raised:
+            await service.book(Request())
+    assert raised.value.code is Code.UNAVAILABLE
+    assert remote.names() == ["hold", "charge", "refund", "release"]
+
+
+async def test_a_step_that_stays_uncertain_and_did_not_happen_has_nothing_to_undo(database, remote):
+    remote.plans["charge"] = [unavailable(sent=True)] * 5 + [CardDeclined(reason="late")]
+    policy = replace(QUICK, retry=Backoff(0.006, 0.006))
+    service = Hasty(remote)
+    async with engine(service, database, policy=policy):
+        with pytest.raises(CallError):
+            await service.book(Request())
+    assert remote.names() == ["hold", "release"]
+
+
+async def test_a_call_that_was_never_sent_after_one_that_may_have_been_leaves_the_step_uncertain(database, remote):
+    """The first attempt charged; the later ones don't even reach the bank."""
+    remote.plans["charge"] = ["lost", *[unavailable(sent=False)] * 6, None]
+    policy = replace(QUICK, retry=Backoff(0.006, 0.006), undo=Backoff(0.001, 0.002, attempts=30))
+    service = Hasty(remote)
+    async with engine(service, database, policy=policy):
+        with pytest.raises(CallError):
+            await service.book(Request())
+    assert remote.names() == ["hold", "charge", "refund", "release"]
+
+
+async def test_a_step_that_never_tells_parks_the_saga_until_it_does(database, remote):
+    remote.plans["charge"] = ["lost"] * 1000
+    service = Hasty(remote)
+    store = SagaStore(database)
+    async with engine(service, database):
+        with keyed("k"), pytest.raises(SagaParked, match="may have happened, and its service does not tell"):
+            await service.book(Request())
+        remote.plans["charge"] = []
+        await store.retry(told("k"))
+        with keyed("k"), pytest.raises(CallError, match="the line is dead"):
+            await service.book(Request())
+    assert remote.names() == ["hold", "charge", "refund", "release"]
+
+
+async def test_a_call_that_was_never_sent_is_a_definite_failure_once_patience_ends(database, remote):
+    remote.plans["charge"] = [unavailable(sent=False)] * 1000
+    service = Hasty(remote)
+    async with engine(service, database):
+        assert await service.tolerant() == "unavailable"
+        with pytest.raises(CallError):
+            await service.book(Request())
+    assert remote.names() == ["hold", "release"]
+
+
+async def test_a_definite_error_is_not_repeated(database, remote):
+    remote.plans["charge"] = [failed(Code.FAILED_PRECONDITION)]
+    service = Hasty(remote)
+    async with engine(service, database):
+        assert await service.tolerant() == "failed_precondition"
+    assert len(remote.calls) == 1
+
+
+async def test_a_callee_with_a_bug_is_tried_a_few_times_and_then_resolved(database, remote):
+    remote.plans["charge"] = [failed(Code.INTERNAL)] * 4
+    service = Bookings(remote)
+    async with engine(service, database):
+        with pytest.raises(CallError, match="trouble"):
+            await service.book(Request())
+    assert [name for name, _ in remote.calls].count("charge") == QUICK.bug_attempts + 2
+    assert remote.names() == ["hold", "charge", "refund", "release"]
+
+
+async def test_a_failing_undo_is_repeated_and_then_parked_with_its_name(database, remote):
+    remote.plans["charge"] = [CardDeclined(reason="empty")]
+    remote.plans["release"] = [failed(Code.NOT_FOUND)] * QUICK.undo.attempts
+    service, store = Bookings(remote), SagaStore(database)
+    async with engine(service, database):
+        with keyed("k"), pytest.raises(SagaParked, match=r"the undo Rooms.release of step 0 \(Rooms.hold\) fails"):
+            await service.book(Request())
+        parked = await store.show(told("k"))
+        assert parked.saga.state is State.PARKED
+        assert "it is undone because: The bank refused" in parked.saga.problem
+        assert [(each.kind, each.attempts) for each in parked.steps][-1] == ("undo", QUICK.undo.attempts)
+        await store.retry(told("k"))
+        with keyed("k"), pytest.raises(CardDeclined):
+            await service.book(Request())
+        with pytest.raises(CallError, match="cannot be retried: it is failed"):
+            await store.retry(told("k"))
+    assert remote.names() == ["hold", "release"]
+
+
+async def test_a_cancelled_saga_finds_out_about_the_step_under_way_and_undoes_it(database, remote):
+    remote.plans["charge"] = ["hang"]
+    service, store = Bookings(remote), SagaStore(database)
+    async with engine(service, database):
+        with keyed("k"):
+            asking = asyncio.ensure_future(service.book(Request()))
+        await remote.reached.wait()
+        await store.cancel(told("k"))
+        remote.freed.set()
+        with pytest.raises(CallError, match="cancelled by an operator"):
+            await asking
+        with pytest.raises(CallError, match="cannot be cancelled: it is failed"):
+            await store.cancel(told("k"))
+    assert remote.names() == ["hold", "charge", "refund", "release"]
+
+
+async def test_a_cancelled_saga_begins_nothing_new(database, remote):
+    class Service(Bookings):
+        @saga
+        async def slow(self, flow: Flow) -> None:
+            await flow.call(self.rooms.hold, "a", undo=self.rooms.release)
+            await flow.sleep(10_000.0)
+            await flow.call(self.payments.charge, 1, undo=self.payments.refund)
+
+    service, facts = Service(remote), Facts()
+    async with engine(service, database, observers=[facts]):
+        with keyed("k"):
+            asking = asyncio.ensure_future(service.slow())
+        await facts.until(SagaEnded, state="waiting")
+        await SagaStore(database).cancel(told("k", "slow"))
+        with pytest.raises(CallError, match="cancelled by an operator"):
+            await asking
+    assert remote.names() == ["hold", "release"]

@@ -1,0 +1,69 @@
+"""Periodic work goes on whatever one run of it does."""
+
+import asyncio
+import logging
+
+import pytest
+
+from meristem import WiringError, every
+from meristem.context import current
+from meristem.services.schedule import Schedule, jobs_of
+from meristem.testing.clock import ManualClock
+
+
+class Sweeper:
+    def __init__(self) -> None:
+        self.runs: asyncio.Queue[str | None] = asyncio.Queue()
+        self.fail = False
+
+    @every(seconds=60)
+    async def sweep(self) -> None:
+        self.runs.put_nowait(current().caller)
+        if self.fail:
+            raise RuntimeError("the broom breaks")
+
+
+async def test_a_job_runs_again_and_again_in_the_name_of_its_service():
+    sweeper, clock = Sweeper(), ManualClock()
+    schedule = Schedule("cleaning", sweeper, clock)
+    await schedule.start()
+    try:
+        await clock.sleeping()
+        await clock.advance(60)
+        assert await sweeper.runs.get() == "cleaning"
+        await clock.sleeping()
+        await clock.advance(60)
+        assert await sweeper.runs.get() == "cleaning"
+    finally:
+        await schedule.stop()
+
+
+async def test_a_run_that_fails_is_logged_and_the_next_is_made(caplog):
+    sweeper, clock = Sweeper(), ManualClock()
+    sweeper.fail = True
+    schedule = Schedule("cleaning", sweeper, clock)
+    await schedule.start()
+    try:
+        for _ in range(2):
+            await clock.sleeping()
+            await clock.advance(60)
+            await sweeper.runs.get()
+    finally:
+        await schedule.stop()
+
+    assert "cleaning.sweep failed; it runs again in 60 s" in caplog.text
+    assert [record.levelno for record in caplog.records][:1] == [logging.ERROR]
+
+
+def test_what_cannot_be_a_job_is_refused_with_the_form_it_must_have():
+    with pytest.raises(WiringError, match="give more than 0 seconds"):
+        every(seconds=0)
+    with pytest.raises(WiringError, match=r"it must be `async def work\(self\) -> None`"):
+
+        class Wrong:
+            @every(seconds=1)
+            async def work(self, more: int) -> None: ...
+
+
+def test_jobs_are_found_with_their_intervals():
+    assert jobs_of(Sweeper) == {"sweep": 60}

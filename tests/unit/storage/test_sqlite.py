@@ -1,0 +1,261 @@
+"""SQLite: the suite of every driver, and what only a file with several processes can show."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Column, Integer, MetaData, Numeric, Table, func, insert, select
+
+from meristem.errors import ConfigurationError, MisuseError, StorageError
+from meristem.storage.database import Database
+from meristem.storage.sqlite.driver import SqliteDriver
+from tests.suites.database import COUNTERS, METADATA, DatabaseSuite
+
+WRITER = """
+import asyncio, sys
+from sqlalchemy import text
+from meristem.storage.database import Database
+
+async def main(url, times, report):
+    database = Database(url, name="other")
+    await database.start()
+    for number in range(times):
+        async with database.begin() as tx:
+            value = await tx.fetch_value(text("SELECT value FROM counters"))
+            await tx.execute(text("UPDATE counters SET value = :value"), {"value": value + 1})
+        if report:
+            print(value + 1, flush=True)
+    await database.stop()
+
+asyncio.run(main(sys.argv[1], int(sys.argv[2]), sys.argv[3] == "report"))
+"""
+
+
+@pytest.fixture(params=["file", "private"])
+async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
+    database = Database(f"sqlite:///{tmp_path}/data/test.db" if request.param == "file" else "sqlite://", name="test")
+    await database.start()
+    await database.create(METADATA)
+    yield database
+    await database.stop()
+
+
+class TestSqlite(DatabaseSuite):
+    pass
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/test.db"
+
+
+async def prepared(url: str) -> None:
+    database = Database(url, name="test")
+    await database.start()
+    await database.create(METADATA)
+    await database.execute(insert(COUNTERS).values(name="a", value=0))
+    await database.stop()
+
+
+async def count(url: str) -> int:
+    database = Database(url, name="test")
+    await database.start()
+    found = await database.fetch_value(select(COUNTERS.c.value))
+    await database.stop()
+    return int(found)
+
+
+async def write_elsewhere(url: str, times: int, report: str = "quiet") -> asyncio.subprocess.Process:
+    pipe = asyncio.subprocess.PIPE
+    return await asyncio.create_subprocess_exec(sys.executable, "-c", WRITER, url, str(times), report, stdout=pipe)
+
+
+async def test_two_processes_lose_no_update(url: str):
+    await prepared(url)
+
+    writers = [await write_elsewhere(url, 500) for _ in range(2)]
+
+    assert [await writer.wait() for writer in writers] == [0, 0]
+    assert await count(url) == 1000
+
+
+async def test_what_was_acknowledged_survives_kill_9(url: str):
+    await prepared(url)
+    writer = await write_elsewhere(url, 1_000_000, "report")
+    assert writer.stdout is not None
+    acknowledged = 0
+    while acknowledged < 200:
+        acknowledged = int(await writer.stdout.readline())
+
+    writer.send_signal(signal.SIGKILL)
+    rest = (await writer.stdout.read()).split(b"\n")[:-1]
+    await writer.wait()
+
+    acknowledged = int(rest[-1]) if rest else acknowledged
+    assert acknowledged <= await count(url) <= acknowledged + 1
+
+
+class Disk:
+    """A sync that the test holds back or lets fail."""
+
+    def __init__(self) -> None:
+        self.syncs = 0
+        self.free = asyncio.Event()
+        self.reached = asyncio.Event()
+        self.fails = False
+        self._loop = asyncio.get_running_loop()
+
+    def sync(self, log: int) -> None:
+        os.fsync(log)
+        self.syncs += 1
+        self._loop.call_soon_threadsafe(self.reached.set)
+        asyncio.run_coroutine_threadsafe(self.free.wait(), self._loop).result(5)
+        if self.fails:
+            raise OSError("the disk is gone")
+
+
+async def opened(tmp_path: Path, disk: Disk) -> Database:
+    driver = SqliteDriver(tmp_path / "test.db", name="test", sync=disk.sync)
+    database = Database("sqlite://", name="test", driver=driver)
+    await database.start()
+    disk.free.set()
+    await database.create(METADATA)
+    disk.free.clear()
+    disk.reached.clear()
+    disk.syncs = 0
+    return database
+
+
+async def test_a_commit_is_acknowledged_after_the_disk_has_it_and_many_share_a_sync(tmp_path: Path):
+    disk = Disk()
+    database = await opened(tmp_path, disk)
+
+    first = asyncio.create_task(database.execute(insert(COUNTERS).values(name="first", value=1)))
+    await disk.reached.wait()
+    others = [
+        asyncio.create_task(database.execute(insert(COUNTERS).values(name=str(number), value=1)))
+        for number in range(20)
+    ]
+    async with asyncio.timeout(5):
+        while await database.fetch_value(select(func.count()).select_from(COUNTERS)) < 21:
+            pass
+    assert not any(task.done() for task in (first, *others))
+    disk.free.set()
+    await asyncio.gather(first, *others)
+
+    assert disk.syncs < 10
+    await database.stop()
+
+
+async def test_a_sync_that_fails_fails_its_commits_and_all_later_ones(tmp_path: Path):
+    disk = Disk()
+    database = await opened(tmp_path, disk)
+    disk.fails = True
+    disk.free.set()
+
+    with pytest.raises(StorageError, match="durable"):
+        await database.execute(insert(COUNTERS).values(name="a", value=1))
+    disk.fails = False
+    with pytest.raises(StorageError, match="restart the service"):
+        await database.execute(insert(COUNTERS).values(name="b", value=1))
+
+    await database.stop()
+
+
+async def test_a_cancelled_commit_is_answered_when_its_fate_is_known(tmp_path: Path):
+    disk = Disk()
+    database = await opened(tmp_path, disk)
+    called: list[bool] = []
+
+    async def write() -> None:
+        async with database.begin() as tx:
+            await tx.execute(insert(COUNTERS).values(name="a", value=1))
+            tx.after_commit(lambda: called.append(True))
+
+    task = asyncio.create_task(write())
+    await disk.reached.wait()
+    task.cancel()
+    await asyncio.sleep(0)
+    assert not task.done()
+    disk.free.set()
+
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert called == [True]
+    await database.stop()
+
+
+async def test_stop_is_idempotent_finishes_commits_and_rolls_back_the_rest(url: str):
+    await prepared(url)
+    database = Database(url, name="test")
+    await database.start()
+    await database.start()
+    open_block = database.begin()
+    tx = await open_block.__aenter__()
+    await tx.execute(COUNTERS.update().values(value=5))
+    waiting = asyncio.create_task(database._driver.transaction().commit(()))
+    await asyncio.sleep(0)
+
+    await database.stop()
+    await database.stop()
+
+    await waiting
+    with pytest.raises(MisuseError, match="not started"):
+        await open_block.__aexit__(None, None, None)
+    assert await count(url) == 0
+
+
+async def test_a_database_that_was_not_stopped_warns(url: str):
+    database = Database(url, name="forgotten")
+    await database.start()
+    await database.fetch_value(select(func.count()))
+    threads = database._driver._threads
+
+    with pytest.warns(ResourceWarning, match="'forgotten' was not stopped"):
+        del database
+
+    await asyncio.to_thread(lambda: [thread.join() for thread in threads])
+
+
+async def test_a_database_that_was_not_started_says_so():
+    with pytest.raises(MisuseError, match=r"start\(\)"):
+        await Database("sqlite://", name="x").fetch_value(select(func.count()))
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("mongodb://host/x", "no adapter for 'mongodb'.*sqlite"),
+        ("not a url", "malformed"),
+        ("sqlite:///x.db?sync=full", "unknown option 'sync'"),
+        ("sqlite:///x.db?synchronous=maybe", "full, normal, off"),
+    ],
+)
+def test_a_wrong_url_says_what_would_be_right(url: str, problem: str):
+    with pytest.raises(ConfigurationError, match=problem):
+        Database(url, name="x")
+
+
+async def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path):
+    (tmp_path / "file").touch()
+    database = Database(f"sqlite:///{tmp_path}/file/test.db", name="x")
+
+    with pytest.raises(StorageError, match="can't be opened"):
+        await database.start()
+
+
+async def test_a_decimal_that_sqlite_would_round_is_refused(url: str):
+    metadata = MetaData()
+    ledger = Table("ledger", metadata, Column("amount", Numeric(30, 10)), Column("id", Integer, primary_key=True))
+    database = Database(url, name="test")
+    await database.start()
+    await database.create(metadata)
+
+    with pytest.raises(MisuseError, match="more digits"):
+        await database.execute(insert(ledger), {"amount": Decimal("1.23456789012345678")})
+    await database.stop()

@@ -1,0 +1,83 @@
+"""Compiling: once per shape, and no more shapes kept than allowed."""
+
+import gc
+
+import pytest
+from sqlalchemy import Column, Integer, MetaData, String, Table, bindparam, insert, select
+from sqlalchemy.sql.compiler import SQLCompiler
+
+from meristem.storage.sqlite.dialect import SqliteDialect
+from meristem.storage.statements import StatementCache
+
+ROOMS = Table("rooms", MetaData(), Column("id", Integer, primary_key=True), Column("name", String(20)))
+
+
+@pytest.fixture
+def compiled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    texts: list[str] = []
+    construct = SQLCompiler.__init__
+
+    def counted(self, *arguments, **options):
+        construct(self, *arguments, **options)
+        texts.append(self.string)
+
+    monkeypatch.setattr(SQLCompiler, "__init__", counted)
+    return texts
+
+
+def test_a_constant_is_compiled_once(compiled: list[str]):
+    cache, constant = StatementCache(SqliteDialect()), select(ROOMS).where(ROOMS.c.id == bindparam("id"))
+
+    steps = [cache.prepare(constant, {"id": number}).step({"id": number}) for number in range(3)]
+
+    assert len(compiled) == 1
+    assert [step.parameters for step in steps] == [[0], [1], [2]]
+
+
+def test_built_statements_of_one_shape_are_compiled_once(compiled: list[str]):
+    cache = StatementCache(SqliteDialect())
+
+    steps = [cache.prepare(select(ROOMS).where(ROOMS.c.id == number)).step(None) for number in range(3)]
+
+    assert len(compiled) == 1
+    assert [step.parameters for step in steps] == [[0], [1], [2]]
+
+
+def test_an_insert_has_a_shape_for_each_set_of_columns(compiled: list[str]):
+    cache, add = StatementCache(SqliteDialect()), insert(ROOMS)
+
+    for values in ({"id": 1}, {"id": 1, "name": "blue"}, {"id": 2}):
+        cache.prepare(add, values).step(values)
+
+    assert len(compiled) == 2
+
+
+def test_no_more_shapes_are_kept_than_allowed(compiled: list[str]):
+    cache = StatementCache(SqliteDialect(), size=2)
+    shapes = [select(ROOMS.c.id), select(ROOMS.c.name), select(ROOMS)]
+
+    for shape in (*shapes, shapes[0].where()):
+        cache.prepare(shape.select_from(ROOMS))
+
+    assert len(compiled) == 4
+    assert len(cache._shapes) == 2
+
+
+def test_a_statement_that_is_gone_is_forgotten():
+    cache, kept = StatementCache(SqliteDialect()), select(ROOMS)
+    cache.prepare(kept)
+
+    cache.prepare(select(ROOMS))
+    cache.prepare(insert(ROOMS).values([{"id": 1}, {"id": 2}]))
+    gc.collect()
+
+    assert list(cache._constants) == [id(kept)]
+
+
+def test_the_memory_of_statements_is_bounded():
+    cache = StatementCache(SqliteDialect(), size=2)
+
+    for number in range(100):
+        cache.prepare(select(ROOMS.c.id.label(f"id_{number}")))
+
+    assert len(cache._constants) <= 8

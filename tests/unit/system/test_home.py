@@ -1,0 +1,52 @@
+"""The folder of a system: its secret, who runs it, and what it tells."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from meristem.errors import OperationError
+from meristem.system.home import Home, Replica, Running
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    made = Home(tmp_path, "shop")
+    made.prepare()
+    return made
+
+
+def test_what_the_shared_secret_signs_the_folder_verifies(home: Home):
+    secret = home.secret({})
+
+    token = home.tokens({"MERISTEM_SECRET": secret}).sign("orders")
+    caller = home.tokens({}).verify(token)
+
+    assert caller is not None
+    assert caller.service == "orders"
+
+
+def test_only_one_may_run_a_system_from_a_folder(home: Home, tmp_path: Path):
+    other = Home(tmp_path, "shop")
+    home.claim()
+    with pytest.raises(OperationError, match=f"shop already runs .* as process {os.getpid()}; stop it first"):
+        other.claim()
+    home.release()
+    other.claim()
+    other.release()
+
+
+def test_what_a_killed_run_left_behind_is_removed(home: Home):
+    home.announce(Running(os.getpid(), "http://old", 0.0))
+    home.claim()
+
+    assert home.running() is None
+    home.release()
+
+
+def test_the_announcement_tells_every_replica(home: Home):
+    said = Running(os.getpid(), "http://127.0.0.1:1", 1.0, (Replica("edge", 0, 7, "ready", 2, 3.0, "unix:/x"),))
+    home.announce(said)
+
+    assert home.running() == said
+    assert Home.at(home.path).running() == said

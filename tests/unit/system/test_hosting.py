@@ -1,0 +1,225 @@
+"""Apps that were not written for Meristem run unmodified beside its services, on one port."""
+
+import asyncio
+import base64
+import os
+import threading
+from typing import Any, Protocol
+
+import flask
+import pytest
+import quart
+
+from meristem import (
+    App,
+    ConfigurationError,
+    Contract,
+    MisuseError,
+    OperationError,
+    Service,
+    System,
+    connect,
+    get,
+    safe,
+    wait,
+)  # fmt: skip
+
+
+class Greeter(Contract, Protocol, package="tests.v1"):
+    @safe(http=get("/greet/{name}"))
+    async def greet(self, name: str) -> str: ...
+
+
+class GreeterService(Greeter, Service):
+    async def greet(self, name: str) -> str:
+        return f"Hello, {name}!"
+
+
+def hosting(app: Any, mount: str = "/") -> System:
+    return System("hosting", services=[GreeterService], apps=[App("web", app, mount=mount)])
+
+
+async def answer(send: Any, text: str, status: int = 200) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", b"text/plain")]})
+    await send({"type": "http.response.body", "body": text.encode()})
+
+
+async def bare(scope: Any, receive: Any, send: Any) -> None:
+    """An ASGI app that knows no lifespan: it fails on every scope but http."""
+    assert scope["type"] == "http"
+    await answer(send, f"{scope['root_path']}|{scope['path']}")
+
+
+async def test_an_asgi_app_without_lifespan_is_served(serving):
+    async with serving(hosting(bare)) as browser:
+        assert (await browser.get("/some/page")).text == "|/some/page"
+
+
+async def test_an_app_below_a_path_is_told_so_and_its_bare_path_is_redirected(serving):
+    async with serving(hosting(bare, "/shop")) as browser:
+        assert (await browser.get("/shop/cart")).text == "/shop|/shop/cart"
+        moved = await browser.get("/shop?a=1")
+        missing = await browser.get("/shopping")
+
+    assert (moved.status_code, moved.headers["location"]) == (307, "/shop/?a=1")
+    assert (missing.status_code, missing.json()["status"]) == (404, 404)
+
+
+async def test_services_and_probes_answer_beside_the_app(serving):
+    async with serving(hosting(bare)) as browser:
+        assert (await browser.get("/api/greet/Ada")).json() == "Hello, Ada!"
+        assert (await browser.get("/health/live")).json() == {"status": "live"}
+        assert (await browser.get("/health/ready")).json() == {"status": "ready"}
+        figures = await browser.get("/metrics")
+
+    assert figures.headers["content-type"].startswith("text/plain")
+    assert 'operation="Greeter.greet"' in figures.text
+    assert figures.text.count("# TYPE") > 3
+
+
+class Living:
+    """An ASGI app that says what its lifespan met."""
+
+    def __init__(self, *, fail: str = "") -> None:
+        self.fail = fail
+        self.met: list[str] = []
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "lifespan":
+            await answer(send, scope["state"]["pool"])
+            return
+        while True:
+            event = (await receive())["type"]
+            self.met.append(event)
+            if self.fail == event:
+                await send({"type": f"{event}.failed", "message": "no pool"})
+                return
+            scope["state"]["pool"] = "a pool"
+            await send({"type": f"{event}.complete"})
+            if event == "lifespan.shutdown":
+                return
+
+
+async def test_a_lifespan_begins_before_and_ends_after_the_requests_which_find_its_state(serving):
+    app = Living()
+    async with serving(hosting(app)) as browser:
+        assert app.met == ["lifespan.startup"]
+        assert (await browser.get("/")).text == "a pool"
+
+    assert app.met == ["lifespan.startup", "lifespan.shutdown"]
+
+
+async def test_an_app_that_cannot_start_stops_the_start_and_is_named(serving):
+    with pytest.raises(OperationError, match="app 'web' could not start: no pool"):
+        async with serving(hosting(Living(fail="lifespan.startup"))):
+            pass
+
+
+async def test_an_app_that_does_not_stop_cleanly_is_logged(serving, caplog):
+    async with serving(hosting(Living(fail="lifespan.shutdown"))):
+        pass
+
+    assert "app 'web' did not stop cleanly: no pool" in caplog.text
+
+
+async def test_a_flask_app_runs_in_threads_and_waits_for_services(serving):
+    site = flask.Flask(__name__)
+
+    @site.get("/hello/<name>")
+    def hello(name: str) -> str:
+        assert threading.current_thread() is not threading.main_thread()
+        return wait(Greeter.client().greet(name)) + flask.request.script_root + flask.url_for("hello", name="x")
+
+    async with serving(hosting(site, "/flask")) as browser:
+        answers = await asyncio.gather(*(browser.get(f"/flask/hello/{number}") for number in range(20)))
+
+    assert [each.text for each in answers] == [f"Hello, {n}!/flask/flask/hello/x" for n in range(20)]
+
+
+async def test_a_quart_app_awaits_services(serving):
+    site = quart.Quart(__name__)
+    begun = []
+
+    @site.before_serving
+    async def begin() -> None:
+        begun.append(await Greeter.client().greet("start"))
+
+    @site.get("/hello/<name>")
+    async def hello(name: str) -> str:
+        return await Greeter.client().greet(name)
+
+    async with serving(hosting(site)) as browser:
+        assert (await browser.get("/hello/Ada")).text == "Hello, Ada!"
+        assert (await browser.get("/nothing")).status_code == 404
+
+    assert begun == ["Hello, start!"]
+
+
+async def test_waiting_where_a_loop_runs_is_refused_with_the_remedy(serving):
+    site = quart.Quart(__name__)
+    refusals = []
+
+    @site.get("/")
+    async def hello() -> str:
+        work = Greeter.client().greet("x")
+        with pytest.raises(MisuseError) as caught:
+            wait(work)
+        refusals.append(str(caught.value))
+        return await work
+
+    async with serving(hosting(site)) as browser:
+        assert (await browser.get("/")).status_code == 200
+
+    assert refusals == ["an event loop runs here: write `await` instead of wait(...)"]
+
+
+async def test_websockets_pass_through(serving):
+    site = quart.Quart(__name__)
+
+    @site.websocket("/echo")
+    async def echo() -> None:
+        await quart.websocket.send(await Greeter.client().greet("socket"))
+
+    async with serving(hosting(site, "/ws")) as browser:
+        reader, writer = await asyncio.open_connection(browser.base_url.host, browser.base_url.port)
+        key = base64.b64encode(os.urandom(16)).decode()
+        writer.write(
+            f"GET /ws/echo HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
+            f"sec-websocket-key: {key}\r\nsec-websocket-version: 13\r\n\r\n".encode()
+        )
+        head = await reader.readuntil(b"\r\n\r\n")
+        text, length = await reader.readexactly(2)
+        body = await reader.readexactly(length)
+        writer.close()
+        await writer.wait_closed()
+
+    assert head.startswith(b"HTTP/1.1 101")
+    assert (text, body) == (0x81, b"Hello, socket!")
+
+
+@pytest.mark.parametrize(
+    ("target", "problem"),
+    [
+        ("nowhere.web:app", "there is no 'nowhere'"),
+        (42, "42 is int, not an application"),
+        (lambda: None, "takes neither \\(scope, receive, send\\) nor \\(environ, start_response\\)"),
+    ],
+)
+async def test_what_is_no_app_is_refused_at_the_start(serving, target, problem):
+    with pytest.raises(ConfigurationError, match=problem):
+        async with serving(hosting(target)):
+            pass
+
+
+async def test_a_script_reaches_a_running_system_from_a_thread_without_a_loop(serving):
+    def script(address: str) -> list[str]:
+        with connect(address) as system:
+            return [wait(Greeter.client().greet("script")), system.wait(system.client(Greeter).greet("again"))]
+
+    async with serving(hosting(bare)) as browser:
+        assert await asyncio.to_thread(script, str(browser.base_url)) == ["Hello, script!", "Hello, again!"]
+
+
+async def test_outside_of_a_system_a_client_says_how_to_reach_one():
+    with pytest.raises(MisuseError, match="open one with `with connect"):
+        Greeter.client()

@@ -1,0 +1,90 @@
+"""A placement file says where each part lives; what it says wrongly, or in vain, is refused."""
+
+import pytest
+
+from meristem import ConfigurationError
+from meristem.system.placement import Placement
+
+SERVICES, APPS = ["search", "payments", "documents"], ["web"]
+
+
+@pytest.fixture
+def read(tmp_path):
+    def read(text: str) -> Placement:
+        file = tmp_path / "placement.toml"
+        file.write_text(text)
+        return Placement.read(file)
+
+    return read
+
+
+def test_without_a_file_everything_lives_in_one_process():
+    (alone,) = Placement().place(SERVICES, APPS)
+    assert (alone.services, alone.apps, alone.replicas) == (tuple(SERVICES), ("web",), 1)
+
+
+def test_the_star_takes_what_no_other_process_names(read):
+    placed = read("""
+        [processes]
+        edge = ["web"]
+        documents = { services = ["documents"], replicas = 2 }
+        rest = ["*"]
+    """).place(SERVICES, APPS)
+    assert [(each.name, each.services, each.apps, each.replicas) for each in placed] == [
+        ("edge", (), ("web",), 1),
+        ("documents", ("documents",), (), 2),
+        ("rest", ("search", "payments"), (), 1),
+    ]
+
+
+def test_settings_of_a_process_are_stronger_than_those_of_all(read):
+    placement = read("""
+        [processes.main]
+        services = ["*"]
+        settings.search = { budget = 0.1 }
+        [settings.search]
+        budget = 0.3
+    """)
+    (first, own), (second, shared) = placement.settings_of("main")
+    assert (first, own) == ("[processes.main.settings]", {"search": {"budget": 0.1}})
+    assert (second, shared) == ("[settings]", {"search": {"budget": 0.3}})
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('processes = { a = ["serch"], b = ["*"] }', "did you mean 'search'"),
+        ('processes = { a = ["search"] }', "'payments' has no process"),
+        ('processes = { a = ["search"], b = ["search", "*"] }', "placed twice"),
+        ('processes = { a = ["*"], b = ["*"] }', "both a and b take the rest"),
+        ('processes = { a = { services = ["*"], replicas = 0 } }', "at least 1"),
+        ('processes = { a = { services = ["*"], port = 70000 } }', "between 1 and 65535"),
+        ("settings.serch = { a = 1 }", r"\[settings.serch\]: there is no service 'serch'; did you mean 'search'"),
+        ("policies.web = {}", r"\[policies.web\]: there is no service 'web'"),
+        ('resources.bus = "nats://localhost"', "no adapter for the bus"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_starts(read, text, said):
+    with pytest.raises(ConfigurationError, match=said):
+        read(text).place(SERVICES, APPS)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "processes = 3",
+        'process = { a = ["*"] }',
+        'resources = { databse = "sqlite://" }',
+        "policies.search.breaker.treshold = 3",
+        "policies.search.braker = {}",
+        "not toml",
+    ],
+)
+def test_a_misspelt_key_is_refused_with_the_files_name(read, text):
+    with pytest.raises(ConfigurationError, match=r"placement\.toml"):
+        read(text)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(ConfigurationError, match=r"there is no placement file .*split\.toml"):
+        Placement.read(tmp_path / "split.toml")

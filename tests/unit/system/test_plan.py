@@ -1,0 +1,223 @@
+"""A system is understood as a plan before anything starts; what cannot work is refused with the remedy."""
+
+from typing import Protocol
+
+import msgspec
+import pytest
+
+from meristem import (
+    App,
+    ConfigurationError,
+    Contract,
+    Database,
+    Event,
+    Flow,
+    Program,
+    Service,
+    System,
+    WiringError,
+    get,
+    on,
+    once,
+    safe,
+    saga,
+)  # fmt: skip
+from meristem.system.placement import Placement, Process
+from meristem.system.plan import Blueprint, Plan
+
+
+class Stock(Contract, Protocol, package="shop.stock.v1"):
+    @safe(http=get("/stock/{item}"))
+    async def left(self, item: str) -> int: ...
+
+
+class Orders(Contract, Protocol, package="shop.orders.v1"):
+    @once(timeout=9.0)
+    async def order(self, item: str) -> str: ...
+
+
+class Ordered(Event, package="shop.orders.v1"):
+    item: str
+
+
+class StockService(Stock, Service):
+    async def left(self, item: str) -> int:
+        return len(item)
+
+    @on(Ordered)
+    async def take(self, event: Ordered) -> None: ...
+
+
+class OrdersService(Orders, Service):
+    def __init__(self, stock: Stock) -> None: ...
+
+    @saga
+    async def order(self, flow: Flow, item: str) -> str:
+        return item
+
+
+class SecondStock(StockService): ...
+
+
+class Idle(Service):
+    async def start(self) -> None: ...
+
+
+def refused(*services: type[Service]) -> str:
+    with pytest.raises(WiringError) as caught:
+        Blueprint(System("shop", services=services))
+    return str(caught.value)
+
+
+def test_services_stand_in_the_order_in_which_they_start():
+    plan = Blueprint(System("shop", services=[OrdersService, StockService])).plan
+
+    assert [each.name for each in plan.services] == ["stock", "orders"]
+
+
+def test_the_plan_says_who_calls_whom_and_hears_what_and_survives_json():
+    web = App("web", "shop.web:app")
+    system = System("shop", services=[StockService, OrdersService], apps=[web], programs=[Program("x", ["x", "-y"])])
+    plan = Blueprint(system).plan
+    stock, orders = plan.services
+
+    assert (orders.calls, orders.sagas, orders.database) == (("stock",), ("order",), True)
+    assert (stock.hears, stock.contracts) == (("shop.orders.v1.Ordered",), ("shop.stock.v1.Stock",))
+    assert msgspec.to_builtins(stock.operations[0]) == {
+        "name": "left", "path": "/shop.stock.v1.Stock/Left", "semantics": "safe", "timeout": 5.0, "stream": False,
+        "http": "GET /stock/{item}",
+    }  # fmt: skip
+    assert plan.subscribers() == {"shop.orders.v1.Ordered": ("stock",)}
+    assert plan.process_of("web").name == "main"
+    assert msgspec.json.decode(msgspec.json.encode(plan), type=Plan) == plan
+
+
+def test_a_contract_that_nobody_implements_is_named_with_who_asks():
+    assert refused(OrdersService) == (
+        "orders asks for Stock, but no service of the system implements it; add one to services=[...]"
+    )
+
+
+def test_two_services_for_one_contract_are_refused():
+    assert refused(StockService, SecondStock) == ("Stock is implemented by both 'stock' and 'second_stock'; keep one")
+
+
+class One(Contract, Protocol, package="ring.v1"):
+    @safe
+    async def one(self) -> None: ...
+
+
+class Two(Contract, Protocol, package="ring.v1"):
+    @safe
+    async def two(self) -> None: ...
+
+
+class Three(Contract, Protocol, package="ring.v1"):
+    @safe
+    async def three(self) -> None: ...
+
+
+class OneService(One, Service):
+    def __init__(self, two: Two) -> None: ...
+    async def one(self) -> None: ...
+
+
+class TwoService(Two, Service):
+    def __init__(self, three: Three) -> None: ...
+    async def two(self) -> None: ...
+
+
+class ThreeService(Three, Service):
+    def __init__(self, one: One) -> None: ...
+    async def three(self) -> None: ...
+
+
+def test_services_that_call_each_other_in_a_circle_are_drawn():
+    assert refused(OneService, TwoService, ThreeService) == (
+        "services call each other in a circle: one → two → three → one; let one of them hear the other's events instead"
+    )
+
+
+def test_a_service_that_keeps_nothing_has_no_database():
+    class Plain(Stock, Service):
+        async def left(self, item: str) -> int:
+            return 0
+
+    class Keeping(Stock, Service):
+        def __init__(self, database: Database) -> None: ...
+
+        async def left(self, item: str) -> int:
+            return 0
+
+    assert [Blueprint(System("shop", services=[each])).plan.services[0].database for each in (Plain, Keeping)] == [
+        False,
+        True,
+    ]
+
+
+SHOP = System("shop", services=[StockService, OrdersService], apps=[App("web", "shop.web:app")])
+
+
+@pytest.mark.parametrize(
+    ("processes", "problem"),
+    [
+        ({"a": ("stcok", "*")}, "there is no service or app 'stcok'; did you mean 'stock'?"),
+        ({"a": ("zzz", "*")}, "there is no service or app 'zzz'; there are stock, orders, web"),
+        ({"a": ("stock",), "b": ("web",)}, "'orders' has no process; name it, or let one take the rest, \"*\""),
+        ({"a": ("stock",), "b": ("stock", "*")}, "'stock' is placed twice; use replicas for more of it"),
+        ({"a": ("*",), "b": ("*", "stock")}, 'both a and b take the rest, "*"'),
+        ({"a": Process(("*",), replicas=0)}, "a: replicas = 0; give at least 1"),
+        ({"a": Process(("*",), port=70000)}, "a: port = 70000; give one between 1 and 65535"),
+    ],
+)
+def test_a_placement_that_cannot_be_is_refused(processes, problem):
+    with pytest.raises(ConfigurationError) as caught:
+        Blueprint(SHOP, Placement(processes=processes))
+
+    assert str(caught.value) == f"placement: {problem}"
+
+
+def test_the_rest_goes_where_the_star_is():
+    placed = Blueprint(SHOP, Placement(processes={"edge": ("web",), "rest": Process(("*",), replicas=2)})).plan
+
+    assert [(each.name, each.services, each.apps, each.replicas) for each in placed.processes] == [
+        ("edge", (), ("web",), 1),
+        ("rest", ("stock", "orders"), (), 2),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("[processes", "Expected"),
+        ("[proceses]\na = ['*']", "unknown field `proceses`"),
+        ("[processes]\na = { service = ['*'] }", "processes"),
+        ("[processes]\na = { services = ['*'], replicas = 'two' }", "replicas"),
+    ],
+)
+def test_a_placement_file_that_is_wrong_is_refused_with_its_name_and_the_key(tmp_path, text, problem):
+    file = tmp_path / "split.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigurationError) as caught:
+        Placement.read(file)
+
+    assert str(caught.value).startswith(f"{file}: ")
+    assert problem in str(caught.value)
+
+
+def test_a_placement_file_that_is_not_there_is_said(tmp_path):
+    with pytest.raises(ConfigurationError, match="there is no placement file"):
+        Placement.read(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize("name", ["", "Shop", "1shop", "shop/x", "shop name", "x" * 64])
+def test_a_name_that_cannot_stand_in_a_path_or_variable_is_refused(name):
+    with pytest.raises(WiringError, match="cannot name a part of a system"):
+        System(name)
+
+
+def test_two_parts_with_one_name_or_one_path_are_refused():
+    with pytest.raises(WiringError, match="shop: two parts are named 'stock'"):
+        System("shop", services=[StockService], apps=[App("stock", "x:y")])
+    with pytest.raises(WiringError, match="shop: two apps are mounted at '/a'"):
+        System("shop", apps=[App("x", "x:y", mount="/a"), App("y", "x:y", mount="/a/")])

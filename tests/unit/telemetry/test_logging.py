@@ -1,0 +1,122 @@
+"""Logs: what every line carries, in both forms, from both kinds of logger."""
+
+import io
+import json
+import logging
+
+import pytest
+import structlog
+
+from meristem.context import Context, Place, Trace, using
+from meristem.errors import ConfigurationError
+from meristem.telemetry.logging import LogHandler, configure
+
+TRACE = Trace("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331")
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture(autouse=True)
+def _restored():
+    """The root logger and structlog as they were."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+def lines(stream: io.StringIO) -> list[dict]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_lines_of_both_kinds_of_logger_carry_the_running_call():
+    stream = io.StringIO()
+    configure(format="json", stream=stream)
+    with using(Context(trace=TRACE, caller="web", place=Place("payments", "Payments.charge"))):
+        logging.getLogger("shop.stdlib").info("charged %s", "12 EUR", extra={"booking": "b1"})
+        structlog.get_logger("shop.structlog").info("charged", booking="b1")
+    first, second = lines(stream)
+    for line in (first, second):
+        assert line["trace_id"] == TRACE.trace_id
+        assert line["span_id"] == TRACE.span_id
+        assert (line["service"], line["operation"], line["caller"]) == ("payments", "Payments.charge", "web")
+        assert (line["level"], line["booking"]) == ("info", "b1")
+        assert line["timestamp"].endswith("Z")
+    assert (first["event"], first["logger"]) == ("charged 12 EUR", "shop.stdlib")
+    assert second["logger"] == "shop.structlog"
+
+
+def test_outside_of_a_call_there_is_nothing_to_carry():
+    stream = io.StringIO()
+    configure(format="json", stream=stream)
+    logging.getLogger("shop").warning("alone")
+    assert set(lines(stream)[0]) == {"event", "level", "logger", "timestamp"}
+
+
+def test_an_exception_is_one_json_line_with_its_traceback_and_without_local_variables():
+    stream = io.StringIO()
+    configure(format="json", stream=stream)
+
+    def fails(password: str) -> None:
+        raise ValueError(f"bad {len(password)}")
+
+    try:
+        fails("".join(["hun", "ter2"]))
+    except ValueError:
+        logging.getLogger("shop").exception("failed")
+    (line,) = lines(stream)
+    assert "ValueError: bad 7" in line["exception"]
+    assert "hunter2" not in stream.getvalue()
+
+
+def test_values_that_json_does_not_know_are_written_as_their_repr():
+    stream = io.StringIO()
+    configure(format="json", stream=stream)
+    structlog.get_logger().info("odd", value=3 + 4j, mapping={(1, 2): object})
+    assert "3+4j" in stream.getvalue()
+    assert lines(stream)[0]["event"].strip("'") == "odd"
+
+
+def test_lines_below_the_level_are_not_written():
+    stream = io.StringIO()
+    configure(format="json", level="warning", stream=stream)
+    logging.getLogger("shop").info("quiet")
+    structlog.get_logger("shop").info("quiet")
+    structlog.get_logger("shop").warning("loud")
+    assert [line["event"] for line in lines(stream)] == ["loud"]
+
+
+def test_auto_is_for_people_on_a_terminal_and_json_elsewhere():
+    terminal, file = Terminal(), io.StringIO()
+    configure(stream=terminal)
+    logging.getLogger("shop").info("hello")
+    configure(stream=file)
+    logging.getLogger("shop").info("hello")
+    assert "\x1b[" in terminal.getvalue()
+    assert lines(file)[0]["event"] == "hello"
+
+
+def test_console_lines_off_a_terminal_have_no_colours():
+    stream = io.StringIO()
+    configure(format="console", stream=stream)
+    with using(Context(trace=TRACE)):
+        logging.getLogger("shop").info("hello")
+    assert "\x1b[" not in stream.getvalue()
+    assert "hello" in stream.getvalue()
+    assert f"trace_id={TRACE.trace_id}" in stream.getvalue()
+
+
+def test_configuring_again_replaces_the_handler():
+    for _ in range(3):
+        configure(format="json", stream=io.StringIO())
+    assert sum(isinstance(handler, LogHandler) for handler in logging.getLogger().handlers) == 1
+
+
+def test_an_unknown_level_is_refused():
+    with pytest.raises(ConfigurationError, match="no log level 'LOUD'"):
+        configure(level="LOUD")

@@ -1,0 +1,56 @@
+"""Time that a test moves."""
+
+import asyncio
+
+from meristem.testing.clock import ManualClock
+
+
+async def test_time_stands_still_until_it_is_advanced():
+    clock = ManualClock()
+    before = clock.now()
+    await clock.advance(90)
+    assert (clock.now() - before).total_seconds() == 90
+
+
+async def test_sleepers_wake_in_the_order_of_their_times_and_see_the_time_they_asked_for():
+    clock, woken = ManualClock(), []
+    start = clock.now()
+
+    async def sleeper(seconds):
+        await clock.sleep(seconds)
+        woken.append((seconds, (clock.now() - start).total_seconds()))
+
+    async with asyncio.TaskGroup() as group:
+        for seconds in (30, 10, 20, 60):
+            group.create_task(sleeper(seconds))
+        await clock.sleeping(4)
+        await clock.advance(30)
+        assert woken == [(10, 10), (20, 20), (30, 30)]
+        assert clock.sleepers == 1
+        await clock.advance(30)
+    assert woken[-1] == (60, 60)
+
+
+async def test_who_wakes_and_sleeps_again_is_woken_again_by_the_same_advance():
+    clock, beats = ManualClock(), []
+
+    async def heart():
+        while True:
+            await clock.sleep(10)
+            beats.append(clock.now())
+
+    task = asyncio.create_task(heart())
+    await clock.sleeping()
+    await clock.advance(35)
+    assert len(beats) == 3
+    task.cancel()
+
+
+async def test_a_cancelled_sleeper_is_forgotten():
+    clock = ManualClock()
+    task = asyncio.create_task(clock.sleep(10))
+    await clock.sleeping()
+    task.cancel()
+    await asyncio.wait([task])
+    assert clock.sleepers == 0
+    await clock.advance(20)

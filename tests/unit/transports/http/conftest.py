@@ -1,0 +1,289 @@
+"""A small shop on a real server, and clients of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from enum import Enum
+from typing import Annotated, Any, Protocol
+from uuid import UUID
+
+import msgspec
+import pytest
+import uvloop
+
+from meristem.context import Context, Identity
+from meristem.contracts.call import Call
+from meristem.contracts.contract import Contract, operations
+from meristem.contracts.message import Message
+from meristem.contracts.operation import delete, get, idempotent, once, operation, post, safe
+from meristem.errors import CallError, Code, Fault, FieldViolation
+from meristem.transports.http.client import HttpClient
+from meristem.transports.http.limits import Limits
+from meristem.transports.http.rest import RestApp
+from meristem.transports.http.route import Endpoint
+from meristem.transports.http.server import HttpServer
+
+
+class Board(Enum):
+    NONE = "none"
+    BREAKFAST = "breakfast"
+
+
+class Stay(Message):
+    """When somebody sleeps where."""
+
+    hotel_id: int
+    city: str
+    arrival: date
+    nights: Annotated[int, msgspec.Meta(ge=1, le=30)] = 1
+    board: Board = Board.NONE
+
+
+class Card(Message, tag="card"):
+    number: str
+
+
+class Voucher(Message, tag="voucher"):
+    code: str
+
+
+class Everything(Message):
+    """One field of every kind."""
+
+    flag: bool
+    count: int
+    ratio: float
+    price: Decimal
+    raw: bytes
+    day: date
+    moment: datetime
+    length: timedelta
+    key: UUID
+    board: Board
+    means: Card | Voucher
+    note: str | None = None
+    tags: list[str] = []
+    rates: dict[str, int] = {}
+    stays: tuple[Stay, ...] = ()
+
+
+class Booking(Message):
+    booking_id: str
+    guest: str
+
+
+class RoomTaken(Fault, code=Code.FAILED_PRECONDITION, status=409):
+    """Somebody else has taken the room."""
+
+    hotel_id: int
+    since: date | None = None
+
+
+class CardDeclined(Fault, status=402):
+    """The bank refused the card."""
+
+    reason: str
+
+
+class SuiteTaken(RoomTaken):
+    """A room that has a name; contracts do not know it."""
+
+    suite: str
+
+
+class Rooms(Contract, Protocol, package="shop.rooms.v1"):
+    """Rooms and who sleeps in them."""
+
+    @safe(http=get("/hotels/{hotel_id}/stays"))
+    async def stays(self, hotel_id: int, tags: list[str] | None = None, board: Board = Board.NONE) -> list[Stay]:
+        """The stays of a hotel."""
+        ...
+
+    @once(raises=[RoomTaken, CardDeclined], http=post("/bookings", status=201))
+    async def book(self, stay: Stay) -> Booking:
+        """Book a room."""
+        ...
+
+    @idempotent(http=delete("/bookings/{booking_id}"))
+    async def cancel(self, booking_id: str) -> None: ...
+
+    @safe(http=get("/bookings/{booking_id}/receipt.pdf", media="application/pdf"))
+    async def receipt(self, booking_id: str) -> bytes: ...
+
+    @safe(http=get("/mine"), authenticated=True)
+    async def mine(self) -> list[Booking]: ...
+
+    @safe(raises=[RoomTaken])
+    async def echo(self, value: Everything) -> Everything: ...
+
+    @operation
+    async def describe(self) -> dict[str, str]: ...
+
+    @safe(raises=[RoomTaken], http=get("/count"))
+    def count(self, until: int) -> AsyncIterator[int]: ...
+
+    @operation
+    async def blob(self, data: bytes) -> bytes: ...
+
+    @operation
+    async def wait(self) -> None: ...
+
+
+class RoomsHandlers:
+    """Answers that show what a transport does; `started` and `ended` count the calls of `wait` and `count`."""
+
+    def __init__(self) -> None:
+        self.used = asyncio.Event()
+        self.started = asyncio.Event()
+        self.cancelled = asyncio.Event()
+        self.release = asyncio.Event()
+        self.contexts: list[Context] = []
+
+    async def stays(self, request: Any) -> list[Stay]:
+        if request.hotel_id == 404:
+            raise CallError(Code.NOT_FOUND, "no such hotel")
+        return [Stay(hotel_id=request.hotel_id, city=tag, arrival=date(2030, 1, 2)) for tag in request.tags or ["Rome"]]
+
+    async def book(self, request: Stay) -> Booking:
+        if request.city == "Full":
+            raise RoomTaken(hotel_id=request.hotel_id, since=date(2030, 1, 2))
+        if request.city == "Suite":
+            raise SuiteTaken(hotel_id=request.hotel_id, suite="Royal")
+        if request.city == "Broke":
+            raise CardDeclined(reason="no money")
+        if request.city == "Bug":
+            raise ZeroDivisionError("secret")
+        if request.city == "Busy":
+            raise CallError(Code.RESOURCE_EXHAUSTED, "busy", may_have_happened=False, retry_after=1.5)
+        if request.city == "Odd":
+            violations = (FieldViolation("city", "is odd"), FieldViolation("guest.name", "is missing"))
+            raise CallError(Code.INVALID_ARGUMENT, "odd", violations=violations)
+        return Booking(booking_id=f"b{request.hotel_id}", guest=request.city)
+
+    async def cancel(self, _request: Any) -> None:
+        return None
+
+    async def receipt(self, request: Any) -> bytes:
+        return b"%PDF-1.7 " + request.booking_id.encode()
+
+    async def mine(self, _request: Any) -> list[Booking]:
+        return []
+
+    async def echo(self, request: Everything) -> Everything:
+        return request
+
+    async def describe(self, _request: Any) -> dict[str, str]:
+        context = self.contexts[-1]
+        user = context.user.subject if context.user else ""
+        return {"caller": context.caller or "", "user": user, "key": context.key or ""}
+
+    async def count(self, request: Any) -> AsyncIterator[int]:
+        return self._numbers(request.until)
+
+    async def _numbers(self, until: int) -> AsyncIterator[int]:
+        self.started.set()
+        try:
+            for number in range(abs(until)):
+                yield number
+            if until < 0:
+                raise RoomTaken(hotel_id=until)
+        except (GeneratorExit, asyncio.CancelledError):
+            self.cancelled.set()
+            raise
+
+    async def blob(self, request: Any) -> bytes:
+        return request.data
+
+    async def wait(self, _request: Any) -> None:
+        self.started.set()
+        try:
+            await self.release.wait()
+        except asyncio.CancelledError:
+            self.cancelled.set()
+            raise
+
+    def endpoints(self) -> dict[str, Endpoint]:
+        return {each.path: Endpoint(each, self._handler(name)) for name, each in operations(Rooms).items()}
+
+    def _handler(self, name: str) -> Any:
+        method = getattr(self, name)
+
+        async def handler(call: Call) -> Any:
+            self.contexts.append(call.context)
+            self.used.set()
+            return await method(call.request)
+
+        return handler
+
+
+class Proof(msgspec.Struct):
+    service: str
+    user: Identity | None
+
+
+def verify(token: str) -> Proof | None:
+    service, _, user = token.partition("/")
+    return Proof(service, Identity(user) if user else None) if service in ("web", "search") else None
+
+
+async def authenticate(token: str) -> Identity | None:
+    return Identity(token.removeprefix("user-")) if token.startswith("user-") else None
+
+
+class Wire:
+    """Servers and clients of one test."""
+
+    Rooms, Stay, Everything, Booking, Board = Rooms, Stay, Everything, Booking, Board
+    Card, Voucher, RoomTaken, CardDeclined = Card, Voucher, RoomTaken, CardDeclined
+
+    def __init__(self, path: Any) -> None:
+        self.handlers = RoomsHandlers()
+        self.operations = operations(Rooms)
+        self._path = path
+        self._open: list[Any] = []
+
+    async def server(self, address: str = "", *, app: Any = None, secured: bool = False, **limits: Any) -> HttpServer:
+        routes = self.handlers.endpoints()
+        rest = RestApp(routes.values(), authenticate=authenticate)
+        server = HttpServer(routes, app or rest, limits=Limits(**limits), verify=verify if secured else None)
+        self._open.append(server)
+        await server.start(address or f"unix:{self._path}/{len(self._open)}.sock")
+        return server
+
+    def client(self, server: HttpServer, **options: Any) -> HttpClient:
+        client = HttpClient(server.addresses[0], **options)
+        self._open.append(client)
+        return client
+
+    async def pair(self, address: str = "", **limits: Any) -> tuple[HttpServer, HttpClient]:
+        server = await self.server(address, **limits)
+        return server, self.client(server)
+
+    def call(self, name: str, context: Context | None = None, **values: Any) -> Call:
+        found = self.operations[name]
+        return Call(found, found.request(**values), context or Context())
+
+    async def emptied(self, server: HttpServer) -> None:
+        """Wait until no connection is left."""
+        async with asyncio.timeout(5):
+            for listener in server._listeners:
+                await listener.front.empty.wait()
+
+    async def stop(self) -> None:
+        for each in reversed(self._open):
+            await each.stop()
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Any]:
+    """Every test runs on both event loops."""
+    return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture
+async def wire(tmp_path: Any) -> AsyncIterator[Wire]:
+    opened = Wire(tmp_path)
+    yield opened
+    await opened.stop()

@@ -1,0 +1,201 @@
+"""Draining: nothing that was accepted is lost, nothing new is taken, and the address is free again."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+import pytest
+
+from meristem.errors import CallError, ConfigurationError
+from meristem.transports.http.address import Address
+
+
+async def test_work_in_flight_is_answered_and_idle_connections_end(wire):
+    server, client = await wire.pair()
+    path = server.addresses[0].removeprefix("unix:")
+    reader, writer = await asyncio.open_unix_connection(path)
+    writer.write(b"GET /api/hotels/5/stays HTTP/1.1\r\nhost: x\r\n\r\n")
+    await reader.readuntil(b"\r\n\r\n")
+    calling = asyncio.create_task(client.call(wire.call("wait")))
+    await wire.handlers.started.wait()
+
+    draining = asyncio.create_task(server.drain())
+    await asyncio.wait_for(reader.read(), 5)
+    assert not draining.done()
+    wire.handlers.release.set()
+
+    assert await calling is None
+    await asyncio.wait_for(draining, 5)
+    with pytest.raises(FileNotFoundError):
+        await asyncio.open_unix_connection(path)
+    writer.close()
+
+
+async def test_a_stream_in_flight_is_finished(wire):
+    server, client = await wire.pair()
+    replies = await client.call(wire.call("count", until=1000))
+    assert await anext(replies) == 0
+
+    draining = asyncio.create_task(server.drain())
+    rest = [number async for number in replies]
+
+    assert rest == list(range(1, 1000))
+    await asyncio.wait_for(draining, 5)
+
+
+@pytest.mark.parametrize("address", ["", "tcp://127.0.0.1:0"])
+async def test_a_restart_under_load_loses_no_call(wire, address):
+    """Calls that were not served are known to be unserved, so that each may be sent to the next server."""
+    server = await wire.server(address)
+    clients = [wire.client(server)]
+    answered, resent = [], []
+    stop = asyncio.Event()
+
+    async def caller(number: int) -> None:
+        while not stop.is_set():
+            try:
+                answered.append(await clients[-1].call(wire.call("blob", data=b"%d" % number)))
+            except CallError as error:
+                resent.append(error)
+                await asyncio.sleep(0.001)
+
+    callers = [asyncio.create_task(caller(number)) for number in range(20)]
+    for _ in range(5):
+        await asyncio.sleep(0.05)
+        following = await wire.server(address)
+        clients.append(wire.client(following))
+        await asyncio.wait_for(server.drain(), 5)
+        await server.stop()
+        server = following
+    stop.set()
+    await asyncio.gather(*callers)
+
+    assert len(answered) > 100
+    assert [error for error in resent if error.may_have_happened] == []
+
+
+async def test_who_connected_just_before_is_still_served(wire):
+    """A stock client does not send such a request again: it would be lost."""
+    server, _ = await wire.pair()
+    reader, writer = await asyncio.open_unix_connection(server.addresses[0].removeprefix("unix:"))
+    while not server.connections:
+        await asyncio.sleep(0)
+    draining = asyncio.create_task(server.drain())
+    for _ in range(20):  # it takes in first what the kernel has accepted
+        await asyncio.sleep(0)
+    writer.write(b"GET /api/hotels/5/stays HTTP/1.1\r\nhost: x\r\n\r\n")
+    answer = await asyncio.wait_for(reader.read(), 5)
+
+    assert answer.startswith(b"HTTP/1.1 2")
+    await asyncio.wait_for(draining, 5)
+    writer.close()
+
+
+async def test_a_request_that_was_on_its_way_on_an_idle_connection_is_answered_and_is_the_last(wire):
+    """Closing the connection at once would lose it: a stock client cannot know whether it was served."""
+    server, _ = await wire.pair()
+    reader, writer = await asyncio.open_unix_connection(server.addresses[0].removeprefix("unix:"))
+    request = b"GET /api/hotels/5/stays HTTP/1.1\r\nhost: x\r\n\r\n"
+    writer.write(request)
+    first = await reader.readuntil(b"]")
+    draining = asyncio.create_task(server.drain())
+    await asyncio.sleep(0.1)  # well into the drain
+    writer.write(request)
+    second = await asyncio.wait_for(reader.read(), 5)
+
+    assert b"connection: close" not in first.lower()
+    assert second.startswith(b"HTTP/1.1 200")
+    assert b"connection: close" in second.lower()
+    await asyncio.wait_for(draining, 5)
+    writer.close()
+
+
+async def test_the_port_stays_open_until_what_was_in_flight_is_answered(wire):
+    """What is in flight may need an app behind the same port, over a connection of its own."""
+    server, client = await wire.pair("tcp://127.0.0.1:0")
+    calling = asyncio.create_task(client.call(wire.call("wait")))
+    await wire.handlers.started.wait()
+    draining = asyncio.create_task(server.drain())
+    await asyncio.sleep(0.1)  # well into the drain
+
+    assert await wire.client(server).call(wire.call("blob", data=b"x")) == b"x"
+    wire.handlers.release.set()
+    await calling
+    await asyncio.wait_for(draining, 5)
+    with pytest.raises(CallError, match="cannot connect"):
+        await wire.client(server).call(wire.call("blob", data=b"x"))
+
+
+async def test_who_connected_and_sends_nothing_does_not_hold_up_the_end(wire):
+    server, _ = await wire.pair()
+    _, writer = await asyncio.open_unix_connection(server.addresses[0].removeprefix("unix:"))
+    while not server.connections:
+        await asyncio.sleep(0)
+
+    await asyncio.wait_for(server.drain(), server.limits.first_seconds + server.limits.linger_seconds + 5)
+    writer.close()
+
+
+async def test_draining_an_unused_server_returns_at_once(wire):
+    server = await wire.server()
+
+    await asyncio.wait_for(server.drain(), 1)
+
+
+async def test_stopping_twice_is_safe_and_cancels_what_runs(wire):
+    server, client = await wire.pair()
+    calling = asyncio.create_task(client.call(wire.call("wait")))
+    await wire.handlers.started.wait()
+
+    await server.stop()
+    await server.stop()
+
+    assert wire.handlers.cancelled.is_set()
+    with pytest.raises(CallError):
+        await calling
+
+
+async def test_one_server_listens_on_several_addresses(wire, tmp_path):
+    server = await wire.server("tcp://127.0.0.1:0")
+    await server.start(f"unix:{tmp_path}/second.sock", public=True)
+
+    assert [each.partition(":")[0] for each in server.addresses] == ["tcp", "unix"]
+    assert os.stat(tmp_path / "second.sock").st_mode & 0o777 == 0o600  # noqa: PTH116 - quick
+
+
+async def test_on_a_public_address_internal_operations_need_a_token_even_without_a_verifier(wire):
+    server = await wire.server()
+    await server.start("tcp://127.0.0.1:0", public=True)
+    inside, outside = wire.client(server), type(wire.client(server))(server.addresses[1])
+
+    await inside.call(wire.call("blob", data=b"x"))
+    with pytest.raises(CallError, match="internal"):
+        await outside.call(wire.call("blob", data=b"x"))
+    await outside.stop()
+
+
+@pytest.mark.parametrize("address", ["http", "tcp://nowhere", "tcp://1.2.3.4:99999", "unix:", ""])
+def test_an_address_that_cannot_be_read_is_refused_with_the_forms_that_can(address):
+    with pytest.raises(ConfigurationError, match="unix:/run/shop.sock"):
+        Address.parse(address)
+
+
+async def test_an_address_that_is_taken_is_named(wire):
+    server = await wire.server("tcp://127.0.0.1:0")
+
+    with pytest.raises(ConfigurationError, match=r"127\.0\.0\.1"):
+        await wire.server(server.addresses[0])
+
+
+async def test_drain_of_a_client_waits_for_its_calls(wire):
+    _, client = await wire.pair()
+    calling = asyncio.create_task(client.call(wire.call("wait")))
+    await wire.handlers.started.wait()
+    draining = asyncio.create_task(client.drain())
+    await asyncio.sleep(0)
+
+    assert not draining.done()
+    wire.handlers.release.set()
+    await calling
+    await asyncio.wait_for(draining, 1)
