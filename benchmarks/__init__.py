@@ -1,0 +1,1 @@
+"""Programs that measure: each peer beside us, in one run."""

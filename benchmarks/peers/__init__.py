@@ -1,0 +1,1 @@
+"""What others would write, as the documentation of each recommends it."""

@@ -1,0 +1,28 @@
+"""Serves an ASGI app by uvicorn on the running loop, as `uvicorn app:app --no-access-log` does."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import uvicorn
+
+
+class Server(uvicorn.Server):
+    """Says when it accepts connections."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready()
+
+
+async def serve_app(app: Any, address: str, ready: Callable[[], None]) -> None:
+    """Serve at `http://host:port` until the process is ended."""
+    host, _, port = address.removeprefix("http://").partition(":")
+    config = uvicorn.Config(app, host=host, port=int(port), log_level="warning", access_log=False, http="httptools")
+    await Server(config, ready).serve()

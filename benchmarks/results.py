@@ -1,0 +1,178 @@
+"""Writes what a run found: RESULTS.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from typing import NamedTuple
+
+from benchmarks import echo, journeys, startup
+from benchmarks.bars import Bar, of_calls, of_colocated, of_journeys, of_start, of_storage
+from benchmarks.figures import Spread, short
+
+
+class Findings(NamedTuple):
+    """Everything that a run found; None stands for what was left out."""
+
+    calls: echo.Results | None = None
+    colocated: Mapping[str, Spread] | None = None
+    storage: Mapping[str, Spread] | None = None
+    hotels: journeys.Results | None = None
+    start: startup.Results | None = None
+
+    def bars(self) -> list[Bar]:
+        """All bars, those that were not measured too."""
+        start = self.start
+        return [
+            *of_colocated(self.colocated or {}),
+            *of_calls({} if self.calls is None else self.calls.figures),
+            *of_storage(self.storage or {}),
+            *of_journeys({} if self.hotels is None else self.hotels.figures),
+            *of_start(*((start.imports, start.first_answers, start.memory) if start else ({}, {}, {}))),
+        ]
+
+
+def document(
+    found: Findings, *, day: date, machine: Mapping[str, str], versions: Mapping[str, str], command: str, rounds: int
+) -> str:
+    """The whole page, as Markdown."""
+    parts = [
+        "# Results of the benchmarks",
+        (
+            f"Measured on {day.isoformat()} by `{command}`, {_times(rounds)}, the stacks in turn. A figure is the "
+            "median, with the lowest and the highest beside it. Take ratios, not absolutes; differences under 20 % "
+            "are ties."
+        ),
+        table(("machine", ""), machine.items()),
+        ", ".join(f"{name} {version}" for name, version in versions.items()) + ".",
+        "## Bars",
+        table(("bar", "wanted", "found", ""), ((bar.name, bar.wanted, bar.found, bar.verdict) for bar in found.bars())),
+    ]
+    if found.calls is not None:
+        parts += _calls(found.calls)
+    if found.colocated is not None:
+        parts += ["## A call within one process", table(("µs", "median"), _rows(found.colocated))]
+    if found.storage is not None:
+        parts += _storage(found.storage)
+    if found.hotels is not None:
+        parts += _hotels(found.hotels)
+    if found.start is not None:
+        parts += _start(found.start)
+    return "\n\n".join(parts) + "\n"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table; the first column holds words, the others figures."""
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join("| " + " | ".join(each.replace("|", "\\|") for each in line) + " |" for line in lines)
+
+
+def cell(found: Spread | None) -> str:
+    """A figure with its spread, where there were several rounds."""
+    if found is None:
+        return "-"
+    return short(found.median) + (f" ({short(found.low)} to {short(found.high)})" if found.rounds > 1 else "")
+
+
+def _times(rounds: int) -> str:
+    return "one round" if rounds == 1 else f"{rounds} rounds"
+
+
+def _rows(figures: Mapping[str, Spread]) -> list[tuple[str, str]]:
+    return [(name, cell(figure)) for name, figure in figures.items()]
+
+
+def _calls(found: echo.Results) -> list[str]:
+    return [
+        "## Calls between two processes",
+        (
+            "Client on one core, server on another (the two of one process have one core). Meristem's defaults are on "
+            "at both ends: deadline, metrics, traces, retries, breaker, balancer, bulkhead, signed caller, admission "
+            "limit. The peers speak TCP on the loopback interface, as they do by default; Moleculer passes its own "
+            "objects within a process, without a copy."
+        ),
+        "A message of four fields, calls per second by the number in flight:",
+        _rates("echo", found),
+        "A list of a hundred such messages, calls per second:",
+        _rates("list", found),
+        "CPU microseconds per call at 64 in flight, server / client:",
+        table(("stack", "echo", "list of 100"), [(name, *_cpu(each)) for name, each in found.figures.items()]),
+        *_skipped(found.skipped),
+    ]
+
+
+def _rates(work: str, found: echo.Results) -> str:
+    rows = [
+        (name, *(cell(each.get(f"{work} {number}", {}).get("per_second")) for number in echo.IN_FLIGHT))
+        for name, each in found.figures.items()
+    ]
+    return table(("stack", *map(str, echo.IN_FLIGHT)), rows)
+
+
+def _cpu(figures: Mapping[str, Mapping[str, Spread]]) -> tuple[str, str]:
+    def both(work: str) -> str:
+        found = figures.get(work, {})
+        if "server_us" not in found:
+            return "-"
+        return f"{short(found['server_us'].median)} / {short(found['client_us'].median)}"
+
+    return both("echo 64"), both("list 64")
+
+
+def _storage(found: Mapping[str, Spread]) -> list[str]:
+    return [
+        "## Transactions on SQLite",
+        (
+            "Two statements and an event in one transaction, and reads of one row, per second; every commit is synced "
+            "to the disk. Peer: SQLAlchemy Core over aiosqlite."
+        ),
+        table(("", "figure"), _rows(found)),
+    ]
+
+
+def _hotels(found: journeys.Results) -> list[str]:
+    columns = ("search 1", "search 16", "book 1", "book 16")
+    rates = [(site, *(cell(each[name]["per_second"]) for name in columns)) for site, each in found.figures.items()]
+    cpu = [(site, *(short(each[name]["server_ms"].median) for name in columns)) for site, each in found.figures.items()]
+    beside = [
+        (
+            site,
+            *(f"{short(each[name]['third_ms'].median)} / {short(each[name]['client_ms'].median)}" for name in columns),
+        )
+        for site, each in found.figures.items()
+    ]
+    return [
+        "## Journeys of the hotel site",
+        (
+            f"{journeys.HOTELS} hotels. A search asks our own database and the partner over HTTP. A booking of a "
+            "signed-in guest is held, charged at the bank, entered in the ledger, confirmed, and counts when its PDF "
+            "receipt is made and both mails have arrived; every commit is synced. The site has one core, all processes "
+            "of the split too; the guests and the third parties share the other."
+        ),
+        "Journeys per second by the number in flight:",
+        table(("site", *columns), rates),
+        "CPU milliseconds of the site per journey:",
+        table(("site", *columns), cpu),
+        "CPU milliseconds of the third parties / of the guests per journey, no part of the comparison:",
+        table(("site", *columns), beside),
+        *_skipped(found.skipped),
+    ]
+
+
+def _start(found: startup.Results) -> list[str]:
+    rows = [(name, cell(each), cell(found.memory.get(name))) for name, each in found.first_answers.items()]
+    parts = [
+        "## Starting, and memory",
+        table(("import", "ms"), _rows(found.imports)),
+        table(("from launch to first answer", "s", "resident MB after it"), rows),
+    ]
+    if found.split:
+        parts += [
+            "Resident memory of the split, MB by process:",
+            table(("process", "MB"), [(name, short(each)) for name, each in found.split.items()]),
+        ]
+    return parts
+
+
+def _skipped(skipped: Mapping[str, str]) -> list[str]:
+    return [f"Not measured: {name}, because {reason}." for name, reason in skipped.items()]

@@ -1,0 +1,118 @@
+"""Runs every benchmark in turn, each peer beside us, and writes benchmarks/RESULTS.md and docs/images/benchmarks.png.
+
+    python -m benchmarks.run [--quick] [--only calls|colocated|storage|journeys|start] [--rounds N] [--seconds S]
+
+With `--quick` or `--only` nothing is written unless `--write` asks for it: the page holds full runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from benchmarks import echo, journeys, plot, startup
+from benchmarks.bars import Bar
+from benchmarks.figures import Spread, spreads
+from benchmarks.machine import SERVER, facts, versions
+from benchmarks.processes import ROOT, output_of, python
+from benchmarks.results import Findings, document
+
+PAGE = ROOT / "benchmarks" / "RESULTS.md"
+PICTURE = ROOT / "docs" / "images" / "benchmarks.png"
+PARTS = ("colocated", "calls", "storage", "journeys", "start")
+
+
+def colocated(rounds: int, _seconds: float) -> dict[str, Spread]:
+    """Calls within one process over plain awaits."""
+    found: list[dict[str, float]] = [_json("benchmarks.colocated") for _ in range(rounds)]
+    for each in found:
+        each["over a plain await"] = each["colocated call"] - each["plain await"]
+    return spreads(found)
+
+
+def storage(rounds: int, _seconds: float) -> dict[str, Spread]:
+    """Transactions and reads beside SQLAlchemy + aiosqlite."""
+    found = []
+    for _ in range(rounds):
+        said = _json("benchmarks.storage", core=None)
+        flat = {}
+        for work, row in said["per_second"].items():
+            flat |= {f"ours, {work}": row["meristem"], f"peer, {work}": row["sqlalchemy + aiosqlite"]}
+        flat["event loop late, p99.9 ms"] = said["loop_stalls"]["meristem"]["p99.9_ms"]
+        flat["event loop late with nothing to do, p99.9 ms"] = said["loop_stalls"]["idle"]["p99.9_ms"]
+        found.append(flat)
+    return spreads(found)
+
+
+def _json(module: str, core: int | None = SERVER) -> Any:
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        return json.loads(output_of(python(module, "--quick", "--json"), core=core, folder=Path(folder)))
+
+
+def measure(parts: list[str], rounds: int, seconds: float, say: Callable[[str], None]) -> Findings:
+    """Run the parts."""
+    found = Findings()
+    for part in parts:
+        say(part)
+        if part == "colocated":
+            found = found._replace(colocated=colocated(rounds, seconds))
+        elif part == "calls":
+            found = found._replace(calls=echo.run(echo.Load(echo.WORKS, seconds), rounds, say))
+        elif part == "storage":
+            found = found._replace(storage=storage(rounds, seconds))
+        elif part == "journeys":
+            found = found._replace(hotels=journeys.run(seconds * 3, rounds, say))
+        else:
+            found = found._replace(start=startup.run(rounds, say))
+    return found
+
+
+def verdicts(bars: list[Bar]) -> str:
+    """The bars in plain words, those that were missed last."""
+    lines = [
+        f"  {bar.verdict:<12} {bar.name}: {bar.found}, wanted {bar.wanted}" for bar in bars if bar.met is not False
+    ]
+    missed = [f"  {bar.name}: found {bar.found}, wanted {bar.wanted}" for bar in bars if bar.met is False]
+    return "\n".join(["Bars:", *lines, *([f"MISSED, {len(missed)}:", *missed] if missed else ["None was missed."])])
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="one short round, under 90 seconds")
+    parser.add_argument("--only", choices=PARTS, action="append", help="this part alone; may be repeated")
+    parser.add_argument("--rounds", type=int, help="how often every stack has its turn (3)")
+    parser.add_argument("--seconds", type=float, help="how long one work of a stack is measured (0.7)")
+    parser.add_argument("--write", action="store_true", help="write the page and the picture of a partial run too")
+    given = parser.parse_args(argv)
+    rounds = given.rounds or (1 if given.quick else 3)
+    seconds = given.seconds or (0.15 if given.quick else 0.7)
+    machine, began = facts(), time.monotonic()
+
+    def say(what: str) -> None:
+        print(f"[{time.monotonic() - began:5.0f} s] {what}", file=sys.stderr, flush=True)
+
+    found = measure(given.only or list(PARTS), rounds, seconds, say)
+    words = shlex.join(["python", "-m", "benchmarks.run", *(sys.argv[1:] if argv is None else argv)])
+    page = document(found, day=date.today(), machine=machine, versions=versions(), command=words, rounds=rounds)  # noqa: DTZ011
+    if given.write or not (given.quick or given.only):
+        PAGE.write_text(page)
+        plot.draw(found, PICTURE)
+        print(f"written: {PAGE.relative_to(ROOT)}, {PICTURE.relative_to(ROOT)}")
+    else:
+        print(page)
+    print(verdicts(found.bars()))
+    say("done")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

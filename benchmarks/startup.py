@@ -1,0 +1,125 @@
+"""How long a start takes, and what a process weighs when it has answered."""
+
+from __future__ import annotations
+
+import http.client
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks import journeys
+from benchmarks.figures import Spread, spread
+from benchmarks.machine import SERVER, free_port, memory_mb, on_core
+from benchmarks.processes import ROOT, Failed, answer_of, environment, python
+
+HELLO = ROOT / "examples" / "quickstart" / "hello.py"
+IMPORT = "import time; began = time.perf_counter(); import {module}; print((time.perf_counter() - began) * 1000)"
+PATIENCE = 60.0
+
+
+class Results(NamedTuple):
+    """Milliseconds of imports, seconds to first answers, MB of processes."""
+
+    imports: dict[str, Spread]
+    first_answers: dict[str, Spread]
+    memory: dict[str, Spread]
+    split: dict[str, float]
+
+
+class Start(NamedTuple):
+    """A start that was measured."""
+
+    seconds: float
+    memory: float
+
+
+def run(rounds: int, say: Callable[[str], None]) -> Results:
+    """Every start several times; the first one, which fills caches, is not counted."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        folder = Path(name)
+        say("start-up: imports")
+        modules = ("meristem", "fastapi, uvicorn, httpx")
+        imports = {each: spread([_import(each, folder) for _ in range(rounds + 1)][1:]) for each in modules}
+        journeys.seed(folder / "home", None)
+        found: dict[str, list[Start]] = {}
+        for number in range(rounds + 1):
+            for system, start in _starts(folder, number).items():
+                say(f"start-up, round {number} of {rounds}: {system}")
+                found.setdefault(system, []).append(start())
+        counted = {system: starts[1:] for system, starts in found.items()}
+        say("start-up: memory of the split")
+        split = _split(folder)
+    seconds = {system: spread(each.seconds for each in starts) for system, starts in counted.items()}
+    memory = {system: spread(each.memory for each in starts) for system, starts in counted.items()}
+    return Results(imports, seconds, memory, split)
+
+
+def _import(module: str, folder: Path) -> float:
+    return float(answer_of([sys.executable, "-c", IMPORT.format(module=module)], core=SERVER, folder=folder))
+
+
+def _split(folder: Path) -> dict[str, float]:
+    if not journeys.PLACEMENT.exists():
+        return {}
+    with tempfile.TemporaryDirectory(prefix="split-", dir=folder) as place:
+        return journeys.split_memory(Path(place), folder / "home")
+
+
+def _starts(folder: Path, number: int) -> dict[str, Callable[[], Start]]:
+    port, fastapi_port = free_port(), free_port()
+    site = folder / f"site-{number}"
+    hello = python("meristem", "run", str(HELLO), "--port", str(port), "--log-level", "error")
+    hotels = python("meristem", "run", "hotels.system:system", "--port", str(port), "--log-level", "error")
+    fastapi = python("benchmarks.end", "serve", "benchmarks.peers.fastapi_httpx", f"http://127.0.0.1:{fastapi_port}")
+
+    def hotel_start() -> Start:
+        shutil.copytree(folder / "home", site)
+        variables = journeys.hotel_variables(None, folder)
+        return first_answer(hotels, port, "GET", "/api/cities?limit=1", site, variables)
+
+    return {
+        "hello, one service": lambda: first_answer(hello, port, "GET", "/api/hello/you", folder, {}),
+        "hotels, one process": hotel_start,
+        "FastAPI + uvicorn, one route": lambda: first_answer(fastapi, fastapi_port, "GET", "/docs", folder, {}),
+    }
+
+
+def first_answer(
+    command: Sequence[str], port: int, verb: str, path: str, folder: Path, variables: dict[str, str]
+) -> Start:
+    """Seconds from the launch to the first good answer, and the memory after it."""
+
+    began = time.perf_counter()
+    with on_core(SERVER):
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment(**variables), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+    try:
+        while not _answers(port, verb, path):
+            if process.poll() is not None or time.perf_counter() - began > PATIENCE:
+                raise Failed(f"{' '.join(command[:4])} did not answer {path}")
+            time.sleep(0.002)
+        return Start(time.perf_counter() - began, memory_mb(process.pid))
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _answers(port: int, verb: str, path: str) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request(verb, path)
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()

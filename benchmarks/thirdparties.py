@@ -1,0 +1,43 @@
+"""The bank, the partner and the mail server of the hotel example, in a process of their own at PORT."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import uvloop
+from a2wsgi import WSGIMiddleware
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from thirdparties.bank.app import create_app as create_bank
+from thirdparties.mail.app import create_app as create_mail
+from thirdparties.partner.app import create_app as create_partner
+
+from benchmarks.peers.asgi import serve_app
+
+
+def create_app() -> Starlette:
+    """All three behind one port: `/bank`, `/partner`, `/mailbox`."""
+    bank, mail = create_bank(), create_mail()
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with bank.router.lifespan_context(bank), mail.router.lifespan_context(mail):
+            yield
+
+    partner = WSGIMiddleware(create_partner(), workers=4)  # type: ignore[arg-type]
+    routes = [Mount("/bank", bank), Mount("/partner", partner), Mount("/mailbox", mail)]  # type: ignore[arg-type]
+    return Starlette(routes=routes, lifespan=lifespan)
+
+
+def main() -> None:
+    """Serve until the process is ended."""
+    address = f"127.0.0.1:{os.environ['PORT']}"
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve_app(create_app(), address, lambda: print("ready", flush=True)))
+
+
+if __name__ == "__main__":
+    main()
