@@ -70,7 +70,7 @@ async def _receive_mail(app: Starlette) -> AsyncIterator[None]:
 
 async def _mailbox(request: Request) -> Response:
     wanted = request.query_params.get("to", "")
-    messages = _maildir(request).summaries(wanted)
+    messages = await run_in_threadpool(_maildir(request).summaries, wanted)
     return _render(request, "mailbox.html", messages=messages, wanted=wanted, smtp=request.app.state.smtp)
 
 
@@ -106,7 +106,7 @@ async def _attachment(request: Request) -> Response:
 
 
 async def _api_messages(request: Request) -> Response:
-    summaries = _maildir(request).summaries(request.query_params.get("to", ""))
+    summaries = await run_in_threadpool(_maildir(request).summaries, request.query_params.get("to", ""))
     return JSONResponse([_summary_json(summary) for summary in summaries], headers=_SAFE)
 
 

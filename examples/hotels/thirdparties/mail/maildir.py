@@ -18,12 +18,15 @@ class Maildir:
 
     A message that arrives again (the same Message-ID for the same recipient) is dropped, as Dovecot and Cyrus do: a
     sender who did not hear the first 250 sends twice. The file's name is made of the two, so the file system itself
-    decides which delivery is the first, also after a restart.
+    decides which delivery is the first, also after a restart. A message is read when somebody looks at it, not while
+    its sender waits.
     """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._lock = threading.Lock()
+        self._received: dict[str, datetime] = {}
+        self._places: dict[str, Path] = {}
         self._summaries: dict[str, Summary] = {}
         for folder in ("tmp", "new", "cur"):
             (directory / folder).mkdir(parents=True, exist_ok=True)
@@ -34,7 +37,7 @@ class Maildir:
         """Store one copy; ``False`` says that this recipient has this message already."""
         identity = _identity(raw, recipient)
         with self._lock:
-            if identity in self._summaries:
+            if identity in self._received:
                 return False
             head = f"Return-Path: <{sender}>\r\nDelivered-To: {recipient}\r\n".encode("utf-8", "surrogateescape")
             file = self._directory / "new" / identity
@@ -46,30 +49,44 @@ class Maildir:
     def summaries(self, recipient: str = "") -> list[Summary]:
         """The newest first; ``recipient`` is any part of an address, in any case."""
         wanted = recipient.strip().casefold()
-        everyone = list(
-            self._summaries.values()
-        )  # a copy: deliveries go on meanwhile, and hold the lock while they sync
-        found = [summary for summary in everyone if wanted in summary.recipient.casefold()]
+        everyone = list(self._received)  # a copy: deliveries go on meanwhile, and hold the lock while they sync
+        summaries = [found for found in map(self._summary, everyone) if found is not None]
+        found = [summary for summary in summaries if wanted in summary.recipient.casefold()]
         return sorted(found, key=lambda summary: (summary.received, summary.id), reverse=True)
 
     def message(self, identity: str) -> Message | None:
         raw = self.raw(identity)
-        return None if raw is None else parse(identity, raw, self._summaries[identity].received)
+        return None if raw is None else parse(identity, raw, self._received[identity])
 
     def raw(self, identity: str) -> bytes | None:
         """The message as it arrived. An id that was never given out finds nothing, whatever path it spells."""
-        if identity not in self._summaries:
+        if identity not in self._received:
             return None
-        file = next((file for file in self._files() if _name(file) == identity), None)
-        return file.read_bytes() if file else None
+        try:
+            return self._places[identity].read_bytes()
+        except FileNotFoundError:  # a mail reader has moved it, or removed it
+            self._places.update({_name(file): file for file in self._files()})
+        try:
+            return self._places[identity].read_bytes()
+        except FileNotFoundError:
+            return None
 
     def _files(self) -> Iterator[Path]:
         for folder in ("new", "cur"):
             yield from (self._directory / folder).iterdir()
 
     def _remember(self, file: Path) -> None:
-        received = datetime.fromtimestamp(file.stat().st_mtime_ns / 1e9, UTC)
-        self._summaries[_name(file)] = parse(_name(file), file.read_bytes(), received).summary
+        self._places[_name(file)] = file
+        self._received[_name(file)] = datetime.fromtimestamp(file.stat().st_mtime_ns / 1e9, UTC)
+
+    def _summary(self, identity: str) -> Summary | None:
+        """What a list shows of a message; nothing once somebody has removed its file."""
+        if identity not in self._summaries:
+            message = self.message(identity)
+            if message is None:
+                return None
+            self._summaries[identity] = message.summary
+        return self._summaries[identity]
 
     def _write_once(self, file: Path, content: bytes) -> bool:
         draft = self._directory / "tmp" / uuid.uuid4().hex

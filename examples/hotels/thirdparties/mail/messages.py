@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.policy
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.message import EmailMessage, MIMEPart
@@ -10,6 +11,7 @@ from email.parser import BytesParser
 from email.utils import parsedate_to_datetime
 
 _PARSER = BytesParser(policy=email.policy.default)
+_END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 # A page that shows these types could run a script in them; they are only ever downloaded.
 _PLAIN = "application/octet-stream"
 
@@ -75,7 +77,8 @@ def sent_at(message: Message) -> datetime | None:
 
 def header_of(raw: bytes, name: str) -> str:
     """One header of a message that has not been stored yet; empty if it is missing."""
-    return _header(_PARSER.parsebytes(raw, headersonly=True), name)
+    head = _END_OF_HEAD.split(raw, 1)[0]
+    return _header(_PARSER.parsebytes(head, headersonly=True), name)
 
 
 def _header(message: EmailMessage, name: str) -> str:

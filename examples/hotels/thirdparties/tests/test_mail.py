@@ -67,6 +67,19 @@ def test_a_second_delivery_to_the_same_recipient_is_accepted_and_dropped(mail: h
     assert sorted(entry["to"] for entry in mail.get("api/messages").json()) == ["ada@example.com", "grace@example.com"]
 
 
+def test_a_message_that_a_mail_reader_moved_or_removed(mail: httpx.Client, directory: Path) -> None:
+    send(mail, letter())
+    (moved,) = (directory / "new").iterdir()
+    moved.rename(directory / "cur" / f"{moved.name}:2,S")
+    send(mail, letter("grace@example.com"))
+    (removed,) = (directory / "new").iterdir()
+    removed.unlink()
+
+    assert mail.get(f"api/messages/{moved.name}").json()["to"] == "ada@example.com"
+    assert mail.get(f"api/messages/{removed.name}").status_code == 404
+    assert [each["to"] for each in mail.get("api/messages").json()] == ["ada@example.com"]
+
+
 def test_messages_without_an_id_are_all_kept(mail: httpx.Client) -> None:
     message = letter()
     del message["Message-ID"]
