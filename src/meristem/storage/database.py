@@ -44,6 +44,9 @@ class Database(Queries):
             await self._driver.start()
             self._started = True
 
+    async def drain(self) -> None:
+        """Nothing to do: commits under way are finished by `stop`."""
+
     async def stop(self) -> None:
         """Finish commits under way, roll back what is left open, close; stopping again is fine."""
         if self._started:

@@ -55,7 +55,7 @@ class Keeping:
     async def start(self) -> None:
         """Open the database and bring the tables up to date: the framework's always, the service's where wanted."""
         database, service = self.database, self._spec.implementation
-        await self._stack.start(_Opened(database))
+        await self._stack.start(database)
         if self._spec.answers_once:
             await database.create(metadata)
             await self._stack.start(OldAnswers(database, self._clock))
@@ -99,19 +99,3 @@ class Keeping:
 
     async def stop(self) -> None:
         await self._stack.stop()
-
-
-class _Opened:
-    """A database as a component."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    async def start(self) -> None:
-        await self._database.start()
-
-    async def drain(self) -> None:
-        """Commits under way are finished by `stop`."""
-
-    async def stop(self) -> None:
-        await self._database.stop()
