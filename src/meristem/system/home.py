@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -76,14 +78,26 @@ class Home:
 
     def _secret(self) -> bytes:
         path = self.path / "secret"
+        if not path.exists():
+            try:
+                self._make_secret(path)
+            except OSError as error:
+                raise OperationError(f"cannot make {path}: {error.strerror}; set {SECRET} instead") from None
+        return path.read_bytes()
+
+    def _make_secret(self, path: Path) -> None:
+        """Write one beside the place and link it there: who reads it reads all of it, and the first one stays."""
+        written = path.with_name(f"secret.{secrets.token_hex(8)}")
+        descriptor = os.open(written, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
         try:
-            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        except FileExistsError:
-            return path.read_bytes()
-        secret = new_secret()
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secret)
-        return secret
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(new_secret())
+                file.flush()
+                os.fsync(descriptor)
+            with contextlib.suppress(FileExistsError):  # another process was first: its secret is the system's
+                os.link(written, path)
+        finally:
+            written.unlink()
 
     def claim(self) -> None:
         """Be the only one to run the system from this folder; raises OperationError with the pid of another."""

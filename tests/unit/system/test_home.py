@@ -1,6 +1,8 @@
 """The folder of a system: its secret, who runs it, and what it tells."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,35 @@ def test_what_the_shared_secret_signs_the_folder_verifies(home: Home):
 
     assert caller is not None
     assert caller.service == "orders"
+
+
+def test_processes_that_start_at_once_share_one_whole_secret(tmp_path: Path):
+    """Each process asks for the secrets of eighty new systems, in the same order at the same time."""
+    program = (
+        "import sys; from pathlib import Path; from meristem.system.home import Home\n"
+        "homes = [Home(Path(sys.argv[1]), f'shop{number}') for number in range(80)]\n"
+        "print('ready', flush=True); sys.stdin.read()\n"
+        "for home in homes:\n    home.prepare(); print(home.secret({}))"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    begun = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(8)]
+    for each in begun:
+        assert each.stdout is not None
+        assert each.stdout.readline() == "ready\n"
+    for each in begun:
+        assert each.stdin is not None
+        each.stdin.close()
+    told = []
+    for each in begun:
+        assert each.stdout is not None
+        with each:
+            told.append(each.stdout.read().split())
+
+    assert [len(secret) for secret in told[0]] == [64] * 80
+    assert told == told[:1] * 8
+    kept = Home(tmp_path, "shop0").path
+    assert [each.name for each in kept.iterdir()] == ["secret"]
+    assert (kept / "secret").stat().st_mode & 0o777 == 0o600
 
 
 def test_only_one_may_run_a_system_from_a_folder(home: Home, tmp_path: Path):
