@@ -11,7 +11,7 @@ import click
 from meristem.cli.output import print_json
 from meristem.cli.project import load_blueprint
 from meristem.context import Context, using
-from meristem.errors import CallError, ConfigurationError, Fault, OperationError
+from meristem.errors import CallError, OperationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,19 +36,17 @@ def call(operation: str, request: str, target: str | None, address: str | None, 
 
     blueprint, directory = load_blueprint(target)
     found, method = _find(blueprint, operation)
-    message = lenient(found.request)(request.encode())
+    try:
+        message = lenient(found.request)(request.encode())
+    except CallError as refusal:  # nothing was sent
+        raise click.BadParameter(refusal.message, param_hint="JSON") from None
     names = [each.name for each in found.parameters]
     arguments = {name: getattr(message, name) for name in names} if found.spread else {names[0]: message}
     home = Home(directory, blueprint.system.name)
     address = address or _address(home, blueprint.system.name)
-    try:
-        with connect(address, tokens=home.known_tokens(os.environ)) as system, using(Context(key=key)):
-            for reply in _replies(system, found, getattr(system.client(method), found.name), arguments):
-                print_json(reply)
-    except Fault as fault:
-        raise OperationError(f"{type(fault).__name__}: {fault}") from None
-    except CallError as error:
-        raise OperationError(str(error)) from None
+    with connect(address, tokens=home.known_tokens(os.environ)) as system, using(Context(key=key)):
+        for reply in _replies(system, found, getattr(system.client(method), found.name), arguments):
+            print_json(reply)
 
 
 def _address(home: Home, system: str) -> str:
@@ -67,7 +65,9 @@ def _find(blueprint: Blueprint, named: str) -> tuple[Operation, type[Any]]:
                 return spec.operations[method], contract
     known = [f"{spec.name}.{name}" for spec in blueprint.specs.values() for name in spec.operations]
     close = difflib.get_close_matches(named, known, 3) or known
-    raise ConfigurationError(f"there is no operation {named!r}; there are {', '.join(close)}")
+    raise click.BadParameter(
+        f"there is no operation {named!r}; there are {', '.join(close)}", param_hint="SERVICE.METHOD"
+    )
 
 
 def _replies(system: Connection, operation: Operation, method: Any, arguments: dict[str, Any]) -> Iterator[Any]:

@@ -8,9 +8,11 @@ from typing import Final
 
 import click
 
-from meristem.errors import MeristemError, OperationError
+from meristem.errors import CallError, Code, Fault, MeristemError, OperationError
 
 EX_TEMPFAIL: Final = 75  # sysexits.h
+PASSING: Final = frozenset({Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED, Code.RESOURCE_EXHAUSTED, Code.ABORTED})
+"""The codes of a call that may go well another time."""
 VERBS: Final = {
     "run": ("running", "Run a system: all in one process, or as a placement says."),
     "process": ("processing", "Run one process of a placement, as a container does."),
@@ -53,7 +55,8 @@ def meristem() -> None:
 def main() -> None:
     """Run the command; what the user can mend is said in one message, without a traceback.
 
-    What may go well another time ends with EX_TEMPFAIL, so that a supervisor tries again; misuse ends with 1 or 2.
+    What may go well another time ends with EX_TEMPFAIL, so that a supervisor tries again; a call that was answered
+    with an error and misuse of the framework end with 1, misuse of the command with 2.
     """
     try:
         meristem(standalone_mode=False)
@@ -62,7 +65,14 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except MeristemError as error:
+    except (MeristemError, Fault) as error:
         click.secho("error: ", fg="red", bold=True, nl=False, err=True)
-        click.echo(str(error), err=True)
-        sys.exit(EX_TEMPFAIL if isinstance(error, OperationError) else 1)
+        click.echo(f"{type(error).__name__}: {error}" if isinstance(error, Fault) else str(error), err=True)
+        sys.exit(EX_TEMPFAIL if _passes(error) else 1)
+
+
+def _passes(error: MeristemError | Fault) -> bool:
+    """Whether it may go well another time."""
+    if isinstance(error, CallError | Fault):
+        return error.code in PASSING
+    return isinstance(error, OperationError)

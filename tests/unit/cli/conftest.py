@@ -35,7 +35,9 @@ SHOP = '''
 from collections.abc import AsyncIterator
 from typing import Protocol
 from sqlalchemy import Column, Integer, MetaData, Table
-from meristem import App, Contract, Database, Event, Fault, Flow, Service, System, on, once, operation, safe, saga
+from meristem import (
+    CallError, Code, Contract, Database, Event, Fault, Flow, Service, System, on, once, operation, safe, saga,
+)
 from meristem.errors import Undeliverable
 
 metadata = MetaData()
@@ -53,6 +55,8 @@ class Orders(Contract, Protocol, package="shop.orders.v1"):
     async def order(self, item: str, *, gift: bool = False) -> str: ...
     @operation(raises=[Refused])
     async def refuse(self) -> None: ...
+    @operation
+    async def fail(self, code: str) -> None: ...
     @safe
     def count(self, to: int) -> AsyncIterator[int]: ...
     @operation
@@ -70,6 +74,8 @@ class OrdersService(Orders, Service, tables=metadata):
         return f"{item} {'wrapped' if gift else 'plain'}"
     async def refuse(self) -> None:
         raise Refused(until="Monday")
+    async def fail(self, code: str) -> None:
+        raise CallError(Code(code), "as asked")
     async def count(self, to: int) -> AsyncIterator[int]:
         for number in range(to):
             yield number

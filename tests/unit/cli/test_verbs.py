@@ -59,9 +59,10 @@ async def test_a_running_system_is_called_and_looked_into(start, meristem):
     counted = await meristem("call", "Orders.count", '{"to": 3}')
     assert counted.out.split() == ["0", "1", "2"]
     refused = await meristem("call", "orders.refuse")
-    assert (refused.code, refused.err) == (75, "error: Refused: The shop is closed. (until='Monday')\n")
+    assert (refused.code, refused.err) == (1, "error: Refused: The shop is closed. (until='Monday')\n")
     wrong = await meristem("call", "orders.order", '{"item": 3}')
-    assert (wrong.code, wrong.err) == (75, "error: [invalid_argument] item: expected `str`, got `int`\n")
+    assert wrong.code == 2
+    assert "Invalid value for JSON: item: expected `str`, got `int`" in wrong.err
 
     listed = await meristem("sagas", "list", "--json")
     [saga] = listed.json["orders"]
@@ -77,6 +78,20 @@ async def test_a_running_system_is_called_and_looked_into(start, meristem):
     assert (unknown.code, unknown.err) == (
         75, "error: no service has a saga of this id; `meristem sagas list` shows them\n",
     )  # fmt: skip
+
+
+async def test_only_a_call_that_may_go_well_another_time_ends_with_the_code_that_says_so(start, meristem):
+    running = await start("run", "--port", "0")
+    await running.shows("shop runs at ")
+    expected = {
+        "unavailable": 75, "deadline_exceeded": 75, "resource_exhausted": 75, "aborted": 75,
+        "not_found": 1, "failed_precondition": 1, "internal": 1,
+    }  # fmt: skip
+
+    ended = {code: await meristem("call", "orders.fail", f'{{"code": "{code}"}}') for code in expected}
+
+    assert {code: each.code for code, each in ended.items()} == expected
+    assert {each.err for each in ended.values()} == {f"error: [{code}] as asked\n" for code in expected}
 
 
 async def test_dead_letters_are_shown_and_delivered_again(start, meristem):
@@ -124,9 +139,9 @@ async def test_migrations_are_written_applied_and_checked(meristem, project: Pat
         (["run", "nothing.py"], 1, "there is no file"),
         (["run", "shop:sistem"], 1, "did you mean 'system'?"),
         (["run", "--port", "many"], 2, "is not a valid integer"),
-        (["call", "orders.ordr"], 1, "there is no operation 'orders.ordr'; there are orders.order"),
+        (["call", "orders.ordr"], 2, "there is no operation 'orders.ordr'; there are orders.order"),
         (["call", "post.idle"], 75, "shop does not run here; start it with `meristem run` or give --address"),
-        (["call", "orders.order", "{", "--address", "http://127.0.0.1:9"], 75, "[invalid_argument]"),
+        (["call", "orders.order", "{", "--address", "http://127.0.0.1:9"], 2, "Invalid value for JSON"),
         (["call", "orders.refuse", "--address", "http://127.0.0.1:9"], 75, "[unavailable]"),
         (["events", "redrive"], 1, "which? events redrive NUMBER --service NAME, --subscriber NAME or --all"),
         (["sagas", "list", "--service", "nobody"], 1, "no service 'nobody' has a database"),
