@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from meristem.contracts.call import Call
+from meristem.contracts.call import Call, Endpoint
 from meristem.contracts.contract import Contract, operations
 from meristem.contracts.message import Message
 from meristem.contracts.operation import get, operation, post, safe
@@ -17,7 +17,6 @@ from meristem.contracts.proto import proto_text
 from meristem.contracts.protobinary import ProtoCodec
 from meristem.errors import CallError, Code, Fault, FieldViolation
 from meristem.transports.http.rest import RestApp
-from meristem.transports.http.route import Endpoint
 from meristem.transports.http.server import HttpServer
 
 

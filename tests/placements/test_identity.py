@@ -75,15 +75,31 @@ async def test_a_user_cannot_be_forged_from_outside(app, where):
         "x-user": "eve",
         "meristem-user": "eve",
         "meristem-caller": "mid",
-        "authorization": "Bearer nobody",
     }
+    bearer = {"authorization": "Bearer nobody"}
     async with httpx.AsyncClient(base_url=app.address) as browser:
-        whoami = await browser.post("/api/whoami", headers=forged)
+        whoami = await browser.post("/api/whoami", headers=forged | bearer)
+        refused = await browser.post("/parity.hops.v1.Far/PublicWhoami", headers=forged | bearer, json={})
         plain = await browser.post("/parity.hops.v1.Far/PublicSeen", headers=forged, json={})
         internal = await browser.post("/parity.hops.v1.Far/Whoami", headers=forged, json={})
         known = await browser.post("/api/whoami", headers={"authorization": "Bearer user-ada"})
 
-    assert whoami.status_code == 401
+    assert (whoami.status_code, refused.status_code) == (401, 401)
     assert (plain.status_code, internal.status_code) == (200, 403)
     assert (plain.json()["user"], plain.json()["caller"]) == (None, None)
     assert (known.status_code, known.json()) == (200, "ada")
+
+
+async def test_a_bearer_token_carries_the_same_user_by_rest_and_by_rpc(app, where):
+    if where != "processes":
+        pytest.skip("only processes have a public port")
+    ada, rpc = {"authorization": "Bearer user-ada"}, "/parity.hops.v1.Far"
+    async with httpx.AsyncClient(base_url=app.address, headers=ada) as browser:
+        by_rest, by_rpc = await browser.post("/api/seen"), await browser.post(f"{rpc}/PublicSeen", json={})
+        whoami = await browser.post(f"{rpc}/PublicWhoami", json={})
+        internal = await browser.post(f"{rpc}/Whoami", json={})
+
+    assert (by_rest.json()["user"], by_rpc.json()["user"]) == ("ada", "ada")
+    assert by_rest.json()["caller"] == by_rpc.json()["caller"]
+    assert (whoami.status_code, whoami.json()) == (200, {"result": "ada"})
+    assert internal.status_code == 403

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from meristem.contracts.codec import encode
 from meristem.errors import CallError, Fault
-from meristem.transports.http.failures import HTTP_STATUS, encode_wire_error, retry_after, wire_error
+from meristem.transports.http.failures import HTTP_STATUS, encode_wire_error, fields_of, wire_error
 from meristem.transports.http.route import compressed
 
 if TYPE_CHECKING:
     from meristem.contracts.operation import Operation
-    from meristem.transports.http.route import Head, Route
+    from meristem.transports.http.incoming import Head
+    from meristem.transports.http.route import Route
 
 OK_JSON: Final = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: "
 CLOSE: Final = b"\r\nconnection: close"
@@ -44,8 +45,7 @@ def replied(route: Route, head: Head, reply: Any, *, close: bool) -> bytes:
 
 def failed(operation: Operation, error: Fault | CallError, *, own: bool, close: bool = False, status: int = 0) -> bytes:
     """The response that carries an error in the Connect protocol."""
-    wait = retry_after(error)
-    extra = () if wait is None else (f"retry-after: {wait}",)
+    extra = (f"{name.decode()}: {value.decode()}" for name, value in fields_of(error))
     body = encode_wire_error(wire_error(operation, error, own=own))
     return response(status or HTTP_STATUS[error.code], "application/json", body, *extra, close=close)
 

@@ -16,6 +16,21 @@ class ClientGoneError(Exception):
     """The client has disconnected; nobody reads an answer."""
 
 
+async def received(receive: Any, limit: int) -> bytes | None:
+    """The body of the request, None for one of more than `limit` bytes; raises ClientGoneError."""
+    chunks: list[bytes] = []
+    size, more = 0, True
+    while more:
+        event = await receive()
+        if event["type"] == "http.disconnect":
+            raise ClientGoneError
+        chunks.append(event["body"])
+        size, more = size + len(event["body"]), event["more_body"]
+        if size > limit:
+            return None
+    return b"".join(chunks)
+
+
 async def attended(receive: Any, work: Awaitable[T]) -> T:
     """Await `work`, and cancel it when the client disconnects; raises ClientGoneError then.
 

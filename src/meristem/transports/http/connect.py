@@ -8,20 +8,22 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 
+from meristem.contracts.call import Call
 from meristem.contracts.operation import Semantics
 from meristem.errors import CallError, Code
-from meristem.transports.http.attend import ClientGoneError, attended, fairly
+from meristem.transports.http.attend import ClientGoneError, attended, fairly, received
 from meristem.transports.http.envelope import COMPRESSED, END, EnvelopeReader, envelope
-from meristem.transports.http.failures import HTTP_STATUS, encode_wire_error, retry_after, shield, wire_error
+from meristem.transports.http.failures import HTTP_STATUS, encode_wire_error, fields_of, shield, wire_error
+from meristem.transports.http.incoming import context_from, signed_in
 from meristem.transports.http.route import OWN_AGENT, compressed, too_large
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from meristem.contracts.call import Call
     from meristem.errors import Fault
+    from meristem.transports.http.incoming import Authenticate, Head, Verify
     from meristem.transports.http.limits import Limits
-    from meristem.transports.http.route import Head, Route, Verify
+    from meristem.transports.http.route import Route
 
 UNARY_MEDIA: Final = (b"application/json", b"application/proto")
 STREAM_MEDIA: Final = (b"application/connect+json", b"application/connect+proto")
@@ -30,10 +32,19 @@ STREAM_MEDIA: Final = (b"application/connect+json", b"application/connect+proto"
 class ConnectApp:
     """Answers the operations of `routes`; every other request goes to `app`."""
 
-    def __init__(self, routes: Mapping[bytes, Route], app: Any, *, verify: Verify | None, limits: Limits) -> None:
+    def __init__(
+        self,
+        routes: Mapping[bytes, Route],
+        app: Any,
+        *,
+        verify: Verify | None,
+        authenticate: Authenticate | None,
+        limits: Limits,
+    ) -> None:
         self._routes = routes
         self._app = app
         self._verify = verify
+        self._authenticate = authenticate
         self._limits = limits
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -54,8 +65,7 @@ class ConnectApp:
     async def _unary(self, exchange: Exchange, *, trusted: bool) -> None:
         route, head = exchange.route, exchange.head
         try:
-            body = await exchange.body()
-            call = route.call(head, body, self._verify, trusted=trusted)
+            call = await self._call(exchange, await exchange.body(), trusted=trusted)
             reply = await attended(exchange.receive, route.handler(call))
             media, out = route.written(head, reply)
         except ClientGoneError:
@@ -70,7 +80,7 @@ class ConnectApp:
         await exchange.start(200, head[b"content-type"].partition(b";")[0])
         try:
             body = first_message(route, head, await exchange.body())
-            call = route.call(head, body, self._verify, trusted=trusted)
+            call = await self._call(exchange, body, trusted=trusted)
             await attended(exchange.receive, _send_replies(exchange, call))
         except ClientGoneError:
             return
@@ -80,6 +90,15 @@ class ConnectApp:
         else:
             last = b"{}"
         await exchange.send({"type": "http.response.body", "body": envelope(last, END)})
+
+    async def _call(self, exchange: Exchange, body: bytes, *, trusted: bool) -> Call:
+        """The call of a request; who is no part of the system may be a user who shows a bearer token."""
+        route, head = exchange.route, exchange.head
+        caller = route.caller_of(head, self._verify, trusted=trusted)
+        context = context_from(head, caller, head.get(b"connect-timeout-ms"))
+        if caller is None:
+            context.user = await signed_in(head, self._authenticate)
+        return Call(route.operation, route.read(head, body), context)
 
 
 async def _send_replies(exchange: Exchange, call: Call) -> None:
@@ -136,18 +155,11 @@ class Exchange:
         """The request's message; a GET carries it in its query (Connect protocol, "Unary-Get-Request")."""
         if self.method == "GET":
             return self._from_query()
-        chunks: list[bytes] = []
-        size, more = 0, True
-        while more:
-            event = await self.receive()
-            if event["type"] == "http.disconnect":
-                raise ClientGoneError
-            chunks.append(event["body"])
-            size, more = size + len(event["body"]), event["more_body"]
-            if size > self._limits.body_bytes:
-                self._unread = True
-                raise too_large(self._limits.body_bytes)
-        return b"".join(chunks)
+        body = await received(self.receive, self._limits.body_bytes)
+        if body is None:
+            self._unread = True
+            raise too_large(self._limits.body_bytes)
+        return body
 
     def _from_query(self) -> bytes:
         query = dict(parse_qsl(self.query.decode("latin-1"), keep_blank_values=True, errors="surrogateescape"))
@@ -170,8 +182,7 @@ class Exchange:
 
     async def fail(self, error: Fault | CallError) -> None:
         """Answer with an error."""
-        wait = retry_after(error)
-        extra = [] if wait is None else [(b"retry-after", str(wait).encode())]
+        extra = fields_of(error)
         status = HTTP_STATUS[error.code]
         if self._unread:
             status, extra = 413, [(b"connection", b"close")]

@@ -118,9 +118,14 @@ def fault_type(operation: Operation, fault: type[Fault]) -> str:
     return f"{operation.contract.rpartition('.')[0]}.{fault.__name__}"
 
 
-def retry_after(error: Fault | CallError) -> int | None:
-    """Whole seconds for the `Retry-After` header."""
-    return math.ceil(error.retry_after) if isinstance(error, CallError) and error.retry_after is not None else None
+def fields_of(error: Fault | CallError) -> list[tuple[bytes, bytes]]:
+    """The header fields that belong to an error: when to try again, how to sign in (RFC 9110, 10.2.3 and 11.6.1)."""
+    fields = []
+    if isinstance(error, CallError) and error.retry_after is not None:
+        fields.append((b"retry-after", b"%d" % math.ceil(error.retry_after)))
+    if error.code is Code.UNAUTHENTICATED:
+        fields.append((b"www-authenticate", b"Bearer"))
+    return fields
 
 
 def encode_wire_error(error: WireError) -> bytes:

@@ -9,26 +9,25 @@ from typing import TYPE_CHECKING, Any, Final
 
 import httptools
 
-from meristem.contracts.call import Call
-from meristem.transports.http.answer import CLOSE, NOT_SERVED, OK_JSON, failed, refused, replied
+from meristem.transports.http.answer import NOT_SERVED, failed, refused
 from meristem.transports.http.delegate import Delegate
-from meristem.transports.http.failures import shield
 from meristem.transports.http.patience import check
 from meristem.transports.http.phases import BODY, BUSY, DELEGATED, HEAD, IDLE, LINGER
 from meristem.transports.http.route import OWN_AGENT, too_large
+from meristem.transports.http.unary import answer_other, answer_own
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from meristem.transports.http.front import Front
+    from meristem.transports.http.incoming import Head
     from meristem.transports.http.ownhead import Changing
-    from meristem.transports.http.route import Head, Route
+    from meristem.transports.http.route import Route
 
 END_OF_HEAD: Final = b"\r\n\r\n"
 JSON: Final = b"application/json"
-COALESCED: Final = 64 * 1024  # a larger body is written by itself rather than copied behind its head
 EAGER: Final[dict[str, Any]] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
-UNCOMMON: Final = (b"transfer-encoding", b"expect", b"upgrade", b"connection")
+UNCOMMON: Final = (b"transfer-encoding", b"expect", b"upgrade", b"connection", b"authorization")
 
 
 class Connection(asyncio.Protocol):
@@ -150,7 +149,7 @@ class Connection(asyncio.Protocol):
         route, token, changing, start = known
         length = int(changing[4])
         if len(data) == start + length and length <= self.front.limits.body_bytes:
-            self._serve(route, self._answer_own(route, token, changing, data[start:]))
+            self._serve(route, answer_own(self, route, token, changing, data[start:]))
         else:
             self.begin(data)
 
@@ -159,11 +158,11 @@ class Connection(asyncio.Protocol):
         total = start + length
         if length > self.front.limits.body_bytes:
             error = too_large(self.front.limits.body_bytes)
-            self._finish(failed(route.operation, error, own=self.own, close=True, status=413), close=True)
+            self.finish(failed(route.operation, error, own=self.own, close=True, status=413), close=True)
         elif len(data) >= total:
             body, self.pending = data[start:total], data[total:]
             self.parser.feed_data(body)  # it must see the end of the message
-            self._serve(route, self._answer(route, head, body))
+            self._serve(route, answer_other(self, route, head, body))
         else:
             self.parser = httptools.HttpRequestParser(self)  # the old one is inside a message
             self.route, self.chunks, self.missing = route, [data[start:]], total - len(data)
@@ -191,7 +190,7 @@ class Connection(asyncio.Protocol):
         body, route = b"".join(self.chunks), self.route
         self.chunks, self.route = [], None
         if route is not None:
-            self._serve(route, self._answer(route, self.head, body))
+            self._serve(route, answer_other(self, route, self.head, body))
 
     def _while_busy(self, data: bytes) -> None:
         self.pending += data
@@ -207,45 +206,7 @@ class Connection(asyncio.Protocol):
         if not task.done():
             self.task = task
 
-    async def _answer_own(self, route: Route, token: str | None, changing: Changing, body: bytes) -> None:
-        front = self.front
-        timeout, trace, state, key, _ = changing
-        self.own = True
-        try:
-            context = route.context(token, timeout, trace, state, key, front.verify, trusted=front.trusted)
-            reply = await route.handler(Call(route.operation, route.read_exact(body), context))
-            answer = self._ok(route.write(reply))
-        except BaseException as error:  # a boundary: a failure is logged and answered, cancellation is raised again
-            answer = self._failed(route, error)
-        self.task = None
-        self._finish(answer, close=front.draining)
-
-    async def _answer(self, route: Route, head: Head, body: bytes) -> None:
-        front = self.front
-        self.own = own = head.get(b"user-agent") == OWN_AGENT
-        try:
-            call = route.call(head, body, front.verify, trusted=front.trusted)
-            reply = await route.handler(call)
-            answer = self._ok(route.write(reply)) if own else replied(route, head, reply, close=front.draining)
-        except BaseException as error:  # a boundary: a failure is logged and answered, cancellation is raised again
-            answer = self._failed(route, error)
-        self.task = None
-        self._finish(answer, close=front.draining)
-
-    def _failed(self, route: Route, error: BaseException) -> bytes:
-        if not isinstance(error, Exception):
-            self.task = None
-            self.transport.abort()  # the caller must not take silence for an answer
-            raise error
-        return failed(route.operation, shield(route.operation, error), own=self.own, close=self.front.draining)
-
-    def _ok(self, out: bytes) -> bytes:
-        if len(out) >= COALESCED:
-            self.transport.write(b"%b%d%b\r\n\r\n" % (OK_JSON, len(out), CLOSE if self.front.draining else b""))
-            return out
-        return b"%b%d%b\r\n\r\n%b" % (OK_JSON, len(out), CLOSE if self.front.draining else b"", out)
-
-    def _finish(self, answer: bytes, *, close: bool = False) -> None:
+    def finish(self, answer: bytes, *, close: bool = False) -> None:
         """Write the answer and be ready for the next request."""
         self.transport.write(answer)
         if close:
@@ -268,7 +229,7 @@ class Connection(asyncio.Protocol):
 
     def refuse(self, status: int, detail: str) -> None:
         """Answer what is no sound request, and close."""
-        self._finish(refused(status, detail), close=True)
+        self.finish(refused(status, detail), close=True)
 
     def _linger(self) -> None:
         """Say no more, but read on until the peer has seen the last answer: closing now might destroy it."""
@@ -328,7 +289,7 @@ class Connection(asyncio.Protocol):
     def let_go(self) -> None:
         """Close an idle connection so that a request on its way is known to be unserved."""
         if self.own or not self.used:
-            self._finish(NOT_SERVED, close=True)
+            self.finish(NOT_SERVED, close=True)
         else:
             self.transport.close()
 

@@ -12,9 +12,10 @@ from meristem.transports.http.ownhead import OwnHeads
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from meristem.transports.http.incoming import Verify
     from meristem.transports.http.limits import Limits
     from meristem.transports.http.reaper import Reaper
-    from meristem.transports.http.route import Route, Verify
+    from meristem.transports.http.route import Route
 
 GRACE = 1.0
 

@@ -11,7 +11,8 @@ import re
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
-    from meristem.transports.http.route import Head, Route
+    from meristem.transports.http.incoming import Head
+    from meristem.transports.http.route import Route
 
 LAST_CONSTANT: Final = b"\r\nconnect-protocol-version: 1\r\n"
 CHANGING: Final = re.compile(

@@ -27,7 +27,7 @@ import msgspec
 from meristem.contracts.codec import encode, fault_payload
 from meristem.errors import CallError, Code, Fault
 from meristem.transports.http.answer import phrase
-from meristem.transports.http.failures import HTTP_STATUS, retry_after
+from meristem.transports.http.failures import HTTP_STATUS, fields_of
 
 MEDIA: Final = b"application/problem+json"
 RESERVED: Final = frozenset(("type", "title", "status", "detail", "instance", "code", "errors", "fault"))
@@ -75,11 +75,7 @@ def _status_of_code(code: Code) -> int:
 
 def problem_of(error: Fault | CallError, docs: str) -> Problem:
     """The problem that tells a client of `error`; a fault's type points into the API page at `docs`."""
-    headers: list[tuple[bytes, bytes]] = []
-    if (wait := retry_after(error)) is not None:
-        headers.append((b"retry-after", str(wait).encode()))
-    if error.code is Code.UNAUTHENTICATED:
-        headers.append((b"www-authenticate", b"Bearer"))
+    headers = fields_of(error)
     if isinstance(error, Fault):
         return _fault(error, docs, headers)
     members: dict[str, Any] = {"code": error.code.value}

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
-from meristem.context import Context, Trace
 from meristem.contracts.call import Call
 from meristem.contracts.codec import encode
 from meristem.errors import CallError, Code
 from meristem.transports.http import apipage
-from meristem.transports.http.attend import ClientGoneError, attended
+from meristem.transports.http.attend import ClientGoneError, attended, received
 from meristem.transports.http.binding import Binder
 from meristem.transports.http.failures import shield
+from meristem.transports.http.incoming import context_from, signed_in
 from meristem.transports.http.limits import Limits
 from meristem.transports.http.problems import MEDIA, Problem, problem_of
 from meristem.transports.http.routing import Router
 from meristem.transports.http.streaming import format_of
 
 if TYPE_CHECKING:
-    from meristem.context import Identity
+    from collections.abc import Iterable
+
+    from meristem.context import Context
     from meristem.contracts.call import Endpoint
     from meristem.contracts.operation import Http, Operation
+    from meristem.transports.http.incoming import Authenticate, Head
 
-Authenticate: TypeAlias = Callable[[str], Awaitable["Identity | None"]]
 JSON: Final = b"application/json"
 
 
@@ -132,20 +133,10 @@ class RestApp:
         return verbs.get(verb), placeholders
 
     async def _context(self, exchange: RestExchange, operation: Operation) -> Context:
-        head = exchange.head
-        context = Context()
-        scheme, _, token = head.get(b"authorization", b"").decode("latin-1").partition(" ")
-        if scheme.lower() == "bearer" and self._authenticate is not None:
-            context.user = await self._authenticate(token.strip())
-            if context.user is None:
-                raise CallError(Code.UNAUTHENTICATED, "the bearer token is not valid; sign in again")
+        context = context_from(exchange.head)
+        context.user = await signed_in(exchange.head, self._authenticate)
         if operation.authenticated and context.user is None:
             raise CallError(Code.UNAUTHENTICATED, "sign in first and send `Authorization: Bearer …`")
-        if (trace := head.get(b"traceparent")) is not None:
-            told = trace.decode("latin-1"), head.get(b"tracestate", b"").decode("latin-1")
-            context.trace = Trace.parse(*told, foreign=True)
-        if (key := head.get(b"idempotency-key")) is not None:
-            context.key = key.decode("latin-1")
         return context
 
     async def _run(self, exchange: RestExchange, resource: Resource, call: Call) -> None:
@@ -165,7 +156,7 @@ class RestExchange:
     def __init__(self, scope: Any, receive: Any, send: Any, limits: Limits) -> None:
         raw: bytes = scope.get("raw_path") or scope["path"].encode()
         self.path = raw.decode("latin-1")
-        self.head: dict[bytes, bytes] = dict(scope["headers"])
+        self.head: Head = dict(scope["headers"])
         self.method: str = scope["method"]
         self.query: bytes = scope["query_string"]
         self.receive = receive
@@ -176,22 +167,15 @@ class RestExchange:
     async def body(self) -> bytes:
         """The JSON body; raises RefusedError for another media type or too many bytes."""
         media = self.head.get(b"content-type", JSON).partition(b";")[0].strip().lower()
-        chunks: list[bytes] = []
-        size, more = 0, True
-        while more:
-            event = await self.receive()
-            if event["type"] == "http.disconnect":
-                raise ClientGoneError
-            chunks.append(event["body"])
-            size, more = size + len(event["body"]), event["more_body"]
-            if size > self._limits.body_bytes:
-                problem = Problem(413, f"a request may have {self._limits.body_bytes} bytes")
-                problem.headers = [(b"connection", b"close")]
-                raise RefusedError(problem)
-        if size and media != JSON and not media.endswith(b"+json"):
+        body = await received(self.receive, self._limits.body_bytes)
+        if body is None:
+            problem = Problem(413, f"a request may have {self._limits.body_bytes} bytes")
+            problem.headers = [(b"connection", b"close")]
+            raise RefusedError(problem)
+        if body and media != JSON and not media.endswith(b"+json"):
             found = media.decode("latin-1")
             raise RefusedError(Problem(415, f"send `content-type: application/json`, not {found}"))
-        return b"".join(chunks)
+        return body
 
     async def refuse(self, problem: Problem) -> None:
         """Answer with a problem."""

@@ -3,39 +3,26 @@
 from __future__ import annotations
 
 import gzip
-import time
 import zlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
-from meristem.context import Context, Trace
-from meristem.contracts.call import Call, Endpoint
 from meristem.contracts.codec import decoder, encode, refusal
 from meristem.contracts.protojson import lenient
 from meristem.errors import CallError, Code
 
 if TYPE_CHECKING:
-    from meristem.context import Identity
+    from meristem.contracts.call import Endpoint
     from meristem.contracts.operation import Operation
     from meristem.contracts.proto import ProtoSchema
+    from meristem.transports.http.incoming import Caller, Head, Verify
 
 OWN_AGENT: Final = b"meristem/1"
 """The `user-agent` of Meristem's own client; its JSON is exact."""
 
-Head: TypeAlias = dict[bytes, bytes]
 MIN_COMPRESSED: Final = 1400  # below one network packet nothing is gained
-
-
-class Caller(Protocol):
-    """Who a verified token speaks for: the calling service and the user it acts for, either may be absent."""
-
-    @property
-    def service(self) -> str | None: ...
-
-    @property
-    def user(self) -> Identity | None: ...
 
 
 class Binary(Protocol):
@@ -44,9 +31,6 @@ class Binary(Protocol):
     def read_request(self, operation: Operation, body: bytes) -> Any: ...
 
     def write_reply(self, operation: Operation, reply: Any) -> bytes: ...
-
-
-Verify: TypeAlias = Callable[[str], Caller | None]
 
 
 def is_message(type_: Any) -> bool:
@@ -110,45 +94,17 @@ class Route:
         """Whether binary protobuf can be read and written."""
         return self._binary is not None
 
-    def call(self, head: Head, body: bytes, verify: Verify | None, *, trusted: bool) -> Call:
-        """The call that a request carries; raises CallError for one that may not be made."""
+    def caller_of(self, head: Head, verify: Verify | None, *, trusted: bool) -> Caller | None:
+        """As `caller`, from a whole head."""
         token = head.get(b"meristem-token")
-        context = self.context(
-            None if token is None else token.decode("latin-1"),
-            head.get(b"connect-timeout-ms"),
-            head.get(b"traceparent"),
-            head.get(b"tracestate"),
-            head.get(b"idempotency-key"),
-            verify,
-            trusted=trusted,
-        )
-        return Call(self.operation, self.read(head, body), context)
+        return self.caller(None if token is None else token.decode("latin-1"), verify, trusted=trusted)
 
-    def context(
-        self,
-        token: str | None,
-        timeout: bytes | None,
-        trace: bytes | None,
-        state: bytes | None,
-        key: bytes | None,
-        verify: Verify | None,
-        *,
-        trusted: bool,
-    ) -> Context:
-        """What surrounds a call, from its headers; raises CallError for a caller that may not make it."""
-        caller = verify(token) if token is not None and verify is not None else None
-        if caller is None and not self.public and not (trusted and verify is None):
+    def caller(self, token: str | None, verify: Verify | None, *, trusted: bool) -> Caller | None:
+        """Who in the system calls, None for a call from outside; raises CallError for one that may not be made."""
+        found = verify(token) if token is not None and verify is not None else None
+        if found is None and not self.public and not (trusted and verify is None):
             raise _not_public(self.operation, token)
-        context = Context(None if timeout is None else _deadline(timeout))
-        if caller is not None:
-            context.caller = caller.service
-            context.user = caller.user
-        if trace is not None:
-            told = trace.decode("latin-1"), (state or b"").decode("latin-1")
-            context.trace = Trace.parse(*told, foreign=caller is None)
-        if key is not None:
-            context.key = key.decode("latin-1")
-        return context
+        return found
 
     def read_exact(self, body: bytes) -> Any:
         """The request message of Meristem's own client; raises CallError `invalid_argument` that names the field."""
@@ -205,13 +161,6 @@ def too_large(limit: int) -> CallError:
 
 def _refused(code: Code, message: str) -> CallError:
     return CallError(code, message, may_have_happened=False)
-
-
-def _deadline(timeout: bytes) -> float:
-    if not timeout.isdigit() or len(timeout) > 10:
-        found = timeout.decode("latin-1")
-        raise _refused(Code.INVALID_ARGUMENT, f"connect-timeout-ms must be up to 10 digits, not {found!r}")
-    return time.monotonic() + int(timeout) / 1000
 
 
 def _not_public(operation: Operation, token: str | None) -> CallError:

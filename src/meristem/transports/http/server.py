@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
     from meristem.contracts.call import Endpoint
     from meristem.contracts.operation import Operation
-    from meristem.transports.http.route import Binary, Verify
+    from meristem.transports.http.incoming import Authenticate, Verify
+    from meristem.transports.http.route import Binary
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -63,8 +64,9 @@ class Listener(msgspec.Struct):
 class HttpServer:
     """Serves `routes` (path `/pkg.Service/Method` to endpoint) by the Connect protocol and the rest by `app`.
 
-    `verify` tells who stands behind a `meristem-token`. An operation without `http=` answers only callers with a
-    valid token; without a `verify` it answers on addresses that are not public.
+    `verify` tells who stands behind a `meristem-token`, `authenticate` whose a bearer token from outside is. An
+    operation without `http=` answers only callers with a valid token; without a `verify` it answers on addresses
+    that are not public.
     """
 
     def __init__(
@@ -74,12 +76,13 @@ class HttpServer:
         *,
         limits: Limits | None = None,
         verify: Verify | None = None,
+        authenticate: Authenticate | None = None,
     ) -> None:
         self.limits = limits or Limits()
         self._verify = verify
         self._routes = routes_of(routes, self.limits.body_bytes)
         self._fast = {path: route for path, route in self._routes.items() if not route.operation.stream}
-        self._app = ConnectApp(self._routes, app, verify=verify, limits=self.limits)
+        self._app = ConnectApp(self._routes, app, verify=verify, authenticate=authenticate, limits=self.limits)
         self._reaper = Reaper(self.limits.tick())
         self._listeners: list[Listener] = []
 

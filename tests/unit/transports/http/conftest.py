@@ -15,7 +15,7 @@ import pytest
 import uvloop
 
 from meristem.context import Context, Identity
-from meristem.contracts.call import Call
+from meristem.contracts.call import Call, Endpoint
 from meristem.contracts.contract import Contract, operations
 from meristem.contracts.message import Message
 from meristem.contracts.operation import delete, get, idempotent, once, operation, post, safe
@@ -23,7 +23,6 @@ from meristem.errors import CallError, Code, Fault, FieldViolation
 from meristem.transports.http.client import HttpClient
 from meristem.transports.http.limits import Limits
 from meristem.transports.http.rest import RestApp
-from meristem.transports.http.route import Endpoint
 from meristem.transports.http.server import HttpServer
 
 
@@ -248,7 +247,8 @@ class Wire:
     async def server(self, address: str = "", *, app: Any = None, secured: bool = False, **limits: Any) -> HttpServer:
         routes = self.handlers.endpoints()
         rest = RestApp(routes.values(), authenticate=authenticate)
-        server = HttpServer(routes, app or rest, limits=Limits(**limits), verify=verify if secured else None)
+        proofs = verify if secured else None
+        server = HttpServer(routes, app or rest, limits=Limits(**limits), verify=proofs, authenticate=authenticate)
         self._open.append(server)
         await server.start(address or f"unix:{self._path}/{len(self._open)}.sock")
         return server
