@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from meristem.cli.project import json_option, load_blueprint, placement_option
 from meristem.clock import SystemClock
 from meristem.errors import ConfigurationError
 from meristem.events.deadletters import DeadLetters
+from meristem.storage.database import Database
 
 system_option = click.option("--system", "target", help="The system, as for `meristem run`; by default the project's.")
 service_option = click.option("--service", help="Only events that this service published.")
@@ -70,7 +72,7 @@ def redrive(number: int | None, *, everything: bool, **options: Any) -> None:
 @events.command()
 @_which
 def discard(number: int | None, *, everything: bool, **options: Any) -> None:
-    """Give dead letters up for good."""
+    """Give dead letters up for good; of a subscriber that the system has no more also what still waits for it."""
     _apply("discard", number, everything=everything, **options)
 
 
@@ -90,12 +92,17 @@ def _apply(
     if number is not None and service is None:
         raise ConfigurationError("numbers are each publisher's own: add --service, the publisher that `dead` shows")
     blueprint, directory = load_blueprint(target, placement)
-    found = in_each(
-        blueprint,
-        directory,
-        service,
-        lambda _, database: getattr(DeadLetters(database, SystemClock()), verb)(number, subscriber=subscriber),
-    )
+    hears = {name for names in blueprint.plan.subscribers().values() for name in names}
+    gone = subscriber if verb == "discard" and number is None and subscriber not in hears else None
+
+    def apply(_: str, database: Database) -> Awaitable[int]:
+        letters = DeadLetters(database, SystemClock())
+        if gone is not None:
+            return letters.forget(gone)
+        chosen: Awaitable[int] = getattr(letters, verb)(number, subscriber=subscriber)
+        return chosen
+
+    found = in_each(blueprint, directory, service, apply)
     if as_json:
         print_json(found)
     else:

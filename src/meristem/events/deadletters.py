@@ -46,6 +46,7 @@ _DISCARD: Final = {
     "one": delete(OUTBOX).where(_one),
     "theirs": delete(OUTBOX).where(_theirs),
 }
+_FORGET: Final = delete(OUTBOX).where(_row.subscriber == bindparam("of_subscriber", type_=Text))
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
@@ -93,6 +94,10 @@ class DeadLetters:
         """Delete one for good, or all of a subscriber, or all; returns how many."""
         which, parameters = _which(id, subscriber)
         return (await self._database.execute(_DISCARD[which], parameters)).rowcount
+
+    async def forget(self, subscriber: str) -> int:
+        """Delete all that is owed to a subscriber that is gone for good, dead or still waiting; returns how many."""
+        return (await self._database.execute(_FORGET, {"of_subscriber": subscriber})).rowcount
 
 
 def _which(id: int | None, subscriber: str | None) -> tuple[str, dict[str, Any]]:  # noqa: A002 - its name

@@ -37,7 +37,7 @@ class DirectBus:
         if receive is None:
             raise SubscriberAway(
                 f"no service {destination!r} subscribes here: add it to the system again, "
-                f"or discard its events (meristem events discard --subscriber {destination})"
+                f"or give its events up (meristem events discard --subscriber {destination})"
             )
         await receive(envelope)
 

@@ -111,6 +111,24 @@ async def test_dead_letters_are_shown_and_delivered_again(start, meristem):
     await running.shows("heard ink")
 
 
+async def test_what_waits_for_a_subscriber_is_given_up_only_when_that_has_left_the_system(start, meristem, project):
+    running = await start("run", "--port", "0")
+    await running.shows("shop runs at ")
+    await meristem("call", "orders.sell", '{"item": "ink"}')
+    await running.shows("dead")
+    running.process.send_signal(signal.SIGINT)
+    await running.ended()
+    await meristem("events", "redrive", "--all")  # now it waits: nothing runs
+
+    kept = await meristem("events", "discard", "--subscriber", "post", "--json")
+    text = (project / "shop.py").read_text().replace("    @on(Sold)\n", "")
+    (project / "shop.py").write_text(text)
+    given_up = await meristem("events", "discard", "--subscriber", "post", "--json")
+
+    assert kept.json == {"orders": 0, "post": 0}
+    assert given_up.json == {"orders": 1}  # the other keeps nothing any more
+
+
 async def test_a_graph_is_drawn_as_tree_json_and_mermaid(meristem):
     plan = (await meristem("graph", "--json")).json
     assert [each["name"] for each in plan["services"]] == ["post", "orders"]
