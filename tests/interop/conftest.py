@@ -13,8 +13,8 @@ from meristem.contracts.call import Call, Endpoint
 from meristem.contracts.contract import Contract, operations
 from meristem.contracts.message import Message
 from meristem.contracts.operation import get, operation, post, safe
-from meristem.contracts.proto import proto_text
 from meristem.contracts.protobinary import ProtoCodec
+from meristem.contracts.prototext import proto_text
 from meristem.errors import CallError, Code, Fault, FieldViolation
 from meristem.transports.http.rest import RestApp
 from meristem.transports.http.server import HttpServer

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import date
 from decimal import Decimal
 from email import message_from_bytes, policy
@@ -16,7 +14,6 @@ from typing import Any
 from uuid import UUID, uuid5
 
 import pytest
-import uvicorn
 from aiosmtpd.smtp import SMTP, Envelope
 
 from hotels.contracts.money import Money
@@ -103,40 +100,14 @@ def booking() -> Booking:
     )
 
 
-class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.ready = threading.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.ready.set()
-
-
-@contextmanager
-def serving(app: Any) -> Iterator[str]:
-    """Serve an ASGI app from a thread; gives its address."""
-    server = _Server(uvicorn.Config(app, log_level="warning", ws="none"))
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
-        thread.start()
-        assert server.ready.wait(20), "the server did not start"
-        try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join(20)
-
-
 @pytest.fixture
-def bank(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def bank(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, serve_app: Callable[..., str]) -> str:
     """The address of a bank that answers a slow card after one second."""
     from thirdparties.bank.app import create_app  # noqa: PLC0415 - only the tests that use it wait for FastAPI
 
     monkeypatch.setenv("BANK_DATABASE", str(tmp_path / "bank.db"))
     monkeypatch.setenv("BANK_SLOW_SECONDS", "1")
-    with ExitStack() as stack:
-        yield stack.enter_context(serving(create_app()))
+    return serve_app(create_app())
 
 
 class Post:

@@ -134,6 +134,17 @@ def test_an_unknown_room_is_404_and_no_user_is_401(site: Site):
     assert anonymous.status_code == 401
 
 
+def test_a_user_is_the_same_by_rest_and_by_rpc(site: Site, untouched):
+    owner = guest("Two Ways")
+    booking = site.book(untouched()["room_id"], "two ways", guest=owner).json()
+    headers = site.signed_in(owner)
+
+    by_rpc = site.http.post("/hotels.reservations.v1.Reservations/Mine", json={}, headers=headers)
+
+    assert by_rpc.json()["result"] == site.http.get("/api/bookings", headers=headers).json()
+    assert [each["booking_id"] for each in by_rpc.json()["result"]] == [booking["booking_id"]]
+
+
 def test_a_foreign_booking_is_not_found(site: Site, untouched):
     booking = site.book(untouched()["room_id"], "mine", guest=guest("Owner")).json()
     stranger = guest("Eve")

@@ -26,7 +26,7 @@ def contracts(target: str | None, form: str, contract: str | None) -> None:
     if form == "openapi":
         click.echo(_openapi(blueprint))
         return
-    from meristem.contracts.proto import proto_text  # noqa: PLC0415 - only this verb writes protobuf
+    from meristem.contracts.prototext import proto_text  # noqa: PLC0415 - only this verb writes protobuf
 
     known = {each.__name__: each for each in blueprint.owner}
     if contract is not None and contract not in known:

@@ -1,4 +1,4 @@
-"""Contracts as protobuf: which message and field every Python type becomes, and the `.proto` text of it.
+"""Contracts as protobuf: which message and field every Python type becomes.
 
 | Python | JSON | protobuf |
 |---|---|---|
@@ -45,7 +45,6 @@ SCALARS: Final = {
     Decimal: "string", date: "string", time: "string", UUID: "string",
     datetime: "google.protobuf.Timestamp", timedelta: "google.protobuf.Duration",
 }  # fmt: skip
-IMPORTS: Final = {"google.protobuf.Timestamp": "timestamp", "google.protobuf.Duration": "duration"}
 
 
 class Field(msgspec.Struct):
@@ -215,48 +214,6 @@ class ProtoSchema:
         while name in self.messages:
             name, number = f"{wanted}{number}", number + 1
         return name
-
-
-def proto_text(operations: Iterable[Operation]) -> str:
-    """The `.proto` file of a contract's operations."""
-    schema = ProtoSchema(operations)
-    package, _, service = schema.operations[0].contract.rpartition(".")
-    used = {field.type for message in schema.messages.values() for field in message.fields}
-    lines = ['syntax = "proto3";', "", f"package {package};", ""]
-    lines += [f'import "google/protobuf/{IMPORTS[each]}.proto";' for each in sorted(used & IMPORTS.keys())]
-    lines += ["", f"service {service} {{"]
-    for each in schema.operations:
-        reply = f"{'stream ' if each.stream else ''}{schema.replies[each.name].type}"
-        lines.append(f"  rpc {each.wire_name}({schema.requests[each.name].type}) returns ({reply}) {{{_level(each)}}}")
-    lines.append("}")
-    for message in schema.messages.values():
-        lines += ["", *_message_text(message)]
-    return "\n".join(lines) + "\n"
-
-
-def idempotency_level(operation: Operation) -> str | None:
-    """What protobuf calls the semantics of an operation."""
-    return {"safe": "NO_SIDE_EFFECTS", "idempotent": "IDEMPOTENT", "once": "IDEMPOTENT"}.get(operation.semantics.value)
-
-
-def _level(operation: Operation) -> str:
-    level = idempotency_level(operation)
-    return f" option idempotency_level = {level}; " if level else ""
-
-
-def _message_text(message: ProtoMessage) -> list[str]:
-    if not message.fields:
-        return [f"message {message.name} {{}}"]
-    if message.fields[0].label == "oneof":
-        inner = [f"    {each.type} {each.name} = {each.number};" for each in message.fields]
-        return [f"message {message.name} {{", "  oneof value {", *inner, "  }", "}"]
-    return [f"message {message.name} {{", *(f"  {_field_text(each)}" for each in message.fields), "}"]
-
-
-def _field_text(field: Field) -> str:
-    if field.key:
-        return f"map<{field.key}, {field.type}> {field.name} = {field.number};"
-    return f"{field.label + ' ' if field.label else ''}{field.type} {field.name} = {field.number};"
 
 
 def _later(name: str) -> Shape:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from meristem.contracts.codec import encode, encode_fault, fault_payload
-from meristem.contracts.proto import IMPORTS, Field, ProtoMessage, ProtoSchema, idempotency_level
+from meristem.contracts.proto import Field, ProtoMessage, ProtoSchema
 from meristem.contracts.protojson import camel, lenient
+from meristem.contracts.prototext import IMPORTS, idempotency_level
 from meristem.errors import CallError, Code, ConfigurationError
 
 try:

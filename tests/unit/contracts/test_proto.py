@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from meristem.contracts.contract import Contract, operations
 from meristem.contracts.message import Message
 from meristem.contracts.operation import idempotent, safe
-from meristem.contracts.proto import proto_text
 from meristem.contracts.protobinary import ProtoCodec
+from meristem.contracts.prototext import proto_text
 from meristem.errors import CallError
 
 
