@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import uvloop
 from a2wsgi import WSGIMiddleware
 from starlette.applications import Starlette
 from starlette.routing import Mount
@@ -15,7 +12,7 @@ from thirdparties.bank.app import create_app as create_bank
 from thirdparties.mail.app import create_app as create_mail
 from thirdparties.partner.app import create_app as create_partner
 
-from benchmarks.peers.asgi import serve_app
+from benchmarks.peers.asgi import run
 
 
 def create_app() -> Starlette:
@@ -32,12 +29,5 @@ def create_app() -> Starlette:
     return Starlette(routes=routes, lifespan=lifespan)
 
 
-def main() -> None:
-    """Serve until the process is ended."""
-    address = f"127.0.0.1:{os.environ['PORT']}"
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve_app(create_app(), address, lambda: print("ready", flush=True)))
-
-
 if __name__ == "__main__":
-    main()
+    run(create_app())

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import socket
 from collections.abc import Callable
 from typing import Any
 
 import uvicorn
+import uvloop
 
 
 class Server(uvicorn.Server):
@@ -26,3 +29,10 @@ async def serve_app(app: Any, address: str, ready: Callable[[], None]) -> None:
     host, _, port = address.removeprefix("http://").partition(":")
     config = uvicorn.Config(app, host=host, port=int(port), log_level="warning", access_log=False, http="httptools")
     await Server(config, ready).serve()
+
+
+def run(app: Any) -> None:
+    """Be a process that serves at PORT and says when it is ready."""
+    address = f"127.0.0.1:{os.environ['PORT']}"
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve_app(app, address, lambda: print("ready", flush=True)))

@@ -14,12 +14,11 @@ from typing import Annotated, Any
 from uuid import uuid4
 
 import httpx
-import uvloop
 from argon2 import PasswordHasher
 from fastapi import Depends, FastAPI, Header, HTTPException, Query
 from sqlalchemy import select
 
-from benchmarks.peers.asgi import serve_app
+from benchmarks.peers.asgi import run
 from benchmarks.peers.hotel_monolith.booking import Bookings
 from benchmarks.peers.hotel_monolith.searching import find
 from benchmarks.peers.hotel_monolith.shapes import (
@@ -118,12 +117,5 @@ def create_app() -> FastAPI:
     return app
 
 
-def main() -> None:
-    """Serve until the process is ended."""
-    address = f"127.0.0.1:{os.environ['PORT']}"
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve_app(create_app(), address, lambda: print("ready", flush=True)))
-
-
 if __name__ == "__main__":
-    main()
+    run(create_app())

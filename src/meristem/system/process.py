@@ -78,7 +78,7 @@ class Process:
         self._server = HttpServer(
             self._routes(), self._probes, verify=self._tokens.verify, authenticate=self._authenticate()
         )
-        await self._stack.start(_Serving(self._server, self._listen))
+        await self._stack.start(Serving(self._server, self._listen))
         await self.assembly.begin()
         self._probes.ready = True
         for component in self._beside:
@@ -147,7 +147,7 @@ class _Answering:
         await self._assembly.stop()
 
 
-class _Serving:
+class Serving:
     """A server as a component that listens on several addresses."""
 
     def __init__(self, server: HttpServer, listen: Sequence[Listen]) -> None:

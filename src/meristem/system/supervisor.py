@@ -180,6 +180,9 @@ class Supervisor:
             for name in free:
                 del left[name]
 
+    async def drain(self) -> None:
+        """Nothing to do: each process drains when it is asked to end."""
+
     async def stop(self) -> None:
         """End everything in reverse order and free what is held."""
         if self._reloading is not None:

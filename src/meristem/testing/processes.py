@@ -68,7 +68,7 @@ async def by_processes(
         command = _Command(reference, file)
         supervisor = Supervisor(blueprint.plan, place, arguments=command, console=Echo(), environment=environment)
         async with Stack() as stack:
-            await stack.start(_Supervised(supervisor))
+            await stack.start(supervisor)
             yield await _outside(stack, blueprint, supervisor, home)
             await stack.drain()
 
@@ -109,22 +109,6 @@ class _Command:
         which = ["--placement", self._placement, "--process", process, "--replica", str(replica)]
         logs = ["--log-format", "json", "--log-level", "info"]
         return [sys.executable, "-m", "meristem", "process", self._system, *which, "--listen", listen, *logs]
-
-
-class _Supervised:
-    """A supervisor as a component."""
-
-    def __init__(self, supervisor: Supervisor) -> None:
-        self._supervisor = supervisor
-
-    async def start(self) -> None:
-        await self._supervisor.start()
-
-    async def drain(self) -> None:
-        """Each process drains when it is asked to end."""
-
-    async def stop(self) -> None:
-        await self._supervisor.stop()
 
 
 class Echo:

@@ -14,6 +14,7 @@ from meristem.system.assembly import Assembly
 from meristem.system.options import Options
 from meristem.system.placement import REST, Placement
 from meristem.system.plan import Blueprint
+from meristem.system.process import Listen, Serving
 from meristem.transports.http.server import HttpServer
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ async def by_wire(system: System, options: Mapping[str, Any]) -> AsyncIterator[A
         for name in blueprint.specs:  # those who are called before those who call
             assembly = Assembly(blueprint, name, around)
             await stack.start(assembly)
-            await stack.start(_Server(assembly, addresses[name], tokens))
+            server = HttpServer(assembly.routes(), _nothing_else, verify=tokens.verify)
+            await stack.start(Serving(server, [Listen(addresses[name], public=False)]))
         outside = Assembly(blueprint, CALLER, around)
         await stack.start(outside)
         yield outside
@@ -61,28 +63,6 @@ def repeated(operation: Operation) -> Sequence[Middleware]:
         return call_twice
 
     return [twice] if operation.semantics.repeatable and not operation.stream else []
-
-
-class _Server:
-    """Serves the calls of one assembly, and nothing else."""
-
-    def __init__(self, assembly: Assembly, address: str, tokens: Tokens) -> None:
-        self._assembly = assembly
-        self._address = address
-        self._tokens = tokens
-        self._server: HttpServer | None = None
-
-    async def start(self) -> None:
-        self._server = HttpServer(self._assembly.routes(), _nothing_else, verify=self._tokens.verify)
-        await self._server.start(self._address)
-
-    async def drain(self) -> None:
-        if self._server is not None:
-            await self._server.drain()
-
-    async def stop(self) -> None:
-        if self._server is not None:
-            await self._server.stop()
 
 
 async def _nothing_else(scope: Any, receive: Any, send: Any) -> None:
