@@ -20,14 +20,12 @@ from meristem.transports.http.server import HttpServer
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from meristem.context import Identity
     from meristem.contracts.call import Endpoint
     from meristem.hosting.loading import ASGIApp
     from meristem.lifecycle import Component
     from meristem.security.tokens import Tokens
     from meristem.system.options import Options
     from meristem.system.plan import Blueprint
-    from meristem.transports.http.incoming import Authenticate
 
 logger = logging.getLogger(__name__)
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
@@ -75,9 +73,8 @@ class Process:
         CONNECTOR.set(self.assembly)
         await self._stack.start(_Answering(self.assembly))
         self._probes = Probes(await self._applications(), self.assembly.watching.figures)
-        self._server = HttpServer(
-            self._routes(), self._probes, verify=self._tokens.verify, authenticate=self._authenticate()
-        )
+        users = self._blueprint.system.authenticate  # it may ask services: connections inherit what CONNECTOR is here
+        self._server = HttpServer(self._routes(), self._probes, verify=self._tokens.verify, authenticate=users)
         await self._stack.start(Serving(self._server, self._listen))
         await self.assembly.begin()
         self._probes.ready = True
@@ -108,24 +105,13 @@ class Process:
                 await self._stack.start(living)
                 mounts[app.mount] = living
         published = [each for each in self.assembly.public_routes().values() if each.operation.http is not None]
-        mounts[system.api] = RestApp(published, prefix=system.api, title=system.name, authenticate=self._authenticate())
+        mounts[system.api] = RestApp(published, prefix=system.api, title=system.name, authenticate=system.authenticate)
         return Mounts(mounts, self._enter)
 
     def _routes(self) -> Mapping[str, Endpoint]:
         """All operations where the public comes; elsewhere those that live here."""
         public = any(each.public for each in self._listen)
         return self.assembly.public_routes() if public else self.assembly.routes()
-
-    def _authenticate(self) -> Authenticate | None:
-        """The system's own, which may ask its services."""
-        if (authenticate := self._blueprint.system.authenticate) is None:
-            return None
-
-        async def within(token: str) -> Identity | None:
-            self._enter()
-            return await authenticate(token)
-
-        return within
 
     def _enter(self) -> None:
         CONNECTOR.set(self.assembly)

@@ -14,11 +14,13 @@ from meristem import (
     App,
     ConfigurationError,
     Contract,
+    Identity,
     MisuseError,
     OperationError,
     Service,
     System,
     connect,
+    current,
     get,
     safe,
     wait,
@@ -28,6 +30,18 @@ from meristem import (
 class Greeter(Contract, Protocol, package="tests.v1"):
     @safe(http=get("/greet/{name}"))
     async def greet(self, name: str) -> str: ...
+
+
+class Who(Contract, Protocol, package="tests.v1"):
+    @safe(http=get("/who"), authenticated=True)
+    async def asks(self) -> str: ...
+
+
+class WhoService(Who, Service):
+    async def asks(self) -> str:
+        user = current().user
+        assert user is not None
+        return user.subject
 
 
 class GreeterService(Greeter, Service):
@@ -223,3 +237,16 @@ async def test_a_script_reaches_a_running_system_from_a_thread_without_a_loop(se
 async def test_outside_of_a_system_a_client_says_how_to_reach_one():
     with pytest.raises(MisuseError, match="open one with `with connect"):
         Greeter.client()
+
+
+async def test_who_reads_a_bearer_token_may_ask_a_service_for_rest_and_for_rpc(serving):
+    async def authenticate(token: str) -> Identity | None:
+        return Identity(await Greeter.client().greet(token))
+
+    system = System("asking", services=[WhoService, GreeterService], authenticate=authenticate)
+    async with serving(system) as browser:
+        browser.headers["authorization"] = "Bearer Ada"
+        by_rest = await browser.get("/api/who")
+        by_rpc = await browser.post("/tests.v1.Who/Asks", json={})
+
+    assert (by_rest.json(), by_rpc.json()) == ("Hello, Ada!", {"result": "Hello, Ada!"})
