@@ -16,6 +16,6 @@ def serve(serve_app: Callable[..., str]) -> Iterator[Callable[..., httpx.Client]
     with ExitStack() as stack:
 
         def start(app: Any, **options: Any) -> httpx.Client:
-            return stack.enter_context(httpx.Client(base_url=serve_app(app, **options), timeout=20))
+            return stack.enter_context(httpx.Client(base_url=serve_app(app, **options), timeout=60))
 
         yield start
