@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeVar
 
@@ -139,6 +140,12 @@ class Operation:
         self.reply = reply
         self.stream = stream
         self.doc = doc
+
+    def under(self, timeout: float, retry: Retry) -> Operation:
+        """The same operation on other terms: what its owner declared, as a placement overrides it."""
+        changed = copy(self)
+        changed.timeout, changed.retry = timeout, retry
+        return changed
 
     @property
     def label(self) -> str:

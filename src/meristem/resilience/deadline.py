@@ -129,16 +129,14 @@ def exceeded(label: str, timeout: float, deadline: float, started: float) -> Cal
     return CallError(Code.DEADLINE_EXCEEDED, f"{label} did not answer within its timeout of {timeout:g} s")
 
 
-def deadline_middleware(deadlines: Deadlines, operation: Operation, timeout: float | None = None) -> Middleware:
+def deadline_middleware(deadlines: Deadlines, operation: Operation) -> Middleware:
     """Give each call the earlier of its caller's deadline and the operation's timeout, and cancel it then.
 
     It stands on both sides of a call. A task that is already watched for the same 10 ms is not watched again, so
     the second one in a process costs little, and a deadline that came by wire is watched because nobody does yet.
-    `timeout` overrides the operation's (a placement may).
     """
-    limit = operation.timeout if timeout is None else timeout
     watch = _watched_stream if operation.stream else _watched
-    return lambda handler: watch(handler, deadlines, operation.label, limit)
+    return lambda handler: watch(handler, deadlines, operation.label, operation.timeout)
 
 
 def _watched(handler: Handler, deadlines: Deadlines, label: str, timeout: float) -> Handler:

@@ -6,7 +6,6 @@ import sys
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from meristem.contracts.call import Endpoint, Handler, Middleware, compose
-from meristem.contracts.contract import operations
 from meristem.errors import WiringError
 from meristem.resilience.deadline import Deadlines, deadline_middleware
 from meristem.services.caller import entry
@@ -52,7 +51,7 @@ class Clients:
         found = self._made.get((contract, caller))
         if found is None:
             known: Any = contract
-            ways = {name: self._way(known, each, caller) for name, each in operations(known).items()}
+            ways = {name: self._way(known, each, caller) for name, each in self._blueprint.operations(known).items()}
             found = self._made[contract, caller] = self.over(contract, ways.__getitem__, caller)
         return found
 
@@ -60,7 +59,7 @@ class Clients:
         """A client of `contract` whose operation `name` goes by `way(name)`."""
         known: Any = contract
         entries: dict[str, Any] = {}
-        for name, operation in operations(known).items():
+        for name, operation in self._blueprint.operations(known).items():
             around = (*self._options.outgoing(operation), *self._outgoing(caller))
             handler = compose(self.limited(operation, way(name)), around)
             entries[name] = entry(operation, handler, caller, _transaction_check())

@@ -13,7 +13,9 @@ from meristem.errors import ConfigurationError
 from meristem.resilience.policies import Policies
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from meristem.contracts.operation import Operation
 
 REST: Final = "*"
 ALONE: Final = "main"
@@ -107,6 +109,18 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         written = self.processes[process]
         own = written.settings if isinstance(written, Process) else {}
         return [(f"[processes.{process}.settings]", own), ("[settings]", self.settings)]
+
+    def governed(self, service: str, operations: Mapping[str, Operation]) -> dict[str, Operation]:
+        """The operations of a service on the terms that hold here; raises ConfigurationError for one it lacks."""
+        written = self.policies.get(service, Policies()).operations
+        for name, policy in written.items():
+            problem = _unknown("operation", name, list(operations)) if name not in operations else policy.problem()
+            if problem is not None:
+                raise ConfigurationError(f"placement: [policies.{service}.operations.{name}]: {problem}")
+        return {
+            name: written[name].govern(operation) if name in written else operation
+            for name, operation in operations.items()
+        }
 
     def _process(self, name: str) -> Process:
         written = self.processes[name]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from meristem.contracts.contract import operations
 from meristem.errors import WiringError
 from meristem.events.subscription import subscriptions
 from meristem.sagas.definition import sagas_of
@@ -103,12 +104,21 @@ class Blueprint:
     """
 
     def __init__(self, system: System, placement: Placement | None = None, *, assumed: Collection[type] = ()) -> None:
-        specs = [describe(service) for service in system.services]
         self.system = system
         self.placement = placement or Placement()
+        specs = [self._governed(describe(service)) for service in system.services]
         self.owner = _owners(specs, assumed)
         self.specs = {spec.name: spec for spec in _in_start_order(specs, self.owner)}
         self.plan = self._plan()
+
+    def operations(self, contract: type[Contract]) -> Mapping[str, Operation]:
+        """The operations of a contract by name, on the terms that the placement gives them."""
+        known = operations(contract)
+        owner = self.owner.get(contract)
+        return known if owner is None else {name: self.specs[owner].operations[name] for name in known}
+
+    def _governed(self, spec: ServiceSpec) -> ServiceSpec:
+        return msgspec.structs.replace(spec, operations=self.placement.governed(spec.name, spec.operations))
 
     def _plan(self) -> Plan:
         system = self.system

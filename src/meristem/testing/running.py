@@ -6,13 +6,15 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from msgspec.structs import replace
+
 from meristem.config.project import find, load_object
 from meristem.contracts.call import CONNECTOR
 from meristem.errors import ConfigurationError, MisuseError
 from meristem.system.assembly import Assembly
 from meristem.system.definition import System
 from meristem.system.options import Options
-from meristem.system.placement import ALONE
+from meristem.system.placement import ALONE, REST, Placement
 from meristem.system.plan import Blueprint
 from meristem.testing.wire import by_wire
 
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from meristem.clock import Clock
-    from meristem.system.placement import Placement
 
 Where: TypeAlias = Literal["local", "wire", "processes"]
 
@@ -50,6 +51,7 @@ async def running(
 
     `fakes` maps a contract to the object that answers in its service's stead; the service itself is then not
     started. `settings` are by service. `database` is a URL in which `{service}` stands for the service's name.
+    Of a `placement` all holds everywhere but its processes and resources, which are for `where="processes"`.
     """
     if where == "processes":
         _check_processes(system, fakes, clock)
@@ -59,7 +61,8 @@ async def running(
         options: dict[str, Any] = {"clock": clock, "overrides": settings, "environment": {}, "fakes": fakes}
         options |= {"database": database, "directory": directory}
         found = system if isinstance(system, System) else load_system(system)
-        placed = by_wire(found, options) if where == "wire" else _local(found, options)
+        place = by_wire if where == "wire" else _local
+        placed = place(found, options, placement or Placement())
     async with placed as app:
         token = CONNECTOR.set(app)
         try:
@@ -77,8 +80,9 @@ def load_system(named: str) -> System:
 
 
 @asynccontextmanager
-async def _local(system: System, options: Mapping[str, Any]) -> AsyncIterator[Assembly]:
-    blueprint = Blueprint(system, assumed=tuple(options["fakes"] or ()))
+async def _local(system: System, options: Mapping[str, Any], placement: Placement) -> AsyncIterator[Assembly]:
+    alone = replace(placement, processes={ALONE: (REST,)})
+    blueprint = Blueprint(system, alone, assumed=tuple(options["fakes"] or ()))
     assembly = Assembly(blueprint, ALONE, Options(**options))
     try:
         await assembly.start()

@@ -7,12 +7,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from msgspec.structs import replace
+
 from meristem.discovery.static import StaticResolver
 from meristem.lifecycle import Stack
 from meristem.security.tokens import Tokens, new_secret
 from meristem.system.assembly import Assembly
 from meristem.system.options import Options
-from meristem.system.placement import REST, Placement
+from meristem.system.placement import REST
 from meristem.system.plan import Blueprint
 from meristem.system.process import Listen, Serving
 from meristem.transports.http.server import HttpServer
@@ -23,17 +25,18 @@ if TYPE_CHECKING:
     from meristem.contracts.call import Call, Handler, Middleware
     from meristem.contracts.operation import Operation
     from meristem.system.definition import System
+    from meristem.system.placement import Placement
 
 CALLER: Final = "test"
 """The process of the test itself, in which no service lives."""
 
 
 @asynccontextmanager
-async def by_wire(system: System, options: Mapping[str, Any]) -> AsyncIterator[Assembly]:
+async def by_wire(system: System, options: Mapping[str, Any], placement: Placement) -> AsyncIterator[Assembly]:
     """Run the system; the assembly given is one without services, as a test in another process would have."""
     services = [each.service_name for each in system.services]
-    placement = Placement(processes={CALLER: (REST,), **{name: (name,) for name in services}})
-    blueprint = Blueprint(system, placement, assumed=tuple(options["fakes"] or ()))
+    apart = replace(placement, processes={CALLER: (REST,), **{name: (name,) for name in services}})
+    blueprint = Blueprint(system, apart, assumed=tuple(options["fakes"] or ()))
     tokens = Tokens(new_secret())
     async with AsyncExitStack() as ending:
         folder = ending.enter_context(tempfile.TemporaryDirectory(prefix="meristem-"))

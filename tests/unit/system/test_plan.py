@@ -1,5 +1,6 @@
 """A system is understood as a plan before anything starts; what cannot work is refused with the remedy."""
 
+import re
 from typing import Protocol
 
 import msgspec
@@ -13,6 +14,7 @@ from meristem import (
     Event,
     Flow,
     Program,
+    Retry,
     Service,
     System,
     WiringError,
@@ -22,6 +24,7 @@ from meristem import (
     safe,
     saga,
 )  # fmt: skip
+from meristem.resilience.policies import OperationPolicy, Policies
 from meristem.system.placement import Placement, Process
 from meristem.system.plan import Blueprint, Plan
 
@@ -221,3 +224,33 @@ def test_two_parts_with_one_name_or_one_path_are_refused():
         System("shop", services=[StockService], apps=[App("stock", "x:y")])
     with pytest.raises(WiringError, match="shop: two apps are mounted at '/a'"):
         System("shop", apps=[App("x", "x:y", mount="/a"), App("y", "x:y", mount="/a/")])
+
+
+def test_a_placement_sets_the_terms_of_single_operations():
+    policies = {"orders": Policies(operations={"order": OperationPolicy(timeout=8.0, attempts=5)})}
+    blueprint = Blueprint(SHOP, Placement(policies=policies))
+
+    (planned,) = next(each for each in blueprint.plan.services if each.name == "orders").operations
+    order = blueprint.operations(Orders)["order"]
+    assert (planned.timeout, order.timeout, order.retry) == (8.0, 8.0, Retry(attempts=5))
+    assert blueprint.operations(Stock)["left"].timeout == 5.0
+    assert Blueprint(SHOP).operations(Orders)["order"].timeout == 9.0
+
+
+@pytest.mark.parametrize(
+    ("operation", "policy", "said"),
+    [
+        ("ordr", OperationPolicy(), "there is no operation 'ordr'; did you mean 'order'"),
+        ("order", OperationPolicy(timeout=0), "timeout = 0; give more than 0 seconds"),
+        ("order", OperationPolicy(timeout=-1.5), "timeout = -1.5; give more"),
+        ("order", OperationPolicy(timeout=float("nan")), "timeout = nan; give more"),
+        ("order", OperationPolicy(timeout=float("inf")), "timeout = inf; give more"),
+        ("order", OperationPolicy(attempts=0), "attempts = 0; give at least 1"),
+        ("order", OperationPolicy(base=-0.1), "base = -0.1; give 0"),
+        ("order", OperationPolicy(cap=float("inf")), "cap = inf; give 0"),
+    ],
+)
+def test_terms_of_an_operation_that_cannot_be_are_refused_before_anything_starts(operation, policy, said):
+    policies = {"orders": Policies(operations={operation: policy})}
+    with pytest.raises(ConfigurationError, match=rf"\[policies\.orders\.operations\.{operation}\]: {re.escape(said)}"):
+        Blueprint(SHOP, Placement(policies=policies))
