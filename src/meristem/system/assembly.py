@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from meristem.events.policy import Policy
     from meristem.services.definition import ServiceSpec
     from meristem.system.plan import Blueprint
+    from meristem.transports.http.limits import Limits
 
 ContractT = TypeVar("ContractT")
 Result = TypeVar("Result")
@@ -138,6 +139,11 @@ class Assembly:
                 found[operation.path] = Endpoint(operation, clients.limited(operation, dependency.way(operation, None)))
         return found
 
+    @property
+    def limits(self) -> Limits:
+        """What a server in front of this process accepts."""
+        return self.blueprint.placement.limits_of(self.process.name)
+
     def _started(self) -> Clients:
         if self._clients is None:
             raise MisuseError(f"the process {self.process.name!r} has not been started")
@@ -169,7 +175,15 @@ class Assembly:
         if resolver is None:
             raise WiringError(f"{spec.name} lives in another process, and nothing here tells where")
         policies = self._policies(spec.name)
-        dependency = Dependency(spec.name, resolver, policies, sign=sign, watching=self.watching, closing=self._closing)
+        dependency = Dependency(
+            spec.name,
+            resolver,
+            policies,
+            sign=sign,
+            limits=self.blueprint.placement.client,
+            watching=self.watching,
+            closing=self._closing,
+        )
         await self._stack.start(dependency)
         self._dependencies[spec.name] = dependency
         if heard := _heard(spec):

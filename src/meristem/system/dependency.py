@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from meristem.resilience.policies import Policies
     from meristem.system.watching import Watching
     from meristem.transports.http.client import Sign
+    from meristem.transports.http.limits import ClientLimits
 
 
 class Peer:
@@ -49,6 +50,7 @@ class Dependency:
         policies: Policies,
         *,
         sign: Sign | None,
+        limits: ClientLimits,
         watching: Watching,
         closing: Background,
     ) -> None:
@@ -56,6 +58,7 @@ class Dependency:
         self._resolver = resolver
         self._policies = policies
         self._sign = sign
+        self._limits = limits
         self._watching = watching
         self._closing = closing
         self._peers: dict[str, Peer] = {}
@@ -95,7 +98,7 @@ class Dependency:
         for address in addresses:
             if address not in self._peers:
                 breaker = Breaker(f"{self.name} at {address}", self._policies.breaker, tell=self._watching.resilience)
-                self._peers[address] = Peer(HttpClient(address, sign=self._sign), breaker)
+                self._peers[address] = Peer(HttpClient(address, sign=self._sign, limits=self._limits), breaker)
         gone = [self._peers.pop(address) for address in list(self._peers) if address not in addresses]
         self._balancer.update(self._peers.values())
         for peer in gone:

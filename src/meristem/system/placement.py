@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from meristem.contracts.codec import violation
 from meristem.errors import ConfigurationError
 from meristem.resilience.policies import Policies
+from meristem.transports.http.limits import ClientLimits, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -33,6 +35,7 @@ class Process(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     port: int | None = None
     overlap: bool = True
     settings: dict[str, dict[str, Any]] = {}
+    server: dict[str, Any] = {}
 
 
 class Resources(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,6 +73,8 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     discovery: Discovery = Discovery()
     settings: dict[str, dict[str, Any]] = {}
     policies: dict[str, Policies] = {}
+    server: dict[str, Any] = {}
+    client: ClientLimits = ClientLimits()
 
     @classmethod
     def read(cls, path: Path) -> Placement:
@@ -110,6 +115,12 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         own = written.settings if isinstance(written, Process) else {}
         return [(f"[processes.{process}.settings]", own), ("[settings]", self.settings)]
 
+    def limits_of(self, process: str) -> Limits:
+        """The limits of a process's server: what its own table says, then that of all, then the defaults."""
+        written = self.processes[process]
+        own = written.server if isinstance(written, Process) else {}
+        return msgspec.convert({**self.server, **own}, Limits)
+
     def governed(self, service: str, operations: Mapping[str, Operation]) -> dict[str, Operation]:
         """The operations of a service on the terms that hold here; raises ConfigurationError for one it lacks."""
         written = self.policies.get(service, Policies()).operations
@@ -141,6 +152,10 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                     raise ConfigurationError(
                         f"placement: [{table}.{service}]: {_unknown('service', service, services)}"
                     )
+        servers = {"server": self.server}
+        servers |= {f"processes.{name}.server": process.server for name, process in written.items()}
+        for table, limits in servers.items():
+            _check_limits(table, limits)
         if self.resources.bus != "direct":
             raise ConfigurationError(f"placement: there is no adapter for the bus {self.resources.bus!r}; use direct")
 
@@ -157,6 +172,17 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ConfigurationError(
                 f'placement: {missing[0]!r} has no process; name it, or let one take the rest, "*"'
             )
+
+
+def _check_limits(table: str, written: dict[str, Any]) -> None:
+    for name, value in written.items():
+        if name not in Limits.__struct_fields__:
+            raise ConfigurationError(f"placement: [{table}]: {_unknown('limit', name, Limits.__struct_fields__)}")
+        try:
+            msgspec.convert({name: value}, Limits)
+        except msgspec.ValidationError as error:
+            wrong = violation(error)
+            raise ConfigurationError(f"placement: [{table}]: {name} = {value}: {wrong.reason}") from None
 
 
 def _unknown(kind: str, name: str, known: Sequence[str]) -> str:

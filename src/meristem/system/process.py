@@ -73,8 +73,14 @@ class Process:
         CONNECTOR.set(self.assembly)
         await self._stack.start(_Answering(self.assembly))
         self._probes = Probes(await self._applications(), self.assembly.watching.figures)
-        users = self._blueprint.system.authenticate  # it may ask services: connections inherit what CONNECTOR is here
-        self._server = HttpServer(self._routes(), self._probes, verify=self._tokens.verify, authenticate=users)
+        self._server = HttpServer(
+            self._routes(),
+            self._probes,
+            limits=self.assembly.limits,
+            verify=self._tokens.verify,
+            # it may ask services: connections inherit what CONNECTOR is here
+            authenticate=self._blueprint.system.authenticate,
+        )
         await self._stack.start(Serving(self._server, self._listen))
         await self.assembly.begin()
         self._probes.ready = True
@@ -105,7 +111,13 @@ class Process:
                 await self._stack.start(living)
                 mounts[app.mount] = living
         published = [each for each in self.assembly.public_routes().values() if each.operation.http is not None]
-        mounts[system.api] = RestApp(published, prefix=system.api, title=system.name, authenticate=system.authenticate)
+        mounts[system.api] = RestApp(
+            published,
+            prefix=system.api,
+            title=system.name,
+            authenticate=system.authenticate,
+            limits=self.assembly.limits,
+        )
         return Mounts(mounts, self._enter)
 
     def _routes(self) -> Mapping[str, Endpoint]:

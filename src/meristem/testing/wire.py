@@ -47,7 +47,7 @@ async def by_wire(system: System, options: Mapping[str, Any], placement: Placeme
         for name in blueprint.specs:  # those who are called before those who call
             assembly = Assembly(blueprint, name, around)
             await stack.start(assembly)
-            server = HttpServer(assembly.routes(), _nothing_else, verify=tokens.verify)
+            server = HttpServer(assembly.routes(), _nothing_else, limits=assembly.limits, verify=tokens.verify)
             await stack.start(Serving(server, [Listen(addresses[name], public=False)]))
         outside = Assembly(blueprint, CALLER, around)
         await stack.start(outside)

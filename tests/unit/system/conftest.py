@@ -11,7 +11,7 @@ import pytest
 from meristem import System
 from meristem.security.tokens import Tokens, new_secret
 from meristem.system.options import Options
-from meristem.system.placement import ALONE
+from meristem.system.placement import ALONE, Placement
 from meristem.system.plan import Blueprint
 from meristem.system.process import Listen, Process
 
@@ -21,10 +21,12 @@ def serving(tmp_path: Path):
     """`async with serving(system) as browser:` gives an HTTP client of the running system."""
 
     @asynccontextmanager
-    async def serve(system: System, **options: Any) -> AsyncIterator[httpx.AsyncClient]:
+    async def serve(
+        system: System, *, placement: Placement | None = None, **options: Any
+    ) -> AsyncIterator[httpx.AsyncClient]:
         made = Options(environment={}, database="sqlite://", directory=tmp_path, **options)
         listen = [Listen("tcp://127.0.0.1:0", public=True)]
-        process = Process(Blueprint(system), ALONE, options=made, listen=listen, tokens=Tokens(new_secret()))
+        process = Process(Blueprint(system, placement), ALONE, options=made, listen=listen, tokens=Tokens(new_secret()))
         try:
             await process.start()
             base = process.addresses[0].replace("tcp://", "http://")

@@ -50,6 +50,20 @@ def test_settings_of_a_process_are_stronger_than_those_of_all(read):
     assert (second, shared) == ("[settings]", {"search": {"budget": 0.3}})
 
 
+def test_limits_of_a_process_are_stronger_than_those_of_all_and_those_than_the_defaults(read):
+    placement = read("""
+        [processes]
+        edge = { services = ["web"], server = { body_bytes = 1_000_000 } }
+        rest = ["*"]
+        [server]
+        body_bytes = 2_000_000
+        idle_seconds = 20
+    """)
+    edge, rest = placement.limits_of("edge"), placement.limits_of("rest")
+    assert (edge.body_bytes, edge.idle_seconds, edge.connections) == (1_000_000, 20.0, 10_000)
+    assert (rest.body_bytes, rest.idle_seconds) == (2_000_000, 20.0)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -62,6 +76,16 @@ def test_settings_of_a_process_are_stronger_than_those_of_all(read):
         ("settings.serch = { a = 1 }", r"\[settings.serch\]: there is no service 'serch'; did you mean 'search'"),
         ("policies.web = {}", r"\[policies.web\]: there is no service 'web'"),
         ('resources.bus = "nats://localhost"', "no adapter for the bus"),
+        ("server.head_byte = 2048", r"\[server\]: there is no limit 'head_byte'; did you mean 'head_bytes'"),
+        ("server.head_seconds = 0", r"\[server\]: head_seconds = 0: expected `float` >= 0.1"),
+        ("server.idle_seconds = nan", r"\[server\]: idle_seconds = nan: expected `float`"),
+        ("server.idle_seconds = inf", r"\[server\]: idle_seconds = inf: expected `float` <= 86400"),
+        ("server.body_bytes = 1", r"\[server\]: body_bytes = 1: expected `int` >= 1024"),
+        ("server.connections = 1.5", r"\[server\]: connections = 1.5: expected `int`, got `float`"),
+        (
+            'processes = { a = { services = ["*"], server = { connections = 0 } } }',
+            r"\[processes.a.server\]: connections = 0: expected `int` >= 1",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_starts(read, text, said):
@@ -77,6 +101,8 @@ def test_what_cannot_be_is_refused_before_anything_starts(read, text, said):
         'resources = { databse = "sqlite://" }',
         "policies.search.breaker.treshold = 3",
         "policies.search.braker = {}",
+        "client.reply_byte = 3000",
+        "client.reply_bytes = 0",
         "not toml",
     ],
 )

@@ -112,7 +112,7 @@ class ClientConnection(asyncio.Protocol):
         if waiter is not None and self._whole and data.startswith(OK_JSON):
             end = data.find(b"\r\n\r\n", PREFIX)
             length = data[PREFIX:end]
-            if end > 0 and length.isdigit() and end + 4 + int(length) == len(data):
+            if end > 0 and length.isdigit() and end + 4 + int(length) == len(data) <= self._reply_limit:
                 self.waiter = None
                 if not waiter.done():
                     waiter.set_result(data[end + 4 :])
@@ -189,5 +189,5 @@ class ClientConnection(asyncio.Protocol):
             sink.fail(error)
 
     def _too_large(self) -> None:
-        self._fail(LostError(f"the reply is larger than {self._reply_limit} bytes; raise ClientLimits.reply_bytes"))
+        self._fail(LostError(f"the reply is larger than {self._reply_limit} bytes; raise `reply_bytes` of [client]"))
         self.close()

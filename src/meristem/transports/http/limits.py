@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Final, TypeAlias
+
 import msgspec
+from msgspec import Meta
 
-MIB = 1024 * 1024
+MIB: Final = 1024 * 1024
+
+Size: TypeAlias = Annotated[int, Meta(ge=1024)]
+Seconds: TypeAlias = Annotated[float, Meta(ge=0.1, le=86400.0)]
+Count: TypeAlias = Annotated[int, Meta(ge=1)]
 
 
-class Limits(msgspec.Struct, frozen=True):
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a server accepts. Sizes in bytes, times in seconds.
 
     `body_bytes` and `body_seconds` bound the requests that Meristem serves itself (RPC and REST); for hosted apps
@@ -16,16 +23,16 @@ class Limits(msgspec.Struct, frozen=True):
     more request, so that none is lost that was on its way.
     """
 
-    head_bytes: int = 64 * 1024
-    body_bytes: int = 32 * MIB
-    head_seconds: float = 10.0
-    body_seconds: float = 30.0
-    write_seconds: float = 30.0
-    idle_seconds: float = 75.0
-    linger_seconds: float = 2.0
-    first_seconds: float = 1.0
-    connections: int = 10_000
-    pipelined_bytes: int = 64 * 1024
+    head_bytes: Size = 64 * 1024
+    body_bytes: Size = 32 * MIB
+    head_seconds: Seconds = 10.0
+    body_seconds: Seconds = 30.0
+    write_seconds: Seconds = 30.0
+    idle_seconds: Seconds = 75.0
+    linger_seconds: Seconds = 2.0
+    first_seconds: Seconds = 1.0
+    connections: Count = 10_000
+    pipelined_bytes: Size = 64 * 1024
 
     def tick(self) -> float:
         """How often deadlines of connections are looked at."""
@@ -33,13 +40,13 @@ class Limits(msgspec.Struct, frozen=True):
         return min(1.0, shortest / 4)
 
 
-class ClientLimits(msgspec.Struct, frozen=True):
+class ClientLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a client uses and accepts. Sizes in bytes, times in seconds.
 
     At most `connections` are open to one address; further calls wait in the order in which they came.
     """
 
-    connections: int = 256
-    reply_bytes: int = 64 * MIB
-    connect_seconds: float = 5.0
-    stream_window: int = 64  # replies of a stream that may wait to be read
+    connections: Count = 256
+    reply_bytes: Size = 64 * MIB
+    connect_seconds: Seconds = 5.0
+    stream_window: Count = 64  # replies of a stream that may wait to be read

@@ -156,7 +156,9 @@ def compressed(accepted: bytes, body: bytes) -> bytes | None:
 
 def too_large(limit: int) -> CallError:
     """The refusal of a request above the limit."""
-    return _refused(Code.RESOURCE_EXHAUSTED, f"the request is larger than {limit} bytes; raise Limits.body_bytes")
+    return _refused(
+        Code.RESOURCE_EXHAUSTED, f"the request is larger than {limit} bytes; raise `body_bytes` of [server]"
+    )
 
 
 def _refused(code: Code, message: str) -> CallError:
