@@ -50,7 +50,8 @@ class Assembly:
         self.options = options or Options()
         self.process = next(each for each in blueprint.plan.processes if each.name == process)
         self.residents: dict[str, Resident] = {}
-        self.watching = Watching(self.options.environment, {"service.name": f"{blueprint.system.name}.{process}"})
+        who = {"service.name": f"{blueprint.system.name}.{process}"}
+        self.watching = Watching(self.options.environment, who, blueprint.placement.telemetry)
         self._stack = Stack()
         self._bus = DirectBus()
         self._closing = Background(f"connections of {process}")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import tomllib
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 
 import msgspec
+from msgspec import Meta
 
 from meristem.contracts.codec import violation
 from meristem.errors import ConfigurationError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from meristem.contracts.operation import Operation
 
+Rate: TypeAlias = Annotated[float, Meta(ge=0, le=1_000_000)]
 REST: Final = "*"
 ALONE: Final = "main"
 
@@ -54,6 +56,14 @@ class Discovery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dns: str | None = None
 
 
+class Telemetry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What each process records: new traces a second, and besides them calls that failed or took `slow` seconds."""
+
+    traces_per_second: Rate = 20.0
+    slow: Annotated[float, Meta(ge=0, le=86400.0)] = 1.0
+    late_per_second: Rate = 100.0
+
+
 class Placed(msgspec.Struct, frozen=True):
     """A process and the parts that a placement put there."""
 
@@ -75,6 +85,7 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     policies: dict[str, Policies] = {}
     server: dict[str, Any] = {}
     client: ClientLimits = ClientLimits()
+    telemetry: Telemetry = Telemetry()
 
     @classmethod
     def read(cls, path: Path) -> Placement:

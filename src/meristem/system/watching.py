@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from meristem.contracts.call import Middleware
     from meristem.contracts.operation import Operation
+    from meristem.system.placement import Telemetry
     from meristem.telemetry.otlp import OtlpSink
 
 logger = logging.getLogger(__name__)
@@ -44,10 +45,15 @@ COUNTED: Final = {
 class Watching:
     """The telemetry of one process; the parts it watches tell it facts and do not know it."""
 
-    def __init__(self, environment: Mapping[str, str], attributes: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], attributes: Mapping[str, str], wanted: Telemetry) -> None:
         self.registry = Registry()
         self.recent = Recent()
-        self.tracer = Tracer(self.recent)
+        self.tracer = Tracer(
+            self.recent,
+            per_second=wanted.traces_per_second,
+            slow=wanted.slow,
+            late_per_second=wanted.late_per_second,
+        )
         self._environment = environment
         self._attributes = attributes
         self._exporter: OtlpSink | None = None

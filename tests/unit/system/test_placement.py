@@ -103,6 +103,9 @@ def test_what_cannot_be_is_refused_before_anything_starts(read, text, said):
         "policies.search.braker = {}",
         "client.reply_byte = 3000",
         "client.reply_bytes = 0",
+        "telemetry.traces = 3",
+        "telemetry.traces_per_second = -1",
+        "telemetry.slow = nan",
         "not toml",
     ],
 )
