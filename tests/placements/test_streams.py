@@ -97,6 +97,55 @@ async def test_a_deadline_holds_over_a_whole_stream(app):
     assert await app.client(Witness).until("slow cancelled") == 1
 
 
+async def test_a_stream_without_a_timeout_has_none(app):
+    assert [seen.remaining async for seen in app.client(Far).lasting()] == [None]
+
+
+async def test_a_stream_without_a_timeout_has_its_caller_s(app):
+    with using(Context(deadline=time.monotonic() + 5)):
+        (left,) = [seen.remaining async for seen in app.client(Far).lasting()]
+
+    assert 3 < left <= 5
+
+
+async def test_a_caller_s_deadline_holds_over_a_stream_without_a_timeout(app):
+    arrived = []
+    with using(Context(deadline=time.monotonic() + 0.6)), pytest.raises(CallError) as caught:
+        async for number in app.client(Far).trickle("given up", 1):
+            arrived.append(number)  # noqa: PERF401
+
+    assert arrived == [0]
+    assert caught.value.code is Code.DEADLINE_EXCEEDED
+    assert "its caller had left" in caught.value.message or "answer within" in caught.value.message
+    assert await app.client(Witness).until("given up cancelled") == 1
+
+
+async def test_a_stream_that_falls_silent_is_ended_and_one_that_does_not_goes_on(app):
+    arrived = []
+    with pytest.raises(CallError) as caught:
+        async for number in app.client(Far).trickle("silent", 6):
+            arrived.append(number)  # noqa: PERF401 - in 1.2 s, longer than it may be silent
+
+    assert arrived == list(range(6))
+    assert caught.value.code is Code.DEADLINE_EXCEEDED
+    assert caught.value.message == "Far.trickle sent nothing for 0.8 s, its idle limit"
+    assert await app.client(Witness).until("silent cancelled") == 1
+
+
+async def test_a_consumer_may_take_its_time(app):
+    """It is no silence of the stream when nobody asks it for the next item."""
+    arrived = []
+    async with aclosing(app.client(Far).trickle("waited for", 3)) as numbers:
+        async for number in numbers:
+            arrived.append(number)
+            if number == 1:
+                await asyncio.sleep(1.2)
+            if number == 2:
+                break
+
+    assert arrived == [0, 1, 2]
+
+
 async def test_every_item_is_made_in_the_context_of_the_call(app):
     with using(Context(user=Identity("ada"), key="k-1")):
         contexts = [seen async for seen in app.client(Far).contexts(3)]

@@ -6,6 +6,7 @@ import inspect
 import re
 from collections.abc import AsyncIterator
 from functools import cache
+from math import inf
 from typing import Any, ClassVar, Protocol, Self, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -145,8 +146,11 @@ def _check_type(where: str, type_: Any) -> None:
 
 
 def _check_declaration(where: str, declaration: Declaration, *, stream: bool) -> None:
-    if declaration.timeout <= 0:
-        raise ContractError(f"{where}: timeout={declaration.timeout} must be more than 0 seconds")
+    for name, seconds in (("timeout", declaration.timeout), ("idle", declaration.idle)):
+        if seconds is not None and not 0 < seconds < inf:
+            raise ContractError(f"{where}: {name}={seconds} must be more than 0 seconds, and finite")
+    if declaration.idle is not None and not stream:
+        raise ContractError(f"{where}: idle={declaration.idle} is for streams; give a timeout")
     for fault in declaration.raises:
         if not (isinstance(fault, type) and issubclass(fault, Fault)):
             raise ContractError(f"{where}: raises=[{fault!r}] must name classes derived from Fault")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import copy
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeVar
+from math import inf
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
@@ -78,11 +79,16 @@ class Retry(msgspec.Struct, frozen=True):
     cap: float = 1.0
 
 
+TIMEOUT: Final = 5.0  # seconds for a call that is answered once; a stream may last
+IDLE: Final = 60.0  # seconds that a stream may be silent: as long as most proxies let it
+
+
 class Declaration(msgspec.Struct, frozen=True):
     """What a decorator says of a contract's method."""
 
     semantics: Semantics = Semantics.PLAIN
-    timeout: float = 5.0
+    timeout: float | None = None
+    idle: float | None = None
     raises: tuple[type[Fault], ...] = ()
     http: Http | None = None
     retry: Retry = Retry()
@@ -103,11 +109,12 @@ class Operation:
 
     `request` is the message a call carries: the method's only parameter when that is a message, else a message
     made of its parameters (`spread` is then true). `reply` is the annotated return type, or the type of each
-    element of a stream.
+    element of a stream. `timeout` bounds the whole call, and is infinite for a stream that declares none; `idle` bounds
+    each wait for an item of a stream.
     """
 
     __slots__ = (
-        "authenticated", "contract", "doc", "http", "name", "parameters", "path", "raises", "reply", "request",
+        "authenticated", "contract", "doc", "http", "idle", "name", "parameters", "path", "raises", "reply", "request",
         "retry", "semantics", "spread", "stream", "timeout", "wire_name",
     )  # fmt: skip
 
@@ -129,7 +136,8 @@ class Operation:
         self.wire_name = "".join(part.capitalize() for part in name.split("_"))
         self.path = f"/{contract}/{self.wire_name}"
         self.semantics = declaration.semantics
-        self.timeout = declaration.timeout
+        self.timeout = declaration.timeout or (inf if stream else TIMEOUT)
+        self.idle = declaration.idle or (IDLE if stream else inf)
         self.raises = declaration.raises
         self.http = declaration.http
         self.retry = declaration.retry
@@ -141,10 +149,14 @@ class Operation:
         self.stream = stream
         self.doc = doc
 
-    def under(self, timeout: float, retry: Retry) -> Operation:
-        """The same operation on other terms: what its owner declared, as a placement overrides it."""
+    def under(
+        self, *, timeout: float | None = None, idle: float | None = None, retry: Retry | None = None
+    ) -> Operation:
+        """The same operation on other terms; what is None stays."""
         changed = copy(self)
-        changed.timeout, changed.retry = timeout, retry
+        changed.timeout = timeout or self.timeout
+        changed.idle = idle or self.idle
+        changed.retry = retry or self.retry
         return changed
 
     @property
@@ -173,17 +185,21 @@ class declares:  # noqa: N801 - read as a decorator: @safe, @idempotent, @once, 
         method: Method | None = None,
         /,
         *,
-        timeout: float = 5.0,
+        timeout: float | None = None,
+        idle: float | None = None,
         raises: list[type[Fault]] | None = None,
         http: Http | None = None,
         retry: Retry | None = None,
         authenticated: bool = False,
     ) -> Method:
-        """Declare the method: `timeout` in seconds, the faults it `raises`, its place in REST, how it is retried.
+        """Declare the method: its times, the faults it `raises`, its place in REST, how it is retried.
 
-        `authenticated` refuses a call that no signed-in user stands behind.
+        `timeout` bounds the whole call: 5 seconds where nothing is said, and for a stream no bound at all. `idle`
+        bounds each wait for an item of a stream: 60 seconds. `authenticated` refuses a call that no signed-in user
+        stands behind.
         """
-        declaration = Declaration(self.semantics, timeout, tuple(raises or ()), http, retry or Retry(), authenticated)
+        faults = tuple(raises or ())
+        declaration = Declaration(self.semantics, timeout, idle, faults, http, retry or Retry(), authenticated)
 
         def declare(target: Any) -> Any:
             target.__declaration__ = declaration

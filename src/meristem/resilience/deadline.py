@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import sys
 from asyncio import CancelledError, Task
+from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from meristem.errors import CallError, Code
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from meristem.contracts.call import Call, Handler, Middleware
     from meristem.contracts.operation import Operation
@@ -129,14 +130,21 @@ def exceeded(label: str, timeout: float, deadline: float, started: float) -> Cal
     return CallError(Code.DEADLINE_EXCEEDED, f"{label} did not answer within its timeout of {timeout:g} s")
 
 
+def silent(label: str, idle: float) -> CallError:
+    """The error of a stream that was ended because nothing came any more."""
+    return CallError(Code.DEADLINE_EXCEEDED, f"{label} sent nothing for {idle:g} s, its idle limit")
+
+
 def deadline_middleware(deadlines: Deadlines, operation: Operation) -> Middleware:
     """Give each call the earlier of its caller's deadline and the operation's timeout, and cancel it then.
 
     It stands on both sides of a call. A task that is already watched for the same 10 ms is not watched again, so
     the second one in a process costs little, and a deadline that came by wire is watched because nobody does yet.
+    A stream without a timeout of its own has its caller's deadline alone, and an end when it falls silent.
     """
-    watch = _watched_stream if operation.stream else _watched
-    return lambda handler: watch(handler, deadlines, operation.label, operation.timeout)
+    if operation.stream:
+        return lambda handler: _watched_stream(handler, deadlines, operation)
+    return lambda handler: _watched(handler, deadlines, operation.label, operation.timeout)
 
 
 def _watched(handler: Handler, deadlines: Deadlines, label: str, timeout: float) -> Handler:
@@ -180,46 +188,64 @@ def _watched(handler: Handler, deadlines: Deadlines, label: str, timeout: float)
     return watched
 
 
-def _watched_stream(handler: Handler, deadlines: Deadlines, label: str, timeout: float) -> Handler:
-    begin = _watched(handler, deadlines, label, timeout)
+def _watched_stream(handler: Handler, deadlines: Deadlines, operation: Operation) -> Handler:
+    label, timeout, idle = operation.label, operation.timeout, operation.idle
 
     async def watched(call: Call) -> Any:
-        started = monotonic()
-        items = await begin(call)
-        deadline: float = call.context.deadline  # type: ignore[assignment] # `begin` has set it
-        return WatchedStream(items, deadlines, deadline, lambda: exceeded(label, timeout, deadline, started))
+        started, inherited = monotonic(), call.context.deadline
+        if inherited is not None and inherited <= started:
+            raise refuse_past(label, inherited, started)
+        deadline = min(started + timeout, inf if inherited is None else inherited)
+        call.context.deadline = deadline if deadline < inf else None
+        stream = WatchedStream(deadlines, deadline, idle, lambda: exceeded(label, timeout, deadline, started), label)
+        return await stream.begin(handler(call))
 
     return watched
 
 
 class WatchedStream:
-    """A stream whose every wait for an item ends at one deadline; the consumer's own work is never cancelled."""
+    """A stream whose every wait for an item ends after `idle` seconds and at the deadline of the whole.
+
+    The consumer's own work is never cancelled, and its time is no silence of the stream.
+    """
 
     def __init__(
-        self, items: AsyncIterator[Any], deadlines: Deadlines, deadline: float, error: Callable[[], CallError]
+        self, deadlines: Deadlines, deadline: float, idle: float, error: Callable[[], CallError], label: str
     ) -> None:
-        self._items = items
+        self._items: Any = None
         self._deadlines = deadlines
         self._deadline = deadline
+        self._idle = idle
         self._error = error
+        self._label = label
+
+    async def begin(self, handed: Awaitable[AsyncIterator[Any]]) -> WatchedStream:
+        """Take the items from who makes them."""
+        self._items = await self._within(handed, monotonic())
+        return self
 
     def __aiter__(self) -> WatchedStream:
         return self
 
     async def __anext__(self) -> Any:
-        if monotonic() >= self._deadline:
+        now = monotonic()
+        if now >= self._deadline:
             await self.aclose()
             raise self._error()
+        return await self._within(anext(self._items), now)
+
+    async def _within(self, work: Awaitable[Any], now: float) -> Any:
+        until = min(self._deadline, now + self._idle)
         task: _Task = _current_task(self._deadlines.loop)
-        bucket = self._deadlines.bucket(self._deadline)
+        bucket = self._deadlines.bucket(until)
         if task in bucket:
-            return await anext(self._items)
+            return await work
         bucket.enter(task)
         try:
-            item = await anext(self._items)
+            item = await work
         except BaseException as error:
             if bucket.leave(task) and isinstance(error, CancelledError):
-                raise self._error() from error
+                raise (self._error() if until == self._deadline else silent(self._label, self._idle)) from error
             raise
         bucket.leave(task)
         return item

@@ -23,14 +23,18 @@ class OperationPolicy(Message, forbid_unknown_fields=True):
     """What a placement says of one operation; what is None is as its contract declares."""
 
     timeout: float | None = None
+    idle: float | None = None
     attempts: int | None = None
     base: float | None = None
     cap: float | None = None
 
-    def problem(self) -> str | None:
+    def problem(self, operation: Operation) -> str | None:
         """What cannot be meant; None for a sound policy."""
-        if self.timeout is not None and not 0 < self.timeout < inf:
-            return f"timeout = {self.timeout:g}; give more than 0 seconds"
+        for name, seconds in (("timeout", self.timeout), ("idle", self.idle)):
+            if seconds is not None and not 0 < seconds < inf:
+                return f"{name} = {seconds:g}; give more than 0 seconds"
+        if self.idle is not None and not operation.stream:
+            return f"idle = {self.idle:g} is for streams; give a timeout"
         if self.attempts is not None and self.attempts < 1:
             return f"attempts = {self.attempts}; give at least 1, which is the call itself"
         for name, seconds in (("base", self.base), ("cap", self.cap)):
@@ -42,7 +46,7 @@ class OperationPolicy(Message, forbid_unknown_fields=True):
         """The operation on these terms."""
         wanted = {"attempts": self.attempts, "base": self.base, "cap": self.cap}
         retry = replace(operation.retry, **{name: value for name, value in wanted.items() if value is not None})
-        return operation.under(operation.timeout if self.timeout is None else self.timeout, retry)
+        return operation.under(timeout=self.timeout, idle=self.idle, retry=retry)
 
 
 class Policies(Message, forbid_unknown_fields=True):

@@ -136,7 +136,8 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """The operations of a service on the terms that hold here; raises ConfigurationError for one it lacks."""
         written = self.policies.get(service, Policies()).operations
         for name, policy in written.items():
-            problem = _unknown("operation", name, list(operations)) if name not in operations else policy.problem()
+            known = operations.get(name)
+            problem = _unknown("operation", name, list(operations)) if known is None else policy.problem(known)
             if problem is not None:
                 raise ConfigurationError(f"placement: [policies.{service}.operations.{name}]: {problem}")
         return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,12 +25,12 @@ if TYPE_CHECKING:
 
 
 class OperationPlan(msgspec.Struct, frozen=True):
-    """An operation as others see it."""
+    """An operation as others see it; one without a `timeout` is a stream that may last."""
 
     name: str
     path: str
     semantics: str
-    timeout: float
+    timeout: float | None
     stream: bool
     http: str | None
 
@@ -153,7 +154,8 @@ def _service_plan(spec: ServiceSpec, owner: Mapping[type[Contract], str]) -> Ser
 def _operation_plan(operation: Operation) -> OperationPlan:
     http = None if operation.http is None else f"{operation.http.verb} {operation.http.path}"
     semantics = operation.semantics.value
-    return OperationPlan(operation.name, operation.path, semantics, operation.timeout, operation.stream, http)
+    timeout = operation.timeout if operation.timeout < inf else None
+    return OperationPlan(operation.name, operation.path, semantics, timeout, operation.stream, http)
 
 
 def needs_database(spec: ServiceSpec) -> bool:

@@ -83,6 +83,12 @@ class Far(Contract, Protocol, package="parity.hops.v1"):
     @safe(raises=[Empty], timeout=30.0)
     def faulty(self) -> AsyncIterator[int]: ...
 
+    @safe
+    def lasting(self) -> AsyncIterator[Seen]: ...
+
+    @safe(idle=0.8)
+    def trickle(self, name: str, count: int) -> AsyncIterator[int]: ...
+
     @safe(timeout=30.0)
     def contexts(self, count: int) -> AsyncIterator[Seen]: ...
 
@@ -266,6 +272,15 @@ class FarService(Far, Witness, Service, tables=metadata):
 
     async def slow_stream(self, name: str) -> AsyncIterator[int]:
         yield 1
+        await self._hang(name)
+
+    async def lasting(self) -> AsyncIterator[Seen]:
+        yield seen()
+
+    async def trickle(self, name: str, count: int) -> AsyncIterator[int]:
+        for number in range(count):
+            await asyncio.sleep(0.2)
+            yield number
         await self._hang(name)
 
     async def contexts(self, count: int) -> AsyncIterator[Seen]:

@@ -14,11 +14,11 @@ from meristem.errors import CallError, Code
 from meristem.resilience.deadline import GRAIN, Deadlines, deadline_middleware, exceeded
 
 
-def an_operation(timeout: float = 5.0, *, stream: bool = False) -> Operation:
+def an_operation(timeout: float | None = 5.0, *, stream: bool = False, idle: float | None = None) -> Operation:
     return Operation(
         "shop.bank.v1.Bank",
         "debit",
-        Declaration(timeout=timeout),
+        Declaration(timeout=timeout, idle=idle),
         parameters=(),
         request=object,
         spread=True,
@@ -245,11 +245,11 @@ class Ticks:
         self.closed = True
 
 
-def a_stream(deadlines: Deadlines, ticks: Ticks, timeout: float) -> Handler:
+def a_stream(deadlines: Deadlines, ticks: Ticks, timeout: float | None, idle: float | None = None) -> Handler:
     async def handler(_: Call) -> Ticks:
         return ticks
 
-    return deadline_middleware(deadlines, an_operation(timeout, stream=True))(handler)
+    return deadline_middleware(deadlines, an_operation(timeout, stream=True, idle=idle))(handler)
 
 
 async def test_a_stream_within_its_deadline_is_complete(deadlines):
@@ -262,6 +262,35 @@ async def test_the_deadline_covers_the_whole_stream(deadlines):
     assert await anext(stream) == 0
     with pytest.raises(CallError, match=r"within its timeout of 0\.03 s"):
         await anext(stream)
+
+
+async def test_a_stream_that_falls_silent_ends_before_its_deadline(deadlines):
+    stream = await a_stream(deadlines, Ticks([0, 60]), 5.0, idle=0.03)(a_call())
+    assert await anext(stream) == 0
+    with pytest.raises(CallError, match=r"Bank\.debit sent nothing for 0\.03 s, its idle limit"):
+        await anext(stream)
+
+
+async def test_a_stream_that_never_begins_is_silent(deadlines):
+    handler = deadline_middleware(deadlines, an_operation(None, stream=True, idle=0.03))(hangs)
+    with pytest.raises(CallError, match="sent nothing"):
+        await handler(a_call())
+
+
+async def test_a_stream_without_a_timeout_has_no_deadline_but_that_of_its_caller(deadlines):
+    lasting, bounded = a_call(), a_call(monotonic() + 9)
+    given = bounded.context.deadline
+    handler = a_stream(deadlines, Ticks([0]), None)
+    await handler(lasting)
+    await handler(bounded)
+
+    assert (lasting.context.deadline, bounded.context.deadline) == (None, given)
+
+
+async def test_a_stream_after_its_caller_s_deadline_is_not_begun(deadlines):
+    with pytest.raises(CallError, match="had passed") as caught:
+        await a_stream(deadlines, Ticks([0]), None)(a_call(monotonic() - 1))
+    assert not caught.value.may_have_happened
 
 
 async def test_a_consumer_that_is_too_slow_is_told_at_its_next_item_and_the_source_is_closed(deadlines):

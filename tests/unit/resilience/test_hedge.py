@@ -6,7 +6,6 @@ import random
 import pytest
 
 from meristem.contracts.call import Call
-from meristem.contracts.operation import Retry
 from meristem.errors import CallError, Code, Fault
 from meristem.resilience.balancer import Balancer
 from meristem.resilience.deadline import Deadlines, deadline_middleware
@@ -217,7 +216,7 @@ async def test_a_deadline_ends_both_calls(make, a, b, call, operation):
     a.awake.clear()
     b.awake.clear()
     deadlines = Deadlines(asyncio.get_running_loop())
-    handler = deadline_middleware(deadlines, operation().under(0.2, Retry()))(make())
+    handler = deadline_middleware(deadlines, operation().under(timeout=0.2))(make())
 
     with pytest.raises(CallError) as caught:
         await handler(call())

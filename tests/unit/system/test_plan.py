@@ -245,6 +245,7 @@ def test_a_placement_sets_the_terms_of_single_operations():
         ("order", OperationPolicy(timeout=-1.5), "timeout = -1.5; give more"),
         ("order", OperationPolicy(timeout=float("nan")), "timeout = nan; give more"),
         ("order", OperationPolicy(timeout=float("inf")), "timeout = inf; give more"),
+        ("order", OperationPolicy(idle=3), "idle = 3 is for streams; give a timeout"),
         ("order", OperationPolicy(attempts=0), "attempts = 0; give at least 1"),
         ("order", OperationPolicy(base=-0.1), "base = -0.1; give 0"),
         ("order", OperationPolicy(cap=float("inf")), "cap = inf; give 0"),
