@@ -42,10 +42,14 @@ class Delivery(msgspec.Struct):
 
 
 class Depth(msgspec.Struct, frozen=True):
-    """How many events wait for a subscriber, and when the oldest was published (seconds since the epoch)."""
+    """How many events of a state (pending, dead) a subscriber has, and when the oldest was published.
+
+    That is in seconds since the epoch.
+    """
 
     subscriber: str
-    pending: int
+    state: str
+    count: int
     oldest: float
 
 
@@ -232,7 +236,7 @@ class Outbox:
         await self._database.execute(statements.LEAVE, {"me": self.owner, "now": self._clock.now().timestamp()})
 
     async def depth(self) -> list[Depth]:
-        """What waits, by subscriber."""
+        """What waits to be delivered, and for a person, by subscriber."""
         return await self._database.fetch_all(statements.DEPTH, into=Depth)
 
 

@@ -85,10 +85,16 @@ CLAIM: Final = (
 NEXT_SUBSCRIBER: Final = select(func.min(_row.subscriber)).where(
     _row.subscriber > bindparam("after", type_=Text), _row.state == PENDING
 )
+# Counted in the index of the queue alone; the first row of each group is the oldest.
+_queues: Final = (
+    select(_row.subscriber, _row.state, func.count().label("count"), func.min(_row.seq).label("first"))
+    .group_by(_row.subscriber, _row.state)
+    .subquery()
+)
 DEPTH: Final = (
-    select(_row.subscriber, func.count().label("pending"), func.min(_row.created).label("oldest"))
-    .where(_row.state == PENDING)
-    .group_by(_row.subscriber)
+    select(_queues.c.subscriber, _queues.c.state, _queues.c.count.label("count"), _row.created.label("oldest"))
+    .join(OUTBOX, _row.seq == _queues.c.first)
+    .order_by(_queues.c.subscriber)
 )
 
 _delivered: Final = and_(

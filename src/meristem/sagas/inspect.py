@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final
+
+import msgspec
 
 from meristem.clock import Clock, SystemClock
 from meristem.contracts.message import Message
@@ -58,6 +61,14 @@ class SagaDetails(Message):
     result: str | None = None
 
 
+GOING: Final = (State.RUNNING, State.WAITING, State.UNDOING, State.PARKED)
+
+
+class _Count(msgspec.Struct):
+    state: State
+    count: int
+
+
 class SagaStore:
     """The sagas of one service's database, for those who look at it from outside of the engine."""
 
@@ -77,6 +88,11 @@ class SagaStore:
             values = {"limit_": limit, "state_": state.value}
             found = await self._database.fetch_all(sql.LIST_IN, values, into=SagaRow)
         return [_summary(saga) for saga in found]
+
+    async def counts(self) -> dict[State, int]:
+        """How many sagas are in each state that is no end."""
+        rows = await self._database.fetch_all(sql.COUNTS, into=_Count)
+        return dict.fromkeys(GOING, 0) | {row.state: row.count for row in rows}
 
     async def show(self, saga_id: str, *, values: bool = False) -> SagaDetails:
         """A saga and its steps; with `values` also what it was given and what it got. CallError `not_found`."""

@@ -131,6 +131,9 @@ _old = (SAGAS.c.state.in_(RESTING), SAGAS.c.updated < bindparam("before_", type_
 FORGET_STEPS: Final = delete(STEPS).where(STEPS.c.saga_id.in_(select(SAGAS.c.id).where(*_old)))
 FORGET_SAGAS: Final = delete(SAGAS).where(*_old)
 
+COUNTS: Final = (
+    select(SAGAS.c.state, func.count().label("count")).where(SAGAS.c.state.not_in(RESTING)).group_by(SAGAS.c.state)
+)
 LIST: Final = select(SAGAS).order_by(SAGAS.c.created.desc(), SAGAS.c.id).limit(bindparam("limit_"))
 LIST_IN: Final = LIST.where(SAGAS.c.state == bindparam("state_"))
 RETRY: Final = (

@@ -17,6 +17,7 @@ from meristem.resilience.limiter import Limiter
 from meristem.resilience.policies import Policies
 from meristem.sagas.definition import sagas_of
 from meristem.services.dispatch import answer, run_method
+from meristem.system.census import Census
 from meristem.system.clients import Clients
 from meristem.system.deliveries import Deliveries, Postbox, sender
 from meristem.system.dependency import Dependency
@@ -52,6 +53,7 @@ class Assembly:
         self.residents: dict[str, Resident] = {}
         who = {"service.name": f"{blueprint.system.name}.{process}"}
         self.watching = Watching(self.options.environment, who, blueprint.placement.telemetry)
+        self._census = Census(self.watching.registry, self.options.clock)
         self._stack = Stack()
         self._bus = DirectBus()
         self._closing = Background(f"connections of {process}")
@@ -94,6 +96,7 @@ class Assembly:
         """Start what works by itself: deliveries, sagas, periodic jobs. What they reach must be up already."""
         for component in [each for resident in self.residents.values() for each in resident.work()]:
             await self._stack.start(component)
+        await self._stack.start(self._census)
 
     async def drain(self) -> None:
         """Finish what is in flight."""
@@ -140,6 +143,11 @@ class Assembly:
                 found[operation.path] = Endpoint(operation, clients.limited(operation, dependency.way(operation, None)))
         return found
 
+    async def figures(self, accept: str) -> tuple[str, bytes]:
+        """Media type and text of `/metrics`."""
+        await self._census.look()
+        return self.watching.figures(accept)
+
     @property
     def limits(self) -> Limits:
         """What a server in front of this process accepts."""
@@ -168,6 +176,8 @@ class Assembly:
         resident = Resident(spec, url=url, resolve=lambda need: provision.give(spec, need), around=around)
         await self._stack.start(resident)
         self.residents[spec.name] = resident
+        if resident.keeping is not None:
+            self._census.counters[spec.name] = resident.keeping.count
         self._endpoints.update(resident.endpoints)
 
     async def _reach(self, spec: ServiceSpec) -> None:

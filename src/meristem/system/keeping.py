@@ -11,12 +11,15 @@ from meristem.contracts.operation import Semantics
 from meristem.events.inbox import Inbox
 from meristem.events.outbox import Outbox
 from meristem.events.relay import Relay
+from meristem.events.tables import DEAD, PENDING
 from meristem.lifecycle import Component, Stack
 from meristem.sagas.definition import sagas_of
 from meristem.sagas.engine import SagaEngine
+from meristem.sagas.inspect import SagaStore
 from meristem.security.digest import Digest
 from meristem.services.once import OldAnswers, answer_once, metadata
 from meristem.storage.database import Database
+from meristem.system.census import Counted
 from meristem.system.plan import migrations_of
 
 if TYPE_CHECKING:
@@ -36,6 +39,7 @@ class Keeping:
         self.database = Database(url, name=spec.name)
         self.database.observers.append(around.watching.statement)
         self.inbox: Inbox | None = None
+        self.name = spec.name
         self._spec = spec
         self._around = around
         self._clock = clock
@@ -43,6 +47,7 @@ class Keeping:
         self._digest = Digest(around.options.secret, "once")
         self._stack = Stack()
         self._engine: SagaEngine | None = None
+        self._relay: Relay | None = None
         self._outbox = Outbox(
             self.database,
             f"//{around.system}/{spec.name}",
@@ -84,9 +89,43 @@ class Keeping:
 
     def work(self) -> list[Component]:
         """What works by itself once every service hears: deliveries and sagas."""
-        relay = Relay(self._outbox, self._around.bus, self._clock)
+        self._relay = relay = Relay(self._outbox, self._around.bus, self._clock)
         relay.observers.append(self._around.watching.event)
         return [relay] if self._engine is None else [relay, self._engine]
+
+    async def settle(self) -> None:
+        """Wait until what is in memory is done: events delivered or buried, no saga running."""
+        if self._relay is not None:
+            await self._relay.settle()
+        if self._engine is not None:
+            await self._engine.settle()
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing is in memory that is still to be done."""
+        return (self._relay is None or self._relay.is_settled) and (self._engine is None or self._engine.is_settled)
+
+    async def survey(self) -> None:
+        """Take up what is in the database alone, as happens every second: a redriven event."""
+        if self._relay is not None:
+            await self._relay.survey()
+
+    async def count(self) -> Counted:
+        """What waits in the database: events, dead letters, sagas."""
+        depths = await self._outbox.depth()
+        pending = {each.subscriber: each for each in depths if each.state == PENDING}
+        return Counted(
+            pending={name: each.count for name, each in pending.items()},
+            oldest={name: each.oldest for name, each in pending.items()},
+            dead={each.subscriber: each.count for each in depths if each.state == DEAD},
+            sagas=await self._count_sagas(),
+        )
+
+    async def _count_sagas(self) -> dict[str, int]:
+        if not self._sagas:
+            return {}
+        found = await SagaStore(self.database, self._clock).counts()
+        return {state.value: count for state, count in found.items()}
 
     def once(self, operation: Operation, handler: Handler) -> Handler:
         """The handler, its first answers kept where the contract says `@once`; a saga keeps its own."""

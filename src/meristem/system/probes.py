@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     Answer = tuple[int, str, bytes]
 
@@ -22,7 +22,7 @@ class Probes:
     media type and text of the metrics for what the client accepts.
     """
 
-    def __init__(self, app: Any, figures: Callable[[str], tuple[str, bytes]]) -> None:
+    def __init__(self, app: Any, figures: Callable[[str], Awaitable[tuple[str, bytes]]]) -> None:
         self.ready = False
         self._app = app
         self._figures = figures
@@ -31,13 +31,13 @@ class Probes:
         if scope["type"] != "http" or scope["path"] not in PATHS:
             await self._app(scope, receive, send)
             return
-        status, media, body = self._answer(scope)
+        status, media, body = await self._answer(scope)
         headers = [(b"content-type", media.encode()), (b"content-length", str(len(body)).encode())]
         headers.append((b"cache-control", b"no-store"))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
-    def _answer(self, scope: dict[str, Any]) -> Answer:
+    async def _answer(self, scope: dict[str, Any]) -> Answer:
         path: str = scope["path"]
         if path == "/health/live":
             return 200, "application/json", _status("live")
@@ -45,7 +45,7 @@ class Probes:
             ready = self.ready
             return (200 if ready else 503), "application/json", _status("ready" if ready else "not ready")
         accepted = dict(scope["headers"]).get(b"accept", b"").decode("latin-1")
-        return (200, *self._figures(accepted))
+        return (200, *await self._figures(accepted))
 
 
 def _status(status: str) -> bytes:

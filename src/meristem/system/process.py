@@ -72,7 +72,7 @@ class Process:
         """
         CONNECTOR.set(self.assembly)
         await self._stack.start(_Answering(self.assembly))
-        self._probes = Probes(await self._applications(), self.assembly.watching.figures)
+        self._probes = Probes(await self._applications(), self.assembly.figures)
         self._server = HttpServer(
             self._routes(),
             self._probes,

@@ -149,7 +149,7 @@ async def test_what_does_not_fit_in_memory_waits_on_disk_in_order(stage):
     for number in range(100):
         await stage.publish(Booked(guest=str(number % 3), number=number))
     (depth,) = await stage.outbox.depth()
-    assert depth.pending == 100
+    assert depth.count == 100
     assert len(stage.relay._lanes["billing"].held) <= 10
     gate.set()
     await stage.settle()
@@ -226,7 +226,7 @@ async def test_draining_finishes_what_is_in_flight_and_leaves_the_rest_in_the_ou
     await stage.publish(Booked(guest="ada", number=3))
     assert await billing.entries() == [1]
     (depth,) = await stage.outbox.depth()
-    assert (depth.subscriber, depth.pending) == ("billing", 2)
+    assert (depth.subscriber, depth.count) == ("billing", 2)
 
 
 async def test_it_tells_what_it_does_and_survives_who_watches(stage, caplog):
