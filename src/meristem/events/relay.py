@@ -94,10 +94,19 @@ class Relay:
 
     async def settle(self) -> None:
         """Wait until everything that is in memory was delivered or buried; waits for retries too."""
-        while (
-            self._settled or self._removing or self._behind or not all(each.is_empty for each in self._lanes.values())
-        ):
+        while not self.is_settled:
             await self._changed()
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing is in memory that waits to be delivered or buried."""
+        waits = self._settled or self._removing or self._behind
+        return not waits and all(each.is_empty for each in self._lanes.values())
+
+    async def survey(self) -> None:
+        """Take up now what nobody holds on disk, as every `poll` seconds."""
+        await self._survey()
+        self._alarm.set(self._now())
 
     def accepts(self, subscriber: str) -> bool:
         """From memory go events of which no earlier ones can be on disk or in another replica's hands."""

@@ -73,6 +73,9 @@ class SagaEngine:
         self._accepting = self._claiming = False
         self._orphans: set[str] = set()  # held here, but nobody works on them since their journal failed
         self._unknown: set[str] = set()
+        self._working: set[asyncio.Task[None]] = set()  # on one saga each
+        self._looking = False
+        self._rested = asyncio.Event()
         bind(instance, self)
 
     async def start(self) -> None:
@@ -104,6 +107,17 @@ class SagaEngine:
             waiting.resolve(CallError(Code.UNAVAILABLE, f"{self._service} stops; the saga goes on elsewhere or later"))
         self._waiting.clear()
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether no saga runs here, and none is about to; those that wait may go on waiting."""
+        return not (self._working or self._looking or self._orphans or self._poked.is_set())
+
+    async def settle(self) -> None:
+        """Wait until no saga runs here."""
+        while not self.is_settled:
+            self._rested.clear()
+            await self._rested.wait()
+
     async def run(self, definition: Definition, values: msgspec.Struct) -> Any:
         """Start a saga, or attach to the one that this idempotency key began, and wait for its answer.
 
@@ -118,7 +132,7 @@ class SagaEngine:
         if waiting is None:
             waiting = self._waiting[saga_id] = Waiting(saga_id, text)
             origin = Origin(context.trace, context.caller, context.user, context.key)
-            self._spawn(self._begin(definition, waiting, origin), f"{definition.name} {saga_id}")
+            self._work(self._begin(definition, waiting, origin), f"{definition.name} {saga_id}")
         elif waiting.input != text:
             raise reused(definition.name)
         outcome = await self._wait(definition, waiting, context.remaining())
@@ -247,10 +261,13 @@ class SagaEngine:
         while True:
             await self._poked.wait()
             self._poked.clear()
+            self._looking = True
             try:
                 await self._scan()
             except StorageError:
                 logger.exception("the sagas of %s could not be looked through", self._service)
+            self._looking = False
+            self._rested.set()
 
     async def _scan(self) -> None:
         """Take over what nobody works on, wake what waits for events, answer who waits for another replica's saga."""
@@ -286,14 +303,23 @@ class SagaEngine:
             return
         busy = saga.state is State.RUNNING
         if await self._journal.claim(saga):
-            self._spawn(self._drive(definition, saga, new=False, busy=busy), f"{saga.name} {saga_id}")
+            self._work(self._drive(definition, saga, new=False, busy=busy), f"{saga.name} {saga_id}")
 
-    def _spawn(self, work: Any, name: str) -> None:
+    def _work(self, work: Any, name: str) -> None:
+        if (task := self._spawn(work, name)) is not None:
+            self._working.add(task)
+            task.add_done_callback(self._worked)
+
+    def _worked(self, task: asyncio.Task[None]) -> None:
+        self._working.discard(task)
+        self._rested.set()
+
+    def _spawn(self, work: Any, name: str) -> asyncio.Task[None] | None:
         """In the context of the engine's start: a saga belongs to no call and to no unit of work."""
         if self._shop is None:
             work.close()
-        else:
-            self._shop.variables.copy().run(self._background.spawn, work, name)
+            return None
+        return self._shop.variables.copy().run(self._background.spawn, work, name)
 
     def _emit(self, fact: Fact) -> None:
         for observer in self.observers:

@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from meristem.discovery.static import StaticResolver
+from meristem.errors import MisuseError
 from meristem.lifecycle import Stack
 from meristem.system.addresses import service_addresses
-from meristem.system.assembly import Assembly
 from meristem.system.home import Home
 from meristem.system.options import Options
 from meristem.system.placement import REST, Placement, Resources
 from meristem.system.plan import Blueprint
 from meristem.system.supervisor import NAME, Place, Supervisor
+from meristem.testing.app import App
 from meristem.testing.wire import CALLER
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ logger = logging.getLogger(__name__)
 LEVELS: Final = logging.getLevelNamesMapping()
 
 
-class Outside(Assembly):
+class Outside(App):
     """The test's own place beside the processes: `address` is where the system serves the public.
 
     `supervisor` tells what runs, so that a test may end it: `app.supervisor.kept()`.
@@ -44,6 +45,13 @@ class Outside(Assembly):
         super().__init__(blueprint, CALLER, options)
         self.supervisor = supervisor
         self.address = supervisor.address
+
+    async def settled(self, timeout: float = 5.0) -> None:  # noqa: ARG002, ASYNC109 - refused whatever it is
+        """Other processes can't be asked in one instant: raises MisuseError."""
+        raise MisuseError(
+            'app.settled() sees events and sagas of this process alone: use where="local" or "wire", '
+            "or ask a service, with a limit, until it has the effect"
+        )
 
 
 @asynccontextmanager
@@ -55,7 +63,7 @@ async def by_processes(
     database: str,
     directory: Path | None,
     placement: Placement | None,
-) -> AsyncIterator[Assembly]:
+) -> AsyncIterator[App]:
     """Start the processes, wait until all are ready, and end them when the block does."""
     with tempfile.TemporaryDirectory(prefix="meristem-") as folder:
         home = Home(Path(folder), system.name)

@@ -17,6 +17,7 @@ from meristem.system.options import Options
 from meristem.system.placement import REST
 from meristem.system.plan import Blueprint
 from meristem.system.process import Listen, Serving
+from meristem.testing.app import App
 from meristem.transports.http.server import HttpServer
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ CALLER: Final = "test"
 
 
 @asynccontextmanager
-async def by_wire(system: System, options: Mapping[str, Any], placement: Placement) -> AsyncIterator[Assembly]:
+async def by_wire(system: System, options: Mapping[str, Any], placement: Placement) -> AsyncIterator[App]:
     """Run the system; the assembly given is one without services, as a test in another process would have."""
     services = [each.service_name for each in system.services]
     apart = replace(placement, processes={CALLER: (REST,), **{name: (name,) for name in services}})
@@ -44,12 +45,13 @@ async def by_wire(system: System, options: Mapping[str, Any], placement: Placeme
         resolver = StaticResolver({name: [each] for name, each in addresses.items()})
         around = Options(**options, resolver=resolver, sign=tokens.prove, outgoing=repeated)
         stack = await ending.enter_async_context(Stack())
-        for name in blueprint.specs:  # those who are called before those who call
-            assembly = Assembly(blueprint, name, around)
+        assemblies = [Assembly(blueprint, name, around) for name in blueprint.specs]
+        for assembly in assemblies:  # those who are called before those who call
             await stack.start(assembly)
             server = HttpServer(assembly.routes(), _nothing_else, limits=assembly.limits, verify=tokens.verify)
-            await stack.start(Serving(server, [Listen(addresses[name], public=False)]))
-        outside = Assembly(blueprint, CALLER, around)
+            await stack.start(Serving(server, [Listen(addresses[assembly.process.name], public=False)]))
+        outside = App(blueprint, CALLER, around)
+        outside.beside = assemblies
         await stack.start(outside)
         yield outside
         await stack.drain()
