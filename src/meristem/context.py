@@ -8,6 +8,7 @@ import re
 import time
 from contextlib import contextmanager
 from contextvars import ContextVar
+from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -39,6 +40,10 @@ class Trace(msgspec.Struct, frozen=True, gc=False):
         """A new span below this one."""
         return Trace(self.trace_id, os.urandom(8).hex(), self.sampled, self.state)
 
+    def told(self) -> Trace:
+        """The same position, fit to be stored."""
+        return self
+
     @staticmethod
     def start(*, sampled: bool = False) -> Trace:
         """The first span of a new trace."""
@@ -51,6 +56,35 @@ class Trace(msgspec.Struct, frozen=True, gc=False):
         if match is None:
             return None
         return Trace(match["trace"], match["span"], bool(int(match["flags"], 16) & 1), state, foreign)
+
+
+TELLING: Final = Lock()  # a call may log from several threads
+
+
+class Unseen(Trace, frozen=True, gc=False, eq=False):
+    """The beginning of a trace that is not sampled, `Unseen("", "")`: its ids are made when somebody asks for them.
+
+    Few do: a log line, a call by wire, an event, an error. All calls made below in this process share the object, and
+    so the ids.
+    """
+
+    _told: Trace | None = None
+
+    def told(self) -> Trace:
+        """The same position, fit to be stored."""
+        if self._told is None:
+            with TELLING:
+                if self._told is None:
+                    msgspec.structs.force_setattr(self, "_told", Trace.start())
+        return self._told  # type: ignore[return-value] # it has been set
+
+    @property
+    def trace_id(self) -> str:
+        return self.told().trace_id
+
+    @property
+    def span_id(self) -> str:
+        return self.told().span_id
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -87,7 +121,7 @@ class Place(msgspec.Struct, frozen=True):
     operation: str
 
 
-class Context(msgspec.Struct):
+class Context(msgspec.Struct, gc=False):
     """What surrounds the work that runs now; `current()` gives it."""
 
     deadline: float | None = None  # on the clock of time.monotonic(), seconds

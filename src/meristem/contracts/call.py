@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias, TypeVar
 
+import msgspec
+
 from meristem.errors import MisuseError
 
 if TYPE_CHECKING:
@@ -14,19 +16,16 @@ if TYPE_CHECKING:
     from meristem.contracts.operation import Operation
 
 
-class Call:
+class Call(msgspec.Struct, eq=False, gc=False):
     """One call of an operation: its request message and what surrounds it.
 
     `request` is an instance of `operation.request`; a handler returns the reply, or an async iterator of replies
     for an operation that streams.
     """
 
-    __slots__ = ("context", "operation", "request")
-
-    def __init__(self, operation: Operation, request: Any, context: Context) -> None:
-        self.operation = operation
-        self.request = request
-        self.context = context
+    operation: Operation
+    request: Any
+    context: Context
 
 
 Handler: TypeAlias = Callable[[Call], Awaitable[Any]]

@@ -148,7 +148,7 @@ class Balancer:
                 except CallError as error:
                     if error.origin is None or not _moves(call, error):
                         raise
-                    call = Attempt(call, (*tried_by(call), error.origin), moved=error.lost)
+                    call = Attempt.of(call, (*tried_by(call), error.origin), moved=error.lost)
             return await take(call, self.choose(call))
 
         def balanced(call: Call) -> Awaitable[Any]:

@@ -87,7 +87,7 @@ class Hedging:
     async def second(self, call: Call, target: Target) -> Any:
         """The same call at another endpoint."""
         started = self._now()
-        again = Attempt(call, (*tried_by(call), target.endpoint.address))
+        again = Attempt.of(call, (*tried_by(call), target.endpoint.address))
         other = self._balancer.choose(again)
         self._tell(Hedged(self._operation.label, target.endpoint.address, other.endpoint.address))
         reply = await self._balancer.take(again, other)

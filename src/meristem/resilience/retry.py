@@ -62,21 +62,23 @@ class RetryBudget:
         return True
 
 
-class Attempt(Call):
+class Attempt(Call, eq=False, gc=False):
     """A call that is tried again; `tried` are the addresses of endpoints that failed it.
 
     `moved` says that it was taken to another endpoint because the first one broke off.
     """
 
-    __slots__ = ("moved", "tried")
+    tried: tuple[str, ...] = ()
+    moved: bool = False
 
-    def __init__(self, call: Call, tried: tuple[str, ...], *, moved: bool = False) -> None:
+    @staticmethod
+    def of(call: Call, tried: tuple[str, ...], *, moved: bool = False) -> Attempt:
+        """Another attempt at `call`, after those at `tried`."""
         context = call.context
         # a repeated run derives the same idempotency keys, and its span stands beside the first one's
         keys = None if context.keys is None else KeyChain(context.keys.root)
-        super().__init__(call.operation, call.request, msgspec.structs.replace(context, keys=keys))
-        self.tried = tried
-        self.moved = moved
+        context = msgspec.structs.replace(context, keys=keys)
+        return Attempt(call.operation, call.request, context, tried, moved)
 
 
 def tried_by(call: Call) -> tuple[str, ...]:
@@ -139,7 +141,7 @@ class Retrying:
             await self._sleep(delay)
             started = self._now()
             try:
-                reply = await handler(Attempt(call, tried))
+                reply = await handler(Attempt.of(call, tried))
             except CallError as failure:
                 error = failure
                 if not may_retry(self._operation, error):

@@ -85,7 +85,7 @@ class Dependency:
         """The handler that takes calls of an operation there."""
         retry = retry_middleware(operation, self._budget, tell=self._watching.resilience)
         watched = self._watching.calling(caller, operation)
-        return compose(self._balanced(operation), [self._bulkhead.middleware, retry, *watched])
+        return compose(self._balanced(operation), [self._bulkhead.middleware, retry, watched])
 
     def _balanced(self, operation: Operation) -> Handler:
         if operation.semantics is not Semantics.SAFE or operation.stream:

@@ -101,7 +101,7 @@ class Resident:
         answered = answer(
             operation, compose(handler, (*self._around.middleware, *self.spec.implementation.middleware)), self.name
         )
-        return Endpoint(operation, compose(answered, self._around.watching.serving(self.name, operation)))
+        return Endpoint(operation, self._around.watching.serving(self.name, operation)(answered))
 
 
 def _keeping(spec: ServiceSpec, url: str, around: Surroundings) -> Keeping:

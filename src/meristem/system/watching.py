@@ -12,9 +12,9 @@ from meristem.resilience.facts import BreakerChanged, Ejected, Hedged
 from meristem.sagas.facts import SagaEnded, StepEnded
 from meristem.telemetry.exporting import exporter
 from meristem.telemetry.exposition import exposition
-from meristem.telemetry.metrics import Measure, Registry, metrics_middleware
+from meristem.telemetry.metrics import Measure, Registry
+from meristem.telemetry.observing import observing_middleware
 from meristem.telemetry.tracer import Recent, Tracer
-from meristem.telemetry.tracing import trace_middleware
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,22 +76,15 @@ class Watching:
             self._exporter.stop()
             self._exporter = None
 
-    def serving(self, service: str, operation: Operation) -> list[Middleware]:
+    def serving(self, service: str, operation: Operation) -> Middleware:
         """Count and trace an operation where it is answered."""
         stats = self.registry.operation("server", service, operation.label)
-        return [
-            metrics_middleware(stats, stream=operation.stream),
-            trace_middleware(self.tracer, "server", operation, service),
-        ]
+        return observing_middleware(stats, self.tracer, operation)
 
-    def calling(self, caller: str | None, operation: Operation) -> list[Middleware]:
+    def calling(self, caller: str | None, operation: Operation) -> Middleware:
         """Count and trace an operation where it is called by wire."""
-        service = caller or "edge"
-        stats = self.registry.operation("client", service, operation.label)
-        return [
-            metrics_middleware(stats, stream=operation.stream),
-            trace_middleware(self.tracer, "client", operation, service, "connectrpc"),
-        ]
+        stats = self.registry.operation("client", caller or "edge", operation.label)
+        return observing_middleware(stats, self.tracer, operation, "connectrpc")
 
     def figures(self, accept: str) -> tuple[str, bytes]:
         """Media type and text of `/metrics`."""

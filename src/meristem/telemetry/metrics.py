@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import msgspec
 
 from meristem.errors import CallError, Code, Fault
-from meristem.telemetry.streams import EndingStream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-
-    from meristem.contracts.call import Call, Handler, Middleware
 
 Side: TypeAlias = Literal["server", "client"]
 
@@ -62,35 +58,34 @@ def quantile(buckets: Iterable[int], fraction: float) -> float:
 class OperationStats:
     """The figures of one operation on one side of the call."""
 
-    __slots__ = ("buckets", "in_flight", "operation", "outcomes", "seconds", "service", "side")
+    __slots__ = ("begun", "buckets", "operation", "others", "seconds", "service", "side")
 
     def __init__(self, side: Side, service: str, operation: str) -> None:
         self.side = side
         self.service = service
         self.operation = operation
-        self.in_flight = 0
+        self.begun = 0
         self.seconds = 0.0
         self.buckets = [0] * (len(BOUNDS) + 1)
-        self.outcomes: dict[str, int] = {OK: 0}
+        self.others: dict[str, int] = {}  # outcomes other than "ok", which is the rest: the fewer counts in each call
 
     def record(self, seconds: float, outcome: str = OK) -> None:
-        """Count one call that took `seconds` and ended with `outcome`: "ok", a code, or "fault:CardDeclined"."""
+        """Count the end of a call that took `seconds`: `outcome` is "ok", a code, or "fault:CardDeclined"."""
         self.buckets[bisect_left(BOUNDS, seconds)] += 1
         self.seconds += seconds
-        try:
-            self.outcomes[outcome] += 1
-        except KeyError:
-            self.outcomes[outcome] = 1
+        if outcome != OK:
+            self.others[outcome] = self.others.get(outcome, 0) + 1
 
     def snapshot(self) -> Snapshot:
         """The figures of now."""
+        total = sum(self.buckets)
         return Snapshot(
             self.side,
             self.service,
             self.operation,
-            dict(self.outcomes),
-            self.in_flight,
-            sum(self.buckets),
+            {OK: total - sum(self.others.values()), **self.others},
+            self.begun - total,
+            total,
             self.seconds,
             tuple(self.buckets),
         )
@@ -148,48 +143,3 @@ def outcome_of(error: BaseException) -> str:
     if isinstance(error, CallError):
         return error.code.value
     return Code.INTERNAL.value if isinstance(error, Exception) else Code.CANCELED.value
-
-
-def metrics_middleware(stats: OperationStats, *, stream: bool = False) -> Middleware:
-    """Record each call in `stats`; a stream counts as one call that lasts until its last item."""
-    return lambda handler: _recorded_stream(handler, stats) if stream else _recorded(handler, stats)
-
-
-def _recorded(handler: Handler, stats: OperationStats) -> Handler:
-    buckets, outcomes = stats.buckets, stats.outcomes
-
-    async def recorded(call: Call) -> Any:
-        stats.in_flight += 1
-        started = perf_counter()
-        try:
-            reply = await handler(call)
-        except BaseException as error:
-            stats.in_flight -= 1
-            stats.record(perf_counter() - started, outcome_of(error))
-            raise
-        seconds = perf_counter() - started
-        stats.in_flight -= 1
-        buckets[bisect_left(BOUNDS, seconds)] += 1  # what `record` does, without the cost of a call
-        stats.seconds += seconds
-        outcomes[OK] += 1
-        return reply
-
-    return recorded
-
-
-def _recorded_stream(handler: Handler, stats: OperationStats) -> Handler:
-    async def recorded(call: Call) -> Any:
-        stats.in_flight += 1
-        started = perf_counter()
-
-        def ended(error: BaseException | None) -> None:
-            stats.in_flight -= 1
-            stats.record(perf_counter() - started, OK if error is None else outcome_of(error))
-
-        try:
-            return EndingStream(await handler(call), ended)
-        except BaseException as error:
-            ended(error)
-            raise
-
-    return recorded

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from time import monotonic
+from time import perf_counter
 from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
 
 import msgspec
 
-from meristem.context import CURRENT, Trace
+from meristem.context import CURRENT, Trace, Unseen
 from meristem.errors import Fault
-from meristem.telemetry.sampling import Allowance, Ids
+from meristem.telemetry.sampling import Allowance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -76,24 +76,27 @@ class Tracer:
         per_second: float = 20.0,
         slow: float = 1.0,
         late_per_second: float = 100.0,
-        ids: Ids | None = None,
-        now: Callable[[], float] = monotonic,
+        clock: Callable[[], float] = perf_counter,
     ) -> None:
         self.sinks = list(sinks)
         self.slow = slow
-        self._allowance = Allowance(per_second, now)
-        self._late = Allowance(late_per_second, now)
-        self.ids = ids or Ids()
+        self.clock = clock
+        self.allowance = Allowance(per_second, clock())
+        self._late = Allowance(late_per_second, clock())
 
-    def root(self) -> Trace:
-        """Begin a trace; the sampling decision is made here, for all that follows."""
-        return self.ids.root(sampled=self._allowance.take())
+    def enter(self, parent: Trace | None, now: float) -> Trace:
+        """The trace of a call that begins `now`; a new one is decided upon here, for all that follows.
 
-    def admitted(self, trace: Trace) -> Trace:
-        """A trace that somebody outside began: its wish to be sampled counts against the allowance."""
-        if not trace.sampled or self._allowance.take():
-            return trace
-        return Trace(trace.trace_id, trace.span_id, False, trace.state)
+        The wish of somebody outside to be sampled counts against the allowance, too. Only a sampled call becomes a
+        span of its own.
+        """
+        if parent is None:
+            return Trace.start(sampled=True) if self.allowance.take(now) else Unseen("", "")
+        if not parent.sampled:
+            return parent
+        if parent.foreign and not self.allowance.take(now):
+            return Trace(parent.trace_id, parent.span_id, False, parent.state)
+        return parent.child()
 
     def finish(
         self,
@@ -102,13 +105,12 @@ class Tracer:
         service: str,
         trace: Trace,
         parent_id: str | None,
-        started: float,
+        seconds: float,
         attributes: dict[str, Value],
         error: str | None = None,
     ) -> None:
-        """Hand a finished span to the sinks; `started` is on the clock of `time.monotonic`."""
-        duration = monotonic() - started
-        start = time.time_ns() - int(duration * 1e9)
+        """Hand a span that took `seconds` and ends now to the sinks."""
+        start = time.time_ns() - int(seconds * 1e9)
         span = Span(
             name,
             kind,
@@ -117,7 +119,7 @@ class Tracer:
             trace.span_id,
             parent_id,
             start,
-            duration,
+            seconds,
             attributes,
             error,
             trace.state,
@@ -137,8 +139,7 @@ class Tracer:
         """Record what just ended after `seconds`: a statement, a delivery; costs nothing in an unsampled trace."""
         parent = CURRENT.get().trace
         if parent is not None and parent.sampled:
-            started = monotonic() - seconds
-            self.finish(name, kind, service, self.ids.child(parent), parent.span_id, started, dict(attributes), error)
+            self.finish(name, kind, service, parent.child(), parent.span_id, seconds, dict(attributes), error)
 
     def span(
         self, name: str, attributes: Mapping[str, Value] | None = None, *, kind: Kind = "internal", service: str = ""
@@ -152,7 +153,7 @@ class Tracer:
 
     def late(self) -> bool:
         """Whether one more call may be recorded after the fact."""
-        return self._late.take()
+        return self._late.take(self.clock())
 
 
 class NoSpan:
@@ -181,7 +182,7 @@ class ActiveSpan:
         self._what = what
         self._parent = parent
         self._attributes = attributes
-        self._trace = tracer.ids.child(parent)
+        self._trace = parent.child()
         self._context = msgspec.structs.replace(context, trace=self._trace)
         self._tokens: list[Token[Context]] = []
         self._started = 0.0
@@ -192,13 +193,14 @@ class ActiveSpan:
 
     def __enter__(self) -> ActiveSpan:
         self._tokens.append(CURRENT.set(self._context))
-        self._started = monotonic()
+        self._started = self._tracer.clock()
         return self
 
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
         CURRENT.reset(self._tokens.pop())
         told = None if error is None or isinstance(error, Fault) else describe(error)
-        self._tracer.finish(*self._what, self._trace, self._parent.span_id, self._started, self._attributes, told)
+        seconds = self._tracer.clock() - self._started
+        self._tracer.finish(*self._what, self._trace, self._parent.span_id, seconds, self._attributes, told)
 
 
 def describe(error: BaseException) -> str:
