@@ -9,7 +9,7 @@ import time
 from contextlib import contextmanager
 from contextvars import ContextVar
 from threading import Lock
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias
 
 import msgspec
 
@@ -41,7 +41,7 @@ class Trace(msgspec.Struct, frozen=True, gc=False):
         return Trace(self.trace_id, os.urandom(8).hex(), self.sampled, self.state)
 
     def told(self) -> Trace:
-        """The same position, fit to be stored."""
+        """The position with its ids."""
         return self
 
     @staticmethod
@@ -61,22 +61,25 @@ class Trace(msgspec.Struct, frozen=True, gc=False):
 TELLING: Final = Lock()  # a call may log from several threads
 
 
-class Unseen(Trace, frozen=True, gc=False, eq=False):
-    """The beginning of a trace that is not sampled, `Unseen("", "")`: its ids are made when somebody asks for them.
+class Unseen(msgspec.Struct, gc=False, eq=False):
+    """The beginning of a trace that is not sampled: it has no ids until somebody asks for them.
 
     Few do: a log line, a call by wire, an event, an error. All calls made below in this process share the object, and
     so the ids.
     """
 
+    sampled: bool = False
     _told: Trace | None = None
+    state: ClassVar[str] = ""
+    foreign: ClassVar[bool] = False
 
     def told(self) -> Trace:
-        """The same position, fit to be stored."""
+        """The position with its ids, the same whenever it is asked for."""
         if self._told is None:
             with TELLING:
                 if self._told is None:
-                    msgspec.structs.force_setattr(self, "_told", Trace.start())
-        return self._told  # type: ignore[return-value] # it has been set
+                    self._told = Trace.start()
+        return self._told
 
     @property
     def trace_id(self) -> str:
@@ -85,6 +88,17 @@ class Unseen(Trace, frozen=True, gc=False, eq=False):
     @property
     def span_id(self) -> str:
         return self.told().span_id
+
+    def header(self) -> str:
+        """The `traceparent` header, version 00."""
+        return self.told().header()
+
+    def child(self) -> Trace:
+        """A new span below this one."""
+        return self.told().child()
+
+
+Position: TypeAlias = Trace | Unseen
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -125,7 +139,7 @@ class Context(msgspec.Struct, gc=False):
     """What surrounds the work that runs now; `current()` gives it."""
 
     deadline: float | None = None  # on the clock of time.monotonic(), seconds
-    trace: Trace | None = None
+    trace: Position | None = None
     caller: str | None = None  # the service that calls, None at the edge
     user: Identity | None = None
     key: str | None = None  # the idempotency key of the call that runs now

@@ -16,7 +16,7 @@ from meristem.telemetry.streams import EndingStream
 from meristem.telemetry.tracer import Tracer, Value, describe
 
 if TYPE_CHECKING:
-    from meristem.context import Trace
+    from meristem.context import Position
     from meristem.contracts.call import Call, Handler, Middleware
     from meristem.contracts.operation import Operation
 
@@ -67,10 +67,12 @@ class _Observed:
             stats.begun += 1
             context = call.context
             started = clock()
-            trace = parent = context.trace
-            if parent is None and started < allowance.opens:  # as `enter` would, without the cost of a call
-                trace = context.trace = Unseen("", "")
-            elif parent is None or parent.sampled:
+            parent = context.trace
+            if parent is not None and not parent.sampled:
+                trace: Position = parent
+            elif parent is None and started < allowance.opens:  # as `enter` would, without the cost of a call
+                trace = context.trace = Unseen()
+            else:
                 trace = context.trace = tracer.enter(parent, started)
             try:
                 reply = await handler(call)
@@ -88,7 +90,7 @@ class _Observed:
 
         return observed
 
-    def _failed(self, trace: Trace, parent: Trace | None, seconds: float, error: BaseException) -> None:
+    def _failed(self, trace: Position, parent: Position | None, seconds: float, error: BaseException) -> None:
         self.stats.record(seconds, outcome_of(error))
         if trace.sampled:
             self._tell(trace, parent, seconds, error)
@@ -118,17 +120,17 @@ class _Observed:
 
         return observed
 
-    def _tell_late(self, trace: Trace, parent: Trace | None, seconds: float, error: BaseException | None) -> None:
+    def _tell_late(self, trace: Position, parent: Position | None, seconds: float, error: BaseException | None) -> None:
         if self.tracer.late():
             # a root's id is already in its logs; another call's span gets one of its own
             self._tell(trace if parent is None else trace.child(), parent, seconds, error)
 
-    def _tell(self, trace: Trace, parent: Trace | None, seconds: float, error: BaseException | None) -> None:
+    def _tell(self, trace: Position, parent: Position | None, seconds: float, error: BaseException | None) -> None:
         parent_id = None if parent is None else parent.span_id
         attributes = self.attributes | outcome(error)
         told = describe(error) if error is not None and is_failure(error) else None
         stats = self.stats
-        self.tracer.finish(self.name, stats.side, stats.service, trace, parent_id, seconds, attributes, told)
+        self.tracer.finish(self.name, stats.side, stats.service, trace.told(), parent_id, seconds, attributes, told)
 
 
 def outcome(error: BaseException | None) -> dict[str, Value]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from contextvars import Token
 
-    from meristem.context import Context
+    from meristem.context import Context, Position
 
 Kind: TypeAlias = Literal["server", "client", "internal", "producer", "consumer"]
 Value: TypeAlias = str | int | float | bool
@@ -84,14 +84,14 @@ class Tracer:
         self.allowance = Allowance(per_second, clock())
         self._late = Allowance(late_per_second, clock())
 
-    def enter(self, parent: Trace | None, now: float) -> Trace:
+    def enter(self, parent: Position | None, now: float) -> Position:
         """The trace of a call that begins `now`; a new one is decided upon here, for all that follows.
 
         The wish of somebody outside to be sampled counts against the allowance, too. Only a sampled call becomes a
         span of its own.
         """
         if parent is None:
-            return Trace.start(sampled=True) if self.allowance.take(now) else Unseen("", "")
+            return Trace.start(sampled=True) if self.allowance.take(now) else Unseen()
         if not parent.sampled:
             return parent
         if parent.foreign and not self.allowance.take(now):
@@ -149,7 +149,7 @@ class Tracer:
         if context.trace is None or not context.trace.sampled:
             return NO_SPAN
         place = context.place.service if context.place is not None else ""
-        return ActiveSpan(self, (name, kind, service or place), context, context.trace, dict(attributes or {}))
+        return ActiveSpan(self, (name, kind, service or place), context, context.trace.told(), dict(attributes or {}))
 
     def late(self) -> bool:
         """Whether one more call may be recorded after the fact."""

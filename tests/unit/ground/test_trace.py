@@ -1,8 +1,10 @@
 """The `traceparent` header is read as W3C Trace Context, section 3.2, asks."""
 
+import random
+
 import pytest
 
-from meristem.context import Trace
+from meristem.context import Trace, Unseen
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
@@ -11,6 +13,24 @@ def test_a_header_is_read_and_written():
     trace = Trace.parse(f"00-{TRACE}-{SPAN}-01", "vendor=1")
     assert trace == Trace(TRACE, SPAN, sampled=True, state="vendor=1")
     assert trace.header() == f"00-{TRACE}-{SPAN}-01"
+
+
+def test_ids_are_unique_and_well_formed_and_do_not_follow_the_global_seed():
+    random.seed(1)
+    first = [Trace.start() for _ in range(1000)]
+    random.seed(1)
+    second = [Unseen() for _ in range(1000)]
+    assert len({trace.trace_id for trace in [*first, *second]}) == 2000
+    assert all(Trace.parse(trace.header()) == trace.told() for trace in [*first, *second])
+
+
+def test_an_unseen_trace_keeps_the_ids_that_it_was_first_asked_for():
+    trace = Unseen()
+    below = trace.child()
+    assert below.trace_id == trace.trace_id
+    assert trace.header() == f"00-{trace.trace_id}-{trace.span_id}-00"
+    assert trace.told() == Trace(trace.trace_id, trace.span_id)
+    assert below.span_id != trace.span_id
 
 
 def test_fields_of_a_later_version_are_passed_over():

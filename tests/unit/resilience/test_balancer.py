@@ -196,7 +196,7 @@ async def test_a_retry_goes_to_another_endpoint(balancer, replicas, call, time, 
 async def test_a_retry_may_repeat_an_endpoint_when_there_is_no_other(time, call):
     only = Replica("a", time)
     balancer = Balancer("payments", [only, Replica("b", time)], now=time)
-    assert await balancer.handler(Attempt(call(), ("a", "b"))) in "ab"
+    assert await balancer.handler(Attempt.of(call(), ("a", "b"))) in "ab"
 
 
 async def test_a_call_that_reached_nobody_goes_to_the_next_endpoint_at_once(balancer, replicas, call):

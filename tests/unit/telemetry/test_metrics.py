@@ -9,23 +9,27 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as read_prometheus
 
 from meristem.context import Context
-from meristem.contracts.call import Call
+from meristem.contracts.call import Call, Handler
 from meristem.contracts.operation import Declaration, Operation
 from meristem.errors import CallError, Code, Fault
 from meristem.telemetry.exposition import exposition
-from meristem.telemetry.metrics import BOUNDS, Measure, OperationStats, Registry, metrics_middleware
+from meristem.telemetry.metrics import BOUNDS, Measure, OperationStats, Registry
+from meristem.telemetry.observing import observing_middleware
+from meristem.telemetry.tracer import Tracer
 
-PING = Operation(
-    "shop.bank.v1.Bank",
-    "ping",
-    Declaration(),
-    parameters=(),
-    request=object,
-    spread=True,
-    reply=str,
-    stream=False,
-    doc="",
-)
+
+def an_operation(*, stream: bool = False) -> Operation:
+    return Operation(
+        "shop.bank.v1.Bank",
+        "ping",
+        Declaration(),
+        parameters=(),
+        request=object,
+        spread=True,
+        reply=str,
+        stream=stream,
+        doc="",
+    )
 
 
 class CardDeclined(Fault):
@@ -33,22 +37,26 @@ class CardDeclined(Fault):
 
 
 def a_call() -> Call:
-    return Call(PING, None, Context())
+    return Call(an_operation(), None, Context())
 
 
 def stats() -> OperationStats:
     return OperationStats("server", "payments", "Bank.ping")
 
 
+def counted(figures: OperationStats, handler: Handler, *, stream: bool = False) -> Handler:
+    return observing_middleware(figures, Tracer(), an_operation(stream=stream))(handler)
+
+
 async def test_an_answered_call_is_counted_once_with_its_duration():
     figures = stats()
 
     async def handler(_: Call) -> str:
-        assert figures.in_flight == 1
+        assert figures.snapshot().in_flight == 1
         await asyncio.sleep(0.002)
         return "pong"
 
-    assert await metrics_middleware(figures)(handler)(a_call()) == "pong"
+    assert await counted(figures, handler)(a_call()) == "pong"
     seen = figures.snapshot()
     assert (seen.outcomes, seen.total, seen.in_flight, seen.failed) == ({"ok": 1}, 1, 0, 0)
     assert 0.002 <= seen.seconds < 1
@@ -71,7 +79,7 @@ async def test_each_kind_of_failure_is_counted_as_what_it_is(error, outcome, fai
         raise error
 
     with pytest.raises(type(error)):
-        await metrics_middleware(figures)(handler)(a_call())
+        await counted(figures, handler)(a_call())
     seen = figures.snapshot()
     assert seen.outcomes == {"ok": 0, outcome: 1}
     assert (seen.in_flight, seen.failed) == (0, failed)
@@ -87,11 +95,11 @@ async def test_a_stream_is_in_flight_until_its_last_item():
 
         return items()
 
-    stream = await metrics_middleware(figures, stream=True)(handler)(a_call())
+    stream = await counted(figures, handler, stream=True)(a_call())
     assert await anext(stream) == 1
-    assert (figures.in_flight, figures.snapshot().total) == (1, 0)
+    assert (figures.snapshot().in_flight, figures.snapshot().total) == (1, 0)
     assert [item async for item in stream] == [2]
-    assert (figures.in_flight, figures.outcomes) == (0, {"ok": 1})
+    assert (figures.snapshot().in_flight, figures.snapshot().outcomes) == (0, {"ok": 1})
 
 
 async def test_a_stream_that_fails_or_is_left_is_counted_once():
@@ -104,15 +112,15 @@ async def test_a_stream_that_fails_or_is_left_is_counted_once():
 
         return items()
 
-    wrapped = metrics_middleware(figures, stream=True)(handler)
+    wrapped = counted(figures, handler, stream=True)
     left = await wrapped(a_call())
     await anext(left)
     await left.aclose()
     await left.aclose()
     with pytest.raises(CallError):
         [item async for item in await wrapped(a_call())]
-    assert figures.outcomes == {"ok": 1, "aborted": 1}
-    assert figures.in_flight == 0
+    assert figures.snapshot().outcomes == {"ok": 1, "aborted": 1}
+    assert figures.snapshot().in_flight == 0
 
 
 def test_quantiles_are_near_the_true_ones():
@@ -139,7 +147,7 @@ def a_registry() -> Registry:
     figures = registry.operation("server", "payments", "Bank.ping")
     figures.record(0.003)
     figures.record(0.3, "unavailable")
-    figures.in_flight = 2
+    figures.begun = 4
     registry.operation("client", "payments", "Bank.ping").record(0.003)
     for service, depth in (("payments", 3.0), ("rooms", 4.0)):
         values = {(service,): depth}

@@ -1,12 +1,12 @@
 """Traces: what is sampled, how calls hang together, and what is recorded after the fact."""
 
 import asyncio
-import random
 import subprocess
 import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 
+import msgspec
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
@@ -15,9 +15,10 @@ from meristem.contracts.call import Call, Handler
 from meristem.contracts.operation import Declaration, Operation
 from meristem.errors import CallError, Code, Fault
 from meristem.telemetry.exporting import exporter
-from meristem.telemetry.sampling import Allowance, Ids
+from meristem.telemetry.metrics import OperationStats
+from meristem.telemetry.observing import observing_middleware
+from meristem.telemetry.sampling import Allowance
 from meristem.telemetry.tracer import NO_SPAN, Recent, Tracer
-from meristem.telemetry.tracing import trace_middleware
 
 
 class Time:
@@ -63,8 +64,16 @@ def failing(error: BaseException) -> Handler:
 
 def traced(tracer: Tracer, handler: Handler = answers) -> Handler:
     """A call as it is in one process: the client's side around the server's."""
-    server = trace_middleware(tracer, "server", an_operation(), "payments")(handler)
-    return trace_middleware(tracer, "client", an_operation(), "web")(server)
+    return calling(tracer, serving(tracer, handler))
+
+
+def serving(tracer: Tracer, handler: Handler, *, stream: bool = False) -> Handler:
+    stats = OperationStats("server", "payments", "Bank.debit")
+    return observing_middleware(stats, tracer, an_operation(stream=stream))(handler)
+
+
+def calling(tracer: Tracer, handler: Handler) -> Handler:
+    return observing_middleware(OperationStats("client", "web", "Bank.debit"), tracer, an_operation())(handler)
 
 
 @pytest.fixture
@@ -156,8 +165,8 @@ async def test_a_slow_call_is_recorded_with_its_whole_duration(recent):
 
 
 async def test_an_outage_does_not_drown_in_its_own_spans(recent):
-    tracer = Tracer(recent, per_second=0, late_per_second=10, now=Time())
-    handler = trace_middleware(tracer, "client", an_operation(), "web")(failing(ValueError("bug")))
+    tracer = Tracer(recent, per_second=0, late_per_second=10, clock=Time())
+    handler = calling(tracer, failing(ValueError("bug")))
     for _ in range(1000):
         with pytest.raises(ValueError, match="bug"):
             await handler(a_call())
@@ -172,42 +181,63 @@ async def test_a_cancelled_call_ends_its_span(tracer, recent):
 
 def test_every_trace_is_sampled_at_human_speed_and_a_bounded_number_under_load(recent):
     time = Time()
-    tracer = Tracer(recent, per_second=10, now=time)
+    tracer = Tracer(recent, per_second=10, clock=time)
     for _ in range(50):
         time.now += 0.2
-        assert tracer.root().sampled
+        assert tracer.enter(None, time.now).sampled
     sampled = 0
     for _ in range(10_000):
         time.now += 0.001
-        sampled += tracer.root().sampled
+        sampled += tracer.enter(None, time.now).sampled
     assert 100 <= sampled <= 111
 
 
 def test_a_stranger_cannot_have_everything_sampled(recent):
-    tracer = Tracer(recent, per_second=5, now=Time())
-    wish = Trace.start(sampled=True)
-    answers = [tracer.admitted(wish) for _ in range(100)]
+    tracer = Tracer(recent, per_second=5, clock=Time())
+    wish = msgspec.structs.replace(Trace.start(sampled=True), foreign=True)
+    answers = [tracer.enter(wish, 100.0) for _ in range(100)]
     assert sum(trace.sampled for trace in answers) == 5
     assert {trace.trace_id for trace in answers} == {wish.trace_id}
 
 
 def test_an_allowance_never_saves_up_more_than_a_second():
-    time = Time()
-    allowance = Allowance(5, time)
-    time.now += 3600
-    assert sum(allowance.take() for _ in range(100)) == 5
-    assert sum(Allowance(0, time).take() for _ in range(10)) == 0
+    allowance = Allowance(5, 100.0)
+    assert sum(allowance.take(3700.0) for _ in range(100)) == 5
+    assert sum(Allowance(0, 100.0).take(3700.0) for _ in range(10)) == 0
 
 
-def test_ids_are_unique_and_well_formed_and_do_not_follow_the_global_seed():
-    ids = Ids()
-    random.seed(1)
-    first = [ids.root(sampled=True) for _ in range(1000)]
-    random.seed(1)
-    second = [ids.root(sampled=True) for _ in range(1000)]
-    assert len({trace.trace_id for trace in first + second}) == 2000
-    assert all(Trace.parse(trace.header()) == trace for trace in first)
-    assert Trace.parse(ids.child(first[0]).header()) is not None
+async def test_all_that_an_unsampled_call_tells_of_itself_has_one_id(silent, recent):
+    """Whoever asks first, and from whichever thread: its logs, what it calls, its headers, its error's span."""
+    told = []
+
+    async def inner(call: Call) -> None:
+        told.append(call.context.trace.header())
+        told.extend(await asyncio.gather(*(asyncio.to_thread(call.context.trace.header) for _ in range(8))))
+        raise ValueError("bug")
+
+    async def outer(call: Call) -> None:
+        below = Context(trace=call.context.trace)
+        with pytest.raises(ValueError, match="bug"):
+            await serving(silent, inner)(Call(an_operation(), None, below))
+        told.append(call.context.trace.header())
+        raise ValueError("bug")
+
+    with pytest.raises(ValueError, match="bug"):
+        await calling(silent, outer)(a_call())
+    below, root = recent.spans()
+    assert set(told) == {f"00-{root.trace_id}-{root.span_id}-00"}
+    assert (below.trace_id, below.parent_id, root.parent_id) == (root.trace_id, root.span_id, None)
+    assert below.span_id != root.span_id
+
+
+async def test_a_strangers_wish_is_decided_upon_once_for_all_that_follows(recent):
+    tracer = Tracer(recent, per_second=1, clock=Time())
+    wish = msgspec.structs.replace(Trace.start(sampled=True), foreign=True)
+    assert tracer.enter(None, 100.0).sampled  # the allowance is used up
+    call = a_call(wish)
+    await serving(tracer, answers)(call)
+    assert (call.context.trace.trace_id, call.context.trace.sampled) == (wish.trace_id, False)
+    assert not call.context.trace.foreign
 
 
 def test_blocks_of_work_are_children_of_the_running_span_and_parents_of_what_is_inside(tracer, recent):
@@ -254,7 +284,7 @@ async def test_a_stream_is_one_span_that_ends_with_its_last_item(tracer, recent)
 
         return items()
 
-    stream = await trace_middleware(tracer, "server", an_operation(stream=True), "payments")(handler)(a_call())
+    stream = await serving(tracer, handler, stream=True)(a_call())
     assert await anext(stream) == 1
     assert recent.spans() == []
     assert [item async for item in stream] == [2]
@@ -263,7 +293,7 @@ async def test_a_stream_is_one_span_that_ends_with_its_last_item(tracer, recent)
 
 def test_without_an_endpoint_nothing_of_opentelemetry_is_imported():
     program = (
-        "import sys, meristem.telemetry.tracing, meristem.telemetry.metrics\n"
+        "import sys, meristem.telemetry.observing, meristem.telemetry.metrics\n"
         "from meristem.telemetry.exporting import exporter\n"
         "assert exporter({}) is None\n"
         "assert not [name for name in sys.modules if name.startswith(('opentelemetry', 'prometheus_client'))]"
