@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 
 
 def entry(
-    operation: Operation, handler: Handler, caller: str | None, transaction_is_open: Callable[[], bool]
+    operation: Operation, handler: Handler, caller: str | None, transaction_is_open: Callable[[], bool] | None
 ) -> Callable[[Any], Any]:
     """What a client's method calls with the request: builds the call and hands it to `handler`.
 
-    Raises MisuseError when a database transaction is open: it would hold its locks while another service works.
+    Raises MisuseError when a database transaction is open: it would hold its locks while another service works. Where
+    there is no database, `transaction_is_open` is None.
     """
     if operation.semantics is Semantics.SAFE and not operation.stream:
         return _safe_entry(operation, handler, caller, transaction_is_open)
@@ -33,12 +34,12 @@ def entry(
 
 
 def _safe_entry(
-    operation: Operation, handler: Handler, caller: str | None, transaction_is_open: Callable[[], bool]
+    operation: Operation, handler: Handler, caller: str | None, transaction_is_open: Callable[[], bool] | None
 ) -> Callable[[Any], Any]:
     """The commonest kind of call has no key; in one function, as each further one would cost as much as an await."""
 
     def enter(request: Any) -> Any:
-        if transaction_is_open():
+        if transaction_is_open is not None and transaction_is_open():
             raise _holds_locks(operation)
         outer = CURRENT.get()
         return handler(Call(operation, request, Context(outer.deadline, outer.trace, caller, outer.user)))
@@ -47,14 +48,14 @@ def _safe_entry(
 
 
 def _surroundings(
-    operation: Operation, caller: str | None, transaction_is_open: Callable[[], bool]
+    operation: Operation, caller: str | None, transaction_is_open: Callable[[], bool] | None
 ) -> Callable[[], Context]:
     path = operation.path
     effect = operation.semantics is not Semantics.SAFE
     needs_key = operation.semantics is Semantics.ONCE
 
     def surround() -> Context:
-        if transaction_is_open():
+        if transaction_is_open is not None and transaction_is_open():
             raise _holds_locks(operation)
         outer = CURRENT.get()
         if not effect:

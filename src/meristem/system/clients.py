@@ -88,7 +88,7 @@ class Clients:
         return local(operation, self._endpoints[operation.path].handler)
 
 
-def _transaction_check() -> Callable[[], bool]:
+def _transaction_check() -> Callable[[], bool] | None:
     """Whether a database transaction is open; a process that never imported storage has none."""
     storage = sys.modules.get("meristem.storage.unit")
-    return storage.transaction_is_open if storage is not None else lambda: False
+    return None if storage is None else storage.transaction_is_open

@@ -57,7 +57,7 @@ class Connection:
         entries: dict[str, Any] = {}
         for name, operation in operations(contract).items():
             handler = deadline_middleware(self._deadlines, operation)(self._client.call)
-            entries[name] = entry(operation, handler, None, lambda: False)
+            entries[name] = entry(operation, handler, None, None)
         return make_client(contract, entries)
 
     def wait(self, work: Awaitable[Result]) -> Result:
