@@ -104,39 +104,44 @@ class _Writer:
             return self.struct(type_)
         return [*self.container(type_), *self.lengths(constraints)]
 
-    def checks(self, type_: Any, constraints: tuple[msgspec.Meta, ...]) -> list[str] | None:
-        """Conditions under which an immutable `v` is as declared; None for a type that is no plain value."""
+    def checks(
+        self, type_: Any, constraints: tuple[msgspec.Meta, ...], given: str = "v", v: str = "v"
+    ) -> list[str] | None:
+        """Conditions under which an immutable value is as declared; None for a type that is no plain value.
+
+        The first of them evaluates `given`; if that binds the name `v`, the others read it there.
+        """
         if type_ is str:
-            return ["type(v) is str", "(v.isascii() or text(v))", *self.limits(constraints)]
+            return [f"type({given}) is str", f"({v}.isascii() or text({v}))", *self.limits(constraints, v)]
         if type_ is int:
-            return ["type(v) is int", *self.limits(constraints)]
-        if type_ is float:
-            return ["type(v) is float", "v - v == 0.0", *self.limits(constraints)]  # neither infinite nor NaN
+            return [f"type({given}) is int", *self.limits(constraints, v)]
+        if type_ is float:  # neither infinite nor NaN
+            return [f"type({given}) is float", f"{v} - {v} == 0.0", *self.limits(constraints, v)]
         if type_ is None or type_ in ATOMS:
             wanted = type(None) if type_ is None else type_
-            return [f"type(v) is {self.name(wanted)}", *self.limits(constraints)]
+            return [f"type({given}) is {self.name(wanted)}", *self.limits(constraints, v)]
         if get_origin(type_) is Literal:
             kinds = {(type(each), each) for each in get_args(type_)}
-            return [f"(type(v), v) in {self.name(kinds)}"]
+            return [f"(type({given}), {v}) in {self.name(kinds)}"]
         enum = isinstance(type_, type) and issubclass(type_, Enum)
-        return [f"type(v) is {self.name(type_)}"] if enum else None
+        return [f"type({given}) is {self.name(type_)}"] if enum else None
 
-    def limits(self, constraints: tuple[msgspec.Meta, ...]) -> list[str]:
+    def limits(self, constraints: tuple[msgspec.Meta, ...], v: str = "v") -> list[str]:
         conditions: list[str] = []
         for meta in constraints:
             for attribute, sign in COMPARISONS.items():
                 if (bound := getattr(meta, attribute)) is not None:
-                    conditions.append(f"v {sign} {bound!r}")
+                    conditions.append(f"{v} {sign} {bound!r}")
             if meta.multiple_of is not None:
-                conditions.append(f"v % {meta.multiple_of!r} == 0")
+                conditions.append(f"{v} % {meta.multiple_of!r} == 0")
             if meta.min_length is not None:
-                conditions.append(f"len(v) >= {meta.min_length}")
+                conditions.append(f"len({v}) >= {meta.min_length}")
             if meta.max_length is not None:
-                conditions.append(f"len(v) <= {meta.max_length}")
+                conditions.append(f"len({v}) <= {meta.max_length}")
             if meta.pattern is not None:
-                conditions.append(f"{self.name(re.compile(meta.pattern).search)}(v)")
+                conditions.append(f"{self.name(re.compile(meta.pattern).search)}({v})")
             if meta.tz is not None:
-                conditions.append(f"(v.tzinfo is None) is {not meta.tz}")
+                conditions.append(f"({v}.tzinfo is None) is {not meta.tz}")
         return conditions
 
     def lengths(self, constraints: tuple[msgspec.Meta, ...]) -> list[str]:
@@ -161,26 +166,32 @@ class _Writer:
         return f"type(v) is {self.name(get_origin(member) or member)}"
 
     def struct(self, type_: type[msgspec.Struct]) -> list[str]:
+        """All plain fields are checked in one condition: this is most of what a call's messages are made of."""
         hints = typing.get_type_hints(type_, include_extras=True)
-        lines = [f"if type(v) is not {self.name(type_)}: raise NotAsDeclaredError", "w = v"]
-        rebuilt = []
+        conditions, calls, rebuilt = [f"type(v) is {self.name(type_)}"], [], []
         for field in type_.__struct_fields__:
             if can_change(hints[field]):
-                lines.append(f"{field} = {self.reference(hints[field])}(w.{field})")
+                calls.append(f"new_{field} = {self.reference(hints[field])}(v.{field})")
                 rebuilt.append(field)
+            elif (plain := self.plain(hints[field], field)) is not None:
+                conditions += plain
             else:
-                lines += [f"v = w.{field}", *self.body_or_call(hints[field])]
+                calls.append(f"{self.reference(hints[field])}(v.{field})")
+        lines = [f"if not ({' and '.join(conditions)}): raise NotAsDeclaredError", *calls]
         if rebuilt:
-            values = ", ".join(f"{each}={each if each in rebuilt else 'w.' + each}" for each in type_.__struct_fields__)
-            return [*lines, f"v = {self.name(type_)}({values})"]
-        return [*lines, "v = w"]
+            values = [f"{each}={'new_' if each in rebuilt else 'v.'}{each}" for each in type_.__struct_fields__]
+            lines.append(f"v = {self.name(type_)}({', '.join(values)})")
+        return lines
 
-    def body_or_call(self, type_: Any) -> list[str]:
-        inner = type_
-        while get_origin(inner) is typing.Annotated:
-            inner = get_args(inner)[0]
-        plain = not is_union(inner) and self.checks(inner, ()) is not None
-        return self.body(type_) if plain else [f"{self.reference(type_)}(v)"]
+    def plain(self, type_: Any, field: str) -> list[str] | None:
+        """The conditions for a field of the struct `v` that holds a plain value; None if it holds another."""
+        constraints: tuple[msgspec.Meta, ...] = ()
+        while get_origin(type_) is typing.Annotated:
+            type_, *extras = get_args(type_)
+            constraints = (*constraints, *(each for each in extras if isinstance(each, msgspec.Meta)))
+        if type_ is int and not self.limits(constraints):
+            return [f"type(v.{field}) is int"]
+        return self.checks(type_, constraints, f"x := v.{field}", "x")
 
     def container(self, type_: Any) -> list[str]:
         origin, arguments = get_origin(type_), get_args(type_)
