@@ -112,6 +112,23 @@ def test_a_message_in_which_nothing_can_change_is_handed_on_as_it_is():
     assert isolator(Leaf)(leaf) is leaf
 
 
+class Terse(Message):
+    """Its fields have the names that a generated function might use for its own."""
+
+    v: list[int]
+    x: str
+    given: list[float]
+    w: int
+
+
+def test_names_of_fields_do_not_get_in_the_way():
+    terse = Terse(v=[1], x="ä", given=[2.0], w=3)
+    copy = isolator(Terse)(terse)
+    assert copy == terse
+    assert copy.v is not terse.v
+    assert copy.given is not terse.given
+
+
 def test_a_refusal_names_the_field():
     with pytest.raises(CallError) as refusal:
         isolator(Tree)(Tree(leaves=[Leaf(n=1), Leaf(n=12)]))

@@ -7,7 +7,7 @@ import logging
 import pytest
 import structlog
 
-from meristem.context import Context, Place, Trace, using
+from meristem.context import Context, Place, Trace, Unseen, using
 from meristem.errors import ConfigurationError
 from meristem.telemetry.logging import LogHandler, configure
 
@@ -49,6 +49,19 @@ def test_lines_of_both_kinds_of_logger_carry_the_running_call():
         assert line["timestamp"].endswith("Z")
     assert (first["event"], first["logger"]) == ("charged 12 EUR", "shop.stdlib")
     assert second["logger"] == "shop.structlog"
+
+
+def test_all_lines_of_an_unsampled_call_and_of_the_calls_below_carry_one_id():
+    stream = io.StringIO()
+    configure(format="json", stream=stream)
+    trace = Unseen()
+    with using(Context(trace=trace)):
+        with using(Context(trace=trace, caller="web")):
+            logging.getLogger("shop").info("below")
+        logging.getLogger("shop").info("above")
+    below, above = lines(stream)
+    assert (below["trace_id"], below["span_id"]) == (above["trace_id"], above["span_id"])
+    assert trace.header() == f"00-{above['trace_id']}-{above['span_id']}-00"
 
 
 def test_outside_of_a_call_there_is_nothing_to_carry():

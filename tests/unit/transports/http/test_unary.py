@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from meristem.context import Context, Trace
+from meristem.context import Context, Trace, Unseen
 from meristem.errors import CallError, Code
 from meristem.transports.http.limits import ClientLimits
 
@@ -128,6 +128,17 @@ async def test_deadline_trace_and_key_travel(wire):
     assert 2 < seen.remaining() <= 3
     assert (seen.trace.header(), seen.trace.foreign) == (trace.header(), True)  # nobody proved to be of the system
     assert seen.key == "k1"
+
+
+async def test_a_trace_that_nobody_has_seen_gets_its_ids_when_it_is_sent(wire):
+    _, client = await wire.pair()
+    trace = Unseen()
+
+    await client.call(wire.call("describe", Context(trace=trace)))
+    await client.call(wire.call("describe", Context(trace=trace)))
+
+    first, second = (seen.trace.header() for seen in wire.handlers.contexts[-2:])
+    assert first == second == trace.header()
 
 
 @pytest.mark.parametrize("key", ["k\r\nmeristem-token: x", "schlüssel"])
