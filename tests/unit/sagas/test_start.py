@@ -10,6 +10,7 @@ import pytest
 from sagakit import Booking, Bookings, CardDeclined, Facts, Request, engine, keyed, told
 
 from meristem import CallError, Code
+from meristem.context import Unseen
 from meristem.sagas.facts import SagaEnded
 from meristem.sagas.inspect import SagaStore
 
@@ -33,6 +34,21 @@ async def test_a_fault_is_remembered_under_its_key(database, remote):
             with keyed("k"), pytest.raises(CardDeclined, match="empty"):
                 await service.book(Request())
     assert remote.names() == ["hold", "release"]
+
+
+async def test_the_steps_keep_the_trace_of_the_call_that_began_them(database, remote, monkeypatch):
+    """Though that call was not sampled, and nobody had asked for its trace's id before the saga was stored."""
+    seen, trace, handle = [], Unseen(), remote.handle
+
+    async def recording(call):
+        seen.append(call.context.trace.header())
+        return await handle(call)
+
+    monkeypatch.setattr(remote, "handle", recording)
+    async with engine(service := Bookings(remote), database):
+        with keyed("k", trace=trace):
+            await service.book(Request())
+    assert seen == [trace.header()] * 2
 
 
 async def test_calls_without_a_key_are_sagas_of_their_own(database, remote):
