@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from datetime import timedelta
+from types import SimpleNamespace
 from uuid import UUID
 
 import pytest
@@ -16,6 +17,7 @@ from meristem.sagas.definition import saga
 from meristem.sagas.facts import SagaBegan, SagaEnded, StepEnded
 from meristem.sagas.flow import Flow
 from meristem.sagas.inspect import SagaStore
+from meristem.sagas.pausing import Pausing
 from meristem.sagas.rows import State
 from meristem.testing.clock import ManualClock
 
@@ -227,6 +229,23 @@ async def test_events_that_no_saga_can_want_and_old_sagas_are_forgotten(database
         await running._journal.forget()
         assert await SagaStore(database).list() == []
         assert await running._journal.event(_after(0), PaymentSettled.event_type, "blue") is None
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_pause_that_is_cancelled_just_as_an_event_comes_is_cancelled(turns):
+    """It would else wait for ever, and so would whoever waits for its end."""
+    run = SimpleNamespace(nudge=asyncio.Event())
+    pause = asyncio.ensure_future(Pausing(run)._nudged(None))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    run.nudge.set()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+
+    cancelled = pause.cancel()
+    await asyncio.wait({pause})
+
+    assert pause.cancelled() is cancelled
 
 
 async def rolled_back(database, work) -> None:
