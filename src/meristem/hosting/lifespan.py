@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from meristem.errors import OperationError
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from meristem.hosting.loading import ASGIApp
 
 logger = logging.getLogger(__name__)
+GRACE: Final = 1.0  # seconds for an application to return after it has said that it stopped
 
 
 class Lifespan:
@@ -49,7 +50,10 @@ class Lifespan:
         answer = await self._tell("lifespan.shutdown")
         if answer is not None and answer["type"] == "lifespan.shutdown.failed":
             logger.error("app %r did not stop cleanly: %s", self._name, answer.get("message") or "see its log")
-        await self._task
+        _, late = await asyncio.wait({self._task}, timeout=GRACE)
+        if late:  # it has said all that the protocol asks of it; servers let such an application be
+            self._task.cancel()
+            await asyncio.wait(late)
         self._task = None
 
     async def _run(self) -> None:

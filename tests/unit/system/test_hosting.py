@@ -27,6 +27,9 @@ from meristem import (
 )  # fmt: skip
 
 
+PATIENCE = 30
+
+
 class Greeter(Contract, Protocol, package="tests.v1"):
     @safe(http=get("/greet/{name}"))
     async def greet(self, name: str) -> str: ...
@@ -134,6 +137,19 @@ async def test_an_app_that_does_not_stop_cleanly_is_logged(serving, caplog):
         pass
 
     assert "app 'web' did not stop cleanly: no pool" in caplog.text
+
+
+async def test_an_app_that_has_stopped_but_does_not_return_is_not_waited_for(serving):
+    class Clinging(Living):
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            await super().__call__(scope, receive, send)
+            await asyncio.Event().wait()
+
+    async with asyncio.timeout(PATIENCE):
+        async with serving(hosting(app := Clinging())):
+            pass
+
+    assert app.met == ["lifespan.startup", "lifespan.shutdown"]
 
 
 async def test_a_flask_app_runs_in_threads_and_waits_for_services(serving):

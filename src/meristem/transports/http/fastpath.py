@@ -62,7 +62,9 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]
-        if not self.front.admit(self):
+        if self.front.stopped:
+            self.transport.abort()
+        elif not self.front.admit(self):
             self.transport.write(refused(503, "this server has as many connections as it accepts; try again"))
             self.transport.close()
 

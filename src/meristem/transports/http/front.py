@@ -44,7 +44,7 @@ class Front:
         self.trusted = not public
         self.reaper = reaper
         self.own_heads = OwnHeads()
-        self.draining = False
+        self.draining = self.stopped = False
         self.empty = asyncio.Event()
         self.empty.set()
         self.connections: set[Connection] = set()
@@ -93,7 +93,8 @@ class Front:
         await self.empty.wait()
 
     async def stop(self) -> None:
-        """Cut every connection and wait until its work has ended."""
+        """Cut every connection, also those that asyncio has accepted and not told of yet; wait for their work's end."""
+        self.stopped = True
         own = [connection.task for connection in self.connections if connection.task is not None]
         hosted = list(self.host.state.tasks)
         for connection in list(self.connections):

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def check(connection: Connection, now: float) -> None:
-    """Close the connection when its peer took longer than the limit of its phase, at `now` of the loop's clock."""
+    """Close the connection when its peer took longer than the limit of its phase, at `now` of the reaper's clock."""
     phase, limits, waited = connection.phase, connection.front.limits, now - connection.mark
     if connection.paused:
         if waited > limits.write_seconds:

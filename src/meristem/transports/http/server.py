@@ -40,6 +40,7 @@ ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 BACKLOG = 1024
 BACKLOG_TURNS = 10
+HANDOVER_TURNS = 3
 
 
 class Listener(msgspec.Struct):
@@ -55,9 +56,15 @@ class Listener(msgspec.Struct):
             with contextlib.suppress(FileNotFoundError):
                 Path(self.address.path).unlink()
 
-    def close(self) -> None:
-        """Accept no more."""
+    async def close(self) -> None:
+        """Accept no more; what asyncio has accepted is handed over first, for it would lose that (gh-109564)."""
         self.hide()
+        loop = asyncio.get_running_loop()
+        for each in self.server.sockets:
+            with contextlib.suppress(NotImplementedError):  # Windows' loop does not poll
+                loop.remove_reader(each)
+        for _ in range(HANDOVER_TURNS):
+            await asyncio.sleep(0)
         self.server.close()
 
 
@@ -124,14 +131,14 @@ class HttpServer:
             await asyncio.sleep(0)
         await asyncio.gather(*(listener.front.finish() for listener in self._listeners))
         for listener in self._listeners:
-            listener.close()
+            await listener.close()
         await asyncio.gather(*(listener.front.drain() for listener in self._listeners))
 
     async def stop(self) -> None:
         """Cut every connection, cancel what runs for it and free the addresses."""
         listeners, self._listeners = self._listeners, []
         for listener in listeners:
-            listener.close()
+            await listener.close()
         for listener in listeners:
             await listener.front.stop()
         self._reaper.stop()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import time
 from typing import Any
 
 import pytest
@@ -238,6 +239,24 @@ async def test_an_idle_connection_is_closed_in_time(wire):
     await wire.emptied(server)
 
     assert await client.call(wire.call("blob", data=b"x")) == b"x"
+
+
+async def test_time_in_which_this_process_stood_still_is_not_counted_against_its_peers(wire, dial):
+    peer = await dial(await wire.server(idle_seconds=0.2, head_seconds=0.2))
+    peer.send(GET)
+    await peer.answer()
+
+    time.sleep(0.5)  # as a machine that stalls: what the peer sends meanwhile stays unread
+    for _ in range(5):
+        await asyncio.sleep(0)
+    peer.send(GET[:20])
+    await asyncio.sleep(0)
+    time.sleep(0.5)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    peer.send(GET[20:])
+
+    assert (await peer.answer())[0] == 200
 
 
 async def test_a_handler_that_works_longer_than_every_limit_is_not_disturbed(wire):

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import socket
 
 import pytest
 
 from meristem.errors import CallError, ConfigurationError
 from meristem.transports.http.address import Address
+
+PATIENCE = 30
 
 
 async def test_work_in_flight_is_answered_and_idle_connections_end(wire):
@@ -199,3 +203,23 @@ async def test_drain_of_a_client_waits_for_its_calls(wire):
     wire.handlers.release.set()
     await calling
     await asyncio.wait_for(draining, 1)
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_who_connects_in_the_moment_of_the_stop_is_cut_off_too(wire, turns):
+    server = await wire.server()
+    path = server.addresses[0].removeprefix("unix:")
+    (_, early), late = await asyncio.open_unix_connection(path), socket.socket(socket.AF_UNIX)
+    with contextlib.closing(early), contextlib.closing(late):
+        while not server.connections:
+            await asyncio.sleep(0)
+        late.connect(path)
+        for _ in range(turns):  # it is accepted in one turn of the loop and handed over in a later one
+            await asyncio.sleep(0)
+
+        await asyncio.wait_for(server.stop(), PATIENCE)
+
+        assert server.connections == 0
+        late.settimeout(PATIENCE)
+        with contextlib.suppress(ConnectionResetError):
+            assert late.recv(1) == b""
