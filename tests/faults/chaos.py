@@ -42,19 +42,31 @@ class Proxy:
         self._path = address
         self._target = target.removeprefix("unix:")
         self._works: set[asyncio.Task[None]] = set()
+        self._open = False
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Proxy]:
         server = await asyncio.start_unix_server(self._accept, self._path)
+        self._open = True
         try:
             yield self
         finally:
+            self._open = False
+            for _ in range(3):  # what has been accepted is handed over first: asyncio would lose it (gh-109564)
+                await asyncio.sleep(0)
             server.close()
-            for work in self._works:
-                work.cancel()
-            await asyncio.gather(*self._works, return_exceptions=True)
+            await self.cut()
+
+    async def cut(self) -> None:
+        """End every connection."""
+        for work in self._works:
+            work.cancel()
+        await asyncio.gather(*self._works, return_exceptions=True)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not self._open:
+            writer.transport.abort()
+            return
         self.connections += 1
         work = asyncio.ensure_future(self._join(reader, writer))
         self._works.add(work)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -31,6 +32,7 @@ class Scene:
         self._folder = folder
         self._stack = stack
         self.front: Assembly
+        self.back: Process
 
     async def till(self, *, replicas: int = 1, policies: Policies | None = None) -> Till:
         """A client of the service, which it finds behind so many proxies."""
@@ -45,12 +47,21 @@ class Scene:
             self.proxies.append(await self._stack.enter_async_context(proxy.running()))
         self.resolver.put("till", [each.address for each in self.proxies])
         around = Options(database="sqlite://", environment={}, resolver=self.resolver, sign=tokens.prove)
-        back = Process(blueprint, "back", options=around, listen=[Listen(server, public=False)], tokens=tokens)
+        self.back = Process(blueprint, "back", options=around, listen=[Listen(server, public=False)], tokens=tokens)
         self.front = Assembly(blueprint, "front", around)
-        for part in (back, self.front):
+        for part in (self.back, self.front):
             self._stack.push_async_callback(part.stop)
             await part.start()
         return self.front.client(Till)
+
+    async def disconnected(self) -> None:
+        """End every connection, and wait until both sides know."""
+        for proxy in self.proxies:
+            await proxy.cut()
+        pools = [each.client._pool for each in self.front._dependencies["till"]._peers.values()]
+        async with asyncio.timeout(30):
+            while self.back._server.connections or any(pool._open for pool in pools):
+                await asyncio.sleep(0)
 
 
 @pytest.fixture

@@ -65,13 +65,13 @@ async def test_an_answer_that_trickles_beyond_the_deadline_ends_at_the_deadline(
     began = time.monotonic()
 
     with (
-        using(Context(deadline=began + 0.3)),
-        pytest.raises(CallError, match=r"did not answer within the 0\.3") as caught,
+        using(Context(deadline=began + 0.5)),
+        pytest.raises(CallError, match=r"did not answer within the 0\.\d+ s that its caller had left") as caught,
     ):
         await till.ask(text="x")
 
     assert caught.value.code is Code.DEADLINE_EXCEEDED
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < 15.0  # and not the timeout of 20 s
 
 
 @pytest.mark.parametrize("where", ["requests", "answers"])
@@ -79,9 +79,8 @@ async def test_a_half_open_connection_ends_at_the_deadline_and_is_not_used_again
     till = await scene.till()
     (proxy,) = scene.proxies
     setattr(proxy, where, in_turn(swallowed, PASSES))
-    began = time.monotonic()
 
-    with using(Context(deadline=began + 0.2)):
+    with using(Context(deadline=time.monotonic() + 1.0)):
         first = await outcome(till.plain(text="x"))
     second = await till.plain(text="xy")
 
@@ -96,11 +95,11 @@ async def test_a_deadline_cancels_the_work_behind_the_network(scene):
     till = await scene.till()
     scene.proxies[0].requests = late(0.02)
 
-    with using(Context(deadline=time.monotonic() + 0.3)):
+    with using(Context(deadline=time.monotonic() + 1.0)):
         ended = await outcome(till.wait())
 
     assert ended.code is Code.DEADLINE_EXCEEDED
-    await asyncio.wait_for(scene.effects.cancelled.wait(), 5)
+    await asyncio.wait_for(scene.effects.cancelled.wait(), 15)  # and not the timeout of 20 s
 
 
 @pytest.mark.parametrize("size", [0, 1, 60, 200])
@@ -152,8 +151,7 @@ async def test_an_answer_that_is_garbage_is_an_error_that_says_so_and_a_repetiti
     (proxy,) = scene.proxies
     proxy.answers = garbage(data)
 
-    with using(Context(deadline=time.monotonic() + 1.0)):
-        plain = await outcome(till.plain(text="x"))
+    plain = await outcome(till.plain(text="x"))
     proxy.answers = PASSES
     scene.front._dependencies["till"]._peers[proxy.address].client._pool.idle.clear()
 
@@ -206,8 +204,10 @@ async def test_a_breaker_opens_while_a_replica_breaks_everything_off_and_closes_
     (proxy,) = scene.proxies
     proxy.requests = cut_after(0)
 
-    with using(Context(deadline=time.monotonic() + 0.4)):  # too short to wait for the breaker
-        ended = [await outcome(till.plain(text="x")) for _ in range(16)]
+    ended = []
+    for _ in range(16):
+        with using(Context(deadline=time.monotonic() + 0.4)):  # too short to wait for the breaker
+            ended.append(await outcome(till.plain(text="x")))
     met = proxy.connections
     proxy.requests = PASSES
 
@@ -215,7 +215,7 @@ async def test_a_breaker_opens_while_a_replica_breaks_everything_off_and_closes_
     assert refused
     assert not any(each.may_have_happened for each in refused)
     assert met < 16
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while isinstance(answer := await outcome(till.plain(text="xy")), CallError):
             assert "circuit breaker" in answer.message
             await asyncio.sleep(answer.retry_after or 0.01)
@@ -234,7 +234,7 @@ async def test_a_safe_call_does_not_wait_for_a_replica_behind_a_dead_network(sce
     answers = await asyncio.gather(*(till.ask(text=f"{number}") for number in range(100)))
 
     assert answers == [f"{number}" for number in range(100)]
-    assert time.monotonic() - began < 1.5  # and not the timeout of 2 s
+    assert time.monotonic() - began < 15.0  # and not the timeout of 20 s
 
 
 async def test_a_replica_that_breaks_off_costs_no_call_that_may_be_repeated(scene):
@@ -254,19 +254,21 @@ async def test_memory_stays_bounded_however_long_the_trouble_lasts(scene):
 
     async def trouble() -> None:
         for _ in range(10):
-            await asyncio.gather(*(outcome(till.ask(text="x" * 1000)) for _ in range(30)))
+            await asyncio.gather(*(outcome(till.ask(text="x" * 3000)) for _ in range(30)))
+        await scene.disconnected()  # how many connections it ends with is chance
+        gc.collect()
 
     await trouble()
     tracemalloc.start()
-    await trouble()
-    gc.collect()
-    before, _ = tracemalloc.get_traced_memory()
-    await trouble()
-    gc.collect()
-    after, _ = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
+    try:
+        await trouble()
+        before, _ = tracemalloc.get_traced_memory()
+        await trouble()
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
 
-    assert after - before < 200_000
+    assert after - before < 500_000  # the texts of 300 calls are 900 kB; what is traced grows to its bound
 
 
 def _answer_cut_after(size: int) -> Spoil:

@@ -18,27 +18,27 @@ ENTER = insert(ENTRIES)
 class Till(Contract, Protocol, package="faults.till.v1"):
     """Takes money."""
 
-    @operation(timeout=2.0)
+    @operation(timeout=20.0)
     async def plain(self, text: str) -> int:
         """May not be repeated."""
         ...
 
-    @once(timeout=2.0)
+    @once(timeout=20.0)
     async def keyed(self, text: str) -> int:
         """Has its effect once for each key."""
         ...
 
-    @idempotent(timeout=2.0)
+    @idempotent(timeout=20.0)
     async def repeatable(self, text: str) -> int:
         """May be repeated."""
         ...
 
-    @safe(timeout=2.0)
+    @safe(timeout=20.0)
     async def ask(self, text: str) -> str:
         """Has no effect."""
         ...
 
-    @safe(timeout=2.0)
+    @safe(timeout=20.0)
     async def wait(self) -> None:
         """Takes for ever."""
         ...

@@ -58,8 +58,8 @@ async def test_a_call_gets_the_operations_timeout_as_its_deadline(deadlines):
 
 
 async def test_the_callers_earlier_deadline_wins(deadlines):
-    inherited = monotonic() + 0.5
-    assert await guarded(deadlines, answers)(a_call(inherited)) == inherited
+    inherited = monotonic() + 60
+    assert await guarded(deadlines, answers, 600.0)(a_call(inherited)) == inherited
 
 
 async def test_the_operations_earlier_timeout_wins(deadlines):
@@ -68,19 +68,27 @@ async def test_the_operations_earlier_timeout_wins(deadlines):
 
 
 async def test_a_call_that_takes_too_long_is_cancelled_not_before_its_deadline_and_soon_after(deadlines):
-    started = monotonic()
+    loop, cancelled = asyncio.get_running_loop(), []
+    task = asyncio.create_task(guarded(deadlines, hangs, 0.1)(a_call()))
+
+    def look() -> None:
+        cancelled.append(task.done() or task.cancelling() > 0)
+
+    for seconds in (0.09, 0.1 + GRAIN + 0.02):  # timers ring in their order, however late a stall lets them ring
+        loop.call_later(seconds, look)
     with pytest.raises(CallError) as caught:
-        await guarded(deadlines, hangs, 0.05)(a_call())
-    took = monotonic() - started
-    assert 0.05 <= took < 0.05 + GRAIN + 0.2
+        await task
+    while len(cancelled) < 2:
+        await asyncio.sleep(0.01)
+    assert cancelled == [False, True]
     assert caught.value.code is Code.DEADLINE_EXCEEDED
     assert caught.value.may_have_happened
-    assert caught.value.message == "Bank.debit did not answer within its timeout of 0.05 s"
+    assert caught.value.message == "Bank.debit did not answer within its timeout of 0.1 s"
 
 
 async def test_the_error_says_when_the_callers_deadline_was_the_limit(deadlines):
-    with pytest.raises(CallError, match=r"Bank.debit did not answer within the 0.0\d+ s that its caller had left"):
-        await guarded(deadlines, hangs)(a_call(monotonic() + 0.03))
+    with pytest.raises(CallError, match=r"Bank.debit did not answer within the 0.\d+ s that its caller had left"):
+        await guarded(deadlines, hangs)(a_call(monotonic() + 0.3))
 
 
 async def test_a_call_that_begins_too_late_never_reaches_the_handler(deadlines):
@@ -162,10 +170,10 @@ async def test_an_asyncio_timeout_inside_and_outside_keeps_its_own_meaning(deadl
 
 
 async def test_nested_calls_fail_where_the_limit_was_set(deadlines):
-    """The inner call inherits 0.03 s: it is the outer one, whose limit that is, that reports it."""
+    """The inner call inherits 0.3 s: it is the outer one, whose limit that is, that reports it."""
     inner = guarded(deadlines, hangs, 5.0)
-    with pytest.raises(CallError, match=r"within its timeout of 0\.03 s"):
-        await guarded(deadlines, inner, 0.03)(a_call())
+    with pytest.raises(CallError, match=r"within its timeout of 0\.3 s"):
+        await guarded(deadlines, inner, 0.3)(a_call())
 
 
 async def test_a_shorter_inner_timeout_leaves_the_outer_call_alive(deadlines):
@@ -224,7 +232,7 @@ async def test_a_bucket_that_operations_still_hold_is_not_cleared_away(deadlines
     await guard(a_call())
     deadlines._clear()
     with pytest.raises(CallError):
-        await asyncio.wait_for(guard(a_call()), 2)
+        await asyncio.wait_for(guard(a_call()), 30)
 
 
 class Ticks:
@@ -258,9 +266,9 @@ async def test_a_stream_within_its_deadline_is_complete(deadlines):
 
 
 async def test_the_deadline_covers_the_whole_stream(deadlines):
-    stream = await a_stream(deadlines, Ticks([0, 60]), 0.03)(a_call())
+    stream = await a_stream(deadlines, Ticks([0, 60]), 0.3)(a_call())
     assert await anext(stream) == 0
-    with pytest.raises(CallError, match=r"within its timeout of 0\.03 s"):
+    with pytest.raises(CallError, match=r"within its timeout of 0\.3 s"):
         await anext(stream)
 
 
@@ -295,9 +303,9 @@ async def test_a_stream_after_its_caller_s_deadline_is_not_begun(deadlines):
 
 async def test_a_consumer_that_is_too_slow_is_told_at_its_next_item_and_the_source_is_closed(deadlines):
     ticks = Ticks([0, 0])
-    stream = await a_stream(deadlines, ticks, 0.02)(a_call())
+    stream = await a_stream(deadlines, ticks, 0.2)(a_call())
     await anext(stream)
-    await asyncio.sleep(0.03)
+    await asyncio.sleep(0.25)
     with pytest.raises(CallError):
         await anext(stream)
     assert ticks.closed

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Protocol, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -24,6 +24,9 @@ from meristem.transports.http.client import HttpClient
 from meristem.transports.http.limits import Limits
 from meristem.transports.http.rest import RestApp
 from meristem.transports.http.server import HttpServer
+
+T = TypeVar("T")
+PATIENCE = 30  # seconds
 
 
 class Board(Enum):
@@ -266,9 +269,13 @@ class Wire:
         found = self.operations[name]
         return Call(found, found.request(**values), context or Context())
 
+    async def within(self, work: Awaitable[T]) -> T:
+        """Await what may take long on a machine that stalls, and not for ever."""
+        return await asyncio.wait_for(work, PATIENCE)
+
     async def emptied(self, server: HttpServer) -> None:
         """Wait until no connection is left."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             for listener in server._listeners:
                 await listener.front.empty.wait()
 

@@ -15,6 +15,9 @@ from hypothesis import strategies as st
 ECHO = "/shop.rooms.v1.Rooms/Blob"
 
 
+PATIENCE = 30  # seconds
+
+
 class Peer:
     """A raw client."""
 
@@ -30,7 +33,11 @@ class Peer:
         self.writer.write(data)
 
     async def answer(self) -> tuple[int, dict[str, str], bytes]:
-        head = (await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), 5)).decode()
+        async with asyncio.timeout(PATIENCE):
+            return await self._answer()
+
+    async def _answer(self) -> tuple[int, dict[str, str], bytes]:
+        head = (await self.reader.readuntil(b"\r\n\r\n")).decode()
         status, *lines = head.strip().split("\r\n")
         headers = dict(re.split(r": ?", line.lower(), maxsplit=1) for line in lines)
         if headers.get("transfer-encoding") == "chunked":
@@ -42,7 +49,7 @@ class Peer:
         return int(status.split()[1]), headers, await self.reader.readexactly(int(headers.get("content-length", 0)))
 
     async def end(self) -> bytes:
-        return await asyncio.wait_for(self.reader.read(), 5)
+        return await asyncio.wait_for(self.reader.read(), PATIENCE)
 
 
 def rpc(body: bytes = b'{"data":"eA=="}', *lines: str, path: str = ECHO) -> bytes:
@@ -132,12 +139,12 @@ async def test_a_chunked_request_is_answered(peer):
     assert (await peer.answer())[2] == b'{"result":"eA=="}'
 
 
-async def test_expect_continue_is_answered(peer):
+async def test_expect_continue_is_answered(wire, peer):
     request = rpc(b'{"data":"eA=="}', "expect: 100-continue")
     head, body = request.split(b"\r\n\r\n")
 
     peer.send(head + b"\r\n\r\n")
-    assert await peer.reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert await wire.within(peer.reader.readuntil(b"\r\n\r\n")) == b"HTTP/1.1 100 Continue\r\n\r\n"
     peer.send(body)
 
     assert (await peer.answer())[0] == 200
@@ -262,7 +269,7 @@ async def test_time_in_which_this_process_stood_still_is_not_counted_against_its
 async def test_a_handler_that_works_longer_than_every_limit_is_not_disturbed(wire):
     server, client = await wire.pair(idle_seconds=0.1, head_seconds=0.1, body_seconds=0.1, write_seconds=0.1)
     calling = asyncio.create_task(client.call(wire.call("wait")))
-    await wire.handlers.started.wait()
+    await wire.within(wire.handlers.started.wait())
     await asyncio.sleep(0.3)  # the time that passes is the matter of this test
 
     wire.handlers.release.set()
@@ -284,11 +291,11 @@ async def test_connections_beyond_the_limit_are_refused(wire, dial):
 
 async def test_a_client_that_goes_cancels_what_runs_for_it(wire, server, peer):
     peer.send(rpc(b"{}", path="/shop.rooms.v1.Rooms/Wait"))
-    await asyncio.wait_for(wire.handlers.started.wait(), 5)
+    await wire.within(wire.handlers.started.wait())
 
     peer.writer.transport.abort()
 
-    await asyncio.wait_for(wire.handlers.cancelled.wait(), 5)
+    await wire.within(wire.handlers.cancelled.wait())
 
 
 async def test_who_does_not_read_is_not_served_and_then_cut_off(wire, dial):
@@ -300,7 +307,7 @@ async def test_who_does_not_read_is_not_served_and_then_cut_off(wire, dial):
     for _ in range(20):
         peer.send(rpc(body))
 
-    await asyncio.wait_for(wire.handlers.used.wait(), 5)
+    await wire.within(wire.handlers.used.wait())
     await wire.emptied(server)
     assert 0 < len(wire.handlers.contexts) < 20
 
@@ -322,9 +329,9 @@ async def test_a_websocket_of_a_hosted_app_works_on_the_same_port(wire, dial):
     assert (await peer.answer())[0] == 200
     ws = wsproto.WSConnection(wsproto.ConnectionType.CLIENT)
     peer.send(ws.send(wsproto.events.Request(host="x", target="/")))
-    ws.receive_data(await peer.reader.readuntil(b"\r\n\r\n"))
+    ws.receive_data(await wire.within(peer.reader.readuntil(b"\r\n\r\n")))
     peer.send(ws.send(wsproto.events.TextMessage("hello")))
-    ws.receive_data(await peer.reader.readexactly(7))
+    ws.receive_data(await wire.within(peer.reader.readexactly(7)))
 
     events = list(ws.events())
 

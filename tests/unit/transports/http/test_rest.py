@@ -19,7 +19,7 @@ from meristem.transports.http.rest import RestApp
 async def http(wire):
     server = await wire.server()
     transport = httpx.AsyncHTTPTransport(uds=server.addresses[0].removeprefix("unix:"))
-    async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://shop", timeout=30) as client:
         yield client
 
 
@@ -190,7 +190,7 @@ async def test_who_leaves_a_stream_cancels_it(wire, http):
     async with http.stream("GET", "/api/count?until=1000000000") as answer:
         assert await anext(answer.aiter_lines()) == "0"
 
-    await asyncio.wait_for(wire.handlers.cancelled.wait(), 5)
+    await wire.within(wire.handlers.cancelled.wait())
 
 
 def test_two_operations_on_one_route_are_refused(wire):

@@ -35,7 +35,7 @@ async def test_closing_a_stream_early_cancels_the_work_at_the_server(wire):
     assert await anext(replies) == 0
     await replies.aclose()
 
-    await asyncio.wait_for(wire.handlers.cancelled.wait(), 5)
+    await wire.within(wire.handlers.cancelled.wait())
     assert client.in_flight == 0
 
 

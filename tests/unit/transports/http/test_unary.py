@@ -122,10 +122,10 @@ async def test_deadline_trace_and_key_travel(wire):
     _, client = await wire.pair()
     trace = Trace.start(sampled=True)
 
-    await client.call(wire.call("describe", Context(time.monotonic() + 3, trace, key="k1")))
+    await client.call(wire.call("describe", Context(time.monotonic() + 300, trace, key="k1")))
 
     seen = wire.handlers.contexts[-1]
-    assert 2 < seen.remaining() <= 3
+    assert 200 < seen.remaining() <= 300
     assert (seen.trace.header(), seen.trace.foreign) == (trace.header(), True)  # nobody proved to be of the system
     assert seen.key == "k1"
 
@@ -158,7 +158,7 @@ async def test_a_head_that_is_recognized_means_what_it_meant_when_it_was_parsed(
 
     for number in range(4):
         trace = Trace.start() if number % 2 else None
-        context = Context(time.monotonic() + 10 + number if number > 1 else None, trace, key=f"key {number}")
+        context = Context(time.monotonic() + 60 + number if number > 1 else None, trace, key=f"key {number}")
         await client.call(wire.call("stays", context, hotel_id=number))
         seen = wire.handlers.contexts[-1]
         assert (seen.trace and seen.trace.header(), seen.key) == (trace and trace.header(), f"key {number}")
@@ -220,12 +220,12 @@ async def test_a_request_above_the_limit_is_refused_and_the_server_stays_up(wire
 async def test_cancelling_a_call_cancels_the_work_at_the_server_and_the_client_stays_usable(wire):
     _, client = await wire.pair()
     calling = asyncio.create_task(client.call(wire.call("wait")))
-    await wire.handlers.started.wait()
+    await wire.within(wire.handlers.started.wait())
     assert client.in_flight == 1
 
     calling.cancel()
 
-    await asyncio.wait_for(wire.handlers.cancelled.wait(), 5)
+    await wire.within(wire.handlers.cancelled.wait())
     assert client.in_flight == 0
     assert await client.call(wire.call("blob", data=b"x")) == b"x"
 
@@ -244,7 +244,7 @@ async def test_a_refused_connection_certainly_did_not_happen(wire, tmp_path):
 async def test_a_connection_lost_while_waiting_may_have_happened(wire):
     server, client = await wire.pair()
     calling = asyncio.create_task(client.call(wire.call("wait")))
-    await wire.handlers.started.wait()
+    await wire.within(wire.handlers.started.wait())
 
     await server.stop()
 
@@ -273,7 +273,7 @@ async def test_a_waiting_call_that_is_cancelled_passes_its_turn_on(wire):
     server = await wire.server()
     client = wire.client(server, limits=ClientLimits(connections=1))
     first = asyncio.create_task(client.call(wire.call("wait")))
-    await wire.handlers.started.wait()
+    await wire.within(wire.handlers.started.wait())
     second = asyncio.create_task(client.call(wire.call("describe")))
     third = asyncio.create_task(client.call(wire.call("describe")))
     await asyncio.sleep(0)
