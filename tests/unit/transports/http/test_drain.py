@@ -65,9 +65,11 @@ async def test_a_restart_under_load_loses_no_call(wire, address):
                 await asyncio.sleep(0.001)
 
     callers = [asyncio.create_task(caller(number)) for number in range(20)]
-    for number in range(1, 6):
-        while len(answered) < number * 100:
+    for number in range(1, 13):
+        while len(answered) < number * 50:
             await wire.within(under_load.acquire())
+        for _ in range(number):  # so that calls are met at every point of their way
+            await asyncio.sleep(0)
         following = await wire.server(address)
         clients.append(wire.client(following))
         await wire.within(server.drain())
