@@ -30,7 +30,7 @@ def serving(tmp_path: Path):
         try:
             await process.start()
             base = process.addresses[0].replace("tcp://", "http://")
-            async with httpx.AsyncClient(base_url=base) as browser:
+            async with httpx.AsyncClient(base_url=base, timeout=30) as browser:
                 yield browser
             await process.drain()
         finally:

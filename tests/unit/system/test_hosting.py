@@ -217,11 +217,12 @@ async def test_websockets_pass_through(serving):
             f"GET /ws/echo HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
             f"sec-websocket-key: {key}\r\nsec-websocket-version: 13\r\n\r\n".encode()
         )
-        head = await reader.readuntil(b"\r\n\r\n")
-        text, length = await reader.readexactly(2)
-        body = await reader.readexactly(length)
-        writer.close()
-        await writer.wait_closed()
+        async with asyncio.timeout(PATIENCE):
+            head = await reader.readuntil(b"\r\n\r\n")
+            text, length = await reader.readexactly(2)
+            body = await reader.readexactly(length)
+            writer.close()
+            await writer.wait_closed()
 
     assert head.startswith(b"HTTP/1.1 101")
     assert (text, body) == (0x81, b"Hello, socket!")

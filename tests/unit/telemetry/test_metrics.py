@@ -3,6 +3,7 @@
 import asyncio
 import math
 import random
+from time import monotonic
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
@@ -49,11 +50,11 @@ def counted(figures: OperationStats, handler: Handler, *, stream: bool = False) 
 
 
 async def test_an_answered_call_is_counted_once_with_its_duration():
-    figures = stats()
+    figures, began = stats(), monotonic()
 
     async def handler(_: Call) -> str:
         assert figures.snapshot().in_flight == 1
-        await asyncio.sleep(0.002)
+        await asyncio.sleep(0.005)
         return "pong"
 
     assert await counted(figures, handler)(a_call()) == "pong"

@@ -49,12 +49,26 @@ class Listener(msgspec.Struct):
     address: Address
     front: Front
     server: asyncio.Server
+    tls: ssl.SSLContext | None
 
     def hide(self) -> None:
         """Take the name of a Unix socket away, so that nobody connects to it any more."""
         if self.address.path:
             with contextlib.suppress(FileNotFoundError):
                 Path(self.address.path).unlink()
+
+    async def finish(self) -> None:
+        """Accept no more, but take in who has connected: closing cuts them off, perhaps with a request on its way."""
+        queues = [socket.socket(fileno=os.dup(each.fileno())) for each in self.server.sockets]
+        await self.close()
+        for _ in range(HANDOVER_TURNS):  # uvloop lets go of its own descriptor later
+            await asyncio.sleep(0)
+        await asyncio.gather(*(self._take(each) for queue in queues for each in _waiting(queue)))
+
+    async def _take(self, late: socket.socket) -> None:
+        with contextlib.suppress(OSError):  # it has gone again, or fails the handshake
+            loop = asyncio.get_running_loop()
+            await loop.connect_accepted_socket(self.front.connection, late, ssl=self.tls)
 
     async def close(self) -> None:
         """Accept no more; what asyncio has accepted is handed over first, for it would lose that (gh-109564)."""
@@ -130,8 +144,7 @@ class HttpServer:
         for _ in range(BACKLOG_TURNS):  # who has connected already is taken in before the socket closes
             await asyncio.sleep(0)
         await asyncio.gather(*(listener.front.finish() for listener in self._listeners))
-        for listener in self._listeners:
-            await listener.close()
+        await asyncio.gather(*(listener.finish() for listener in self._listeners))
         await asyncio.gather(*(listener.front.drain() for listener in self._listeners))
 
     async def stop(self) -> None:
@@ -167,16 +180,26 @@ def _binary(operations: list[Operation]) -> Callable[[], Binary]:
     return load
 
 
+def _waiting(queue: socket.socket) -> list[socket.socket]:
+    """Who has connected and was not accepted; at once the queue is closed, so that nobody comes after them."""
+    found = []
+    with queue, contextlib.suppress(BlockingIOError):
+        queue.setblocking(False)
+        while True:
+            found.append(queue.accept()[0])
+    return found
+
+
 async def _listen(address: Address, front: Front, tls: ssl.SSLContext | None) -> Listener:
     loop = asyncio.get_running_loop()
     if address.path:
         server = await loop.create_unix_server(front.connection, address.path, ssl=tls, backlog=BACKLOG)
         os.chmod(address.path, 0o600)  # noqa: PTH101 - quick; who may open it is the user that runs the system
-        return Listener(address, front, server)
+        return Listener(address, front, server, tls)
     if address.descriptor >= 0:
         inherited = socket.socket(fileno=address.descriptor)
         server = await loop.create_server(front.connection, sock=inherited, ssl=tls, backlog=BACKLOG)
-        return Listener(address, front, server)
+        return Listener(address, front, server, tls)
     server = await loop.create_server(front.connection, address.host, address.port, ssl=tls, backlog=BACKLOG)
     port = server.sockets[0].getsockname()[1]
-    return Listener(Address(host=address.host, port=port), front, server)
+    return Listener(Address(host=address.host, port=port), front, server, tls)
