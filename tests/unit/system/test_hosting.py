@@ -26,7 +26,6 @@ from meristem import (
     wait,
 )  # fmt: skip
 
-
 PATIENCE = 30
 
 

@@ -248,17 +248,22 @@ async def test_an_idle_connection_is_closed_in_time(wire):
     assert await client.call(wire.call("blob", data=b"x")) == b"x"
 
 
+def stall(seconds: float) -> None:
+    """Stand still, as on a machine that stops now and then: what a peer sends meanwhile stays unread."""
+    time.sleep(seconds)
+
+
 async def test_time_in_which_this_process_stood_still_is_not_counted_against_its_peers(wire, dial):
     peer = await dial(await wire.server(idle_seconds=0.2, head_seconds=0.2))
     peer.send(GET)
     await peer.answer()
 
-    time.sleep(0.5)  # as a machine that stalls: what the peer sends meanwhile stays unread
+    stall(0.5)
     for _ in range(5):
         await asyncio.sleep(0)
     peer.send(GET[:20])
     await asyncio.sleep(0)
-    time.sleep(0.5)
+    stall(0.5)
     for _ in range(5):
         await asyncio.sleep(0)
     peer.send(GET[20:])
