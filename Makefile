@@ -12,7 +12,7 @@ run: $(VENV)/.run
 
 test: $(VENV)/.dev
 	@echo "Running every test."
-	$(BIN)/python -m pytest -n auto --dist loadgroup
+	$(BIN)/python -m pytest -n auto --dist loadgroup --max-worker-restart 2
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check $(PATHS)

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from decimal import Decimal
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from meristem.storage.database import Database
 from meristem.storage.sqlite.driver import SqliteDriver
 from tests.suites.database import COUNTERS, METADATA, DatabaseSuite
 
+PATIENCE = 30  # seconds
 WRITER = """
 import asyncio, sys
 from sqlalchemy import text
@@ -70,31 +72,38 @@ async def count(url: str) -> int:
     return int(found)
 
 
-async def write_elsewhere(url: str, times: int, report: str = "quiet") -> asyncio.subprocess.Process:
-    pipe = asyncio.subprocess.PIPE
-    return await asyncio.create_subprocess_exec(sys.executable, "-c", WRITER, url, str(times), report, stdout=pipe)
+@asynccontextmanager
+async def write_elsewhere(url: str, times: int, report: str = "quiet") -> AsyncIterator[asyncio.subprocess.Process]:
+    pipe, command = asyncio.subprocess.PIPE, [sys.executable, "-c", WRITER, url, str(times), report]
+    process = await asyncio.create_subprocess_exec(*command, stdout=pipe)
+    try:
+        async with asyncio.timeout(2 * PATIENCE):
+            yield process
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.communicate()
 
 
 async def test_two_processes_lose_no_update(url: str):
     await prepared(url)
 
-    writers = [await write_elsewhere(url, 500) for _ in range(2)]
+    async with write_elsewhere(url, 500) as one, write_elsewhere(url, 500) as other:
+        assert [await one.wait(), await other.wait()] == [0, 0]
 
-    assert [await writer.wait() for writer in writers] == [0, 0]
     assert await count(url) == 1000
 
 
 async def test_what_was_acknowledged_survives_kill_9(url: str):
     await prepared(url)
-    writer = await write_elsewhere(url, 1_000_000, "report")
-    assert writer.stdout is not None
     acknowledged = 0
-    while acknowledged < 200:
-        acknowledged = int(await writer.stdout.readline())
+    async with write_elsewhere(url, 1_000_000, "report") as writer:
+        assert writer.stdout is not None
+        while acknowledged < 200:
+            acknowledged = int(await writer.stdout.readline())
 
-    writer.send_signal(signal.SIGKILL)
-    rest = (await writer.stdout.read()).split(b"\n")[:-1]
-    await writer.wait()
+        writer.send_signal(signal.SIGKILL)
+        rest = (await writer.stdout.read()).split(b"\n")[:-1]
 
     acknowledged = int(rest[-1]) if rest else acknowledged
     assert acknowledged <= await count(url) <= acknowledged + 1
@@ -107,19 +116,20 @@ class Disk:
         self.syncs = 0
         self.free = asyncio.Event()
         self.reached = asyncio.Event()
-        self.fails = False
+        self.failure: Exception | None = None
         self._loop = asyncio.get_running_loop()
 
     def sync(self, log: int) -> None:
         os.fsync(log)
         self.syncs += 1
         self._loop.call_soon_threadsafe(self.reached.set)
-        asyncio.run_coroutine_threadsafe(self.free.wait(), self._loop).result(5)
-        if self.fails:
-            raise OSError("the disk is gone")
+        asyncio.run_coroutine_threadsafe(self.free.wait(), self._loop).result(PATIENCE)
+        if self.failure is not None:
+            raise self.failure
 
 
-async def opened(tmp_path: Path, disk: Disk) -> Database:
+@asynccontextmanager
+async def opened(tmp_path: Path, disk: Disk) -> AsyncIterator[Database]:
     driver = SqliteDriver(tmp_path / "test.db", name="test", sync=disk.sync)
     database = Database("sqlite://", name="test", driver=driver)
     await database.start()
@@ -128,66 +138,66 @@ async def opened(tmp_path: Path, disk: Disk) -> Database:
     disk.free.clear()
     disk.reached.clear()
     disk.syncs = 0
-    return database
+    try:
+        yield database
+    finally:
+        disk.free.set()
+        await database.stop()
 
 
 async def test_a_commit_is_acknowledged_after_the_disk_has_it_and_many_share_a_sync(tmp_path: Path):
     disk = Disk()
-    database = await opened(tmp_path, disk)
-
-    first = asyncio.create_task(database.execute(insert(COUNTERS).values(name="first", value=1)))
-    await disk.reached.wait()
-    others = [
-        asyncio.create_task(database.execute(insert(COUNTERS).values(name=str(number), value=1)))
-        for number in range(20)
-    ]
-    async with asyncio.timeout(5):
-        while await database.fetch_value(select(func.count()).select_from(COUNTERS)) < 21:
-            pass
-    assert not any(task.done() for task in (first, *others))
-    disk.free.set()
-    await asyncio.gather(first, *others)
+    async with opened(tmp_path, disk) as database:
+        first = asyncio.create_task(database.execute(insert(COUNTERS).values(name="first", value=1)))
+        await asyncio.wait_for(disk.reached.wait(), PATIENCE)
+        others = [
+            asyncio.create_task(database.execute(insert(COUNTERS).values(name=str(number), value=1)))
+            for number in range(20)
+        ]
+        async with asyncio.timeout(PATIENCE):
+            while await database.fetch_value(select(func.count()).select_from(COUNTERS)) < 21:
+                pass
+        assert not any(task.done() for task in (first, *others))
+        disk.free.set()
+        await asyncio.gather(first, *others)
 
     assert disk.syncs < 10
-    await database.stop()
 
 
-async def test_a_sync_that_fails_fails_its_commits_and_all_later_ones(tmp_path: Path):
+@pytest.mark.parametrize("failure", [OSError("the disk is gone"), RuntimeError("what nobody thought of")])
+async def test_a_sync_that_fails_fails_its_commits_and_all_later_ones(tmp_path: Path, failure: Exception):
     disk = Disk()
-    database = await opened(tmp_path, disk)
-    disk.fails = True
-    disk.free.set()
+    async with opened(tmp_path, disk) as database:
+        disk.failure = failure
+        disk.free.set()
 
-    with pytest.raises(StorageError, match="durable"):
-        await database.execute(insert(COUNTERS).values(name="a", value=1))
-    disk.fails = False
-    with pytest.raises(StorageError, match="restart the service"):
-        await database.execute(insert(COUNTERS).values(name="b", value=1))
-
-    await database.stop()
+        with pytest.raises(StorageError, match="durable"):
+            await database.execute(insert(COUNTERS).values(name="a", value=1))
+        disk.failure = None
+        with pytest.raises(StorageError, match="restart the service"):
+            await database.execute(insert(COUNTERS).values(name="b", value=1))
 
 
 async def test_a_cancelled_commit_is_answered_when_its_fate_is_known(tmp_path: Path):
     disk = Disk()
-    database = await opened(tmp_path, disk)
     called: list[bool] = []
+    async with opened(tmp_path, disk) as database:
 
-    async def write() -> None:
-        async with database.begin() as tx:
-            await tx.execute(insert(COUNTERS).values(name="a", value=1))
-            tx.after_commit(lambda: called.append(True))
+        async def write() -> None:
+            async with database.begin() as tx:
+                await tx.execute(insert(COUNTERS).values(name="a", value=1))
+                tx.after_commit(lambda: called.append(True))
 
-    task = asyncio.create_task(write())
-    await disk.reached.wait()
-    task.cancel()
-    await asyncio.sleep(0)
-    assert not task.done()
-    disk.free.set()
+        task = asyncio.create_task(write())
+        await asyncio.wait_for(disk.reached.wait(), PATIENCE)
+        task.cancel()
+        await asyncio.sleep(0)
+        assert not task.done()
+        disk.free.set()
 
-    with pytest.raises(asyncio.CancelledError):
-        await task
+        with pytest.raises(asyncio.CancelledError):
+            await task
     assert called == [True]
-    await database.stop()
 
 
 async def test_stop_is_idempotent_finishes_commits_and_rolls_back_the_rest(url: str):

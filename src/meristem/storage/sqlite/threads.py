@@ -218,7 +218,7 @@ class Syncer:
         if not self.failed:
             try:
                 self._sync(self._log)
-            except OSError:
+            except Exception:  # whatever it is: a thread that died would leave its commits without an answer
                 # After a failed sync the kernel may have dropped the pages: a later success would prove nothing.
                 self.failed = True
                 _log.exception("the write-ahead log of database %r can't be synced", self._database)
