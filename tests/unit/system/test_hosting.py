@@ -26,11 +26,11 @@ from meristem import (
     wait,
 )  # fmt: skip
 
-PATIENCE = 30
+PATIENCE = 30  # seconds
 
 
 class Greeter(Contract, Protocol, package="tests.v1"):
-    @safe(http=get("/greet/{name}"))
+    @safe(http=get("/greet/{name}"), timeout=60.0)
     async def greet(self, name: str) -> str: ...
 
 

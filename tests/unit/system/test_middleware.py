@@ -21,12 +21,12 @@ def told(name: str) -> Middleware:
 
 
 class Inner(Contract, Protocol, package="middle.v1"):
-    @safe
+    @safe(timeout=60.0)
     async def answer(self) -> int: ...
 
 
 class Outer(Contract, Protocol, package="middle.v1"):
-    @safe
+    @safe(timeout=60.0)
     async def ask(self) -> int: ...
 
 

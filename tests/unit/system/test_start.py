@@ -19,7 +19,7 @@ class Opened(Event, package="shop.v1"):
 class Shop(Contract, Protocol, package="shop.v1"):
     """Opens once."""
 
-    @safe
+    @safe(timeout=60.0)
     async def heard(self) -> bool:
         """Whether the opening was heard of."""
         ...
@@ -58,7 +58,7 @@ async def test_what_works_by_itself_begins_only_when_all_that_it_may_reach_is_up
         await assembly.begin()
 
         # then it is delivered
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await shop.hearing.wait()
         assert await assembly.client(Shop).heard() is True
     finally:

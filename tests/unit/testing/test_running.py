@@ -13,15 +13,15 @@ from meristem.testing.running import load_system, running
 
 
 class Rates(Contract, Protocol, package="tests.v1"):
-    @safe
+    @safe(timeout=60.0)
     async def rate(self, currency: str) -> float: ...
 
-    @operation
+    @operation(timeout=60.0)
     async def count(self) -> int: ...
 
 
 class Prices(Contract, Protocol, package="tests.v1"):
-    @safe
+    @safe(timeout=60.0)
     async def price(self, cents: int) -> float: ...
 
 
