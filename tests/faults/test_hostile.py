@@ -104,7 +104,7 @@ def process(files: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[V
 
 def _port(running: subprocess.Popen[bytes], log: Path) -> int:
     """Where it says that it runs."""
-    late = time.monotonic() + PATIENCE
+    late = time.monotonic() + 3 * PATIENCE
     while (found := re.search(r"runs at http://127\.0\.0\.1:(\d+) ", log.read_text())) is None:
         assert running.poll() is None, log.read_text()
         assert time.monotonic() < late, log.read_text()
@@ -205,7 +205,7 @@ async def test_a_thousand_slow_clients_neither_block_others_nor_stay(victim: Vic
         slow = [asyncio.create_task(drip(*await dialled.enter_async_context(victim.dial()))) for _ in range(1000)]
         greeted = [await victim.greeted() for _ in range(20)]
         meanwhile = [each for each in slow if not each.done()]
-        async with asyncio.timeout(60):  # the limit for a head is 10 s
+        async with asyncio.timeout(90):  # the limit for a head is 10 s
             ended = await asyncio.gather(*slow)
 
     assert all(greeted)
