@@ -40,7 +40,7 @@ def logged(caplog: pytest.LogCaptureFixture) -> Callable[[str], Awaitable[str]]:
     caplog.handler.emit = noticed  # type: ignore[method-assign]
 
     async def wait_for(text: str) -> str:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 for record in caplog.records:
                     if text in record.getMessage():

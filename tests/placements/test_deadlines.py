@@ -2,9 +2,11 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
+from itertools import count
 
 import pytest
-from systems.hops import Far, Mid, Near, Witness
+from systems.hops import Far, Mid, Near, Seen, Witness
 
 from meristem import CallError, Code, Context, using
 
@@ -19,14 +21,34 @@ async def late(work) -> CallError:
     return caught.value
 
 
+async def late_at_work(app, call: Callable[[str], Awaitable[object]], name: str) -> tuple[CallError, str]:
+    """The error of a call that was late when its work had begun, and its name: on a slow machine it may never begin."""
+    async with asyncio.timeout(60):
+        for number in count():
+            error = await late(call(f"{name} {number}"))
+            if await app.client(Witness).count(f"{name} {number} began"):
+                return error, f"{name} {number}"
+    raise AssertionError
+
+
+async def in_time(call: Callable[[], Awaitable[list[Seen]]]) -> list[Seen]:
+    """The answer of a call that a slow machine may need to be asked more than once."""
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                return await call()
+            except CallError as error:
+                assert error.code is Code.DEADLINE_EXCEEDED
+
+
 async def test_a_call_ends_at_its_own_timeout_and_the_work_with_it(app):
     began = time.monotonic()
-    error = await late(app.client(Far).impatient("own"))
+    error, name = await late_at_work(app, app.client(Far).impatient, "own")
 
-    assert 0.25 <= time.monotonic() - began < 2
+    assert time.monotonic() - began >= 0.25
     assert error.message == "Far.impatient did not answer within its timeout of 0.3 s"
     assert error.may_have_happened
-    assert await app.client(Witness).until("own cancelled") == 1
+    assert await app.client(Witness).until(f"{name} cancelled") == 1
 
 
 async def test_the_message_says_which_limit_fired_and_where(app):
@@ -37,30 +59,34 @@ async def test_the_message_says_which_limit_fired_and_where(app):
 
 
 async def test_a_callers_limit_ends_the_work_two_hops_away(app):
-    error = await late(app.client(Mid).short_hang("short"))
+    error, name = await late_at_work(app, app.client(Mid).short_hang, "short")
 
     assert error.message == "Mid.short_hang did not answer within its timeout of 0.5 s" or (
         error.message.startswith("Far.hang did not answer within the 0.") and "caller had left" in error.message
     )
-    assert await app.client(Witness).until("short cancelled") == 1
+    assert await app.client(Witness).until(f"{name} cancelled") == 1
 
 
 async def test_a_deadline_shrinks_over_three_hops(app):
-    with using(Context(deadline=time.monotonic() + 5)):
+    began = time.monotonic()
+    with using(Context(deadline=began + 9)):
         hops = await app.client(Near).seen()
+    took = time.monotonic() - began
     left = [hop.remaining for hop in hops]
 
-    assert 5 >= left[0] >= left[1] >= left[2] > 3
+    assert 9 >= left[0] >= left[1] >= left[2] > 8.9 - took
 
 
 async def test_without_a_deadline_from_outside_the_first_operation_sets_one(app):
+    began = time.monotonic()
     left = [hop.remaining for hop in await app.client(Near).seen()]
+    took = time.monotonic() - began
 
-    assert 10 >= left[0] >= left[1] >= left[2] > 5
+    assert 10 >= left[0] >= left[1] >= left[2] > 9.9 - took
 
 
 async def test_a_longer_timeout_below_gives_no_more_time(app):
-    left = [hop.remaining for hop in await app.client(Mid).short()]
+    left = [hop.remaining for hop in await in_time(app.client(Mid).short)]
 
     assert 0.5 >= left[0] >= left[1] > 0
 
@@ -103,7 +129,7 @@ async def test_a_caller_that_gives_up_cancels_a_running_statement(app):
     await give_up(app, app.client(Near).query("sql"), "sql")
 
     assert await app.client(Witness).until("sql ended") == 1
-    assert time.monotonic() - began < 10  # it would run for minutes
+    assert time.monotonic() - began < 50  # it would run for minutes, and the limits of the calls are 60 s
 
 
 async def test_a_method_that_meets_a_cancellation_of_its_own_fails_and_its_caller_lives(app, caplog):

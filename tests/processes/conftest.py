@@ -11,11 +11,14 @@ import pytest
 
 from meristem.system.console import Console
 from meristem.system.home import Home
+from meristem.system.lifeline import LIFELINE, Lifeline
 from meristem.system.plan import AppPlan, Plan, ProcessPlan, ProgramPlan, ServicePlan
 from meristem.system.restarts import Restarts
 from meristem.system.supervisor import Place, Supervisor
 
-QUICK = Restarts(base=0.01, cap=0.05, patience=10.0, grace=10.0)
+PATIENCE = 60.0  # seconds for what takes one on an idle machine
+LINE = Lifeline()  # open as long as this process lives: what it starts ends with it, however it ends
+QUICK = Restarts(base=0.01, cap=0.05, patience=PATIENCE, grace=PATIENCE)
 
 
 class Screen:
@@ -35,7 +38,7 @@ class Screen:
         self._more.set()
 
     async def shows(self, part: str, times: int = 1) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while self.text.count(part) < times:
                 self._more.clear()
                 await self._more.wait()
@@ -83,6 +86,11 @@ def supervisor_of(tmp_path: Path, screen: Screen):
 
 async def ask(address: str, path: str = "/") -> str:
     """The body of an answer; raises OSError when nobody is there."""
+    async with asyncio.timeout(PATIENCE):
+        return await _ask(address, path)
+
+
+async def _ask(address: str, path: str) -> str:
     if address.startswith("unix:"):
         reader, writer = await asyncio.open_unix_connection(address.removeprefix("unix:"))
     else:
@@ -96,6 +104,29 @@ async def ask(address: str, path: str = "/") -> str:
     return answer.decode().partition("\r\n\r\n")[2]
 
 
+async def begun(*command: str, cwd: Path | None = None, **environment: str) -> asyncio.subprocess.Process:
+    """A command with its output in one pipe; it ends when the tests do, if it holds its lifeline."""
+    return await asyncio.create_subprocess_exec(
+        *command,
+        cwd=cwd,
+        env=os.environ | {LIFELINE: str(LINE.reading)} | environment,
+        pass_fds=[LINE.reading],
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+
+
+async def output(process: asyncio.subprocess.Process) -> bytes:
+    """What a process still writes until its end; it is killed when that does not come."""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            return (await process.communicate())[0]
+    except TimeoutError:
+        process.kill()
+        raise
+
+
 async def gone(pid: int) -> None:
     """Return when a process has ended."""
     try:
@@ -106,7 +137,7 @@ async def gone(pid: int) -> None:
     loop = asyncio.get_running_loop()
     loop.add_reader(descriptor, ended.set)
     try:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE):
             await ended.wait()
     finally:
         loop.remove_reader(descriptor)

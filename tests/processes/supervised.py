@@ -1,4 +1,7 @@
-"""Supervises stand-ins by the plan in `plan.json` of the folder it is called with, until it is told to end."""
+"""Supervises stand-ins by the plan in `plan.json` of the folder it is called with, until it is told to end.
+
+It ends too when the test that started it is gone.
+"""
 
 import asyncio
 import os
@@ -9,6 +12,7 @@ import msgspec
 
 from meristem.system.console import Console
 from meristem.system.home import Home
+from meristem.system.lifeline import hold
 from meristem.system.plan import Plan
 from meristem.system.supervisor import Place, Supervisor, supervise
 
@@ -17,6 +21,7 @@ def arguments(process: str, replica: int, listen: str) -> list[str]:
     return [sys.executable, str(Path(__file__).with_name("standin.py")), process, str(replica), listen]
 
 
+hold(os.environ)
 directory = Path(sys.argv[1])
 plan = msgspec.json.decode((directory / "plan.json").read_bytes(), type=Plan)
 supervisor = Supervisor(

@@ -14,7 +14,7 @@ import pytest
 
 from meristem.system.ports import free_port
 
-from .conftest import gone
+from .conftest import PATIENCE, begun, gone, output
 
 SPLIT = """
 [processes]
@@ -32,7 +32,7 @@ class Command:
         self.text = ""
 
     async def shows(self, part: str, times: int = 1) -> str:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE):
             while self.text.count(part) < times:
                 line = (await self.process.stdout.readline()).decode()
                 assert line, f"it ended without {part!r}: {self.text}"
@@ -49,22 +49,15 @@ def directory(tmp_path: Path) -> Path:
 
 
 async def meristem(directory: Path, *arguments: str, **environment: str) -> Command:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "meristem", *arguments),
-        cwd=directory,
-        env={**os.environ, **environment},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    return Command(process)
+    return Command(await begun(sys.executable, "-m", "meristem", *arguments, cwd=directory, **environment))
 
 
 async def told(directory: Path, *arguments: str) -> tuple[int, str]:
     """The exit code and output of a command that ends by itself."""
     command = await meristem(directory, *arguments)
-    output, _ = await asyncio.wait_for(command.process.communicate(), 30)
+    text = (await output(command.process)).decode()
     assert command.process.returncode is not None
-    return command.process.returncode, output.decode()
+    return command.process.returncode, text
 
 
 @pytest.fixture
@@ -75,7 +68,7 @@ async def ended() -> AsyncIterator[list[Command]]:
     for command in commands:
         if command.process.returncode is None:
             command.process.terminate()
-        await asyncio.wait_for(command.process.communicate(), 60)
+        await output(command.process)
 
 
 async def test_a_placed_system_serves_is_shown_and_is_renewed_under_load(directory: Path, ended: list[Command]):
@@ -84,7 +77,7 @@ async def test_a_placed_system_serves_is_shown_and_is_renewed_under_load(directo
     line = await run.shows("shop runs at")
     address = next(word for word in line.split() if word.startswith("http://"))
 
-    async with httpx.AsyncClient(base_url=address) as web:
+    async with httpx.AsyncClient(base_url=address, timeout=PATIENCE) as web:
         pid, possible, stock_url, bank_url = (await web.get("/")).text.split()
         assert (possible, stock_url) == ("True", address)
         assert not bank_url.startswith(address)  # it is hosted by another process
@@ -101,7 +94,7 @@ async def test_a_placed_system_serves_is_shown_and_is_renewed_under_load(directo
         enough = asyncio.Event()
 
         async def visit() -> None:
-            async with httpx.AsyncClient(base_url=address, timeout=30) as visitor:
+            async with httpx.AsyncClient(base_url=address, timeout=PATIENCE) as visitor:
                 while not enough.is_set():
                     statuses.append((await visitor.get("/", headers={"connection": "close"})).status_code)
 
@@ -128,7 +121,7 @@ async def test_a_killed_service_comes_back_and_calls_succeed_again(directory: Pa
     await run.shows("stock-0 ended (killed by SIGKILL)")
     await run.shows("stock-0 is ready again")
 
-    async with httpx.AsyncClient(base_url=address) as web:
+    async with httpx.AsyncClient(base_url=address, timeout=PATIENCE) as web:
         assert (await web.get("/api/orders/chair")).json() is True
 
 
@@ -143,7 +136,7 @@ async def test_a_killed_replica_costs_only_the_calls_that_were_in_it(directory: 
     enough = asyncio.Event()
 
     async def visit() -> None:
-        async with httpx.AsyncClient(base_url=address, timeout=30) as visitor:
+        async with httpx.AsyncClient(base_url=address, timeout=PATIENCE) as visitor:
             while not enough.is_set():
                 answers.append(await visitor.get("/api/orders/chair"))
 
@@ -178,11 +171,11 @@ async def test_a_program_lives_and_dies_with_a_system_in_one_process(directory: 
     try:
         url = (await run.shows("asks at")).split()[-1]
         await run.shows("beside runs at")
-        async with httpx.AsyncClient() as web:
+        async with httpx.AsyncClient(timeout=PATIENCE) as web:
             pid = int((await web.get(url)).text)
     finally:
         run.process.kill()
-        await run.process.communicate()
+        await output(run.process)
 
     await gone(pid)
 
@@ -222,7 +215,7 @@ async def test_a_process_alone_finds_others_by_variables(directory: Path, ended:
     await stock.shows("ready at")
     await rest.shows("ready at")
 
-    async with httpx.AsyncClient() as web:
+    async with httpx.AsyncClient(timeout=PATIENCE) as web:
         answer = await web.get(f"http://127.0.0.1:{rest_port}/api/orders/chair")
     assert answer.json() is True
 
@@ -236,11 +229,19 @@ async def test_a_process_alone_says_what_it_needs(directory: Path):
     assert (nameless[0], deaf[0]) == (1, 1)
 
 
-async def test_a_process_ends_with_the_one_that_holds_its_lifeline(directory: Path):
+@pytest.mark.parametrize(
+    ("arguments", "up"),
+    [
+        (["process", "--listen", "tcp://127.0.0.1:0"], "ready at"),
+        (["run", "--port", "0"], "shop runs at"),
+        (["run", "--port", "0", "--placement", "split.toml"], "shop runs at"),
+    ],
+)
+async def test_a_process_ends_with_the_one_that_holds_its_lifeline(directory: Path, arguments: list[str], up: str):
     reading, writing = os.pipe()
     os.set_inheritable(reading, True)
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "meristem", "process", "--listen", "tcp://127.0.0.1:0"),
+        *(sys.executable, "-m", "meristem", *arguments),
         cwd=directory,
         env={**os.environ, "MERISTEM_LIFELINE": str(reading)},
         pass_fds=[reading],
@@ -249,10 +250,10 @@ async def test_a_process_ends_with_the_one_that_holds_its_lifeline(directory: Pa
     )
     os.close(reading)
     command = Command(process)
-    await command.shows("ready at")
+    await command.shows(up)
     os.close(writing)
     await command.shows("the supervisor is gone")
     await gone(process.pid)
 
-    await process.communicate()
+    await output(process)
     assert process.returncode == 0

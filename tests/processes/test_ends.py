@@ -14,7 +14,7 @@ from meristem.system.addresses import run_directory
 from meristem.system.home import Home
 from meristem.system.plan import Plan, ProcessPlan, ProgramPlan
 
-from .conftest import ask, gone, plan
+from .conftest import PATIENCE, ask, begun, gone, output, plan
 
 # `exec` is left out on purpose: the program is then a shell and what the shell started
 SLEEPER = ProgramPlan("sleeper", ("sh", "-c", "echo $$; sleep 1000; echo over"))
@@ -29,7 +29,7 @@ class Run:
         self.home = home
 
     async def shows(self, part: str) -> str:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while part not in (line := (await self.process.stdout.readline()).decode()):
                 assert line, f"it ended before it wrote {part!r}"
         return line
@@ -42,10 +42,7 @@ class Run:
 
 async def begin(directory: Path, shop: Plan = SHOP) -> Run:
     (directory / "plan.json").write_bytes(msgspec.json.encode(shop))
-    script = str(Path(__file__).with_name("supervised.py"))
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, script, str(directory), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-    )
+    process = await begun(sys.executable, str(Path(__file__).with_name("supervised.py")), str(directory))
     return Run(process, Home(directory, "shop"))
 
 
@@ -58,7 +55,7 @@ async def run(tmp_path: Path) -> AsyncIterator[Run]:
     finally:
         if made.process.returncode is None:
             made.process.kill()
-        await made.process.communicate()
+        await output(made.process)
 
 
 async def test_a_killed_supervisor_leaves_no_process_and_no_program(run: Run):
@@ -72,7 +69,7 @@ async def test_a_killed_supervisor_leaves_no_process_and_no_program(run: Run):
 async def test_a_system_starts_again_where_its_supervisor_was_killed(run: Run, tmp_path: Path):
     pids = [pid for _, pid in run.replicas()]
     run.process.kill()
-    await run.process.wait()
+    await output(run.process)
     await asyncio.gather(*map(gone, pids))
     assert run.home.running() is None
 
@@ -82,13 +79,13 @@ async def test_a_system_starts_again_where_its_supervisor_was_killed(run: Run, t
         assert await ask(line.split()[-1])
     finally:
         again.process.terminate()
-        await again.process.communicate()
+        await output(again.process)
 
 
 async def test_sigterm_drains_everything_and_frees_what_was_held(run: Run):
     pids = [pid for _, pid in run.replicas()]
     run.process.terminate()
-    rest, _ = await asyncio.wait_for(run.process.communicate(), 30)
+    rest = await output(run.process)
 
     assert run.process.returncode == 0
     assert rest.count(b"drained") == 3
@@ -113,7 +110,8 @@ async def test_a_second_signal_ends_at_once_what_does_not_end(run: Run):
     await run.shows("edge-0 | drained")
     run.process.terminate()
 
-    await asyncio.wait_for(run.process.communicate(), 10)
+    async with asyncio.timeout(25):  # without the second signal it would have 35 s to end by itself
+        await output(run.process)
     await asyncio.gather(*map(gone, pids.values()))
 
 
@@ -122,7 +120,7 @@ async def test_ending_while_it_starts_leaves_nothing(tmp_path: Path):
     starting = await begin(tmp_path)
     line = await starting.shows("search-1 | began")
     starting.process.terminate()
-    rest, _ = await asyncio.wait_for(starting.process.communicate(), 30)
+    rest = await output(starting.process)
 
     assert b"asked to end while starting" in rest
     assert b"edge-0" not in rest

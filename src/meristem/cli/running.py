@@ -14,6 +14,7 @@ import click
 
 from meristem.cli.progress import TerminalProgress
 from meristem.cli.project import load_blueprint, placement_option, system_argument
+from meristem.system.lifeline import hold
 from meristem.system.placement import ALONE
 from meristem.system.ports import free_port
 
@@ -36,6 +37,7 @@ def run(
     target: str | None, placement: Path | None, host: str, port: int, *, reload: bool, log_level: str, log_format: Any
 ) -> None:
     """Run a system: all in one process, or as a placement says."""
+    hold(os.environ)
     if reload:
         _run_reloading()
         return

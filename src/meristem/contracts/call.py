@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 from collections.abc import Awaitable, Callable, Iterable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
-from meristem.errors import MisuseError
+from meristem.errors import CallError, Code, MisuseError
 
 if TYPE_CHECKING:
     from meristem.context import Context
@@ -47,6 +48,7 @@ def compose(handler: Handler, middleware: Iterable[Middleware]) -> Handler:
     return handler
 
 
+LOOK: Final = 1.0  # seconds between two looks whether a loop that is waited for still runs
 ContractT = TypeVar("ContractT")
 Result = TypeVar("Result")
 
@@ -89,9 +91,16 @@ def wait(work: Awaitable[Result]) -> Result:
 
 
 def wait_on(loop: asyncio.AbstractEventLoop, work: Awaitable[Result]) -> Result:
-    """Run `work` on a loop that turns in another thread, and wait for its result."""
+    """Run `work` on a loop that turns in another thread, and wait for its result.
+
+    Raises CallError `unavailable` when the loop ends first: it would never answer.
+    """
 
     async def awaited() -> Result:
         return await work
 
-    return asyncio.run_coroutine_threadsafe(awaited(), loop).result()
+    future = asyncio.run_coroutine_threadsafe(awaited(), loop)
+    while not concurrent.futures.wait({future}, timeout=LOOK).done:
+        if not loop.is_running():
+            raise CallError(Code.UNAVAILABLE, "the process stops: its event loop answers no more")
+    return future.result()

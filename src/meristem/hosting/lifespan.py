@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 GRACE: Final = 1.0  # seconds for an application to return after it has said that it stopped
+PATIENCE: Final = 10.0  # seconds for an application to end its life; then the process ends without it
 
 
 class Lifespan:
@@ -21,8 +22,9 @@ class Lifespan:
     Called, it is the application: each request finds in its scope a copy of the state that the life began with.
     """
 
-    def __init__(self, name: str, app: ASGIApp) -> None:
+    def __init__(self, name: str, app: ASGIApp, *, patience: float = PATIENCE) -> None:
         self._name = name
+        self._patience = patience
         self._app = app
         self._told: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._heard: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
@@ -37,7 +39,7 @@ class Lifespan:
     async def start(self) -> None:
         """Raises OperationError when the application says that it cannot start."""
         self._task = asyncio.get_running_loop().create_task(self._run(), name=f"lifespan of {self._name}")
-        answer = await self._tell("lifespan.startup")
+        answer = await self._tell("lifespan.startup", self._task)
         if answer is not None and answer["type"] == "lifespan.startup.failed":
             raise OperationError(f"app {self._name!r} could not start: {answer.get('message') or 'see its log'}")
 
@@ -47,14 +49,22 @@ class Lifespan:
     async def stop(self) -> None:
         if self._task is None:
             return
-        answer = await self._tell("lifespan.shutdown")
+        task, self._task = self._task, None
+        try:
+            async with asyncio.timeout(self._patience):
+                await self._end(task)
+        except TimeoutError:
+            logger.error("app %r did not stop within %g s; it is cancelled", self._name, self._patience)  # noqa: TRY400
+            task.cancel()
+
+    async def _end(self, task: asyncio.Task[None]) -> None:
+        answer = await self._tell("lifespan.shutdown", task)
         if answer is not None and answer["type"] == "lifespan.shutdown.failed":
             logger.error("app %r did not stop cleanly: %s", self._name, answer.get("message") or "see its log")
-        _, late = await asyncio.wait({self._task}, timeout=GRACE)
+        _, late = await asyncio.wait({task}, timeout=GRACE)
         if late:  # it has said all that the protocol asks of it; servers let such an application be
-            self._task.cancel()
+            task.cancel()
             await asyncio.wait(late)
-        self._task = None
 
     async def _run(self) -> None:
         scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self.state}
@@ -63,12 +73,11 @@ class Lifespan:
         except Exception:  # the protocol: an application that raises here does without a lifespan
             logger.debug("app %r has no lifespan", self._name, exc_info=True)
 
-    async def _tell(self, event: str) -> dict[str, Any] | None:
+    async def _tell(self, event: str, task: asyncio.Task[None]) -> dict[str, Any] | None:
         """The application's answer, None when it listens no more."""
-        assert self._task is not None
         await self._told.put({"type": event})
         answer = asyncio.ensure_future(self._heard.get())
-        await asyncio.wait({answer, self._task}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({answer, task}, return_when=asyncio.FIRST_COMPLETED)
         if answer.done():
             return answer.result()
         answer.cancel()

@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import MutableMapping
 
 logger = logging.getLogger(__name__)
 LIFELINE: Final = "MERISTEM_LIFELINE"
@@ -29,9 +29,12 @@ class Lifeline:
         os.close(self._writing)
 
 
-def hold(environment: Mapping[str, str], *, grace: float = GRACE) -> None:
-    """In a child: end by the ordinary drain (SIGTERM) when the supervisor is gone, however it went."""
-    given = environment.get(LIFELINE)
+def hold(environment: MutableMapping[str, str], *, grace: float = GRACE) -> None:
+    """In a child: end by the ordinary drain (SIGTERM) when who started it is gone, however that went.
+
+    The variable is taken out of the environment: what this process starts itself has no such descriptor.
+    """
+    given = environment.pop(LIFELINE, None)
     if given is None:
         return
     # a thread: it sees the end even while the event loop is blocked

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -166,12 +167,22 @@ class Serving:
 async def serve(process: Process, started: Callable[[Process], Any], *, grace: float = 30.0) -> None:
     """Run a process until SIGINT or SIGTERM; what is in flight has `grace` seconds to end, a second signal ends it.
 
+    A third one ends the process at once: no app or handler can keep it alive.
     `started` is called once the process accepts connections.
     """
     loop = asyncio.get_running_loop()
     asked = asyncio.Event()
+    heard = 0
+
+    def hear() -> None:
+        nonlocal heard
+        heard += 1
+        asked.set()
+        if heard > 2:
+            os._exit(1)
+
     for each in SIGNALS:
-        loop.add_signal_handler(each, asked.set)
+        loop.add_signal_handler(each, hear)
     try:
         await process.start()
         started(process)
@@ -191,4 +202,4 @@ async def _drain(process: Process, asked: asyncio.Event, grace: float) -> None:
     if draining not in done:
         logger.warning("stopping although work is in flight: what is durable is taken up at the next start")
         draining.cancel()
-    await asyncio.wait({draining, again})
+    await asyncio.wait({draining, again}, timeout=grace)

@@ -56,7 +56,7 @@ class Far(Contract, Protocol, package="parity.hops.v1"):
     @operation(timeout=30.0)
     async def hang(self, name: str) -> None: ...
 
-    @operation(timeout=30.0)
+    @operation(timeout=60.0)
     async def query(self, name: str) -> int: ...
 
     @operation(timeout=0.3)
@@ -111,10 +111,10 @@ class Far(Contract, Protocol, package="parity.hops.v1"):
 class Witness(Contract, Protocol, package="parity.hops.v1"):
     """Lives with Far and tells what it saw; `until` returns when that has happened."""
 
-    @operation(timeout=20.0)
+    @operation(timeout=60.0)
     async def until(self, event: str) -> int: ...
 
-    @operation(timeout=20.0)
+    @operation(timeout=60.0)
     async def count(self, event: str) -> int: ...
 
 
@@ -125,7 +125,7 @@ class Mid(Contract, Protocol, package="parity.hops.v1"):
     @operation(timeout=20.0)
     async def hang(self, name: str) -> None: ...
 
-    @operation(timeout=20.0)
+    @operation(timeout=60.0)
     async def query(self, name: str) -> int: ...
 
     @operation(timeout=0.5)
@@ -163,7 +163,7 @@ class Near(Contract, Protocol, package="parity.hops.v1"):
     @operation(timeout=10.0)
     async def hang(self, name: str) -> None: ...
 
-    @operation(timeout=10.0)
+    @operation(timeout=60.0)
     async def query(self, name: str) -> int: ...
 
 

@@ -115,10 +115,10 @@ class Mirror(Contract, Protocol, package="parity.mirror.v1"):
     @safe
     async def perhaps(self, give: bool) -> str | None: ...
 
-    @safe
+    @safe(timeout=60.0)  # 16 MiB take their time
     async def text(self, value: str) -> str: ...
 
-    @safe
+    @safe(timeout=60.0)
     async def raw(self, value: bytes) -> bytes: ...
 
     @safe

@@ -79,5 +79,5 @@ class Readers:
                 bell.sleep()
                 continue
             bell.rise()
-            if not self._jobs:
+            if self._stopping and not self._jobs:
                 return None

@@ -97,9 +97,10 @@ class Front:
         self.stopped = True
         own = [connection.task for connection in self.connections if connection.task is not None]
         hosted = list(self.host.state.tasks)
-        for connection in list(self.connections):
-            connection.transport.abort()
-        await self.empty.wait()
+        while self.connections:  # again for who was accepted before the socket closed and is made known only now
+            for connection in list(self.connections):
+                connection.transport.abort()
+            await self.empty.wait()
         if own:
             await asyncio.wait(own)
         if hosted:
