@@ -65,6 +65,7 @@ class Served:
         self.operations = operations(Quotes)
         self.proto = ProtoCodec(self.operations.values())
         self.text = proto_text(self.operations.values())
+        self.began = asyncio.Event()
         self.cancelled = asyncio.Event()
         self.deadlines: list[float | None] = []
         self.url = ""
@@ -104,6 +105,7 @@ class Served:
         return numbers()
 
     async def wait(self, _call: Call) -> None:
+        self.began.set()
         try:
             await asyncio.Event().wait()
         finally:

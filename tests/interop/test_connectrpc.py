@@ -94,15 +94,16 @@ async def test_violations_are_a_bad_request_detail(served, client):
 
 
 async def test_a_deadline_reaches_the_server_and_its_end_cancels_the_work(served, client):
-    await client.execute_unary(request=served.message(), method=method(served, "echo"), timeout_ms=2000)
+    await client.execute_unary(request=served.message(), method=method(served, "echo"), timeout_ms=60_000)
     waiting = method(served, "wait")
 
-    with pytest.raises(ConnectError) as caught:
-        await client.execute_unary(request=waiting.input(), method=waiting, timeout_ms=200)
+    while not served.began.is_set():  # on a slow machine the time may be over before the work begins
+        with pytest.raises(ConnectError) as caught:
+            await client.execute_unary(request=waiting.input(), method=waiting, timeout_ms=200)
+        assert caught.value.code is Code.DEADLINE_EXCEEDED
 
-    assert 1 < served.deadlines[0] <= 2
-    assert caught.value.code is Code.DEADLINE_EXCEEDED
-    await asyncio.wait_for(served.cancelled.wait(), 5)
+    assert 30 < served.deadlines[0] <= 60
+    await asyncio.wait_for(served.cancelled.wait(), 60)
 
 
 async def test_a_stream_arrives_and_its_error_too(served, client):

@@ -25,7 +25,7 @@ QUOTE = {
 
 async def curl(*arguments: str) -> tuple[int, bytes]:
     """Status and body."""
-    command = [str(CURL), "-sS", "--max-time", "10", "-w", "\n%{http_code}", *arguments]
+    command = [str(CURL), "-sS", "--max-time", "60", "-w", "\n%{http_code}", *arguments]
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     out, _ = await process.communicate()
     body, _, status = out.rpartition(b"\n")

@@ -61,7 +61,7 @@ class Subscriber:
 
     async def began(self, count: int = 1) -> None:
         """Wait until the handler has been entered so often."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len(self.seen) < count:
                 self._began.clear()
                 await self._began.wait()
@@ -142,12 +142,12 @@ class Stage:
                 await tx.publish(event)
 
     async def settle(self) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await self.relay.settle()
 
     async def told(self, kind: type[FactT], count: int = 1) -> list[FactT]:
         """Wait until facts of this kind have been told."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len(found := [fact for fact in self.facts if isinstance(fact, kind)]) < count:
                 self._news.clear()
                 await self._news.wait()

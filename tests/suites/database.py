@@ -539,7 +539,7 @@ class Concurrency:
     async def test_long_reads_leave_others_alone(self, database: Database):
         endless = asyncio.create_task(database.fetch_value(FOREVER))
 
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await pay(database)
             assert await database.fetch_value(COUNT) == 1
         endless.cancel()

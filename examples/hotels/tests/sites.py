@@ -22,16 +22,14 @@ from hotels.contracts.payments import LedgerEntry, Payments
 
 from meristem import connect
 from meristem.system.home import Home
+from meristem.system.lifeline import LIFELINE, Lifeline
 
 SYSTEM = "hotels.system:system"
 ARRIVAL = date.today() + timedelta(days=40)  # noqa: DTZ011 - a stay in the near future, whatever the zone
 CARD = {"number": "4242424242424242", "expiry": "12/40", "cvc": "123"}
 DECLINED = {**CARD, "number": "4000000000000002"}
-OWED = {
-    "meristem_outbox": "SELECT * FROM meristem_outbox",
-    "meristem_saga": "SELECT * FROM meristem_saga WHERE state NOT IN ('done', 'failed')",
-}
 PATIENCE = 60.0  # seconds for what takes one on an idle machine
+LINE = Lifeline()  # open as long as this process lives: a site ends with the tests that started it, however they end
 
 
 def guest(name: str) -> dict[str, str]:
@@ -74,8 +72,11 @@ class Site:
                 "MAIL_SMTP_PORT": mail_port,
                 "HOTELS_NOTIFICATIONS_SMTP_URL": f"smtp://127.0.0.1:{mail_port}",
                 "BANK_SLOW_SECONDS": "8",
+                LIFELINE: str(LINE.reading),
             }
             | environment,
+            pass_fds=[LINE.reading],
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -123,7 +124,8 @@ class Site:
             raise AssertionError(f"the site did not end:\n{self.log}") from None
         finally:
             self.http.close()
-            self._reader.join(10)
+            self._reader.join(PATIENCE)
+            assert not self._reader.is_alive(), f"somebody holds the output of the site, which has ended:\n{self.log}"
             assert self.process.stdout is not None
             self.process.stdout.close()
             for each in self._ports:
@@ -131,7 +133,7 @@ class Site:
 
     def search(self, city: str = "Lisbon", guests: int = 2, **more: Any) -> dict[str, Any]:
         query = {"city": city, "arrival": ARRIVAL.isoformat(), "nights": 2, "guests": guests, **more}
-        found = self.http.get("/api/hotels", params=query)
+        found = in_time(lambda: self.http.get("/api/hotels", params=query))
         assert found.status_code == 200, found.text
         return found.json()
 
@@ -159,13 +161,15 @@ class Site:
     def book(self, room_id: str, key: str, /, **more: Any) -> httpx.Response:
         stay = {"room_id": room_id, "arrival": ARRIVAL.isoformat(), "nights": 2, "guests": 1}
         request = {**stay, "card": CARD, **more}
-        return self.http.post("/api/bookings", json=request, headers={"Idempotency-Key": key})
+        return in_time(lambda: self.http.post("/api/bookings", json=request, headers={"Idempotency-Key": key}))
 
     def cancel(self, booking_id: str, key: str, headers: dict[str, str]) -> httpx.Response:
-        return self.http.delete(f"/api/bookings/{booking_id}", headers={**headers, "Idempotency-Key": key})
+        named = {**headers, "Idempotency-Key": key}
+        return in_time(lambda: self.http.delete(f"/api/bookings/{booking_id}", headers=named))
 
     def sign_in(self, who: dict[str, str]) -> httpx.Response:
-        return self.http.post("/api/sessions", json={"email": who["email"], "password": who["password"]})
+        named = {"email": who["email"], "password": who["password"]}
+        return in_time(lambda: self.http.post("/api/sessions", json=named))
 
     def signed_in(self, who: dict[str, str]) -> dict[str, str]:
         """The headers of requests by somebody."""
@@ -174,12 +178,12 @@ class Site:
         return {"Authorization": f"Bearer {session.json()['token']}"}
 
     def bookings(self, headers: dict[str, str]) -> list[dict[str, Any]]:
-        found = self.http.get("/api/bookings", headers=headers)
+        found = in_time(lambda: self.http.get("/api/bookings", headers=headers))
         assert found.status_code == 200, found.text
         return found.json()
 
     def booking(self, booking_id: str, headers: dict[str, str]) -> dict[str, Any]:
-        found = self.http.get(f"/api/bookings/{booking_id}", headers=headers)
+        found = in_time(lambda: self.http.get(f"/api/bookings/{booking_id}", headers=headers))
         assert found.status_code == 200, found.text
         return found.json()
 
@@ -227,6 +231,11 @@ def _owed(path: Path) -> list[str]:
         found = [dict(row) for row in database.execute(events)] if "meristem_outbox" in tables else []
         found += [dict(row) for row in database.execute(sagas)] if "meristem_saga" in tables else []
     return [f"{path.stem}: {row}" for row in found]
+
+
+def in_time(ask: Callable[[], httpx.Response]) -> httpx.Response:
+    """The answer to a question that may be repeated, asked again while the machine is too slow for its deadline."""
+    return eventually(ask, lambda answer: answer.status_code != 504)
 
 
 def eventually(read: Callable[[], Any], wanted: Callable[[Any], bool], seconds: float = PATIENCE) -> Any:

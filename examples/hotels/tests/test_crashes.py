@@ -150,10 +150,10 @@ class Mortal:
         """Have it die at a point that a request leads to, and start it again."""
         order = self._home / "dies-at"
         order.write_text(point if point[0].isdigit() else f"1 {point}")
-        with suppress(httpx.TransportError):
-            answer = request()
-            assert answer.status_code < 400 or answer.status_code in {402, 409}, answer.text
         try:
+            with suppress(httpx.TransportError):
+                answer = request()
+                assert answer.status_code < 400 or answer.status_code in {402, 409}, answer.text
             self.site.await_end()
         finally:
             order.unlink(missing_ok=True)

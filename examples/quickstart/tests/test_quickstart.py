@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -15,6 +17,7 @@ import pytest
 
 from meristem import CallError, Code, Context, using
 from meristem.config.project import load_object, parse
+from meristem.system.lifeline import LIFELINE, Lifeline
 from meristem.testing.running import running
 
 if TYPE_CHECKING:
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parents[1]
 shop = load_object(parse("orders.py", "the quickstart", FOLDER))
+LINE = Lifeline()  # open as long as this process lives: what it starts ends with it, however it ends
 RUNS_AT = re.compile(r"runs at (http://\S+)")
 
 
@@ -88,11 +92,17 @@ def hosted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     for file in FOLDER.glob("*.py"):
         shutil.copy(file, folder)
     command = [sys.executable, "-m", "meristem", "run", "hosted.py", "--port", "0"]
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as process:
+    environment = os.environ | {LIFELINE: str(LINE.reading)}
+    with subprocess.Popen(
+        command, cwd=folder, env=environment, pass_fds=[LINE.reading], stdout=subprocess.PIPE, text=True
+    ) as process:
+        patience = threading.Timer(60, process.kill)  # then its output ends
+        patience.start()
         try:
             assert process.stdout is not None
             yield next(found[1] for line in process.stdout if (found := RUNS_AT.search(line)))
         finally:
+            patience.cancel()
             process.terminate()
 
 

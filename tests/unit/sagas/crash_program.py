@@ -147,6 +147,7 @@ def child(work: Any) -> int:
     """Run in a process of its own; its exit status, negative for a signal."""
     pid = os.fork()
     if pid == 0:
+        signal.alarm(60)  # what hangs is killed, and told by its exit status
         logging.disable()
         asyncio.run(work())
         os._exit(0)

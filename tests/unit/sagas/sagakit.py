@@ -107,9 +107,10 @@ class Remote:
 
     async def called(self, *names: str) -> None:
         """Wait until each of these methods has been called."""
-        while not set(names) <= {name for name, _ in self.calls}:
-            self._called.clear()
-            await self._called.wait()
+        async with asyncio.timeout(60):
+            while not set(names) <= {name for name, _ in self.calls}:
+                self._called.clear()
+                await self._called.wait()
 
     async def handle(self, call: Call) -> Any:
         name, key = call.operation.name, call.context.key or ""
@@ -202,12 +203,13 @@ class Facts:
 
     async def until(self, kind: type, **fields: Any) -> Any:
         """The first fact of this kind with these fields, once it has come."""
-        while True:
-            for fact in self.all:
-                if type(fact) is kind and all(getattr(fact, name) == value for name, value in fields.items()):
-                    return fact
-            self._changed.clear()
-            await self._changed.wait()
+        async with asyncio.timeout(60):
+            while True:
+                for fact in self.all:
+                    if type(fact) is kind and all(getattr(fact, name) == value for name, value in fields.items()):
+                        return fact
+                self._changed.clear()
+                await self._changed.wait()
 
 
 def keyed(key: str, **more: Any) -> Any:

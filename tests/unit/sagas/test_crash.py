@@ -19,11 +19,12 @@ ENDS = {
 }
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("variant", ENDS)
 def test_killed_at_every_boundary_and_once_more_while_it_resumes(tmp_path, variant):
     effects, notes, state = ENDS[variant]
     ran = subprocess.run(
-        [sys.executable, str(PROGRAM), str(tmp_path), variant], capture_output=True, text=True, timeout=180, check=False
+        [sys.executable, str(PROGRAM), str(tmp_path), variant], capture_output=True, text=True, timeout=280, check=False
     )
     reports = [json.loads(line) for line in ran.stdout.splitlines()]
     assert ran.returncode == 0, ran.stderr

@@ -3,7 +3,9 @@
 import asyncio
 import os
 import signal
+import sqlite3
 import sys
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from decimal import Decimal
@@ -14,7 +16,11 @@ from sqlalchemy import Column, Integer, MetaData, Numeric, Table, func, insert, 
 
 from meristem.errors import ConfigurationError, MisuseError, StorageError
 from meristem.storage.database import Database
+from meristem.storage.driver import Step
 from meristem.storage.sqlite.driver import SqliteDriver
+from meristem.storage.sqlite.inbox import Bell
+from meristem.storage.sqlite.reader import Readers
+from meristem.storage.sqlite.threads import Completions, Job
 from tests.suites.database import COUNTERS, METADATA, DatabaseSuite
 
 PATIENCE = 30  # seconds
@@ -269,3 +275,32 @@ async def test_a_decimal_that_sqlite_would_round_is_refused(url: str):
     with pytest.raises(MisuseError, match="more digits"):
         await database.execute(insert(ledger), {"amount": Decimal("1.23456789012345678")})
     await database.stop()
+
+
+async def test_a_reader_whose_job_another_one_took_reads_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """It saw a job while it was about to sleep, and another thread was faster: that is no reason to end."""
+    completions = Completions(asyncio.get_running_loop())
+    readers = Readers(lambda: sqlite3.connect(tmp_path / "test.db"), "test", completions, 1)
+    step = Step("SELECT 1")
+    doze, rise, taken = Bell.doze, Bell.rise, threading.Event()
+
+    def doze_as_a_job_comes(bell: Bell) -> None:
+        doze(bell)
+        if not taken.is_set():
+            readers._jobs.append(Job((step,), completions._loop.create_future()))
+
+    def rise_as_another_takes_it(bell: Bell) -> None:
+        rise(bell)
+        if not taken.is_set():
+            taken.set()
+            readers._jobs.clear()
+
+    monkeypatch.setattr(Bell, "doze", doze_as_a_job_comes)
+    monkeypatch.setattr(Bell, "rise", rise_as_another_takes_it)
+    for _ in range(2):
+        job = Job((step,), completions._loop.create_future())
+        readers.submit(job)
+        await asyncio.wait_for(job.future, 10)
+
+    readers.stop()
+    await asyncio.to_thread(readers.join)

@@ -12,6 +12,8 @@ import quart
 
 from meristem import (
     App,
+    CallError,
+    Code,
     ConfigurationError,
     Contract,
     Identity,
@@ -25,6 +27,8 @@ from meristem import (
     safe,
     wait,
 )  # fmt: skip
+from meristem.contracts.call import wait_on
+from meristem.hosting.lifespan import Lifespan
 
 PATIENCE = 30  # seconds
 
@@ -149,6 +153,38 @@ async def test_an_app_that_has_stopped_but_does_not_return_is_not_waited_for(ser
             pass
 
     assert app.met == ["lifespan.startup", "lifespan.shutdown"]
+
+
+async def test_an_app_that_never_ends_its_life_keeps_nobody_from_ending(caplog):
+    ended = asyncio.Event()
+
+    async def stubborn(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    life = Lifespan("web", stubborn, patience=0.05)
+    await life.start()
+    await asyncio.wait_for(life.stop(), 60)
+
+    assert "app 'web' did not stop within 0.05 s" in caplog.text
+    await asyncio.wait_for(ended.wait(), 60)
+
+
+def test_a_thread_does_not_wait_for_a_loop_that_has_ended():
+    loop = asyncio.new_event_loop()
+    try:
+        with pytest.raises(CallError) as caught:
+            wait_on(loop, asyncio.sleep(0))
+    finally:
+        loop.run_until_complete(asyncio.sleep(0))  # what was asked is begun, and so no coroutine is left
+        loop.run_until_complete(asyncio.sleep(0.01))
+        loop.close()
+
+    assert caught.value.code is Code.UNAVAILABLE
 
 
 async def test_a_flask_app_runs_in_threads_and_waits_for_services(serving):

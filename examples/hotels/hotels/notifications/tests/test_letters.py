@@ -70,7 +70,7 @@ def receipt(booking: Booking) -> ReceiptIssued:
 async def told(app: Any, post: Any, letters: int) -> dict[str, EmailMessage]:
     """So many letters by their recipients, once the service has written down that they were sent."""
     for _ in range(letters):
-        await asyncio.wait_for(app.heard.get(), 10)
+        await asyncio.wait_for(app.heard.get(), 60)
     arrived = [post.letters.get_nowait() for _ in range(letters)]
     assert post.letters.empty()
     return {letter["To"].addresses[0].addr_spec: letter for letter in arrived}

@@ -96,10 +96,10 @@ class Site:
             return await self.reservations.book(wish or self.wish())
 
     async def hear(self) -> Any:
-        return await asyncio.wait_for(self.heard.get(), 10)
+        return await asyncio.wait_for(self.heard.get(), 60)
 
     async def letters(self, count: int) -> list[str]:
-        return sorted([(await asyncio.wait_for(self.post.letters.get(), 10))["Subject"] for _ in range(count)])
+        return sorted([(await asyncio.wait_for(self.post.letters.get(), 60))["Subject"] for _ in range(count)])
 
     async def owner(self) -> User:
         return await self.app.client(Users).enroll(ZOE)
@@ -112,7 +112,7 @@ class Site:
 
     async def tracked(self, booking_id: UUID) -> Booking:
         """The booking when all that it causes has happened."""
-        await self.app.settled(timeout=20)
+        await self.app.settled(timeout=60)
         async with self.signed_in() as mine:
             return await mine.booking(booking_id)
 

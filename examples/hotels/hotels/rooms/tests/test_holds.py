@@ -107,7 +107,7 @@ async def test_a_hold_that_is_not_confirmed_in_time_gives_the_room_back(house: C
 
         await given.pass_time(minutes=10)
 
-        assert await asyncio.wait_for(given.heard.get(), 10) == _released(hold)
+        assert await asyncio.wait_for(given.heard.get(), 60) == _released(hold)
         with pytest.raises(HoldUnknown):
             await given.rooms.confirm(hold.hold_id)
         await given.rooms.hold(given.stay())
@@ -145,7 +145,7 @@ async def test_a_room_is_released_once_however_often_it_is_asked(house: Callable
             await given.rooms.release(hold)
         again = await given.rooms.hold(given.stay())
 
-        heard = [await asyncio.wait_for(given.heard.get(), 10) for _ in range(3)]
+        heard = [await asyncio.wait_for(given.heard.get(), 60) for _ in range(3)]
 
     assert heard == [_held(hold), _released(hold), _held(again)]
 
