@@ -32,7 +32,7 @@ def chromium() -> Iterator[Browser]:
         pytest.skip("no Chromium is found; install it (Debian: apt-get install chromium) to run the browser's tests")
     with sync_playwright() as playwright:
         british = {**os.environ, "LANGUAGE": "en_GB"}  # a date field follows the browser's own language, not the page's
-        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS, env=british)
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS, env=british, timeout=60_000)
         try:
             yield browser
         finally:

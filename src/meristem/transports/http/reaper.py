@@ -17,23 +17,22 @@ class Watched(Protocol):
 class Reaper:
     """Looks at every connection once a tick; `now` is a coarse clock that costs nothing to read.
 
-    It counts no more than a tick at a time: while this process stood still, what peers sent lay unread, so that
-    time is none of theirs.
+    Its clock stands still while this process is held up: no peer is late because nobody was there to read.
     """
 
     def __init__(self, tick: float) -> None:
         self.now = 0.0
+        self._seen = 0.0
         self.connections: set[Watched] = set()
         self._tick = tick
-        self._looked = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         """Begin to tick."""
         if self._timer is None:
             loop = asyncio.get_running_loop()
-            self._looked = loop.time()
-            self._run(loop)
+            self.now = self._seen = loop.time()
+            self._timer = loop.call_later(self._tick, self._run, loop)
 
     def stop(self) -> None:
         """Tick no more."""
@@ -42,9 +41,12 @@ class Reaper:
             self._timer = None
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
-        time = loop.time()
-        self.now += min(time - self._looked, self._tick)
-        self._looked = time
-        for connection in list(self.connections):
-            connection.check(self.now)
+        seen, self._seen = self._seen, loop.time()
+        self.now += min(self._seen - seen, self._tick)
         self._timer = loop.call_later(self._tick, self._run, loop)
+        loop.call_soon(loop.call_soon, self._look)  # one turn later: what has arrived meanwhile is read first
+
+    def _look(self) -> None:
+        if self._timer is not None:
+            for connection in list(self.connections):
+                connection.check(self.now)
