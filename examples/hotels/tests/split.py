@@ -94,7 +94,7 @@ class Crowd:
         async with httpx.AsyncClient(base_url=self._site.address, timeout=PATIENCE, limits=limits) as client:
             guests = [asyncio.create_task(self._search(client)) for _ in range(self._size)]
             try:
-                async with asyncio.timeout(PATIENCE):
+                async with asyncio.timeout(3 * PATIENCE):
                     while not await asyncio.to_thread(end):
                         await asyncio.sleep(0.02)
             finally:
@@ -108,10 +108,13 @@ class Crowd:
 
 
 async def unharmed(trial: Callable[[], Awaitable[list[str]]]) -> None:
-    """Assert that every search of a trial succeeds; three trials in which some are late are not the machine's fault."""
+    """Assert that every search of a trial succeeds; three trials in which some are late are not the machine's fault.
+
+    Late is 504, the two seconds of a search, and 408, the one that a process which ends gives whoever has connected.
+    """
     for _ in range(3):
         failures = {*await trial()} - {"200"}
-        if not failures or not all(each.startswith("504") for each in failures):
+        if not failures or not all(each.startswith(("408", "504")) for each in failures):
             break
     assert failures == set()
 

@@ -12,7 +12,7 @@ from browser import Complaints, chromium
 from playwright.sync_api import Page, expect
 from sites import ARRIVAL, CARD, DECLINED, PATIENCE, Site, guest, run
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]  # each wait inside has a bound of its own
 
 ADA = guest("Ada Lovelace")
 

@@ -17,7 +17,7 @@ from hotels.contracts.payments import EntryKind
 from sites import ARRIVAL, CARD, PATIENCE, eventually, guest, milestones
 from split import Crowd, SplitSite, search, unharmed
 
-pytestmark = pytest.mark.xdist_group("split")
+pytestmark = [pytest.mark.xdist_group("split"), pytest.mark.timeout(300)]  # each wait inside has a bound of its own
 
 COMPLETE = {"requested", "held", "paid", "confirmed", "receipt_issued", "guest_told", "hotel_told"}
 RENEWED = "everything has been started anew"

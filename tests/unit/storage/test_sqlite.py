@@ -301,6 +301,7 @@ async def test_a_reader_whose_job_another_one_took_reads_on(tmp_path: Path, monk
         job = Job((step,), completions._loop.create_future())
         readers.submit(job)
         await asyncio.wait_for(job.future, 10)
+        assert await asyncio.to_thread(taken.wait, 10)
 
     readers.stop()
     await asyncio.to_thread(readers.join)
