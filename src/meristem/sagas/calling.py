@@ -69,11 +69,11 @@ class Calling:
             return
         sequence = 0
         try:
-            async with run.shop.journal.database.unit():
+            async with run.shop.journal.database.unit() as unit:
                 reply = await run.invoke(op.step, op.method, op.arguments, f"{run.saga.id}:{op.position}")
                 row.reply, row.state, row.ended = encode(reply).decode(), StepState.DONE, run.now()
                 row.sequence = sequence = run.turns.reserve()
-                await run.shop.journal.record(run.lease, row)
+                run.shop.journal.commit(unit, run.lease, row)
             run.settled(op, row)
         finally:
             if sequence:

@@ -14,6 +14,7 @@ from meristem.sagas import statements as sql
 from meristem.sagas.policy import Policy
 from meristem.sagas.rows import EventRow, SagaRow, State, StepRow, StepState
 from meristem.storage.database import Database
+from meristem.storage.unit import UnitOfWork
 
 _AT_REST: Final = (State.DONE, State.FAILED)
 
@@ -63,9 +64,14 @@ class Journal:
         return (await self.database.execute(sql.CREATE, {**values, "id_": saga.id})).rowcount == 1
 
     async def record(self, lease: Lease, row: StepRow) -> None:
-        """Insert a step; inside a unit of work it commits with that."""
+        """Insert a step."""
         values = {**_row(row), "id_": lease.saga_id, "fence_": lease.fence}
         await self._guarded(sql.RECORD, values)
+
+    def commit(self, unit: UnitOfWork, lease: Lease, row: StepRow) -> None:
+        """Insert a step with the commit of a unit of work, which fails if the lease is lost."""
+        values = {**_row(row), "id_": lease.saga_id, "fence_": lease.fence}
+        unit.at_commit(sql.RECORD, values, otherwise=LostLeaseError(lease.saga_id))
 
     async def answer(self, lease: Lease, row: StepRow) -> None:
         """Store the answer of a step that is in the journal already."""

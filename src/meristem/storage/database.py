@@ -81,7 +81,7 @@ class Database(Queries):
 
     async def _fetch(self, prepared: Prepared, step: Step) -> Outcome:
         unit = current_unit(self)
-        if unit is not None and unit.is_open:
+        if unit is not None and unit.has_begun:
             return await unit.run(step)
         if prepared.shape.writes:
             raise MisuseError("this statement writes: run it inside `async with database.begin() as tx`, by tx.fetch_*")

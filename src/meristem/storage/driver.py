@@ -26,10 +26,11 @@ class Step:
     """One statement ready for a driver: its text, its encoded parameters, and what to make of its rows.
 
     With `many`, `parameters` is an iterable of parameter rows, consumed by the driver off the event loop.
-    `decode` is None when rows aren't wanted; `first` says that one row is enough.
+    `decode` is None when rows aren't wanted; `first` says that one row is enough. `otherwise` is raised by a step that
+    changes no row. A driver sets `failed` on the step whose failure it raises.
     """
 
-    __slots__ = ("decode", "first", "many", "parameters", "text")
+    __slots__ = ("decode", "failed", "first", "many", "otherwise", "parameters", "text")
 
     def __init__(
         self,
@@ -39,12 +40,15 @@ class Step:
         many: bool = False,
         decode: Decoder | None = None,
         first: bool = False,
+        otherwise: Exception | None = None,
     ) -> None:
         self.text = text
         self.parameters = parameters
         self.many = many
         self.decode = decode
         self.first = first
+        self.otherwise = otherwise
+        self.failed = False
 
 
 class Transaction(Protocol):

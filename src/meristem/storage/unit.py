@@ -60,6 +60,11 @@ class UnitOfWork(Queries):
         return self._transaction.is_open and not self._ended
 
     @property
+    def has_begun(self) -> bool:
+        """Whether statements of it have run, or wait for the next one."""
+        return self.is_open or bool(self._prelude)
+
+    @property
     def has_ended(self) -> bool:
         """Whether it was committed or rolled back."""
         return self._ended
@@ -74,10 +79,25 @@ class UnitOfWork(Queries):
         self._check()
         self.published.append(event)
 
-    def at_commit(self, statement: Executable, parameters: Parameters = None) -> None:
-        """Run a statement in the same hop as the commit, just before it; its failure fails the commit."""
+    def defer(self, statement: Executable, parameters: Parameters = None) -> None:
+        """Run a statement in the same hop as the next one, or as the commit; its failure fails the whole unit."""
         self._check()
-        self._last.append(self._statements.prepare(statement, parameters).step(parameters))
+        step = self._statements.prepare(statement, parameters).step(parameters)
+        if len(self._blocks) > 1:
+            self._open_savepoints()
+        self._prelude.append(step)
+
+    def at_commit(
+        self, statement: Executable, parameters: Parameters = None, *, otherwise: Exception | None = None
+    ) -> None:
+        """Run a statement in the same hop as the commit, just before it; its failure fails the commit.
+
+        `otherwise` is the failure of a statement that changes no row.
+        """
+        self._check()
+        step = self._statements.prepare(statement, parameters).step(parameters)
+        step.otherwise = otherwise
+        self._last.append(step)
 
     def after_commit(self, callback: Callable[[], None]) -> None:
         """Call back once the commit is durable; never after a rollback."""
@@ -93,7 +113,8 @@ class UnitOfWork(Queries):
         if len(self._blocks) > 1:
             self._open_savepoints()
         self._has_run = True
-        steps, self._prelude = ([*self._prelude, step], []) if self._prelude else ([step], self._prelude)
+        before, self._prelude = self._prelude, []
+        steps = [*before, step]
         try:
             if self._observers:
                 return await observed(self._observers, self.name, step.text, self._transaction.run(steps))
@@ -101,8 +122,10 @@ class UnitOfWork(Queries):
         except asyncio.CancelledError:
             self._doomed = "a statement in it was cancelled"
             raise
-        except StorageError:
-            if not self._transaction.is_open:
+        except Exception:
+            if any(each.failed for each in before):
+                self._doomed = "a deferred statement in it failed"
+            elif not self._transaction.is_open:
                 self._doomed = "a statement in it failed so that the database gave the transaction up"
             raise
 
@@ -139,7 +162,7 @@ class UnitOfWork(Queries):
         """Whether the block is the whole unit."""
         return self._blocks[0] is block
 
-    def leave(self, block: Block, failed: tuple[int, int, int] | None, *, sent: bool) -> None:
+    def leave(self, block: Block, failed: tuple[int, int, int] | None, *, savepoint: Step | None) -> None:
         """End an inner block; if it failed, drop what came since its marks. The SQL goes with the next hop."""
         depth = len(self._blocks) - 1
         if self._blocks[-1] is not block:
@@ -152,10 +175,15 @@ class UnitOfWork(Queries):
         else:
             published, last, callbacks = failed
             del self.published[published:], self._last[last:], self._callbacks[callbacks:]
-            if sent:
-                self._prelude.append(Step(f"ROLLBACK TO block_{depth}"))
-        if sent:
-            self._prelude.append(Step(f"RELEASE block_{depth}"))
+        if savepoint is None:
+            return
+        if savepoint in self._prelude:  # nothing of the block has been sent yet
+            place = self._prelude.index(savepoint)
+            del self._prelude[place : place + 1 if failed is None else None]
+            return
+        if failed is not None:
+            self._prelude.append(Step(f"ROLLBACK TO block_{depth}"))
+        self._prelude.append(Step(f"RELEASE block_{depth}"))
 
     async def finish(self) -> None:
         """Run the hooks, commit, call back."""
@@ -165,7 +193,7 @@ class UnitOfWork(Queries):
             if self.published or self.wants_hooks:
                 for hook in self._hooks:
                     await hook(self)
-            if self._last or self._has_run:
+            if self._last or self._prelude or self._has_run:
                 await self._commit()
         except BaseException:
             self.discard()
@@ -203,7 +231,7 @@ class UnitOfWork(Queries):
 class Block:
     """One `async with database.begin()`: the whole unit of work, or a part of it that can fail alone."""
 
-    __slots__ = ("_join", "_make", "_marks", "_sent", "outer", "owner", "unit")
+    __slots__ = ("_join", "_make", "_marks", "_savepoint", "outer", "owner", "unit")
 
     unit: UnitOfWork
 
@@ -211,7 +239,7 @@ class Block:
         self.owner = owner
         self._make = make
         self._join = join
-        self._sent = False
+        self._savepoint: Step | None = None
         self._marks = (0, 0, 0)
         self.outer: Block | None = None
 
@@ -234,7 +262,7 @@ class Block:
                 else:
                     unit.discard()
             else:
-                unit.leave(self, self._marks if kind is not None else None, sent=self._sent)
+                unit.leave(self, self._marks if kind is not None else None, savepoint=self._savepoint)
         finally:
             # Not by token: a test's fixture may enter and leave in different contexts.
             _current.set(self.outer)
@@ -260,10 +288,10 @@ class Block:
 
     def savepoint(self, depth: int) -> list[Step]:
         """What must be sent before the block's first statement."""
-        if self._sent or not depth:
+        if self._savepoint is not None or not depth:
             return []
-        self._sent = True
-        return [Step(f"SAVEPOINT block_{depth}")]
+        self._savepoint = Step(f"SAVEPOINT block_{depth}")
+        return [self._savepoint]
 
     def any_open(self) -> bool:
         """Whether this block's transaction, or one around it, is open."""

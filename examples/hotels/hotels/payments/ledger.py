@@ -86,8 +86,8 @@ async def add_line(
         )
         seal = line.seal_after(end.seal)
         columns = msgspec.structs.asdict(line)
-        await tx.execute(tables.INSERT_LINE, {**columns, "kind": kind.value, "seal": seal})
-        await tx.execute(tables.MOVE_END, {"latest": seal})
+        tx.defer(tables.INSERT_LINE, {**columns, "kind": kind.value, "seal": seal})
+        tx.defer(tables.MOVE_END, {"latest": seal})
 
 
 async def lines_of(database: Database, booking_id: UUID) -> list[LedgerEntry]:

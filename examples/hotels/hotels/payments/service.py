@@ -62,7 +62,7 @@ class PaymentsService(Payments, Service, tables=tables.metadata, provides=[BankC
             taken=self.clock.now(),
         )
         async with self.database.begin() as tx:
-            await tx.execute(tables.INSERT_PAYMENT, _payment_row(payment))
+            tx.defer(tables.INSERT_PAYMENT, _payment_row(payment))
             await self._enter(EntryKind.CHARGE, payment, charged.id, payment.taken)
         return payment
 
@@ -78,7 +78,7 @@ class PaymentsService(Payments, Service, tables=tables.metadata, provides=[BankC
             if earlier is not None:
                 return earlier.refund()
             row = {"payment_id": payment.payment_id, "refunded": refund.refunded, "bank_reference": returned.id}
-            await tx.execute(tables.INSERT_REFUND, {**row, **_money_columns(payment.amount)})
+            tx.defer(tables.INSERT_REFUND, {**row, **_money_columns(payment.amount)})
             await self._enter(EntryKind.REFUND, payment, returned.id, refund.refunded)
         return refund
 

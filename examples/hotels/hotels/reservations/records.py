@@ -103,19 +103,19 @@ class Records:
     async def open(self, order: Order) -> None:
         """Write down a booking that is about to be made."""
         async with self.database.begin() as tx:
-            await tx.execute(tables.INSERT_BOOKING, _row(order, self.clock.now()))
+            tx.defer(tables.INSERT_BOOKING, _row(order, self.clock.now()))
         await self.add(order.booking_id, Milestone.REQUESTED)
 
     async def add(self, booking_id: UUID, milestone: Milestone, note: str = "") -> None:
         """Add a milestone."""
         line = {"booking_id": booking_id, "milestone": milestone.value, "at": self.clock.now()}
         async with self.database.begin() as tx:
-            await tx.execute(tables.INSERT_LINE, {**line, "note": note[:LONGEST_NOTE]})
+            tx.defer(tables.INSERT_LINE, {**line, "note": note[:LONGEST_NOTE]})
 
     async def explain(self, booking_id: UUID, reason: str) -> None:
         """Write down why a booking fails."""
         async with self.database.begin() as tx:
-            await tx.execute(tables.SET_REASON, {"wanted": booking_id, "why": reason[:LONGEST_NOTE]})
+            tx.defer(tables.SET_REASON, {"wanted": booking_id, "why": reason[:LONGEST_NOTE]})
 
     async def confirm(self, booking_id: UUID, hold: Hold, payment: Payment) -> bool:
         """A pending booking becomes a confirmed one; False when it isn't pending."""

@@ -63,7 +63,7 @@ class RoomsService(Rooms, Service, tables=tables.metadata):
                 price=Money(amount=room.nightly * stay.nights, currency=room.currency),
                 expires=now + timedelta(minutes=self.settings.hold_minutes),
             )
-            await tx.execute(tables.INSERT_HOLD, _row(hold))
+            tx.defer(tables.INSERT_HOLD, _row(hold))
             await tx.publish(
                 RoomHeld(room_id=stay.room_id, hold_id=hold.hold_id, arrival=stay.arrival, nights=stay.nights)
             )

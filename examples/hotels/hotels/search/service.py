@@ -108,11 +108,11 @@ class SearchService(Search, Service, tables=tables.metadata, provides=[PartnerCl
         place = {"city": hotel.place.name, "city_key": fold(hotel.place.name), "country": hotel.place.country}
         shown = {"hotel_id": event.hotel_id, "hotel": hotel.name, "stars": hotel.stars, **place}
         async with self.database.begin() as tx:
-            await tx.execute(tables.FORGET_ROOMS, {"hotel_id": event.hotel_id})
-            await tx.execute(tables.FORGET_HOTEL, {"hotel_id": event.hotel_id})
-            await tx.execute(tables.INSERT_HOTEL, {"hotel_id": event.hotel_id, **place})
+            tx.defer(tables.FORGET_ROOMS, {"hotel_id": event.hotel_id})
+            tx.defer(tables.FORGET_HOTEL, {"hotel_id": event.hotel_id})
+            tx.defer(tables.INSERT_HOTEL, {"hotel_id": event.hotel_id, **place})
             if event.rooms:
-                await tx.execute(tables.INSERT_ROOM, [{**shown, **_room_columns(room)} for room in event.rooms])
+                tx.defer(tables.INSERT_ROOM, [{**shown, **_room_columns(room)} for room in event.rooms])
 
     @on(RoomHeld)
     async def take(self, event: RoomHeld) -> None:
@@ -127,10 +127,8 @@ class SearchService(Search, Service, tables=tables.metadata, provides=[PartnerCl
     async def _count(self, room_id: UUID, arrival: date, nights: int, change: int) -> None:
         span = {"wanted": room_id, "arriving": arrival, "leaving": arrival + timedelta(days=nights), "change": change}
         async with self.database.begin() as tx:
-            await tx.execute(
-                tables.OPEN_NIGHT, [{"room_id": room_id, "night": night} for night in nights_of(arrival, nights)]
-            )
-            await tx.execute(tables.COUNT_NIGHTS, span)
+            tx.defer(tables.OPEN_NIGHT, [{"room_id": room_id, "night": night} for night in nights_of(arrival, nights)])
+            tx.defer(tables.COUNT_NIGHTS, span)
 
 
 def _cents(price: Decimal) -> int:

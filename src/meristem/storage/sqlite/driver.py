@@ -1,4 +1,4 @@
-"""The SQLite adapter: a file in WAL mode, one writing thread with group commit, a few reading threads."""
+"""The SQLite adapter: a file in WAL mode, one writing thread with group commit, a few reading threads, quick lookups."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from urllib.parse import quote
 from meristem.errors import ConfigurationError, MisuseError, StorageError
 from meristem.storage.driver import Outcome, Step
 from meristem.storage.sqlite.dialect import SqliteDialect
+from meristem.storage.sqlite.lookups import Lookups
 from meristem.storage.sqlite.reader import Readers
 from meristem.storage.sqlite.threads import Completions, Job, Syncer
 from meristem.storage.sqlite.translation import translate
@@ -56,14 +57,16 @@ class SqliteDriver:
         self._threads: list[Thread] = []
         self._writer: Writer | None = None
         self._readers: Readers | None = None
+        self._lookups: Lookups | None = None
 
     async def start(self) -> None:
         """Open the file, creating it and its folder if need be."""
         self._loop = asyncio.get_running_loop()
         self._completions = Completions(self._loop)
-        connection, log = await asyncio.to_thread(self._open)
+        connection, log, reading = await asyncio.to_thread(self._open)
         syncer = None if log is None else Syncer(log, self._completions, self._name, self._sync)
         self._writer = Writer(connection, self._name, self._completions, syncer, self._busy_timeout)
+        self._lookups = Lookups(reading, self._name, self._loop)
         self._readers = Readers(self._connect_reader, self._name, self._completions, self._limit)
         mains = {"writer": self._writer.main} | ({"sync": syncer.main} if syncer else {})
         self._threads = [Thread(target=main, name=f"{self._name}-{role}", daemon=True) for role, main in mains.items()]
@@ -85,15 +88,20 @@ class SqliteDriver:
         writer, readers = self._writer, self._readers
         self._writer = self._readers = None
         self._threads = []
+        if self._lookups is not None:
+            self._lookups.close()
+            self._lookups = None
         if readers is not None and writer is not None:
             readers.stop()
             writer.stop()
 
     async def read(self, step: Step) -> Outcome:
-        """Run one statement on a reading connection."""
-        readers = self._readers
-        if readers is None:
+        """Run one statement on a reading connection: on the spot if it looks for one row and finds it quickly."""
+        readers, lookups = self._readers, self._lookups
+        if readers is None or lookups is None:
             raise self._closed()
+        if step.first and (found := lookups.find(step)) is not None:
+            return found
         job = Job((step,), self._loop.create_future())
         readers.submit(job)
         try:
@@ -125,7 +133,7 @@ class SqliteDriver:
             f"database {self._name!r} is not started: `await database.start()` first, and not after stop()"
         )
 
-    def _open(self) -> tuple[sqlite3.Connection, int | None]:
+    def _open(self) -> tuple[sqlite3.Connection, int | None, sqlite3.Connection]:
         if self._path is None:
             self._folder = tempfile.mkdtemp(prefix="meristem-")
             self._file = Path(self._folder, f"{self._name}.db")
@@ -133,7 +141,7 @@ class SqliteDriver:
             self._file = self._path.absolute()
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            return self._open_writer()
+            return *self._open_writer(), self._connect_reader()
         except sqlite3.Error as error:
             raise translate(error, self._name, f"opening {self._file}") from error
         except OSError as error:

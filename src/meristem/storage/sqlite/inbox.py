@@ -17,11 +17,12 @@ T = TypeVar("T")
 class Bell:
     """Wakes one thread that sleeps, and costs nothing when it is awake."""
 
-    __slots__ = ("_asleep", "_hearing", "_ringing")
+    __slots__ = ("_asleep", "_hearing", "_ringing", "_timeout")
 
     def __init__(self) -> None:
         self._hearing, self._ringing = socket.socketpair()
         self._asleep = False
+        self._timeout: float | None = None
 
     def ring(self) -> bool:
         """Wake the thread; says whether it was asleep. To be called after what it shall see is in place."""
@@ -44,7 +45,9 @@ class Bell:
 
     def sleep(self, timeout: float | None = None) -> None:
         """Sleep until rung, or so many seconds. It may also end early, for a ring of before."""
-        self._hearing.settimeout(timeout)
+        if timeout != self._timeout:  # each change is a system call
+            self._hearing.settimeout(timeout)
+            self._timeout = timeout
         with suppress(TimeoutError):
             self._hearing.recv(64)
         self._asleep = False

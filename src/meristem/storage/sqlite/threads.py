@@ -98,7 +98,7 @@ class Runner:
             for step in job.steps:
                 if job.cancelled:
                     raise StorageError(f"the statement was cancelled (database {self._database!r})")
-                outcome = self.step(step)
+                outcome = self._checked(step)
         finally:
             with self._lock:
                 self._running = None
@@ -109,6 +109,16 @@ class Runner:
         with self._lock:
             if self._running is job:
                 self.connection.interrupt()
+
+    def _checked(self, step: Step) -> Outcome:
+        try:
+            outcome = self.step(step)
+            if step.otherwise is not None and not outcome.rowcount:
+                raise step.otherwise
+        except BaseException:
+            step.failed = True
+            raise
+        return outcome
 
     def step(self, step: Step) -> Outcome:
         """Run one statement, its errors translated."""

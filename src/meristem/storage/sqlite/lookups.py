@@ -1,0 +1,77 @@
+"""Lookups that are over sooner than a thread wakes up: run on the event loop's thread, within a budget."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from time import thread_time
+from typing import Final
+
+from meristem.errors import StorageError
+from meristem.storage.driver import Outcome, Step
+from meristem.storage.sqlite.threads import Runner
+
+_STEPS: Final = 250  # of SQLite's virtual machine, at most twice that; finding a row by its key takes 15 to 40
+_SECONDS: Final = 0.001  # of this thread's work: a single step of the machine can be a long one, as count(*) is
+_A_TURN: Final = 50  # lookups until the event loop has gone on: whoever asks in a loop lets others work too
+_REMEMBERED: Final = 1000
+
+
+class Lookups:
+    """Reads single rows on a connection of the event loop's thread; what turns out to be long is left to others."""
+
+    def __init__(self, connection: sqlite3.Connection, database: str, loop: asyncio.AbstractEventLoop) -> None:
+        connection.execute("PRAGMA busy_timeout=0")
+        connection.set_progress_handler(self._on_progress, _STEPS)
+        self._connection = connection
+        self._runner = Runner(connection, database)
+        self._loop = loop
+        self._long: set[str] = set()
+        self._left = _A_TURN
+        self._alarms = 0
+
+    def find(self, step: Step) -> Outcome | None:
+        """The outcome of a step that is short; None for one that somebody else must run."""
+        if step.text in self._long or not self._may_look():
+            return None
+        self._alarms = 0
+        began = thread_time()
+        try:
+            outcome = self._runner.step(step)
+        except StorageError as error:
+            if self._alarms > 1:
+                self._leave(step)
+                return None
+            if _is_busy(error.__cause__):
+                return None  # another process recovers or closes the file; who may wait, waits
+            raise
+        if thread_time() - began > _SECONDS:
+            self._leave(step)
+        return outcome
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def _may_look(self) -> bool:
+        if self._left == _A_TURN:
+            self._loop.call_soon(self._next_turn)
+        self._left -= self._left > 0
+        return self._left > 0
+
+    def _next_turn(self) -> None:
+        self._left = _A_TURN
+
+    def _on_progress(self) -> bool:
+        # SQLite counts on from the statement's last run: the first alarm of a run says nothing about its length.
+        self._alarms += 1
+        return self._alarms > 1
+
+    def _leave(self, step: Step) -> None:
+        if len(self._long) >= _REMEMBERED:
+            self._long.clear()
+        self._long.add(step.text)
+
+
+def _is_busy(cause: BaseException | None) -> bool:
+    return isinstance(cause, sqlite3.OperationalError) and cause.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
