@@ -7,6 +7,7 @@ import contextvars
 import logging
 import math
 from collections.abc import Coroutine, Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from meristem.errors import CallError, OperationError, StorageError, Undeliverable
@@ -25,7 +26,7 @@ logger: Final = logging.getLogger("meristem.events")
 
 _BATCH: Final = 500
 _FRESH: Final = 2.0  # polls for which a relay may believe that it is the only one
-_GATHER: Final = 0.01  # seconds for which acknowledgements gather before they are written in one transaction
+_GATHER: Final = 0.1  # seconds for which acknowledgements gather before they are written in one transaction
 _MISHAP: Final = 1.0  # seconds to wait when the relay's own database fails
 
 
@@ -52,6 +53,7 @@ class Relay:
         self._behind: set[str] = set()
         self._settled: list[tuple[Lanes, Delivery]] = []
         self._removing = False
+        self._enough = asyncio.Event()  # acknowledgements have gathered, or somebody waits for them
         self._survey_at = -math.inf
         self._join_at = -math.inf
         self._claims_from = -math.inf
@@ -77,6 +79,7 @@ class Relay:
     async def drain(self) -> None:
         """Begin no further delivery, finish those in flight; the rest stays in the outbox."""
         self._running = False
+        self._enough.set()
         for lanes in self._lanes.values():
             lanes.close()
         while self._settled or self._removing or any(lanes.in_flight for lanes in self._lanes.values()):
@@ -95,13 +98,18 @@ class Relay:
     async def settle(self) -> None:
         """Wait until everything that is in memory was delivered or buried; waits for retries too."""
         while not self.is_settled:
+            if self._is_idle:
+                self._enough.set()
             await self._changed()
 
     @property
     def is_settled(self) -> bool:
         """Whether nothing is in memory that waits to be delivered or buried."""
-        waits = self._settled or self._removing or self._behind
-        return not waits and all(each.is_empty for each in self._lanes.values())
+        return not (self._settled or self._removing or self._behind) and self._is_idle
+
+    @property
+    def _is_idle(self) -> bool:
+        return all(each.is_empty for each in self._lanes.values())
 
     async def survey(self) -> None:
         """Take up now what nobody holds on disk, as every `poll` seconds."""
@@ -221,6 +229,8 @@ class Relay:
     def _acknowledge(self, lanes: Lanes, delivery: Delivery) -> None:
         lanes.rejections = 0
         self._settled.append((lanes, delivery))
+        if len(self._settled) >= _BATCH:
+            self._enough.set()
         if not self._removing:
             self._removing = True
             self._spawn(self._remove())
@@ -231,8 +241,7 @@ class Relay:
     async def _remove(self) -> None:
         """Delete acknowledged rows, as many as have gathered, in one transaction at a time."""
         while self._settled:
-            if self._running and len(self._settled) < _BATCH:
-                await asyncio.sleep(_GATHER)
+            await self._gather()
             batch, self._settled = self._settled[:_BATCH], self._settled[_BATCH:]
             try:
                 await self._outbox.remove([delivery for _, delivery in batch])
@@ -245,6 +254,13 @@ class Relay:
                 self._forget(lanes, delivery)
         self._removing = False
         self._quiet.set()
+
+    async def _gather(self) -> None:
+        if self._running and len(self._settled) < _BATCH:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_GATHER):
+                    await self._enough.wait()
+        self._enough.clear()
 
     def _forget(self, lanes: Lanes, delivery: Delivery) -> None:
         lanes.held.discard(delivery.event_id)

@@ -82,8 +82,7 @@ class Records:
         row = await self.database.fetch_one(tables.BOOKING, {"booking_id": booking_id}, into=BookingRow)
         if row is None or user_id not in {None, row.user_id}:
             return None
-        lines = await self.database.fetch_all(tables.TRACKING, {"booking_id": booking_id}, into=Line)
-        return row.booking([line.track() for line in lines])
+        return row.booking(await self._tracks(booking_id))
 
     async def existing(self, booking_id: UUID) -> Booking:
         """A booking that is known to exist."""
@@ -117,11 +116,15 @@ class Records:
         async with self.database.begin() as tx:
             tx.defer(tables.SET_REASON, {"wanted": booking_id, "why": reason[:LONGEST_NOTE]})
 
-    async def confirm(self, booking_id: UUID, hold: Hold, payment: Payment) -> bool:
-        """A pending booking becomes a confirmed one; False when it isn't pending."""
+    async def confirm(self, booking_id: UUID, hold: Hold, payment: Payment) -> Booking:
+        """A pending booking becomes a confirmed one; any other stays as it is."""
         made = {"paid": payment.amount.amount, "held": hold, "payment_made": payment}
         async with self.database.begin() as tx:
-            return (await tx.execute(tables.CONFIRM, {"wanted": booking_id, **made})).rowcount == 1
+            row = await tx.fetch_one(tables.CONFIRM, {"wanted": booking_id, **made}, into=BookingRow)
+            if row is None:
+                return await self.existing(booking_id)
+            await self.add(booking_id, Milestone.CONFIRMED)
+            return row.booking(await self._tracks(booking_id))
 
     async def move(self, booking_id: UUID, before: Status, after: Status) -> bool:
         """Change the status of a booking; False when it wasn't `before`."""
@@ -133,6 +136,10 @@ class Records:
         """What must be given back when a booking is cancelled."""
         found = await self.database.fetch_one(tables.KEPT, {"booking_id": booking_id}, into=Kept)
         return found or Kept(hold=None, payment=None)
+
+    async def _tracks(self, booking_id: UUID) -> list[Track]:
+        lines = await self.database.fetch_all(tables.TRACKING, {"booking_id": booking_id}, into=Line)
+        return [line.track() for line in lines]
 
 
 def _row(order: Order, created: datetime) -> dict[str, object]:

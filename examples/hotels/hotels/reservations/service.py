@@ -158,9 +158,7 @@ class ReservationsService(Reservations, Service, tables=tables.metadata, provide
 
     async def _confirm(self, booking_id: UUID, hold: Hold, payment: Payment) -> Booking:
         async with self.database.begin() as tx:
-            if await self.records.confirm(booking_id, hold, payment):
-                await self.records.add(booking_id, Milestone.CONFIRMED)
-            booking = await self.records.existing(booking_id)
+            booking = await self.records.confirm(booking_id, hold, payment)
             await tx.publish(BookingConfirmed(booking_id=booking_id, booking=booking))
         return booking
 

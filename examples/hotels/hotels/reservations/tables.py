@@ -90,6 +90,7 @@ CONFIRM = (
         hold=bindparam("held", type_=JSON),
         payment=bindparam("payment_made", type_=JSON),
     )
+    .returning(*_SHOWN)
 )
 MOVE = (
     update(bookings)

@@ -1,4 +1,4 @@
-"""The SQLite adapter: a file in WAL mode, one writing thread with group commit, a few reading threads, quick lookups."""
+"""The SQLite adapter: a file in WAL mode, one writing thread with group commit, a few reading threads, lookups here."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from meristem.storage.sqlite.translation import translate
 from meristem.storage.sqlite.writer import Turn, WriteJob, Writer
 
 _STATEMENTS = 512  # prepared statements that a connection keeps
+_LOG_PAGES = 4000  # 16 MB of write-ahead log until its pages are copied to the file, each once
 _DURABILITIES = ("full", "normal", "off")
 
 _fdatasync: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
@@ -158,6 +159,7 @@ class SqliteDriver:
                 f"{self._file} can't use a write-ahead log: put it on a local disk, not on a network share"
             )
         connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute(f"PRAGMA wal_autocheckpoint={_LOG_PAGES}")
         connection.execute("BEGIN IMMEDIATE")
         connection.execute("COMMIT")
         log = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections import Counter
 from time import thread_time
 from typing import Final
 
@@ -12,7 +13,8 @@ from meristem.storage.driver import Outcome, Step
 from meristem.storage.sqlite.threads import Runner
 
 _STEPS: Final = 250  # of SQLite's virtual machine, at most twice that; finding a row by its key takes 15 to 40
-_SECONDS: Final = 0.001  # of this thread's work: a single step of the machine can be a long one, as count(*) is
+_SECONDS: Final = 0.002  # of this thread's work: a single step of the machine can be a long one, as count(*) is
+_STRIKES: Final = 3  # before it counts: the first run also compiles the statement and reads the schema
 _A_TURN: Final = 50  # lookups until the event loop has gone on: whoever asks in a loop lets others work too
 _REMEMBERED: Final = 1000
 
@@ -27,6 +29,7 @@ class Lookups:
         self._runner = Runner(connection, database)
         self._loop = loop
         self._long: set[str] = set()
+        self._strikes: Counter[str] = Counter()
         self._left = _A_TURN
         self._alarms = 0
 
@@ -46,7 +49,9 @@ class Lookups:
                 return None  # another process recovers or closes the file; who may wait, waits
             raise
         if thread_time() - began > _SECONDS:
-            self._leave(step)
+            self._strikes[step.text] += 1
+            if self._strikes[step.text] >= _STRIKES:
+                self._leave(step)
         return outcome
 
     def close(self) -> None:
@@ -70,6 +75,7 @@ class Lookups:
     def _leave(self, step: Step) -> None:
         if len(self._long) >= _REMEMBERED:
             self._long.clear()
+            self._strikes.clear()
         self._long.add(step.text)
 
 

@@ -113,11 +113,12 @@ class Runner:
     def _checked(self, step: Step) -> Outcome:
         try:
             outcome = self.step(step)
-            if step.otherwise is not None and not outcome.rowcount:
-                raise step.otherwise
         except BaseException:
             step.failed = True
             raise
+        if step.otherwise is not None and not outcome.rowcount:
+            step.failed = True
+            raise step.otherwise
         return outcome
 
     def step(self, step: Step) -> Outcome:
