@@ -70,6 +70,9 @@ PARTS = Table("parts", METADATA, Column("id", Integer, primary_key=True), Column
 
 ADD = insert(PAYMENTS)
 BY_ID = select(PAYMENTS).where(PAYMENTS.c.id == bindparam("id"))
+INSERT_COUNTER = insert(COUNTERS)
+SET_COUNTER = update(COUNTERS).where(COUNTERS.c.name == bindparam("which")).values(value=bindparam("to"))
+COUNTER_NAMES = select(COUNTERS.c.name).order_by(COUNTERS.c.name)
 COUNT = select(func.count()).select_from(PAYMENTS)
 NOW = datetime(2030, 5, 1, 12, 30, 0, 250, UTC)
 FOREVER = text("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n WHERE i < 0")
@@ -562,5 +565,79 @@ class Watching:
         assert isinstance(seen[1][3], IntegrityViolation)
 
 
-class DatabaseSuite(Values, Statements, Violations, Units, Concurrency, Watching):
+class Deferring:
+    async def test_a_deferred_statement_is_seen_by_the_next_one_and_commits(self, database: Database):
+        async with database.begin() as tx:
+            tx.defer(INSERT_COUNTER, {"name": "a", "value": 1})
+            assert not transaction_is_open()
+            assert await database.fetch_value(COUNTER_NAMES) == "a"
+            tx.defer(INSERT_COUNTER, {"name": "b", "value": 1})
+
+        assert await database.fetch_all(COUNTER_NAMES, into=str) == ["a", "b"]
+
+    async def test_deferred_statements_alone_are_a_transaction(self, database: Database):
+        async with database.begin() as tx:
+            tx.defer(INSERT_COUNTER, {"name": "a", "value": 1})
+        with pytest.raises(LookupError):
+            async with database.begin() as tx:
+                tx.defer(INSERT_COUNTER, {"name": "b", "value": 1})
+                raise LookupError
+
+        assert await database.fetch_all(COUNTER_NAMES, into=str) == ["a"]
+
+    async def test_a_deferred_statement_that_fails_fails_the_whole_unit(self, database: Database):
+        await database.execute(INSERT_COUNTER, {"name": "a", "value": 1})
+
+        with pytest.raises(StorageError, match="a deferred statement in it failed"):
+            async with database.begin() as tx:
+                tx.defer(INSERT_COUNTER, {"name": "b", "value": 1})
+                tx.defer(INSERT_COUNTER, {"name": "a", "value": 1})
+                with pytest.raises(IntegrityViolation):
+                    await tx.fetch_value(COUNTER_NAMES)
+        with pytest.raises(IntegrityViolation):
+            async with database.begin() as tx:
+                tx.defer(INSERT_COUNTER, {"name": "b", "value": 1})
+                tx.defer(INSERT_COUNTER, {"name": "a", "value": 1})
+
+        assert await database.fetch_all(COUNTER_NAMES, into=str) == ["a"]
+
+    async def test_a_statement_that_fails_after_deferred_ones_can_be_survived(self, database: Database):
+        async with database.begin() as tx:
+            tx.defer(INSERT_COUNTER, {"name": "a", "value": 1})
+            with pytest.raises(IntegrityViolation):
+                await tx.execute(INSERT_COUNTER, {"name": "a", "value": 1})
+
+        assert await database.fetch_all(COUNTER_NAMES, into=str) == ["a"]
+
+    @pytest.mark.parametrize("sent", [False, True])
+    async def test_an_inner_block_takes_its_deferred_statements_with_it(self, database: Database, sent: bool):
+        async with database.begin() as tx:
+            tx.defer(INSERT_COUNTER, {"name": "a", "value": 1})
+            with pytest.raises(LookupError):
+                async with database.begin():
+                    async with database.begin():
+                        tx.defer(INSERT_COUNTER, {"name": "dropped", "value": 1})
+                    if sent:
+                        assert await tx.fetch_all(COUNTER_NAMES, into=str) == ["a", "dropped"]
+                    tx.defer(INSERT_COUNTER, {"name": "dropped too", "value": 1})
+                    raise LookupError
+            async with database.begin():
+                tx.defer(INSERT_COUNTER, {"name": "b", "value": 1})
+
+        assert await database.fetch_all(COUNTER_NAMES, into=str) == ["a", "b"]
+
+    async def test_a_commit_fails_whose_last_statement_changes_no_row_but_must(self, database: Database):
+        await database.execute(INSERT_COUNTER, {"name": "a", "value": 1})
+
+        with pytest.raises(LookupError, match="no such counter"):
+            async with database.begin() as tx:
+                tx.defer(INSERT_COUNTER, {"name": "b", "value": 1})
+                tx.at_commit(SET_COUNTER, {"which": "c", "to": 2}, otherwise=LookupError("no such counter"))
+        async with database.begin() as tx:
+            tx.at_commit(SET_COUNTER, {"which": "a", "to": 2}, otherwise=LookupError("no such counter"))
+
+        assert await database.fetch_all(select(COUNTERS)) == [{"name": "a", "value": 2}]
+
+
+class DatabaseSuite(Values, Statements, Violations, Units, Concurrency, Watching, Deferring):
     """All of it."""

@@ -21,6 +21,9 @@ from meristem.cli.main import main
 from meristem.contracts.call import Call, Handler
 from meristem.events.facts import Delivered, Published
 from meristem.sagas.facts import SagaBegan, SagaEnded, StepEnded
+from meristem.storage.driver import Outcome, Step
+from meristem.storage.sqlite import writer
+from meristem.storage.sqlite.threads import Runner
 from meristem.system import process
 from meristem.system.plan import Blueprint
 from meristem.system.watching import Watching
@@ -75,11 +78,6 @@ class Fatal(Watching):
 
     death: Death
 
-    def statement(self, service: str, text: str, seconds: float, result: int | BaseException) -> None:
-        """`sql payments INSERT INTO payments`: executed, and not committed."""
-        super().statement(service, text, seconds, result)
-        self.death.passes(f"sql {service} {' '.join(text.split())}")
-
     def event(self, fact: Any) -> None:
         """`published TYPE`, committed; `delivered TYPE to SERVICE`, handled and still in the outbox."""
         super().event(fact)
@@ -104,6 +102,17 @@ class Fatal(Watching):
         return heard
 
 
+class MortalRunner(Runner):
+    """`sql payments INSERT INTO payments`: executed by the database's thread, and not committed."""
+
+    death: Death
+
+    def step(self, step: Step) -> Outcome:
+        outcome = super().step(step)
+        self.death.passes(f"sql {self._database} {' '.join(step.text.split())}")
+        return outcome
+
+
 class Mortal(process.Process):
     """A process of the system with points to die at."""
 
@@ -113,6 +122,7 @@ class Mortal(process.Process):
         super().__init__(Blueprint(System(system.name, **parts, middleware=[death.middleware])), name, **rest)
         self.assembly.watching = watching = Fatal(os.environ, {})
         watching.death = death
+        writer.Runner, MortalRunner.death = MortalRunner, death
         rendering.render_receipt = death.within(rendering.render_receipt)
 
 

@@ -9,7 +9,10 @@ from typing import Any
 from meristem.storage.driver import Outcome
 
 Observer = Callable[[str, str, float, int | BaseException], None]
-"""Called with the database's name, the statement's text, the seconds waited, and the row count or the error."""
+"""Called with the database's name, the statement's text, the seconds waited, and the row count or the error.
+
+What is deferred travels with the next statement, or with COMMIT, and is not told of by itself.
+"""
 
 Observers = list[Observer]
 

@@ -12,7 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Column, Integer, MetaData, Numeric, Table, func, insert, select
+from sqlalchemy import Column, Integer, MetaData, Numeric, Table, bindparam, func, insert, select
 
 from meristem.errors import ConfigurationError, MisuseError, StorageError
 from meristem.storage.database import Database
@@ -168,6 +168,33 @@ async def test_a_commit_is_acknowledged_after_the_disk_has_it_and_many_share_a_s
         await asyncio.gather(first, *others)
 
     assert disk.syncs < 10
+
+
+async def test_a_row_is_looked_up_without_a_thread_and_a_long_statement_with_one(database: Database):
+    await database.execute(insert(COUNTERS), [{"name": str(number), "value": 1} for number in range(2000)])
+    one = select(COUNTERS.c.value).where(COUNTERS.c.name == bindparam("name"))
+    total = select(func.sum(COUNTERS.c.value))
+    before = _reading_threads()
+
+    found = await asyncio.gather(*(database.fetch_value(one, {"name": str(number)}) for number in range(20)))
+    assert found == [1] * 20
+    assert _reading_threads() == before
+    assert await database.fetch_value(total) == 2000
+    assert _reading_threads() > before
+    assert await database.fetch_value(total) == 2000
+
+
+async def test_who_looks_rows_up_in_a_loop_lets_others_work(database: Database):
+    done = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.01, done.set)
+
+    async with asyncio.timeout(5):
+        while not done.is_set():
+            await database.fetch_value(select(COUNTERS.c.value).where(COUNTERS.c.name == "a"))
+
+
+def _reading_threads() -> int:
+    return sum("-reader-" in thread.name for thread in threading.enumerate())
 
 
 @pytest.mark.parametrize("failure", [OSError("the disk is gone"), RuntimeError("what nobody thought of")])

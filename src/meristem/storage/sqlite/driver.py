@@ -1,4 +1,4 @@
-"""The SQLite adapter: a file in WAL mode, one writing thread with group commit, a few reading threads, lookups here."""
+"""The SQLite adapter: a file in WAL mode, a writing thread with group commit, reading threads, quick lookups."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The threads that run sqlite3: it never runs on the event loop's, and results come back many to a wake-up."""
+"""The threads that run sqlite3, whose results come back to the event loop many to a wake-up."""
 
 from __future__ import annotations
 
