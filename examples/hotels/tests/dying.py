@@ -120,7 +120,7 @@ class Mortal(process.Process):
         system, death = blueprint.system, Death()
         parts: dict[str, Any] = {"services": system.services, "apps": system.apps, "authenticate": system.authenticate}
         super().__init__(Blueprint(System(system.name, **parts, middleware=[death.middleware])), name, **rest)
-        self.assembly.watching = watching = Fatal(os.environ, {})
+        self.assembly.watching = watching = Fatal(os.environ, {}, blueprint.placement.telemetry)
         watching.death = death
         writer.Runner, MortalRunner.death = MortalRunner, death
         rendering.render_receipt = death.within(rendering.render_receipt)
