@@ -75,7 +75,7 @@ async def test_a_short_sleep_is_waited_for(database, remote, clock):
     service = Waiting(remote)
     async with engine(service, database, clock, SLOW):
         asking = asyncio.ensure_future(service.nap(20.0))
-        await clock.sleeping(3)  # the clockwork of the engine and the saga
+        await clock.sleeping(4)  # the clockwork of the engine and the saga
         await clock.advance(20.0)
         assert await asking == 20.0
 
@@ -93,7 +93,7 @@ async def test_a_long_sleep_is_kept_in_the_journal_and_nowhere_else(database, re
         await clock.advance(86000.0)
         assert not asking.done()
         for _ in range(6):
-            await clock.sleeping(2)
+            await clock.sleeping(3)
             await clock.advance(100.0)
         assert await asking == pytest.approx(86400.0, abs=300.0)
 
@@ -103,13 +103,13 @@ async def test_a_sleep_goes_on_after_a_restart_for_the_rest_of_its_time(database
         service = first._instance
         with keyed("k"):
             asking = asyncio.ensure_future(service.nap(20.0))
-        await clock.sleeping(3)
+        await clock.sleeping(4)
         await clock.advance(15.0)
     await asyncio.wait({asking})
     assert isinstance(asking.exception(), CallError)
     facts = Facts()
     async with engine(Waiting(remote), database, clock, SLOW, [facts]):
-        await clock.sleeping(3)
+        await clock.sleeping(4)
         await clock.advance(5.0)
         await facts.until(SagaEnded, state="done")
 
@@ -229,6 +229,24 @@ async def test_events_that_no_saga_can_want_and_old_sagas_are_forgotten(database
         await running._journal.forget()
         assert await SagaStore(database).list() == []
         assert await running._journal.event(_after(0), PaymentSettled.event_type, "blue") is None
+
+
+async def test_a_pause_ends_in_time_while_old_sagas_are_being_forgotten(database, remote, clock, monkeypatch):
+    service, facts, forgetting = Waiting(remote), Facts(), asyncio.Event()
+
+    async def forget() -> None:
+        forgetting.set()
+        await asyncio.Event().wait()
+
+    async with engine(service, database, clock, SLOW, [facts]) as running:
+        monkeypatch.setattr(running._journal, "forget", forget)
+        asking = asyncio.ensure_future(service.nap(900.0))
+        await facts.until(SagaEnded, state="waiting")
+        await running.settle()
+        await clock.advance(900.0)
+        assert forgetting.is_set()
+        async with asyncio.timeout(30):
+            assert await asking == 900.0
 
 
 @pytest.mark.parametrize("turns", range(6))

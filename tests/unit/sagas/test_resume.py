@@ -240,7 +240,7 @@ async def test_a_living_replica_keeps_its_sagas(tmp_path, remote):
             asking = asyncio.ensure_future(service.book(Request()))
             await remote.reached.wait()
             for _ in range(40):
-                await clock.sleeping(4)  # both engines have renewed and looked around
+                await clock.sleeping(6)  # both engines have renewed and looked around
                 await clock.advance(1.0)
             remote.freed.set()
             assert await asking == Booking(room="blue", paid=100)
