@@ -21,7 +21,7 @@ def site_template() -> Template:
 
 
 def render_receipt(booking: Booking, number: str, issued: date) -> bytes:
-    """The receipt of a booking as PDF; takes tens of milliseconds of a core."""
+    """The receipt of a booking as PDF; takes some milliseconds of a core."""
     return render(_receipt(booking, number, issued), site_template())
 
 

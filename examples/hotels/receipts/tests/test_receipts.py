@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import threading
 from dataclasses import replace
 from datetime import date
@@ -110,6 +111,27 @@ def test_names_of_europe_are_printed_in_their_own_letters(name: str) -> None:
     assert name in text(render(receipt(buyer=Party(name))))
 
 
+def test_the_letters_that_most_receipts_lack_are_embedded_as_a_part_of_their_own() -> None:
+    def fonts(name: str) -> list[bytes]:
+        page = PdfReader(BytesIO(render(receipt(buyer=Party(name)))), strict=True).pages[0]
+        named = [font.get_object() for font in page["/Resources"]["/Font"].values()]
+        embedded = [font for font in named if "/FontDescriptor" in font]  # Helvetica, which no text uses, is named too
+        assert all(font["/FontDescriptor"]["/FontFile2"].get_data()[:4] == b"\0\1\0\0" for font in embedded)
+        return sorted(font["/FontDescriptor"]["/FontFile2"].get_data() for font in embedded)
+
+    plain, slavic, greek = fonts("Zoë Løvelace"), fonts("Łucja Kić"), fonts("Κως")
+
+    assert len(plain) == 2
+    assert len(slavic) == len(greek) == 3
+    assert set(plain) == set(slavic) & set(greek)
+
+
+def test_hundreds_of_different_letters_can_be_read_back() -> None:
+    many = "".join(map(chr, (*range(0x391, 0x3A2), *range(0x3B1, 0x3CA), *range(0x400, 0x530), *range(0x1E00, 0x1E80))))
+
+    assert many in text(render(receipt(note=many))).replace(" ", "")
+
+
 def test_a_letter_without_a_glyph_is_simplified_and_never_a_box() -> None:
     page = text(render(receipt(Line("\ufb01ve \uff21\uff22 Tokyo 東京\x07", 1, D(1)))))
 
@@ -136,6 +158,45 @@ def test_many_lines_take_several_numbered_pages_each_with_the_column_heads() -> 
     assert all("Description" in page for page in document[:-1])
     assert sum(len(re.findall(r"Night \d+", page)) for page in document) == 80
     assert "€98,764.80" in document[-1]
+
+
+@pytest.mark.parametrize("before", [0, 3, 30])
+def test_a_line_that_no_page_can_hold_goes_on_over_several(before: int) -> None:
+    rows = [Line(f"Night {n}", 1, D("1.00")) for n in range(before)]
+    document = pages(render(receipt(*rows, Line("word " * 1500, 7, D("2.00")), Line("After all", 1, D("3.00")))))
+
+    assert sum(page.count("word") for page in document) == 1500
+    assert "".join(document).count("€14.00") == 1
+    assert "After all" in document[-1] or "After all" in document[-2]
+    for number, page in enumerate(document, start=1):
+        assert f"Page {number} of {len(document)}" in page
+
+
+def test_an_address_or_a_note_longer_than_a_page_is_printed_whole() -> None:
+    address = tuple(f"Street {n}." for n in range(90))
+    document = pages(
+        render(receipt(seller=Party("Casa do Rio", address), note="\n".join(f"Note {n}." for n in range(90))))
+    )
+
+    for n in range(90):
+        assert f"Street {n}." in "".join(document)
+        assert f"Note {n}." in "".join(document)
+
+
+def test_the_sums_stay_together() -> None:
+    for count in range(10, 30):
+        document = pages(render(receipt(*[Line(f"Night {n}", 1, D(1), D("0.19")) for n in range(count)], note="Bye.")))
+
+        assert [all(word in page for word in ("Net", "Total paid", "Bye.")) for page in document][-1], count
+
+
+@pytest.mark.parametrize("space", ["\xa0", "\u202f"])
+def test_no_line_is_broken_where_a_space_forbids_it(space: str) -> None:
+    together = f"12{space}345{space}678"
+    for width in range(25, 45):
+        page = pages(render(receipt(Line(f"{'w' * width} {together}", 1, D(1)))))[0]
+
+        assert re.search(r"12.345.678", page), width
 
 
 def test_long_names_wrap_instead_of_running_off() -> None:
@@ -165,6 +226,33 @@ def test_receipts_are_rendered_in_parallel_threads() -> None:
     assert results == [expected] * 8
 
 
+def test_fonts_are_cut_for_several_receipts_at_once() -> None:
+    interval = sys.getswitchinterval()
+    accented = "".join(map(chr, range(0x1E00, 0x1E90)))
+    names = [accented[n:] + accented[:n] for n in range(32)]
+    results: dict[str, bytes] = {}
+    start = threading.Barrier(8)
+    alone = {name: render(receipt(buyer=Party(name))) for name in names}
+
+    def work(part: list[str]) -> None:
+        start.wait(10)
+        for name in part:
+            results[name] = render(receipt(buyer=Party(name)))
+
+    threads = [threading.Thread(target=work, args=(names[n::8],)) for n in range(8)]
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+
+    for name in names:
+        assert results[name] == alone[name]
+
+
 def test_the_file_says_what_it_is() -> None:
     reader = PdfReader(BytesIO(render(receipt(), replace(DEFAULT, language="pt"))))
 
@@ -173,6 +261,13 @@ def test_the_file_says_what_it_is() -> None:
     assert reader.metadata.author == "Casa do Rio"
     assert reader.metadata.subject == "Receipt 2027-000042, 4 May 2027"
     assert reader.trailer["/Root"]["/Lang"] == "pt"
+
+
+def test_the_file_says_it_in_any_script() -> None:
+    metadata = PdfReader(BytesIO(render(receipt(seller=Party("Ξενία (Αθήνα)"))))).metadata
+
+    assert metadata is not None
+    assert metadata.author == "Ξενία (Αθήνα)"
 
 
 # ── templates ──

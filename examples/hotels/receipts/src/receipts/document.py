@@ -6,9 +6,8 @@ from decimal import Decimal
 from io import BytesIO
 from typing import Any
 
-from reportlab.lib.colors import Color, HexColor  # type: ignore[import-untyped]
-from reportlab.lib.enums import TA_RIGHT  # type: ignore[import-untyped]
-from reportlab.lib.styles import ParagraphStyle  # type: ignore[import-untyped]
+from reportlab import rl_config  # type: ignore[import-untyped]
+from reportlab.lib.colors import Color  # type: ignore[import-untyped]
 from reportlab.lib.units import mm  # type: ignore[import-untyped]
 from reportlab.pdfgen.canvas import Canvas  # type: ignore[import-untyped]
 from reportlab.platypus import (  # type: ignore[import-untyped]
@@ -17,14 +16,17 @@ from reportlab.platypus import (  # type: ignore[import-untyped]
     Frame,
     KeepTogether,
     PageTemplate,
-    Paragraph,
     Spacer,
     Table,
 )
 
 from .receipt import Line, Party, Receipt
 from .template import DEFAULT, PAGE_SIZES, Template
+from .text import Text, colour
 from .typeface import Typeface, typeface
+
+# Pages stay bytes instead of being spelled in ASCII, letter by letter, for lines that lose the eighth bit.
+rl_config.useA85 = 0
 
 _MARGIN = 20 * mm
 _FOOT = 30 * mm
@@ -44,7 +46,7 @@ class _Document:
         self.face: Typeface = typeface(template.fonts)
         self.page = PAGE_SIZES[template.page_size]
         self.width = self.page[0] - 2 * _MARGIN
-        self.accent, self.ink, self.soft = (HexColor(c) for c in (template.accent, template.ink, template.soft))
+        self.accent, self.ink, self.soft = template.accent, template.ink, template.soft
         self.logo = template.logo_text or receipt.seller.name
 
     def render(self) -> bytes:
@@ -119,7 +121,7 @@ class _Document:
         half = (self.width - gap) / 2
         return self._grid([[seller, "", buyer]], (half, gap, half))
 
-    def _party(self, party: Party) -> list[Paragraph]:
+    def _party(self, party: Party) -> list[Text]:
         small = [*party.address, party.email, f"{self.labels.tax_id} {party.tax_id}" if party.tax_id else ""]
         return [self._text(party.name, 11, bold=True), *(self._text(line, 9.5) for line in small if line)]
 
@@ -137,12 +139,12 @@ class _Document:
             ("RIGHTPADDING", (0, 0), (-1, -1), 0),
             ("TOPPADDING", (0, 0), (-1, -1), 2.2 * mm),
             ("BOTTOMPADDING", (0, 0), (-1, -1), 2.4 * mm),
-            ("LINEBELOW", (0, 0), (-1, 0), 1.2, self.accent),
+            ("LINEBELOW", (0, 0), (-1, 0), 1.2, colour(self.accent)),
             ("LINEBELOW", (0, 1), (-1, -1), 0.5, self._faint()),
         ])  # fmt: skip
         return table
 
-    def _line(self, line: Line) -> list[Paragraph]:
+    def _line(self, line: Line) -> list[Text]:
         template, currency = self.template, self.receipt.currency
         rounded = self.receipt.rounded(line.unit_price)
         # A unit price may be finer than the currency's smallest unit: then it is shown as it is.
@@ -164,7 +166,7 @@ class _Document:
             rows.append((text, template.money_text(share.tax, currency)))
         cells = [[self._text(n, 9.5, colour=self.soft), self._text(v, 9.5, right=True)] for n, v in rows]
         total = template.money_text(totals.total, currency)
-        white = HexColor("#ffffff") if _is_dark(self.accent) else self.ink
+        white = "#ffffff" if _is_dark(self.accent) else self.ink
         cells.append([
             self._text(self.labels.total, 11, bold=True, colour=white),
             self._text(total, 13, bold=True, right=True, colour=white),
@@ -179,7 +181,7 @@ class _Document:
             ("VALIGN", (0, -1), (-1, -1), "MIDDLE"),
             ("TOPPADDING", (0, -1), (-1, -1), 2.2 * mm),
             ("BOTTOMPADDING", (0, -1), (-1, -1), 3 * mm),
-            ("BACKGROUND", (0, -1), (-1, -1), self.accent),
+            ("BACKGROUND", (0, -1), (-1, -1), colour(self.accent)),
         ])  # fmt: skip
         return table
 
@@ -192,10 +194,10 @@ class _Document:
     def _draw_top(self, canvas: Canvas, document: Any) -> None:
         width, height = self.page
         canvas.saveState()
-        canvas.setFillColor(self.accent)
+        canvas.setFillColor(colour(self.accent))
         canvas.rect(0, height - 4 * mm, width, 4 * mm, stroke=0, fill=1)
         if document.page > 1:
-            canvas.setFillColor(self.soft)
+            canvas.setFillColor(colour(self.soft))
             canvas.setFont(self.face.regular, 8)
             text = self.face.plain(f"{self.labels.title} {self.receipt.number}")
             canvas.drawRightString(width - _MARGIN, height - 12 * mm, text)
@@ -240,20 +242,16 @@ class _Document:
     # ── small pieces ──
 
     def _text(
-        self, text: str, size: float, *, bold: bool = False, right: bool = False, colour: Color | None = None
-    ) -> Paragraph:
-        name = self.face.bold if bold else self.face.regular
-        alignment = {"alignment": TA_RIGHT} if right else {}
-        style = ParagraphStyle(
-            "text", fontName=name, fontSize=size, leading=size * 1.38, textColor=colour or self.ink, **alignment
-        )
-        return Paragraph(self.face.markup(text, bold=bold), style)
+        self, text: str, size: float, *, bold: bool = False, right: bool = False, colour: str | None = None
+    ) -> Text:
+        font = self.face.bold if bold else self.face.regular
+        return Text(text, self.face, font, size, colour or self.ink, right=right)
 
-    def _label(self, text: str, *, right: bool = False) -> Paragraph:
+    def _label(self, text: str, *, right: bool = False) -> Text:
         return self._text(text, 8, right=right, colour=self.soft)
 
     def _grid(self, rows: list[list[Any]], widths: tuple[float, ...], pad: float = 0, align: str = "LEFT") -> Table:
-        table = Table(rows, colWidths=widths, hAlign=align)
+        table = Table(rows, colWidths=widths, hAlign=align, splitInRow=1)
         sides = [
             (side, (0, 0), (-1, -1), pad) for side in ("LEFTPADDING", "RIGHTPADDING", "TOPPADDING", "BOTTOMPADDING")
         ]
@@ -267,13 +265,14 @@ class _Document:
         return _mixed(self.ink, 0.14)
 
 
-def _mixed(colour: Color, part: float) -> Color:
+def _mixed(written: str, part: float) -> Color:
     """So much of the colour on white paper; no transparency, which some printers mistreat."""
-    return Color(*(1 - part + part * channel for channel in (colour.red, colour.green, colour.blue)))
+    return Color(*(1 - part + part * channel for channel in colour(written).rgb()))
 
 
-def _is_dark(colour: Color) -> bool:
-    return bool(0.299 * colour.red + 0.587 * colour.green + 0.114 * colour.blue < 0.6)
+def _is_dark(written: str) -> bool:
+    red, green, blue = colour(written).rgb()
+    return bool(0.299 * red + 0.587 * green + 0.114 * blue < 0.6)
 
 
 def _shortened(number: Decimal) -> Decimal:

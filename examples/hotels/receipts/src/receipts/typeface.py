@@ -6,14 +6,16 @@ import hashlib
 import threading
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
 from xml.sax.saxutils import escape
 
 from reportlab.lib.fonts import addMapping  # type: ignore[import-untyped]
 from reportlab.pdfbase import pdfmetrics  # type: ignore[import-untyped]
-from reportlab.pdfbase.ttfonts import TTFError, TTFont  # type: ignore[import-untyped]
+from reportlab.pdfbase.ttfonts import TTFError  # type: ignore[import-untyped]
 
+from .embedding import EmbeddedFont
 from .template import Fonts, TemplateError
 
 _HERE = Path(__file__).parent / "fonts"
@@ -31,6 +33,8 @@ _PLAIN = {
     "ß": "ss",
     "þ": "th",
 }
+# ReportLab ends lines at the first two of these spaces, though they forbid it as the third does.
+_FIRM = str.maketrans("\N{FIGURE SPACE}\N{NARROW NO-BREAK SPACE}", "\N{NO-BREAK SPACE}" * 2)
 # ReportLab keeps fonts in one registry a process; two threads must not fill it at once.
 _registering = threading.Lock()
 
@@ -43,10 +47,14 @@ class Typeface:
     bold: str
     fallback: tuple[str, ...] = ()
 
-    def markup(self, text: str, *, bold: bool = False) -> str:
+    def simple(self, text: str, main: str) -> str | None:
+        """``text`` as one line can show it, or None if it needs several lines or fonts, or other letters."""
+        text = " ".join(filter(None, _composed(text).split(" ")))
+        return text if _letters(main).issuperset(text) and text.isprintable() else None
+
+    def markup(self, text: str, main: str) -> str:
         """``text`` for a ReportLab paragraph: escaped, line breaks kept, other fonts named where they are needed."""
-        main = self.bold if bold else self.regular
-        chosen = [piece for letter in unicodedata.normalize("NFC", text) for piece in self._choose(letter, main)]
+        chosen = [piece for letter in _composed(text) for piece in self._choose(letter, main)]
         runs = [(name, "".join(text for _, text in run)) for name, run in groupby(chosen, key=lambda piece: piece[0])]
         pieces = (escape(run) if name == main else f'<font name="{name}">{escape(run)}</font>' for name, run in runs)
         return "".join(pieces).replace("\n", "<br/>")
@@ -54,8 +62,7 @@ class Typeface:
     def plain(self, text: str) -> str:
         """``text`` in letters that the upright font has, for where only one font can be used."""
         only = Typeface(self.regular, self.bold)
-        letters = unicodedata.normalize("NFC", text)
-        return "".join(piece for letter in letters for _, piece in only._choose(letter, self.regular))
+        return "".join(piece for letter in _composed(text) for _, piece in only._choose(letter, self.regular))
 
     def _choose(self, letter: str, main: str) -> list[tuple[str, str]]:
         if letter == "\n" or _has(main, letter):
@@ -71,6 +78,7 @@ class Typeface:
         return [] if unicodedata.combining(letter) else [(main, " " if letter.isspace() else "?")]
 
 
+@lru_cache(64)
 def typeface(fonts: Fonts) -> Typeface:
     """Register the fonts of a template, once; raises ``TemplateError`` for a file that is no TrueType font."""
     regular = fonts.regular or _HERE / "NotoSans-Regular.ttf"
@@ -87,7 +95,7 @@ def _register(path: Path) -> str:
     name = f"{path.stem}-{hashlib.sha256(bytes(path.resolve())).hexdigest()[:8]}"
     if name not in pdfmetrics.getRegisteredFontNames():
         try:
-            pdfmetrics.registerFont(TTFont(name, str(path)))
+            pdfmetrics.registerFont(EmbeddedFont(name, path))
         except TTFError as error:
             raise TemplateError(f"fonts: {path} is not a TrueType font that can be embedded: {error}") from error
         for italic in (0, 1):
@@ -96,5 +104,14 @@ def _register(path: Path) -> str:
     return name
 
 
+def _composed(text: str) -> str:
+    return unicodedata.normalize("NFC", text).translate(_FIRM)
+
+
 def _has(name: str, letter: str) -> bool:
-    return ord(letter) in pdfmetrics.getFont(name).face.charToGlyph
+    return letter in _letters(name)
+
+
+def _letters(name: str) -> frozenset[str]:
+    letters: frozenset[str] = pdfmetrics.getFont(name).letters
+    return letters
