@@ -12,19 +12,9 @@ from reportlab.lib.rl_accel import fp_str  # type: ignore[import-untyped]
 from reportlab.pdfbase.pdfdoc import PDFName  # type: ignore[import-untyped]
 from reportlab.pdfbase.ttfonts import TTFont, TTFontFace  # type: ignore[import-untyped]
 
-_SIGNS = (
-    0xA3,
-    0x20AC,
-    0x2013,
-    0x2014,
-    0x2018,
-    0x2019,
-    0x201C,
-    0x201D,
-    0x2026,
-    0x2212,
-)  # £ € dashes, quotes, …, minus
-USUAL = "".join(map(chr, (*range(0x20, 0x7F), *range(0xC0, 0x100), *_SIGNS)))
+# Pound and euro, dashes, quotation marks, three dots, and minus.
+_SIGNS = "\u00a3\u20ac\u2013\u2014\u2018\u2019\u201c\u201d\u2026\u2212"
+USUAL = "".join(map(chr, (*range(0x20, 0x7F), *range(0xC0, 0x100)))) + _SIGNS
 """The letters of the part of a font that every document embeds; it is the same part, so it is cut out only once."""
 
 _PARTS = 256  # of a font, kept in memory: some kilobytes each
@@ -61,10 +51,12 @@ class _Face(TTFontFace):  # type: ignore[misc]
 
     def getCharWidth(self, code: int) -> bytes:  # noqa: N802 - ReportLab's name
         """A letter's width as a document lists it; lines of text are measured by `charWidths`."""
-        return self._written.get(code, self._written_default)
+        written: bytes = self._written.get(code, self._written_default)
+        return written
 
     def makeSubset(self, subset: list[int]) -> bytes:  # noqa: N802 - ReportLab's name
-        return self._part(tuple(subset))[0]
+        part, _ = self._part(tuple(subset))
+        return part
 
     def addSubsetObjects(self, doc: Any, fontname: str, subset: list[int]) -> Any:  # noqa: N802 - ReportLab's name
         """As ReportLab does it, but for the compression of the part, which is done with the part."""
