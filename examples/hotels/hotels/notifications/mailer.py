@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from email.message import EmailMessage
+import asyncio
+import contextlib
 from urllib.parse import unquote, urlsplit
 
 import aiosmtplib
@@ -11,7 +12,21 @@ import msgspec
 from hotels.notifications.settings import NotificationsSettings
 from meristem import ConfigurationError
 
+CONNECTIONS = 8
+"""At once; a letter for which there is none waits. Mail servers commonly allow a client twenty."""
+
+IDLE = 30.0
+"""Seconds after which an unused connection is closed; a server waits five minutes (RFC 5321, section 4.5.3.2.7)."""
+
 DEFAULT_PORTS = {"smtp": 25, "starttls": 587, "smtps": 465}
+
+
+class Mail(msgspec.Struct, frozen=True):
+    """A letter as it goes over the wire, and who is named on its envelope."""
+
+    sender: str
+    recipient: str
+    content: bytes
 
 
 class MailServer(msgspec.Struct, frozen=True):
@@ -47,16 +62,73 @@ def mail_server(url: str) -> MailServer:
 
 
 class Mailer:
-    """One connection a letter: a hotel site writes few, and a mail server may end an idle connection at any time."""
+    """Connections to the mail server, each for one letter at a time and open until nothing was sent for a while.
+
+    A server may end an idle connection whenever it likes. That shows before the letter itself is sent, and then another
+    connection is opened; from there on a failure is the caller's, because the server may have the letter.
+    """
 
     def __init__(self, settings: NotificationsSettings) -> None:
         self._server = mail_server(settings.smtp_url)
         self._timeout = settings.smtp_timeout
+        self._places = asyncio.Semaphore(CONNECTIONS)
+        self._idle: dict[aiosmtplib.SMTP, asyncio.TimerHandle] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
+        self._is_open = True
 
-    async def send(self, letter: EmailMessage) -> None:
+    async def start(self) -> None:
+        self._is_open = True
+
+    async def stop(self) -> None:
+        """Let the letters that are under way arrive, as long as one may take, and take leave of the server."""
+        self._is_open = False
+        for client in list(self._idle):
+            self._leave(client)
+        held = 0
+        with contextlib.suppress(TimeoutError):  # a letter that takes longer fails where it was sent
+            async with asyncio.timeout(self._timeout):
+                while held < CONNECTIONS:
+                    await self._places.acquire()
+                    held += 1
+        for _ in range(held):
+            self._places.release()
+        await asyncio.gather(*self._leaving)
+
+    async def send(self, mail: Mail) -> None:
         """Hand over a letter; raises what aiosmtplib raises when the server can't be reached or refuses it."""
-        await aiosmtplib.send(
-            letter,
+        async with self._places:
+            client = await self._ready_for(mail)
+            try:
+                await client.data(mail.content)
+            except BaseException:
+                client.close()
+                raise
+            self._put_back(client)
+
+    async def _ready_for(self, mail: Mail) -> aiosmtplib.SMTP:
+        """A connection over which the server has said that it takes the letter."""
+        client = self._take_idle()
+        if client is not None:
+            try:
+                await _offer(client, mail)
+            except aiosmtplib.SMTPException:
+                client.close()  # the server no longer wants this connection, or not this letter: a new one tells
+            except BaseException:
+                client.close()
+                raise
+            else:
+                return client
+        client = self._client()
+        try:
+            await client.connect()
+            await _offer(client, mail)
+        except BaseException:
+            client.close()
+            raise
+        return client
+
+    def _client(self) -> aiosmtplib.SMTP:
+        return aiosmtplib.SMTP(
             hostname=self._server.host,
             port=self._server.port,
             username=self._server.user,
@@ -65,3 +137,52 @@ class Mailer:
             start_tls=self._server.start_tls,
             timeout=self._timeout,
         )
+
+    def _take_idle(self) -> aiosmtplib.SMTP | None:
+        """The connection that was used last: the others may grow old."""
+        while self._idle:
+            client, expiry = self._idle.popitem()
+            expiry.cancel()
+            if client.is_connected:
+                return client
+        return None
+
+    def _put_back(self, client: aiosmtplib.SMTP) -> None:
+        expiry = asyncio.get_running_loop().call_later(IDLE, self._leave, client)
+        self._idle[client] = expiry
+        if not self._is_open:
+            self._leave(client)
+
+    def _leave(self, client: aiosmtplib.SMTP) -> None:
+        self._idle.pop(client).cancel()
+        leaving = asyncio.get_running_loop().create_task(_quit(client))
+        self._leaving.add(leaving)
+        leaving.add_done_callback(self._leaving.discard)
+
+
+async def _offer(client: aiosmtplib.SMTP, mail: Mail) -> None:
+    """Name sender and recipient; raises SMTPException when the server will not hear of one of them."""
+    if client.is_ehlo_or_helo_needed:
+        await _greet(client)
+    options = [f"SIZE={len(mail.content)}"] if client.supports_extension("size") else []
+    encoding = "ascii"
+    if not mail.recipient.isascii():
+        if not client.supports_extension("smtputf8"):
+            raise aiosmtplib.SMTPNotSupported("the mail server takes no letters to addresses beyond ASCII (RFC 6531)")
+        options += ["SMTPUTF8", "BODY=8BITMIME"]
+        encoding = "utf-8"
+    await client.mail(mail.sender, options=options, encoding=encoding)
+    await client.rcpt(mail.recipient, encoding=encoding)
+
+
+async def _greet(client: aiosmtplib.SMTP) -> None:
+    try:
+        await client.ehlo()
+    except aiosmtplib.SMTPHeloError:
+        await client.helo()
+
+
+async def _quit(client: aiosmtplib.SMTP) -> None:
+    with contextlib.suppress(aiosmtplib.SMTPException):  # it has left already
+        await client.quit()
+    client.close()

@@ -1,0 +1,135 @@
+"""What is written is what any reader of mail reads."""
+
+from __future__ import annotations
+
+from email import message_from_bytes, policy
+from email.header import decode_header, make_header
+from email.message import EmailMessage, Message
+from email.utils import parseaddr
+
+import pytest
+from hotels.notifications.composing import LINE, compose, line, pdf, person
+
+EVIL = ["a\r\nBcc: all@guest.example", "a\nBcc: all@guest.example", "a\u2028b", "a\x00"]
+SLY = "=?utf-8?q?a=0D=0ABcc=3A_all=40guest=2Eexample?="
+
+
+def letter(**headers: str) -> bytes:
+    return compose(headers, "b0", "text", "<p>text</p>")
+
+
+def read(content: bytes) -> EmailMessage:
+    parsed = message_from_bytes(content, policy=policy.default)
+    assert isinstance(parsed, EmailMessage)
+    assert not parsed.defects
+    return parsed
+
+
+def head(content: bytes) -> list[bytes]:
+    """The lines of the headers."""
+    return content.partition(b"\r\n\r\n")[0].split(b"\r\n")
+
+
+def named(content: bytes) -> tuple[str, str]:
+    """The name and the address of `To`, read by the older of the library's two parsers.
+
+    The newer one leaves a space between encoded words that belong together.
+    """
+    raw: Message[str, str] = message_from_bytes(content)
+    ((_, value),) = [(name, value) for name, value in raw.raw_items() if name == "To"]
+    words, _, address = value.replace("\r\n", "").rpartition("<")
+    name = parseaddr(f"{words} <a@b>")[0]
+    return str(make_header(decode_header(name))), address.strip(">").encode("ascii", "surrogateescape").decode()
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "Receipt",
+        "Your room in Lisbon is booked: Casa do Rio, Friday 7 June 2030, and some more that needs another line, or two",
+        "Ihr Zimmer in Nürnberg: Pension Grüner Baum, Königstraße 77, ein langer Name, der mehr als eine Zeile braucht",
+        "Київ Αθήνα 東京",
+        f"short {'w' * 90} short",
+        SLY,
+    ],
+)
+def test_a_subject_reads_back_and_keeps_to_the_length_of_a_line(subject: str) -> None:
+    content = letter(Subject=line("Subject", subject))
+
+    assert read(content)["Subject"] == subject
+    for each in head(content):
+        assert len(each) <= LINE or b" " not in each.removeprefix(b"Subject:").strip(), each
+
+
+@pytest.mark.parametrize("value", EVIL)
+def test_no_value_begins_another_header(value: str) -> None:
+    with pytest.raises(ValueError, match="one line"):
+        line("Subject", value)
+    with pytest.raises(ValueError, match="one line"):
+        person("To", value, "ada@guest.example")
+
+
+def test_a_name_that_looks_encoded_is_read_as_it_was_written() -> None:
+    content = letter(To=person("To", SLY, "ada@guest.example"))
+
+    assert named(content) == (SLY, "ada@guest.example")
+    assert read(content)["Bcc"] is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Ada",
+        "Zoë Łuczak",
+        'Ada "the first", Countess; of <Lovelace> (née Byron)',
+        "Ωμέγα " * 20,
+        "O\\'Neil",
+        "x, y " * 9,
+    ],
+)
+@pytest.mark.parametrize("address", ["ada@guest.example", "ada@gäste.example"])
+def test_a_person_reads_back(name: str, address: str) -> None:
+    content = letter(To=person("To", name.strip(), address))
+
+    assert named(content) == (name.strip(), address)
+    assert all(len(each) <= LINE for each in head(content))
+    assert read(content).get_content_type() == "multipart/alternative"
+
+
+def test_a_person_without_a_name_is_an_address() -> None:
+    assert read(letter(To=person("To", "", "ada@guest.example")))["To"] == "ada@guest.example"
+    assert "ada@gäste.example" in letter(To=person("To", "", "ada@gäste.example")).decode()
+
+
+@pytest.mark.parametrize("address", ["nobody", "a@b\r\nBcc: c@d", "a@b, c@d", "a@b> <c@d", "zoë@guest.example"])
+def test_what_is_no_address_is_refused(address: str) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        person("To", "Ada", address)
+
+
+@pytest.mark.parametrize(
+    "text", ["plain\n", "Zoë\n.\n..\nFrom here\ntrailing \n", "a=b\r\nc\rd\n", "w" * 3000 + "\n", ""]
+)
+def test_texts_and_files_read_back(text: str) -> None:
+    receipt = bytes(range(256)) * 40
+    content = compose({"Subject": "x"}, "b0", text, f"<p>{text}</p>", pdf(receipt, "a.pdf"))
+    parsed = read(content)
+
+    plain, html = parsed.get_body(("plain",)), parsed.get_body(("html",))
+    assert plain is not None
+    assert html is not None
+    assert plain.get_content().split() == text.split()
+    assert html.get_content().split() == f"<p>{text}</p>".split()
+    (attached,) = parsed.iter_attachments()
+    assert (attached.get_filename(), attached.get_content_type()) == ("a.pdf", "application/pdf")
+    assert attached.get_content() == receipt
+    assert content.isascii()
+    assert all(len(each) <= LINE for each in content.split(b"\r\n"))
+    assert b"\n" not in content.replace(b"\r\n", b"")
+
+
+def test_a_letter_without_a_file_has_two_texts_only() -> None:
+    parsed = read(letter(Subject="x"))
+
+    assert parsed.get_content_type() == "multipart/alternative"
+    assert [part.get_content_type() for part in parsed.iter_parts()] == ["text/plain", "text/html"]
