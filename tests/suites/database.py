@@ -36,8 +36,9 @@ from sqlalchemy import (
 )
 
 from meristem.errors import IntegrityViolation, MisuseError, StorageError
+from meristem.storage.block import outside_units, transaction_is_open
 from meristem.storage.database import Database
-from meristem.storage.unit import UnitOfWork, outside_units, transaction_is_open
+from meristem.storage.unit import UnitOfWork
 
 METADATA = MetaData()
 

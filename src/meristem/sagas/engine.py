@@ -30,8 +30,8 @@ from meristem.sagas.rows import SagaRow, State
 from meristem.sagas.steps import canonical
 from meristem.sagas.tables import metadata
 from meristem.sagas.work import Origin, Shop
+from meristem.storage.block import transaction_is_open
 from meristem.storage.database import Database
-from meristem.storage.unit import transaction_is_open
 
 logger = logging.getLogger(__name__)
 

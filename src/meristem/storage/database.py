@@ -15,11 +15,12 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlalchemy.sql import Executable
 
 from meristem.errors import ConfigurationError, MisuseError
+from meristem.storage.block import Block, current_unit
 from meristem.storage.driver import Driver, Outcome, Step
 from meristem.storage.observation import Observers, observed
 from meristem.storage.queries import Queries
 from meristem.storage.statements import Parameters, Prepared, StatementCache
-from meristem.storage.unit import Block, Hook, Result, UnitOfWork, current_unit
+from meristem.storage.unit import Hook, Result, UnitOfWork
 
 
 class Database(Queries):

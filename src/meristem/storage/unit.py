@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
-from types import TracebackType
-from typing import Any, NamedTuple
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple, Protocol, Self
 
 from sqlalchemy.sql import Executable
 
@@ -19,7 +16,6 @@ from meristem.storage.queries import Queries
 from meristem.storage.statements import Parameters, Prepared, StatementCache
 
 _log = logging.getLogger("meristem.storage")
-_current: ContextVar[Block | None] = ContextVar("meristem_storage_block", default=None)
 
 Hook = Callable[["UnitOfWork"], Awaitable[None]]
 
@@ -28,6 +24,18 @@ class Result(NamedTuple):
     """What a statement did: how many rows it changed, -1 where that has no meaning."""
 
     rowcount: int
+
+
+class Part(Protocol):
+    """A part of a unit of work that can fail alone, as the unit sees it; the first one is the whole."""
+
+    def here(self) -> Self | None:
+        """The part of the same unit that the running task is in."""
+        ...
+
+    def savepoint(self, depth: int) -> list[Step]:
+        """What must be sent before the part's first statement."""
+        ...
 
 
 class UnitOfWork(Queries):
@@ -49,7 +57,7 @@ class UnitOfWork(Queries):
         self._prelude: list[Step] = []
         self._last: list[Step] = []
         self._callbacks: list[Callable[[], None]] = []
-        self._blocks: list[Block] = []
+        self._blocks: list[Part] = []
         self._doomed: str | None = None
         self._ended = False
         self._has_run = False
@@ -139,13 +147,13 @@ class UnitOfWork(Queries):
             raise StorageError(f"the unit of work of {self.name!r} was rolled back: {self._doomed}")
 
     def _open_savepoints(self) -> None:
-        block = _current.get()
-        if block is not None and block.unit is self:
-            self.check_innermost(block)
-        for depth, inner in enumerate(self._blocks):
-            self._prelude += inner.savepoint(depth)
+        here = self._blocks[-1].here()
+        if here is not None:
+            self.check_innermost(here)
+        for depth, block in enumerate(self._blocks):
+            self._prelude += block.savepoint(depth)
 
-    def check_innermost(self, block: Block) -> None:
+    def check_innermost(self, block: Part) -> None:
         """Refuse the task that would work in a block which another task opened meanwhile."""
         if self._blocks[-1] is not block:
             raise MisuseError(
@@ -153,16 +161,16 @@ class UnitOfWork(Queries):
                 "the other's statements would share that block's fate; run them one after the other"
             )
 
-    def enter(self, block: Block) -> tuple[int, int, int]:
+    def enter(self, block: Part) -> tuple[int, int, int]:
         """Add a block; the marks say what to drop should it fail."""
         self._blocks.append(block)
         return len(self.published), len(self._last), len(self._callbacks)
 
-    def is_root(self, block: Block) -> bool:
+    def is_root(self, block: Part) -> bool:
         """Whether the block is the whole unit."""
         return self._blocks[0] is block
 
-    def leave(self, block: Block, failed: tuple[int, int, int] | None, *, savepoint: Step | None) -> None:
+    def leave(self, block: Part, failed: tuple[int, int, int] | None, *, savepoint: Step | None) -> None:
         """End an inner block; if it failed, drop what came since its marks. The SQL goes with the next hop."""
         depth = len(self._blocks) - 1
         if self._blocks[-1] is not block:
@@ -226,102 +234,3 @@ class UnitOfWork(Queries):
                 callback()
             except Exception:  # the commit stands whatever a callback does
                 _log.exception("a callback after the commit of %r failed", self.name)
-
-
-class Block:
-    """One `async with database.begin()`: the whole unit of work, or a part of it that can fail alone."""
-
-    __slots__ = ("_join", "_make", "_marks", "_savepoint", "outer", "owner", "unit")
-
-    unit: UnitOfWork
-
-    def __init__(self, owner: object, make: Callable[[], UnitOfWork], *, join: bool) -> None:
-        self.owner = owner
-        self._make = make
-        self._join = join
-        self._savepoint: Step | None = None
-        self._marks = (0, 0, 0)
-        self.outer: Block | None = None
-
-    async def __aenter__(self) -> UnitOfWork:
-        self.outer = _current.get()
-        joined = self.outer and self.outer.of(self.owner)
-        self.unit = unit = self._make() if joined is None else joined.joined_unit(self._join)
-        self._marks = unit.enter(self)
-        _current.set(self)
-        return unit
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        unit = self.unit
-        try:
-            if unit.is_root(self):
-                if kind is None:
-                    await unit.finish()
-                else:
-                    unit.discard()
-            else:
-                unit.leave(self, self._marks if kind is not None else None, savepoint=self._savepoint)
-        finally:
-            # Not by token: a test's fixture may enter and leave in different contexts.
-            _current.set(self.outer)
-
-    def of(self, owner: object) -> Block | None:
-        """This block or the nearest around it that belongs to the given database."""
-        block: Block | None = self
-        while block is not None and block.owner is not owner:
-            block = block.outer
-        return block
-
-    def joined_unit(self, may_join: bool) -> UnitOfWork:
-        """The unit to join, if that is right here."""
-        if self.unit.has_ended:
-            raise MisuseError(
-                f"this task was started inside a unit of work of {self.unit.name!r} that has ended meanwhile: "
-                "await it before the unit ends, or start it with `context=contextvars.Context()`"
-            )
-        if not may_join:
-            raise MisuseError(f"a unit of work of {self.unit.name!r} is current already: begin() would join it")
-        self.unit.check_innermost(self)
-        return self.unit
-
-    def savepoint(self, depth: int) -> list[Step]:
-        """What must be sent before the block's first statement."""
-        if self._savepoint is not None or not depth:
-            return []
-        self._savepoint = Step(f"SAVEPOINT block_{depth}")
-        return [self._savepoint]
-
-    def any_open(self) -> bool:
-        """Whether this block's transaction, or one around it, is open."""
-        block: Block | None = self
-        while block is not None:
-            if block.unit.is_open:
-                return True
-            block = block.outer
-        return False
-
-
-def transaction_is_open() -> bool:
-    """Whether the running task is inside a database transaction that has begun, of any database."""
-    block = _current.get()
-    return block is not None and block.any_open()
-
-
-def current_unit(owner: object) -> UnitOfWork | None:
-    """The unit of work of this database that the running task is in, unless it has ended."""
-    block = _current.get()
-    block = block and block.of(owner)
-    return None if block is None or block.unit.has_ended else block.unit
-
-
-@contextmanager
-def outside_units() -> Iterator[None]:
-    """Hide the current unit of work, as a remote callee would not see it: for transports and background tasks."""
-    block = _current.get()
-    _current.set(None)
-    try:
-        yield
-    finally:
-        _current.set(block)

@@ -90,5 +90,5 @@ class Clients:
 
 def _transaction_check() -> Callable[[], bool] | None:
     """Whether a database transaction is open; a process that never imported storage has none."""
-    storage = sys.modules.get("meristem.storage.unit")
+    storage = sys.modules.get("meristem.storage.block")
     return None if storage is None else storage.transaction_is_open

@@ -14,8 +14,8 @@ from meristem.events.envelope import enclose
 from meristem.events.inbox import Inbox
 from meristem.events.subscription import on
 from meristem.events.tables import INBOX
+from meristem.storage.block import transaction_is_open
 from meristem.storage.database import Database
-from meristem.storage.unit import transaction_is_open
 from meristem.testing.clock import ManualClock
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)

@@ -12,7 +12,7 @@ from meristem.events.facts import Buried, Delivered, Published, Retried
 from meristem.events.policy import Policy
 from meristem.events.relay import Relay
 from meristem.events.tables import OUTBOX, RELAYS
-from meristem.storage.unit import transaction_is_open
+from meristem.storage.block import transaction_is_open
 from meristem.testing.clock import ManualClock
 from tests.suites.bus import ENTRIES, PATIENT, Booked, Noted, Stage
 

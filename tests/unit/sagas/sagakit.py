@@ -19,8 +19,8 @@ from meristem.sagas.flow import Flow
 from meristem.sagas.policy import Backoff, Policy
 from meristem.services.caller import entry
 from meristem.services.proxy import make_client
+from meristem.storage.block import transaction_is_open
 from meristem.storage.database import Database
-from meristem.storage.unit import transaction_is_open
 
 QUICK = Policy(
     lease=1.0, renewal=0.3, scan=0.02, retry=Backoff(0.001, 0.005), undo=Backoff(0.001, 0.005, attempts=6), grace=0.2
