@@ -7,10 +7,10 @@ import contextvars
 import logging
 import math
 from collections.abc import Coroutine, Iterable
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from meristem.errors import CallError, OperationError, StorageError, Undeliverable
+from meristem.events.acknowledgements import Acknowledgements
 from meristem.events.alarm import Alarm
 from meristem.events.bus import Bus, SubscriberAway
 from meristem.events.facts import Away, Buried, Delivered, Observer, Retried, tell
@@ -26,7 +26,6 @@ logger: Final = logging.getLogger("meristem.events")
 
 _BATCH: Final = 500
 _FRESH: Final = 2.0  # polls for which a relay may believe that it is the only one
-_GATHER: Final = 0.1  # seconds for which acknowledgements gather before they are written in one transaction
 _MISHAP: Final = 1.0  # seconds to wait when the relay's own database fails
 
 
@@ -51,9 +50,6 @@ class Relay:
         self._alarm = Alarm(clock)
         self._lanes: dict[str, Lanes] = {}
         self._behind: set[str] = set()
-        self._settled: list[tuple[Lanes, Delivery]] = []
-        self._removing = False
-        self._enough = asyncio.Event()  # acknowledgements have gathered, or somebody waits for them
         self._survey_at = -math.inf
         self._join_at = -math.inf
         self._claims_from = -math.inf
@@ -61,6 +57,9 @@ class Relay:
         self._alone_until = -math.inf
         self._running = False
         self._quiet = asyncio.Event()
+        self._acknowledged = Acknowledgements(
+            outbox, clock, spawn=self._spawn, forget=self._forget, changed=self._quiet.set
+        )
         self._background = Background(f"relay of {outbox.source}")
         self._clean = contextvars.copy_context()
 
@@ -79,10 +78,10 @@ class Relay:
     async def drain(self) -> None:
         """Begin no further delivery, finish those in flight; the rest stays in the outbox."""
         self._running = False
-        self._enough.set()
         for lanes in self._lanes.values():
             lanes.close()
-        while self._settled or self._removing or any(lanes.in_flight for lanes in self._lanes.values()):
+        while not self._acknowledged.is_empty or any(lanes.in_flight for lanes in self._lanes.values()):
+            self._acknowledged.hurry()
             await self._changed()
 
     async def stop(self) -> None:
@@ -91,6 +90,7 @@ class Relay:
         self._running = False
         self._outbox.courier = None
         await self._background.stop()
+        self._acknowledged.clear()
         self._lanes.clear()
         if was_started:
             await self._outbox.leave()
@@ -99,13 +99,13 @@ class Relay:
         """Wait until everything that is in memory was delivered or buried; waits for retries too."""
         while not self.is_settled:
             if self._is_idle:
-                self._enough.set()
+                self._acknowledged.hurry()
             await self._changed()
 
     @property
     def is_settled(self) -> bool:
         """Whether nothing is in memory that waits to be delivered or buried."""
-        return not (self._settled or self._removing or self._behind) and self._is_idle
+        return self._acknowledged.is_empty and not self._behind and self._is_idle
 
     @property
     def _is_idle(self) -> bool:
@@ -228,39 +228,10 @@ class Relay:
 
     def _acknowledge(self, lanes: Lanes, delivery: Delivery) -> None:
         lanes.rejections = 0
-        self._settled.append((lanes, delivery))
-        if len(self._settled) >= _BATCH:
-            self._enough.set()
-        if not self._removing:
-            self._removing = True
-            self._spawn(self._remove())
+        self._acknowledged.add(lanes, delivery)
         if self.observers:
             seconds = self._now() - delivery.created
             tell(self.observers, Delivered(delivery.type, delivery.subscriber, seconds, delivery.attempts + 1))
-
-    async def _remove(self) -> None:
-        """Delete acknowledged rows, as many as have gathered, in one transaction at a time."""
-        while self._settled:
-            await self._gather()
-            batch, self._settled = self._settled[:_BATCH], self._settled[_BATCH:]
-            try:
-                await self._outbox.remove([delivery for _, delivery in batch])
-            except StorageError:
-                logger.exception("%s: acknowledged events stay in its outbox; trying again", self._outbox.source)
-                self._settled += batch
-                await self._clock.sleep(_MISHAP)
-                continue
-            for lanes, delivery in batch:
-                self._forget(lanes, delivery)
-        self._removing = False
-        self._quiet.set()
-
-    async def _gather(self) -> None:
-        if self._running and len(self._settled) < _BATCH:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_GATHER):
-                    await self._enough.wait()
-        self._enough.clear()
 
     def _forget(self, lanes: Lanes, delivery: Delivery) -> None:
         lanes.held.discard(delivery.event_id)

@@ -229,6 +229,47 @@ async def test_draining_finishes_what_is_in_flight_and_leaves_the_rest_in_the_ou
     assert (depth.subscriber, depth.count) == ("billing", 2)
 
 
+@pytest.mark.parametrize("wait", ["settle", "drain"])
+async def test_a_removal_that_fails_for_good_holds_up_nobody_and_its_rows_stay(stage, caplog, monkeypatch, wait):
+    billing = stage.subscriber("billing")
+    await ready(stage)
+
+    async def fail(_):
+        raise RuntimeError("a bug")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(stage.outbox, "remove", fail)
+        await stage.publish(Noted(number=1))
+        await stage.told(Delivered)
+        async with asyncio.timeout(60):
+            await getattr(stage.relay, wait)()
+    (depth,) = await stage.outbox.depth()
+    assert depth.count == 1
+    await stage.relay.stop()
+    assert "RuntimeError: a bug" in caplog.text
+    await stage.relay.start()
+    await stage.publish(Noted(number=2))
+    await stage.settle()
+    assert await stage.outbox.depth() == []
+    assert await billing.entries() == [1, 2]
+
+
+async def test_stopping_in_the_middle_of_a_removal_leaves_nothing_to_wait_for(stage, monkeypatch):
+    stage.subscriber("billing")
+    await ready(stage)
+    began = asyncio.Event()
+
+    async def hang(_):
+        began.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(stage.outbox, "remove", hang)
+    await stage.publish(Noted(number=1))
+    await began.wait()
+    await stage.relay.stop()
+    assert stage.relay.is_settled
+
+
 async def test_it_tells_what_it_does_and_survives_who_watches(stage, caplog):
     stage.subscriber("billing")
     stage.outbox.observers.append(stage._tell)
