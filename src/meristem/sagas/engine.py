@@ -19,6 +19,7 @@ from meristem.contracts.message import Event
 from meristem.errors import CallError, Code, MeristemError, MisuseError, StorageError
 from meristem.lifecycle import Background
 from meristem.sagas.answers import Waiting, answer_of, reused
+from meristem.sagas.clockwork import Clockwork
 from meristem.sagas.definition import Definition, bind, sagas_of
 from meristem.sagas.driver import Driver
 from meristem.sagas.facts import Fact, Observer, SagaBegan, SagaEnded, SagaLost
@@ -36,7 +37,6 @@ from meristem.storage.database import Database
 logger = logging.getLogger(__name__)
 
 _BATCH = 100
-_FORGET_EACH = 600.0
 
 
 class SagaEngine:
@@ -68,14 +68,15 @@ class SagaEngine:
         self._background = Background(f"sagas of {service}")
         self._drivers: dict[str, Driver] = {}
         self._waiting: dict[str, Waiting] = {}
-        self._poked = asyncio.Event()
         self._shop: Shop | None = None
         self._accepting = self._claiming = False
         self._orphans: set[str] = set()  # held here, but nobody works on them since their journal failed
         self._unknown: set[str] = set()
         self._working: set[asyncio.Task[None]] = set()  # on one saga each
-        self._looking = False
         self._rested = asyncio.Event()
+        self._clockwork = Clockwork(
+            service, self._journal, clock, self._policy, look=self._scan, looked=self._rested.set
+        )
         bind(instance, self)
 
     async def start(self) -> None:
@@ -85,10 +86,7 @@ class SagaEngine:
         self._shop = Shop(self._journal, self._clock, self._policy, self._emit, variables)
         self._accepting = self._claiming = True
         await self._scan()
-        self._spawn(self._renewing(), "leases")
-        self._spawn(self._scanning(), "take-over")
-        self._spawn(self._ticking(), "clock")
-        self._spawn(self._forgetting(), "forget")
+        self._clockwork.start(self._spawn)
 
     async def drain(self) -> None:
         """Take nothing over any more, and give what runs a moment to end."""
@@ -111,7 +109,7 @@ class SagaEngine:
     @property
     def is_settled(self) -> bool:
         """Whether no saga runs here, and none is about to; those that wait may go on waiting."""
-        return not (self._working or self._looking or self._orphans or self._poked.is_set())
+        return not (self._working or self._orphans or self._clockwork.is_looking)
 
     async def settle(self) -> None:
         """Wait until no saga runs here."""
@@ -148,7 +146,7 @@ class SagaEngine:
         if event.event_type in self.waits:
             async with self._database.begin() as tx:
                 await self._journal.buffer(event)
-                tx.after_commit(self._poked.set)
+                tx.after_commit(self._clockwork.poke)
 
     def _check(self, definition: Definition) -> None:
         if not self._accepting:
@@ -231,45 +229,12 @@ class SagaEngine:
         if at_rest(saga):
             self._resolve(saga.id, saga)
         else:
-            self._poked.set()  # an event may have come while it went to sleep
+            self._clockwork.poke()  # an event may have come while it went to sleep
 
     def _resolve(self, saga_id: str, outcome: SagaRow | Exception) -> None:
         waiting = self._waiting.pop(saga_id, None)
         if waiting is not None:
             waiting.resolve(outcome)
-
-    async def _renewing(self) -> None:
-        while True:
-            await self._clock.sleep(self._policy.renewal)
-            try:
-                await self._journal.renew()
-            except StorageError:
-                logger.exception("the leases of %s's sagas could not be renewed", self._service)
-
-    async def _ticking(self) -> None:
-        while True:  # and nothing else: a clock that is moved by hand does not wait for a database
-            await self._clock.sleep(self._policy.scan)
-            self._poked.set()
-
-    async def _forgetting(self) -> None:
-        while True:
-            await self._clock.sleep(_FORGET_EACH)
-            try:
-                await self._journal.forget()
-            except StorageError:
-                logger.exception("old sagas of %s could not be deleted", self._service)
-
-    async def _scanning(self) -> None:
-        while True:
-            await self._poked.wait()
-            self._poked.clear()
-            self._looking = True
-            try:
-                await self._scan()
-            except StorageError:
-                logger.exception("the sagas of %s could not be looked through", self._service)
-            self._looking = False
-            self._rested.set()
 
     async def _scan(self) -> None:
         """Take over what nobody works on, wake what waits for events, answer who waits for another replica's saga."""
