@@ -18,7 +18,11 @@ _FORGET_EACH = 600.0
 
 
 class Clockwork:
-    """Has the engine `look` around every `policy.scan` seconds, and at once when poked; `looked` follows each time."""
+    """Has the engine `look` around when a saga's pause ends, when poked, and each `policy.scan` seconds of the machine.
+
+    The last is for what other replicas did, so a test that moves the clock by days does not go through every second
+    of them. `looked` follows each time.
+    """
 
     def __init__(
         self,
@@ -43,7 +47,6 @@ class Clockwork:
         """Begin; whoever spawns the tasks ends them."""
         spawn(self._renewing(), "leases")
         spawn(self._scanning(), "take-over")
-        spawn(self._ticking(), "clock")
         spawn(self._forgetting(), "forget")
 
     def poke(self) -> None:
@@ -63,11 +66,6 @@ class Clockwork:
             except StorageError:
                 logger.exception("the leases of %s's sagas could not be renewed", self._service)
 
-    async def _ticking(self) -> None:
-        while True:  # and nothing else: a clock that is moved by hand does not wait for a database
-            await self._clock.sleep(self._policy.scan)
-            self._poked.set()
-
     async def _forgetting(self) -> None:
         while True:
             await self._clock.sleep(_FORGET_EACH)
@@ -78,12 +76,26 @@ class Clockwork:
 
     async def _scanning(self) -> None:
         while True:
-            await self._poked.wait()
-            self._poked.clear()
             self._looking = True
+            self._poked.clear()
+            left = None
             try:
                 await self._look()
-            except StorageError:
+                left = await self._journal.next_wake()
+            except Exception:  # sagas must go on when what was wrong is over
                 logger.exception("the sagas of %s could not be looked through", self._service)
+            waiting: set[asyncio.Future[Any]] = {asyncio.ensure_future(self._poked.wait())}
+            if left is not None and left > 0:
+                waiting.add(asyncio.ensure_future(self._clock.sleep(left)))
+            await asyncio.sleep(0)  # they wait
             self._looking = False
             self._looked()
+            await self._first_of(waiting)
+
+    async def _first_of(self, waiting: set[asyncio.Future[Any]]) -> None:
+        """Until a saga's pause ends or somebody pokes; others write here too, so never longer than `policy.scan`."""
+        try:
+            await asyncio.wait(waiting, timeout=self._policy.scan, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waiting:
+                task.cancel()

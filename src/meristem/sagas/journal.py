@@ -140,6 +140,11 @@ class Journal:
             found += await self.database.fetch_all(statement, values, into=str)
         return list(dict.fromkeys(found))
 
+    async def next_wake(self) -> float | None:
+        """Seconds until the pause of a sleeping saga ends; None where none has an end."""
+        moment = await self.database.fetch_value(sql.NEXT_WAKE)
+        return None if moment is None else (moment - self._clock.now()).total_seconds()
+
     async def owners(self) -> list[str]:
         """Everybody who holds a lease."""
         return await self.database.fetch_all(sql.OWNERS, into=str)

@@ -23,7 +23,8 @@ class Backoff(msgspec.Struct, frozen=True):
 class Policy(msgspec.Struct, frozen=True):
     """The engine's times, in seconds.
 
-    A lease is renewed each `renewal` and lost after `lease`. A saga that has nothing to do for `longest_nap` is
+    A lease is renewed each `renewal` and lost after `lease`. What other replicas left or woke is found within `scan`
+    seconds of the machine, whatever the clock says. A saga that has nothing to do for `longest_nap` is
     put to sleep in the journal. `undo` says how often an undo is repeated before the saga is parked. A callee that
     fails by a bug is tried `bug_attempts` times. Finished sagas are forgotten after `retention`.
     """

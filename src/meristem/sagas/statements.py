@@ -83,6 +83,8 @@ DUE: Final = (
     .limit(bindparam("limit_"))
 )
 
+NEXT_WAKE: Final = select(func.min(SAGAS.c.wake_at)).where(SAGAS.c.state == State.WAITING.value)
+
 _taken = STEPS.alias("taken")
 _fresh = ~exists().where(_taken.c.saga_id == SAGAS.c.id, _taken.c.event == EVENTS.c.id)
 ARRIVED: Final = (

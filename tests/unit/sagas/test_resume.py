@@ -236,12 +236,17 @@ async def test_a_living_replica_keeps_its_sagas(tmp_path, remote):
     remote.plans["charge"] = ["hang"]
     async with opened(tmp_path / "a.db") as one, opened(tmp_path / "a.db") as two:
         service = Bookings(remote)
-        async with engine(service, one, clock, slow), engine(Bookings(remote), two, clock, slow, [other]):
+        async with (
+            engine(service, one, clock, slow),
+            engine(Bookings(remote), two, clock, slow, [other]) as onlooker,
+        ):
             asking = asyncio.ensure_future(service.book(Request()))
             await remote.reached.wait()
             for _ in range(40):
-                await clock.sleeping(6)  # both engines have renewed and looked around
+                await clock.sleeping(4)  # both engines have renewed
                 await clock.advance(1.0)
+                onlooker._clockwork.poke()
+                await onlooker.settle()
             remote.freed.set()
             assert await asking == Booking(room="blue", paid=100)
     assert other.all == []

@@ -10,18 +10,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Column, Integer, MetaData, Numeric, Table, bindparam, func, insert, select
 
 from meristem.errors import ConfigurationError, MisuseError, StorageError
 from meristem.storage.database import Database
-from meristem.storage.driver import Step
+from meristem.storage.driver import Outcome, Step
 from meristem.storage.sqlite.driver import SqliteDriver
 from meristem.storage.sqlite.inbox import Bell
 from meristem.storage.sqlite.reader import Readers
-from meristem.storage.sqlite.threads import Completions, Job
-from tests.suites.database import COUNTERS, METADATA, DatabaseSuite
+from meristem.storage.sqlite.threads import Completions, Job, Runner
+from tests.suites.database import COUNTERS, FOREVER, METADATA, DatabaseSuite
 
 PATIENCE = 30  # seconds
 WRITER = """
@@ -209,6 +210,29 @@ async def test_a_sync_that_fails_fails_its_commits_and_all_later_ones(tmp_path: 
         disk.failure = None
         with pytest.raises(StorageError, match="restart the service"):
             await database.execute(insert(COUNTERS).values(name="b", value=1))
+
+
+async def test_a_read_that_is_cancelled_just_before_its_statement_begins_ends(tmp_path: Path, monkeypatch):
+    begins, goes_on, run = threading.Event(), threading.Event(), Runner._one
+
+    def hesitating(runner: Runner, text: str, parameters: Any, step: Step) -> Outcome:
+        if "RECURSIVE" in text:
+            begins.set()
+            goes_on.wait(PATIENCE)
+        return run(runner, text, parameters, step)
+
+    monkeypatch.setattr(Runner, "_one", hesitating)
+    disk = Disk()
+    disk.free.set()
+    async with asyncio.timeout(PATIENCE), opened(tmp_path, disk) as database:
+        reading = asyncio.create_task(database.fetch_all(FOREVER))
+        await asyncio.to_thread(begins.wait, PATIENCE)
+        reading.cancel()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        goes_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
 
 
 async def test_a_cancelled_commit_is_answered_when_its_fate_is_known(tmp_path: Path):

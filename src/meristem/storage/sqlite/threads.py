@@ -20,6 +20,7 @@ from meristem.storage.sqlite.translation import translate
 
 _log = logging.getLogger("meristem.storage")
 _CHUNK = 100  # rows handled at a time
+_AGAIN = 0.01  # seconds between two interrupts of a cancelled job
 _BREATH_EVERY = 0.001
 _BREATH = 0.00005
 
@@ -39,10 +40,16 @@ class Job:
         self.error: BaseException | None = None
 
     def cancel(self) -> None:
-        """Interrupt the job if it runs, or keep it from running."""
+        """Interrupt the job if it runs, or keep it from running; to be called on the event loop."""
         self.cancelled = True
-        if self.runner is not None:
-            self.runner.interrupt(self)
+        self._interrupt()
+
+    def _interrupt(self) -> None:
+        # Until it has ended: SQLite forgets an interrupt that comes just before the statement begins.
+        if not self.finished:
+            if self.runner is not None:
+                self.runner.interrupt(self)
+            self.future.get_loop().call_later(_AGAIN, self._interrupt)
 
 
 class Completions:
