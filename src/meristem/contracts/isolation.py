@@ -33,13 +33,29 @@ class NotAsDeclaredError(Exception):
     """The value needs the trip through the codec."""
 
 
+class Isolation(typing.NamedTuple):
+    """What stands between colocated services: `admit` is for the request, `separate` for the reply."""
+
+    admit: Callable[[Any], Any]
+    separate: Callable[[Any], Any]
+
+
 @cache
-def isolator(type_: Any) -> Callable[[Any], Any]:
+def isolator(type_: Any, refused: Callable[[CallError], CallError] | None = None) -> Callable[[Any], Any]:
     """A function that checks a value of `type_` and separates it from its giver.
 
-    It raises CallError `invalid_argument` for a value that the wire would refuse.
+    It raises CallError `invalid_argument` for a value that the wire would refuse, or what `refused` makes of that.
     """
-    return _Writer().isolator(type_)
+
+    def slowly(value: Any) -> Any:
+        try:
+            return _through_codec(type_, value)
+        except CallError as error:
+            if refused is None:
+                raise
+            raise refused(error) from None
+
+    return _Writer().isolator(type_, slowly)
 
 
 def _through_codec(type_: Any, value: Any) -> Any:
@@ -71,9 +87,9 @@ class _Writer:
         self.names[label] = value
         return label
 
-    def isolator(self, type_: Any) -> Callable[[Any], Any]:
-        """The outermost function: what does not fit makes the trip through the codec."""
-        self.names["slowly"] = lambda value: _through_codec(type_, value)
+    def isolator(self, type_: Any, slowly: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        """The outermost function: what does not fit goes to `slowly`, by the codec."""
+        self.names["slowly"] = slowly
         body = ["given = v", "try:", *("    " + line for line in self.body(type_)), "    return v"]
         self.define("isolate", [*body, "except NotAsDeclaredError:", "    return slowly(given)"], type_)
         return self.names["isolate"]  # type: ignore[no-any-return]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from meristem.contracts.call import Call, Handler, Middleware
+    from meristem.contracts.isolation import Isolation
     from meristem.contracts.operation import Operation
 
 ON_THE_WAY: Final = 0.05  # seconds: a caller that gave the whole timeout began to count a little earlier
@@ -135,20 +136,25 @@ def silent(label: str, idle: float) -> CallError:
     return CallError(Code.DEADLINE_EXCEEDED, f"{label} sent nothing for {idle:g} s, its idle limit")
 
 
-def deadline_middleware(deadlines: Deadlines, operation: Operation) -> Middleware:
+def deadline_middleware(deadlines: Deadlines, operation: Operation, isolation: Isolation | None = None) -> Middleware:
     """Give each call the earlier of its caller's deadline and the operation's timeout, and cancel it then.
 
     It stands on both sides of a call. A task that is already watched for the same 10 ms is not watched again, so
     the second one in a process costs little, and a deadline that came by wire is watched because nobody does yet.
     A stream without a timeout of its own has its caller's deadline alone, and an end when it falls silent.
+    Where caller and service are in one process, the `isolation` of a unary call is done here, too: in a layer of its
+    own it would cost a tenth of the whole call.
     """
     if operation.stream:
         return lambda handler: _watched_stream(handler, deadlines, operation)
-    return lambda handler: _watched(handler, deadlines, operation.label, operation.timeout)
+    return lambda handler: _watched(handler, deadlines, operation.label, operation.timeout, isolation)
 
 
-def _watched(handler: Handler, deadlines: Deadlines, label: str, timeout: float) -> Handler:
+def _watched(
+    handler: Handler, deadlines: Deadlines, label: str, timeout: float, isolation: Isolation | None
+) -> Handler:
     loop, bucket_of = deadlines.loop, deadlines.bucket
+    admit, separate = isolation or (_as_it_is, _as_it_is)
     kept: Bucket = Bucket(0.0)
     until = 0.0  # deadlines of calls that begin before then belong to `kept`
 
@@ -169,9 +175,10 @@ def _watched(handler: Handler, deadlines: Deadlines, label: str, timeout: float)
             until = bucket.ends - timeout
             bucket.kept = max(bucket.kept, until)
         call.context.deadline = deadline
+        call.request = admit(call.request)
         task: _Task = _current_task(loop)
         if task in bucket:
-            return await handler(call)
+            return separate(await handler(call))
         bucket[task] = task.cancelling()
         try:
             reply = await handler(call)
@@ -183,9 +190,13 @@ def _watched(handler: Handler, deadlines: Deadlines, label: str, timeout: float)
             bucket.leave(task)
         else:
             del bucket[task]
-        return reply
+        return separate(reply)
 
     return watched
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
 
 
 def _watched_stream(handler: Handler, deadlines: Deadlines, operation: Operation) -> Handler:

@@ -198,8 +198,9 @@ class Assembly:
         await self._stack.start(dependency)
         self._dependencies[spec.name] = dependency
         if heard := _heard(spec):
-            known, contract = operations(Deliveries), cast("type[Any]", Deliveries)
-            deliveries = self._started().over(contract, lambda name: dependency.way(known[name], None), None)
+            known, contract, clients = operations(Deliveries), cast("type[Any]", Deliveries), self._started()
+            ways = {name: clients.limited(each, dependency.way(each, None)) for name, each in known.items()}
+            deliveries = clients.over(contract, ways.__getitem__, None)
             self._bus.subscribe(spec.name, heard, sender(spec.name, deliveries))
 
     def _policies(self, service: str) -> Policies:

@@ -56,12 +56,12 @@ class Clients:
         return found
 
     def over(self, contract: Callable[..., ContractT], way: Callable[[str], Handler], caller: str | None) -> ContractT:
-        """A client of `contract` whose operation `name` goes by `way(name)`."""
+        """A client of `contract` whose operation `name` goes by `way(name)`, which minds its deadline."""
         known: Any = contract
         entries: dict[str, Any] = {}
         for name, operation in self._blueprint.operations(known).items():
             around = (*self._options.outgoing(operation), *self._outgoing(caller))
-            handler = compose(self.limited(operation, way(name)), around)
+            handler = compose(way(name), around)
             entries[name] = entry(operation, handler, caller, _transaction_check())
         return make_client(contract, entries)
 
@@ -79,13 +79,14 @@ class Clients:
         fake = self._options.fakes.get(contract)
         if fake is not None:
             name = type(fake).__name__
-            return local(operation, answer(operation, run_method(operation, getattr(fake, operation.name)), name))
+            answered = answer(operation, run_method(operation, getattr(fake, operation.name)), name)
+            return local(operation, answered, self._deadlines)
         owner = self._blueprint.owner.get(contract)
         if owner is None:
             raise WiringError(f"no service of {self._blueprint.system.name!r} implements {contract.__name__}")
         if owner in self._dependencies:
-            return self._dependencies[owner].way(operation, caller)
-        return local(operation, self._endpoints[operation.path].handler)
+            return self.limited(operation, self._dependencies[owner].way(operation, caller))
+        return local(operation, self._endpoints[operation.path].handler, self._deadlines)
 
 
 def _transaction_check() -> Callable[[], bool] | None:

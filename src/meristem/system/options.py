@@ -34,7 +34,7 @@ class Options:
     where services of other processes answer, `sign` proves to them who calls; `replica` is this process's number and
     `instance` the name under which it holds leases, by default made of process and number. All processes of a system
     share one `secret`; without one it is new at each start, as in a test.
-    `outgoing` wraps each operation where it is called, inside its deadline.
+    `outgoing` wraps each operation where it is called, around its deadline.
     """
 
     def __init__(

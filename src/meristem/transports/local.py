@@ -3,36 +3,29 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from meristem.contracts.isolation import isolator
+from meristem.contracts.isolation import Isolation, isolator
 from meristem.errors import CallError, Code
+from meristem.resilience.deadline import deadline_middleware
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
     from meristem.contracts.call import Call, Handler
     from meristem.contracts.operation import Operation
+    from meristem.resilience.deadline import Deadlines
 
 logger = logging.getLogger(__name__)
 
 
-def local(operation: Operation, handler: Handler) -> Handler:
-    """Call `handler` in this process; request and reply are checked and separated as a wire would."""
-    admit, separate = isolator(operation.request), isolator(operation.reply)
-
+def local(operation: Operation, handler: Handler, deadlines: Deadlines) -> Handler:
+    """Call `handler` in this process, within its deadline; request and reply are checked and separated as by a wire."""
     if operation.stream:
-        return _stream(operation, handler)
-
-    async def call_here(call: Call) -> Any:
-        call.request = admit(call.request)
-        reply = await handler(call)
-        try:
-            return separate(reply)
-        except CallError as error:
-            raise _wrong_reply(operation, error) from None
-
-    return call_here
+        return deadline_middleware(deadlines, operation)(_stream(operation, handler))
+    isolation = Isolation(isolator(operation.request), isolator(operation.reply, partial(_wrong_reply, operation)))
+    return deadline_middleware(deadlines, operation, isolation)(handler)
 
 
 def _wrong_reply(operation: Operation, error: CallError) -> CallError:
@@ -41,24 +34,18 @@ def _wrong_reply(operation: Operation, error: CallError) -> CallError:
 
 
 def _stream(operation: Operation, handler: Handler) -> Handler:
-    admit, separate = isolator(operation.request), isolator(operation.reply)
+    admit, separate = isolator(operation.request), isolator(operation.reply, partial(_wrong_reply, operation))
 
     async def call_here(call: Call) -> Any:
         call.request = admit(call.request)
-        return _items(operation, await handler(call), separate)
+        return _items(await handler(call), separate)
 
     return call_here
 
 
-async def _items(
-    operation: Operation, items: AsyncGenerator[Any, None], separate: Callable[[Any], Any]
-) -> AsyncGenerator[Any, None]:
+async def _items(items: AsyncGenerator[Any, None], separate: Callable[[Any], Any]) -> AsyncGenerator[Any, None]:
     try:
         async for item in items:
-            try:
-                separated = separate(item)
-            except CallError as error:
-                raise _wrong_reply(operation, error) from None
-            yield separated
+            yield separate(item)
     finally:
         await items.aclose()
