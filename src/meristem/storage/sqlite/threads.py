@@ -226,9 +226,15 @@ class Syncer:
         self._inbox.put(None)
 
     def main(self) -> None:
-        """The thread: sync once for each group, acknowledge it."""
-        while (group := self._inbox.get()) is not None:
+        """The thread: sync once for all that was committed before, acknowledge it."""
+        group = self._inbox.get()
+        while group is not None:
+            following: list[tuple[Job, Outcome]] | None = []
+            while following is not None and not self._inbox.is_empty():
+                following = self._inbox.get()
+                group += following or []
             self._finish(group)
+            group = None if following is None else self._inbox.get()
         os.close(self._log)
         self._inbox.close()
 
