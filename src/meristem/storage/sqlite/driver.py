@@ -105,12 +105,7 @@ class SqliteDriver:
             return found
         job = Job((step,), self._loop.create_future())
         readers.submit(job)
-        try:
-            outcome: Outcome = await job.future
-        except asyncio.CancelledError:
-            job.cancel()
-            raise
-        return outcome
+        return await job.outcome()
 
     def transaction(self) -> SqliteTransaction:
         """A new write transaction, not begun yet."""
@@ -193,12 +188,7 @@ class SqliteTransaction:
     async def run(self, steps: Sequence[Step]) -> Outcome:
         """Run steps; a cancelled wait interrupts them."""
         job = self._driver.submit(self._turn, steps, commits=False)
-        try:
-            outcome: Outcome = await job.future
-        except asyncio.CancelledError:
-            job.cancel()
-            raise
-        return outcome
+        return await job.outcome()
 
     async def commit(self, steps: Sequence[Step] = ()) -> Outcome:
         """Run steps and commit; a cancelled wait ends only when the commit's fate is known."""

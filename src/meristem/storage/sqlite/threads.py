@@ -39,6 +39,15 @@ class Job:
         self.value: Any = None
         self.error: BaseException | None = None
 
+    async def outcome(self) -> Outcome:
+        """What the job gave; a cancelled wait interrupts it."""
+        try:
+            found: Outcome = await self.future
+        except asyncio.CancelledError:
+            self.cancel()
+            raise
+        return found
+
     def cancel(self) -> None:
         """Interrupt the job if it runs, or keep it from running; to be called on the event loop."""
         self.cancelled = True
@@ -227,14 +236,14 @@ class Syncer:
 
     def main(self) -> None:
         """The thread: sync once for all that was committed before, acknowledge it."""
-        group = self._inbox.get()
-        while group is not None:
-            following: list[tuple[Job, Outcome]] | None = []
-            while following is not None and not self._inbox.is_empty():
-                following = self._inbox.get()
-                group += following or []
-            self._finish(group)
-            group = None if following is None else self._inbox.get()
+        ended = False
+        while not ended:
+            groups = [self._inbox.get()]
+            while not self._inbox.is_empty():
+                groups.append(self._inbox.get())
+            ended = groups[-1] is None  # nothing comes after `stop`
+            if committed := [each for group in groups if group is not None for each in group]:
+                self._finish(committed)
         os.close(self._log)
         self._inbox.close()
 
