@@ -75,12 +75,14 @@ class Clockwork:
                 logger.exception("old sagas of %s could not be deleted", self._service)
 
     async def _scanning(self) -> None:
+        has_waited = False  # the engine has looked around just before it starts this
         while True:
             self._looking = True
-            self._poked.clear()
             left = None
             try:
-                await self._look()
+                if has_waited:
+                    self._poked.clear()
+                    await self._look()
                 left = await self._journal.next_wake()
             except Exception:  # sagas must go on when what was wrong is over
                 logger.exception("the sagas of %s could not be looked through", self._service)
@@ -91,6 +93,7 @@ class Clockwork:
             self._looking = False
             self._looked()
             await self._first_of(waiting)
+            has_waited = True
 
     async def _first_of(self, waiting: set[asyncio.Future[Any]]) -> None:
         """Until a saga's pause ends or somebody pokes; others write here too, so never longer than `policy.scan`."""

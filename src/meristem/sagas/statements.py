@@ -138,17 +138,20 @@ COUNTS: Final = (
 )
 LIST: Final = select(SAGAS).order_by(SAGAS.c.created.desc(), SAGAS.c.id).limit(bindparam("limit_"))
 LIST_IN: Final = LIST.where(SAGAS.c.state == bindparam("state_"))
+_freed: Final[dict[str, Any]] = {
+    "fence": SAGAS.c.fence + 1,
+    "problem": None,
+    "resume": None,
+    "owner": None,
+    "lease_until": None,
+    "updated": _given(SAGAS.c.updated),
+}
 RETRY: Final = (
     update(SAGAS)
     .where(SAGAS.c.id == bindparam("id_"), SAGAS.c.state == State.PARKED.value)
     .values(
         state=func.coalesce(SAGAS.c.resume, literal(State.RUNNING.value)),
-        fence=SAGAS.c.fence + 1,
-        problem=None,
-        resume=None,
-        owner=None,
-        lease_until=None,
-        updated=_given(SAGAS.c.updated),
+        **_freed,
     )
 )
 # Nobody owns it afterwards: whoever ran it meets a passed fence, and the next owner begins to undo.
@@ -162,11 +165,6 @@ CANCEL: Final = (
     .values(
         state=State.RUNNING.value,
         cancelled=true(),
-        fence=SAGAS.c.fence + 1,
-        problem=None,
-        resume=None,
-        owner=None,
-        lease_until=None,
-        updated=_given(SAGAS.c.updated),
+        **_freed,
     )
 )
