@@ -43,13 +43,9 @@ class RetryBudget:
         self.dependency = dependency
         self.policy = policy or BudgetPolicy()
         self._balance = self.policy.burst / 2
-        self.made = 0  # calls since the balance was last drawn up
+        self.made = 0  # calls since the balance was last drawn up; who makes one counts it here
         self._now = now
         self._seen = now()
-
-    def deposit(self) -> None:
-        """A call was made."""
-        self.made += 1
 
     def withdraw(self) -> bool:
         """Whether one retry may be made."""
@@ -118,7 +114,7 @@ class Retrying:
         operation, budget = self._operation, self._budget
 
         async def retried(call: Call) -> Any:
-            budget.made += 1  # what `deposit` does, without the cost of a call
+            budget.made += 1
             trace = call.context.trace
             try:
                 return await handler(call)

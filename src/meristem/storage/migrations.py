@@ -49,9 +49,8 @@ async def upgrade(url: str, versions: Path) -> list[str]:
     return await _in_thread(url, lambda connection: _upgrade(connection, versions))
 
 
-async def current(url: str, versions: Path) -> str | None:
+async def current(url: str) -> str | None:
     """The revision that the database is at, or None before the first."""
-    del versions
     return await _in_thread(url, _current)
 
 

@@ -72,7 +72,7 @@ async def test_pending_revisions_are_applied_in_order_and_once(url: str, version
 
     assert len(first) == 1
     assert second == pending
-    assert await migrations.current(url, versions) == second[-1]
+    assert await migrations.current(url) == second[-1]
     assert await migrations.pending(url, versions) == []
     assert await migrations.upgrade(url, versions) == []
     database = Database(url, name="rooms")
@@ -109,7 +109,7 @@ async def test_a_revision_that_fails_leaves_nothing_behind(url: str, versions: P
     with pytest.raises(StorageError, match=r"rolled back.*nowhere"):
         await migrations.upgrade(url, versions)
 
-    assert await migrations.current(url, versions) is None
+    assert await migrations.current(url) is None
     write(versions, BROKEN.replace("SELECT * FROM nowhere", "SELECT 1"))
     assert await migrations.upgrade(url, versions) == ["broken"]
 
@@ -121,4 +121,4 @@ async def test_a_missing_folder_is_named(url: str, versions: Path):
 
 async def test_a_private_database_has_no_migrations(versions: Path):
     with pytest.raises(MisuseError, match="stays"):
-        await migrations.current("sqlite://", versions)
+        await migrations.current("sqlite://")
