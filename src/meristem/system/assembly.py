@@ -73,7 +73,9 @@ class Assembly:
         """Start the services in the order of the call graph; from now on they answer."""
         self._loop = asyncio.get_running_loop()
         self._deadlines = Deadlines(self._loop)
-        self._clients = Clients(self.blueprint, self.options, self._deadlines, self._endpoints, self._dependencies)
+        self._clients = Clients(
+            self.blueprint, self.options, self._deadlines, self._endpoints, self._dependencies, self.watching
+        )
         try:
             await self._start(Provision(self.blueprint, self.process.name, self.options, self._clients))
         except BaseException:
@@ -208,7 +210,8 @@ class Assembly:
 
     def _postbox(self, operation: Any) -> Any:
         inboxes = {name: each.inbox.receive for name, each in self.residents.items() if each.inbox is not None}
-        return answer(operation, run_method(operation, getattr(Postbox(inboxes), operation.name)), "events")
+        method = run_method(operation, getattr(Postbox(inboxes), operation.name))
+        return answer(operation, method, self.watching.serving("events", operation))
 
 
 def _heard(spec: ServiceSpec) -> dict[str, Policy]:

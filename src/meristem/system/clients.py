@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from meristem.system.dependency import Dependency
     from meristem.system.options import Options
     from meristem.system.plan import Blueprint
+    from meristem.system.watching import Watching
 
 ContractT = TypeVar("ContractT")
 
@@ -38,12 +39,14 @@ class Clients:
         deadlines: Deadlines,
         endpoints: Mapping[str, Endpoint],
         dependencies: Mapping[str, Dependency],
+        watching: Watching,
     ) -> None:
         self._blueprint = blueprint
         self._options = options
         self._deadlines = deadlines
         self._endpoints = endpoints
         self._dependencies = dependencies
+        self._watching = watching
         self._made: dict[tuple[Any, str | None], Any] = {}
 
     def client(self, contract: Callable[..., ContractT], caller: str | None) -> ContractT:
@@ -78,9 +81,9 @@ class Clients:
     def _way(self, contract: Any, operation: Operation, caller: str | None) -> Handler:
         fake = self._options.fakes.get(contract)
         if fake is not None:
-            name = type(fake).__name__
-            answered = answer(operation, run_method(operation, getattr(fake, operation.name)), name)
-            return local(operation, answered, self._deadlines)
+            method = run_method(operation, getattr(fake, operation.name))
+            observed = self._watching.serving(type(fake).__name__, operation)
+            return local(operation, answer(operation, method, observed), self._deadlines)
         owner = self._blueprint.owner.get(contract)
         if owner is None:
             raise WiringError(f"no service of {self._blueprint.system.name!r} implements {contract.__name__}")

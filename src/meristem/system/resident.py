@@ -98,10 +98,9 @@ class Resident:
         handler = run_method(operation, getattr(self.service, operation.name))
         if self.keeping is not None:
             handler = self.keeping.once(operation, handler)
-        answered = answer(
-            operation, compose(handler, (*self._around.middleware, *self.spec.implementation.middleware)), self.name
-        )
-        return Endpoint(operation, self._around.watching.serving(self.name, operation)(answered))
+        within = compose(handler, (*self._around.middleware, *self.spec.implementation.middleware))
+        observed = self._around.watching.serving(self.name, operation)
+        return Endpoint(operation, answer(operation, within, observed))
 
 
 def _keeping(spec: ServiceSpec, url: str, around: Surroundings) -> Keeping:

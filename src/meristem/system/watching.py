@@ -13,7 +13,7 @@ from meristem.sagas.facts import SagaEnded, StepEnded
 from meristem.telemetry.exporting import exporter
 from meristem.telemetry.exposition import exposition
 from meristem.telemetry.metrics import Measure, Registry
-from meristem.telemetry.observing import observing_middleware
+from meristem.telemetry.observing import Observed, observing_middleware
 from meristem.telemetry.tracer import Recent, Tracer
 
 if TYPE_CHECKING:
@@ -76,10 +76,9 @@ class Watching:
             self._exporter.stop()
             self._exporter = None
 
-    def serving(self, service: str, operation: Operation) -> Middleware:
-        """Count and trace an operation where it is answered."""
-        stats = self.registry.operation("server", service, operation.label)
-        return observing_middleware(stats, self.tracer, operation)
+    def serving(self, service: str, operation: Operation) -> Observed:
+        """What counts and traces an operation where it is answered."""
+        return Observed(self.registry.operation("server", service, operation.label), self.tracer, operation)
 
     def calling(self, caller: str | None, operation: Operation) -> Middleware:
         """Count and trace an operation where it is called by wire."""

@@ -6,12 +6,10 @@ unless it fails or is slow: then its span is made after the fact.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from typing import TYPE_CHECKING, Any, Final
 
-from meristem.context import Unseen
 from meristem.errors import CallError, Code, Fault
-from meristem.telemetry.metrics import BOUNDS, OK, OperationStats, outcome_of
+from meristem.telemetry.metrics import OK, OperationStats, outcome_of
 from meristem.telemetry.streams import EndingStream
 from meristem.telemetry.tracer import Tracer, Value, describe
 
@@ -20,16 +18,14 @@ if TYPE_CHECKING:
     from meristem.contracts.call import Call, Handler, Middleware
     from meristem.contracts.operation import Operation
 
-SOONEST: Final = BOUNDS[0]
-
 # the codes that are the service's own failure, as the conventions for gRPC servers list them
 FAILURES: Final = frozenset(
     {Code.UNKNOWN, Code.DEADLINE_EXCEEDED, Code.UNIMPLEMENTED, Code.INTERNAL, Code.UNAVAILABLE, Code.DATA_LOSS}
 )
 
 
-def is_failure(error: BaseException) -> bool:
-    """Whether an error is the service's failure, not an answer: such a call is recorded even when not sampled."""
+def is_failure(error: BaseException | None) -> bool:
+    """Whether a call failed for the service's part, and not with an answer: it is recorded even when not sampled."""
     if isinstance(error, CallError):
         return error.code in FAILURES
     return isinstance(error, Exception) and not isinstance(error, Fault)
@@ -44,73 +40,50 @@ def observing_middleware(
     client's side. `system` is the value of `rpc.system.name`: "connectrpc" on that wire. A stream is one call that
     lasts until its last item.
     """
-    return lambda handler: _Observed(stats, tracer, operation, system).around(handler, stream=operation.stream)
+    observed = Observed(stats, tracer, operation, system)
+    return observed.stream if operation.stream else observed.unary
 
 
-class _Observed:
-    """What is known of an operation before any call: its figures, its span's name and attributes."""
+class Observed:
+    """What is known of an operation before any call, and what becomes known of each call."""
 
-    def __init__(self, stats: OperationStats, tracer: Tracer, operation: Operation, system: str) -> None:
+    def __init__(
+        self, stats: OperationStats, tracer: Tracer, operation: Operation, system: str = "meristem"
+    ) -> None:
         self.stats = stats
         self.tracer = tracer
         self.name = f"{operation.contract}/{operation.name}"
         self.attributes: dict[str, Value] = {"rpc.system.name": system, "rpc.method": self.name}
 
-    def around(self, handler: Handler, *, stream: bool) -> Handler:
-        return self._stream(handler) if stream else self._unary(handler)
-
-    def _unary(self, handler: Handler) -> Handler:
-        stats, buckets, tracer = self.stats, self.stats.buckets, self.tracer
-        clock, allowance, slow = tracer.clock, tracer.allowance, tracer.slow
+    def unary(self, handler: Handler) -> Handler:
+        """A layer that observes each call of `handler`."""
+        clock = self.tracer.clock
 
         async def observed(call: Call) -> Any:
-            stats.begun += 1
-            context = call.context
-            started = clock()
+            context, started = call.context, clock()
             parent = context.trace
-            if parent is not None and not parent.sampled:
-                trace: Position = parent
-            elif parent is None and started < allowance.opens:  # as `enter` would, without the cost of a call
-                trace = context.trace = Unseen()
-            else:
-                trace = context.trace = tracer.enter(parent, started)
+            trace = context.trace = self.begin(parent, started)
             try:
                 reply = await handler(call)
             except BaseException as error:
-                self._failed(trace, parent, clock() - started, error)
+                self.end(trace, parent, clock() - started, error)
                 raise
-            seconds = clock() - started
-            stats.seconds += seconds  # what `record` does, without the cost of a call
-            buckets[0 if seconds <= SOONEST else bisect_left(BOUNDS, seconds)] += 1
-            if trace.sampled:
-                self._tell(trace, parent, seconds, None)
-            elif seconds >= slow:
-                self._tell_late(trace, parent, seconds, None)
+            self.end(trace, parent, clock() - started)
             return reply
 
         return observed
 
-    def _failed(self, trace: Position, parent: Position | None, seconds: float, error: BaseException) -> None:
-        self.stats.record(seconds, outcome_of(error))
-        if trace.sampled:
-            self._tell(trace, parent, seconds, error)
-        elif is_failure(error) or (seconds >= self.tracer.slow and isinstance(error, Exception)):
-            self._tell_late(trace, parent, seconds, error)
+    def stream(self, handler: Handler) -> Handler:
+        """A layer that observes each stream of `handler` until its last item."""
+        clock = self.tracer.clock
 
-    def _stream(self, handler: Handler) -> Handler:
         async def observed(call: Call) -> Any:
-            self.stats.begun += 1
-            started = self.tracer.clock()
-            parent = call.context.trace
-            trace = call.context.trace = self.tracer.enter(parent, started)
+            context, started = call.context, clock()
+            parent = context.trace
+            trace = context.trace = self.begin(parent, started)
 
             def ended(error: BaseException | None) -> None:
-                seconds = self.tracer.clock() - started
-                self.stats.record(seconds, OK if error is None else outcome_of(error))
-                if trace.sampled:
-                    self._tell(trace, parent, seconds, error)
-                elif error is not None and is_failure(error):  # a long one isn't slow
-                    self._tell_late(trace, parent, seconds, error)
+                self.end(trace, parent, clock() - started, error, long=True)
 
             try:
                 return EndingStream(await handler(call), ended)
@@ -120,12 +93,37 @@ class _Observed:
 
         return observed
 
-    def _tell_late(self, trace: Position, parent: Position | None, seconds: float, error: BaseException | None) -> None:
+    def begin(self, parent: Position | None, started: float) -> Position:
+        """Count a call that begins; gives its position in the trace."""
+        self.stats.begun += 1
+        return self.tracer.enter(parent, started)
+
+    def end(
+        self,
+        trace: Position,
+        parent: Position | None,
+        seconds: float,
+        error: BaseException | None = None,
+        *,
+        long: bool = False,
+    ) -> None:
+        """Count a call that ended, and record it if it is to be seen; one that may be `long` is never slow."""
+        self.stats.record(seconds, OK if error is None else outcome_of(error))
+        if trace.sampled:
+            self.tell(trace, parent, seconds, error)
+        elif is_failure(error):
+            self.tell_late(trace, parent, seconds, error)
+        elif seconds >= self.tracer.slow and not long and (error is None or isinstance(error, Exception)):
+            self.tell_late(trace, parent, seconds, error)
+
+    def tell_late(self, trace: Position, parent: Position | None, seconds: float, error: BaseException | None) -> None:
+        """Record a call as a span that nobody meant to, if such spans are not too many."""
         if self.tracer.late():
             # a root's id is already in its logs; another call's span gets one of its own
-            self._tell(trace if parent is None else trace.child(), parent, seconds, error)
+            self.tell(trace if parent is None else trace.child(), parent, seconds, error)
 
-    def _tell(self, trace: Position, parent: Position | None, seconds: float, error: BaseException | None) -> None:
+    def tell(self, trace: Position, parent: Position | None, seconds: float, error: BaseException | None) -> None:
+        """Record a call as a span."""
         parent_id = None if parent is None else parent.span_id
         attributes = self.attributes | outcome(error)
         told = describe(error) if error is not None and is_failure(error) else None
