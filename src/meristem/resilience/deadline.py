@@ -160,9 +160,9 @@ def _watched(
 
     async def watched(call: Call) -> Any:
         nonlocal kept, until
-        now = monotonic()
+        now, context = monotonic(), call.context
         deadline = now + timeout
-        inherited = call.context.deadline
+        inherited = context.deadline
         if inherited is not None and inherited < deadline:
             if inherited <= now:
                 raise refuse_past(label, inherited, now)
@@ -174,7 +174,7 @@ def _watched(
             kept = bucket = bucket_of(deadline)
             until = bucket.ends - timeout
             bucket.kept = max(bucket.kept, until)
-        call.context.deadline = deadline
+        context.deadline = deadline
         call.request = admit(call.request)
         task: _Task = _current_task(loop)
         if task in bucket:

@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from meristem.context import CURRENT, Context, KeyChain, Place, Unseen
+from meristem.contracts.call import compose
 from meristem.contracts.codec import declared
 from meristem.contracts.operation import Semantics
 from meristem.errors import DEFINITE, CallError, Code, Fault
 from meristem.telemetry.metrics import BOUNDS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterable
 
     from meristem.context import Position
-    from meristem.contracts.call import Call, Handler
+    from meristem.contracts.call import Call, Handler, Middleware
     from meristem.contracts.operation import Operation
     from meristem.telemetry.observing import Observed
 
@@ -28,42 +29,40 @@ logger = logging.getLogger(__name__)
 SOONEST: Final = BOUNDS[0]
 
 
-def run_method(operation: Operation, method: Callable[..., Any]) -> Handler:
-    """A handler that calls the service's method with the request's parameters."""
-    method = _taking_names(operation, method)
-    if operation.stream:
-
-        async def begin(call: Call) -> Any:
-            return method(*msgspec.structs.astuple(call.request)) if operation.spread else method(call.request)
-
-        return begin
+def _taking_request(operation: Operation, method: Callable[..., Any]) -> Callable[[Any], Any]:
+    """The method as one that takes the request message, whatever its parameters are."""
+    named = [each.name for each in operation.parameters if each.named]
+    count = len(operation.parameters) - len(named)
+    if operation.spread and named:
+        return lambda request: _call_by_name(method, msgspec.structs.astuple(request), count, named)
     if operation.spread:
-        return lambda call: method(*msgspec.structs.astuple(call.request))
-    return lambda call: method(call.request)
+        return lambda request: method(*msgspec.structs.astuple(request))
+    return (lambda request: _call_by_name(method, (request,), 0, named)) if named else method
 
 
-def _taking_names(operation: Operation, method: Callable[..., Any]) -> Callable[..., Any]:
-    """The method as one that takes every parameter by position, though some of its own stand behind `*`."""
-    names = [each.name for each in operation.parameters if each.named]
-    if not names:
-        return method
-    count = len(operation.parameters) - len(names)
-    return lambda *values: method(*values[:count], **dict(zip(names, values[count:], strict=True)))
+def _call_by_name(method: Callable[..., Any], values: tuple[Any, ...], count: int, named: list[str]) -> Any:
+    """Call with the first `count` values by position and the others, which stand behind `*`, by name."""
+    return method(*values[:count], **dict(zip(named, values[count:], strict=True)))
 
 
-def answer(operation: Operation, handler: Handler, observed: Observed) -> Handler:
-    """Run `handler` within the call's context and observe it; faults that the contract declares and CallErrors pass.
+def answer(
+    operation: Operation, method: Callable[..., Any], observed: Observed, around: Iterable[Middleware] = ()
+) -> Handler:
+    """Run a service's method with `around` it, within the call's context; count and trace the call.
 
-    Whatever else is raised is logged here, where it happened, and reaches the caller as `internal` without a
-    traceback.
+    Faults that the contract declares and CallErrors pass. Whatever else is raised is logged here, where it happened,
+    and reaches the caller as `internal` without a traceback.
     """
     place = Place(observed.stats.service, operation.label)
+    take, around = _taking_request(operation, method), tuple(around)
     if operation.stream:
-        return observed.stream(_answer_stream(operation, handler, place))
+        return observed.stream(_answer_stream(operation, compose(_beginning(take), around), place))
+    handler = compose(lambda call: take(call.request), around) if around else None
     enter = _admission(operation, place)
     checked = operation.authenticated or operation.semantics is Semantics.ONCE
     stats, buckets, tracer = observed.stats, observed.stats.buckets, observed.tracer
     clock, allowance, slow = tracer.clock, tracer.allowance, tracer.slow
+    begin, end = CURRENT.set, CURRENT.reset
 
     async def answered(call: Call) -> Any:
         # Observed here and not by `observed.unary`, and without its calls: each costs a tenth of a microsecond.
@@ -77,13 +76,13 @@ def answer(operation: Operation, handler: Handler, observed: Observed) -> Handle
             trace = context.trace = tracer.enter(parent, started)
         else:
             trace = parent
-        token = CURRENT.set(context)
+        token = begin(context)
         try:
             if checked or context.key is not None:
                 enter(context)
             else:
                 context.place = place
-            reply = await handler(call)
+            reply = await (take(call.request) if handler is None else handler(call))
         except BaseException as error:
             failure = _permitted(operation, error)
         else:
@@ -96,11 +95,18 @@ def answer(operation: Operation, handler: Handler, observed: Observed) -> Handle
                 observed.tell_late(trace, parent, seconds, None)
             return reply
         finally:
-            CURRENT.reset(token)
+            end(token)
         observed.end(trace, parent, clock() - started, failure)
         raise failure  # here, so that it drags no other error along: after a wire it would not either
 
     return answered
+
+
+def _beginning(take: Callable[[Any], Any]) -> Handler:
+    async def begin(call: Call) -> Any:
+        return take(call.request)
+
+    return begin
 
 
 def _answer_stream(operation: Operation, handler: Handler, place: Place) -> Handler:

@@ -16,7 +16,7 @@ from meristem.resilience.deadline import Deadlines
 from meristem.resilience.limiter import Limiter
 from meristem.resilience.policies import Policies
 from meristem.sagas.definition import sagas_of
-from meristem.services.dispatch import answer, run_method
+from meristem.services.dispatch import answer
 from meristem.system.census import Census
 from meristem.system.clients import Clients
 from meristem.system.deliveries import Deliveries, Postbox, sender
@@ -210,7 +210,7 @@ class Assembly:
 
     def _postbox(self, operation: Any) -> Any:
         inboxes = {name: each.inbox.receive for name, each in self.residents.items() if each.inbox is not None}
-        method = run_method(operation, getattr(Postbox(inboxes), operation.name))
+        method = getattr(Postbox(inboxes), operation.name)
         return answer(operation, method, self.watching.serving("events", operation))
 
 

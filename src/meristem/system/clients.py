@@ -9,7 +9,7 @@ from meristem.contracts.call import Endpoint, Handler, Middleware, compose
 from meristem.errors import WiringError
 from meristem.resilience.deadline import Deadlines, deadline_middleware
 from meristem.services.caller import entry
-from meristem.services.dispatch import answer, run_method
+from meristem.services.dispatch import answer
 from meristem.services.proxy import make_client
 from meristem.transports.local import local
 
@@ -81,9 +81,8 @@ class Clients:
     def _way(self, contract: Any, operation: Operation, caller: str | None) -> Handler:
         fake = self._options.fakes.get(contract)
         if fake is not None:
-            method = run_method(operation, getattr(fake, operation.name))
             observed = self._watching.serving(type(fake).__name__, operation)
-            return local(operation, answer(operation, method, observed), self._deadlines)
+            return local(operation, answer(operation, getattr(fake, operation.name), observed), self._deadlines)
         owner = self._blueprint.owner.get(contract)
         if owner is None:
             raise WiringError(f"no service of {self._blueprint.system.name!r} implements {contract.__name__}")

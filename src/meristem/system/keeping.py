@@ -23,7 +23,7 @@ from meristem.system.census import Counted
 from meristem.system.plan import migrations_of
 
 if TYPE_CHECKING:
-    from meristem.contracts.call import Handler
+    from meristem.contracts.call import Middleware
     from meristem.contracts.operation import Operation
     from meristem.services.definition import Service, ServiceSpec
     from meristem.system.surroundings import Surroundings
@@ -127,11 +127,11 @@ class Keeping:
         found = await SagaStore(self.database, self._clock).counts()
         return {state.value: count for state, count in found.items()}
 
-    def once(self, operation: Operation, handler: Handler) -> Handler:
-        """The handler, its first answers kept where the contract says `@once`; a saga keeps its own."""
+    def once(self, operation: Operation) -> tuple[Middleware, ...]:
+        """What keeps an operation's first answers where the contract says `@once`; a saga keeps its own."""
         if operation.semantics is not Semantics.ONCE or operation.name in self._sagas:
-            return handler
-        return answer_once(operation, self.database, self._clock, self._digest)(handler)
+            return ()
+        return (answer_once(operation, self.database, self._clock, self._digest),)
 
     async def drain(self) -> None:
         await self._stack.drain()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from meristem.contracts.call import Endpoint, compose
+from meristem.contracts.call import Endpoint
 from meristem.lifecycle import Component, Stack
 from meristem.services.container import build
-from meristem.services.dispatch import answer, run_method
+from meristem.services.dispatch import answer
 from meristem.services.schedule import Schedule
 from meristem.system.plan import needs_database
 
@@ -95,12 +95,10 @@ class Resident:
         return self._resolve(need)
 
     def _endpoint(self, operation: Operation) -> Endpoint:
-        handler = run_method(operation, getattr(self.service, operation.name))
-        if self.keeping is not None:
-            handler = self.keeping.once(operation, handler)
-        within = compose(handler, (*self._around.middleware, *self.spec.implementation.middleware))
+        once = () if self.keeping is None else self.keeping.once(operation)
+        around = (*self._around.middleware, *self.spec.implementation.middleware, *once)
         observed = self._around.watching.serving(self.name, operation)
-        return Endpoint(operation, answer(operation, within, observed))
+        return Endpoint(operation, answer(operation, getattr(self.service, operation.name), observed, around))
 
 
 def _keeping(spec: ServiceSpec, url: str, around: Surroundings) -> Keeping:

@@ -47,9 +47,7 @@ def observing_middleware(
 class Observed:
     """What is known of an operation before any call, and what becomes known of each call."""
 
-    def __init__(
-        self, stats: OperationStats, tracer: Tracer, operation: Operation, system: str = "meristem"
-    ) -> None:
+    def __init__(self, stats: OperationStats, tracer: Tracer, operation: Operation, system: str = "meristem") -> None:
         self.stats = stats
         self.tracer = tracer
         self.name = f"{operation.contract}/{operation.name}"
@@ -109,11 +107,10 @@ class Observed:
     ) -> None:
         """Count a call that ended, and record it if it is to be seen; one that may be `long` is never slow."""
         self.stats.record(seconds, OK if error is None else outcome_of(error))
+        is_slow = seconds >= self.tracer.slow and not long and (error is None or isinstance(error, Exception))
         if trace.sampled:
             self.tell(trace, parent, seconds, error)
-        elif is_failure(error):
-            self.tell_late(trace, parent, seconds, error)
-        elif seconds >= self.tracer.slow and not long and (error is None or isinstance(error, Exception)):
+        elif is_slow or is_failure(error):
             self.tell_late(trace, parent, seconds, error)
 
     def tell_late(self, trace: Position, parent: Position | None, seconds: float, error: BaseException | None) -> None:
