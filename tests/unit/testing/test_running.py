@@ -63,6 +63,15 @@ async def test_a_fake_answers_in_its_service_s_stead(where):
         assert await Prices.client().price(1) == 3.0
 
 
+async def test_calls_of_a_fake_are_counted_and_traced_as_those_of_a_service():
+    async with running(SYSTEM, fakes={Rates: FixedRates()}) as app:
+        await app.client(Prices).price(100)
+
+        counted = {(each.service, each.operation): each.total for each in app.watching.registry.snapshots()}
+        assert counted["FixedRates", "Rates.rate"] == 1
+        assert "tests.v1.Rates/rate" in {span.name for span in app.watching.recent.spans()}
+
+
 @pytest.mark.parametrize(("where", "asked"), [("local", 1), ("wire", 4)])
 async def test_by_wire_every_call_that_may_be_repeated_is_sent_twice_at_each_hop(where, asked):
     async with running(SYSTEM, where=where) as app:
