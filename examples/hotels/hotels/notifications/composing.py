@@ -1,41 +1,67 @@
 """A letter as the bytes that go over the wire (RFC 5322, RFC 2045): a text, the same as HTML, and perhaps a PDF.
 
 The library's older policy composes it: the newer one parses every header that it is given, which takes longer than all
-the rest of a letter. Everything is in seven bits, so that any mail server takes it; only an address that is not ASCII
-stays as it is.
+the rest of a letter. Everything is in seven bits, so that any mail server takes it.
 """
 
 from __future__ import annotations
 
+from binascii import b2a_base64
 from collections.abc import Mapping
+from email.generator import BytesGenerator
 from email.header import Header
-from email.headerregistry import Address
-from email.mime.application import MIMEApplication
-from email.mime.multipart import MIMEMultipart
-from email.mime.text import MIMEText
-from email.policy import compat32
+from email.message import Message
+from email.policy import Compat32
 from email.utils import formataddr
+from io import BytesIO
+
+from hotels.addresses import plain
 
 LINE = 78  # RFC 5322, section 2.1.1, without the line's end
-WIRE = compat32.clone(linesep="\r\n", max_line_length=LINE)
+ENCODED_LINE = 76  # RFC 2045, section 6.8
+END = "\r\n"
 
 
-def compose(
-    headers: Mapping[str, str], identity: str, text: str, html: str, receipt: MIMEApplication | None = None
-) -> bytes:
+class Wire(Compat32):
+    """The older policy, which takes a header apart to fold it; most are one short line and stay as they are."""
+
+    def fold_binary(self, name: str, value: str) -> bytes:
+        if len(name) + len(value) + 2 <= LINE and value.isascii() and value.isprintable():
+            return f"{name}: {value}{END}".encode("ascii")
+        return super().fold_binary(name, value)
+
+
+class Printer(BytesGenerator):
+    """Writes a body in one go: it is lines of base64, which the library would tell apart and write one by one."""
+
+    def _handle_text(self, part: Message) -> None:
+        self.write(str(part.get_payload()))
+
+    _handle_application = _handle_text
+
+
+WIRE = Wire(linesep=END, max_line_length=LINE)
+
+
+def compose(headers: Mapping[str, str], identity: str, text: str, html: str, receipt: Message | None = None) -> bytes:
     """The letter with these headers; `identity` is letters and digits that occur in no other letter."""
-    texts = [MIMEText(text, "plain", "utf-8"), MIMEText(html, "html", "utf-8")]
-    letter = MIMEMultipart("alternative", f"texts-{identity}", texts)
+    texts = [
+        _encoded(f'text/{kind}; charset="utf-8"', each.encode()) for kind, each in (("plain", text), ("html", html))
+    ]
+    letter = _multipart("alternative", f"texts-{identity}", texts)
     if receipt is not None:
-        letter = MIMEMultipart("mixed", f"letter-{identity}", [letter, receipt])
+        letter = _multipart("mixed", f"letter-{identity}", [letter, receipt])
+    letter["MIME-Version"] = "1.0"
     for name, value in headers.items():
         letter[name] = value
-    return letter.as_bytes(policy=WIRE)
+    written = BytesIO()
+    Printer(written, policy=WIRE).flatten(letter)
+    return written.getvalue()
 
 
-def pdf(content: bytes, name: str) -> MIMEApplication:
+def pdf(content: bytes, name: str) -> Message:
     """A PDF that goes with a letter."""
-    attached = MIMEApplication(content, "pdf")
+    attached = _encoded("application/pdf", content)
     attached.add_header("Content-Disposition", "attachment", filename=name)
     return attached
 
@@ -49,17 +75,31 @@ def line(name: str, text: str) -> str:
 def person(name: str, shown: str, address: str) -> str:
     """The value of a header `name` that names one person; raises ValueError for what is no address."""
     _check(shown)
-    spec = Address(addr_spec=address).addr_spec
-    if _is_plain(shown) and spec.isascii():
-        return formataddr((shown, spec))
-    # How the older policy is told bytes that it is to leave alone, as it then leaves the header's lines.
-    written = f"<{spec.encode().decode('ascii', 'surrogateescape')}>"
-    return f"{_words(name, shown)}{WIRE.linesep} {written}" if shown else written
+    if _is_plain(shown):
+        return formataddr((shown, plain(address)))
+    return f"{_words(name, shown)}{END} <{plain(address)}>"
+
+
+def _multipart(kind: str, boundary: str, parts: list[Message]) -> Message:
+    whole = Message(WIRE)
+    whole["Content-Type"] = f'multipart/{kind}; boundary="{boundary}"'
+    for part in parts:
+        whole.attach(part)
+    return whole
+
+
+def _encoded(kind: str, content: bytes) -> Message:
+    body = b2a_base64(content, newline=False).decode("ascii")
+    part = Message(WIRE)
+    part["Content-Type"] = kind
+    part["Content-Transfer-Encoding"] = "base64"
+    part.set_payload("".join([body[at : at + ENCODED_LINE] + END for at in range(0, len(body), ENCODED_LINE)]))
+    return part
 
 
 def _words(name: str, text: str) -> str:
     """Encoded words (RFC 2047), on as many lines as they need."""
-    return Header(text, "utf-8", header_name=name).encode(linesep=WIRE.linesep)
+    return Header(text, "utf-8", header_name=name).encode(linesep=END)
 
 
 def _is_plain(text: str) -> bool:

@@ -61,7 +61,7 @@ class Stationery:
         return f"<{_identity(due)}@{self._domain}>"
 
     def write(self, due: LetterDue, written: datetime, receipt: bytes | None = None) -> Mail:
-        """A letter, ready to be sent; `receipt` is the PDF that goes with it. Takes about a millisecond of a core."""
+        """A letter, ready to be sent; `receipt` is the PDF that goes with it. Takes under a millisecond of a core."""
         booking = due.booking
         subject = SUBJECTS[due.letter].format(
             booking=booking, arrival=day(booking.arrival), nights=nights(booking.nights)

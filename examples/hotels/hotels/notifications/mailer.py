@@ -8,7 +8,9 @@ from urllib.parse import unquote, urlsplit
 
 import aiosmtplib
 import msgspec
+from aiosmtplib import SMTPStatus
 
+from hotels.addresses import plain
 from hotels.notifications.settings import NotificationsSettings
 from meristem import ConfigurationError
 
@@ -22,11 +24,15 @@ DEFAULT_PORTS = {"smtp": 25, "starttls": 587, "smtps": 465}
 
 
 class Mail(msgspec.Struct, frozen=True):
-    """A letter as it goes over the wire, and who is named on its envelope."""
+    """A letter as it goes over the wire, and who is named on its envelope; raises ValueError for what is no address."""
 
     sender: str
     recipient: str
     content: bytes
+
+    def __post_init__(self) -> None:
+        plain(self.sender)
+        plain(self.recipient)
 
 
 class MailServer(msgspec.Struct, frozen=True):
@@ -161,18 +167,19 @@ class Mailer:
 
 
 async def _offer(client: aiosmtplib.SMTP, mail: Mail) -> None:
-    """Name sender and recipient; raises SMTPException when the server will not hear of one of them."""
+    """Name sender and recipient; raises SMTPException when the server will not hear of one of them.
+
+    A mail's addresses are plain, and the library's own commands would parse each of them once more.
+    """
     if client.is_ehlo_or_helo_needed:
         await _greet(client)
-    options = [f"SIZE={len(mail.content)}"] if client.supports_extension("size") else []
-    encoding = "ascii"
-    if not mail.recipient.isascii():
-        if not client.supports_extension("smtputf8"):
-            raise aiosmtplib.SMTPNotSupported("the mail server takes no letters to addresses beyond ASCII (RFC 6531)")
-        options += ["SMTPUTF8", "BODY=8BITMIME"]
-        encoding = "utf-8"
-    await client.mail(mail.sender, options=options, encoding=encoding)
-    await client.rcpt(mail.recipient, encoding=encoding)
+    size = [b"SIZE=%d" % len(mail.content)] if client.supports_extension("size") else []
+    answer = await client.execute_command(b"MAIL", b"FROM:<%b>" % mail.sender.encode("ascii"), *size)
+    if answer.code != SMTPStatus.completed:
+        raise aiosmtplib.SMTPSenderRefused(answer.code, answer.message, mail.sender)
+    answer = await client.execute_command(b"RCPT", b"TO:<%b>" % mail.recipient.encode("ascii"))
+    if answer.code not in (SMTPStatus.completed, SMTPStatus.will_forward):
+        raise aiosmtplib.SMTPRecipientRefused(answer.code, answer.message, mail.recipient)
 
 
 async def _greet(client: aiosmtplib.SMTP) -> None:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-import unicodedata
 from datetime import datetime, timedelta
-from email.errors import MessageError
-from email.headerregistry import Address
 from uuid import UUID, uuid4
 
+from hotels.addresses import spelled
 from hotels.contracts.users import Credentials, EmailTaken, NewUser, Session, User, Users, WrongCredentials
 from hotels.stays import refused
 from hotels.users import tables
@@ -50,24 +48,24 @@ class UsersService(Users, Service, tables=tables.metadata, provides=[Passwords])
         self.lifetime = timedelta(days=settings.session_days)
 
     async def sign_up(self, new: NewUser) -> User:
-        if await self._account(new.email) is not None:
-            raise EmailTaken(email=normal(new.email))
-        opened = await self._open(new)
+        email = address(new.email)
+        opened = await self._open(new, email) if await self._account(email) is None else None
         if opened is None:
-            raise EmailTaken(email=normal(new.email))
+            raise EmailTaken(email=email)
         return opened
 
     async def enroll(self, new: NewUser) -> User:
-        account = await self._account(new.email)
+        email = address(new.email)
+        account = await self._account(email)
         if account is None:
-            opened = await self._open(new)
+            opened = await self._open(new, email)
             if opened is not None:
                 return opened
-            account = await self._account(new.email)  # somebody opened it at the same moment
+            account = await self._account(email)  # somebody opened it at the same moment
         return await self._authenticate(account, new.password)
 
     async def sign_in(self, credentials: Credentials) -> Session:
-        user = await self._authenticate(await self._account(credentials.email), credentials.password)
+        user = await self._authenticate(await self._account(address(credentials.email)), credentials.password)
         token = secrets.token_urlsafe(32)
         expires = self.clock.now() + self.lifetime
         row = {"digest": digest(token), "user_id": user.user_id, "expires": expires}
@@ -100,11 +98,11 @@ class UsersService(Users, Service, tables=tables.metadata, provides=[Passwords])
             await tx.execute(tables.END_EXPIRED, {"now": self.clock.now()})
 
     async def _account(self, email: str) -> Account | None:
-        return await self.database.fetch_one(tables.ACCOUNT, {"email": normal(email)}, into=Account)
+        return await self.database.fetch_one(tables.ACCOUNT, {"email": email}, into=Account)
 
-    async def _open(self, new: NewUser) -> User | None:
+    async def _open(self, new: NewUser, email: str) -> User | None:
         """Open an account; None when the address is taken already."""
-        user = User(user_id=uuid4(), name=new.name.strip(), email=address(new.email))
+        user = User(user_id=uuid4(), name=new.name.strip(), email=email)
         password_hash = await self.passwords.hash(new.password)
         row = {"user_id": user.user_id, "name": user.name, "email": user.email, "created": self.clock.now()}
         try:
@@ -124,19 +122,12 @@ class UsersService(Users, Service, tables=tables.metadata, provides=[Passwords])
         return account.user()
 
 
-def normal(email: str) -> str:
-    """One spelling of an e-mail address: no surrounding space, one form of each letter, one case."""
-    return unicodedata.normalize("NFKC", email.strip()).casefold()
-
-
 def address(email: str) -> str:
-    """The address of a new account; raises CallError for one that no letter could be sent to."""
-    spelled = normal(email)
+    """The one spelling of an address; raises CallError for one that no letter could be sent to."""
     try:
-        Address(addr_spec=spelled)
-    except (ValueError, MessageError):
+        return spelled(email)
+    except ValueError:
         raise refused("email", "This is no e-mail address; it should look like name@example.com.") from None
-    return spelled
 
 
 def digest(token: str) -> str:

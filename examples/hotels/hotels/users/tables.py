@@ -24,7 +24,7 @@ users = Table(
     metadata,
     Column("user_id", Uuid, primary_key=True),
     Column("name", String(120), nullable=False),
-    Column("email", String(254), nullable=False, unique=True),  # normalised: see normal() in service.py
+    Column("email", String(254), nullable=False, unique=True),  # normalised: see hotels.addresses
     Column("password_hash", String(200), nullable=False),
     Column("created", DateTime(timezone=True), nullable=False),
 )

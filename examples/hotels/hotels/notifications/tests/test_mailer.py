@@ -28,6 +28,13 @@ class Office:
         self.wait_for: asyncio.Event | None = None
         self.busy = asyncio.Event()
 
+    async def handle_MAIL(self, server: SMTP, _s: Session, envelope: Envelope, address: str, options: list[str]) -> str:  # noqa: N802 - aiosmtpd's
+        if address.startswith("nobody"):
+            return "550 not from you"
+        envelope.mail_from = address
+        envelope.mail_options.extend(options)
+        return "250 OK"
+
     async def handle_RCPT(self, server: SMTP, _s: Session, envelope: Envelope, address: str, _o: list[str]) -> str:  # noqa: N802 - aiosmtpd's
         if address.startswith("nobody"):
             return "550 no such mailbox"
@@ -191,8 +198,20 @@ async def test_an_unused_connection_is_closed(office: Office, monkeypatch: pytes
     assert len(office.letters) == len(office.visits) == 2
 
 
-async def test_an_address_beyond_ascii_is_named_as_it_is(office: Office) -> None:
+async def test_a_refused_sender_is_the_callers_affair(office: Office) -> None:
     async with posting(office) as post:
-        await post.send(mail("one", "zoë@guest.example"))
+        with pytest.raises(aiosmtplib.SMTPSenderRefused, match="not from you"):
+            await post.send(Mail(sender="nobody@site.example", recipient="ada@guest.example", content=b"one\r\n"))
+        await post.send(mail("two"))
 
-    assert office.letters == ["zoë@guest.example one"]
+    assert office.letters == ["ada@guest.example two"]
+
+
+@pytest.mark.parametrize(
+    "address", ["zoë@guest.example", "ada@gäste.example", "a@b> SIZE=1", "a@b>\r\nRCPT TO:<c@d", "nobody", ""]
+)
+def test_a_mail_names_nobody_whom_a_server_could_misread(address: str) -> None:
+    with pytest.raises(ValueError, match="address"):
+        Mail(sender="desk@site.example", recipient=address, content=b"")
+    with pytest.raises(ValueError, match="address"):
+        Mail(sender=address, recipient="ada@guest.example", content=b"")

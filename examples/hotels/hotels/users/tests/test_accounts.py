@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
+import msgspec
 import pytest
 from hotels.contracts.users import Credentials, EmailTaken, NewUser, Users, WrongCredentials
 from hotels.users import tables
@@ -154,13 +155,33 @@ async def test_nobody_has_an_id_that_was_never_given(users: Callable[..., Any]) 
         assert await site.user(uuid4()) is None
 
 
-async def test_an_address_that_no_letter_reaches_is_refused(users: Callable[..., Any]) -> None:
+@pytest.mark.parametrize(
+    "email", ["zoe,max@guest.example", "zoe..max@guest.example", "zoe@gue_st.example", "zoe@\N{SNOWMAN}.example"]
+)
+async def test_an_address_that_no_letter_reaches_is_refused(users: Callable[..., Any], email: str) -> None:
     async with users() as site:
         with pytest.raises(CallError) as refusal:
-            await site.sign_up(NewUser(name="Zoë", email="zoe,max@guest.example", password="seven hills"))
+            await site.sign_up(NewUser(name="Zoë", email=email, password="seven hills"))
 
     assert refusal.value.code is Code.INVALID_ARGUMENT
     assert [violation.field for violation in refusal.value.violations] == ["email"]
+
+
+@pytest.mark.parametrize("email", ["zoë@guest.example", "\N{KELVIN SIGN}ay@guest.example", "zoe @guest.example"])
+def test_the_contract_takes_no_address_that_a_server_without_smtputf8_refuses(email: str) -> None:
+    with pytest.raises(msgspec.ValidationError, match=r"\$\.email"):
+        msgspec.convert({"name": "Zoë", "email": email, "password": "seven hills"}, NewUser)
+
+
+async def test_a_domain_beyond_ascii_is_one_address_in_each_of_its_spellings(users: Callable[..., Any]) -> None:
+    async with users() as site:
+        user = await site.sign_up(NewUser(name="Zoë", email="Zoe@Bücher.example", password=ZOE.password))
+        assert user.email == "zoe@xn--bcher-kva.example"
+
+        for spelling in ("zoe@bücher.example", "ZOE@BU\N{COMBINING DIAERESIS}CHER.EXAMPLE", user.email):
+            assert (await site.sign_in(signing_in(spelling))).user == user
+            with pytest.raises(EmailTaken):
+                await site.sign_up(NewUser(name="Max", email=spelling, password="another one"))
 
 
 async def test_a_hash_of_old_parameters_is_replaced_at_the_next_sign_in(users: Callable[..., Any]) -> None:

@@ -11,7 +11,7 @@ from meristem import CallError, Code
 blueprint = Blueprint("account", __name__)
 
 NAME = "Tell us your name."
-EMAIL = "Write your e-mail address like name@example.org."
+EMAIL = "Write your e-mail address like name@example.org, without accents before the @."
 NEW_PASSWORD = "Choose a password of at least 8 characters."  # noqa: S105 - the words beside the field
 OLD_PASSWORD = "Write your password."  # noqa: S105
 WRONG = "The e-mail address or the password is wrong."

@@ -78,6 +78,13 @@ async def test_each_wrong_field_is_explained(visitor):
         assert f'id="{name}-error"' in page.html
 
 
+async def test_an_address_that_no_letter_reaches_is_explained(visitor, world):
+    page = await visitor.send("/sign-up", **{**ADA, "email": "adá@example.org"})
+    assert page.status == 422
+    assert "without accents before the @" in page.text
+    assert world.people.accounts == {}
+
+
 async def test_spaces_count_in_a_password(visitor, world):
     await visitor.send("/sign-up", **{**ADA, "password": "  padded  "})
     assert world.people.accounts["ada@example.org"][1] == "  padded  "
