@@ -32,7 +32,10 @@ class Wire(Compat32):
 
 
 class Printer(BytesGenerator):
-    """Writes a body in one go: it is lines of base64, which the library would tell apart and write one by one."""
+    """Writes a body in one go: it is lines of base64, which the library would tell apart and write one by one.
+
+    The library looks for these methods by the part's type. Found or not, what is written is the same.
+    """
 
     def _handle_text(self, part: Message) -> None:
         self.write(str(part.get_payload()))
