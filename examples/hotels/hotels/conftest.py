@@ -133,7 +133,7 @@ async def post() -> AsyncIterator[Post]:
     """A real SMTP server in the test's own loop."""
     office = Post()
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: SMTP(office, enable_SMTPUTF8=True, loop=loop), "127.0.0.1", 0)
+    server = await loop.create_server(lambda: SMTP(office, loop=loop), "127.0.0.1", 0)
     office.url = f"smtp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     yield office
     server.close()

@@ -114,12 +114,14 @@ YESTERDAY = (date.today() - timedelta(days=1)).isoformat()  # noqa: DTZ011
         ({"card": {**CARD, "expiry": "01/20"}}, "expiry"),
         ({"card": None}, "card"),
         ({"guest": {**ADA, "email": "nobody"}}, "guest.email"),
+        ({"guest": {**ADA, "email": "adá@example.com"}}, "guest.email"),
+        ({"guest": {**ADA, "email": "ada@gue_st.example.com"}}, "email"),
         ({"guest": {**ADA, "password": "short"}}, "guest.password"),
     ],
 )
 def test_bad_input_is_4xx_and_names_the_field(site: Site, change, field):
     room = site.own_offers(guests=1)[-1]["room_id"]
-    refused = site.book(change.get("room_id", room), f"bad-{field}-{change}", **({"guest": ADA} | change))
+    refused = site.book(change.get("room_id", room), f"bad-{field}-{change!a}", **({"guest": ADA} | change))
     assert 400 <= refused.status_code < 500, refused.text
     assert refused.headers["content-type"] == "application/problem+json"
     named = [each["field"] for each in refused.json().get("errors", [])] + [refused.json().get("field")]

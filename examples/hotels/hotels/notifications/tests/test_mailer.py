@@ -68,7 +68,7 @@ class Visit(SMTP):
     """A session that its office knows of."""
 
     def __init__(self, office: Office) -> None:
-        super().__init__(office, enable_SMTPUTF8=True, loop=asyncio.get_running_loop())
+        super().__init__(office, loop=asyncio.get_running_loop())
         self.office = office
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
