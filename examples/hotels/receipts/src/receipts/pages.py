@@ -21,16 +21,18 @@ class Pages:
     def put(self, rows: Iterable[Row], head: Row | None = None) -> None:
         """Rows that belong together like a table's: the head is above them on each of their pages.
 
-        A row goes on to the next page whole, unless it is the first one of them on its page: that one is divided.
+        A row that the page has no room for goes on to the next one whole. Divided are those that are taller than a
+        page, and the first one of a page that has other rows above them, which would be left half empty.
         """
+        above = head.height if head else 0
         begun = False
         for row in rows:
             rest: Row | None = row
             while rest is not None:
-                room = self._room() - (head.height if head and not begun else 0)
+                room = self._room() - (0 if begun else above)
                 if rest.height <= room:
                     part, rest = rest, None
-                elif not begun and (halves := rest.split(room)):
+                elif (not begun or rest.height > self._top - self._bottom - above) and (halves := rest.split(room)):
                     part, rest = halves
                 else:
                     self._turn()
