@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import threading
-import zlib
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from reportlab.lib.rl_accel import fp_str  # type: ignore[import-untyped]
-from reportlab.pdfbase.pdfdoc import PDFName  # type: ignore[import-untyped]
-from reportlab.pdfbase.ttfonts import TTFont, TTFontFace  # type: ignore[import-untyped]
+from reportlab.pdfbase import pdfdoc  # type: ignore[import-untyped]
+from reportlab.pdfbase.ttfonts import SUBSETN, TTFont, TTFontFace, makeToUnicodeCMap  # type: ignore[import-untyped]
 
 # Pound and euro, dashes, quotation marks, three dots, and minus.
 _SIGNS = "\u00a3\u20ac\u2013\u2014\u2018\u2019\u201c\u201d\u2026\u2212"
@@ -28,15 +27,42 @@ class EmbeddedFont(TTFont):  # type: ignore[misc]
         super().__init__(name, str(path))
         self.face = _Face(str(path))
         self.letters = frozenset(map(chr, self.face.charToGlyph))
+        super().splitString(USUAL, self)
+        self._begun = self.state.pop(self)  # as the state of every document begins
+        self._begun.nextCode = _CODES  # the first one of the next part
 
     def splitString(self, text: str, doc: Any, encoding: str = "utf-8") -> list[tuple[int, bytes]]:  # noqa: N802 - ReportLab's name
         """`text` as parts of the font and codes in them; before its first text a document gives codes to USUAL."""
         if doc not in self.state:
-            state = self._assignState(doc)
-            super().splitString(USUAL, doc)
-            state.nextCode = _CODES  # the first one of the next part
+            state = self.state[doc] = copy.copy(self._begun)
+            state.assignments, state.subsets = state.assignments.copy(), state.subsets.copy()
         codes: list[tuple[int, bytes]] = super().splitString(text, doc, encoding)
         return codes
+
+    def addObjects(self, doc: Any) -> None:  # noqa: N802 - ReportLab's name
+        """As ReportLab does it, but with what `_Part` keeps."""
+        fonts = doc.idToObject[pdfdoc.BasicFonts]
+        for number, letters in enumerate(self.state[doc].subsets):
+            part = self.face.part(number, tuple(letters))
+            file = doc.Reference(_Formatted(part.file))
+            font = pdfdoc.PDFTrueTypeFont()
+            font.Name = self.getSubsetInternalName(number, doc).removeprefix("/")
+            font.BaseFont, font.FirstChar, font.LastChar, font.Widths = part.name, 0, len(letters) - 1, part.widths
+            font.ToUnicode = doc.Reference(_Formatted(part.to_unicode))
+            font.FontDescriptor = doc.Reference(pdfdoc.PDFDictionary({**part.descriptor, "FontFile2": file}))
+            doc.Reference(font, font.Name)
+            fonts[font.Name] = font
+        del self.state[doc]
+
+
+class _Part(NamedTuple):
+    """A part of a font as documents have it, formatted and compressed: all but the numbers of the objects."""
+
+    name: str
+    widths: bytes
+    to_unicode: bytes
+    descriptor: dict[str, bytes]
+    file: bytes
 
 
 class _Face(TTFontFace):  # type: ignore[misc]
@@ -45,27 +71,30 @@ class _Face(TTFontFace):  # type: ignore[misc]
     def __init__(self, filename: str) -> None:
         super().__init__(filename)
         self._reading = threading.Lock()  # ReportLab's reader keeps its place in the file
-        self._part = lru_cache(_PARTS)(self._cut)
-        self._written = {code: fp_str(width).encode() for code, width in self.charWidths.items()}
-        self._written_default = fp_str(self.defaultWidth).encode()
+        self.part = lru_cache(_PARTS)(self._cut)
 
-    def getCharWidth(self, code: int) -> bytes:  # noqa: N802 - ReportLab's name
-        """A letter's width as a document lists it; lines of text are measured by `charWidths`."""
-        written: bytes = self._written.get(code, self._written_default)
-        return written
-
-    def makeSubset(self, subset: list[int]) -> bytes:  # noqa: N802 - ReportLab's name
-        part, _ = self._part(tuple(subset))
-        return part
-
-    def addSubsetObjects(self, doc: Any, fontname: str, subset: list[int]) -> Any:  # noqa: N802 - ReportLab's name
-        """As ReportLab does it, but for the compression of the part, which is done with the part."""
-        descriptor = super().addSubsetObjects(doc, fontname, subset)
-        file = doc.idToObject[doc.idToObject[descriptor.name].dict["FontFile2"].name]
-        file.content, file.dictionary["Filter"] = self._part(tuple(subset))[1], PDFName("FlateDecode")
-        return descriptor
-
-    def _cut(self, subset: tuple[int, ...]) -> tuple[bytes, bytes]:
+    def _cut(self, number: int, letters: tuple[int, ...]) -> _Part:
+        scratch = pdfdoc.PDFDocument()
+        name = b"".join((SUBSETN(number), b"+", self.name, self.subfontNameX)).decode("pdfdoc")
         with self._reading:
-            part: bytes = super().makeSubset(subset)
-        return part, zlib.compress(part)
+            reference = self.addSubsetObjects(scratch, name, letters)
+        descriptor = scratch.idToObject[reference.name].dict
+        file = scratch.idToObject[descriptor.pop("FontFile2").name]
+        to_unicode = pdfdoc.PDFStream(content=makeToUnicodeCMap(name, letters), filters=[pdfdoc.PDFZCompress])
+        return _Part(
+            name,
+            pdfdoc.PDFArray(map(self.getCharWidth, letters)).format(scratch),
+            to_unicode.format(scratch),
+            {key: pdfdoc.format(value, scratch) for key, value in descriptor.items()},
+            file.format(scratch),
+        )
+
+
+class _Formatted(pdfdoc.PDFObject):  # type: ignore[misc]
+    """An object in the bytes of the file."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def format(self, document: Any) -> bytes:  # noqa: ARG002 - the same in all of them
+        return self._content
