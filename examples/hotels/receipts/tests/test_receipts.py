@@ -115,7 +115,7 @@ def test_the_letters_that_most_receipts_lack_are_embedded_as_a_part_of_their_own
     def fonts(name: str) -> list[bytes]:
         page = PdfReader(BytesIO(render(receipt(buyer=Party(name)))), strict=True).pages[0]
         named = [font.get_object() for font in page["/Resources"]["/Font"].values()]
-        embedded = [font for font in named if "/FontDescriptor" in font]  # Helvetica, which no text uses, is named too
+        embedded = [font for font in named if "/FontDescriptor" in font]
         assert all(font["/FontDescriptor"]["/FontFile2"].get_data()[:4] == b"\0\1\0\0" for font in embedded)
         return sorted(font["/FontDescriptor"]["/FontFile2"].get_data() for font in embedded)
 

@@ -76,7 +76,10 @@ class _Lines:
 
     def split(self, room: float) -> tuple[Piece, Piece] | None:
         parts = self._paragraph.split(self._width, room)
-        return (_Lines(parts[0], self._width), _Lines(parts[1], self._width)) if parts else None
+        if len(parts) == 2:
+            return _Lines(parts[0], self._width), _Lines(parts[1], self._width)
+        self._paragraph.wrap(self._width, _ENDLESS)  # one that does not divide has forgotten its lines
+        return None
 
     def draw(self, canvas: Canvas, left: float, top: float) -> None:
         self._paragraph.drawOn(canvas, left, top - self.height)
