@@ -9,8 +9,9 @@ from .receipt import Receipt
 from .rows import Column, Row
 from .shapes import Box
 from .sheet import Sheet
+from .text import Text
 
-_NAMES, _AMOUNTS = 52 * mm, 46 * mm
+_WIDTH, _AMOUNTS = 98 * mm, 46 * mm
 _PAD, _SIDE = 1.2 * mm, 4 * mm
 
 
@@ -21,7 +22,10 @@ def sum_rows(sheet: Sheet, receipt: Receipt) -> list[Row]:
         net = template.money_text(share.net, currency)
         name = template.labels.tax.format(rate=template.rate_text(share.rate), net=net)
         sums.append((name, template.money_text(share.tax, currency)))
-    *rows, last = [_columns(sheet, name, amount) for name, amount in sums]
+    *rows, last = [
+        _columns(sheet, sheet.text(name, 9.5, colour=template.soft), sheet.text(amount, 9.5, right=True))
+        for name, amount in sums
+    ]
     return [
         *(Row(columns, above=_PAD, below=_PAD) for columns in rows),
         Row(last, above=_PAD, below=3 * mm),
@@ -33,24 +37,18 @@ def note_row(sheet: Sheet, receipt: Receipt) -> Row:
     return Row([Column.of(sheet.left, sheet.width, [sheet.text(receipt.note, 9.5, colour=sheet.template.soft)])])
 
 
-def _columns(sheet: Sheet, name: str, amount: str) -> list[Column]:
-    left = sheet.right - _AMOUNTS - _NAMES
-    return [
-        Column.of(left + _SIDE, _NAMES - _SIDE - _PAD, [sheet.text(name, 9.5, colour=sheet.template.soft)]),
-        Column.of(left + _NAMES + _SIDE, _AMOUNTS - _SIDE, [sheet.text(amount, 9.5, right=True)]),
-    ]
-
-
 def _total(sheet: Sheet, amount: str) -> Row:
-    left, template = sheet.right - _AMOUNTS - _NAMES, sheet.template
+    template = sheet.template
     ink = "#ffffff" if is_dark(template.accent) else template.ink
-    name, total = (
-        sheet.text(template.labels.total, 11, bold=True, colour=ink),
-        sheet.text(amount, 13, bold=True, right=True, colour=ink),
-    )
-    columns = [
-        Column.of(left + _SIDE, _NAMES - _SIDE - _PAD, [name]),
-        Column.of(left + _NAMES + _SIDE, _AMOUNTS - 2 * _SIDE, [total]),
+    name = sheet.text(template.labels.total, 11, bold=True, colour=ink)
+    total = sheet.text(amount, 13, bold=True, right=True, colour=ink)
+    box = Box(sheet.right - _WIDTH, _WIDTH, colour(template.accent), round_top=False)
+    return Row(_columns(sheet, name, total, _SIDE), above=2.2 * mm, below=3 * mm, centred=True, shape=box)
+
+
+def _columns(sheet: Sheet, name: Text, amount: Text, inset: float = 0) -> list[Column]:
+    left, middle = sheet.right - _WIDTH + _SIDE, sheet.right - _AMOUNTS
+    return [
+        Column.of(left, middle - left - _PAD, [name]),
+        Column.of(middle + _SIDE, _AMOUNTS - _SIDE - inset, [amount]),
     ]
-    box = Box(left, _NAMES + _AMOUNTS, colour(template.accent), round_top=False)
-    return Row(columns, above=2.2 * mm, below=3 * mm, centred=True, shape=box)

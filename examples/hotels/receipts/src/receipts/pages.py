@@ -21,8 +21,8 @@ class Pages:
     def put(self, rows: Iterable[Row], head: Row | None = None) -> None:
         """Rows that belong together like a table's: the head is above them on each of their pages.
 
-        A row that the page has no room for goes on to the next one whole. Divided are those that are taller than a
-        page, and the first one of a page that has other rows above them, which would be left half empty.
+        A row that the page has no room for goes on to the next one whole. Two kinds are divided: a row that is taller
+        than a page, and the first of the rows, lest a page stay empty below what comes before them.
         """
         above = head.height if head else 0
         begun = False
