@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Protocol, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from meristem.errors import OperationError
 from meristem.events.envelope import Envelope
 from meristem.events.policy import Policy
 
-Receive: TypeAlias = Callable[[Envelope], Awaitable[None]]
-"""Takes an event; returns when it is handled. Raises Undeliverable for what no retry helps, else it is retried."""
+
+class Receive(Protocol):
+    """Takes an event; returns when it is handled. Raises Undeliverable for what no retry helps, else it is retried.
+
+    `is_new` is the word of this very process that it committed the event and has handed it to nobody yet: it can't have
+    been handled. It is never sent to another process, nor taken from one.
+    """
+
+    async def __call__(self, envelope: Envelope, *, is_new: bool = False) -> None: ...
 
 
 class SubscriberAway(OperationError):
@@ -36,8 +43,11 @@ class Bus(Protocol):
         """How delivery to a destination is retried."""
         ...
 
-    async def publish(self, envelope: Envelope, destination: str) -> None:
-        """Deliver; returns when the destination has it durably. Raises SubscriberAway, Undeliverable or what failed."""
+    async def publish(self, envelope: Envelope, destination: str, *, is_new: bool = False) -> None:
+        """Deliver; returns when the destination has it durably. Raises SubscriberAway, Undeliverable or what failed.
+
+        `is_new`: the event never left the memory of this process (see `Receive`).
+        """
         ...
 
     async def start(self) -> None:

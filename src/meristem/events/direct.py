@@ -32,14 +32,14 @@ class DirectBus:
     def policy(self, destination: str, event_type: str) -> Policy:
         return self._policies.get((destination, event_type), DEFAULT)
 
-    async def publish(self, envelope: Envelope, destination: str) -> None:
+    async def publish(self, envelope: Envelope, destination: str, *, is_new: bool = False) -> None:
         receive = self._receivers.get(destination)
         if receive is None:
             raise SubscriberAway(
                 f"no service {destination!r} subscribes here: add it to the system again, "
                 f"or give its events up (meristem events discard --subscriber {destination})"
             )
-        await receive(envelope)
+        await receive(envelope, is_new=is_new)
 
     async def start(self) -> None:
         """Nothing to connect."""

@@ -118,9 +118,10 @@ class Inbox:
         """End the pruning."""
         await self._background.stop()
 
-    async def receive(self, envelope: Envelope) -> None:
+    async def receive(self, envelope: Envelope, *, is_new: bool = False) -> None:
         """Handle an event; returns when that is durable, at once for one that was handled before.
 
+        The database is not asked about one that `is_new`: were it wrong, its record could not be written twice.
         Raises Undeliverable for an event that is not subscribed to or does not fit its class.
         """
         event = self._open(envelope)
@@ -130,7 +131,7 @@ class Inbox:
                 if self._database is None:
                     await self._handle(event, envelope)
                 else:
-                    await self._handle_once(self._database, event, envelope)
+                    await self._handle_once(self._database, event, envelope, is_new=is_new)
 
     def _open(self, envelope: Envelope) -> Event:
         event_class = self._classes.get(envelope.type)
@@ -165,9 +166,9 @@ class Inbox:
             if not turns.taken:
                 del self._turns[name]
 
-    async def _handle_once(self, database: Database, event: Event, envelope: Envelope) -> None:
+    async def _handle_once(self, database: Database, event: Event, envelope: Envelope, *, is_new: bool) -> None:
         row: dict[str, Any] = {"event_id": envelope.id, "source": envelope.source, "subscriber": self.service}
-        if await database.fetch_value(_KNOWN, row) is not None:
+        if not is_new and await database.fetch_value(_KNOWN, row) is not None:
             return
         try:
             async with database.unit() as unit:

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 class Delivery(msgspec.Struct):
     """One row of the outbox in the hands of a relay: an event that is owed to a subscriber.
 
-    `body` is the envelope, or its JSON where it came from disk; times are seconds since the epoch.
+    `body` is the envelope, or its JSON where it came from disk; times are seconds since the epoch. `is_new` while it
+    has been in the memory of the process that committed it, and nobody was handed it.
     """
 
     event_id: str
@@ -35,6 +36,7 @@ class Delivery(msgspec.Struct):
     created: float
     attempts: int
     due_at: float
+    is_new: bool = False
 
     def open(self) -> Envelope:
         """The envelope; raises Undeliverable for a row that nobody can read."""
@@ -158,7 +160,9 @@ class Outbox:
                     "owner": self.owner if accepted else None,
                 }
             )
-            deliveries.append(Delivery(envelope.id, subscriber, envelope.type, envelope.subject, envelope, now, 0, now))
+            deliveries.append(
+                Delivery(envelope.id, subscriber, envelope.type, envelope.subject, envelope, now, 0, now, is_new=True)
+            )
 
     def _committed(self, rows: list[dict[str, Any]], deliveries: list[Delivery], published: list[Published]) -> None:
         if self.observers:

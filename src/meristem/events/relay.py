@@ -213,9 +213,10 @@ class Relay:
 
     async def _deliver(self, lanes: Lanes, delivery: Delivery) -> float | None:
         policy = self._bus.policy(delivery.subscriber, delivery.type)
+        is_new, delivery.is_new = delivery.is_new, False  # however this attempt ends, the event may have been handled
         try:
             async with asyncio.timeout(policy.timeout) as limit:
-                await self._bus.publish(delivery.open(), delivery.subscriber)
+                await self._bus.publish(delivery.open(), delivery.subscriber, is_new=is_new)
         except SubscriberAway as away:
             return self._wait_for(lanes, away)
         except Undeliverable as refusal:

@@ -50,7 +50,7 @@ class Postbox:
 def sender(service: str, deliveries: Deliveries) -> Receive:
     """Hands events to a service in another process; raises SubscriberAway while it cannot be reached."""
 
-    async def send(envelope: Envelope) -> None:
+    async def send(envelope: Envelope, *, is_new: bool = False) -> None:  # noqa: ARG001 - a word that no wire carries
         try:
             await deliveries.deliver(service, msgspec.json.encode(envelope).decode())
         except NotAccepted as refusal:
