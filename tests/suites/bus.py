@@ -194,9 +194,9 @@ class BusSuite:
         kept = []
         receive = billing.inbox.receive
 
-        async def twice(envelope: Any) -> None:
+        async def twice(envelope: Any, *, is_new: bool) -> None:
             kept.append(envelope)
-            await receive(envelope)
+            await receive(envelope, is_new=is_new)
             await receive(envelope)
 
         billing.inbox.receive = twice  # type: ignore[method-assign]
@@ -306,10 +306,10 @@ class BusSuite:
         billing = stage.subscriber("billing")
         receive, is_away = billing.inbox.receive, True
 
-        async def reach(envelope: Any) -> None:
+        async def reach(envelope: Any, *, is_new: bool) -> None:
             if is_away:
                 raise SubscriberAway("billing is being restarted")
-            await receive(envelope)
+            await receive(envelope, is_new=is_new)
 
         billing.inbox.receive = reach  # type: ignore[method-assign]
         await stage.start()

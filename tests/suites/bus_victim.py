@@ -25,10 +25,10 @@ async def main(factory: str, folder: str, moment: str) -> None:
     billing = stage.subscriber("billing")
     receive, handle = billing.inbox.receive, billing.handle
 
-    async def deliver(envelope: Any) -> None:
+    async def deliver(envelope: Any, *, is_new: bool) -> None:
         if moment == "before the delivery":
             die()
-        await receive(envelope)
+        await receive(envelope, is_new=is_new)
         die()
 
     async def handle_and_die(event: Any) -> None:

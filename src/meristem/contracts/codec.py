@@ -23,7 +23,7 @@ encode: Final = msgspec.json.Encoder(decimal_format="string", uuid_format="canon
 
 
 @cache
-def decoder(type_: Any) -> Callable[[bytes], Any]:
+def decoder(type_: Any) -> Callable[[bytes | msgspec.Raw], Any]:
     """Decodes JSON into `type_`, as written by Meristem itself; raises msgspec.ValidationError."""
     return msgspec.json.Decoder(type_).decode
 

@@ -6,13 +6,12 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from msgspec import DecodeError
 from sqlalchemy import Float, Text, bindparam, delete, insert, literal, select
 
-from meristem.context import using
+from meristem.context import CURRENT
 from meristem.contracts.codec import decoder, violation
 from meristem.contracts.message import Event
 from meristem.errors import IntegrityViolation, StorageError, Undeliverable, WiringError
@@ -23,8 +22,6 @@ from meristem.events.tables import INBOX, METADATA
 from meristem.lifecycle import Background
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from meristem.clock import Clock
     from meristem.storage.database import Database
 
@@ -125,13 +122,18 @@ class Inbox:
         Raises Undeliverable for an event that is not subscribed to or does not fit its class.
         """
         event = self._open(envelope)
-        policy = self._policies.get(envelope.type, DEFAULT)
-        async with self._alone(envelope):
-            with using(envelope.context(self.service, time.monotonic() + policy.timeout)):
-                if self._database is None:
-                    await self._handle(event, envelope)
-                else:
-                    await self._handle_once(self._database, event, envelope, is_new=is_new)
+        name = (envelope.source, envelope.id)
+        turns = self._turns.get(name)
+        if turns is None:
+            turns = self._turns[name] = _Turns()
+        turns.taken += 1
+        try:
+            async with turns.lock:
+                await self._handle_within_context(event, envelope, is_new=is_new)
+        finally:
+            turns.taken -= 1
+            if not turns.taken:
+                del self._turns[name]
 
     def _open(self, envelope: Envelope) -> Event:
         event_class = self._classes.get(envelope.type)
@@ -140,7 +142,7 @@ class Inbox:
                 f"{self.service} has no handler for {envelope.type}: add one with @on, or end the subscription"
             )
         try:
-            event: Event = decoder(event_class)(bytes(envelope.data))
+            event: Event = decoder(event_class)(envelope.data)
         except (DecodeError, UnicodeDecodeError) as error:
             found = violation(error)
             raise Undeliverable(
@@ -150,21 +152,16 @@ class Inbox:
             ) from error
         return event
 
-    @asynccontextmanager
-    async def _alone(self, envelope: Envelope) -> AsyncIterator[None]:
-        """Let deliveries of one event follow each other."""
-        name = (envelope.source, envelope.id)
-        turns = self._turns.get(name)
-        if turns is None:
-            turns = self._turns[name] = _Turns()
-        turns.taken += 1
+    async def _handle_within_context(self, event: Event, envelope: Envelope, *, is_new: bool) -> None:
+        policy = self._policies.get(envelope.type, DEFAULT)
+        token = CURRENT.set(envelope.context(self.service, time.monotonic() + policy.timeout))
         try:
-            async with turns.lock:
-                yield
+            if self._database is None:
+                await self._handle(event, envelope)
+            else:
+                await self._handle_once(self._database, event, envelope, is_new=is_new)
         finally:
-            turns.taken -= 1
-            if not turns.taken:
-                del self._turns[name]
+            CURRENT.reset(token)
 
     async def _handle_once(self, database: Database, event: Event, envelope: Envelope, *, is_new: bool) -> None:
         row: dict[str, Any] = {"event_id": envelope.id, "source": envelope.source, "subscriber": self.service}

@@ -76,10 +76,14 @@ class Lanes:
 
     def pause(self, until: float) -> bool:
         """Hold every lane until then; False when they are held already."""
-        if self._now() < self._paused_until:
+        if self._is_paused:
             return False
         self._paused_until = until
         return True
+
+    @property
+    def _is_paused(self) -> bool:
+        return self._paused_until > 0 and self._now() < self._paused_until
 
     def wake(self) -> None:
         """Serve the lanes whose time has come."""
@@ -112,7 +116,7 @@ class Lanes:
         try:
             while self._ready and self._open:
                 name = self._ready.popleft()
-                if self._now() < self._paused_until:
+                if self._is_paused:
                     self._place(name, self._paused_until)
                 else:
                     await self._serve(name)

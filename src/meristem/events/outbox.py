@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from meristem.storage.unit import UnitOfWork
 
 
-class Delivery(msgspec.Struct):
+class Delivery(msgspec.Struct, gc=False):
     """One row of the outbox in the hands of a relay: an event that is owed to a subscriber.
 
     `body` is the envelope, or its JSON where it came from disk; times are seconds since the epoch. `is_new` while it
@@ -58,7 +58,7 @@ class Depth(msgspec.Struct, frozen=True):
 class Courier(Protocol):
     """Who delivers what the outbox holds: the relay of this process."""
 
-    def accepts(self, subscriber: str) -> bool:
+    def accepts(self, subscriber: str, now: float) -> bool:
         """Whether a new event of this subscriber may go to it from memory."""
         ...
 
@@ -133,22 +133,17 @@ class Outbox:
             published.append(Published(event.event_type, len(destinations)))
             if destinations:
                 envelope = enclose(event, self.source, now, context)
-                self._owe(envelope, destinations, now.timestamp(), rows, deliveries)
+                deliveries += self._owe(envelope, destinations, now.timestamp(), rows)
         if rows:
             unit.at_commit(statements.INSERT, rows)
-        unit.after_commit(lambda: self._committed(rows, deliveries, published))
+        unit.after_commit(lambda: self._committed(deliveries, published))
 
     def _owe(
-        self,
-        envelope: Envelope,
-        destinations: Sequence[str],
-        now: float,
-        rows: list[dict[str, Any]],
-        deliveries: list[Delivery],
-    ) -> None:
+        self, envelope: Envelope, destinations: Sequence[str], now: float, rows: list[dict[str, Any]]
+    ) -> Iterator[Delivery]:
         body = write_json(envelope).decode()
         for subscriber in destinations:
-            accepted = self.courier is not None and self.courier.accepts(subscriber)
+            accepted = self.courier is not None and self.courier.accepts(subscriber, now)
             rows.append(
                 {
                     "event_id": envelope.id,
@@ -160,20 +155,20 @@ class Outbox:
                     "owner": self.owner if accepted else None,
                 }
             )
-            deliveries.append(
-                Delivery(envelope.id, subscriber, envelope.type, envelope.subject, envelope, now, 0, now, is_new=True)
+            yield Delivery(
+                envelope.id, subscriber, envelope.type, envelope.subject, envelope, now, 0, now, is_new=accepted
             )
 
-    def _committed(self, rows: list[dict[str, Any]], deliveries: list[Delivery], published: list[Published]) -> None:
+    def _committed(self, deliveries: list[Delivery], published: list[Published]) -> None:
         if self.observers:
             for fact in published:
                 tell(self.observers, fact)
         if self.courier is None:
             return
-        self.courier.take(each for each, row in zip(deliveries, rows, strict=True) if row["owner"] is not None)
-        for row in rows:
-            if row["owner"] is None:
-                self.courier.look(row["subscriber"])
+        for each in deliveries:
+            if not each.is_new:
+                self.courier.look(each.subscriber)
+        self.courier.take(each for each in deliveries if each.is_new)
 
     async def subscribers(self) -> list[str]:
         """Everyone for whom a row waits."""

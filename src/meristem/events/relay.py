@@ -7,6 +7,7 @@ import contextvars
 import logging
 import math
 from collections.abc import Coroutine, Iterable
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from meristem.errors import CallError, OperationError, StorageError, Undeliverable
@@ -17,10 +18,12 @@ from meristem.events.facts import Away, Buried, Delivered, Observer, Retried, te
 from meristem.events.lanes import Lanes
 from meristem.events.policy import DEFAULT
 from meristem.lifecycle import Background
+from meristem.resilience.deadline import Deadlines
 
 if TYPE_CHECKING:
     from meristem.clock import Clock
     from meristem.events.outbox import Delivery, Outbox
+    from meristem.events.policy import Policy
 
 logger: Final = logging.getLogger("meristem.events")
 
@@ -36,6 +39,8 @@ class Relay:
     read from disk as room appears. Every `poll` seconds it looks for rows that nobody holds (of a replica that died,
     redriven ones). A failed delivery is repeated by its subscription's policy, then becomes a dead letter.
     """
+
+    _deadlines: Deadlines
 
     def __init__(
         self, outbox: Outbox, bus: Bus, clock: Clock, *, width: int = 64, window: int = 10_000, poll: float = 1.0
@@ -66,6 +71,7 @@ class Relay:
     async def start(self) -> None:
         """Take over what an earlier process left, and whatever is committed from now on."""
         self._clean = contextvars.copy_context()  # deliveries must not run inside the publisher's call or unit of work
+        self._deadlines = Deadlines(asyncio.get_running_loop())
         await self._outbox.release()
         await self._join()
         if self._others:  # they may deliver from memory until they have seen this one
@@ -93,6 +99,7 @@ class Relay:
         self._acknowledged.clear()
         self._lanes.clear()
         if was_started:
+            self._deadlines.stop()
             await self._outbox.leave()
 
     async def settle(self) -> None:
@@ -116,11 +123,11 @@ class Relay:
         await self._survey()
         self._alarm.set(self._now())
 
-    def accepts(self, subscriber: str) -> bool:
+    def accepts(self, subscriber: str, now: float) -> bool:
         """From memory go events of which no earlier ones can be on disk or in another replica's hands."""
         lanes = self._lanes.get(subscriber)
         room = lanes is None or len(lanes.held) < self._window
-        return self._running and room and subscriber not in self._behind and self._now() <= self._alone_until
+        return self._running and room and subscriber not in self._behind and now <= self._alone_until
 
     def take(self, deliveries: Iterable[Delivery]) -> None:
         if self._running:
@@ -213,19 +220,24 @@ class Relay:
 
     async def _deliver(self, lanes: Lanes, delivery: Delivery) -> float | None:
         policy = self._bus.policy(delivery.subscriber, delivery.type)
-        is_new, delivery.is_new = delivery.is_new, False  # however this attempt ends, the event may have been handled
         try:
-            async with asyncio.timeout(policy.timeout) as limit:
-                await self._bus.publish(delivery.open(), delivery.subscriber, is_new=is_new)
+            await self._attempt(delivery, policy.timeout)
         except SubscriberAway as away:
             return self._wait_for(lanes, away)
         except Undeliverable as refusal:
             return await self._bury(lanes, delivery, refusal)
         except Exception as raised:  # whatever a handler raises: it is logged, recorded and tried again
-            too_slow = OperationError(f"no acknowledgement within {policy.timeout:g} s")
-            return await self._failed(lanes, delivery, too_slow if limit.expired() else raised)
+            return await self._failed(lanes, delivery, policy, raised)
         self._acknowledge(lanes, delivery)
         return None
+
+    def _attempt(self, delivery: Delivery, timeout: float) -> Coroutine[Any, Any, None]:
+        is_new, delivery.is_new = delivery.is_new, False  # however the attempt ends, the event may have been handled
+        return self._deadlines.within(
+            monotonic() + timeout,
+            self._bus.publish(delivery.open(), delivery.subscriber, is_new=is_new),
+            lambda: OperationError(f"no acknowledgement within {timeout:g} s"),
+        )
 
     def _acknowledge(self, lanes: Lanes, delivery: Delivery) -> None:
         lanes.rejections = 0
@@ -248,8 +260,7 @@ class Relay:
             tell(self.observers, Away(lanes.subscriber, delay))
         return self._now() + delay
 
-    async def _failed(self, lanes: Lanes, delivery: Delivery, failure: Exception) -> float | None:
-        policy = self._bus.policy(delivery.subscriber, delivery.type)
+    async def _failed(self, lanes: Lanes, delivery: Delivery, policy: Policy, failure: Exception) -> float | None:
         if delivery.attempts + 1 >= policy.attempts:
             return await self._bury(lanes, delivery, failure)
         delivery.attempts += 1

@@ -7,7 +7,7 @@ import sys
 from asyncio import CancelledError, Task
 from math import inf
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from meristem.errors import CallError, Code
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 ON_THE_WAY: Final = 0.05  # seconds: a caller that gave the whole timeout began to count a little earlier
 GRAIN: Final = 0.01  # seconds: a call is cancelled at most this much after its deadline, never before
 CROWD: Final = 1024  # buckets above which the empty ones are cleared away
+
+Result = TypeVar("Result")
 
 _Task: TypeAlias = "Task[Any]"
 
@@ -73,6 +75,22 @@ class Deadlines:
         """The bucket of a deadline (on the clock of `time.monotonic`); enter it before the next await."""
         key = int(at / GRAIN)
         return self._buckets.get(key) or self._open(key)
+
+    async def within(self, at: float, work: Awaitable[Result], late: Callable[[], Exception]) -> Result:
+        """What `work` gives; at the deadline it is cancelled and `late()` raised, a moment later at most."""
+        task: _Task = _current_task(self.loop)
+        bucket = self.bucket(at)
+        if task in bucket:
+            return await work
+        bucket.enter(task)
+        try:
+            result = await work
+        except BaseException as error:
+            if bucket.leave(task) and isinstance(error, CancelledError):
+                raise late() from error
+            raise
+        bucket.leave(task)
+        return result
 
     def _open(self, key: int) -> Bucket:
         found = self._buckets.get(key)
@@ -245,21 +263,11 @@ class WatchedStream:
             raise self._error()
         return await self._within(anext(self._items), now)
 
-    async def _within(self, work: Awaitable[Any], now: float) -> Any:
-        until = min(self._deadline, now + self._idle)
-        task: _Task = _current_task(self._deadlines.loop)
-        bucket = self._deadlines.bucket(until)
-        if task in bucket:
-            return await work
-        bucket.enter(task)
-        try:
-            item = await work
-        except BaseException as error:
-            if bucket.leave(task) and isinstance(error, CancelledError):
-                raise (self._error() if until == self._deadline else silent(self._label, self._idle)) from error
-            raise
-        bucket.leave(task)
-        return item
+    def _within(self, work: Awaitable[Result], now: float) -> Awaitable[Result]:
+        silence = now + self._idle
+        if silence < self._deadline:
+            return self._deadlines.within(silence, work, lambda: silent(self._label, self._idle))
+        return self._deadlines.within(self._deadline, work, self._error)
 
     async def aclose(self) -> None:
         """End the stream early and release what produces it."""

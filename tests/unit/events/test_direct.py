@@ -16,7 +16,7 @@ class TestDirectBus(BusSuite):
 
 
 async def test_a_service_subscribes_once():
-    async def receive(_):
+    async def receive(_, *, is_new):
         raise AssertionError
 
     bus = DirectBus()
