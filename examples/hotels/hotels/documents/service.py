@@ -47,7 +47,7 @@ class DocumentsService(Documents, Service, tables=tables.metadata):
                 pdf = await asyncio.to_thread(_render, event.booking, taken, issued)
             number = receipt_number(issued.year, taken)
             row = {"booking_id": event.booking_id, "number": number, "issued": issued, "pdf": pdf}
-            await tx.execute(tables.INSERT_RECEIPT, row)
+            tx.defer(tables.INSERT_RECEIPT, row)
             await tx.publish(ReceiptIssued(booking_id=event.booking_id, number=number, issued=issued))
 
     async def _take_number(self, year: int) -> int:

@@ -46,10 +46,9 @@ class NotificationsService(Notifications, Service, tables=tables.metadata, provi
         """Tell the hotel; tell the guest too if the receipt came first."""
         booking = event.booking
         async with self.database.begin() as tx:
+            tx.defer(tables.OPEN_BOOKING, {"booking_id": event.booking_id})
             told = {"wanted": event.booking_id, "told": booking}
             known = await tx.fetch_one(tables.ADD_BOOKING, told, into=Known)
-            if known is None:
-                await tx.execute(tables.INSERT_BOOKING, {"booking_id": event.booking_id, "booking": booking})
             await tx.publish(_due(Letter.RESERVATION, booking))
             if known is not None and known.receipt is not None:
                 await tx.publish(_due(Letter.RECAP, booking, known.receipt))
@@ -58,11 +57,10 @@ class NotificationsService(Notifications, Service, tables=tables.metadata, provi
     async def receipt_issued(self, event: ReceiptIssued) -> None:
         """Tell the guest; not yet if the booking isn't known here, whose event may come later than the receipt's."""
         async with self.database.begin() as tx:
+            tx.defer(tables.OPEN_BOOKING, {"booking_id": event.booking_id})
             found = {"wanted": event.booking_id, "number": event.number}
             known = await tx.fetch_one(tables.ADD_RECEIPT, found, into=Known)
-            if known is None:
-                await tx.execute(tables.INSERT_BOOKING, {"booking_id": event.booking_id, "receipt": event.number})
-            elif known.booking is not None:
+            if known is not None and known.booking is not None:
                 await tx.publish(_due(Letter.RECAP, known.booking, event.number))
 
     @on(BookingCancelled)
@@ -83,7 +81,7 @@ class NotificationsService(Notifications, Service, tables=tables.metadata, provi
         await self.mailer.send(await asyncio.to_thread(self.stationery.write, due, now, pdf))
         sent = {"recipient": due.recipient, "message_id": self.stationery.message_id(due), "sent": now}
         async with self.database.begin() as tx:
-            await tx.execute(tables.INSERT_LETTER, {**which, **sent})
+            tx.defer(tables.INSERT_LETTER, {**which, **sent})
             await tx.publish(
                 LetterSent(booking_id=due.booking_id, letter=due.letter, recipient=due.recipient, sent=now)
             )

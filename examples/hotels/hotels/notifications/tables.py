@@ -11,6 +11,7 @@ from sqlalchemy import (
     Table,
     Uuid,
     bindparam,
+    exists,
     insert,
     select,
     update,
@@ -37,7 +38,13 @@ letters = Table(
     Column("sent", DateTime(timezone=True), nullable=False),
 )
 
-INSERT_BOOKING = insert(bookings)
+# Written first, so that what is added finds a row whichever event comes first; every database understands it.
+OPEN_BOOKING = insert(bookings).from_select(
+    ["booking_id"],
+    select(bindparam("booking_id", type_=Uuid).label("booking_id")).where(
+        ~exists().where(bookings.c.booking_id == bindparam("booking_id", type_=Uuid))
+    ),
+)
 ADD_BOOKING = (
     update(bookings)
     .where(bookings.c.booking_id == bindparam("wanted"))

@@ -70,12 +70,9 @@ class RoomsService(Rooms, Service, tables=tables.metadata):
         return hold
 
     async def confirm(self, hold_id: UUID) -> None:
+        wanted = {"wanted": hold_id, "now": self.clock.now()}
         async with self.database.begin() as tx:
-            confirmed = await tx.execute(tables.CONFIRM_HOLD, {"wanted": hold_id, "now": self.clock.now()})
-            if confirmed.rowcount == 1:
-                return
-            if await tx.fetch_value(tables.HOLD_STATE, {"hold_id": hold_id}) != "confirmed":
-                raise HoldUnknown(hold_id=hold_id)
+            tx.at_commit(tables.CONFIRM_HOLD, wanted, otherwise=HoldUnknown(hold_id=hold_id))
 
     async def release(self, hold: Hold) -> None:
         async with self.database.begin() as tx:

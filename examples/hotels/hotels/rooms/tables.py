@@ -105,13 +105,9 @@ OVERLAPPING = select(holds.c.arrival, holds.c.departure).where(
 )
 
 INSERT_HOLD = insert(holds)
-HOLD_STATE = select(holds.c.state).where(holds.c.hold_id == bindparam("hold_id"))
 
-CONFIRM_HOLD = (
-    update(holds)
-    .where(holds.c.hold_id == bindparam("wanted"), holds.c.state == "held", holds.c.expires > bindparam("now"))
-    .values(state="confirmed")
-)
+# A hold that is confirmed already stays so.
+CONFIRM_HOLD = update(holds).where(holds.c.hold_id == bindparam("wanted"), _ACTIVE).values(state="confirmed")
 
 _ENDED = (holds.c.hold_id, holds.c.room_id, holds.c.arrival, holds.c.departure)
 
