@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 _START: Final = datetime(2030, 1, 1, 12, tzinfo=UTC)
+_TICK: Final = timedelta.resolution  # the shortest wait: who waits for a moment between two ticks would never see it
 _TURNS: Final = 10  # of the event loop after each wake-up, so that a sleeper may act and sleep again
 
 
@@ -36,7 +37,7 @@ class ManualClock:
             return
         self._count += 1
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._sleepers, (self._now + timedelta(seconds=seconds), self._count, future))
+        heapq.heappush(self._sleepers, (self._now + max(timedelta(seconds=seconds), _TICK), self._count, future))
         self._changed.set()
         await future
 

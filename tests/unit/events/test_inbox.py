@@ -94,6 +94,23 @@ async def test_an_event_is_handled_once_however_often_it_comes(inbox, ledger, da
     assert (ledger.runs, await count(database)) == (1, 1)
 
 
+async def test_a_new_event_is_not_looked_up_and_any_other_is(inbox, database):
+    statements = []
+    database.observers.append(lambda _, text, *rest: statements.append(text.split()[0]))
+    await inbox.receive(paid(1), is_new=True)
+    assert statements == ["INSERT", "COMMIT"]
+    statements.clear()
+    await inbox.receive(paid(2))
+    assert statements == ["SELECT", "INSERT", "COMMIT"]
+
+
+async def test_a_known_event_that_is_called_new_by_mistake_has_no_second_effect(inbox, ledger, database):
+    envelope = paid()
+    await inbox.receive(envelope)
+    await inbox.receive(envelope, is_new=True)
+    assert (ledger.runs, await count(database)) == (2, 1)
+
+
 async def test_of_concurrent_deliveries_one_runs_and_the_others_wait_for_it(inbox, ledger, database):
     envelope, ledger.gate = paid(), asyncio.Event()
     deliveries = [asyncio.create_task(inbox.receive(envelope)) for _ in range(4)]

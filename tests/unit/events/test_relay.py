@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import insert, select, update
 
 from meristem.context import Context, Identity, Trace, current, using
-from meristem.errors import CallError, Code
+from meristem.errors import CallError, Code, StorageError
 from meristem.events.direct import DirectBus
 from meristem.events.facts import Buried, Delivered, Published, Retried
 from meristem.events.policy import Policy
@@ -46,6 +46,95 @@ async def test_an_event_goes_from_the_commit_to_its_subscriber_without_a_read(st
     await stage.settle()
     assert await billing.entries() == [1]
     assert statements == ["INSERT", "COMMIT", "DELETE"]
+
+
+def lookups(subscriber):
+    """Grows by each question whether the subscriber knows an event."""
+    found = []
+
+    def watch(_, text, *rest):
+        if text.startswith("SELECT") and "meristem_inbox" in text:
+            found.append(text)
+
+    subscriber.database.observers.append(watch)
+    return found
+
+
+async def test_the_first_delivery_from_memory_asks_nothing_and_its_repetition_asks(stage):
+    billing = stage.subscriber("billing")
+    asked, failures = lookups(billing), iter([RuntimeError("the first attempt fails")])
+
+    async def fail_once(_):
+        if failure := next(failures, None):
+            raise failure
+
+    billing.before = fail_once
+    await ready(stage)
+    await stage.publish(Noted(number=1))
+    await stage.told(Retried)
+    assert asked == []
+    await stage.clock.advance(PATIENT.cap)
+    await stage.settle()
+    assert len(asked) == 1
+    assert await billing.entries() == [1]
+
+
+async def test_after_an_attempt_that_took_too_long_the_next_one_asks_and_what_was_handled_stays_so(stage):
+    billing = stage.subscriber("billing", policy=Policy(attempts=2, timeout=0.2, base=1.0, cap=1.0))
+    asked, receive = lookups(billing), billing.inbox.receive
+
+    async def handle_and_hang(envelope, *, is_new):
+        await receive(envelope, is_new=is_new)
+        if is_new:
+            await asyncio.Event().wait()
+
+    billing.inbox.receive = handle_and_hang
+    await ready(stage)
+    await stage.publish(Noted(number=1))
+    await stage.told(Retried)
+    assert asked == []
+    await stage.clock.advance(1)
+    await stage.settle()
+    assert len(asked) == 1
+    assert billing.seen == [1]
+
+
+async def test_an_attempt_after_one_that_was_not_counted_asks(stage, monkeypatch):
+    """A last attempt whose failure could not be recorded is made again under the same number."""
+    billing = stage.subscriber("billing", policy=Policy(attempts=1, base=0.0, cap=1.0))
+    asked, bury = lookups(billing), stage.outbox.bury
+    tried = asyncio.Event()
+
+    async def refuse(*_):
+        tried.set()
+        raise StorageError("the disk is full")
+
+    async def fail(_):
+        raise RuntimeError("down")
+
+    billing.before = fail
+    monkeypatch.setattr(stage.outbox, "bury", refuse)
+    await ready(stage)
+    await stage.publish(Noted(number=1))
+    await tried.wait()
+    assert asked == []
+    monkeypatch.setattr(stage.outbox, "bury", bury)
+    await stage.clock.advance(1)
+    await stage.told(Buried)
+    assert len(asked) == 1
+
+
+async def test_what_comes_from_disk_is_looked_up(stage):
+    billing = stage.subscriber("billing")
+    asked = lookups(billing)
+    await stage.database.start()
+    await stage.outbox.start()
+    stage.bus.subscribe("billing", billing.inbox.policies, billing.inbox.receive)
+    await stage.publish(Noted(number=1))
+    await billing.start()
+    await stage.relay.start()
+    await stage.told(Delivered)
+    assert len(asked) == 1
 
 
 async def test_the_handler_does_not_run_inside_the_publishers_call_but_continues_its_trace(stage):

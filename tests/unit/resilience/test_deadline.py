@@ -202,6 +202,37 @@ async def test_an_inherited_deadline_holds_in_a_task_of_its_own(deadlines):
     assert caught.value.code is Code.DEADLINE_EXCEEDED
 
 
+async def test_work_within_a_time_of_its_own_is_given_back_or_cancelled(deadlines):
+    async def gives() -> int:
+        return 7
+
+    def late() -> TimeoutError:
+        return TimeoutError("too slow")
+
+    assert await deadlines.within(monotonic() + 5.0, gives(), late) == 7
+    with pytest.raises(TimeoutError, match="too slow"):
+        await deadlines.within(monotonic() + 0.02, asyncio.Event().wait(), late)
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
+
+
+async def test_work_that_is_cancelled_by_others_or_fails_by_itself_is_not_late(deadlines):
+    async def fails() -> None:
+        raise LookupError
+
+    def late() -> TimeoutError:
+        return TimeoutError("too slow")
+
+    with pytest.raises(LookupError):
+        await deadlines.within(monotonic() + 5.0, fails(), late)
+    task = asyncio.create_task(deadlines.within(monotonic() + 5.0, asyncio.Event().wait(), late))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
 async def test_thousands_of_calls_share_one_timer_and_leave_nothing(deadlines):
     handlers = [guarded(deadlines, hangs if n % 2 else answers, 0.05 + n / 20_000) for n in range(2_000)]
     results = await asyncio.gather(*(handler(a_call()) for handler in handlers), return_exceptions=True)

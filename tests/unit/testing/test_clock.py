@@ -54,3 +54,19 @@ async def test_a_cancelled_sleeper_is_forgotten():
     await asyncio.wait([task])
     assert clock.sleepers == 0
     await clock.advance(20)
+
+
+async def test_a_wait_shorter_than_the_clock_can_tell_still_ends_later():
+    """Else who waits until a moment between two ticks would wake for ever, and `advance` would never end."""
+    clock = ManualClock()
+    until = clock.now().timestamp() + 0.1270454
+
+    async def wait():
+        while (remaining := until - clock.now().timestamp()) > 0:
+            await clock.sleep(remaining)
+
+    async with asyncio.timeout(10):
+        waiter = asyncio.create_task(wait())
+        await clock.sleeping()
+        await clock.advance(1)
+        await waiter
