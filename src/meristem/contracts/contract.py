@@ -6,11 +6,11 @@ import inspect
 import re
 from collections.abc import AsyncIterator
 from functools import cache
-from math import inf
 from typing import Any, ClassVar, Protocol, Self, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from meristem.contracts.bounds import Seconds, fits, unfit
 from meristem.contracts.call import connector
 from meristem.contracts.codec import decoder
 from meristem.contracts.message import Message
@@ -147,8 +147,11 @@ def _check_type(where: str, type_: Any) -> None:
 
 def _check_declaration(where: str, declaration: Declaration, *, stream: bool) -> None:
     for name, seconds in (("timeout", declaration.timeout), ("idle", declaration.idle)):
-        if seconds is not None and not 0 < seconds < inf:
-            raise ContractError(f"{where}: {name}={seconds} must be more than 0 seconds, and finite")
+        if not fits(seconds, Seconds | None):
+            raise ContractError(f"{where}: {name}={seconds!r} must be more than 0 seconds, and finite")
+    problem = unfit(declaration.retry)
+    if problem is not None:
+        raise ContractError(f"{where}: {declaration.retry}: {problem}")
     if declaration.idle is not None and not stream:
         raise ContractError(f"{where}: idle={declaration.idle} is for streams; give a timeout")
     for fault in declaration.raises:

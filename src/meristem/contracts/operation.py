@@ -6,9 +6,11 @@ from collections.abc import Callable
 from copy import copy
 from enum import Enum
 from math import inf
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol, TypeAlias, TypeVar
 
 import msgspec
+
+from meristem.contracts.bounds import Attempts, Pause
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar as TypeVarWithDefault
@@ -74,9 +76,11 @@ def delete(path: str, *, status: int = 200) -> Http:
 class Retry(msgspec.Struct, frozen=True):
     """How a caller repeats a call that may be repeated: full jitter below `base * 2**n`, at most `cap` seconds."""
 
-    attempts: int = 3
-    base: float = 0.05
-    cap: float = 1.0
+    attempts: Attempts = 3
+    base: Pause = 0.05
+    cap: Pause = 1.0
+
+    rising: ClassVar = ("base", "cap")
 
 
 TIMEOUT: Final = 5.0  # seconds for a call that is answered once; a stream may last

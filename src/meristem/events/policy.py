@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
-from typing import Final
+from typing import ClassVar, Final
 
 import msgspec
 
+from meristem.contracts.bounds import Attempts, Pause, Seconds, unfit
 from meristem.errors import MisuseError
 
 _LONGEST: Final = 7 * 86400.0  # far below the inbox's retention, so that a late retry is still known as a duplicate
@@ -19,16 +20,22 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     ends after one to two minutes. A subscriber that cannot be reached uses up no attempts: its events wait.
     """
 
-    attempts: int = 10
-    timeout: float = 30.0
-    base: float = 0.25
-    cap: float = 60.0
+    attempts: Attempts = 10
+    timeout: Seconds = 30.0
+    base: Pause = 0.25
+    cap: Pause = 60.0
+
+    rising: ClassVar = ("base", "cap")
 
     def __post_init__(self) -> None:
-        if self.attempts < 1 or self.timeout <= 0 or self.base < 0 or self.cap < self.base:
-            raise MisuseError(f"{self}: attempts must be at least 1, timeout above 0, and 0 <= base <= cap")
+        problem = unfit(self)
+        if problem is not None:
+            raise MisuseError(problem)
         if self.attempts * self.cap > _LONGEST:
-            raise MisuseError(f"{self}: attempts * cap must stay below 7 days; a dead letter can be redriven later")
+            raise MisuseError(
+                f"attempts = {self.attempts!r}, cap = {self.cap!r}: attempts * cap must stay below 7 days; "
+                "a dead letter can be redriven later"
+            )
 
     def delay(self, failures: int) -> float:
         """Seconds to wait after the given number of failures, with jitter."""

@@ -47,19 +47,23 @@ class on(Generic[EventT]):  # noqa: N801 - read as a decorator
         if not (isinstance(event, type) and issubclass(event, Event) and event.event_type):
             raise MisuseError(f"@on({event!r}): name a class derived from Event, such as @on(ReservationCancelled)")
         self._event = event
-        self._policy = Policy(attempts=attempts, timeout=timeout, base=base, cap=cap)
+        self._terms: dict[str, Any] = {"attempts": attempts, "timeout": timeout, "base": base, "cap": cap}
 
     def __call__(
         self, method: Callable[[ServiceT, EventT], Coroutine[Any, Any, None]]
     ) -> Callable[[ServiceT, EventT], Coroutine[Any, Any, None]]:
-        """Mark the method; raises MisuseError when it cannot handle the event."""
+        """Mark the method; raises MisuseError when it cannot handle the event, or never could by these terms."""
         where = f"{getattr(method, '__qualname__', method)}, @on({self._event.__name__})"
         if not inspect.iscoroutinefunction(method):
             raise MisuseError(f"{where}: declare it `async def`")
         if len(inspect.signature(method).parameters) != 2:
             expected = f"async def {method.__name__}(self, event: {self._event.__name__}) -> None"
             raise MisuseError(f"{where}: it takes self and the event, nothing else: `{expected}`")
-        marks = (*getattr(method, _MARK, ()), Subscription(self._event, method.__name__, self._policy))
+        try:
+            policy = Policy(**self._terms)
+        except MisuseError as error:
+            raise MisuseError(f"{where}: {error}") from None
+        marks = (*getattr(method, _MARK, ()), Subscription(self._event, method.__name__, policy))
         setattr(method, _MARK, marks)
         return method
 

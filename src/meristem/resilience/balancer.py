@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import random
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
 
+from meristem.contracts.bounds import Part, Pause, Seconds, Share
 from meristem.contracts.message import Message
 from meristem.errors import CallError, Code
 from meristem.resilience.breaker import blames
@@ -39,12 +40,14 @@ class BalancerPolicy(Message, forbid_unknown_fields=True):
     time up to `eject_at_most`; never more than `share` of the endpoints, and never the only one.
     """
 
-    memory: float = 10.0
-    weight: float = 0.2
-    threshold: float = 0.66
-    eject_for: float = 5.0
-    eject_at_most: float = 60.0
-    share: float = 0.5
+    memory: Seconds = 10.0
+    weight: Part = 0.2
+    threshold: Part = 0.66
+    eject_for: Pause = 5.0
+    eject_at_most: Pause = 60.0
+    share: Share = 0.5
+
+    rising: ClassVar = ("eject_for", "eject_at_most")
 
 
 class Target:

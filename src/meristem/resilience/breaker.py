@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 from asyncio import CancelledError
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from meristem.contracts.bounds import Count, Part, Seconds, Share
 from meristem.contracts.message import Message
 from meristem.errors import CallError, Code
 from meristem.resilience.facts import BreakerChanged, State, Tell, nobody
@@ -28,13 +29,15 @@ class BreakerPolicy(Message, forbid_unknown_fields=True):
     `probes` calls through and closes when all of them succeed.
     """
 
-    ratio: float = 0.5
-    minimum: int = 20
-    window: float = 10.0
-    open_for: float = 1.0
-    open_at_most: float = 30.0
-    jitter: float = 0.2
-    probes: int = 3
+    ratio: Part = 0.5
+    minimum: Count = 20
+    window: Seconds = 10.0
+    open_for: Seconds = 1.0
+    open_at_most: Seconds = 30.0
+    jitter: Share = 0.2
+    probes: Count = 3
+
+    rising: ClassVar = ("open_for", "open_at_most")
 
 
 def blames(error: BaseException, call: Call, now: float) -> bool:

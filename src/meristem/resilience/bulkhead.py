@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from meristem.contracts.bounds import Count, Pause, Room
 from meristem.contracts.message import Message
 from meristem.errors import CallError, Code
 from meristem.resilience.facts import Shed, Tell, nobody
@@ -16,9 +17,9 @@ if TYPE_CHECKING:
 class BulkheadPolicy(Message, forbid_unknown_fields=True):
     """How many calls one process may have in flight to one dependency, and how many wait for how many seconds."""
 
-    limit: int = 512
-    queue: int = 512
-    wait: float = 0.5
+    limit: Count = 512
+    queue: Room = 512
+    wait: Pause = 0.5
 
 
 class Bulkhead:

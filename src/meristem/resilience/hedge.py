@@ -6,6 +6,7 @@ import asyncio
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
+from meristem.contracts.bounds import Pause, Share
 from meristem.contracts.message import Message
 from meristem.errors import CallError
 from meristem.resilience.facts import Hedged, Tell, nobody
@@ -30,9 +31,9 @@ class HedgePolicy(Message, forbid_unknown_fields=True):
     its timeout before the first answer.
     """
 
-    at_least: float = 0.1
-    at_most: float = 0.5
-    unknown: float = 0.25
+    at_least: Pause = 0.1
+    at_most: Share = 0.5
+    unknown: Share = 0.25
 
 
 class Hedging:

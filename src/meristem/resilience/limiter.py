@@ -10,8 +10,11 @@ from __future__ import annotations
 import math
 from asyncio import CancelledError
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
+from msgspec import Meta
+
+from meristem.contracts.bounds import Count, Part, Pause, Room
 from meristem.contracts.message import Message
 from meristem.errors import CallError, Code
 from meristem.resilience.facts import Shed, Tell, nobody
@@ -36,15 +39,17 @@ class LimiterPolicy(Message, forbid_unknown_fields=True):
     before one is turned away.
     """
 
-    initial: int = 256
-    minimum: int = 32
-    maximum: int = 4096
-    tolerance: float = 2.0
-    window: float = 0.25
-    samples: int = 20
-    smoothing: float = 0.2
-    queue: int = 128
-    wait: float = 0.1
+    initial: Count = 256
+    minimum: Count = 32
+    maximum: Count = 4096
+    tolerance: Annotated[float, Meta(ge=1, le=1000, description="1 to 1000")] = 2.0
+    window: Pause = 0.25
+    samples: Count = 20
+    smoothing: Part = 0.2
+    queue: Room = 128
+    wait: Pause = 0.1
+
+    rising: ClassVar = ("minimum", "initial", "maximum")
 
 
 class Usual:

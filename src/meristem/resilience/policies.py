@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from math import inf
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from meristem.contracts.bounds import Attempts, Pause, Seconds, unfit
 from meristem.contracts.message import Message
 from meristem.resilience.balancer import BalancerPolicy
 from meristem.resilience.breaker import BreakerPolicy
@@ -22,25 +22,17 @@ if TYPE_CHECKING:
 class OperationPolicy(Message, forbid_unknown_fields=True):
     """What a placement says of one operation; what is None is as its contract declares."""
 
-    timeout: float | None = None
-    idle: float | None = None
-    attempts: int | None = None
-    base: float | None = None
-    cap: float | None = None
+    timeout: Seconds | None = None
+    idle: Seconds | None = None
+    attempts: Attempts | None = None
+    base: Pause | None = None
+    cap: Pause | None = None
 
     def problem(self, operation: Operation) -> str | None:
-        """What cannot be meant; None for a sound policy."""
-        for name, seconds in (("timeout", self.timeout), ("idle", self.idle)):
-            if seconds is not None and not 0 < seconds < inf:
-                return f"{name} = {seconds:g}; give more than 0 seconds"
+        """What cannot be meant of this operation; None for a sound policy."""
         if self.idle is not None and not operation.stream:
-            return f"idle = {self.idle:g} is for streams; give a timeout"
-        if self.attempts is not None and self.attempts < 1:
-            return f"attempts = {self.attempts}; give at least 1, which is the call itself"
-        for name, seconds in (("base", self.base), ("cap", self.cap)):
-            if seconds is not None and not 0 <= seconds < inf:
-                return f"{name} = {seconds:g}; give 0 seconds or more"
-        return None
+            return f"idle = {self.idle!r} is for streams; give a timeout"
+        return unfit(self.govern(operation).retry)
 
     def govern(self, operation: Operation) -> Operation:
         """The operation on these terms."""

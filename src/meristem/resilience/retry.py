@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from meristem.context import KeyChain
+from meristem.contracts.bounds import Amount, Rate, Share
 from meristem.contracts.call import Call
 from meristem.contracts.message import Message
 from meristem.errors import CallError, Code
@@ -27,9 +28,9 @@ RETRYABLE: Final = frozenset({Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED, Code.AB
 class BudgetPolicy(Message, forbid_unknown_fields=True):
     """How many retries a dependency gets: a share of its calls, and a few a second for those rarely called."""
 
-    share: float = 0.2
-    per_second: float = 1.0
-    burst: float = 20.0
+    share: Share = 0.2
+    per_second: Rate = 1.0
+    burst: Amount = 20.0
 
 
 class RetryBudget:

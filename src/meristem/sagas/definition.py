@@ -12,6 +12,7 @@ from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar, overlo
 
 import msgspec
 
+from meristem.contracts.bounds import Pause, wrong
 from meristem.contracts.message import Event
 from meristem.errors import MisuseError, WiringError
 from meristem.sagas.flow import Flow
@@ -127,6 +128,9 @@ def saga(
         raise MisuseError(f"@saga(version={version}, supports={supports}): 1 <= supports <= version must hold")
 
     def decorate(function: Callable[..., Any]) -> Any:
+        problem = wrong("patience", patience, Pause)
+        if problem is not None:
+            raise MisuseError(f"{function.__qualname__}, @saga: {problem}")
         definition = Definition(function, version=version, supports=supports, waits=tuple(waits), patience=patience)
 
         @functools.wraps(function)

@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 import random
+from typing import ClassVar
 
 import msgspec
+
+from meristem.contracts.bounds import Attempts, Pause, Seconds, unfit
+from meristem.errors import MisuseError
+
+
+def _check(policy: msgspec.Struct) -> None:
+    problem = unfit(policy)
+    if problem is not None:
+        raise MisuseError(f"{type(policy).__name__}: {problem}")
 
 
 class Backoff(msgspec.Struct, frozen=True):
     """Waits of `base * 2**n` seconds, at most `cap`, each shortened by up to half at random."""
 
-    base: float
-    cap: float
-    attempts: int = 1_000_000
+    base: Pause
+    cap: Pause
+    attempts: Attempts = 1_000_000
+
+    rising: ClassVar = ("base", "cap")
+
+    def __post_init__(self) -> None:
+        _check(self)
 
     def delay(self, attempt: int) -> float:
         """Seconds to wait after the attempt of this number, counted from 1."""
@@ -29,12 +44,15 @@ class Policy(msgspec.Struct, frozen=True):
     fails by a bug is tried `bug_attempts` times. Finished sagas are forgotten after `retention`.
     """
 
-    lease: float = 10.0
-    renewal: float = 3.0
-    scan: float = 1.0
-    longest_nap: float = 30.0
-    grace: float = 5.0
-    retention: float = 30 * 86400.0
-    bug_attempts: int = 3
+    lease: Seconds = 10.0
+    renewal: Seconds = 3.0
+    scan: Seconds = 1.0
+    longest_nap: Seconds = 30.0
+    grace: Pause = 5.0
+    retention: Seconds = 30 * 86400.0
+    bug_attempts: Attempts = 3
     retry: Backoff = Backoff(base=0.1, cap=5.0)
     undo: Backoff = Backoff(base=0.2, cap=60.0, attempts=16)
+
+    def __post_init__(self) -> None:
+        _check(self)

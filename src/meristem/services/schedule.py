@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from meristem.context import Context, using
+from meristem.contracts.bounds import Seconds, wrong
 from meristem.errors import WiringError
 from meristem.lifecycle import Background
 
@@ -24,10 +25,11 @@ def every(seconds: float) -> Callable[[Job], Job]:
 
     A run that fails is logged and the next one is made all the same.
     """
-    if seconds <= 0:
-        raise WiringError(f"@every(seconds={seconds}): give more than 0 seconds")
 
     def declare(job: Job) -> Job:
+        problem = wrong("seconds", seconds, Seconds)
+        if problem is not None:
+            raise WiringError(f"@every on {job.__qualname__}: {problem}")
         fits = inspect.iscoroutinefunction(job) and len(inspect.signature(job).parameters) == 1
         if not fits:
             raise WiringError(f"@every on {job.__qualname__}: it must be `async def {job.__name__}(self) -> None`")

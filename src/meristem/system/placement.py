@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 import msgspec
 from msgspec import Meta
 
-from meristem.contracts.codec import violation
+from meristem.contracts.bounds import Count, Rate, misfit, unfit
 from meristem.errors import ConfigurationError
 from meristem.resilience.policies import Policies
 from meristem.transports.http.limits import ClientLimits, Limits
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from meristem.contracts.operation import Operation
 
-Rate: TypeAlias = Annotated[float, Meta(ge=0, le=1_000_000)]
+Port: TypeAlias = Annotated[int, Meta(ge=1, le=65535, description="one between 1 and 65535")]
 REST: Final = "*"
 ALONE: Final = "main"
 
@@ -33,8 +33,8 @@ class Process(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     services: tuple[str, ...]
-    replicas: int = 1
-    port: int | None = None
+    replicas: Count = 1
+    port: Port | None = None
     overlap: bool = True
     settings: dict[str, dict[str, Any]] = {}
     server: dict[str, Any] = {}
@@ -60,7 +60,7 @@ class Telemetry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What each process records: new traces a second, and besides them calls that failed or took `slow` seconds."""
 
     traces_per_second: Rate = 20.0
-    slow: Annotated[float, Meta(ge=0, le=86400.0)] = 1.0
+    slow: Annotated[float, Meta(ge=0, le=86400.0, description="0 seconds to a day")] = 1.0
     late_per_second: Rate = 100.0
 
 
@@ -89,16 +89,43 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @classmethod
     def read(cls, path: Path) -> Placement:
-        """Read a placement file; raises ConfigurationError that names file and key."""
+        """Read a placement file; raises ConfigurationError that names file, table, key and what is allowed."""
         try:
-            return msgspec.convert(tomllib.loads(path.read_text()), cls)
+            written = tomllib.loads(path.read_text())
         except FileNotFoundError:
             raise ConfigurationError(f"there is no placement file {path}") from None
-        except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        except tomllib.TOMLDecodeError as error:
             raise ConfigurationError(f"{path}: {error}") from None
+        problem = misfit(written, cls)
+        if problem is None:
+            placement = msgspec.convert(written, cls)
+            problem = placement.problem()
+        if problem is not None:
+            raise ConfigurationError(f"{path}: {problem}")
+        return placement
+
+    def problem(self) -> str | None:
+        """What no table may say, whatever the system's parts are; None for a sound placement."""
+        written = {name: self._process(name) for name in self.processes}
+        servers = {"server": self.server}
+        servers |= {f"processes.{name}.server": process.server for name, process in written.items()}
+        tables = (
+            ("policies", self.policies, dict[str, Policies]),
+            ("client", self.client, ClientLimits),
+            ("telemetry", self.telemetry, Telemetry),
+        )
+        problems = (
+            *(misfit(msgspec.to_builtins(value), type_, name) for name, value, type_ in tables),
+            *(_wrong_limit(table, limits) for table, limits in servers.items()),
+            *(_wrong_number(name, process) for name, process in written.items()),
+        )
+        return next((each for each in problems if each is not None), None)
 
     def place(self, services: Sequence[str], apps: Sequence[str]) -> list[Placed]:
         """The processes and their parts; raises ConfigurationError for a part unknown, left out or placed twice."""
+        problem = self.problem()
+        if problem is not None:
+            raise ConfigurationError(f"placement: {problem}")
         parts = [*services, *apps]
         written = {name: self._process(name) for name in self.processes}
         named = [part for process in written.values() for part in process.services if part != REST]
@@ -147,12 +174,7 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def _process(self, name: str) -> Process:
         written = self.processes[name]
-        process = written if isinstance(written, Process) else Process(written)
-        if process.replicas < 1:
-            raise ConfigurationError(f"placement: {name}: replicas = {process.replicas}; give at least 1")
-        if process.port is not None and not 0 < process.port < 65536:
-            raise ConfigurationError(f"placement: {name}: port = {process.port}; give one between 1 and 65535")
-        return process
+        return written if isinstance(written, Process) else Process(written)
 
     def _check_tables(self, services: Sequence[str], written: dict[str, Process]) -> None:
         """Refuse what would silently do nothing."""
@@ -164,10 +186,6 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                     raise ConfigurationError(
                         f"placement: [{table}.{service}]: {_unknown('service', service, services)}"
                     )
-        servers = {"server": self.server}
-        servers |= {f"processes.{name}.server": process.server for name, process in written.items()}
-        for table, limits in servers.items():
-            _check_limits(table, limits)
         if self.resources.bus != "direct":
             raise ConfigurationError(f"placement: there is no adapter for the bus {self.resources.bus!r}; use direct")
 
@@ -186,15 +204,15 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             )
 
 
-def _check_limits(table: str, written: dict[str, Any]) -> None:
-    for name, value in written.items():
-        if name not in Limits.__struct_fields__:
-            raise ConfigurationError(f"placement: [{table}]: {_unknown('limit', name, Limits.__struct_fields__)}")
-        try:
-            msgspec.convert({name: value}, Limits)
-        except msgspec.ValidationError as error:
-            wrong = violation(error)
-            raise ConfigurationError(f"placement: [{table}]: {name} = {value}: {wrong.reason}") from None
+def _wrong_limit(table: str, written: dict[str, Any]) -> str | None:
+    known = Limits.__struct_fields__
+    unknown = next((name for name in written if name not in known), None)
+    return misfit(written, Limits, table) if unknown is None else f"[{table}]: {_unknown('limit', unknown, known)}"
+
+
+def _wrong_number(name: str, process: Process) -> str | None:
+    problem = unfit(process)
+    return None if problem is None else f"{name}: {problem}"
 
 
 def _unknown(kind: str, name: str, known: Sequence[str]) -> str:

@@ -7,7 +7,20 @@ from typing import Annotated, Any, Protocol
 import msgspec
 import pytest
 
-from meristem import Contract, ContractError, Fault, Message, delete, get, idempotent, once, operation, post, safe
+from meristem import (
+    Contract,
+    ContractError,
+    Fault,
+    Message,
+    Retry,
+    delete,
+    get,
+    idempotent,
+    once,
+    operation,
+    post,
+    safe,
+)
 from meristem.contracts.contract import operations
 from meristem.contracts.operation import Semantics
 
@@ -96,6 +109,14 @@ async def endless(self) -> int: ...
 def breathless(self) -> AsyncIterator[int]: ...
 @safe(idle=3.0)
 async def idle_call(self) -> int: ...
+@safe(timeout="5")  # type: ignore[arg-type]
+async def worded(self) -> int: ...
+@safe(retry=Retry(attempts=0))
+async def untried(self) -> int: ...
+@safe(retry=Retry(base=float("nan")))
+async def pauseless(self) -> int: ...
+@safe(retry=Retry(base=2.0))
+async def falling(self) -> int: ...
 @once(raises=[ValueError])  # type: ignore[list-item]
 async def foreign_fault(self) -> int: ...
 
@@ -120,6 +141,10 @@ async def foreign_fault(self) -> int: ...
         (endless, "timeout=inf must be more than 0 seconds, and finite"),
         (breathless, "idle=0 must be more than 0 seconds"),
         (idle_call, "idle=3.0 is for streams; give a timeout"),
+        (worded, "timeout='5' must be more than 0 seconds"),
+        (untried, "attempts = 0; give at least 1"),
+        (pauseless, "base = nan; give 0 seconds or more"),
+        (falling, "base = 2.0 is above cap = 1.0"),
         (foreign_fault, "derived from Fault"),
     ],
 )

@@ -1,5 +1,6 @@
 """`@on`: what it accepts, what it refuses and what it says."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -105,10 +106,26 @@ def test_only_an_event_class_can_be_subscribed_to(wrong: Any):
         on(wrong)
 
 
-@pytest.mark.parametrize("wrong", [{"attempts": 0}, {"timeout": 0}, {"base": 5.0, "cap": 1.0}, {"attempts": 10**6}])
-def test_a_policy_that_makes_no_sense_is_refused(wrong):
-    with pytest.raises(MisuseError):
-        on(Cancelled, **wrong)
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"attempts": 0}, "attempts = 0; give at least 1"),
+        ({"attempts": 2.5}, "attempts = 2.5: expected `int`, got `float`"),
+        ({"attempts": "3"}, "attempts = '3': expected `int`, got `str`"),
+        ({"timeout": 0}, "timeout = 0; give more than 0 seconds"),
+        ({"timeout": float("nan")}, "timeout = nan; give more than 0 seconds"),
+        ({"timeout": float("inf")}, "timeout = inf; give more than 0 seconds, and finite"),
+        ({"base": -1.0}, "base = -1.0; give 0 seconds or more"),
+        ({"base": 5.0, "cap": 1.0}, "base = 5.0 is above cap = 1.0; give base <= cap"),
+        ({"attempts": 10**6}, "must stay below 7 days"),
+    ],
+)
+def test_a_policy_that_makes_no_sense_is_refused_where_the_class_is_defined(wrong: Any, said):
+    with pytest.raises(MisuseError, match=r"Wrong\.refund, @on\(Cancelled\): .*" + re.escape(said)):
+
+        class Wrong:
+            @on(Cancelled, **wrong)
+            async def refund(self, event: Cancelled) -> None: ...
 
 
 def test_the_pause_grows_and_is_capped():

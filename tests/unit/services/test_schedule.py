@@ -56,8 +56,13 @@ async def test_a_run_that_fails_is_logged_and_the_next_is_made(caplog):
 
 
 def test_what_cannot_be_a_job_is_refused_with_the_form_it_must_have():
-    with pytest.raises(WiringError, match="give more than 0 seconds"):
-        every(seconds=0)
+    for wrong in (0, -1.0, float("nan"), float("inf")):
+        with pytest.raises(WiringError, match=r"Wrong\.sweep: seconds = .*; give more than 0 seconds"):
+
+            class Wrong:
+                @every(seconds=wrong)
+                async def sweep(self) -> None: ...
+
     with pytest.raises(WiringError, match=r"it must be `async def work\(self\) -> None`"):
 
         class Wrong:

@@ -1,9 +1,13 @@
 """A placement file says where each part lives; what it says wrongly, or in vain, is refused."""
 
+import re
+
 import pytest
 
 from meristem import ConfigurationError
-from meristem.system.placement import Placement
+from meristem.resilience.breaker import BreakerPolicy
+from meristem.resilience.policies import Policies
+from meristem.system.placement import Placement, Telemetry
 
 SERVICES, APPS = ["search", "payments", "documents"], ["web"]
 
@@ -112,6 +116,69 @@ def test_what_cannot_be_is_refused_before_anything_starts(read, text, said):
 def test_a_misspelt_key_is_refused_with_the_files_name(read, text):
     with pytest.raises(ConfigurationError, match=r"placement\.toml"):
         read(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "policies.search.breaker.ratio = 1.5",
+            "[policies.search.breaker]: ratio = 1.5; give more than 0, and 1 at most",
+        ),
+        ("policies.search.breaker.minimum = 0", "[policies.search.breaker]: minimum = 0; give at least 1"),
+        (
+            "policies.search.breaker.minimum = 'x'",
+            "[policies.search.breaker]: minimum = 'x': expected `int`, got `str`",
+        ),
+        (
+            "policies.search.breaker.open_for = inf",
+            "[policies.search.breaker]: open_for = inf; give more than 0 seconds",
+        ),
+        (
+            "policies.search.breaker.open_for = 40.0",
+            "[policies.search.breaker]: open_for = 40.0 is above open_at_most = 30.0; give open_for <= open_at_most",
+        ),
+        ("policies.search.breaker.treshold = 1", "[policies.search.breaker]: object contains unknown field `treshold`"),
+        ("policies.search.breaker.probs = 1", "unknown field `probs`; did you mean `probes`?"),
+        ("policies.search.budget.share = -0.1", "[policies.search.budget]: share = -0.1; give 0 to 1"),
+        ("policies.search.budget.burst = nan", "[policies.search.budget]: burst = nan; give 0 or more"),
+        ("policies.search.balancer.memory = 0", "[policies.search.balancer]: memory = 0; give more than 0 seconds"),
+        ("policies.search.hedge.at_most = 2.0", "[policies.search.hedge]: at_most = 2.0; give 0 to 1"),
+        ("policies.search.bulkhead.limit = -1", "[policies.search.bulkhead]: limit = -1; give at least 1"),
+        ("policies.search.bulkhead.wait = nan", "[policies.search.bulkhead]: wait = nan; give 0 seconds or more"),
+        ("policies.search.limiter.smoothing = 0", "[policies.search.limiter]: smoothing = 0; give more than 0"),
+        (
+            "policies.search.limiter.minimum = 5000",
+            "[policies.search.limiter]: minimum = 5000 is above initial = 256; give minimum <= initial <= maximum",
+        ),
+        (
+            "policies.search.operations.find.timeout = nan",
+            "[policies.search.operations.find]: timeout = nan; give more",
+        ),
+        (
+            "policies.search.operations.find.attempts = 0",
+            "[policies.search.operations.find]: attempts = 0; give at least",
+        ),
+        ("server.connections = 0", "[server]: connections = 0: expected `int` >= 1"),
+        ("server.head_byte = 1", "[server]: there is no limit 'head_byte'; did you mean 'head_bytes'?"),
+        ("client.connect_seconds = nan", "[client]: connect_seconds = nan: expected `float` >= 0.1"),
+        ("telemetry.slow = -1", "[telemetry]: slow = -1; give 0 seconds to a day"),
+        ("telemetry.traces_per_second = true", "[telemetry]: traces_per_second = True: expected `float`, got `bool`"),
+        ("processes.a = { services = ['*'], replicas = 0 }", "[processes.a]: replicas = 0; give at least 1"),
+    ],
+)
+def test_a_number_that_cannot_be_meant_is_refused_with_file_table_key_and_what_is_allowed(read, text, said):
+    with pytest.raises(ConfigurationError, match=r"placement\.toml: .*" + re.escape(said)):
+        read(text)
+
+
+def test_a_placement_made_in_code_is_held_to_the_same():
+    wrong = Placement(policies={"search": Policies(breaker=BreakerPolicy(ratio=2.0))})
+    with pytest.raises(ConfigurationError, match=r"placement: \[policies\.search\.breaker\]: ratio = 2.0; give"):
+        wrong.place(SERVICES, APPS)
+    late = Placement(telemetry=Telemetry(slow=float("nan")))
+    with pytest.raises(ConfigurationError, match=r"placement: \[telemetry\]: slow = nan; give"):
+        late.place(SERVICES, APPS)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):

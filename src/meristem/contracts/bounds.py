@@ -1,0 +1,135 @@
+"""What a number of a policy may be, and how one that cannot be meant is refused: by key, value and what is allowed."""
+
+from __future__ import annotations
+
+import sys
+import types
+import typing
+from difflib import get_close_matches
+from functools import cache
+from itertools import pairwise
+from reprlib import repr as shortened
+from typing import Annotated, Any, Final, TypeAlias
+
+import msgspec
+from msgspec import Meta
+
+from meristem.contracts.codec import violation
+
+_FINITE: Final = sys.float_info.max
+
+Seconds: TypeAlias = Annotated[float, Meta(gt=0, le=_FINITE, description="more than 0 seconds, and finite")]
+Pause: TypeAlias = Annotated[float, Meta(ge=0, le=_FINITE, description="0 seconds or more, and finite")]
+Rate: TypeAlias = Annotated[float, Meta(ge=0, le=1_000_000, description="0 to 1000000 a second")]
+Amount: TypeAlias = Annotated[float, Meta(ge=0, le=_FINITE, description="0 or more, and finite")]
+Share: TypeAlias = Annotated[float, Meta(ge=0, le=1, description="0 to 1")]
+Part: TypeAlias = Annotated[float, Meta(gt=0, le=1, description="more than 0, and 1 at most")]
+Count: TypeAlias = Annotated[int, Meta(ge=1, description="at least 1")]
+Room: TypeAlias = Annotated[int, Meta(ge=0, description="0 or more")]
+Attempts: TypeAlias = Annotated[int, Meta(ge=1, description="at least 1, which is the call itself")]
+
+
+def fits(value: Any, type_: Any) -> bool:
+    """Whether a value is what the type allows."""
+    return _refusal(value, type_) is None
+
+
+def wrong(name: str, value: Any, type_: Any) -> str | None:
+    """Why a value does not fit: `seconds = 0; give more than 0 seconds, and finite`; None for one that does."""
+    reason = _refusal(value, type_)
+    if reason is None:
+        return None
+    allowed = None if ", got " in reason else _allowed(type_)
+    return f"{name} = {shortened(value)}" + (f": {reason}" if allowed is None else f"; give {allowed}")
+
+
+def unfit(struct: msgspec.Struct) -> str | None:
+    """What a struct that was made in code may not say: `attempts = 0; give at least 1`; None for a sound one.
+
+    The fields that its class names in `rising` must each be at least as much as the one before.
+    """
+    for name, type_ in _fields(type(struct)).items():
+        problem = wrong(name, getattr(struct, name), type_)
+        if problem is not None:
+            return problem
+    return _falling(struct)
+
+
+def misfit(written: Any, type_: Any, *path: str) -> str | None:
+    """What does not fit `type_` in a table as TOML gives it: `[policies.bank.breaker]: ratio = 2; give 0 to 1`.
+
+    `path` is where the table stands; None for a sound one.
+    """
+    if not isinstance(written, dict):
+        *table, name = path
+        problem = wrong(name, written, type_)
+        return None if problem is None else _said(table, problem)
+    for name, value in written.items():
+        inner = _value_type(type_, name)
+        found = None if inner is None else misfit(value, inner, *path, name)
+        if found is not None:
+            return found
+    reason = _refusal(written, type_)
+    if reason is not None:
+        return _said(path, reason + _hint(written, type_))
+    struct = _struct(type_)
+    problem = None if struct is None else _falling(msgspec.convert(written, struct))
+    return None if problem is None else _said(path, problem)
+
+
+def _falling(struct: msgspec.Struct) -> str | None:
+    names: tuple[str, ...] = getattr(struct, "rising", ())
+    for lower, upper in pairwise(names):
+        least, most = getattr(struct, lower), getattr(struct, upper)
+        if least > most:
+            return f"{lower} = {least!r} is above {upper} = {most!r}; give {' <= '.join(names)}"
+    return None
+
+
+def _refusal(value: Any, type_: Any) -> str | None:
+    try:
+        msgspec.convert(value, type_)
+    except msgspec.ValidationError as error:
+        return violation(error).reason
+    return None
+
+
+def _said(table: typing.Sequence[str], problem: str) -> str:
+    return f"[{'.'.join(table)}]: {problem}" if table else problem
+
+
+def _hint(written: dict[str, Any], type_: Any) -> str:
+    """For a misspelt key: what was probably meant."""
+    struct = _struct(type_)
+    known = [] if struct is None else list(_fields(struct))
+    unknown = [name for name in written if name not in known]
+    close = get_close_matches(unknown[0], known, 1) if known and unknown else []
+    return f"; did you mean `{close[0]}`?" if close else ""
+
+
+def _value_type(type_: Any, name: str) -> Any:
+    """The type of what stands under a key, where that is known."""
+    struct = _struct(type_)
+    if struct is not None:
+        return _fields(struct).get(name)
+    return typing.get_args(type_)[1] if typing.get_origin(type_) is dict else None
+
+
+def _struct(type_: Any) -> type[msgspec.Struct] | None:
+    """The struct that a table may be."""
+    return next((each for each in _choices(type_) if isinstance(each, type) and issubclass(each, msgspec.Struct)), None)
+
+
+def _allowed(type_: Any) -> str | None:
+    metas = [meta for each in _choices(type_) for meta in getattr(each, "__metadata__", ())]
+    return next((meta.description for meta in metas if isinstance(meta, Meta)), None)
+
+
+def _choices(type_: Any) -> tuple[Any, ...]:
+    return typing.get_args(type_) if typing.get_origin(type_) in (typing.Union, types.UnionType) else (type_,)
+
+
+@cache
+def _fields(struct: type[msgspec.Struct]) -> dict[str, Any]:
+    hints = typing.get_type_hints(struct, include_extras=True)
+    return {name: hints[name] for name in struct.__struct_fields__}
