@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -13,10 +14,16 @@ import msgspec
 from meristem.errors import OperationError
 from meristem.security.tokens import Tokens, new_secret
 
+try:
+    import fcntl
+except ImportError:  # on Windows, where two may run
+    fcntl = None  # type: ignore[assignment]
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SECRET: Final = "MERISTEM_SECRET"  # noqa: S105 - the name of a variable
+GLANCE: Final = 0.05  # seconds, in which whoever asks for the lock's state has long let go of it
 
 
 class Replica(msgspec.Struct, frozen=True):
@@ -49,6 +56,7 @@ class Home:
     def __init__(self, directory: Path, system: str) -> None:
         self.path = directory / ".meristem" / system
         self._running = self.path / "running.json"
+        self._claimed = self.path / "lock"
         self._lock: int | None = None
 
     @classmethod
@@ -101,20 +109,16 @@ class Home:
 
     def claim(self) -> None:
         """Be the only one to run the system from this folder; raises OperationError with the pid of another."""
-        try:
-            import fcntl  # noqa: PLC0415 - not on Windows, where two may run
-        except ImportError:
+        if fcntl is None:
             self.withdraw()
             return
-        lock = os.open(self.path / "lock", os.O_CREAT | os.O_RDWR, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        lock = os.open(self._claimed, os.O_CREAT | os.O_RDWR, 0o600)
+        if not _take(lock):
             pid = os.pread(lock, 20, 0).decode() or "unknown"
             os.close(lock)
             raise OperationError(
                 f"{self.path.name} already runs from {self.path.parent.parent} as process {pid}; stop it first"
-            ) from None
+            )
         os.ftruncate(lock, 0)
         os.pwrite(lock, str(os.getpid()).encode(), 0)
         self._lock = lock  # freed by the kernel when this process ends, however it ends
@@ -141,7 +145,33 @@ class Home:
         """Where the system answers; None when it does not run."""
         try:
             found = msgspec.json.decode(self._running.read_bytes(), type=Running)
-            os.kill(found.pid, 0)
+            return found if self._is_claimed(found.pid) else None
         except (FileNotFoundError, ProcessLookupError, PermissionError, msgspec.DecodeError):
             return None
-        return found
+
+    def _is_claimed(self, pid: int) -> bool:
+        """Whether somebody runs the system now: the kernel knows, while a pid may be another program's by now."""
+        if fcntl is None or not self._claimed.exists():
+            os.kill(pid, 0)
+            return True
+        lock = os.open(self._claimed, os.O_RDONLY)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(lock)
+        return False
+
+
+def _take(lock: int) -> bool:
+    """Take the lock, at the second try when somebody only looked whether it is taken."""
+    assert fcntl is not None
+    for pause in (GLANCE, 0.0):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(pause)
+        else:
+            return True
+    return False

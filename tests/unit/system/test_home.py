@@ -1,5 +1,6 @@
 """The folder of a system: its secret, who runs it, and what it tells."""
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -72,6 +73,36 @@ def test_what_a_killed_run_left_behind_is_removed(home: Home):
     home.claim()
 
     assert home.running() is None
+    home.release()
+
+
+def test_a_pid_that_another_program_has_by_now_is_not_taken_for_the_system(home: Home):
+    """The run was killed before it could withdraw what it said; its pid lives on as somebody else's: this test's."""
+    program = (
+        "import os, sys; from pathlib import Path; from meristem.system.home import Home, Running\n"
+        "home = Home(Path(sys.argv[1]), 'shop'); home.claim()\n"
+        "home.announce(Running(int(sys.argv[2]), 'http://old', 0.0)); print('runs', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", program, str(home.path.parent.parent), str(os.getpid())]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        assert run.stdout.readline() == "runs\n"
+        while_it_ran = home.running()
+        run.kill()
+
+    assert while_it_ran is not None
+    assert while_it_ran.address == "http://old"
+    assert home.running() is None
+
+
+def test_whoever_asks_whether_the_system_runs_keeps_nobody_from_running_it(home: Home, monkeypatch):
+    home.claim()
+    home.release()
+    look = os.open(home.path / "lock", os.O_RDONLY)  # as `running()` does, stopped in the middle
+    fcntl.flock(look, fcntl.LOCK_SH)
+    monkeypatch.setattr("time.sleep", lambda _: os.close(look))
+
+    home.claim()
     home.release()
 
 
