@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, TypeVar
 
-from meristem.errors import ConfigurationError
+import click
+
 from meristem.storage.database import Database
 from meristem.system.resources import database_url
 
@@ -22,7 +23,10 @@ def names_with_database(blueprint: Blueprint, service: str | None) -> list[str]:
     """The services that keep something; only `service` if one is named."""
     known = [each.name for each in blueprint.plan.services if each.database]
     if service is not None and service not in known:
-        raise ConfigurationError(f"no service {service!r} has a database; there are {', '.join(known) or 'none'}")
+        there_are = ", ".join(known) or "none"
+        raise click.BadParameter(
+            f"no service {service!r} has a database; there are {there_are}", param_hint="--service"
+        )
     return known if service is None else [service]
 
 

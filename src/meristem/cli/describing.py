@@ -11,7 +11,6 @@ from meristem.cli.output import print_json, print_table
 from meristem.cli.project import json_option, load_blueprint, placement_option, system_argument
 from meristem.config.settings import File, Setting, Sources, explain
 from meristem.contracts.contract import operations
-from meristem.errors import ConfigurationError
 from meristem.system.plan import Blueprint
 
 
@@ -30,7 +29,8 @@ def contracts(target: str | None, form: str, contract: str | None) -> None:
 
     known = {each.__name__: each for each in blueprint.owner}
     if contract is not None and contract not in known:
-        raise ConfigurationError(f"there is no contract {contract!r}; there are {', '.join(known)}")
+        known_ones = ", ".join(known)
+        raise click.BadParameter(f"there is no contract {contract!r}; there are {known_ones}", param_hint="--contract")
     for name, each in known.items():
         if contract in (None, name):
             click.echo(proto_text(list(operations(each).values())))

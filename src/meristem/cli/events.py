@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,7 @@ from meristem.cli.databases import in_each
 from meristem.cli.output import print_json, print_table
 from meristem.cli.project import json_option, load_blueprint, placement_option
 from meristem.clock import SystemClock
-from meristem.errors import ConfigurationError
-from meristem.events.deadletters import DeadLetters
+from meristem.events.deadletters import DeadLetter, DeadLetters
 from meristem.storage.database import Database
 
 system_option = click.option("--system", "target", help="The system, as for `meristem run`; by default the project's.")
@@ -33,7 +32,11 @@ def events() -> None:
 def dead(target: str | None, placement: Path | None, service: str | None, *, as_json: bool) -> None:
     """List the events that a subscriber could not handle."""
     blueprint, directory = load_blueprint(target, placement)
-    found = in_each(blueprint, directory, service, lambda _, database: DeadLetters(database, SystemClock()).list())
+
+    async def find(_: str, database: Database) -> Sequence[DeadLetter]:
+        return await (await _letters(database)).list()
+
+    found = in_each(blueprint, directory, service, find)
     if as_json:
         print_json(found)
         return
@@ -88,21 +91,29 @@ def _apply(
     as_json: bool,
 ) -> None:
     if number is None and subscriber is None and not everything:
-        raise ConfigurationError(f"which? events {verb} NUMBER --service NAME, --subscriber NAME or --all")
+        raise click.UsageError(f"which? events {verb} NUMBER --service NAME, --subscriber NAME or --all")
     if number is not None and service is None:
-        raise ConfigurationError("numbers are each publisher's own: add --service, the publisher that `dead` shows")
+        raise click.UsageError("numbers are each publisher's own: add --service, the publisher that `dead` shows")
     blueprint, directory = load_blueprint(target, placement)
     hears = {name for names in blueprint.plan.subscribers().values() for name in names}
+    if verb == "redrive" and subscriber is not None and subscriber not in hears:
+        there_are = ", ".join(sorted(hears)) or "none"
+        raise click.BadParameter(
+            f"no service {subscriber!r} hears events; there are {there_are}", param_hint="--subscriber"
+        )
     gone = subscriber if verb == "discard" and number is None and subscriber not in hears else None
 
-    def apply(_: str, database: Database) -> Awaitable[int]:
-        letters = DeadLetters(database, SystemClock())
+    async def apply(_: str, database: Database) -> int:
+        letters = await _letters(database)
         if gone is not None:
-            return letters.forget(gone)
-        chosen: Awaitable[int] = getattr(letters, verb)(number, subscriber=subscriber)
-        return chosen
+            return await letters.forget(gone)
+        work: Callable[..., Awaitable[int]] = letters.redrive if verb == "redrive" else letters.discard
+        return await work(number, subscriber=subscriber)
 
     found = in_each(blueprint, directory, service, apply)
+    if number is not None and not any(found.values()):
+        text = f"{service} has no dead letter {number}; `meristem events dead` shows them"
+        raise click.BadParameter(text, param_hint="NUMBER")
     if as_json:
         print_json(found)
     else:
@@ -110,3 +121,9 @@ def _apply(
         click.echo(
             f"{sum(found.values())} events will be {done}." if verb == "redrive" else f"{sum(found.values())} {done}."
         )
+
+
+async def _letters(database: Database) -> DeadLetters:
+    letters = DeadLetters(database, SystemClock())
+    await letters.prepare()
+    return letters

@@ -10,7 +10,6 @@ import click
 from meristem.cli.databases import names_with_database
 from meristem.cli.output import print_json, print_table
 from meristem.cli.project import json_option, load_blueprint, placement_option, system_argument
-from meristem.errors import ConfigurationError
 from meristem.storage.migrations import pending, revision, upgrade
 from meristem.system.plan import Blueprint, migrations_of
 from meristem.system.resources import database_url
@@ -54,7 +53,7 @@ def _folder(blueprint: Blueprint, name: str) -> Path:
 
 def _write(blueprint: Blueprint, directory: Path, names: list[str], message: str) -> None:
     if len(names) != 1:
-        raise ConfigurationError(f"a migration belongs to one service: add --service, one of {', '.join(names)}")
+        raise click.UsageError(f"a migration belongs to one service: add --service, one of {', '.join(names)}")
     (name,) = names
     url, folder = database_url(blueprint, directory, name), _folder(blueprint, name)
     asyncio.run(upgrade(url, folder)) if folder.is_dir() else None

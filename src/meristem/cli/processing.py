@@ -11,7 +11,6 @@ import click
 from meristem.cli.progress import TerminalProgress
 from meristem.cli.project import load_blueprint, placement_option, system_argument
 from meristem.cli.running import offer, run_on_loop
-from meristem.errors import ConfigurationError
 from meristem.system.addresses import app_addresses, environment_for
 from meristem.system.lifeline import hold
 from meristem.system.replica import ADDRESS, INSTANCE, PUBLIC_FD, RUN
@@ -119,7 +118,7 @@ def _name(blueprint: Blueprint, given: str | None) -> str:
         return names[0]
     if given not in names:
         asked = f"there is no process {given!r};" if given else "which process?"
-        raise ConfigurationError(f"{asked} the placement has {', '.join(names)}: give one with --process")
+        raise click.UsageError(f"{asked} the placement has {', '.join(names)}: give one with --process")
     return given
 
 
@@ -130,7 +129,7 @@ def _listen(listens: tuple[str, ...], environment: Mapping[str, str]) -> list[Li
     if PUBLIC_FD in environment:
         found.append(Listen(f"fd:{environment[PUBLIC_FD]}", public=True))
     if not found:
-        raise ConfigurationError("where shall the process listen? give --listen tcp://0.0.0.0:8000")
+        raise click.UsageError("where shall the process listen? give --listen tcp://0.0.0.0:8000")
     return found
 
 

@@ -10,7 +10,7 @@ import click
 from meristem.cli.databases import in_each
 from meristem.cli.output import print_json, print_table
 from meristem.cli.project import json_option, load_blueprint, placement_option
-from meristem.errors import CallError, Code, OperationError
+from meristem.errors import CallError, Code
 from meristem.sagas.inspect import SagaDetails, SagaStore, SagaSummary
 from meristem.sagas.rows import State
 
@@ -88,9 +88,13 @@ def show(
 @system_option
 @placement_option
 @service_option
-def retry(saga_id: str, target: str | None, placement: Path | None, service: str | None) -> None:
+@json_option
+def retry(saga_id: str, target: str | None, placement: Path | None, service: str | None, *, as_json: bool) -> None:
     """Let a parked saga go on where it stopped."""
     saga: SagaSummary = _of_one(target, placement, service, lambda store: store.retry(saga_id))
+    if as_json:
+        print_json(saga)
+        return
     click.echo(f"{saga.name} {saga.id} is {saga.state} and goes on as soon as its service runs.")
 
 
@@ -99,14 +103,18 @@ def retry(saga_id: str, target: str | None, placement: Path | None, service: str
 @system_option
 @placement_option
 @service_option
-def cancel(saga_id: str, target: str | None, placement: Path | None, service: str | None) -> None:
+@json_option
+def cancel(saga_id: str, target: str | None, placement: Path | None, service: str | None, *, as_json: bool) -> None:
     """Have a saga undo what it did."""
     saga: SagaSummary = _of_one(target, placement, service, lambda store: store.cancel(saga_id))
+    if as_json:
+        print_json(saga)
+        return
     click.echo(f"{saga.name} {saga.id} will be undone as soon as its service runs.")
 
 
 def _of_one(target: str | None, placement: Path | None, service: str | None, work: Any) -> Any:
-    """The first service's answer that knows the saga."""
+    """The answer of the service that knows the saga; a wrong argument when none does, or it is in no such state."""
 
     async def ask(_: str, database: Database) -> Any:
         store = SagaStore(database)
@@ -116,12 +124,13 @@ def _of_one(target: str | None, placement: Path | None, service: str | None, wor
         except CallError as error:
             if error.code is Code.NOT_FOUND:
                 return None
-            raise OperationError(error.message) from None
+            raise click.BadParameter(error.message, param_hint="SAGA_ID") from None
 
     blueprint, directory = load_blueprint(target, placement)
     answers = [each for each in in_each(blueprint, directory, service, ask).values() if each is not None]
     if not answers:
-        raise OperationError("no service has a saga of this id; `meristem sagas list` shows them")
+        text = "no service has a saga of this id; `meristem sagas list` shows them"
+        raise click.BadParameter(text, param_hint="SAGA_ID")
     return answers[0]
 
 

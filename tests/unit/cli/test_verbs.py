@@ -110,14 +110,13 @@ async def test_a_running_system_is_called_and_looked_into(start, meristem):
     shown = await meristem("sagas", "show", saga["id"], "--json", "--values")
     assert shown.json["saga"]["id"] == saga["id"]
     retried = await meristem("sagas", "retry", saga["id"])
-    assert retried.code == 75
+    assert retried.code == 2
     assert "Traceback" not in retried.err
     table = await meristem("sagas", "list")
     assert saga["id"] in table.out
     unknown = await meristem("sagas", "show", "nothing")
-    assert (unknown.code, unknown.err) == (
-        75, "error: no service has a saga of this id; `meristem sagas list` shows them\n",
-    )  # fmt: skip
+    assert (unknown.code, unknown.out) == (2, "")
+    assert "SAGA_ID: no service has a saga of this id; `meristem sagas list` shows them\n" in unknown.err
 
 
 async def test_only_a_call_that_may_go_well_another_time_ends_with_the_code_that_says_so(start, meristem):
@@ -151,6 +150,12 @@ async def test_dead_letters_are_shown_and_delivered_again(start, meristem):
     await running.shows("heard ink")
 
 
+async def test_a_system_that_never_ran_has_no_dead_letters(meristem):
+    dead = await meristem("events", "dead", "--json")
+
+    assert (dead.code, dead.json) == (0, {"orders": [], "post": []}), dead.err
+
+
 async def test_what_waits_for_a_subscriber_is_given_up_only_when_that_has_left_the_system(start, meristem, project):
     running = await start("run", "--port", "0")
     await running.shows("shop runs at ")
@@ -167,6 +172,20 @@ async def test_what_waits_for_a_subscriber_is_given_up_only_when_that_has_left_t
 
     assert kept.json == {"orders": 0, "post": 0}
     assert given_up.json == {"orders": 1}  # the other keeps nothing any more
+
+
+async def test_a_saga_that_cannot_be_changed_as_it_is_is_a_wrong_argument(start, meristem):
+    running = await start("run", "--port", "0")
+    await running.shows("shop runs at ")
+    await meristem("call", "orders.order", '{"item": "ink"}')
+    [saga] = (await meristem("sagas", "list", "--json")).json["orders"]
+
+    ended = {verb: await meristem("sagas", verb, saga["id"], "--json") for verb in ("show", "retry", "cancel")}
+
+    assert {verb: each.code for verb, each in ended.items()} == {"show": 0, "retry": 2, "cancel": 2}
+    assert "cannot be retried: it is done, only a parked saga waits for that" in ended["retry"].err
+    assert "cannot be cancelled: it is done" in ended["cancel"].err
+    assert ended["retry"].out == ended["cancel"].out == ""
 
 
 async def test_a_graph_is_drawn_as_tree_json_and_mermaid(meristem):
@@ -201,8 +220,23 @@ async def test_migrations_are_written_applied_and_checked(meristem, project: Pat
         (["call", "post.idle"], 75, "shop does not run here; start it with `meristem run` or give --address"),
         (["call", "orders.order", "{", "--address", "http://127.0.0.1:9"], 2, "Invalid value for JSON"),
         (["call", "orders.refuse", "--address", "http://127.0.0.1:9"], 75, "[unavailable]"),
-        (["events", "redrive"], 1, "which? events redrive NUMBER --service NAME, --subscriber NAME or --all"),
-        (["sagas", "list", "--service", "nobody"], 1, "no service 'nobody' has a database"),
+        (["events", "redrive"], 2, "which? events redrive NUMBER --service NAME, --subscriber NAME or --all"),
+        (["events", "redrive", "7", "--service", "orders"], 2, "orders has no dead letter 7; `meristem events dead`"),
+        (["events", "discard", "7", "--service", "orders"], 2, "orders has no dead letter 7; `meristem events dead`"),
+        (["events", "redrive", "7"], 2, "add --service"),
+        (["events", "redrive", "--subscriber", "pots"], 2, "no service 'pots' hears events; there are post"),
+        (["sagas", "list", "--service", "nobody"], 2, "no service 'nobody' has a database"),
+        (
+            ["sagas", "show", "nothing", "--json"],
+            2,
+            "no service has a saga of this id; `meristem sagas list` shows them",
+        ),
+        (["sagas", "retry", "nothing"], 2, "no service has a saga of this id"),
+        (["sagas", "cancel", "nothing"], 2, "no service has a saga of this id"),
+        (["contracts", "--contract", "Order"], 2, "there is no contract 'Order'; there are Orders, Post"),
+        (["migrate", "--new", "first"], 2, "a migration belongs to one service: add --service"),
+        (["process", "--process", "mian", "--listen", "tcp://127.0.0.1:0"], 2, "there is no process 'mian'"),
+        (["process"], 2, "where shall the process listen?"),
         (["graph", "--placement", "none.toml"], 1, "there is no placement file none.toml"),
         (["dance"], 2, "No such command 'dance'"),
     ],
