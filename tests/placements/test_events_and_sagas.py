@@ -40,6 +40,7 @@ async def test_what_was_rolled_back_was_never_published(app):
 
 async def test_a_handler_that_fails_is_given_the_event_again_and_leaves_one_effect(app, caplog):
     await app.client(Shop).publish("flaky", [1, 2, 3])
+    await app.settled(timeout=60.0)
 
     assert await app.client(Post).letters("flaky", 3) == [1, 2, 3]
 

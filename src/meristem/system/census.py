@@ -50,6 +50,7 @@ class Census:
         self._clock = clock
         self._now = now
         self._found: dict[str, Counted] = {}
+        self._counted: dict[Labels, float] = {}
         self._known: dict[str, set[Labels]] = {}
         self._background = Background("census")
         self._counting: asyncio.Task[None] | None = None
@@ -60,6 +61,7 @@ class Census:
             ("meristem_outbox_events", "Events that wait to be delivered.", served, self._pending),
             ("meristem_outbox_age_seconds", "Age of the oldest event that waits.", served, self._ages),
             ("meristem_dead_letters", "Events that wait for a person.", served, self._dead),
+            ("meristem_counted_timestamp_seconds", "When what waits was counted last.", ("service",), self._times),
             ("meristem_sagas", "Sagas that have not ended.", ("service", "state"), self._sagas),
         ):
             registry.add(Measure(name, text, "gauge", labels, read))
@@ -86,13 +88,19 @@ class Census:
     async def _count(self) -> None:
         try:
             for service, counter in self.counters.items():
+                began = self._clock.now().timestamp()
                 try:
                     self._found[service] = await counter()
+                    self._counted[service,] = began
                 except StorageError:
                     self._found.pop(service, None)
+                    self._counted.pop((service,), None)
                     logger.exception("%s: what waits in its database cannot be counted", service)
         finally:
             self._looked, self._counting = self._now(), None
+
+    def _times(self) -> dict[Labels, float]:
+        return self._counted
 
     def _pending(self) -> dict[Labels, float]:
         return self._shown("pending", lambda found: found.pending)

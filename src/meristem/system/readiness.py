@@ -1,10 +1,13 @@
-"""Asks a process whether it is ready, by one small HTTP request."""
+"""Asks a process whether it is ready, or for its figures, by one small HTTP request."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 PATIENCE: Final = 2.0  # seconds for an answer
 
@@ -13,12 +16,27 @@ async def answers(address: str, path: str) -> bool:
     """Whether `GET path` at `unix:/path.sock` or `tcp://host:port` is answered with 2xx."""
     try:
         async with asyncio.timeout(PATIENCE):
-            return await _ask(address, path)
+            async with _asked(address, path) as reader:
+                return _is_well(await reader.readline())
     except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError):  # nobody there yet, or no HTTP
         return False
 
 
-async def _ask(address: str, path: str) -> bool:
+async def fetched(address: str, path: str) -> str:
+    """The body of what is answered to `GET path` with 2xx; raises OSError for anything else."""
+    async with asyncio.timeout(2 * PATIENCE), _asked(address, path) as reader:
+        status = await reader.readline()
+        if not _is_well(status):
+            raise ConnectionError(f"{address} answers {status.decode('latin-1').strip() or 'nothing'} to {path}")
+        return (await reader.read()).partition(b"\r\n\r\n")[2].decode()
+
+
+def _is_well(status: bytes) -> bool:
+    return status.startswith(b"HTTP/1.") and status[9:10] == b"2"
+
+
+@contextlib.asynccontextmanager
+async def _asked(address: str, path: str) -> AsyncIterator[asyncio.StreamReader]:
     if address.startswith("unix:"):
         reader, writer = await asyncio.open_unix_connection(address.removeprefix("unix:"))
     else:
@@ -26,8 +44,7 @@ async def _ask(address: str, path: str) -> bool:
         reader, writer = await asyncio.open_connection(host.strip("[]"), int(port))
     try:
         writer.write(f"GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n".encode())
-        status = await reader.readline()
-        return status.startswith(b"HTTP/1.") and status[9:10] == b"2"
+        yield reader
     finally:
         writer.close()
         with contextlib.suppress(OSError):

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from meristem.discovery.static import StaticResolver
-from meristem.errors import MisuseError
 from meristem.lifecycle import Stack
 from meristem.system.addresses import service_addresses
 from meristem.system.home import Home
@@ -23,6 +22,7 @@ from meristem.system.placement import REST, Placement, Resources
 from meristem.system.plan import Blueprint
 from meristem.system.supervisor import NAME, Place, Supervisor
 from meristem.testing.app import App
+from meristem.testing.elsewhere import settled
 from meristem.testing.wire import CALLER
 
 if TYPE_CHECKING:
@@ -46,12 +46,13 @@ class Outside(App):
         self.supervisor = supervisor
         self.address = supervisor.address
 
-    async def settled(self, timeout: float = 5.0) -> None:  # noqa: ARG002, ASYNC109 - refused whatever it is
-        """Other processes can't be asked in one instant: raises MisuseError."""
-        raise MisuseError(
-            'app.settled() sees events and sagas of this process alone: use where="local" or "wire", '
-            "or ask a service, with a limit, until it has the effect"
-        )
+    async def settled(self, timeout: float = 5.0) -> None:  # noqa: ASYNC109 - whoever runs out of time is told what is left
+        """Wait until every event is delivered, or a dead letter, and no saga runs; one that waits may go on waiting.
+
+        Every process is asked by its `/metrics`, which counts at most once a second: it takes as long at least.
+        Raises TimeoutError that says what is left.
+        """
+        await settled(self.blueprint.plan, self.supervisor.run, timeout)
 
 
 @asynccontextmanager

@@ -11,7 +11,6 @@ from meristem import (
     Database,
     Event,
     Flow,
-    MisuseError,
     Service,
     System,
     Undeliverable,
@@ -187,10 +186,9 @@ async def test_a_system_in_which_nothing_happens_is_settled_at_once():
         await app.settled()
 
 
-async def test_other_processes_cannot_be_asked(tmp_path, monkeypatch):
+async def test_processes_in_which_nothing_happens_are_settled(tmp_path, monkeypatch):
     text = "from meristem import Service, System\nclass Still(Service): ...\nsystem = System('still', services=[Still])"
     (tmp_path / "still.py").write_text(text)
     monkeypatch.chdir(tmp_path)
     async with running("still.py:system", where="processes") as app:
-        with pytest.raises(MisuseError, match=r'use where="local" or "wire"'):
-            await app.settled()
+        await app.settled()
