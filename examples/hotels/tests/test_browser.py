@@ -9,7 +9,7 @@ from pathlib import Path
 import pypdf
 import pytest
 from browser import Complaints, chromium
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 from sites import ARRIVAL, CARD, DECLINED, PATIENCE, Site, guest, run
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]  # each wait inside has a bound of its own
@@ -56,6 +56,29 @@ def test_a_guest_finds_books_and_cancels_a_room(page: Page, complaints: Complain
     expect(page.locator(".offer")).to_have_count(2)  # the one that was declined is on record too
     expect(page.locator(".offer .pill.cancelled")).to_have_count(1)
     expect(page.locator(".offer .pill.failed")).to_have_count(1)
+
+
+def test_the_api_page_shows_code_as_code_and_reads_nothing_as_html(page: Page, complaints: Complaints):
+    expect.set_options(timeout=PATIENCE * 1000)
+
+    def describe(route: Route) -> None:
+        document = route.fetch().json()
+        document["paths"]["/hotels"]["get"]["description"] = (
+            "Send `<b>city</b>`.\n\n<img src=x onerror=alert(1)> is text."
+        )
+        route.fulfill(json=document)
+
+    page.route("**/api/openapi.json", describe)
+    page.goto("/api/docs")
+    operation = page.locator(".operation", has_text="/hotels")
+    operation.locator("summary").click()
+    expect(operation.locator("summary code")).to_have_text("max_price")
+    expect(operation.locator("p code").first).to_have_text("<b>city</b>")
+    expect(operation.get_by_text("<img src=x onerror=alert(1)> is text.")).to_be_visible()
+    expect(page.locator("main img, main b")).to_have_count(0)
+    expect(page.locator("body")).not_to_contain_text("`")
+    page.set_viewport_size({"width": 390, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") == 390  # wide tables scroll by themselves
 
 
 def find_a_room(page: Page) -> str:

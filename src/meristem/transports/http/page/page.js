@@ -9,6 +9,11 @@ const make = (name, attributes = {}, ...children) => {
   return node;
 };
 
+// Prose with `code` in it, as nodes: nothing that a description says is read as HTML.
+const prose = (text = "") => text.split(/`([^`]+)`/).map((part, place) => (place % 2 ? make("code", {}, part) : part));
+
+const paragraphs = (text = "") => text.split(/\n\s*\n/).map((each) => make("p", {}, ...prose(each)));
+
 const at = (id) => document.getElementById(id);
 let api;
 
@@ -37,13 +42,18 @@ const limits = (schema = {}) =>
   Object.entries({ minimum: "≥", maximum: "≤", exclusiveMinimum: ">", exclusiveMaximum: "<", minLength: "length ≥",
     maxLength: "length ≤", pattern: "matches", default: "default" })
     .filter(([key]) => key in schema)
-    .map(([key, sign]) => `${sign} ${JSON.stringify(schema[key])}`)
+    .map(([key, sign]) => `${sign} ${key === "pattern" ? schema[key] : JSON.stringify(schema[key])}`)
     .join(", ");
 
+const notes = (required, schema, description) => {
+  const bounds = [required ? "required" : "", limits(schema)].filter(Boolean).join("; ");
+  return make("span", {}, bounds, bounds && description ? "; " : "", ...prose(description));
+};
+
 const fields = (rows, heads) =>
-  make("table", {},
+  make("div", { class: "wide" }, make("table", {},
     make("thead", {}, make("tr", {}, ...heads.map((each) => make("th", { scope: "col" }, each)))),
-    make("tbody", {}, ...rows.map((cells) => make("tr", {}, ...cells.map((each) => make("td", {}, each))))));
+    make("tbody", {}, ...rows.map((cells) => make("tr", {}, ...cells.map((each) => make("td", {}, each)))))));
 
 // A value to begin with when somebody tries an operation.
 const example = (given, depth = 0) => {
@@ -69,7 +79,7 @@ const mediaOf = (content) => Object.entries(content ?? {})[0] ?? [undefined, {}]
 const answers = (responses) =>
   fields(Object.entries(responses).map(([status, response]) => {
     const [media, body] = mediaOf(response.content);
-    return [make("code", {}, status), response.description, body.schema ? typed(body.schema) : "", media ?? ""];
+    return [make("code", {}, status), make("span", {}, ...prose(response.description)), body.schema ? typed(body.schema) : "", media ?? ""];
   }), ["Status", "Meaning", "Body", "Media type"]);
 
 const form = (path, verb, operation) => {
@@ -134,12 +144,11 @@ const send = async (path, verb, inputs, text) => {
 const showOperation = (path, verb, operation) => {
   const parameters = (operation.parameters ?? []).map((each) => {
     const schema = each.schema ?? mediaOf(each.content)[1].schema;
-    return [make("code", {}, each.name), each.in, typed(schema),
-      [each.required ? "required" : "", limits(schema), each.description].filter(Boolean).join("; ")];
+    return [make("code", {}, each.name), each.in, typed(schema), notes(each.required, schema, each.description)];
   });
   const [, body] = mediaOf(operation.requestBody?.content);
   const inside = make("div", { class: "inside" },
-    operation.description ? make("p", {}, operation.description) : null,
+    ...(operation.description ? paragraphs(operation.description) : []),
     operation.security ? make("p", {}, "For signed-in users.") : null,
     parameters.length ? make("h4", {}, "Parameters") : null,
     parameters.length ? fields(parameters, ["Name", "In", "Type", "Notes"]) : null,
@@ -148,7 +157,7 @@ const showOperation = (path, verb, operation) => {
     make("h4", {}, "Try it"), form(path, verb, operation));
   const node = make("details", { class: "operation", id: operation.operationId },
     make("summary", {}, make("span", { class: `verb ${verb}` }, verb.toUpperCase()),
-      make("span", { class: "path" }, path), make("span", { class: "text" }, operation.summary)), inside);
+      make("span", { class: "path" }, path), make("span", { class: "text" }, ...prose(operation.summary))), inside);
   node.dataset.text = `${verb} ${path} ${operation.operationId} ${operation.summary}`.toLowerCase();
   return node;
 };
@@ -156,11 +165,11 @@ const showOperation = (path, verb, operation) => {
 const showSchema = ([name, schema]) => {
   const whole = schema.allOf ? { ...schema, ...schema.allOf[schema.allOf.length - 1] } : schema;
   const rows = Object.entries(whole.properties ?? {}).map(([field, each]) => [make("code", {}, field), typed(each),
-    [whole.required?.includes(field) ? "required" : "", limits(each), each.description].filter(Boolean).join("; ")]);
+    notes(whole.required?.includes(field), each, each.description)]);
   const fault = whole.properties?.fault?.const;
   return make("details", { class: "schema", id: `schema-${name}` },
     make("summary", {}, make("span", { class: "path", id: fault ? `fault-${fault}` : undefined }, name),
-      make("span", { class: "text" }, schema.description ?? "")),
+      make("span", { class: "text" }, ...prose(schema.description))),
     make("div", { class: "inside" }, rows.length ? fields(rows, ["Field", "Type", "Notes"]) : make("p", {}, typed(whole))));
 };
 
