@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import warnings
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Collection, Coroutine
 
 logger = logging.getLogger(__name__)
+GRACE: Final = 4.0  # seconds for what was cancelled to end: a supervisor gives 35 in all, of which draining may take 30
 
 
 class Component(Protocol):
@@ -95,7 +97,39 @@ class Background:
             await asyncio.wait(self._tasks)
 
     async def stop(self) -> None:
-        """Cancel every task and wait until each has ended."""
+        """Cancel every task and wait until each has ended; one that ignores it is named in the log and left."""
         for task in list(self._tasks):
             task.cancel()
-        await self.join()
+        try:
+            async with asyncio.timeout(GRACE):
+                await self.join()  # also what they begin while they end
+        except TimeoutError:
+            name_stubborn(self._tasks)
+
+
+async def end(tasks: Collection[asyncio.Task[Any]]) -> Collection[asyncio.Task[Any]]:
+    """Wait until cancelled tasks have ended; those that ignore it are named in the log and returned."""
+    _, left = await asyncio.wait(tasks, timeout=GRACE) if tasks else ((), ())
+    name_stubborn(left)
+    return left
+
+
+def name_stubborn(tasks: Collection[asyncio.Task[Any]]) -> None:
+    """Say which tasks ignore that they were cancelled; the stop goes on without them."""
+    for task in tasks:
+        logger.error(
+            "%s ignores that it was cancelled, in %s: let CancelledError pass; the stop goes on without it",
+            task.get_name(),
+            _where(task),
+        )
+
+
+def _where(task: asyncio.Task[Any]) -> str:
+    """The innermost coroutine that a task waits in, asyncio's own left out."""
+    waits: Any = task.get_coro()
+    found = waits
+    while (code := getattr(waits, "cr_code", None)) is not None:
+        found = found if Path(code.co_filename).parent.name == "asyncio" else waits
+        waits = waits.cr_await
+    frame = getattr(found, "cr_frame", None)
+    return getattr(found, "__qualname__", "?") + (f" ({frame.f_code.co_filename}:{frame.f_lineno})" if frame else "")

@@ -14,6 +14,7 @@ import click
 
 from meristem.cli.progress import TerminalProgress
 from meristem.cli.project import load_blueprint, placement_option, system_argument
+from meristem.lifecycle import end
 from meristem.system.lifeline import hold
 from meristem.system.placement import ALONE
 from meristem.system.ports import free_port
@@ -145,7 +146,19 @@ def offer(variables: Mapping[str, str]) -> None:
 def run_on_loop(work: Coroutine[Any, Any, None]) -> None:
     """Run to the end on uvloop, on asyncio's own loop where there is no uvloop."""
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(work)
+        runner.run(_to_the_end(work))
+
+
+async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
+    """Run, and leave behind what ignores that it is cancelled: asyncio would wait for it without end."""
+    await work
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    if await end(others):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:

@@ -7,12 +7,14 @@ import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from meristem.errors import OperationError
+from meristem.lifecycle import end
 
 if TYPE_CHECKING:
     from meristem.hosting.loading import ASGIApp
 
 logger = logging.getLogger(__name__)
 GRACE: Final = 1.0  # seconds for an application to return after it has said that it stopped
+STARTING: Final = 50.0  # seconds for one to start: less than a supervisor waits, who cannot tell what hangs
 PATIENCE: Final = 10.0  # seconds for an application to end its life; then the process ends without it
 
 
@@ -22,8 +24,9 @@ class Lifespan:
     Called, it is the application: each request finds in its scope a copy of the state that the life began with.
     """
 
-    def __init__(self, name: str, app: ASGIApp, *, patience: float = PATIENCE) -> None:
+    def __init__(self, name: str, app: ASGIApp, *, starting: float = STARTING, patience: float = PATIENCE) -> None:
         self._name = name
+        self._starting = starting
         self._patience = patience
         self._app = app
         self._told: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
@@ -37,9 +40,18 @@ class Lifespan:
         await self._app(scope, receive, send)
 
     async def start(self) -> None:
-        """Raises OperationError when the application says that it cannot start."""
+        """Raises OperationError when the application says that it cannot start, or says nothing."""
         self._task = asyncio.get_running_loop().create_task(self._run(), name=f"lifespan of {self._name}")
-        answer = await self._tell("lifespan.startup", self._task)
+        try:
+            async with asyncio.timeout(self._starting):
+                answer = await self._tell("lifespan.startup", self._task)
+        except TimeoutError:
+            task, self._task = self._task, None
+            task.cancel()
+            await end([task])
+            raise OperationError(
+                f"app {self._name!r} did not start within {self._starting:g} s: it does not answer lifespan.startup"
+            ) from None
         if answer is not None and answer["type"] == "lifespan.startup.failed":
             raise OperationError(f"app {self._name!r} could not start: {answer.get('message') or 'see its log'}")
 
@@ -64,7 +76,7 @@ class Lifespan:
         _, late = await asyncio.wait({task}, timeout=GRACE)
         if late:  # it has said all that the protocol asks of it; servers let such an application be
             task.cancel()
-            await asyncio.wait(late)
+            await end(late)
 
     async def _run(self) -> None:
         scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self.state}
@@ -77,8 +89,8 @@ class Lifespan:
         """The application's answer, None when it listens no more."""
         await self._told.put({"type": event})
         answer = asyncio.ensure_future(self._heard.get())
-        await asyncio.wait({answer, task}, return_when=asyncio.FIRST_COMPLETED)
-        if answer.done():
-            return answer.result()
-        answer.cancel()
-        return None
+        try:
+            await asyncio.wait({answer, task}, return_when=asyncio.FIRST_COMPLETED)
+            return answer.result() if answer.done() else None
+        finally:
+            answer.cancel()

@@ -66,6 +66,22 @@ async def test_a_third_signal_ends_what_nothing_else_does(start, project: Path):
     assert await running.ended() == 1
 
 
+async def test_a_method_that_ignores_its_cancellation_is_named_and_keeps_no_process(start, project: Path):
+    (project / "mule.py").write_text(STUBBORN)
+    running = await start("run", "mule.py", "--port", "0")
+    address = (await running.shows("mule runs at ")).split()[0]
+    async with httpx.AsyncClient(base_url=address, timeout=PATIENCE) as browser:
+        asked = asyncio.ensure_future(browser.get("/api/stay"))
+        await running.shows("stays")
+        running.process.terminate()
+        running.process.send_signal(signal.SIGINT)
+        with pytest.raises(httpx.TransportError):
+            await asked
+
+    assert await running.ended() == 1
+    assert "ignores that it was cancelled, in MuleService.stay (" in running.text
+
+
 async def test_a_change_of_a_file_starts_the_system_again(start, project: Path):
     running = await start("run", "hello.py", "--port", "0", "--reload")
     await running.shows("hello runs at ")

@@ -135,6 +135,24 @@ async def test_an_app_that_cannot_start_stops_the_start_and_is_named(serving):
             pass
 
 
+async def test_an_app_that_says_nothing_at_its_start_stops_the_start_and_is_named():
+    ended = asyncio.Event()
+
+    async def silent(scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    life = Lifespan("web", silent, starting=0.05)
+    async with asyncio.timeout(PATIENCE):
+        with pytest.raises(OperationError, match=r"app 'web' did not start within 0.05 s: .* lifespan.startup"):
+            await life.start()
+        await life.stop()
+
+    assert ended.is_set()
+
+
 async def test_an_app_that_does_not_stop_cleanly_is_logged(serving, caplog):
     async with serving(hosting(Living(fail="lifespan.shutdown"))):
         pass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from meristem.lifecycle import end
 from meristem.transports.http.delegate import AsgiHost
 from meristem.transports.http.fastpath import Connection
 from meristem.transports.http.ownhead import OwnHeads
@@ -93,7 +94,7 @@ class Front:
         await self.empty.wait()
 
     async def stop(self) -> None:
-        """Cut every connection, also those that asyncio has accepted and not told of yet; wait for their work's end."""
+        """Cut every connection, also those that asyncio has accepted and not told of yet, and have their work end."""
         self.stopped = True
         own = [connection.task for connection in self.connections if connection.task is not None]
         hosted = list(self.host.state.tasks)
@@ -101,10 +102,9 @@ class Front:
             for connection in list(self.connections):
                 connection.transport.abort()
             await self.empty.wait()
-        if own:
-            await asyncio.wait(own)
+        await end(own)
         if hosted:
             _, left = await asyncio.wait(hosted, timeout=GRACE)  # apps learn of the disconnect by themselves
             for task in left:
                 task.cancel()
-            await asyncio.wait(hosted)
+            await end(left)

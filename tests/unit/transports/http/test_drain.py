@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import socket
 import time
 
@@ -183,6 +184,29 @@ async def test_stopping_twice_is_safe_and_cancels_what_runs(wire):
     await server.stop()
 
     assert wire.handlers.cancelled.is_set()
+    with pytest.raises(CallError):
+        await calling
+
+
+async def test_a_method_that_ignores_its_cancellation_is_named_and_does_not_hold_up_the_stop(wire, caplog, monkeypatch):
+    monkeypatch.setattr("meristem.lifecycle.GRACE", 0.05)
+    freed = asyncio.Event()
+
+    async def stay(_: object) -> None:
+        wire.handlers.started.set()
+        while not freed.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await freed.wait()
+
+    monkeypatch.setattr(wire.handlers, "wait", stay)
+    server, client = await wire.pair()
+    calling = asyncio.create_task(client.call(wire.call("wait")))
+    await wire.within(wire.handlers.started.wait())
+
+    await wire.within(server.stop())
+    freed.set()
+
+    assert re.search(r"/Wait ignores that it was cancelled, in .*stay \(", caplog.text)
     with pytest.raises(CallError):
         await calling
 
