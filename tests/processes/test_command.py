@@ -226,7 +226,7 @@ async def test_a_process_alone_says_what_it_needs(directory: Path):
 
     assert "which process? the placement has edge, stock, rest" in nameless[1]
     assert "give --listen tcp://" in deaf[1]
-    assert (nameless[0], deaf[0]) == (1, 1)
+    assert (nameless[0], deaf[0]) == (2, 2)
 
 
 @pytest.mark.parametrize(
