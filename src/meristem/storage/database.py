@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import MetaData
 from sqlalchemy.engine import make_url
@@ -17,7 +15,7 @@ from sqlalchemy.sql import Executable
 from meristem.errors import ConfigurationError, MisuseError
 from meristem.storage.block import Block, current_unit
 from meristem.storage.driver import Driver, Outcome, Step
-from meristem.storage.observation import Observers, observed
+from meristem.storage.observation import Observers, begin, tell
 from meristem.storage.queries import Queries
 from meristem.storage.statements import Parameters, Prepared, StatementCache
 from meristem.storage.unit import Hook, Result, UnitOfWork
@@ -68,7 +66,14 @@ class Database(Queries):
         if unit is not None:
             return await unit.execute(statement, parameters)
         step = self._statements.prepare(statement, parameters).step(parameters)
-        return Result((await self._watched(step, self._driver.transaction().commit((step,)))).rowcount)
+        began = begin(self.observers)
+        try:
+            outcome = await self._driver.transaction().commit((step,))
+        except BaseException as error:
+            tell(self.observers, self.name, step.text, began, error)
+            raise
+        tell(self.observers, self.name, step.text, began, outcome.rowcount)
+        return Result(outcome.rowcount)
 
     async def create(self, metadata: MetaData) -> None:
         """Create the tables and indexes that don't exist yet; what exists stays as it is."""
@@ -86,13 +91,17 @@ class Database(Queries):
             return await unit.run(step)
         if prepared.shape.writes:
             raise MisuseError("this statement writes: run it inside `async with database.begin() as tx`, by tx.fetch_*")
-        return await self._watched(step, self._driver.read(step))
-
-    def _watched(self, step: Step, work: Coroutine[Any, Any, Outcome]) -> Coroutine[Any, Any, Outcome]:
-        return observed(self.observers, self.name, step.text, work) if self.observers else work
+        began = begin(self.observers)
+        try:
+            outcome = self._driver.look(step) or await self._driver.read(step)
+        except BaseException as error:
+            tell(self.observers, self.name, step.text, began, error)
+            raise
+        tell(self.observers, self.name, step.text, began, outcome.rowcount)
+        return outcome
 
     def _new_unit(self) -> UnitOfWork:
-        return UnitOfWork(self.name, self._driver.transaction(), self._statements, self.before_commit, self.observers)
+        return UnitOfWork(self.name, self._driver, self._statements, self.before_commit, self.observers)
 
     def __del__(self) -> None:
         if getattr(self, "_started", False):

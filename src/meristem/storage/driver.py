@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
+import msgspec
 from sqlalchemy.engine import Dialect
 
-Names = Callable[[], Sequence[str]]
-Decoder = Callable[[list[Any], Names], list[Any]]
-"""Turns raw rows into what the caller asked for, one for one; can ask for the names of the columns."""
+Description = Sequence[Sequence[Any]]
+"""The columns of raw rows as PEP 249 describes them: first of all by their names."""
+
+Decoder = Callable[[list[Any], Description], list[Any]]
+"""Turns raw rows into what the caller asked for, one for one."""
 
 
 _SHOWN = 300
 
 
-class Outcome(NamedTuple):
+class Outcome(msgspec.Struct, frozen=True):
     """What a step gave: its decoded rows, and how many rows it changed (-1 where that has no meaning)."""
 
     rows: list[Any]
     rowcount: int
 
 
-class Step:
+class Step(msgspec.Struct, eq=False):
     """One statement ready for a driver: its text, its encoded parameters, and what to make of its rows.
 
     With `many`, `parameters` is an iterable of parameter rows, consumed by the driver off the event loop.
@@ -30,25 +33,13 @@ class Step:
     changes no row. A driver sets `failed` on the step whose failure it raises.
     """
 
-    __slots__ = ("decode", "failed", "first", "many", "otherwise", "parameters", "text")
-
-    def __init__(
-        self,
-        text: str,
-        parameters: Iterable[Any] = (),
-        *,
-        many: bool = False,
-        decode: Decoder | None = None,
-        first: bool = False,
-        otherwise: Exception | None = None,
-    ) -> None:
-        self.text = text
-        self.parameters = parameters
-        self.many = many
-        self.decode = decode
-        self.first = first
-        self.otherwise = otherwise
-        self.failed = False
+    text: str
+    parameters: Iterable[Any] = ()
+    many: bool = False
+    decode: Decoder | None = None
+    first: bool = False
+    otherwise: Exception | None = None
+    failed: bool = False
 
 
 class Transaction(Protocol):
@@ -91,6 +82,10 @@ class Driver(Protocol):
 
     def close_soon(self) -> None:
         """Close without waiting: the last resort for a database that nobody stopped."""
+        ...
+
+    def look(self, step: Step) -> Outcome | None:
+        """Run one reading statement outside any transaction, if that is done on the spot; else `read` must."""
         ...
 
     async def read(self, step: Step) -> Outcome:

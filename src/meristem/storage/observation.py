@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from time import perf_counter
-from typing import Any
-
-from meristem.storage.driver import Outcome
 
 Observer = Callable[[str, str, float, int | BaseException], None]
 """Called with the database's name, the statement's text, the seconds waited, and the row count or the error.
@@ -17,18 +14,14 @@ What is deferred travels with the next statement, or with COMMIT, and is not tol
 Observers = list[Observer]
 
 
-async def observed(observers: Observers, name: str, text: str, work: Coroutine[Any, Any, Outcome]) -> Outcome:
-    """Await the work and tell the observers how it went."""
-    started = perf_counter()
-    try:
-        outcome = await work
-    except BaseException as error:
-        _tell(observers, name, text, perf_counter() - started, error)
-        raise
-    _tell(observers, name, text, perf_counter() - started, outcome.rowcount)
-    return outcome
+def begin(observers: Observers) -> float:
+    """When a statement began; zero if nobody watches."""
+    return perf_counter() if observers else 0.0
 
 
-def _tell(observers: Observers, name: str, text: str, seconds: float, result: int | BaseException) -> None:
-    for observer in observers:
-        observer(name, text, seconds, result)
+def tell(observers: Observers, name: str, text: str, began: float, result: int | BaseException) -> None:
+    """Tell the observers how a statement went, if there were any when it began."""
+    if began:
+        seconds = perf_counter() - began
+        for observer in observers:
+            observer(name, text, seconds, result)

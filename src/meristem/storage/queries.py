@@ -48,6 +48,5 @@ class Queries(Protocol):
 
 
 def _step(prepared: Prepared, parameters: Parameters, into: Any, *, first: bool) -> Step:
-    shape = prepared.shape
-    decode = shape.decoder(rows.mappings) if into is None else shape.decoder(rows.typed, into)
+    decode = prepared.shape.decoder(rows.mappings if into is None else rows.typed, into)
     return prepared.step(parameters, decode, first=first)

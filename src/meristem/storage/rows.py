@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, NoReturn, Union, get_args, get_origin, get_t
 import msgspec
 
 from meristem.errors import MisuseError, StorageError
-from meristem.storage.driver import Decoder, Names
+from meristem.storage.driver import Decoder, Description
 
 
 class ResultColumn(NamedTuple):
@@ -76,14 +76,14 @@ def _processed(index: int, column: ResultColumn) -> str:
 def _comprehension(element: str, columns: Sequence[ResultColumn], namespace: dict[str, Any]) -> Decoder:
     namespace |= {f"p{index}": column.process for index, column in enumerate(columns)}
     unpacked = ", ".join(f"c{index}" for index in range(len(columns)))
-    source = f"lambda rows, names: [{element} for ({unpacked},) in rows]"
+    source = f"lambda rows, description: [{element} for ({unpacked},) in rows]"
     decoder: Decoder = eval(source, namespace)  # noqa: S307 - made of positions, field names and quoted column names
     return decoder
 
 
 def _converted(decode: Decoder, into: type) -> Decoder:
-    def decoder(rows: list[Any], names: Names) -> list[Any]:
-        return [_convert(value, into, into) for value in decode(rows, names)]
+    def decoder(rows: list[Any], description: Description) -> list[Any]:
+        return [_convert(value, into, into) for value in decode(rows, description)]
 
     return decoder
 

@@ -10,10 +10,15 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.sql.compiler import Compiled, SQLCompiler
 
 from meristem.errors import MisuseError
-from meristem.storage.driver import Decoder, Names, shorten
+from meristem.storage.driver import Decoder, Description, shorten
 from meristem.storage.rows import ResultColumn
 
 Build = Callable[..., Decoder]
+Encode = Callable[[Mapping[str, Any], Sequence[Any]], list[Any]]
+"""Makes the positional parameters, of the values given by name and of the binds that the statement holds."""
+
+_UNFIT = (MisuseError, SQLAlchemyError, TypeError, ValueError, AttributeError, LookupError, ArithmeticError)
+_WRITTEN_OUT = 100  # parameters; longer statements are mostly run once, which no function of their own repays
 
 
 class _Slot(NamedTuple):
@@ -29,7 +34,19 @@ class _Slot(NamedTuple):
 class Shape:
     """One compiled statement, shared by every statement that differs from it in values alone."""
 
-    __slots__ = ("_compiled", "_decoders", "_dialect", "_expanding", "_keys", "_prefetch", "_slots", "text", "writes")
+    __slots__ = (
+        "_by_name",
+        "_compiled",
+        "_decoders",
+        "_dialect",
+        "_encoders",
+        "_expanding",
+        "_keys",
+        "_prefetch",
+        "_slots",
+        "text",
+        "writes",
+    )
 
     def __init__(self, compiled: Compiled, dialect: Dialect) -> None:
         # A statement that defines tables or indexes has neither parameters nor rows.
@@ -42,22 +59,25 @@ class Shape:
         self._keys = frozenset(key for slot in self._slots for key in (slot.key, slot.name))
         self._prefetch = _prefetch(query) if query is not None else ()
         self._expanding = query is not None and bool(query.literal_execute_params or query.post_compile_params)
+        self._by_name = bool(self._prefetch) or self._expanding or len(self._slots) > _WRITTEN_OUT
         self._decoders: dict[Any, Decoder] = {}
+        self._encoders: dict[tuple[str, ...], Encode] = {}
 
     def encode(self, given: Mapping[str, Any], held: Sequence[Any]) -> tuple[str, Sequence[Any]]:
         """The text to run and its positional parameters, for these values by name."""
-        if given and not given.keys() <= self._keys:
-            raise self._unknown(given)
-        if self._prefetch or self._expanding:
-            return self._encode_late(given, held)
-        row = []
-        for slot in self._slots:
-            key, name, index, bind, process = slot
-            value = given[key] if key in given else self._held_value(name, given, held[index] if index >= 0 else bind)
-            if process is not None:
-                value = self._process(process, value, slot)
-            row.append(value)
-        return self.text, row
+        names = tuple(given)
+        encode = self._encoders.get(names)
+        if encode is None:
+            if not self._keys.issuperset(names):
+                raise self._unknown(given)
+            if self._by_name:
+                return self._encode_by_name(given, held)
+            self._encoders[names] = encode = _written(self._slots, names)
+        try:
+            return self.text, encode(given, held)
+        except _UNFIT:
+            pass  # and once more, one after the other, for an error that names the value and doesn't hold it
+        return self._encode_by_name(given, held)
 
     def many_text(self) -> str:
         """The text when run for many rows of parameters."""
@@ -67,11 +87,12 @@ class Shape:
             )
         return self.text
 
-    def decoder(self, build: Build, *arguments: Any) -> Decoder:
+    def decoder(self, build: Build, into: Any = None) -> Decoder:
         """The decoder of this statement's rows that `build` makes, kept for the next time."""
-        key = (build, *arguments)
+        key = build if into is None else into
         decoder = self._decoders.get(key)
         if decoder is None:
+            arguments = () if into is None else (into,)
             columns = _result_columns(self._compiled, self._dialect) if self._compiled is not None else ()
             if not columns and self.writes:
                 raise MisuseError(f"this statement gives no rows; add .returning() or use execute(): {self._shown()}")
@@ -89,15 +110,7 @@ class Shape:
     def _process(self, process: Callable[[Any], Any], value: Any, slot: _Slot) -> Any:
         try:
             return process(value)
-        except (
-            MisuseError,
-            SQLAlchemyError,
-            TypeError,
-            ValueError,
-            AttributeError,
-            LookupError,
-            ArithmeticError,
-        ) as error:
+        except _UNFIT as error:
             # Only our own messages are known to be free of the value.
             reason = (
                 str(error)
@@ -106,8 +119,8 @@ class Shape:
             )
         raise MisuseError(f"the value of {slot.key!r} can't be stored: {reason} ({self._shown()})")
 
-    def _encode_late(self, given: Mapping[str, Any], held: Sequence[Any]) -> tuple[str, Sequence[Any]]:
-        """The way of statements with column defaults or IN lists: values by name first."""
+    def _encode_by_name(self, given: Mapping[str, Any], held: Sequence[Any]) -> tuple[str, Sequence[Any]]:
+        """The way of statements with column defaults or IN lists, and of values that don't fit."""
         by_name: dict[str, Any] = {}
         for key, name, index, bind, _ in self._slots:
             if (key if key in given else name) not in given and any(name == late for late, _ in self._prefetch):
@@ -161,6 +174,26 @@ class _DefaultContext:
         return self.current_parameters
 
 
+def _written(slots: Sequence[_Slot], names: tuple[str, ...]) -> Encode:
+    """An encoder for values of these names: one list, in which nothing is left to decide."""
+    namespace: dict[str, Any] = {"value_of": _value_of}
+    values = []
+    for index, (key, name, place, bind, process) in enumerate(slots):
+        namespace |= {f"p{index}": process, f"b{index}": bind}
+        known = next((each for each in (key, name) if each in names), None)
+        held = f"held[{place}]" if place >= 0 else f"b{index}"
+        value = f"value_of({held})" if known is None else f"given[{known!r}]"
+        values.append(value if process is None else f"p{index}({value})")
+    encode: Encode = eval(f"lambda given, held: [{', '.join(values)}]", namespace)  # noqa: S307 - positions and quoted names
+    return encode
+
+
+def _value_of(bind: Any) -> Any:
+    if bind.required:
+        raise LookupError
+    return bind.effective_value
+
+
 def _slots(compiled: SQLCompiler, dialect: Dialect) -> list[_Slot]:
     matched = getattr(compiled, "_cache_key_bind_match", None)
     positions: dict[Any, int] = {}
@@ -196,16 +229,16 @@ def _result_columns(compiled: SQLCompiler, dialect: Dialect) -> tuple[ResultColu
     return tuple(columns)
 
 
-def _by_names(build: Build, arguments: tuple[Any, ...]) -> Decoder:
+def _by_names(build: Build, arguments: Sequence[Any]) -> Decoder:
     """A decoder for text(), whose columns are known only when rows arrive."""
     decoders: dict[Sequence[str], Decoder] = {}
 
-    def decode(raw: list[Any], names: Names) -> list[Any]:
-        found = tuple(names())
+    def decode(raw: list[Any], description: Description) -> list[Any]:
+        found = tuple(column[0] for column in description)
         decoder = decoders.get(found)
         if decoder is None:
             decoders[found] = decoder = build([ResultColumn(name, None, None) for name in found], *arguments)
-        return decoder(raw, names)
+        return decoder(raw, description)
 
     return decode
 

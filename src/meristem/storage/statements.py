@@ -20,6 +20,7 @@ Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
 """What goes with a statement: values by name, or a list of such mappings to run it once for each."""
 
 _NOTHING: dict[str, Any] = {}
+_MAPPINGS = (dict, Mapping)  # a dictionary is told three times faster than by the abstract class alone
 _CONSTANTS_PER_SHAPE = 4
 _ENCODED_HERE = 100  # longer lists of parameters are encoded by the driver's thread, so as not to hold the event loop
 
@@ -36,7 +37,7 @@ class Prepared:
 
     def step(self, parameters: Parameters, decode: Any = None, *, first: bool = False) -> Step:
         """The statement with these values, ready for the driver."""
-        if parameters is None or isinstance(parameters, Mapping):
+        if parameters is None or isinstance(parameters, _MAPPINGS):
             given = {**self.own, **(parameters or {})} if self.own else parameters or _NOTHING
             text, row = self.shape.encode(given, self.held)
             return Step(text, row, decode=decode, first=first)
@@ -64,11 +65,13 @@ class StatementCache:
         entry = self._constants.get(id(statement))
         known = entry[1] if entry is not None and entry[0]() is statement else self._remember(statement)
         # Only the columns of an INSERT or UPDATE depend on the names given; a select has one form.
-        names = tuple(_names(parameters)) if known.get(None) is None else None
-        prepared = known.get(names)
+        prepared = known.get(None)
         if prepared is None:
-            prepared = self._prepare(statement, names or ())
-            known[None if not prepared.shape.writes else names] = prepared
+            names = tuple(_names(parameters))
+            prepared = known.get(names)
+            if prepared is None:
+                prepared = self._prepare(statement, names)
+                known[names if prepared.shape.writes else None] = prepared
         return prepared
 
     def _remember(self, statement: Executable) -> dict[Any, Prepared]:
@@ -117,6 +120,6 @@ class StatementCache:
 def _names(parameters: Parameters) -> Iterable[str]:
     if not parameters:
         return ()
-    if isinstance(parameters, Mapping):
+    if isinstance(parameters, _MAPPINGS):
         return parameters
     return parameters[0]

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple, Protocol, Self
 from sqlalchemy.sql import Executable
 
 from meristem.errors import MisuseError, StorageError
-from meristem.storage.driver import Outcome, Step, Transaction
-from meristem.storage.observation import Observers, observed
+from meristem.storage.driver import Driver, Outcome, Step, Transaction
+from meristem.storage.observation import Observers, begin, tell
 from meristem.storage.queries import Queries
 from meristem.storage.statements import Parameters, Prepared, StatementCache
 
@@ -45,12 +45,13 @@ class UnitOfWork(Queries):
     """
 
     def __init__(
-        self, name: str, transaction: Transaction, statements: StatementCache, hooks: list[Hook], observers: Observers
+        self, name: str, driver: Driver, statements: StatementCache, hooks: list[Hook], observers: Observers
     ) -> None:
         self.name = name
         self.published: list[Any] = []
         self.wants_hooks = False
-        self._transaction = transaction
+        self._driver = driver
+        self._transaction: Transaction | None = None
         self._statements = statements
         self._hooks = hooks
         self._observers = observers
@@ -65,12 +66,12 @@ class UnitOfWork(Queries):
     @property
     def is_open(self) -> bool:
         """Whether the database transaction has begun and holds locks."""
-        return self._transaction.is_open and not self._ended
+        return self._transaction is not None and self._transaction.is_open and not self._ended
 
     @property
     def has_begun(self) -> bool:
         """Whether statements of it have run, or wait for the next one."""
-        return self.is_open or bool(self._prelude)
+        return bool(self._prelude) or self.is_open
 
     @property
     def has_ended(self) -> bool:
@@ -122,20 +123,27 @@ class UnitOfWork(Queries):
             self._open_savepoints()
         self._has_run = True
         before, self._prelude = self._prelude, []
-        steps = [*before, step]
+        transaction = self._opened()
+        began = begin(self._observers)
         try:
-            if self._observers:
-                return await observed(self._observers, self.name, step.text, self._transaction.run(steps))
-            return await self._transaction.run(steps)
-        except asyncio.CancelledError:
-            self._doomed = "a statement in it was cancelled"
-            raise
-        except Exception:
-            if any(each.failed for each in before):
+            outcome = await transaction.run([*before, step])
+        except BaseException as error:
+            if isinstance(error, asyncio.CancelledError):
+                self._doomed = "a statement in it was cancelled"
+            elif any(each.failed for each in before):
                 self._doomed = "a deferred statement in it failed"
-            elif not self._transaction.is_open:
+            elif not transaction.is_open:
                 self._doomed = "a statement in it failed so that the database gave the transaction up"
+            tell(self._observers, self.name, step.text, began, error)
             raise
+        tell(self._observers, self.name, step.text, began, outcome.rowcount)
+        return outcome
+
+    def _opened(self) -> Transaction:
+        transaction = self._transaction
+        if transaction is None:
+            transaction = self._transaction = self._driver.transaction()
+        return transaction
 
     def _check(self) -> None:
         if self._ended:
@@ -210,23 +218,25 @@ class UnitOfWork(Queries):
         self._call_back()
 
     async def _commit(self) -> None:
-        steps = [*self._prelude, *self._last]
+        transaction = self._opened()
+        began = begin(self._observers)
         try:
-            if self._observers:
-                await observed(self._observers, self.name, "COMMIT", self._transaction.commit(steps))
-            else:
-                await self._transaction.commit(steps)
-        except asyncio.CancelledError:
-            # The driver answers a cancelled wait only when the commit's fate is known: here it has happened.
-            self._ended = True
-            self._call_back()
+            outcome = await transaction.commit([*self._prelude, *self._last])
+        except BaseException as error:
+            if isinstance(error, asyncio.CancelledError):
+                # The driver answers a cancelled wait only when the commit's fate is known: here it has happened.
+                self._ended = True
+                self._call_back()
+            tell(self._observers, self.name, "COMMIT", began, error)
             raise
+        tell(self._observers, self.name, "COMMIT", began, outcome.rowcount)
 
     def discard(self) -> None:
         """Roll everything back."""
         if not self._ended:
             self._ended = True
-            self._transaction.abandon()
+            if self._transaction is not None:
+                self._transaction.abandon()
 
     def _call_back(self) -> None:
         for callback in self._callbacks:

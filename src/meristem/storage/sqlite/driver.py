@@ -7,9 +7,10 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from threading import Thread
+from typing import Any
 from urllib.parse import quote
 
 from meristem.errors import ConfigurationError, MisuseError, StorageError
@@ -96,16 +97,19 @@ class SqliteDriver:
             readers.stop()
             writer.stop()
 
-    async def read(self, step: Step) -> Outcome:
-        """Run one statement on a reading connection: on the spot if it looks for one row and finds it quickly."""
-        readers, lookups = self._readers, self._lookups
-        if readers is None or lookups is None:
+    def look(self, step: Step) -> Outcome | None:
+        """Run one statement on the event loop's thread, if it looks for one row and finds it quickly."""
+        if self._lookups is None:
             raise self._closed()
-        if step.first and (found := lookups.find(step)) is not None:
-            return found
+        return self._lookups.find(step) if step.first else None
+
+    def read(self, step: Step) -> Coroutine[Any, Any, Outcome]:
+        """Run one statement on a reading thread."""
+        if self._readers is None:
+            raise self._closed()
         job = Job((step,), self._loop.create_future())
-        readers.submit(job)
-        return await job.outcome()
+        self._readers.submit(job)
+        return job.outcome()
 
     def transaction(self) -> SqliteTransaction:
         """A new write transaction, not begun yet."""
@@ -115,7 +119,7 @@ class SqliteDriver:
         """Queue steps for the writing thread."""
         if self._writer is None:
             raise self._closed()
-        job = WriteJob(turn, steps, self._loop.create_future(), commits=commits)
+        job = WriteJob(steps, self._loop.create_future(), transaction=turn, commits=commits)
         self._writer.submit(job)
         return job
 
@@ -185,10 +189,9 @@ class SqliteTransaction:
         """Whether it holds the write lock."""
         return self._turn.open
 
-    async def run(self, steps: Sequence[Step]) -> Outcome:
+    def run(self, steps: Sequence[Step]) -> Coroutine[Any, Any, Outcome]:
         """Run steps; a cancelled wait interrupts them."""
-        job = self._driver.submit(self._turn, steps, commits=False)
-        return await job.outcome()
+        return self._driver.submit(self._turn, steps, commits=False).outcome()
 
     async def commit(self, steps: Sequence[Step] = ()) -> Outcome:
         """Run steps and commit; a cancelled wait ends only when the commit's fate is known."""

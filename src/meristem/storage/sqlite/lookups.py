@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections import Counter
-from time import thread_time
+from time import perf_counter, thread_time
 from typing import Final
 
 from meristem.errors import StorageError
@@ -15,6 +14,7 @@ from meristem.storage.sqlite.threads import Runner
 _STEPS: Final = 250  # of SQLite's virtual machine, at most twice that; finding a row by its key takes 15 to 40
 _SECONDS: Final = 0.002  # of this thread's work: a single step of the machine can be a long one, as count(*) is
 _STRIKES: Final = 3  # before it counts: the first run also compiles the statement and reads the schema
+_PARDON: Final = 500  # short runs that make up for a strike: the garbage collector may be what was slow
 _A_TURN: Final = 50  # lookups until the event loop has gone on: whoever asks in a loop lets others work too
 _REMEMBERED: Final = 1000
 
@@ -29,29 +29,32 @@ class Lookups:
         self._runner = Runner(connection, database)
         self._loop = loop
         self._long: set[str] = set()
-        self._strikes: Counter[str] = Counter()
+        self._strikes: dict[str, int] = {}  # in short runs that it takes to make up for them
         self._left = _A_TURN
         self._alarms = 0
 
     def find(self, step: Step) -> Outcome | None:
         """The outcome of a step that is short; None for one that somebody else must run."""
-        if step.text in self._long or not self._may_look():
+        text = step.text
+        if text in self._long or not self._may_look():
             return None
         self._alarms = 0
-        began = thread_time()
+        # A thread's own time takes a system call. It is asked for once the wall's, which is never less, looked long.
+        clock = thread_time if text in self._strikes else perf_counter
+        began = clock()
         try:
             outcome = self._runner.step(step)
         except StorageError as error:
             if self._alarms > 1:
-                self._leave(step)
+                self._leave(text)
                 return None
             if _is_busy(error.__cause__):
                 return None  # another process recovers or closes the file; who may wait, waits
             raise
-        if thread_time() - began > _SECONDS:
-            self._strikes[step.text] += 1
-            if self._strikes[step.text] >= _STRIKES:
-                self._leave(step)
+        if clock() - began > _SECONDS:
+            self._strike(text)
+        elif clock is thread_time:
+            self._pardon(text)
         return outcome
 
     def close(self) -> None:
@@ -72,11 +75,21 @@ class Lookups:
         self._alarms += 1
         return self._alarms > 1
 
-    def _leave(self, step: Step) -> None:
+    def _strike(self, text: str) -> None:
+        self._strikes[text] = self._strikes.get(text, 0) + _PARDON
+        if self._strikes[text] > (_STRIKES - 1) * _PARDON:
+            self._leave(text)
+
+    def _pardon(self, text: str) -> None:
+        self._strikes[text] -= 1
+        if not self._strikes[text]:
+            del self._strikes[text]
+
+    def _leave(self, text: str) -> None:
         if len(self._long) >= _REMEMBERED:
             self._long.clear()
             self._strikes.clear()
-        self._long.add(step.text)
+        self._long.add(text)
 
 
 def _is_busy(cause: BaseException | None) -> bool:

@@ -13,6 +13,8 @@ from threading import Lock
 from time import perf_counter, sleep
 from typing import Any
 
+import msgspec
+
 from meristem.errors import StorageError
 from meristem.storage.driver import Outcome, Step
 from meristem.storage.sqlite.inbox import Inbox
@@ -25,19 +27,16 @@ _BREATH_EVERY = 0.001
 _BREATH = 0.00005
 
 
-class Job:
+class Job(msgspec.Struct, eq=False):
     """Steps to run, and the future that waits for them."""
 
-    __slots__ = ("cancelled", "error", "finished", "future", "runner", "steps", "value")
-
-    def __init__(self, steps: Sequence[Step], future: asyncio.Future[Any]) -> None:
-        self.steps = steps
-        self.future = future
-        self.runner: Runner | None = None
-        self.cancelled = False
-        self.finished = False
-        self.value: Any = None
-        self.error: BaseException | None = None
+    steps: Sequence[Step]
+    future: asyncio.Future[Any]
+    runner: Runner | None = None
+    cancelled: bool = False
+    finished: bool = False
+    value: Any = None
+    error: BaseException | None = None
 
     async def outcome(self) -> Outcome:
         """What the job gave; a cancelled wait interrupts it."""
@@ -152,17 +151,14 @@ class Runner:
                 cursor.fetchall()
             return Outcome([], cursor.rowcount)
 
-        def names() -> Sequence[str]:
-            return tuple(column[0] for column in cursor.description or ())
-
         if step.first:
             row = cursor.fetchone()
             cursor.close()
-            return Outcome([] if row is None else decode([row], names), cursor.rowcount)
+            return Outcome([] if row is None else decode([row], cursor.description), cursor.rowcount)
         rows: list[Any] = []
         breath = _Breath()
         while chunk := cursor.fetchmany(_CHUNK):
-            rows += decode(chunk, names)
+            rows += decode(chunk, cursor.description)
             breath.take()
         return Outcome(rows, cursor.rowcount)
 

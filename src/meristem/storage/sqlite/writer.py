@@ -6,11 +6,9 @@ import random
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Sequence
-from typing import Any
 
 from meristem.errors import StorageError
-from meristem.storage.driver import Outcome, Step
+from meristem.storage.driver import Outcome
 from meristem.storage.sqlite.inbox import Inbox
 from meristem.storage.sqlite.threads import Completions, Job, Runner, Syncer
 from meristem.storage.sqlite.translation import translate
@@ -19,15 +17,11 @@ _GROUP_SECONDS = 0.001  # the longest that a commit waits for others to share it
 _GROUP_SIZE = 64
 
 
-class WriteJob(Job):
+class WriteJob(Job, kw_only=True, eq=False):
     """Steps of one transaction, perhaps its last ones."""
 
-    __slots__ = ("commits", "transaction")
-
-    def __init__(self, transaction: Turn, steps: Sequence[Step], future: Any, *, commits: bool = False) -> None:
-        super().__init__(steps, future)
-        self.transaction = transaction
-        self.commits = commits
+    transaction: Turn
+    commits: bool
 
 
 class Turn:
