@@ -565,6 +565,41 @@ class Watching:
         assert seen[0][3] == 1
         assert isinstance(seen[1][3], IntegrityViolation)
 
+    async def test_observers_are_told_of_what_stands_alone_and_of_what_was_cancelled(self, database: Database):
+        seen: list[tuple[str, str, float, int | BaseException]] = []
+        database.observers.append(lambda *facts: seen.append(facts))
+
+        await database.execute(INSERT_COUNTER, {"name": "a", "value": 1})
+        with pytest.raises(IntegrityViolation):
+            await database.execute(INSERT_COUNTER, {"name": "a", "value": 1})
+        await database.fetch_value(COUNTER_NAMES)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await database.fetch_value(FOREVER)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05), database.begin() as tx:
+                await tx.fetch_value(FOREVER)
+
+        assert [facts[1].split()[0] for facts in seen] == ["INSERT", "INSERT", "SELECT", "WITH", "WITH"]
+        assert [type(facts[3]) for facts in seen[1:]] == [
+            IntegrityViolation,
+            int,
+            asyncio.CancelledError,
+            asyncio.CancelledError,
+        ]
+        assert seen[0][3] == 1
+        assert all(0 < seconds < 60 for _, _, seconds, _ in seen)
+
+    async def test_who_begins_to_watch_during_a_statement_is_told_of_the_next(self, database: Database):
+        seen: list[tuple[str, str, float, int | BaseException]] = []
+        async with database.begin() as tx:
+            running = asyncio.create_task(tx.execute(INSERT_COUNTER, {"name": "a", "value": 1}))
+            await asyncio.sleep(0)
+            database.observers.append(lambda *facts: seen.append(facts))
+            await running
+
+        assert [facts[1] for facts in seen] == ["COMMIT"]
+
 
 class Deferring:
     async def test_a_deferred_statement_is_seen_by_the_next_one_and_commits(self, database: Database):

@@ -8,16 +8,20 @@ import sys
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
-from sqlalchemy import Column, Integer, MetaData, Numeric, Table, bindparam, func, insert, select
+from sqlalchemy import Column, DateTime, Integer, MetaData, Numeric, Table, Uuid, bindparam, func, insert, select
+from sqlalchemy.types import TypeEngine
 
 from meristem.errors import ConfigurationError, MisuseError, StorageError
 from meristem.storage.database import Database
 from meristem.storage.driver import Outcome, Step
+from meristem.storage.sqlite.dialect import SqliteDialect
 from meristem.storage.sqlite.driver import SqliteDriver
 from meristem.storage.sqlite.inbox import Bell
 from meristem.storage.sqlite.reader import Readers
@@ -326,6 +330,52 @@ async def test_a_decimal_that_sqlite_would_round_is_refused(url: str):
     with pytest.raises(MisuseError, match="more digits"):
         await database.execute(insert(ledger), {"amount": Decimal("1.23456789012345678")})
     await database.stop()
+
+
+async def test_a_unit_without_a_statement_does_not_reach_the_database(database: Database, monkeypatch):
+    monkeypatch.setattr(SqliteDriver, "submit", None)
+    monkeypatch.setattr(SqliteDriver, "abandon", None)
+
+    async with database.unit():
+        assert await database.fetch_value(select(COUNTERS.c.value)) is None
+    with pytest.raises(LookupError):
+        async with database.unit() as unit:
+            await unit.publish("nothing")
+            raise LookupError
+
+
+@pytest.mark.parametrize("microsecond", [0, 1, 250_000])
+@pytest.mark.parametrize("offset", [timedelta(0), timedelta(hours=5, minutes=30), timedelta(hours=-7, microseconds=3)])
+def test_an_instant_is_stored_as_sortable_text_of_one_length(microsecond: int, offset: timedelta):
+    instant = datetime(987, 12, 31, 23, 59, 1, microsecond, timezone(offset))
+    stored = _bound(DateTime(timezone=True), instant)
+
+    assert stored == instant.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+    assert len(stored) == 26
+
+
+@pytest.mark.parametrize("text", ["{%s}", "urn:uuid:%s", "%s"])
+def test_a_uuid_is_read_as_any_program_writes_it(text: str):
+    key = uuid4()
+
+    assert _read(Uuid(), key.hex) == key
+    assert _read(Uuid(), text % key) == key
+    assert _read(Uuid(as_uuid=False), key.hex) == str(key)
+    assert _read(Uuid(), None) is None
+
+
+def _bound(kind: TypeEngine[Any], value: Any) -> Any:
+    dialect = SqliteDialect()
+    process = kind.dialect_impl(dialect).bind_processor(dialect)
+    assert process is not None
+    return process(value)
+
+
+def _read(kind: TypeEngine[Any], value: Any) -> Any:
+    dialect = SqliteDialect()
+    process = kind.dialect_impl(dialect).result_processor(dialect, None)
+    assert process is not None
+    return process(value)
 
 
 async def test_a_reader_whose_job_another_one_took_reads_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
