@@ -41,6 +41,9 @@ class Step(msgspec.Struct, eq=False):
     otherwise: Exception | None = None
     failed: bool = False
 
+    def __repr__(self) -> str:
+        return f"Step({shorten(self.text)!r})"  # its values may be personal
+
 
 class Transaction(Protocol):
     """One write transaction. It begins with its first step and ends with `commit` or `abandon`, once."""

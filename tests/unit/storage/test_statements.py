@@ -97,6 +97,13 @@ def test_a_wrong_value_is_refused_after_right_ones_and_not_kept_by_the_error(giv
     assert "secret" not in str(refused.value)
 
 
+def test_a_step_is_shown_without_its_values():
+    step = StatementCache(SqliteDialect()).prepare(select(ROOMS).where(ROOMS.c.name == "secret")).step(None)
+
+    assert "SELECT rooms.id" in repr(step)
+    assert "secret" not in repr(step)
+
+
 def test_no_more_shapes_are_kept_than_allowed(compiled: list[str]):
     cache = StatementCache(SqliteDialect(), size=2)
     shapes = [select(ROOMS.c.id), select(ROOMS.c.name), select(ROOMS)]

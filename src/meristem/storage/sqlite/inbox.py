@@ -55,7 +55,7 @@ class Bell:
         self._asleep = False
 
     def close(self) -> None:
-        """Give the socket back; the thread's last act."""
+        """Give both ends back; the thread's last act."""
         if self._waiter is not None:
             self._waiter.close()
         self._hearing.close()
