@@ -3,6 +3,8 @@
 import asyncio
 import contextvars
 import enum
+import gc
+import weakref
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -355,6 +357,20 @@ class Units:
                     raise LookupError
 
         assert await database.fetch_all(select(COUNTERS.c.name), into=str) == ["kept"]
+
+    async def test_a_unit_of_work_leaves_nothing_to_the_collector_of_cycles(self, database: Database):
+        async with database.begin() as tx:
+            await tx.execute(INSERT_COUNTER, {"name": "a", "value": 0})
+            async with database.begin():
+                tx.defer(SET_COUNTER, {"which": "a", "to": 1})
+        kept = weakref.ref(tx)
+
+        gc.disable()
+        try:
+            del tx
+            assert kept() is None
+        finally:
+            gc.enable()
 
     async def test_a_transaction_opens_at_its_first_statement(self, database: Database):
         async with database.unit() as unit:

@@ -176,12 +176,14 @@ class UnitOfWork(Queries):
 
     def is_root(self, block: Part) -> bool:
         """Whether the block is the whole unit."""
-        return self._blocks[0] is block
+        return self._blocks[:1] == [block]
 
     def leave(self, block: Part, failed: tuple[int, int, int] | None, *, savepoint: Step | None) -> None:
         """End an inner block; if it failed, drop what came since its marks. The SQL goes with the next hop."""
         depth = len(self._blocks) - 1
-        if self._blocks[-1] is not block:
+        if self._ended:
+            savepoint = None
+        elif self._blocks[-1] is not block:
             self._doomed = "blocks of it ended out of order, in different tasks"
             self._blocks.remove(block)
         else:
@@ -214,7 +216,7 @@ class UnitOfWork(Queries):
         except BaseException:
             self.discard()
             raise
-        self._ended = True
+        self._end()
         self._call_back()
 
     async def _commit(self) -> None:
@@ -225,7 +227,7 @@ class UnitOfWork(Queries):
         except BaseException as error:
             if isinstance(error, asyncio.CancelledError):
                 # The driver answers a cancelled wait only when the commit's fate is known: here it has happened.
-                self._ended = True
+                self._end()
                 self._call_back()
             tell(self._observers, self.name, "COMMIT", began, error)
             raise
@@ -234,9 +236,13 @@ class UnitOfWork(Queries):
     def discard(self) -> None:
         """Roll everything back."""
         if not self._ended:
-            self._ended = True
+            self._end()
             if self._transaction is not None:
                 self._transaction.abandon()
+
+    def _end(self) -> None:
+        self._ended = True
+        self._blocks.clear()  # they know the unit: each unit of work would else be left to the collector of cycles
 
     def _call_back(self) -> None:
         for callback in self._callbacks:
