@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Callable, Iterator
 
 
 # section 3.2.2: version ff is invalid, as are ids of zeros alone; a later version may append fields
@@ -113,13 +113,14 @@ class KeyChain:
     """Derives one idempotency key for each call made below a keyed one.
 
     A repeated run makes the same calls in the same order and so derives the same keys: its effects are once all
-    the way down.
+    the way down. Where `before` is given, each of these calls waits for it: then the run is sure to be repeated.
     """
 
-    __slots__ = ("_count", "root")
+    __slots__ = ("_count", "before", "root")
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, before: Callable[[], Awaitable[None]] | None = None) -> None:
         self.root = root
+        self.before = before
         self._count = 0
 
     def derive(self, operation: str) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable
 
 from meristem.contracts.codec import encode
 from meristem.errors import CallError, Code, Fault, IntegrityViolation, StorageError
 from meristem.sagas.failures import describe, write
-from meristem.sagas.journal import LostLeaseError
 from meristem.sagas.ops import CallOp
+from meristem.sagas.page import LostLeaseError
 from meristem.sagas.rows import Kind, StepRow, StepState
 from meristem.sagas.running import Running
 from meristem.sagas.work import Trial
@@ -57,23 +58,40 @@ class Calling:
 
     async def _remote(self, op: CallOp, row: StepRow) -> None:
         run = self._run
+        if run.page.owes:
+            await run.page.pay()
         reply = await run.invoke(op.step, op.method, op.arguments, f"{run.saga.id}:{op.position}")
         row.reply, row.state = encode(reply).decode(), StepState.DONE
-        await run.keep(op, row)
+        if op.step.lasting and run.turns.is_alone(op):
+            run.owe(op, row)
+        else:
+            await run.keep(op, row)
 
     async def _local(self, op: CallOp, row: StepRow) -> None:
+        page = self._run.page
+        if page.owes and op.is_in_branch:
+            await page.pay()  # a branch beside this one may need it sooner
+        if page.owes:
+            async with page.carrying:
+                await self._commit(op, row, before=page.pay_as_carrier)
+        else:
+            await self._commit(op, row)
+
+    async def _commit(self, op: CallOp, row: StepRow, before: Callable[[], Awaitable[None]] | None = None) -> None:
         """The step's own statements and its journal row commit together."""
         run = self._run
-        if row.attempts > 1 and (stored := await run.shop.journal.step(run.saga.id, row)) is not None:
-            run.settled(op, stored)  # a commit whose confirmation was lost
+        if row.attempts > 1 and (stored := await run.page.found(row)) is not None:
+            run.tell(stored)
+            run.settled(op, stored)
             return
         sequence = 0
         try:
             async with run.shop.journal.database.unit() as unit:
-                reply = await run.invoke(op.step, op.method, op.arguments, f"{run.saga.id}:{op.position}")
+                reply = await run.invoke(op.step, op.method, op.arguments, f"{run.saga.id}:{op.position}", before)
                 row.reply, row.state, row.ended = encode(reply).decode(), StepState.DONE, run.now()
                 row.sequence = sequence = run.turns.reserve()
-                run.shop.journal.commit(unit, run.lease, row)
+                run.page.commit(unit, row)
+            run.tell(row)
             run.settled(op, row)
         finally:
             if sequence:

@@ -8,7 +8,7 @@ from meristem.contracts.codec import encode
 from meristem.errors import StorageError
 from meristem.sagas.definition import Definition
 from meristem.sagas.failures import Failure, describe, read, write
-from meristem.sagas.journal import Lease, LostLeaseError
+from meristem.sagas.page import LostLeaseError, Page
 from meristem.sagas.rows import Kind, SagaRow, State, StepRow
 from meristem.sagas.run import Aborted, Raised, Returned, Run, Stuck, Suspended
 from meristem.sagas.undo import Undoing
@@ -20,8 +20,9 @@ logger = logging.getLogger(__name__)
 class Driver:
     """Works on one saga for as long as this replica holds its lease; changes `saga` as the journal changes."""
 
-    def __init__(self, shop: Shop, definition: Definition, instance: object, saga: SagaRow) -> None:
+    def __init__(self, shop: Shop, definition: Definition, instance: object, saga: SagaRow, page: Page) -> None:
         self.saga = saga
+        self._page = page
         self._shop = shop
         self._definition = definition
         self._instance = instance
@@ -52,7 +53,9 @@ class Driver:
             await self._park(f"it cannot go on: {type(error).__name__}: {error}")
 
     async def _drive(self, history: list[StepRow], *, busy: bool) -> None:
-        self._run = run = Run(self._shop, self._definition, self._instance, self.saga, history, busy=busy)
+        self._run = run = Run(
+            self._shop, self._definition, self._instance, self.saga, self._page, history, busy=busy
+        )
         if self.saga.version < self._definition.supports:
             await self._park(self._too_old())
             return
@@ -67,7 +70,7 @@ class Driver:
             await self._fail(run, history, outcome.failure)
         elif isinstance(outcome, Suspended):
             self.saga.state, self.saga.wake_at = State.WAITING, outcome.until
-            await self._shop.journal.change(run.lease, self.saga)
+            await self._page.change(self.saga)
         else:
             await self._finish(run, history, outcome)
 
@@ -78,11 +81,11 @@ class Driver:
             await self._fail(run, history, describe(error))
             return
         self.saga.state, self.saga.result = State.DONE, result
-        await self._shop.journal.change(run.lease, self.saga)
+        await self._page.change(self.saga)
 
     async def _fail(self, run: Run, history: list[StepRow], failure: Failure) -> None:
         self.saga.error = write(failure)
-        await self._shop.journal.begin_undo(run.lease, self.saga, [op.journaled for op in run.uncertain])
+        await self._page.begin_undo(self.saga, [op.journaled for op in run.uncertain])
         await self._undo(run, history)
 
     async def _undo(self, run: Run, history: list[StepRow]) -> None:
@@ -93,11 +96,11 @@ class Driver:
             await self._park(problem + cause)
             return
         self.saga.state = State.FAILED
-        await self._shop.journal.change(run.lease, self.saga)
+        await self._page.change(self.saga)
 
     async def _park(self, problem: str) -> None:
         self.saga.resume, self.saga.state, self.saga.problem = self.saga.state, State.PARKED, problem
-        await self._shop.journal.change(Lease(self.saga.id, self.saga.fence), self.saga)
+        await self._page.change(self.saga)
 
     def _too_old(self) -> str:
         definition, saga = self._definition, self.saga

@@ -24,8 +24,9 @@ from meristem.sagas.definition import Definition, bind, sagas_of
 from meristem.sagas.driver import Driver
 from meristem.sagas.facts import Fact, Observer, SagaBegan, SagaEnded, SagaLost
 from meristem.sagas.failures import read
-from meristem.sagas.journal import Journal, LostLeaseError, at_rest
+from meristem.sagas.journal import Journal, at_rest
 from meristem.sagas.owner import is_certainly_dead, new_owner
+from meristem.sagas.page import BegunElsewhereError, LostLeaseError, Page
 from meristem.sagas.policy import Policy
 from meristem.sagas.rows import SagaRow, State
 from meristem.sagas.steps import canonical
@@ -125,6 +126,8 @@ class SagaEngine:
         """
         self._check(definition)
         context = current()
+        if context.keys is not None and context.keys.before is not None:
+            await context.keys.before()
         text = canonical(values).decode()
         saga_id = secrets.token_hex(16) if context.key is None else self.id_of(definition.name, context.key)
         waiting = self._waiting.get(saga_id)
@@ -173,17 +176,16 @@ class SagaEngine:
         return waiting.rested.result()
 
     async def _begin(self, definition: Definition, waiting: Waiting, origin: Origin) -> None:
-        """Store the new saga and work on it, or find the one that its key began."""
+        """Work on a new saga, whose row goes with its first commit, or find the one that its key began."""
         try:
             saga = None if origin.key is None else await self._journal.load(waiting.saga_id)
             if saga is None:
-                saga = self._new(definition, waiting, origin)
-                if await self._journal.create(saga):
-                    saga = await self._stored(definition, saga)
-                    waiting.begun = True
-                    await self._drive(definition, saga, new=True, busy=False)
+                try:
+                    await self._begin_new(definition, waiting, self._new(definition, waiting, origin))
                     return
-                saga = await self._journal.load(waiting.saga_id)
+                except BegunElsewhereError:
+                    saga = await self._journal.load(waiting.saga_id)
+                    self._orphans.add(waiting.saga_id)  # if it is of here after all: a confirmation was lost
             waiting.begun = True
             if saga is None or saga.input != waiting.input:
                 self._resolve(waiting.saga_id, reused(definition.name))
@@ -192,34 +194,45 @@ class SagaEngine:
         except MeristemError as error:
             self._resolve(waiting.saga_id, error)
 
-    async def _stored(self, definition: Definition, saga: SagaRow) -> SagaRow:
-        """The row with its horizon, which only a saga that waits for events must know."""
-        return (await self._journal.load(saga.id) or saga) if definition.waits else saga
+    async def _begin_new(self, definition: Definition, waiting: Waiting, saga: SagaRow) -> None:
+        def begun() -> None:
+            waiting.begun = True
+            self._emit(SagaBegan(saga.id, saga.name, resumed=False))
+
+        page = Page(self._journal, saga)
+        page.begin(saga, begun)
+        if definition.waits:  # its row says which events came before it
+            await page.pay()
+            saga = await self._journal.load(saga.id) or saga
+        await self._drive(definition, saga, page, new=True, busy=False)
 
     def _new(self, definition: Definition, waiting: Waiting, origin: Origin) -> SagaRow:
         now = self._clock.now()
         return SagaRow(
             id=waiting.saga_id, name=definition.name, version=definition.version, state=State.RUNNING,
-            input=waiting.input, context=encode(origin).decode(), seed=secrets.token_hex(16), horizon=0,
-            result=None, error=None, problem=None, resume=None, cancelled=False, owner=None, lease_until=None,
-            fence=1, wake_at=None, attempts=1, created=now, updated=now,
+            input=waiting.input, context=encode(origin).decode(), seed=secrets.token_hex(16), created=now, updated=now,
         )  # fmt: skip
 
-    async def _drive(self, definition: Definition, saga: SagaRow, *, new: bool, busy: bool) -> None:
+    async def _drive(self, definition: Definition, saga: SagaRow, page: Page, *, new: bool, busy: bool) -> None:
         """Work on a saga; whatever happens to this work, the journal says how to go on."""
         if self._shop is None:
             return
-        driver = self._drivers[saga.id] = Driver(self._shop, definition, self._instance, saga)
-        self._emit(SagaBegan(saga.id, saga.name, resumed=not new))
+        driver = self._drivers[saga.id] = Driver(self._shop, definition, self._instance, saga, page)
+        if not new:
+            self._emit(SagaBegan(saga.id, saga.name, resumed=True))
         try:
             await driver.drive(new=new, busy=busy)
+        except BegunElsewhereError:
+            raise
         except LostLeaseError:
             logger.warning("saga %s %s was taken over by another replica", saga.name, saga.id)
             self._emit(SagaLost(saga.id, saga.name))
             return
-        except StorageError:
+        except StorageError as error:
             logger.exception("saga %s %s: its journal failed; it is taken up again in a moment", saga.name, saga.id)
             self._orphans.add(saga.id)
+            if not page.is_begun:
+                self._resolve(saga.id, error)
             return
         finally:
             del self._drivers[saga.id]
@@ -270,7 +283,8 @@ class SagaEngine:
             return
         busy = saga.state is State.RUNNING
         if await self._journal.claim(saga):
-            self._work(self._drive(definition, saga, new=False, busy=busy), f"{saga.name} {saga_id}")
+            work = self._drive(definition, saga, Page(self._journal, saga), new=False, busy=busy)
+            self._work(work, f"{saga.name} {saga_id}")
 
     def _work(self, work: Any, name: str) -> None:
         if (task := self._spawn(work, name)) is not None:

@@ -1,37 +1,19 @@
-"""The journal: what a saga has done, written by whoever holds its fence and by nobody else."""
+"""The journal: the sagas of one service's database, who holds their leases, and the events that they wait for."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any, Final
-
-import msgspec
+from typing import Final
 
 from meristem.clock import Clock
 from meristem.contracts.codec import encode
 from meristem.contracts.message import Event
 from meristem.sagas import statements as sql
 from meristem.sagas.policy import Policy
-from meristem.sagas.rows import EventRow, SagaRow, State, StepRow, StepState
+from meristem.sagas.rows import EventRow, SagaRow, State, StepRow
 from meristem.storage.database import Database
-from meristem.storage.unit import UnitOfWork
 
 _AT_REST: Final = (State.DONE, State.FAILED)
-
-
-class LostLeaseError(Exception):
-    """Another replica has taken the saga over: this one must stop and leave no further trace."""
-
-
-class Lease(msgspec.Struct, frozen=True):
-    """The right to write to a saga, until somebody takes it over and raises the fence."""
-
-    saga_id: str
-    fence: int
-
-
-def _row(values: Any) -> dict[str, Any]:
-    return {f"v_{name}": value for name, value in msgspec.structs.asdict(values).items()}
 
 
 class Journal:
@@ -56,62 +38,9 @@ class Journal:
         where = {"id_": saga_id, "position_": row.position, "kind_": row.kind.value}
         return await self.database.fetch_one(sql.STEP, where, into=StepRow)
 
-    async def create(self, saga: SagaRow) -> bool:
-        """Store a new saga, owned here; False when its id is known already. Fills in the horizon."""
-        saga.owner, saga.lease_until = self.owner, self._lease_end()
-        values = _row(saga)
-        del values["v_horizon"]
-        return (await self.database.execute(sql.CREATE, {**values, "id_": saga.id})).rowcount == 1
-
-    async def record(self, lease: Lease, row: StepRow) -> None:
-        """Insert a step."""
-        values = {**_row(row), "id_": lease.saga_id, "fence_": lease.fence}
-        await self._guarded(sql.RECORD, values)
-
-    def commit(self, unit: UnitOfWork, lease: Lease, row: StepRow) -> None:
-        """Insert a step with the commit of a unit of work, which fails if the lease is lost."""
-        values = {**_row(row), "id_": lease.saga_id, "fence_": lease.fence}
-        unit.at_commit(sql.RECORD, values, otherwise=LostLeaseError(lease.saga_id))
-
-    async def answer(self, lease: Lease, row: StepRow) -> None:
-        """Store the answer of a step that is in the journal already."""
-        names = ("state", "sequence", "reply", "error", "event", "attempts", "ended")
-        values = {f"v_{name}": getattr(row, name) for name in names}
-        where = {"position_": row.position, "kind_": row.kind.value, "id_": lease.saga_id, "fence_": lease.fence}
-        await self._guarded(sql.ANSWER, {**values, **where})
-
-    async def begin_undo(self, lease: Lease, saga: SagaRow, uncertain: list[StepRow]) -> None:
-        """The saga has failed: remember why, and which steps may have happened, in one commit."""
-        saga.state = State.UNDOING
-        async with self.database.begin():
-            for row in uncertain:
-                row.state = StepState.UNCERTAIN
-                await self.record(lease, row)
-            await self.change(lease, saga)
-
-    async def change(self, lease: Lease, saga: SagaRow) -> None:
-        """Store how far the saga has come; where it rests, nobody owns it."""
-        active = saga.state in (State.RUNNING, State.UNDOING)
-        values = {
-            "v_state": saga.state.value,
-            "v_result": saga.result,
-            "v_error": saga.error,
-            "v_problem": saga.problem,
-            "v_resume": saga.resume and saga.resume.value,
-            "v_owner": self.owner if active else None,
-            "v_lease_until": self._lease_end() if active else None,
-            "v_wake_at": saga.wake_at,
-            "v_updated": self._clock.now(),
-        }
-        await self._guarded(sql.CHANGE, {**values, "id_": lease.saga_id, "fence_": lease.fence})
-
-    async def _guarded(self, statement: Any, values: dict[str, Any]) -> None:
-        if (await self.database.execute(statement, values)).rowcount != 1:
-            raise LostLeaseError(values["id_"])
-
     async def claim(self, saga: SagaRow) -> bool:
         """Take a saga over as it was read; False when somebody was faster."""
-        until = self._lease_end()
+        until = self.lease_end()
         state = State.RUNNING if saga.state is State.WAITING else saga.state
         values = {
             "id_": saga.id,
@@ -151,7 +80,7 @@ class Journal:
 
     async def renew(self) -> None:
         """Prolong every lease held here."""
-        await self.database.execute(sql.RENEW, {"owner_": self.owner, "v_lease_until": self._lease_end()})
+        await self.database.execute(sql.RENEW, {"owner_": self.owner, "v_lease_until": self.lease_end()})
 
     async def release(self) -> None:
         """Give every lease back, so that another replica goes on at once."""
@@ -181,7 +110,12 @@ class Journal:
             await tx.execute(sql.FORGET_STEPS, {"before_": before})
             await tx.execute(sql.FORGET_SAGAS, {"before_": before})
 
-    def _lease_end(self) -> datetime:
+    def now(self) -> datetime:
+        """The journal's time."""
+        return self._clock.now()
+
+    def lease_end(self) -> datetime:
+        """When a lease that is taken or renewed now will lapse."""
         return self._clock.now() + timedelta(seconds=self._policy.lease)
 
 

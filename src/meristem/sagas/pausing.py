@@ -28,7 +28,7 @@ class Pausing:
             if isinstance(op, WaitOp) and await self._arrived(op, row):
                 await run.keep(op, row)
                 return
-            await run.shop.journal.record(run.lease, row)
+            await run.page.record(row)
         await (self._wait(op, row) if isinstance(op, WaitOp) else self._sleep(op, row))
         await run.keep(op, row, known=True)
 

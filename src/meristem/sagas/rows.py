@@ -48,19 +48,19 @@ class SagaRow(msgspec.Struct):
     input: str
     context: str
     seed: str
-    horizon: int
-    result: str | None
-    error: str | None
-    problem: str | None
-    resume: State | None
-    cancelled: bool
-    owner: str | None
-    lease_until: datetime | None
-    fence: int
-    wake_at: datetime | None
-    attempts: int
     created: datetime
     updated: datetime
+    horizon: int = 0
+    result: str | None = None
+    error: str | None = None
+    problem: str | None = None
+    resume: State | None = None
+    cancelled: bool = False
+    owner: str | None = None
+    lease_until: datetime | None = None
+    fence: int = 1
+    wake_at: datetime | None = None
+    attempts: int = 1
 
 
 class StepRow(msgspec.Struct):

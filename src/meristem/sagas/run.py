@@ -18,6 +18,7 @@ from meristem.sagas.definition import Definition
 from meristem.sagas.failures import Failure, describe
 from meristem.sagas.flow import Flow
 from meristem.sagas.ops import CallOp, Op, SleepOp
+from meristem.sagas.page import Page
 from meristem.sagas.pausing import Pausing
 from meristem.sagas.positions import enter, here
 from meristem.sagas.rows import Kind, SagaRow, State, StepRow, StepState
@@ -65,9 +66,17 @@ class Run(Running):
     """Runs the function once. `ops` holds every operation that it asked for, by position."""
 
     def __init__(
-        self, shop: Shop, definition: Definition, instance: object, saga: SagaRow, history: list[StepRow], *, busy: bool
+        self,
+        shop: Shop,
+        definition: Definition,
+        instance: object,
+        saga: SagaRow,
+        page: Page,
+        history: list[StepRow],
+        *,
+        busy: bool,
     ) -> None:
-        super().__init__(shop, saga)
+        super().__init__(shop, saga, page)
         self.definition = definition
         self.ops: dict[str, Op] = {}
         self.uncertain: list[CallOp] = []
@@ -152,7 +161,6 @@ class Run(Running):
     def settled(self, op: Op, row: StepRow) -> None:
         op.row = row
         self._frontier = False
-        self.tell(row)
         self.turns.ready(row.sequence, op)
 
     def sleeps(self, op: Op, until: datetime | None) -> None:

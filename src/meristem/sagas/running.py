@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from datetime import datetime
+from functools import partial
 
 from meristem.sagas.failures import Failure
 from meristem.sagas.ops import CallOp, Op
@@ -25,14 +26,23 @@ class Running(Work, ABC):
         row.ended = self.now()
         row.sequence = self.turns.reserve()
         try:
-            await (self.shop.journal.answer if known else self.shop.journal.record)(self.lease, row)
+            await (self.page.answer if known else self.page.record)(row)
+            self.tell(row)
             self.settled(op, row)
         finally:
             self.turns.settled(row.sequence)
 
+    def owe(self, op: CallOp, row: StepRow) -> None:
+        """Hand an answer to the function that nobody else can see before the next commit, which journals it."""
+        row.ended = self.now()
+        row.sequence = self.turns.reserve()
+        self.page.owe(row, partial(self.tell, row))
+        self.settled(op, row)
+        self.turns.settled(row.sequence)
+
     @abstractmethod
     def settled(self, op: Op, row: StepRow) -> None:
-        """An operation's answer is in the journal: the function may have it."""
+        """An operation's answer is in the journal, or comes there before it matters: the function may have it."""
 
     @abstractmethod
     def sleeps(self, op: Op, until: datetime | None) -> None:

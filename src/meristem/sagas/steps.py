@@ -21,13 +21,17 @@ SAGA_MARK: Final = "__saga__"
 
 
 class Step(msgspec.Struct, frozen=True):
-    """A callable, understood: `direct` means that it is one call of one operation, which takes the step's own key."""
+    """A callable, understood: `direct` means that it is one call of one operation, which takes the step's own key.
+
+    A `lasting` one keeps its answer under that key: whoever repeats the call gets it again.
+    """
 
     kind: Kind
     name: str
     reply: Any
     direct: bool
     harmless: bool = False
+    lasting: bool = False
 
 
 def step_of(method: Callable[..., Awaitable[Any]], *, needs_reply: bool = True) -> Step:
@@ -40,11 +44,12 @@ def step_of(method: Callable[..., Awaitable[Any]], *, needs_reply: bool = True) 
             raise MisuseError(
                 f"{operation.label}: a saga repeats a step after a crash; declare it @once or @idempotent"
             )
-        return Step(Kind.CALL, operation.label, operation.reply, True, operation.semantics is Semantics.SAFE)
+        harmless, lasting = operation.semantics is Semantics.SAFE, operation.semantics is Semantics.ONCE
+        return Step(Kind.CALL, operation.label, operation.reply, True, harmless, lasting)
     function = getattr(method, "__func__", method)
     definition = getattr(function, SAGA_MARK, None)
     if definition is not None:
-        return Step(Kind.CALL, function.__qualname__, definition.returns, True)
+        return Step(Kind.CALL, function.__qualname__, definition.returns, True, lasting=True)
     name = getattr(function, "__qualname__", None)
     if name is None:
         raise MisuseError(f"{method!r} cannot be a step; give a client's method, or an async function or method")

@@ -32,6 +32,10 @@ class Turns:
         self._ticking = False
         self._watching = False
 
+    def is_alone(self, op: Op) -> bool:
+        """Whether the function waits for this answer and for nothing else; in a branch, others may be about to ask."""
+        return self._pending == 1 and not op.is_in_branch
+
     def issued(self) -> None:
         """The function asked for one more answer."""
         self._pending += 1
@@ -67,8 +71,7 @@ class Turns:
             if self._writing and min(self._writing) < sequence:
                 return
             in_order = not self._expected or self._expected[-1] >= sequence
-            alone = self._pending == 1 and not op.is_in_branch  # in a branch, others may be about to ask
-            if not (in_order and alone) and self._still < _PAUSE:
+            if not (in_order and self.is_alone(op)) and self._still < _PAUSE:
                 self._tick_soon()
                 return
             self._hand_out()

@@ -9,8 +9,8 @@ from typing import Any
 from meristem.contracts.codec import encode
 from meristem.errors import CallError, Fault
 from meristem.sagas.failures import Verdict, describe, judge, write
-from meristem.sagas.journal import LostLeaseError
 from meristem.sagas.ops import CallOp, Op
+from meristem.sagas.page import LostLeaseError
 from meristem.sagas.rows import Kind, StepRow, StepState
 from meristem.sagas.steps import Step, step_of
 from meristem.sagas.work import Work
@@ -50,7 +50,7 @@ class Undoing:
                 row.sequence, row.ended = sequence, work.now()
                 row.state = StepState.FAILED if error is not None else StepState.DONE
                 row.error = row.error if error is None else write(describe(error))
-                await work.shop.journal.answer(work.lease, row)
+                await work.page.answer(row)
                 work.tell(row)
                 return None
             logger.warning("saga %s %s: %s is still uncertain: %s", work.saga.name, work.saga.id, op.name, error)
@@ -90,20 +90,20 @@ class Undoing:
     ) -> Exception | None:
         """Undo once and journal it, in one commit with a local undo's own statements."""
         work = self._work
-        journal, key = work.shop.journal, f"{work.saga.id}:{op.position}:undo"
-        write_row = journal.answer if stored else journal.record
+        key = f"{work.saga.id}:{op.position}:undo"
+        write_row = work.page.answer if stored else work.page.record
         (step, method), before = undo, row.error
         row.attempts += 1
         try:
             if step.kind is Kind.LOCAL:
-                async with journal.database.unit():
+                async with work.shop.journal.database.unit():
                     await work.invoke(step, method, (op.late_reply(),), key)
                     _finish(row, work)
-                    await write_row(work.lease, row)
+                    await write_row(row)
             else:
                 await work.invoke(step, method, (op.late_reply(),), key)
                 _finish(row, work)
-                await write_row(work.lease, row)
+                await write_row(row)
         except LostLeaseError:
             raise
         except Exception as error:  # a boundary: an undo that fails is repeated, then shown to a person
@@ -114,7 +114,7 @@ class Undoing:
     async def _note(self, op: CallOp, row: StepRow, error: Exception) -> None:
         row.error = write(describe(error))
         stored = op.position in self._undone
-        await (self._work.shop.journal.answer if stored else self._work.shop.journal.record)(self._work.lease, row)
+        await (self._work.page.answer if stored else self._work.page.record)(row)
         self._undone[op.position] = row
 
 

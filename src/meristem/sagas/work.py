@@ -16,7 +16,8 @@ from meristem.contracts.codec import decoder
 from meristem.errors import CallError, Code
 from meristem.sagas.facts import Fact, StepEnded
 from meristem.sagas.failures import Verdict, judge, read
-from meristem.sagas.journal import Journal, Lease
+from meristem.sagas.journal import Journal
+from meristem.sagas.page import Page
 from meristem.sagas.policy import Policy
 from meristem.sagas.rows import SagaRow, StepRow
 from meristem.sagas.steps import Step
@@ -44,10 +45,10 @@ class Shop(msgspec.Struct, frozen=True):
 class Work:
     """One saga in the hands of this replica."""
 
-    def __init__(self, shop: Shop, saga: SagaRow) -> None:
+    def __init__(self, shop: Shop, saga: SagaRow, page: Page) -> None:
         self.shop = shop
         self.saga = saga
-        self.lease = Lease(saga.id, saga.fence)
+        self.page = page
         self.origin: Origin = decoder(Origin)(saga.context)  # type: ignore[arg-type]
 
     def now(self) -> datetime:
@@ -63,10 +64,20 @@ class Work:
         """A copy of the context variables with which the engine was started."""
         return self.shop.variables.copy()
 
-    async def invoke(self, step: Step, method: Callable[..., Awaitable[Any]], arguments: Any, key: str) -> Any:
-        """Call once. A direct call goes out under `key`; the calls that a step makes go under keys derived from it."""
+    async def invoke(
+        self,
+        step: Step,
+        method: Callable[..., Awaitable[Any]],
+        arguments: Any,
+        key: str,
+        before: Callable[[], Awaitable[None]] | None = None,
+    ) -> Any:
+        """Call once. A direct call goes out under `key`; the calls that a step makes go under keys derived from it.
+
+        Each of those waits for `before`.
+        """
         origin = self.origin
-        chain = None if step.direct else KeyChain(key)
+        chain = None if step.direct else KeyChain(key, before)
         with using(Context(None, origin.trace, origin.caller, origin.user, key, chain)):
             try:
                 return await method(*arguments)

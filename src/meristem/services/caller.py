@@ -11,7 +11,7 @@ from meristem.contracts.operation import Semantics
 from meristem.errors import MisuseError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from meristem.contracts.call import Handler
     from meristem.contracts.operation import Operation
@@ -30,7 +30,13 @@ def entry(
     surround = _surroundings(operation, caller, transaction_is_open)
     if operation.stream:
         return lambda request: _stream(handler, Call(operation, request, surround()))
-    return lambda request: handler(Call(operation, request, surround()))
+
+    def enter(request: Any) -> Any:
+        call = Call(operation, request, surround())
+        keys = CURRENT.get().keys
+        return handler(call) if keys is None or keys.before is None else _after(keys.before, handler, call)
+
+    return enter
 
 
 def _safe_entry(
@@ -78,7 +84,15 @@ def _holds_locks(operation: Operation) -> MisuseError:
     )
 
 
+async def _after(before: Callable[[], Awaitable[None]], handler: Handler, call: Call) -> Any:
+    await before()
+    return await handler(call)
+
+
 async def _stream(handler: Handler, call: Call) -> AsyncIterator[Any]:
+    keys = CURRENT.get().keys
+    if keys is not None and keys.before is not None:
+        await keys.before()
     items = await handler(call)
     try:
         async for item in items:
