@@ -1,7 +1,8 @@
 """A program that kills itself with SIGKILL at every boundary of a saga in turn, restarts, and reports what is left.
 
-`python crash_program.py DIRECTORY VARIANT` prints one JSON line per boundary. The other services keep their effects
-in a file of their own, once per key, as `@once` does.
+`python crash_program.py DIRECTORY VARIANT` prints one JSON line per boundary: before and after each commit, each
+effect of another service, each statement of a step of the service itself. The other services keep their effects in a
+file of their own, once per key, as `@once` does.
 """
 
 from __future__ import annotations
@@ -29,8 +30,9 @@ from meristem.sagas.facts import SagaEnded
 from meristem.sagas.flow import Flow
 from meristem.sagas.inspect import SagaStore
 from meristem.sagas.policy import Backoff
+from meristem.storage.sqlite.driver import SqliteDriver
 
-PATIENT = replace(QUICK, undo=Backoff(0.001, 0.005, attempts=50))
+PATIENT = replace(QUICK, renewal=60.0, undo=Backoff(0.001, 0.005, attempts=50))
 tables = MetaData()
 NOTES = Table("note", tables, Column("id", Integer, primary_key=True), Column("value", Integer))
 
@@ -40,20 +42,36 @@ class Boundaries:
 
     def __init__(self, deadly: int) -> None:
         self._left = deadly
+        self.counted = False
 
     def cross(self) -> None:
-        self._left -= 1
-        if self._left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if self.counted:
+            self._left -= 1
+            if self._left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
 
-    def around(self, work: Any) -> Any:
-        async def surrounded(*arguments: Any, **named: Any) -> Any:
-            self.cross()
-            result = await work(*arguments, **named)
-            self.cross()
-            return result
 
-        return surrounded
+class Deadly(SqliteDriver):
+    """A database that the program may not survive: before and after each commit is a boundary."""
+
+    def __init__(self, path: Path, boundaries: Boundaries) -> None:
+        super().__init__(path, name="bookings", synchronous="normal")
+        self._boundaries = boundaries
+
+    def transaction(self) -> Any:
+        transaction, boundaries = super().transaction(), self._boundaries
+
+        class Transaction:
+            is_open = property(lambda _: transaction.is_open)
+            run, abandon = transaction.run, transaction.abandon
+
+            async def commit(self, steps: Any = ()) -> Any:
+                boundaries.cross()
+                outcome = await transaction.commit(steps)
+                boundaries.cross()
+                return outcome
+
+        return Transaction()
 
 
 class DurableRemote(Remote):
@@ -109,21 +127,36 @@ class Shop(Bookings):
             raise LookupError
         return value
 
+    @saga(patience=0.0)
+    async def own_first(self, flow: Flow, request: Request) -> int:
+        """Begins and ends with steps of its own, and one of them calls another service."""
+        await flow.call(self.note, 1, undo=self.forget)
+        payment = await flow.call(self.payments.charge, request.amount, undo=self.payments.refund)
+        await flow.call(self.hold_and_note, request.room, undo=self.forget)
+        if self.variant == "own first, bug":
+            raise LookupError
+        return payment.amount
+
+    async def hold_and_note(self, room: str) -> int:
+        await self.rooms.hold(room)
+        return await self.note(2)
+
 
 async def run(folder: Path, variant: str, deadly: int, *, begin: bool) -> None:
     boundaries = Boundaries(deadly)
-    async with opened(folder / "bookings.db") as database:
+    async with opened(folder / "bookings.db", Deadly(folder / "bookings.db", boundaries)) as database:
         await database.create(tables)
         service = Shop(DurableRemote(folder / "remote.db", variant, boundaries), database)
         service.variant, service.boundaries = variant, boundaries
         facts = Facts()
         engine = SagaEngine("bookings", service, database, SystemClock(), policy=PATIENT, observers=[facts])
-        for name in ("create", "record", "answer", "change", "begin_undo", "claim"):
-            setattr(engine._journal, name, boundaries.around(getattr(engine._journal, name)))
+        boundaries.counted = not begin
         await engine.start()
+        boundaries.counted = True
         if begin:
+            ask = service.own_first(Request()) if variant.startswith("own first") else service.buy(Request())
             with keyed("k"):
-                await asyncio.gather(service.buy(Request()), return_exceptions=True)
+                await asyncio.gather(ask, return_exceptions=True)
         elif await SagaStore(database).list():
             [found] = await SagaStore(database).list()
             if found.state not in ("done", "failed", "parked"):

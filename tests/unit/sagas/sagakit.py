@@ -21,6 +21,7 @@ from meristem.services.caller import entry
 from meristem.services.proxy import make_client
 from meristem.storage.block import transaction_is_open
 from meristem.storage.database import Database
+from meristem.storage.driver import Driver
 
 QUICK = Policy(
     lease=1.0, renewal=0.3, scan=0.02, retry=Backoff(0.001, 0.005), undo=Backoff(0.001, 0.005, attempts=6), grace=0.2
@@ -179,10 +180,10 @@ async def engine(service: Any, database: Database, clock: Any = None, policy: Po
 
 
 @asynccontextmanager
-async def opened(path: Path):
+async def opened(path: Path, driver: Driver | None = None):
     """A started database in a file."""
     # A killed process loses nothing that it handed to the system: tests need not wait for the disk.
-    database = Database(f"sqlite:///{path}?synchronous=normal", name="bookings")
+    database = Database(f"sqlite:///{path}?synchronous=normal", name="bookings", driver=driver)
     await database.start()
     try:
         yield database
