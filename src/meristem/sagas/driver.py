@@ -7,6 +7,7 @@ import logging
 from meristem.contracts.codec import encode
 from meristem.errors import StorageError
 from meristem.sagas.definition import Definition
+from meristem.sagas.facts import SagaEnded
 from meristem.sagas.failures import Failure, describe, read, write
 from meristem.sagas.page import LostLeaseError, Page
 from meristem.sagas.rows import Kind, SagaRow, State, StepRow
@@ -38,6 +39,13 @@ class Driver:
         if self._run is not None:
             self._run.stop(Aborted(LostLeaseError(self.saga.id)))
 
+    def ended(self) -> SagaEnded:
+        """How the saga came to rest, or to sleep."""
+        saga = self.saga
+        seconds = (self._shop.clock.now() - saga.created).total_seconds()
+        error = saga.problem or (read(saga.error).message if saga.error else None)
+        return SagaEnded(saga.id, saga.name, saga.state.value, seconds, error)
+
     async def drive(self, *, new: bool, busy: bool) -> None:
         """Bring the saga to rest or to sleep. `busy`: its last owner may have died within a call.
 
@@ -53,9 +61,7 @@ class Driver:
             await self._park(f"it cannot go on: {type(error).__name__}: {error}")
 
     async def _drive(self, history: list[StepRow], *, busy: bool) -> None:
-        self._run = run = Run(
-            self._shop, self._definition, self._instance, self.saga, self._page, history, busy=busy
-        )
+        self._run = run = Run(self._shop, self._definition, self._instance, self.saga, self._page, history, busy=busy)
         if self.saga.version < self._definition.supports:
             await self._park(self._too_old())
             return

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import hashlib
 import logging
-import secrets
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +12,6 @@ import msgspec
 
 from meristem.clock import Clock
 from meristem.context import current
-from meristem.contracts.codec import encode
 from meristem.contracts.message import Event
 from meristem.errors import CallError, Code, MeristemError, MisuseError, StorageError
 from meristem.lifecycle import Background
@@ -22,8 +19,7 @@ from meristem.sagas.answers import Waiting, answer_of, reused
 from meristem.sagas.clockwork import Clockwork
 from meristem.sagas.definition import Definition, bind, sagas_of
 from meristem.sagas.driver import Driver
-from meristem.sagas.facts import Fact, Observer, SagaBegan, SagaEnded, SagaLost
-from meristem.sagas.failures import read
+from meristem.sagas.facts import Fact, Observer, SagaBegan, SagaLost
 from meristem.sagas.journal import Journal, at_rest
 from meristem.sagas.owner import is_certainly_dead, new_owner
 from meristem.sagas.page import BegunElsewhereError, LostLeaseError, Page
@@ -31,7 +27,7 @@ from meristem.sagas.policy import Policy
 from meristem.sagas.rows import SagaRow, State
 from meristem.sagas.steps import canonical
 from meristem.sagas.tables import metadata
-from meristem.sagas.work import Origin, Shop
+from meristem.sagas.work import Origin, Shop, id_of, new_saga
 from meristem.storage.block import transaction_is_open
 from meristem.storage.database import Database
 
@@ -129,7 +125,7 @@ class SagaEngine:
         if context.keys is not None and context.keys.before is not None:
             await context.keys.before()
         text = canonical(values).decode()
-        saga_id = secrets.token_hex(16) if context.key is None else self.id_of(definition.name, context.key)
+        saga_id = id_of(self._service, definition.name, context.key)
         waiting = self._waiting.get(saga_id)
         if waiting is None:
             waiting = self._waiting[saga_id] = Waiting(saga_id, text)
@@ -139,10 +135,6 @@ class SagaEngine:
             raise reused(definition.name)
         outcome = await self._wait(definition, waiting, context.remaining())
         return answer_of(definition, outcome)
-
-    def id_of(self, name: str, key: str) -> str:
-        """The id of the saga that a call of `name` under this idempotency key begins."""
-        return hashlib.sha256(f"{self._service}\n{name}\n{key}".encode()).hexdigest()[:32]
 
     async def on_event(self, event: Event) -> None:
         """Keep an event for the sagas that wait for it; it joins the unit of work that is open, if one is."""
@@ -176,16 +168,14 @@ class SagaEngine:
         return waiting.rested.result()
 
     async def _begin(self, definition: Definition, waiting: Waiting, origin: Origin) -> None:
-        """Work on a new saga, whose row goes with its first commit, or find the one that its key began."""
+        """Work on a new saga, or find the one that its key began."""
         try:
             saga = None if origin.key is None else await self._journal.load(waiting.saga_id)
             if saga is None:
-                try:
-                    await self._begin_new(definition, waiting, self._new(definition, waiting, origin))
+                new = new_saga(definition, waiting.saga_id, waiting.input, origin, self._clock.now())
+                if await self._begin_new(definition, waiting, new):
                     return
-                except BegunElsewhereError:
-                    saga = await self._journal.load(waiting.saga_id)
-                    self._orphans.add(waiting.saga_id)  # if it is of here after all: a confirmation was lost
+                saga = await self._journal.load(waiting.saga_id)
             waiting.begun = True
             if saga is None or saga.input != waiting.input:
                 self._resolve(waiting.saga_id, reused(definition.name))
@@ -194,24 +184,24 @@ class SagaEngine:
         except MeristemError as error:
             self._resolve(waiting.saga_id, error)
 
-    async def _begin_new(self, definition: Definition, waiting: Waiting, saga: SagaRow) -> None:
+    async def _begin_new(self, definition: Definition, waiting: Waiting, saga: SagaRow) -> bool:
+        """Work on a saga whose row goes with its first commit; False when that finds the row of another replica."""
+
         def begun() -> None:
             waiting.begun = True
             self._emit(SagaBegan(saga.id, saga.name, resumed=False))
 
         page = Page(self._journal, saga)
         page.begin(saga, begun)
-        if definition.waits:  # its row says which events came before it
-            await page.pay()
-            saga = await self._journal.load(saga.id) or saga
-        await self._drive(definition, saga, page, new=True, busy=False)
-
-    def _new(self, definition: Definition, waiting: Waiting, origin: Origin) -> SagaRow:
-        now = self._clock.now()
-        return SagaRow(
-            id=waiting.saga_id, name=definition.name, version=definition.version, state=State.RUNNING,
-            input=waiting.input, context=encode(origin).decode(), seed=secrets.token_hex(16), created=now, updated=now,
-        )  # fmt: skip
+        try:
+            if definition.waits:  # the row says which events came before it
+                await page.pay()
+                saga = await self._journal.load(saga.id) or saga
+            await self._drive(definition, saga, page, new=True, busy=False)
+        except BegunElsewhereError:
+            self._orphans.add(saga.id)  # should it be of here: the confirmation of its first commit was lost
+            return False
+        return True
 
     async def _drive(self, definition: Definition, saga: SagaRow, page: Page, *, new: bool, busy: bool) -> None:
         """Work on a saga; whatever happens to this work, the journal says how to go on."""
@@ -236,9 +226,7 @@ class SagaEngine:
             return
         finally:
             del self._drivers[saga.id]
-        seconds = (self._clock.now() - saga.created).total_seconds()
-        error = saga.problem or (read(saga.error).message if saga.error else None)
-        self._emit(SagaEnded(saga.id, saga.name, saga.state.value, seconds, error))
+        self._emit(driver.ended())
         if at_rest(saga):
             self._resolve(saga.id, saga)
         else:

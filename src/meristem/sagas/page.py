@@ -119,8 +119,9 @@ class Page:
             saga = await self._journal.load(self._saga_id)
             if saga is None or saga.owner != self._journal.owner:
                 raise BegunElsewhereError(self._saga_id)
-        for paid in self._settled():
+        for paid in self._paid:
             paid()
+        self._settled()
         return stored
 
     async def _write(self, *entries: _Entry) -> None:
@@ -149,10 +150,8 @@ class Page:
                 unit.after_commit(paid)
             unit.after_commit(self._settled)
 
-    def _settled(self) -> list[Callable[[], None]]:
-        paid, self._paid = self._paid, []
-        self._new, self._answers = None, []
-        return paid
+    def _settled(self) -> None:
+        self._new, self._answers, self._paid = None, [], []
 
     def _created(self, saga: SagaRow) -> _Entry:
         saga.owner, saga.lease_until = self._journal.owner, self._journal.lease_end()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import secrets
 from collections.abc import Awaitable, Callable
 from contextvars import Context as Variables
 from datetime import datetime
@@ -12,14 +14,15 @@ import msgspec
 
 from meristem.clock import Clock
 from meristem.context import Context, Identity, KeyChain, Trace, using
-from meristem.contracts.codec import decoder
+from meristem.contracts.codec import decoder, encode
 from meristem.errors import CallError, Code
+from meristem.sagas.definition import Definition
 from meristem.sagas.facts import Fact, StepEnded
 from meristem.sagas.failures import Verdict, judge, read
 from meristem.sagas.journal import Journal
 from meristem.sagas.page import Page
 from meristem.sagas.policy import Policy
-from meristem.sagas.rows import SagaRow, StepRow
+from meristem.sagas.rows import SagaRow, State, StepRow
 from meristem.sagas.steps import Step
 
 
@@ -30,6 +33,21 @@ class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
     caller: str | None = None
     user: Identity | None = None
     key: str | None = None
+
+
+def id_of(service: str, name: str, key: str | None) -> str:
+    """The id of the saga that a call begins: the same one for each call under an idempotency key."""
+    return (
+        secrets.token_hex(16) if key is None else hashlib.sha256(f"{service}\n{name}\n{key}".encode()).hexdigest()[:32]
+    )
+
+
+def new_saga(definition: Definition, saga_id: str, input_: str, origin: Origin, now: datetime) -> SagaRow:
+    """The row of a saga that begins now."""
+    return SagaRow(
+        id=saga_id, name=definition.name, version=definition.version, state=State.RUNNING, input=input_,
+        context=encode(origin).decode(), seed=secrets.token_hex(16), created=now, updated=now,
+    )  # fmt: skip
 
 
 class Shop(msgspec.Struct, frozen=True):
