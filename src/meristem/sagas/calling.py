@@ -27,7 +27,7 @@ class Calling:
         """Call until the outcome is known or patience ends, and journal it."""
         run = self._run
         row = op.new_row(run.saga.id, run.now())
-        trial = Trial(run, op.step, run.patience)
+        trial = Trial(run, op.step, run.patience, row.started)
         while (error := await self._attempt(op, row, trial)) is not None:
             pause = trial.pause(error) if isinstance(error, CallError) else None
             if pause is None:

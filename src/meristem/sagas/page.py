@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
-import msgspec
+from msgspec.structs import astuple
 from sqlalchemy.sql import Executable
 
 from meristem.sagas import statements as sql
@@ -32,8 +32,8 @@ class _Entry(NamedTuple):
     otherwise: Exception
 
 
-def _values(row: msgspec.Struct) -> dict[str, Any]:
-    return {f"v_{name}": getattr(row, name) for name in row.__struct_fields__}
+_SAGA: Final = tuple(f"v_{name}" for name in SagaRow.__struct_fields__)
+_STEP: Final = tuple(f"v_{name}" for name in StepRow.__struct_fields__)
 
 
 class Page:
@@ -155,12 +155,12 @@ class Page:
 
     def _created(self, saga: SagaRow) -> _Entry:
         saga.owner, saga.lease_until = self._journal.owner, self._journal.lease_end()
-        values = _values(saga)
+        values = dict(zip(_SAGA, astuple(saga), strict=True))
         del values["v_horizon"]
         return _Entry(sql.CREATE, {**values, "id_": saga.id}, BegunElsewhereError(saga.id))
 
     def _recorded(self, row: StepRow) -> _Entry:
-        return self._mine(sql.RECORD, _values(row))
+        return self._mine(sql.RECORD, dict(zip(_STEP, astuple(row), strict=True)))
 
     def _changed(self, saga: SagaRow) -> _Entry:
         active = saga.state in (State.RUNNING, State.UNDOING)

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from meristem.clock import Clock
-from meristem.context import Context, Identity, KeyChain, Trace, using
+from meristem.context import CURRENT, Context, Identity, KeyChain, Trace
 from meristem.contracts.codec import decoder, encode
 from meristem.errors import CallError, Code
 from meristem.sagas.definition import Definition
@@ -96,14 +96,16 @@ class Work:
         """
         origin = self.origin
         chain = None if step.direct else KeyChain(key, before)
-        with using(Context(None, origin.trace, origin.caller, origin.user, key, chain)):
-            try:
-                return await method(*arguments)
-            except asyncio.CancelledError:
-                task = asyncio.current_task()
-                if task is None or task.cancelling():
-                    raise
-                raise CallError(Code.CANCELED, f"{step.name} was cancelled by its callee") from None
+        token = CURRENT.set(Context(None, origin.trace, origin.caller, origin.user, key, chain))
+        try:
+            return await method(*arguments)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise CallError(Code.CANCELED, f"{step.name} was cancelled by its callee") from None
+        finally:
+            CURRENT.reset(token)
 
     def tell(self, row: StepRow) -> None:
         """Report that a step or an undo ended."""
@@ -116,11 +118,11 @@ class Work:
 class Trial:
     """The attempts of one step: whether another one is due, and whether some earlier one may have had its effect."""
 
-    def __init__(self, work: Work, step: Step, patience: float) -> None:
+    def __init__(self, work: Work, step: Step, patience: float, began: datetime) -> None:
         self._work = work
         self._harmless = step.harmless
         self._patience = patience
-        self._began = work.now()
+        self._began = began
         self.attempts = 0
         self.in_doubt = False
 
