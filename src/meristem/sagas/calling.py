@@ -26,6 +26,8 @@ class Calling:
     async def perform(self, op: CallOp) -> None:
         """Call until the outcome is known or patience ends, and journal it."""
         run = self._run
+        if run.page.owes and (op.kind is not Kind.LOCAL or op.is_in_branch):  # a branch beside it may need it sooner
+            await run.page.pay()
         row = op.new_row(run.saga.id, run.now())
         trial = Trial(run, op.step, run.patience, row.started)
         while (error := await self._attempt(op, row, trial)) is not None:
@@ -58,8 +60,6 @@ class Calling:
 
     async def _remote(self, op: CallOp, row: StepRow) -> None:
         run = self._run
-        if run.page.owes:
-            await run.page.pay()
         reply = await run.invoke(op.step, op.method, op.arguments, f"{run.saga.id}:{op.position}")
         row.reply, row.state = encode(reply).decode(), StepState.DONE
         if op.step.lasting and run.turns.is_alone(op):
@@ -69,8 +69,6 @@ class Calling:
 
     async def _local(self, op: CallOp, row: StepRow) -> None:
         page = self._run.page
-        if page.owes and op.is_in_branch:
-            await page.pay()  # a branch beside this one may need it sooner
         if page.owes:
             async with page.carrying:
                 await self._commit(op, row, before=page.pay_as_carrier)

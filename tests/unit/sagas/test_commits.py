@@ -348,16 +348,22 @@ async def test_a_commit_that_finds_its_lease_lost_writes_neither_the_answer_nor_
 @pytest.mark.parametrize("unconfirmed", [1, 2, 3])
 async def test_a_commit_whose_confirmation_was_lost_is_not_repeated(database, driver, remote, unconfirmed):
     driver.unconfirmed = unconfirmed
-    service = Noting(remote, database)
-    async with engine(service, database):
+    service, facts = Noting(remote, database), Facts()
+    async with engine(service, database, observers=[facts]):
         with keyed("k"):
             assert await service.visit(1) == 5
+        await facts.until(SagaEnded, state="done")
+    assert [type(fact) for fact in facts.all] == [SagaBegan, *[StepEnded] * 5, SagaEnded]
+    async with engine(service, database):
         assert await positions(database, told("k", "visit")) == ["0", "1", "2", "3", "4"]
     assert remote.names() == ["hold", "charge"]
     assert await notes(database) == [1, 2, 4]
 
 
-async def test_a_saga_whose_row_cannot_be_written_fails_for_its_caller(database, driver, remote, monkeypatch):
+@pytest.mark.parametrize("begin", [lambda service: service.visit(1), lambda service: service.book(Request())])
+async def test_a_saga_whose_row_cannot_be_written_fails_for_its_caller(database, driver, remote, monkeypatch, begin):
+    """Nobody outside has heard of it, and the key is as good as new."""
+
     def transaction() -> Any:
         raise StorageError("the disk is full")
 
@@ -366,10 +372,30 @@ async def test_a_saga_whose_row_cannot_be_written_fails_for_its_caller(database,
         with monkeypatch.context() as broken:
             broken.setattr(driver, "transaction", transaction)
             with pytest.raises(StorageError, match="disk is full"), keyed("k"):
-                await service.visit(1)
+                await begin(service)
+        assert remote.calls == []
         with keyed("k"):
-            assert await service.visit(1) == 5
+            await begin(service)
         await running.settle()
+    assert remote.names() == ["hold", "charge"]
+
+
+async def test_a_journal_that_fails_before_a_call_says_nothing_of_that_call(database, driver, remote, monkeypatch):
+    """The saga is taken up again, and goes on as if the answer had not come."""
+    service = Bookings(remote)
+    facts, transaction = Facts(), driver.transaction
+    broken = iter([StorageError("the disk is full")])
+
+    def failing() -> Any:
+        if remote.names() == ["hold"] and (error := next(broken, None)) is not None:
+            raise error
+        return transaction()
+
+    monkeypatch.setattr(driver, "transaction", failing)
+    async with engine(service, database, observers=[facts]):
+        assert (await service.book(Request())).paid == 100
+    assert [name for name, _ in remote.calls] == ["hold", "hold", "charge"]
+    assert [fact.resumed for fact in facts.all if isinstance(fact, SagaBegan)] == [False, True]
 
 
 async def test_a_call_within_a_step_waits_until_the_saga_is_stored(database, driver, remote, monkeypatch):
