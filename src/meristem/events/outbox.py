@@ -135,7 +135,7 @@ class Outbox:
                 envelope = enclose(event, self.source, now, context)
                 deliveries += self._owe(envelope, destinations, now.timestamp(), rows)
         if rows:
-            unit.at_commit(statements.INSERT, rows)
+            unit.at_commit(statements.INSERT, rows[0] if len(rows) == 1 else rows)  # one alone needs no savepoint
         unit.after_commit(lambda: self._committed(deliveries, published))
 
     def _owe(

@@ -101,8 +101,11 @@ class Mailer:
         await asyncio.gather(*self._leaving)
 
     async def send(self, mail: Mail) -> None:
-        """Hand over a letter; raises what aiosmtplib raises when the server can't be reached or refuses it."""
-        async with self._places:
+        """Hand over a letter; raises what aiosmtplib raises when the server can't be reached or refuses it.
+
+        Raises TimeoutError when all of that takes too long.
+        """
+        async with self._places, asyncio.timeout(self._timeout):
             client = await self._ready_for(mail)
             try:
                 await client.data(mail.content)
@@ -141,7 +144,7 @@ class Mailer:
             password=self._server.password,
             use_tls=self._server.tls,
             start_tls=self._server.start_tls,
-            timeout=self._timeout,
+            timeout=None,  # each answer would have a limit of its own; the whole letter has one
         )
 
     def _take_idle(self) -> aiosmtplib.SMTP | None:
@@ -161,7 +164,7 @@ class Mailer:
 
     def _leave(self, client: aiosmtplib.SMTP) -> None:
         self._idle.pop(client).cancel()
-        leaving = asyncio.get_running_loop().create_task(_quit(client))
+        leaving = asyncio.get_running_loop().create_task(_quit(client, self._timeout))
         self._leaving.add(leaving)
         leaving.add_done_callback(self._leaving.discard)
 
@@ -189,7 +192,8 @@ async def _greet(client: aiosmtplib.SMTP) -> None:
         await client.helo()
 
 
-async def _quit(client: aiosmtplib.SMTP) -> None:
-    with contextlib.suppress(aiosmtplib.SMTPException):  # it has left already
-        await client.quit()
+async def _quit(client: aiosmtplib.SMTP, timeout: float) -> None:  # noqa: ASYNC109 - nobody waits for it alone
+    with contextlib.suppress(aiosmtplib.SMTPException, TimeoutError):  # it has left already
+        async with asyncio.timeout(timeout):
+            await client.quit()
     client.close()

@@ -6,7 +6,6 @@ of one never repeats or holds back another's.
 
 from __future__ import annotations
 
-import asyncio
 from uuid import UUID
 
 from hotels.contracts.documents import Documents, ReceiptIssued
@@ -78,7 +77,7 @@ class NotificationsService(Notifications, Service, tables=tables.metadata, provi
             return
         pdf = await self.documents.receipt(due.booking_id) if due.letter is Letter.RECAP else None
         now = self.clock.now()
-        await self.mailer.send(await asyncio.to_thread(self.stationery.write, due, now, pdf))
+        await self.mailer.send(self.stationery.write(due, now, pdf))
         sent = {"recipient": due.recipient, "message_id": self.stationery.message_id(due), "sent": now}
         async with self.database.begin() as tx:
             tx.defer(tables.INSERT_LETTER, {**which, **sent})

@@ -9,7 +9,8 @@ class NotificationsSettings(Settings):
     """The mail server, who writes, and where the site is that letters link to.
 
     `smtp_url` is `smtp://host:port` (encrypted if the server offers it), `starttls://` (encrypted or not at all) or
-    `smtps://` (TLS from the start), each with `user:password@` before the host where the server asks for it.
+    `smtps://` (TLS from the start), each with `user:password@` before the host where the server asks for it. A letter
+    is handed over within `smtp_timeout` seconds, or is tried again later.
     """
 
     smtp_url: str = "smtp://127.0.0.1:8025"

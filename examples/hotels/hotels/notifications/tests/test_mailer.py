@@ -171,6 +171,20 @@ async def test_who_is_cancelled_leaves_no_connection_in_the_middle_of_a_letter(o
     assert office.letters[-1] == "ada@guest.example two"
 
 
+async def test_a_server_that_falls_silent_is_given_up_in_time(office: Office) -> None:
+    office.wait_for = asyncio.Event()
+    post = Mailer(NotificationsSettings(smtp_url=office.url, smtp_timeout=0.2))
+    await post.start()
+    with pytest.raises(TimeoutError):
+        await post.send(mail("one"))
+    office.wait_for.set()
+    await post.send(mail("two"))
+    await post.stop()
+
+    assert len(office.visits) == 2
+    assert office.letters[-1] == "ada@guest.example two"
+
+
 async def test_stopping_lets_a_letter_arrive_and_takes_leave(office: Office) -> None:
     async with posting(office) as post:
         await asyncio.gather(post.send(mail("one")), post.send(mail("two")))
