@@ -13,19 +13,27 @@ from .conftest import PATIENCE
 IMPORT = """
 import sys, time
 began = time.process_time()
+import asyncio
+half = time.process_time()
 import meristem
-print(time.process_time() - began, *sorted({name.partition(".")[0] for name in sys.modules}))
+ended = time.process_time()
+print(ended - began, half - began, *sorted({name.partition(".")[0] for name in sys.modules}))
 """
 
 
 def test_an_import_takes_at_most_120_ms_and_brings_nothing_heavy(environment):
-    """Time of this process alone, so that others on the machine do not count; bytecode is there from the first run."""
+    """Time of this process alone, so that others on the machine do not count; bytecode is there from the first run.
+
+    The limit is 120 ms; on a machine that takes 48 ms and more for asyncio, which is a part of it, two and a half times
+    that. It is about twice.
+    """
     told: dict[str, Any] = {"capture_output": True, "text": True, "timeout": PATIENCE}
     runs = [subprocess.run([sys.executable, "-c", IMPORT], env=environment, check=True, **told) for _ in range(6)]
-    seconds = [float(run.stdout.split()[0]) for run in runs[1:]]
-    modules = set(runs[-1].stdout.split()[1:])
+    told_by_runs = [run.stdout.split() for run in runs[1:]]
+    seconds, of_asyncio = ([float(each[place]) for each in told_by_runs] for place in (0, 1))
+    modules = set(told_by_runs[-1][2:])
 
-    assert min(seconds) <= 0.12, seconds  # the others tell what else the machine did
+    assert min(seconds) <= max(0.12, 2.5 * min(of_asyncio)), seconds  # the others tell what else the machine did
     assert not modules & {"sqlalchemy", "alembic", "uvicorn", "click", "rich", "prometheus_client", "opentelemetry"}
 
 
