@@ -12,9 +12,9 @@ from typing import Any, Protocol
 from benchmarks.peers import quotes
 from meristem import Contract, Message, Service, System, safe
 from meristem.discovery.static import StaticResolver
+from meristem.runtime.assembly import Assembly
+from meristem.runtime.options import Options
 from meristem.security.tokens import Tokens
-from meristem.system.assembly import Assembly
-from meristem.system.options import Options
 from meristem.system.placement import ALONE, Placement
 from meristem.system.plan import Blueprint
 

@@ -34,7 +34,7 @@ from benchmarks.audit import Sample, Seen
 from benchmarks.machine import CLIENT, descendants, memory_mb, open_files
 from benchmarks.processes import Started, output_of, python
 from benchmarks.visitors import Visitors
-from meristem.system.home import Replica, Running
+from meristem.system.state_directory import ReplicaStatus, SystemStatus
 
 LABELS = "hotels"
 SAMPLING = 2.0  # seconds
@@ -51,9 +51,9 @@ class Trouble:
         self.done: Counter[str] = Counter()
         self._rng = rng
 
-    def replicas(self) -> list[Replica]:
+    def replicas(self) -> list[ReplicaStatus]:
         """The processes that the supervisor keeps."""
-        return list(msgspec.json.decode(self.announced.read_bytes(), type=Running).replicas)
+        return list(msgspec.json.decode(self.announced.read_bytes(), type=SystemStatus).replicas)
 
     async def make(self, end: float) -> None:
         """Go on until then; what was stopped goes on in any case."""
@@ -63,7 +63,7 @@ class Trouble:
             if ready:
                 await self._strike(self._rng.choice(ready))
 
-    async def _strike(self, victim: Replica) -> None:
+    async def _strike(self, victim: ReplicaStatus) -> None:
         assert victim.pid is not None
         try:
             if self._rng.random() < 0.5:

@@ -29,24 +29,24 @@ from meristem.errors import (
     Undeliverable,
     WiringError,
 )
-from meristem.services.definition import Progress, Service
 from meristem.services.schedule import every
-from meristem.system.definition import App, Program, System
+from meristem.services.service import Progress, Service
+from meristem.system.system import App, Program, System
 
 if TYPE_CHECKING:
     from meristem.events.subscription import on
-    from meristem.sagas.definition import saga
+    from meristem.runtime.remote import connect
     from meristem.sagas.flow import Flow
+    from meristem.sagas.saga import saga
     from meristem.storage.database import Database
-    from meristem.system.connect import connect
 
 # A program pays for importing SQLAlchemy and the like only if it asks for what needs them.
 LATER: Final = {
     "Database": "meristem.storage.database",
     "Flow": "meristem.sagas.flow",
-    "connect": "meristem.system.connect",
+    "connect": "meristem.runtime.remote",
     "on": "meristem.events.subscription",
-    "saga": "meristem.sagas.definition",
+    "saga": "meristem.sagas.saga",
 }
 
 __all__ = [

@@ -5,13 +5,14 @@ from pathlib import Path
 
 SOURCE = Path(__file__).parents[2] / "src" / "meristem"
 FLOORS = [
-    {"errors", "context", "clock", "lifecycle"},
+    {"errors", "context", "clock", "lifecycle", "backoff"},
     {"contracts"},
-    {"config", "telemetry", "resilience", "security", "storage"},
-    {"services", "transports", "events", "discovery", "hosting"},
-    {"sagas", "eventsourcing", "gateway"},
+    {"config", "telemetry", "resilience", "security", "discovery", "storage"},
+    {"services", "transports", "events", "hosting"},
+    {"sagas", "jobs", "eventsourcing", "gateway"},
     {"system"},
-    {"testing", "dashboard", "deploy", "scaffold"},
+    {"runtime", "supervision"},
+    {"testing", "dashboard", "ship", "scaffold", "checking", "observe"},
     {"cli"},
     {"__main__"},
 ]

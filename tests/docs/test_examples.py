@@ -19,7 +19,7 @@ import msgspec
 import pytest
 
 from meristem.cli.main import VERBS, meristem
-from meristem.system.lifeline import LIFELINE, Lifeline
+from meristem.supervision.lifeline import LIFELINE, Lifeline
 from meristem.system.placement import Placement
 
 from .pages import ROOT, Block, Reader, as_module, blocks, pages, write

@@ -11,12 +11,12 @@ import pytest
 
 from meristem.discovery.static import StaticResolver
 from meristem.resilience.policies import Policies
+from meristem.runtime.assembly import Assembly
+from meristem.runtime.options import Options
+from meristem.runtime.process import Listen, Process
 from meristem.security.tokens import Tokens, new_secret
-from meristem.system.assembly import Assembly
-from meristem.system.options import Options
 from meristem.system.placement import REST, Placement
 from meristem.system.plan import Blueprint
-from meristem.system.process import Listen, Process
 
 from .chaos import Proxy
 from .till import Effects, Till, till

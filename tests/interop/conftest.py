@@ -9,15 +9,15 @@ from typing import Any, Protocol
 
 import pytest
 
-from meristem.contracts.call import Call, Endpoint
+from meristem.contracts.call import Call, ServedOperation
 from meristem.contracts.contract import Contract, operations
 from meristem.contracts.message import Message
 from meristem.contracts.operation import get, operation, post, safe
 from meristem.contracts.protobinary import ProtoCodec
 from meristem.contracts.prototext import proto_text
 from meristem.errors import CallError, Code, Fault, FieldViolation
-from meristem.transports.http.rest import RestApp
-from meristem.transports.http.server import HttpServer
+from meristem.transports.http.rest.application import RestApp
+from meristem.transports.http.server.http_server import HttpServer
 
 
 class Card(Message, tag="card"):
@@ -118,7 +118,7 @@ class Served:
 @pytest.fixture
 async def served() -> AsyncIterator[Served]:
     known = Served()
-    routes = {each.path: Endpoint(each, getattr(known, name)) for name, each in known.operations.items()}
+    routes = {each.path: ServedOperation(each, getattr(known, name)) for name, each in known.operations.items()}
     server = HttpServer(routes, RestApp(routes.values()))
     await server.start("tcp://127.0.0.1:0", public=True)
     known.url = server.addresses[0].replace("tcp", "http")

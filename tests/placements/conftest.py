@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from meristem.system.assembly import Assembly
+from meristem.runtime.assembly import Assembly
 from meristem.testing.running import running
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from meristem.system.console import Console
-from meristem.system.home import Home
-from meristem.system.lifeline import LIFELINE, Lifeline
+from meristem.supervision.console import Console
+from meristem.supervision.lifeline import LIFELINE, Lifeline
+from meristem.supervision.restarts import Restarts
+from meristem.supervision.supervisor import Supervisor, Workplace
 from meristem.system.plan import AppPlan, Plan, ProcessPlan, ProgramPlan, ServicePlan
-from meristem.system.restarts import Restarts
-from meristem.system.supervisor import Place, Supervisor
+from meristem.system.state_directory import StateDirectory
 
 PATIENCE = 60.0  # seconds for what takes one on an idle machine
 LINE = Lifeline()  # open as long as this process lives: what it starts ends with it, however it ends
@@ -70,8 +70,8 @@ def screen() -> Screen:
 def supervisor_of(tmp_path: Path, screen: Screen):
     @asynccontextmanager
     async def made(plan: Plan, *, restarts: Restarts = QUICK) -> AsyncIterator[Supervisor]:
-        home = Home(tmp_path, plan.system)
-        place = Place(home, tmp_path, port=0)
+        home = StateDirectory(tmp_path, plan.system)
+        place = Workplace(home, tmp_path, port=0)
         console = Console(screen, [], {})
         supervisor = Supervisor(
             plan, place, arguments=arguments, console=console, environment=os.environ, restarts=restarts

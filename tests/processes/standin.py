@@ -10,7 +10,7 @@ import socket
 import sys
 from pathlib import Path
 
-from meristem.system.lifeline import hold
+from meristem.supervision.lifeline import hold
 
 TURNS = 10
 LABEL = f"{sys.argv[1]}-{sys.argv[2]}"

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import msgspec
 
-from meristem.system.console import Console
-from meristem.system.home import Home
-from meristem.system.lifeline import hold
+from meristem.supervision.console import Console
+from meristem.supervision.lifeline import hold
+from meristem.supervision.supervisor import Supervisor, Workplace, supervise
 from meristem.system.plan import Plan
-from meristem.system.supervisor import Place, Supervisor, supervise
+from meristem.system.state_directory import StateDirectory
 
 
 def arguments(process: str, replica: int, listen: str) -> list[str]:
@@ -26,7 +26,7 @@ directory = Path(sys.argv[1])
 plan = msgspec.json.decode((directory / "plan.json").read_bytes(), type=Plan)
 supervisor = Supervisor(
     plan,
-    Place(Home(directory, plan.system), directory, port=0),
+    Workplace(StateDirectory(directory, plan.system), directory, port=0),
     arguments=arguments,
     console=Console(sys.stdout.buffer, [], os.environ),
     environment=os.environ,

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from meristem.system.ports import free_port
+from meristem.supervision.ports import free_port
 
 from .conftest import PATIENCE, begun, gone, output
 

@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 from meristem.system.addresses import run_directory
-from meristem.system.home import Home
 from meristem.system.plan import Plan, ProcessPlan, ProgramPlan
+from meristem.system.state_directory import StateDirectory
 
 from .conftest import PATIENCE, ask, begun, gone, output, plan
 
@@ -24,7 +24,7 @@ SHOP = plan(ProcessPlan("edge", (), ("web",)), ProcessPlan("search", ("search",)
 class Run:
     """A supervisor in a process of its own."""
 
-    def __init__(self, process: asyncio.subprocess.Process, home: Home) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, home: StateDirectory) -> None:
         self.process = process
         self.home = home
 
@@ -43,7 +43,7 @@ class Run:
 async def begin(directory: Path, shop: Plan = SHOP) -> Run:
     (directory / "plan.json").write_bytes(msgspec.json.encode(shop))
     process = await begun(sys.executable, str(Path(__file__).with_name("supervised.py")), str(directory))
-    return Run(process, Home(directory, "shop"))
+    return Run(process, StateDirectory(directory, "shop"))
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from meristem.errors import ConfigurationError, OperationError
-from meristem.system.home import Home
-from meristem.system.keeper import StartError
+from meristem.supervision.restarter import StartError
+from meristem.supervision.restarts import Restarts
 from meristem.system.plan import ProcessPlan, ProgramPlan
-from meristem.system.restarts import Restarts
+from meristem.system.state_directory import StateDirectory
 
 from .conftest import PATIENCE, ask, gone, plan, service
 
@@ -215,7 +215,7 @@ async def test_a_port_that_is_taken_is_refused_before_anything_starts(supervisor
         await first.start()
         port = int(first.address.rpartition(":")[2])
         async with supervisor_of(plan(ProcessPlan("other", ("other",), (), port=port))) as second:
-            second._place = second._place._replace(home=Home(second._place.directory / "elsewhere", "shop"))
+            second._place = second._place._replace(home=StateDirectory(second._place.directory / "elsewhere", "shop"))
             with pytest.raises(ConfigurationError, match="other: cannot listen"):
                 await second.start()
 
@@ -223,7 +223,7 @@ async def test_a_port_that_is_taken_is_refused_before_anything_starts(supervisor
 
 
 async def test_running_is_announced_while_it_lasts(supervisor_of, tmp_path: Path):
-    home = Home(tmp_path, "shop")
+    home = StateDirectory(tmp_path, "shop")
     async with supervisor_of(plan(SEARCH)) as supervisor:
         await supervisor.start()
         await _announced(supervisor)

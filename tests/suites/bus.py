@@ -15,19 +15,19 @@ from sqlalchemy import Column, Integer, MetaData, Table, func, insert, select
 from meristem.contracts.message import Event
 from meristem.errors import Undeliverable
 from meristem.events.bus import Bus, SubscriberAway
-from meristem.events.deadletters import DeadLetters
-from meristem.events.facts import Away, Buried, Delivered, Fact, Retried
+from meristem.events.dead_letters import DeadLetters
+from meristem.events.facts import Away, Buried, Delivered, DeliveryRetried, Fact
 from meristem.events.inbox import Inbox
 from meristem.events.outbox import Outbox
-from meristem.events.policy import Policy
+from meristem.events.policy import DeliveryPolicy
 from meristem.events.relay import Relay
 from meristem.storage.database import Database
-from meristem.testing.clock import ManualClock
+from meristem.testing.manual_clock import ManualClock
 
 FactT = TypeVar("FactT")
 LEDGER = MetaData()
 ENTRIES = Table("entries", LEDGER, Column("id", Integer, primary_key=True), Column("number", Integer))
-PATIENT = Policy(attempts=3, base=1.0, cap=4.0)
+PATIENT = DeliveryPolicy(attempts=3, base=1.0, cap=4.0)
 
 
 class Booked(Event, package="suite.v1", key="guest"):
@@ -42,7 +42,7 @@ class Noted(Event, package="suite.v1"):
 class Subscriber:
     """A subscribing service: a database with a ledger, an inbox, and a handler that a test can steer."""
 
-    def __init__(self, name: str, stage: "Stage", events: Sequence[type[Event]], policy: Policy) -> None:
+    def __init__(self, name: str, stage: "Stage", events: Sequence[type[Event]], policy: DeliveryPolicy) -> None:
         self.name = name
         self.seen: list[int] = []
         self._began = asyncio.Event()
@@ -101,7 +101,7 @@ class Stage:
         self.facts.append(fact)
         self._news.set()
 
-    def subscriber(self, name: str, *events: type[Event], policy: Policy = PATIENT) -> Subscriber:
+    def subscriber(self, name: str, *events: type[Event], policy: DeliveryPolicy = PATIENT) -> Subscriber:
         found = Subscriber(name, self, events or (Booked, Noted), policy)
         self.subscribers.append(found)
         return found
@@ -220,7 +220,7 @@ class BusSuite:
         for number in range(5):
             await stage.publish(Booked(guest="ada", number=number))
         await stage.publish(Booked(guest="bob", number=100))
-        await stage.told(Retried)
+        await stage.told(DeliveryRetried)
         await stage.told(Delivered, 1)
         assert billing.seen.count(0) == 1
         assert not {1, 2, 3, 4} & set(billing.seen)
@@ -257,7 +257,7 @@ class BusSuite:
         await stage.publish(Booked(guest="ada", number=1))
         await stage.publish(Booked(guest="ada", number=2))
         for attempt in (1, 2):
-            facts = await stage.told(Retried, attempt)
+            facts = await stage.told(DeliveryRetried, attempt)
             assert facts[-1].attempt == attempt
             assert 0 <= facts[-1].delay <= PATIENT.base * 2**attempt
             await stage.clock.advance(PATIENT.cap)
@@ -334,7 +334,7 @@ class BusSuite:
         await stage.start()
         await stage.publish(Booked(guest="ada", number=1))
         await stage.publish(Booked(guest="ada", number=2))
-        await stage.told(Retried)
+        await stage.told(DeliveryRetried)
         await stage.vanish()
 
         again = Stage(tmp_path, self.make_bus(), stage.clock)

@@ -38,8 +38,8 @@ from sqlalchemy import (
 )
 
 from meristem.errors import IntegrityViolation, MisuseError, StorageError
-from meristem.storage.block import outside_units, transaction_is_open
 from meristem.storage.database import Database
+from meristem.storage.scope import outside_units, transaction_is_open
 from meristem.storage.unit import UnitOfWork
 
 METADATA = MetaData()

@@ -20,7 +20,7 @@ from hotels.contracts.money import Money
 from hotels.contracts.reservations import Booking, Status
 from hotels.contracts.rooms import Hotel, HotelListed, Place, Room
 from meristem import Service, System
-from meristem.system.assembly import Assembly
+from meristem.runtime.assembly import Assembly
 from meristem.testing.running import running
 
 NAMES = UUID("0b0c5f0e-5b1e-4a44-8d1a-9a2f3c4d5e6f")
@@ -39,7 +39,7 @@ def run(tmp_path: Path) -> Callable[..., Any]:
 
 def service_of(app: Assembly, name: str) -> Any:
     """The object behind a service's contract: where its handlers are."""
-    return app.residents[name].service
+    return app.instances[name].service
 
 
 @pytest.fixture(name="service_of")

@@ -20,13 +20,13 @@ from meristem import System
 from meristem.cli.main import main
 from meristem.contracts.call import Call, Handler
 from meristem.events.facts import Delivered, Published
+from meristem.runtime import process
+from meristem.runtime.telemetry import Telemetry
 from meristem.sagas.facts import SagaBegan, SagaEnded, StepEnded
-from meristem.storage.driver import Outcome, Step
+from meristem.storage.driver import Outcome, Statement
 from meristem.storage.sqlite import writer
 from meristem.storage.sqlite.threads import Runner
-from meristem.system import process
 from meristem.system.plan import Blueprint
-from meristem.system.watching import Watching
 
 ORDER = Path("dies-at")
 
@@ -73,7 +73,7 @@ class Death:
         return mortal
 
 
-class Fatal(Watching):
+class Fatal(Telemetry):
     """Watches as every process does; what it is told of are points to die at."""
 
     death: Death
@@ -107,7 +107,7 @@ class MortalRunner(Runner):
 
     death: Death
 
-    def step(self, step: Step) -> Outcome:
+    def step(self, step: Statement) -> Outcome:
         outcome = super().step(step)
         self.death.passes(f"sql {self._database} {' '.join(step.text.split())}")
         return outcome
@@ -120,7 +120,7 @@ class Mortal(process.Process):
         system, death = blueprint.system, Death()
         parts: dict[str, Any] = {"services": system.services, "apps": system.apps, "authenticate": system.authenticate}
         super().__init__(Blueprint(System(system.name, **parts, middleware=[death.middleware])), name, **rest)
-        self.assembly.watching = watching = Fatal(os.environ, {}, blueprint.placement.telemetry)
+        self.assembly.telemetry = watching = Fatal(os.environ, {}, blueprint.placement.telemetry)
         watching.death = death
         writer.Runner, MortalRunner.death = MortalRunner, death
         rendering.render_receipt = death.within(rendering.render_receipt)

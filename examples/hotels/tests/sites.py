@@ -21,8 +21,8 @@ import httpx
 from hotels.contracts.payments import LedgerEntry, Payments
 
 from meristem import connect
-from meristem.system.home import Home
-from meristem.system.lifeline import LIFELINE, Lifeline
+from meristem.supervision.lifeline import LIFELINE, Lifeline
+from meristem.system.state_directory import StateDirectory
 
 SYSTEM = "hotels.system:system"
 ARRIVAL = date.today() + timedelta(days=40)  # noqa: DTZ011 - a stay in the near future, whatever the zone
@@ -201,7 +201,7 @@ class Site:
 
     def ledger(self, booking_id: str) -> list[LedgerEntry]:
         """What payments entered for a booking, asked as another part of the system would."""
-        tokens = Home(self.home, "hotels").tokens(os.environ)
+        tokens = StateDirectory(self.home, "hotels").tokens(os.environ)
         with connect(self.address, tokens=tokens) as system:
             return system.wait(system.client(Payments).ledger(UUID(booking_id)))
 

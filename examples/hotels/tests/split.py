@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 from sites import ARRIVAL, PATIENCE, Site, eventually
 
-from meristem.system.home import Home, Replica
+from meristem.system.state_directory import ReplicaStatus, StateDirectory
 
 SPLIT = Path(__file__).parents[1] / "placements" / "split.toml"
 
@@ -25,9 +25,9 @@ class SplitSite(Site):
     def __init__(self, home: Path, **environment: str) -> None:
         super().__init__(home, placement=SPLIT, **environment)
 
-    def replicas(self) -> dict[str, Replica]:
+    def replicas(self) -> dict[str, ReplicaStatus]:
         """What the supervisor keeps, as `search-1`."""
-        running = Home(self.home, "hotels").running()
+        running = StateDirectory(self.home, "hotels").running()
         return {} if running is None else {f"{each.process}-{each.replica}": each for each in running.replicas}
 
     def kill(self, label: str) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from meristem import CallError, Code, Context, using
 from meristem.config.project import load_object, parse
-from meristem.system.lifeline import LIFELINE, Lifeline
+from meristem.supervision.lifeline import LIFELINE, Lifeline
 from meristem.testing.running import running
 
 if TYPE_CHECKING:

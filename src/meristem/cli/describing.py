@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
+from meristem.cli.loading_system import json_option, load_blueprint, placement_option, system_argument
 from meristem.cli.output import print_json, print_table
-from meristem.cli.project import json_option, load_blueprint, placement_option, system_argument
 from meristem.config.settings import File, Setting, Sources, explain
 from meristem.contracts.contract import operations
 from meristem.system.plan import Blueprint
@@ -38,7 +38,7 @@ def contracts(target: str | None, form: str, contract: str | None) -> None:
 
 def _openapi(blueprint: Blueprint) -> str:
     from meristem.contracts.openapi import document  # noqa: PLC0415 - as above
-    from meristem.transports.http.problems import status_of_class  # noqa: PLC0415
+    from meristem.transports.http.rest.errors import status_of_class  # noqa: PLC0415
 
     known = [each for contract in blueprint.owner for each in operations(contract).values()]
     system = blueprint.system

@@ -9,10 +9,10 @@ from typing import Any
 import click
 
 from meristem.cli.databases import in_each
+from meristem.cli.loading_system import json_option, load_blueprint, placement_option
 from meristem.cli.output import print_json, print_table
-from meristem.cli.project import json_option, load_blueprint, placement_option
 from meristem.clock import SystemClock
-from meristem.events.deadletters import DeadLetter, DeadLetters
+from meristem.events.dead_letters import DeadLetter, DeadLetters
 from meristem.storage.database import Database
 
 system_option = click.option("--system", "target", help="The system, as for `meristem run`; by default the project's.")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
+from meristem.cli.loading_system import json_option, load_blueprint, placement_option, system_argument
 from meristem.cli.output import print_json
-from meristem.cli.project import json_option, load_blueprint, placement_option, system_argument
 from meristem.system.plan import Plan, ServicePlan
 
 

@@ -11,12 +11,12 @@ from pathlib import Path
 import click
 import msgspec
 
+from meristem.cli.loading_system import json_option, system_argument
 from meristem.cli.output import print_json, print_table
-from meristem.cli.project import json_option, system_argument
 from meristem.config.project import find
 from meristem.errors import OperationError
-from meristem.system.home import Home, Replica, Running
 from meristem.system.placement import ALONE
+from meristem.system.state_directory import ReplicaStatus, StateDirectory, SystemStatus
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -57,16 +57,16 @@ def reload(target: str | None) -> None:
         click.echo(f"asked process {each.pid}; its log tells how it goes")
 
 
-def _running(target: str | None) -> list[Running]:
+def _running(target: str | None) -> list[SystemStatus]:
     """What runs from the project's folder: it need not be imported to be asked about."""
     homes = find(target, Path.cwd()).root / ".meristem"
-    found = [Home.at(path).running() for path in sorted(homes.glob("*")) if path.is_dir()]
+    found = [StateDirectory.at(path).running() for path in sorted(homes.glob("*")) if path.is_dir()]
     return [each for each in found if each is not None]
 
 
-def rows_of(running: Running, now: float) -> list[Row]:
+def rows_of(running: SystemStatus, now: float) -> list[Row]:
     """The rows of one system; one that runs in a single process is a row itself."""
-    alone = Replica(ALONE, 0, running.pid, "ready", 0, running.started, running.address)
+    alone = ReplicaStatus(ALONE, 0, running.pid, "ready", 0, running.started, running.address)
     return [
         Row(
             each.process,

@@ -14,12 +14,12 @@ EX_TEMPFAIL: Final = 75  # sysexits.h
 PASSING: Final = frozenset({Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED, Code.RESOURCE_EXHAUSTED, Code.ABORTED})
 """The codes of a call that may go well another time."""
 VERBS: Final = {
-    "run": ("running", "Run a system: all in one process, or as a placement says."),
+    "run": ("run", "Run a system: all in one process, or as a placement says."),
     "process": ("processing", "Run one process of a placement, as a container does."),
     "ps": ("inspecting", "Show the processes of a running system."),
     "reload": ("inspecting", "Start every process of a running system anew; no request is lost."),
     "graph": ("graph", "Show what a system consists of and who calls whom."),
-    "call": ("calling", 'Call an operation: meristem call payments.ledger \'{"booking_id": "…"}\'.'),
+    "call": ("call", 'Call an operation: meristem call payments.ledger \'{"booking_id": "…"}\'.'),
     "contracts": ("describing", "Write contracts for other languages: as protobuf or OpenAPI."),
     "settings": ("describing", "Show every setting, its value and where that comes from."),
     "sagas": ("sagas", "List, show and retry sagas."),

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from meristem.cli.databases import names_with_database
+from meristem.cli.loading_system import json_option, load_blueprint, placement_option, system_argument
 from meristem.cli.output import print_json, print_table
-from meristem.cli.project import json_option, load_blueprint, placement_option, system_argument
 from meristem.storage.migrations import pending, revision, upgrade
 from meristem.system.plan import Blueprint, migrations_of
 from meristem.system.resources import database_url

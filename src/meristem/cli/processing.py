@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from meristem.cli.loading_system import load_blueprint, placement_option, system_argument
 from meristem.cli.progress import TerminalProgress
-from meristem.cli.project import load_blueprint, placement_option, system_argument
-from meristem.cli.running import offer, run_on_loop
+from meristem.cli.run import offer, run_on_loop
+from meristem.supervision.lifeline import hold
+from meristem.supervision.replica import ADDRESS, INSTANCE, PUBLIC_FD, RUN
 from meristem.system.addresses import app_addresses, environment_for
-from meristem.system.lifeline import hold
-from meristem.system.replica import ADDRESS, INSTANCE, PUBLIC_FD, RUN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from meristem.discovery.resolver import Resolver
+    from meristem.runtime.options import Options
+    from meristem.runtime.process import Listen, Process
     from meristem.security.tokens import Tokens
-    from meristem.system.options import Options
     from meristem.system.plan import Blueprint
-    from meristem.system.process import Listen, Process
 
 
 @click.command()
@@ -69,10 +69,10 @@ async def _serve(
     directory: Path,
     environment: Mapping[str, str],
 ) -> None:
-    from meristem.system.home import Home  # noqa: PLC0415 - what serves takes time to import
-    from meristem.system.process import Process, serve  # noqa: PLC0415
+    from meristem.runtime.process import Process, serve  # noqa: PLC0415
+    from meristem.system.state_directory import StateDirectory  # noqa: PLC0415 - what serves takes time to import
 
-    home = Home(directory, blueprint.system.name)
+    home = StateDirectory(directory, blueprint.system.name)
     home.prepare()
     tokens = home.tokens(environment)
     resolver = _resolver(blueprint, name, environment)
@@ -97,7 +97,7 @@ def _options(
     tokens: Tokens,
     secret: str,
 ) -> Options:
-    from meristem.system.options import Options  # noqa: PLC0415
+    from meristem.runtime.options import Options  # noqa: PLC0415
 
     return Options(
         progress=TerminalProgress(),
@@ -123,7 +123,7 @@ def _name(blueprint: Blueprint, given: str | None) -> str:
 
 
 def _listen(listens: tuple[str, ...], environment: Mapping[str, str]) -> list[Listen]:
-    from meristem.system.process import Listen  # noqa: PLC0415
+    from meristem.runtime.process import Listen  # noqa: PLC0415
 
     found = [Listen(each, public=not each.startswith("unix:")) for each in listens]
     if PUBLIC_FD in environment:
@@ -135,7 +135,7 @@ def _listen(listens: tuple[str, ...], environment: Mapping[str, str]) -> list[Li
 
 def _resolver(blueprint: Blueprint, name: str, environment: Mapping[str, str]) -> Resolver:
     from meristem.config.settings import variable  # noqa: PLC0415
-    from meristem.system.finding import resolver_for  # noqa: PLC0415
+    from meristem.runtime.resolution import resolver_for  # noqa: PLC0415
 
     taken = [
         variable(blueprint.system.name, spec.name, "url")

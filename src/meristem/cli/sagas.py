@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from meristem.cli.databases import in_each
+from meristem.cli.loading_system import json_option, load_blueprint, placement_option
 from meristem.cli.output import print_json, print_table
-from meristem.cli.project import json_option, load_blueprint, placement_option
 from meristem.errors import CallError, Code
-from meristem.sagas.inspect import SagaDetails, SagaStore, SagaSummary
-from meristem.sagas.rows import State
+from meristem.sagas.administration import SagaDetails, SagaStore, SagaSummary
+from meristem.sagas.records import SagaState
 
 if TYPE_CHECKING:
     from meristem.storage.database import Database
@@ -30,7 +30,7 @@ def sagas() -> None:
 @system_option
 @placement_option
 @service_option
-@click.option("--state", type=click.Choice([each.value for each in State]), help="Only those in this state.")
+@click.option("--state", type=click.Choice([each.value for each in SagaState]), help="Only those in this state.")
 @click.option("--limit", default=100, show_default=True)
 @json_option
 def list_(
@@ -41,7 +41,7 @@ def list_(
     async def find(_: str, database: Database) -> list[SagaSummary]:
         store = SagaStore(database)
         await store.prepare()
-        return await store.list(State(state) if state else None, limit=limit)
+        return await store.list(SagaState(state) if state else None, limit=limit)
 
     blueprint, directory = load_blueprint(target, placement)
     found = in_each(blueprint, directory, service, find)

@@ -12,11 +12,11 @@ from pathlib import Path
 import msgspec
 
 from meristem.config.project import find
+from meristem.supervision.console import Console
+from meristem.supervision.supervisor import NAME, Supervisor, Workplace, supervise
 from meristem.system.addresses import app_addresses, label_of
-from meristem.system.console import Console
-from meristem.system.home import Home
 from meristem.system.plan import Plan
-from meristem.system.supervisor import NAME, Place, Supervisor, supervise
+from meristem.system.state_directory import StateDirectory
 
 
 def run_placed(target: str | None, placement: Path, host: str, port: int, logs: list[str]) -> None:
@@ -32,10 +32,10 @@ def run_placed(target: str | None, placement: Path, host: str, port: int, logs: 
 
     labels = [label_of(each.name, index) for each in plan.processes for index in range(each.replicas)]
     console = Console(sys.stdout.buffer, [NAME, *labels, *(each.name for each in plan.programs)], os.environ)
-    home = Home(directory, plan.system)
+    home = StateDirectory(directory, plan.system)
     supervisor = Supervisor(
         plan,
-        Place(home, directory, host, port),
+        Workplace(home, directory, host, port),
         arguments=arguments,
         console=console,
         environment=os.environ,

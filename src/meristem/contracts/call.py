@@ -34,7 +34,7 @@ Handler: TypeAlias = Callable[[Call], Awaitable[Any]]
 Middleware: TypeAlias = Callable[[Handler], Handler]
 
 
-class Endpoint(NamedTuple):
+class ServedOperation(NamedTuple):
     """An operation and the handler that answers it in this process."""
 
     operation: Operation

@@ -64,7 +64,7 @@ class ProtoMessage(msgspec.Struct):
     fields: list[Field]
 
 
-class Shape(msgspec.Struct):
+class FieldShape(msgspec.Struct):
     """What a Python type becomes, and how its JSON changes into ProtoJSON (`up`) and back (`down`)."""
 
     type: str
@@ -80,13 +80,13 @@ class ProtoSchema:
     def __init__(self, operations: Iterable[Operation]) -> None:
         self.operations = list(operations)
         self.messages: dict[str, ProtoMessage] = {}
-        self._structs: dict[Any, Shape] = {}
+        self._structs: dict[Any, FieldShape] = {}
         self._names: dict[str, Any] = {}
         self.reshaped = False  # whether the JSON of some value differs from ProtoJSON in more than its names
         self.requests = {each.name: self.shape(each.request) for each in self.operations}
         self.replies = {each.name: self._reply(each) for each in self.operations}
 
-    def shape(self, type_: Any) -> Shape:
+    def shape(self, type_: Any) -> FieldShape:
         """The shape of a type as a field's."""
         type_ = unwrap(type_)
         if isinstance(type_, type) and issubclass(type_, msgspec.Struct):
@@ -98,7 +98,7 @@ class ProtoSchema:
             return self._union([unwrap(each) for each in get_args(type_) if each is not type(None)], type_)
         return self._collection(get_origin(type_), get_args(type_))
 
-    def _single(self, type_: Any) -> Shape:
+    def _single(self, type_: Any) -> FieldShape:
         """The shape of a type inside a collection or oneof, where only a single value may stand."""
         shape = self.shape(type_)
         if shape.label != "repeated":
@@ -107,11 +107,11 @@ class ProtoSchema:
         name = self._named("".join(part.title() for part in (word(type_), "values")))
         self.messages[name] = ProtoMessage(name, [Field("values", 1, shape.type, shape.label, shape.key)])
         empty: Any = {} if shape.key else []
-        return Shape(
+        return FieldShape(
             name, lambda value: {"values": shape.up(value)}, lambda value: shape.down(value.get("values", empty))
         )
 
-    def _struct(self, type_: Any) -> Shape:
+    def _struct(self, type_: Any) -> FieldShape:
         if type_ not in self._structs:
             name = self._named(type_.__name__)
             made = self._structs[type_] = _later(name)
@@ -130,7 +130,7 @@ class ProtoSchema:
             made.up, made.down = _fields_up(shapes), _fields_down(shapes, always)
         return self._structs[type_]
 
-    def _union(self, members: list[Any], whole: Any) -> Shape:
+    def _union(self, members: list[Any], whole: Any) -> FieldShape:
         optional = len(members) < len(get_args(whole))
         if len(members) == 1:
             shape = self.shape(members[0])
@@ -150,13 +150,13 @@ class ProtoSchema:
         def down(value: Any) -> Any:
             return next((shapes[field][1].down(inner) for field, inner in value.items() if field in shapes), None)
 
-        return Shape(name, up, down, "optional" if optional else "")
+        return FieldShape(name, up, down, "optional" if optional else "")
 
-    def _collection(self, origin: Any, arguments: tuple[Any, ...]) -> Shape:
+    def _collection(self, origin: Any, arguments: tuple[Any, ...]) -> FieldShape:
         if origin is dict:
             inner = self._single(arguments[1])
             key = "int64" if unwrap(arguments[0]) is int else "string"
-            return Shape(
+            return FieldShape(
                 inner.type,
                 lambda value: {k: inner.up(v) for k, v in value.items()},
                 lambda value: {k: inner.down(v) for k, v in value.items()},
@@ -166,14 +166,14 @@ class ProtoSchema:
         if origin is tuple and arguments[-1:] != (Ellipsis,):
             return self._places(arguments)
         inner = self._single(arguments[0])
-        return Shape(
+        return FieldShape(
             inner.type,
             lambda value: [inner.up(item) for item in value],
             lambda value: [inner.down(item) for item in value],
             "repeated",
         )
 
-    def _places(self, arguments: tuple[Any, ...]) -> Shape:
+    def _places(self, arguments: tuple[Any, ...]) -> FieldShape:
         shapes = {f"place_{number}": self.shape(each) for number, each in enumerate(arguments, 1)}
         self.reshaped = True
         name = self._named("".join(word(each) for each in arguments) + "Tuple")
@@ -183,7 +183,7 @@ class ProtoSchema:
         ]
         self.messages[name] = ProtoMessage(name, fields)
         rise, fall = _fields_up(shapes), _fields_down(shapes, {})
-        return Shape(
+        return FieldShape(
             name,
             lambda value: rise(dict(zip(shapes, value, strict=True))),
             lambda value: [fall(value).get(field) for field in shapes],
@@ -195,7 +195,7 @@ class ProtoSchema:
             return body
         return encode(self.replies[operation.name].up(msgspec.json.decode(body)))
 
-    def _reply(self, operation: Operation) -> Shape:
+    def _reply(self, operation: Operation) -> FieldShape:
         shape = None if operation.reply in (None, type(None)) else self.shape(operation.reply)
         if shape is not None and shape.type in self.messages and not shape.label and self._is_struct(operation.reply):
             return shape
@@ -203,7 +203,7 @@ class ProtoSchema:
         fields = [] if shape is None else [Field("result", 1, shape.type, shape.label, shape.key)]
         self.messages[name] = ProtoMessage(name, fields)
         shapes = {} if shape is None else {"result": shape}
-        return Shape(name, _fields_up(shapes), _fields_down(shapes, {}))
+        return FieldShape(name, _fields_up(shapes), _fields_down(shapes, {}))
 
     @staticmethod
     def _is_struct(type_: Any) -> bool:
@@ -216,7 +216,7 @@ class ProtoSchema:
         return name
 
 
-def _later(name: str) -> Shape:
+def _later(name: str) -> FieldShape:
     """A shape whose changes are found once the message that may hold itself is complete."""
 
     def up(value: Any) -> Any:
@@ -225,29 +225,29 @@ def _later(name: str) -> Shape:
     def down(value: Any) -> Any:
         return shape.down(value)
 
-    shape = Shape(name, up, down)
+    shape = FieldShape(name, up, down)
     return shape
 
 
-def _fields_up(shapes: dict[str, Shape]) -> Change:
+def _fields_up(shapes: dict[str, FieldShape]) -> Change:
     return lambda value: {name: shape.up(value[name]) for name, shape in shapes.items() if value.get(name) is not None}
 
 
-def _fields_down(shapes: dict[str, Shape], always: dict[str, Any]) -> Change:
+def _fields_down(shapes: dict[str, FieldShape], always: dict[str, Any]) -> Change:
     """Changes fields back; `always` holds the tag of a union, and null for what is required and may be null."""
     return lambda value: always | {name: shape.down(value[name]) for name, shape in shapes.items() if name in value}
 
 
-def _scalar(type_: Any) -> Shape | None:
+def _scalar(type_: Any) -> FieldShape | None:
     if get_origin(type_) is Literal or (isinstance(type_, type) and issubclass(type_, Enum)):
         values = get_args(type_) if get_origin(type_) is Literal else [each.value for each in type_]
         numbers = all(isinstance(each, int) for each in values)
-        return Shape("int64", str, int) if numbers else Shape("string", _same, _same)
+        return FieldShape("int64", str, int) if numbers else FieldShape("string", _same, _same)
     if type_ not in SCALARS:
         return None
     changes: dict[Any, tuple[Change, Change]] = {timedelta: (_seconds, _same), int: (_same, int)}
     up, down = changes.get(type_, (_same, _same))
-    return Shape(SCALARS[type_], up, down)
+    return FieldShape(SCALARS[type_], up, down)
 
 
 def _same(value: Any) -> Any:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from meristem.contracts.operation import Operation
-    from meristem.contracts.proto import Shape
+    from meristem.contracts.proto import FieldShape
     from meristem.errors import Fault
 
 FieldType: Final = descriptor_pb2.FieldDescriptorProto
@@ -98,7 +98,7 @@ class ProtoCodec:
         return bytes(filled.SerializeToString())
 
     @staticmethod
-    def _is_plain(operation: Operation, shape: Shape) -> bool:
+    def _is_plain(operation: Operation, shape: FieldShape) -> bool:
         return isinstance(operation.reply, type) and shape.type == operation.reply.__name__
 
 
@@ -111,7 +111,7 @@ def fault_bytes(fault: Fault, package: str) -> bytes:
 
 
 @cache
-def _fault(kind: Any, package: str) -> tuple[Any, Shape]:
+def _fault(kind: Any, package: str) -> tuple[Any, FieldShape]:
     schema = ProtoSchema(())
     shape = schema.shape(fault_payload(kind))
     found = _pool(package, schema).FindMessageTypeByName(f"{package}.{shape.type}")

@@ -12,8 +12,8 @@ from meristem.errors import StorageError
 
 if TYPE_CHECKING:
     from meristem.clock import Clock
-    from meristem.events.lanes import Lanes
     from meristem.events.outbox import Delivery, Outbox
+    from meristem.events.partitions import Partitions
 
 logger: Final = logging.getLogger("meristem.events")
 
@@ -34,7 +34,7 @@ class Acknowledgements:
         clock: Clock,
         *,
         spawn: Callable[[Coroutine[Any, Any, None]], None],
-        forget: Callable[[Lanes, Delivery], None],
+        forget: Callable[[Partitions, Delivery], None],
         changed: Callable[[], None],
     ) -> None:
         self._outbox = outbox
@@ -42,7 +42,7 @@ class Acknowledgements:
         self._spawn = spawn
         self._forget = forget
         self._changed = changed
-        self._gathered: list[tuple[Lanes, Delivery]] = []
+        self._gathered: list[tuple[Partitions, Delivery]] = []
         self._removing = False
         self._enough = asyncio.Event()  # many have gathered, or somebody waits for them
 
@@ -51,7 +51,7 @@ class Acknowledgements:
         """Whether no row waits to be removed."""
         return not self._removing
 
-    def add(self, lanes: Lanes, delivery: Delivery) -> None:
+    def add(self, lanes: Partitions, delivery: Delivery) -> None:
         """Have the row of a delivery removed, together with those that follow at once."""
         self._gathered.append((lanes, delivery))
         if len(self._gathered) >= _BATCH:

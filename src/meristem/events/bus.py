@@ -7,7 +7,7 @@ from typing import Protocol
 
 from meristem.errors import OperationError
 from meristem.events.envelope import Envelope
-from meristem.events.policy import Policy
+from meristem.events.policy import DeliveryPolicy
 
 
 class Receive(Protocol):
@@ -31,7 +31,7 @@ class Bus(Protocol):
     (`DirectBus`), the broker where that fans out. Every adapter passes `tests/suites/bus.py`.
     """
 
-    def subscribe(self, service: str, policies: Mapping[str, Policy], receive: Receive) -> None:
+    def subscribe(self, service: str, policies: Mapping[str, DeliveryPolicy], receive: Receive) -> None:
         """Have events of the given types delivered to `service`: one copy each, in order per key."""
         ...
 
@@ -39,7 +39,7 @@ class Bus(Protocol):
         """To whom one copy each of such an event is owed."""
         ...
 
-    def policy(self, destination: str, event_type: str) -> Policy:
+    def policy(self, destination: str, event_type: str) -> DeliveryPolicy:
         """How delivery to a destination is retried."""
         ...
 

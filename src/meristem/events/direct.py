@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from meristem.errors import WiringError
 from meristem.events.bus import Receive, SubscriberAway
 from meristem.events.envelope import Envelope
-from meristem.events.policy import DEFAULT, Policy
+from meristem.events.policy import DEFAULT, DeliveryPolicy
 
 
 class DirectBus:
@@ -15,10 +15,10 @@ class DirectBus:
 
     def __init__(self) -> None:
         self._receivers: dict[str, Receive] = {}
-        self._policies: dict[tuple[str, str], Policy] = {}
+        self._policies: dict[tuple[str, str], DeliveryPolicy] = {}
         self._subscribers: dict[str, tuple[str, ...]] = {}
 
-    def subscribe(self, service: str, policies: Mapping[str, Policy], receive: Receive) -> None:
+    def subscribe(self, service: str, policies: Mapping[str, DeliveryPolicy], receive: Receive) -> None:
         if service in self._receivers:
             raise WiringError(f"{service!r} has subscribed already; subscribe once, with all its event types")
         self._receivers[service] = receive
@@ -29,7 +29,7 @@ class DirectBus:
     def destinations(self, event_type: str) -> Sequence[str]:
         return self._subscribers.get(event_type, ())
 
-    def policy(self, destination: str, event_type: str) -> Policy:
+    def policy(self, destination: str, event_type: str) -> DeliveryPolicy:
         return self._policies.get((destination, event_type), DEFAULT)
 
     async def publish(self, envelope: Envelope, destination: str, *, is_new: bool = False) -> None:

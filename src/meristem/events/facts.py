@@ -27,7 +27,7 @@ class Delivered(msgspec.Struct, frozen=True):
     attempt: int
 
 
-class Retried(msgspec.Struct, frozen=True):
+class DeliveryRetried(msgspec.Struct, frozen=True):
     """A delivery failed and will be tried again after `delay` seconds."""
 
     type: str
@@ -53,7 +53,7 @@ class Away(msgspec.Struct, frozen=True):
     delay: float
 
 
-Fact: TypeAlias = Published | Delivered | Retried | Buried | Away
+Fact: TypeAlias = Published | Delivered | DeliveryRetried | Buried | Away
 Observer: TypeAlias = Callable[[Fact], None]
 
 

@@ -16,7 +16,7 @@ from meristem.contracts.codec import decoder, violation
 from meristem.contracts.message import Event
 from meristem.errors import IntegrityViolation, StorageError, Undeliverable, WiringError
 from meristem.events.envelope import Envelope
-from meristem.events.policy import DEFAULT, Policy
+from meristem.events.policy import DEFAULT, DeliveryPolicy
 from meristem.events.subscription import subscriptions
 from meristem.events.tables import INBOX, METADATA
 from meristem.lifecycle import Background
@@ -68,7 +68,7 @@ class Inbox:
         handlers: Mapping[type[Event], Handle],
         clock: Clock,
         *,
-        policies: Mapping[type[Event], Policy] | None = None,
+        policies: Mapping[type[Event], DeliveryPolicy] | None = None,
         retention: float = 30 * 86400.0,
     ) -> None:
         self.service = service
@@ -90,7 +90,7 @@ class Inbox:
         return cls(name, database, handlers, clock, policies={event: each.policy for event, each in found.items()})
 
     @property
-    def policies(self) -> dict[str, Policy]:
+    def policies(self) -> dict[str, DeliveryPolicy]:
         """The event types to subscribe to, each with the policy of its delivery."""
         return {event_type: self._policies.get(event_type, DEFAULT) for event_type in self._classes}
 

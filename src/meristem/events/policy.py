@@ -13,7 +13,7 @@ from meristem.errors import MisuseError
 _LONGEST: Final = 7 * 86400.0  # far below the inbox's retention, so that a late retry is still known as a duplicate
 
 
-class Policy(msgspec.Struct, frozen=True, kw_only=True):
+class DeliveryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """A delivery is tried `attempts` times, each for `timeout` seconds at most, then becomes a dead letter.
 
     Between attempts it waits a random time below `base * 2**n` seconds, `cap` at most (full jitter). The default
@@ -42,4 +42,4 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         return random.uniform(0, min(self.cap, self.base * 2 ** min(failures, 30)))  # noqa: S311 - jitter, no secret
 
 
-DEFAULT: Final = Policy()
+DEFAULT: Final = DeliveryPolicy()

@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 from meristem.errors import CallError, OperationError, StorageError, Undeliverable
 from meristem.events.acknowledgements import Acknowledgements
-from meristem.events.alarm import Alarm
 from meristem.events.bus import Bus, SubscriberAway
-from meristem.events.facts import Away, Buried, Delivered, Observer, Retried, tell
-from meristem.events.lanes import Lanes
+from meristem.events.facts import Away, Buried, Delivered, DeliveryRetried, Observer, tell
+from meristem.events.partitions import Partitions
 from meristem.events.policy import DEFAULT
+from meristem.events.wake_up import WakeUp
 from meristem.lifecycle import Background
 from meristem.resilience.deadline import Deadlines
 
 if TYPE_CHECKING:
     from meristem.clock import Clock
     from meristem.events.outbox import Delivery, Outbox
-    from meristem.events.policy import Policy
+    from meristem.events.policy import DeliveryPolicy
 
 logger: Final = logging.getLogger("meristem.events")
 
@@ -52,8 +52,8 @@ class Relay:
         self._width = width
         self._window = window
         self._poll = poll
-        self._alarm = Alarm(clock)
-        self._lanes: dict[str, Lanes] = {}
+        self._alarm = WakeUp(clock)
+        self._lanes: dict[str, Partitions] = {}
         self._behind: set[str] = set()
         self._survey_at = -math.inf
         self._join_at = -math.inf
@@ -144,10 +144,10 @@ class Relay:
         self._survey_at = -math.inf
         self._alarm.set(self._now())
 
-    def _of(self, subscriber: str) -> Lanes:
+    def _of(self, subscriber: str) -> Partitions:
         lanes = self._lanes.get(subscriber)
         if lanes is None:
-            lanes = self._lanes[subscriber] = Lanes(
+            lanes = self._lanes[subscriber] = Partitions(
                 subscriber,
                 self._deliver,
                 width=self._width,
@@ -218,7 +218,7 @@ class Relay:
                 self._behind.discard(subscriber)
                 return
 
-    async def _deliver(self, lanes: Lanes, delivery: Delivery) -> float | None:
+    async def _deliver(self, lanes: Partitions, delivery: Delivery) -> float | None:
         policy = self._bus.policy(delivery.subscriber, delivery.type)
         try:
             await self._attempt(delivery, policy.timeout)
@@ -239,19 +239,19 @@ class Relay:
             lambda: OperationError(f"no acknowledgement within {timeout:g} s"),
         )
 
-    def _acknowledge(self, lanes: Lanes, delivery: Delivery) -> None:
+    def _acknowledge(self, lanes: Partitions, delivery: Delivery) -> None:
         lanes.rejections = 0
         self._acknowledged.add(lanes, delivery)
         if self.observers:
             seconds = self._now() - delivery.created
             tell(self.observers, Delivered(delivery.type, delivery.subscriber, seconds, delivery.attempts + 1))
 
-    def _forget(self, lanes: Lanes, delivery: Delivery) -> None:
+    def _forget(self, lanes: Partitions, delivery: Delivery) -> None:
         lanes.held.discard(delivery.event_id)
         if lanes.subscriber in self._behind and len(lanes.held) <= self._window // 2:
             self._alarm.set(self._now())
 
-    def _wait_for(self, lanes: Lanes, away: SubscriberAway) -> float:
+    def _wait_for(self, lanes: Partitions, away: SubscriberAway) -> float:
         delay = DEFAULT.delay(lanes.rejections)
         if lanes.pause(self._now() + delay):
             lanes.rejections += 1
@@ -260,7 +260,9 @@ class Relay:
             tell(self.observers, Away(lanes.subscriber, delay))
         return self._now() + delay
 
-    async def _failed(self, lanes: Lanes, delivery: Delivery, policy: Policy, failure: Exception) -> float | None:
+    async def _failed(
+        self, lanes: Partitions, delivery: Delivery, policy: DeliveryPolicy, failure: Exception
+    ) -> float | None:
         if delivery.attempts + 1 >= policy.attempts:
             return await self._bury(lanes, delivery, failure)
         delivery.attempts += 1
@@ -277,10 +279,13 @@ class Relay:
             await self._outbox.postpone(delivery, describe(failure))
         except StorageError:  # the attempt counts in memory; after a crash it is tried once more
             logger.exception("%s: a failed attempt could not be recorded", self._outbox.source)
-        tell(self.observers, Retried(delivery.type, delivery.subscriber, delivery.attempts, delay, describe(failure)))
+        tell(
+            self.observers,
+            DeliveryRetried(delivery.type, delivery.subscriber, delivery.attempts, delay, describe(failure)),
+        )
         return delivery.due_at
 
-    async def _bury(self, lanes: Lanes, delivery: Delivery, failure: Exception) -> float | None:
+    async def _bury(self, lanes: Partitions, delivery: Delivery, failure: Exception) -> float | None:
         error = describe(failure)
         attempts = delivery.attempts + 1
         try:

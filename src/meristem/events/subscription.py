@@ -12,7 +12,7 @@ import msgspec
 
 from meristem.contracts.message import Event
 from meristem.errors import MisuseError
-from meristem.events.policy import DEFAULT, Policy
+from meristem.events.policy import DEFAULT, DeliveryPolicy
 
 EventT = TypeVar("EventT", bound=Event)
 ServiceT = TypeVar("ServiceT")
@@ -24,7 +24,7 @@ class Subscription(msgspec.Struct, frozen=True):
 
     event: type[Event]
     method: str
-    policy: Policy = DEFAULT
+    policy: DeliveryPolicy = DEFAULT
 
 
 class on(Generic[EventT]):  # noqa: N801 - read as a decorator
@@ -60,7 +60,7 @@ class on(Generic[EventT]):  # noqa: N801 - read as a decorator
             expected = f"async def {method.__name__}(self, event: {self._event.__name__}) -> None"
             raise MisuseError(f"{where}: it takes self and the event, nothing else: `{expected}`")
         try:
-            policy = Policy(**self._terms)
+            policy = DeliveryPolicy(**self._terms)
         except MisuseError as error:
             raise MisuseError(f"{where}: {error}") from None
         marks = (*getattr(method, _MARK, ()), Subscription(self._event, method.__name__, policy))

@@ -10,7 +10,7 @@ import msgspec
 State: TypeAlias = Literal["closed", "open", "half_open"]
 
 
-class Retried(msgspec.Struct, frozen=True):
+class CallRetried(msgspec.Struct, frozen=True):
     """A call is tried again after `delay` seconds."""
 
     operation: str
@@ -58,7 +58,7 @@ class Shed(msgspec.Struct, frozen=True):
     limit: int
 
 
-Fact: TypeAlias = Retried | Hedged | RetryRefused | BreakerChanged | Ejected | Shed
+Fact: TypeAlias = CallRetried | Hedged | RetryRefused | BreakerChanged | Ejected | Shed
 Tell: TypeAlias = Callable[[Fact], None]
 
 

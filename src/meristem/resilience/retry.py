@@ -14,7 +14,7 @@ from meristem.contracts.bounds import Amount, Rate, Share
 from meristem.contracts.call import Call
 from meristem.contracts.message import Message
 from meristem.errors import CallError, Code
-from meristem.resilience.facts import Retried, RetryRefused, Tell, nobody
+from meristem.resilience.facts import CallRetried, RetryRefused, Tell, nobody
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -134,7 +134,7 @@ class Retrying:
                 tried = (*tried, error.origin)
             delay = self._delay(attempt, error)
             self._check(call, delay, error)
-            self._tell(Retried(self._operation.label, attempt + 1, delay, error.code.value))
+            self._tell(CallRetried(self._operation.label, attempt + 1, delay, error.code.value))
             await self._sleep(delay)
             started = self._now()
             try:

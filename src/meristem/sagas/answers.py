@@ -7,9 +7,9 @@ from typing import Any
 
 from meristem.contracts.codec import decoder
 from meristem.errors import CallError, Code, SagaParked
-from meristem.sagas.definition import Definition
 from meristem.sagas.failures import read, revive
-from meristem.sagas.rows import SagaRow, State
+from meristem.sagas.records import SagaRow, SagaState
+from meristem.sagas.saga import Definition
 
 
 class Waiting:
@@ -32,9 +32,9 @@ def answer_of(definition: Definition, outcome: SagaRow | Exception) -> Any:
     """A saga's answer as its caller gets it; each caller gets values of its own."""
     if isinstance(outcome, Exception):
         raise outcome
-    if outcome.state is State.DONE:
+    if outcome.state is SagaState.DONE:
         return decoder(definition.returns)(outcome.result or "null")  # type: ignore[arg-type]
-    if outcome.state is State.FAILED and outcome.error is not None:
+    if outcome.state is SagaState.FAILED and outcome.error is not None:
         raise revive(read(outcome.error), public=True)
     raise SagaParked(
         f"{outcome.name} {outcome.id} is parked: {outcome.problem}; see `meristem sagas show {outcome.id}`"

@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable
 from meristem.contracts.codec import encode
 from meristem.errors import CallError, Code, Fault, IntegrityViolation, StorageError
 from meristem.sagas.failures import describe, write
+from meristem.sagas.journal_writer import LostLeaseError
 from meristem.sagas.ops import CallOp
-from meristem.sagas.page import LostLeaseError
-from meristem.sagas.rows import Kind, StepRow, StepState
+from meristem.sagas.records import Kind, StepRow, StepState
 from meristem.sagas.running import Running
 from meristem.sagas.work import Trial
 

@@ -16,20 +16,20 @@ from meristem.contracts.message import Event
 from meristem.errors import CallError, Code, MeristemError, MisuseError, StorageError
 from meristem.lifecycle import Background
 from meristem.sagas.answers import Waiting, answer_of, reused
-from meristem.sagas.clockwork import Clockwork
-from meristem.sagas.definition import Definition, bind, sagas_of
-from meristem.sagas.driver import Driver
 from meristem.sagas.facts import Fact, Observer, SagaBegan, SagaLost
 from meristem.sagas.journal import Journal, at_rest
-from meristem.sagas.owner import is_certainly_dead, new_owner
-from meristem.sagas.page import BegunElsewhereError, LostLeaseError, Page
-from meristem.sagas.policy import Policy
-from meristem.sagas.rows import SagaRow, State
+from meristem.sagas.journal_writer import BegunElsewhereError, JournalWriter, LostLeaseError
+from meristem.sagas.policy import SagaPolicy
+from meristem.sagas.poller import Poller
+from meristem.sagas.records import SagaRow, SagaState
+from meristem.sagas.runner import SagaRunner
+from meristem.sagas.saga import Definition, bind, sagas_of
 from meristem.sagas.steps import canonical
 from meristem.sagas.tables import metadata
 from meristem.sagas.work import Origin, Shop, id_of, new_saga
-from meristem.storage.block import transaction_is_open
 from meristem.storage.database import Database
+from meristem.storage.owner import is_certainly_dead, new_owner
+from meristem.storage.scope import transaction_is_open
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class SagaEngine:
         database: Database,
         clock: Clock,
         *,
-        policy: Policy | None = None,
+        policy: SagaPolicy | None = None,
         observers: Sequence[Observer] = (),
     ) -> None:
         self.definitions = sagas_of(type(instance))
@@ -60,10 +60,10 @@ class SagaEngine:
         self._instance = instance
         self._database = database
         self._clock = clock
-        self._policy = policy or Policy()
+        self._policy = policy or SagaPolicy()
         self._journal = Journal(database, clock, self._policy, new_owner())
         self._background = Background(f"sagas of {service}")
-        self._drivers: dict[str, Driver] = {}
+        self._drivers: dict[str, SagaRunner] = {}
         self._waiting: dict[str, Waiting] = {}
         self._shop: Shop | None = None
         self._accepting = self._claiming = False
@@ -71,9 +71,7 @@ class SagaEngine:
         self._unknown: set[str] = set()
         self._working: set[asyncio.Task[None]] = set()  # on one saga each
         self._rested = asyncio.Event()
-        self._clockwork = Clockwork(
-            service, self._journal, clock, self._policy, look=self._scan, looked=self._rested.set
-        )
+        self._clockwork = Poller(service, self._journal, clock, self._policy, look=self._scan, looked=self._rested.set)
         bind(instance, self)
 
     async def start(self) -> None:
@@ -191,7 +189,7 @@ class SagaEngine:
             waiting.begun = True
             self._emit(SagaBegan(saga.id, saga.name, resumed=False))
 
-        page = Page(self._journal, saga)
+        page = JournalWriter(self._journal, saga)
         page.begin(saga, begun)
         try:
             if definition.waits:  # the row says which events came before it
@@ -203,11 +201,13 @@ class SagaEngine:
             return False
         return True
 
-    async def _drive(self, definition: Definition, saga: SagaRow, page: Page, *, new: bool, busy: bool) -> None:
+    async def _drive(
+        self, definition: Definition, saga: SagaRow, page: JournalWriter, *, new: bool, busy: bool
+    ) -> None:
         """Work on a saga; whatever happens to this work, the journal says how to go on."""
         if self._shop is None:
             return
-        driver = self._drivers[saga.id] = Driver(self._shop, definition, self._instance, saga, page)
+        driver = self._drivers[saga.id] = SagaRunner(self._shop, definition, self._instance, saga, page)
         if not new:
             self._emit(SagaBegan(saga.id, saga.name, resumed=True))
         try:
@@ -269,9 +269,9 @@ class SagaEngine:
                     saga.name, saga_id, saga.version, self._service,
                 )  # fmt: skip
             return
-        busy = saga.state is State.RUNNING
+        busy = saga.state is SagaState.RUNNING
         if await self._journal.claim(saga):
-            work = self._drive(definition, saga, Page(self._journal, saga), new=False, busy=busy)
+            work = self._drive(definition, saga, JournalWriter(self._journal, saga), new=False, busy=busy)
             self._work(work, f"{saga.name} {saga_id}")
 
     def _work(self, work: Any, name: str) -> None:

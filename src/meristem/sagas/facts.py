@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from meristem.sagas.rows import Kind
+from meristem.sagas.records import Kind
 
 
 class SagaBegan(msgspec.Struct, frozen=True):

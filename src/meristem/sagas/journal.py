@@ -9,17 +9,17 @@ from meristem.clock import Clock
 from meristem.contracts.codec import encode
 from meristem.contracts.message import Event
 from meristem.sagas import statements as sql
-from meristem.sagas.policy import Policy
-from meristem.sagas.rows import EventRow, SagaRow, State, StepRow
+from meristem.sagas.policy import SagaPolicy
+from meristem.sagas.records import EventRow, SagaRow, SagaState, StepRow
 from meristem.storage.database import Database
 
-_AT_REST: Final = (State.DONE, State.FAILED)
+_AT_REST: Final = (SagaState.DONE, SagaState.FAILED)
 
 
 class Journal:
     """The sagas of one service's database."""
 
-    def __init__(self, database: Database, clock: Clock, policy: Policy, owner: str) -> None:
+    def __init__(self, database: Database, clock: Clock, policy: SagaPolicy, owner: str) -> None:
         self.database = database
         self.owner = owner
         self._clock = clock
@@ -41,7 +41,7 @@ class Journal:
     async def claim(self, saga: SagaRow) -> bool:
         """Take a saga over as it was read; False when somebody was faster."""
         until = self.lease_end()
-        state = State.RUNNING if saga.state is State.WAITING else saga.state
+        state = SagaState.RUNNING if saga.state is SagaState.WAITING else saga.state
         values = {
             "id_": saga.id,
             "fence_": saga.fence,
@@ -121,4 +121,4 @@ class Journal:
 
 def at_rest(saga: SagaRow) -> bool:
     """Whether nothing more happens to it by itself."""
-    return saga.state in _AT_REST or saga.state is State.PARKED
+    return saga.state in _AT_REST or saga.state is SagaState.PARKED

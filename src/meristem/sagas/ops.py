@@ -10,7 +10,7 @@ from typing import Any
 from meristem.contracts.codec import decoder
 from meristem.contracts.message import Event
 from meristem.sagas.failures import read, revive
-from meristem.sagas.rows import Kind, StepRow, StepState
+from meristem.sagas.records import Kind, StepRow, StepState
 from meristem.sagas.steps import Step, fingerprint
 
 

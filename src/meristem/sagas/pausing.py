@@ -8,7 +8,7 @@ from typing import Any
 
 from meristem.sagas.failures import WaitTimedOut, describe, write
 from meristem.sagas.ops import Op, SleepOp, WaitOp
-from meristem.sagas.rows import StepRow, StepState
+from meristem.sagas.records import StepRow, StepState
 from meristem.sagas.running import Running
 
 

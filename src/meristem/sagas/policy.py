@@ -35,7 +35,7 @@ class Backoff(msgspec.Struct, frozen=True):
         return longest * (1 - random.random() / 2)  # noqa: S311 - to spread load, not to hide
 
 
-class Policy(msgspec.Struct, frozen=True):
+class SagaPolicy(msgspec.Struct, frozen=True):
     """The engine's times, in seconds.
 
     A lease is renewed each `renewal` and lost after `lease`. What other replicas left or woke is found within `scan`

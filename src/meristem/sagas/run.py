@@ -14,16 +14,16 @@ from meristem.context import Context, using
 from meristem.contracts.codec import decoder
 from meristem.errors import CallError, Code, MisuseError
 from meristem.sagas.calling import Calling
-from meristem.sagas.definition import Definition
 from meristem.sagas.failures import Failure, describe
 from meristem.sagas.flow import Flow
+from meristem.sagas.journal_writer import JournalWriter
 from meristem.sagas.ops import CallOp, Op, SleepOp
-from meristem.sagas.page import Page
+from meristem.sagas.ordering import Ordering
 from meristem.sagas.pausing import Pausing
 from meristem.sagas.positions import enter, here
-from meristem.sagas.rows import Kind, SagaRow, State, StepRow, StepState
+from meristem.sagas.records import Kind, SagaRow, SagaState, StepRow, StepState
 from meristem.sagas.running import Running
-from meristem.sagas.turns import Turns
+from meristem.sagas.saga import Definition
 from meristem.sagas.work import Shop
 
 logger = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ class Run(Running):
         definition: Definition,
         instance: object,
         saga: SagaRow,
-        page: Page,
+        page: JournalWriter,
         history: list[StepRow],
         *,
         busy: bool,
@@ -84,7 +84,7 @@ class Run(Running):
         self.patience = definition.patience
         self._instance = instance
         self._history = {row.position: row for row in history if row.kind is not Kind.UNDO}
-        self._undoing = saga.state is State.UNDOING
+        self._undoing = saga.state is SagaState.UNDOING
         self._frontier = busy  # calls without an answer in the journal may be under way since before
         self._tasks: dict[Op, asyncio.Task[None]] = {}
         self._dormant: dict[Op, datetime | None] = {}
@@ -92,7 +92,7 @@ class Run(Running):
         self._closed = False
         self._aborted: BaseException | None = None
         answered = [row.sequence for row in self._history.values() if row.sequence]
-        self.turns = Turns(answered, self._deliver, self._on_quiet)
+        self.turns = Ordering(answered, self._deliver, self._on_quiet)
         self._calling = Calling(self)
         self._pausing = Pausing(self)
         self.flow = Flow(self, saga.id, saga.version, began=saga.created, seed=saga.seed, waits=definition.waits)

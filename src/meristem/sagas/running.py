@@ -9,15 +9,15 @@ from functools import partial
 
 from meristem.sagas.failures import Failure
 from meristem.sagas.ops import CallOp, Op
-from meristem.sagas.rows import StepRow
-from meristem.sagas.turns import Turns
+from meristem.sagas.ordering import Ordering
+from meristem.sagas.records import StepRow
 from meristem.sagas.work import Work
 
 
 class Running(Work, ABC):
     """A saga whose function runs. `nudge` is set when an event may have come."""
 
-    turns: Turns
+    turns: Ordering
     patience: float
     nudge: asyncio.Event
 

@@ -6,11 +6,11 @@ from typing import Any, Final
 
 from sqlalchemy import Column, Table, bindparam, delete, exists, func, insert, literal, or_, select, true, update
 
-from meristem.sagas.rows import Kind, State, StepState
+from meristem.sagas.records import Kind, SagaState, StepState
 from meristem.sagas.tables import EVENTS, SAGAS, STEPS
 
-ACTIVE: Final = (State.RUNNING.value, State.UNDOING.value)
-RESTING: Final = (State.DONE.value, State.FAILED.value)
+ACTIVE: Final = (SagaState.RUNNING.value, SagaState.UNDOING.value)
+RESTING: Final = (SagaState.DONE.value, SagaState.FAILED.value)
 
 
 def _given(column: Column[Any]) -> Any:
@@ -78,12 +78,12 @@ LAPSED: Final = (
 )
 DUE: Final = (
     select(SAGAS.c.id)
-    .where(SAGAS.c.state == State.WAITING.value, SAGAS.c.wake_at <= bindparam("now_", type_=SAGAS.c.wake_at.type))
+    .where(SAGAS.c.state == SagaState.WAITING.value, SAGAS.c.wake_at <= bindparam("now_", type_=SAGAS.c.wake_at.type))
     .order_by(SAGAS.c.wake_at)
     .limit(bindparam("limit_"))
 )
 
-NEXT_WAKE: Final = select(func.min(SAGAS.c.wake_at)).where(SAGAS.c.state == State.WAITING.value)
+NEXT_WAKE: Final = select(func.min(SAGAS.c.wake_at)).where(SAGAS.c.state == SagaState.WAITING.value)
 
 _taken = STEPS.alias("taken")
 _fresh = ~exists().where(_taken.c.saga_id == SAGAS.c.id, _taken.c.event == EVENTS.c.id)
@@ -95,7 +95,7 @@ ARRIVED: Final = (
     .where(
         STEPS.c.state == StepState.WAITING.value,
         STEPS.c.kind == Kind.WAIT.value,
-        SAGAS.c.state == State.WAITING.value,
+        SAGAS.c.state == SagaState.WAITING.value,
         EVENTS.c.id > SAGAS.c.horizon,
         _fresh,
     )
@@ -148,9 +148,9 @@ _freed: Final[dict[str, Any]] = {
 }
 RETRY: Final = (
     update(SAGAS)
-    .where(SAGAS.c.id == bindparam("id_"), SAGAS.c.state == State.PARKED.value)
+    .where(SAGAS.c.id == bindparam("id_"), SAGAS.c.state == SagaState.PARKED.value)
     .values(
-        state=func.coalesce(SAGAS.c.resume, literal(State.RUNNING.value)),
+        state=func.coalesce(SAGAS.c.resume, literal(SagaState.RUNNING.value)),
         **_freed,
     )
 )
@@ -159,11 +159,11 @@ CANCEL: Final = (
     update(SAGAS)
     .where(
         SAGAS.c.id == bindparam("id_"),
-        SAGAS.c.state.in_((State.RUNNING.value, State.WAITING.value, State.PARKED.value)),
-        or_(SAGAS.c.resume.is_(None), SAGAS.c.resume != State.UNDOING.value),
+        SAGAS.c.state.in_((SagaState.RUNNING.value, SagaState.WAITING.value, SagaState.PARKED.value)),
+        or_(SAGAS.c.resume.is_(None), SAGAS.c.resume != SagaState.UNDOING.value),
     )
     .values(
-        state=State.RUNNING.value,
+        state=SagaState.RUNNING.value,
         cancelled=true(),
         **_freed,
     )

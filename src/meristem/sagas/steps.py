@@ -13,7 +13,7 @@ import msgspec
 
 from meristem.contracts.operation import Operation, Semantics
 from meristem.errors import MisuseError
-from meristem.sagas.rows import Kind
+from meristem.sagas.records import Kind
 
 # Sets and maps in one order whatever the process: the same request must hash alike after a restart.
 canonical: Final = msgspec.json.Encoder(decimal_format="string", uuid_format="canonical", order="deterministic").encode

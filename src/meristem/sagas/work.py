@@ -16,13 +16,13 @@ from meristem.clock import Clock
 from meristem.context import CURRENT, Context, Identity, KeyChain, Trace
 from meristem.contracts.codec import decoder, encode
 from meristem.errors import CallError, Code
-from meristem.sagas.definition import Definition
 from meristem.sagas.facts import Fact, StepEnded
 from meristem.sagas.failures import Verdict, judge, read
 from meristem.sagas.journal import Journal
-from meristem.sagas.page import Page
-from meristem.sagas.policy import Policy
-from meristem.sagas.rows import SagaRow, State, StepRow
+from meristem.sagas.journal_writer import JournalWriter
+from meristem.sagas.policy import SagaPolicy
+from meristem.sagas.records import SagaRow, SagaState, StepRow
+from meristem.sagas.saga import Definition
 from meristem.sagas.steps import Step
 
 
@@ -45,7 +45,7 @@ def id_of(service: str, name: str, key: str | None) -> str:
 def new_saga(definition: Definition, saga_id: str, input_: str, origin: Origin, now: datetime) -> SagaRow:
     """The row of a saga that begins now."""
     return SagaRow(
-        id=saga_id, name=definition.name, version=definition.version, state=State.RUNNING, input=input_,
+        id=saga_id, name=definition.name, version=definition.version, state=SagaState.RUNNING, input=input_,
         context=encode(origin).decode(), seed=secrets.token_hex(16), created=now, updated=now,
     )  # fmt: skip
 
@@ -55,7 +55,7 @@ class Shop(msgspec.Struct, frozen=True):
 
     journal: Journal
     clock: Clock
-    policy: Policy
+    policy: SagaPolicy
     emit: Callable[[Fact], None]
     variables: Variables
 
@@ -63,7 +63,7 @@ class Shop(msgspec.Struct, frozen=True):
 class Work:
     """One saga in the hands of this replica."""
 
-    def __init__(self, shop: Shop, saga: SagaRow, page: Page) -> None:
+    def __init__(self, shop: Shop, saga: SagaRow, page: JournalWriter) -> None:
         self.shop = shop
         self.saga = saga
         self.page = page

@@ -9,7 +9,7 @@ from meristem.errors import WiringError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from meristem.services.definition import Need, Provider, Service, ServiceSpec
+    from meristem.services.service import Need, Provider, Service, ServiceSpec
 
 
 class Built(NamedTuple):

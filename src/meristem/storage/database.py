@@ -13,11 +13,11 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlalchemy.sql import Executable
 
 from meristem.errors import ConfigurationError, MisuseError
-from meristem.storage.block import Block, current_unit
-from meristem.storage.driver import Driver, Outcome, Step
+from meristem.storage.driver import Driver, Outcome, Statement
 from meristem.storage.observation import Observers, begin, tell
 from meristem.storage.queries import Queries
-from meristem.storage.statements import Parameters, Prepared, StatementCache
+from meristem.storage.scope import Block, current_unit
+from meristem.storage.statement_cache import Parameters, Prepared, StatementCache
 from meristem.storage.unit import Hook, Result, UnitOfWork
 
 
@@ -80,12 +80,14 @@ class Database(Queries):
         dialect = self._driver.dialect
         steps = []
         for table in metadata.sorted_tables:
-            steps.append(Step(str(CreateTable(table, if_not_exists=True).compile(dialect=dialect))))
+            steps.append(Statement(str(CreateTable(table, if_not_exists=True).compile(dialect=dialect))))
             indexes = sorted(table.indexes, key=lambda index: str(index.name))
-            steps += [Step(str(CreateIndex(index, if_not_exists=True).compile(dialect=dialect))) for index in indexes]
+            steps += [
+                Statement(str(CreateIndex(index, if_not_exists=True).compile(dialect=dialect))) for index in indexes
+            ]
         await self._driver.transaction().commit(steps)
 
-    async def _fetch(self, prepared: Prepared, step: Step) -> Outcome:
+    async def _fetch(self, prepared: Prepared, step: Statement) -> Outcome:
         unit = current_unit(self)
         if unit is not None and unit.has_begun:
             return await unit.run(step)

@@ -25,7 +25,7 @@ class Outcome(msgspec.Struct, frozen=True):
     rowcount: int
 
 
-class Step(msgspec.Struct, eq=False):
+class Statement(msgspec.Struct, eq=False):
     """One statement ready for a driver: its text, its encoded parameters, and what to make of its rows.
 
     With `many`, `parameters` is an iterable of parameter rows, consumed by the driver off the event loop.
@@ -53,11 +53,11 @@ class Transaction(Protocol):
         """Whether the database holds it: begun, and neither committed, abandoned nor lost."""
         ...
 
-    async def run(self, steps: Sequence[Step]) -> Outcome:
+    async def run(self, steps: Sequence[Statement]) -> Outcome:
         """Run the steps in one hop and answer with the last one's outcome; a cancelled wait ends the transaction."""
         ...
 
-    async def commit(self, steps: Sequence[Step] = ()) -> Outcome:
+    async def commit(self, steps: Sequence[Statement] = ()) -> Outcome:
         """Run the steps and commit, in one hop; returns when it is durable. An error rolls back; a cancelled wait
         is answered only when the commit's fate is known, with CancelledError if it happened."""
         ...
@@ -87,11 +87,11 @@ class Driver(Protocol):
         """Close without waiting: the last resort for a database that nobody stopped."""
         ...
 
-    def look(self, step: Step) -> Outcome | None:
+    def look(self, step: Statement) -> Outcome | None:
         """Run one reading statement outside any transaction, if that is done on the spot; else `read` must."""
         ...
 
-    async def read(self, step: Step) -> Outcome:
+    async def read(self, step: Statement) -> Outcome:
         """Run one reading statement outside any transaction."""
         ...
 

@@ -7,8 +7,8 @@ from typing import Any, Protocol, TypeVar, overload
 from sqlalchemy.sql import Executable
 
 from meristem.storage import rows
-from meristem.storage.driver import Outcome, Step
-from meristem.storage.statements import Parameters, Prepared, StatementCache
+from meristem.storage.driver import Outcome, Statement
+from meristem.storage.statement_cache import Parameters, Prepared, StatementCache
 
 T = TypeVar("T")
 
@@ -44,9 +44,9 @@ class Queries(Protocol):
         found = (await self._fetch(prepared, step)).rows
         return found[0] if found else None
 
-    async def _fetch(self, prepared: Prepared, step: Step) -> Outcome: ...
+    async def _fetch(self, prepared: Prepared, step: Statement) -> Outcome: ...
 
 
-def _step(prepared: Prepared, parameters: Parameters, into: Any, *, first: bool) -> Step:
+def _step(prepared: Prepared, parameters: Parameters, into: Any, *, first: bool) -> Statement:
     decode = prepared.shape.decoder(rows.mappings if into is None else rows.typed, into)
     return prepared.step(parameters, decode, first=first)

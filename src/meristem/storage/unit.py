@@ -10,10 +10,10 @@ from typing import Any, NamedTuple, Protocol, Self
 from sqlalchemy.sql import Executable
 
 from meristem.errors import MisuseError, StorageError
-from meristem.storage.driver import Driver, Outcome, Step, Transaction
+from meristem.storage.driver import Driver, Outcome, Statement, Transaction
 from meristem.storage.observation import Observers, begin, tell
 from meristem.storage.queries import Queries
-from meristem.storage.statements import Parameters, Prepared, StatementCache
+from meristem.storage.statement_cache import Parameters, Prepared, StatementCache
 
 _log = logging.getLogger("meristem.storage")
 
@@ -33,7 +33,7 @@ class Part(Protocol):
         """The part of the same unit that the running task is in."""
         ...
 
-    def savepoint(self, depth: int) -> list[Step]:
+    def savepoint(self, depth: int) -> list[Statement]:
         """What must be sent before the part's first statement."""
         ...
 
@@ -55,8 +55,8 @@ class UnitOfWork(Queries):
         self._statements = statements
         self._hooks = hooks
         self._observers = observers
-        self._prelude: list[Step] = []
-        self._last: list[Step] = []
+        self._prelude: list[Statement] = []
+        self._last: list[Statement] = []
         self._callbacks: list[Callable[[], None]] = []
         self._blocks: list[Part] = []
         self._doomed: str | None = None
@@ -113,10 +113,10 @@ class UnitOfWork(Queries):
         self._check()
         self._callbacks.append(callback)
 
-    async def _fetch(self, prepared: Prepared, step: Step) -> Outcome:  # noqa: ARG002 - a database decides by it
+    async def _fetch(self, prepared: Prepared, step: Statement) -> Outcome:  # noqa: ARG002 - a database decides by it
         return await self.run(step)
 
-    async def run(self, step: Step) -> Outcome:
+    async def run(self, step: Statement) -> Outcome:
         """Run one prepared statement in the transaction."""
         self._check()
         if len(self._blocks) > 1:
@@ -178,7 +178,7 @@ class UnitOfWork(Queries):
         """Whether the block is the whole unit."""
         return self._blocks[:1] == [block]
 
-    def leave(self, block: Part, failed: tuple[int, int, int] | None, *, savepoint: Step | None) -> None:
+    def leave(self, block: Part, failed: tuple[int, int, int] | None, *, savepoint: Statement | None) -> None:
         """End an inner block; if it failed, drop what came since its marks. The SQL goes with the next hop."""
         depth = len(self._blocks) - 1
         if self._ended:
@@ -200,8 +200,8 @@ class UnitOfWork(Queries):
             del self._prelude[place : place + 1 if failed is None else None]
             return
         if failed is not None:
-            self._prelude.append(Step(f"ROLLBACK TO block_{depth}"))
-        self._prelude.append(Step(f"RELEASE block_{depth}"))
+            self._prelude.append(Statement(f"ROLLBACK TO block_{depth}"))
+        self._prelude.append(Statement(f"RELEASE block_{depth}"))
 
     async def finish(self) -> None:
         """Run the hooks, commit, call back."""

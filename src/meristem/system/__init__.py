@@ -1,1 +1,1 @@
-"""A system: its services, apps and programs, where they live, and how they come to life."""
+"""A system as data: its parts, their placement, the plan of both, and the folder that remembers it between runs."""

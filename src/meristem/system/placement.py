@@ -12,8 +12,8 @@ from msgspec import Meta
 
 from meristem.contracts.bounds import Count, Rate, misfit, unfit
 from meristem.errors import ConfigurationError
+from meristem.resilience.limits import ClientLimits, Limits
 from meristem.resilience.policies import Policies
-from meristem.transports.http.limits import ClientLimits, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +25,7 @@ REST: Final = "*"
 ALONE: Final = "main"
 
 
-class Process(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ProcessTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A process as a placement file writes it: `["search"]` or `{ services = ["search"], replicas = 2 }`.
 
     `port` is a public TCP port of its own. On a reload each replica is started beside the one it replaces; with
@@ -78,7 +78,7 @@ class Placed(msgspec.Struct, frozen=True):
 class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where the parts of a system live; by default all in one process with nothing to install."""
 
-    processes: dict[str, tuple[str, ...] | Process] = msgspec.field(default_factory=lambda: {ALONE: (REST,)})
+    processes: dict[str, tuple[str, ...] | ProcessTable] = msgspec.field(default_factory=lambda: {ALONE: (REST,)})
     resources: Resources = Resources()
     discovery: Discovery = Discovery()
     settings: dict[str, dict[str, Any]] = {}
@@ -150,13 +150,13 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def settings_of(self, process: str) -> list[tuple[str, dict[str, dict[str, Any]]]]:
         """The settings that hold in a process, by service, each with the table they stand in; the strongest first."""
         written = self.processes[process]
-        own = written.settings if isinstance(written, Process) else {}
+        own = written.settings if isinstance(written, ProcessTable) else {}
         return [(f"[processes.{process}.settings]", own), ("[settings]", self.settings)]
 
     def limits_of(self, process: str) -> Limits:
         """The limits of a process's server: what its own table says, then that of all, then the defaults."""
         written = self.processes[process]
-        own = written.server if isinstance(written, Process) else {}
+        own = written.server if isinstance(written, ProcessTable) else {}
         return msgspec.convert({**self.server, **own}, Limits)
 
     def governed(self, service: str, operations: Mapping[str, Operation]) -> dict[str, Operation]:
@@ -172,11 +172,11 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             for name, operation in operations.items()
         }
 
-    def _process(self, name: str) -> Process:
+    def _process(self, name: str) -> ProcessTable:
         written = self.processes[name]
-        return written if isinstance(written, Process) else Process(written)
+        return written if isinstance(written, ProcessTable) else ProcessTable(written)
 
-    def _check_tables(self, services: Sequence[str], written: dict[str, Process]) -> None:
+    def _check_tables(self, services: Sequence[str], written: dict[str, ProcessTable]) -> None:
         """Refuse what would silently do nothing."""
         tables: dict[str, Iterable[str]] = {"settings": self.settings, "policies": self.policies}
         tables |= {f"processes.{name}.settings": process.settings for name, process in written.items()}
@@ -210,7 +210,7 @@ def _wrong_limit(table: str, written: dict[str, Any]) -> str | None:
     return misfit(written, Limits, table) if unknown is None else f"[{table}]: {_unknown('limit', unknown, known)}"
 
 
-def _wrong_number(name: str, process: Process) -> str | None:
+def _wrong_number(name: str, process: ProcessTable) -> str | None:
     problem = unfit(process)
     return None if problem is None else f"{name}: {problem}"
 

@@ -12,8 +12,8 @@ import msgspec
 from meristem.contracts.contract import operations
 from meristem.errors import WiringError
 from meristem.events.subscription import subscriptions
-from meristem.sagas.definition import sagas_of
-from meristem.services.definition import Service, ServiceSpec, describe, is_database
+from meristem.sagas.saga import sagas_of
+from meristem.services.service import Service, ServiceSpec, describe, is_database
 from meristem.system.placement import Placement
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from meristem.contracts.contract import Contract
     from meristem.contracts.operation import Operation
-    from meristem.system.definition import System
+    from meristem.system.system import System
 
 
 class OperationPlan(msgspec.Struct, frozen=True):

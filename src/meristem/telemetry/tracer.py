@@ -39,7 +39,7 @@ class Span(msgspec.Struct, frozen=True):
     state: str = ""
 
 
-class Sink(Protocol):
+class SpanSink(Protocol):
     """Takes finished spans; must not block."""
 
     def __call__(self, span: Span) -> None: ...
@@ -72,7 +72,7 @@ class Tracer:
 
     def __init__(
         self,
-        *sinks: Sink,
+        *sinks: SpanSink,
         per_second: float = 20.0,
         slow: float = 1.0,
         late_per_second: float = 100.0,

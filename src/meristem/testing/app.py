@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from meristem.system.assembly import Assembly
+from meristem.runtime.assembly import Assembly
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from meristem.system.keeping import Keeping
+    from meristem.runtime.storage import ServiceStorage
 
 AGAIN: Final = 0.02  # seconds until a database is asked again about what only it knows of
 UNDER_WAY: Final = ("running", "undoing")
 
 
-class App(Assembly):
+class RunningSystem(Assembly):
     """A system that runs in this process; `beside` are its other assemblies, where it has more than one."""
 
     beside: Sequence[Assembly] = ()
@@ -26,7 +26,7 @@ class App(Assembly):
 
         Raises TimeoutError that says what is left.
         """
-        kept = [each.keeping for app in (self, *self.beside) for each in app.residents.values() if each.keeping]
+        kept = [each.storage for app in (self, *self.beside) for each in app.instances.values() if each.storage]
         try:
             async with asyncio.timeout(timeout):
                 await _settle(kept)
@@ -35,7 +35,7 @@ class App(Assembly):
             raise TimeoutError(f"not settled after {timeout:g} s: {', '.join(left)}; the log may say why") from None
 
 
-async def _settle(kept: Sequence[Keeping]) -> None:
+async def _settle(kept: Sequence[ServiceStorage]) -> None:
     while True:
         for each in kept:
             await each.settle()
@@ -48,7 +48,7 @@ async def _settle(kept: Sequence[Keeping]) -> None:
             await asyncio.sleep(AGAIN)  # what somebody else wrote there announces itself to nobody
 
 
-async def _left(keeping: Keeping) -> list[str]:
+async def _left(keeping: ServiceStorage) -> list[str]:
     """What a service's database says is still to be done, in words."""
     found = await keeping.count()
     events = [f"{count} of {keeping.name}'s events for {name}" for name, count in found.pending.items()]

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
+from meristem.supervision.readiness import fetched
 from meristem.system.addresses import sockets
-from meristem.system.readiness import fetched
 from meristem.testing.app import UNDER_WAY
 
 if TYPE_CHECKING:

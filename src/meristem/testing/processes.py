@@ -15,13 +15,13 @@ import msgspec
 
 from meristem.discovery.static import StaticResolver
 from meristem.lifecycle import Stack
+from meristem.runtime.options import Options
+from meristem.supervision.supervisor import NAME, Supervisor, Workplace
 from meristem.system.addresses import service_addresses
-from meristem.system.home import Home
-from meristem.system.options import Options
 from meristem.system.placement import REST, Placement, Resources
 from meristem.system.plan import Blueprint
-from meristem.system.supervisor import NAME, Place, Supervisor
-from meristem.testing.app import App
+from meristem.system.state_directory import StateDirectory
+from meristem.testing.app import RunningSystem
 from meristem.testing.elsewhere import settled
 from meristem.testing.wire import CALLER
 
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
     from meristem.config.project import Reference
-    from meristem.system.definition import System
+    from meristem.system.system import System
 
 logger = logging.getLogger(__name__)
 LEVELS: Final = logging.getLevelNamesMapping()
 
 
-class Outside(App):
+class Outside(RunningSystem):
     """The test's own place beside the processes: `address` is where the system serves the public.
 
     `supervisor` tells what runs, so that a test may end it: `app.supervisor.kept()`.
@@ -64,16 +64,16 @@ async def by_processes(
     database: str,
     directory: Path | None,
     placement: Placement | None,
-) -> AsyncIterator[App]:
+) -> AsyncIterator[RunningSystem]:
     """Start the processes, wait until all are ready, and end them when the block does."""
     with tempfile.TemporaryDirectory(prefix="meristem-") as folder:
-        home = Home(Path(folder), system.name)
+        home = StateDirectory(Path(folder), system.name)
         placed = _placement(system, placement, settings or {}, database)
         blueprint = Blueprint(system, placed)
         file = Path(folder) / "placement.toml"
         file.write_text(as_toml(msgspec.to_builtins(placed)), encoding="utf-8")
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
-        place = Place(home, directory or Path(folder), port=0)
+        place = Workplace(home, directory or Path(folder), port=0)
         command = _Command(reference, file)
         supervisor = Supervisor(blueprint.plan, place, arguments=command, console=Echo(), environment=environment)
         async with Stack() as stack:
@@ -82,7 +82,7 @@ async def by_processes(
             await stack.drain()
 
 
-async def _outside(stack: Stack, blueprint: Blueprint, supervisor: Supervisor, home: Home) -> Outside:
+async def _outside(stack: Stack, blueprint: Blueprint, supervisor: Supervisor, home: StateDirectory) -> Outside:
     placed = blueprint.placement
     beside = msgspec.structs.replace(placed, processes={CALLER: (), **placed.processes})
     resolver = StaticResolver(service_addresses(blueprint.plan, supervisor.run))

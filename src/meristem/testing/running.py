@@ -11,11 +11,11 @@ from msgspec.structs import replace
 from meristem.config.project import find, load_object
 from meristem.contracts.call import CONNECTOR
 from meristem.errors import ConfigurationError, MisuseError
-from meristem.system.definition import System
-from meristem.system.options import Options
+from meristem.runtime.options import Options
 from meristem.system.placement import ALONE, REST, Placement
 from meristem.system.plan import Blueprint
-from meristem.testing.app import App
+from meristem.system.system import System
+from meristem.testing.app import RunningSystem
 from meristem.testing.wire import by_wire
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ async def running(
     database: str = "sqlite://",
     directory: Path | None = None,
     placement: Placement | None = None,
-) -> AsyncIterator[App]:
+) -> AsyncIterator[RunningSystem]:
     """Run all services of a system for a test, with databases of their own that vanish afterwards.
 
     `app.client(Payments)` gives a client; inside the block `Payments.client()` does, too. `await app.settled()` waits
@@ -81,10 +81,10 @@ def load_system(named: str) -> System:
 
 
 @asynccontextmanager
-async def _local(system: System, options: Mapping[str, Any], placement: Placement) -> AsyncIterator[App]:
+async def _local(system: System, options: Mapping[str, Any], placement: Placement) -> AsyncIterator[RunningSystem]:
     alone = replace(placement, processes={ALONE: (REST,)})
     blueprint = Blueprint(system, alone, assumed=tuple(options["fakes"] or ()))
-    assembly = App(blueprint, ALONE, Options(**options))
+    assembly = RunningSystem(blueprint, ALONE, Options(**options))
     try:
         await assembly.start()
         yield assembly
@@ -104,7 +104,7 @@ def _check_processes(system: System | str, fakes: object, clock: object) -> None
         )
 
 
-def _by_processes(system: str, **options: Any) -> AbstractAsyncContextManager[App]:
+def _by_processes(system: str, **options: Any) -> AbstractAsyncContextManager[RunningSystem]:
     from meristem.testing.processes import by_processes  # noqa: PLC0415 - most tests do without a supervisor
 
     return by_processes(load_system(system), find(system, Path.cwd()), **options)

@@ -11,29 +11,29 @@ from msgspec.structs import replace
 
 from meristem.discovery.static import StaticResolver
 from meristem.lifecycle import Stack
+from meristem.runtime.assembly import Assembly
+from meristem.runtime.options import Options
+from meristem.runtime.process import Listen, Serving
 from meristem.security.tokens import Tokens, new_secret
-from meristem.system.assembly import Assembly
-from meristem.system.options import Options
 from meristem.system.placement import REST
 from meristem.system.plan import Blueprint
-from meristem.system.process import Listen, Serving
-from meristem.testing.app import App
-from meristem.transports.http.server import HttpServer
+from meristem.testing.app import RunningSystem
+from meristem.transports.http.server.http_server import HttpServer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
     from meristem.contracts.call import Call, Handler, Middleware
     from meristem.contracts.operation import Operation
-    from meristem.system.definition import System
     from meristem.system.placement import Placement
+    from meristem.system.system import System
 
 CALLER: Final = "test"
 """The process of the test itself, in which no service lives."""
 
 
 @asynccontextmanager
-async def by_wire(system: System, options: Mapping[str, Any], placement: Placement) -> AsyncIterator[App]:
+async def by_wire(system: System, options: Mapping[str, Any], placement: Placement) -> AsyncIterator[RunningSystem]:
     """Run the system; the assembly given is one without services, as a test in another process would have."""
     services = [each.service_name for each in system.services]
     apart = replace(placement, processes={CALLER: (REST,), **{name: (name,) for name in services}})
@@ -50,7 +50,7 @@ async def by_wire(system: System, options: Mapping[str, Any], placement: Placeme
             await stack.start(assembly)
             server = HttpServer(assembly.routes(), _nothing_else, limits=assembly.limits, verify=tokens.verify)
             await stack.start(Serving(server, [Listen(addresses[assembly.process.name], public=False)]))
-        outside = App(blueprint, CALLER, around)
+        outside = RunningSystem(blueprint, CALLER, around)
         outside.beside = assemblies
         await stack.start(outside)
         yield outside

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from meristem.system.lifeline import LIFELINE, Lifeline
+from meristem.supervision.lifeline import LIFELINE, Lifeline
 
 PATIENCE = 60.0  # seconds for what takes one on an idle machine
 LINE = Lifeline()  # open as long as this process lives: what it starts ends with it, however it ends

@@ -4,7 +4,7 @@ import pytest
 
 from meristem.errors import WiringError
 from meristem.events.direct import DirectBus
-from meristem.events.policy import Policy
+from meristem.events.policy import DeliveryPolicy
 from tests.suites.bus import BusSuite
 
 
@@ -20,6 +20,6 @@ async def test_a_service_subscribes_once():
         raise AssertionError
 
     bus = DirectBus()
-    bus.subscribe("billing", {"shop.v1.Paid": Policy()}, receive)
+    bus.subscribe("billing", {"shop.v1.Paid": DeliveryPolicy()}, receive)
     with pytest.raises(WiringError, match="subscribe once, with all its event types"):
-        bus.subscribe("billing", {"shop.v1.Sent": Policy()}, receive)
+        bus.subscribe("billing", {"shop.v1.Sent": DeliveryPolicy()}, receive)

@@ -14,9 +14,9 @@ from meristem.events.envelope import enclose
 from meristem.events.inbox import Inbox
 from meristem.events.subscription import on
 from meristem.events.tables import INBOX
-from meristem.storage.block import transaction_is_open
 from meristem.storage.database import Database
-from meristem.testing.clock import ManualClock
+from meristem.storage.scope import transaction_is_open
+from meristem.testing.manual_clock import ManualClock
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 TABLES = MetaData()

@@ -8,12 +8,12 @@ from sqlalchemy import insert, select, update
 from meristem.context import Context, Identity, Trace, current, using
 from meristem.errors import CallError, Code, StorageError
 from meristem.events.direct import DirectBus
-from meristem.events.facts import Buried, Delivered, Published, Retried
-from meristem.events.policy import Policy
+from meristem.events.facts import Buried, Delivered, DeliveryRetried, Published
+from meristem.events.policy import DeliveryPolicy
 from meristem.events.relay import Relay
 from meristem.events.tables import OUTBOX, RELAYS
-from meristem.storage.block import transaction_is_open
-from meristem.testing.clock import ManualClock
+from meristem.storage.scope import transaction_is_open
+from meristem.testing.manual_clock import ManualClock
 from tests.suites.bus import ENTRIES, PATIENT, Booked, Noted, Stage
 
 
@@ -71,7 +71,7 @@ async def test_the_first_delivery_from_memory_asks_nothing_and_its_repetition_as
     billing.before = fail_once
     await ready(stage)
     await stage.publish(Noted(number=1))
-    await stage.told(Retried)
+    await stage.told(DeliveryRetried)
     assert asked == []
     await stage.clock.advance(PATIENT.cap)
     await stage.settle()
@@ -80,7 +80,7 @@ async def test_the_first_delivery_from_memory_asks_nothing_and_its_repetition_as
 
 
 async def test_after_an_attempt_that_took_too_long_the_next_one_asks_and_what_was_handled_stays_so(stage):
-    billing = stage.subscriber("billing", policy=Policy(attempts=2, timeout=0.2, base=1.0, cap=1.0))
+    billing = stage.subscriber("billing", policy=DeliveryPolicy(attempts=2, timeout=0.2, base=1.0, cap=1.0))
     asked, receive = lookups(billing), billing.inbox.receive
 
     async def handle_and_hang(envelope, *, is_new):
@@ -91,7 +91,7 @@ async def test_after_an_attempt_that_took_too_long_the_next_one_asks_and_what_wa
     billing.inbox.receive = handle_and_hang
     await ready(stage)
     await stage.publish(Noted(number=1))
-    await stage.told(Retried)
+    await stage.told(DeliveryRetried)
     assert asked == []
     await stage.clock.advance(1)
     await stage.settle()
@@ -101,7 +101,7 @@ async def test_after_an_attempt_that_took_too_long_the_next_one_asks_and_what_wa
 
 async def test_an_attempt_after_one_that_was_not_counted_asks(stage, monkeypatch):
     """A last attempt whose failure could not be recorded is made again under the same number."""
-    billing = stage.subscriber("billing", policy=Policy(attempts=1, base=0.0, cap=1.0))
+    billing = stage.subscriber("billing", policy=DeliveryPolicy(attempts=1, base=0.0, cap=1.0))
     asked, bury = lookups(billing), stage.outbox.bury
     tried = asyncio.Event()
 
@@ -267,7 +267,7 @@ async def test_a_subscriber_that_hangs_does_not_delay_the_others(stage):
 
 
 async def test_an_attempt_that_takes_too_long_is_ended_and_tried_again(stage):
-    billing = stage.subscriber("billing", policy=Policy(attempts=2, timeout=0.5, base=1.0, cap=1.0))
+    billing = stage.subscriber("billing", policy=DeliveryPolicy(attempts=2, timeout=0.5, base=1.0, cap=1.0))
 
     async def hang(_):
         await asyncio.Event().wait()
@@ -275,7 +275,7 @@ async def test_an_attempt_that_takes_too_long_is_ended_and_tried_again(stage):
     billing.before = hang
     await ready(stage)
     await stage.publish(Noted(number=1))
-    (fact,) = await stage.told(Retried)
+    (fact,) = await stage.told(DeliveryRetried)
     assert fact.error == "OperationError: no acknowledgement within 0.5 s"
     billing.before = None
     await stage.clock.advance(1)
@@ -292,7 +292,7 @@ async def test_a_subscriber_that_asks_for_time_gets_it(stage):
     billing.before = shed
     await ready(stage)
     await stage.publish(Noted(number=1))
-    (fact,) = await stage.told(Retried)
+    (fact,) = await stage.told(DeliveryRetried)
     assert fact.delay >= 120.0
 
 
@@ -395,7 +395,7 @@ async def test_attempts_are_recorded_while_the_event_waits(stage):
     billing.before = fail
     await ready(stage)
     await stage.publish(Noted(number=1))
-    (fact,) = await stage.told(Retried)
+    (fact,) = await stage.told(DeliveryRetried)
     row = await stage.database.fetch_one(select(OUTBOX.c.attempts, OUTBOX.c.due_at, OUTBOX.c.error))
     assert row is not None
     assert (row["attempts"], row["error"]) == (1, "RuntimeError: down")

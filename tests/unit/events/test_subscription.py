@@ -10,7 +10,7 @@ import pytest
 
 from meristem.contracts.message import Event
 from meristem.errors import MisuseError
-from meristem.events.policy import Policy
+from meristem.events.policy import DeliveryPolicy
 from meristem.events.subscription import on, subscriptions
 
 
@@ -33,8 +33,8 @@ class Billing:
 def test_a_service_tells_which_method_handles_which_event():
     found = subscriptions(Billing)
     assert {event: each.method for event, each in found.items()} == {Cancelled: "refund", Paid: "book"}
-    assert found[Cancelled].policy == Policy()
-    assert found[Paid].policy == Policy(attempts=3, timeout=2.0)
+    assert found[Cancelled].policy == DeliveryPolicy()
+    assert found[Paid].policy == DeliveryPolicy(attempts=3, timeout=2.0)
 
 
 def test_a_subclass_may_override_a_handler_and_keeps_the_others():
@@ -129,7 +129,7 @@ def test_a_policy_that_makes_no_sense_is_refused_where_the_class_is_defined(wron
 
 
 def test_the_pause_grows_and_is_capped():
-    policy = Policy(base=1.0, cap=10.0)
+    policy = DeliveryPolicy(base=1.0, cap=10.0)
     assert all(0 <= policy.delay(failures) <= min(10, 2**failures) for failures in range(50) for _ in range(20))
     assert max(policy.delay(20) for _ in range(200)) > 5
 

@@ -8,7 +8,7 @@ from meristem.context import KeyChain, Trace
 from meristem.contracts.call import Call
 from meristem.contracts.operation import Retry, Semantics
 from meristem.errors import CallError, Code, Fault
-from meristem.resilience.facts import Retried, RetryRefused
+from meristem.resilience.facts import CallRetried, RetryRefused
 from meristem.resilience.retry import Attempt, BudgetPolicy, RetryBudget, Retrying
 
 DOWN = Code.UNAVAILABLE
@@ -57,7 +57,7 @@ async def test_a_call_that_fails_for_a_moment_succeeds(retrying, call, told):
     assert await retrying().middleware(flaky)(call()) == "done"
     assert len(flaky.calls) == 3
     assert [(fact.attempt, fact.code) for fact in told] == [(2, "unavailable"), (3, "unavailable")]
-    assert all(isinstance(fact, Retried) for fact in told)
+    assert all(isinstance(fact, CallRetried) for fact in told)
 
 
 async def test_after_the_last_attempt_the_error_says_how_many_there_were(retrying, call):

@@ -24,12 +24,12 @@ from sagakit import QUICK, Bookings, CardDeclined, Facts, Hold, Payment, Remote,
 from sqlalchemy import Column, Integer, MetaData, Table, insert, select
 
 from meristem.clock import SystemClock
-from meristem.sagas.definition import saga
+from meristem.sagas.administration import SagaStore
 from meristem.sagas.engine import SagaEngine
 from meristem.sagas.facts import SagaEnded
 from meristem.sagas.flow import Flow
-from meristem.sagas.inspect import SagaStore
 from meristem.sagas.policy import Backoff
+from meristem.sagas.saga import saga
 from meristem.storage.sqlite.driver import SqliteDriver
 
 PATIENT = replace(QUICK, renewal=60.0, undo=Backoff(0.001, 0.005, attempts=50))

@@ -13,17 +13,17 @@ from meristem.clock import SystemClock
 from meristem.context import Context, using
 from meristem.contracts.call import Call
 from meristem.contracts.contract import operations
-from meristem.sagas.definition import saga
 from meristem.sagas.engine import SagaEngine
 from meristem.sagas.flow import Flow
-from meristem.sagas.policy import Backoff, Policy
-from meristem.services.caller import entry
-from meristem.services.proxy import make_client
-from meristem.storage.block import transaction_is_open
+from meristem.sagas.policy import Backoff, SagaPolicy
+from meristem.sagas.saga import saga
+from meristem.services.client import make_client
+from meristem.services.outbound import entry
 from meristem.storage.database import Database
 from meristem.storage.driver import Driver
+from meristem.storage.scope import transaction_is_open
 
-QUICK = Policy(
+QUICK = SagaPolicy(
     lease=1.0, renewal=0.3, scan=0.02, retry=Backoff(0.001, 0.005), undo=Backoff(0.001, 0.005, attempts=6), grace=0.2
 )
 
@@ -169,7 +169,7 @@ class Bookings:
 
 
 @asynccontextmanager
-async def engine(service: Any, database: Database, clock: Any = None, policy: Policy = QUICK, observers: Any = ()):
+async def engine(service: Any, database: Database, clock: Any = None, policy: SagaPolicy = QUICK, observers: Any = ()):
     """A running engine for a service."""
     made = SagaEngine("bookings", service, database, clock or SystemClock(), policy=policy, observers=observers)
     await made.start()

@@ -12,11 +12,11 @@ from msgspec.structs import replace
 from sagakit import QUICK, Bookings, Facts, Remote, RoomTaken, engine, keyed, opened, told, unavailable
 
 from meristem import CallError, Code
-from meristem.sagas.definition import saga
+from meristem.sagas.administration import SagaStore
 from meristem.sagas.facts import SagaEnded
 from meristem.sagas.flow import Flow
-from meristem.sagas.inspect import SagaStore
 from meristem.sagas.policy import Backoff
+from meristem.sagas.saga import saga
 
 STEADY = replace(QUICK, retry=Backoff(0.002, 0.002), undo=Backoff(0.0005, 0.001, attempts=40))
 

@@ -9,10 +9,10 @@ import pytest
 from sagakit import Booking, Bookings, CardDeclined, Facts, Hold, Remote, Request, engine, keyed, opened, told
 
 from meristem import CallError
-from meristem.sagas.definition import saga
+from meristem.sagas.administration import SagaStore
 from meristem.sagas.facts import SagaEnded
 from meristem.sagas.flow import Flow
-from meristem.sagas.inspect import SagaStore
+from meristem.sagas.saga import saga
 
 
 class Trip(Bookings):

@@ -23,10 +23,10 @@ from sagakit import (
 from sqlalchemy import Column, Integer, MetaData, Table, insert, select
 
 from meristem import CallError, Code, StorageError
-from meristem.sagas.definition import saga
+from meristem.sagas.administration import SagaStore
 from meristem.sagas.facts import SagaBegan, SagaEnded, SagaLost, StepEnded
 from meristem.sagas.flow import Flow
-from meristem.sagas.inspect import SagaStore
+from meristem.sagas.saga import saga
 from meristem.storage.database import Database
 from meristem.storage.sqlite.driver import SqliteDriver
 

@@ -13,13 +13,13 @@ from msgspec.structs import replace
 from sagakit import QUICK, Bookings, Facts, PaymentSettled, engine, keyed, told
 
 from meristem import CallError, Code
-from meristem.sagas.definition import saga
+from meristem.sagas.administration import SagaStore
 from meristem.sagas.facts import SagaBegan, SagaEnded, StepEnded
 from meristem.sagas.flow import Flow
-from meristem.sagas.inspect import SagaStore
 from meristem.sagas.pausing import Pausing
-from meristem.sagas.rows import State
-from meristem.testing.clock import ManualClock
+from meristem.sagas.records import SagaState
+from meristem.sagas.saga import saga
+from meristem.testing.manual_clock import ManualClock
 
 SLOW = replace(QUICK, lease=1e6, renewal=1e6, scan=1.0)
 
@@ -88,7 +88,7 @@ async def test_a_long_sleep_is_kept_in_the_journal_and_nowhere_else(database, re
         await facts.until(SagaEnded, state="waiting")
         shown = (await SagaStore(database).show(told("k", "nap"))).saga
         assert (shown.state, shown.owner, shown.wake_at) == (
-            State.WAITING, None, clock.now() + timedelta(days=1),
+            SagaState.WAITING, None, clock.now() + timedelta(days=1),
         )  # fmt: skip
         await clock.advance(86000.0)
         assert not asking.done()

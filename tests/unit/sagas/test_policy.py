@@ -5,7 +5,7 @@ import re
 import pytest
 
 from meristem import Flow, MisuseError, saga
-from meristem.sagas.policy import Backoff, Policy
+from meristem.sagas.policy import Backoff, SagaPolicy
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ from meristem.sagas.policy import Backoff, Policy
 )
 def test_a_policy_of_the_engine_that_makes_no_sense_is_refused(wrong, said):
     with pytest.raises(MisuseError, match=re.escape(f"Policy: {said}")):
-        Policy(**wrong)
+        SagaPolicy(**wrong)
 
 
 def test_pauses_that_make_no_sense_are_refused():

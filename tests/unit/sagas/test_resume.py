@@ -20,14 +20,14 @@ from sagakit import (
 
 from meristem import CallError, Code, SagaParked
 from meristem.context import Identity, current
-from meristem.sagas.definition import saga
+from meristem.sagas.administration import SagaStore
 from meristem.sagas.engine import SagaEngine
 from meristem.sagas.facts import SagaEnded, SagaLost
 from meristem.sagas.flow import Flow
-from meristem.sagas.inspect import SagaStore
-from meristem.sagas.owner import is_certainly_dead, new_owner
-from meristem.sagas.rows import State
-from meristem.testing.clock import ManualClock
+from meristem.sagas.records import SagaState
+from meristem.sagas.saga import saga
+from meristem.storage.owner import is_certainly_dead, new_owner
+from meristem.testing.manual_clock import ManualClock
 
 
 async def interrupted(remote, database, key: str = "k", **more) -> None:
@@ -148,7 +148,7 @@ async def test_a_parked_saga_goes_on_once_the_old_code_is_back(database, remote)
     async with engine(service, database):
         with keyed("k"), pytest.raises(SagaParked, match="no longer reaches"):
             await service.book(Request())
-        assert (await SagaStore(database).retry(told("k"))).state is State.RUNNING
+        assert (await SagaStore(database).retry(told("k"))).state is SagaState.RUNNING
         with keyed("k"):
             assert await service.book(Request()) == Booking(room="blue", paid=100)
 
@@ -202,7 +202,7 @@ async def test_a_newer_version_and_an_unknown_saga_are_left_to_their_own_release
     await asyncio.gather(*asking, return_exceptions=True)
     async with engine(Bookings(remote), database):
         states = {each.state for each in await SagaStore(database).list()}
-    assert states == {State.RUNNING}
+    assert states == {SagaState.RUNNING}
     assert caplog.text.count("is left to a newer release") == 2
 
 

@@ -7,11 +7,11 @@ from sagakit import Booking, Bookings, CardDeclined, Facts, Payment, Request, en
 from sqlalchemy import Column, Integer, MetaData, Table, func, insert, select
 
 from meristem import CallError, Code, MisuseError, WiringError
-from meristem.sagas.definition import saga, sagas_of
+from meristem.sagas.administration import SagaStore
 from meristem.sagas.facts import SagaBegan, SagaEnded, StepEnded
 from meristem.sagas.flow import Flow
-from meristem.sagas.inspect import SagaStore
-from meristem.sagas.rows import State
+from meristem.sagas.records import SagaState
+from meristem.sagas.saga import saga, sagas_of
 
 tables = MetaData()
 NOTES = Table("note", tables, Column("id", Integer, primary_key=True), Column("value", Integer))
@@ -238,7 +238,7 @@ async def test_the_store_shows_states_steps_and_errors(database, remote):
             await service.book(Request())
         await service.book(Request())
         store = SagaStore(database)
-        failed = await store.list(State.FAILED)
+        failed = await store.list(SagaState.FAILED)
         everything = await store.list()
         shown = await store.show(told("k"), values=True)
         with pytest.raises(CallError, match="there is no saga 'x'"):

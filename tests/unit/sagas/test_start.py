@@ -11,8 +11,8 @@ from sagakit import Booking, Bookings, CardDeclined, Facts, Request, engine, key
 
 from meristem import CallError, Code
 from meristem.context import Unseen
+from meristem.sagas.administration import SagaStore
 from meristem.sagas.facts import SagaEnded
-from meristem.sagas.inspect import SagaStore
 
 
 async def test_twenty_calls_with_one_key_are_one_saga(database, remote):

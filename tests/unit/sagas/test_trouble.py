@@ -20,12 +20,12 @@ from sagakit import (
 )
 
 from meristem import CallError, Code, SagaParked
-from meristem.sagas.definition import saga
+from meristem.sagas.administration import SagaStore
 from meristem.sagas.facts import SagaEnded
 from meristem.sagas.flow import Flow
-from meristem.sagas.inspect import SagaStore
 from meristem.sagas.policy import Backoff
-from meristem.sagas.rows import State
+from meristem.sagas.records import SagaState
+from meristem.sagas.saga import saga
 
 
 class Hasty(Bookings):
@@ -142,7 +142,7 @@ async def test_a_failing_undo_is_repeated_and_then_parked_with_its_name(database
         with keyed("k"), pytest.raises(SagaParked, match=r"the undo Rooms.release of step 0 \(Rooms.hold\) fails"):
             await service.book(Request())
         parked = await store.show(told("k"))
-        assert parked.saga.state is State.PARKED
+        assert parked.saga.state is SagaState.PARKED
         assert "it is undone because: The bank refused" in parked.saga.problem
         assert [(each.kind, each.attempts) for each in parked.steps][-1] == ("undo", QUICK.undo.attempts)
         await store.retry(told("k"))

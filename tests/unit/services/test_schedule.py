@@ -8,7 +8,7 @@ import pytest
 from meristem import WiringError, every
 from meristem.context import current
 from meristem.services.schedule import Schedule, jobs_of
-from meristem.testing.clock import ManualClock
+from meristem.testing.manual_clock import ManualClock
 
 
 class Sweeper:

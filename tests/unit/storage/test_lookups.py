@@ -7,12 +7,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from meristem.storage.driver import Outcome, Step
+from meristem.storage.driver import Outcome, Statement
 from meristem.storage.sqlite import lookups
 from meristem.storage.sqlite.lookups import Lookups
 from meristem.storage.sqlite.threads import Runner
 
-STEP = Step("SELECT 1", first=True, decode=lambda rows, _: rows)
+STEP = Statement("SELECT 1", first=True, decode=lambda rows, _: rows)
 
 
 class Time(SimpleNamespace):
@@ -26,7 +26,7 @@ class Time(SimpleNamespace):
 def time(monkeypatch: pytest.MonkeyPatch) -> Time:
     time, step = Time(), Runner.step
 
-    def passing(runner: Runner, what: Step) -> Outcome:
+    def passing(runner: Runner, what: Statement) -> Outcome:
         time.wall += time.takes
         time.own += time.of_its_own
         return step(runner, what)

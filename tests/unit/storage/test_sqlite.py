@@ -20,10 +20,10 @@ from sqlalchemy.types import TypeEngine
 
 from meristem.errors import ConfigurationError, MisuseError, StorageError
 from meristem.storage.database import Database
-from meristem.storage.driver import Outcome, Step
+from meristem.storage.driver import Outcome, Statement
 from meristem.storage.sqlite.dialect import SqliteDialect
 from meristem.storage.sqlite.driver import SqliteDriver
-from meristem.storage.sqlite.inbox import Bell
+from meristem.storage.sqlite.mailbox import Bell
 from meristem.storage.sqlite.reader import Readers
 from meristem.storage.sqlite.threads import Completions, Job, Runner
 from tests.suites.database import COUNTERS, FOREVER, METADATA, DatabaseSuite
@@ -219,7 +219,7 @@ async def test_a_sync_that_fails_fails_its_commits_and_all_later_ones(tmp_path: 
 async def test_a_read_that_is_cancelled_just_before_its_statement_begins_ends(tmp_path: Path, monkeypatch):
     begins, goes_on, run = threading.Event(), threading.Event(), Runner._one
 
-    def hesitating(runner: Runner, text: str, parameters: Any, step: Step) -> Outcome:
+    def hesitating(runner: Runner, text: str, parameters: Any, step: Statement) -> Outcome:
         if "RECURSIVE" in text:
             begins.set()
             goes_on.wait(PATIENCE)
@@ -382,7 +382,7 @@ async def test_a_reader_whose_job_another_one_took_reads_on(tmp_path: Path, monk
     """It saw a job while it was about to sleep, and another thread was faster: that is no reason to end."""
     completions = Completions(asyncio.get_running_loop())
     readers = Readers(lambda: sqlite3.connect(tmp_path / "test.db"), "test", completions, 1)
-    step = Step("SELECT 1")
+    step = Statement("SELECT 1")
     doze, rise, taken = Bell.doze, Bell.rise, threading.Event()
 
     def doze_as_a_job_comes(bell: Bell) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 from meristem.errors import MisuseError
 from meristem.storage.sqlite.dialect import SqliteDialect
-from meristem.storage.statements import StatementCache
+from meristem.storage.statement_cache import StatementCache
 
 ROOMS = Table("rooms", MetaData(), Column("id", Integer, primary_key=True), Column("name", String(20)))
 

@@ -6,6 +6,8 @@ import pytest
 
 from meristem.discovery.resolver import Resolver
 from meristem.errors import ConfigurationError
+from meristem.runtime.resolution import resolver_for
+from meristem.supervision.start_order import waits
 from meristem.system.addresses import (
     app_addresses,
     edge,
@@ -14,10 +16,8 @@ from meristem.system.addresses import (
     service_addresses,
     sockets,
 )
-from meristem.system.finding import resolver_for
 from meristem.system.placement import Discovery, Placement
 from meristem.system.plan import AppPlan, Plan, ProcessPlan, ServicePlan
-from meristem.system.startorder import waits
 
 
 def service(name: str, *calls: str) -> ServicePlan:

@@ -25,7 +25,7 @@ from meristem import (
     saga,
 )  # fmt: skip
 from meristem.resilience.policies import OperationPolicy, Policies
-from meristem.system.placement import Placement, Process
+from meristem.system.placement import Placement, ProcessTable
 from meristem.system.plan import Blueprint, Plan
 
 
@@ -169,8 +169,8 @@ SHOP = System("shop", services=[StockService, OrdersService], apps=[App("web", "
         ({"a": ("stock",), "b": ("web",)}, "'orders' has no process; name it, or let one take the rest, \"*\""),
         ({"a": ("stock",), "b": ("stock", "*")}, "'stock' is placed twice; use replicas for more of it"),
         ({"a": ("*",), "b": ("*", "stock")}, 'both a and b take the rest, "*"'),
-        ({"a": Process(("*",), replicas=0)}, "a: replicas = 0; give at least 1"),
-        ({"a": Process(("*",), port=70000)}, "a: port = 70000; give one between 1 and 65535"),
+        ({"a": ProcessTable(("*",), replicas=0)}, "a: replicas = 0; give at least 1"),
+        ({"a": ProcessTable(("*",), port=70000)}, "a: port = 70000; give one between 1 and 65535"),
     ],
 )
 def test_a_placement_that_cannot_be_is_refused(processes, problem):
@@ -181,7 +181,7 @@ def test_a_placement_that_cannot_be_is_refused(processes, problem):
 
 
 def test_the_rest_goes_where_the_star_is():
-    placed = Blueprint(SHOP, Placement(processes={"edge": ("web",), "rest": Process(("*",), replicas=2)})).plan
+    placed = Blueprint(SHOP, Placement(processes={"edge": ("web",), "rest": ProcessTable(("*",), replicas=2)})).plan
 
     assert [(each.name, each.services, each.apps, each.replicas) for each in placed.processes] == [
         ("edge", (), ("web",), 1),

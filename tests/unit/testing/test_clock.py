@@ -2,7 +2,7 @@
 
 import asyncio
 
-from meristem.testing.clock import ManualClock
+from meristem.testing.manual_clock import ManualClock
 
 
 async def test_time_stands_still_until_it_is_advanced():

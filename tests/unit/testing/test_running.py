@@ -7,7 +7,7 @@ from typing import Protocol
 import pytest
 
 from meristem import ConfigurationError, Contract, MisuseError, Service, System, operation, safe
-from meristem.testing.clock import ManualClock
+from meristem.testing.manual_clock import ManualClock
 from meristem.testing.processes import Echo, as_toml
 from meristem.testing.running import load_system, running
 
@@ -67,9 +67,9 @@ async def test_calls_of_a_fake_are_counted_and_traced_as_those_of_a_service():
     async with running(SYSTEM, fakes={Rates: FixedRates()}) as app:
         await app.client(Prices).price(100)
 
-        counted = {(each.service, each.operation): each.total for each in app.watching.registry.snapshots()}
+        counted = {(each.service, each.operation): each.total for each in app.telemetry.registry.snapshots()}
         assert counted["FixedRates", "Rates.rate"] == 1
-        assert "tests.v1.Rates/rate" in {span.name for span in app.watching.recent.spans()}
+        assert "tests.v1.Rates/rate" in {span.name for span in app.telemetry.recent.spans()}
 
 
 @pytest.mark.parametrize(("where", "asked"), [("local", 1), ("wire", 4)])

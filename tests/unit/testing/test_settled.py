@@ -21,8 +21,8 @@ from meristem import (
     saga,
 )  # fmt: skip
 from meristem.clock import SystemClock
-from meristem.events.deadletters import DeadLetters
-from meristem.testing.clock import ManualClock
+from meristem.events.dead_letters import DeadLetters
+from meristem.testing.manual_clock import ManualClock
 from meristem.testing.running import running
 
 BOTH = pytest.mark.parametrize("where", ["local", "wire"])
@@ -142,14 +142,14 @@ async def test_a_retry_is_waited_for_and_a_dead_letter_is_not(where):
 
 async def test_what_is_redriven_is_waited_for():
     async with running(SYSTEM) as app:
-        right = app.residents["right"].service
+        right = app.instances["right"].service
         right.closed = True
         await app.client(Left).throw("ball", 0)
         await app.settled()
         assert await app.client(Right).caught() == 0
 
         right.closed = False
-        assert await DeadLetters(app.residents["left"].database, SystemClock()).redrive() == 1
+        assert await DeadLetters(app.instances["left"].database, SystemClock()).redrive() == 1
         await app.settled()
         assert await app.client(Right).caught() == 1
 

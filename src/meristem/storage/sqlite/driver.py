@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 from meristem.errors import ConfigurationError, MisuseError, StorageError
-from meristem.storage.driver import Outcome, Step
+from meristem.storage.driver import Outcome, Statement
 from meristem.storage.sqlite.dialect import SqliteDialect
 from meristem.storage.sqlite.lookups import Lookups
 from meristem.storage.sqlite.reader import Readers
@@ -97,13 +97,13 @@ class SqliteDriver:
             readers.stop()
             writer.stop()
 
-    def look(self, step: Step) -> Outcome | None:
+    def look(self, step: Statement) -> Outcome | None:
         """Run one statement on the event loop's thread, if it looks for one row and finds it quickly."""
         if self._lookups is None:
             raise self._closed()
         return self._lookups.find(step) if step.first else None
 
-    def read(self, step: Step) -> Coroutine[Any, Any, Outcome]:
+    def read(self, step: Statement) -> Coroutine[Any, Any, Outcome]:
         """Run one statement on a reading thread."""
         if self._readers is None:
             raise self._closed()
@@ -115,7 +115,7 @@ class SqliteDriver:
         """A new write transaction, not begun yet."""
         return SqliteTransaction(self)
 
-    def submit(self, turn: Turn, steps: Sequence[Step], *, commits: bool) -> WriteJob:
+    def submit(self, turn: Turn, steps: Sequence[Statement], *, commits: bool) -> WriteJob:
         """Queue steps for the writing thread."""
         if self._writer is None:
             raise self._closed()
@@ -189,11 +189,11 @@ class SqliteTransaction:
         """Whether it holds the write lock."""
         return self._turn.open
 
-    def run(self, steps: Sequence[Step]) -> Coroutine[Any, Any, Outcome]:
+    def run(self, steps: Sequence[Statement]) -> Coroutine[Any, Any, Outcome]:
         """Run steps; a cancelled wait interrupts them."""
         return self._driver.submit(self._turn, steps, commits=False).outcome()
 
-    async def commit(self, steps: Sequence[Step] = ()) -> Outcome:
+    async def commit(self, steps: Sequence[Statement] = ()) -> Outcome:
         """Run steps and commit; a cancelled wait ends only when the commit's fate is known."""
         job = self._driver.submit(self._turn, steps, commits=True)
         cancelled: asyncio.CancelledError | None = None

@@ -8,7 +8,7 @@ from time import perf_counter, thread_time
 from typing import Final
 
 from meristem.errors import StorageError
-from meristem.storage.driver import Outcome, Step
+from meristem.storage.driver import Outcome, Statement
 from meristem.storage.sqlite.threads import Runner
 
 _STEPS: Final = 250  # of SQLite's virtual machine, at most twice that; finding a row by its key takes 15 to 40
@@ -33,7 +33,7 @@ class Lookups:
         self._left = _A_TURN
         self._alarms = 0
 
-    def find(self, step: Step) -> Outcome | None:
+    def find(self, step: Statement) -> Outcome | None:
         """The outcome of a step that is short; None for one that somebody else must run."""
         text = step.text
         if text in self._long or not self._may_look():

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from threading import Thread
 
-from meristem.storage.sqlite.inbox import Bell
+from meristem.storage.sqlite.mailbox import Bell
 from meristem.storage.sqlite.threads import Completions, Job, Runner
 
 

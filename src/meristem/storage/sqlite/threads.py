@@ -16,8 +16,8 @@ from typing import Any
 import msgspec
 
 from meristem.errors import StorageError
-from meristem.storage.driver import Outcome, Step
-from meristem.storage.sqlite.inbox import Inbox
+from meristem.storage.driver import Outcome, Statement
+from meristem.storage.sqlite.mailbox import Mailbox
 from meristem.storage.sqlite.translation import translate
 
 _log = logging.getLogger("meristem.storage")
@@ -30,7 +30,7 @@ _BREATH = 0.00005
 class Job(msgspec.Struct, eq=False):
     """Steps to run, and the future that waits for them."""
 
-    steps: Sequence[Step]
+    steps: Sequence[Statement]
     future: asyncio.Future[Any]
     runner: Runner | None = None
     cancelled: bool = False
@@ -125,7 +125,7 @@ class Runner:
             if self._running is job:
                 self.connection.interrupt()
 
-    def _checked(self, step: Step) -> Outcome:
+    def _checked(self, step: Statement) -> Outcome:
         try:
             outcome = self.step(step)
         except BaseException:
@@ -136,14 +136,14 @@ class Runner:
             raise step.otherwise
         return outcome
 
-    def step(self, step: Step) -> Outcome:
+    def step(self, step: Statement) -> Outcome:
         """Run one statement, its errors translated."""
         try:
             return self._many(step) if step.many else self._one(step.text, step.parameters, step)
         except sqlite3.Error as error:
             raise translate(error, self._database, step.text) from error
 
-    def _one(self, text: str, parameters: Any, step: Step) -> Outcome:
+    def _one(self, text: str, parameters: Any, step: Statement) -> Outcome:
         cursor = self.connection.execute(text, parameters)
         decode = step.decode
         if decode is None:
@@ -162,7 +162,7 @@ class Runner:
             breath.take()
         return Outcome(rows, cursor.rowcount)
 
-    def _many(self, step: Step) -> Outcome:
+    def _many(self, step: Statement) -> Outcome:
         """Run a statement for many rows, all or none of them."""
         self.connection.execute("SAVEPOINT many")
         try:
@@ -219,7 +219,7 @@ class Syncer:
         self._completions = completions
         self._database = database
         self._sync = sync
-        self._inbox: Inbox[list[tuple[Job, Outcome]] | None] = Inbox()
+        self._inbox: Mailbox[list[tuple[Job, Outcome]] | None] = Mailbox()
         self.failed = False
 
     def acknowledge(self, committed: list[tuple[Job, Outcome]]) -> None:

@@ -9,7 +9,7 @@ from collections import deque
 
 from meristem.errors import StorageError
 from meristem.storage.driver import Outcome
-from meristem.storage.sqlite.inbox import Inbox
+from meristem.storage.sqlite.mailbox import Mailbox
 from meristem.storage.sqlite.threads import Completions, Job, Runner, Syncer
 from meristem.storage.sqlite.translation import translate
 
@@ -53,7 +53,7 @@ class Writer:
         self._completions = completions
         self._syncer = syncer
         self._busy_timeout = busy_timeout
-        self._inbox: Inbox[WriteJob | Turn | None] = Inbox()
+        self._inbox: Mailbox[WriteJob | Turn | None] = Mailbox()
         self._waiting: deque[Turn] = deque()
         self._turn: Turn | None = None
         self._stopping = False

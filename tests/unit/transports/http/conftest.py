@@ -15,15 +15,15 @@ import pytest
 import uvloop
 
 from meristem.context import Context, Identity
-from meristem.contracts.call import Call, Endpoint
+from meristem.contracts.call import Call, ServedOperation
 from meristem.contracts.contract import Contract, operations
 from meristem.contracts.message import Message
 from meristem.contracts.operation import delete, get, idempotent, once, operation, post, safe
 from meristem.errors import CallError, Code, Fault, FieldViolation
-from meristem.transports.http.client import HttpClient
-from meristem.transports.http.limits import Limits
-from meristem.transports.http.rest import RestApp
-from meristem.transports.http.server import HttpServer
+from meristem.resilience.limits import Limits
+from meristem.transports.http.client.http_client import HttpClient
+from meristem.transports.http.rest.application import RestApp
+from meristem.transports.http.server.http_server import HttpServer
 
 T = TypeVar("T")
 PATIENCE = 30  # seconds
@@ -207,8 +207,8 @@ class RoomsHandlers:
             self.cancelled.set()
             raise
 
-    def endpoints(self) -> dict[str, Endpoint]:
-        return {each.path: Endpoint(each, self._handler(name)) for name, each in operations(Rooms).items()}
+    def endpoints(self) -> dict[str, ServedOperation]:
+        return {each.path: ServedOperation(each, self._handler(name)) for name, each in operations(Rooms).items()}
 
     def _handler(self, name: str) -> Any:
         method = getattr(self, name)

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from meristem.errors import WiringError
-from meristem.transports.http.limits import Limits
-from meristem.transports.http.rest import RestApp
+from meristem.resilience.limits import Limits
+from meristem.transports.http.rest.application import RestApp
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import json
 import httpx
 import pytest
 
-from meristem.transports.http.envelope import envelope
+from meristem.transports.http.connect.framing import envelope
 
 RPC = "/shop.rooms.v1.Rooms"
 WAYS = {

@@ -12,7 +12,7 @@ import pytest
 
 from meristem.context import Context, Trace, Unseen
 from meristem.errors import CallError, Code
-from meristem.transports.http.limits import ClientLimits
+from meristem.resilience.limits import ClientLimits
 
 
 def everything(wire):

@@ -22,7 +22,7 @@ from hotels.notifications.mailer import mail_server
 from hotels.notifications.service import NotificationsService
 
 from meristem import ConfigurationError, Database, Service, on
-from meristem.testing.clock import ManualClock
+from meristem.testing.manual_clock import ManualClock
 
 PDF = b"%PDF-1.4 a receipt"
 
@@ -52,8 +52,8 @@ def writing(run: Callable[..., Any], post: Any) -> Callable[..., Any]:
     async def start() -> Any:
         settings = {"notifications": {"smtp_url": post.url, "site_url": "https://lamplight.example"}}
         async with run(Files, NotificationsService, Witness, clock=ManualClock(), settings=settings) as app:
-            app.notifications = app.residents["notifications"].service
-            app.heard = app.residents["witness"].service.sent
+            app.notifications = app.instances["notifications"].service
+            app.heard = app.instances["witness"].service.sent
             yield app
 
     return start

@@ -37,7 +37,7 @@ def till(run: Callable[..., Any], bank: str) -> Callable[..., Any]:
         settings = {"payments": {"bank_url": url, "bank_timeout": patience}}
         async with run(PaymentsService, settings=settings) as app:
             client = app.client(Payments)
-            client.service = app.residents["payments"].service
+            client.service = app.instances["payments"].service
             yield client
 
     return open_till

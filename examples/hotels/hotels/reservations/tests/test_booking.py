@@ -34,8 +34,8 @@ from hotels.rooms.seeding import enter
 from hotels.system import system
 
 from meristem import CallError, Code, Context, Database, Identity, Service, on, using
-from meristem.system.assembly import Assembly
-from meristem.testing.clock import ManualClock
+from meristem.runtime.assembly import Assembly
+from meristem.testing.manual_clock import ManualClock
 
 APPROVED, DECLINED, BUSY_ONCE = "4242424242424242", "4000000000000002", "4000000000000341"
 ZOE = NewUser(name="Zoë Łuczak", email="zoe@guest.example", password="seven hills")
@@ -84,7 +84,7 @@ class Site:
         self.bank = bank
         self.clock = clock
         self.reservations = app.client(Reservations)
-        self.heard = app.residents["witness"].service.heard
+        self.heard = app.instances["witness"].service.heard
 
     def wish(self, number: str = APPROVED, guest: NewUser | None = ZOE, **changes: Any) -> BookingRequest:
         card = Card(number=number, expiry="09/39", cvc="123")
@@ -141,7 +141,7 @@ def site(run: Callable[..., Any], listing: Callable[..., Any], bank: str, post: 
         }
         async with run(*system.services, Witness, clock=clock, settings=settings) as app:
             hotel = listing(rooms=[("Double room", 2, count, "80.00")])
-            await enter(app.residents["rooms"].database, [hotel])
+            await enter(app.instances["rooms"].database, [hotel])
             yield Site(app, hotel, post, bank, clock)
 
     return open_site
@@ -197,7 +197,7 @@ async def test_a_declined_card_leaves_nothing_behind(site: Callable[..., Any]) -
 
 async def test_a_hold_that_ran_out_while_the_bank_was_thinking_gives_the_money_back(site: Callable[..., Any]) -> None:
     async with site() as given:
-        given.app.residents["rooms"].service.clock = Leaping(given.clock)
+        given.app.instances["rooms"].service.clock = Leaping(given.clock)
         with pytest.raises(RoomTaken):
             await given.book()
 

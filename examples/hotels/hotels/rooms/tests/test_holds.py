@@ -26,7 +26,7 @@ from hotels.rooms.seeding import enter
 from hotels.rooms.service import RoomsService
 
 from meristem import CallError, Code, Database, Service, on
-from meristem.testing.clock import ManualClock
+from meristem.testing.manual_clock import ManualClock
 
 ARRIVAL = date(2030, 6, 7)
 
@@ -52,8 +52,8 @@ class House:
 
     def __init__(self, app: Any, hotel: HotelListed, clock: ManualClock) -> None:
         self.rooms = app.client(Rooms)
-        self.service = app.residents["rooms"].service
-        self.heard = app.residents["witness"].service.heard
+        self.service = app.instances["rooms"].service
+        self.heard = app.instances["witness"].service.heard
         self.room = hotel.rooms[0]
         self.clock = clock
 
@@ -73,7 +73,7 @@ def house(run: Callable[..., Any], listing: Callable[..., HotelListed]) -> Calla
         clock = ManualClock()
         async with run(RoomsService, Witness, clock=clock, settings={"rooms": {"hotels": 0}}) as app:
             hotel = listing(rooms=[("Double room", 2, count, "80.00")])
-            await enter(app.residents["rooms"].database, [hotel])
+            await enter(app.instances["rooms"].database, [hotel])
             yield House(app, hotel, clock)
 
     return open_house

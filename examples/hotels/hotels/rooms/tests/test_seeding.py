@@ -11,7 +11,7 @@ from hotels.rooms import seeding, tables
 from hotels.rooms.service import RoomsService
 
 from meristem import Database
-from meristem.services.definition import Progress
+from meristem.services.service import Progress
 
 T = TypeVar("T")
 
@@ -76,4 +76,4 @@ async def test_every_hotel_is_told(database: Database) -> None:
 
 async def test_a_service_starts_with_its_catalogue(run: Callable[..., Any]) -> None:
     async with run(RoomsService, settings={"rooms": {"hotels": 55}}) as app:
-        assert await app.residents["rooms"].database.fetch_value(tables.COUNT_HOTELS) == 55
+        assert await app.instances["rooms"].database.fetch_value(tables.COUNT_HOTELS) == 55

@@ -24,7 +24,7 @@ from sqlalchemy import text
 from sqlalchemy.dialects import sqlite
 
 from meristem import CallError, Database
-from meristem.testing.clock import ManualClock
+from meristem.testing.manual_clock import ManualClock
 
 DAY = date(2030, 6, 7)
 

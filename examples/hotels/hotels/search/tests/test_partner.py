@@ -17,7 +17,7 @@ from hotels.search.service import SearchService
 from hotels.search.settings import SearchSettings
 
 from meristem import CallError, Code
-from meristem.testing.clock import ManualClock
+from meristem.testing.manual_clock import ManualClock
 
 DAY = date(2030, 6, 7)
 GOOD = (
@@ -127,7 +127,7 @@ async def test_a_search_shows_both_houses_cheapest_first(
     line.body = GOOD
     settings = {"search": {"partner_url": line.url, "partner_budget": 5.0}}
     async with run(SearchService, settings=settings, clock=ManualClock()) as app:
-        await app.residents["search"].service.list_hotel(
+        await app.instances["search"].service.list_hotel(
             listing(rooms=[("Double room", 2, 1, "120.00"), ("Box room", 2, 1, "45.00")])
         )
 
@@ -148,7 +148,7 @@ async def test_two_hundred_searches_wait_for_a_hanging_partner_together(
 ) -> None:
     line.body = None
     async with run(SearchService, settings={"search": {"partner_url": line.url}}, clock=ManualClock()) as app:
-        await app.residents["search"].service.list_hotel(listing())
+        await app.instances["search"].service.list_hotel(listing())
         client = app.client(Search)
 
         async def find() -> Offers:

@@ -18,7 +18,7 @@ from hotels.users.settings import UsersSettings
 from sqlalchemy import select
 
 from meristem import CallError, Code
-from meristem.testing.clock import ManualClock
+from meristem.testing.manual_clock import ManualClock
 
 CHEAP: dict[str, Any] = {"time_cost": 1, "memory_kib": 8, "lanes": 1}
 ZOE = NewUser(name="Zoë", email="Zoe@Guest.example", password="seven hills")
@@ -32,8 +32,8 @@ def users(run: Callable[..., Any]) -> Callable[..., Any]:
         clock = ManualClock()
         async with run(UsersService, clock=clock, settings={"users": CHEAP}) as app:
             client = app.client(Users)
-            client.clock, client.database = clock, app.residents["users"].database
-            client.service = app.residents["users"].service
+            client.clock, client.database = clock, app.instances["users"].database
+            client.service = app.instances["users"].service
             yield client
 
     return open_users

@@ -1,0 +1,54 @@
+"""Finds the system that a command is about."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import click
+
+from meristem.config.project import Reference, find, load_object
+from meristem.errors import ConfigurationError
+from meristem.services.service import Service, snake
+from meristem.system.placement import Placement
+from meristem.system.plan import Blueprint
+from meristem.system.system import System
+
+system_argument = click.argument("target", required=False, metavar="[SYSTEM]")
+placement_option = click.option(
+    "--placement", type=click.Path(path_type=Path, dir_okay=False), help="The file that says where each part lives."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def load_blueprint(target: str | None, placement: Path | None = None) -> tuple[Blueprint, Path]:
+    """The system, understood and placed, and the folder of its project."""
+    reference = find(target, Path.cwd())
+    system = as_system(load_object(reference), reference)
+    return Blueprint(system, Placement.read(placement) if placement else None), reference.root
+
+
+def as_system(found: Any, reference: Reference) -> System:
+    """A system as it is, or one made of the services of a module or of one service class."""
+    if isinstance(found, System):
+        return found
+    if isinstance(found, ModuleType):
+        systems = [each for each in vars(found).values() if isinstance(each, System)]
+        if len(systems) == 1:
+            return systems[0]
+        services = [each for each in vars(found).values() if _is_service_of(each, found)]
+        if not systems and services:
+            return System(snake(found.__name__.rpartition(".")[2]), services=services)
+        problem = f"{len(systems)} systems" if systems else "neither a System nor a Service"
+        raise ConfigurationError(
+            f"{reference.origin}: {found.__name__} holds {problem}; name one, as in `hello.py:system`"
+        )
+    if isinstance(found, type) and issubclass(found, Service):
+        return System(snake(found.service_name), services=[found])
+    raise ConfigurationError(f"{reference.origin} names {type(found).__name__}, not a System")
+
+
+def _is_service_of(member: Any, module: ModuleType) -> bool:
+    own = isinstance(member, type) and issubclass(member, Service) and member.__module__ == module.__name__
+    return own and bool(getattr(member, "contract_name", None))

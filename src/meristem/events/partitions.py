@@ -1,0 +1,137 @@
+"""Partitions: a subscriber's deliveries in order per key, side by side across keys."""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine
+from itertools import count
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from meristem.events.outbox import Delivery
+
+Attempt: TypeAlias = "Callable[[Partitions, Delivery], Awaitable[float | None]]"
+"""Tries a delivery: None when its row is settled, else the time at which to try it again."""
+
+
+class Partitions:
+    """The deliveries of one subscriber that are in memory.
+
+    A lane holds the events of one key; only its first is ever in flight, and while that waits for a retry the lane
+    waits. `width` lanes are served at once. Times are seconds since the epoch, on the relay's clock.
+    """
+
+    def __init__(
+        self,
+        subscriber: str,
+        attempt: Attempt,
+        *,
+        width: int,
+        now: Callable[[], float],
+        spawn: Callable[[Coroutine[Any, Any, None]], None],
+        wake_at: Callable[[float], None],
+        changed: Callable[[], None],
+    ) -> None:
+        self.subscriber = subscriber
+        self.held: set[str] = set()
+        self.rejections = 0
+        self._attempt = attempt
+        self._width = width
+        self._now = now
+        self._spawn = spawn
+        self._wake_at = wake_at
+        self._changed = changed
+        self._lanes: dict[str, deque[Delivery]] = {}
+        self._ready: deque[str] = deque()
+        self._later: list[tuple[float, int, str]] = []
+        self._order = count()
+        self._paused_until = 0.0
+        self._workers = 0
+        self._starting = 0  # workers that have not looked for a lane yet
+        self._open = True
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits and nothing is in flight."""
+        return not self._lanes and not self._workers
+
+    @property
+    def in_flight(self) -> bool:
+        """Whether a delivery is under way."""
+        return self._workers > 0
+
+    def put(self, delivery: Delivery) -> None:
+        """Append a delivery to its lane; one that is here already is not taken twice."""
+        if delivery.event_id in self.held:
+            return
+        self.held.add(delivery.event_id)
+        name = delivery.key or delivery.event_id
+        lane = self._lanes.get(name)
+        if lane is None:
+            self._lanes[name] = deque((delivery,))
+            self._place(name, delivery.due_at)
+        else:
+            lane.append(delivery)
+
+    def pause(self, until: float) -> bool:
+        """Hold every lane until then; False when they are held already."""
+        if self._is_paused:
+            return False
+        self._paused_until = until
+        return True
+
+    @property
+    def _is_paused(self) -> bool:
+        return self._paused_until > 0 and self._now() < self._paused_until
+
+    def wake(self) -> None:
+        """Serve the lanes whose time has come."""
+        now = self._now()
+        while self._later and self._later[0][0] <= now:
+            self._ready.append(heapq.heappop(self._later)[2])
+        self._staff()
+
+    def close(self) -> None:
+        """Begin no further delivery."""
+        self._open = False
+
+    def _place(self, name: str, due_at: float) -> None:
+        due_at = max(due_at, self._paused_until)
+        if due_at <= self._now():
+            self._ready.append(name)
+            self._staff()
+        else:
+            heapq.heappush(self._later, (due_at, next(self._order), name))
+            self._wake_at(due_at)
+
+    def _staff(self) -> None:
+        while self._open and self._workers < self._width and self._starting < len(self._ready):
+            self._workers += 1
+            self._starting += 1
+            self._spawn(self._work())
+
+    async def _work(self) -> None:
+        self._starting -= 1
+        try:
+            while self._ready and self._open:
+                name = self._ready.popleft()
+                if self._is_paused:
+                    self._place(name, self._paused_until)
+                else:
+                    await self._serve(name)
+        finally:
+            self._workers -= 1
+            self._changed()
+
+    async def _serve(self, name: str) -> None:
+        lane = self._lanes[name]
+        again = await self._attempt(self, lane[0])
+        if again is not None:
+            self._place(name, again)
+            return
+        lane.popleft()
+        if lane:
+            self._place(name, lane[0].due_at)
+        else:
+            del self._lanes[name]

@@ -1,0 +1,44 @@
+"""One alarm for many times: wakes its waiter at the earliest that was asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from meristem.clock import Clock
+
+
+class WakeUp:
+    """Set by anyone, awaited by one; times are seconds since the epoch on the clock."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._at = math.inf
+        self._moved = asyncio.Event()
+
+    def set(self, at: float) -> None:
+        """Ring at `at`, unless an earlier time is set already."""
+        if at < self._at:
+            self._at = at
+            self._moved.set()
+
+    async def wait(self) -> None:
+        """Wait until the earliest time has come, and forget it."""
+        while (remaining := self._at - self._clock.now().timestamp()) > 0:
+            self._moved.clear()
+            await self._pass(remaining)
+        self._at = math.inf
+
+    async def _pass(self, seconds: float) -> None:
+        """Let the time pass, or be woken because an earlier one was set."""
+        waits: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._moved.wait())]
+        if seconds < math.inf:
+            waits.append(asyncio.ensure_future(self._clock.sleep(seconds)))
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)

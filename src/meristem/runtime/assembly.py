@@ -1,0 +1,225 @@
+"""Puts the parts of one process together: services, their clients, events, sagas and periodic work."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from meristem.contracts.call import ServedOperation, wait_on
+from meristem.contracts.contract import operations
+from meristem.errors import MisuseError, WiringError
+from meristem.events.direct import DirectBus
+from meristem.events.policy import DEFAULT
+from meristem.events.subscription import subscriptions
+from meristem.lifecycle import Background, Stack
+from meristem.resilience.deadline import Deadlines
+from meristem.resilience.limiter import Limiter
+from meristem.resilience.policies import Policies
+from meristem.runtime.clients import Clients
+from meristem.runtime.deliveries import Deliveries, Postbox, sender
+from meristem.runtime.dependency import Dependency
+from meristem.runtime.gauges import Gauges
+from meristem.runtime.injection import Injection
+from meristem.runtime.instance import ServiceInstance
+from meristem.runtime.options import Options
+from meristem.runtime.shared import Shared
+from meristem.runtime.telemetry import ProcessTelemetry
+from meristem.sagas.saga import sagas_of
+from meristem.services.inbound import answer
+from meristem.system.resources import database_url
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from meristem.events.policy import DeliveryPolicy
+    from meristem.resilience.limits import Limits
+    from meristem.services.service import ServiceSpec
+    from meristem.system.plan import Blueprint
+
+ContractT = TypeVar("ContractT")
+Result = TypeVar("Result")
+
+
+class Assembly:
+    """One process of a system, alive between `start` and `stop`.
+
+    It is the connector of that process: `client(contract)` gives a client wherever the contract's service lives.
+    """
+
+    def __init__(self, blueprint: Blueprint, process: str, options: Options | None = None) -> None:
+        self.blueprint = blueprint
+        self.options = options or Options()
+        self.process = next(each for each in blueprint.plan.processes if each.name == process)
+        self.instances: dict[str, ServiceInstance] = {}
+        who = {"service.name": f"{blueprint.system.name}.{process}"}
+        self.telemetry = ProcessTelemetry(self.options.environment, who, blueprint.placement.telemetry)
+        self._gauges = Gauges(self.telemetry.registry, self.options.clock)
+        self._stack = Stack()
+        self._bus = DirectBus()
+        self._closing = Background(f"connections of {process}")
+        self._endpoints: dict[str, ServedOperation] = {}
+        self._dependencies: dict[str, Dependency] = {}
+        self._routes: dict[str, ServedOperation] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._deadlines: Deadlines | None = None
+        self._clients: Clients | None = None
+
+    async def start(self) -> None:
+        """Start the services, then what works by itself."""
+        await self.open()
+        await self.begin()
+
+    async def open(self) -> None:
+        """Start the services in the order of the call graph; from now on they answer."""
+        self._loop = asyncio.get_running_loop()
+        self._deadlines = Deadlines(self._loop)
+        self._clients = Clients(
+            self.blueprint, self.options, self._deadlines, self._endpoints, self._dependencies, self.telemetry
+        )
+        try:
+            await self._start(Injection(self.blueprint, self.process.name, self.options, self._clients))
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _start(self, injection: Injection) -> None:
+        await self._stack.start(self.telemetry)
+        for name, spec in self.blueprint.specs.items():
+            if name not in self.process.services:
+                await self._reach(spec)
+        for name in self.process.services:
+            spec = self.blueprint.specs[name]
+            if not self._is_faked(spec):
+                await self._settle(spec, injection)
+        for instance in self.instances.values():
+            await instance.begin()
+
+    async def begin(self) -> None:
+        """Start what works by itself: deliveries, sagas, periodic jobs. What they reach must be up already."""
+        for component in [each for instance in self.instances.values() for each in instance.work()]:
+            await self._stack.start(component)
+        await self._stack.start(self._gauges)
+
+    async def drain(self) -> None:
+        """Finish what is in flight."""
+        await self._stack.drain()
+
+    async def stop(self) -> None:
+        """Stop everything, in reverse."""
+        await self._stack.stop()
+        await self._closing.stop()
+        if self._deadlines is not None:
+            self._deadlines.stop()
+
+    def client(self, contract: Callable[..., ContractT], caller: str | None = None) -> ContractT:
+        """A client of `contract`; raises WiringError when no service of the system implements it."""
+        return self._started().client(contract, caller)
+
+    def wait(self, work: Awaitable[Result]) -> Result:
+        """Run `work` on this process's loop and wait for it, from a thread without one."""
+        assert self._loop is not None
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return wait_on(self._loop, work)
+        raise MisuseError("an event loop runs here: write `await` instead of wait(...)")
+
+    def routes(self) -> dict[str, ServedOperation]:
+        """What this process answers to other processes, by path; each service sheds what it cannot carry."""
+        if not self._routes:
+            clients = self._started()
+            for name, instance in self.instances.items():
+                limiter = Limiter(name, self._policies(name).limiter, tell=self.telemetry.resilience)
+                for path, (operation, handler) in instance.endpoints.items():
+                    admitted = limiter.middleware(operation)(handler)
+                    self._routes[path] = ServedOperation(operation, clients.limited(operation, admitted))
+            for operation in operations(Deliveries).values():
+                self._routes[operation.path] = ServedOperation(
+                    operation, clients.limited(operation, self._postbox(operation))
+                )
+        return self._routes
+
+    def public_routes(self) -> dict[str, ServedOperation]:
+        """What a process with a public address answers: all operations of the system, wherever they live."""
+        clients, found = self._started(), dict(self.routes())
+        for name, dependency in self._dependencies.items():
+            for operation in self.blueprint.specs[name].operations.values():
+                found[operation.path] = ServedOperation(
+                    operation, clients.limited(operation, dependency.way(operation, None))
+                )
+        return found
+
+    async def figures(self, accept: str) -> tuple[str, bytes]:
+        """Media type and text of `/metrics`."""
+        await self._gauges.look()
+        return self.telemetry.figures(accept)
+
+    @property
+    def limits(self) -> Limits:
+        """What a server in front of this process accepts."""
+        return self.blueprint.placement.limits_of(self.process.name)
+
+    def _started(self) -> Clients:
+        if self._clients is None:
+            raise MisuseError(f"the process {self.process.name!r} has not been started")
+        return self._clients
+
+    def _is_faked(self, spec: ServiceSpec) -> bool:
+        return bool(spec.contracts) and all(contract in self.options.fakes for contract in spec.contracts)
+
+    async def _settle(self, spec: ServiceSpec, injection: Injection) -> None:
+        """Have a service live here."""
+        own = self.options.database
+        url = own.format(service=spec.name) if own else database_url(self.blueprint, self.options.directory, spec.name)
+        around = Shared(
+            self.blueprint.system.name,
+            self.options.instance or f"{self.process.name}-{self.options.replica}",
+            self.options,
+            self._bus,
+            self.telemetry,
+            self.blueprint.system.middleware,
+        )
+        instance = ServiceInstance(spec, url=url, resolve=lambda need: injection.give(spec, need), around=around)
+        await self._stack.start(instance)
+        self.instances[spec.name] = instance
+        if instance.storage is not None:
+            self._gauges.counters[spec.name] = instance.storage.count
+        self._endpoints.update(instance.endpoints)
+
+    async def _reach(self, spec: ServiceSpec) -> None:
+        """Reach a service that lives elsewhere: call it, and owe it the events that it subscribed to."""
+        resolver, sign = self.options.resolver, self.options.sign
+        if resolver is None:
+            raise WiringError(f"{spec.name} lives in another process, and nothing here tells where")
+        policies = self._policies(spec.name)
+        dependency = Dependency(
+            spec.name,
+            resolver,
+            policies,
+            sign=sign,
+            limits=self.blueprint.placement.client,
+            telemetry=self.telemetry,
+            closing=self._closing,
+        )
+        await self._stack.start(dependency)
+        self._dependencies[spec.name] = dependency
+        if heard := _heard(spec):
+            known, contract, clients = operations(Deliveries), cast("type[Any]", Deliveries), self._started()
+            ways = {name: clients.limited(each, dependency.way(each, None)) for name, each in known.items()}
+            deliveries = clients.over(contract, ways.__getitem__, None)
+            self._bus.subscribe(spec.name, heard, sender(spec.name, deliveries))
+
+    def _policies(self, service: str) -> Policies:
+        return self.blueprint.placement.policies.get(service, Policies())
+
+    def _postbox(self, operation: Any) -> Any:
+        inboxes = {name: each.inbox.receive for name, each in self.instances.items() if each.inbox is not None}
+        method = getattr(Postbox(inboxes), operation.name)
+        return answer(operation, method, self.telemetry.serving("events", operation))
+
+
+def _heard(spec: ServiceSpec) -> dict[str, DeliveryPolicy]:
+    """The event types that a service hears, with the policy of their delivery."""
+    service = spec.implementation
+    waits = {event.event_type: DEFAULT for saga in sagas_of(service).values() for event in saga.waits}
+    return waits | {event.event_type: each.policy for event, each in subscriptions(service).items()}

@@ -1,0 +1,97 @@
+"""Clients of contracts in one process: to services beside them, to fakes, and to services elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from meristem.contracts.call import Handler, Middleware, ServedOperation, compose
+from meristem.errors import WiringError
+from meristem.resilience.deadline import Deadlines, deadline_middleware
+from meristem.services.client import make_client
+from meristem.services.inbound import answer
+from meristem.services.outbound import entry
+from meristem.transports.local import local
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from meristem.contracts.operation import Operation
+    from meristem.runtime.dependency import Dependency
+    from meristem.runtime.options import Options
+    from meristem.runtime.telemetry import ProcessTelemetry
+    from meristem.system.plan import Blueprint
+
+ContractT = TypeVar("ContractT")
+
+
+class Clients:
+    """Makes one client for each contract and caller.
+
+    `endpoints` are the handlers of this process by path, `dependencies` the services that live elsewhere by name;
+    both may grow until a client of theirs is asked for.
+    """
+
+    def __init__(
+        self,
+        blueprint: Blueprint,
+        options: Options,
+        deadlines: Deadlines,
+        endpoints: Mapping[str, ServedOperation],
+        dependencies: Mapping[str, Dependency],
+        telemetry: ProcessTelemetry,
+    ) -> None:
+        self._blueprint = blueprint
+        self._options = options
+        self._deadlines = deadlines
+        self._endpoints = endpoints
+        self._dependencies = dependencies
+        self._telemetry = telemetry
+        self._made: dict[tuple[Any, str | None], Any] = {}
+
+    def client(self, contract: Callable[..., ContractT], caller: str | None) -> ContractT:
+        """A client of `contract`; raises WiringError when no service of the system implements it."""
+        found = self._made.get((contract, caller))
+        if found is None:
+            known: Any = contract
+            ways = {name: self._way(known, each, caller) for name, each in self._blueprint.operations(known).items()}
+            found = self._made[contract, caller] = self.over(contract, ways.__getitem__, caller)
+        return found
+
+    def over(self, contract: Callable[..., ContractT], way: Callable[[str], Handler], caller: str | None) -> ContractT:
+        """A client of `contract` whose operation `name` goes by `way(name)`, which minds its deadline."""
+        known: Any = contract
+        entries: dict[str, Any] = {}
+        for name, operation in self._blueprint.operations(known).items():
+            around = (*self._options.outgoing(operation), *self._outgoing(caller))
+            handler = compose(way(name), around)
+            entries[name] = entry(operation, handler, caller, _transaction_check())
+        return make_client(contract, entries)
+
+    def _outgoing(self, caller: str | None) -> tuple[Middleware, ...]:
+        """What the system and the calling service put around each call that is made."""
+        spec = None if caller is None else self._blueprint.specs.get(caller)
+        own = () if spec is None else spec.implementation.outgoing
+        return (*self._blueprint.system.outgoing, *own)
+
+    def limited(self, operation: Operation, handler: Handler) -> Handler:
+        """The handler within the operation's deadline."""
+        return deadline_middleware(self._deadlines, operation)(handler)
+
+    def _way(self, contract: Any, operation: Operation, caller: str | None) -> Handler:
+        fake = self._options.fakes.get(contract)
+        if fake is not None:
+            observed = self._telemetry.serving(type(fake).__name__, operation)
+            return local(operation, answer(operation, getattr(fake, operation.name), observed), self._deadlines)
+        owner = self._blueprint.owner.get(contract)
+        if owner is None:
+            raise WiringError(f"no service of {self._blueprint.system.name!r} implements {contract.__name__}")
+        if owner in self._dependencies:
+            return self.limited(operation, self._dependencies[owner].way(operation, caller))
+        return local(operation, self._endpoints[operation.path].handler, self._deadlines)
+
+
+def _transaction_check() -> Callable[[], bool] | None:
+    """Whether a database transaction is open; a process that never imported storage has none."""
+    storage = sys.modules.get("meristem.storage.scope")
+    return None if storage is None else storage.transaction_is_open

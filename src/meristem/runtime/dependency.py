@@ -1,0 +1,111 @@
+"""The way to a service in other processes: its replicas, and what keeps trouble there from spreading here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from meristem.contracts.call import Handler, compose
+from meristem.contracts.operation import Semantics
+from meristem.resilience.balancer import Balancer
+from meristem.resilience.breaker import Breaker
+from meristem.resilience.bulkhead import Bulkhead
+from meristem.resilience.hedge import Hedging
+from meristem.resilience.retry import RetryBudget, retry_middleware
+from meristem.transports.http.client.http_client import HttpClient
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from meristem.contracts.operation import Operation
+    from meristem.discovery.resolver import Resolver
+    from meristem.lifecycle import Background
+    from meristem.resilience.limits import ClientLimits
+    from meristem.resilience.policies import Policies
+    from meristem.runtime.telemetry import ProcessTelemetry
+    from meristem.transports.http.client.http_client import Sign
+
+
+class Peer:
+    """One replica: a client of its address behind a circuit breaker."""
+
+    def __init__(self, client: HttpClient, breaker: Breaker) -> None:
+        self.client = client
+        self.address = str(client.address)
+        self.in_flight = 0
+        self.handler: Handler = breaker.middleware(client.call)
+
+
+class Dependency:
+    """A service that lives in other processes.
+
+    A call passes the bulkhead, then the retries within the dependency's budget; each attempt goes to the better of
+    two replicas chosen at random, through that replica's circuit breaker. A safe call does not wait for a replica
+    that has fallen silent.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        resolver: Resolver,
+        policies: Policies,
+        *,
+        sign: Sign | None,
+        limits: ClientLimits,
+        telemetry: ProcessTelemetry,
+        closing: Background,
+    ) -> None:
+        self.name = name
+        self._resolver = resolver
+        self._policies = policies
+        self._sign = sign
+        self._limits = limits
+        self._telemetry = telemetry
+        self._closing = closing
+        self._peers: dict[str, Peer] = {}
+        self._balancer = Balancer(name, policy=policies.balancer, tell=telemetry.resilience)
+        self._budget = RetryBudget(name, policies.budget)
+        self._bulkhead = Bulkhead(name, policies.bulkhead, tell=telemetry.resilience)
+        self._end_watch: Callable[[], None] | None = None
+
+    async def start(self) -> None:
+        """Follow the addresses of the service from now on."""
+        self._follow(self._resolver.addresses(self.name))
+        self._end_watch = self._resolver.watch(self.name, self._follow)
+
+    async def drain(self) -> None:
+        """Calls in flight are waited for by those who made them."""
+
+    async def stop(self) -> None:
+        if self._end_watch is not None:
+            self._end_watch()
+        for peer in self._peers.values():
+            await peer.client.stop()
+
+    def way(self, operation: Operation, caller: str | None) -> Handler:
+        """The handler that takes calls of an operation there."""
+        retry = retry_middleware(operation, self._budget, tell=self._telemetry.resilience)
+        watched = self._telemetry.calling(caller, operation)
+        return compose(self._balanced(operation), [self._bulkhead.middleware, retry, watched])
+
+    def _balanced(self, operation: Operation) -> Handler:
+        if operation.semantics is not Semantics.SAFE or operation.stream:
+            return self._balancer.handler
+        tell = self._telemetry.resilience
+        hedging = Hedging(operation, self._balancer, self._budget, self._policies.hedge, tell=tell)
+        return self._balancer.through(hedging.take)
+
+    def _follow(self, addresses: tuple[str, ...]) -> None:
+        for address in addresses:
+            if address not in self._peers:
+                breaker = Breaker(f"{self.name} at {address}", self._policies.breaker, tell=self._telemetry.resilience)
+                self._peers[address] = Peer(HttpClient(address, sign=self._sign, limits=self._limits), breaker)
+        gone = [self._peers.pop(address) for address in list(self._peers) if address not in addresses]
+        self._balancer.update(self._peers.values())
+        for peer in gone:
+            self._closing.spawn(_close(peer.client), f"leave {peer.address}")
+
+
+async def _close(client: HttpClient) -> Any:
+    """Let the calls in flight there finish."""
+    await client.drain()
+    await client.stop()

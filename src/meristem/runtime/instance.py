@@ -1,0 +1,125 @@
+"""A service that lives in this process: its object, what it keeps, and the handlers that answer its calls."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from meristem.contracts.call import ServedOperation
+from meristem.lifecycle import Component, Stack
+from meristem.services.container import build
+from meristem.services.inbound import answer
+from meristem.services.schedule import Schedule
+from meristem.system.plan import needs_database
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from meristem.contracts.operation import Operation
+    from meristem.events.inbox import Inbox
+    from meristem.runtime.shared import Shared
+    from meristem.runtime.storage import ServiceStorage
+    from meristem.services.container import Built
+    from meristem.services.service import Need, ServiceSpec
+    from meristem.storage.database import Database
+
+
+class ServiceInstance:
+    """Starts a service: first what it keeps, then what it provides to itself, then the service.
+
+    `resolve` gives the constructor what it asks for beside the database.
+    """
+
+    def __init__(
+        self,
+        spec: ServiceSpec,
+        *,
+        url: str,
+        resolve: Callable[[Need], Any],
+        around: Shared,
+    ) -> None:
+        self.spec = spec
+        self.name = spec.name
+        self.endpoints: dict[str, ServedOperation] = {}
+        self.storage = _storage_of(spec, url, around) if needs_database(spec) else None
+        self._around = around
+        self._resolve = resolve
+        self._stack = Stack()
+        self._built: Built | None = None
+
+    @property
+    def service(self) -> Any:
+        """The service's object; it exists from `start` on."""
+        if self._built is None:
+            raise RuntimeError(f"{self.name} has not been started")
+        return self._built.service
+
+    @property
+    def database(self) -> Database | None:
+        """The service's database, if it keeps anything."""
+        return None if self.storage is None else self.storage.database
+
+    @property
+    def inbox(self) -> Inbox | None:
+        """What takes the events it hears, from `start` on."""
+        return None if self.storage is None else self.storage.inbox
+
+    async def start(self) -> None:
+        if self.storage is not None:
+            await self._stack.start(self.storage)
+        self._built = build(self.spec, self._give)
+        for provided in self._built.provided:
+            if hasattr(provided, "start") and hasattr(provided, "stop"):
+                await self._stack.start(_Living(provided))
+        if self.storage is not None:
+            await self.storage.hear(self._built.service)
+        self.endpoints = {each.path: self._endpoint(each) for each in self.spec.operations.values()}
+
+    async def begin(self) -> None:
+        """Start the service's object, once every service of the process hears: it may publish already."""
+        await self._stack.start(_Living(self.service))
+
+    async def drain(self) -> None:
+        await self._stack.drain()
+
+    async def stop(self) -> None:
+        await self._stack.stop()
+
+    def work(self) -> list[Component]:
+        """What works by itself, to be started when every service is: deliveries, sagas, periodic jobs."""
+        kept = [] if self.storage is None else self.storage.work()
+        return [*kept, Schedule(self.name, self.service, self._around.options.clock)]
+
+    def _give(self, need: Need) -> Any:
+        if self.database is not None and need.type is type(self.database):
+            return self.database
+        return self._resolve(need)
+
+    def _endpoint(self, operation: Operation) -> ServedOperation:
+        once = () if self.storage is None else self.storage.once(operation)
+        around = (*self._around.middleware, *self.spec.implementation.middleware, *once)
+        observed = self._around.telemetry.serving(self.name, operation)
+        return ServedOperation(operation, answer(operation, getattr(self.service, operation.name), observed, around))
+
+
+def _storage_of(spec: ServiceSpec, url: str, around: Shared) -> ServiceStorage:
+    from meristem.runtime.storage import ServiceStorage  # noqa: PLC0415 - a service that keeps nothing does not pay for it
+
+    return ServiceStorage(spec, url, around)
+
+
+class _Living:
+    """An object of the user's with `start` and `stop`, as a component."""
+
+    def __init__(self, living: Any) -> None:
+        self._living = living
+
+    async def start(self) -> None:
+        await self._living.start()
+
+    async def drain(self) -> None:
+        drain = getattr(self._living, "drain", None)
+        if drain is not None:
+            await drain()
+
+    async def stop(self) -> None:
+        await self._living.stop()

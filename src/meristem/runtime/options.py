@@ -1,0 +1,77 @@
+"""What differs between running a system for real, while developing it, and in a test."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from meristem.clock import Clock, SystemClock
+from meristem.context import Context
+from meristem.contracts.call import Middleware
+from meristem.contracts.operation import Operation
+from meristem.discovery.resolver import Resolver
+from meristem.security.tokens import new_secret
+from meristem.services.service import Progress
+
+T = TypeVar("T")
+
+
+class Silent:
+    """Progress that nobody watches."""
+
+    def track(self, items: Iterable[T], description: str, total: int | None = None) -> Iterable[T]:  # noqa: ARG002
+        return items
+
+
+class Options:
+    """How one process of a system is run.
+
+    `overrides` are settings by service, strongest of all; `fakes` stand in for the services that implement a
+    contract; `database` replaces the placement's URL and `migrate` brings databases up to date at start. Relative
+    paths and hosted apps are found from `directory`. `apps` tells the base address of each hosted app, `resolver`
+    where services of other processes answer, `sign` proves to them who calls; `replica` is this process's number and
+    `instance` the name under which it holds leases, by default made of process and number. All processes of a system
+    share one `secret`; without one it is new at each start, as in a test.
+    `outgoing` wraps each operation where it is called, around its deadline.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock | None = None,
+        progress: Progress | None = None,
+        overrides: Mapping[str, Mapping[str, Any]] | None = None,
+        environment: Mapping[str, str] | None = None,
+        fakes: Mapping[type, object] | None = None,
+        database: str | None = None,
+        migrate: bool = True,
+        directory: Path | None = None,
+        apps: Mapping[str, str] | None = None,
+        resolver: Resolver | None = None,
+        sign: Callable[[Context], str] | None = None,
+        secret: bytes | None = None,
+        replica: int = 0,
+        instance: str | None = None,
+        outgoing: Callable[[Operation], Sequence[Middleware]] | None = None,
+    ) -> None:
+        self.clock = clock or SystemClock()
+        self.progress = progress or Silent()
+        self.overrides = overrides or {}
+        self.environment = os.environ if environment is None else environment
+        self.fakes = fakes or {}
+        self.database = database
+        self.migrate = migrate
+        self.directory = directory or Path.cwd()
+        self.apps = apps or {}
+        self.resolver = resolver
+        self.sign = sign
+        self.secret = secret or new_secret()
+        self.replica = replica
+        self.instance = instance
+        self.outgoing = outgoing or _nothing_more
+
+
+def _nothing_more(_: Operation) -> Sequence[Middleware]:
+    return ()

@@ -1,0 +1,215 @@
+"""One process of a system, serving: its assembly, the apps it hosts, and the server in front of both."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from meristem.contracts.call import CONNECTOR
+from meristem.hosting.lifespan import Lifespan
+from meristem.hosting.loading import load_app
+from meristem.hosting.mounts import Mounts
+from meristem.lifecycle import Stack
+from meristem.runtime.assembly import Assembly
+from meristem.runtime.probes import Probes
+from meristem.transports.http.rest.application import RestApp
+from meristem.transports.http.server.http_server import HttpServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from meristem.contracts.call import ServedOperation
+    from meristem.hosting.loading import ASGIApp
+    from meristem.lifecycle import Component
+    from meristem.runtime.options import Options
+    from meristem.security.tokens import Tokens
+    from meristem.system.plan import Blueprint
+
+logger = logging.getLogger(__name__)
+COLLECTING: Final = (10_000, 20, 20)  # allocations and rounds between collections: a request frees most by itself
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+class Listen(NamedTuple):
+    """An address to listen on; a public one is for anybody, the others are for processes of the system."""
+
+    address: str
+    public: bool
+
+
+class Process:
+    """Serves one process of a plan between `start` and `stop`; what runs `beside` it starts last and ends first."""
+
+    def __init__(
+        self,
+        blueprint: Blueprint,
+        name: str,
+        *,
+        options: Options,
+        listen: Sequence[Listen],
+        tokens: Tokens,
+        beside: Sequence[Component] = (),
+    ) -> None:
+        self.assembly = Assembly(blueprint, name, options)
+        self._blueprint = blueprint
+        self._listen = listen
+        self._tokens = tokens
+        self._beside = beside
+        self._stack = Stack()
+        self._probes: Probes | None = None
+        self._server: HttpServer | None = None
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where the process listens, with the ports it was given."""
+        return [] if self._server is None else self._server.addresses
+
+    async def start(self) -> None:
+        """Start the services, then the apps, accept connections, then let go on what was left undone.
+
+        In this order, because an interrupted saga or an event may at once need an app of this very process.
+        """
+        CONNECTOR.set(self.assembly)
+        await self._stack.start(_Answering(self.assembly))
+        self._probes = Probes(await self._applications(), self.assembly.figures)
+        self._server = HttpServer(
+            self._routes(),
+            self._probes,
+            limits=self.assembly.limits,
+            verify=self._tokens.verify,
+            # it may ask services: connections inherit what CONNECTOR is here
+            authenticate=self._blueprint.system.authenticate,
+        )
+        await self._stack.start(Serving(self._server, self._listen))
+        await self.assembly.begin()
+        self._probes.ready = True
+        for component in self._beside:
+            await self._stack.start(component)
+
+    async def drain(self) -> None:
+        """Accept no more, answer what is in flight, then let the services finish."""
+        self._close()
+        await self._stack.drain()
+
+    async def stop(self) -> None:
+        """Stop everything, in reverse."""
+        self._close()
+        await self._stack.stop()
+
+    def _close(self) -> None:
+        if self._probes is not None:
+            self._probes.ready = False
+
+    async def _applications(self) -> ASGIApp:
+        system = self._blueprint.system
+        here = set(self.assembly.process.apps)
+        mounts: dict[str, ASGIApp] = {}
+        for app in system.apps:
+            if app.name in here:
+                living = Lifespan(app.name, load_app(app.name, app.target, self.assembly.options.directory))
+                await self._stack.start(living)
+                mounts[app.mount] = living
+        published = [each for each in self.assembly.public_routes().values() if each.operation.http is not None]
+        mounts[system.api] = RestApp(
+            published,
+            prefix=system.api,
+            title=system.name,
+            authenticate=system.authenticate,
+            limits=self.assembly.limits,
+        )
+        return Mounts(mounts, self._enter)
+
+    def _routes(self) -> Mapping[str, ServedOperation]:
+        """All operations where the public comes; elsewhere those that live here."""
+        public = any(each.public for each in self._listen)
+        return self.assembly.public_routes() if public else self.assembly.routes()
+
+    def _enter(self) -> None:
+        CONNECTOR.set(self.assembly)
+
+
+class _Answering:
+    """The services as a component that does nothing by itself yet."""
+
+    def __init__(self, assembly: Assembly) -> None:
+        self._assembly = assembly
+
+    async def start(self) -> None:
+        await self._assembly.open()
+
+    async def drain(self) -> None:
+        await self._assembly.drain()
+
+    async def stop(self) -> None:
+        await self._assembly.stop()
+
+
+class Serving:
+    """A server as a component that listens on several addresses."""
+
+    def __init__(self, server: HttpServer, listen: Sequence[Listen]) -> None:
+        self._server = server
+        self._listen = listen
+
+    async def start(self) -> None:
+        for address, public in self._listen:
+            await self._server.start(address, public=public)
+
+    async def drain(self) -> None:
+        await self._server.drain()
+
+    async def stop(self) -> None:
+        await self._server.stop()
+
+
+async def serve(process: Process, started: Callable[[Process], Any], *, grace: float = 30.0) -> None:
+    """Run a process until SIGINT or SIGTERM; what is in flight has `grace` seconds to end, a second signal ends it.
+
+    A third one ends the process at once: no app or handler can keep it alive.
+    `started` is called once the process accepts connections.
+    """
+    loop = asyncio.get_running_loop()
+    asked = asyncio.Event()
+    heard = 0
+
+    def hear() -> None:
+        nonlocal heard
+        heard += 1
+        asked.set()
+        if heard > 2:
+            os._exit(1)
+
+    for each in SIGNALS:
+        loop.add_signal_handler(each, hear)
+    try:
+        await process.start()
+        _settle_down()
+        started(process)
+        await asked.wait()
+        asked.clear()
+        await _drain(process, asked, grace)
+    finally:
+        await process.stop()
+        for each in SIGNALS:
+            loop.remove_signal_handler(each)
+
+
+def _settle_down() -> None:
+    """Spare the garbage collector what was made until now, which stays to the end, and half-done requests."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECTING)
+
+
+async def _drain(process: Process, asked: asyncio.Event, grace: float) -> None:
+    draining, again = asyncio.ensure_future(process.drain()), asyncio.ensure_future(asked.wait())
+    done, _ = await asyncio.wait({draining, again}, timeout=grace, return_when=asyncio.FIRST_COMPLETED)
+    again.cancel()
+    if draining not in done:
+        logger.warning("stopping although work is in flight: what is durable is taken up at the next start")
+        draining.cancel()
+    await asyncio.wait({draining, again}, timeout=grace)

@@ -1,0 +1,70 @@
+"""Clients for scripts, a REPL and programs of others: `with connect(address): wait(Search.client().find(…))`."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from meristem.contracts.call import CONNECTOR, wait_on
+from meristem.contracts.contract import operations
+from meristem.resilience.deadline import Deadlines, deadline_middleware
+from meristem.services.client import make_client
+from meristem.services.outbound import entry
+from meristem.transports.http.client.http_client import HttpClient
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from contextvars import Token
+
+    from meristem.contracts.call import Connector
+    from meristem.security.tokens import Tokens
+
+ContractT = TypeVar("ContractT")
+Result = TypeVar("Result")
+
+
+class RemoteSystem:
+    """A system that runs elsewhere, reached at one address; it works between `__enter__` and `__exit__`.
+
+    Its calls run on an event loop in a thread of its own, so code that is not async just waits for them. Without
+    `tokens` only operations that the system publishes (those with `http=`) answer.
+    """
+
+    def __init__(self, address: str, tokens: Tokens | None = None) -> None:
+        self._client = HttpClient(address, sign=None if tokens is None else tokens.prove)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name=f"calls to {address}", daemon=True)
+        self._deadlines = Deadlines(self._loop)
+        self._entered: Token[Connector | None] | None = None
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._entered = CONNECTOR.set(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._entered is not None:
+            CONNECTOR.reset(self._entered)
+        self.wait(self._client.stop())
+        self._loop.call_soon_threadsafe(self._deadlines.stop)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def client(self, contract: Callable[..., ContractT]) -> ContractT:
+        """A client whose calls are waited for by `wait`."""
+        entries: dict[str, Any] = {}
+        for name, operation in operations(contract).items():
+            handler = deadline_middleware(self._deadlines, operation)(self._client.call)
+            entries[name] = entry(operation, handler, None, None)
+        return make_client(contract, entries)
+
+    def wait(self, work: Awaitable[Result]) -> Result:
+        """The result of a call."""
+        return wait_on(self._loop, work)
+
+
+def connect(address: str = "http://127.0.0.1:8000", *, tokens: Tokens | None = None) -> RemoteSystem:
+    """Reach a running system: inside the block `Payments.client()` gives clients and `wait(…)` their answers."""
+    return RemoteSystem(address, tokens)

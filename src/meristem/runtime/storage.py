@@ -1,0 +1,140 @@
+"""What a service keeps: its database, the events it owes and has heard, its answers and its sagas.
+
+Imported only for services that keep something: the others do not pay for SQLAlchemy.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from meristem.contracts.operation import Semantics
+from meristem.events.inbox import Inbox
+from meristem.events.outbox import Outbox
+from meristem.events.relay import Relay
+from meristem.events.tables import DEAD, PENDING
+from meristem.lifecycle import Component, Stack
+from meristem.runtime.gauges import Counted
+from meristem.sagas.administration import SagaStore
+from meristem.sagas.engine import SagaEngine
+from meristem.sagas.saga import sagas_of
+from meristem.security.digest import Digest
+from meristem.services.idempotency import OldAnswers, answer_once, metadata
+from meristem.storage.database import Database
+from meristem.system.plan import migrations_of
+
+if TYPE_CHECKING:
+    from meristem.contracts.call import Middleware
+    from meristem.contracts.operation import Operation
+    from meristem.runtime.shared import Shared
+    from meristem.services.service import Service, ServiceSpec
+
+TEMPORARY: Final = "sqlite://"  # it is new at every start: tables are made at once, there is nothing to migrate
+
+
+class ServiceStorage:
+    """What one service keeps; it starts before the service is made, which then begins to `hear`."""
+
+    def __init__(self, spec: ServiceSpec, url: str, around: Shared) -> None:
+        clock = around.options.clock
+        self.database = Database(url, name=spec.name)
+        self.database.observers.append(around.telemetry.statement)
+        self.inbox: Inbox | None = None
+        self.name = spec.name
+        self._spec = spec
+        self._around = around
+        self._clock = clock
+        self._sagas = sagas_of(spec.implementation)
+        self._digest = Digest(around.options.secret, "once")
+        self._stack = Stack()
+        self._engine: SagaEngine | None = None
+        self._relay: Relay | None = None
+        self._outbox = Outbox(
+            self.database,
+            f"//{around.system}/{spec.name}",
+            around.bus.destinations,
+            clock,
+            owner=f"{around.replica}/{spec.name}",
+        )
+        self._outbox.observers.append(around.telemetry.event)
+
+    async def start(self) -> None:
+        """Open the database and bring the tables up to date: the framework's always, the service's where wanted."""
+        database, service = self.database, self._spec.implementation
+        await self._stack.start(database)
+        if self._spec.answers_once:
+            await database.create(metadata)
+            await self._stack.start(OldAnswers(database, self._clock))
+        await self._stack.start(self._outbox)
+        if not self._around.options.migrate:
+            return
+        versions = migrations_of(service)
+        if versions.is_dir() and database.url != TEMPORARY:
+            from meristem.storage.migrations import upgrade  # noqa: PLC0415 - needs Alembic
+
+            await upgrade(database.url, versions)
+        elif service.tables is not None:
+            await database.create(service.tables)
+
+    async def hear(self, service: Service) -> None:
+        """Let the service hear the events it subscribed to, and its sagas those they wait for."""
+        self.inbox = inbox = Inbox.of(self._spec.name, service, self.database, self._clock)
+        if self._sagas:
+            self._engine = engine = SagaEngine(self._spec.name, service, self.database, self._clock)
+            engine.observers.append(self._around.telemetry.saga(self._spec.name))
+            waits = [event for saga in self._sagas.values() for event in saga.waits]
+            inbox.listen(lambda event, _: engine.on_event(event), waits)
+        if inbox.policies:
+            await self._stack.start(inbox)
+            self._around.bus.subscribe(self._spec.name, inbox.policies, inbox.receive)
+
+    def work(self) -> list[Component]:
+        """What works by itself once every service hears: deliveries and sagas."""
+        self._relay = relay = Relay(self._outbox, self._around.bus, self._clock)
+        relay.observers.append(self._around.telemetry.event)
+        return [relay] if self._engine is None else [relay, self._engine]
+
+    async def settle(self) -> None:
+        """Wait until what is in memory is done: events delivered or buried, no saga running."""
+        if self._relay is not None:
+            await self._relay.settle()
+        if self._engine is not None:
+            await self._engine.settle()
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing is in memory that is still to be done."""
+        return (self._relay is None or self._relay.is_settled) and (self._engine is None or self._engine.is_settled)
+
+    async def survey(self) -> None:
+        """Take up what is in the database alone, as happens every second: a redriven event."""
+        if self._relay is not None:
+            await self._relay.survey()
+
+    async def count(self) -> Counted:
+        """What waits in the database: events, dead letters, sagas."""
+        depths = await self._outbox.depth()
+        pending = {each.subscriber: each for each in depths if each.state == PENDING}
+        return Counted(
+            pending={name: each.count for name, each in pending.items()},
+            oldest={name: each.oldest for name, each in pending.items()},
+            dead={each.subscriber: each.count for each in depths if each.state == DEAD},
+            sagas=await self._count_sagas(),
+        )
+
+    async def _count_sagas(self) -> dict[str, int]:
+        if not self._sagas:
+            return {}
+        found = await SagaStore(self.database, self._clock).counts()
+        return {state.value: count for state, count in found.items()}
+
+    def once(self, operation: Operation) -> tuple[Middleware, ...]:
+        """What keeps an operation's first answers where the contract says `@once`; a saga keeps its own."""
+        if operation.semantics is not Semantics.ONCE or operation.name in self._sagas:
+            return ()
+        return (answer_once(operation, self.database, self._clock, self._digest),)
+
+    async def drain(self) -> None:
+        await self._stack.drain()
+
+    async def stop(self) -> None:
+        await self._stack.stop()

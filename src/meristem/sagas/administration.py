@@ -1,0 +1,168 @@
+"""What a person sees of sagas and does to them: list, show, retry what is parked, cancel what should not go on."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from meristem.clock import Clock, SystemClock
+from meristem.contracts.message import Message
+from meristem.errors import CallError, Code
+from meristem.sagas import statements as sql
+from meristem.sagas.failures import read
+from meristem.sagas.records import SagaRow, SagaState, StepRow
+from meristem.sagas.tables import metadata
+from meristem.storage.database import Database
+
+
+class SagaSummary(Message):
+    """One saga in a line; `problem` says why it is parked, `error` why it failed or is being undone."""
+
+    id: str
+    name: str
+    version: int
+    state: SagaState
+    created: datetime
+    updated: datetime
+    attempts: int
+    cancelled: bool = False
+    owner: str | None = None
+    wake_at: datetime | None = None
+    problem: str | None = None
+    error: str | None = None
+
+
+class StepSummary(Message):
+    """One step, or the undo of one. `reply` is there only when values were asked for: they may be private."""
+
+    position: str
+    kind: str
+    name: str
+    state: str
+    attempts: int
+    started: datetime
+    ended: datetime | None = None
+    seconds: float | None = None
+    due: datetime | None = None
+    error: str | None = None
+    details: str = ""
+    reply: str | None = None
+
+
+class SagaDetails(Message):
+    """A saga with its steps in the order in which they began; `input` and `result` are JSON."""
+
+    saga: SagaSummary
+    steps: list[StepSummary]
+    details: str = ""
+    input: str | None = None
+    result: str | None = None
+
+
+GOING: Final = (SagaState.RUNNING, SagaState.WAITING, SagaState.UNDOING, SagaState.PARKED)
+
+
+class _Count(msgspec.Struct):
+    state: SagaState
+    count: int
+
+
+class SagaStore:
+    """The sagas of one service's database, for those who look at it from outside of the engine."""
+
+    def __init__(self, database: Database, clock: Clock | None = None) -> None:
+        self._database = database
+        self._clock = clock or SystemClock()
+
+    async def prepare(self) -> None:
+        """Create the journal's tables where no engine has yet."""
+        await self._database.create(metadata)
+
+    async def list(self, state: SagaState | None = None, *, limit: int = 100) -> list[SagaSummary]:
+        """Sagas, newest first."""
+        if state is None:
+            found = await self._database.fetch_all(sql.LIST, {"limit_": limit}, into=SagaRow)
+        else:
+            values = {"limit_": limit, "state_": state.value}
+            found = await self._database.fetch_all(sql.LIST_IN, values, into=SagaRow)
+        return [_summary(saga) for saga in found]
+
+    async def counts(self) -> dict[SagaState, int]:
+        """How many sagas are in each state that is no end."""
+        rows = await self._database.fetch_all(sql.COUNTS, into=_Count)
+        return dict.fromkeys(GOING, 0) | {row.state: row.count for row in rows}
+
+    async def show(self, saga_id: str, *, values: bool = False) -> SagaDetails:
+        """A saga and its steps; with `values` also what it was given and what it got. CallError `not_found`."""
+        saga = await self._load(saga_id)
+        steps = await self._database.fetch_all(sql.STEPS_OF, {"id_": saga_id}, into=StepRow)
+        return SagaDetails(
+            saga=_summary(saga),
+            steps=[_step(row, values=values) for row in sorted(steps, key=lambda row: (row.started, row.position))],
+            details=read(saga.error).details if saga.error else "",
+            input=saga.input if values else None,
+            result=saga.result if values else None,
+        )
+
+    async def retry(self, saga_id: str) -> SagaSummary:
+        """Let a parked saga go on where it stopped; CallError `failed_precondition` when it is not parked."""
+        return await self._change(sql.RETRY, saga_id, "retried: it is {state}, only a parked saga waits for that")
+
+    async def cancel(self, saga_id: str) -> SagaSummary:
+        """Stop a saga and undo what it did; CallError `failed_precondition` when it has ended or is being undone.
+
+        What is under way is finished first, to know whether there is something to undo.
+        """
+        return await self._change(sql.CANCEL, saga_id, "cancelled: it is {state}, and only what goes on can be")
+
+    async def _change(self, statement: object, saga_id: str, refusal: str) -> SagaSummary:
+        values = {"id_": saga_id, "v_updated": self._clock.now()}
+        changed = (await self._database.execute(statement, values)).rowcount  # type: ignore[arg-type]
+        saga = await self._load(saga_id)
+        if not changed:
+            text = f"{saga.name} {saga_id} cannot be {refusal.format(state=saga.state.value)}"
+            raise CallError(Code.FAILED_PRECONDITION, text, may_have_happened=False)
+        return _summary(saga)
+
+    async def _load(self, saga_id: str) -> SagaRow:
+        saga = await self._database.fetch_one(sql.LOAD, {"id_": saga_id}, into=SagaRow)
+        if saga is None:
+            raise CallError(Code.NOT_FOUND, f"there is no saga {saga_id!r} here", may_have_happened=False)
+        return saga
+
+
+def _summary(saga: SagaRow) -> SagaSummary:
+    return SagaSummary(
+        id=saga.id,
+        name=saga.name,
+        version=saga.version,
+        state=saga.state,
+        created=saga.created,
+        updated=saga.updated,
+        attempts=saga.attempts,
+        cancelled=saga.cancelled,
+        owner=saga.owner,
+        wake_at=saga.wake_at,
+        problem=saga.problem,
+        error=read(saga.error).message if saga.error else None,
+    )
+
+
+def _step(row: StepRow, *, values: bool) -> StepSummary:
+    failure = read(row.error) if row.error else None
+    return StepSummary(
+        position=row.position,
+        kind=row.kind.value,
+        name=row.name,
+        state=row.state.value,
+        attempts=row.attempts,
+        started=row.started,
+        ended=row.ended,
+        seconds=None if row.ended is None else (row.ended - row.started).total_seconds(),
+        due=row.due,
+        error=failure.message if failure else None,
+        details=failure.details if failure else "",
+        reply=row.reply if values else None,
+    )

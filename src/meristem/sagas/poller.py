@@ -1,0 +1,104 @@
+"""What the engine of one service's sagas does again and again: renew its leases, look around, forget what is old."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from meristem.clock import Clock
+from meristem.errors import StorageError
+from meristem.sagas.journal import Journal
+from meristem.sagas.policy import SagaPolicy
+
+logger = logging.getLogger(__name__)
+
+_FORGET_EACH = 600.0
+
+
+class Poller:
+    """Has the engine `look` around when a saga's pause ends, when poked, and each `policy.scan` seconds of the machine.
+
+    The last is for what other replicas did, so a test that moves the clock by days does not go through every second
+    of them. `looked` follows each time.
+    """
+
+    def __init__(
+        self,
+        service: str,
+        journal: Journal,
+        clock: Clock,
+        policy: SagaPolicy,
+        *,
+        look: Callable[[], Awaitable[None]],
+        looked: Callable[[], None],
+    ) -> None:
+        self._service = service
+        self._journal = journal
+        self._clock = clock
+        self._policy = policy
+        self._look = look
+        self._looked = looked
+        self._poked = asyncio.Event()
+        self._looking = False
+
+    def start(self, spawn: Callable[[Coroutine[Any, Any, None], str], object]) -> None:
+        """Begin; whoever spawns the tasks ends them."""
+        spawn(self._renewing(), "leases")
+        spawn(self._scanning(), "take-over")
+        spawn(self._forgetting(), "forget")
+
+    def poke(self) -> None:
+        """Have the engine look around now."""
+        self._poked.set()
+
+    @property
+    def is_looking(self) -> bool:
+        """Whether the engine looks around, or is about to."""
+        return self._looking or self._poked.is_set()
+
+    async def _renewing(self) -> None:
+        while True:
+            await self._clock.sleep(self._policy.renewal)
+            try:
+                await self._journal.renew()
+            except StorageError:
+                logger.exception("the leases of %s's sagas could not be renewed", self._service)
+
+    async def _forgetting(self) -> None:
+        while True:
+            await self._clock.sleep(_FORGET_EACH)
+            try:
+                await self._journal.forget()
+            except StorageError:
+                logger.exception("old sagas of %s could not be deleted", self._service)
+
+    async def _scanning(self) -> None:
+        has_waited = False  # the engine has looked around just before it starts this
+        while True:
+            self._looking = True
+            left = None
+            try:
+                if has_waited:
+                    self._poked.clear()
+                    await self._look()
+                left = await self._journal.next_wake()
+            except Exception:  # sagas must go on when what was wrong is over
+                logger.exception("the sagas of %s could not be looked through", self._service)
+            waiting: set[asyncio.Future[Any]] = {asyncio.ensure_future(self._poked.wait())}
+            if left is not None and left > 0:
+                waiting.add(asyncio.ensure_future(self._clock.sleep(left)))
+            await asyncio.sleep(0)  # they wait
+            self._looking = False
+            self._looked()
+            await self._first_of(waiting)
+            has_waited = True
+
+    async def _first_of(self, waiting: set[asyncio.Future[Any]]) -> None:
+        """Until a saga's pause ends or somebody pokes; others write here too, so never longer than `policy.scan`."""
+        try:
+            await asyncio.wait(waiting, timeout=self._policy.scan, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waiting:
+                task.cancel()

@@ -1,0 +1,118 @@
+"""Blocks: where the running task is in a unit of work, or in several, one inside another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import TracebackType
+
+from meristem.errors import MisuseError
+from meristem.storage.driver import Statement
+from meristem.storage.unit import UnitOfWork
+
+_current: ContextVar[Block | None] = ContextVar("meristem_storage_block", default=None)
+
+
+class Block:
+    """One `async with database.begin()`: the whole unit of work, or a part of it that can fail alone."""
+
+    __slots__ = ("_join", "_make", "_marks", "_savepoint", "outer", "owner", "unit")
+
+    unit: UnitOfWork
+
+    def __init__(self, owner: object, make: Callable[[], UnitOfWork], *, join: bool) -> None:
+        self.owner = owner
+        self._make = make
+        self._join = join
+        self._savepoint: Statement | None = None
+        self._marks = (0, 0, 0)
+        self.outer: Block | None = None
+
+    async def __aenter__(self) -> UnitOfWork:
+        self.outer = _current.get()
+        joined = self.outer and self.outer.of(self.owner)
+        self.unit = unit = self._make() if joined is None else joined.joined_unit(self._join)
+        self._marks = unit.enter(self)
+        _current.set(self)
+        return unit
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        unit = self.unit
+        try:
+            if unit.is_root(self):
+                if kind is None:
+                    await unit.finish()
+                else:
+                    unit.discard()
+            else:
+                unit.leave(self, self._marks if kind is not None else None, savepoint=self._savepoint)
+        finally:
+            # Not by token: a test's fixture may enter and leave in different contexts.
+            _current.set(self.outer)
+
+    def of(self, owner: object) -> Block | None:
+        """This block or the nearest around it that belongs to the given database."""
+        block: Block | None = self
+        while block is not None and block.owner is not owner:
+            block = block.outer
+        return block
+
+    def joined_unit(self, may_join: bool) -> UnitOfWork:
+        """The unit to join, if that is right here."""
+        if self.unit.has_ended:
+            raise MisuseError(
+                f"this task was started inside a unit of work of {self.unit.name!r} that has ended meanwhile: "
+                "await it before the unit ends, or start it with `context=contextvars.Context()`"
+            )
+        if not may_join:
+            raise MisuseError(f"a unit of work of {self.unit.name!r} is current already: begin() would join it")
+        self.unit.check_innermost(self)
+        return self.unit
+
+    def here(self) -> Block | None:
+        """The block of the same unit that the running task is in."""
+        block = _current.get()
+        return None if block is None or block.unit is not self.unit else block
+
+    def savepoint(self, depth: int) -> list[Statement]:
+        """What must be sent before the block's first statement."""
+        if self._savepoint is not None or not depth:
+            return []
+        self._savepoint = Statement(f"SAVEPOINT block_{depth}")
+        return [self._savepoint]
+
+    def any_open(self) -> bool:
+        """Whether this block's transaction, or one around it, is open."""
+        block: Block | None = self
+        while block is not None:
+            if block.unit.is_open:
+                return True
+            block = block.outer
+        return False
+
+
+def transaction_is_open() -> bool:
+    """Whether the running task is inside a database transaction that has begun, of any database."""
+    block = _current.get()
+    return block is not None and block.any_open()
+
+
+def current_unit(owner: object) -> UnitOfWork | None:
+    """The unit of work of this database that the running task is in, unless it has ended."""
+    block = _current.get()
+    block = block and block.of(owner)
+    return None if block is None or block.unit.has_ended else block.unit
+
+
+@contextmanager
+def outside_units() -> Iterator[None]:
+    """Hide the current unit of work, as a remote callee would not see it: for transports and background tasks."""
+    block = _current.get()
+    _current.set(None)
+    try:
+        yield
+    finally:
+        _current.set(block)

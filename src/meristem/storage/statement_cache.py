@@ -1,0 +1,125 @@
+"""Statements compiled once per shape: constants are known by identity, built ones by SQLAlchemy's own cache key."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+from weakref import ref
+
+from sqlalchemy.engine import Dialect
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.sql import Executable
+from sqlalchemy.sql.elements import ClauseElement
+
+from meristem.errors import MisuseError
+from meristem.storage.compiled import CompiledStatement
+from meristem.storage.driver import Statement
+
+Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
+"""What goes with a statement: values by name, or a list of such mappings to run it once for each."""
+
+_NOTHING: dict[str, Any] = {}
+_MAPPINGS = (dict, Mapping)  # a dictionary is told three times faster than by the abstract class alone
+_CONSTANTS_PER_SHAPE = 4
+_ENCODED_HERE = 100  # longer lists of parameters are encoded by the driver's thread, so as not to hold the event loop
+
+
+class Prepared:
+    """A statement with its shape and the values that it holds itself."""
+
+    __slots__ = ("held", "own", "shape")
+
+    def __init__(self, shape: CompiledStatement, held: Sequence[Any], own: Mapping[str, Any]) -> None:
+        self.shape = shape
+        self.held = held
+        self.own = own
+
+    def step(self, parameters: Parameters, decode: Any = None, *, first: bool = False) -> Statement:
+        """The statement with these values, ready for the driver."""
+        if parameters is None or isinstance(parameters, _MAPPINGS):
+            given = {**self.own, **(parameters or {})} if self.own else parameters or _NOTHING
+            text, row = self.shape.encode(given, self.held)
+            return Statement(text, row, decode=decode, first=first)
+        rows: Iterable[Any] = self._rows(parameters)
+        if len(parameters) <= _ENCODED_HERE:
+            rows = list(rows)
+        return Statement(self.shape.many_text(), rows, many=True, decode=decode)
+
+    def _rows(self, parameters: Sequence[Mapping[str, Any]]) -> Iterator[Any]:
+        encode, held = self.shape.encode, self.held
+        return (encode(one, held)[1] for one in parameters)
+
+
+class StatementCache:
+    """Finds a statement's prepared form, compiling only what has not been seen; for the event loop's thread alone."""
+
+    def __init__(self, dialect: Dialect, size: int = 1000) -> None:
+        self._dialect = dialect
+        self._size = size
+        self._shapes: OrderedDict[Any, CompiledStatement] = OrderedDict()
+        self._constants: dict[int, tuple[ref[Any], dict[Any, Prepared]]] = {}
+
+    def prepare(self, statement: Executable, parameters: Parameters = None) -> Prepared:
+        """The prepared form of a statement for parameters of these names."""
+        entry = self._constants.get(id(statement))
+        known = entry[1] if entry is not None and entry[0]() is statement else self._remember(statement)
+        # Only the columns of an INSERT or UPDATE depend on the names given; a select has one form.
+        prepared = known.get(None)
+        if prepared is None:
+            names = tuple(_names(parameters))
+            prepared = known.get(names)
+            if prepared is None:
+                prepared = self._prepare(statement, names)
+                known[names if prepared.shape.writes else None] = prepared
+        return prepared
+
+    def _remember(self, statement: Executable) -> dict[Any, Prepared]:
+        if not isinstance(statement, ClauseElement) or not isinstance(statement, Executable):
+            raise MisuseError(
+                f"a database runs SQLAlchemy statements (select(), insert(), text()), not {type(statement)!r}"
+            )
+        key = id(statement)
+        constants = self._constants
+        if len(constants) >= _CONSTANTS_PER_SHAPE * self._size:
+            constants.clear()  # a shape keeps the first statement that had it alive: forget those of shapes long gone
+        known: dict[Any, Prepared] = {}
+        constants[key] = (ref(statement, lambda _: constants.pop(key, None)), known)
+        return known
+
+    def _prepare(self, statement: Any, names: tuple[str, ...]) -> Prepared:
+        cache_key = statement._generate_cache_key()  # noqa: SLF001 - as SQLAlchemy's own engine asks for it
+        if cache_key is None:
+            # Such a shape is the statement's own and refers to it: kept, it would keep the statement for ever.
+            self._constants.pop(id(statement), None)
+            return Prepared(self._compile(statement, names, None), (), {})
+        key = (cache_key.key, names if statement.is_dml else ())
+        shape = self._shapes.get(key) or self._add(key, self._compile(statement, names, cache_key))
+        self._shapes.move_to_end(key)
+        own = cache_key[2] if len(cache_key) > 2 else None
+        return Prepared(shape, cache_key.bindparams, own or {})
+
+    def _add(self, key: Any, shape: CompiledStatement) -> CompiledStatement:
+        self._shapes[key] = shape
+        if len(self._shapes) > self._size:
+            self._shapes.popitem(last=False)
+        return shape
+
+    def _compile(self, statement: Any, names: tuple[str, ...], cache_key: Any) -> CompiledStatement:
+        options: dict[str, Any] = {"cache_key": cache_key}
+        if statement.is_dml:
+            # As for many rows: SQL defaults are rendered in place, nothing is asked of the database beforehand.
+            options |= {"column_keys": list(names) or None, "for_executemany": True}
+        try:
+            compiled = statement.compile(dialect=self._dialect, **options)
+        except SQLAlchemyError as error:
+            raise MisuseError(f"the statement can't be compiled: {error}") from error
+        return CompiledStatement(compiled, self._dialect)
+
+
+def _names(parameters: Parameters) -> Iterable[str]:
+    if not parameters:
+        return ()
+    if isinstance(parameters, _MAPPINGS):
+        return parameters
+    return parameters[0]

@@ -1,0 +1,162 @@
+"""One operating system process that is kept: started, listened to, ended."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from meristem.errors import ConfigurationError
+from meristem.supervision.console import Lines
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+REMEMBERED: Final = 12  # last lines, to be shown when it fails
+CHUNK: Final = 65536
+LINGER: Final = 1.0  # seconds for what its own children still write to its output
+
+
+class Command:
+    """What to start: arguments, environment, folder, and descriptors that it inherits.
+
+    With `whole`, its end is asked of all the processes that it starts too, as for a shell or `npm start`.
+    """
+
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        directory: Path,
+        descriptors: Sequence[int] = (),
+        whole: bool = False,
+    ) -> None:
+        self.arguments = arguments
+        self.environment = environment
+        self.directory = directory
+        self.descriptors = descriptors
+        self.whole = whole
+
+
+class Child:
+    """A process in a session of its own, so that a Ctrl-C on the terminal reaches only its supervisor.
+
+    `ended` is set when it has ended and everything it wrote was given to `line`.
+    """
+
+    def __init__(self, command: Command, line: Callable[[bytes], None]) -> None:
+        self.command = command
+        self.ended = asyncio.Event()
+        self.code: int | None = None
+        self.last: deque[str] = deque(maxlen=REMEMBERED)
+        self._line = line
+        self._process: asyncio.subprocess.Process | None = None
+        self._following: asyncio.Task[None] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The process id while it runs."""
+        return self._process.pid if self._process is not None and not self.ended.is_set() else None
+
+    async def start(self) -> None:
+        """Start it; raises ConfigurationError for a command that is not there."""
+        # A pipe of our own: the end of asyncio's waits for everybody who holds it, grandchildren included.
+        output, inherited = os.pipe()
+        try:
+            self._process = await self._spawn(inherited)
+        except BaseException as error:
+            os.close(output)
+            if isinstance(error, OSError):
+                raise ConfigurationError(f"cannot start {self.command.arguments[0]!r}: {error.strerror}") from None
+            raise
+        finally:
+            os.close(inherited)
+        self._following = asyncio.get_running_loop().create_task(self._follow(self._process, output))
+
+    async def _spawn(self, output: int) -> asyncio.subprocess.Process:
+        command = self.command
+        return await asyncio.create_subprocess_exec(
+            *command.arguments,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env=dict(command.environment),
+            cwd=command.directory,
+            pass_fds=command.descriptors,
+            start_new_session=True,
+        )
+
+    async def _follow(self, process: asyncio.subprocess.Process, output: int) -> None:
+        loop = asyncio.get_running_loop()
+        stream = asyncio.StreamReader()
+        pipe, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(output, "rb", 0))
+        reading = loop.create_task(self._read(stream))
+        self.code = await process.wait()
+        if self.command.whole:
+            _signal_group(process.pid, signal.SIGKILL)  # what it left behind would keep its port
+        await asyncio.wait({reading}, timeout=LINGER)
+        reading.cancel()
+        await asyncio.wait({reading})
+        pipe.close()
+        self.ended.set()
+
+    async def _read(self, stream: asyncio.StreamReader) -> None:
+        lines = Lines()
+        try:
+            while data := await stream.read(CHUNK):
+                self._give(lines.feed(data))
+        finally:
+            self._give(lines.flush())
+
+    def _give(self, lines: Sequence[bytes]) -> None:
+        for line in lines:
+            self.last.append(line.decode(errors="replace"))
+            self._line(line)
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        if self._process is None or self._process.returncode is not None:
+            return
+        if self.command.whole:
+            _signal_group(self._process.pid, signal.SIGTERM)
+        else:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._process.pid, signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it and all that it started, at once."""
+        if self._process is not None and self._process.returncode is None:
+            _signal_group(self._process.pid, signal.SIGKILL)
+
+    async def end(self, grace: float) -> None:
+        """Ask it to end, and make it end when it has not after `grace` seconds."""
+        if self._process is None:
+            return
+        self.terminate()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace):
+                await self.ended.wait()
+        self.kill()
+        await self.ended.wait()
+
+
+def _signal_group(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # ended already; macOS says so of a zombie
+        os.killpg(pid, number)
+
+
+def describe_end(code: int | None) -> str:
+    """How a process ended: `exit code 3`, `killed by SIGKILL`."""
+    if code is None:
+        return "unknown end"
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return f"killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"killed by signal {-code}"

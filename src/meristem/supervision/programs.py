@@ -1,0 +1,146 @@
+"""The programs of a system, in any language: started beside its services, kept alive, ended with it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from meristem.discovery.environment import url_variable
+from meristem.supervision import orphan_guard
+from meristem.supervision.child import Command
+from meristem.supervision.ports import free_port
+from meristem.supervision.readiness import answers
+from meristem.supervision.restarter import Restarter, RunState, together
+from meristem.supervision.restarts import Restarts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from meristem.system.plan import ProgramPlan
+
+GRACE: Final = 10.0  # seconds for a program to end by itself
+OURS: Final = "MERISTEM_"  # variables that are not for strangers: one of them is the system's secret
+
+
+def program_ports(programs: Sequence[ProgramPlan]) -> dict[str, int]:
+    """The port of each program: its own `PORT`, or else a free one."""
+    return {each.name: int(each.environment.get("PORT") or free_port()) for each in programs}
+
+
+def program_urls(ports: Mapping[str, int]) -> dict[str, str]:
+    """What others find in their environment: `RATINGS_URL` of every program."""
+    return {url_variable(name): f"http://127.0.0.1:{port}" for name, port in ports.items()}
+
+
+class _ProgramRun:
+    """A program as its restarter sees it."""
+
+    def __init__(self, plan: ProgramPlan, port: int, environment: Mapping[str, str], directory: Path) -> None:
+        self.label = plan.name
+        self.address = f"tcp://127.0.0.1:{port}"
+        self._plan = plan
+        self._environment = {**environment, **plan.environment, "PORT": str(port)}
+        self._directory = directory
+
+    def command(self, generation: int, *, successor: bool) -> Command:  # noqa: ARG002 - each start is the same
+        return Command(self._plan.command, environment=self._environment, directory=self._directory, whole=True)
+
+    async def ready(self, generation: int) -> bool:  # noqa: ARG002
+        return self._plan.health is None or await answers(self.address, self._plan.health)
+
+    def admit(self, generation: int) -> None:
+        """It is found by its port."""
+
+    def dismiss(self, generation: int) -> None:
+        """It leaves nothing."""
+
+
+class Programs:
+    """Starts the programs of a plan; none outlives this process, even when it is killed.
+
+    `environment` is what they are given beside `PORT`. `wrote` gets what they write, `say` what happens to them.
+    """
+
+    def __init__(
+        self,
+        programs: Sequence[ProgramPlan],
+        ports: Mapping[str, int],
+        *,
+        environment: Mapping[str, str],
+        directory: Path,
+        wrote: Callable[[str, bytes], None],
+        say: Callable[[str], None],
+        changed: Callable[[Restarter], None] = lambda _: None,
+        restarts: Restarts | None = None,
+    ) -> None:
+        given = {name: value for name, value in environment.items() if not name.startswith(OURS)}
+        self._changed = changed
+        self._guard: asyncio.subprocess.Process | None = None
+        self._guarded: dict[Restarter, int] = {}
+        policy = restarts or Restarts(grace=GRACE)
+        self.restarters = [
+            Restarter(
+                _ProgramRun(each, ports[each.name], given, directory),
+                policy,
+                wrote=wrote,
+                say=say,
+                changed=self._on_change,
+            )
+            for each in programs
+        ]
+
+    async def start(self) -> None:
+        """Return when each is ready; raises StartError."""
+        if not self.restarters:
+            return
+        self._guard = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-IS",
+            str(Path(orphan_guard.__file__)),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        await together(each.start() for each in self.restarters)
+
+    async def replace(self) -> None:
+        """Start each anew, one after the other."""
+        for restarter in self.restarters:
+            await restarter.replace(beside=False)
+
+    async def drain(self) -> None:
+        """End them: they may call the services, which end after them."""
+        await asyncio.gather(*(each.stop() for each in self.restarters))
+
+    async def stop(self) -> None:
+        await self.drain()
+        if self._guard is not None:
+            assert self._guard.stdin is not None
+            self._guard.stdin.close()
+            await self._guard.wait()
+            self._guard = None
+
+    def kill(self) -> None:
+        """End them at once."""
+        for restarter in self.restarters:
+            restarter.kill()
+
+    def _on_change(self, restarter: Restarter) -> None:
+        self._tell_guard(restarter)
+        self._changed(restarter)
+
+    def _tell_guard(self, restarter: Restarter) -> None:
+        """The guard knows whom to end if this process is killed."""
+        pid = restarter.pid if restarter.state is not RunState.STOPPED else None
+        former = self._guarded.pop(restarter, None)
+        if pid is not None:
+            self._guarded[restarter] = pid
+        if pid == former or self._guard is None or self._guard.stdin is None:
+            return
+        lines = [f"-{former}\n"] if former is not None else []
+        lines += [f"+{pid}\n"] if pid is not None else []
+        with contextlib.suppress(OSError, RuntimeError):
+            self._guard.stdin.write("".join(lines).encode())

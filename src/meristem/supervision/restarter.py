@@ -1,0 +1,287 @@
+"""Keeps one replica or program alive: starts it, waits until it is ready, starts it again when it dies."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from meristem.errors import ConfigurationError, OperationError
+from meristem.supervision.child import Child, describe_end
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterable
+
+    from meristem.supervision.child import Command
+    from meristem.supervision.restarts import Restarts
+
+PROBE: Final = 0.05  # seconds between two questions whether it is ready
+WRONG: Final = (1, 2)  # exit codes of a program that is written or called wrongly: starting it again helps nobody
+
+
+class StartError(OperationError):
+    """What is kept could not start at all; the message ends with its last lines."""
+
+
+class RunState(Enum):
+    """What is kept at this moment."""
+
+    STARTING = "starting"
+    READY = "ready"
+    WAITING = "waiting"
+    STOPPED = "stopped"
+
+
+class Restartable(Protocol):
+    """What a restarter keeps. `generation` counts its starts; `successor` is one that starts beside its predecessor."""
+
+    label: str
+    address: str
+
+    def command(self, generation: int, *, successor: bool) -> Command:
+        """How to start it."""
+        ...
+
+    async def ready(self, generation: int) -> bool:
+        """Whether it is ready."""
+        ...
+
+    def admit(self, generation: int) -> None:
+        """It is ready: let others find it."""
+        ...
+
+    def dismiss(self, generation: int) -> None:
+        """It has ended: remove what it left."""
+        ...
+
+
+class Restarter:
+    """Keeps one part alive between `start` and `stop`; `say` gets lines about it, `wrote` those that it writes."""
+
+    def __init__(
+        self,
+        kept: Restartable,
+        restarts: Restarts,
+        *,
+        wrote: Callable[[str, bytes], None],
+        say: Callable[[str], None],
+        changed: Callable[[Restarter], None],
+    ) -> None:
+        self.kept = kept
+        self.state = RunState.STOPPED
+        self.since = time.time()
+        self.restarts = 0
+        self._policy = restarts
+        self._wrote = wrote
+        self._say = say
+        self._changed = changed
+        self._child: Child | None = None
+        self._living: set[Child] = set()  # more than one while one succeeds another
+        self._generation = 0
+        self._born = 0
+        self._failures = 0
+        self._was_ready = False
+        self._ready = asyncio.Event()
+        self._settled = asyncio.Event()  # cleared while a successor gets ready
+        self._settled.set()
+        self._planned: asyncio.Future[None] | None = None  # done when the restart that was asked for is ready
+        self._closing = False
+        self._restarting: asyncio.Task[None] | None = None
+        self._replacing = asyncio.Lock()
+
+    @property
+    def pid(self) -> int | None:
+        """The process id of what runs now."""
+        return None if self._child is None else self._child.pid
+
+    async def start(self) -> None:
+        """Return when it is ready; raises StartError when it ended by its own fault or was not ready in time."""
+        self._restarting = asyncio.get_running_loop().create_task(self._keep(), name=f"keep {self.kept.label}")
+        waiting = asyncio.ensure_future(self._ready.wait())
+        try:
+            await asyncio.wait({self._restarting, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiting.cancel()
+        if self._restarting.done():
+            await self._restarting
+
+    async def stop(self, grace: float | None = None) -> None:
+        """End it; it has `grace` seconds before it is made to."""
+        self._closing = True
+        await self._end_all(self._policy.grace if grace is None else grace)
+        if self._restarting is not None:
+            self._restarting.cancel()
+            await asyncio.wait({self._restarting})
+            if not self._restarting.cancelled():
+                self._restarting.exception()  # `start` has raised it
+        await self._end_all(0)
+        self._enter(RunState.STOPPED)
+
+    async def _end_all(self, grace: float) -> None:
+        await asyncio.gather(*(child.end(grace) for child in self._living))
+        self._living = {child for child in self._living if not child.ended.is_set()}
+
+    def kill(self) -> None:
+        """End it at once; `stop` is then quick."""
+        self._closing = True
+        for child in self._living:
+            child.kill()
+
+    async def replace(self, *, beside: bool) -> None:
+        """Start it anew: the successor `beside` its predecessor, or after it.
+
+        Raises StartError when the new one is not ready; with `beside` the old one then goes on.
+        """
+        async with self._replacing:
+            if self.state is RunState.READY and not self._closing:
+                await (self._succeed() if beside else self._restart())
+
+    async def _restart(self) -> None:
+        assert self._child is not None
+        self._planned = asyncio.get_running_loop().create_future()
+        try:
+            await self._child.end(self._policy.grace)
+            await self._planned
+        finally:
+            self._planned = None
+
+    async def _succeed(self) -> None:
+        old, former = self._child, self._generation
+        assert old is not None
+        self._settled.clear()
+        try:
+            child, generation = self._bear(successor=True)
+            await self._admitted(child, generation)
+            self._child, self._generation = child, generation
+            self._enter(RunState.READY)
+        finally:
+            self._settled.set()
+        await old.end(self._policy.grace)
+        self._living.discard(old)
+        self.kept.dismiss(former)
+
+    async def _admitted(self, child: Child, generation: int) -> None:
+        """Start a successor and let others find it, or leave nothing of it."""
+        ready = False
+        try:
+            await child.start()
+            ready = await self._until_ready(child, generation)
+        finally:
+            if not ready:
+                await child.end(0)
+                self._living.discard(child)
+                self.kept.dismiss(generation)
+        if not ready:
+            raise StartError(self._failed(child))
+        self.kept.admit(generation)
+
+    def _bear(self, *, successor: bool) -> tuple[Child, int]:
+        self._born += 1
+        child = Child(self.kept.command(self._born, successor=successor), self._line)
+        self._living.add(child)
+        return child, self._born
+
+    async def _keep(self) -> None:
+        while not self._closing:
+            await self._begin()
+            while True:
+                child = self._child
+                assert child is not None
+                await child.ended.wait()
+                await self._settled.wait()
+                if self._child is child:  # else it has been replaced
+                    break
+            await self._ended(child)
+
+    async def _begin(self) -> None:
+        """Start it once; afterwards it is ready or has ended."""
+        self._child, self._generation = child, generation = self._bear(successor=False)
+        self._enter(RunState.STARTING)
+        try:
+            await child.start()
+        except ConfigurationError as error:
+            self._never(child, f"{self.kept.label}: {error}")
+            child.ended.set()
+            return
+        self._changed(self)  # it has a pid now
+        if await self._until_ready(child, generation):
+            self.kept.admit(generation)
+            if self._failures:
+                self._say(f"{self.kept.label} is ready again")
+            self._was_ready = True
+            self._enter(RunState.READY)
+            self._ready.set()
+            if self._planned is not None and not self._planned.done():
+                self._planned.set_result(None)
+        elif not child.ended.is_set():
+            await child.end(0)
+            patience = self._policy.patience
+            self._never(child, f"{self.kept.label} was not ready within {patience:g} s; it wrote:\n{_last(child)}")
+
+    def _never(self, child: Child, problem: str) -> None:
+        """What could not start at the first attempt fails; later, it is said and tried again."""
+        if not self._was_ready:
+            self._living.discard(child)
+            raise StartError(problem)
+        self._say(problem)
+
+    async def _until_ready(self, child: Child, generation: int) -> bool:
+        """Wait for readiness; False when the child has ended or time is over."""
+        loop = asyncio.get_running_loop()
+        latest = loop.time() + self._policy.patience
+        while not child.ended.is_set() and loop.time() < latest:
+            if await self.kept.ready(generation):
+                return True
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(PROBE):
+                    await child.ended.wait()
+        return False
+
+    async def _ended(self, child: Child) -> None:
+        """Decide what follows an end: nothing, an immediate start, or one after a while."""
+        self._living.discard(child)
+        lived = time.time() - self.since if self.state is RunState.READY else 0.0
+        was = self.state
+        self._ready.clear()
+        self.kept.dismiss(self._generation)
+        if self._closing:
+            return
+        if not self._was_ready and child.code in WRONG:
+            raise StartError(self._failed(child))
+        if self._planned is not None and not self._planned.done():
+            if was is RunState.READY:
+                return
+            self._planned.set_exception(StartError(self._failed(child)))
+        self.restarts += 1
+        self._failures = 1 if lived >= self._policy.calm else self._failures + 1
+        delay = self._policy.delay(self._failures)
+        self._say(f"{self.kept.label} ended ({describe_end(child.code)}); it is started again in {delay:.1f} s")
+        self._enter(RunState.WAITING)
+        await asyncio.sleep(delay)
+
+    def _failed(self, child: Child) -> str:
+        return f"{self.kept.label} could not start ({describe_end(child.code)}):\n{_last(child)}"
+
+    def _line(self, line: bytes) -> None:
+        self._wrote(self.kept.label, line)
+
+    def _enter(self, state: RunState) -> None:
+        self.state = state
+        self.since = time.time()
+        self._changed(self)
+
+
+async def together(works: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Run all to their ends; the first failure ends the others and is raised."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for work in works:
+                group.create_task(work)
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+
+
+def _last(child: Child) -> str:
+    return "\n".join(f"  {line}" for line in child.last) or "  (nothing)"

@@ -1,0 +1,285 @@
+"""Supervises the processes of a placed system on one host: starts, watches, renews and ends them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import time
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from meristem.discovery.environment import url_variable
+from meristem.errors import OperationError
+from meristem.supervision.lifeline import LIFELINE, Lifeline
+from meristem.supervision.ports import Ports
+from meristem.supervision.programs import Programs, program_ports, program_urls
+from meristem.supervision.replica import ADDRESS, RUN, Replica, ReplicaEnvironment
+from meristem.supervision.restarter import Restarter, StartError, together
+from meristem.supervision.restarts import Restarts
+from meristem.supervision.start_order import waits
+from meristem.system.addresses import app_addresses, base_address, edge, environment_for, run_directory
+from meristem.system.state_directory import SECRET, ReplicaStatus, SystemStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from meristem.supervision.console import LineWriter
+    from meristem.supervision.replica import Arguments
+    from meristem.system.plan import Plan
+    from meristem.system.state_directory import StateDirectory
+
+NAME: Final = "meristem"  # the label of the supervisor's own lines
+
+
+class Workplace(NamedTuple):
+    """Where the supervisor works: the system's home, the project's folder, and the public host and port."""
+
+    home: StateDirectory
+    directory: Path
+    host: str = "127.0.0.1"
+    port: int = 8000
+
+
+class Supervisor:
+    """Keeps every process and program of a plan alive between `start` and `stop`.
+
+    `arguments` gives the command line of a replica, `environment` is what all inherit.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        place: Workplace,
+        *,
+        arguments: Arguments,
+        console: LineWriter,
+        environment: Mapping[str, str],
+        restarts: Restarts | None = None,
+    ) -> None:
+        self.plan = plan
+        self.address = ""
+        self.run = run_directory(place.home.path, plan)
+        self._place = place
+        self._arguments = arguments
+        self._console = console
+        self._environment = environment
+        self._restarts = restarts or Restarts()
+        self._waits = waits(plan)
+        self._ports = Ports()
+        self._lifeline: Lifeline | None = None
+        self._restarters: dict[str, list[Restarter]] = {}
+        self._programs: Programs | None = None
+        self._reloading: asyncio.Task[None] | None = None
+        self._began = time.time()
+        self._announcing = False
+        self._claimed = False
+
+    async def start(self) -> None:
+        """Return when everything is ready.
+
+        Raises StartError when a part cannot start, OperationError when the system runs already, ConfigurationError
+        when a port is taken.
+        """
+        self._place.home.prepare()
+        self._place.home.claim()
+        self._claimed = True
+        self._prepare_sockets()
+        self.plan = self._ports.open(self.plan, self._place.host, self._place.port)
+        self.address = base_address(self._place.host, edge(self.plan).port or 0)
+        self._lifeline = Lifeline()
+        ports = program_ports(self.plan.programs)
+        around = self._surroundings(self._lifeline.reading, program_urls(ports))
+        for process in self.plan.processes:
+            public = self._ports.descriptor(process.name)
+            replicas = [Replica(process.name, index, around, public) for index in range(process.replicas)]
+            self._restarters[process.name] = [self._restarter(each) for each in replicas]
+        await self._start_processes()
+        self._programs = self._programs_at(ports)
+        await self._programs.start()
+
+    def _prepare_sockets(self) -> None:
+        """An empty folder that only this user may enter; what a killed predecessor left in it is removed."""
+        shutil.rmtree(self.run, ignore_errors=True)
+        try:
+            self.run.mkdir(mode=0o700)
+        except OSError as error:
+            raise OperationError(f"cannot make {self.run} for sockets: {error.strerror}") from None
+
+    def _surroundings(self, lifeline: int, urls: Mapping[str, str]) -> ReplicaEnvironment:
+        apps = {url_variable(name): url for name, url in app_addresses(self.plan, self.address).items()}
+        environment = {
+            **urls,
+            **apps,
+            **self._environment,
+            SECRET: self._place.home.secret(self._environment),
+            RUN: str(self.run),
+            ADDRESS: self.address,
+            LIFELINE: str(lifeline),
+            "PYTHONUNBUFFERED": "1",
+        }
+        return ReplicaEnvironment(self.run, self._place.directory, self._arguments, environment, lifeline)
+
+    def _restarter(self, replica: Replica) -> Restarter:
+        return Restarter(
+            replica, self._restarts, wrote=self._console.write, say=self.say, changed=lambda _: self._announce_soon()
+        )
+
+    def _programs_at(self, ports: Mapping[str, int]) -> Programs:
+        urls = {**environment_for(self.plan, self.address), **program_urls(ports)}
+        return Programs(
+            self.plan.programs,
+            ports,
+            environment={**urls, **self._environment},
+            directory=self._place.directory,
+            wrote=self._console.write,
+            say=self.say,
+            changed=lambda _: self._announce_soon(),
+        )
+
+    async def _start_processes(self) -> None:
+        ready = {name: asyncio.Event() for name in self._restarters}
+
+        async def begin(name: str) -> None:
+            for other in self._waits[name]:
+                await ready[other].wait()
+            await together(restarter.start() for restarter in self._restarters[name])
+            ready[name].set()
+
+        await together(begin(name) for name in self._restarters)
+
+    def reload(self) -> None:
+        """Start every process anew, one replica after the other, the new one before the old one ends.
+
+        No request is lost and capacity stays what it was.
+        """
+        if self._reloading is None or self._reloading.done():
+            self._reloading = asyncio.get_running_loop().create_task(self._reload(), name="reload")
+
+    async def _reload(self) -> None:
+        self.say("starting everything anew, one replica after the other")
+        overlap = {process.name: process.overlap for process in self.plan.processes}
+        try:
+            for name in self._in_order():
+                for restarter in self._restarters[name]:
+                    await restarter.replace(beside=overlap[name])
+            if self._programs is not None:
+                await self._programs.replace()
+        except StartError as error:
+            self.say(f"the rest keeps running as it was: {error}")
+        else:
+            self.say("everything has been started anew")
+
+    def _in_order(self) -> Iterator[str]:
+        """Process names, those who are called first."""
+        left = dict(self._waits)
+        while left:
+            free = [name for name, others in left.items() if not others & left.keys()]
+            yield from free
+            for name in free:
+                del left[name]
+
+    async def drain(self) -> None:
+        """Nothing to do: each process drains when it is asked to end."""
+
+    async def stop(self) -> None:
+        """End everything in reverse order and free what is held."""
+        if self._reloading is not None:
+            self._reloading.cancel()
+            await asyncio.wait({self._reloading})
+        if self._programs is not None:
+            await self._programs.stop()
+        await self._stop_processes()
+        self._ports.close()
+        if self._lifeline is not None:
+            self._lifeline.close()
+            self._lifeline = None
+        if self._claimed:
+            shutil.rmtree(self.run, ignore_errors=True)
+            self._place.home.release()
+            self._claimed = False
+
+    async def _stop_processes(self) -> None:
+        ended = {name: asyncio.Event() for name in self._restarters}
+
+        async def end(name: str) -> None:
+            for other, gone in ended.items():
+                if name in self._waits[other]:
+                    await gone.wait()
+            await together(restarter.stop() for restarter in self._restarters[name])
+            ended[name].set()
+
+        await together(end(name) for name in self._restarters)
+
+    def kill(self) -> None:
+        """End everything at once, whatever is in flight."""
+        for restarter in [each for restarters in self._restarters.values() for each in restarters]:
+            restarter.kill()
+        if self._programs is not None:
+            self._programs.kill()
+
+    def say(self, message: str) -> None:
+        """Write a line of the supervisor's own."""
+        for line in message.splitlines():
+            self._console.write(NAME, line.encode())
+
+    def kept(self) -> list[ReplicaStatus]:
+        """What is kept and how it fares."""
+        found = []
+        for process, restarters in self._restarters.items():
+            found += [_row(process, index, restarter) for index, restarter in enumerate(restarters)]
+        programs = [] if self._programs is None else self._programs.restarters
+        return found + [_row(restarter.kept.label, 0, restarter) for restarter in programs]
+
+    def _announce_soon(self) -> None:
+        if not self._announcing:
+            self._announcing = True
+            asyncio.get_running_loop().call_soon(self._announce)
+
+    def _announce(self) -> None:
+        self._announcing = False
+        if self._claimed:
+            running = SystemStatus(os.getpid(), self.address, self._began, tuple(self.kept()))
+            self._place.home.announce(running)
+
+
+def _row(process: str, index: int, restarter: Restarter) -> ReplicaStatus:
+    state = restarter.state.value
+    return ReplicaStatus(
+        process, index, restarter.pid, state, restarter.restarts, restarter.since, restarter.kept.address
+    )
+
+
+async def supervise(supervisor: Supervisor, started: Callable[[], None]) -> None:
+    """Run until SIGINT or SIGTERM, a second one ends everything at once; SIGHUP starts everything anew.
+
+    `started` is called when everything is ready. Raises what `start` raises.
+    """
+    loop = asyncio.get_running_loop()
+    asked = asyncio.Event()
+
+    def end() -> None:
+        if asked.is_set():
+            supervisor.kill()
+        asked.set()
+
+    handlers = {signal.SIGINT: end, signal.SIGTERM: end, signal.SIGHUP: supervisor.reload}
+    for number, handler in handlers.items():
+        loop.add_signal_handler(number, handler)
+    starting, waiting = asyncio.ensure_future(supervisor.start()), asyncio.ensure_future(asked.wait())
+    try:
+        await asyncio.wait({starting, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            await starting
+            started()
+            await waiting
+        else:
+            supervisor.say("asked to end while starting")
+    finally:
+        waiting.cancel()
+        starting.cancel()
+        await asyncio.wait({starting})
+        await supervisor.stop()
+        for number in handlers:
+            loop.remove_signal_handler(number)

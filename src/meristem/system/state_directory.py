@@ -1,0 +1,177 @@
+"""The folder in which a system keeps what it must remember between runs: `.meristem/NAME` in its project."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from meristem.errors import OperationError
+from meristem.security.tokens import Tokens, new_secret
+
+try:
+    import fcntl
+except ImportError:  # on Windows, where two may run
+    fcntl = None  # type: ignore[assignment]
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SECRET: Final = "MERISTEM_SECRET"  # noqa: S105 - the name of a variable
+GLANCE: Final = 0.05  # seconds, in which whoever asks for the lock's state has long let go of it
+
+
+class ReplicaStatus(msgspec.Struct, frozen=True):
+    """One process or program that a supervisor keeps: `state` is starting, ready, waiting or stopped.
+
+    `since` is when this state began, seconds since 1970; `address` is where it answers.
+    """
+
+    process: str
+    replica: int
+    pid: int | None
+    state: str
+    restarts: int
+    since: float
+    address: str | None = None
+
+
+class SystemStatus(msgspec.Struct, frozen=True):
+    """What a running system tells the command line: who it is and where it answers."""
+
+    pid: int
+    address: str
+    started: float
+    replicas: tuple[ReplicaStatus, ...] = ()
+
+
+class StateDirectory:
+    """One system's folder, readable by its user alone."""
+
+    def __init__(self, directory: Path, system: str) -> None:
+        self.path = directory / ".meristem" / system
+        self._running = self.path / "running.json"
+        self._claimed = self.path / "lock"
+        self._lock: int | None = None
+
+    @classmethod
+    def at(cls, path: Path) -> StateDirectory:
+        """The home whose folder is `path`, as the folders of `.meristem` are found."""
+        return cls(path.parent.parent, path.name)
+
+    def prepare(self) -> None:
+        """Make the folder; raises OperationError where that is not allowed."""
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise OperationError(f"cannot make {self.path}: {error.strerror}; run in a folder you may write") from None
+
+    def tokens(self, environment: Mapping[str, str]) -> Tokens:
+        """What signs and verifies the calls of the system's parts, by `MERISTEM_SECRET` or a secret kept here."""
+        return Tokens(self.secret(environment).encode())
+
+    def known_tokens(self, environment: Mapping[str, str]) -> Tokens | None:
+        """As `tokens`, but None where no secret has been made here: nothing is written."""
+        known = SECRET in environment or (self.path / "secret").exists()
+        return self.tokens(environment) if known else None
+
+    def secret(self, environment: Mapping[str, str]) -> str:
+        """The text that the parts of the system share, to be given to one that cannot read this folder."""
+        return environment.get(SECRET) or self._secret().hex()
+
+    def _secret(self) -> bytes:
+        path = self.path / "secret"
+        if not path.exists():
+            try:
+                self._make_secret(path)
+            except OSError as error:
+                raise OperationError(f"cannot make {path}: {error.strerror}; set {SECRET} instead") from None
+        return path.read_bytes()
+
+    def _make_secret(self, path: Path) -> None:
+        """Write one beside the place and link it there: who reads it reads all of it, and the first one stays."""
+        written = path.with_name(f"secret.{secrets.token_hex(8)}")
+        descriptor = os.open(written, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(new_secret())
+                file.flush()
+                os.fsync(descriptor)
+            with contextlib.suppress(FileExistsError):  # another process was first: its secret is the system's
+                os.link(written, path)
+        finally:
+            written.unlink()
+
+    def claim(self) -> None:
+        """Be the only one to run the system from this folder; raises OperationError with the pid of another."""
+        if fcntl is None:
+            self.withdraw()
+            return
+        lock = os.open(self._claimed, os.O_CREAT | os.O_RDWR, 0o600)
+        if not _take(lock):
+            pid = os.pread(lock, 20, 0).decode() or "unknown"
+            os.close(lock)
+            raise OperationError(
+                f"{self.path.name} already runs from {self.path.parent.parent} as process {pid}; stop it first"
+            )
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, str(os.getpid()).encode(), 0)
+        self._lock = lock  # freed by the kernel when this process ends, however it ends
+        self.withdraw()
+
+    def release(self) -> None:
+        """Let another run the system."""
+        self.withdraw()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def announce(self, running: SystemStatus) -> None:
+        """Write down where the system answers."""
+        written = self._running.with_suffix(".new")
+        written.write_bytes(msgspec.json.encode(running))
+        written.replace(self._running)  # a reader sees the old or the new, never half of it
+
+    def withdraw(self) -> None:
+        """Forget it again."""
+        self._running.unlink(missing_ok=True)
+
+    def running(self) -> SystemStatus | None:
+        """Where the system answers; None when it does not run."""
+        try:
+            found = msgspec.json.decode(self._running.read_bytes(), type=SystemStatus)
+            return found if self._is_claimed(found.pid) else None
+        except (FileNotFoundError, ProcessLookupError, PermissionError, msgspec.DecodeError):
+            return None
+
+    def _is_claimed(self, pid: int) -> bool:
+        """Whether somebody runs the system now: the kernel knows, while a pid may be another program's by now."""
+        if fcntl is None or not self._claimed.exists():
+            os.kill(pid, 0)
+            return True
+        lock = os.open(self._claimed, os.O_RDONLY)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(lock)
+        return False
+
+
+def _take(lock: int) -> bool:
+    """Take the lock, at the second try when somebody only looked whether it is taken."""
+    assert fcntl is not None
+    for pause in (GLANCE, 0.0):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(pause)
+        else:
+            return True
+    return False

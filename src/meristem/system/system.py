@@ -1,0 +1,94 @@
+"""A system as its author writes it: services, apps and programs."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import msgspec
+
+from meristem.errors import WiringError
+from meristem.services.service import Service
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+    from meristem.context import Identity
+    from meristem.contracts.call import Middleware
+    from meristem.services.service import Complete
+
+NAME: Final = re.compile(r"^[a-z][a-z0-9_-]{0,62}$")
+
+
+class App(msgspec.Struct, frozen=True):
+    """Any ASGI or WSGI application, unmodified, under the path `mount`.
+
+    `target` is the application itself or says where it is: `"hotels.web.app:app"`.
+    """
+
+    name: str
+    target: Any
+    mount: str = "/"
+
+
+class Program(msgspec.Struct, frozen=True):
+    """A program in any language that runs beside the services.
+
+    It is given `PORT`, a free port to listen on, and the address of every service and app (`SEARCH_URL`).
+    `health` is the path that answers 2xx when it is ready, if it has one.
+    """
+
+    name: str
+    command: Sequence[str]
+    health: str | None = None
+    environment: Mapping[str, str] = {}
+
+
+class System:
+    """Services that work together: `System("hotels", services=[SearchService, PaymentsService])`.
+
+    `authenticate` turns a bearer token from outside into an identity, None for a token that is not valid.
+    `api` is the prefix of the REST interface. `middleware` wraps every operation at its service, `outgoing` every call
+    where it is made; the first is outermost.
+    Raises WiringError for what is no service class, and for a name that is taken twice or that cannot stand in a
+    path or variable.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        services: Sequence[type[Complete]] = (),
+        apps: Sequence[App] = (),
+        programs: Sequence[Program] = (),
+        authenticate: Callable[[str], Awaitable[Identity | None]] | None = None,
+        api: str = "/api",
+        middleware: Sequence[Middleware] = (),
+        outgoing: Sequence[Middleware] = (),
+    ) -> None:
+        self.name = name
+        self.services = cast("tuple[type[Service], ...]", tuple(services))
+        self.apps = tuple(apps)
+        self.programs = tuple(programs)
+        self.authenticate = authenticate
+        self.api = api.rstrip("/")
+        self.middleware = tuple(middleware)
+        self.outgoing = tuple(outgoing)
+        self._check()
+
+    def _check(self) -> None:
+        for service in self.services:
+            if not (isinstance(service, type) and issubclass(service, Service)):
+                raise WiringError(f"{self.name}: {service!r} is no service; derive its class from Service")
+        parts = [each.service_name for each in self.services]
+        parts += [*(each.name for each in self.apps), *(each.name for each in self.programs)]
+        for part in (self.name, *parts):
+            if not NAME.match(part):
+                raise WiringError(f"{part!r} cannot name a part of a system: use a-z, 0-9, - and _, a letter first")
+        twice = {part for part in parts if parts.count(part) > 1}
+        if twice:
+            raise WiringError(f"{self.name}: two parts are named {min(twice)!r}; give one another name")
+        mounts = [app.mount.rstrip("/") for app in self.apps]
+        shared = {mount for mount in mounts if mounts.count(mount) > 1}
+        if shared:
+            raise WiringError(f"{self.name}: two apps are mounted at {min(shared) or '/'!r}")

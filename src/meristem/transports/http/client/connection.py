@@ -1,0 +1,193 @@
+"""The client's connection: one request at a time, its answer read with as little work as its form allows."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import httptools
+import msgspec
+
+from meristem.transports.http.server.responses import OK_JSON
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PREFIX: Final = len(OK_JSON)
+
+
+class LostError(Exception):
+    """The answer will not come; `happened` is False when the request was certainly not served.
+
+    `broken` says that the connection ended by itself, as when its server dies.
+    """
+
+    def __init__(self, reason: str, *, happened: bool = True, broken: bool = False) -> None:
+        super().__init__(reason)
+        self.happened = happened
+        self.broken = broken
+
+
+class Response(msgspec.Struct):
+    """An answer other than a plain 200."""
+
+    status: int
+    head: dict[bytes, bytes]
+    body: bytes
+
+
+class ResponseSink(Protocol):
+    """Takes the body of a stream as it arrives."""
+
+    def feed(self, data: bytes) -> None: ...
+
+    def finish(self) -> None: ...
+
+    def fail(self, error: LostError) -> None: ...
+
+
+class ClientConnection(asyncio.Protocol):
+    """A connection of a pool. `usable` says whether it may carry one more request."""
+
+    __slots__ = (
+        "_address", "_chunks", "_head", "_lost", "_parser", "_reply_limit", "_size", "_spent", "_whole", "loop",
+        "sink", "transport", "waiter",
+    )  # fmt: skip
+
+    transport: asyncio.Transport
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        lost: Callable[[ClientConnection], None],
+        address: str,
+        reply_limit: int,
+    ) -> None:
+        self.loop = loop
+        self.waiter: asyncio.Future[bytes | Response] | None = None
+        self.sink: ResponseSink | None = None
+        self._lost = lost
+        self._address = address
+        self._reply_limit = reply_limit
+        self._spent = False
+        self._whole = True  # no part of an answer has arrived
+        self._parser: Any = None
+        self._head: dict[bytes, bytes] = {}
+        self._chunks: list[bytes] = []
+        self._size = 0
+
+    @property
+    def usable(self) -> bool:
+        """Whether one more request may be sent."""
+        return not self._spent and not self.transport.is_closing()
+
+    def send(self, request: bytes, sink: ResponseSink | None = None) -> asyncio.Future[bytes | Response]:
+        """Write a request; the future gives the body of a 200, another answer whole, or raises LostError.
+
+        With a `sink` the body of a 200 goes there and the future is done when its head has arrived.
+        """
+        self.sink = sink
+        waiter = self.waiter = self.loop.create_future()
+        self.transport.write(request)
+        return waiter
+
+    def close(self) -> None:
+        """End the connection and whatever it waits for."""
+        self._spent = True
+        self.transport.abort()
+
+    # The transport's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport  # type: ignore[assignment]
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._spent = True
+        reason = f"the connection broke: {exc}" if exc is not None else "the connection was closed"
+        self._fail(LostError(f"{reason} before the answer was complete", broken=True))
+        self._lost(self)
+
+    def data_received(self, data: bytes) -> None:
+        waiter = self.waiter
+        if waiter is not None and self._whole and data.startswith(OK_JSON):
+            end = data.find(b"\r\n\r\n", PREFIX)
+            length = data[PREFIX:end]
+            if end > 0 and length.isdigit() and end + 4 + int(length) == len(data) <= self._reply_limit:
+                self.waiter = None
+                if not waiter.done():
+                    waiter.set_result(data[end + 4 :])
+                return
+        if waiter is None and self.sink is None:
+            self.close()  # nothing was asked: the server says farewell, or talks nonsense
+            return
+        self._parse(data)
+
+    def _parse(self, data: bytes) -> None:
+        if self._whole:
+            self._whole = False
+            self._parser = httptools.HttpResponseParser(self)
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self._fail(LostError(f"the answer is no sound HTTP/1.1: {error}"))
+            self.close()
+
+    # The parser's side
+
+    def on_message_begin(self) -> None:
+        self._head = {}
+        self._chunks = []
+        self._size = 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._head[name.lower()] = value
+
+    def on_headers_complete(self) -> None:
+        length = self._head.get(b"content-length", b"0")
+        if length.isdigit() and int(length) > self._reply_limit:
+            self._too_large()
+        elif self.sink is not None and self._parser.get_status_code() == 200:
+            self._resolve(b"")
+
+    def on_body(self, body: bytes) -> None:
+        if self.sink is not None and self.waiter is None:
+            self.sink.feed(body)
+            return
+        self._size += len(body)
+        if self._size > self._reply_limit:
+            self._too_large()
+        else:
+            self._chunks.append(body)
+
+    def on_message_complete(self) -> None:
+        self._whole = True
+        self._spent = self._spent or not self._parser.should_keep_alive()
+        sink, self.sink = self.sink, None
+        if sink is not None and self.waiter is None:
+            sink.finish()
+            return
+        status, body = self._parser.get_status_code(), b"".join(self._chunks)
+        self._chunks = []
+        if status == 408 and self._spent and not body:
+            self._fail(LostError("the server closes idle connections and did not take the request", happened=False))
+        else:
+            self._resolve(body if status == 200 else Response(status, self._head, body))
+
+    # Outcomes
+
+    def _resolve(self, result: bytes | Response) -> None:
+        waiter, self.waiter = self.waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(result)
+
+    def _fail(self, error: LostError) -> None:
+        waiter, self.waiter = self.waiter, None
+        sink, self.sink = self.sink, None
+        if waiter is not None and not waiter.done():
+            waiter.set_exception(error)
+        elif sink is not None:
+            sink.fail(error)
+
+    def _too_large(self) -> None:
+        self._fail(LostError(f"the reply is larger than {self._reply_limit} bytes; raise `reply_bytes` of [client]"))
+        self.close()

@@ -1,0 +1,195 @@
+"""The client: sends calls to one address over kept-alive connections, each carrying one request at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import msgspec
+
+from meristem.contracts.codec import encode
+from meristem.errors import CallError, Code
+from meristem.resilience.limits import ClientLimits
+from meristem.transports.http.address import Address
+from meristem.transports.http.client.connection import LostError, Response
+from meristem.transports.http.client.pool import Pool
+from meristem.transports.http.client.replies import EndOfStream, Replies
+from meristem.transports.http.connect.codec import OWN_AGENT, reply_reader
+from meristem.transports.http.connect.errors import read_error, read_unary_error
+from meristem.transports.http.connect.framing import envelope
+from meristem.transports.http.server.headcache import LAST_CONSTANT
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import AsyncIterator
+
+    from meristem.context import Context
+    from meristem.contracts.call import Call
+    from meristem.contracts.operation import Operation
+
+Sign: TypeAlias = Callable[["Context"], str]
+UNENCODABLE = (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError)
+
+
+class Form:
+    """What the requests of one operation have in common: the beginning of their head and how replies are read."""
+
+    __slots__ = ("_before", "_token", "head", "label", "read")
+
+    def __init__(self, operation: Operation, address: Address) -> None:
+        media = "application/connect+json" if operation.stream else "application/json"
+        self._before = (
+            f"POST {operation.path} HTTP/1.1\r\nhost: {address.authority}\r\nuser-agent: {OWN_AGENT.decode()}\r\n"
+            f"content-type: {media}"
+        ).encode("latin-1")
+        self._token: str | None = None
+        self.head = self._before + LAST_CONSTANT
+        self.label = operation.label
+        self.read = reply_reader(operation.reply)
+
+    def with_token(self, token: str) -> bytes:
+        """The beginning of a head that carries `token`; made anew when that has changed."""
+        if token != self._token:
+            self._token = token
+            self.head = b"%b\r\nmeristem-token: %b%b" % (self._before, token.encode("latin-1"), LAST_CONSTANT)
+        return self.head
+
+
+class HttpClient:
+    """Calls operations at `address`; `call` is a Handler.
+
+    `sign` makes the token that proves who calls. A call that is cancelled closes its connection, which cancels the
+    work at the server.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        sign: Sign | None = None,
+        limits: ClientLimits | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.address = Address.parse(address)
+        self.in_flight = 0
+        self._limits = limits or ClientLimits()
+        self._sign = sign
+        self._pool = Pool(self.address, self._limits, tls)
+        self._idle = self._pool.idle
+        self._forms: dict[Operation, Form] = {}
+        self._quiet: asyncio.Future[None] | None = None
+
+    async def start(self) -> None:
+        """Connections are opened by the calls that need them."""
+
+    async def drain(self) -> None:
+        """Wait until no call is in flight."""
+        if self.in_flight:
+            self._quiet = self._quiet or asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._quiet)
+
+    async def stop(self) -> None:
+        """Close every connection; calls in flight fail as unavailable."""
+        self._pool.close()
+
+    async def call(self, call: Call) -> Any:
+        """Send the call; the reply, or an async iterator of replies for a stream. Raises its faults and CallError."""
+        operation = call.operation
+        form = self._forms.get(operation) or self._form(operation)
+        if operation.stream:
+            return self._stream(call, form)
+        request = self._request(call, form, _encoded(call))
+        self.in_flight += 1
+        try:
+            idle = self._idle
+            if not idle or not (connection := idle.pop()).usable:
+                connection = await self._pool.take(form.label)
+            try:
+                answer = await connection.send(request)
+            except BaseException as error:
+                connection.close()
+                if isinstance(error, LostError):
+                    raise self._unavailable(form, error) from None
+                raise
+            self._pool.give(connection)
+        finally:
+            self._done()
+        return self._reply(operation, form, answer)
+
+    def _reply(self, operation: Operation, form: Form, answer: bytes | Response) -> Any:
+        if not isinstance(answer, bytes):
+            raise read_unary_error(operation, answer.status, answer.body, str(self.address))
+        try:
+            return form.read(answer)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            message = f"{form.label}: the reply of {self.address} does not fit its contract: {error}"
+            raise CallError(Code.INTERNAL, message) from None
+
+    async def _stream(self, call: Call, form: Form) -> AsyncIterator[Any]:
+        request = self._request(call, form, envelope(_encoded(call)))
+        self.in_flight += 1
+        connection = None
+        try:
+            connection = await self._pool.take(form.label)
+            replies = Replies(connection, window=self._limits.stream_window, limit=self._limits.reply_bytes)
+            answer = await connection.send(request, replies)
+            if not isinstance(answer, bytes):
+                raise read_unary_error(call.operation, answer.status, answer.body, str(self.address))
+            while not isinstance(message := await replies.take(), EndOfStream):
+                yield self._reply(call.operation, form, message)
+            if message.error is not None:
+                raise read_error(call.operation, message.error)
+        except LostError as error:
+            raise self._unavailable(form, error) from None
+        finally:
+            if connection is not None and connection.sink is not None:
+                connection.close()  # left early: this tells the server to stop
+            elif connection is not None:
+                self._pool.give(connection)
+            self._done()
+
+    def _form(self, operation: Operation) -> Form:
+        form = self._forms[operation] = Form(operation, self.address)
+        return form
+
+    def _request(self, call: Call, form: Form, body: bytes) -> bytes:
+        context = call.context
+        head = form.head if self._sign is None else form.with_token(self._sign(context))
+        if (deadline := context.deadline) is not None:
+            left = int((deadline - time.monotonic()) * 1000)
+            if left <= 0:
+                message = f"{form.label}: the deadline passed before the call was sent to {self.address}"
+                raise CallError(Code.DEADLINE_EXCEEDED, message, may_have_happened=False)
+            head = b"%bconnect-timeout-ms: %d\r\n" % (head, left)
+        if context.trace is not None:
+            head = b"%btraceparent: %b\r\n" % (head, context.trace.header().encode("latin-1"))
+            if context.trace.state:
+                head = b"%btracestate: %b\r\n" % (head, context.trace.state.encode("latin-1"))
+        if (key := context.key) is not None:
+            if not (key.isascii() and key.isprintable()):
+                message = f"{form.label}: an idempotency key is printable ASCII, not {key!r}"
+                raise CallError(Code.INVALID_ARGUMENT, message, may_have_happened=False)
+            head = b"%bidempotency-key: %b\r\n" % (head, key.encode("latin-1"))
+        return b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)
+
+    def _unavailable(self, form: Form, lost: LostError) -> CallError:
+        message = f"{form.label} at {self.address}: {lost}"
+        error = CallError(Code.UNAVAILABLE, message, may_have_happened=lost.happened)
+        error.lost = lost.broken
+        return error
+
+    def _done(self) -> None:
+        self.in_flight -= 1
+        if self._quiet is not None and not self.in_flight:
+            self._quiet.set_result(None)
+            self._quiet = None
+
+
+def _encoded(call: Call) -> bytes:
+    try:
+        return encode(call.request)
+    except UNENCODABLE as error:
+        message = f"{call.operation.label}: the request cannot cross a wire: {error}"
+        raise CallError(Code.INVALID_ARGUMENT, message, may_have_happened=False) from None

@@ -1,0 +1,1 @@
+"""The Connect protocol: its bodies, its errors and its streams."""

@@ -1,0 +1,1 @@
+"""REST from the contracts, and the pages that describe it."""

@@ -1,0 +1,42 @@
+"""The pages of the REST interface about itself: its OpenAPI document and the API page that reads it."""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import TYPE_CHECKING, Final
+
+from meristem.contracts.openapi import document
+from meristem.transports.http.rest.errors import status_of_class
+
+if TYPE_CHECKING:
+    from meristem.contracts.operation import Operation
+
+ASSETS: Final = {
+    "/docs": ("page.html", b"text/html; charset=utf-8"),
+    "/docs/page.js": ("page.js", b"text/javascript; charset=utf-8"),
+    "/docs/page.css": ("page.css", b"text/css; charset=utf-8"),
+}
+
+
+class Pages:
+    """Pages by path; each is made when it is first asked for."""
+
+    def __init__(self, operations: list[Operation], *, prefix: str, title: str, version: str) -> None:
+        self._operations = operations
+        self._about = {"prefix": prefix, "title": title, "version": version}
+        self._made: dict[str, tuple[bytes, bytes]] = {}
+
+    def find(self, path: str) -> tuple[bytes, bytes] | None:
+        """Media type and body of the page at a path."""
+        if path not in self._made and (made := self._make(path)) is not None:
+            self._made[path] = made
+        return self._made.get(path)
+
+    def _make(self, path: str) -> tuple[bytes, bytes] | None:
+        if path == "/openapi.json":
+            return b"application/json", document(self._operations, **self._about, status_of=status_of_class)
+        if path not in ASSETS:
+            return None
+        name, media = ASSETS[path]
+        text = resources.files("meristem.transports.http.rest").joinpath("page", name).read_text("utf-8")
+        return media, text.replace("@prefix@", self._about["prefix"]).encode()

@@ -1,0 +1,1 @@
+"""The server: one listener for RPC, REST and hosted apps."""

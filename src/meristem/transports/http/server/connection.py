@@ -1,0 +1,300 @@
+"""The server's connection: unary calls are answered here, everything else by the ASGI app through uvicorn."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from asyncio import Task
+from typing import TYPE_CHECKING, Any, Final
+
+import httptools
+
+from meristem.transports.http.connect.codec import OWN_AGENT, too_large
+from meristem.transports.http.server.asgi import Delegate
+from meristem.transports.http.server.phases import BODY, BUSY, DELEGATED, HEAD, IDLE, LINGER
+from meristem.transports.http.server.responses import NOT_SERVED, failed, refused
+from meristem.transports.http.server.timeouts import check
+from meristem.transports.http.server.unary import answer_other, answer_own
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from meristem.transports.http.connect.codec import Route
+    from meristem.transports.http.server.headcache import Changing
+    from meristem.transports.http.server.listener import Listener
+    from meristem.transports.metadata import Head
+
+END_OF_HEAD: Final = b"\r\n\r\n"
+JSON: Final = b"application/json"
+EAGER: Final[dict[str, Any]] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
+UNCOMMON: Final = (b"transfer-encoding", b"expect", b"upgrade", b"connection", b"authorization")
+
+
+class ServerConnection(asyncio.Protocol):
+    """One connection; `front` is what all connections of a listener share."""
+
+    __slots__ = (
+        "asgi", "chunks", "front", "head", "loop", "mark", "missing", "own", "parser", "paused", "pending", "phase",
+        "route", "scanned", "task", "transport", "used",
+    )  # fmt: skip
+
+    transport: asyncio.Transport
+
+    def __init__(self, front: Listener) -> None:
+        self.front = front
+        self.loop = front.loop
+        self.phase = IDLE
+        self.mark = front.reaper.now
+        self.parser = httptools.HttpRequestParser(self)
+        self.head: Head = {}
+        self.pending = b""
+        self.scanned = 0
+        self.chunks: list[bytes] = []
+        self.missing = 0
+        self.route: Route | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.asgi: Delegate | None = None
+        self.paused = False
+        self.own = True  # until a request shows another client
+        self.used = False
+
+    # The transport's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport  # type: ignore[assignment]
+        if self.front.stopped:
+            self.transport.abort()
+        elif not self.front.admit(self):
+            self.transport.write(refused(503, "this server has as many connections as it accepts; try again"))
+            self.transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.front.forget(self)
+        if self.task is not None:
+            self.task.cancel()
+        if self.asgi is not None:
+            self.asgi.lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        phase = self.phase
+        if phase == IDLE:
+            if self.pending:
+                data, self.pending = self.pending + data, b""
+            if (known := self.front.own_heads.recognize(data)) is not None:
+                self._receive_known(known, data)
+            else:
+                self.begin(data)
+        elif phase == DELEGATED:
+            self._while_delegated(data)
+        elif phase == BODY:
+            self._more_body(data)
+        elif phase == HEAD:
+            data, self.pending = self.pending + data, b""
+            self.begin(data)
+        elif phase == BUSY:
+            self._while_busy(data)
+
+    def eof_received(self) -> bool:
+        return False  # the peer is gone: close, which cancels what runs for it
+
+    def pause_writing(self) -> None:
+        self.paused = True
+        self.mark = self.front.reaper.now
+        if self.asgi is not None:
+            self.asgi.pause_writing()
+
+    def resume_writing(self) -> None:
+        self.paused = False
+        self.mark = self.front.reaper.now
+        if self.asgi is not None:
+            self.asgi.resume_writing()
+        if self.phase == BUSY and self.task is None:
+            self._next()
+
+    # The parser's side
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.head[name.lower()] = value
+
+    # Requests
+
+    def begin(self, data: bytes) -> None:
+        """At a request boundary: find the whole head, then who answers it."""
+        end = data.find(END_OF_HEAD, self.scanned)
+        if end < 0 or end > self.front.limits.head_bytes:
+            self._await_head(data, end)
+            return
+        self.scanned = 0
+        cut = data.find(b" ", 5, end)
+        known = data[cut : cut + 11] == b" HTTP/1.1\r\n" and data.startswith(b"POST ")
+        route = self.front.routes.get(data[5:cut]) if known else None
+        head: Head = {}
+        self.head = head
+        try:
+            self.parser.feed_data(data[: end + 4])  # no more: what follows may be another request
+        except httptools.HttpParserUpgrade:
+            route = None
+        except httptools.HttpParserError as error:
+            self.refuse(400, f"this is no sound HTTP/1.1 request: {error}")
+            return
+        if data.startswith(b"PRI * HTTP/2"):
+            self.refuse(505, "this port speaks HTTP/1.1, not HTTP/2")
+            return
+        if route is None or head.get(b"content-type") != JSON or not head.keys().isdisjoint(UNCOMMON):
+            self._delegate(data)
+            return
+        if head.get(b"user-agent") == OWN_AGENT:
+            self.front.own_heads.learn(data, end + 4, route, head)
+        self._receive(route, head, data, end + 4)
+
+    def _receive_known(self, known: tuple[Route, str | None, Changing, int], data: bytes) -> None:
+        route, token, changing, start = known
+        length = int(changing[4])
+        if len(data) == start + length and length <= self.front.limits.body_bytes:
+            self._serve(route, answer_own(self, route, token, changing, data[start:]))
+        else:
+            self.begin(data)
+
+    def _receive(self, route: Route, head: Head, data: bytes, start: int) -> None:
+        length = int(head.get(b"content-length", b"0"))
+        total = start + length
+        if length > self.front.limits.body_bytes:
+            error = too_large(self.front.limits.body_bytes)
+            self.finish(failed(route.operation, error, own=self.own, close=True, status=413), close=True)
+        elif len(data) >= total:
+            body, self.pending = data[start:total], data[total:]
+            self.parser.feed_data(body)  # it must see the end of the message
+            self._serve(route, answer_other(self, route, head, body))
+        else:
+            self.parser = httptools.HttpRequestParser(self)  # the old one is inside a message
+            self.route, self.chunks, self.missing = route, [data[start:]], total - len(data)
+            self.phase = BODY
+            self.mark = self.front.reaper.now
+
+    def _await_head(self, data: bytes, end: int) -> None:
+        if end >= 0 or len(data) > self.front.limits.head_bytes:
+            self.refuse(431, f"the head of a request may have {self.front.limits.head_bytes} bytes")
+            return
+        data = data.lstrip(b"\r\n") if data[:1] in b"\r\n" else data  # an empty line before a request is forgiven
+        if self.phase == IDLE and data:
+            self.phase = HEAD
+            self.mark = self.front.reaper.now
+        self.pending = data
+        self.scanned = max(0, len(data) - 3)
+
+    def _more_body(self, data: bytes) -> None:
+        if len(data) < self.missing:
+            self.chunks.append(data)
+            self.missing -= len(data)
+            return
+        self.pending = data[self.missing :]
+        self.chunks.append(data[: self.missing])
+        body, route = b"".join(self.chunks), self.route
+        self.chunks, self.route = [], None
+        if route is not None:
+            self._serve(route, answer_other(self, route, self.head, body))
+
+    def _while_busy(self, data: bytes) -> None:
+        self.pending += data
+        if len(self.pending) > self.front.limits.pipelined_bytes:
+            self.transport.pause_reading()
+
+    # Answers
+
+    def _serve(self, route: Route, answering: Coroutine[Any, Any, None]) -> None:
+        self.phase = BUSY
+        self.used = True
+        task = Task(answering, loop=self.loop, name=route.operation.path, **EAGER)
+        if not task.done():
+            self.task = task
+
+    def finish(self, answer: bytes, *, close: bool = False) -> None:
+        """Write the answer and be ready for the next request."""
+        self.transport.write(answer)
+        if close:
+            self._linger()
+        elif not self.paused:  # else `resume_writing` goes on: who does not read is not served
+            self._next()
+
+    def _next(self) -> None:
+        self.phase = IDLE
+        self.mark = self.front.reaper.now
+        if self.pending:
+            self.loop.call_soon(self._resume)
+
+    def _resume(self) -> None:
+        if not self.transport.is_reading():
+            self.transport.resume_reading()
+        if self.phase == IDLE and self.pending:
+            data, self.pending = self.pending, b""
+            self.begin(data)
+
+    def refuse(self, status: int, detail: str) -> None:
+        """Answer what is no sound request, and close."""
+        self.finish(refused(status, detail), close=True)
+
+    def _linger(self) -> None:
+        """Say no more, but read on until the peer has seen the last answer: closing now might destroy it."""
+        self.phase = LINGER
+        self.mark = self.front.reaper.now
+        self.pending, self.chunks = b"", []
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+            if not self.transport.is_reading():
+                self.transport.resume_reading()
+        else:
+            self.transport.close()
+
+    # The ASGI app's turns
+
+    @property
+    def delegated(self) -> bool:
+        """Whether uvicorn is responsible for the connection."""
+        return self.phase == DELEGATED
+
+    def _delegate(self, data: bytes) -> None:
+        self.own = self.head.get(b"user-agent") == OWN_AGENT
+        self.used = True
+        self.parser = httptools.HttpRequestParser(self)  # the old one is inside a message
+        self.phase = DELEGATED
+        self.mark = self.front.reaper.now
+        if self.asgi is None:
+            self.asgi = Delegate(self, self.front.host)
+        self.asgi.feed(data)
+        if self.front.draining:
+            self.asgi.finish()
+
+    def _while_delegated(self, data: bytes) -> None:
+        self.mark = self.front.reaper.now
+        if self.asgi is not None and not self.asgi.at_boundary:
+            self.asgi.feed(data)
+        else:
+            self.phase = IDLE
+            self.begin(data)
+
+    # The server's side
+
+    def drain(self) -> None:
+        """Let the answer under way be the last, or else the next one: `check` waits for that a little.
+
+        Who was just about to send another request would lose it if an idle connection were closed now. Our own
+        clients are told that it was not served, so they need not be waited for.
+        """
+        if self.phase == DELEGATED and self.asgi is not None and not self.asgi.at_boundary:
+            self.asgi.finish()
+        elif self.phase in (IDLE, DELEGATED) and not self.pending:
+            if self.own and self.used:
+                self.let_go()
+            else:
+                self.phase, self.mark = IDLE, self.front.reaper.now
+
+    def let_go(self) -> None:
+        """Close an idle connection so that a request on its way is known to be unserved."""
+        if self.own or not self.used:
+            self.finish(NOT_SERVED, close=True)
+        else:
+            self.transport.close()
+
+    def check(self, now: float) -> None:
+        """Close when the peer took longer than its limit allows."""
+        check(self, now)

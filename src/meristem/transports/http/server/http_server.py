@@ -1,0 +1,205 @@
+"""The HTTP server of a process: RPC, REST and hosted apps on every address it listens on."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import importlib
+import os
+import socket
+from collections.abc import Awaitable, Callable, MutableMapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import msgspec
+
+from meristem.contracts.proto import ProtoSchema
+from meristem.errors import ConfigurationError
+from meristem.resilience.limits import Limits
+from meristem.transports.http.address import Address
+from meristem.transports.http.connect.application import ConnectApp
+from meristem.transports.http.connect.codec import Route
+from meristem.transports.http.connect.errors import has_protobuf
+from meristem.transports.http.server.listener import Listener
+from meristem.transports.http.server.reaper import Reaper
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Mapping
+
+    from meristem.contracts.call import ServedOperation
+    from meristem.contracts.operation import Operation
+    from meristem.transports.http.connect.codec import Binary
+    from meristem.transports.metadata import Authenticate, Verify
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+BACKLOG = 1024
+BACKLOG_TURNS = 10
+HANDOVER_TURNS = 3
+
+
+class BoundListener(msgspec.Struct):
+    """An address that is open."""
+
+    address: Address
+    front: Listener
+    server: asyncio.Server
+    tls: ssl.SSLContext | None
+
+    def hide(self) -> None:
+        """Take the name of a Unix socket away, so that nobody connects to it any more."""
+        if self.address.path:
+            with contextlib.suppress(FileNotFoundError):
+                Path(self.address.path).unlink()
+
+    async def finish(self) -> None:
+        """Accept no more, but take in who has connected: closing cuts them off, perhaps with a request on its way."""
+        queues = [socket.socket(fileno=os.dup(each.fileno())) for each in self.server.sockets]
+        await self.close()
+        for _ in range(HANDOVER_TURNS):  # uvloop lets go of its own descriptor later
+            await asyncio.sleep(0)
+        await asyncio.gather(*(self._take(each) for queue in queues for each in _waiting(queue)))
+
+    async def _take(self, late: socket.socket) -> None:
+        with contextlib.suppress(OSError):  # it has gone again, or fails the handshake
+            loop = asyncio.get_running_loop()
+            await loop.connect_accepted_socket(self.front.connection, late, ssl=self.tls)
+
+    async def close(self) -> None:
+        """Accept no more; what asyncio has accepted is handed over first, for it would lose that (gh-109564)."""
+        self.hide()
+        loop = asyncio.get_running_loop()
+        for each in self.server.sockets:
+            with contextlib.suppress(NotImplementedError):  # Windows' loop does not poll
+                loop.remove_reader(each)
+        for _ in range(HANDOVER_TURNS):
+            await asyncio.sleep(0)
+        self.server.close()
+
+
+class HttpServer:
+    """Serves `routes` (path `/pkg.Service/Method` to endpoint) by the Connect protocol and the rest by `app`.
+
+    `verify` tells who stands behind a `meristem-token`, `authenticate` whose a bearer token from outside is. An
+    operation without `http=` answers only callers with a valid token; without a `verify` it answers on addresses
+    that are not public.
+    """
+
+    def __init__(
+        self,
+        routes: Mapping[str, ServedOperation],
+        app: ASGIApp,
+        *,
+        limits: Limits | None = None,
+        verify: Verify | None = None,
+        authenticate: Authenticate | None = None,
+    ) -> None:
+        self.limits = limits or Limits()
+        self._verify = verify
+        self._routes = routes_of(routes, self.limits.body_bytes)
+        self._fast = {path: route for path, route in self._routes.items() if not route.operation.stream}
+        self._app = ConnectApp(self._routes, app, verify=verify, authenticate=authenticate, limits=self.limits)
+        self._reaper = Reaper(self.limits.tick())
+        self._listeners: list[BoundListener] = []
+
+    async def start(self, address: str, *, public: bool = False, tls: ssl.SSLContext | None = None) -> None:
+        """Listen on one more address; port 0 takes a free one. Raises ConfigurationError when it is taken."""
+        wanted = Address.parse(address)
+        self._reaper.start()
+        front = Listener(
+            self._fast,
+            self._app,
+            limits=self.limits,
+            verify=self._verify,
+            reaper=self._reaper,
+            public=public,
+        )
+        try:
+            self._listeners.append(await _listen(wanted, front, tls))
+        except OSError as error:
+            raise ConfigurationError(f"cannot listen on {wanted}: {error}; choose another address") from error
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where the server listens, with the ports it was given."""
+        return [str(listener.address) for listener in self._listeners]
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return len(self._reaper.connections)
+
+    async def drain(self) -> None:
+        """Answer what is in flight, close what is idle, accept no more; returns when no connection is left.
+
+        What is in flight may need an app that this very server hosts, so its ports stay open until that is answered.
+        """
+        for listener in self._listeners:
+            listener.hide()
+        for _ in range(BACKLOG_TURNS):  # who has connected already is taken in before the socket closes
+            await asyncio.sleep(0)
+        await asyncio.gather(*(listener.front.finish() for listener in self._listeners))
+        await asyncio.gather(*(listener.finish() for listener in self._listeners))
+        await asyncio.gather(*(listener.front.drain() for listener in self._listeners))
+
+    async def stop(self) -> None:
+        """Cut every connection, cancel what runs for it and free the addresses."""
+        listeners, self._listeners = self._listeners, []
+        for listener in listeners:
+            await listener.close()
+        for listener in listeners:
+            await listener.front.stop()
+        self._reaper.stop()
+
+
+def routes_of(endpoints: Mapping[str, ServedOperation], body_limit: int) -> dict[bytes, Route]:
+    """The routes of endpoints; they speak binary protobuf where that is installed, loaded when it is first used."""
+    contracts: dict[str, list[Operation]] = {}
+    for endpoint in endpoints.values():
+        contracts.setdefault(endpoint.operation.contract, []).append(endpoint.operation)
+    schemas = {name: functools.cache(functools.partial(ProtoSchema, known)) for name, known in contracts.items()}
+    binaries = {name: _binary(known) for name, known in contracts.items()} if has_protobuf() else {}
+    return {
+        path.encode(): Route(endpoint, body_limit, schema=schemas[contract], binary=binaries.get(contract))
+        for path, endpoint in endpoints.items()
+        if (contract := endpoint.operation.contract)
+    }
+
+
+def _binary(operations: list[Operation]) -> Callable[[], Binary]:
+    @functools.cache
+    def load() -> Binary:
+        codec: Binary = importlib.import_module("meristem.contracts.protobinary").ProtoCodec(operations)
+        return codec
+
+    return load
+
+
+def _waiting(queue: socket.socket) -> list[socket.socket]:
+    """Who has connected and was not accepted; at once the queue is closed, so that nobody comes after them."""
+    found = []
+    with queue, contextlib.suppress(BlockingIOError):
+        queue.setblocking(False)
+        while True:
+            found.append(queue.accept()[0])
+    return found
+
+
+async def _listen(address: Address, front: Listener, tls: ssl.SSLContext | None) -> BoundListener:
+    loop = asyncio.get_running_loop()
+    if address.path:
+        server = await loop.create_unix_server(front.connection, address.path, ssl=tls, backlog=BACKLOG)
+        os.chmod(address.path, 0o600)  # noqa: PTH101 - quick; who may open it is the user that runs the system
+        return BoundListener(address, front, server, tls)
+    if address.descriptor >= 0:
+        inherited = socket.socket(fileno=address.descriptor)
+        server = await loop.create_server(front.connection, sock=inherited, ssl=tls, backlog=BACKLOG)
+        return BoundListener(address, front, server, tls)
+    server = await loop.create_server(front.connection, address.host, address.port, ssl=tls, backlog=BACKLOG)
+    port = server.sockets[0].getsockname()[1]
+    return BoundListener(Address(host=address.host, port=port), front, server, tls)

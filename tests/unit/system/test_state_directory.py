@@ -1,0 +1,117 @@
+"""The folder of a system: its secret, who runs it, and what it tells."""
+
+import fcntl
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from meristem.errors import OperationError
+from meristem.system.state_directory import ReplicaStatus, StateDirectory, SystemStatus
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> StateDirectory:
+    made = StateDirectory(tmp_path, "shop")
+    made.prepare()
+    return made
+
+
+def test_what_the_shared_secret_signs_the_folder_verifies(home: StateDirectory):
+    secret = home.secret({})
+
+    token = home.tokens({"MERISTEM_SECRET": secret}).sign("orders")
+    caller = home.tokens({}).verify(token)
+
+    assert caller is not None
+    assert caller.service == "orders"
+
+
+def test_processes_that_start_at_once_share_one_whole_secret(tmp_path: Path):
+    """Each process asks for the secrets of eighty new systems, in the same order at the same time."""
+    program = (
+        "import sys; from pathlib import Path; from meristem.system.state_directory import StateDirectory\n"
+        "homes = [StateDirectory(Path(sys.argv[1]), f'shop{number}') for number in range(80)]\n"
+        "print('ready', flush=True); sys.stdin.read()\n"
+        "for home in homes:\n    home.prepare(); print(home.secret({}))"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    begun = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(8)]
+    for each in begun:
+        assert each.stdout is not None
+        assert each.stdout.readline() == "ready\n"
+    for each in begun:
+        assert each.stdin is not None
+        each.stdin.close()
+    told = []
+    for each in begun:
+        assert each.stdout is not None
+        with each:
+            told.append(each.stdout.read().split())
+
+    assert [len(secret) for secret in told[0]] == [64] * 80
+    assert told == told[:1] * 8
+    kept = StateDirectory(tmp_path, "shop0").path
+    assert [each.name for each in kept.iterdir()] == ["secret"]
+    assert (kept / "secret").stat().st_mode & 0o777 == 0o600
+
+
+def test_only_one_may_run_a_system_from_a_folder(home: StateDirectory, tmp_path: Path):
+    other = StateDirectory(tmp_path, "shop")
+    home.claim()
+    with pytest.raises(OperationError, match=f"shop already runs .* as process {os.getpid()}; stop it first"):
+        other.claim()
+    home.release()
+    other.claim()
+    other.release()
+
+
+def test_what_a_killed_run_left_behind_is_removed(home: StateDirectory):
+    home.announce(SystemStatus(os.getpid(), "http://old", 0.0))
+    home.claim()
+
+    assert home.running() is None
+    home.release()
+
+
+def test_a_pid_that_another_program_has_by_now_is_not_taken_for_the_system(home: StateDirectory):
+    """The run was killed before it could withdraw what it said; its pid lives on as somebody else's: this test's."""
+    program = (
+        "import os, sys; from pathlib import Path\n"
+        "from meristem.system.state_directory import StateDirectory, SystemStatus\n"
+        "home = StateDirectory(Path(sys.argv[1]), 'shop'); home.claim()\n"
+        "home.announce(SystemStatus(int(sys.argv[2]), 'http://old', 0.0)); print('runs', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", program, str(home.path.parent.parent), str(os.getpid())]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        assert run.stdout.readline() == "runs\n"
+        while_it_ran = home.running()
+        run.kill()
+
+    assert while_it_ran is not None
+    assert while_it_ran.address == "http://old"
+    assert home.running() is None
+
+
+def test_whoever_asks_whether_the_system_runs_keeps_nobody_from_running_it(home: StateDirectory, monkeypatch):
+    home.claim()
+    home.release()
+    look = os.open(home.path / "lock", os.O_RDONLY)  # as `running()` does, stopped in the middle
+    fcntl.flock(look, fcntl.LOCK_SH)
+    monkeypatch.setattr("time.sleep", lambda _: os.close(look))
+
+    home.claim()
+    home.release()
+
+
+def test_the_announcement_tells_every_replica(home: StateDirectory):
+    said = SystemStatus(
+        os.getpid(), "http://127.0.0.1:1", 1.0, (ReplicaStatus("edge", 0, 7, "ready", 2, 3.0, "unix:/x"),)
+    )
+    home.announce(said)
+
+    assert home.running() == said
+    assert StateDirectory.at(home.path).running() == said
