@@ -40,7 +40,7 @@ class Trace(msgspec.Struct, frozen=True, gc=False):
         """A new span below this one."""
         return Trace(self.trace_id, os.urandom(8).hex(), self.sampled, self.state)
 
-    def told(self) -> Trace:
+    def ids(self) -> Trace:
         """The position with its ids."""
         return self
 
@@ -58,7 +58,7 @@ class Trace(msgspec.Struct, frozen=True, gc=False):
         return Trace(match["trace"], match["span"], bool(int(match["flags"], 16) & 1), state, foreign)
 
 
-TELLING: Final = Lock()  # a call may log from several threads
+NAMING: Final = Lock()  # a call may log from several threads
 
 
 class Unseen(msgspec.Struct, gc=False, eq=False):
@@ -69,33 +69,33 @@ class Unseen(msgspec.Struct, gc=False, eq=False):
     """
 
     sampled: bool = False
-    _told: Trace | None = None
+    _ids: Trace | None = None
     state: ClassVar[str] = ""
     foreign: ClassVar[bool] = False
 
-    def told(self) -> Trace:
+    def ids(self) -> Trace:
         """The position with its ids, the same whenever it is asked for."""
-        if self._told is None:
-            with TELLING:
-                if self._told is None:
-                    self._told = Trace.start()
-        return self._told
+        if self._ids is None:
+            with NAMING:
+                if self._ids is None:
+                    self._ids = Trace.start()
+        return self._ids
 
     @property
     def trace_id(self) -> str:
-        return self.told().trace_id
+        return self.ids().trace_id
 
     @property
     def span_id(self) -> str:
-        return self.told().span_id
+        return self.ids().span_id
 
     def header(self) -> str:
         """The `traceparent` header, version 00."""
-        return self.told().header()
+        return self.ids().header()
 
     def child(self) -> Trace:
         """A new span below this one."""
-        return self.told().child()
+        return self.ids().child()
 
 
 Position: TypeAlias = Trace | Unseen

@@ -16,7 +16,7 @@ from meristem.contracts.message import Event
 from meristem.errors import Undeliverable
 from meristem.events.bus import Bus, SubscriberAway
 from meristem.events.dead_letters import DeadLetters
-from meristem.events.facts import Away, Buried, Delivered, DeliveryRetried, Fact
+from meristem.events.facts import Away, DeadLettered, Delivered, DeliveryRetried, Fact
 from meristem.events.inbox import Inbox
 from meristem.events.outbox import Outbox
 from meristem.events.policy import DeliveryPolicy
@@ -92,12 +92,12 @@ class Stage:
         self.database = Database(f"sqlite:///{folder}/publisher.db?synchronous=normal", name="publisher")
         self.outbox = Outbox(self.database, "//suite/publisher", bus.destinations, clock, owner=owner)
         self.relay = Relay(self.outbox, bus, clock)
-        self.relay.observers.append(self._tell)
+        self.relay.observers.append(self._on_fact)
         self.dead = DeadLetters(self.database, clock)
         self._gone = False
         self._news = asyncio.Event()
 
-    def _tell(self, fact: Fact) -> None:
+    def _on_fact(self, fact: Fact) -> None:
         self.facts.append(fact)
         self._news.set()
 
@@ -145,8 +145,8 @@ class Stage:
         async with asyncio.timeout(60):
             await self.relay.settle()
 
-    async def told(self, kind: type[FactT], count: int = 1) -> list[FactT]:
-        """Wait until facts of this kind have been told."""
+    async def emitted(self, kind: type[FactT], count: int = 1) -> list[FactT]:
+        """Wait until facts of this kind were emitted."""
         async with asyncio.timeout(60):
             while len(found := [fact for fact in self.facts if isinstance(fact, kind)]) < count:
                 self._news.clear()
@@ -220,8 +220,8 @@ class BusSuite:
         for number in range(5):
             await stage.publish(Booked(guest="ada", number=number))
         await stage.publish(Booked(guest="bob", number=100))
-        await stage.told(DeliveryRetried)
-        await stage.told(Delivered, 1)
+        await stage.emitted(DeliveryRetried)
+        await stage.emitted(Delivered, 1)
         assert billing.seen.count(0) == 1
         assert not {1, 2, 3, 4} & set(billing.seen)
         await stage.clock.advance(PATIENT.cap)
@@ -257,11 +257,11 @@ class BusSuite:
         await stage.publish(Booked(guest="ada", number=1))
         await stage.publish(Booked(guest="ada", number=2))
         for attempt in (1, 2):
-            facts = await stage.told(DeliveryRetried, attempt)
+            facts = await stage.emitted(DeliveryRetried, attempt)
             assert facts[-1].attempt == attempt
             assert 0 <= facts[-1].delay <= PATIENT.base * 2**attempt
             await stage.clock.advance(PATIENT.cap)
-        await stage.told(Buried)
+        await stage.emitted(DeadLettered)
         await stage.settle()
         assert await billing.entries() == [2]
         assert await mail.entries() == [1, 2]
@@ -278,14 +278,14 @@ class BusSuite:
         billing.before = refuse
         await stage.start()
         await stage.publish(Noted(number=1), Noted(number=2))
-        await stage.told(Buried, 2)
+        await stage.emitted(DeadLettered, 2)
         await stage.settle()
         first, second = await stage.dead.list("billing")
         billing.before = None
         assert await stage.dead.redrive(first.id) == 1
         assert await stage.dead.discard(second.id) == 1
         stage.relay.look_around()
-        await stage.told(Delivered)
+        await stage.emitted(Delivered)
         await stage.settle()
         assert len(await billing.entries()) == 1
         assert await stage.dead.list() == []
@@ -299,7 +299,7 @@ class BusSuite:
         billing.before = refuse
         await stage.start()
         await stage.publish(Noted(number=1))
-        await stage.told(Buried)
+        await stage.emitted(DeadLettered)
         assert billing.seen == [1]
 
     async def test_a_subscriber_that_is_away_loses_nothing_and_uses_up_no_attempt(self, stage: Stage) -> None:
@@ -316,7 +316,7 @@ class BusSuite:
         for number in range(3):
             await stage.publish(Booked(guest="ada", number=number))
         for times in range(1, PATIENT.attempts + 3):
-            await stage.told(Away, times)
+            await stage.emitted(Away, times)
             await stage.clock.advance(60)
         is_away = False
         await stage.clock.advance(60)
@@ -334,14 +334,14 @@ class BusSuite:
         await stage.start()
         await stage.publish(Booked(guest="ada", number=1))
         await stage.publish(Booked(guest="ada", number=2))
-        await stage.told(DeliveryRetried)
+        await stage.emitted(DeliveryRetried)
         await stage.vanish()
 
         again = Stage(tmp_path, self.make_bus(), stage.clock)
         billing = again.subscriber("billing")
         await again.start()
         await stage.clock.advance(PATIENT.cap)
-        delivered = await again.told(Delivered, 2)
+        delivered = await again.emitted(Delivered, 2)
         await again.settle()
         assert await billing.entries() == [1, 2]
         assert delivered[0].attempt == 2
@@ -365,7 +365,7 @@ class BusSuite:
         billing = stage.subscriber("billing")
         await stage.start()
         assert await stage.database.fetch_value(select(func.count()).select_from(ENTRIES)) == 1
-        await stage.told(Delivered)
+        await stage.emitted(Delivered)
         await stage.settle()
         assert await billing.entries() == [1]
         assert await stage.outbox.depth() == []

@@ -1,4 +1,4 @@
-"""What the event machinery tells whoever watches: facts, handed to plain functions."""
+"""What the event machinery did, emitted to observers: metrics, logs, tests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ logger: Final = logging.getLogger(__name__)
 
 
 class Published(msgspec.Struct, frozen=True):
-    """An event was committed; `subscribers` counts who is owed it."""
+    """An event was committed; `subscribers` counts those that are owed it."""
 
     type: str
     subscribers: int
@@ -37,7 +37,7 @@ class DeliveryRetried(msgspec.Struct, frozen=True):
     error: str
 
 
-class Buried(msgspec.Struct, frozen=True):
+class DeadLettered(msgspec.Struct, frozen=True):
     """An event became a dead letter of a subscriber."""
 
     type: str
@@ -47,20 +47,21 @@ class Buried(msgspec.Struct, frozen=True):
 
 
 class Away(msgspec.Struct, frozen=True):
-    """A subscriber could not be reached; its events wait, and it is tried again after `delay` seconds."""
+    """A subscriber could not be reached, for `reason`; its events wait, and it is tried again after `delay` seconds."""
 
     subscriber: str
     delay: float
+    reason: str
 
 
-Fact: TypeAlias = Published | Delivered | DeliveryRetried | Buried | Away
+Fact: TypeAlias = Published | Delivered | DeliveryRetried | DeadLettered | Away
 Observer: TypeAlias = Callable[[Fact], None]
 
 
-def tell(observers: list[Observer], fact: Fact) -> None:
-    """Hand a fact to every observer; one that fails is logged and harms nobody."""
+def emit(observers: list[Observer], fact: Fact) -> None:
+    """Hand a fact to every observer; one that fails is logged and stops neither the others nor the delivery."""
     for observer in observers:
         try:
             observer(fact)
-        except Exception:  # whoever watches must not stop what is watched
+        except Exception:  # an observer must not stop what it observes
             logger.exception("an observer of events failed on %s", type(fact).__name__)

@@ -12,7 +12,7 @@ from meristem.context import current
 from meristem.events import statements
 from meristem.events.cloudevents import read_json, write_json
 from meristem.events.envelope import Envelope, enclose
-from meristem.events.facts import Observer, Published, tell
+from meristem.events.facts import Observer, Published, emit
 from meristem.events.tables import METADATA
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ class Outbox:
     def _committed(self, deliveries: list[Delivery], published: list[Published]) -> None:
         if self.observers:
             for fact in published:
-                tell(self.observers, fact)
+                emit(self.observers, fact)
         if self.courier is None:
             return
         for each in deliveries:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from meristem.errors import CallError, OperationError, StorageError, Undeliverable
 from meristem.events.acknowledgements import Acknowledgements
 from meristem.events.bus import Bus, SubscriberAway
-from meristem.events.facts import Away, Buried, Delivered, DeliveryRetried, Observer, tell
+from meristem.events.facts import Away, DeadLettered, Delivered, DeliveryRetried, Observer, emit
 from meristem.events.partitions import Partitions
 from meristem.events.policy import DEFAULT
 from meristem.events.wake_up import WakeUp
@@ -244,7 +244,7 @@ class Relay:
         self._acknowledged.add(lanes, delivery)
         if self.observers:
             seconds = self._now() - delivery.created
-            tell(self.observers, Delivered(delivery.type, delivery.subscriber, seconds, delivery.attempts + 1))
+            emit(self.observers, Delivered(delivery.type, delivery.subscriber, seconds, delivery.attempts + 1))
 
     def _forget(self, lanes: Partitions, delivery: Delivery) -> None:
         lanes.held.discard(delivery.event_id)
@@ -255,9 +255,7 @@ class Relay:
         delay = DEFAULT.delay(lanes.rejections)
         if lanes.pause(self._now() + delay):
             lanes.rejections += 1
-            if lanes.rejections == 1:
-                logger.warning("%s cannot be reached, its events wait: %s", lanes.subscriber, away)
-            tell(self.observers, Away(lanes.subscriber, delay))
+            emit(self.observers, Away(lanes.subscriber, delay, str(away)))
         return self._now() + delay
 
     async def _failed(
@@ -279,7 +277,7 @@ class Relay:
             await self._outbox.postpone(delivery, describe(failure))
         except StorageError:  # the attempt counts in memory; after a crash it is tried once more
             logger.exception("%s: a failed attempt could not be recorded", self._outbox.source)
-        tell(
+        emit(
             self.observers,
             DeliveryRetried(delivery.type, delivery.subscriber, delivery.attempts, delay, describe(failure)),
         )
@@ -298,7 +296,7 @@ class Relay:
             "%s of %s is a dead letter after %d attempts: mend the cause, then run `meristem events redrive`",
             delivery.type, delivery.subscriber, attempts, exc_info=failure,
         )  # fmt: skip
-        tell(self.observers, Buried(delivery.type, delivery.subscriber, attempts, error))
+        emit(self.observers, DeadLettered(delivery.type, delivery.subscriber, attempts, error))
         return None
 
 

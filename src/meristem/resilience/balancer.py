@@ -11,7 +11,7 @@ from meristem.contracts.bounds import Part, Pause, Seconds, Share
 from meristem.contracts.message import Message
 from meristem.errors import CallError, Code
 from meristem.resilience.breaker import blames
-from meristem.resilience.facts import Ejected, Tell, nobody
+from meristem.resilience.facts import Ejected, OnFact, ignore
 from meristem.resilience.retry import Attempt, tried_by
 
 if TYPE_CHECKING:
@@ -96,13 +96,13 @@ class Balancer:
         *,
         rng: random.Random | None = None,
         now: Callable[[], float] = monotonic,
-        tell: Tell = nobody,
+        on_fact: OnFact = ignore,
     ) -> None:
         self.dependency = dependency
         self.policy = policy or BalancerPolicy()
         self._rng = rng or random.Random()  # noqa: S311 - a choice, not a secret
         self._now = now
-        self._tell = tell
+        self._emit = on_fact
         self._targets: list[Target] = []
         self.handler: Handler = self.through(self.take)
         for endpoint in endpoints:
@@ -231,7 +231,7 @@ class Balancer:
         seconds = min(policy.eject_at_most, policy.eject_for * target.ejections) * self._rng.uniform(1.0, 1.2)
         target.ejected_until = now + seconds
         # `failing` stays as it is: one more failure after its return ejects it again
-        self._tell(Ejected(self.dependency, target.endpoint.address, seconds))
+        self._emit(Ejected(self.dependency, target.endpoint.address, seconds))
 
 
 def _moves(call: Call, error: CallError) -> bool:

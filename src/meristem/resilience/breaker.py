@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from meristem.contracts.bounds import Count, Part, Seconds, Share
 from meristem.contracts.message import Message
 from meristem.errors import CallError, Code
-from meristem.resilience.facts import BreakerChanged, State, Tell, nobody
+from meristem.resilience.facts import BreakerChanged, OnFact, State, ignore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,14 +58,14 @@ class Breaker:
         *,
         rng: random.Random | None = None,
         now: Callable[[], float] = monotonic,
-        tell: Tell = nobody,
+        on_fact: OnFact = ignore,
     ) -> None:
         self.name = name
         self.policy = policy or BreakerPolicy()
         self.state: State = "closed"
         self._rng = rng or random.Random()  # noqa: S311 - jitter
         self._now = now
-        self._tell = tell
+        self._emit = on_fact
         self._window_began = now()
         self._calls = self._failures = 0  # in the current window
         self._past_calls = self._past_failures = 0  # in the one before
@@ -151,7 +151,7 @@ class Breaker:
 
     def _change(self, after: State, reason: str) -> None:
         before, self.state = self.state, after
-        self._tell(BreakerChanged(self.name, before, after, reason))
+        self._emit(BreakerChanged(self.name, before, after, reason))
 
     def _refusal(self) -> CallError:
         left = max(0.0, self._until - self._now())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from meristem.contracts.bounds import Count, Pause, Room
 from meristem.contracts.message import Message
 from meristem.errors import CallError, Code
-from meristem.resilience.facts import Shed, Tell, nobody
+from meristem.resilience.facts import OnFact, Shed, ignore
 from meristem.resilience.gate import Gate, LeavingStream
 
 if TYPE_CHECKING:
@@ -25,11 +25,11 @@ class BulkheadPolicy(Message, forbid_unknown_fields=True):
 class Bulkhead:
     """Bounds the calls to one dependency."""
 
-    def __init__(self, dependency: str, policy: BulkheadPolicy | None = None, *, tell: Tell = nobody) -> None:
+    def __init__(self, dependency: str, policy: BulkheadPolicy | None = None, *, on_fact: OnFact = ignore) -> None:
         self.dependency = dependency
         self.policy = policy or BulkheadPolicy()
         self.gate = Gate(self.policy.limit, self.policy.queue, self.policy.wait)
-        self._tell = tell
+        self._emit = on_fact
 
     def middleware(self, handler: Handler) -> Handler:
         """Let a call through when there is room; a stream keeps its room until it ends."""
@@ -52,7 +52,7 @@ class Bulkhead:
 
     def _refusal(self) -> CallError:
         policy = self.policy
-        self._tell(Shed(self.dependency, policy.limit))
+        self._emit(Shed(self.dependency, policy.limit))
         return CallError(
             Code.RESOURCE_EXHAUSTED,
             f"{self.dependency}: {policy.limit} calls are in flight to it already, and none ended within "

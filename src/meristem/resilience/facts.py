@@ -1,4 +1,4 @@
-"""What the policies of resilience did, told to whoever listens: metrics, logs, the dashboard."""
+"""What the policies of resilience did, emitted to an observer: metrics, logs, tests."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class RetryRefused(msgspec.Struct, frozen=True):
 
 
 class Hedged(msgspec.Struct, frozen=True):
-    """A call that waits at an endpoint which answers nobody was sent to another one too."""
+    """A call that waits at an endpoint which answers no call was sent to another one too."""
 
     operation: str
     address: str
@@ -59,8 +59,8 @@ class Shed(msgspec.Struct, frozen=True):
 
 
 Fact: TypeAlias = CallRetried | Hedged | RetryRefused | BreakerChanged | Ejected | Shed
-Tell: TypeAlias = Callable[[Fact], None]
+OnFact: TypeAlias = Callable[[Fact], None]
 
 
-def nobody(_: Fact) -> None:
-    """The listener where nobody listens."""
+def ignore(_: Fact) -> None:
+    """The observer where none was given."""

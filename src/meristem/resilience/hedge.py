@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from meristem.contracts.bounds import Pause, Share
 from meristem.contracts.message import Message
 from meristem.errors import CallError
-from meristem.resilience.facts import Hedged, Tell, nobody
+from meristem.resilience.facts import Hedged, OnFact, ignore
 from meristem.resilience.retry import Attempt, RetryBudget, may_retry, tried_by
 
 if TYPE_CHECKING:
@@ -55,14 +55,14 @@ class Hedging:
         policy: HedgePolicy | None = None,
         *,
         now: Callable[[], float] = monotonic,
-        tell: Tell = nobody,
+        on_fact: OnFact = ignore,
     ) -> None:
         self._operation = operation
         self._balancer = balancer
         self._budget = budget
         self._policy = policy or HedgePolicy()
         self._now = now
-        self._tell = tell
+        self._emit = on_fact
         self._mean = self._deviation = 0.0
         self._patience = operation.timeout * self._policy.unknown
 
@@ -90,7 +90,7 @@ class Hedging:
         started = self._now()
         again = Attempt.of(call, (*tried_by(call), target.endpoint.address))
         other = self._balancer.choose(again)
-        self._tell(Hedged(self._operation.label, target.endpoint.address, other.endpoint.address))
+        self._emit(Hedged(self._operation.label, target.endpoint.address, other.endpoint.address))
         reply = await self._balancer.take(again, other)
         self.learn(self._now() - started)
         return reply

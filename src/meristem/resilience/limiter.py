@@ -17,7 +17,7 @@ from msgspec import Meta
 from meristem.contracts.bounds import Count, Part, Pause, Room
 from meristem.contracts.message import Message
 from meristem.errors import CallError, Code
-from meristem.resilience.facts import Shed, Tell, nobody
+from meristem.resilience.facts import OnFact, Shed, ignore
 from meristem.resilience.gate import Gate, LeavingStream
 
 if TYPE_CHECKING:
@@ -80,14 +80,14 @@ class Limiter:
         policy: LimiterPolicy | None = None,
         *,
         now: Callable[[], float] = monotonic,
-        tell: Tell = nobody,
+        on_fact: OnFact = ignore,
     ) -> None:
         self.name = name
         self.policy = policy or LimiterPolicy()
         self.gate = Gate(self.policy.initial, self.policy.queue, self.policy.wait)
         self._limit = float(self.policy.initial)
         self._now = now
-        self._tell = tell
+        self._emit = on_fact
         self._calls = 0
         self._window_began = now()
         self._slowness = 0.0  # sum over the window of how many times its usual latency each call took
@@ -173,7 +173,7 @@ class Limiter:
         self.gate.admit()
 
     def _refusal(self) -> CallError:
-        self._tell(Shed(self.name, self.gate.limit))
+        self._emit(Shed(self.name, self.gate.limit))
         return CallError(
             Code.RESOURCE_EXHAUSTED,
             f"{self.name} works on {self.gate.inside} calls, its limit at the moment; try again later",

@@ -14,7 +14,7 @@ from meristem.contracts.bounds import Amount, Rate, Share
 from meristem.contracts.call import Call
 from meristem.contracts.message import Message
 from meristem.errors import CallError, Code
-from meristem.resilience.facts import CallRetried, RetryRefused, Tell, nobody
+from meristem.resilience.facts import CallRetried, OnFact, RetryRefused, ignore
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -99,7 +99,7 @@ class Retrying:
         rng: random.Random | None = None,
         now: Callable[[], float] = monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        tell: Tell = nobody,
+        on_fact: OnFact = ignore,
     ) -> None:
         self._operation = operation
         self._policy = operation.retry
@@ -107,7 +107,7 @@ class Retrying:
         self._rng = rng or random.Random()  # noqa: S311 - jitter
         self._now = now
         self._sleep = sleep
-        self._tell = tell
+        self._emit = on_fact
         self._needs = 0.0  # seconds that an attempt which succeeds usually takes
 
     def middleware(self, handler: Handler) -> Handler:
@@ -134,7 +134,7 @@ class Retrying:
                 tried = (*tried, error.origin)
             delay = self._delay(attempt, error)
             self._check(call, delay, error)
-            self._tell(CallRetried(self._operation.label, attempt + 1, delay, error.code.value))
+            self._emit(CallRetried(self._operation.label, attempt + 1, delay, error.code.value))
             await self._sleep(delay)
             started = self._now()
             try:
@@ -167,10 +167,10 @@ class Retrying:
         if not self._budget.withdraw():
             share = f"{self._budget.policy.share:.0%} of calls"
             error.add_note(f"not tried again: the retry budget of {self._budget.dependency!r} ({share}) is used up")
-            self._tell(RetryRefused(self._operation.label, self._budget.dependency))
+            self._emit(RetryRefused(self._operation.label, self._budget.dependency))
             raise error
 
 
-def retry_middleware(operation: Operation, budget: RetryBudget, *, tell: Tell = nobody) -> Middleware:
+def retry_middleware(operation: Operation, budget: RetryBudget, *, on_fact: OnFact = ignore) -> Middleware:
     """Repeat calls of `operation` as its contract allows, under the budget of its dependency."""
-    return Retrying(operation, budget, tell=tell).middleware
+    return Retrying(operation, budget, on_fact=on_fact).middleware

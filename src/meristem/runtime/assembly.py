@@ -129,7 +129,7 @@ class Assembly:
         if not self._routes:
             clients = self._started()
             for name, instance in self.instances.items():
-                limiter = Limiter(name, self._policies(name).limiter, tell=self.telemetry.resilience)
+                limiter = Limiter(name, self._policies(name).limiter, on_fact=self.telemetry.on_fact)
                 for path, (operation, handler) in instance.endpoints.items():
                     admitted = limiter.middleware(operation)(handler)
                     self._routes[path] = ServedOperation(operation, clients.limited(operation, admitted))

@@ -57,7 +57,7 @@ def sender(service: str, deliveries: Deliveries) -> Receive:
             raise Undeliverable(refusal.reason) from None
         except CallError as error:
             if error.code is Code.UNAVAILABLE:
-                raise SubscriberAway(f"{service} cannot be reached: {error.message}") from None
+                raise SubscriberAway(error.message) from None
             raise
 
     return send

@@ -62,9 +62,9 @@ class Dependency:
         self._telemetry = telemetry
         self._closing = closing
         self._peers: dict[str, Peer] = {}
-        self._balancer = Balancer(name, policy=policies.balancer, tell=telemetry.resilience)
+        self._balancer = Balancer(name, policy=policies.balancer, on_fact=telemetry.on_fact)
         self._budget = RetryBudget(name, policies.budget)
-        self._bulkhead = Bulkhead(name, policies.bulkhead, tell=telemetry.resilience)
+        self._bulkhead = Bulkhead(name, policies.bulkhead, on_fact=telemetry.on_fact)
         self._end_watch: Callable[[], None] | None = None
 
     async def start(self) -> None:
@@ -83,21 +83,21 @@ class Dependency:
 
     def way(self, operation: Operation, caller: str | None) -> Handler:
         """The handler that takes calls of an operation there."""
-        retry = retry_middleware(operation, self._budget, tell=self._telemetry.resilience)
+        retry = retry_middleware(operation, self._budget, on_fact=self._telemetry.on_fact)
         watched = self._telemetry.calling(caller, operation)
         return compose(self._balanced(operation), [self._bulkhead.middleware, retry, watched])
 
     def _balanced(self, operation: Operation) -> Handler:
         if operation.semantics is not Semantics.SAFE or operation.stream:
             return self._balancer.handler
-        tell = self._telemetry.resilience
-        hedging = Hedging(operation, self._balancer, self._budget, self._policies.hedge, tell=tell)
+        on_fact = self._telemetry.on_fact
+        hedging = Hedging(operation, self._balancer, self._budget, self._policies.hedge, on_fact=on_fact)
         return self._balancer.through(hedging.take)
 
     def _follow(self, addresses: tuple[str, ...]) -> None:
         for address in addresses:
             if address not in self._peers:
-                breaker = Breaker(f"{self.name} at {address}", self._policies.breaker, tell=self._telemetry.resilience)
+                breaker = Breaker(f"{self.name} at {address}", self._policies.breaker, on_fact=self._telemetry.on_fact)
                 self._peers[address] = Peer(HttpClient(address, sign=self._sign, limits=self._limits), breaker)
         gone = [self._peers.pop(address) for address in list(self._peers) if address not in addresses]
         self._balancer.update(self._peers.values())

@@ -55,7 +55,7 @@ class ServiceStorage:
             clock,
             owner=f"{around.replica}/{spec.name}",
         )
-        self._outbox.observers.append(around.telemetry.event)
+        self._outbox.observers.append(around.telemetry.on_fact)
 
     async def start(self) -> None:
         """Open the database and bring the tables up to date: the framework's always, the service's where wanted."""
@@ -80,7 +80,7 @@ class ServiceStorage:
         self.inbox = inbox = Inbox.of(self._spec.name, service, self.database, self._clock)
         if self._sagas:
             self._engine = engine = SagaEngine(self._spec.name, service, self.database, self._clock)
-            engine.observers.append(self._around.telemetry.saga(self._spec.name))
+            engine.observers.append(self._around.telemetry.on_saga_fact(self._spec.name))
             waits = [event for saga in self._sagas.values() for event in saga.waits]
             inbox.listen(lambda event, _: engine.on_event(event), waits)
         if inbox.policies:
@@ -90,7 +90,7 @@ class ServiceStorage:
     def work(self) -> list[Component]:
         """What works by itself once every service hears: deliveries and sagas."""
         self._relay = relay = Relay(self._outbox, self._around.bus, self._clock)
-        relay.observers.append(self._around.telemetry.event)
+        relay.observers.append(self._around.telemetry.on_fact)
         return [relay] if self._engine is None else [relay, self._engine]
 
     async def settle(self) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from meristem.context import current
-from meristem.events.facts import Buried, Delivered, DeliveryRetried, Published
-from meristem.resilience.facts import BreakerChanged, Ejected, Hedged
-from meristem.sagas.facts import SagaEnded, StepEnded
+from meristem.runtime.reporting import FactReports
+from meristem.sagas.facts import StepEnded
 from meristem.telemetry.exporting import exporter
 from meristem.telemetry.exposition import exposition
 from meristem.telemetry.metrics import Measure, Registry
@@ -21,29 +19,17 @@ if TYPE_CHECKING:
 
     from meristem.contracts.call import Middleware
     from meristem.contracts.operation import Operation
+    from meristem.sagas.facts import Fact as SagaFact
+    from meristem.sagas.facts import Observer as OnSagaFact
     from meristem.system.placement import Telemetry
     from meristem.telemetry.otlp import OtlpSink
 
-logger = logging.getLogger(__name__)
-
-COUNTED: Final = {
-    "meristem_statements_total": ("Statements that the database answered.", ("service", "outcome")),
-    "meristem_statement_seconds_total": ("Seconds waited for statements.", ("service",)),
-    "meristem_events_published_total": ("Events committed to an outbox.", ("type",)),
-    "meristem_events_delivered_total": ("Deliveries that a subscriber acknowledged.", ("type", "subscriber")),
-    "meristem_events_retried_total": ("Deliveries that failed and are tried again.", ("type", "subscriber")),
-    "meristem_events_buried_total": ("Events that became dead letters.", ("type", "subscriber")),
-    "meristem_sagas_ended_total": ("Sagas that came to rest.", ("saga", "state")),
-    "meristem_saga_steps_total": ("Steps of sagas that were journaled.", ("saga", "step", "outcome")),
-    "meristem_retries_total": ("Calls that were tried again.", ("operation",)),
-    "meristem_hedges_total": ("Calls sent to a second endpoint because the first one fell silent.", ("operation",)),
-    "meristem_breaker_changes_total": ("Circuit breakers that changed their state.", ("endpoint", "state")),
-    "meristem_shed_total": ("Calls turned away at a limit of concurrent calls.", ("name",)),
-}
+STATEMENTS: Final = "meristem_statements_total"
+STATEMENT_SECONDS: Final = "meristem_statement_seconds_total"
 
 
 class ProcessTelemetry:
-    """The telemetry of one process; the parts it watches tell it facts and do not know it."""
+    """The telemetry of one process; the parts it watches emit facts and do not know it."""
 
     def __init__(self, environment: Mapping[str, str], attributes: Mapping[str, str], wanted: Telemetry) -> None:
         self.registry = Registry()
@@ -57,9 +43,14 @@ class ProcessTelemetry:
         self._environment = environment
         self._attributes = attributes
         self._exporter: OtlpSink | None = None
-        self._counts: dict[str, Counter[tuple[str, ...]]] = {name: Counter() for name in COUNTED}
-        for name, (text, labels) in COUNTED.items():
-            self.registry.add(Measure(name, text, "counter", labels, self._reader(name)))
+        self._statements: Counter[tuple[str, ...]] = Counter()
+        self._seconds: dict[tuple[str, ...], float] = {}
+        for name, text, labels, counts in (
+            (STATEMENTS, "Statements that the database answered.", ("service", "outcome"), self._statements),
+            (STATEMENT_SECONDS, "Seconds waited for statements.", ("service",), self._seconds),
+        ):
+            self.registry.add(Measure(name, text, "counter", labels, counts.copy))
+        self.on_fact = FactReports(self.registry).report
 
     async def start(self) -> None:
         """Export spans where the environment says so (`OTEL_EXPORTER_OTLP_ENDPOINT`)."""
@@ -93,8 +84,8 @@ class ProcessTelemetry:
     def statement(self, service: str, text: str, seconds: float, result: int | BaseException) -> None:
         """A statement of a service's database."""
         failed = isinstance(result, BaseException)
-        self._count("meristem_statements_total", service, "error" if failed else "ok")
-        self._counts["meristem_statement_seconds_total"][service,] += seconds  # type: ignore[assignment] # a float count
+        self._statements[service, "error" if failed else "ok"] += 1
+        self._seconds[service,] = self._seconds.get((service,), 0.0) + seconds
         trace = current().trace
         if trace is None or not trace.sampled:
             return
@@ -102,46 +93,13 @@ class ProcessTelemetry:
         attributes = {"db.system.name": "sqlite", "db.query.text": text, "db.operation.name": verb}
         self.tracer.fact(verb, "client", service, seconds, attributes, type(result).__name__ if failed else None)
 
-    def event(self, fact: Any) -> None:
-        """What the event machinery did."""
-        if isinstance(fact, Published):
-            self._count("meristem_events_published_total", fact.type)
-        elif isinstance(fact, Delivered):
-            self._count("meristem_events_delivered_total", fact.type, fact.subscriber)
-        elif isinstance(fact, DeliveryRetried):
-            self._count("meristem_events_retried_total", fact.type, fact.subscriber)
-        elif isinstance(fact, Buried):
-            self._count("meristem_events_buried_total", fact.type, fact.subscriber)
+    def on_saga_fact(self, service: str) -> OnSagaFact:
+        """Takes the facts of the sagas of a service; their steps are spans besides."""
 
-    def saga(self, service: str) -> Any:
-        """A listener for what the sagas of a service did."""
-
-        def heard(fact: Any) -> None:
+        def on_fact(fact: SagaFact) -> None:
+            self.on_fact(fact)
             if isinstance(fact, StepEnded):
-                self._count("meristem_saga_steps_total", fact.saga, fact.name, "error" if fact.error else "ok")
                 attributes = {"meristem.saga": fact.saga, "meristem.saga.id": fact.id, "meristem.step": fact.position}
                 self.tracer.fact(f"{fact.saga}: {fact.name}", "internal", service, fact.seconds, attributes, fact.error)
-            elif isinstance(fact, SagaEnded):
-                self._count("meristem_sagas_ended_total", fact.name, fact.state)
 
-        return heard
-
-    def resilience(self, fact: Any) -> None:
-        """What the policies of resilience did."""
-        if isinstance(fact, BreakerChanged):
-            logger.warning("circuit breaker of %s: %s → %s, %s", fact.name, fact.before, fact.after, fact.reason)
-            self._count("meristem_breaker_changes_total", fact.name, fact.after)
-        elif isinstance(fact, Ejected):
-            logger.warning("%s: %s gets no calls for %.1f s", fact.dependency, fact.address, fact.seconds)
-        elif isinstance(fact, Hedged):
-            self._count("meristem_hedges_total", fact.operation)
-        elif hasattr(fact, "attempt"):
-            self._count("meristem_retries_total", fact.operation)
-        elif hasattr(fact, "limit"):
-            self._count("meristem_shed_total", fact.name)
-
-    def _count(self, name: str, *labels: str) -> None:
-        self._counts[name][labels] += 1
-
-    def _reader(self, name: str) -> Any:
-        return lambda: dict(self._counts[name])
+        return on_fact

@@ -127,7 +127,7 @@ class SagaEngine:
         waiting = self._waiting.get(saga_id)
         if waiting is None:
             waiting = self._waiting[saga_id] = Waiting(saga_id, text)
-            origin = Origin(context.trace.told() if context.trace else None, context.caller, context.user, context.key)
+            origin = Origin(context.trace.ids() if context.trace else None, context.caller, context.user, context.key)
             self._work(self._begin(definition, waiting, origin), f"{definition.name} {saga_id}")
         elif waiting.input != text:
             raise reused(definition.name)

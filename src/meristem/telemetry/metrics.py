@@ -10,7 +10,7 @@ import msgspec
 from meristem.errors import CallError, Code, Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
 Side: TypeAlias = Literal["server", "client"]
 
@@ -101,7 +101,7 @@ class Measure(msgspec.Struct, frozen=True):
     help: str
     kind: Literal["gauge", "counter"]
     labels: tuple[str, ...]
-    read: Callable[[], dict[tuple[str, ...], float]]
+    read: Callable[[], Mapping[tuple[str, ...], float]]
 
 
 class Registry:

@@ -125,7 +125,7 @@ class Observed:
         attributes = self.attributes | outcome(error)
         told = describe(error) if error is not None and is_failure(error) else None
         stats = self.stats
-        self.tracer.finish(self.name, stats.side, stats.service, trace.told(), parent_id, seconds, attributes, told)
+        self.tracer.finish(self.name, stats.side, stats.service, trace.ids(), parent_id, seconds, attributes, told)
 
 
 def outcome(error: BaseException | None) -> dict[str, Value]:

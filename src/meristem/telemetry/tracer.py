@@ -149,7 +149,7 @@ class Tracer:
         if context.trace is None or not context.trace.sampled:
             return NO_SPAN
         place = context.place.service if context.place is not None else ""
-        return ActiveSpan(self, (name, kind, service or place), context, context.trace.told(), dict(attributes or {}))
+        return ActiveSpan(self, (name, kind, service or place), context, context.trace.ids(), dict(attributes or {}))
 
     def late(self) -> bool:
         """Whether one more call may be recorded after the fact."""

@@ -24,7 +24,7 @@ DONE: Final = (  # what counts each thing that events and sagas do
     "meristem_events_published_total",
     "meristem_events_delivered_total",
     "meristem_events_retried_total",
-    "meristem_events_buried_total",
+    "meristem_events_dead_lettered_total",
     "meristem_saga_steps_total",
     "meristem_sagas_ended_total",
 )

@@ -8,7 +8,7 @@ from sqlalchemy import insert, select, update
 from meristem.context import Context, Identity, Trace, current, using
 from meristem.errors import CallError, Code, StorageError
 from meristem.events.direct import DirectBus
-from meristem.events.facts import Buried, Delivered, DeliveryRetried, Published
+from meristem.events.facts import DeadLettered, Delivered, DeliveryRetried, Published
 from meristem.events.policy import DeliveryPolicy
 from meristem.events.relay import Relay
 from meristem.events.tables import OUTBOX, RELAYS
@@ -71,7 +71,7 @@ async def test_the_first_delivery_from_memory_asks_nothing_and_its_repetition_as
     billing.before = fail_once
     await ready(stage)
     await stage.publish(Noted(number=1))
-    await stage.told(DeliveryRetried)
+    await stage.emitted(DeliveryRetried)
     assert asked == []
     await stage.clock.advance(PATIENT.cap)
     await stage.settle()
@@ -91,7 +91,7 @@ async def test_after_an_attempt_that_took_too_long_the_next_one_asks_and_what_wa
     billing.inbox.receive = handle_and_hang
     await ready(stage)
     await stage.publish(Noted(number=1))
-    await stage.told(DeliveryRetried)
+    await stage.emitted(DeliveryRetried)
     assert asked == []
     await stage.clock.advance(1)
     await stage.settle()
@@ -120,7 +120,7 @@ async def test_an_attempt_after_one_that_was_not_counted_asks(stage, monkeypatch
     assert asked == []
     monkeypatch.setattr(stage.outbox, "bury", bury)
     await stage.clock.advance(1)
-    await stage.told(Buried)
+    await stage.emitted(DeadLettered)
     assert len(asked) == 1
 
 
@@ -133,7 +133,7 @@ async def test_what_comes_from_disk_is_looked_up(stage):
     await stage.publish(Noted(number=1))
     await billing.start()
     await stage.relay.start()
-    await stage.told(Delivered)
+    await stage.emitted(Delivered)
     assert len(asked) == 1
 
 
@@ -260,7 +260,7 @@ async def test_a_subscriber_that_hangs_does_not_delay_the_others(stage):
     await ready(stage)
     for number in range(200):
         await stage.publish(Noted(number=number))
-    await stage.told(Delivered, 200)
+    await stage.emitted(Delivered, 200)
     assert len(mail.seen) == 200
     assert len(billing.seen) == 64
     gate.set()
@@ -275,7 +275,7 @@ async def test_an_attempt_that_takes_too_long_is_ended_and_tried_again(stage):
     billing.before = hang
     await ready(stage)
     await stage.publish(Noted(number=1))
-    (fact,) = await stage.told(DeliveryRetried)
+    (fact,) = await stage.emitted(DeliveryRetried)
     assert fact.error == "OperationError: no acknowledgement within 0.5 s"
     billing.before = None
     await stage.clock.advance(1)
@@ -292,7 +292,7 @@ async def test_a_subscriber_that_asks_for_time_gets_it(stage):
     billing.before = shed
     await ready(stage)
     await stage.publish(Noted(number=1))
-    (fact,) = await stage.told(DeliveryRetried)
+    (fact,) = await stage.emitted(DeliveryRetried)
     assert fact.delay >= 120.0
 
 
@@ -329,7 +329,7 @@ async def test_a_removal_that_fails_for_good_holds_up_nobody_and_its_rows_stay(s
     with monkeypatch.context() as broken:
         broken.setattr(stage.outbox, "remove", fail)
         await stage.publish(Noted(number=1))
-        await stage.told(Delivered)
+        await stage.emitted(Delivered)
         async with asyncio.timeout(60):
             await getattr(stage.relay, wait)()
     (depth,) = await stage.outbox.depth()
@@ -361,7 +361,7 @@ async def test_stopping_in_the_middle_of_a_removal_leaves_nothing_to_wait_for(st
 
 async def test_it_tells_what_it_does_and_survives_who_watches(stage, caplog):
     stage.subscriber("billing")
-    stage.outbox.observers.append(stage._tell)
+    stage.outbox.observers.append(stage._on_fact)
     stage.relay.observers.insert(0, lambda fact: 1 / 0)
     await ready(stage)
     await stage.publish(Noted(number=1))
@@ -380,7 +380,7 @@ async def test_a_row_that_nobody_can_read_becomes_a_dead_letter(stage, caplog):
     await stage.database.execute(update(OUTBOX).values(body="{"))
     await billing.start()
     await stage.relay.start()
-    await stage.told(Buried)
+    await stage.emitted(DeadLettered)
     assert "run `meristem events redrive`" in caplog.text
     (letter,) = await stage.dead.list()
     assert letter.error.startswith("Undeliverable: not a CloudEvent")
@@ -395,7 +395,7 @@ async def test_attempts_are_recorded_while_the_event_waits(stage):
     billing.before = fail
     await ready(stage)
     await stage.publish(Noted(number=1))
-    (fact,) = await stage.told(DeliveryRetried)
+    (fact,) = await stage.emitted(DeliveryRetried)
     row = await stage.database.fetch_one(select(OUTBOX.c.attempts, OUTBOX.c.due_at, OUTBOX.c.error))
     assert row is not None
     assert (row["attempts"], row["error"]) == (1, "RuntimeError: down")

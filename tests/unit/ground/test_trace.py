@@ -21,7 +21,7 @@ def test_ids_are_unique_and_well_formed_and_do_not_follow_the_global_seed():
     random.seed(1)
     second = [Unseen() for _ in range(1000)]
     assert len({trace.trace_id for trace in [*first, *second]}) == 2000
-    assert all(Trace.parse(trace.header()) == trace.told() for trace in [*first, *second])
+    assert all(Trace.parse(trace.header()) == trace.ids() for trace in [*first, *second])
 
 
 def test_an_unseen_trace_keeps_the_ids_that_it_was_first_asked_for():
@@ -29,7 +29,7 @@ def test_an_unseen_trace_keeps_the_ids_that_it_was_first_asked_for():
     below = trace.child()
     assert below.trace_id == trace.trace_id
     assert trace.header() == f"00-{trace.trace_id}-{trace.span_id}-00"
-    assert trace.told() == Trace(trace.trace_id, trace.span_id)
+    assert trace.ids() == Trace(trace.trace_id, trace.span_id)
     assert below.span_id != trace.span_id
 
 

@@ -51,7 +51,7 @@ def facts():
 
 @pytest.fixture
 def balancer(replicas, time, facts):
-    return Balancer("payments", replicas, rng=random.Random(7), now=time, tell=facts.append)
+    return Balancer("payments", replicas, rng=random.Random(7), now=time, on_fact=facts.append)
 
 
 async def test_equal_endpoints_get_equal_shares(balancer, call):
@@ -249,7 +249,7 @@ async def test_calls_in_flight_are_counted_also_when_they_are_cancelled(time, ca
 
 def test_an_ejection_lasts_longer_each_time_up_to_a_limit(time, replicas, facts):
     policy = BalancerPolicy(eject_for=5.0, eject_at_most=12.0)
-    balancer = Balancer("payments", replicas, policy, rng=random.Random(1), now=time, tell=facts.append)
+    balancer = Balancer("payments", replicas, policy, rng=random.Random(1), now=time, on_fact=facts.append)
     target = balancer.targets[0]
     while len(facts) < 4:
         balancer._failed(target, time.now)

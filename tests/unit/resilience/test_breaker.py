@@ -37,7 +37,7 @@ def facts():
 
 @pytest.fixture
 def breaker(time, facts):
-    return Breaker("payments at a:1", POLICY, rng=random.Random(1), now=time, tell=facts.append)
+    return Breaker("payments at a:1", POLICY, rng=random.Random(1), now=time, on_fact=facts.append)
 
 
 @pytest.fixture

@@ -65,10 +65,10 @@ def told():
 @pytest.fixture
 def make(a, b, told, operation):
     def made(*replicas, policy=QUICK, budget=None, now=monotonic):
-        balancer = Balancer("payments", replicas or (a, b), LASTING, rng=random.Random(3), now=now, tell=told.append)
+        balancer = Balancer("payments", replicas or (a, b), LASTING, rng=random.Random(3), now=now, on_fact=told.append)
         known = budget or RetryBudget("payments")
         made.balancer = balancer
-        return balancer.through(Hedging(operation(), balancer, known, policy, now=now, tell=told.append).take)
+        return balancer.through(Hedging(operation(), balancer, known, policy, now=now, on_fact=told.append).take)
 
     return made
 

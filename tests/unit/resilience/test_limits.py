@@ -97,7 +97,7 @@ async def test_a_limit_that_grows_lets_in_who_waits():
 
 async def test_a_bulkhead_lets_in_so_many_and_refuses_the_rest_without_harm(call):
     facts, work = [], Work()
-    bulkhead = Bulkhead("bank", BulkheadPolicy(limit=3, queue=2, wait=60), tell=facts.append)
+    bulkhead = Bulkhead("bank", BulkheadPolicy(limit=3, queue=2, wait=60), on_fact=facts.append)
     handler = bulkhead.middleware(work)
     tasks = [asyncio.create_task(handler(call())) for _ in range(10)]
     await turns()
@@ -216,7 +216,7 @@ async def test_normal_load_is_never_shed(operation, call):
 
 async def test_what_is_above_the_limit_and_the_queue_is_turned_away_early(operation, call):
     facts, work = [], Work()
-    limiter = Limiter("payments", LimiterPolicy(initial=3, minimum=3, queue=2, wait=60), tell=facts.append)
+    limiter = Limiter("payments", LimiterPolicy(initial=3, minimum=3, queue=2, wait=60), on_fact=facts.append)
     handler = limiter.middleware(operation())(work)
     tasks = [asyncio.create_task(handler(call())) for _ in range(10)]
     await turns()

@@ -46,7 +46,7 @@ def retrying(time, told, operation):
             rng=random.Random(seed),
             now=time,
             sleep=time.sleep,
-            tell=told.append,
+            on_fact=told.append,
         )
 
     return make
