@@ -9,13 +9,15 @@ import time
 from contextlib import contextmanager
 from contextvars import ContextVar
 from threading import Lock
-from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias, TypeVar
 
 import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
+CallT = TypeVar("CallT")
+ReplyT = TypeVar("ReplyT")
 
 # section 3.2.2: version ff is invalid, as are ids of zeros alone; a later version may append fields
 TRACEPARENT: Final = re.compile(
@@ -122,6 +124,19 @@ class KeyChain:
         self.root = root
         self.before = before
         self._count = 0
+
+    async def ready(self) -> None:
+        """Wait until a call may be made below: a saga's must not be tried before its journal holds how to repeat it."""
+        if self.before is not None:
+            await self.before()
+
+    def lead(self, handler: Callable[[CallT], Awaitable[ReplyT]], call: CallT) -> Awaitable[ReplyT]:
+        """Hand `call` to `handler` once the chain is ready: at once, where it waits for nothing."""
+        return handler(call) if self.before is None else self._lead(handler, call)
+
+    async def _lead(self, handler: Callable[[CallT], Awaitable[ReplyT]], call: CallT) -> ReplyT:
+        await self.ready()
+        return await handler(call)
 
     def derive(self, operation: str) -> str:
         """The key of the next call, of `operation`."""

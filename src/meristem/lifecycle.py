@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Coroutine
+    from collections.abc import Awaitable, Collection, Coroutine
 
 logger = logging.getLogger(__name__)
 GRACE: Final = 4.0  # seconds for what was cancelled to end: a supervisor gives 35 in all, of which draining may take 30
@@ -105,6 +105,20 @@ class Background:
                 await self.join()  # also what they begin while they end
         except TimeoutError:
             name_stubborn(self._tasks)
+
+
+async def first_of(*waits: Awaitable[Any], timeout: float | None = None) -> None:  # noqa: ASYNC109 - a wait of its own
+    """Wait until the first of `waits` has ended, or for `timeout` seconds of the machine; the others are cancelled.
+
+    All of them have ended when it returns; their failures are not raised.
+    """
+    futures = [asyncio.ensure_future(each) for each in waits]
+    try:
+        await asyncio.wait(futures, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for future in futures:
+            future.cancel()
+        await asyncio.gather(*futures, return_exceptions=True)  # raises when this task itself is cancelled
 
 
 async def end(tasks: Collection[asyncio.Task[Any]]) -> Collection[asyncio.Task[Any]]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import random
 from typing import ClassVar, Final
 
 import msgspec
 
+from meristem.backoff import FULL, wait_after
 from meristem.contracts.bounds import Attempts, Pause, Seconds, unfit
 from meristem.errors import MisuseError
 
@@ -39,7 +39,7 @@ class DeliveryPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
     def delay(self, failures: int) -> float:
         """Seconds to wait after the given number of failures, with jitter."""
-        return random.uniform(0, min(self.cap, self.base * 2 ** min(failures, 30)))  # noqa: S311 - jitter, no secret
+        return wait_after(failures + 1, self.base, self.cap, FULL)
 
 
 DEFAULT: Final = DeliveryPolicy()

@@ -1,10 +1,12 @@
-"""One alarm for many times: wakes its waiter at the earliest that was asked for."""
+"""One wake-up for many times: ends its waiter's wait at the earliest that was asked for."""
 
 from __future__ import annotations
 
 import asyncio
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from meristem.lifecycle import first_of
 
 if TYPE_CHECKING:
     from meristem.clock import Clock
@@ -19,7 +21,7 @@ class WakeUp:
         self._moved = asyncio.Event()
 
     def set(self, at: float) -> None:
-        """Ring at `at`, unless an earlier time is set already."""
+        """End the wait at `at`, unless an earlier time is set already."""
         if at < self._at:
             self._at = at
             self._moved.set()
@@ -33,12 +35,7 @@ class WakeUp:
 
     async def _pass(self, seconds: float) -> None:
         """Let the time pass, or be woken because an earlier one was set."""
-        waits: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._moved.wait())]
-        if seconds < math.inf:
-            waits.append(asyncio.ensure_future(self._clock.sleep(seconds)))
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
-            await asyncio.gather(*waits, return_exceptions=True)
+        if seconds == math.inf:
+            await self._moved.wait()
+        else:
+            await first_of(self._moved.wait(), self._clock.sleep(seconds))

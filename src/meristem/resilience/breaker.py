@@ -7,6 +7,7 @@ from asyncio import CancelledError
 from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from meristem.backoff import ceiling
 from meristem.contracts.bounds import Count, Part, Seconds, Share
 from meristem.contracts.message import Message
 from meristem.errors import CallError, Code
@@ -137,8 +138,8 @@ class Breaker:
 
     def _open(self, reason: str) -> None:
         policy = self.policy
-        seconds = min(policy.open_at_most, policy.open_for * 2**self._opened)
         self._opened += 1
+        seconds = ceiling(self._opened, policy.open_for, policy.open_at_most)
         self._until = self._now() + seconds * self._rng.uniform(1.0, 1.0 + policy.jitter)
         self._reason = reason
         self._change("open", reason)

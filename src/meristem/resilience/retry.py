@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from meristem.backoff import FULL, wait_after
 from meristem.context import KeyChain
 from meristem.contracts.bounds import Amount, Rate, Share
 from meristem.contracts.call import Call
@@ -44,7 +45,7 @@ class RetryBudget:
         self.dependency = dependency
         self.policy = policy or BudgetPolicy()
         self._balance = self.policy.burst / 2
-        self.made = 0  # calls since the balance was last drawn up; who makes one counts it here
+        self.made = 0  # calls since the balance was last drawn up; a caller that makes one counts it here
         self._now = now
         self._seen = now()
 
@@ -152,8 +153,7 @@ class Retrying:
 
     def _delay(self, attempt: int, error: CallError) -> float:
         """Full jitter; never sooner than a server asked for, and then spread by a tenth."""
-        ceiling = min(self._policy.cap, self._policy.base * 2 ** (attempt - 1))
-        delay = self._rng.uniform(0.0, ceiling)
+        delay = wait_after(attempt, self._policy.base, self._policy.cap, FULL, self._rng.uniform)
         if error.retry_after is not None:
             delay = max(delay, error.retry_after * self._rng.uniform(1.0, 1.1))
         return delay

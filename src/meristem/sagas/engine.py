@@ -120,8 +120,8 @@ class SagaEngine:
         """
         self._check(definition)
         context = current()
-        if context.keys is not None and context.keys.before is not None:
-            await context.keys.before()
+        if context.keys is not None:
+            await context.keys.ready()
         text = canonical(values).decode()
         saga_id = id_of(self._service, definition.name, context.key)
         waiting = self._waiting.get(saga_id)

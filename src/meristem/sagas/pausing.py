@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import datetime
-from typing import Any
 
+from meristem.lifecycle import first_of
 from meristem.sagas.failures import WaitTimedOut, describe, write
 from meristem.sagas.ops import Op, SleepOp, WaitOp
 from meristem.sagas.records import StepRow, StepState
@@ -67,12 +66,7 @@ class Pausing:
 
     async def _nudged(self, seconds: float | None) -> None:
         """Until an event may have come, or the time is over."""
-        waiting: set[asyncio.Future[Any]] = {asyncio.ensure_future(self._run.nudge.wait())}
-        if seconds is not None:
-            waiting.add(asyncio.ensure_future(self._run.shop.clock.sleep(seconds)))
-        try:
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in waiting:
-                task.cancel()
-            await asyncio.gather(*waiting, return_exceptions=True)  # raises when this task itself is cancelled
+        if seconds is None:
+            await self._run.nudge.wait()
+        else:
+            await first_of(self._run.nudge.wait(), self._run.shop.clock.sleep(seconds))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import random
 from typing import ClassVar
 
 import msgspec
 
+from meristem.backoff import HALF, wait_after
 from meristem.contracts.bounds import Attempts, Pause, Seconds, unfit
 from meristem.errors import MisuseError
 
@@ -31,8 +31,7 @@ class Backoff(msgspec.Struct, frozen=True):
 
     def delay(self, attempt: int) -> float:
         """Seconds to wait after the attempt of this number, counted from 1."""
-        longest: float = min(self.cap, self.base * 2 ** min(attempt - 1, 30))
-        return longest * (1 - random.random() / 2)  # noqa: S311 - to spread load, not to hide
+        return wait_after(attempt, self.base, self.cap, HALF)
 
 
 class SagaPolicy(msgspec.Struct, frozen=True):

@@ -9,6 +9,7 @@ from typing import Any
 
 from meristem.clock import Clock
 from meristem.errors import StorageError
+from meristem.lifecycle import first_of
 from meristem.sagas.journal import Journal
 from meristem.sagas.policy import SagaPolicy
 
@@ -86,19 +87,11 @@ class Poller:
                 left = await self._journal.next_wake()
             except Exception:  # sagas must go on when what was wrong is over
                 logger.exception("the sagas of %s could not be looked through", self._service)
-            waiting: set[asyncio.Future[Any]] = {asyncio.ensure_future(self._poked.wait())}
+            waiting: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._poked.wait())]
             if left is not None and left > 0:
-                waiting.add(asyncio.ensure_future(self._clock.sleep(left)))
+                waiting.append(asyncio.ensure_future(self._clock.sleep(left)))
             await asyncio.sleep(0)  # they wait
             self._looking = False
             self._looked()
-            await self._first_of(waiting)
+            await first_of(*waiting, timeout=self._policy.scan)  # others write here too: no longer than `scan`
             has_waited = True
-
-    async def _first_of(self, waiting: set[asyncio.Future[Any]]) -> None:
-        """Until a saga's pause ends or somebody pokes; others write here too, so never longer than `policy.scan`."""
-        try:
-            await asyncio.wait(waiting, timeout=self._policy.scan, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in waiting:
-                task.cancel()

@@ -1,4 +1,4 @@
-"""The caller's end of a call: who asks, for whom, and under which idempotency key."""
+"""The caller's end of a call: its context is the caller's service, the user, and an idempotency key."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from meristem.contracts.operation import Semantics
 from meristem.errors import MisuseError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Callable
 
     from meristem.contracts.call import Handler
     from meristem.contracts.operation import Operation
@@ -34,7 +34,7 @@ def entry(
     def enter(request: Any) -> Any:
         call = Call(operation, request, surround())
         keys = CURRENT.get().keys
-        return handler(call) if keys is None or keys.before is None else _after(keys.before, handler, call)
+        return handler(call) if keys is None else keys.lead(handler, call)
 
     return enter
 
@@ -84,16 +84,9 @@ def _holds_locks(operation: Operation) -> MisuseError:
     )
 
 
-async def _after(before: Callable[[], Awaitable[None]], handler: Handler, call: Call) -> Any:
-    await before()
-    return await handler(call)
-
-
 async def _stream(handler: Handler, call: Call) -> AsyncIterator[Any]:
     keys = CURRENT.get().keys
-    if keys is not None and keys.before is not None:
-        await keys.before()
-    items = await handler(call)
+    items = await (handler(call) if keys is None else keys.lead(handler, call))
     try:
         async for item in items:
             yield item

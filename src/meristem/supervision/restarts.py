@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import random
-
 import msgspec
+
+from meristem.backoff import HALF, wait_after
 
 
 class Restarts(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,5 +22,4 @@ class Restarts(msgspec.Struct, frozen=True, kw_only=True):
 
     def delay(self, failures: int) -> float:
         """Seconds to wait after so many failures in a row; jitter keeps replicas from restarting in step."""
-        longest = min(self.cap, self.base * 2.0 ** min(failures - 1, 30))
-        return random.uniform(longest / 2, longest)  # noqa: S311 - jitter, no secret
+        return wait_after(failures, self.base, self.cap, HALF)
