@@ -26,7 +26,7 @@ from meristem.events.direct import DirectBus
 from meristem.events.inbox import Inbox
 from meristem.events.outbox import Outbox
 from meristem.events.relay import Relay
-from meristem.storage.database import Database
+from meristem.storage.database import Database, database_for
 
 METADATA = MetaData()
 ENTRIES = Table("entries", METADATA, Column("id", Integer, primary_key=True), Column("guest", String(20)))
@@ -44,8 +44,8 @@ class Bench:
 
     def __init__(self, folder: Path, subscribers: int) -> None:
         clock, bus = SystemClock(), DirectBus()
-        self.publisher = Database(f"sqlite:///{folder}/publisher.db", name="publisher")
-        self.databases = [Database(f"sqlite:///{folder}/{each}.db", name=f"s{each}") for each in range(subscribers)]
+        self.publisher = database_for(f"sqlite:///{folder}/publisher.db", name="publisher")
+        self.databases = [database_for(f"sqlite:///{folder}/{each}.db", name=f"s{each}") for each in range(subscribers)]
         self.inboxes = [
             Inbox(database.name, database, {Booked: self._handler(database)}, clock) for database in self.databases
         ]

@@ -27,7 +27,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.event import listen
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from meristem.storage.database import Database
+from meristem.storage.database import database_for
 from meristem.storage.unit import UnitOfWork
 
 METADATA = MetaData()
@@ -68,7 +68,7 @@ class Ours:
     name = "meristem"
 
     def __init__(self, folder: Path) -> None:
-        self.database = Database(f"sqlite:///{folder}/ours.db", name="bench")
+        self.database = database_for(f"sqlite:///{folder}/ours.db", name="bench")
         self.database.before_commit.append(self._outbox)
 
     async def start(self) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).parents[2] / "src" / "meristem"
 FLOORS = [
-    {"errors", "context", "clock", "lifecycle", "backoff"},
+    {"errors", "context", "clock", "lifecycle", "backoff", "adapters"},
     {"contracts"},
     {"config", "telemetry", "resilience", "security", "discovery", "storage"},
     {"services", "transports", "events", "hosting"},

@@ -21,7 +21,7 @@ from meristem.events.inbox import Inbox
 from meristem.events.outbox import Outbox
 from meristem.events.policy import DeliveryPolicy
 from meristem.events.relay import Relay
-from meristem.storage.database import Database
+from meristem.storage.database import database_for
 from meristem.testing.manual_clock import ManualClock
 
 FactT = TypeVar("FactT")
@@ -47,7 +47,7 @@ class Subscriber:
         self.seen: list[int] = []
         self._began = asyncio.Event()
         self.before: Callable[[Any], Awaitable[None]] | None = None
-        self.database = Database(f"sqlite:///{stage.folder}/{name}.db?synchronous=normal", name=name)
+        self.database = database_for(f"sqlite:///{stage.folder}/{name}.db?synchronous=normal", name=name)
         handlers = dict.fromkeys(events, self.handle)
         self.inbox = Inbox(name, self.database, handlers, stage.clock, policies=dict.fromkeys(events, policy))
 
@@ -89,7 +89,7 @@ class Stage:
         self.bus = bus
         self.facts: list[Fact] = []
         self.subscribers: list[Subscriber] = []
-        self.database = Database(f"sqlite:///{folder}/publisher.db?synchronous=normal", name="publisher")
+        self.database = database_for(f"sqlite:///{folder}/publisher.db?synchronous=normal", name="publisher")
         self.outbox = Outbox(self.database, "//suite/publisher", bus.destinations, clock, owner=owner)
         self.relay = Relay(self.outbox, bus, clock)
         self.relay.observers.append(self._on_fact)

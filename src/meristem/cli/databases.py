@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from meristem.storage.database import Database
+from meristem.storage.database import Database, database_for
 from meristem.system.resources import database_url
 
 if TYPE_CHECKING:
@@ -30,13 +30,18 @@ def names_with_database(blueprint: Blueprint, service: str | None) -> list[str]:
     return known if service is None else [service]
 
 
+def open_database(blueprint: Blueprint, directory: Path, service: str) -> Database:
+    """The database of a service, not started."""
+    return database_for(database_url(blueprint, service), name=service, directory=directory)
+
+
 def in_each(
     blueprint: Blueprint, directory: Path, service: str | None, work: Callable[[str, Database], Awaitable[T]]
 ) -> dict[str, T]:
     """What `work` finds in the database of each service."""
 
     async def visit(name: str) -> T:
-        database = Database(database_url(blueprint, directory, name), name=name)
+        database = open_database(blueprint, directory, name)
         await database.start()
         try:
             return await work(name, database)

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from meristem.cli.databases import names_with_database
+from meristem.cli.databases import names_with_database, open_database
 from meristem.cli.loading_system import json_option, load_blueprint, placement_option, system_argument
 from meristem.cli.output import print_json, print_table
 from meristem.storage.migrations import pending, revision, upgrade
 from meristem.system.plan import Blueprint, migrations_of
-from meristem.system.resources import database_url
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +35,7 @@ def migrate(
         return
     work = pending if check else upgrade
     found = {
-        name: asyncio.run(work(database_url(blueprint, directory, name), _folder(blueprint, name))) for name in names
+        name: asyncio.run(work(open_database(blueprint, directory, name), _folder(blueprint, name))) for name in names
     }
     if as_json:
         print_json(found)
@@ -55,7 +54,7 @@ def _write(blueprint: Blueprint, directory: Path, names: list[str], message: str
     if len(names) != 1:
         raise click.UsageError(f"a migration belongs to one service: add --service, one of {', '.join(names)}")
     (name,) = names
-    url, folder = database_url(blueprint, directory, name), _folder(blueprint, name)
-    asyncio.run(upgrade(url, folder)) if folder.is_dir() else None
-    written = asyncio.run(revision(url, folder, message, blueprint.specs[name].implementation.tables))
+    database, folder = open_database(blueprint, directory, name), _folder(blueprint, name)
+    asyncio.run(upgrade(database, folder)) if folder.is_dir() else None
+    written = asyncio.run(revision(database, folder, message, blueprint.specs[name].implementation.tables))
     click.echo(f"wrote {written}; read it before you apply it" if written else "nothing differs from the tables")

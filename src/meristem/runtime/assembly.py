@@ -170,7 +170,7 @@ class Assembly:
     async def _settle(self, spec: ServiceSpec, injection: Injection) -> None:
         """Have a service live here."""
         own = self.options.database
-        url = own.format(service=spec.name) if own else database_url(self.blueprint, self.options.directory, spec.name)
+        url = own.format(service=spec.name) if own else database_url(self.blueprint, spec.name)
         around = Shared(
             self.blueprint.system.name,
             self.options.instance or f"{self.process.name}-{self.options.replica}",

@@ -5,7 +5,8 @@ Imported only for services that keep something: the others do not pay for SQLAlc
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING
 
 from meristem.contracts.operation import Semantics
 from meristem.events.inbox import Inbox
@@ -19,7 +20,7 @@ from meristem.sagas.engine import SagaEngine
 from meristem.sagas.saga import sagas_of
 from meristem.security.digest import Digest
 from meristem.services.idempotency import OldAnswers, answer_once, metadata
-from meristem.storage.database import Database
+from meristem.storage.database import database_for
 from meristem.system.plan import migrations_of
 
 if TYPE_CHECKING:
@@ -28,16 +29,14 @@ if TYPE_CHECKING:
     from meristem.runtime.shared import Shared
     from meristem.services.service import Service, ServiceSpec
 
-TEMPORARY: Final = "sqlite://"  # it is new at every start: tables are made at once, there is nothing to migrate
-
 
 class ServiceStorage:
     """What one service keeps; it starts before the service is made, which then begins to `hear`."""
 
     def __init__(self, spec: ServiceSpec, url: str, around: Shared) -> None:
         clock = around.options.clock
-        self.database = Database(url, name=spec.name)
-        self.database.observers.append(around.telemetry.statement)
+        self.database = database_for(url, name=spec.name, directory=around.options.directory)
+        self.database.observers.append(partial(around.telemetry.statement, self.database.system))
         self.inbox: Inbox | None = None
         self.name = spec.name
         self._spec = spec
@@ -68,10 +67,10 @@ class ServiceStorage:
         if not self._around.options.migrate:
             return
         versions = migrations_of(service)
-        if versions.is_dir() and database.url != TEMPORARY:
+        if versions.is_dir() and not database.is_temporary:
             from meristem.storage.migrations import upgrade  # noqa: PLC0415 - needs Alembic
 
-            await upgrade(database.url, versions)
+            await upgrade(database, versions)
         elif service.tables is not None:
             await database.create(service.tables)
 

@@ -81,8 +81,8 @@ class ProcessTelemetry:
         body, media = exposition(self.registry, accept)
         return media, body
 
-    def statement(self, service: str, text: str, seconds: float, result: int | BaseException) -> None:
-        """A statement of a service's database."""
+    def statement(self, system: str, service: str, text: str, seconds: float, result: int | BaseException) -> None:
+        """A statement of a service's database; `system` is its kind, by OpenTelemetry's name."""
         failed = isinstance(result, BaseException)
         self._statements[service, "error" if failed else "ok"] += 1
         self._seconds[service,] = self._seconds.get((service,), 0.0) + seconds
@@ -90,7 +90,7 @@ class ProcessTelemetry:
         if trace is None or not trace.sampled:
             return
         verb = text.split(maxsplit=1)[0].upper() if text else "?"
-        attributes = {"db.system.name": "sqlite", "db.query.text": text, "db.operation.name": verb}
+        attributes = {"db.system.name": system, "db.query.text": text, "db.operation.name": verb}
         self.tracer.fact(verb, "client", service, seconds, attributes, type(result).__name__ if failed else None)
 
     def on_saga_fact(self, service: str) -> OnSagaFact:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from sqlalchemy import MetaData
-from sqlalchemy.engine import make_url
-from sqlalchemy.engine.url import URL
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy import Connection, MetaData
 from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlalchemy.sql import Executable
 
-from meristem.errors import ConfigurationError, MisuseError
+from meristem.errors import MisuseError
+from meristem.storage.adapters import DATABASES
 from meristem.storage.driver import Driver, Outcome, Statement
 from meristem.storage.observation import Observers, begin, tell
 from meristem.storage.queries import Queries
@@ -22,20 +21,29 @@ from meristem.storage.unit import Hook, Result, UnitOfWork
 
 
 class Database(Queries):
-    """One service's database, given by URL: `sqlite:///path/to/file.db`, or `sqlite://` for a private temporary one.
+    """One service's database behind its driver; `database_for(url)` makes it.
 
     Reads run at once, or inside the open transaction of the current unit of work; writes need `begin()`.
     `before_commit` hooks run inside the transaction of a unit that published events; `observers` see each statement.
     """
 
-    def __init__(self, url: str, *, name: str = "database", driver: Driver | None = None) -> None:
-        self.url = url
+    def __init__(self, driver: Driver, *, name: str = "database") -> None:
         self.name = name
         self.before_commit: list[Hook] = []
         self.observers: Observers = []
-        self._driver = driver if driver is not None else _driver_for(url, name)
-        self._statements = StatementCache(self._driver.dialect)
+        self._driver = driver
+        self._statements = StatementCache(driver.dialect)
         self._started = False
+
+    @property
+    def system(self) -> str:
+        """The database system's name, as OpenTelemetry lists them: `sqlite`, `postgresql`."""
+        return self._driver.system
+
+    @property
+    def is_temporary(self) -> bool:
+        """Whether it is empty at every start and gone with `stop`."""
+        return self._driver.is_temporary
 
     async def start(self) -> None:
         """Open the database; starting again is fine."""
@@ -87,6 +95,10 @@ class Database(Queries):
             ]
         await self._driver.transaction().commit(steps)
 
+    def migration(self) -> AbstractContextManager[Connection]:
+        """A connection in one transaction to change the schema with; for a thread, not the event loop."""
+        return self._driver.migration()
+
     async def _fetch(self, prepared: Prepared, step: Statement) -> Outcome:
         unit = current_unit(self)
         if unit is not None and unit.has_begun:
@@ -111,28 +123,10 @@ class Database(Queries):
             self._driver.close_soon()
 
 
-def _driver_for(url: str, name: str) -> Driver:
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        raise ConfigurationError(
-            f"database {name!r}: the URL is malformed; write it like sqlite:///data/{name}.db"
-        ) from None
-    if parsed.get_backend_name() == "sqlite":
-        return _sqlite(parsed, name)
-    raise ConfigurationError(
-        f"database {name!r}: there is no adapter for {parsed.drivername!r}; "
-        "there is one for sqlite (sqlite:///path/to/file.db, built in, no extra to install)"
-    )
+def database_for(url: str, *, name: str = "database", directory: Path | None = None) -> Database:
+    """The database at a URL, not started: `sqlite:///path/to/file.db`, or `sqlite://` for a private temporary one.
 
-
-def _sqlite(url: URL, name: str) -> Driver:
-    from meristem.storage.sqlite.driver import SqliteDriver  # noqa: PLC0415 - an adapter is imported only where it is used
-
-    unknown = url.query.keys() - {"synchronous"}
-    if unknown:
-        raise ConfigurationError(
-            f"database {name!r}: the URL has an unknown option {min(unknown)!r}; there is synchronous"
-        )
-    path = None if url.database in {None, "", ":memory:"} else Path(str(url.database))
-    return SqliteDriver(path, name=name, synchronous=str(url.query.get("synchronous", "full")))
+    `name` is its service; a relative path is one below `directory`, by default the current one. Raises
+    ConfigurationError for a scheme without an adapter, and for a URL that its adapter can't read.
+    """
+    return Database(DATABASES.adapter(url)(url, name=name, directory=directory or Path()), name=name)

@@ -1,12 +1,13 @@
-"""The port to a database: what an adapter (SQLite today, PostgreSQL next) must offer to the rest of storage."""
+"""The port to a database: what an adapter must offer to the rest of storage."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import msgspec
-from sqlalchemy.engine import Dialect
+from sqlalchemy.engine import Connection, Dialect
 
 Description = Sequence[Sequence[Any]]
 """The columns of raw rows as PEP 249 describes them: first of all by their names."""
@@ -68,7 +69,22 @@ class Transaction(Protocol):
 
 
 class Driver(Protocol):
-    """A database that is open: short reads on their own, and write transactions one after the other or in parallel."""
+    """A database that is open: short reads on their own, and write transactions one after the other or in parallel.
+
+    What its library raises never leaves it: a constraint that says no is an IntegrityViolation, a statement or a value
+    that is wrong a MisuseError, everything else a StorageError that says what to do. A parameter's value never stands
+    in their texts. Every adapter passes `tests/suites/database.py`.
+    """
+
+    @property
+    def system(self) -> str:
+        """The database system's name in OpenTelemetry's list of `db.system.name`: `sqlite`, `postgresql`."""
+        ...
+
+    @property
+    def is_temporary(self) -> bool:
+        """Whether it is empty at every start and gone with `stop`: nothing of it is ever migrated."""
+        ...
 
     @property
     def dialect(self) -> Dialect:
@@ -97,6 +113,13 @@ class Driver(Protocol):
 
     def transaction(self) -> Transaction:
         """A new write transaction, not begun yet."""
+        ...
+
+    def migration(self) -> AbstractContextManager[Connection]:
+        """A connection to change the schema with, from a thread, whether the driver is started or not.
+
+        It is inside one transaction, which commits at the block's end; of the replicas that ask, one has it at a time.
+        """
         ...
 
 

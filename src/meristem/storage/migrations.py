@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import sqlite3
 from argparse import Namespace
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,18 +19,14 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
-    create_engine,
     delete,
-    event,
     insert,
     inspect,
     select,
 )
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.pool import NullPool
 
-from meristem.errors import ConfigurationError, MeristemError, MisuseError, StorageError
+from meristem.errors import ConfigurationError
+from meristem.storage.database import Database
 
 T = TypeVar("T")
 
@@ -41,28 +35,27 @@ FRAMEWORK_PREFIX = "meristem_"
 
 _SCHEMA = Table(f"{FRAMEWORK_PREFIX}schema", MetaData(), Column("fingerprint", String(64), primary_key=True))
 _ENVIRONMENT = Path(__file__).parent / "environment"
-_BUSY_SECONDS = 60.0  # another replica may be migrating: wait for it
 
 
-async def upgrade(url: str, versions: Path) -> list[str]:
+async def upgrade(database: Database, versions: Path) -> list[str]:
     """Bring the database to the newest revision; answers with the revisions that were applied, oldest first."""
-    return await _in_thread(url, lambda connection: _upgrade(connection, versions))
+    return await _in_thread(database, lambda connection: _upgrade(connection, versions))
 
 
-async def current(url: str) -> str | None:
+async def current(database: Database) -> str | None:
     """The revision that the database is at, or None before the first."""
-    return await _in_thread(url, _current)
+    return await _in_thread(database, _current)
 
 
-async def pending(url: str, versions: Path) -> list[str]:
+async def pending(database: Database, versions: Path) -> list[str]:
     """The revisions that `upgrade` would apply, oldest first."""
-    return await _in_thread(url, lambda connection: _pending(_config(connection, versions), _current(connection)))
+    return await _in_thread(database, lambda connection: _pending(_config(connection, versions), _current(connection)))
 
 
-async def revision(url: str, versions: Path, message: str, metadata: MetaData | None = None) -> Path | None:
+async def revision(database: Database, versions: Path, message: str, metadata: MetaData | None = None) -> Path | None:
     """Write a new revision file; with `metadata`, holding what differs from the database, or None if nothing does."""
     await asyncio.to_thread(versions.mkdir, parents=True, exist_ok=True)
-    return await _in_thread(url, lambda connection: _revision(connection, versions, message, metadata))
+    return await _in_thread(database, lambda connection: _revision(connection, versions, message, metadata))
 
 
 def fingerprint(versions: Path) -> str:
@@ -148,33 +141,9 @@ def _quoted(path: Path) -> str:
     return str(path.absolute()).replace("%", "%%")
 
 
-async def _in_thread(url: str, work: Callable[[Connection], T]) -> T:
+async def _in_thread(database: Database, work: Callable[[Connection], T]) -> T:
     def run() -> T:
-        with _connection(url) as connection:
+        with database.migration() as connection:
             return work(connection)
 
     return await asyncio.to_thread(run)
-
-
-@contextmanager
-def _connection(url: str) -> Iterator[Connection]:
-    """A connection inside one transaction that takes the write lock at once: replicas migrate one after the other."""
-    parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite" or not parsed.database:
-        raise MisuseError("migrations need a database that stays: a URL like sqlite:///data/service.db")
-    Path(parsed.database).absolute().parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine("sqlite://", creator=lambda: _open(str(parsed.database)), poolclass=NullPool)
-    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
-    try:
-        with engine.begin() as connection:
-            yield connection
-    except MeristemError:
-        raise
-    except SQLAlchemyError as error:
-        raise StorageError(f"a migration of {parsed.database} failed and was rolled back: {error}") from error
-    finally:
-        engine.dispose()
-
-
-def _open(path: str) -> sqlite3.Connection:
-    return sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)

@@ -14,7 +14,7 @@ from meristem.events.envelope import enclose
 from meristem.events.inbox import Inbox
 from meristem.events.subscription import on
 from meristem.events.tables import INBOX
-from meristem.storage.database import Database
+from meristem.storage.database import database_for
 from meristem.storage.scope import transaction_is_open
 from meristem.testing.manual_clock import ManualClock
 
@@ -54,7 +54,7 @@ class Ledger:
 
 @pytest.fixture
 async def database(tmp_path):
-    database = Database(f"sqlite:///{tmp_path}/ledger.db?synchronous=normal", name="ledger")
+    database = database_for(f"sqlite:///{tmp_path}/ledger.db?synchronous=normal", name="ledger")
     await database.start()
     await database.create(TABLES)
     yield database

@@ -22,6 +22,7 @@ from meristem.services.outbound import entry
 from meristem.storage.database import Database
 from meristem.storage.driver import Driver
 from meristem.storage.scope import transaction_is_open
+from meristem.storage.sqlite.opening import open_driver
 
 QUICK = SagaPolicy(
     lease=1.0, renewal=0.3, scan=0.02, retry=Backoff(0.001, 0.005), undo=Backoff(0.001, 0.005, attempts=6), grace=0.2
@@ -183,7 +184,8 @@ async def engine(service: Any, database: Database, clock: Any = None, policy: Sa
 async def opened(path: Path, driver: Driver | None = None):
     """A started database in a file."""
     # A killed process loses nothing that it handed to the system: tests need not wait for the disk.
-    database = Database(f"sqlite:///{path}?synchronous=normal", name="bookings", driver=driver)
+    found = driver or open_driver(f"sqlite:///{path}?synchronous=normal", name="bookings", directory=path.parent)
+    database = Database(found, name="bookings")
     await database.start()
     try:
         yield database

@@ -19,7 +19,7 @@ from sqlalchemy import Column, DateTime, Integer, MetaData, Numeric, Table, Uuid
 from sqlalchemy.types import TypeEngine
 
 from meristem.errors import ConfigurationError, MisuseError, StorageError
-from meristem.storage.database import Database
+from meristem.storage.database import Database, database_for
 from meristem.storage.driver import Outcome, Statement
 from meristem.storage.sqlite.dialect import SqliteDialect
 from meristem.storage.sqlite.driver import SqliteDriver
@@ -32,10 +32,10 @@ PATIENCE = 30  # seconds
 WRITER = """
 import asyncio, sys
 from sqlalchemy import text
-from meristem.storage.database import Database
+from meristem.storage.database import database_for
 
 async def main(url, times, report):
-    database = Database(url, name="other")
+    database = database_for(url, name="other")
     await database.start()
     for number in range(times):
         async with database.begin() as tx:
@@ -51,7 +51,9 @@ asyncio.run(main(sys.argv[1], int(sys.argv[2]), sys.argv[3] == "report"))
 
 @pytest.fixture(params=["file", "private"])
 async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
-    database = Database(f"sqlite:///{tmp_path}/data/test.db" if request.param == "file" else "sqlite://", name="test")
+    database = database_for(
+        f"sqlite:///{tmp_path}/data/test.db" if request.param == "file" else "sqlite://", name="test"
+    )
     await database.start()
     await database.create(METADATA)
     yield database
@@ -68,7 +70,7 @@ def url(tmp_path: Path) -> str:
 
 
 async def prepared(url: str) -> None:
-    database = Database(url, name="test")
+    database = database_for(url, name="test")
     await database.start()
     await database.create(METADATA)
     await database.execute(insert(COUNTERS).values(name="a", value=0))
@@ -76,7 +78,7 @@ async def prepared(url: str) -> None:
 
 
 async def count(url: str) -> int:
-    database = Database(url, name="test")
+    database = database_for(url, name="test")
     await database.start()
     found = await database.fetch_value(select(COUNTERS.c.value))
     await database.stop()
@@ -142,7 +144,7 @@ class Disk:
 @asynccontextmanager
 async def opened(tmp_path: Path, disk: Disk) -> AsyncIterator[Database]:
     driver = SqliteDriver(tmp_path / "test.db", name="test", sync=disk.sync)
-    database = Database("sqlite://", name="test", driver=driver)
+    database = Database(driver, name="test")
     await database.start()
     disk.free.set()
     await database.create(METADATA)
@@ -263,7 +265,7 @@ async def test_a_cancelled_commit_is_answered_when_its_fate_is_known(tmp_path: P
 
 async def test_stop_is_idempotent_finishes_commits_and_rolls_back_the_rest(url: str):
     await prepared(url)
-    database = Database(url, name="test")
+    database = database_for(url, name="test")
     await database.start()
     await database.start()
     open_block = database.begin()
@@ -282,7 +284,7 @@ async def test_stop_is_idempotent_finishes_commits_and_rolls_back_the_rest(url: 
 
 
 async def test_a_database_that_was_not_stopped_warns(url: str):
-    database = Database(url, name="forgotten")
+    database = database_for(url, name="forgotten")
     await database.start()
     await database.fetch_value(select(func.count()))
     threads = database._driver._threads
@@ -295,26 +297,27 @@ async def test_a_database_that_was_not_stopped_warns(url: str):
 
 async def test_a_database_that_was_not_started_says_so():
     with pytest.raises(MisuseError, match=r"start\(\)"):
-        await Database("sqlite://", name="x").fetch_value(select(func.count()))
+        await database_for("sqlite://", name="x").fetch_value(select(func.count()))
 
 
 @pytest.mark.parametrize(
     ("url", "problem"),
     [
-        ("mongodb://host/x", "no adapter for 'mongodb'.*sqlite"),
-        ("not a url", "malformed"),
+        ("mongodb://host/x", "no adapter for the database 'mongodb'.*sqlite"),
+        ("not a url", "no adapter for the database 'not a url'"),
+        ("sqlite:/x", "malformed"),
         ("sqlite:///x.db?sync=full", "unknown option 'sync'"),
         ("sqlite:///x.db?synchronous=maybe", "full, normal, off"),
     ],
 )
 def test_a_wrong_url_says_what_would_be_right(url: str, problem: str):
     with pytest.raises(ConfigurationError, match=problem):
-        Database(url, name="x")
+        database_for(url, name="x")
 
 
 async def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path):
     (tmp_path / "file").touch()
-    database = Database(f"sqlite:///{tmp_path}/file/test.db", name="x")
+    database = database_for(f"sqlite:///{tmp_path}/file/test.db", name="x")
 
     with pytest.raises(StorageError, match="can't be opened"):
         await database.start()
@@ -323,7 +326,7 @@ async def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path):
 async def test_a_decimal_that_sqlite_would_round_is_refused(url: str):
     metadata = MetaData()
     ledger = Table("ledger", metadata, Column("amount", Numeric(30, 10)), Column("id", Integer, primary_key=True))
-    database = Database(url, name="test")
+    database = database_for(url, name="test")
     await database.start()
     await database.create(metadata)
 

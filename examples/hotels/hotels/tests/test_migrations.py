@@ -17,6 +17,7 @@ from sqlalchemy.pool import NullPool
 from sqlalchemy.sql import ClauseElement, Executable
 
 from meristem import Service
+from meristem.storage.database import database_for
 from meristem.storage.migrations import upgrade
 
 SERVICES = [pytest.param(service, id=service.service_name) for service in system.services]
@@ -26,7 +27,7 @@ SERVICES = [pytest.param(service, id=service.service_name) for service in system
 async def test_migrations_make_the_tables_of_the_code(service: type[Service], tmp_path: Path) -> None:
     file = Path(sys.modules[service.__module__].__file__ or "")
     url = f"sqlite:///{tmp_path}/{service.service_name}.db"
-    await upgrade(url, file.parent / "migrations" / "versions")
+    await upgrade(database_for(url), file.parent / "migrations" / "versions")
 
     assert await asyncio.to_thread(_differences, url, service) == []
 

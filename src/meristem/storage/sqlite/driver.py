@@ -8,15 +8,19 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from threading import Thread
 from typing import Any
 from urllib.parse import quote
 
+from sqlalchemy import Connection
+
 from meristem.errors import ConfigurationError, MisuseError, StorageError
 from meristem.storage.driver import Outcome, Statement
 from meristem.storage.sqlite.dialect import SqliteDialect
 from meristem.storage.sqlite.lookups import Lookups
+from meristem.storage.sqlite.migration import migration
 from meristem.storage.sqlite.reader import Readers
 from meristem.storage.sqlite.threads import Completions, Job, Syncer
 from meristem.storage.sqlite.translation import translate
@@ -47,6 +51,8 @@ class SqliteDriver:
     ) -> None:
         if synchronous not in _DURABILITIES:
             raise ConfigurationError(f"synchronous={synchronous!r} is not one of {', '.join(_DURABILITIES)}")
+        self.system = "sqlite"
+        self.is_temporary = path is None
         self.dialect = SqliteDialect()
         self._path = path
         self._name = name
@@ -114,6 +120,12 @@ class SqliteDriver:
     def transaction(self) -> SqliteTransaction:
         """A new write transaction, not begun yet."""
         return SqliteTransaction(self)
+
+    def migration(self) -> AbstractContextManager[Connection]:
+        """A connection that holds the file's write lock."""
+        if self._path is None:
+            raise MisuseError("migrations need a database that stays: a URL like sqlite:///data/service.db")
+        return migration(self._path)
 
     def submit(self, turn: Turn, steps: Sequence[Statement], *, commits: bool) -> WriteJob:
         """Queue steps for the writing thread."""

@@ -12,6 +12,7 @@ from hotels.rooms.service import RoomsService
 
 from meristem import Database
 from meristem.services.service import Progress
+from meristem.storage.database import database_for
 
 T = TypeVar("T")
 
@@ -33,7 +34,7 @@ class Watched(Progress):
 
 @pytest.fixture
 async def database() -> Any:
-    made = Database("sqlite://", name="rooms")
+    made = database_for("sqlite://", name="rooms")
     await made.start()
     await made.create(tables.metadata)
     yield made

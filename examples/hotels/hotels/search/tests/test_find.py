@@ -23,7 +23,8 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 from sqlalchemy.dialects import sqlite
 
-from meristem import CallError, Database
+from meristem import CallError
+from meristem.storage.database import database_for
 from meristem.testing.manual_clock import ManualClock
 
 DAY = date(2030, 6, 7)
@@ -38,7 +39,7 @@ class NoPartner:
 
 @asynccontextmanager
 async def searching(*listings: HotelListed) -> AsyncIterator[SearchService]:
-    database = Database("sqlite://", name="search")
+    database = database_for("sqlite://", name="search")
     await database.start()
     try:
         await database.create(tables.metadata)

@@ -1,0 +1,102 @@
+"""Finds the adapter of a port by a URL's scheme: the built-in ones, and those that installed packages bring."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
+
+from meristem.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+AdapterT = TypeVar("AdapterT")
+
+
+class _Entry(NamedTuple):
+    """Where an adapter is, as an entry point says it (`module:name [extra]`), and whose it is."""
+
+    value: str
+    package: str
+
+    def load(self) -> Any:
+        module, _, name = self.value.partition(" [")[0].strip().partition(":")
+        return getattr(importlib.import_module(module), name)
+
+    @property
+    def remedy(self) -> str:
+        extra = self.value.partition(" [")[2].rstrip("] ")
+        return f"install {self.package}[{extra}]" if extra else f"mend or reinstall the package {self.package}"
+
+
+class Adapters(Generic[AdapterT]):
+    """The adapters of one port by URL scheme; one is imported when its scheme is first asked for.
+
+    `built_in` says where the framework's own are, `group` is the entry point group of packages that bring more, each
+    under the name of its scheme. `postgresql+asyncpg` is looked for as such, then as `postgresql`. `example` is a URL
+    as people write it.
+    """
+
+    def __init__(self, port: str, group: str, built_in: Mapping[str, str], *, example: str) -> None:
+        self._port = port
+        self._group = group
+        self._built_in: Final = {scheme: _Entry(value, "meristem") for scheme, value in built_in.items()}
+        self._example = example
+        self._loaded: dict[str, AdapterT] = {}
+
+    def check(self, url: str) -> None:
+        """Raise ConfigurationError for a URL whose scheme nothing installed knows; no adapter is imported."""
+        self._find(url)
+
+    def adapter(self, url: str) -> AdapterT:
+        """The adapter of the URL's scheme; raises ConfigurationError if there is none, or it can't be imported."""
+        scheme = _scheme(url)
+        found = self._loaded.get(scheme)
+        if found is None:
+            found = self._loaded[scheme] = self._load(scheme, self._find(url))
+        return found
+
+    def _load(self, scheme: str, entry: _Entry) -> AdapterT:
+        try:
+            found: AdapterT = entry.load()
+        except Exception as error:  # whatever a package raises while it is imported
+            raise ConfigurationError(
+                f"the adapter {entry.value} for the {self._port} {scheme!r} can't be imported: "
+                f"{type(error).__name__}: {error}; {entry.remedy}"
+            ) from error
+        return found
+
+    def _find(self, url: str) -> _Entry:
+        scheme = _scheme(url)
+        family = scheme.partition("+")[0]
+        found = self._built_in.get(scheme) or self._built_in.get(family)
+        if found is None:
+            installed = self._installed()
+            found = installed.get(scheme) or installed.get(family)
+        if found is None:
+            known = ", ".join(sorted({*self._built_in, *self._installed()}))
+            raise ConfigurationError(
+                f"there is no adapter for the {self._port} {scheme!r}: there is one for {known}, like {self._example}; "
+                f"install the package that brings another, by an entry point in the group {self._group!r}"
+            )
+        return found
+
+    def _installed(self) -> dict[str, _Entry]:
+        """What packages bring; their metadata is read only for a scheme that is not built in."""
+        from importlib.metadata import entry_points  # noqa: PLC0415 - costs 20 ms, which the built-in schemes don't pay
+
+        found: dict[str, _Entry] = {}
+        for each in entry_points(group=self._group):
+            entry = _Entry(each.value, each.dist.name if each.dist is not None else each.module)
+            other = found.setdefault(each.name, entry)
+            if other != entry:
+                raise ConfigurationError(
+                    f"both {other.package} and {entry.package} bring an adapter for the {self._port} {each.name!r}: "
+                    "uninstall one"
+                )
+        return found
+
+
+def _scheme(url: str) -> str:
+    """The part before the colon; never the rest, which may hold a password."""
+    return url.partition(":")[0].lower()
