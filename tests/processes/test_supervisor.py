@@ -53,7 +53,7 @@ async def test_processes_that_call_each_other_start_together(supervisor_of):
     async with supervisor_of(shop) as supervisor:
         await supervisor.start()
 
-        assert [each.state for each in supervisor.kept()] == ["ready", "ready"]
+        assert [each.state for each in supervisor.statuses()] == ["ready", "ready"]
 
 
 async def test_every_replica_answers_at_the_address_computed_from_the_plan(supervisor_of):
@@ -68,12 +68,12 @@ async def test_every_replica_answers_at_the_address_computed_from_the_plan(super
 async def test_what_is_killed_is_started_again_and_the_reason_is_said(supervisor_of, screen):
     async with supervisor_of(plan(SEARCH)) as supervisor:
         await supervisor.start()
-        [before] = supervisor.kept()
+        [before] = supervisor.statuses()
         os.kill(before.pid, signal.SIGKILL)
         await screen.shows("search-0 | began", 2)
         await screen.shows("search-0 ended (killed by SIGKILL)")
         await screen.shows("search-0 is ready again")
-        [after] = supervisor.kept()
+        [after] = supervisor.statuses()
 
         assert after.restarts == 1
         assert after.pid != before.pid
@@ -84,12 +84,12 @@ async def test_what_crashes_again_and_again_is_never_given_up(supervisor_of, scr
     async with supervisor_of(plan(SEARCH)) as supervisor:
         await supervisor.start()
         (tmp_path / "search-0.crash").touch()
-        os.kill(supervisor.kept()[0].pid, signal.SIGKILL)
+        os.kill(supervisor.statuses()[0].pid, signal.SIGKILL)
         await screen.shows("search-0 ended (exit code 7)", 4)
         (tmp_path / "search-0.crash").unlink()
         await screen.shows("search-0 is ready again")
 
-        assert supervisor.kept()[0].restarts >= 5
+        assert supervisor.statuses()[0].restarts >= 5
 
 
 async def test_a_process_that_is_configured_wrongly_stops_the_start_with_its_message(supervisor_of, tmp_path: Path):
@@ -116,7 +116,7 @@ async def test_a_process_that_does_not_get_ready_stops_the_start_with_its_last_l
 async def test_a_reload_renews_every_process_and_loses_no_request_at_the_public_port(supervisor_of, screen):
     async with supervisor_of(plan(EDGE, TWO)) as supervisor:
         await supervisor.start()
-        before = {each.pid for each in supervisor.kept()}
+        before = {each.pid for each in supervisor.statuses()}
         answered: list[str] = []
         enough = asyncio.Event()
 
@@ -130,9 +130,9 @@ async def test_a_reload_renews_every_process_and_loses_no_request_at_the_public_
         enough.set()
         await asyncio.gather(*visitors)
 
-        assert not before & {each.pid for each in supervisor.kept()}
+        assert not before & {each.pid for each in supervisor.statuses()}
         assert len({answer.split()[0] for answer in answered}) == 2
-        assert {each.restarts for each in supervisor.kept()} == {0}
+        assert {each.restarts for each in supervisor.statuses()} == {0}
 
 
 async def test_a_reload_of_a_single_replica_loses_no_request_at_its_socket(supervisor_of, screen):
@@ -168,11 +168,11 @@ async def test_without_overlap_the_old_one_ends_before_the_new_one_starts(superv
 async def test_a_successor_that_cannot_start_leaves_its_predecessor_at_work(supervisor_of, screen, tmp_path: Path):
     async with supervisor_of(plan(SEARCH)) as supervisor:
         await supervisor.start()
-        [before] = supervisor.kept()
+        [before] = supervisor.statuses()
         (tmp_path / "search-0.wrong").touch()
         supervisor.reload()
         await screen.shows("the rest keeps running as it was: search-0 could not start")
-        [after] = supervisor.kept()
+        [after] = supervisor.statuses()
 
         assert (after.pid, after.state) == (before.pid, "ready")
         assert await ask(after.address) == f"{before.pid} search-0"
@@ -181,18 +181,18 @@ async def test_a_successor_that_cannot_start_leaves_its_predecessor_at_work(supe
 async def test_a_replica_without_a_successor_ends_the_reload(supervisor_of, screen, tmp_path: Path):
     async with supervisor_of(plan(TWO)) as supervisor:
         await supervisor.start()
-        before = [each.pid for each in supervisor.kept()]
+        before = [each.pid for each in supervisor.statuses()]
         (tmp_path / "search-0.crash").touch()
         supervisor.reload()
         await screen.shows("the rest keeps running as it was: search-0 could not start")
 
-        assert [each.pid for each in supervisor.kept()] == before
+        assert [each.pid for each in supervisor.statuses()] == before
 
 
 async def test_a_connection_to_the_public_port_waits_while_the_edge_is_started_again(supervisor_of):
     async with supervisor_of(plan(EDGE)) as supervisor:
         await supervisor.start()
-        [before] = supervisor.kept()
+        [before] = supervisor.statuses()
         os.kill(before.pid, signal.SIGKILL)
         await gone(before.pid)
         answer = await ask(supervisor.address)
@@ -215,7 +215,7 @@ async def test_a_port_that_is_taken_is_refused_before_anything_starts(supervisor
         await first.start()
         port = int(first.address.rpartition(":")[2])
         async with supervisor_of(plan(ProcessPlan("other", ("other",), (), port=port))) as second:
-            second._place = second._place._replace(home=StateDirectory(second._place.directory / "elsewhere", "shop"))
+            second._place = second._place._replace(state=StateDirectory(second._place.directory / "elsewhere", "shop"))
             with pytest.raises(ConfigurationError, match="other: cannot listen"):
                 await second.start()
 
@@ -250,7 +250,7 @@ async def test_a_program_is_given_a_port_and_addresses_and_is_started_again(supe
     ratings = ProgramPlan("ratings", ("sh", "-c", f"python3 -c '{PROGRAM}' 2>&1 & wait"), "/")
     async with supervisor_of(plan(SEARCH, programs=(ratings,))) as supervisor:
         await supervisor.start()
-        [_, before] = supervisor.kept()
+        [_, before] = supervisor.statuses()
         body = await ask(before.address.replace("tcp:", "http:"))
 
         assert body == f"{supervisor.address} False"
@@ -258,7 +258,7 @@ async def test_a_program_is_given_a_port_and_addresses_and_is_started_again(supe
         os.kill(before.pid, signal.SIGKILL)
         await screen.shows("ratings ended (killed by SIGKILL)")
         await screen.shows("ratings is ready again")
-        [_, after] = supervisor.kept()
+        [_, after] = supervisor.statuses()
         assert after.pid != before.pid
         assert after.address == before.address
     with pytest.raises(OSError, match=r"."):

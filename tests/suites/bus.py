@@ -284,7 +284,7 @@ class BusSuite:
         billing.before = None
         assert await stage.dead.redrive(first.id) == 1
         assert await stage.dead.discard(second.id) == 1
-        stage.relay.look_around()
+        stage.relay.scan_soon()
         await stage.emitted(Delivered)
         await stage.settle()
         assert len(await billing.entries()) == 1

@@ -51,9 +51,9 @@ class Acknowledgements:
         """Whether no row waits to be removed."""
         return not self._removing
 
-    def add(self, lanes: Partitions, delivery: Delivery) -> None:
+    def add(self, partitions: Partitions, delivery: Delivery) -> None:
         """Have the row of a delivery removed, together with those that follow at once."""
-        self._gathered.append((lanes, delivery))
+        self._gathered.append((partitions, delivery))
         if len(self._gathered) >= _BATCH:
             self._enough.set()
         if not self._removing:
@@ -66,8 +66,8 @@ class Acknowledgements:
 
     def clear(self) -> None:
         """Let go of what has gathered: the rows stay in the outbox, for whoever takes them up next."""
-        for lanes, delivery in self._gathered:
-            self._forget(lanes, delivery)
+        for partitions, delivery in self._gathered:
+            self._forget(partitions, delivery)
         self._gathered.clear()
         self._removing = False
         self._changed()
@@ -84,8 +84,8 @@ class Acknowledgements:
                     await self._clock.sleep(_MISHAP)
                     continue
                 del self._gathered[: len(batch)]  # more may have come meanwhile
-                for lanes, delivery in batch:
-                    self._forget(lanes, delivery)
+                for partitions, delivery in batch:
+                    self._forget(partitions, delivery)
         finally:  # however it ends: nobody waits for ever for a removal that no further attempt would mend
             self.clear()
 

@@ -66,7 +66,7 @@ class Courier(Protocol):
         """Deliver what has just been committed, or claimed."""
         ...
 
-    def look(self, subscriber: str) -> None:
+    def fetch_soon(self, subscriber: str) -> None:
         """Something for this subscriber is on disk only."""
         ...
 
@@ -167,7 +167,7 @@ class Outbox:
             return
         for each in deliveries:
             if not each.is_new:
-                self.courier.look(each.subscriber)
+                self.courier.fetch_soon(each.subscriber)
         self.courier.take(each for each in deliveries if each.is_new)
 
     async def subscribers(self) -> list[str]:
@@ -208,9 +208,9 @@ class Outbox:
         values = _failed(delivery, delivery.attempts, error) | {"due": delivery.due_at}
         await self._database.execute(statements.POSTPONE, values)
 
-    async def bury(self, delivery: Delivery, attempts: int, error: str) -> None:
+    async def dead_letter(self, delivery: Delivery, attempts: int, error: str) -> None:
         """Make the row a dead letter."""
-        await self._database.execute(statements.BURY, _failed(delivery, attempts, error))
+        await self._database.execute(statements.DEAD_LETTER, _failed(delivery, attempts, error))
 
     async def join(self) -> int:
         """Say that this replica lives for another lease; returns how many others do."""

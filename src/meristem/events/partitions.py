@@ -18,8 +18,8 @@ Attempt: TypeAlias = "Callable[[Partitions, Delivery], Awaitable[float | None]]"
 class Partitions:
     """The deliveries of one subscriber that are in memory.
 
-    A lane holds the events of one key; only its first is ever in flight, and while that waits for a retry the lane
-    waits. `width` lanes are served at once. Times are seconds since the epoch, on the relay's clock.
+    A partition holds the events of one key; only its first is ever in flight, and while that waits for a retry the
+    partition waits. `width` partitions are served at once. Times are seconds since the epoch, on the relay's clock.
     """
 
     def __init__(
@@ -42,19 +42,19 @@ class Partitions:
         self._spawn = spawn
         self._wake_at = wake_at
         self._changed = changed
-        self._lanes: dict[str, deque[Delivery]] = {}
+        self._partitions: dict[str, deque[Delivery]] = {}
         self._ready: deque[str] = deque()
         self._later: list[tuple[float, int, str]] = []
         self._order = count()
         self._paused_until = 0.0
         self._workers = 0
-        self._starting = 0  # workers that have not looked for a lane yet
+        self._starting = 0  # workers that have not looked for a partition yet
         self._open = True
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing waits and nothing is in flight."""
-        return not self._lanes and not self._workers
+        return not self._partitions and not self._workers
 
     @property
     def in_flight(self) -> bool:
@@ -62,20 +62,20 @@ class Partitions:
         return self._workers > 0
 
     def put(self, delivery: Delivery) -> None:
-        """Append a delivery to its lane; one that is here already is not taken twice."""
+        """Append a delivery to its partition; one that is here already is not taken twice."""
         if delivery.event_id in self.held:
             return
         self.held.add(delivery.event_id)
         name = delivery.key or delivery.event_id
-        lane = self._lanes.get(name)
-        if lane is None:
-            self._lanes[name] = deque((delivery,))
+        partition = self._partitions.get(name)
+        if partition is None:
+            self._partitions[name] = deque((delivery,))
             self._place(name, delivery.due_at)
         else:
-            lane.append(delivery)
+            partition.append(delivery)
 
     def pause(self, until: float) -> bool:
-        """Hold every lane until then; False when they are held already."""
+        """Hold every partition until then; False when they are held already."""
         if self._is_paused:
             return False
         self._paused_until = until
@@ -86,7 +86,7 @@ class Partitions:
         return self._paused_until > 0 and self._now() < self._paused_until
 
     def wake(self) -> None:
-        """Serve the lanes whose time has come."""
+        """Serve the partitions whose time has come."""
         now = self._now()
         while self._later and self._later[0][0] <= now:
             self._ready.append(heapq.heappop(self._later)[2])
@@ -125,13 +125,13 @@ class Partitions:
             self._changed()
 
     async def _serve(self, name: str) -> None:
-        lane = self._lanes[name]
-        again = await self._attempt(self, lane[0])
+        partition = self._partitions[name]
+        again = await self._attempt(self, partition[0])
         if again is not None:
             self._place(name, again)
             return
-        lane.popleft()
-        if lane:
-            self._place(name, lane[0].due_at)
+        partition.popleft()
+        if partition:
+            self._place(name, partition[0].due_at)
         else:
-            del self._lanes[name]
+            del self._partitions[name]

@@ -52,10 +52,10 @@ class Relay:
         self._width = width
         self._window = window
         self._poll = poll
-        self._alarm = WakeUp(clock)
-        self._lanes: dict[str, Partitions] = {}
+        self._wake_up = WakeUp(clock)
+        self._partitions: dict[str, Partitions] = {}
         self._behind: set[str] = set()
-        self._survey_at = -math.inf
+        self._scan_at = -math.inf
         self._join_at = -math.inf
         self._claims_from = -math.inf
         self._others = 0
@@ -78,15 +78,15 @@ class Relay:
             self._claims_from = self._now() + 2 * _FRESH * self._poll
         self._running = True
         self._outbox.courier = self
-        self.look_around()
+        self.scan_soon()
         self._spawn(self._keep_time())
 
     async def drain(self) -> None:
         """Begin no further delivery, finish those in flight; the rest stays in the outbox."""
         self._running = False
-        for lanes in self._lanes.values():
-            lanes.close()
-        while not self._acknowledged.is_empty or any(lanes.in_flight for lanes in self._lanes.values()):
+        for partitions in self._partitions.values():
+            partitions.close()
+        while not self._acknowledged.is_empty or any(partitions.in_flight for partitions in self._partitions.values()):
             self._acknowledged.hurry()
             await self._changed()
 
@@ -97,13 +97,13 @@ class Relay:
         self._outbox.courier = None
         await self._background.stop()
         self._acknowledged.clear()
-        self._lanes.clear()
+        self._partitions.clear()
         if was_started:
             self._deadlines.stop()
             await self._outbox.leave()
 
     async def settle(self) -> None:
-        """Wait until everything that is in memory was delivered or buried; waits for retries too."""
+        """Wait until everything that is in memory was delivered or became a dead letter; waits for retries too."""
         while not self.is_settled:
             if self._is_idle:
                 self._acknowledged.hurry()
@@ -111,22 +111,22 @@ class Relay:
 
     @property
     def is_settled(self) -> bool:
-        """Whether nothing is in memory that waits to be delivered or buried."""
+        """Whether nothing is in memory that waits to be delivered or became a dead letter."""
         return self._acknowledged.is_empty and not self._behind and self._is_idle
 
     @property
     def _is_idle(self) -> bool:
-        return all(each.is_empty for each in self._lanes.values())
+        return all(each.is_empty for each in self._partitions.values())
 
-    async def survey(self) -> None:
+    async def scan(self) -> None:
         """Take up now what nobody holds on disk, as every `poll` seconds."""
-        await self._survey()
-        self._alarm.set(self._now())
+        await self._scan()
+        self._wake_up.set(self._now())
 
     def accepts(self, subscriber: str, now: float) -> bool:
         """From memory go events of which no earlier ones can be on disk or in another replica's hands."""
-        lanes = self._lanes.get(subscriber)
-        room = lanes is None or len(lanes.held) < self._window
+        partitions = self._partitions.get(subscriber)
+        room = partitions is None or len(partitions.held) < self._window
         return self._running and room and subscriber not in self._behind and now <= self._alone_until
 
     def take(self, deliveries: Iterable[Delivery]) -> None:
@@ -134,29 +134,29 @@ class Relay:
             for delivery in deliveries:
                 self._of(delivery.subscriber).put(delivery)
 
-    def look(self, subscriber: str) -> None:
+    def fetch_soon(self, subscriber: str) -> None:
         """Rows of this subscriber are on disk only: fetch them as soon as there is room."""
         self._behind.add(subscriber)
-        self._alarm.set(self._now())
+        self._wake_up.set(self._now())
 
-    def look_around(self) -> None:
+    def scan_soon(self) -> None:
         """Look for rows of any subscriber on disk now, as every `poll` seconds."""
-        self._survey_at = -math.inf
-        self._alarm.set(self._now())
+        self._scan_at = -math.inf
+        self._wake_up.set(self._now())
 
     def _of(self, subscriber: str) -> Partitions:
-        lanes = self._lanes.get(subscriber)
-        if lanes is None:
-            lanes = self._lanes[subscriber] = Partitions(
+        partitions = self._partitions.get(subscriber)
+        if partitions is None:
+            partitions = self._partitions[subscriber] = Partitions(
                 subscriber,
                 self._deliver,
                 width=self._width,
                 now=self._now,
                 spawn=self._spawn,
-                wake_at=self._alarm.set,
+                wake_at=self._wake_up.set,
                 changed=self._quiet.set,
             )
-        return lanes
+        return partitions
 
     def _now(self) -> float:
         return self._clock.now().timestamp()
@@ -170,30 +170,30 @@ class Relay:
 
     async def _keep_time(self) -> None:
         while True:
-            await self._alarm.wait()
+            await self._wake_up.wait()
             try:
                 await self._tick()
             except Exception:  # events must go on when the database comes back
                 logger.exception("%s: its outbox cannot be read; trying again", self._outbox.source)
-                self._alarm.set(self._now() + _MISHAP)
+                self._wake_up.set(self._now() + _MISHAP)
             self._quiet.set()
 
     async def _tick(self) -> None:
-        for lanes in list(self._lanes.values()):
-            lanes.wake()
-        surveyed = self._now() if self._now() >= self._survey_at else None
-        if surveyed is not None:
-            await self._survey()
+        for partitions in list(self._partitions.values()):
+            partitions.wake()
+        scanned = self._now() if self._now() >= self._scan_at else None
+        if scanned is not None:
+            await self._scan()
         if self._now() >= self._claims_from:
             for subscriber in list(self._behind):
                 await self._fetch(subscriber)
-        if surveyed is not None and self._others == 0 and not self._behind:
-            self._alone_until = surveyed + _FRESH * self._poll
-        self._alarm.set(self._survey_at)
+        if scanned is not None and self._others == 0 and not self._behind:
+            self._alone_until = scanned + _FRESH * self._poll
+        self._wake_up.set(self._scan_at)
 
-    async def _survey(self) -> None:
+    async def _scan(self) -> None:
         """See which other replicas live, and which rows nobody holds."""
-        self._survey_at = self._now() + self._poll
+        self._scan_at = self._now() + self._poll
         if self._now() >= self._join_at:
             await self._join()
         else:
@@ -210,25 +210,25 @@ class Relay:
 
     async def _fetch(self, subscriber: str) -> None:
         """Fill the room that this subscriber has in memory from disk."""
-        lanes = self._of(subscriber)
-        while self._running and (room := min(_BATCH, self._window - len(lanes.held))) > 0:
+        partitions = self._of(subscriber)
+        while self._running and (room := min(_BATCH, self._window - len(partitions.held))) > 0:
             claimed = await self._outbox.claim(subscriber, room)
             self.take(claimed)
             if len(claimed) < room:
                 self._behind.discard(subscriber)
                 return
 
-    async def _deliver(self, lanes: Partitions, delivery: Delivery) -> float | None:
+    async def _deliver(self, partitions: Partitions, delivery: Delivery) -> float | None:
         policy = self._bus.policy(delivery.subscriber, delivery.type)
         try:
             await self._attempt(delivery, policy.timeout)
         except SubscriberAway as away:
-            return self._wait_for(lanes, away)
+            return self._wait_for(partitions, away)
         except Undeliverable as refusal:
-            return await self._bury(lanes, delivery, refusal)
+            return await self._dead_letter(partitions, delivery, refusal)
         except Exception as raised:  # whatever a handler raises: it is logged, recorded and tried again
-            return await self._failed(lanes, delivery, policy, raised)
-        self._acknowledge(lanes, delivery)
+            return await self._failed(partitions, delivery, policy, raised)
+        self._acknowledge(partitions, delivery)
         return None
 
     def _attempt(self, delivery: Delivery, timeout: float) -> Coroutine[Any, Any, None]:
@@ -239,30 +239,30 @@ class Relay:
             lambda: OperationError(f"no acknowledgement within {timeout:g} s"),
         )
 
-    def _acknowledge(self, lanes: Partitions, delivery: Delivery) -> None:
-        lanes.rejections = 0
-        self._acknowledged.add(lanes, delivery)
+    def _acknowledge(self, partitions: Partitions, delivery: Delivery) -> None:
+        partitions.rejections = 0
+        self._acknowledged.add(partitions, delivery)
         if self.observers:
             seconds = self._now() - delivery.created
             emit(self.observers, Delivered(delivery.type, delivery.subscriber, seconds, delivery.attempts + 1))
 
-    def _forget(self, lanes: Partitions, delivery: Delivery) -> None:
-        lanes.held.discard(delivery.event_id)
-        if lanes.subscriber in self._behind and len(lanes.held) <= self._window // 2:
-            self._alarm.set(self._now())
+    def _forget(self, partitions: Partitions, delivery: Delivery) -> None:
+        partitions.held.discard(delivery.event_id)
+        if partitions.subscriber in self._behind and len(partitions.held) <= self._window // 2:
+            self._wake_up.set(self._now())
 
-    def _wait_for(self, lanes: Partitions, away: SubscriberAway) -> float:
-        delay = DEFAULT.delay(lanes.rejections)
-        if lanes.pause(self._now() + delay):
-            lanes.rejections += 1
-            emit(self.observers, Away(lanes.subscriber, delay, str(away)))
+    def _wait_for(self, partitions: Partitions, away: SubscriberAway) -> float:
+        delay = DEFAULT.delay(partitions.rejections)
+        if partitions.pause(self._now() + delay):
+            partitions.rejections += 1
+            emit(self.observers, Away(partitions.subscriber, delay, str(away)))
         return self._now() + delay
 
     async def _failed(
-        self, lanes: Partitions, delivery: Delivery, policy: DeliveryPolicy, failure: Exception
+        self, partitions: Partitions, delivery: Delivery, policy: DeliveryPolicy, failure: Exception
     ) -> float | None:
         if delivery.attempts + 1 >= policy.attempts:
-            return await self._bury(lanes, delivery, failure)
+            return await self._dead_letter(partitions, delivery, failure)
         delivery.attempts += 1
         delay = policy.delay(delivery.attempts)
         if isinstance(failure, CallError) and failure.retry_after is not None:
@@ -283,15 +283,15 @@ class Relay:
         )
         return delivery.due_at
 
-    async def _bury(self, lanes: Partitions, delivery: Delivery, failure: Exception) -> float | None:
+    async def _dead_letter(self, partitions: Partitions, delivery: Delivery, failure: Exception) -> float | None:
         error = describe(failure)
         attempts = delivery.attempts + 1
         try:
-            await self._outbox.bury(delivery, attempts, error)
+            await self._outbox.dead_letter(delivery, attempts, error)
         except StorageError:
             logger.exception("%s: a dead letter could not be recorded; trying again", self._outbox.source)
             return self._now() + _MISHAP
-        self._forget(lanes, delivery)
+        self._forget(partitions, delivery)
         logger.error(
             "%s of %s is a dead letter after %d attempts: mend the cause, then run `meristem events redrive`",
             delivery.type, delivery.subscriber, attempts, exc_info=failure,

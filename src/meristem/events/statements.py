@@ -103,7 +103,7 @@ _delivered: Final = and_(
 REMOVE: Final = delete(OUTBOX).where(_delivered)
 _failed: Final[dict[str, Any]] = {"attempts": bindparam("failed"), "error": bindparam("reason")}
 POSTPONE: Final = update(OUTBOX).where(_delivered).values(_failed | {"due_at": bindparam("due")})
-BURY: Final = update(OUTBOX).where(_delivered).values(_failed | {"state": literal(DEAD), "owner": null()})
+DEAD_LETTER: Final = update(OUTBOX).where(_delivered).values(_failed | {"state": literal(DEAD), "owner": null()})
 RELEASE: Final = update(OUTBOX).where(_row.owner == _me).values(owner=null())
 
 LEAVE: Final = delete(RELAYS).where(or_(RELAYS.c.owner == _me, RELAYS.c.alive_until <= _now))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from meristem.transports.http.client.http_client import Sign
 
 
-class Peer:
+class RemoteReplica:
     """One replica: a client of its address behind a circuit breaker."""
 
     def __init__(self, client: HttpClient, breaker: Breaker) -> None:
@@ -61,7 +61,7 @@ class Dependency:
         self._limits = limits
         self._telemetry = telemetry
         self._closing = closing
-        self._peers: dict[str, Peer] = {}
+        self._replicas: dict[str, RemoteReplica] = {}
         self._balancer = Balancer(name, policy=policies.balancer, on_fact=telemetry.on_fact)
         self._budget = RetryBudget(name, policies.budget)
         self._bulkhead = Bulkhead(name, policies.bulkhead, on_fact=telemetry.on_fact)
@@ -78,7 +78,7 @@ class Dependency:
     async def stop(self) -> None:
         if self._end_watch is not None:
             self._end_watch()
-        for peer in self._peers.values():
+        for peer in self._replicas.values():
             await peer.client.stop()
 
     def way(self, operation: Operation, caller: str | None) -> Handler:
@@ -96,11 +96,13 @@ class Dependency:
 
     def _follow(self, addresses: tuple[str, ...]) -> None:
         for address in addresses:
-            if address not in self._peers:
+            if address not in self._replicas:
                 breaker = Breaker(f"{self.name} at {address}", self._policies.breaker, on_fact=self._telemetry.on_fact)
-                self._peers[address] = Peer(HttpClient(address, sign=self._sign, limits=self._limits), breaker)
-        gone = [self._peers.pop(address) for address in list(self._peers) if address not in addresses]
-        self._balancer.update(self._peers.values())
+                self._replicas[address] = RemoteReplica(
+                    HttpClient(address, sign=self._sign, limits=self._limits), breaker
+                )
+        gone = [self._replicas.pop(address) for address in list(self._replicas) if address not in addresses]
+        self._balancer.update(self._replicas.values())
         for peer in gone:
             self._closing.spawn(_close(peer.client), f"leave {peer.address}")
 

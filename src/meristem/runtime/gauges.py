@@ -52,7 +52,7 @@ class Gauges:
         self._found: dict[str, Counted] = {}
         self._counted: dict[Labels, float] = {}
         self._known: dict[str, set[Labels]] = {}
-        self._background = Background("census")
+        self._background = Background("gauges")
         self._counting: asyncio.Task[None] | None = None
         self._looked = -inf
         self._open = False

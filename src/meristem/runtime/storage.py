@@ -104,10 +104,10 @@ class ServiceStorage:
         """Whether nothing is in memory that is still to be done."""
         return (self._relay is None or self._relay.is_settled) and (self._engine is None or self._engine.is_settled)
 
-    async def survey(self) -> None:
+    async def scan(self) -> None:
         """Take up what is in the database alone, as happens every second: a redriven event."""
         if self._relay is not None:
-            await self._relay.survey()
+            await self._relay.scan()
 
     async def count(self) -> Counted:
         """What waits in the database: events, dead letters, sagas."""

@@ -13,9 +13,9 @@ from sqlalchemy.sql import Executable
 from meristem.errors import MisuseError
 from meristem.storage.adapters import DATABASES
 from meristem.storage.driver import Driver, Outcome, Statement
-from meristem.storage.observation import Observers, begin, tell
+from meristem.storage.observation import Observers, begin, emit
 from meristem.storage.queries import Queries
-from meristem.storage.scope import Block, current_unit
+from meristem.storage.scope import Scope, current_unit
 from meristem.storage.statement_cache import Parameters, Prepared, StatementCache
 from meristem.storage.unit import Hook, Result, UnitOfWork
 
@@ -60,13 +60,13 @@ class Database(Queries):
             self._started = False
             await self._driver.stop()
 
-    def begin(self) -> Block:
+    def begin(self) -> Scope:
         """`async with database.begin() as tx`: a transaction, or a part of the current unit that can fail alone."""
-        return Block(self, self._new_unit, join=True)
+        return Scope(self, self._new_unit, join=True)
 
-    def unit(self) -> Block:
+    def unit(self) -> Scope:
         """`async with database.unit() as unit`: a unit of work of its own, refused where one is current."""
-        return Block(self, self._new_unit, join=False)
+        return Scope(self, self._new_unit, join=False)
 
     async def execute(self, statement: Executable, parameters: Parameters = None) -> Result:
         """Run one statement in the current unit of work, or in a transaction of its own, in one hop."""
@@ -78,9 +78,9 @@ class Database(Queries):
         try:
             outcome = await self._driver.transaction().commit((step,))
         except BaseException as error:
-            tell(self.observers, self.name, step.text, began, error)
+            emit(self.observers, self.name, step.text, began, error)
             raise
-        tell(self.observers, self.name, step.text, began, outcome.rowcount)
+        emit(self.observers, self.name, step.text, began, outcome.rowcount)
         return Result(outcome.rowcount)
 
     async def create(self, metadata: MetaData) -> None:
@@ -107,11 +107,11 @@ class Database(Queries):
             raise MisuseError("this statement writes: run it inside `async with database.begin() as tx`, by tx.fetch_*")
         began = begin(self.observers)
         try:
-            outcome = self._driver.look(step) or await self._driver.read(step)
+            outcome = self._driver.try_read(step) or await self._driver.read(step)
         except BaseException as error:
-            tell(self.observers, self.name, step.text, began, error)
+            emit(self.observers, self.name, step.text, began, error)
             raise
-        tell(self.observers, self.name, step.text, began, outcome.rowcount)
+        emit(self.observers, self.name, step.text, began, outcome.rowcount)
         return outcome
 
     def _new_unit(self) -> UnitOfWork:

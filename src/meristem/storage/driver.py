@@ -43,7 +43,7 @@ class Statement(msgspec.Struct, eq=False):
     failed: bool = False
 
     def __repr__(self) -> str:
-        return f"Step({shorten(self.text)!r})"  # its values may be personal
+        return f"Statement({shorten(self.text)!r})"  # its values may be personal
 
 
 class Transaction(Protocol):
@@ -103,7 +103,7 @@ class Driver(Protocol):
         """Close without waiting: the last resort for a database that nobody stopped."""
         ...
 
-    def look(self, step: Statement) -> Outcome | None:
+    def try_read(self, step: Statement) -> Outcome | None:
         """Run one reading statement outside any transaction, if that is done on the spot; else `read` must."""
         ...
 

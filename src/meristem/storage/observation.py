@@ -1,4 +1,4 @@
-"""The hook for telemetry: who watches is told of each statement; when nobody does, nothing is measured."""
+"""The hook for telemetry: observers are told of each statement; without any, nothing is measured."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from time import perf_counter
 Observer = Callable[[str, str, float, int | BaseException], None]
 """Called with the database's name, the statement's text, the seconds waited, and the row count or the error.
 
-What is deferred travels with the next statement, or with COMMIT, and is not told of by itself.
+What is deferred travels with the next statement, or with COMMIT, and is not emitted by itself.
 """
 
 Observers = list[Observer]
 
 
 def begin(observers: Observers) -> float:
-    """When a statement began; zero if nobody watches."""
+    """When a statement began; zero without observers."""
     return perf_counter() if observers else 0.0
 
 
-def tell(observers: Observers, name: str, text: str, began: float, result: int | BaseException) -> None:
-    """Tell the observers how a statement went, if there were any when it began."""
+def emit(observers: Observers, name: str, text: str, began: float, result: int | BaseException) -> None:
+    """Emit to the observers how a statement went, if there were any when it began."""
     if began:
         seconds = perf_counter() - began
         for observer in observers:

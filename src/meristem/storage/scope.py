@@ -1,4 +1,4 @@
-"""Blocks: where the running task is in a unit of work, or in several, one inside another."""
+"""Scopes: where the running task is in a unit of work, or in several, one inside another."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from meristem.errors import MisuseError
 from meristem.storage.driver import Statement
 from meristem.storage.unit import UnitOfWork
 
-_current: ContextVar[Block | None] = ContextVar("meristem_storage_block", default=None)
+_current: ContextVar[Scope | None] = ContextVar("meristem_storage_scope", default=None)
 
 
-class Block:
+class Scope:
     """One `async with database.begin()`: the whole unit of work, or a part of it that can fail alone."""
 
     __slots__ = ("_join", "_make", "_marks", "_savepoint", "outer", "owner", "unit")
@@ -27,7 +27,7 @@ class Block:
         self._join = join
         self._savepoint: Statement | None = None
         self._marks = (0, 0, 0)
-        self.outer: Block | None = None
+        self.outer: Scope | None = None
 
     async def __aenter__(self) -> UnitOfWork:
         self.outer = _current.get()
@@ -53,12 +53,12 @@ class Block:
             # Not by token: a test's fixture may enter and leave in different contexts.
             _current.set(self.outer)
 
-    def of(self, owner: object) -> Block | None:
-        """This block or the nearest around it that belongs to the given database."""
-        block: Block | None = self
-        while block is not None and block.owner is not owner:
-            block = block.outer
-        return block
+    def of(self, owner: object) -> Scope | None:
+        """This scope or the nearest around it that belongs to the given database."""
+        scope: Scope | None = self
+        while scope is not None and scope.owner is not owner:
+            scope = scope.outer
+        return scope
 
     def joined_unit(self, may_join: bool) -> UnitOfWork:
         """The unit to join, if that is right here."""
@@ -72,47 +72,47 @@ class Block:
         self.unit.check_innermost(self)
         return self.unit
 
-    def here(self) -> Block | None:
-        """The block of the same unit that the running task is in."""
-        block = _current.get()
-        return None if block is None or block.unit is not self.unit else block
+    def here(self) -> Scope | None:
+        """The scope of the same unit that the running task is in."""
+        scope = _current.get()
+        return None if scope is None or scope.unit is not self.unit else scope
 
     def savepoint(self, depth: int) -> list[Statement]:
-        """What must be sent before the block's first statement."""
+        """What must be sent before the scope's first statement."""
         if self._savepoint is not None or not depth:
             return []
-        self._savepoint = Statement(f"SAVEPOINT block_{depth}")
+        self._savepoint = Statement(f"SAVEPOINT scope_{depth}")
         return [self._savepoint]
 
     def any_open(self) -> bool:
-        """Whether this block's transaction, or one around it, is open."""
-        block: Block | None = self
-        while block is not None:
-            if block.unit.is_open:
+        """Whether this scope's transaction, or one around it, is open."""
+        scope: Scope | None = self
+        while scope is not None:
+            if scope.unit.is_open:
                 return True
-            block = block.outer
+            scope = scope.outer
         return False
 
 
 def transaction_is_open() -> bool:
     """Whether the running task is inside a database transaction that has begun, of any database."""
-    block = _current.get()
-    return block is not None and block.any_open()
+    scope = _current.get()
+    return scope is not None and scope.any_open()
 
 
 def current_unit(owner: object) -> UnitOfWork | None:
     """The unit of work of this database that the running task is in, unless it has ended."""
-    block = _current.get()
-    block = block and block.of(owner)
-    return None if block is None or block.unit.has_ended else block.unit
+    scope = _current.get()
+    scope = scope and scope.of(owner)
+    return None if scope is None or scope.unit.has_ended else scope.unit
 
 
 @contextmanager
 def outside_units() -> Iterator[None]:
     """Hide the current unit of work, as a remote callee would not see it: for transports and background tasks."""
-    block = _current.get()
+    scope = _current.get()
     _current.set(None)
     try:
         yield
     finally:
-        _current.set(block)
+        _current.set(scope)

@@ -11,7 +11,7 @@ from sqlalchemy.sql import Executable
 
 from meristem.errors import MisuseError, StorageError
 from meristem.storage.driver import Driver, Outcome, Statement, Transaction
-from meristem.storage.observation import Observers, begin, tell
+from meristem.storage.observation import Observers, begin, emit
 from meristem.storage.queries import Queries
 from meristem.storage.statement_cache import Parameters, Prepared, StatementCache
 
@@ -49,7 +49,6 @@ class UnitOfWork(Queries):
     ) -> None:
         self.name = name
         self.published: list[Any] = []
-        self.wants_hooks = False
         self._driver = driver
         self._transaction: Transaction | None = None
         self._statements = statements
@@ -58,7 +57,7 @@ class UnitOfWork(Queries):
         self._prelude: list[Statement] = []
         self._last: list[Statement] = []
         self._callbacks: list[Callable[[], None]] = []
-        self._blocks: list[Part] = []
+        self._scopes: list[Part] = []
         self._doomed: str | None = None
         self._ended = False
         self._has_run = False
@@ -92,7 +91,7 @@ class UnitOfWork(Queries):
         """Run a statement in the same hop as the next one, or as the commit; its failure fails the whole unit."""
         self._check()
         step = self._statements.prepare(statement, parameters).step(parameters)
-        if len(self._blocks) > 1:
+        if len(self._scopes) > 1:
             self._open_savepoints()
         self._prelude.append(step)
 
@@ -119,7 +118,7 @@ class UnitOfWork(Queries):
     async def run(self, step: Statement) -> Outcome:
         """Run one prepared statement in the transaction."""
         self._check()
-        if len(self._blocks) > 1:
+        if len(self._scopes) > 1:
             self._open_savepoints()
         self._has_run = True
         before, self._prelude = self._prelude, []
@@ -134,9 +133,9 @@ class UnitOfWork(Queries):
                 self._doomed = "a deferred statement in it failed"
             elif not transaction.is_open:
                 self._doomed = "a statement in it failed so that the database gave the transaction up"
-            tell(self._observers, self.name, step.text, began, error)
+            emit(self._observers, self.name, step.text, began, error)
             raise
-        tell(self._observers, self.name, step.text, began, outcome.rowcount)
+        emit(self._observers, self.name, step.text, began, outcome.rowcount)
         return outcome
 
     def _opened(self) -> Transaction:
@@ -155,39 +154,39 @@ class UnitOfWork(Queries):
             raise StorageError(f"the unit of work of {self.name!r} was rolled back: {self._doomed}")
 
     def _open_savepoints(self) -> None:
-        here = self._blocks[-1].here()
+        here = self._scopes[-1].here()
         if here is not None:
             self.check_innermost(here)
-        for depth, block in enumerate(self._blocks):
-            self._prelude += block.savepoint(depth)
+        for depth, scope in enumerate(self._scopes):
+            self._prelude += scope.savepoint(depth)
 
-    def check_innermost(self, block: Part) -> None:
-        """Refuse the task that would work in a block which another task opened meanwhile."""
-        if self._blocks[-1] is not block:
+    def check_innermost(self, scope: Part) -> None:
+        """Refuse the task that would work in a scope which another task opened meanwhile."""
+        if self._scopes[-1] is not scope:
             raise MisuseError(
                 f"two tasks work in one unit of work of {self.name!r} and one has a block of its own open: "
                 "the other's statements would share that block's fate; run them one after the other"
             )
 
-    def enter(self, block: Part) -> tuple[int, int, int]:
-        """Add a block; the marks say what to drop should it fail."""
-        self._blocks.append(block)
+    def enter(self, scope: Part) -> tuple[int, int, int]:
+        """Add a scope; the marks say what to drop should it fail."""
+        self._scopes.append(scope)
         return len(self.published), len(self._last), len(self._callbacks)
 
-    def is_root(self, block: Part) -> bool:
-        """Whether the block is the whole unit."""
-        return self._blocks[:1] == [block]
+    def is_root(self, scope: Part) -> bool:
+        """Whether the scope is the whole unit."""
+        return self._scopes[:1] == [scope]
 
-    def leave(self, block: Part, failed: tuple[int, int, int] | None, *, savepoint: Statement | None) -> None:
-        """End an inner block; if it failed, drop what came since its marks. The SQL goes with the next hop."""
-        depth = len(self._blocks) - 1
+    def leave(self, scope: Part, failed: tuple[int, int, int] | None, *, savepoint: Statement | None) -> None:
+        """End an inner scope; if it failed, drop what came since its marks. The SQL goes with the next hop."""
+        depth = len(self._scopes) - 1
         if self._ended:
             savepoint = None
-        elif self._blocks[-1] is not block:
+        elif self._scopes[-1] is not scope:
             self._doomed = "blocks of it ended out of order, in different tasks"
-            self._blocks.remove(block)
+            self._scopes.remove(scope)
         else:
-            self._blocks.pop()
+            self._scopes.pop()
         if failed is None:
             self._check()
         else:
@@ -195,20 +194,20 @@ class UnitOfWork(Queries):
             del self.published[published:], self._last[last:], self._callbacks[callbacks:]
         if savepoint is None:
             return
-        if savepoint in self._prelude:  # nothing of the block has been sent yet
+        if savepoint in self._prelude:  # nothing of the scope has been sent yet
             place = self._prelude.index(savepoint)
             del self._prelude[place : place + 1 if failed is None else None]
             return
         if failed is not None:
-            self._prelude.append(Statement(f"ROLLBACK TO block_{depth}"))
-        self._prelude.append(Statement(f"RELEASE block_{depth}"))
+            self._prelude.append(Statement(f"ROLLBACK TO scope_{depth}"))
+        self._prelude.append(Statement(f"RELEASE scope_{depth}"))
 
     async def finish(self) -> None:
         """Run the hooks, commit, call back."""
         try:
             self._check()
-            self.check_innermost(self._blocks[0])
-            if self.published or self.wants_hooks:
+            self.check_innermost(self._scopes[0])
+            if self.published:
                 for hook in self._hooks:
                     await hook(self)
             if self._last or self._prelude or self._has_run:
@@ -229,9 +228,9 @@ class UnitOfWork(Queries):
                 # The driver answers a cancelled wait only when the commit's fate is known: here it has happened.
                 self._end()
                 self._call_back()
-            tell(self._observers, self.name, "COMMIT", began, error)
+            emit(self._observers, self.name, "COMMIT", began, error)
             raise
-        tell(self._observers, self.name, "COMMIT", began, outcome.rowcount)
+        emit(self._observers, self.name, "COMMIT", began, outcome.rowcount)
 
     def discard(self) -> None:
         """Roll everything back."""
@@ -242,7 +241,7 @@ class UnitOfWork(Queries):
 
     def _end(self) -> None:
         self._ended = True
-        self._blocks.clear()  # they know the unit: each unit of work would else be left to the collector of cycles
+        self._scopes.clear()  # they know the unit: each unit of work would else be left to the collector of cycles
 
     def _call_back(self) -> None:
         for callback in self._callbacks:

@@ -17,15 +17,15 @@ def main(grace: float = 5.0) -> None:
     """Wait for the end of the standard input, then leave nobody behind."""
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, signal.SIG_IGN)  # it ends with its standard input
-    kept: set[int] = set()
+    guarded: set[int] = set()
     for line in sys.stdin:
-        (kept.add if line[0] == "+" else kept.discard)(int(line[1:]))
-    _signal(kept, signal.SIGTERM)
+        (guarded.add if line[0] == "+" else guarded.discard)(int(line[1:]))
+    _signal(guarded, signal.SIGTERM)
     latest = time.monotonic() + grace
-    while kept and time.monotonic() < latest:
-        kept = {each for each in kept if _lives(each)}
+    while guarded and time.monotonic() < latest:
+        guarded = {each for each in guarded if _lives(each)}
         time.sleep(0.05)
-    _signal(kept, signal.SIGKILL)
+    _signal(guarded, signal.SIGKILL)
 
 
 def _signal(groups: set[int], number: signal.Signals) -> None:

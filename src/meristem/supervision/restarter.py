@@ -22,11 +22,11 @@ WRONG: Final = (1, 2)  # exit codes of a program that is written or called wrong
 
 
 class StartError(OperationError):
-    """What is kept could not start at all; the message ends with its last lines."""
+    """What is run could not start at all; the message ends with its last lines."""
 
 
 class RunState(Enum):
-    """What is kept at this moment."""
+    """What it does at this moment."""
 
     STARTING = "starting"
     READY = "ready"
@@ -62,14 +62,14 @@ class Restarter:
 
     def __init__(
         self,
-        kept: Restartable,
+        restartable: Restartable,
         restarts: Restarts,
         *,
         wrote: Callable[[str, bytes], None],
         say: Callable[[str], None],
         changed: Callable[[Restarter], None],
     ) -> None:
-        self.kept = kept
+        self.restartable = restartable
         self.state = RunState.STOPPED
         self.since = time.time()
         self.restarts = 0
@@ -98,7 +98,7 @@ class Restarter:
 
     async def start(self) -> None:
         """Return when it is ready; raises StartError when it ended by its own fault or was not ready in time."""
-        self._restarting = asyncio.get_running_loop().create_task(self._keep(), name=f"keep {self.kept.label}")
+        self._restarting = asyncio.get_running_loop().create_task(self._run(), name=f"run {self.restartable.label}")
         waiting = asyncio.ensure_future(self._ready.wait())
         try:
             await asyncio.wait({self._restarting, waiting}, return_when=asyncio.FIRST_COMPLETED)
@@ -160,7 +160,7 @@ class Restarter:
             self._settled.set()
         await old.end(self._policy.grace)
         self._living.discard(old)
-        self.kept.dismiss(former)
+        self.restartable.dismiss(former)
 
     async def _admitted(self, child: Child, generation: int) -> None:
         """Start a successor and let others find it, or leave nothing of it."""
@@ -172,18 +172,18 @@ class Restarter:
             if not ready:
                 await child.end(0)
                 self._living.discard(child)
-                self.kept.dismiss(generation)
+                self.restartable.dismiss(generation)
         if not ready:
             raise StartError(self._failed(child))
-        self.kept.admit(generation)
+        self.restartable.admit(generation)
 
     def _bear(self, *, successor: bool) -> tuple[Child, int]:
         self._born += 1
-        child = Child(self.kept.command(self._born, successor=successor), self._line)
+        child = Child(self.restartable.command(self._born, successor=successor), self._line)
         self._living.add(child)
         return child, self._born
 
-    async def _keep(self) -> None:
+    async def _run(self) -> None:
         while not self._closing:
             await self._begin()
             while True:
@@ -202,14 +202,14 @@ class Restarter:
         try:
             await child.start()
         except ConfigurationError as error:
-            self._never(child, f"{self.kept.label}: {error}")
+            self._never(child, f"{self.restartable.label}: {error}")
             child.ended.set()
             return
         self._changed(self)  # it has a pid now
         if await self._until_ready(child, generation):
-            self.kept.admit(generation)
+            self.restartable.admit(generation)
             if self._failures:
-                self._say(f"{self.kept.label} is ready again")
+                self._say(f"{self.restartable.label} is ready again")
             self._was_ready = True
             self._enter(RunState.READY)
             self._ready.set()
@@ -218,7 +218,9 @@ class Restarter:
         elif not child.ended.is_set():
             await child.end(0)
             patience = self._policy.patience
-            self._never(child, f"{self.kept.label} was not ready within {patience:g} s; it wrote:\n{_last(child)}")
+            self._never(
+                child, f"{self.restartable.label} was not ready within {patience:g} s; it wrote:\n{_last(child)}"
+            )
 
     def _never(self, child: Child, problem: str) -> None:
         """What could not start at the first attempt fails; later, it is said and tried again."""
@@ -232,7 +234,7 @@ class Restarter:
         loop = asyncio.get_running_loop()
         latest = loop.time() + self._policy.patience
         while not child.ended.is_set() and loop.time() < latest:
-            if await self.kept.ready(generation):
+            if await self.restartable.ready(generation):
                 return True
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(PROBE):
@@ -245,7 +247,7 @@ class Restarter:
         lived = time.time() - self.since if self.state is RunState.READY else 0.0
         was = self.state
         self._ready.clear()
-        self.kept.dismiss(self._generation)
+        self.restartable.dismiss(self._generation)
         if self._closing:
             return
         if not self._was_ready and child.code in WRONG:
@@ -257,15 +259,15 @@ class Restarter:
         self.restarts += 1
         self._failures = 1 if lived >= self._policy.calm else self._failures + 1
         delay = self._policy.delay(self._failures)
-        self._say(f"{self.kept.label} ended ({describe_end(child.code)}); it is started again in {delay:.1f} s")
+        self._say(f"{self.restartable.label} ended ({describe_end(child.code)}); it is started again in {delay:.1f} s")
         self._enter(RunState.WAITING)
         await asyncio.sleep(delay)
 
     def _failed(self, child: Child) -> str:
-        return f"{self.kept.label} could not start ({describe_end(child.code)}):\n{_last(child)}"
+        return f"{self.restartable.label} could not start ({describe_end(child.code)}):\n{_last(child)}"
 
     def _line(self, line: bytes) -> None:
-        self._wrote(self.kept.label, line)
+        self._wrote(self.restartable.label, line)
 
     def _enter(self, state: RunState) -> None:
         self.state = state

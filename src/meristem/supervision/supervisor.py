@@ -34,9 +34,9 @@ NAME: Final = "meristem"  # the label of the supervisor's own lines
 
 
 class Workplace(NamedTuple):
-    """Where the supervisor works: the system's home, the project's folder, and the public host and port."""
+    """Where the supervisor works: the system's state directory, the project's folder, and the public host and port."""
 
-    home: StateDirectory
+    state: StateDirectory
     directory: Path
     host: str = "127.0.0.1"
     port: int = 8000
@@ -60,7 +60,7 @@ class Supervisor:
     ) -> None:
         self.plan = plan
         self.address = ""
-        self.run = run_directory(place.home.path, plan)
+        self.run = run_directory(place.state.path, plan)
         self._place = place
         self._arguments = arguments
         self._console = console
@@ -82,8 +82,8 @@ class Supervisor:
         Raises StartError when a part cannot start, OperationError when the system runs already, ConfigurationError
         when a port is taken.
         """
-        self._place.home.prepare()
-        self._place.home.claim()
+        self._place.state.prepare()
+        self._place.state.claim()
         self._claimed = True
         self._prepare_sockets()
         self.plan = self._ports.open(self.plan, self._place.host, self._place.port)
@@ -113,7 +113,7 @@ class Supervisor:
             **urls,
             **apps,
             **self._environment,
-            SECRET: self._place.home.secret(self._environment),
+            SECRET: self._place.state.secret(self._environment),
             RUN: str(self.run),
             ADDRESS: self.address,
             LIFELINE: str(lifeline),
@@ -197,7 +197,7 @@ class Supervisor:
             self._lifeline = None
         if self._claimed:
             shutil.rmtree(self.run, ignore_errors=True)
-            self._place.home.release()
+            self._place.state.release()
             self._claimed = False
 
     async def _stop_processes(self) -> None:
@@ -224,13 +224,13 @@ class Supervisor:
         for line in message.splitlines():
             self._console.write(NAME, line.encode())
 
-    def kept(self) -> list[ReplicaStatus]:
-        """What is kept and how it fares."""
+    def statuses(self) -> list[ReplicaStatus]:
+        """What runs and how it fares."""
         found = []
         for process, restarters in self._restarters.items():
             found += [_row(process, index, restarter) for index, restarter in enumerate(restarters)]
         programs = [] if self._programs is None else self._programs.restarters
-        return found + [_row(restarter.kept.label, 0, restarter) for restarter in programs]
+        return found + [_row(restarter.restartable.label, 0, restarter) for restarter in programs]
 
     def _announce_soon(self) -> None:
         if not self._announcing:
@@ -240,14 +240,14 @@ class Supervisor:
     def _announce(self) -> None:
         self._announcing = False
         if self._claimed:
-            running = SystemStatus(os.getpid(), self.address, self._began, tuple(self.kept()))
-            self._place.home.announce(running)
+            running = SystemStatus(os.getpid(), self.address, self._began, tuple(self.statuses()))
+            self._place.state.announce(running)
 
 
 def _row(process: str, index: int, restarter: Restarter) -> ReplicaStatus:
     state = restarter.state.value
     return ReplicaStatus(
-        process, index, restarter.pid, state, restarter.restarts, restarter.since, restarter.kept.address
+        process, index, restarter.pid, state, restarter.restarts, restarter.since, restarter.restartable.address
     )
 
 

@@ -5,19 +5,17 @@ from __future__ import annotations
 import time
 from collections import deque
 from time import perf_counter
-from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 import msgspec
 
 from meristem.context import CURRENT, Trace, Unseen
-from meristem.errors import Fault
 from meristem.telemetry.sampling import Allowance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from contextvars import Token
 
-    from meristem.context import Context, Position
+    from meristem.context import Position
 
 Kind: TypeAlias = Literal["server", "client", "internal", "producer", "consumer"]
 Value: TypeAlias = str | int | float | bool
@@ -141,66 +139,9 @@ class Tracer:
         if parent is not None and parent.sampled:
             self.finish(name, kind, service, parent.child(), parent.span_id, seconds, dict(attributes), error)
 
-    def span(
-        self, name: str, attributes: Mapping[str, Value] | None = None, *, kind: Kind = "internal", service: str = ""
-    ) -> ActiveSpan | NoSpan:
-        """A block of work as a span of the running trace: `with tracer.span("render") as span:`."""
-        context = CURRENT.get()
-        if context.trace is None or not context.trace.sampled:
-            return NO_SPAN
-        place = context.place.service if context.place is not None else ""
-        return ActiveSpan(self, (name, kind, service or place), context, context.trace.ids(), dict(attributes or {}))
-
     def late(self) -> bool:
         """Whether one more call may be recorded after the fact."""
         return self._late.take(self.clock())
-
-
-class NoSpan:
-    """The span of work that nobody records."""
-
-    def __enter__(self) -> NoSpan:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def set(self, name: str, value: Value) -> None:
-        """Does nothing."""
-
-
-NO_SPAN: Final = NoSpan()
-
-
-class ActiveSpan:
-    """A block of work that is recorded when it ends; calls made inside are its children."""
-
-    def __init__(
-        self, tracer: Tracer, what: tuple[str, Kind, str], context: Context, parent: Trace, attributes: dict[str, Value]
-    ) -> None:
-        self._tracer = tracer
-        self._what = what
-        self._parent = parent
-        self._attributes = attributes
-        self._trace = parent.child()
-        self._context = msgspec.structs.replace(context, trace=self._trace)
-        self._tokens: list[Token[Context]] = []
-        self._started = 0.0
-
-    def set(self, name: str, value: Value) -> None:
-        """Add an attribute."""
-        self._attributes[name] = value
-
-    def __enter__(self) -> ActiveSpan:
-        self._tokens.append(CURRENT.set(self._context))
-        self._started = self._tracer.clock()
-        return self
-
-    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
-        CURRENT.reset(self._tokens.pop())
-        told = None if error is None or isinstance(error, Fault) else describe(error)
-        seconds = self._tracer.clock() - self._started
-        self._tracer.finish(*self._what, self._trace, self._parent.span_id, seconds, self._attributes, told)
 
 
 def describe(error: BaseException) -> str:

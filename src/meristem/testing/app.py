@@ -43,7 +43,7 @@ async def _settle(kept: Sequence[ServiceStorage]) -> None:
         if not left and all(each.is_settled for each in kept):  # now, in one instant, and in the databases too
             return
         for each in left:
-            await each.survey()
+            await each.scan()
         if left:
             await asyncio.sleep(AGAIN)  # what somebody else wrote there announces itself to nobody
 

@@ -38,7 +38,7 @@ LEVELS: Final = logging.getLevelNamesMapping()
 class Outside(RunningSystem):
     """The test's own place beside the processes: `address` is where the system serves the public.
 
-    `supervisor` tells what runs, so that a test may end it: `app.supervisor.kept()`.
+    `supervisor` tells what runs, so that a test may end it: `app.supervisor.statuses()`.
     """
 
     def __init__(self, blueprint: Blueprint, options: Options, supervisor: Supervisor) -> None:

@@ -102,7 +102,7 @@ async def test_after_an_attempt_that_took_too_long_the_next_one_asks_and_what_wa
 async def test_an_attempt_after_one_that_was_not_counted_asks(stage, monkeypatch):
     """A last attempt whose failure could not be recorded is made again under the same number."""
     billing = stage.subscriber("billing", policy=DeliveryPolicy(attempts=1, base=0.0, cap=1.0))
-    asked, bury = lookups(billing), stage.outbox.bury
+    asked, dead_letter = lookups(billing), stage.outbox.dead_letter
     tried = asyncio.Event()
 
     async def refuse(*_):
@@ -113,12 +113,12 @@ async def test_an_attempt_after_one_that_was_not_counted_asks(stage, monkeypatch
         raise RuntimeError("down")
 
     billing.before = fail
-    monkeypatch.setattr(stage.outbox, "bury", refuse)
+    monkeypatch.setattr(stage.outbox, "dead_letter", refuse)
     await ready(stage)
     await stage.publish(Noted(number=1))
     await tried.wait()
     assert asked == []
-    monkeypatch.setattr(stage.outbox, "bury", bury)
+    monkeypatch.setattr(stage.outbox, "dead_letter", dead_letter)
     await stage.clock.advance(1)
     await stage.emitted(DeadLettered)
     assert len(asked) == 1
@@ -239,7 +239,7 @@ async def test_what_does_not_fit_in_memory_waits_on_disk_in_order(stage):
         await stage.publish(Booked(guest=str(number % 3), number=number))
     (depth,) = await stage.outbox.depth()
     assert depth.count == 100
-    assert len(stage.relay._lanes["billing"].held) <= 10
+    assert len(stage.relay._partitions["billing"].held) <= 10
     gate.set()
     await stage.settle()
     entries = await billing.entries()

@@ -115,17 +115,17 @@ class Shelf:
 
 
 class Counting:
-    """A census of one shelf, at a time that the test sets."""
+    """Gauges of one shelf, at a time that the test sets."""
 
     def __init__(self) -> None:
         self.time = 100.0
         self.shelf = Shelf()
         self.registry = Registry()
-        self.census = Gauges(self.registry, ManualClock(), now=lambda: self.time)
-        self.census.counters["orders"] = self.shelf.count
+        self.counts = Gauges(self.registry, ManualClock(), now=lambda: self.time)
+        self.counts.counters["orders"] = self.shelf.count
 
     async def events(self) -> float | None:
-        await self.census.look()
+        await self.counts.look()
         body, _ = exposition(self.registry)
         return gauges(body.decode()).get(("meristem_outbox_events", "orders", "stock"))
 
@@ -133,9 +133,9 @@ class Counting:
 @pytest.fixture
 async def counting():
     made = Counting()
-    await made.census.start()
+    await made.counts.start()
     yield made
-    await made.census.stop()
+    await made.counts.stop()
 
 
 async def test_many_who_look_cost_one_count(counting):

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from meristem.context import Context, Place, Trace, current, using
+from meristem.context import Context, Trace, using
 from meristem.contracts.call import Call, Handler
 from meristem.contracts.operation import Declaration, Operation
 from meristem.errors import CallError, Code, Fault
@@ -18,7 +18,7 @@ from meristem.telemetry.exporting import exporter
 from meristem.telemetry.metrics import OperationStats
 from meristem.telemetry.observing import observing_middleware
 from meristem.telemetry.sampling import Allowance
-from meristem.telemetry.tracer import NO_SPAN, Recent, Tracer
+from meristem.telemetry.tracer import Recent, Tracer
 
 
 class Time:
@@ -240,38 +240,22 @@ async def test_a_strangers_wish_is_decided_upon_once_for_all_that_follows(recent
     assert not call.context.trace.foreign
 
 
-def test_blocks_of_work_are_children_of_the_running_span_and_parents_of_what_is_inside(tracer, recent):
+def test_a_fact_is_a_child_of_the_running_span(tracer, recent):
     parent = Trace.start(sampled=True)
-    with using(Context(trace=parent, caller="web", place=Place("documents", "Documents.render"))):
-        with tracer.span("render", {"pages": 2}) as outer:
-            assert current().caller == "web"
-            outer.set("font", "serif")
-            tracer.fact("SELECT", "client", "documents", 0.5, {"db.system.name": "sqlite"})
-        assert current().trace == parent
-    fact, block = recent.spans()
-    assert (block.parent_id, block.service, block.attributes) == (
+    with using(Context(trace=parent)):
+        tracer.fact("SELECT", "client", "documents", 0.5, {"db.system.name": "sqlite"})
+    (fact,) = recent.spans()
+    assert (fact.parent_id, fact.service, fact.attributes) == (
         parent.span_id,
         "documents",
-        {"pages": 2, "font": "serif"},
+        {"db.system.name": "sqlite"},
     )
-    assert fact.parent_id == block.span_id
     assert fact.duration == pytest.approx(0.5, abs=0.01)
 
 
-def test_a_block_that_fails_says_so(tracer, recent):
-    def render() -> None:
-        with tracer.span("render"):
-            raise ValueError("no ink")
-
-    with using(Context(trace=Trace.start(sampled=True))), pytest.raises(ValueError, match="no ink"):
-        render()
-    assert recent.spans()[0].error == "ValueError: no ink"
-
-
-def test_blocks_and_facts_outside_of_a_sampled_trace_cost_nothing(tracer, recent):
+def test_facts_outside_of_a_sampled_trace_cost_nothing(tracer, recent):
     for context in (Context(), Context(trace=Trace.start())):
         with using(context):
-            assert tracer.span("render") is NO_SPAN
             tracer.fact("SELECT", "client", "rooms", 0.1, {})
     assert recent.spans() == []
 

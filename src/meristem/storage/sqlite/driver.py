@@ -103,7 +103,7 @@ class SqliteDriver:
             readers.stop()
             writer.stop()
 
-    def look(self, step: Statement) -> Outcome | None:
+    def try_read(self, step: Statement) -> Outcome | None:
         """Run one statement on the event loop's thread, if it looks for one row and finds it quickly."""
         if self._lookups is None:
             raise self._closed()

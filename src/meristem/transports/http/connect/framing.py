@@ -37,8 +37,3 @@ class EnvelopeReader:
             message = bytes(self._data[PREFIX.size : PREFIX.size + length])
             del self._data[: PREFIX.size + length]
             yield flags, message
-
-    @property
-    def left(self) -> bool:
-        """Whether an envelope has begun and is not complete."""
-        return bool(self._data)
