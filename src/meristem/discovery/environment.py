@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from meristem.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
 NOT_ALNUM: Final = re.compile(r"[^A-Z0-9]+")
 FORMS: Final = "write http://host:port, tcp://host:port or unix:/run/shop.sock, several with commas between"
@@ -21,27 +21,39 @@ def url_variable(*names: str) -> str:
 
 
 def read_environment(
-    environment: Mapping[str, str], system: str, services: Iterable[str], *, taken: Collection[str] = ()
+    environment: Mapping[str, str],
+    system: str,
+    services: Iterable[str],
+    *,
+    check: Callable[[str], None],
+    taken: Collection[str] = (),
 ) -> dict[str, tuple[str, ...]]:
     """The addresses that variables give, by service; a variable that names the system is stronger.
 
     `taken` are variables that mean something else here: the setting `url` of the service `search` is called
-    `HOTELS_SEARCH_URL` too. Raises ConfigurationError that names the variable.
+    `HOTELS_SEARCH_URL` too. `check` raises ConfigurationError for an address that no client here can reach; what is
+    raised names the variable.
     """
     found = {}
     for service in services:
         for variable in (url_variable(system, service), url_variable(service)):
             if variable not in taken and environment.get(variable, "").strip():
                 urls = [url.strip() for url in environment[variable].split(",")]
-                found[service] = tuple(_address(variable, url) for url in urls if url)
+                found[service] = tuple(_address(variable, url, check) for url in urls if url)
                 break
     return found
 
 
-def _address(variable: str, url: str) -> str:
+def _address(variable: str, url: str, check: Callable[[str], None]) -> str:
+    try:
+        check(url)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{variable}: {error}; {FORMS}") from None
     if url.startswith("unix:") and len(url) > len("unix:"):
         return url
     parts = urlsplit(url)
+    if parts.scheme not in ("http", "tcp", "unix"):
+        return url  # of a package's own form
     try:
         port = parts.port
     except ValueError:

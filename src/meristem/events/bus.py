@@ -27,12 +27,21 @@ class SubscriberAway(OperationError):
 class Bus(Protocol):
     """Carries events from an outbox to the services that subscribed.
 
-    A destination is what one outbox row is owed to: a subscribing service where the bus delivers by itself
-    (`DirectBus`), the broker where that fans out. Every adapter passes `tests/suites/bus.py`.
+    A destination is what one outbox row is owed to: a subscribing service where the bus delivers by itself, the broker
+    where that fans out. A process has one bus. It is started when every service there has subscribed, before anything
+    is published; it is drained when the relays have drained, and stopped when they have stopped, before its
+    subscribers are. Every adapter passes `tests/suites/bus.py`.
     """
 
     def subscribe(self, service: str, policies: Mapping[str, DeliveryPolicy], receive: Receive) -> None:
         """Have events of the given types delivered to `service`: one copy each, in order per key."""
+        ...
+
+    def forward(self, service: str, policies: Mapping[str, DeliveryPolicy], send: Receive) -> None:
+        """Know of a service that subscribes in another process; `send` hands events over to it by calls.
+
+        A broker that carries events between processes has no use for `send`: there the service subscribes itself.
+        """
         ...
 
     def destinations(self, event_type: str) -> Sequence[str]:
@@ -51,7 +60,7 @@ class Bus(Protocol):
         ...
 
     async def start(self) -> None:
-        """Connect."""
+        """Connect, and deliver what has been waiting; raises OperationError when nothing answers."""
         ...
 
     async def drain(self) -> None:

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from meristem.errors import WiringError
+from meristem.errors import ConfigurationError, WiringError
 from meristem.events.bus import Receive, SubscriberAway
 from meristem.events.envelope import Envelope
 from meristem.events.policy import DEFAULT, DeliveryPolicy
+
+
+def open_bus(url: str, *, system: str) -> DirectBus:  # noqa: ARG001 - of `OpenBus`; nothing here is shared with others
+    """The bus that `direct` stands for."""
+    if url != "direct":
+        raise ConfigurationError(f"the bus {url!r}: the direct bus has neither address nor options; write direct")
+    return DirectBus()
 
 
 class DirectBus:
@@ -25,6 +32,9 @@ class DirectBus:
         for event_type, policy in policies.items():
             self._policies[service, event_type] = policy
             self._subscribers[event_type] = (*self._subscribers.get(event_type, ()), service)
+
+    def forward(self, service: str, policies: Mapping[str, DeliveryPolicy], send: Receive) -> None:
+        self.subscribe(service, policies, send)
 
     def destinations(self, event_type: str) -> Sequence[str]:
         return self._subscribers.get(event_type, ())

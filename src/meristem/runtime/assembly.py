@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from meristem.contracts.call import ServedOperation, wait_on
 from meristem.contracts.contract import operations
 from meristem.errors import MisuseError, WiringError
-from meristem.events.direct import DirectBus
+from meristem.events.adapters import bus_for
 from meristem.events.policy import DEFAULT
 from meristem.events.subscription import subscriptions
 from meristem.lifecycle import Background, Stack
@@ -55,7 +55,7 @@ class Assembly:
         self.telemetry = ProcessTelemetry(self.options.environment, who, blueprint.placement.telemetry)
         self._gauges = Gauges(self.telemetry.registry, self.options.clock)
         self._stack = Stack()
-        self._bus = DirectBus()
+        self._bus = bus_for(blueprint.placement.resources.bus, system=blueprint.system.name)
         self._closing = Background(f"connections of {process}")
         self._endpoints: dict[str, ServedOperation] = {}
         self._dependencies: dict[str, Dependency] = {}
@@ -96,6 +96,7 @@ class Assembly:
 
     async def begin(self) -> None:
         """Start what works by itself: deliveries, sagas, periodic jobs. What they reach must be up already."""
+        await self._stack.start(self._bus)  # before the relays, so that it outlives them
         for component in [each for instance in self.instances.values() for each in instance.work()]:
             await self._stack.start(component)
         await self._stack.start(self._gauges)
@@ -207,7 +208,7 @@ class Assembly:
             known, contract, clients = operations(Deliveries), cast("type[Any]", Deliveries), self._started()
             ways = {name: clients.limited(each, dependency.way(each, None)) for name, each in known.items()}
             deliveries = clients.over(contract, ways.__getitem__, None)
-            self._bus.subscribe(spec.name, heard, sender(spec.name, deliveries))
+            self._bus.forward(spec.name, heard, sender(spec.name, deliveries))
 
     def _policies(self, service: str) -> Policies:
         return self.blueprint.placement.policies.get(service, Policies())

@@ -11,7 +11,7 @@ from meristem.resilience.breaker import Breaker
 from meristem.resilience.bulkhead import Bulkhead
 from meristem.resilience.hedge import Hedging
 from meristem.resilience.retry import RetryBudget, retry_middleware
-from meristem.transports.http.client.http_client import HttpClient
+from meristem.transports.adapters import client_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from meristem.resilience.limits import ClientLimits
     from meristem.resilience.policies import Policies
     from meristem.runtime.telemetry import ProcessTelemetry
-    from meristem.transports.http.client.http_client import Sign
+    from meristem.transports.endpoint import EndpointClient, Sign
 
 
 class RemoteReplica:
     """One replica: a client of its address behind a circuit breaker."""
 
-    def __init__(self, client: HttpClient, breaker: Breaker) -> None:
+    def __init__(self, address: str, client: EndpointClient, breaker: Breaker) -> None:
         self.client = client
-        self.address = str(client.address)
+        self.address = address
         self.in_flight = 0
         self.handler: Handler = breaker.middleware(client.call)
 
@@ -98,16 +98,15 @@ class Dependency:
         for address in addresses:
             if address not in self._replicas:
                 breaker = Breaker(f"{self.name} at {address}", self._policies.breaker, on_fact=self._telemetry.on_fact)
-                self._replicas[address] = RemoteReplica(
-                    HttpClient(address, sign=self._sign, limits=self._limits), breaker
-                )
+                client = client_for(address, sign=self._sign, limits=self._limits)
+                self._replicas[address] = RemoteReplica(address, client, breaker)
         gone = [self._replicas.pop(address) for address in list(self._replicas) if address not in addresses]
         self._balancer.update(self._replicas.values())
         for peer in gone:
             self._closing.spawn(_close(peer.client), f"leave {peer.address}")
 
 
-async def _close(client: HttpClient) -> Any:
+async def _close(client: EndpointClient) -> Any:
     """Let the calls in flight there finish."""
     await client.drain()
     await client.stop()

@@ -11,7 +11,7 @@ from meristem.contracts.contract import operations
 from meristem.resilience.deadline import Deadlines, deadline_middleware
 from meristem.services.client import make_client
 from meristem.services.outbound import entry
-from meristem.transports.http.client.http_client import HttpClient
+from meristem.transports.adapters import client_for
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -32,7 +32,7 @@ class RemoteSystem:
     """
 
     def __init__(self, address: str, tokens: Tokens | None = None) -> None:
-        self._client = HttpClient(address, sign=None if tokens is None else tokens.prove)
+        self._client = client_for(address, sign=None if tokens is None else tokens.prove)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name=f"calls to {address}", daemon=True)
         self._deadlines = Deadlines(self._loop)

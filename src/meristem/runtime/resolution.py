@@ -9,6 +9,7 @@ from meristem.discovery.layered import LayeredResolver
 from meristem.discovery.static import StaticResolver
 from meristem.errors import ConfigurationError
 from meristem.system.addresses import service_addresses
+from meristem.transports.adapters import CLIENTS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -34,7 +35,7 @@ def resolver_for(
     """
     elsewhere = [name for each in plan.processes if each.name != process for name in each.services]
     layers: list[Resolver] = [
-        StaticResolver(read_environment(environment, plan.system, elsewhere, taken=taken)),
+        StaticResolver(read_environment(environment, plan.system, elsewhere, check=CLIENTS.check, taken=taken)),
     ]
     if placement.discovery.dns is not None:
         layers.append(_by_dns(placement.discovery.dns, plan, elsewhere, layers[0]))

@@ -12,8 +12,10 @@ from msgspec import Meta
 
 from meristem.contracts.bounds import Count, Rate, misfit, unfit
 from meristem.errors import ConfigurationError
+from meristem.events.adapters import BUSES
 from meristem.resilience.limits import ClientLimits, Limits
 from meristem.resilience.policies import Policies
+from meristem.storage.adapters import DATABASES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -41,7 +43,7 @@ class ProcessTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Resources(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What services use; `{service}` and `{system}` stand for their names."""
+    """What services use; in the database's URL, `{service}` and `{system}` stand for their names."""
 
     database: str = "sqlite:///.meristem/{system}/{service}.db"
     bus: str = "direct"
@@ -186,8 +188,11 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                     raise ConfigurationError(
                         f"placement: [{table}.{service}]: {_unknown('service', service, services)}"
                     )
-        if self.resources.bus != "direct":
-            raise ConfigurationError(f"placement: there is no adapter for the bus {self.resources.bus!r}; use direct")
+        try:
+            BUSES.check(self.resources.bus)
+            DATABASES.check(self.resources.database)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"placement: [resources]: {error}") from None
 
     def _check(self, parts: Sequence[str], named: Sequence[str], rest: Sequence[str]) -> None:
         for part in named:

@@ -52,7 +52,7 @@ async def running(
 
     `fakes` maps a contract to the object that answers in its service's stead; the service itself is then not
     started. `settings` are by service. `database` is a URL in which `{service}` stands for the service's name.
-    Of a `placement` all holds everywhere but its processes and resources, which are for `where="processes"`.
+    Of a `placement` all holds everywhere but its database, and its processes, which are for `where="processes"`.
     """
     if where == "processes":
         _check_processes(system, fakes, clock)

@@ -4,10 +4,11 @@ import pytest
 
 from meristem.discovery.environment import read_environment, url_variable
 from meristem.errors import ConfigurationError
+from meristem.transports.adapters import CLIENTS
 
 
 def read(taken: tuple[str, ...] = (), **environment: str) -> dict[str, tuple[str, ...]]:
-    return read_environment(environment, "hotels", ["search", "fast-lane"], taken=taken)
+    return read_environment(environment, "hotels", ["search", "fast-lane"], check=CLIENTS.check, taken=taken)
 
 
 def test_a_variable_gives_one_address_or_several():

@@ -79,7 +79,11 @@ def test_limits_of_a_process_are_stronger_than_those_of_all_and_those_than_the_d
         ('processes = { a = { services = ["*"], port = 70000 } }', "between 1 and 65535"),
         ("settings.serch = { a = 1 }", r"\[settings.serch\]: there is no service 'serch'; did you mean 'search'"),
         ("policies.web = {}", r"\[policies.web\]: there is no service 'web'"),
-        ('resources.bus = "nats://localhost"', "no adapter for the bus"),
+        ('resources.bus = "nats://localhost"', r"\[resources\]: there is no adapter for the bus 'nats'.*for direct"),
+        (
+            'resources.database = "mongodb://x"',
+            r"\[resources\]: there is no adapter for the database 'mongodb'.*",
+        ),
         ("server.head_byte = 2048", r"\[server\]: there is no limit 'head_byte'; did you mean 'head_bytes'"),
         ("server.head_seconds = 0", r"\[server\]: head_seconds = 0: expected `float` >= 0.1"),
         ("server.idle_seconds = nan", r"\[server\]: idle_seconds = nan: expected `float`"),

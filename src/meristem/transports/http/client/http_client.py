@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -25,11 +24,10 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator
 
-    from meristem.context import Context
     from meristem.contracts.call import Call
     from meristem.contracts.operation import Operation
+    from meristem.transports.endpoint import Sign
 
-Sign: TypeAlias = Callable[["Context"], str]
 UNENCODABLE = (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError)
 
 

@@ -1,0 +1,37 @@
+"""The registry of wires: an address's scheme, and the client that speaks to it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Protocol
+
+from meristem.adapters import Adapters
+from meristem.resilience.limits import ClientLimits
+
+if TYPE_CHECKING:
+    from meristem.transports.endpoint import EndpointClient, Sign
+
+
+class OpenClient(Protocol):
+    """What a package brings under the entry point group `meristem.clients`, named like its addresses' scheme."""
+
+    def __call__(self, address: str, *, sign: Sign | None, limits: ClientLimits) -> EndpointClient:
+        """A client of `address`; raises ConfigurationError for one that can't be meant."""
+        ...
+
+
+_HTTP: Final = "meristem.transports.http.client.http_client:HttpClient"
+
+CLIENTS: Final[Adapters[OpenClient]] = Adapters(
+    "address",
+    "meristem.clients",
+    {"unix": _HTTP, "tcp": _HTTP, "http": _HTTP},
+    example="tcp://127.0.0.1:8000",
+)
+
+
+def client_for(address: str, *, sign: Sign | None = None, limits: ClientLimits | None = None) -> EndpointClient:
+    """A client of the process at `address`: `unix:/run/shop.sock`, `tcp://host:port` or `http://host:port`.
+
+    Raises ConfigurationError for a scheme without an adapter, and for an address that its adapter can't read.
+    """
+    return CLIENTS.adapter(address)(address, sign=sign, limits=limits or ClientLimits())
