@@ -76,9 +76,34 @@ def _text(value: str) -> bool:
 
 
 class _Writer:
-    """Writes the source of one isolator and of the functions it needs."""
+    """Writes the source of one isolator and of the functions it needs.
+
+    For `class Charge(Message): cents: Annotated[int, Meta(ge=1)]; notes: list[str]` that is
+
+        def f1(v):
+            if not (type(v) is str and (v.isascii() or text(v))): raise NotAsDeclaredError
+            return v
+
+        def f0(v):
+            if type(v) is not list: raise NotAsDeclaredError
+            v = [f1(x) for x in v]
+            return v
+
+        def isolate(v):
+            given = v
+            try:
+                if not (type(v) is n3 and type(x := v.cents) is int and x >= 1): raise NotAsDeclaredError
+                new_notes = f0(v.notes)
+                v = n7(cents=v.cents, notes=new_notes)
+                return v
+            except NotAsDeclaredError:
+                return slowly(given)
+
+    where `n3` and `n7` are the message class, and each `f` is written for a type inside of it.
+    """
 
     def __init__(self) -> None:
+        self.texts: list[str] = []
         self.names: dict[str, Any] = {"NotAsDeclaredError": NotAsDeclaredError, "text": _text}
         self.made: dict[Any, str] = {}
 
@@ -96,6 +121,7 @@ class _Writer:
 
     def define(self, label: str, lines: list[str], type_: Any) -> None:
         text = "\n".join([f"def {label}(v):", *("    " + line for line in lines)])
+        self.texts.append(text)
         exec(compile(text, f"<isolator of {type_}>", "exec"), self.names)  # noqa: S102 - own text
 
     def reference(self, type_: Any) -> str:

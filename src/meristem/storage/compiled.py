@@ -177,15 +177,27 @@ class _DefaultContext:
 def _written(slots: Sequence[_Slot], names: tuple[str, ...]) -> Encode:
     """An encoder for values of these names: one list, in which nothing is left to decide."""
     namespace: dict[str, Any] = {"value_of": _value_of}
+    for index, slot in enumerate(slots):
+        namespace |= {f"p{index}": slot.process, f"b{index}": slot.bind}
+    encode: Encode = eval(encoder_source(slots, names), namespace)  # noqa: S307 - positions and quoted names
+    return encode
+
+
+def encoder_source(slots: Sequence[_Slot], names: tuple[str, ...]) -> str:
+    """The text of an encoder for values of these names.
+
+    For `update(items).where(items.c.id == bindparam("wanted")).values(name="pen", price=bindparam("price"))` with
+    `wanted` and `price` given, of which the price has a processor:
+
+        lambda given, held: [value_of(held[1]), p1(given['price']), given['wanted']]
+    """
     values = []
-    for index, (key, name, place, bind, process) in enumerate(slots):
-        namespace |= {f"p{index}": process, f"b{index}": bind}
+    for index, (key, name, place, _, process) in enumerate(slots):
         known = next((each for each in (key, name) if each in names), None)
         held = f"held[{place}]" if place >= 0 else f"b{index}"
         value = f"value_of({held})" if known is None else f"given[{known!r}]"
         values.append(value if process is None else f"p{index}({value})")
-    encode: Encode = eval(f"lambda given, held: [{', '.join(values)}]", namespace)  # noqa: S307 - positions and quoted names
-    return encode
+    return f"lambda given, held: [{', '.join(values)}]"
 
 
 def _value_of(bind: Any) -> Any:

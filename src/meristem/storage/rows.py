@@ -75,10 +75,20 @@ def _processed(index: int, column: ResultColumn) -> str:
 
 def _comprehension(element: str, columns: Sequence[ResultColumn], namespace: dict[str, Any]) -> Decoder:
     namespace |= {f"p{index}": column.process for index, column in enumerate(columns)}
-    unpacked = ", ".join(f"c{index}" for index in range(len(columns)))
-    source = f"lambda rows, description: [{element} for ({unpacked},) in rows]"
+    source = decoder_source(element, columns)
     decoder: Decoder = eval(source, namespace)  # noqa: S307 - made of positions, field names and quoted column names
     return decoder
+
+
+def decoder_source(element: str, columns: Sequence[ResultColumn]) -> str:
+    """The text of a decoder that makes `element` of each row; `c0` is the first column's value.
+
+    For two columns, of which the second has a processor, as mappings:
+
+        lambda rows, description: [{'id': c0, 'amount': p1(c1)} for (c0, c1,) in rows]
+    """
+    unpacked = ", ".join(f"c{index}" for index in range(len(columns)))
+    return f"lambda rows, description: [{element} for ({unpacked},) in rows]"
 
 
 def _converted(decode: Decoder, into: type) -> Decoder:
