@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from a2wsgi import WSGIMiddleware
 from starlette.applications import Starlette
 from starlette.routing import Mount
 from thirdparties.bank.app import create_app as create_bank
@@ -13,6 +12,8 @@ from thirdparties.mail.app import create_app as create_mail
 from thirdparties.partner.app import create_app as create_partner
 
 from benchmarks.peers.asgi import run
+from meristem.hosting.wsgi.application import WSGIHost
+from meristem.resilience.limits import Limits
 
 
 def create_app() -> Starlette:
@@ -24,8 +25,8 @@ def create_app() -> Starlette:
         async with bank.router.lifespan_context(bank), mail.router.lifespan_context(mail):
             yield
 
-    partner = WSGIMiddleware(create_partner(), workers=4)  # type: ignore[arg-type]
-    routes = [Mount("/bank", bank), Mount("/partner", partner), Mount("/mailbox", mail)]  # type: ignore[arg-type]
+    partner = WSGIHost("partner", create_partner(), Limits(app_threads=4))
+    routes = [Mount("/bank", bank), Mount("/partner", partner), Mount("/mailbox", mail)]
     return Starlette(routes=routes, lifespan=lifespan)
 
 

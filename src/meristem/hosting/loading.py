@@ -8,12 +8,13 @@ from typing import Any, TypeAlias
 
 from meristem.config.project import load_object, parse
 from meristem.errors import ConfigurationError
+from meristem.resilience.limits import Limits
 
 ASGIApp: TypeAlias = Any  # asgiref's types are structural; hosted frameworks each have their own
 
 
-def load_app(name: str, target: Any, root: Path) -> ASGIApp:
-    """The application as ASGI; a WSGI one is wrapped so that it runs in threads.
+def load_app(name: str, target: Any, root: Path, limits: Limits) -> ASGIApp:
+    """The application as ASGI; a WSGI one is wrapped so that it runs in threads, as many as `limits` say.
 
     `target` is the application or says where it is (`"shop.web:app"`, importable from `root`). Raises
     ConfigurationError when it is neither ASGI nor WSGI.
@@ -24,9 +25,9 @@ def load_app(name: str, target: Any, root: Path) -> ASGIApp:
     if speaks_asgi(app):
         return app
     if speaks_wsgi(app):
-        from a2wsgi import WSGIMiddleware  # noqa: PLC0415 - only systems with a WSGI app pay for it
+        from meristem.hosting.wsgi.application import WSGIHost  # noqa: PLC0415 - only who has a WSGI app pays for it
 
-        return WSGIMiddleware(app)
+        return WSGIHost(name, app, limits)
     raise ConfigurationError(
         f"app {name!r}: {target!r} takes neither (scope, receive, send) nor (environ, start_response); "
         f"name the application object, not a function that makes it"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from meristem.hosting.refusal import refuse
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -52,7 +54,4 @@ async def _not_found(scope: dict[str, Any], send: Any) -> None:
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1000})
         return
-    body = b'{"type":"about:blank","title":"Not Found","status":404,"detail":"nothing is mounted at this path"}'
-    headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": 404, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await refuse(send, 404, "nothing is mounted at this path")

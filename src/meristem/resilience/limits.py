@@ -21,6 +21,9 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `body_seconds` is the longest time without a byte. `pipelined_bytes` may wait behind an unanswered request before
     the connection is read no further. While a server drains, an idle connection has `first_seconds` for one
     more request, so that none is lost that was on its way.
+
+    A hosted WSGI app has `app_threads` threads, `app_waiting` requests may wait for one, and the body of a request,
+    which is taken in before it gets one, may have `upload_bytes`.
     """
 
     head_bytes: Size = 64 * 1024
@@ -33,6 +36,9 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     first_seconds: Seconds = 1.0
     connections: Count = 10_000
     pipelined_bytes: Size = 64 * 1024
+    app_threads: Count = 32
+    app_waiting: Count = 1_000
+    upload_bytes: Size = 1024 * MIB
 
     def tick(self) -> float:
         """How often deadlines of connections are looked at."""

@@ -110,7 +110,8 @@ class Process:
         mounts: dict[str, ASGIApp] = {}
         for app in system.apps:
             if app.name in here:
-                living = Lifespan(app.name, load_app(app.name, app.target, self.assembly.options.directory))
+                loaded = load_app(app.name, app.target, self.assembly.options.directory, self.assembly.limits)
+                living = Lifespan(app.name, loaded)
                 await self._stack.start(living)
                 mounts[app.mount] = living
         published = [each for each in self.assembly.public_routes().values() if each.operation.http is not None]

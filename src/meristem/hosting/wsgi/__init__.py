@@ -1,0 +1,1 @@
+"""WSGI applications behind an ASGI server (PEP 3333)."""
