@@ -24,6 +24,7 @@ FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 INSIDE = {
     "transports": [{"files"}, {"local", "http"}],
     "transports.http": [{"files"}, {"connect"}, {"rest"}, {"client", "server"}],
+    "hosting": [{"asgi"}, {"wsgi"}, {"files"}],
     "storage": [{"files"}, {"sqlite", "environment"}],
 }
 # What is not yet as it should be, and goes when it is.

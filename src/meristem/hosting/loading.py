@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from meristem.config.project import load_object, parse
 from meristem.errors import ConfigurationError
-from meristem.resilience.limits import Limits
 
-ASGIApp: TypeAlias = Any  # asgiref's types are structural; hosted frameworks each have their own
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from meristem.hosting.asgi.protocol import ASGIApp
+    from meristem.resilience.limits import Limits
 
 
 def load_app(name: str, target: Any, root: Path, limits: Limits) -> ASGIApp:

@@ -10,9 +10,9 @@ import signal
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from meristem.contracts.call import CONNECTOR
-from meristem.hosting.lifespan import Lifespan
+from meristem.hosting.asgi.lifespan import Lifespan
+from meristem.hosting.asgi.mounts import Mounts
 from meristem.hosting.loading import load_app
-from meristem.hosting.mounts import Mounts
 from meristem.lifecycle import Stack
 from meristem.runtime.assembly import Assembly
 from meristem.runtime.probes import Probes
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from meristem.contracts.call import ServedOperation
-    from meristem.hosting.loading import ASGIApp
+    from meristem.hosting.asgi.protocol import ASGIApp
     from meristem.lifecycle import Component
     from meristem.runtime.options import Options
     from meristem.security.tokens import Tokens

@@ -10,8 +10,8 @@ from wsgiref.validate import validator
 
 import pytest
 
-from meristem.hosting.lifespan import Lifespan
-from meristem.hosting.mounts import Mounts
+from meristem.hosting.asgi.lifespan import Lifespan
+from meristem.hosting.asgi.mounts import Mounts
 from meristem.hosting.wsgi.application import WSGIHost
 from meristem.resilience.limits import Limits
 from meristem.transports.http.server.http_server import HttpServer

@@ -28,7 +28,7 @@ from meristem import (
     wait,
 )  # fmt: skip
 from meristem.contracts.call import wait_on
-from meristem.hosting.lifespan import Lifespan
+from meristem.hosting.asgi.lifespan import Lifespan
 
 PATIENCE = 30  # seconds
 

@@ -8,12 +8,12 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-from meristem.hosting.refusal import refuse
+from meristem.hosting.asgi.refusal import refuse
 from meristem.hosting.wsgi.channel import Channel, ClientDisconnectedError
 from meristem.hosting.wsgi.environ import RepeatedHeaderError, environ_of, set_input
-from meristem.hosting.wsgi.response import Response
-from meristem.hosting.wsgi.threads import Threads
-from meristem.hosting.wsgi.upload import ClientGoneError, TooLargeError, receive_body
+from meristem.hosting.wsgi.response import WSGIResponse
+from meristem.hosting.wsgi.upload import TooLargeError, UploadAbortedError, receive_body
+from meristem.hosting.wsgi.worker_threads import WorkerThreads
 
 if TYPE_CHECKING:
     from meristem.hosting.wsgi.response import WSGIApp
@@ -37,7 +37,7 @@ class WSGIHost:
         self._name = name
         self._app = app
         self._limits = limits
-        self._threads = Threads(name, most=limits.app_threads, waiting=limits.app_waiting)
+        self._threads = WorkerThreads(name, most=limits.app_threads, waiting=limits.app_waiting)
         self._warned = -SILENCE
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
@@ -57,26 +57,26 @@ class WSGIHost:
             await refuse(send, 400, str(error), CLOSE)
         except TooLargeError:
             await refuse(send, 413, f"a request may have {limit} bytes", CLOSE)
-        except ClientGoneError:
+        except UploadAbortedError:
             return
         else:
             set_input(environ, body, size)
-            await self._run(Exchange(self._app, environ, body, self._name), receive, send)
+            await self._run(WSGIRequest(self._app, environ, body, self._name), receive, send)
 
-    async def _run(self, exchange: Exchange, receive: Any, send: Any) -> None:
-        if not self._threads.submit(exchange):
-            exchange.close()
+    async def _run(self, request: WSGIRequest, receive: Any, send: Any) -> None:
+        if not self._threads.submit(request):
+            request.close()
             self._warn()
             await refuse(send, 503, "too many requests wait for this application", (b"retry-after", b"1"))
             return
-        watching = asyncio.get_running_loop().create_task(_watch(receive, exchange.channel))
+        watching = asyncio.get_running_loop().create_task(_watch(receive, request.channel))
         try:
-            await exchange.channel.forward(send)
+            await request.channel.forward(send)
         finally:
             watching.cancel()
-            exchange.channel.abandon()
-            if self._threads.withdraw(exchange):
-                exchange.close()
+            request.channel.abandon()
+            if self._threads.withdraw(request):
+                request.close()
 
     async def _live(self, receive: Any, send: Any) -> None:
         await receive()
@@ -95,7 +95,7 @@ class WSGIHost:
             )  # fmt: skip
 
 
-class Exchange:
+class WSGIRequest:
     """One request in a thread, within the context of the task that received it."""
 
     def __init__(self, app: WSGIApp, environ: dict[str, Any], body: BinaryIO, name: str) -> None:
@@ -124,7 +124,7 @@ class Exchange:
         self._body.close()
 
     def _respond(self) -> None:
-        response = Response(self.channel, self._environ["REQUEST_METHOD"], self._where)
+        response = WSGIResponse(self.channel, self._environ["REQUEST_METHOD"], self._where)
         answer = self._app(self._environ, response.start_response)
         try:
             response.send_all(answer)

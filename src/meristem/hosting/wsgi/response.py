@@ -35,7 +35,7 @@ HOP_BY_HOP: Final = frozenset(
 WITHOUT_BODY: Final = frozenset((204, 205, 304))
 
 
-class Response:
+class WSGIResponse:
     """One answer. `label` says for logs which."""
 
     def __init__(self, channel: Channel, method: str, label: str) -> None:

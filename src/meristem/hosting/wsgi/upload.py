@@ -14,12 +14,12 @@ class TooLargeError(Exception):
     """The body has more bytes than may be."""
 
 
-class ClientGoneError(Exception):
+class UploadAbortedError(Exception):
     """The client left before its body was complete."""
 
 
 async def receive_body(receive: Any, limit: int, *, declared: int) -> tuple[BinaryIO, int]:
-    """The body from its beginning, and how many bytes it has; raises TooLargeError and ClientGoneError.
+    """The body from its beginning, and how many bytes it has; raises TooLargeError and UploadAbortedError.
 
     One that is `declared` too large is not asked for: its client hears no "100 Continue".
     """
@@ -39,7 +39,7 @@ async def _receive(receive: Any, upload: Upload) -> bool:
     """Take one event; whether more will follow."""
     event = await receive()
     if event["type"] == "http.disconnect":
-        raise ClientGoneError
+        raise UploadAbortedError
     await upload.add(event.get("body", b""))
     return bool(event.get("more_body", False))
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from meristem.hosting.refusal import refuse
+from meristem.hosting.asgi.refusal import refuse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from meristem.hosting.loading import ASGIApp
+    from meristem.hosting.asgi.protocol import ASGIApp
 
 
 class Mounts:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class Job(Protocol):
+class ThreadJob(Protocol):
     """Work for a thread."""
 
     @property
@@ -29,7 +29,7 @@ class Job(Protocol):
         ...
 
 
-class Threads:
+class WorkerThreads:
     """Hands jobs to threads; all but `run` happens on the event loop, so nothing needs a lock.
 
     The threads are daemons: Python waits at its end for those of an executor, and an app that never returns would
@@ -40,13 +40,13 @@ class Threads:
         self._name = name
         self._most = most
         self._may_wait = waiting
-        self._handed: SimpleQueue[Job | None] = SimpleQueue()  # never more than idle threads
-        self._waiting: deque[Job] = deque()
-        self._busy: dict[Job, threading.Thread | None] = {}
+        self._handed: SimpleQueue[ThreadJob | None] = SimpleQueue()  # never more than idle threads
+        self._waiting: deque[ThreadJob] = deque()
+        self._busy: dict[ThreadJob, threading.Thread | None] = {}
         self._started = 0
         self._idle: asyncio.Event | None = None  # set when nothing is busy, once somebody waits for it
 
-    def submit(self, job: Job) -> bool:
+    def submit(self, job: ThreadJob) -> bool:
         """Have a job done; False when all threads are busy and as many jobs wait as may."""
         if len(self._busy) < self._most:
             self._hand(job)
@@ -56,7 +56,7 @@ class Threads:
             return False
         return True
 
-    def withdraw(self, job: Job) -> bool:
+    def withdraw(self, job: ThreadJob) -> bool:
         """Whether a job that still waited is taken back."""
         if job in self._busy or job not in self._waiting:
             return False
@@ -88,7 +88,7 @@ class Threads:
                     self._name, job.label, patience, where,
                 )  # fmt: skip
 
-    def _hand(self, job: Job) -> None:
+    def _hand(self, job: ThreadJob) -> None:
         if len(self._busy) >= self._started:
             self._started += 1
             loop = asyncio.get_running_loop()
@@ -108,7 +108,7 @@ class Threads:
                 return
             del job  # while this thread is idle, nothing of the request is kept
 
-    def _finished(self, job: Job) -> None:
+    def _finished(self, job: ThreadJob) -> None:
         del self._busy[job]
         if self._waiting:
             self._hand(self._waiting.popleft())

@@ -10,7 +10,7 @@ from meristem.errors import OperationError
 from meristem.lifecycle import end
 
 if TYPE_CHECKING:
-    from meristem.hosting.loading import ASGIApp
+    from meristem.hosting.asgi.protocol import ASGIApp
 
 logger = logging.getLogger(__name__)
 GRACE: Final = 1.0  # seconds for an application to return after it has said that it stopped

@@ -1,0 +1,1 @@
+"""What a server does for ASGI applications besides speaking HTTP: their life, their mounts, and refusals."""
