@@ -19,7 +19,6 @@ PARTS = {
     "tables": "the tables of a room",
 }
 COMMANDS = SOURCE / "cli"  # a verb of the command is named as what it is about
-EXPECTED = {"running"}  # until the sagas' is gone
 HINT = "; if it is the same part of each room, name it among PARTS"
 
 
@@ -38,7 +37,5 @@ def test_a_modules_name_recurs_only_as_the_same_part_of_each_room():
     for path in MODULES.values():
         if path.stem not in ("__init__", "__main__") and path.parent != COMMANDS:
             found[path.stem].append(str(path.relative_to(SOURCE)))
-    twice = {
-        name: places for name, places in found.items() if len(places) > 1 and name not in PARTS and name not in EXPECTED
-    }
+    twice = {name: places for name, places in found.items() if len(places) > 1 and name not in PARTS}
     assert not twice, "\n".join(f"{name}: {', '.join(places)}" for name, places in twice.items()) + HINT

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Any
 
 from meristem.contracts.codec import encode
 from meristem.errors import CallError, Fault
+from meristem.sagas.commands import CallCommand, SagaCommand, Step, step_of
+from meristem.sagas.engine_parts import EngineParts
 from meristem.sagas.failures import Verdict, describe, judge, write
-from meristem.sagas.journal_writer import LostLeaseError
-from meristem.sagas.ops import CallOp, Op
-from meristem.sagas.records import Kind, StepRow, StepState
-from meristem.sagas.steps import Step, step_of
-from meristem.sagas.work import Work
+from meristem.sagas.invocation import Invoker
+from meristem.sagas.journal_writer import JournalWriter, LostLeaseError
+from meristem.sagas.records import Kind, SagaRow, StepRow, StepState
 
 logger = logging.getLogger(__name__)
 
@@ -21,88 +22,102 @@ logger = logging.getLogger(__name__)
 class Compensation:
     """Takes back the steps of a saga that failed; `undone` holds the undos that are journaled already."""
 
-    def __init__(self, work: Work, undone: dict[str, StepRow]) -> None:
-        self._work = work
+    def __init__(
+        self,
+        parts: EngineParts,
+        saga: SagaRow,
+        writer: JournalWriter,
+        *,
+        invoker: Invoker,
+        report: Callable[[StepRow], None],
+        undone: dict[str, StepRow],
+    ) -> None:
+        self._clock = parts.clock
+        self._policy = parts.policy.undo
+        self._database = parts.journal.database
+        self._saga = saga
+        self._writer = writer
+        self._invoker = invoker
+        self._report = report
         self._undone = undone
 
-    async def run(self, ops: list[Op], uncertain: list[CallOp]) -> str | None:
+    async def run(self, commands: list[SagaCommand], uncertain: list[CallCommand]) -> str | None:
         """Resolve and undo everything; a text when a person must look, at the step that it names."""
-        sequence = max((op.row.sequence for op in ops if op.row is not None), default=0)
-        for op in uncertain:
+        sequence = max((command.row.sequence for command in commands if command.row is not None), default=0)
+        for command in uncertain:
             sequence += 1
-            if (problem := await self._resolve(op, sequence)) is not None:
+            if (problem := await self._resolve(command, sequence)) is not None:
                 return problem
-        done = [op for op in ops if isinstance(op, CallOp) and op.undo and op.row and op.row.state is StepState.DONE]
-        for op in sorted(done, key=lambda op: op.journaled.sequence, reverse=True):
-            if (problem := await self._undo(op)) is not None:
+        calls = [command for command in commands if isinstance(command, CallCommand) and command.undo]
+        done = [call for call in calls if call.row is not None and call.row.state is StepState.DONE]
+        for command in sorted(done, key=lambda command: command.journaled.sequence, reverse=True):
+            if (problem := await self._undo(command)) is not None:
                 return problem
         return None
 
-    async def _resolve(self, op: CallOp, sequence: int) -> str | None:
+    async def _resolve(self, command: CallCommand, sequence: int) -> str | None:
         """Repeat an uncertain step under its key until it says yes or no."""
-        work, row = self._work, op.journaled
-        for attempt in range(1, work.shop.policy.undo.attempts + 1):
+        row = command.journaled
+        for attempt in range(1, self._policy.attempts + 1):
             if attempt > 1:
-                await work.shop.clock.sleep(work.shop.policy.undo.delay(attempt - 1))
+                await self._clock.sleep(self._policy.delay(attempt - 1))
             row.attempts += 1
-            error = await self._repeat(op, row)
+            error = await self._repeat(command, row)
             if error is None or isinstance(error, Fault) or _is_definite(error):
-                row.sequence, row.ended = sequence, work.now()
+                row.sequence, row.ended = sequence, self._clock.now()
                 row.state = StepState.FAILED if error is not None else StepState.DONE
                 row.error = row.error if error is None else write(describe(error))
-                await work.page.answer(row)
-                work.tell(row)
+                await self._writer.answer(row)
+                self._report(row)
                 return None
-            logger.warning("saga %s %s: %s is still uncertain: %s", work.saga.name, work.saga.id, op.name, error)
-        return f"step {op.position} ({op.name}) may have happened, and its service does not tell: {error}"
+            logger.warning("saga %s %s: %s is still uncertain: %s", self._saga.name, self._saga.id, command.name, error)
+        return f"step {command.position} ({command.name}) may have happened, and its service does not tell: {error}"
 
-    async def _repeat(self, op: CallOp, row: StepRow) -> Exception | None:
-        work = self._work
+    async def _repeat(self, command: CallCommand, row: StepRow) -> Exception | None:
         try:
-            reply = await work.invoke(op.step, op.method, op.arguments, f"{work.saga.id}:{op.position}")
+            reply = await self._invoker.invoke(command.step, command.method, command.arguments, command.position)
             row.reply = encode(reply).decode()
         except Exception as error:  # a boundary: whatever it is, the saga goes on or is parked with it
             return error
         return None
 
-    async def _undo(self, op: CallOp) -> str | None:
+    async def _undo(self, command: CallCommand) -> str | None:
         """Call the undo with the step's reply until it succeeds."""
-        work, known = self._work, self._undone.get(op.position)
-        if op.undo is None or (known is not None and known.state is StepState.DONE):
+        known = self._undone.get(command.position)
+        if command.undo is None or (known is not None and known.state is StepState.DONE):
             return None
-        step = step_of(op.undo, needs_reply=False)
+        step = step_of(command.undo, needs_reply=False)
         row = known or StepRow(
-            work.saga.id, op.position, Kind.UNDO, step.name, op.request, StepState.FAILED, work.now()
+            self._saga.id, command.position, Kind.UNDO, step.name, command.request, StepState.FAILED, self._clock.now()
         )
-        for attempt in range(1, work.shop.policy.undo.attempts + 1):
+        for attempt in range(1, self._policy.attempts + 1):
             if attempt > 1:
-                await work.shop.clock.sleep(work.shop.policy.undo.delay(attempt - 1))
-            error = await self._attempt(op, (step, op.undo), row, stored=op.position in self._undone)
+                await self._clock.sleep(self._policy.delay(attempt - 1))
+            error = await self._attempt(command, (step, command.undo), row, stored=command.position in self._undone)
             if error is None:
-                work.tell(row)
+                self._report(row)
                 return None
-            logger.warning("saga %s %s: the undo %s failed: %s", work.saga.name, work.saga.id, step.name, error)
-            await self._note(op, row, error)
-        return f"the undo {step.name} of step {op.position} ({op.name}) fails: {error}"
+            logger.warning("saga %s %s: the undo %s failed: %s", self._saga.name, self._saga.id, step.name, error)
+            await self._note(command, row, error)
+        return f"the undo {step.name} of step {command.position} ({command.name}) fails: {error}"
 
     async def _attempt(
-        self, op: CallOp, undo: tuple[Step, Callable[[Any], Awaitable[object]]], row: StepRow, *, stored: bool
+        self, command: CallCommand, undo: tuple[Step, Callable[[Any], Awaitable[object]]], row: StepRow, *, stored: bool
     ) -> Exception | None:
         """Undo once and journal it, in one commit with a local undo's own statements."""
-        work = self._work
-        key = f"{work.saga.id}:{op.position}:undo"
-        write_row = work.page.answer if stored else work.page.record
+        position = f"{command.position}:undo"
+        write_row = self._writer.answer if stored else self._writer.record
         (step, method), before = undo, row.error
         row.attempts += 1
         try:
             if step.kind is Kind.LOCAL:
-                async with work.shop.journal.database.unit():
-                    await work.invoke(step, method, (op.late_reply(),), key)
-                    _finish(row, work)
+                async with self._database.unit():
+                    await self._invoker.invoke(step, method, (command.late_reply(),), position)
+                    _finish(row, self._clock.now())
                     await write_row(row)
             else:
-                await work.invoke(step, method, (op.late_reply(),), key)
-                _finish(row, work)
+                await self._invoker.invoke(step, method, (command.late_reply(),), position)
+                _finish(row, self._clock.now())
                 await write_row(row)
         except LostLeaseError:
             raise
@@ -111,15 +126,15 @@ class Compensation:
             return error
         return None
 
-    async def _note(self, op: CallOp, row: StepRow, error: Exception) -> None:
+    async def _note(self, command: CallCommand, row: StepRow, error: Exception) -> None:
         row.error = write(describe(error))
-        stored = op.position in self._undone
-        await (self._work.page.answer if stored else self._work.page.record)(row)
-        self._undone[op.position] = row
+        stored = command.position in self._undone
+        await (self._writer.answer if stored else self._writer.record)(row)
+        self._undone[command.position] = row
 
 
-def _finish(row: StepRow, work: Work) -> None:
-    row.state, row.error, row.ended = StepState.DONE, None, work.now()
+def _finish(row: StepRow, now: datetime) -> None:
+    row.state, row.error, row.ended = StepState.DONE, None, now
 
 
 def _is_definite(error: Exception) -> bool:

@@ -15,18 +15,19 @@ from meristem.context import current
 from meristem.contracts.message import Event
 from meristem.errors import CallError, Code, MeristemError, MisuseError, StorageError
 from meristem.lifecycle import Background
-from meristem.sagas.answers import Waiting, answer_of, reused
+from meristem.sagas.callers import Callers, answer_of, reused
+from meristem.sagas.commands import canonical
+from meristem.sagas.engine_parts import EngineParts
 from meristem.sagas.facts import Fact, Observer, SagaBegan, SagaLost
 from meristem.sagas.journal import Journal, at_rest
 from meristem.sagas.journal_writer import BegunElsewhereError, JournalWriter, LostLeaseError
+from meristem.sagas.origin import Origin, id_of, new_saga
 from meristem.sagas.policy import SagaPolicy
 from meristem.sagas.poller import Poller
 from meristem.sagas.records import SagaRow, SagaState
 from meristem.sagas.runner import SagaRunner
 from meristem.sagas.saga import Definition, bind, sagas_of
-from meristem.sagas.steps import canonical
 from meristem.sagas.tables import metadata
-from meristem.sagas.work import Origin, Shop, id_of, new_saga
 from meristem.storage.database import Database
 from meristem.storage.owner import is_certainly_dead, new_owner
 from meristem.storage.scope import transaction_is_open
@@ -63,30 +64,30 @@ class SagaEngine:
         self._policy = policy or SagaPolicy()
         self._journal = Journal(database, clock, self._policy, new_owner())
         self._background = Background(f"sagas of {service}")
-        self._drivers: dict[str, SagaRunner] = {}
-        self._waiting: dict[str, Waiting] = {}
-        self._shop: Shop | None = None
+        self._runners: dict[str, SagaRunner] = {}
+        self._callers: dict[str, Callers] = {}
+        self._parts: EngineParts | None = None
         self._accepting = self._claiming = False
         self._orphans: set[str] = set()  # held here, but nobody works on them since their journal failed
         self._unknown: set[str] = set()
         self._working: set[asyncio.Task[None]] = set()  # on one saga each
         self._rested = asyncio.Event()
-        self._clockwork = Poller(service, self._journal, clock, self._policy, look=self._scan, looked=self._rested.set)
+        self._poller = Poller(service, self._journal, clock, self._policy, look=self._scan, looked=self._rested.set)
         bind(instance, self)
 
     async def start(self) -> None:
         """Create the journal's tables, and resume at once what a dead process of this machine left behind."""
         await self._database.create(metadata)
         variables = contextvars.copy_context()
-        self._shop = Shop(self._journal, self._clock, self._policy, self._emit, variables)
+        self._parts = EngineParts(self._journal, self._clock, self._policy, self._emit, variables)
         self._accepting = self._claiming = True
         await self._scan()
-        self._clockwork.start(self._spawn)
+        self._poller.start(self._spawn)
 
     async def drain(self) -> None:
         """Take nothing over any more, and give what runs a moment to end."""
         self._claiming = False
-        busy = [each.rested for each in self._waiting.values() if each.saga_id in self._drivers]
+        busy = [each.rested for each in self._callers.values() if each.saga_id in self._runners]
         if busy:
             await asyncio.wait(busy, timeout=self._policy.grace)
 
@@ -94,17 +95,17 @@ class SagaEngine:
         """Interrupt what runs, each at its last journaled step, and give the leases back to any other replica."""
         self._accepting = self._claiming = False
         await self._background.stop()
-        if self._shop is not None:
-            self._shop = None
+        if self._parts is not None:
+            self._parts = None
             await self._journal.release()
-        for waiting in self._waiting.values():
-            waiting.resolve(CallError(Code.UNAVAILABLE, f"{self._service} stops; the saga goes on elsewhere or later"))
-        self._waiting.clear()
+        for callers in self._callers.values():
+            callers.resolve(CallError(Code.UNAVAILABLE, f"{self._service} stops; the saga goes on elsewhere or later"))
+        self._callers.clear()
 
     @property
     def is_settled(self) -> bool:
         """Whether no saga runs here, and none is about to; those that wait may go on waiting."""
-        return not (self._working or self._orphans or self._clockwork.is_looking)
+        return not (self._working or self._orphans or self._poller.is_looking)
 
     async def settle(self) -> None:
         """Wait until no saga runs here."""
@@ -124,14 +125,13 @@ class SagaEngine:
             await context.keys.ready()
         text = canonical(values).decode()
         saga_id = id_of(self._service, definition.name, context.key)
-        waiting = self._waiting.get(saga_id)
-        if waiting is None:
-            waiting = self._waiting[saga_id] = Waiting(saga_id, text)
-            origin = Origin(context.trace.ids() if context.trace else None, context.caller, context.user, context.key)
-            self._work(self._begin(definition, waiting, origin), f"{definition.name} {saga_id}")
-        elif waiting.input != text:
+        callers = self._callers.get(saga_id)
+        if callers is None:
+            callers = self._callers[saga_id] = Callers(saga_id, text)
+            self._work(self._begin(definition, callers, Origin.of(context)), f"{definition.name} {saga_id}")
+        elif callers.input != text:
             raise reused(definition.name)
-        outcome = await self._wait(definition, waiting, context.remaining())
+        outcome = await self._wait(definition, callers, context.remaining())
         return answer_of(definition, outcome)
 
     async def on_event(self, event: Event) -> None:
@@ -139,7 +139,7 @@ class SagaEngine:
         if event.event_type in self.waits:
             async with self._database.begin() as tx:
                 await self._journal.buffer(event)
-                tx.after_commit(self._clockwork.poke)
+                tx.after_commit(self._poller.poke)
 
     def _check(self, definition: Definition) -> None:
         if not self._accepting:
@@ -150,68 +150,68 @@ class SagaEngine:
                 "the saga ends: start it before the first statement, or after the block of database.begin()"
             )
 
-    async def _wait(self, definition: Definition, waiting: Waiting, seconds: float | None) -> SagaRow | Exception:
-        waiting.callers += 1
+    async def _wait(self, definition: Definition, callers: Callers, seconds: float | None) -> SagaRow | Exception:
+        callers.count += 1
         try:
-            done, _ = await asyncio.wait({waiting.rested}, timeout=seconds)
+            done, _ = await asyncio.wait({callers.rested}, timeout=seconds)
         finally:
-            waiting.callers -= 1
-            if not waiting.callers and waiting.begun and waiting.saga_id not in self._drivers:
-                self._waiting.pop(waiting.saga_id, None)
+            callers.count -= 1
+            if not callers.count and callers.begun and callers.saga_id not in self._runners:
+                self._callers.pop(callers.saga_id, None)
         if not done:
             raise CallError(
                 Code.DEADLINE_EXCEEDED,
                 f"{definition.name} was not done in time and goes on; ask again with the same idempotency key",
             )
-        return waiting.rested.result()
+        return callers.rested.result()
 
-    async def _begin(self, definition: Definition, waiting: Waiting, origin: Origin) -> None:
+    async def _begin(self, definition: Definition, callers: Callers, origin: Origin) -> None:
         """Work on a new saga, or find the one that its key began."""
         try:
-            saga = None if origin.key is None else await self._journal.load(waiting.saga_id)
+            saga = None if origin.key is None else await self._journal.load(callers.saga_id)
             if saga is None:
-                new = new_saga(definition, waiting.saga_id, waiting.input, origin, self._clock.now())
-                if await self._begin_new(definition, waiting, new):
+                new = new_saga(definition, callers.saga_id, callers.input, origin, self._clock.now())
+                if await self._begin_new(definition, callers, new):
                     return
-                saga = await self._journal.load(waiting.saga_id)
-            waiting.begun = True
-            if saga is None or saga.input != waiting.input:
-                self._resolve(waiting.saga_id, reused(definition.name))
+                saga = await self._journal.load(callers.saga_id)
+            callers.begun = True
+            if saga is None or saga.input != callers.input:
+                self._resolve(callers.saga_id, reused(definition.name))
             elif at_rest(saga):
-                self._resolve(waiting.saga_id, saga)
+                self._resolve(callers.saga_id, saga)
         except MeristemError as error:
-            self._resolve(waiting.saga_id, error)
+            self._resolve(callers.saga_id, error)
 
-    async def _begin_new(self, definition: Definition, waiting: Waiting, saga: SagaRow) -> bool:
+    async def _begin_new(self, definition: Definition, callers: Callers, saga: SagaRow) -> bool:
         """Work on a saga whose row goes with its first commit; False when that finds the row of another replica."""
 
         def begun() -> None:
-            waiting.begun = True
+            callers.begun = True
             self._emit(SagaBegan(saga.id, saga.name, resumed=False))
 
-        page = JournalWriter(self._journal, saga)
-        page.begin(saga, begun)
+        writer = JournalWriter(self._journal, saga)
+        writer.buffer_new(saga, begun)
         try:
             if definition.waits:  # the row says which events came before it
-                await page.pay()
+                await writer.flush()
                 saga = await self._journal.load(saga.id) or saga
-            await self._drive(definition, saga, page, new=True, busy=False)
+            await self._drive(definition, saga, writer, new=True, busy=False)
         except BegunElsewhereError:
             self._orphans.add(saga.id)  # should it be of here: the confirmation of its first commit was lost
             return False
         return True
 
     async def _drive(
-        self, definition: Definition, saga: SagaRow, page: JournalWriter, *, new: bool, busy: bool
+        self, definition: Definition, saga: SagaRow, writer: JournalWriter, *, new: bool, busy: bool
     ) -> None:
         """Work on a saga; whatever happens to this work, the journal says how to go on."""
-        if self._shop is None:
+        if self._parts is None:
             return
-        driver = self._drivers[saga.id] = SagaRunner(self._shop, definition, self._instance, saga, page)
+        runner = self._runners[saga.id] = SagaRunner(self._parts, definition, self._instance, saga, writer)
         if not new:
             self._emit(SagaBegan(saga.id, saga.name, resumed=True))
         try:
-            await driver.drive(new=new, busy=busy)
+            await runner.drive(new=new, busy=busy)
         except BegunElsewhereError:
             raise
         except LostLeaseError:
@@ -221,21 +221,21 @@ class SagaEngine:
         except StorageError as error:
             logger.exception("saga %s %s: its journal failed; it is taken up again in a moment", saga.name, saga.id)
             self._orphans.add(saga.id)
-            if not page.is_begun:
+            if not writer.is_begun:
                 self._resolve(saga.id, error)
             return
         finally:
-            del self._drivers[saga.id]
-        self._emit(driver.ended())
+            del self._runners[saga.id]
+        self._emit(runner.ended())
         if at_rest(saga):
             self._resolve(saga.id, saga)
         else:
-            self._clockwork.poke()  # an event may have come while it went to sleep
+            self._poller.poke()  # an event may have come while it went to sleep
 
     def _resolve(self, saga_id: str, outcome: SagaRow | Exception) -> None:
-        waiting = self._waiting.pop(saga_id, None)
-        if waiting is not None:
-            waiting.resolve(outcome)
+        callers = self._callers.pop(saga_id, None)
+        if callers is not None:
+            callers.resolve(outcome)
 
     async def _scan(self) -> None:
         """Take over what nobody works on, wake what waits for events, answer who waits for another replica's saga."""
@@ -244,10 +244,10 @@ class SagaEngine:
             claimable = await self._journal.claimable(dead, _BATCH)
             for saga_id in dict.fromkeys([*self._orphans, *claimable]):
                 await self._take_over(saga_id)
-        for driver in list(self._drivers.values()):
-            driver.nudge()
-        for saga_id in [each for each, waiting in self._waiting.items() if waiting.begun]:
-            if saga_id not in self._drivers and (saga := await self._journal.load(saga_id)) and at_rest(saga):
+        for runner in list(self._runners.values()):
+            runner.nudge()
+        for saga_id in [each for each, callers in self._callers.items() if callers.begun]:
+            if saga_id not in self._runners and (saga := await self._journal.load(saga_id)) and at_rest(saga):
                 self._resolve(saga_id, saga)
 
     async def _take_over(self, saga_id: str) -> None:
@@ -256,9 +256,9 @@ class SagaEngine:
         self._orphans.discard(saga_id)
         if saga is None or at_rest(saga) or (orphan and saga.owner != self._journal.owner):
             return
-        if (driver := self._drivers.get(saga_id)) is not None:
-            if saga.fence != driver.saga.fence:
-                driver.lose()
+        if (runner := self._runners.get(saga_id)) is not None:
+            if saga.fence != runner.saga.fence:
+                runner.lose()
             return
         definition = self.definitions.get(saga.name)
         if definition is None or saga.version > definition.version:
@@ -285,10 +285,10 @@ class SagaEngine:
 
     def _spawn(self, work: Any, name: str) -> asyncio.Task[None] | None:
         """In the context of the engine's start: a saga belongs to no call and to no unit of work."""
-        if self._shop is None:
+        if self._parts is None:
             work.close()
             return None
-        return self._shop.variables.copy().run(self._background.spawn, work, name)
+        return self._parts.variables.copy().run(self._background.spawn, work, name)
 
     def _emit(self, fact: Fact) -> None:
         for observer in self.observers:

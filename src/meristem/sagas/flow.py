@@ -11,9 +11,9 @@ from uuid import UUID
 
 from meristem.contracts.message import Event
 from meristem.errors import MisuseError
-from meristem.sagas.ops import CallOp, Op, SleepOp, WaitOp
-from meristem.sagas.positions import here
-from meristem.sagas.steps import step_of
+from meristem.sagas.commands import CallCommand, SagaCommand, SleepCommand, WaitCommand, fingerprint, step_of
+from meristem.sagas.positions import next_draw
+from meristem.sagas.records import Kind
 
 Ts = TypeVarTuple("Ts")
 R = TypeVar("R")
@@ -21,9 +21,9 @@ E = TypeVar("E", bound=Event)
 
 
 class Issuer(Protocol):
-    """What runs the operations of one saga."""
+    """What performs the commands of one saga."""
 
-    def issue(self, op: Op) -> asyncio.Future[Any]:
+    def issue(self, command: SagaCommand) -> asyncio.Future[Any]:
         """Answer from the journal, or begin."""
         ...
 
@@ -35,7 +35,7 @@ class Flow:
     chance goes through the flow: the function is run again after a crash and must ask the same questions.
     """
 
-    __slots__ = ("_issuer", "_moment", "_seed", "_waits", "id", "version")
+    __slots__ = ("_future", "_issuer", "_moment", "_seed", "_waits", "id", "version")
 
     def __init__(
         self, issuer: Issuer, saga_id: str, version: int, *, began: datetime, seed: str, waits: tuple[type[Event], ...]
@@ -43,6 +43,7 @@ class Flow:
         self.id = saga_id
         self.version = version
         self._issuer = issuer
+        self._future = asyncio.get_running_loop().create_future
         self._moment = began
         self._seed = seed
         self._waits = waits
@@ -58,12 +59,18 @@ class Flow:
         A step of the service itself commits in one transaction with its place in the journal. Raises the declared
         faults, and CallError for a definite failure; without an `undo` also when it may have happened.
         """
-        reply: R = await self._issuer.issue(CallOp(step_of(method), method, arguments, undo))
+        step = step_of(method)
+        command = CallCommand(
+            self._future(), step.kind, step.name, fingerprint(step.name, arguments), step.reply,
+            step=step, method=method, arguments=arguments, undo=undo,
+        )  # fmt: skip
+        reply: R = await self._issuer.issue(command)
         return reply
 
     async def sleep(self, seconds: float) -> None:
         """Pause, for seconds or for weeks: a long pause keeps nothing in memory."""
-        await self._issuer.issue(SleepOp(seconds))
+        request = fingerprint("sleep", seconds)
+        await self._issuer.issue(SleepCommand(self._future(), Kind.SLEEP, "sleep", request, None, seconds=seconds))
 
     async def wait_for(self, event: type[E], *, key: str = "", timeout: float | None) -> E:  # noqa: ASYNC109 - durable
         """The first event of this type and key since the saga began; TimeoutError after `timeout` seconds.
@@ -74,7 +81,9 @@ class Flow:
             raise MisuseError(
                 f"the saga waits for {event.__name__} without saying so: write @saga(waits=[{event.__name__}])"
             )
-        found: E = await self._issuer.issue(WaitOp(event, key, timeout))
+        name, request = event.event_type, fingerprint(event.event_type, [key, timeout])
+        command = WaitCommand(self._future(), Kind.WAIT, name, request, event, key=key, seconds=timeout)
+        found: E = await self._issuer.issue(command)
         return found
 
     def now(self) -> datetime:
@@ -94,4 +103,4 @@ class Flow:
         self._moment = max(self._moment, moment)
 
     def _draw(self) -> bytes:
-        return hashlib.sha256(f"{self._seed}\n{here(self.id).draw()}".encode()).digest()
+        return hashlib.sha256(f"{self._seed}\n{next_draw(self.id)}".encode()).digest()

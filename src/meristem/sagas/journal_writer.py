@@ -1,4 +1,4 @@
-"""One saga's page of the journal: its owner alone writes there, and each commit takes along what is still owed."""
+"""The only writer of one saga's rows: each commit takes along what is still in the buffer."""
 
 from __future__ import annotations
 
@@ -33,16 +33,22 @@ class _Entry(NamedTuple):
 
 
 _SAGA: Final = tuple(f"v_{name}" for name in SagaRow.__struct_fields__)
-_STEP: Final = tuple(f"v_{name}" for name in StepRow.__struct_fields__)
+_STEP: Final = (*(f"v_{name}" for name in StepRow.__struct_fields__), "id_", "fence_")
 
 
 class JournalWriter:
     """The right to write to a saga, until somebody takes it over and raises the fence.
 
-    A new saga's own row and the answer of a call may be owed: the next commit of the saga holds them too, so nothing
-    is ever in the journal that stands on something which is not. Before anything outside can see what follows from
-    what is owed, `pay` for it. `carrying` is held by the step whose commit
-    takes along what is owed: others that write or pay meanwhile wait for it.
+    A new saga's own row and the answer of a call may be buffered: the next commit of the saga holds them too, so
+    nothing is ever in the journal that stands on something which is not. Before anything outside can see what follows
+    from the buffer, `flush` it.
+
+    There are two locks. The order is `lock`, `_inner`, the database's writer, and neither is waited for with a
+    transaction open: whoever has it may be waiting for that transaction to end.
+    `lock` is held by whatever commits the buffer: by a flush, or by a step of the service, from before its first
+    statement to its commit. What else writes or flushes meanwhile waits.
+    `_inner` is for the calls that such a step makes side by side. Each flushes first, and can't take `lock`, which its
+    own step holds; the first of them finds the buffer full, the others find it empty.
     """
 
     def __init__(self, journal: Journal, saga: SagaRow) -> None:
@@ -50,10 +56,10 @@ class JournalWriter:
         self._saga_id = saga.id
         self._fence = saga.fence
         self._new: SagaRow | None = None
-        self._answers: list[StepRow] = []
-        self._paid: list[Callable[[], None]] = []
-        self.carrying = asyncio.Lock()
-        self._paying = asyncio.Lock()
+        self._answers: list[_Entry] = []
+        self._callbacks: list[Callable[[], None]] = []
+        self.lock = asyncio.Lock()
+        self._inner = asyncio.Lock()
 
     @property
     def is_begun(self) -> bool:
@@ -61,36 +67,43 @@ class JournalWriter:
         return self._new is None
 
     @property
-    def owes(self) -> bool:
+    def is_dirty(self) -> bool:
         """Whether something happened that the journal does not have yet."""
         return self._new is not None or bool(self._answers)
 
-    def begin(self, saga: SagaRow, begun: Callable[[], None]) -> None:
-        """Owe a new saga's row."""
+    def buffer_new(self, saga: SagaRow, written: Callable[[], None]) -> None:
+        """Buffer a new saga's row; `written` is called once it is in the journal."""
         self._new = saga
-        self._paid.append(begun)
+        self._callbacks.append(written)
 
-    def owe(self, row: StepRow, paid: Callable[[], None]) -> None:
-        """Owe an answer that its callee gives again; `paid` is called once it is in the journal."""
-        self._answers.append(row)
-        self._paid.append(paid)
+    def buffer(self, row: StepRow, written: Callable[[], None]) -> None:
+        """Buffer an answer that its callee gives again; `written` is called once it is in the journal."""
+        self._answers.append(self._recorded(row))
+        self._callbacks.append(written)
 
-    async def pay(self) -> None:
-        """Write what is owed now."""
-        async with self.carrying:
-            await self.pay_as_carrier()
-
-    async def pay_as_carrier(self) -> None:
-        """The same for the step that holds `carrying`, outside of its own unit of work."""
-        await self._together([])
+    async def flush(self, *entries: _Entry, under_lock: bool = False) -> None:
+        """Write what is in the buffer now, in one transaction; `under_lock`: for a step that holds `lock`."""
+        if not (entries or self._answers or self._new is not None):
+            return
+        async with self._inner if under_lock else self.lock:
+            whole = self._with_buffer(entries)
+            with outside_units():
+                if len(whole) > 1:
+                    async with self._journal.database.unit() as unit:
+                        self._add(unit, whole)
+                elif whole:  # a statement alone needs no unit of work
+                    statement, values, otherwise = whole[0]
+                    if (await self._journal.database.execute(statement, values)).rowcount != 1:
+                        raise otherwise
+                    self._on_written()
 
     async def record(self, row: StepRow) -> None:
         """Insert a step."""
         await self._write(self._recorded(row))
 
-    def commit(self, unit: UnitOfWork, row: StepRow) -> None:
+    def join(self, unit: UnitOfWork, row: StepRow) -> None:
         """Insert a step with the commit of a unit of work, which fails if the lease is lost."""
-        self._join(unit, [self._recorded(row)])
+        self._add(unit, self._with_buffer((self._recorded(row),)))
 
     async def answer(self, row: StepRow) -> None:
         """Store the answer of a step that is in the journal already."""
@@ -111,47 +124,40 @@ class JournalWriter:
         await self._write(self._changed(saga))
 
     async def found(self, row: StepRow) -> StepRow | None:
-        """A step whose commit happened though its confirmation was lost; what was owed went with it."""
+        """A step whose commit happened though its confirmation was lost; what was in the buffer went with it."""
         stored = await self._journal.step(self._saga_id, row)
-        if stored is None or not self.owes:
+        if stored is None or not self.is_dirty:
             return stored
         if self._new is not None:
             saga = await self._journal.load(self._saga_id)
             if saga is None or saga.owner != self._journal.owner:
                 raise BegunElsewhereError(self._saga_id)
-        for paid in self._paid:
-            paid()
-        self._settled()
+        self._on_written()
         return stored
 
     async def _write(self, *entries: _Entry) -> None:
-        if self.owes or len(entries) > 1:
-            async with self.carrying:
-                await self._together(list(entries))
+        if self.is_dirty or len(entries) > 1:
+            await self.flush(*entries)
             return
         statement, values, otherwise = entries[0]
         if (await self._journal.database.execute(statement, values)).rowcount != 1:
             raise otherwise
 
-    async def _together(self, entries: list[_Entry]) -> None:
-        async with self._paying:
-            if entries or self.owes:
-                with outside_units():
-                    async with self._journal.database.unit() as unit:
-                        self._join(unit, entries)
+    def _with_buffer(self, entries: tuple[_Entry, ...]) -> list[_Entry]:
+        whole = [*self._answers, *entries]
+        return whole if self._new is None else [self._created(self._new), *whole]
 
-    def _join(self, unit: UnitOfWork, entries: list[_Entry]) -> None:
-        owed = [] if self._new is None else [self._created(self._new)]
-        owed += [self._recorded(row) for row in self._answers]
-        for statement, values, otherwise in (*owed, *entries):
+    def _add(self, unit: UnitOfWork, whole: list[_Entry]) -> None:
+        for statement, values, otherwise in whole:
             unit.at_commit(statement, values, otherwise=otherwise)
-        if owed:
-            for paid in self._paid:
-                unit.after_commit(paid)
-            unit.after_commit(self._settled)
+        if self.is_dirty:
+            unit.after_commit(self._on_written)
 
-    def _settled(self) -> None:
-        self._new, self._answers, self._paid = None, [], []
+    def _on_written(self) -> None:
+        callbacks, self._callbacks = self._callbacks, []
+        self._new, self._answers = None, []
+        for written in callbacks:
+            written()
 
     def _created(self, saga: SagaRow) -> _Entry:
         saga.owner, saga.lease_until = self._journal.owner, self._journal.lease_end()
@@ -160,7 +166,8 @@ class JournalWriter:
         return _Entry(sql.CREATE, {**values, "id_": saga.id}, BegunElsewhereError(saga.id))
 
     def _recorded(self, row: StepRow) -> _Entry:
-        return self._mine(sql.RECORD, dict(zip(_STEP, astuple(row), strict=True)))
+        values = dict(zip(_STEP, (*astuple(row), self._saga_id, self._fence), strict=True))
+        return _Entry(sql.RECORD, values, LostLeaseError(self._saga_id))
 
     def _changed(self, saga: SagaRow) -> _Entry:
         active = saga.state in (SagaState.RUNNING, SagaState.UNDOING)

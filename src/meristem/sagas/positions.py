@@ -16,28 +16,13 @@ from meristem.errors import MisuseError
 class Branch:
     """The counters of one task of a saga's function."""
 
-    __slots__ = ("_branches", "_draws", "_prefix", "_steps", "saga_id", "task")
+    __slots__ = ("branches", "draws", "prefix", "saga_id", "steps", "task")
 
     def __init__(self, saga_id: str, task: asyncio.Task[Any] | None, prefix: str = "") -> None:
         self.saga_id = saga_id
         self.task = task
-        self._prefix = prefix
-        self._steps = self._branches = self._draws = 0
-
-    def step(self) -> str:
-        """The position of the next step."""
-        self._steps += 1
-        return f"{self._prefix}{self._steps - 1}"
-
-    def draw(self) -> str:
-        """A name for the next random value."""
-        self._draws += 1
-        return f"{self._prefix}{self._draws - 1}"
-
-    def branch(self, task: asyncio.Task[Any] | None) -> Branch:
-        """The counters of a task that this one started."""
-        self._branches += 1
-        return Branch(self.saga_id, task, f"{self._prefix}{self._branches - 1}/")
+        self.prefix = prefix
+        self.steps = self.branches = self.draws = 0
 
 
 _BRANCH: Final[ContextVar[Branch | None]] = ContextVar("meristem.saga.branch", default=None)
@@ -48,13 +33,29 @@ def enter(saga_id: str) -> None:
     _BRANCH.set(Branch(saga_id, asyncio.current_task()))
 
 
-def here(saga_id: str) -> Branch:
-    """The branch of the running task; raises MisuseError outside the function of this saga."""
+def next_position(saga_id: str) -> str:
+    """The position of the running task's next step; MisuseError outside the function of this saga."""
     branch = _BRANCH.get()
-    if branch is None or branch.saga_id != saga_id:
+    if branch is None or branch.saga_id != saga_id or branch.task is not asyncio.current_task():
+        branch = _entered(branch, saga_id)
+    branch.steps += 1
+    return f"{branch.prefix}{branch.steps - 1}"
+
+
+def next_draw(saga_id: str) -> str:
+    """A name for the running task's next random value; MisuseError outside the function of this saga."""
+    branch = _BRANCH.get()
+    if branch is None or branch.saga_id != saga_id or branch.task is not asyncio.current_task():
+        branch = _entered(branch, saga_id)
+    branch.draws += 1
+    return f"{branch.prefix}{branch.draws - 1}"
+
+
+def _entered(parent: Branch | None, saga_id: str) -> Branch:
+    """The counters of a task that asks for the first time: it inherited those of the task that started it."""
+    if parent is None or parent.saga_id != saga_id:
         raise MisuseError("use `flow` only in the function of its saga and the tasks it awaits, not inside a step")
-    task = asyncio.current_task()
-    if branch.task is not task:
-        branch = branch.branch(task)
-        _BRANCH.set(branch)
+    parent.branches += 1
+    branch = Branch(saga_id, asyncio.current_task(), f"{parent.prefix}{parent.branches - 1}/")
+    _BRANCH.set(branch)
     return branch

@@ -15,8 +15,8 @@ import msgspec
 from meristem.contracts.bounds import Pause, wrong
 from meristem.contracts.message import Event
 from meristem.errors import MisuseError, WiringError
+from meristem.sagas.commands import SAGA_MARK
 from meristem.sagas.flow import Flow
-from meristem.sagas.steps import SAGA_MARK
 
 P = ParamSpec("P")
 R = TypeVar("R")

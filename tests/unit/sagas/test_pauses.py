@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from datetime import timedelta
-from types import SimpleNamespace
 from uuid import UUID
 
 import pytest
@@ -13,10 +12,10 @@ from msgspec.structs import replace
 from sagakit import QUICK, Bookings, Facts, PaymentSettled, engine, keyed, told
 
 from meristem import CallError, Code
+from meristem.lifecycle import first_of
 from meristem.sagas.administration import SagaStore
 from meristem.sagas.facts import SagaBegan, SagaEnded, StepEnded
 from meristem.sagas.flow import Flow
-from meristem.sagas.pausing import Pausing
 from meristem.sagas.records import SagaState
 from meristem.sagas.saga import saga
 from meristem.testing.manual_clock import ManualClock
@@ -253,11 +252,11 @@ async def test_a_pause_ends_in_time_while_old_sagas_are_being_forgotten(database
 @pytest.mark.parametrize("turns", range(6))
 async def test_a_pause_that_is_cancelled_just_as_an_event_comes_is_cancelled(turns):
     """It would else wait for ever, and so would whoever waits for its end."""
-    run = SimpleNamespace(nudge=asyncio.Event())
-    pause = asyncio.ensure_future(Pausing(run)._nudged(None))
+    nudge = asyncio.Event()
+    pause = asyncio.ensure_future(first_of(nudge.wait()))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    run.nudge.set()
+    nudge.set()
     for _ in range(turns):
         await asyncio.sleep(0)
 

@@ -245,7 +245,7 @@ async def test_a_living_replica_keeps_its_sagas(tmp_path, remote):
             for _ in range(40):
                 await clock.sleeping(4)  # both engines have renewed
                 await clock.advance(1.0)
-                onlooker._clockwork.poke()
+                onlooker._poller.poke()
                 await onlooker.settle()
             remote.freed.set()
             assert await asking == Booking(room="blue", paid=100)

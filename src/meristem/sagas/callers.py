@@ -12,18 +12,18 @@ from meristem.sagas.records import SagaRow, SagaState
 from meristem.sagas.saga import Definition
 
 
-class Waiting:
+class Callers:
     """The callers that wait for one saga; `rested` gets its row, or why there is none."""
 
     def __init__(self, saga_id: str, input_: str) -> None:
         self.saga_id = saga_id
         self.input = input_
-        self.callers = 0
-        self.begun = False
+        self.count = 0
+        self.begun = False  # whether the saga's row is in the journal, and so whether others may bring it to rest
         self.rested: asyncio.Future[SagaRow | Exception] = asyncio.get_running_loop().create_future()
 
     def resolve(self, outcome: SagaRow | Exception) -> None:
-        """Tell everybody."""
+        """Tell all of them."""
         if not self.rested.done():
             self.rested.set_result(outcome)
 

@@ -1,0 +1,158 @@
+"""How a step is called until its outcome is known, and how that is journaled before anything relies on it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TypeAlias
+
+from meristem.contracts.codec import encode
+from meristem.errors import CallError, Code, Fault, IntegrityViolation, StorageError
+from meristem.sagas.commands import CallCommand
+from meristem.sagas.engine_parts import EngineParts
+from meristem.sagas.failures import Failure, Verdict, describe, judge, write
+from meristem.sagas.invocation import Invoker
+from meristem.sagas.journal_writer import JournalWriter, LostLeaseError
+from meristem.sagas.ordering import Ordering
+from meristem.sagas.recorder import Recorder
+from meristem.sagas.records import Kind, SagaRow, StepRow, StepState
+
+logger = logging.getLogger(__name__)
+
+OnUncertain: TypeAlias = Callable[[CallCommand, StepRow, Failure], None]
+
+
+class Calls:
+    """Makes the calls of one execution, and runs the service's own steps.
+
+    `on_uncertain` is told of a step with an undo that may or may not have happened.
+    """
+
+    def __init__(
+        self,
+        parts: EngineParts,
+        saga: SagaRow,
+        writer: JournalWriter,
+        *,
+        invoker: Invoker,
+        ordering: Ordering,
+        recorder: Recorder,
+        patience: float,
+        on_uncertain: OnUncertain,
+    ) -> None:
+        self._clock = parts.clock
+        self._policy = parts.policy
+        self._database = parts.journal.database
+        self._saga = saga
+        self._writer = writer
+        self._invoker = invoker
+        self._ordering = ordering
+        self._recorder = recorder
+        self._patience = patience
+        self._on_uncertain = on_uncertain
+
+    async def perform(self, command: CallCommand) -> None:
+        """Call until the outcome is known or patience ends, and journal it."""
+        is_local = command.kind is Kind.LOCAL
+        if not is_local or command.is_in_branch:  # what runs beside it may need the journal sooner than it commits
+            await self._writer.flush()
+        row = command.new_row(self._saga.id, self._clock.now())
+        doubt = False  # whether some attempt may have had its effect
+        while True:
+            row.attempts += 1
+            try:
+                if is_local:
+                    await self._run_local(command, row)
+                else:
+                    step, arguments = command.step, command.arguments
+                    reply = await self._invoker.invoke(step, command.method, arguments, command.position)
+                    row.reply, row.state = encode(reply).decode(), StepState.DONE
+                    if step.lasting and self._ordering.is_alone(command):
+                        self._recorder.buffer(command, row)
+                    else:
+                        await self._recorder.record(command, row)
+            except LostLeaseError:
+                raise
+            except Exception as problem:  # a step is a boundary, as a call is: the saga ends undone, not dead
+                error = self._understood(command, problem)
+            else:
+                return
+            doubt = self._is_in_doubt(error, command, doubt)
+            pause = self._pause(error, row)
+            if pause is None:
+                await self._give_up(command, row, error, doubt=doubt)
+                return
+            logger.info("saga %s %s: %s is tried again: %s", self._saga.name, self._saga.id, command.name, error)
+            await self._clock.sleep(pause)
+
+    async def _run_local(self, command: CallCommand, row: StepRow) -> None:
+        writer = self._writer
+        if writer.is_dirty:
+            # Held until the step's commit, which takes the buffer along: whoever else needs it in the journal waits.
+            async with writer.lock:
+                await self._commit(command, row, before=partial(writer.flush, under_lock=True))
+        else:
+            await self._commit(command, row)
+
+    async def _commit(
+        self, command: CallCommand, row: StepRow, before: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        """The step's own statements and its journal row commit together."""
+        if row.attempts > 1 and (stored := await self._writer.found(row)) is not None:
+            self._hand_on(command, stored)
+            return
+        sequence = 0
+        try:
+            async with self._database.unit() as unit:
+                step, position = command.step, command.position
+                reply = await self._invoker.invoke(step, command.method, command.arguments, position, before)
+                row.reply, row.state, row.ended = encode(reply).decode(), StepState.DONE, self._clock.now()
+                row.sequence = sequence = self._ordering.reserve()
+                self._writer.join(unit, row)
+        except BaseException:
+            if sequence:
+                self._ordering.abandon(sequence)
+            raise
+        self._hand_on(command, row)
+
+    def _hand_on(self, command: CallCommand, row: StepRow) -> None:
+        self._recorder.report(row)
+        command.row = row
+        self._ordering.answered(row.sequence, command)
+
+    def _understood(self, command: CallCommand, error: Exception) -> Exception:
+        if isinstance(error, (Fault, CallError)):
+            return error
+        logger.error("saga %s %s: step %s failed", self._saga.name, self._saga.id, command.name, exc_info=error)
+        if isinstance(error, StorageError) and not isinstance(error, IntegrityViolation):
+            return CallError(Code.UNKNOWN, str(error))  # the database may work in a moment
+        return error
+
+    def _is_in_doubt(self, error: Exception, command: CallCommand, before: bool) -> bool:
+        """Whether some attempt may have had its effect, now that another has ended; a definite answer settles it."""
+        if not isinstance(error, CallError):
+            return before
+        verdict = judge(error)
+        if verdict is Verdict.FINAL:
+            return False
+        return before or (verdict is not Verdict.LATER and not command.step.harmless)
+
+    def _pause(self, error: Exception, row: StepRow) -> float | None:
+        """Seconds until the next attempt; None when there shall be none."""
+        if not isinstance(error, CallError):
+            return None
+        verdict, policy = judge(error), self._policy
+        if verdict is Verdict.FINAL or (verdict is Verdict.BROKEN and row.attempts >= policy.bug_attempts):
+            return None
+        delay = max(policy.retry.delay(row.attempts), error.retry_after or 0.0)
+        spent = (self._clock.now() - row.started).total_seconds()
+        return None if spent + delay > self._patience else delay
+
+    async def _give_up(self, command: CallCommand, row: StepRow, error: Exception, *, doubt: bool) -> None:
+        failure = describe(error)
+        row.reply, row.error, row.state = None, write(failure), StepState.FAILED
+        if doubt and command.undo is not None and command.kind is not Kind.LOCAL:
+            self._on_uncertain(command, row, failure)
+        else:
+            await self._recorder.record(command, row)

@@ -1,0 +1,222 @@
+"""One execution of a saga's function: answered from the journal as far as that goes, then live."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+import msgspec
+
+from meristem.context import Context, using
+from meristem.contracts.codec import decoder
+from meristem.errors import MisuseError
+from meristem.sagas.calls import Calls
+from meristem.sagas.commands import CallCommand, SagaCommand, SleepCommand
+from meristem.sagas.engine_parts import EngineParts
+from meristem.sagas.failures import Failure
+from meristem.sagas.flow import Flow
+from meristem.sagas.invocation import Invoker
+from meristem.sagas.journal_writer import JournalWriter
+from meristem.sagas.ordering import Ordering
+from meristem.sagas.outcome import (
+    Aborted,
+    Outcome,
+    Raised,
+    Returned,
+    Suspended,
+    cancelled,
+    mismatch,
+    raised,
+    unreached,
+    unreadable,
+)
+from meristem.sagas.pauses import Pauses
+from meristem.sagas.positions import enter, next_position
+from meristem.sagas.recorder import Recorder
+from meristem.sagas.records import Kind, SagaRow, SagaState, StepRow, StepState
+from meristem.sagas.saga import Definition
+
+
+class Execution:
+    """Runs the function once. `commands` holds everything that it asked for, by position.
+
+    The function's commands come in by `issue`; `Calls` and `Pauses` perform them, each in a task of its own, and
+    `Recorder` journals their answers, which `Ordering` hands back one by one. `busy`: calls without an answer in the
+    journal may be under way since before.
+    """
+
+    def __init__(
+        self,
+        parts: EngineParts,
+        definition: Definition,
+        instance: object,
+        saga: SagaRow,
+        writer: JournalWriter,
+        history: list[StepRow],
+        *,
+        busy: bool,
+    ) -> None:
+        self.commands: dict[str, SagaCommand] = {}
+        self.uncertain: list[CallCommand] = []
+        self.invoker = Invoker(saga)
+        self._definition = definition
+        self._instance = instance
+        self._saga = saga
+        self._variables = parts.variables
+        self._history = {row.position: row for row in history if row.kind is not Kind.UNDO}
+        self._busy = busy
+        self._is_undoing = saga.state is SagaState.UNDOING
+        self._holds_back = self._is_undoing or saga.cancelled  # nothing new begins
+        self._loop = asyncio.get_running_loop()
+        self._tasks: dict[asyncio.Task[None], SagaCommand] = {}
+        self._stop: asyncio.Future[Outcome] = self._loop.create_future()
+        self._is_closed = False
+        self._aborted: BaseException | None = None
+        answered = [row.sequence for row in self._history.values() if row.sequence]
+        self._ordering = ordering = Ordering(answered, self._deliver, self._on_quiet)
+        self.recorder = recorder = Recorder(parts, saga, writer, ordering)
+        self._pauses = Pauses(parts, saga, writer, ordering=ordering, recorder=recorder)
+        self._calls = Calls(
+            parts, saga, writer, invoker=self.invoker, ordering=ordering, recorder=recorder,
+            patience=definition.patience, on_uncertain=self._on_uncertain,
+        )  # fmt: skip
+        self._flow = Flow(self, saga.id, saga.version, began=saga.created, seed=saga.seed, waits=definition.waits)
+
+    async def run(self) -> Outcome:
+        """Run the function to its end, or to where it must stop; nothing of it runs on afterwards."""
+        body = self._spawn(self._body(), "function")
+        try:
+            await asyncio.wait({body, self._stop}, return_when=asyncio.FIRST_COMPLETED)
+            await self._close(body)
+            return self._outcome(body)
+        except BaseException:
+            await self._abandon(body)
+            raise
+
+    def nudge(self) -> None:
+        """An event may have come."""
+        self._pauses.nudge.set()
+
+    def stop(self, outcome: Outcome) -> None:
+        """End the execution; the first reason counts."""
+        if not self._stop.done():
+            self._stop.set_result(outcome)
+
+    def issue(self, command: SagaCommand) -> asyncio.Future[Any]:
+        """Answer a command from the journal, or begin it."""
+        if self._is_closed or self._stop.done():
+            raise asyncio.CancelledError("the saga stops here")
+        position = next_position(self._saga.id)
+        command.position, command.is_in_branch = position, "/" in position
+        self.commands[position] = command
+        self._ordering.issued()
+        row = self._history.get(position)
+        if row is not None and not command.matches(row):
+            self.stop(mismatch(command, row))
+            return command.future
+        command.row = row
+        if row is not None and row.sequence:
+            self._ordering.answered(row.sequence, command)
+        elif self._holds_back and not self._may_be_under_way(command):
+            if row is not None and row.state is StepState.UNCERTAIN and isinstance(command, CallCommand):
+                self.uncertain.append(command)
+            self._pauses.rest(command, None)
+        else:
+            perform: Any = self._calls.perform if isinstance(command, CallCommand) else self._pauses.perform
+            task = self._spawn(perform(command), command.name)
+            self._tasks[task] = command
+            task.add_done_callback(self._on_ended)
+        return command.future
+
+    def _may_be_under_way(self, command: SagaCommand) -> bool:
+        """Whether the last owner may have died within this call of a saga that was cancelled since.
+
+        It is finished, to know whether there is something to undo; what comes after it is not begun.
+        """
+        under_way = self._busy and not self._is_undoing and not self._ordering.is_live
+        return under_way and command.kind is Kind.CALL
+
+    def _spawn(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
+        """Run a part of the saga in a task of its own, outside of whatever started it."""
+        name = f"saga {self._saga.name} {self._saga.id}: {name}"
+        return self._loop.create_task(work, name=name, context=self._variables.copy())
+
+    async def _body(self) -> Any:
+        enter(self._saga.id)
+        values = decoder(self._definition.input)(self._saga.input)  # type: ignore[arg-type]
+        origin = self.invoker.origin
+        with using(Context(None, origin.trace, origin.caller, origin.user, origin.key)):
+            return await self._definition.begin(self._instance, self._flow, values)
+
+    def _deliver(self, command: SagaCommand) -> None:
+        row = command.row
+        if row is not None and row.ended is not None:
+            self._flow.at(row.ended)
+        if command.future.done():
+            return
+        try:
+            value = command.answer()
+        except (msgspec.ValidationError, MisuseError) as error:
+            self.stop(unreadable(command, error))
+        except Exception as error:  # the journaled error itself, which is the function's to handle
+            command.future.set_exception(error)
+        else:
+            command.future.set_result(value)
+
+    def _on_ended(self, task: asyncio.Task[None]) -> None:
+        command = self._tasks.pop(task)
+        self._pauses.dormant.pop(command, None)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._aborted = self._aborted or error
+            self.stop(Aborted(error))
+        elif self._pauses.dormant or self.uncertain:
+            self._ordering.watch()
+
+    def _on_uncertain(self, command: CallCommand, row: StepRow, failure: Failure) -> None:
+        """The saga is undone, and the step resolved first."""
+        command.row = row
+        self.uncertain.append(command)
+        self.stop(Raised(failure))
+
+    def _on_quiet(self) -> None:
+        dormant = self._pauses.dormant
+        if self._stop.done() or not dormant or any(command not in dormant for command in self._tasks.values()):
+            return
+        if self._holds_back:
+            self.stop(cancelled())
+        else:
+            self.stop(Suspended(min((until for until in dormant.values() if until is not None), default=None)))
+
+    async def _close(self, body: asyncio.Task[Any]) -> None:
+        """End the function's tasks, and wait for the calls under way: their answers decide what is undone."""
+        self._is_closed = True
+        for command in self.commands.values():
+            command.future.cancel()
+        for task, command in self._tasks.items():
+            if isinstance(command, SleepCommand):
+                task.cancel()
+        if not body.done():
+            body.cancel()
+        await asyncio.wait({body, *self._tasks})
+
+    async def _abandon(self, body: asyncio.Task[Any]) -> None:
+        self._is_closed = True
+        tasks = {body, *self._tasks}
+        for command in self.commands.values():
+            command.future.cancel()
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+    def _outcome(self, body: asyncio.Task[Any]) -> Outcome:
+        if self._aborted is not None:
+            return Aborted(self._aborted)
+        if self._stop.done():
+            return self._stop.result()
+        if (stuck := unreached(self._history.values(), self.commands)) is not None:
+            return stuck
+        error = None if body.cancelled() else body.exception()
+        if error is not None or body.cancelled():
+            return raised(error, self._saga)
+        return cancelled() if self._saga.cancelled else Returned(body.result())

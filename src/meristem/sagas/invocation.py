@@ -1,0 +1,48 @@
+"""How a saga calls: each method under the key of its step, with what the saga's origin carries on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from meristem.context import CURRENT, Context, KeyChain
+from meristem.contracts.codec import decoder
+from meristem.errors import CallError, Code
+from meristem.sagas.commands import Step
+from meristem.sagas.origin import Origin
+from meristem.sagas.records import SagaRow
+
+
+class Invoker:
+    """Makes the calls of one saga."""
+
+    def __init__(self, saga: SagaRow) -> None:
+        self.origin: Origin = decoder(Origin)(saga.context)  # type: ignore[arg-type]
+        self._saga_id = saga.id
+
+    async def invoke(
+        self,
+        step: Step,
+        method: Callable[..., Awaitable[Any]],
+        arguments: tuple[Any, ...],
+        position: str,
+        before: Callable[[], Awaitable[None]] | None = None,
+    ) -> Any:
+        """Call once. A direct call goes out under the position's key; those that a step makes, under derived keys.
+
+        Each of the latter waits for `before`.
+        """
+        origin, key = self.origin, f"{self._saga_id}:{position}"
+        chain = None if step.direct else KeyChain(key, before)
+        token = CURRENT.set(Context(None, origin.trace, origin.caller, origin.user, key, chain))
+        try:
+            return await method(*arguments)
+        except asyncio.CancelledError:
+            # Of two cancellations only ours ends the step: a callee that cancels itself has failed, as any error.
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise CallError(Code.CANCELED, f"{step.name} was cancelled by its callee") from None
+        finally:
+            CURRENT.reset(token)

@@ -1,0 +1,88 @@
+"""How an execution of a saga's function ends, and what a person reads when it cannot go on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterable
+from datetime import datetime
+from typing import Any, Final, TypeAlias
+
+import msgspec
+
+from meristem.errors import CallError, Code
+from meristem.sagas.commands import SagaCommand
+from meristem.sagas.failures import Failure, describe
+from meristem.sagas.records import SagaRow, StepRow
+
+logger = logging.getLogger(__name__)
+
+
+class Returned(msgspec.Struct, frozen=True):
+    """The function came to its end."""
+
+    value: Any
+
+
+class Raised(msgspec.Struct, frozen=True):
+    """The function failed, or must not go on: what was done is to be undone."""
+
+    failure: Failure
+
+
+class Suspended(msgspec.Struct, frozen=True):
+    """The function has nothing to do before this time, or before an event."""
+
+    until: datetime | None
+
+
+class Stuck(msgspec.Struct, frozen=True):
+    """The code and the journal do not fit: a person must look."""
+
+    problem: str
+
+
+class Aborted(msgspec.Struct, frozen=True):
+    """The journal could not be written, or belongs to another replica now."""
+
+    error: BaseException
+
+
+Outcome: TypeAlias = Returned | Raised | Suspended | Stuck | Aborted
+
+_REMEDY: Final = (
+    "a saga under way must find the code it began with: branch on flow.version, "
+    "restore the old code and `meristem sagas retry` it"
+)
+
+
+def cancelled() -> Raised:
+    """An operator does not want the saga any more."""
+    text = "the saga was cancelled by an operator"
+    return Raised(describe(CallError(Code.CANCELED, text, may_have_happened=False)))
+
+
+def mismatch(command: SagaCommand, row: StepRow) -> Stuck:
+    """The code asks something else than the journal answers."""
+    found, expected = f"{command.kind.value} {command.name}", f"{row.kind.value} {row.name}"
+    if found == expected:
+        found, expected = f"{found} with request {command.request}", f"{expected} with request {row.request}"
+    return Stuck(f"step {row.position}: the journal has {expected}, the code now asks {found}; {_REMEDY}")
+
+
+def unreadable(command: SagaCommand, error: Exception) -> Stuck:
+    """The journal's answer does not fit the code's type any more."""
+    return Stuck(f"the stored answer of step {command.position} ({command.name}) cannot be read any more: {error}")
+
+
+def unreached(history: Iterable[StepRow], reached: Collection[str]) -> Stuck | None:
+    """The journal holds steps that the function ended without."""
+    missed = ", ".join(f"{row.position} ({row.name})" for row in history if row.position not in reached)
+    return Stuck(f"the journal has step {missed}, which the code no longer reaches; {_REMEDY}") if missed else None
+
+
+def raised(error: BaseException | None, saga: SagaRow) -> Raised:
+    """The function's error; None when it cancelled itself."""
+    failure = describe(error or CallError(Code.CANCELED, "the saga's function cancelled itself"))
+    if failure.details:
+        logger.error("saga %s %s failed by a bug and is undone", saga.name, saga.id, exc_info=error)
+    return Raised(failure)

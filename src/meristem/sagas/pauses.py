@@ -1,0 +1,99 @@
+"""Sleeping and waiting for events, so that neither needs the process to live on."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+
+from meristem.lifecycle import first_of
+from meristem.sagas.commands import SagaCommand, SleepCommand, WaitCommand
+from meristem.sagas.engine_parts import EngineParts
+from meristem.sagas.failures import WaitTimedOut, describe, write
+from meristem.sagas.journal_writer import JournalWriter
+from meristem.sagas.ordering import Ordering
+from meristem.sagas.recorder import Recorder
+from meristem.sagas.records import SagaRow, StepRow, StepState
+
+
+class Pauses:
+    """Performs the pauses of one execution.
+
+    `dormant` holds the commands of which nothing will come for long, with the time when something may: they keep the
+    saga from neither sleep nor stop. `nudge` is set when an event may have come.
+    """
+
+    def __init__(
+        self, parts: EngineParts, saga: SagaRow, writer: JournalWriter, *, ordering: Ordering,
+        recorder: Recorder,
+    ) -> None:  # fmt: skip
+        self.nudge = asyncio.Event()
+        self.dormant: dict[SagaCommand, datetime | None] = {}
+        self._clock = parts.clock
+        self._longest_nap = parts.policy.longest_nap
+        self._journal = parts.journal
+        self._saga = saga
+        self._writer = writer
+        self._ordering = ordering
+        self._recorder = recorder
+
+    async def perform(self, command: SleepCommand) -> None:
+        """Journal when the pause ends, wait, and journal that it has ended."""
+        row = command.row
+        if row is None:
+            row = command.new_row(self._saga.id, self._clock.now())
+            if isinstance(command, WaitCommand) and await self._has_arrived(command, row):
+                await self._recorder.record(command, row)
+                return
+            await self._writer.record(row)
+        await (self._wait(command, row) if isinstance(command, WaitCommand) else self._sleep(command, row))
+        await self._recorder.record(command, row, known=True)
+
+    def rest(self, command: SagaCommand, until: datetime | None) -> None:
+        """Nothing will come of this command for long."""
+        self.dormant[command] = until
+        self._ordering.watch()
+
+    def wake(self, command: SagaCommand) -> None:
+        """Something may come of this command after all."""
+        self.dormant.pop(command, None)
+
+    async def _sleep(self, command: SleepCommand, row: StepRow) -> None:
+        left = self._left(row.due)
+        if left is not None and left > self._longest_nap:
+            self.rest(command, row.due)
+        await self._clock.sleep(left or 0.0)
+        self.wake(command)
+        row.state = StepState.DONE
+
+    async def _wait(self, command: WaitCommand, row: StepRow) -> None:
+        while True:
+            self.nudge.clear()  # before the look: an event that comes during it sets the nudge again
+            if await self._has_arrived(command, row):
+                return
+            left = self._left(row.due)
+            if left is not None and left <= 0:
+                error = WaitTimedOut(
+                    f"no {command.name} with the key {command.key!r} came within {command.seconds} seconds"
+                )
+                row.error, row.state = write(describe(error)), StepState.FAILED
+                return
+            self.rest(command, row.due)
+            await self._nudged(left)
+            self.wake(command)
+
+    async def _has_arrived(self, command: WaitCommand, row: StepRow) -> bool:
+        found = await self._journal.event(self._saga, command.name, command.key)
+        if found is None:
+            return False
+        row.reply, row.event, row.state = found.body, found.id, StepState.DONE
+        return True
+
+    def _left(self, due: datetime | None) -> float | None:
+        return None if due is None else (due - self._clock.now()).total_seconds()
+
+    async def _nudged(self, seconds: float | None) -> None:
+        """Until an event may have come, or the time is over."""
+        if seconds is None:
+            await self.nudge.wait()
+        else:
+            await first_of(self.nudge.wait(), self._clock.sleep(seconds))
