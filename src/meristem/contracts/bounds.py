@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from meristem.contracts.codec import violation
+from meristem.errors import MisuseError
 
 _FINITE: Final = sys.float_info.max
 
@@ -53,6 +54,13 @@ def unfit(struct: msgspec.Struct) -> str | None:
         if problem is not None:
             return problem
     return _falling(struct)
+
+
+def require(struct: msgspec.Struct) -> None:
+    """For the end of a policy's making; raises MisuseError that names the class, the field and what is allowed."""
+    problem = unfit(struct)
+    if problem is not None:
+        raise MisuseError(f"{type(struct).__name__}: {problem}")
 
 
 def misfit(written: Any, type_: Any, *path: str) -> str | None:

@@ -7,7 +7,7 @@ from typing import ClassVar, Final
 import msgspec
 
 from meristem.backoff import FULL, wait_after
-from meristem.contracts.bounds import Attempts, Pause, Seconds, unfit
+from meristem.contracts.bounds import Attempts, Pause, Seconds, require
 from meristem.errors import MisuseError
 
 _LONGEST: Final = 7 * 86400.0  # far below the inbox's retention, so that a late retry is still known as a duplicate
@@ -28,13 +28,11 @@ class DeliveryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     rising: ClassVar = ("base", "cap")
 
     def __post_init__(self) -> None:
-        problem = unfit(self)
-        if problem is not None:
-            raise MisuseError(problem)
+        require(self)
         if self.attempts * self.cap > _LONGEST:
             raise MisuseError(
-                f"attempts = {self.attempts!r}, cap = {self.cap!r}: attempts * cap must stay below 7 days; "
-                "a dead letter can be redriven later"
+                f"DeliveryPolicy: attempts = {self.attempts!r}, cap = {self.cap!r}: "
+                "attempts * cap must stay below 7 days; a dead letter can be redriven later"
             )
 
     def delay(self, failures: int) -> float:

@@ -7,14 +7,7 @@ from typing import ClassVar
 import msgspec
 
 from meristem.backoff import HALF, wait_after
-from meristem.contracts.bounds import Attempts, Pause, Seconds, unfit
-from meristem.errors import MisuseError
-
-
-def _check(policy: msgspec.Struct) -> None:
-    problem = unfit(policy)
-    if problem is not None:
-        raise MisuseError(f"{type(policy).__name__}: {problem}")
+from meristem.contracts.bounds import Attempts, Pause, Seconds, require
 
 
 class Backoff(msgspec.Struct, frozen=True):
@@ -27,7 +20,7 @@ class Backoff(msgspec.Struct, frozen=True):
     rising: ClassVar = ("base", "cap")
 
     def __post_init__(self) -> None:
-        _check(self)
+        require(self)
 
     def delay(self, attempt: int) -> float:
         """Seconds to wait after the attempt of this number, counted from 1."""
@@ -54,4 +47,4 @@ class SagaPolicy(msgspec.Struct, frozen=True):
     undo: Backoff = Backoff(base=0.2, cap=60.0, attempts=16)
 
     def __post_init__(self) -> None:
-        _check(self)
+        require(self)

@@ -1,4 +1,4 @@
-"""Two services between whose processes events go back and forth, and a saga that takes its time."""
+"""Two services between which events go back and forth, and sagas that take their time."""
 
 from typing import Protocol
 
@@ -24,14 +24,24 @@ class Thrown(Event, package="bouncing.v1", key="name"):
     left: int
 
 
+class Released(Event, package="bouncing.v1", key="name"):
+    name: str
+
+
 class Left(Contract, Protocol, package="bouncing.v1"):
     @operation(timeout=20.0)
     async def throw(self, name: str, left: int) -> None: ...
+
+    @operation
+    async def release(self, name: str) -> None: ...
 
 
 class Right(Contract, Protocol, package="bouncing.v1"):
     @safe(timeout=20.0)
     async def caught(self) -> int: ...
+
+    @once(timeout=0.2)
+    async def hold(self, name: str) -> None: ...
 
     @once(timeout=0.2)
     async def trickle(self, name: str) -> None: ...
@@ -44,6 +54,10 @@ class LeftService(Left, Service):
     async def throw(self, name: str, left: int) -> None:
         async with self.database.begin() as tx:
             await tx.publish(Ball(name=name, left=left))
+
+    async def release(self, name: str) -> None:
+        async with self.database.begin() as tx:
+            await tx.publish(Released(name=name))
 
     @on(Thrown)
     async def back(self, ball: Thrown) -> None:
@@ -65,6 +79,11 @@ class RightService(Right, Service, tables=metadata):
             await tx.execute(insert(SEEN), {"number": ball.left})
             if ball.left:
                 await tx.publish(Thrown(name=ball.name, left=ball.left - 1))
+
+    @saga(waits=[Released])
+    async def hold(self, flow: Flow, name: str) -> None:
+        await flow.wait_for(Released, key=name, timeout=None)
+        await flow.call(self.note, 1)
 
     @saga
     async def trickle(self, flow: Flow, name: str) -> None:

@@ -1,97 +1,27 @@
 """`app.settled()` returns when nothing is left to happen, and says what is left when its time is over."""
 
 import asyncio
-from typing import Protocol
 
 import pytest
-from sqlalchemy import Column, Integer, MetaData, Table, func, insert, select
+from systems import bouncing
+from systems.bouncing import Ball, Left, LeftService, Right, metadata
 
-from meristem import (
-    Contract,
-    Database,
-    Event,
-    Flow,
-    Service,
-    System,
-    Undeliverable,
-    on,
-    once,
-    operation,
-    safe,
-    saga,
-)  # fmt: skip
+from meristem import Database, System, Undeliverable, on
 from meristem.clock import SystemClock
 from meristem.events.dead_letters import DeadLetters
 from meristem.testing.manual_clock import ManualClock
 from meristem.testing.running import running
 
 BOTH = pytest.mark.parametrize("where", ["local", "wire"])
-metadata = MetaData()
-SEEN = Table("seen", metadata, Column("id", Integer, primary_key=True), Column("number", Integer))
 
 
-class Ball(Event, package="settled.v1", key="name"):
-    """A ball goes from one service to the other, `left` times."""
+class RightService(bouncing.RightService, tables=metadata):
+    """Fails in more ways, and soon tries again."""
 
-    name: str
-    left: int
-
-
-class Thrown(Event, package="settled.v1", key="name"):
-    """On its way back."""
-
-    name: str
-    left: int
-
-
-class Released(Event, package="settled.v1", key="name"):
-    name: str
-
-
-class Left(Contract, Protocol, package="settled.v1"):
-    @operation
-    async def throw(self, name: str, left: int) -> None: ...
-
-    @operation
-    async def release(self, name: str) -> None: ...
-
-
-class Right(Contract, Protocol, package="settled.v1"):
-    @safe
-    async def caught(self) -> int: ...
-
-    @once(timeout=0.2)
-    async def hold(self, name: str) -> None: ...
-
-    @once(timeout=0.2)
-    async def trickle(self, name: str) -> None: ...
-
-
-class LeftService(Left, Service):
     def __init__(self, database: Database) -> None:
-        self.database = database
-
-    async def throw(self, name: str, left: int) -> None:
-        async with self.database.begin() as tx:
-            await tx.publish(Ball(name=name, left=left))
-
-    async def release(self, name: str) -> None:
-        async with self.database.begin() as tx:
-            await tx.publish(Released(name=name))
-
-    @on(Thrown)
-    async def back(self, ball: Thrown) -> None:
-        await self.throw(ball.name, ball.left)
-
-
-class RightService(Right, Service, tables=metadata):
-    def __init__(self, database: Database) -> None:
-        self.database = database
+        super().__init__(database)
         self.stubborn = 0
         self.closed = False
-
-    async def caught(self) -> int:
-        return int(await self.database.fetch_value(select(func.count()).select_from(SEEN)))
 
     @on(Ball, attempts=3, base=0.01, cap=0.02)
     async def catch(self, ball: Ball) -> None:
@@ -99,25 +29,8 @@ class RightService(Right, Service, tables=metadata):
             self.stubborn += 1
             raise RuntimeError("not yet")
         if self.closed:
-            raise Undeliverable("nobody is here")
-        async with self.database.begin() as tx:
-            await tx.execute(insert(SEEN), {"number": ball.left})
-            if ball.left:
-                await tx.publish(Thrown(name=ball.name, left=ball.left - 1))
-
-    @saga(waits=[Released])
-    async def hold(self, flow: Flow, name: str) -> None:
-        await flow.wait_for(Released, key=name, timeout=None)
-        await flow.call(self.note, 1)
-
-    @saga
-    async def trickle(self, flow: Flow, name: str) -> None:
-        for number in range(5):
-            await flow.sleep(0.05)
-            await flow.call(self.note, number)
-
-    async def note(self, number: int) -> None:
-        await self.database.execute(insert(SEEN), {"number": number})
+            raise Undeliverable("the door is closed")
+        await super().catch(ball)
 
 
 SYSTEM = System("settled", services=[LeftService, RightService])
@@ -161,11 +74,11 @@ async def test_a_saga_that_runs_is_waited_for_and_one_that_waits_is_not(where):
             with pytest.raises(Exception, match="deadline_exceeded"):
                 await begin("saga")
         await app.settled()
-        assert await app.client(Right).caught() == 5
+        assert await app.client(Right).caught() == 10
 
         await app.client(Left).release("saga")
         await app.settled()
-        assert await app.client(Right).caught() == 6
+        assert await app.client(Right).caught() == 11
 
 
 async def test_who_runs_out_of_time_is_told_what_is_left():
