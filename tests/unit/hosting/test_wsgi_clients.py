@@ -138,6 +138,25 @@ async def test_a_client_that_leaves_without_reading_frees_the_thread_that_waits_
         assert (await client.ask("GET /ok")).body == b"ok"
 
 
+async def test_a_client_that_reads_nothing_is_cut_off_and_frees_its_thread(served):
+    app = Ticking(b"x" * 1024 * 1024, pause=0)
+    async with served(app, app_threads=1, write_seconds=0.5) as client:
+        _, writer = await client.open(TICKS)
+        await app.come_to(1)
+        await app.come_to(0)
+        assert (await client.ask("GET /ok")).body == b"ok"
+        writer.transport.abort()
+
+
+async def test_an_endless_answer_ends_with_the_server(served):
+    app = Ticking()
+    async with served(app) as client:
+        _, writer = await client.open(TICKS)
+        await app.come_to(1)
+    await app.come_to(0)
+    writer.close()
+
+
 async def test_requests_beyond_threads_and_queue_are_refused_and_the_log_says_why(served, caplog):
     app = Ticking()
     async with served(app, app_threads=2, app_waiting=1) as client:

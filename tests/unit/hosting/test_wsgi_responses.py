@@ -1,10 +1,14 @@
 """What a WSGI app answers is sent as PEP 3333 says, and an app that breaks its rules is told so."""
 
 import asyncio
+import gzip
 import io
 import sys
 import threading
+from pathlib import Path
+from typing import Any
 
+import flask
 import pytest
 
 from meristem.hosting.wsgi.files import FileWrapper
@@ -249,6 +253,65 @@ async def test_a_file_is_sent_and_closed(served, tmp_path):
         assert (await client.ask("GET /")).body == path.read_bytes()
 
     assert files[0].closed
+
+
+def sending(path: Path, opened: list[Any], opener: Any = open, headers=TEXT):
+    def app(environ, start_response):
+        start_response("200 OK", list(headers))
+        if environ["PATH_INFO"] != "/file":
+            return [b"ok"]
+        opened.append(opener(path, "rb"))
+        return environ["wsgi.file_wrapper"](opened[-1])
+
+    return app
+
+
+async def test_a_file_on_disk_has_a_length_and_keeps_no_thread_busy(served, tmp_path):
+    path, opened = tmp_path / "file", []
+    path.write_bytes(b"0123456789abcdef" * 2 * 1024 * 1024)
+    async with served(sending(path, opened), validated=False, app_threads=1) as client:
+        dawdling = [await client.open(b"GET /file HTTP/1.1\r\nHost: a\r\n\r\n") for _ in range(5)]
+        async with asyncio.timeout(PATIENCE):
+            heads = [await reader.readuntil(b"\r\n\r\n") for reader, _ in dawdling]
+            assert (await client.ask("GET /ok")).body == b"ok"
+            whole = await client.ask("GET /file")
+            for _, writer in dawdling:
+                writer.transport.abort()
+            while not all(each.closed for each in opened):
+                await asyncio.sleep(0.01)
+
+    assert all(b"content-length: 33554432\r\n" in each for each in heads)
+    assert whole.body == path.read_bytes()
+    assert len(opened) == 6
+
+
+async def test_a_file_is_read_as_the_app_says_not_as_it_lies_on_disk(served, tmp_path):
+    packed, empty, opened = tmp_path / "packed", tmp_path / "empty", []
+    packed.write_bytes(gzip.compress(b"x" * 1_000_000))
+    empty.touch()
+    async with served(sending(packed, opened, gzip.open), validated=False) as client:
+        assert (await client.ask("GET /file")).body == b"x" * 1_000_000
+    async with served(sending(empty, opened), validated=False) as client:
+        assert (await client.ask("GET /file")).body == b""
+    async with served(sending(packed, opened, headers=[("Content-Length", "5")]), validated=False) as client:
+        assert (await client.ask("GET /file")).body == packed.read_bytes()[:5]
+    async with served(sending(packed, opened, headers=[("Content-Length", "5000")]), validated=False) as client:
+        data = await client.send(b"GET /file HTTP/1.1\r\nHost: a\r\n\r\n")  # shorter than it says: cut off
+        assert data.endswith(packed.read_bytes())
+
+    assert all(each.closed for each in opened)
+
+
+async def test_flask_sends_a_range_of_a_file(served, tmp_path):
+    path, site = tmp_path / "file", flask.Flask(__name__)
+    path.write_bytes(bytes(range(256)) * 1000)
+    site.add_url_rule("/", view_func=lambda: flask.send_file(path))
+    async with served(site, validated=False) as client:
+        part = await client.ask("GET /", [b"Range: bytes=1000-1009"])
+        whole = await client.ask("GET /")
+
+    assert (part.status, part.body) == (206, path.read_bytes()[1000:1010])
+    assert (whole.status, whole.body) == (200, path.read_bytes())
 
 
 def test_a_wrapped_file_can_be_sought_in_as_far_as_the_file_can():

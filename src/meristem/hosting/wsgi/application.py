@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 from meristem.hosting.asgi.refusal import refuse
 from meristem.hosting.wsgi.channel import Channel, ClientDisconnectedError
 from meristem.hosting.wsgi.environ import RepeatedHeaderError, environ_of, set_input
+from meristem.hosting.wsgi.files import FileWrapper
 from meristem.hosting.wsgi.response import WSGIResponse
 from meristem.hosting.wsgi.upload import TooLargeError, UploadAbortedError, receive_body
 from meristem.hosting.wsgi.worker_threads import WorkerThreads
@@ -74,7 +75,6 @@ class WSGIHost:
             await request.channel.forward(send)
         finally:
             watching.cancel()
-            request.channel.abandon()
             if self._threads.withdraw(request):
                 request.close()
 
@@ -126,10 +126,13 @@ class WSGIRequest:
     def _respond(self) -> None:
         response = WSGIResponse(self.channel, self._environ["REQUEST_METHOD"], self._where)
         answer = self._app(self._environ, response.start_response)
+        taken = False
         try:
-            response.send_all(answer)
+            taken = isinstance(answer, FileWrapper) and response.send_file(answer)
+            if not taken:
+                response.send_all(answer)
         finally:
-            if (close := getattr(answer, "close", None)) is not None:
+            if not taken and (close := getattr(answer, "close", None)) is not None:
                 close()
 
     def _fail(self, error: BaseException) -> None:

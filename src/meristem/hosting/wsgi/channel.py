@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from asyncio import Event
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
+
+    from meristem.hosting.wsgi.files import FileWrapper
 
 WINDOW: Final = 256 * 1024  # bytes that may wait for the client before the app's thread does
 
@@ -19,7 +22,7 @@ class ClientDisconnectedError(ConnectionError):
 
 
 class Channel:
-    """One answer on its way; `put` and `fail` are the thread's side, the rest is the event loop's.
+    """One answer on its way; `put`, `put_file` and `fail` are the thread's side, the rest is the event loop's.
 
     The loop is woken once for all that a thread puts before the loop comes to it: a short answer costs one wake-up.
     """
@@ -32,6 +35,7 @@ class Channel:
         self._head: Head | None = None
         self._parts: list[bytes] = []
         self._size = 0  # bytes that the client's side has not taken
+        self._file: tuple[FileWrapper, int] | None = None
         self._ended = False
         self._failure: BaseException | None = None
         self.gone = False
@@ -58,6 +62,14 @@ class Channel:
         if not woken:
             self._wake()
 
+    def put_file(self, head: Head, file: FileWrapper, size: int) -> None:
+        """Send `size` bytes of a file, and close it; raises ClientDisconnectedError, and leaves it open then."""
+        with self._changed:
+            if self.gone:
+                raise ClientDisconnectedError("the client has disconnected")
+            self._head, self._file, self._ended = head, (file, size), True
+        self._wake()
+
     def fail(self, failure: BaseException) -> None:
         """End with what the app raised."""
         with self._changed:
@@ -74,6 +86,14 @@ class Channel:
 
     async def forward(self, send: Any) -> None:
         """Send what the thread puts until the end; raises what the app raised."""
+        try:
+            await self._forward(send)
+        finally:
+            self.abandon()
+            if self._file is not None:
+                await asyncio.to_thread(self._file[0].close)
+
+    async def _forward(self, send: Any) -> None:
         ended = False
         while not ended and not self.gone:
             await self._ready.wait()
@@ -85,11 +105,21 @@ class Channel:
                 ended, failure, self._woken = self._ended, self._failure, False
             if head is not None and not self.gone:
                 await send({"type": "http.response.start", "status": head[0], "headers": head[1]})
-            if (body or ended) and not self.gone:
+            if self._file is not None and not self.gone:
+                await self._forward_file(send, *self._file)
+            elif (body or ended) and not self.gone:
                 await send({"type": "http.response.body", "body": body, "more_body": not ended})
                 self._taken(len(body))
             if failure is not None and not ended and not self.gone:
                 raise failure
+
+    async def _forward_file(self, send: Any, file: FileWrapper, left: int) -> None:
+        while left and not self.gone:
+            block = await asyncio.to_thread(file.read, min(left, WINDOW))
+            if not block:
+                raise EOFError(f"the file ended {left} bytes before its Content-Length")
+            left -= len(block)
+            await send({"type": "http.response.body", "body": block, "more_body": left > 0})
 
     def _taken(self, size: int) -> None:
         with self._changed:
@@ -100,4 +130,4 @@ class Channel:
         try:
             self._loop.call_soon_threadsafe(self._ready.set)
         except RuntimeError:  # the loop was closed: the process ends
-            raise ClientDisconnectedError("the process has stopped") from None
+            self.gone = True

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+import io
+import os
+import stat
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 BLOCK: Final = 64 * 1024
 
@@ -13,8 +19,10 @@ class FileWrapper:
     Frameworks that answer a `Range` of a file seek where they can and read from its beginning where they can't.
     """
 
+    close: Callable[[], Any]  # if the file has one
+
     def __init__(self, file: Any, block_size: int = BLOCK) -> None:
-        self._read = file.read
+        self._file = file
         self._block = block_size
         for name in ("close", "seekable", "seek", "tell"):
             if hasattr(file, name):
@@ -24,7 +32,23 @@ class FileWrapper:
         return self
 
     def __next__(self) -> bytes:
-        block: bytes = self._read(self._block)
+        block: bytes = self._file.read(self._block)
         if not block:
             raise StopIteration
         return block
+
+    def read(self, size: int) -> bytes:
+        """The next bytes, none at the end."""
+        data: bytes = self._file.read(size)
+        return data
+
+    def rest(self) -> int | None:
+        """How many bytes are left of a file on disk; None for what only looks like one.
+
+        An unpacking file, say, has a descriptor too, and another length.
+        """
+        file = self._file
+        if type(file) not in (io.BufferedReader, io.BufferedRandom) or type(file.raw) is not io.FileIO:
+            return None
+        status = os.fstat(file.fileno())
+        return max(0, status.st_size - file.tell()) if stat.S_ISREG(status.st_mode) else None

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from meristem.hosting.wsgi.channel import Channel
+    from meristem.hosting.wsgi.files import FileWrapper
 
 logger = logging.getLogger(__name__)
 
@@ -87,6 +88,17 @@ class WSGIResponse:
                 data = data[: self._left]
             self._left -= len(data)
             self._send(data, end=not self._left)
+
+    def send_file(self, file: FileWrapper) -> bool:
+        """Whether the event loop has taken over a file: it sends and closes it, and the thread is free at once."""
+        rest = None if self._begun or not self._status or self._has_no_body else file.rest()
+        if not rest or self._left == 0:
+            return False
+        if self._left is None:
+            self._set_length(rest)
+        self._channel.put_file((self._status, self._headers), file, self._left or rest)
+        self.ended = True
+        return True
 
     def send_all(self, body: Iterable[bytes]) -> None:
         """Send what the app returned, and no more than is asked for."""
