@@ -37,19 +37,24 @@ def load_app(name: str, target: Any, root: Path, limits: Limits) -> ASGIApp:
 
 
 def speaks_asgi(app: Any) -> bool:
-    """Whether calling the application gives a coroutine (ASGI 3)."""
-    call = app if inspect.isfunction(app) or inspect.ismethod(app) else type(app).__call__
-    return inspect.iscoroutinefunction(inspect.unwrap(call))
+    """Whether calling the application gives a coroutine, or it takes what ASGI 3 gives, and hands that on."""
+    calls = (app, type(app).__call__)
+    return any(inspect.iscoroutinefunction(inspect.unwrap(each)) for each in calls) or _takes(app, 3)
 
 
 def speaks_wsgi(app: Any) -> bool:
     """Whether the application takes `environ` and `start_response` (PEP 3333)."""
+    return _takes(app, 2)
+
+
+def _takes(app: Any, count: int) -> bool:
+    """Whether `app` asks for so many arguments by position; two are also what one that takes any number gets."""
     try:
-        parameters = [
-            each
-            for each in inspect.signature(app).parameters.values()
-            if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)
-        ]
+        signature = inspect.signature(app, follow_wrapped=False)  # a decorator may change what is taken
     except ValueError:  # a callable of an extension module tells no signature; WSGI servers would just call it
-        return True
-    return len(parameters) == 2
+        return count == 2
+    parameters = signature.parameters.values()
+    if any(each.kind is each.VAR_POSITIONAL for each in parameters):
+        return count == 2
+    by_position = [each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
+    return len([each for each in by_position if each.default is each.empty]) == count
