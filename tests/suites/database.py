@@ -7,7 +7,7 @@ import gc
 import weakref
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID, uuid4
 
 import msgspec
@@ -36,6 +36,7 @@ from sqlalchemy import (
     text,
     update,
 )
+from sqlalchemy.sql import Executable
 
 from meristem.errors import IntegrityViolation, MisuseError, StorageError
 from meristem.storage.database import Database
@@ -284,23 +285,26 @@ class Statements:
 
 
 class Violations:
+    violated: ClassVar[dict[str, str | None]]
+    """How the database names what was violated, by the kind of violation; None where it doesn't."""
+
     @pytest.mark.parametrize(
-        ("statement", "kind", "constraint"),
+        ("statement", "kind"),
         [
-            (insert(COUNTERS).values(name="a", value=7), "unique", "counters.name"),
-            (insert(COUNTERS).values(name="b", value=-7), "check", "never_negative"),
-            (insert(COUNTERS).values(name="b", value=None), "not null", "counters.value"),
-            (insert(PARTS).values(id=1, of="nothing"), "foreign key", None),
+            (insert(COUNTERS).values(name="a", value=7), "unique"),
+            (insert(COUNTERS).values(name="b", value=-7), "check"),
+            (insert(COUNTERS).values(name="b", value=None), "not null"),
+            (insert(PARTS).values(id=1, of="nothing"), "foreign key"),
         ],
     )
-    async def test_a_violation_says_what_was_violated(self, database: Database, statement, kind, constraint):
+    async def test_a_violation_says_what_was_violated(self, database: Database, statement: Executable, kind: str):
         async with database.begin() as tx:
             await tx.execute(insert(COUNTERS).values(name="a", value=1))
             with pytest.raises(IntegrityViolation) as violated:
                 async with database.begin():
                     await tx.execute(statement)
 
-        assert (violated.value.kind, violated.value.constraint) == (kind, constraint)
+        assert (violated.value.kind, violated.value.constraint) == (kind, self.violated[kind])
         assert await database.fetch_all(select(COUNTERS.c.value), into=int) == [1]
 
     async def test_a_violation_among_many_rows_keeps_none_of_them(self, database: Database):
@@ -345,7 +349,7 @@ class Units:
             tx.after_commit(lambda: done.append("kept"))
             assert tx.published == []
 
-        assert await database.fetch_all(select(COUNTERS.c.name), into=str) == ["kept", "kept too"]
+        assert await database.fetch_all(COUNTER_NAMES, into=str) == ["kept", "kept too"]
         assert done == ["kept"]
 
     async def test_a_rolled_back_last_block_stays_out(self, database: Database):
@@ -356,7 +360,7 @@ class Units:
                     await tx.execute(insert(COUNTERS).values(name="dropped", value=1))
                     raise LookupError
 
-        assert await database.fetch_all(select(COUNTERS.c.name), into=str) == ["kept"]
+        assert await database.fetch_all(COUNTER_NAMES, into=str) == ["kept"]
 
     async def test_a_unit_of_work_leaves_nothing_to_the_collector_of_cycles(self, database: Database):
         async with database.begin() as tx:
@@ -406,7 +410,7 @@ class Units:
         async with database.begin() as tx:
             await tx.execute(ADD, {"id": uuid4(), "amount": 1})
 
-        assert await database.fetch_all(select(COUNTERS.c.name), into=str) == ["settled", "taken"]
+        assert await database.fetch_all(COUNTER_NAMES, into=str) == ["settled", "taken"]
 
     async def test_a_failing_hook_rolls_everything_back(self, database: Database):
         async def refuse(unit: UnitOfWork) -> None:
@@ -494,7 +498,7 @@ class Concurrency:
         async def add() -> None:
             for _ in range(10):
                 async with database.begin() as tx:
-                    value = await tx.fetch_value(select(COUNTERS.c.value))
+                    value = await tx.fetch_value(select(COUNTERS.c.value).with_for_update())
                     await tx.execute(update(COUNTERS).values(value=value + 1))
 
         await asyncio.gather(*[add() for _ in range(16)])
@@ -528,7 +532,7 @@ class Concurrency:
         await asyncio.wait(waiting)
 
         assert waiting[0].cancelled()
-        assert await database.fetch_all(select(COUNTERS.c.name), into=str) == ["first", "third"]
+        assert await database.fetch_all(COUNTER_NAMES, into=str) == ["first", "third"]
 
     async def test_a_cancelled_read_is_interrupted(self, database: Database):
         with pytest.raises(TimeoutError):
@@ -691,5 +695,31 @@ class Deferring:
         assert await database.fetch_all(select(COUNTERS)) == [{"name": "a", "value": 2}]
 
 
-class DatabaseSuite(Values, Statements, Violations, Units, Concurrency, Watching, Deferring):
+class Migrating:
+    async def test_a_migration_is_one_transaction_beside_the_open_database(self, database: Database):
+        if database.is_temporary:
+            pytest.skip("a temporary database has nothing to migrate")
+
+        def migrate(fails: bool) -> None:
+            with database.migration() as connection:
+                connection.execute(insert(COUNTERS).values(name=str(fails), value=1))
+                if fails:
+                    raise LookupError
+
+        await asyncio.to_thread(migrate, False)
+        with pytest.raises(LookupError):
+            await asyncio.to_thread(migrate, True)
+
+        assert await database.fetch_all(COUNTER_NAMES, into=str) == ["False"]
+
+    async def test_a_migration_that_the_database_refuses_is_an_error_of_ours(self, database: Database):
+        def migrate() -> None:
+            with database.migration() as connection:
+                connection.execute(text("SELECT * FROM nowhere"))
+
+        with pytest.raises(MisuseError if database.is_temporary else StorageError):
+            await asyncio.to_thread(migrate)
+
+
+class DatabaseSuite(Values, Statements, Violations, Units, Concurrency, Watching, Deferring, Migrating):
     """All of it."""

@@ -107,6 +107,7 @@ class Outbox:
         self.observers: list[Observer] = []
         self.courier: Courier | None = None
         self._database = database
+        self._claiming = statements.CLAIM_SIDE_BY_SIDE if database.writes_side_by_side else statements.CLAIM
         self._destinations = destinations
         self._clock = clock
 
@@ -186,7 +187,7 @@ class Outbox:
     async def claim(self, subscriber: str, count: int) -> list[Delivery]:
         """Take over up to `count` rows that nobody alive holds, oldest first, and none before its turn."""
         async with self._database.unit() as unit:
-            rows = await unit.fetch_all(statements.CLAIM, self._claim(subscriber, count), into=_Claimed)
+            rows = await unit.fetch_all(self._claiming, self._claim(subscriber, count), into=_Claimed)
         rows.sort(key=lambda row: row.seq)
         return [
             Delivery(

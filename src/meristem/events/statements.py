@@ -26,7 +26,8 @@ from meristem.events.tables import DEAD, OUTBOX, PENDING, RELAYS
 _me: Final = bindparam("me", type_=Text)
 _now: Final = bindparam("now", type_=Float)
 _row: Final = OUTBOX.c
-_candidate: Final = OUTBOX.alias("candidate").c
+_candidates: Final = OUTBOX.alias("candidate")
+_candidate: Final = _candidates.c
 _earlier: Final = OUTBOX.alias("earlier").c
 _living: Final = select(RELAYS.c.owner).where(RELAYS.c.alive_until > _now, RELAYS.c.owner != _me)
 
@@ -66,21 +67,36 @@ CLAIMABLE: Final = (
     .order_by(_candidate.seq)
     .limit(bindparam("count"))
 )
-CLAIM: Final = (
+_CLAIMED: Final = (
+    _row.seq,
+    _row.event_id,
+    _row.subscriber,
+    _row.type,
+    _row.key,
+    _row.body,
+    _row.created,
+    _row.attempts,
+    _row.due_at,
+)
+CLAIM: Final = update(OUTBOX).where(_row.seq.in_(CLAIMABLE)).values(owner=_me).returning(*_CLAIMED)
+
+# The same where relays claim side by side. One that claims just now holds locks on rows that still look free: they are
+# skipped, and so is whatever comes after them in their key, or else it would overtake them.
+_locked: Final = CLAIMABLE.add_columns(_candidate.key).with_for_update(of=_candidates, skip_locked=True).cte("locked")
+_skipped: Final = exists(literal(1)).where(
+    _locked.c.key != "",
+    _earlier.subscriber == bindparam("whose", type_=Text),
+    _earlier.key == _locked.c.key,
+    _earlier.seq < _locked.c.seq,
+    _earlier.state == PENDING,
+    _earlier.owner.is_distinct_from(_me),
+    _earlier.seq.not_in(select(_locked.c.seq)),
+)
+CLAIM_SIDE_BY_SIDE: Final = (
     update(OUTBOX)
-    .where(_row.seq.in_(CLAIMABLE))
+    .where(_row.seq.in_(select(_locked.c.seq).where(not_(_skipped))))
     .values(owner=_me)
-    .returning(
-        _row.seq,
-        _row.event_id,
-        _row.subscriber,
-        _row.type,
-        _row.key,
-        _row.body,
-        _row.created,
-        _row.attempts,
-        _row.due_at,
-    )
+    .returning(*_CLAIMED)
 )
 NEXT_SUBSCRIBER: Final = select(func.min(_row.subscriber)).where(
     _row.subscriber > bindparam("after", type_=Text), _row.state == PENDING

@@ -22,7 +22,8 @@ def _setting(table: Table, *names: str) -> dict[str, Any]:
 
 
 _mine = (SAGAS.c.id == bindparam("id_"), SAGAS.c.fence == bindparam("fence_"))
-_holding = exists().where(*_mine)
+# FOR UPDATE: where writers run side by side, a step waits for a take-over under way and then sees the new fence.
+_held = select(SAGAS.c.id).where(*_mine).with_for_update().scalar_subquery()
 
 LOAD: Final = select(SAGAS).where(SAGAS.c.id == bindparam("id_"))
 STEPS_OF: Final = select(STEPS).where(STEPS.c.saga_id == bindparam("id_"))
@@ -37,7 +38,6 @@ CREATE: Final = insert(SAGAS).from_select(
     ).where(~exists().where(SAGAS.c.id == bindparam("id_"))),
 )
 
-# FOR UPDATE: where writers run side by side, a step waits for a take-over under way and then sees the new fence.
 RECORD: Final = insert(STEPS).from_select(
     [column.name for column in STEPS.c],
     select(*(_given(column) for column in STEPS.c)).select_from(SAGAS).where(*_mine).with_for_update(),
@@ -45,10 +45,9 @@ RECORD: Final = insert(STEPS).from_select(
 ANSWER: Final = (
     update(STEPS)
     .where(
-        STEPS.c.saga_id == bindparam("id_"),
+        STEPS.c.saga_id == _held,
         STEPS.c.position == bindparam("position_"),
         STEPS.c.kind == bindparam("kind_"),
-        _holding,
     )
     .values(_setting(STEPS, "state", "sequence", "reply", "error", "event", "attempts", "ended"))
 )

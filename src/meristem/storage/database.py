@@ -41,6 +41,11 @@ class Database(Queries):
         return self._driver.system
 
     @property
+    def writes_side_by_side(self) -> bool:
+        """Whether write transactions run at the same time, or one after the other as in SQLite."""
+        return self._driver.writes_side_by_side
+
+    @property
     def is_temporary(self) -> bool:
         """Whether it is empty at every start and gone with `stop`."""
         return self._driver.is_temporary

@@ -82,6 +82,11 @@ class Driver(Protocol):
         ...
 
     @property
+    def writes_side_by_side(self) -> bool:
+        """Whether write transactions run at the same time: then statements that take turns lock rows, `FOR UPDATE`."""
+        ...
+
+    @property
     def is_temporary(self) -> bool:
         """Whether it is empty at every start and gone with `stop`: nothing of it is ever migrated."""
         ...

@@ -61,7 +61,15 @@ async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
 
 
 class TestSqlite(DatabaseSuite):
-    pass
+    violated = {
+        "unique": "counters.name",
+        "check": "never_negative",
+        "not null": "counters.value",
+        "foreign key": None,
+    }
+
+    def test_telemetry_knows_the_system_by_its_name(self, database: Database):
+        assert database.system == "sqlite"
 
 
 @pytest.fixture

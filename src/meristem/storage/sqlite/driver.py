@@ -52,6 +52,7 @@ class SqliteDriver:
         if synchronous not in _DURABILITIES:
             raise ConfigurationError(f"synchronous={synchronous!r} is not one of {', '.join(_DURABILITIES)}")
         self.system = "sqlite"
+        self.writes_side_by_side = False
         self.is_temporary = path is None
         self.dialect = SqliteDialect()
         self._path = path

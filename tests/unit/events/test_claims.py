@@ -1,0 +1,45 @@
+"""What a relay may claim: the same rows, whether claims run one after the other or side by side."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy import insert
+
+from meristem.events import statements
+from meristem.events.tables import DEAD, METADATA, OUTBOX, PENDING, RELAYS
+from meristem.storage.database import database_for
+
+ROWS = [
+    ("a", "alive", PENDING),  # 1
+    ("a", None, PENDING),  # 2: would overtake 1
+    ("b", "dead", PENDING),  # 3
+    ("b", None, PENDING),  # 4
+    ("c", "me", PENDING),  # 5
+    ("c", None, PENDING),  # 6: the claimer keeps it behind 5
+    ("", "alive", PENDING),  # 7
+    ("", None, PENDING),  # 8
+    ("d", None, DEAD),  # 9
+    ("d", None, PENDING),  # 10
+]
+
+
+@pytest.mark.parametrize("claim", [statements.CLAIM, statements.CLAIM_SIDE_BY_SIDE])
+@pytest.mark.parametrize(("count", "claimed"), [(10, [3, 4, 6, 8, 10]), (3, [3, 4, 6])])
+async def test_a_claim_takes_what_nobody_alive_holds_and_nothing_before_its_turn(
+    claim: Any, count: int, claimed: list[int]
+):
+    database = database_for("sqlite://")
+    await database.start()
+    await database.create(METADATA)
+    async with database.begin() as tx:
+        await tx.execute(insert(RELAYS).values(owner="alive", alive_until=100.0))
+        for number, (key, owner, state) in enumerate(ROWS, 1):
+            row = {"seq": number, "event_id": str(number), "subscriber": "billing", "type": "t", "key": key, "body": ""}
+            row |= {"created": 1.0, "attempts": 0, "due_at": 1.0, "state": state, "owner": owner}
+            await tx.execute(insert(OUTBOX), row)
+
+    async with database.begin() as tx:
+        found = await tx.fetch_all(claim, {"whose": "billing", "me": "me", "now": 50.0, "count": count})
+
+    assert sorted(each["seq"] for each in found) == claimed
+    await database.stop()
