@@ -14,8 +14,8 @@ from meristem.errors import CallError, Code
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from meristem.context import Context
     from meristem.contracts.call import Call, Handler, Middleware
-    from meristem.contracts.isolation import Isolation
     from meristem.contracts.operation import Operation
 
 ON_THE_WAY: Final = 0.05  # seconds: a caller that gave the whole timeout began to count a little earlier
@@ -26,11 +26,11 @@ Result = TypeVar("Result")
 
 _Task: TypeAlias = "Task[Any]"
 
-_current_task: Callable[[asyncio.AbstractEventLoop], Any]  # a coroutine of a call always runs in a task
+running_task: Callable[[asyncio.AbstractEventLoop], Any]  # a coroutine of a call always runs in a task
 if sys.version_info >= (3, 12):
-    _current_task = asyncio.current_task
+    running_task = asyncio.current_task
 else:  # asyncio.current_task is Python code here and four times slower than the dictionary it reads
-    _current_task = asyncio.tasks._current_tasks.get  # type: ignore[attr-defined] # noqa: SLF001
+    running_task = asyncio.tasks._current_tasks.get  # type: ignore[attr-defined] # noqa: SLF001
 
 
 class Bucket(dict[_Task, int]):
@@ -78,7 +78,7 @@ class Deadlines:
 
     async def within(self, at: float, work: Awaitable[Result], late: Callable[[], Exception]) -> Result:
         """What `work` gives; at the deadline it is cancelled and `late()` raised, a moment later at most."""
-        task: _Task = _current_task(self.loop)
+        task: _Task = running_task(self.loop)
         bucket = self.bucket(at)
         if task in bucket:
             return await work
@@ -154,67 +154,80 @@ def silent(label: str, idle: float) -> CallError:
     return CallError(Code.DEADLINE_EXCEEDED, f"{label} sent nothing for {idle:g} s, its idle limit")
 
 
-def deadline_middleware(deadlines: Deadlines, operation: Operation, isolation: Isolation | None = None) -> Middleware:
+def deadline_middleware(deadlines: Deadlines, operation: Operation) -> Middleware:
     """Give each call the earlier of its caller's deadline and the operation's timeout, and cancel it then.
 
     It stands on both sides of a call. A task that is already watched for the same 10 ms is not watched again, so
     the second one in a process costs little, and a deadline that came by wire is watched because nobody does yet.
     A stream without a timeout of its own has its caller's deadline alone, and an end when it falls silent.
-    Where caller and service are in one process, the `isolation` of a unary call is done here, too: in a layer of its
-    own it would cost a tenth of the whole call.
+    Where caller and service are in one process, a unary call's answer does this itself (`services/inbound.py`): a layer
+    more would cost a tenth of the whole call.
     """
     if operation.stream:
         return lambda handler: _watched_stream(handler, deadlines, operation)
-    return lambda handler: _watched(handler, deadlines, operation.label, operation.timeout, isolation)
+    return lambda handler: _watched(handler, deadlines, Window(deadlines, operation.label, operation.timeout))
 
 
-def _watched(
-    handler: Handler, deadlines: Deadlines, label: str, timeout: float, isolation: Isolation | None
-) -> Handler:
-    loop, bucket_of = deadlines.loop, deadlines.bucket
-    admit, separate = isolation or (_as_it_is, _as_it_is)
-    kept: Bucket = Bucket(0.0)
-    until = 0.0  # deadlines of calls that begin before then belong to `kept`
+class Window:
+    """Finds the buckets of calls that have one timeout; a call that has it to the full costs one comparison.
 
-    async def watched(call: Call) -> Any:
-        nonlocal kept, until
-        now, context = monotonic(), call.context
-        deadline = now + timeout
-        inherited = context.deadline
+    `until` is when the deadlines of such calls leave `bucket`.
+    """
+
+    __slots__ = ("_open", "bucket", "label", "timeout", "until")
+
+    def __init__(self, deadlines: Deadlines, label: str, timeout: float) -> None:
+        self._open = deadlines.bucket
+        self.label = label
+        self.timeout = timeout
+        self.bucket = Bucket(0.0)
+        self.until = 0.0
+
+    def bucket_of(self, context: Context, now: float) -> Bucket:
+        """Give a call that begins `now` its deadline, and find its bucket; raises CallError when it is late already."""
+        inherited, deadline = context.deadline, now + self.timeout
         if inherited is not None and inherited < deadline:
             if inherited <= now:
-                raise refuse_past(label, inherited, now)
-            deadline = inherited
-            bucket = bucket_of(deadline)
-        elif now < until:
-            bucket = kept
-        else:
-            kept = bucket = bucket_of(deadline)
-            until = bucket.ends - timeout
-            bucket.kept = max(bucket.kept, until)
+                raise refuse_past(self.label, inherited, now)
+            return self._open(inherited)
         context.deadline = deadline
-        call.request = admit(call.request)
-        task: _Task = _current_task(loop)
+        if now >= self.until:
+            self.bucket = bucket = self._open(deadline)
+            self.until = bucket.ends - self.timeout
+            bucket.kept = max(bucket.kept, self.until)
+        return self.bucket
+
+    def exceeded(self, context: Context, started: float) -> CallError:
+        """The error of a call that was cancelled at its deadline."""
+        return exceeded(self.label, self.timeout, context.deadline or started, started)
+
+
+def _watched(handler: Handler, deadlines: Deadlines, window: Window) -> Handler:
+    loop, timeout = deadlines.loop, window.timeout
+
+    async def watched(call: Call) -> Any:
+        now, context = monotonic(), call.context
+        if context.deadline is None and now < window.until:
+            context.deadline, bucket = now + timeout, window.bucket
+        else:
+            bucket = window.bucket_of(context, now)
+        task: _Task = running_task(loop)
         if task in bucket:
-            return separate(await handler(call))
+            return await handler(call)
         bucket[task] = task.cancelling()
         try:
             reply = await handler(call)
         except BaseException as error:
             if bucket.leave(task) and isinstance(error, CancelledError):
-                raise exceeded(label, timeout, deadline, now) from error
+                raise window.exceeded(context, now) from error
             raise
         if bucket.fired:
             bucket.leave(task)
         else:
             del bucket[task]
-        return separate(reply)
+        return reply
 
     return watched
-
-
-def _as_it_is(value: Any) -> Any:
-    return value
 
 
 def _watched_stream(handler: Handler, deadlines: Deadlines, operation: Operation) -> Handler:

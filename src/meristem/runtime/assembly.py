@@ -25,7 +25,7 @@ from meristem.runtime.options import Options
 from meristem.runtime.shared import Shared
 from meristem.runtime.telemetry import ProcessTelemetry
 from meristem.sagas.saga import sagas_of
-from meristem.services.inbound import answer
+from meristem.services.inbound import OperationEndpoint
 from meristem.system.resources import database_url
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Assembly:
         self._stack = Stack()
         self._bus = bus_for(blueprint.placement.resources.bus, system=blueprint.system.name)
         self._closing = Background(f"connections of {process}")
-        self._endpoints: dict[str, ServedOperation] = {}
+        self._endpoints: dict[str, OperationEndpoint] = {}
         self._dependencies: dict[str, Dependency] = {}
         self._routes: dict[str, ServedOperation] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -131,8 +131,9 @@ class Assembly:
             clients = self._started()
             for name, instance in self.instances.items():
                 limiter = Limiter(name, self._policies(name).limiter, on_fact=self.telemetry.on_fact)
-                for path, (operation, handler) in instance.endpoints.items():
-                    admitted = limiter.middleware(operation)(handler)
+                for path, endpoint in instance.endpoints.items():
+                    operation = endpoint.operation
+                    admitted = limiter.middleware(operation)(endpoint.handler)
                     self._routes[path] = ServedOperation(operation, clients.limited(operation, admitted))
             for operation in operations(Deliveries).values():
                 self._routes[operation.path] = ServedOperation(
@@ -216,7 +217,7 @@ class Assembly:
     def _postbox(self, operation: Any) -> Any:
         inboxes = {name: each.inbox.receive for name, each in self.instances.items() if each.inbox is not None}
         method = getattr(Postbox(inboxes), operation.name)
-        return answer(operation, method, self.telemetry.serving("events", operation))
+        return OperationEndpoint(operation, method, self.telemetry.serving("events", operation)).handler
 
 
 def _heard(spec: ServiceSpec) -> dict[str, DeliveryPolicy]:

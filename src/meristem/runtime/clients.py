@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from meristem.contracts.call import Handler, Middleware, ServedOperation, compose
+from meristem.contracts.call import Handler, Middleware, compose
 from meristem.errors import WiringError
 from meristem.resilience.deadline import Deadlines, deadline_middleware
 from meristem.services.client import make_client
-from meristem.services.inbound import answer
+from meristem.services.inbound import Nearby, OperationEndpoint
 from meristem.services.outbound import entry
-from meristem.transports.local import local
+from meristem.transports.local import isolation_of, local_stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,7 +28,7 @@ ContractT = TypeVar("ContractT")
 class Clients:
     """Makes one client for each contract and caller.
 
-    `endpoints` are the handlers of this process by path, `dependencies` the services that live elsewhere by name;
+    `endpoints` are the operations answered here by path, `dependencies` the services that live elsewhere by name;
     both may grow until a client of theirs is asked for.
     """
 
@@ -37,7 +37,7 @@ class Clients:
         blueprint: Blueprint,
         options: Options,
         deadlines: Deadlines,
-        endpoints: Mapping[str, ServedOperation],
+        endpoints: Mapping[str, OperationEndpoint],
         dependencies: Mapping[str, Dependency],
         telemetry: ProcessTelemetry,
     ) -> None:
@@ -82,13 +82,19 @@ class Clients:
         fake = self._options.fakes.get(contract)
         if fake is not None:
             observed = self._telemetry.serving(type(fake).__name__, operation)
-            return local(operation, answer(operation, getattr(fake, operation.name), observed), self._deadlines)
+            return self._nearby(OperationEndpoint(operation, getattr(fake, operation.name), observed))
         owner = self._blueprint.owner.get(contract)
         if owner is None:
             raise WiringError(f"no service of {self._blueprint.system.name!r} implements {contract.__name__}")
         if owner in self._dependencies:
             return self.limited(operation, self._dependencies[owner].way(operation, caller))
-        return local(operation, self._endpoints[operation.path].handler, self._deadlines)
+        return self._nearby(self._endpoints[operation.path])
+
+    def _nearby(self, endpoint: OperationEndpoint) -> Handler:
+        operation = endpoint.operation
+        if operation.stream:
+            return self.limited(operation, local_stream(operation, endpoint.handler))
+        return endpoint.nearby(Nearby(self._deadlines, isolation_of(operation)))
 
 
 def _transaction_check() -> Callable[[], bool] | None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from meristem.contracts.call import ServedOperation
 from meristem.lifecycle import Component, Stack
 from meristem.services.container import build
-from meristem.services.inbound import answer
+from meristem.services.inbound import OperationEndpoint
 from meristem.services.schedule import Schedule
 from meristem.system.plan import needs_database
 
@@ -39,7 +38,7 @@ class ServiceInstance:
     ) -> None:
         self.spec = spec
         self.name = spec.name
-        self.endpoints: dict[str, ServedOperation] = {}
+        self.endpoints: dict[str, OperationEndpoint] = {}
         self.storage = _storage_of(spec, url, around) if needs_database(spec) else None
         self._around = around
         self._resolve = resolve
@@ -94,11 +93,11 @@ class ServiceInstance:
             return self.database
         return self._resolve(need)
 
-    def _endpoint(self, operation: Operation) -> ServedOperation:
+    def _endpoint(self, operation: Operation) -> OperationEndpoint:
         once = () if self.storage is None else self.storage.once(operation)
         around = (*self._around.middleware, *self.spec.implementation.middleware, *once)
         observed = self._around.telemetry.serving(self.name, operation)
-        return ServedOperation(operation, answer(operation, getattr(self.service, operation.name), observed, around))
+        return OperationEndpoint(operation, getattr(self.service, operation.name), observed, around)
 
 
 def _storage_of(spec: ServiceSpec, url: str, around: Shared) -> ServiceStorage:

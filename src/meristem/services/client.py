@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -11,47 +11,64 @@ from meristem.contracts.contract import operations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from types import CodeType
 
     from meristem.contracts.operation import Operation
 
 ContractT = TypeVar("ContractT")
 
 
-def make_client(contract: Callable[..., ContractT], entries: Mapping[str, Callable[[Any], Any]]) -> ContractT:
-    """A client of `contract`; `entries` take the request message of each operation by method name."""
+class Entry(NamedTuple):
+    """What a method of a client does: lines of source in which `{request}` stands for the request message.
+
+    `names` are what the lines refer to. They begin with two underscores, as no parameter of a method can.
+    """
+
+    lines: tuple[str, ...]
+    names: Mapping[str, Any]
+
+
+def make_client(contract: Callable[..., ContractT], entries: Mapping[str, Entry]) -> ContractT:
+    """A client of `contract`; `entries` are what its methods do, by name.
+
+    The entry is the method's own text: a function in between would cost a call as much as half an await.
+    """
     known: Any = contract
-    client = _client_class(known)()
-    for name, entry in entries.items():
-        setattr(client, f"_enter_{name}", entry)
-    return client  # type: ignore[no-any-return]
+    methods = {name: _method(operation, entries[name]) for name, operation in operations(known).items()}
+    slots = {"__operations__": operations(known), "__init__": lambda _: None, "__module__": known.__module__}
+    made = type(f"{known.__name__}Client", (known,), {**methods, **slots, "__doc__": known.__doc__})
+    return made()  # type: ignore[no-any-return]
 
 
-@cache
-def _client_class(contract: Any) -> Any:
-    known = operations(contract)
-    methods = {name: _method(operation) for name, operation in known.items()}
-    slots = {"__operations__": known, "__init__": lambda _: None, "__module__": contract.__module__}
-    return type(f"{contract.__name__}Client", (contract,), {**methods, **slots, "__doc__": contract.__doc__})
+def _method(operation: Operation, entry: Entry) -> Callable[..., Any]:
+    """A method with the operation's own parameters, so that a wrong argument is refused as Python refuses it.
 
+    The text of `async def find(self, city: str, *, nights: int = 1) -> Offers` is:
 
-def _method(operation: Operation) -> Callable[..., Any]:
-    """A method with the operation's own parameters, so that a wrong argument is refused as Python refuses it."""
-    names: dict[str, Any] = {"Request": operation.request}
-    parameters = []
+        def find(self, city, *, nights=__default_nights):
+            return __enter(__Request(city=city, nights=nights))
+    """
+    names: dict[str, Any] = {"__Request": operation.request, **entry.names}
+    parameters = ["self"]
     for parameter in operation.parameters:
         if parameter.named and "*" not in parameters:
             parameters.append("*")
         if parameter.default is msgspec.NODEFAULT:
             parameters.append(parameter.name)
         else:
-            names[f"default_{parameter.name}"] = parameter.default
-            parameters.append(f"{parameter.name}=default_{parameter.name}")
+            names[f"__default_{parameter.name}"] = parameter.default
+            parameters.append(f"{parameter.name}=__default_{parameter.name}")
     arguments = ", ".join(f"{each.name}={each.name}" for each in operation.parameters)
-    request = f"Request({arguments})" if operation.spread else operation.parameters[0].name
-    text = (
-        f"def {operation.name}({', '.join(['self', *parameters])}):\n    return self._enter_{operation.name}({request})"
-    )
-    exec(compile(text, f"<client of {operation.contract}>", "exec"), names)  # noqa: S102 - own text
+    request = f"__Request({arguments})" if operation.spread else operation.parameters[0].name
+    body = [f"    {line.format(request=request)}" for line in entry.lines]
+    text = "\n".join([f"def {operation.name}({', '.join(parameters)}):", *body])
+    exec(_compiled(text, f"<client of {operation.contract}>"), names)  # noqa: S102 - own text
     method = names[operation.name]
     method.__doc__ = operation.doc
     return method  # type: ignore[no-any-return]
+
+
+@lru_cache(maxsize=1024)
+def _compiled(text: str, file: str) -> CodeType:
+    """Each caller of an operation has a method of its own, of the same code."""
+    return compile(text, file, "exec")

@@ -9,6 +9,7 @@ from meristem.context import CURRENT, Context
 from meristem.contracts.call import Call
 from meristem.contracts.operation import Semantics
 from meristem.errors import MisuseError
+from meristem.services.client import Entry
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -19,38 +20,52 @@ if TYPE_CHECKING:
 
 def entry(
     operation: Operation, handler: Handler, caller: str | None, transaction_is_open: Callable[[], bool] | None
-) -> Callable[[Any], Any]:
-    """What a client's method calls with the request: builds the call and hands it to `handler`.
+) -> Entry:
+    """What a client's method does with the request: builds the call and hands it to `handler`.
 
-    Raises MisuseError when a database transaction is open: it would hold its locks while another service works. Where
-    there is no database, `transaction_is_open` is None.
+    It raises MisuseError when a database transaction is open: it would hold its locks while another service works.
+    Where there is no database, `transaction_is_open` is None.
     """
     if operation.semantics is Semantics.SAFE and not operation.stream:
         return _safe_entry(operation, handler, caller, transaction_is_open)
     surround = _surroundings(operation, caller, transaction_is_open)
-    if operation.stream:
-        return lambda request: _stream(handler, Call(operation, request, surround()))
 
     def enter(request: Any) -> Any:
         call = Call(operation, request, surround())
         keys = CURRENT.get().keys
         return handler(call) if keys is None else keys.lead(handler, call)
 
-    return enter
+    def enter_stream(request: Any) -> Any:
+        return _stream(handler, Call(operation, request, surround()))
+
+    return Entry(("return __enter({request})",), {"__enter": enter_stream if operation.stream else enter})
 
 
 def _safe_entry(
     operation: Operation, handler: Handler, caller: str | None, transaction_is_open: Callable[[], bool] | None
-) -> Callable[[Any], Any]:
-    """The commonest kind of call has no key; in one function, as each further one would cost as much as an await."""
+) -> Entry:
+    """The commonest kind of call has no key, and all of its beginning stands in the client's method.
 
-    def enter(request: Any) -> Any:
-        if transaction_is_open is not None and transaction_is_open():
-            raise _holds_locks(operation)
-        outer = CURRENT.get()
-        return handler(Call(operation, request, Context(outer.deadline, outer.trace, caller, outer.user)))
-
-    return enter
+    def quote(self, ask):
+        if __transaction_is_open(): raise __holds_locks(__operation)
+        __outer = __current()
+        return __handler(__Call(__operation, ask, __Context(__outer.deadline, __outer.trace, __caller, __outer.user)))
+    """
+    context = "__Context(__outer.deadline, __outer.trace, __caller, __outer.user)"
+    lines = ["__outer = __current()", f"return __handler(__Call(__operation, {{request}}, {context}))"]
+    if transaction_is_open is not None:
+        lines.insert(0, "if __transaction_is_open(): raise __holds_locks(__operation)")
+    names = {
+        "__transaction_is_open": transaction_is_open,
+        "__holds_locks": _holds_locks,
+        "__current": CURRENT.get,
+        "__Call": Call,
+        "__Context": Context,
+        "__operation": operation,
+        "__handler": handler,
+        "__caller": caller,
+    }
+    return Entry(tuple(lines), names)
 
 
 def _surroundings(

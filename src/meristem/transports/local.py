@@ -8,24 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 from meristem.contracts.isolation import Isolation, isolator
 from meristem.errors import CallError, Code
-from meristem.resilience.deadline import deadline_middleware
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
     from meristem.contracts.call import Call, Handler
     from meristem.contracts.operation import Operation
-    from meristem.resilience.deadline import Deadlines
 
 logger = logging.getLogger(__name__)
 
 
-def local(operation: Operation, handler: Handler, deadlines: Deadlines) -> Handler:
-    """Call `handler` in this process, within its deadline; request and reply are checked and separated as by a wire."""
-    if operation.stream:
-        return deadline_middleware(deadlines, operation)(_stream(operation, handler))
-    isolation = Isolation(isolator(operation.request), isolator(operation.reply, partial(_wrong_reply, operation)))
-    return deadline_middleware(deadlines, operation, isolation)(handler)
+def isolation_of(operation: Operation) -> Isolation:
+    """Checks and separates a unary operation's request and reply as a wire would."""
+    return Isolation(isolator(operation.request), isolator(operation.reply, partial(_wrong_reply, operation)))
 
 
 def _wrong_reply(operation: Operation, error: CallError) -> CallError:
@@ -33,8 +28,9 @@ def _wrong_reply(operation: Operation, error: CallError) -> CallError:
     return CallError(Code.INTERNAL, f"{operation.label} failed; its service's log says why")
 
 
-def _stream(operation: Operation, handler: Handler) -> Handler:
-    admit, separate = isolator(operation.request), isolator(operation.reply, partial(_wrong_reply, operation))
+def local_stream(operation: Operation, handler: Handler) -> Handler:
+    """Call the `handler` of a stream in this process; request and replies are checked and separated."""
+    admit, separate = isolation_of(operation)
 
     async def call_here(call: Call) -> Any:
         call.request = admit(call.request)
