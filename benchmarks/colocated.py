@@ -1,21 +1,30 @@
-"""What a call between two services of one process costs over a plain await, with every default on."""
+"""What a call between two services of one process costs, as a multiple of a plain await, with every default on.
+
+    python -m benchmarks.colocated [--quick] [--json]
+    valgrind --tool=cachegrind --cache-sim=no python -m benchmarks.colocated --count 5000 --of "colocated call"
+
+Short slices of each kind take turns, by the CPU time of the thread, and a slice is compared with the plain awaits just
+before it: the pace of a shared machine changes within seconds. The second form only makes the calls: what two counts
+differ by is the instructions of a call, the same under any load.
+"""
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
-import statistics
-import sys
 import time
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple, Protocol
 
 import uvloop
 
+from benchmarks.figures import Spread, spread
 from meristem import Contract, Message, Service, System, safe
 from meristem.testing.running import running
 
-BAR = 2.0  # microseconds over a plain await
+PLAIN, CALL, CALL_LIST = "plain await", "colocated call", "colocated call, list of 100"
+TIMES = "colocated call, times a plain await"
+WARM = 300  # calls: what is sampled at human speed is over by then
 
 
 class Quote(Message):
@@ -49,47 +58,75 @@ class EchoService(Echo, Service):
         return quotes
 
 
-async def seconds_per_call(call: Any, value: Any, count: int) -> float:
-    began = time.perf_counter()
-    for _ in range(count):
+class Kind(NamedTuple):
+    """Something to call, and how often in one slice."""
+
+    call: Callable[[Any], Awaitable[Any]]
+    value: Any
+    times: int
+
+
+QUOTE = Quote(hotel_id=1234567, city="Reykjavik", nights=3, price=219.75)
+
+
+def kinds(client: Echo) -> dict[str, Kind]:
+    """What is measured, by name; a slice of each takes about a millisecond."""
+    return {
+        PLAIN: Kind(EchoService().echo, QUOTE, 10_000),
+        CALL: Kind(client.echo, QUOTE, 1000),
+        CALL_LIST: Kind(client.echo_list, Quotes(items=[QUOTE] * 100), 50),
+    }
+
+
+async def microseconds(kind: Kind) -> float:
+    """CPU time of one call."""
+    call, value = kind.call, kind.value
+    began = time.thread_time_ns()
+    for _ in range(kind.times):
         await call(value)
-    return (time.perf_counter() - began) / count
+    return (time.thread_time_ns() - began) / kind.times / 1000
 
 
-async def measure(rounds: int, count: int) -> dict[str, float]:
-    """Medians in microseconds over rounds in which each kind has its turn."""
-    quote = Quote(hotel_id=1234567, city="Reykjavik", nights=3, price=219.75)
-    quotes = Quotes(items=[quote] * 100)
-    plain = EchoService()
+async def measure(slices: int) -> dict[str, Spread]:
+    """Microseconds of each kind, and how many plain awaits a call is worth."""
     async with running(System("bench", services=[EchoService])) as app:
-        client = app.client(Echo)
-        kinds: dict[str, tuple[Any, Any, int]] = {
-            "plain await": (plain.echo, quote, count),
-            "colocated call": (client.echo, quote, count),
-            "colocated call, list of 100": (client.echo_list, quotes, count // 20),
-        }
-        found: dict[str, list[float]] = {name: [] for name in kinds}
-        for _ in range(rounds):
-            for name, (call, value, times) in kinds.items():
-                found[name].append(await seconds_per_call(call, value, times) * 1e6)
-    return {name: statistics.median(times) for name, times in found.items()}
+        found: dict[str, list[float]] = {}
+        all_kinds = kinds(app.client(Echo))
+        for kind in all_kinds.values():
+            await microseconds(kind._replace(times=WARM))
+        for _ in range(slices):
+            for name, kind in all_kinds.items():
+                found.setdefault(name, []).append(await microseconds(kind))
+    figures = {name: spread(each) for name, each in found.items()}
+    return figures | {TIMES: figures[CALL].against(figures[PLAIN])}
 
 
-def main(argv: list[str] | None = None) -> dict[str, float]:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args(argv)
-    rounds, count = (3, 20_000) if arguments.quick else (9, 100_000)
-    figures = uvloop.run(measure(rounds, count)) if sys.platform != "win32" else asyncio.run(measure(rounds, count))
-    over = figures["colocated call"] - figures["plain await"]
-    if arguments.json:
-        print(json.dumps(figures))
-        return figures
-    for name, value in figures.items():
-        print(f"{name:<30} {value:8.2f} µs")
-    print(f"over a plain await: {over:.2f} µs (bar: {BAR} µs)")
-    return figures
+async def only(name: str, count: int) -> None:
+    """Make so many calls of one kind and nothing else."""
+    async with running(System("bench", services=[EchoService])) as app:
+        kind = kinds(app.client(Echo))[name]
+        await microseconds(kind._replace(times=WARM))
+        await microseconds(kind._replace(times=count))
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="fewer slices")
+    parser.add_argument("--json", action="store_true", help="the medians, as JSON")
+    parser.add_argument("--count", type=int, help="only make so many calls")
+    parser.add_argument("--of", choices=[PLAIN, CALL, CALL_LIST], default=CALL, help="what is called then")
+    given = parser.parse_args(argv)
+    if given.count is not None:
+        uvloop.run(only(given.of, given.count))
+        return
+    figures = uvloop.run(measure(100 if given.quick else 400))
+    if given.json:
+        print(json.dumps({name: each.median for name, each in figures.items()}))
+        return
+    for name, each in figures.items():
+        low, high = each.quantiles()
+        print(f"{name:<36} {each.median:8.3f}  (eight in ten: {low:.3f} to {high:.3f}){'' if name == TIMES else ' µs'}")
 
 
 if __name__ == "__main__":

@@ -49,6 +49,8 @@ class Bench:
         self.inboxes = [
             Inbox(database.name, database, {Booked: self._handler(database)}, clock) for database in self.databases
         ]
+        self.handled = 0
+        self.progress = asyncio.Event()
         self.outbox = Outbox(self.publisher, "//bench/publisher", bus.destinations, clock)
         self.relay = Relay(self.outbox, bus, clock)
         for inbox in self.inboxes:
@@ -58,15 +60,28 @@ class Bench:
         async def handle(event: Booked) -> None:
             async with database.begin() as tx:
                 await tx.execute(ADD, {"name": event.guest})
+            self.handled += 1
+            self.progress.set()
 
         return handle
 
     async def start(self) -> None:
+        await self.open()
+        await self.relay.start()
+
+    async def open(self) -> None:
+        """All but the relay: what is published stays in the outbox."""
         for database in (self.publisher, *self.databases):
             await database.start()
             await database.create(METADATA)
-        for component in (*self.inboxes, self.outbox, self.relay):
+        for component in (*self.inboxes, self.outbox):
             await component.start()
+
+    async def wait_for(self, handled: int) -> None:
+        """Wait until so many events have been handled."""
+        while self.handled < handled:
+            self.progress.clear()
+            await self.progress.wait()
 
     async def stop(self) -> None:
         await self.relay.drain()

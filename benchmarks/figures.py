@@ -1,4 +1,4 @@
-"""What is done with figures of several rounds: the middle one, and how far the others are from it."""
+"""What is done with figures of several rounds: the middle one, how far the others are from it, and ratios."""
 
 from __future__ import annotations
 
@@ -8,25 +8,47 @@ from typing import NamedTuple
 
 
 class Spread(NamedTuple):
-    """The median of several rounds, with the lowest and the highest."""
+    """What several rounds found, in their order."""
 
-    median: float
-    low: float
-    high: float
-    rounds: int
+    figures: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.figures)
+
+    @property
+    def low(self) -> float:
+        return min(self.figures)
+
+    @property
+    def high(self) -> float:
+        return max(self.figures)
+
+    @property
+    def rounds(self) -> int:
+        return len(self.figures)
 
     @property
     def noise(self) -> float:
         """How far apart the rounds are, as a share of the median."""
         return (self.high - self.low) / self.median if self.median else 0.0
 
+    def quantiles(self) -> tuple[float, float]:
+        """Between these two lie eight rounds of ten."""
+        tenths = statistics.quantiles(self.figures, n=10, method="inclusive")
+        return tenths[0], tenths[-1]
+
+    def against(self, other: Spread) -> Spread:
+        """The ratios to `other`, round by round: what a round of this was measured beside, not what came later."""
+        return spread(ours / theirs for ours, theirs in zip(self.figures, other.figures, strict=False) if theirs)
+
 
 def spread(figures: Iterable[float]) -> Spread:
     """The spread of what several rounds found; raises ValueError when there was none."""
-    found = sorted(figures)
+    found = tuple(figures)
     if not found:
         raise ValueError("no round was run: give --rounds 1 or more")
-    return Spread(statistics.median(found), found[0], found[-1], len(found))
+    return Spread(found)
 
 
 def spreads(rounds: Iterable[Mapping[str, float]]) -> dict[str, Spread]:

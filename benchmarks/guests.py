@@ -28,7 +28,6 @@ from benchmarks.machine import cpu_seconds, descendants
 
 CITIES = ("Lisbon", "Porto", "Paris", "Berlin", "Kyoto", "Ljubljana", "London", "Rome", "Madrid", "Vienna")
 CARD = {"number": "4242424242424242", "expiry": "12/40", "cvc": "123"}
-IN_FLIGHT = (1, 16)
 GUESTS = 16
 MAILS = 2  # a booking makes
 DRAIN = 60.0
@@ -113,13 +112,15 @@ class Guests:
         return True
 
 
-async def measure(guests: Guests, seconds: float, server: int, third: int) -> dict[str, dict[str, float]]:
+async def measure(
+    guests: Guests, in_flights: list[int], seconds: float, server: int, third: int
+) -> dict[str, dict[str, float]]:
     """Journeys per second and their CPU, alone and in a crowd."""
     found = {}
-    for in_flight in IN_FLIGHT:
+    for in_flight in in_flights:
         await keep_in_flight(guests.search, in_flight, seconds * 0.3)
         found[f"search {in_flight}"] = await _journey(guests, guests.search, in_flight, seconds, server, third)
-    for in_flight in IN_FLIGHT:
+    for in_flight in in_flights:
         await _journey(guests, guests.book, in_flight, seconds * 0.3, server, third)
         found[f"book {in_flight}"] = await _journey(guests, guests.book, in_flight, seconds, server, third)
     return found
@@ -154,7 +155,7 @@ async def run(given: argparse.Namespace) -> dict[str, Any]:
     async with aiohttp.ClientSession(given.address, timeout=timeout) as http:
         guests = Guests(http, given.mailbox)
         await guests.arrive()
-        found = await measure(guests, given.seconds, given.server, given.third)
+        found = await measure(guests, given.in_flight, given.seconds, given.server, given.third)
     return {"figures": found, "outcomes": dict(guests.outcomes)}
 
 
@@ -164,6 +165,7 @@ def main() -> None:
     parser.add_argument("address")
     parser.add_argument("mailbox", type=Path)
     parser.add_argument("--seconds", type=float, default=2.0)
+    parser.add_argument("--in-flight", type=int, nargs="+", default=[1, 16])
     parser.add_argument("--server", type=int, default=0)
     parser.add_argument("--third", type=int, default=0)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -13,7 +13,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,6 +25,8 @@ from benchmarks.processes import ROOT, Failed, Started, answer_of, python, start
 ONE, SPLIT, MONOLITH = "Meristem, one process", "Meristem, split", "FastAPI + SQLAlchemy + httpx"
 PLACEMENT = ROOT / "examples" / "hotels" / "placements" / "split.toml"
 HOTELS = 500
+IN_FLIGHT = (1, 16)
+CLOSE = (16,)  # so near to its bar that it has more rounds
 QUIET = 2.0  # seconds without a change after which the read model has everything
 
 
@@ -45,8 +47,8 @@ class Results(NamedTuple):
     skipped: dict[str, str]
 
 
-def run(seconds: float, rounds: int, say: Callable[[str], None]) -> Results:
-    """The sites in turn, several times over, each with a fresh copy of its data."""
+def run(seconds: float, rounds: int, say: Callable[[str], None], more: int = 0) -> Results:
+    """The sites in turn, several times over, each with a fresh copy of its data; then `more` rounds of close ones."""
     sites = [ONE, MONOLITH] + ([SPLIT] if PLACEMENT.exists() else [])
     skipped = {} if PLACEMENT.exists() else {SPLIT: f"there is no {PLACEMENT.name}"}
     found: dict[str, list[dict[str, dict[str, float]]]] = {name: [] for name in sites}
@@ -56,27 +58,32 @@ def run(seconds: float, rounds: int, say: Callable[[str], None]) -> Results:
         say("journeys: making the catalogue")
         with parties(folder / "seeding") as third:
             seed(folder / "home", third)
-        for number in range(rounds):
-            for site in sites:
-                say(f"journeys, round {number + 1} of {rounds}: {site}")
-                try:
-                    answer = one_round(site, folder, seconds)
-                except Failed as failure:
-                    skipped[site] = f"it failed: {str(failure).strip().splitlines()[-1]}"
-                    continue
-                found[site].append(answer["figures"])
-                outcomes[site] = answer["outcomes"]
+        turns = [(site, IN_FLIGHT) for _ in range(rounds) for site in sites]
+        turns += [(site, CLOSE) for _ in range(more) for site in (ONE, MONOLITH)]
+        for number, (site, in_flight) in enumerate(turns):
+            say(f"journeys, {number + 1} of {len(turns)}: {site}")
+            try:
+                answer = one_round(site, folder, seconds, in_flight)
+            except Failed as failure:
+                skipped[site] = f"it failed: {str(failure).strip().splitlines()[-1]}"
+                continue
+            found[site].append(answer["figures"])
+            outcomes.setdefault(site, answer["outcomes"])
     kept = {site: rounds_ for site, rounds_ in found.items() if rounds_ and site not in skipped}
-    merged = {site: {each: spreads(one[each] for one in all_) for each in all_[0]} for site, all_ in kept.items()}
+    merged = {
+        site: {each: spreads(one[each] for one in all_ if each in one) for each in all_[0]}
+        for site, all_ in kept.items()
+    }
     return Results(merged, outcomes, skipped)
 
 
-def one_round(site: str, folder: Path, seconds: float) -> dict[str, Any]:
+def one_round(site: str, folder: Path, seconds: float, in_flight: Sequence[int]) -> dict[str, Any]:
     """Start a site and its third parties, let the guests come, end everything."""
     with tempfile.TemporaryDirectory(prefix="round-", dir=folder) as name:
         place = Path(name)
         with parties(place) as third, serving(site, place, third, folder / "home") as (server, address):
             arguments = [address, str(third.mailbox), "--seconds", str(seconds)]
+            arguments += ["--in-flight", *map(str, in_flight)]
             pids = ["--server", str(server.pid), "--third", str(third.pid)]
             said = answer_of(python("benchmarks.guests", *arguments, *pids), core=CLIENT, folder=place)
     found: dict[str, Any] = json.loads(said)
@@ -201,4 +208,4 @@ def _process_name(pid: int, supervisor: int) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit("run `python -m benchmarks.run --only journeys`")
+    sys.exit("run `python -m benchmarks.run --only hotels`")

@@ -6,8 +6,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import NamedTuple
 
-from benchmarks import echo, journeys, startup
-from benchmarks.bars import Bar, of_calls, of_colocated, of_journeys, of_start, of_storage
+from benchmarks import backlog, echo, journeys, startup, steps
+from benchmarks.bars import (
+    Bar,
+    of_backlog,
+    of_calls,
+    of_colocated,
+    of_journeys,
+    of_start,
+    of_steps,
+    of_storage,
+    of_takeover,
+)
 from benchmarks.figures import Spread, short
 
 
@@ -18,6 +28,9 @@ class Findings(NamedTuple):
     colocated: Mapping[str, Spread] | None = None
     storage: Mapping[str, Spread] | None = None
     hotels: journeys.Results | None = None
+    steps: steps.Results | None = None
+    backlog: Mapping[str, Spread] | None = None
+    takeover: Mapping[str, Spread] | None = None
     start: startup.Results | None = None
 
     def bars(self) -> list[Bar]:
@@ -28,6 +41,9 @@ class Findings(NamedTuple):
             *of_calls({} if self.calls is None else self.calls.figures),
             *of_storage(self.storage or {}),
             *of_journeys({} if self.hotels is None else self.hotels.figures),
+            *of_steps({} if self.steps is None else self.steps.figures),
+            *of_backlog(self.backlog or {}),
+            *of_takeover(self.takeover or {}),
             *of_start(*((start.imports, start.first_answers, start.memory) if start else ({}, {}, {}))),
         ]
 
@@ -40,8 +56,9 @@ def document(
         "# Results of the benchmarks",
         (
             f"Measured on {day.isoformat()} by `{command}`, {_times(rounds)}, the stacks in turn. A figure is the "
-            "median, with the lowest and the highest beside it. Take ratios, not absolutes; differences under 20 % "
-            "are ties."
+            "median, with the lowest and the highest beside it. A bar is a ratio of figures of the same round, and the "
+            "median of these ratios; where the margin is small there are ten rounds. Take ratios, not absolutes; "
+            "differences under 20 % are ties."
         ),
         table(("machine", ""), machine.items()),
         ", ".join(f"{name} {version}" for name, version in versions.items()) + ".",
@@ -51,11 +68,20 @@ def document(
     if found.calls is not None:
         parts += _calls(found.calls)
     if found.colocated is not None:
-        parts += ["## A call within one process", table(("µs", "median"), _rows(found.colocated))]
+        parts += [
+            "## A call within one process",
+            table(("CPU time of a call", "µs"), _rows(found.colocated)),
+        ]
     if found.storage is not None:
         parts += _storage(found.storage)
     if found.hotels is not None:
         parts += _hotels(found.hotels)
+    if found.steps is not None:
+        parts += _steps(found.steps)
+    if found.backlog is not None:
+        parts += _backlog(found.backlog)
+    if found.takeover is not None:
+        parts += ["## A replica that dies", table(("until another one has taken over", "s"), _rows(found.takeover))]
     if found.start is not None:
         parts += _start(found.start)
     return "\n\n".join(parts) + "\n"
@@ -156,6 +182,31 @@ def _hotels(found: journeys.Results) -> list[str]:
         "CPU milliseconds of the third parties / of the guests per journey, no part of the comparison:",
         table(("site", *columns), beside),
         *_skipped(found.skipped),
+    ]
+
+
+def _steps(found: steps.Results) -> list[str]:
+    return [
+        "## Durable steps",
+        (
+            f"Work of three steps that add one to a number, {steps.IN_FLIGHT} in flight, per second. Each has a SQLite "
+            "file in WAL mode that is synced at every commit; DBOS is told to use that mode, which it does not by "
+            "itself."
+        ),
+        table(("", "per second"), _rows(found.figures)),
+        *_skipped(found.skipped),
+    ]
+
+
+def _backlog(found: Mapping[str, Spread]) -> list[str]:
+    return [
+        "## A backlog of events",
+        (
+            "One publisher, one subscriber with a database of its own, every commit synced: as many events with as "
+            "many keys, handled as they come, and after all of them have been published. A drain is cut off after "
+            f"{backlog.SECONDS:g} s."
+        ),
+        table(("", "figure"), _rows(found)),
     ]
 
 

@@ -1,8 +1,9 @@
 """Runs every benchmark in turn, each peer beside us, and writes benchmarks/RESULTS.md and docs/images/benchmarks.png.
 
-    python -m benchmarks.run [--quick] [--only calls|colocated|storage|journeys|start] [--rounds N] [--seconds S]
+    python -m benchmarks.run [--quick] [--only PART] [--only PART] … [--rounds N] [--seconds S]
 
-With `--quick` or `--only` nothing is written unless `--write` asks for it: the page holds full runs.
+The parts are colocated, calls, storage, hotels, steps, backlog and start. A full run takes about MINUTES minutes, a
+quick one two. With `--quick` or `--only` nothing is written unless `--write` asks for it: the page holds full runs.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from benchmarks import echo, journeys, plot, startup
+from benchmarks import echo, journeys, plot, startup, steps
 from benchmarks.bars import Bar
 from benchmarks.figures import Spread, spreads
 from benchmarks.machine import SERVER, facts, versions
@@ -27,22 +28,26 @@ from benchmarks.results import Findings, document
 
 PAGE = ROOT / "benchmarks" / "RESULTS.md"
 PICTURE = ROOT / "docs" / "images" / "benchmarks.png"
-PARTS = ("colocated", "calls", "storage", "journeys", "start")
+PARTS = ("colocated", "calls", "storage", "hotels", "steps", "backlog", "start")
+CLOSE = 10  # rounds of what is close to its bar
 
 
-def colocated(rounds: int, _seconds: float) -> dict[str, Spread]:
-    """Calls within one process over plain awaits."""
-    found: list[dict[str, float]] = [_json("benchmarks.colocated") for _ in range(rounds)]
-    for each in found:
-        each["over a plain await"] = each["colocated call"] - each["plain await"]
-    return spreads(found)
+def colocated(rounds: int) -> dict[str, Spread]:
+    """Calls within one process beside plain awaits, in processes of their own: where code lies in memory counts."""
+    return spreads(_json("benchmarks.colocated", "--quick", "--json") for _ in range(rounds))
 
 
-def storage(rounds: int, _seconds: float) -> dict[str, Spread]:
+def drained(rounds: int, quick: bool) -> dict[str, Spread]:
+    """A backlog of events beside the same events as they come."""
+    less = ["--events", "20000", "--seconds", "5"] if quick else []
+    return spreads(_json("benchmarks.backlog", *less, core=None) for _ in range(rounds))
+
+
+def storage(rounds: int) -> dict[str, Spread]:
     """Transactions and reads beside SQLAlchemy + aiosqlite."""
     found = []
     for _ in range(rounds):
-        said = _json("benchmarks.storage", core=None)
+        said = _json("benchmarks.storage", "--quick", "--json", core=None)
         flat = {}
         for work, row in said["per_second"].items():
             flat |= {f"ours, {work}": row["meristem"], f"peer, {work}": row["sqlalchemy + aiosqlite"]}
@@ -52,27 +57,28 @@ def storage(rounds: int, _seconds: float) -> dict[str, Spread]:
     return spreads(found)
 
 
-def _json(module: str, core: int | None = SERVER) -> Any:
+def _json(module: str, *options: str, core: int | None = SERVER) -> Any:
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        return json.loads(output_of(python(module, "--quick", "--json"), core=core, folder=Path(folder)))
+        return json.loads(output_of(python(module, *options), core=core, folder=Path(folder)))
 
 
-def measure(parts: list[str], rounds: int, seconds: float, say: Callable[[str], None]) -> Findings:
+def measure(parts: list[str], rounds: int, seconds: float, say: Callable[[str], None], *, quick: bool) -> Findings:
     """Run the parts."""
-    found = Findings()
+    more = 0 if quick else max(0, CLOSE - rounds)
+    runs: dict[str, Callable[[], Any]] = {
+        "colocated": lambda: colocated(rounds + more),
+        "calls": lambda: echo.run(echo.Load(echo.WORKS, seconds), rounds, say, more),
+        "storage": lambda: storage(rounds),
+        "hotels": lambda: journeys.run(seconds * 3, rounds, say, more),
+        "steps": lambda: steps.run(rounds, seconds * 4, say),
+        "backlog": lambda: drained(1 if quick else 2, quick),
+        "start": lambda: startup.run(rounds + more, say),
+    }
+    found = {}
     for part in parts:
         say(part)
-        if part == "colocated":
-            found = found._replace(colocated=colocated(rounds, seconds))
-        elif part == "calls":
-            found = found._replace(calls=echo.run(echo.Load(echo.WORKS, seconds), rounds, say))
-        elif part == "storage":
-            found = found._replace(storage=storage(rounds, seconds))
-        elif part == "journeys":
-            found = found._replace(hotels=journeys.run(seconds * 3, rounds, say))
-        else:
-            found = found._replace(start=startup.run(rounds, say))
-    return found
+        found[part] = runs[part]()
+    return Findings(**found)
 
 
 def verdicts(bars: list[Bar]) -> str:
@@ -87,7 +93,7 @@ def verdicts(bars: list[Bar]) -> str:
 def main(argv: list[str] | None = None) -> int:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="one short round, under 90 seconds")
+    parser.add_argument("--quick", action="store_true", help="one short round, about two minutes")
     parser.add_argument("--only", choices=PARTS, action="append", help="this part alone; may be repeated")
     parser.add_argument("--rounds", type=int, help="how often every stack has its turn (3)")
     parser.add_argument("--seconds", type=float, help="how long one work of a stack is measured (0.7)")
@@ -100,7 +106,7 @@ def main(argv: list[str] | None = None) -> int:
     def say(what: str) -> None:
         print(f"[{time.monotonic() - began:5.0f} s] {what}", file=sys.stderr, flush=True)
 
-    found = measure(given.only or list(PARTS), rounds, seconds, say)
+    found = measure(given.only or list(PARTS), rounds, seconds, say, quick=given.quick)
     words = shlex.join(["python", "-m", "benchmarks.run", *(sys.argv[1:] if argv is None else argv)])
     page = document(found, day=date.today(), machine=machine, versions=versions(), command=words, rounds=rounds)  # noqa: DTZ011
     if given.write or not (given.quick or given.only):

@@ -17,6 +17,8 @@ from benchmarks.figures import Spread, spread
 from benchmarks.machine import SERVER, free_port, memory_mb, on_core
 from benchmarks.processes import ROOT, Failed, answer_of, environment, python
 
+MERISTEM, THEIRS = "meristem", "fastapi, uvicorn, httpx"
+ONE_SERVICE, HOTELS, FASTAPI = "hello, one service", "hotels, one process", "FastAPI + uvicorn, one route"
 HELLO = ROOT / "examples" / "quickstart" / "hello.py"
 IMPORT = "import time; began = time.perf_counter(); import {module}; print((time.perf_counter() - began) * 1000)"
 PATIENCE = 60.0
@@ -39,15 +41,16 @@ class Start(NamedTuple):
 
 
 def run(rounds: int, say: Callable[[str], None]) -> Results:
-    """Every start several times; the first one, which fills caches, is not counted."""
+    """Every import and start in turn, several times; the first round, which fills caches, is not counted."""
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
-        say("start-up: imports")
-        modules = ("meristem", "fastapi, uvicorn, httpx")
-        imports = {each: spread([_import(each, folder) for _ in range(rounds + 1)][1:]) for each in modules}
         journeys.seed(folder / "home", None)
+        imports: dict[str, list[float]] = {MERISTEM: [], THEIRS: []}
         found: dict[str, list[Start]] = {}
         for number in range(rounds + 1):
+            say(f"start-up, round {number} of {rounds}: imports")
+            for module, times in imports.items():
+                times.append(_import(module, folder))
             for system, start in _starts(folder, number).items():
                 say(f"start-up, round {number} of {rounds}: {system}")
                 found.setdefault(system, []).append(start())
@@ -56,7 +59,7 @@ def run(rounds: int, say: Callable[[str], None]) -> Results:
         split = _split(folder)
     seconds = {system: spread(each.seconds for each in starts) for system, starts in counted.items()}
     memory = {system: spread(each.memory for each in starts) for system, starts in counted.items()}
-    return Results(imports, seconds, memory, split)
+    return Results({module: spread(times[1:]) for module, times in imports.items()}, seconds, memory, split)
 
 
 def _import(module: str, folder: Path) -> float:
@@ -83,9 +86,9 @@ def _starts(folder: Path, number: int) -> dict[str, Callable[[], Start]]:
         return first_answer(hotels, port, "GET", "/api/cities?limit=1", site, variables)
 
     return {
-        "hello, one service": lambda: first_answer(hello, port, "GET", "/api/hello/you", folder, {}),
-        "hotels, one process": hotel_start,
-        "FastAPI + uvicorn, one route": lambda: first_answer(fastapi, fastapi_port, "GET", "/docs", folder, {}),
+        ONE_SERVICE: lambda: first_answer(hello, port, "GET", "/api/hello/you", folder, {}),
+        HOTELS: hotel_start,
+        FASTAPI: lambda: first_answer(fastapi, fastapi_port, "GET", "/docs", folder, {}),
     }
 
 

@@ -22,27 +22,30 @@ def missing(*modules: str) -> str | None:
 
 
 def no_faststream() -> str | None:
-    """Install FastStream into a virtual environment of the benchmark's own; why there is none."""
+    """Why FastStream is skipped."""
     if shutil.which("nats-server") is None:
         return "there is no nats-server on this machine"
-    if _imports_faststream():
+    return no_peer("faststream.nats")
+
+
+def no_peer(module: str) -> str | None:
+    """Install the peers of `requirements.txt` into an environment of their own; why one of them is not there."""
+    if _imports(module):
         return None
     try:
         subprocess.run([sys.executable, "-m", "venv", VENV], check=True, capture_output=True, timeout=PATIENCE)
         install = [PYTHON, "-m", "pip", "install", "-q", "--disable-pip-version-check", "-r", HERE / "requirements.txt"]
         subprocess.run(install, check=True, capture_output=True, timeout=PATIENCE)
     except (OSError, subprocess.SubprocessError) as failure:
-        return f"faststream[nats] could not be installed: {_reason(failure)}"
-    return None if _imports_faststream() else "faststream[nats] was installed and cannot be imported"
+        return f"{module} could not be installed: {_reason(failure)}"
+    return None if _imports(module) else f"{module} was installed and cannot be imported"
 
 
-def _imports_faststream() -> bool:
+def _imports(module: str) -> bool:
     if not PYTHON.exists():
         return False
-    return (
-        subprocess.run([PYTHON, "-c", "import faststream.nats, uvloop"], check=False, capture_output=True).returncode
-        == 0
-    )
+    command = [PYTHON, "-c", f"import {module}, uvloop"]
+    return subprocess.run(command, check=False, capture_output=True).returncode == 0
 
 
 def no_moleculer() -> str | None:
