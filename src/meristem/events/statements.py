@@ -56,13 +56,15 @@ _overtakes: Final = exists(literal(1)).where(
     _earlier.state == PENDING,
     _earlier.owner.in_(_living),
 )
+# First, and once for all rows: alone, nobody is overtaken, and looking at all earlier rows of each key takes for ever.
+_others_live: Final = exists(_living)
 CLAIMABLE: Final = (
     select(_candidate.seq)
     .where(
         _candidate.subscriber == bindparam("whose", type_=Text),
         _candidate.state == PENDING,
         _free,
-        not_(_overtakes),
+        not_(and_(_others_live, _overtakes)),
     )
     .order_by(_candidate.seq)
     .limit(bindparam("count"))
