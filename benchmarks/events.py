@@ -26,6 +26,7 @@ from meristem.events.direct import DirectBus
 from meristem.events.inbox import Inbox
 from meristem.events.outbox import Outbox
 from meristem.events.relay import Relay
+from meristem.events.tables import SCHEMA
 from meristem.storage.database import Database, database_for
 
 METADATA = MetaData()
@@ -73,6 +74,7 @@ class Bench:
         """All but the relay: what is published stays in the outbox."""
         for database in (self.publisher, *self.databases):
             await database.start()
+            await database.upgrade([SCHEMA])
             await database.create(METADATA)
         for component in (*self.inboxes, self.outbox):
             await component.start()

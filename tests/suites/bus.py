@@ -21,6 +21,7 @@ from meristem.events.inbox import Inbox
 from meristem.events.outbox import Outbox
 from meristem.events.policy import DeliveryPolicy
 from meristem.events.relay import Relay
+from meristem.events.tables import SCHEMA
 from meristem.storage.database import database_for
 from meristem.testing.manual_clock import ManualClock
 
@@ -72,6 +73,7 @@ class Subscriber:
 
     async def start(self) -> None:
         await self.database.start()
+        await self.database.upgrade([SCHEMA])
         await self.database.create(LEDGER)
         await self.inbox.start()
 
@@ -111,6 +113,7 @@ class Stage:
             await each.start()
             self.bus.subscribe(each.name, each.inbox.policies, each.inbox.receive)
         await self.database.start()
+        await self.database.upgrade([SCHEMA])
         await self.database.create(LEDGER)
         await self.bus.start()
         await self.outbox.start()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from meristem.runtime.schema import check_framework
 from meristem.storage.database import Database, database_for
 from meristem.system.resources import database_url
 
@@ -36,14 +37,21 @@ def open_database(blueprint: Blueprint, directory: Path, service: str) -> Databa
 
 
 def in_each(
-    blueprint: Blueprint, directory: Path, service: str | None, work: Callable[[str, Database], Awaitable[T]]
+    blueprint: Blueprint,
+    directory: Path,
+    service: str | None,
+    work: Callable[[str, Database], Awaitable[T]],
+    *,
+    of_any_shape: bool = False,
 ) -> dict[str, T]:
-    """What `work` finds in the database of each service."""
+    """What `work` finds in the database of each service, whose framework tables must have this release's shape."""
 
     async def visit(name: str) -> T:
         database = open_database(blueprint, directory, name)
         await database.start()
         try:
+            if not of_any_shape:
+                await check_framework(database)
             return await work(name, database)
         finally:
             await database.stop()

@@ -34,7 +34,7 @@ def dead(target: str | None, placement: Path | None, service: str | None, *, as_
     blueprint, directory = load_blueprint(target, placement)
 
     async def find(_: str, database: Database) -> Sequence[DeadLetter]:
-        return await (await _letters(database)).list()
+        return await DeadLetters(database, SystemClock()).list()
 
     found = in_each(blueprint, directory, service, find)
     if as_json:
@@ -104,7 +104,7 @@ def _apply(
     gone = subscriber if verb == "discard" and number is None and subscriber not in hears else None
 
     async def apply(_: str, database: Database) -> int:
-        letters = await _letters(database)
+        letters = DeadLetters(database, SystemClock())
         if gone is not None:
             return await letters.forget(gone)
         work: Callable[..., Awaitable[int]] = letters.redrive if verb == "redrive" else letters.discard
@@ -121,9 +121,3 @@ def _apply(
         click.echo(
             f"{sum(found.values())} events will be {done}." if verb == "redrive" else f"{sum(found.values())} {done}."
         )
-
-
-async def _letters(database: Database) -> DeadLetters:
-    letters = DeadLetters(database, SystemClock())
-    await letters.prepare()
-    return letters

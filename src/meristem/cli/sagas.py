@@ -40,7 +40,6 @@ def list_(
 
     async def find(_: str, database: Database) -> list[SagaSummary]:
         store = SagaStore(database)
-        await store.prepare()
         return await store.list(SagaState(state) if state else None, limit=limit)
 
     blueprint, directory = load_blueprint(target, placement)
@@ -118,7 +117,6 @@ def _of_one(target: str | None, placement: Path | None, service: str | None, wor
 
     async def ask(_: str, database: Database) -> Any:
         store = SagaStore(database)
-        await store.prepare()
         try:
             return await work(store)
         except CallError as error:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from sqlalchemy import Float, Text, and_, bindparam, delete, null, select, update
 
-from meristem.events.tables import DEAD, METADATA, OUTBOX, PENDING
+from meristem.events.tables import DEAD, OUTBOX, PENDING
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
@@ -76,10 +76,6 @@ class DeadLetters:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
-
-    async def prepare(self) -> None:
-        """Create the tables of events where no service has yet."""
-        await self._database.create(METADATA)
 
     async def list(self, subscriber: str | None = None, *, count: int = 1000) -> Sequence[DeadLetter]:
         """The oldest first, at most `count`."""

@@ -18,7 +18,7 @@ from meristem.errors import IntegrityViolation, StorageError, Undeliverable, Wir
 from meristem.events.envelope import Envelope
 from meristem.events.policy import DEFAULT, DeliveryPolicy
 from meristem.events.subscription import subscriptions
-from meristem.events.tables import INBOX, METADATA
+from meristem.events.tables import INBOX
 from meristem.lifecycle import Background
 
 if TYPE_CHECKING:
@@ -103,9 +103,8 @@ class Inbox:
             self._listeners.setdefault(event.event_type, []).append(listener)
 
     async def start(self) -> None:
-        """Create the table where it is missing, and forget old events from time to time."""
+        """Forget old events from time to time."""
         if self._database is not None:
-            await self._database.create(METADATA)
             self._background.spawn(self._keep_small(self._database), "prune")
 
     async def drain(self) -> None:

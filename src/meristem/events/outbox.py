@@ -13,7 +13,6 @@ from meristem.events import statements
 from meristem.events.cloudevents import read_json, write_json
 from meristem.events.envelope import Envelope, enclose
 from meristem.events.facts import Observer, Published, emit
-from meristem.events.tables import METADATA
 
 if TYPE_CHECKING:
     from meristem.clock import Clock
@@ -112,8 +111,7 @@ class Outbox:
         self._clock = clock
 
     async def start(self) -> None:
-        """Create the tables where they are missing and join every commit that publishes."""
-        await self._database.create(METADATA)
+        """Join every commit that publishes."""
         self._database.before_commit.append(self._write)
 
     async def drain(self) -> None:

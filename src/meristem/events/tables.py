@@ -6,6 +6,8 @@ from typing import Final
 
 from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, Table, Text
 
+from meristem.storage.versions import Revision, Schema
+
 METADATA: Final = MetaData()
 
 OUTBOX: Final = Table(
@@ -47,6 +49,8 @@ INBOX: Final = Table(
     Index("meristem_inbox_age", "handled_at"),
     sqlite_with_rowid=False,
 )
+
+SCHEMA: Final = Schema("events", METADATA, OUTBOX.name, [Revision("001_tables", compatible=True)])
 
 PENDING: Final = "pending"
 DEAD: Final = "dead"

@@ -15,13 +15,13 @@ from meristem.events.relay import Relay
 from meristem.events.tables import DEAD, PENDING
 from meristem.lifecycle import Component, Stack
 from meristem.runtime.gauges import Counted
+from meristem.runtime.schema import check, upgrade
 from meristem.sagas.administration import SagaStore
 from meristem.sagas.engine import SagaEngine
 from meristem.sagas.saga import sagas_of
 from meristem.security.digest import Digest
-from meristem.services.idempotency import OldAnswers, answer_once, metadata
+from meristem.services.idempotency import OldAnswers, answer_once
 from meristem.storage.database import database_for
-from meristem.system.plan import migrations_of
 
 if TYPE_CHECKING:
     from meristem.contracts.call import Middleware
@@ -57,22 +57,14 @@ class ServiceStorage:
         self._outbox.observers.append(around.telemetry.on_fact)
 
     async def start(self) -> None:
-        """Open the database and bring the tables up to date: the framework's always, the service's where wanted."""
-        database, service = self.database, self._spec.implementation
+        """Open the database and bring its tables up to date, or see that they are."""
+        database, options = self.database, self._around.options
         await self._stack.start(database)
+        bring = upgrade if options.migrate or database.is_temporary else check
+        await bring(database, self._spec.implementation)
         if self._spec.answers_once:
-            await database.create(metadata)
             await self._stack.start(OldAnswers(database, self._clock))
         await self._stack.start(self._outbox)
-        if not self._around.options.migrate:
-            return
-        versions = migrations_of(service)
-        if versions.is_dir() and not database.is_temporary:
-            from meristem.storage.migrations import upgrade  # noqa: PLC0415 - needs Alembic
-
-            await upgrade(database, versions)
-        elif service.tables is not None:
-            await database.create(service.tables)
 
     async def hear(self, service: Service) -> None:
         """Let the service hear the events it subscribed to, and its sagas those they wait for."""

@@ -13,7 +13,6 @@ from meristem.errors import CallError, Code
 from meristem.sagas import statements as sql
 from meristem.sagas.failures import read
 from meristem.sagas.records import SagaRow, SagaState, StepRow
-from meristem.sagas.tables import metadata
 from meristem.storage.database import Database
 
 
@@ -75,10 +74,6 @@ class SagaStore:
     def __init__(self, database: Database, clock: Clock | None = None) -> None:
         self._database = database
         self._clock = clock or SystemClock()
-
-    async def prepare(self) -> None:
-        """Create the journal's tables where no engine has yet."""
-        await self._database.create(metadata)
 
     async def list(self, state: SagaState | None = None, *, limit: int = 100) -> list[SagaSummary]:
         """Sagas, newest first."""

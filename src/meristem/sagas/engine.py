@@ -27,7 +27,6 @@ from meristem.sagas.poller import Poller
 from meristem.sagas.records import SagaRow, SagaState
 from meristem.sagas.runner import SagaRunner
 from meristem.sagas.saga import Definition, bind, sagas_of
-from meristem.sagas.tables import metadata
 from meristem.storage.database import Database
 from meristem.storage.owner import is_certainly_dead, new_owner
 from meristem.storage.scope import transaction_is_open
@@ -76,8 +75,7 @@ class SagaEngine:
         bind(instance, self)
 
     async def start(self) -> None:
-        """Create the journal's tables, and resume at once what a dead process of this machine left behind."""
-        await self._database.create(metadata)
+        """Resume at once what a dead process of this machine left behind."""
         variables = contextvars.copy_context()
         self._parts = EngineParts(self._journal, self._clock, self._policy, self._emit, variables)
         self._accepting = self._claiming = True

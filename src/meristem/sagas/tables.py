@@ -6,6 +6,8 @@ from typing import Final
 
 from sqlalchemy import BigInteger, Boolean, Column, DateTime, Index, Integer, MetaData, String, Table, Text
 
+from meristem.storage.versions import Revision, Schema
+
 metadata: Final = MetaData()
 
 _moment = DateTime(timezone=True)
@@ -69,3 +71,5 @@ EVENTS: Final = Table(
     Index("meristem_saga_event_key", "type", "key"),
     sqlite_autoincrement=True,  # an id is never used again, or a saga's horizon would hide an event
 )
+
+SCHEMA: Final = Schema("sagas", metadata, SAGAS.name, [Revision("001_tables", compatible=True)])

@@ -13,6 +13,7 @@ from meristem.contracts.codec import declared, decode_fault, decoder, encode, en
 from meristem.contracts.message import Message
 from meristem.errors import CallError, Code, Fault, IntegrityViolation, StorageError
 from meristem.lifecycle import Background
+from meristem.storage.versions import Revision, Schema
 
 if TYPE_CHECKING:
     from meristem.clock import Clock
@@ -35,6 +36,8 @@ ANSWERS: Final = Table(
     Column("answer", LargeBinary, nullable=False),
     Column("answered", DateTime(timezone=True), nullable=False, index=True),
 )
+SCHEMA: Final = Schema("once", metadata, ANSWERS.name, [Revision("001_tables", compatible=True)])
+
 STORE: Final = insert(ANSWERS)
 FIND: Final = select(ANSWERS.c.request, ANSWERS.c.fault, ANSWERS.c.answer).where(
     ANSWERS.c.operation == bindparam("operation"), ANSWERS.c.key == bindparam("key")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 from sqlalchemy import Connection, MetaData
-from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlalchemy.sql import Executable
 
 from meristem.errors import MisuseError
+from meristem.storage import versions
 from meristem.storage.adapters import DATABASES
 from meristem.storage.driver import Driver, Outcome, Statement
 from meristem.storage.observation import Observers, begin, emit
@@ -18,6 +19,7 @@ from meristem.storage.queries import Queries
 from meristem.storage.scope import Scope, current_unit
 from meristem.storage.statement_cache import Parameters, Prepared, StatementCache
 from meristem.storage.unit import Hook, Result, UnitOfWork
+from meristem.storage.versions import Schema
 
 
 class Database(Queries):
@@ -90,19 +92,20 @@ class Database(Queries):
 
     async def create(self, metadata: MetaData) -> None:
         """Create the tables and indexes that don't exist yet; what exists stays as it is."""
-        dialect = self._driver.dialect
-        steps = []
-        for table in metadata.sorted_tables:
-            steps.append(Statement(str(CreateTable(table, if_not_exists=True).compile(dialect=dialect))))
-            indexes = sorted(table.indexes, key=lambda index: str(index.name))
-            steps += [
-                Statement(str(CreateIndex(index, if_not_exists=True).compile(dialect=dialect))) for index in indexes
-            ]
+        steps = [versions.compiled(self._driver.dialect, each) for each in versions.creation(metadata)]
         await self._driver.transaction().commit(steps)
 
     def migration(self) -> AbstractContextManager[Connection]:
         """A connection in one transaction to change the schema with; for a thread, not the event loop."""
         return self._driver.migration()
+
+    async def upgrade(self, schemas: Sequence[Schema]) -> list[str]:
+        """Bring the framework's own tables to their newest shape; see `versions.upgrade`."""
+        return await versions.upgrade(self._driver, self.name, schemas)
+
+    async def pending(self, schemas: Sequence[Schema]) -> list[str]:
+        """The revisions of the framework's own tables that `upgrade` would apply."""
+        return await versions.pending(self._driver, self.name, schemas)
 
     async def _fetch(self, prepared: Prepared, step: Statement) -> Outcome:
         unit = current_unit(self)

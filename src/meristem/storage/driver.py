@@ -96,6 +96,11 @@ class Driver(Protocol):
         """What statements are compiled with."""
         ...
 
+    @property
+    def tables(self) -> Statement:
+        """What names the tables that exist, one a row; of transactions that begin with it one runs at a time."""
+        ...
+
     async def start(self) -> None:
         """Open the database; raises StorageError when it can't be opened."""
         ...

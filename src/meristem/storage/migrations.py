@@ -1,15 +1,17 @@
 """A service's migrations: Alembic revisions in its own `migrations/versions` folder, run against its own database.
 
 Nothing but that folder is needed: no alembic.ini, no env.py. A fingerprint of the folder is kept in the database, so a
-start that finds nothing new doesn't even import Alembic.
+start that finds nothing new doesn't even import Alembic. Each applied revision is recorded with its mark: whether a
+release that lacks it may run on what it left.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,6 +29,7 @@ from sqlalchemy import (
 
 from meristem.errors import ConfigurationError
 from meristem.storage.database import Database
+from meristem.storage.versions import REVISIONS, SERVICE, Recorded, check_newer, record
 
 T = TypeVar("T")
 
@@ -39,7 +42,7 @@ _ENVIRONMENT = Path(__file__).parent / "environment"
 
 async def upgrade(database: Database, versions: Path) -> list[str]:
     """Bring the database to the newest revision; answers with the revisions that were applied, oldest first."""
-    return await _in_thread(database, lambda connection: _upgrade(connection, versions))
+    return await _in_thread(database, lambda connection: _upgrade(connection, versions, database.name))
 
 
 async def current(database: Database) -> str | None:
@@ -49,13 +52,33 @@ async def current(database: Database) -> str | None:
 
 async def pending(database: Database, versions: Path) -> list[str]:
     """The revisions that `upgrade` would apply, oldest first."""
-    return await _in_thread(database, lambda connection: _pending(_config(connection, versions), _current(connection)))
+
+    def find(connection: Connection) -> list[str]:
+        return _pending(connection, _config(connection, versions), database.name)
+
+    return await _in_thread(database, find)
 
 
-async def revision(database: Database, versions: Path, message: str, metadata: MetaData | None = None) -> Path | None:
-    """Write a new revision file; with `metadata`, holding what differs from the database, or None if nothing does."""
+async def revision(
+    database: Database, versions: Path, message: str, metadata: MetaData | None = None, *, compatible: bool = False
+) -> Path | None:
+    """Write a new revision file; with `metadata`, holding what differs from the database, or None if nothing does.
+
+    `compatible` marks it as one that the release before may run beside.
+    """
     await asyncio.to_thread(versions.mkdir, parents=True, exist_ok=True)
-    return await _in_thread(database, lambda connection: _revision(connection, versions, message, metadata))
+
+    def write(connection: Connection) -> Path | None:
+        config = _config(connection, versions, metadata)
+        config.attributes["compatible"] = compatible
+        if _is_ahead(connection, config):
+            raise ConfigurationError(
+                f"database {database.name!r} is at a revision that this release does not have: "
+                "write the new revision with the release that has it"
+            )
+        return _revision(config, versions, message)
+
+    return await _in_thread(database, write)
 
 
 def fingerprint(versions: Path) -> str:
@@ -67,7 +90,7 @@ def fingerprint(versions: Path) -> str:
     return digest.hexdigest()
 
 
-def _upgrade(connection: Connection, versions: Path) -> list[str]:
+def _upgrade(connection: Connection, versions: Path, name: str) -> list[str]:
     if not versions.is_dir():
         raise ConfigurationError(f"there is no folder {versions}: create it, or use database.create(metadata)")
     wanted = fingerprint(versions)
@@ -76,8 +99,11 @@ def _upgrade(connection: Connection, versions: Path) -> list[str]:
     from alembic import command  # noqa: PLC0415 - costs 60 ms, which a start with nothing new needn't pay
 
     config = _config(connection, versions)
-    applied = _pending(config, _current(connection))
+    applied = _pending(connection, config, name)
+    if _is_ahead(connection, config):
+        return []
     command.upgrade(config, "head")
+    _record(connection, config)
     _SCHEMA.create(connection, checkfirst=True)
     connection.execute(delete(_SCHEMA))
     connection.execute(insert(_SCHEMA).values(fingerprint=wanted))
@@ -97,25 +123,72 @@ def _current(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
-def _pending(config: Any, at: str | None) -> list[str]:
+def _pending(connection: Connection, config: Any, name: str) -> list[str]:
+    """What would be applied, oldest first; nothing where a newer release has gone ahead and this one may follow."""
+    at, known = _current(connection), _scripts(config)
+    if at is not None and at not in known:
+        _check_ahead(connection, at, known, name)
+        return []
+    applied = itertools.takewhile(lambda revision: revision != at, reversed(known))
+    return list(applied)[::-1]
+
+
+def _scripts(config: Any) -> dict[str, Any]:
+    """The revisions of the folder, oldest first, each with its script."""
     from alembic.script import ScriptDirectory  # noqa: PLC0415 - see _upgrade
 
-    scripts = ScriptDirectory.from_config(config)
-    found = [script.revision for script in scripts.iterate_revisions("heads", at or "base") if script.revision != at]
-    return found[::-1]
+    scripts = ScriptDirectory.from_config(config).iterate_revisions("heads", "base")
+    return {each.revision: each for each in reversed(list(scripts))}
 
 
-def _revision(connection: Connection, versions: Path, message: str, metadata: MetaData | None) -> Path | None:
+def _is_ahead(connection: Connection, config: Any) -> bool:
+    at = _current(connection)
+    return at is not None and at not in _scripts(config)
+
+
+def _check_ahead(connection: Connection, at: str, known: Collection[str], name: str) -> None:
+    """Refuse a database that a newer release has migrated, unless it said that this one may run on it."""
+    recorded = _recorded(connection)
+    missing = [revision for revision in known if revision not in recorded]
+    if at not in recorded or missing:
+        raise ConfigurationError(
+            f"database {name!r} is at revision {at}, which this release does not have"
+            + (f", and lacks {', '.join(missing)}, which it has" if missing else "")
+            + ": run the release that it was migrated by, or restore a backup that was made before it"
+        )
+    check_newer(name, [each for each in recorded.values() if each.name not in known])
+
+
+def _recorded(connection: Connection) -> dict[str, Recorded]:
+    if not inspect(connection).has_table(REVISIONS.name):
+        return {}
+    columns = REVISIONS.c.room, REVISIONS.c.name, REVISIONS.c.compatible
+    found = [Recorded(*row) for row in connection.execute(select(*columns).where(REVISIONS.c.room == SERVICE))]
+    return {each.name: each for each in found}
+
+
+def _record(connection: Connection, config: Any) -> None:
+    """Keep what the applied revisions say of older releases, which have no file of them to read it from."""
+    REVISIONS.create(connection, checkfirst=True)
+    recorded = _recorded(connection)
+    for revision, script in _scripts(config).items():
+        if revision not in recorded:
+            connection.execute(record(Recorded(SERVICE, revision, bool(getattr(script.module, "compatible", False)))))
+
+
+def _revision(config: Any, versions: Path, message: str) -> Path | None:
     from alembic import command  # noqa: PLC0415 - see _upgrade
 
+    compares = config.attributes["metadata"] is not None
+
     def drop_if_empty(context: Any, revision: Any, directives: list[Any]) -> None:  # noqa: ARG001 - Alembic's signature
-        if metadata is not None and directives[0].upgrade_ops.is_empty():
+        if compares and directives[0].upgrade_ops.is_empty():
             directives.clear()
 
     script = command.revision(
-        _config(connection, versions, metadata),
+        config,
         message,
-        autogenerate=metadata is not None,
+        autogenerate=compares,
         version_path=str(versions),
         process_revision_directives=drop_if_empty,
     )

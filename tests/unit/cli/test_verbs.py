@@ -222,8 +222,42 @@ async def test_migrations_are_written_applied_and_checked(meristem, project: Pat
     assert len(list((project / "migrations" / "versions").glob("*.py"))) == 1
     assert (await meristem("migrate", "--check", "--json")).code == 1
     applied = await meristem("migrate", "--json")
-    assert len(applied.json["orders"]) == 1
+    assert applied.json["orders"][:-1] == ["events 001_tables", "once 001_tables", "sagas 001_tables"]
     assert (await meristem("migrate", "--check")).code == 0
+
+
+REVISION = """
+revision = "{name}"
+down_revision = "{before}"
+compatible = {compatible}
+
+def upgrade():
+    pass
+"""
+
+
+async def test_a_release_is_rolled_back_over_what_is_compatible_and_refused_over_what_is_not(meristem, project: Path):
+    await meristem("migrate", "--new", "first", "--service", "orders", "--compatible")
+    versions = project / "migrations" / "versions"
+    [first] = versions.glob("*.py")
+    assert "compatible = True" in first.read_text()
+    before = (await meristem("migrate", "--json")).json["orders"][-1]
+
+    for name, compatible in (("expand", True), ("contract", False)):
+        newer = versions / f"{name}.py"
+        newer.write_text(REVISION.format(name=name, before=before, compatible=compatible))
+        assert (await meristem("migrate", "--json")).json == {"post": [name], "orders": [name]}  # they share a module
+        newer.unlink()
+        if compatible:
+            assert (await meristem("migrate", "--check")).code == 0
+            newer.write_text(REVISION.format(name=name, before=before, compatible=compatible))
+            before = name
+    for verb in (["migrate"], ["migrate", "--check"], ["run", "--port", "0"]):
+        refused = await meristem(*verb)
+        assert refused.code == 1
+        text = " ".join(refused.err.split())
+        assert "error: database 'post' was migrated by a newer release (service contract)" in text
+        assert "Traceback" not in text
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from meristem.events.cloudevents import read_json
 from meristem.events.envelope import enclose
 from meristem.events.inbox import Inbox
 from meristem.events.subscription import on
-from meristem.events.tables import INBOX
+from meristem.events.tables import INBOX, SCHEMA
 from meristem.storage.database import database_for
 from meristem.storage.scope import transaction_is_open
 from meristem.testing.manual_clock import ManualClock
@@ -56,6 +56,7 @@ class Ledger:
 async def database(tmp_path):
     database = database_for(f"sqlite:///{tmp_path}/ledger.db?synchronous=normal", name="ledger")
     await database.start()
+    await database.upgrade([SCHEMA])
     await database.create(TABLES)
     yield database
     await database.stop()

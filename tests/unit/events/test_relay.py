@@ -11,7 +11,7 @@ from meristem.events.direct import DirectBus
 from meristem.events.facts import DeadLettered, Delivered, DeliveryRetried, Published
 from meristem.events.policy import DeliveryPolicy
 from meristem.events.relay import Relay
-from meristem.events.tables import OUTBOX, RELAYS
+from meristem.events.tables import OUTBOX, RELAYS, SCHEMA
 from meristem.storage.scope import transaction_is_open
 from meristem.testing.manual_clock import ManualClock
 from tests.suites.bus import ENTRIES, PATIENT, Booked, Noted, Stage
@@ -128,6 +128,7 @@ async def test_what_comes_from_disk_is_looked_up(stage):
     billing = stage.subscriber("billing")
     asked = lookups(billing)
     await stage.database.start()
+    await stage.database.upgrade([SCHEMA])
     await stage.outbox.start()
     stage.bus.subscribe("billing", billing.inbox.policies, billing.inbox.receive)
     await stage.publish(Noted(number=1))
@@ -374,6 +375,7 @@ async def test_a_row_that_nobody_can_read_becomes_a_dead_letter(stage, caplog):
     billing = stage.subscriber("billing")
     stage.outbox.courier = None
     await stage.database.start()
+    await stage.database.upgrade([SCHEMA])
     await stage.outbox.start()
     stage.bus.subscribe("billing", billing.inbox.policies, billing.inbox.receive)
     await stage.publish(Noted(number=1))

@@ -167,7 +167,6 @@ async def run(folder: Path, variant: str, deadly: int, *, begin: bool) -> None:
 async def verdict(folder: Path) -> dict[str, Any]:
     async with opened(folder / "bookings.db") as database:
         await database.create(tables)
-        await SagaStore(database).prepare()
         sagas = await SagaStore(database).list()
         notes = await database.fetch_all(select(NOTES.c.value).order_by(NOTES.c.id), into=int)
     with sqlite3.connect(folder / "remote.db") as db:

@@ -17,6 +17,7 @@ from meristem.sagas.engine import SagaEngine
 from meristem.sagas.flow import Flow
 from meristem.sagas.policy import Backoff, SagaPolicy
 from meristem.sagas.saga import saga
+from meristem.sagas.tables import SCHEMA
 from meristem.services.client import make_client
 from meristem.services.outbound import entry
 from meristem.storage.database import Database
@@ -187,6 +188,7 @@ async def opened(path: Path, driver: Driver | None = None):
     found = driver or open_driver(f"sqlite:///{path}?synchronous=normal", name="bookings", directory=path.parent)
     database = Database(found, name="bookings")
     await database.start()
+    await database.upgrade([SCHEMA])
     try:
         yield database
     finally:

@@ -1,6 +1,7 @@
 """Migrations of a service: a folder of revisions and nothing else."""
 
 import asyncio
+import shutil
 import sys
 from pathlib import Path
 
@@ -129,3 +130,55 @@ async def test_a_missing_folder_is_named(rooms: Database, versions: Path):
 async def test_a_private_database_has_no_migrations(versions: Path):
     with pytest.raises(MisuseError, match="stays"):
         await migrations.current(database_for("sqlite://"))
+
+
+async def released(rooms: Database, versions: Path, metadata: MetaData, *, compatible: bool) -> Path:
+    """A database that a newer release has migrated; gives the folder of the release before it."""
+    await migrations.revision(rooms, versions, "rooms appear", metadata)
+    await migrations.upgrade(rooms, versions)
+    before = versions.parent / "before"
+    shutil.copytree(versions, before, ignore=shutil.ignore_patterns("__pycache__"))
+    metadata.tables["rooms"].append_column(Column("name", String(20)))
+    await migrations.revision(rooms, versions, "rooms have names", metadata, compatible=compatible)
+    await migrations.upgrade(rooms, versions)
+    return before
+
+
+async def test_a_release_without_the_newest_revision_runs_on_what_a_compatible_one_left(rooms, versions, metadata):
+    before = await released(rooms, versions, metadata, compatible=True)
+    newest = await migrations.current(rooms)
+
+    assert await migrations.pending(rooms, before) == []
+    assert await migrations.upgrade(rooms, before) == []
+    assert await migrations.current(rooms) == newest
+    assert await migrations.upgrade(rooms, versions) == []
+
+
+async def test_a_release_without_the_newest_revision_is_refused_in_one_sentence(rooms, versions, metadata):
+    before = await released(rooms, versions, metadata, compatible=False)
+    newest = await migrations.current(rooms)
+
+    for attempt in (migrations.upgrade, migrations.pending):
+        with pytest.raises(ConfigurationError) as refused:
+            await attempt(rooms, before)
+        assert str(refused.value) == (
+            f"database 'rooms' was migrated by a newer release (service {newest}) to a shape that this release can't "
+            "work with: run the newer release, or restore a backup that was made before it"
+        )
+
+
+async def test_no_revision_is_written_by_a_release_that_lacks_the_newest(rooms, versions, metadata):
+    before = await released(rooms, versions, metadata, compatible=True)
+
+    with pytest.raises(ConfigurationError, match="write the new revision with the release that has it"):
+        await migrations.revision(rooms, before, "beside it", metadata)
+
+
+async def test_a_revision_that_nobody_recorded_is_refused_in_one_sentence(rooms, versions, metadata):
+    await released(rooms, versions, metadata, compatible=True)
+    other = versions.parent / "other"
+    other.mkdir()
+    write(other, BROKEN)
+
+    with pytest.raises(ConfigurationError, match=r"is at revision \w+, which this release does not have.*broken"):
+        await migrations.upgrade(rooms, other)

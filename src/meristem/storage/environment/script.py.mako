@@ -8,6 +8,9 @@ revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
 branch_labels = ${repr(branch_labels)}
 depends_on = ${repr(depends_on)}
+# True: the release before this revision may run on the tables that it leaves, because it only adds what that one
+# doesn't see. False: that release is refused.
+compatible = ${repr(config.attributes["compatible"])}
 
 
 def upgrade() -> None:

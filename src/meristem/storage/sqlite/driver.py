@@ -104,6 +104,11 @@ class SqliteDriver:
             readers.stop()
             writer.stop()
 
+    @property
+    def tables(self) -> Statement:
+        """The tables of the file; every transaction holds the write lock from its first statement."""
+        return Statement("SELECT name FROM sqlite_master WHERE type = 'table'", decode=_names)
+
     def try_read(self, step: Statement) -> Outcome | None:
         """Run one statement on the event loop's thread, if it looks for one row and finds it quickly."""
         if self._lookups is None:
@@ -238,6 +243,10 @@ def _connect(file: str, timeout: float) -> sqlite3.Connection:
         cached_statements=_STATEMENTS,
         uri=file.startswith("file:"),
     )
+
+
+def _names(rows: list[Any], _: object) -> list[Any]:
+    return [name for (name,) in rows]
 
 
 def _join(readers: Readers, threads: list[Thread]) -> None:

@@ -1,0 +1,230 @@
+"""The framework's own tables have versions: each room's ordered revisions, recorded in the database they were run in.
+
+A revision and its record are one transaction. What a release records says whether older code may run beside it, since
+the older code has never heard of the revision and can't know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from sqlalchemy import Boolean, Column, DateTime, MetaData, String, Table, func, insert, select
+from sqlalchemy.engine import Dialect
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
+from sqlalchemy.sql.dml import Insert
+from sqlalchemy.sql.elements import ClauseElement
+
+from meristem.errors import ConfigurationError
+from meristem.storage.driver import Driver, Outcome, Statement
+
+SERVICE: Final = "service"
+"""The room under which a service's own Alembic revisions are recorded."""
+
+REVISIONS: Final = Table(
+    "meristem_revision",
+    MetaData(),
+    Column("room", String(50), primary_key=True),
+    Column("name", String(200), primary_key=True),
+    Column("compatible", Boolean, nullable=False),  # whether a release without this revision may run
+    Column("applied", DateTime(timezone=True), nullable=False),
+)
+_RECORDED: Final = select(REVISIONS.c.room, REVISIONS.c.name, REVISIONS.c.compatible)
+
+
+class Revision(NamedTuple):
+    """One change of a room's tables. `steps` are DDL and statements without parameters, frozen as they were written.
+
+    `compatible` says that a release without this revision may run on the changed tables: it only adds what that
+    release doesn't see. Expand in one release; contract in a later one, when nobody runs the first any more.
+    """
+
+    name: str
+    compatible: bool
+    steps: Sequence[ClauseElement] = ()
+
+
+class Schema(NamedTuple):
+    """The tables of one room: their newest shape, and the revisions that lead to it from the first.
+
+    A database that has `anchor` but no record was made before there were records: it is at the first revision.
+    """
+
+    room: str
+    tables: MetaData
+    anchor: str
+    revisions: Sequence[Revision]
+
+
+class Recorded(NamedTuple):
+    """A revision that a database has been brought to."""
+
+    room: str
+    name: str
+    compatible: bool
+
+    @property
+    def label(self) -> str:
+        return f"{self.room} {self.name}"
+
+
+class AddColumn(ExecutableDDLElement):
+    """`ALTER TABLE … ADD COLUMN …`, for a column of the table as the revision knows it."""
+
+    def __init__(self, column: Column[Any]) -> None:
+        self.element = column
+
+
+@compiles(AddColumn)
+def _add_column(added: AddColumn, compiler: Any, **_: Any) -> str:
+    table = compiler.preparer.format_table(added.element.table)
+    return f"ALTER TABLE {table} ADD COLUMN {compiler.get_column_specification(added.element)}"
+
+
+class DropColumn(ExecutableDDLElement):
+    """`ALTER TABLE … DROP COLUMN …`, for a column that no index holds."""
+
+    def __init__(self, column: Column[Any]) -> None:
+        self.element = column
+
+
+@compiles(DropColumn)
+def _drop_column(dropped: DropColumn, compiler: Any, **_: Any) -> str:
+    column, names = dropped.element, compiler.preparer
+    return f"ALTER TABLE {names.format_table(column.table)} DROP COLUMN {names.format_column(column)}"
+
+
+_Run: TypeAlias = Callable[[Statement], Awaitable[Outcome]]
+
+
+class _Database(NamedTuple):
+    """What a database tells of itself."""
+
+    tables: Collection[str]
+    recorded: Sequence[Recorded]
+
+    def has(self, room: str, name: str) -> bool:
+        return any(each.room == room and each.name == name for each in self.recorded)
+
+    def knows(self, room: str) -> bool:
+        return any(each.room == room for each in self.recorded)
+
+
+class _Change(NamedTuple):
+    """What one transaction does: its statements, and the revisions that stand afterwards."""
+
+    steps: Sequence[ClauseElement]
+    revisions: Sequence[Recorded]
+
+
+async def upgrade(driver: Driver, name: str, schemas: Sequence[Schema]) -> list[str]:
+    """Bring the framework's tables to their newest shape; answers with what was applied, oldest first.
+
+    Each revision is one transaction. Of replicas that start at once the first migrates, the others wait and find it
+    done. Raises ConfigurationError where a newer release has changed the tables so that this one can't work.
+    """
+    applied: list[str] = []
+    found = await _look(driver, driver.read)
+    check_newer(name, _newer(found, schemas))
+    while _next(found, schemas) is not None:
+        transaction = driver.transaction()
+        try:
+            found = await _look(driver, lambda step: transaction.run([step]))  # noqa: B023 - awaited here
+            change = _next(found, schemas)
+            if change is not None:
+                await transaction.commit(_statements(driver.dialect, change))
+        finally:
+            if transaction.is_open:
+                transaction.abandon()
+        applied += [] if change is None else [each.label for each in change.revisions]
+        found = await _look(driver, driver.read)
+    return applied
+
+
+async def pending(driver: Driver, name: str, schemas: Sequence[Schema]) -> list[str]:
+    """What `upgrade` would apply, oldest first; raises as it does."""
+    found = await _look(driver, driver.read)
+    check_newer(name, _newer(found, schemas))
+    return [f"{schema.room} {each.name}" for schema in schemas for each in _missing(found, schema)]
+
+
+def check_newer(name: str, newer: Sequence[Recorded]) -> None:
+    """Refuse a database that a newer release has changed so that older ones can't work with it."""
+    against = [each.label for each in newer if not each.compatible]
+    if against:
+        raise ConfigurationError(
+            f"database {name!r} was migrated by a newer release ({', '.join(against)}) to a shape that this release "
+            "can't work with: run the newer release, or restore a backup that was made before it"
+        )
+
+
+async def _look(driver: Driver, run: _Run) -> _Database:
+    tables = (await run(driver.tables)).rows
+    if REVISIONS.name not in tables:
+        return _Database(tables, ())
+    text = str(_RECORDED.compile(dialect=driver.dialect))
+    return _Database(tables, (await run(Statement(text, decode=_as_recorded))).rows)
+
+
+def _as_recorded(rows: list[Any], _: object) -> list[Recorded]:
+    return [Recorded(room, name, bool(compatible)) for room, name, compatible in rows]
+
+
+def _newer(found: _Database, schemas: Sequence[Schema]) -> list[Recorded]:
+    """The recorded revisions that this release has never heard of."""
+    known = {(schema.room, each.name) for schema in schemas for each in schema.revisions}
+    return [each for each in found.recorded if each.room != SERVICE and (each.room, each.name) not in known]
+
+
+def _missing(found: _Database, schema: Schema) -> Sequence[Revision]:
+    if not found.knows(schema.room) and schema.anchor in found.tables:
+        return schema.revisions[1:]
+    return [each for each in schema.revisions if not found.has(schema.room, each.name)]
+
+
+def _next(found: _Database, schemas: Sequence[Schema]) -> _Change | None:
+    """The next transaction: first all rooms that are new or were never recorded, then one revision after the other."""
+    steps: list[ClauseElement] = []
+    revisions: list[Recorded] = []
+    for schema in schemas:
+        if not found.knows(schema.room):
+            is_new = schema.anchor not in found.tables
+            # A new room is made as it is now: to run every revision since the first would keep each old shape alive.
+            steps += creation(schema.tables) if is_new else ()
+            revisions += _records(schema, schema.revisions if is_new else schema.revisions[:1])
+    if revisions:
+        return _Change([CreateTable(REVISIONS, if_not_exists=True), *steps], revisions)
+    for schema in schemas:
+        for each in _missing(found, schema):
+            return _Change(each.steps, _records(schema, [each]))
+    return None
+
+
+def _records(schema: Schema, revisions: Sequence[Revision]) -> list[Recorded]:
+    return [Recorded(schema.room, each.name, each.compatible) for each in revisions]
+
+
+def creation(tables: MetaData) -> list[ClauseElement]:
+    """What makes the tables and indexes that don't exist yet."""
+    steps: list[ClauseElement] = []
+    for table in tables.sorted_tables:
+        steps.append(CreateTable(table, if_not_exists=True))
+        indexes = sorted(table.indexes, key=lambda index: str(index.name))
+        steps += [CreateIndex(index, if_not_exists=True) for index in indexes]
+    return steps
+
+
+def record(each: Recorded) -> Insert:
+    """The statement that records a revision as applied now."""
+    return insert(REVISIONS).values({**each._asdict(), "applied": func.current_timestamp()})
+
+
+def _statements(dialect: Dialect, change: _Change) -> list[Statement]:
+    return [compiled(dialect, each) for each in (*change.steps, *map(record, change.revisions))]
+
+
+def compiled(dialect: Dialect, step: ClauseElement) -> Statement:
+    """DDL, or a statement whose values stand in its text, ready for the driver."""
+    is_ddl = isinstance(step, ExecutableDDLElement)
+    return Statement(str(step.compile(dialect=dialect, compile_kwargs={} if is_ddl else {"literal_binds": True})))
