@@ -32,7 +32,7 @@ class Trace(msgspec.Struct, frozen=True, gc=False):
     span_id: str
     sampled: bool = False
     state: str = ""
-    foreign: bool = False  # begun by somebody outside of the system, who may not decide what is recorded
+    foreign: bool = False  # begun by a foreign client, which may not decide what is recorded
 
     def header(self) -> str:
         """The `traceparent` header, version 00."""
@@ -64,7 +64,7 @@ NAMING: Final = Lock()  # a call may log from several threads
 
 
 class Unseen(msgspec.Struct, gc=False, eq=False):
-    """The beginning of a trace that is not sampled: it has no ids until somebody asks for them.
+    """The beginning of a trace that is not sampled: it has no ids until they are asked for.
 
     Few do: a log line, a call by wire, an event, an error. All calls made below in this process share the object, and
     so the ids.

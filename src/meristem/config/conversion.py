@@ -117,7 +117,7 @@ def describe(type_: Any) -> str:
 
 
 def example(type_: Any, default: Any) -> str:
-    """A value as somebody would write it into an environment variable."""
+    """A value as it would be written into an environment variable."""
     if default is not msgspec.NODEFAULT and default is not None and not secret(type_):
         return _written(default)
     kind = bare(type_)

@@ -127,6 +127,7 @@ class _Writer:
     def reference(self, type_: Any) -> str:
         """The name of the function for `type_`, generated on first use; a type may hold itself."""
         if type_ not in self.made:
+            # Named before it is written: a type that holds itself refers to the name.
             label = f"f{len(self.made)}"
             self.made[type_] = label
             self.define(label, [*self.body(type_), "return v"], type_)
@@ -153,6 +154,7 @@ class _Writer:
 
         The first of them evaluates `given`; if that binds the name `v`, the others read it there.
         """
+        # `type(v) is` and not `isinstance`: a subclass may carry state or behaviour that no wire would bring along.
         if type_ is str:
             return [f"type({given}) is str", f"({v}.isascii() or text({v}))", *self.limits(constraints, v)]
         if type_ is int:
@@ -191,6 +193,7 @@ class _Writer:
         return [f"if not ({' and '.join(limits)}): raise NotAsDeclaredError"] if limits else []
 
     def union(self, members: tuple[Any, ...], constraints: tuple[msgspec.Meta, ...]) -> list[str]:
+        # No two members share a class, or the codec could not tell them apart: the exact class decides.
         some = [each for each in members if each is not type(None)]
         if len(some) == 1 and len(members) == 2:
             return ["if v is not None:", *("    " + line for line in self.body(some[0], constraints))]
@@ -212,6 +215,7 @@ class _Writer:
         hints = typing.get_type_hints(type_, include_extras=True)
         conditions, calls, rebuilt = [f"type(v) is {self.name(type_)}"], [], []
         for field in type_.__struct_fields__:
+            # A message is frozen, so it is handed on as it is, unless a container somewhere inside could be changed.
             if can_change(hints[field]):
                 calls.append(f"new_{field} = {self.reference(hints[field])}(v.{field})")
                 rebuilt.append(field)
@@ -260,7 +264,7 @@ def can_change(type_: Any) -> bool:
 
 def _can_change(type_: Any, seen: frozenset[Any]) -> bool:
     origin = get_origin(type_)
-    if origin is Literal or type_ in seen:
+    if origin is Literal or type_ in seen:  # a type that holds itself can change by what else is in it, or not at all
         return False
     if origin in (list, set, dict):
         return True

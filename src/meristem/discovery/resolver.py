@@ -25,7 +25,7 @@ class Resolver(Protocol):
         ...
 
     def knows(self, service: str) -> bool:
-        """Whether this resolver is the one to ask about `service`, even when nobody answers for it just now."""
+        """Whether this resolver is the one to ask about `service`, even when no replica answers for it just now."""
         ...
 
     def addresses(self, service: str) -> tuple[str, ...]:

@@ -44,7 +44,7 @@ class Acknowledgements:
         self._changed = changed
         self._gathered: list[tuple[Partitions, Delivery]] = []
         self._removing = False
-        self._enough = asyncio.Event()  # many have gathered, or somebody waits for them
+        self._enough = asyncio.Event()  # many have gathered, or a drain waits for them
 
     @property
     def is_empty(self) -> bool:
@@ -65,7 +65,7 @@ class Acknowledgements:
         self._enough.set()
 
     def clear(self) -> None:
-        """Let go of what has gathered: the rows stay in the outbox, for whoever takes them up next."""
+        """Let go of what has gathered: the rows stay in the outbox, for the relay that takes them up next."""
         for partitions, delivery in self._gathered:
             self._forget(partitions, delivery)
         self._gathered.clear()
@@ -86,7 +86,7 @@ class Acknowledgements:
                 del self._gathered[: len(batch)]  # more may have come meanwhile
                 for partitions, delivery in batch:
                     self._forget(partitions, delivery)
-        finally:  # however it ends: nobody waits for ever for a removal that no further attempt would mend
+        finally:  # however it ends: no drain waits for ever for a removal that no further attempt would mend
             self.clear()
 
     async def _gather(self) -> None:

@@ -13,8 +13,8 @@ from meristem.events.policy import DeliveryPolicy
 class Receive(Protocol):
     """Takes an event; returns when it is handled. Raises Undeliverable for what no retry helps, else it is retried.
 
-    `is_new` is the word of this very process that it committed the event and has handed it to nobody yet: it can't have
-    been handled. It is never sent to another process, nor taken from one.
+    `is_new` is the word of this very process that it committed the event and has handed it to no subscriber yet: it
+    can't have been handled. It is never sent to another process, nor taken from one.
     """
 
     async def __call__(self, envelope: Envelope, *, is_new: bool = False) -> None: ...

@@ -108,7 +108,7 @@ class Inbox:
             self._background.spawn(self._keep_small(self._database), "prune")
 
     async def drain(self) -> None:
-        """Whoever delivers is drained first; nothing to do."""
+        """The relay that delivers is drained first; nothing to do."""
 
     async def stop(self) -> None:
         """End the pruning."""
@@ -121,6 +121,8 @@ class Inbox:
         Raises Undeliverable for an event that is not subscribed to or does not fit its class.
         """
         event = self._open(envelope)
+        # A relay may deliver an event again while its first delivery still runs, after a timeout or from another
+        # replica's hands: the second waits, and then finds the record.
         name = (envelope.source, envelope.id)
         turns = self._turns.get(name)
         if turns is None:
@@ -172,6 +174,7 @@ class Inbox:
                 # With the commit, so that no lock is held while the handler calls other services.
                 unit.at_commit(_RECORD, row | {"handled_at": self._clock.now().timestamp()})
         except IntegrityViolation:
+            # The record, or a row of the handler's own: only the first is the mark of a duplicate.
             if await database.fetch_value(_KNOWN, row) is None:
                 raise
             logger.info("%s: %s was handled by another process meanwhile", self.service, envelope.id)
@@ -187,6 +190,7 @@ class Inbox:
         while True:
             before = self._clock.now().timestamp() - self._retention
             try:
+                # In portions: one delete of all would hold the writer while a month of events goes.
                 while (await database.execute(_PRUNE, {"before": before})).rowcount >= _PRUNE_AT_ONCE:
                     pass
             except StorageError:

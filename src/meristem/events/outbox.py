@@ -24,7 +24,7 @@ class Delivery(msgspec.Struct, gc=False):
     """One row of the outbox in the hands of a relay: an event that is owed to a subscriber.
 
     `body` is the envelope, or its JSON where it came from disk; times are seconds since the epoch. `is_new` while it
-    has been in the memory of the process that committed it, and nobody was handed it.
+    has been in the memory of the process that committed it, and no subscriber was handed it.
     """
 
     event_id: str
@@ -38,7 +38,7 @@ class Delivery(msgspec.Struct, gc=False):
     is_new: bool = False
 
     def open(self) -> Envelope:
-        """The envelope; raises Undeliverable for a row that nobody can read."""
+        """The envelope; raises Undeliverable for a row that can't be read."""
         return self.body if isinstance(self.body, Envelope) else read_json(self.body)
 
 
@@ -55,7 +55,7 @@ class Depth(msgspec.Struct, frozen=True):
 
 
 class Courier(Protocol):
-    """Who delivers what the outbox holds: the relay of this process."""
+    """Delivers what the outbox holds: the relay of this process."""
 
     def accepts(self, subscriber: str, now: float) -> bool:
         """Whether a new event of this subscriber may go to it from memory."""
@@ -140,8 +140,10 @@ class Outbox:
     def _owe(
         self, envelope: Envelope, destinations: Sequence[str], now: float, rows: list[dict[str, Any]]
     ) -> Iterator[Delivery]:
-        body = write_json(envelope).decode()
+        body = write_json(envelope).decode()  # once for all subscribers
         for subscriber in destinations:
+            # Asked for each row before it is written, because the row says whose it is: one that the relay takes from
+            # memory is held by this replica, any other is free for whichever looks first.
             accepted = self.courier is not None and self.courier.accepts(subscriber, now)
             rows.append(
                 {
@@ -159,6 +161,7 @@ class Outbox:
             )
 
     def _committed(self, deliveries: list[Delivery], published: list[Published]) -> None:
+        # Only now: what was rolled back must not be delivered, and a fact of it would be a lie.
         if self.observers:
             for fact in published:
                 emit(self.observers, fact)
@@ -183,7 +186,7 @@ class Outbox:
         return await self._database.fetch_value(statements.CLAIMABLE, self._claim(subscriber, 1)) is not None
 
     async def claim(self, subscriber: str, count: int) -> list[Delivery]:
-        """Take over up to `count` rows that nobody alive holds, oldest first, and none before its turn."""
+        """Take over up to `count` rows that no live replica holds, oldest first, and none before its turn."""
         async with self._database.unit() as unit:
             rows = await unit.fetch_all(self._claiming, self._claim(subscriber, count), into=_Claimed)
         rows.sort(key=lambda row: row.seq)

@@ -107,6 +107,7 @@ class Partitions:
 
     def _staff(self) -> None:
         while self._open and self._workers < self._width and self._starting < len(self._ready):
+            # Counted before it runs: this may be called many times before the loop gives the first worker its turn.
             self._workers += 1
             self._starting += 1
             self._spawn(self._work())
@@ -126,12 +127,13 @@ class Partitions:
 
     async def _serve(self, name: str) -> None:
         partition = self._partitions[name]
+        # It stays first while it is tried, so that a later event of its key can't overtake it.
         again = await self._attempt(self, partition[0])
         if again is not None:
             self._place(name, again)
             return
         partition.popleft()
         if partition:
-            self._place(name, partition[0].due_at)
+            self._place(name, partition[0].due_at)  # behind the other keys: a busy one must not starve them
         else:
             del self._partitions[name]

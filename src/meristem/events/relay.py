@@ -36,8 +36,8 @@ class Relay:
     """Delivers rows of one outbox over a bus: in order per key and subscriber, side by side otherwise.
 
     `width` deliveries of one subscriber are in flight at most, `window` of its rows in memory; what does not fit is
-    read from disk as room appears. Every `poll` seconds it looks for rows that nobody holds (of a replica that died,
-    redriven ones). A failed delivery is repeated by its subscription's policy, then becomes a dead letter.
+    read from disk as room appears. Every `poll` seconds it looks for rows that no replica holds (of one that
+    died, redriven ones). A failed delivery is repeated by its subscription's policy, then becomes a dead letter.
     """
 
     _deadlines: Deadlines
@@ -119,7 +119,7 @@ class Relay:
         return all(each.is_empty for each in self._partitions.values())
 
     async def scan(self) -> None:
-        """Take up now what nobody holds on disk, as every `poll` seconds."""
+        """Take up now what no replica holds on disk, as every `poll` seconds."""
         await self._scan()
         self._wake_up.set(self._now())
 
@@ -192,7 +192,7 @@ class Relay:
         self._wake_up.set(self._scan_at)
 
     async def _scan(self) -> None:
-        """See which other replicas live, and which rows nobody holds."""
+        """See which other replicas live, and which rows none holds."""
         self._scan_at = self._now() + self._poll
         if self._now() >= self._join_at:
             await self._join()

@@ -46,7 +46,7 @@ INSERT: Final = insert(OUTBOX).values(
     }
 )
 
-# Free is what nobody holds, or somebody who is no longer alive; what this relay holds is in its memory already.
+# Free is what no replica holds, or one that is no longer alive; what this relay holds is in its memory already.
 _free: Final = or_(_candidate.owner.is_(None), and_(_candidate.owner != _me, _candidate.owner.not_in(_living)))
 _overtakes: Final = exists(literal(1)).where(
     _candidate.key != "",

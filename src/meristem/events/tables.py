@@ -24,7 +24,7 @@ OUTBOX: Final = Table(
     Column("due_at", Float, nullable=False),
     Column("state", Text, nullable=False),
     Column("error", Text),
-    Column("owner", Text),  # the relay that holds the row in memory; none: whoever claims it
+    Column("owner", Text),  # the relay that holds the row in memory; none: the relay that claims it
     # The name by which a row is acknowledged: known before it is written, so that the commit needs no answer.
     Index("meristem_outbox_event", "event_id", "subscriber", unique=True),
     Index("meristem_outbox_queue", "subscriber", "state", "seq"),

@@ -70,10 +70,12 @@ class Target:
         What was learned long ago fades, so that an endpoint which recovered is found out.
         """
         fade = math.exp((self._seen - now) / memory)
+        # The microsecond makes endpoints of which nothing is known differ by their calls in flight.
         return (self.endpoint.in_flight + 1) * (self.latency * fade + 1e-6)
 
     def answered(self, seconds: float, now: float, memory: float) -> None:
         """Learn a latency: a slower one at once, a faster one gradually."""
+        # The peak counts: an endpoint that becomes slow must lose calls at once, one that was slow must prove itself.
         if seconds > self.latency:
             self.latency = seconds
         else:
@@ -139,12 +141,13 @@ class Balancer:
     def through(self, take: Take) -> Handler:
         """The handler that chooses an endpoint and has `take` bring the call there.
 
-        A call that reached nobody goes to the next endpoint at once, and so does, once, one that may be repeated
-        and whose connection broke. That loads nobody twice, so it needs neither a wait nor a retry budget, which one
-        dead replica of two would soon use up.
+        A call that reached no endpoint goes to the next endpoint at once, and so does, once, one that may be repeated
+        and whose connection broke. That loads no endpoint twice, so it needs neither a wait nor a retry budget, which
+        one dead replica of two would soon use up.
         """
 
         async def moving(call: Call) -> Any:
+            # Each endpoint once at most: when all of them are down, the last error is raised, and retries begin.
             for _ in range(len(self._targets) - 1):
                 try:
                     return await take(call, self.choose(call))
@@ -176,11 +179,11 @@ class Balancer:
         return reply
 
     def silent(self, target: Target) -> None:
-        """An endpoint answers nobody: that counts as a failure."""
+        """An endpoint answers no call: that counts as a failure."""
         self._failed(target, self._now())
 
     def heard_elsewhere(self, target: Target, since: float) -> bool:
-        """Whether another endpoint has answered somebody since then."""
+        """Whether another endpoint has answered a call since then."""
         return any(each.heard >= since for each in self._targets if each is not target)
 
     def _answered(self, target: Target, started: float, at_least: float = 0.0) -> None:
@@ -211,9 +214,11 @@ class Balancer:
         now = self._now()
         if tried := tried_by(call):  # an endpoint that was ejected may have recovered; this one has just failed
             candidates = [target for target in candidates if target.endpoint.address not in tried] or candidates
+        # Where all are ejected each may be chosen: a call that may fail is better than one that surely does.
         candidates = [target for target in candidates if target.ejected_until <= now] or candidates
         if len(candidates) < 2:
             return candidates[0]
+        # Two at random and not the best of all: callers that all saw the same best one would run it over.
         one, other = self._rng.sample(candidates, 2)
         memory = self.policy.memory
         return one if one.load(now, memory) <= other.load(now, memory) else other
@@ -223,6 +228,7 @@ class Balancer:
         target.failing += (1.0 - target.failing) * policy.weight
         if target.failing < policy.threshold or target.ejected_until > now:
             return
+        # A fault that all share is no reason to leave one out: then the rest would carry its load as well.
         ejected = sum(each.ejected_until > now for each in self._targets)
         total = len(self._targets)
         if total < 2 or ejected >= max(1, int(total * policy.share)):

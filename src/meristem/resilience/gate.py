@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Gate:
-    """Counts who is inside; those who must wait are let in in the order of their coming."""
+    """Counts the calls inside; those that must wait are let in in the order of their coming."""
 
     __slots__ = ("_waiting", "inside", "limit", "queue", "wait")
 
@@ -29,7 +29,7 @@ class Gate:
 
     def try_enter(self) -> bool:
         """Enter if there is room now."""
-        if self.inside < self.limit and not self._waiting:
+        if self.inside < self.limit and not self._waiting:  # a call that came before goes in before
             self.inside += 1
             return True
         return False
@@ -62,7 +62,7 @@ class Gate:
     def leave(self) -> None:
         """Leave, and let in who waits first."""
         self.inside -= 1
-        if self._waiting:
+        if self._waiting:  # asked here, as most gates never have a queue and a call is spared
             self.admit()
 
     def admit(self) -> None:
@@ -70,7 +70,7 @@ class Gate:
         while self._waiting and self.inside < self.limit:
             turn = self._waiting.popleft()
             if not turn.done():
-                self.inside += 1
+                self.inside += 1  # for the one who wakes up later: no newcomer may take the place meanwhile
                 turn.set_result(True)
 
 

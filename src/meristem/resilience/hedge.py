@@ -24,7 +24,7 @@ AGAIN: Final = 0.05  # seconds until a second call that was not permitted is ask
 
 
 class HedgePolicy(Message, forbid_unknown_fields=True):
-    """How long a safe call waits at an endpoint that answers nobody.
+    """How long a safe call waits at an endpoint that answers no call.
 
     That is the mean time of the operation's answers and four times their deviation (the retransmission timeout of
     RFC 6298), not less than `at_least` seconds and not more than `at_most` of the operation's timeout; `unknown` of
@@ -40,11 +40,11 @@ class Hedging:
     """Brings calls of one safe operation to endpoints, to a second one when the first falls silent.
 
     An endpoint is silent when it answered no call at all for as long as an answer usually takes: a stopped process,
-    a frozen machine, a network that swallows. One that is slow because of much work still answers somebody. The
+    a frozen machine, a network that swallows. One that is slow because of much work still answers some call. The
     first call stays where it is, and the sooner answer of both counts.
 
     A second call takes from the retry budget, unless another endpoint has answered in the meantime: then it is the
-    first one alone that is ill, and what is taken from it burdens nobody twice.
+    first one alone that is ill, and what is taken from it burdens no endpoint twice.
     """
 
     def __init__(
@@ -105,6 +105,7 @@ class Hedging:
 
     def learn(self, seconds: float) -> None:
         """An answer took so long (RFC 6298, section 2)."""
+        # The deviation first, against the mean of before, as the RFC has it.
         if self._mean:
             self._deviation += (abs(seconds - self._mean) - self._deviation) / 4
             self._mean += (seconds - self._mean) / 8

@@ -1,4 +1,4 @@
-"""The gauges of what waits in the databases of one process: counted when somebody looks, never in between."""
+"""The gauges of what waits in the databases of one process: counted when `/metrics` is asked for, never in between."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 FRESH: Final = 1.0  # seconds for which counts stand, however many look
-PATIENCE: Final = 2.0  # seconds that somebody who looks waits; then he sees the counts before
+PATIENCE: Final = 2.0  # seconds that a scrape waits; then it is given the counts of before
 
 Labels: TypeAlias = tuple[str, ...]
 

@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class Silent:
-    """Progress that nobody watches."""
+    """Progress that is not shown."""
 
     def track(self, items: Iterable[T], description: str, total: int | None = None) -> Iterable[T]:  # noqa: ARG002
         return items

@@ -72,6 +72,7 @@ class CompiledStatement:
                 raise self._unknown(given)
             if self._by_name:
                 return self._encode_by_name(given, held)
+            # One for each set of names: an UPDATE gives few of its columns, and which is a caller's choice.
             self._encoders[names] = encode = _written(self._slots, names)
         try:
             return self.text, encode(given, held)
@@ -207,6 +208,7 @@ def _value_of(bind: Any) -> Any:
 
 
 def _slots(compiled: SQLCompiler, dialect: Dialect) -> list[_Slot]:
+    # A shape is compiled from one statement and run for others: the cache key says which bind stands in which place.
     matched = getattr(compiled, "_cache_key_bind_match", None)
     positions: dict[Any, int] = {}
     if matched is not None and compiled.cache_key is not None:

@@ -110,7 +110,7 @@ class Driver(Protocol):
         ...
 
     def close_soon(self) -> None:
-        """Close without waiting: the last resort for a database that nobody stopped."""
+        """Close without waiting: the last resort for a database that was not stopped."""
         ...
 
     def try_read(self, step: Statement) -> Outcome | None:

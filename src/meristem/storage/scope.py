@@ -30,6 +30,7 @@ class Scope:
         self.outer: Scope | None = None
 
     async def __aenter__(self) -> UnitOfWork:
+        # The scopes around it may be of other databases: one service's test, or a fixture, holds several.
         self.outer = _current.get()
         joined = self.outer and self.outer.of(self.owner)
         self.unit = unit = self._make() if joined is None else joined.joined_unit(self._join)
@@ -62,6 +63,7 @@ class Scope:
 
     def joined_unit(self, may_join: bool) -> UnitOfWork:
         """The unit to join, if that is right here."""
+        # A task inherits its starter's context, so one that outlives the unit still sees the scope.
         if self.unit.has_ended:
             raise MisuseError(
                 f"this task was started inside a unit of work of {self.unit.name!r} that has ended meanwhile: "

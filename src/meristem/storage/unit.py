@@ -54,11 +54,11 @@ class UnitOfWork(Queries):
         self._statements = statements
         self._hooks = hooks
         self._observers = observers
-        self._prelude: list[Statement] = []
-        self._last: list[Statement] = []
+        self._prelude: list[Statement] = []  # goes in the same hop as the next statement
+        self._last: list[Statement] = []  # goes in the same hop as the commit
         self._callbacks: list[Callable[[], None]] = []
         self._scopes: list[Part] = []
-        self._doomed: str | None = None
+        self._doomed: str | None = None  # why it can only be rolled back
         self._ended = False
         self._has_run = False
 
@@ -121,12 +121,15 @@ class UnitOfWork(Queries):
         if len(self._scopes) > 1:
             self._open_savepoints()
         self._has_run = True
+        # Taken before the wait: a task that runs meanwhile must not send the same savepoints once more.
         before, self._prelude = self._prelude, []
         transaction = self._opened()
         began = begin(self._observers)
         try:
             outcome = await transaction.run([*before, step])
         except BaseException as error:
+            # What failed alone leaves the transaction usable. In these cases it is unknown which statements have run,
+            # or they are lost: to go on would commit a part of what the service meant.
             if isinstance(error, asyncio.CancelledError):
                 self._doomed = "a statement in it was cancelled"
             elif any(each.failed for each in before):
@@ -154,6 +157,7 @@ class UnitOfWork(Queries):
             raise StorageError(f"the unit of work of {self.name!r} was rolled back: {self._doomed}")
 
     def _open_savepoints(self) -> None:
+        # None where the running task is in no scope of this unit: it was handed the unit, as a helper is.
         here = self._scopes[-1].here()
         if here is not None:
             self.check_innermost(here)
@@ -194,6 +198,7 @@ class UnitOfWork(Queries):
             del self.published[published:], self._last[last:], self._callbacks[callbacks:]
         if savepoint is None:
             return
+        # A savepoint is opened by the first statement inside, so a scope without any costs the database nothing.
         if savepoint in self._prelude:  # nothing of the scope has been sent yet
             place = self._prelude.index(savepoint)
             del self._prelude[place : place + 1 if failed is None else None]
@@ -210,6 +215,7 @@ class UnitOfWork(Queries):
             if self.published:
                 for hook in self._hooks:
                     await hook(self)
+            # A unit that ran nothing has no transaction: its commit would wait in the writers' line for nothing.
             if self._last or self._prelude or self._has_run:
                 await self._commit()
         except BaseException:

@@ -18,7 +18,7 @@ GRACE: Final = 40.0  # seconds for the ordinary drain of an orphan, then it ends
 
 
 class Lifeline:
-    """The supervisor's side: `reading` is inherited by every child, the other end by nobody."""
+    """The supervisor's side: `reading` is inherited by every child, the other end by none."""
 
     def __init__(self) -> None:
         self.reading, self._writing = os.pipe()

@@ -14,7 +14,7 @@ import time
 
 
 def main(grace: float = 5.0) -> None:
-    """Wait for the end of the standard input, then leave nobody behind."""
+    """Wait for the end of the standard input, then leave no program behind."""
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, signal.SIG_IGN)  # it ends with its standard input
     guarded: set[int] = set()

@@ -13,7 +13,7 @@ from meristem.system.addresses import edge
 if TYPE_CHECKING:
     from meristem.system.plan import Plan
 
-BACKLOG: Final = 1024  # connections that wait while nobody accepts
+BACKLOG: Final = 1024  # connections that wait while no process accepts
 
 
 class Ports:
@@ -25,7 +25,7 @@ class Ports:
     def open(self, plan: Plan, host: str, port: int) -> Plan:
         """Listen for the edge on `port`, for others on their own; the plan with the ports that they have now.
 
-        0 takes a free port, and so does another process than the edge that hosts apps: nobody else can show them.
+        0 takes a free port, and so does another process than the edge that hosts apps: no other process can show them.
         """
         last = edge(plan)
         found = []
@@ -65,7 +65,7 @@ class Ports:
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A port that nobody listens on now."""
+    """A port that no program listens on now."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.bind((host, 0))
         port: int = probe.getsockname()[1]

@@ -18,7 +18,7 @@ async def answers(address: str, path: str) -> bool:
         async with asyncio.timeout(PATIENCE):
             async with _asked(address, path) as reader:
                 return _is_well(await reader.readline())
-    except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError):  # nobody there yet, or no HTTP
+    except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError):  # no listener yet, or no HTTP
         return False
 
 

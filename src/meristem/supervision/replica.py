@@ -74,7 +74,7 @@ class Replica:
     def dismiss(self, generation: int) -> None:
         self._own(generation).unlink(missing_ok=True)
         if self._admitted == generation:
-            self._socket.unlink(missing_ok=True)  # so that callers see at once that nobody is there
+            self._socket.unlink(missing_ok=True)  # so that callers see at once that the replica is gone
 
     def _own(self, generation: int) -> Path:
         return self._socket.with_suffix(f".{generation}.sock")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from meristem.supervision.restarts import Restarts
 
 PROBE: Final = 0.05  # seconds between two questions whether it is ready
-WRONG: Final = (1, 2)  # exit codes of a program that is written or called wrongly: starting it again helps nobody
+WRONG: Final = (1, 2)  # exit codes of a program that is written or called wrongly: starting it again can't help
 
 
 class StartError(OperationError):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SECRET: Final = "MERISTEM_SECRET"  # noqa: S105 - the name of a variable
-GLANCE: Final = 0.05  # seconds, in which whoever asks for the lock's state has long let go of it
+GLANCE: Final = 0.05  # seconds, in which a command that asks for the lock's state has long let go of it
 
 
 class ReplicaStatus(msgspec.Struct, frozen=True):
@@ -150,7 +150,7 @@ class StateDirectory:
             return None
 
     def _is_claimed(self, pid: int) -> bool:
-        """Whether somebody runs the system now: the kernel knows, while a pid may be another program's by now."""
+        """Whether a process runs the system now: the kernel knows, while a pid may be another program's by now."""
         if fcntl is None or not self._claimed.exists():
             os.kill(pid, 0)
             return True
@@ -165,7 +165,7 @@ class StateDirectory:
 
 
 def _take(lock: int) -> bool:
-    """Take the lock, at the second try when somebody only looked whether it is taken."""
+    """Take the lock, at the second try when a command only looked whether it is taken."""
     assert fcntl is not None
     for pause in (GLANCE, 0.0):
         try:

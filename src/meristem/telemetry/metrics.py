@@ -1,4 +1,4 @@
-"""Counts and durations of operations in a few plain arrays: cheap to record, read when somebody looks."""
+"""Counts and durations of operations in a few plain arrays: cheap to record, read when Prometheus asks."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class Registry:
         return found
 
     def add(self, measure: Measure) -> None:
-        """Publish a figure that somebody else keeps; several parts may give values under one name."""
+        """Publish a figure that another part keeps; several parts may give values under one name."""
         self._measures.append(measure)
 
     def remove(self, measure: Measure) -> None:

@@ -114,7 +114,7 @@ class Observed:
             self.tell_late(trace, parent, seconds, error)
 
     def tell_late(self, trace: Position, parent: Position | None, seconds: float, error: BaseException | None) -> None:
-        """Record a call as a span that nobody meant to, if such spans are not too many."""
+        """Record a call that was not sampled as a span, if such spans are not too many."""
         if self.tracer.late():
             # a root's id is already in its logs; another call's span gets one of its own
             self.tell(trace if parent is None else trace.child(), parent, seconds, error)

@@ -89,7 +89,7 @@ class Tracer:
     def enter(self, parent: Position | None, now: float) -> Position:
         """The trace of a call that begins `now`; a new one is decided upon here, for all that follows.
 
-        The wish of somebody outside to be sampled counts against the allowance, too. Only a sampled call becomes a
+        The wish of a foreign client to be sampled counts against the allowance, too. Only a sampled call becomes a
         span of its own.
         """
         if parent is None:

@@ -45,7 +45,7 @@ async def _settle(kept: Sequence[ServiceStorage]) -> None:
         for each in left:
             await each.scan()
         if left:
-            await asyncio.sleep(AGAIN)  # what somebody else wrote there announces itself to nobody
+            await asyncio.sleep(AGAIN)  # what another process wrote there announces itself to no relay
 
 
 async def _left(keeping: ServiceStorage) -> list[str]:

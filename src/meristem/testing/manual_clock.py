@@ -13,7 +13,7 @@ _TURNS: Final = 10  # of the event loop after each wake-up, so that a sleeper ma
 
 
 class ManualClock:
-    """Time stands still until `advance`; whoever sleeps wakes in the order of their times."""
+    """Time stands still until `advance`; sleepers wake in the order of their times."""
 
     def __init__(self, start: datetime = _START) -> None:
         self._now = start

@@ -177,6 +177,8 @@ class SqliteDriver:
             )
         connection.execute("PRAGMA foreign_keys=ON")
         connection.execute(f"PRAGMA wal_autocheckpoint={_LOG_PAGES}")
+        # An empty transaction has SQLite make the log's file: it is opened below, and connections that only read
+        # can't make it.
         connection.execute("BEGIN IMMEDIATE")
         connection.execute("COMMIT")
         log = None
@@ -215,6 +217,8 @@ class SqliteTransaction:
         """Run steps and commit; a cancelled wait ends only when the commit's fate is known."""
         job = self._driver.submit(self._turn, steps, commits=True)
         cancelled: asyncio.CancelledError | None = None
+        # A commit can't be taken back once the writer has it: what is cancelled is the wait, and the caller must know
+        # whether it happened. So it is waited for again, on a new future, as the cancelled one is used up.
         while not job.finished:
             try:
                 await job.future

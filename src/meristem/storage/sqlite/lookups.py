@@ -15,7 +15,7 @@ _STEPS: Final = 250  # of SQLite's virtual machine, at most twice that; finding 
 _SECONDS: Final = 0.002  # of this thread's work: a single step of the machine can be a long one, as count(*) is
 _STRIKES: Final = 3  # before it counts: the first run also compiles the statement and reads the schema
 _PARDON: Final = 500  # short runs that make up for a strike: the garbage collector may be what was slow
-_A_TURN: Final = 50  # lookups until the event loop has gone on: whoever asks in a loop lets others work too
+_A_TURN: Final = 50  # lookups until the event loop has gone on: a task that asks in a loop lets others work too
 _REMEMBERED: Final = 1000
 
 
@@ -34,7 +34,7 @@ class Lookups:
         self._alarms = 0
 
     def find(self, step: Statement) -> Outcome | None:
-        """The outcome of a step that is short; None for one that somebody else must run."""
+        """The outcome of a step that is short; None for one that a reading thread must run."""
         text = step.text
         if text in self._long or not self._may_look():
             return None

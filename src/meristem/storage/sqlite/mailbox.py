@@ -27,13 +27,13 @@ class Bell:
     def __init__(self) -> None:
         self._hearing, self._ringing = _channel()
         self._asleep = False
-        self._waiter: selectors.BaseSelector | None = None  # only for who sleeps for a time
+        self._waiter: selectors.BaseSelector | None = None  # only for a thread that sleeps for a time
 
     def ring(self) -> bool:
         """Wake the thread; says whether it was asleep. To be called after what it shall see is in place."""
         if not self._asleep:
             return False
-        self._asleep = False
+        self._asleep = False  # of many that ring at once, few write to the pipe
         try:
             self._ringing.write(b"!")
         except (OSError, ValueError):
@@ -51,7 +51,7 @@ class Bell:
     def sleep(self, timeout: float | None = None) -> None:
         """Sleep until rung, or so many seconds. It may also end early, for a ring of before."""
         if timeout is None or self._hears_within(timeout):
-            self._hearing.read(64)
+            self._hearing.read(64)  # and with it the rings of before
         self._asleep = False
 
     def close(self) -> None:

@@ -29,6 +29,7 @@ class Readers:
     def submit(self, job: Job) -> None:
         """Queue one reading statement."""
         self._jobs.append(job)
+        # The first that sleeps, so that few threads stay warm; all busy ones look at the queue before they sleep.
         for bell in self._bells:
             if bell.ring():
                 return
@@ -61,7 +62,7 @@ class Readers:
                 if runner is None:
                     runner = Runner(self._connect(), self._database)
                 outcome = runner.run(job)
-            except BaseException as error:  # whatever it is, it belongs to the one who waits
+            except BaseException as error:  # whatever it is, it belongs to the waiting task
                 self._completions.give(job, error=error)
             else:
                 self._completions.give(job, outcome)
@@ -74,6 +75,7 @@ class Readers:
             try:
                 return self._jobs.popleft()
             except IndexError:
+                # Announced before the second look: a job that comes in between rings a thread that does not sleep yet.
                 bell.doze()
             if not self._jobs and not self._stopping:
                 bell.sleep()

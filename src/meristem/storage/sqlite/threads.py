@@ -23,8 +23,8 @@ from meristem.storage.sqlite.translation import translate
 _log = logging.getLogger("meristem.storage")
 _CHUNK = 100  # rows handled at a time
 _AGAIN = 0.01  # seconds between two interrupts of a cancelled job
-_BREATH_EVERY = 0.001
-_BREATH = 0.00005
+_BREATH_EVERY = 0.001  # seconds for which the event loop's thread may wait for the interpreter
+_BREATH = 0.00005  # seconds; the kernel makes more of it
 
 
 class Job(msgspec.Struct, eq=False):
@@ -71,13 +71,14 @@ class Completions:
     def give(self, job: Job, value: Any = None, error: BaseException | None = None) -> None:
         """Finish a job, from any thread."""
         job.value, job.error = value, error
+        # No lock: appending is atomic, and two threads that both see the flag unset only wake the loop twice.
         self._finished.append(job)
         if not self._scheduled:
             self._scheduled = True
             try:
                 self._loop.call_soon_threadsafe(self._deliver)
             except RuntimeError:
-                if not self._loop.is_closed():  # once it is closed, nobody waits any more
+                if not self._loop.is_closed():  # once it is closed, no task waits any more
                     raise
 
     def _deliver(self) -> None:
@@ -86,7 +87,7 @@ class Completions:
         while self._finished:
             job = self._finished.popleft()
             job.finished = True
-            if job.future.done():
+            if job.future.done():  # its waiter was cancelled; only a commit is waited for again
                 continue
             if job.error is not None:
                 job.future.set_exception(job.error)
@@ -106,7 +107,8 @@ class Runner:
     def run(self, job: Job) -> Outcome:
         """Run the job's steps; the outcome is the last one's."""
         outcome = Outcome([], -1)
-        job.runner = self  # before `cancelled` is read: whoever cancels sets that first and then looks here
+        job.runner = self  # before `cancelled` is read: the canceller sets that first and then looks here
+        # The lock holds an interrupt back until it is certain whose statement it would stop: the next job's otherwise.
         with self._lock:
             self._running = job
         try:
@@ -148,12 +150,12 @@ class Runner:
         decode = step.decode
         if decode is None:
             if cursor.description is not None:
-                cursor.fetchall()
+                cursor.fetchall()  # sqlite3 knows the rowcount only when all rows were fetched, wanted or not
             return Outcome([], cursor.rowcount)
 
         if step.first:
             row = cursor.fetchone()
-            cursor.close()
+            cursor.close()  # an unfinished read would keep the log from being checkpointed
             return Outcome([] if row is None else decode([row], cursor.description), cursor.rowcount)
         rows: list[Any] = []
         breath = _Breath()
@@ -164,6 +166,7 @@ class Runner:
 
     def _many(self, step: Statement) -> Outcome:
         """Run a statement for many rows, all or none of them."""
+        # Without it, rows before the one that fails would stay in a transaction that may go on.
         self.connection.execute("SAVEPOINT many")
         try:
             if step.decode is None:
@@ -235,6 +238,7 @@ class Syncer:
         ended = False
         while not ended:
             groups = [self._inbox.get()]
+            # What has been committed by now is in the log: the sync that begins below covers all of it.
             while not self._inbox.is_empty():
                 groups.append(self._inbox.get())
             ended = groups[-1] is None  # nothing comes after `stop`

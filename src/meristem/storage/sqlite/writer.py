@@ -88,11 +88,14 @@ class Writer:
     def _next(self) -> WriteJob | None:
         while True:
             turn = self._turn
+            # SQLite has one writer. Whose turn it is keeps it from its first statement to its end, although other
+            # transactions' statements arrive meanwhile: they are sorted into their own queues, not refused as busy.
             if turn is None and self._waiting:
                 turn = self._turn = self._waiting.popleft()
             if turn is not None:
                 if turn.jobs:
                     return turn.jobs.popleft()
+                # Queued statements go first: an abandoned transaction ends after what was sent before it was given up.
                 if turn.abandoned or not turn.begun or self._stopping:
                     self._end(turn)
                     continue
@@ -113,7 +116,7 @@ class Writer:
             message.abandoned = True
         else:
             turn = message.transaction
-            if not turn.jobs and turn is not self._turn:
+            if not turn.jobs and turn is not self._turn:  # its first statement is its place in the line
                 self._waiting.append(turn)
             turn.jobs.append(message)
 
@@ -128,7 +131,8 @@ class Writer:
         turn = job.transaction
         try:
             outcome = self._run(turn, job)
-        except BaseException as error:  # whatever it is, it belongs to the one who waits
+        except BaseException as error:  # whatever it is, it belongs to the waiting task
+            # A failed statement leaves the transaction open for further ones, unless SQLite itself rolled it back.
             if job.commits or not self._connection.in_transaction:
                 self._end(turn)
             self._completions.give(job, error=error)
