@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from meristem.asgi import respond
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -32,10 +34,7 @@ class Probes:
             await self._app(scope, receive, send)
             return
         status, media, body = await self._answer(scope)
-        headers = [(b"content-type", media.encode()), (b"content-length", str(len(body)).encode())]
-        headers.append((b"cache-control", b"no-store"))
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+        await respond(scope, send, status, media.encode(), body, [(b"cache-control", b"no-store")])
 
     async def _answer(self, scope: dict[str, Any]) -> Answer:
         path: str = scope["path"]

@@ -16,6 +16,7 @@ from meristem.contracts.call import compose
 from meristem.contracts.codec import declared
 from meristem.contracts.isolation import Isolation
 from meristem.contracts.operation import Semantics
+from meristem.contracts.undeclared import undeclared
 from meristem.errors import DEFINITE, CallError, Code, Fault
 from meristem.resilience.deadline import Window, running_task
 from meristem.telemetry.metrics import BOUNDS
@@ -260,9 +261,7 @@ def _permitted(operation: Operation, error: BaseException) -> BaseException:
         return error
     if isinstance(error, Fault) and (fault := _declared(operation, error)) is not None:
         return fault
-    remedy = " (declare it in raises=[...])" if isinstance(error, Fault) else ""
-    logger.error("%s failed%s", operation.label, remedy, exc_info=error)
-    return CallError(Code.INTERNAL, f"{operation.label} failed; its service's log says why")
+    return undeclared(operation, error)
 
 
 def _declared(operation: Operation, error: Fault) -> Fault | None:

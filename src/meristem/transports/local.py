@@ -7,13 +7,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from meristem.contracts.isolation import Isolation, isolator
-from meristem.errors import CallError, Code
+from meristem.contracts.undeclared import internal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
     from meristem.contracts.call import Call, Handler
     from meristem.contracts.operation import Operation
+    from meristem.errors import CallError
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +26,7 @@ def isolation_of(operation: Operation) -> Isolation:
 
 def _wrong_reply(operation: Operation, error: CallError) -> CallError:
     logger.error("%s returned what its contract does not allow: %s", operation.label, error.message)
-    return CallError(Code.INTERNAL, f"{operation.label} failed; its service's log says why")
+    return internal(operation)
 
 
 def local_stream(operation: Operation, handler: Handler) -> Handler:

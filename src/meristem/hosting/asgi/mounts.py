@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from meristem.asgi import respond
 from meristem.hosting.asgi.refusal import refuse
 
 if TYPE_CHECKING:
@@ -45,9 +46,7 @@ def _below(mount: str, scope: dict[str, Any]) -> dict[str, Any]:
 async def _redirect(mount: str, scope: dict[str, Any], send: Any) -> None:
     query: bytes = scope["query_string"]
     location = (scope.get("root_path", "") + mount + "/").encode() + (b"?" + query if query else b"")
-    headers = [(b"location", location), (b"content-length", b"0")]
-    await send({"type": "http.response.start", "status": 307, "headers": headers})
-    await send({"type": "http.response.body", "body": b""})
+    await respond(send, 307, fields=[(b"location", location)])
 
 
 async def _not_found(scope: dict[str, Any], send: Any) -> None:

@@ -276,8 +276,8 @@ class Wire:
     async def emptied(self, server: HttpServer) -> None:
         """Wait until no connection is left."""
         async with asyncio.timeout(PATIENCE):
-            for listener in server._listeners:
-                await listener.front.empty.wait()
+            for bound in server._listeners:
+                await bound.listener.empty.wait()
 
     async def stop(self) -> None:
         for each in reversed(self._open):

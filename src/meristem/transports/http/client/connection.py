@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import httptools
 import msgspec
 
-from meristem.transports.http.server.responses import OK_JSON
+from meristem.transports.http.response import OK_JSON
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +28,7 @@ class LostError(Exception):
         self.broken = broken
 
 
-class Response(msgspec.Struct):
+class RawResponse(msgspec.Struct):
     """An answer other than a plain 200."""
 
     status: int
@@ -64,7 +64,7 @@ class ClientConnection(asyncio.Protocol):
         reply_limit: int,
     ) -> None:
         self.loop = loop
-        self.waiter: asyncio.Future[bytes | Response] | None = None
+        self.waiter: asyncio.Future[bytes | RawResponse] | None = None
         self.sink: ResponseSink | None = None
         self._lost = lost
         self._address = address
@@ -81,7 +81,7 @@ class ClientConnection(asyncio.Protocol):
         """Whether one more request may be sent."""
         return not self._spent and not self.transport.is_closing()
 
-    def send(self, request: bytes, sink: ResponseSink | None = None) -> asyncio.Future[bytes | Response]:
+    def send(self, request: bytes, sink: ResponseSink | None = None) -> asyncio.Future[bytes | RawResponse]:
         """Write a request; the future gives the body of a 200, another answer whole, or raises LostError.
 
         With a `sink` the body of a 200 goes there and the future is done when its head has arrived.
@@ -171,11 +171,11 @@ class ClientConnection(asyncio.Protocol):
         if status == 408 and self._spent and not body:
             self._fail(LostError("the server closes idle connections and did not take the request", happened=False))
         else:
-            self._resolve(body if status == 200 else Response(status, self._head, body))
+            self._resolve(body if status == 200 else RawResponse(status, self._head, body))
 
     # Outcomes
 
-    def _resolve(self, result: bytes | Response) -> None:
+    def _resolve(self, result: bytes | RawResponse) -> None:
         waiter, self.waiter = self.waiter, None
         if waiter is not None and not waiter.done():
             waiter.set_result(result)

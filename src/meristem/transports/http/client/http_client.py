@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -12,13 +11,13 @@ from meristem.contracts.codec import encode
 from meristem.errors import CallError, Code
 from meristem.resilience.limits import ClientLimits
 from meristem.transports.http.address import Address
-from meristem.transports.http.client.connection import LostError, Response
+from meristem.transports.http.client.connection import LostError, RawResponse
 from meristem.transports.http.client.pool import Pool
 from meristem.transports.http.client.replies import EndOfStream, Replies
-from meristem.transports.http.connect.codec import OWN_AGENT, reply_reader
+from meristem.transports.http.connect import ownhead
+from meristem.transports.http.connect.codec import reply_reader
 from meristem.transports.http.connect.errors import read_error, read_unary_error
 from meristem.transports.http.connect.framing import envelope
-from meristem.transports.http.server.headcache import LAST_CONSTANT
 
 if TYPE_CHECKING:
     import ssl
@@ -34,16 +33,13 @@ UNENCODABLE = (TypeError, ValueError, OverflowError, RecursionError, msgspec.Msg
 class Form:
     """What the requests of one operation have in common: the beginning of their head and how replies are read."""
 
-    __slots__ = ("_before", "_token", "head", "label", "read")
+    __slots__ = ("_constant", "_token", "head", "label", "read")
 
     def __init__(self, operation: Operation, address: Address) -> None:
         media = "application/connect+json" if operation.stream else "application/json"
-        self._before = (
-            f"POST {operation.path} HTTP/1.1\r\nhost: {address.authority}\r\nuser-agent: {OWN_AGENT.decode()}\r\n"
-            f"content-type: {media}"
-        ).encode("latin-1")
+        self._constant = ownhead.constant(operation.path, media, address)
         self._token: str | None = None
-        self.head = self._before + LAST_CONSTANT
+        self.head = ownhead.finished(self._constant, None)
         self.label = operation.label
         self.read = reply_reader(operation.reply)
 
@@ -51,7 +47,7 @@ class Form:
         """The beginning of a head that carries `token`; made anew when that has changed."""
         if token != self._token:
             self._token = token
-            self.head = b"%b\r\nmeristem-token: %b%b" % (self._before, token.encode("latin-1"), LAST_CONSTANT)
+            self.head = ownhead.finished(self._constant, token)
         return self.head
 
 
@@ -116,7 +112,7 @@ class HttpClient:
             self._done()
         return self._reply(operation, form, answer)
 
-    def _reply(self, operation: Operation, form: Form, answer: bytes | Response) -> Any:
+    def _reply(self, operation: Operation, form: Form, answer: bytes | RawResponse) -> Any:
         if not isinstance(answer, bytes):
             raise read_unary_error(operation, answer.status, answer.body, str(self.address))
         try:
@@ -153,24 +149,8 @@ class HttpClient:
         return form
 
     def _request(self, call: Call, form: Form, body: bytes) -> bytes:
-        context = call.context
-        head = form.head if self._sign is None else form.with_token(self._sign(context))
-        if (deadline := context.deadline) is not None:
-            left = int((deadline - time.monotonic()) * 1000)
-            if left <= 0:
-                message = f"{form.label}: the deadline passed before the call was sent to {self.address}"
-                raise CallError(Code.DEADLINE_EXCEEDED, message, may_have_happened=False)
-            head = b"%bconnect-timeout-ms: %d\r\n" % (head, left)
-        if context.trace is not None:
-            head = b"%btraceparent: %b\r\n" % (head, context.trace.header().encode("latin-1"))
-            if context.trace.state:
-                head = b"%btracestate: %b\r\n" % (head, context.trace.state.encode("latin-1"))
-        if (key := context.key) is not None:
-            if not (key.isascii() and key.isprintable()):
-                message = f"{form.label}: an idempotency key is printable ASCII, not {key!r}"
-                raise CallError(Code.INVALID_ARGUMENT, message, may_have_happened=False)
-            head = b"%bidempotency-key: %b\r\n" % (head, key.encode("latin-1"))
-        return b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)
+        head = form.head if self._sign is None else form.with_token(self._sign(call.context))
+        return ownhead.written(head, call, body, self.address)
 
     def _unavailable(self, form: Form, lost: LostError) -> CallError:
         message = f"{form.label} at {self.address}: {lost}"

@@ -1,28 +1,39 @@
-"""A route: how requests of one operation are read from the Connect wire and its replies written."""
+"""Unary calls in the Connect protocol: one codec for Meristem's own client, one for all others."""
 
 from __future__ import annotations
 
-import gzip
-import zlib
+import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 import msgspec
 
+from meristem.contracts.call import Call
 from meristem.contracts.codec import decoder, encode, refusal
 from meristem.contracts.protojson import lenient
 from meristem.errors import CallError, Code
+from meristem.transports.authorize import bearer_of
+from meristem.transports.http.compression import packed, unpacked
+from meristem.transports.http.connect.errors import failed
+from meristem.transports.http.connect.ownhead import OWN_AGENT
+from meristem.transports.http.response import JSON, Response
+from meristem.transports.metadata import AUTHORIZATION, KEY, TOKEN, TRACE, TRACE_STATE, context_from, context_of
+from meristem.transports.unary import Codec, Signed
 
 if TYPE_CHECKING:
-    from meristem.contracts.call import ServedOperation
+    from meristem.context import Context
+    from meristem.contracts.call import Handler, ServedOperation
     from meristem.contracts.operation import Operation
     from meristem.contracts.proto import ProtoSchema
-    from meristem.transports.metadata import Head, Peer, Verify
+    from meristem.errors import Fault
+    from meristem.transports.authorize import Principal
+    from meristem.transports.http.connect.ownhead import Changing
+    from meristem.transports.metadata import Metadata
 
-OWN_AGENT: Final = b"meristem/1"
-"""The `user-agent` of Meristem's own client; its JSON is exact."""
-
-MIN_COMPRESSED: Final = 1400  # below one network packet nothing is gained
+RequestT_contra = TypeVar("RequestT_contra", bound=Signed, contravariant=True)
+PROTO: Final = b"application/proto"
+TIMEOUT: Final = b"connect-timeout-ms"
+PACKED: Final = ((b"content-encoding", b"gzip"), (b"vary", b"accept-encoding"))
 
 
 class Binary(Protocol):
@@ -31,6 +42,168 @@ class Binary(Protocol):
     def read_request(self, operation: Operation, body: bytes) -> Any: ...
 
     def write_reply(self, operation: Operation, reply: Any) -> bytes: ...
+
+
+class MessageCodec(Codec[RequestT_contra, Response], Protocol[RequestT_contra]):
+    """A codec that can write a reply without a response around it, as streams need it."""
+
+    def message(self, request: RequestT_contra, reply: Any) -> bytes: ...
+
+
+class ConnectRequest(msgspec.Struct, gc=False):
+    """A request whose head was parsed, and its message."""
+
+    head: Metadata
+    body: bytes
+    token: str | None
+    bearer: str | None
+
+    @staticmethod
+    def of(head: Metadata, body: bytes) -> ConnectRequest:
+        """The request with the proofs that its head holds."""
+        return ConnectRequest(head, body, _text(head.get(TOKEN)), bearer_of(head.get(AUTHORIZATION)))
+
+
+class OwnRequest(msgspec.Struct, gc=False):
+    """A request of Meristem's own client: what changes from call to call, as it was sent, and the message."""
+
+    token: str | None
+    changing: Changing
+    body: bytes
+    bearer: str | None = None
+
+    @staticmethod
+    def of(head: Metadata, body: bytes) -> OwnRequest:
+        """The request whose head the parser has read."""
+        read = head.get
+        changing = (read(TIMEOUT), read(TRACE), read(TRACE_STATE), read(KEY), b"")
+        return OwnRequest(_text(read(TOKEN)), changing, body, bearer_of(read(AUTHORIZATION)))
+
+
+class OwnCodec:
+    """An operation for Meristem's own client, whose JSON is exact."""
+
+    __slots__ = ("_exact", "handler", "operation", "write")
+
+    def __init__(self, endpoint: ServedOperation) -> None:
+        self.operation: Operation = endpoint.operation
+        self.handler: Handler = endpoint.handler
+        self.write = reply_writer(endpoint.operation.reply)
+        self._exact = decoder(endpoint.operation.request)
+
+    def context(self, request: OwnRequest, principal: Principal | None) -> Context:
+        timeout, trace, state, key, _ = request.changing
+        return context_of(principal, deadline_of(timeout), trace, state, key)
+
+    def read(self, request: OwnRequest, context: Context) -> Call:
+        """The call; raises CallError `invalid_argument` that names the field."""
+        try:
+            return Call(self.operation, self._exact(request.body), context)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise refusal(error) from None
+
+    def reply(self, _request: OwnRequest, reply: Any) -> Response:
+        return Response(200, JSON, self.write(reply))
+
+    def message(self, _request: OwnRequest, reply: Any) -> bytes:
+        """One reply of a stream."""
+        return self.write(reply)
+
+    def failure(self, _request: OwnRequest, error: Fault | CallError) -> Response:
+        return failed(self.operation, error, own=True)
+
+
+class ConnectCodec:
+    """An operation for every other client of the Connect protocol, in JSON or, where that is installed, protobuf.
+
+    Requests are read by the ProtoJSON mapping. A client that names the version of the protocol is a generated one,
+    so replies to it follow that mapping, too.
+    """
+
+    __slots__ = ("_binary", "_lenient", "_limit", "_schema", "_write", "handler", "operation")
+
+    def __init__(
+        self,
+        endpoint: ServedOperation,
+        body_limit: int,
+        schema: Callable[[], ProtoSchema] | None,
+        binary: Callable[[], Binary] | None,
+    ) -> None:
+        self.operation: Operation = endpoint.operation
+        self.handler: Handler = endpoint.handler
+        self._limit = body_limit
+        self._schema = schema
+        self._binary = binary
+        self._write = reply_writer(endpoint.operation.reply)
+        self._lenient = lenient(endpoint.operation.request)
+
+    @property
+    def speaks_proto(self) -> bool:
+        """Whether binary protobuf can be read and written."""
+        return self._binary is not None
+
+    def context(self, request: ConnectRequest, principal: Principal | None) -> Context:
+        return context_from(request.head, principal, deadline_of(request.head.get(TIMEOUT)))
+
+    def read(self, request: ConnectRequest, context: Context) -> Call:
+        """The call; raises CallError `invalid_argument` that names the field."""
+        plain = unpacked(request.head.get(b"content-encoding", b"identity"), request.body, self._limit)
+        if (binary := self._binary_for(request)) is not None:
+            return Call(self.operation, binary.read_request(self.operation, plain), context)
+        return Call(self.operation, self._lenient(plain), context)
+
+    def reply(self, request: ConnectRequest, reply: Any) -> Response:
+        """The reply in the encoding that the request came in."""
+        out = self.message(request, reply)
+        media = JSON if self._binary_for(request) is None else PROTO
+        smaller = packed(request.head, out)
+        return Response(200, media, out) if smaller is None else Response(200, media, smaller, PACKED)
+
+    def message(self, request: ConnectRequest, reply: Any) -> bytes:
+        """The bytes of a reply, which is one of several in a stream."""
+        if (binary := self._binary_for(request)) is not None:
+            return binary.write_reply(self.operation, reply)
+        out = self._write(reply)
+        if b"connect-protocol-version" in request.head and self._schema is not None:
+            return self._schema().reply_json(self.operation, out)
+        return out
+
+    def failure(self, _request: ConnectRequest, error: Fault | CallError) -> Response:
+        return failed(self.operation, error, own=False)
+
+    def _binary_for(self, request: ConnectRequest) -> Binary | None:
+        if self._binary is None or not request.head.get(b"content-type", b"").endswith(b"proto"):
+            return None
+        return self._binary()
+
+
+class Route:
+    """An operation at its path, with a codec for either kind of client."""
+
+    __slots__ = ("operation", "other", "own")
+
+    def __init__(
+        self,
+        endpoint: ServedOperation,
+        body_limit: int,
+        *,
+        schema: Callable[[], ProtoSchema] | None = None,
+        binary: Callable[[], Binary] | None = None,
+    ) -> None:
+        self.operation = endpoint.operation
+        self.own = OwnCodec(endpoint)
+        self.other = ConnectCodec(endpoint, body_limit, schema, binary)
+
+    def received(self, head: Metadata, body: bytes) -> tuple[MessageCodec[Any], OwnRequest | ConnectRequest]:
+        """A request whose head was parsed, and the codec for the client that sent it."""
+        if is_own(head):
+            return self.own, OwnRequest.of(head, body)
+        return self.other, ConnectRequest.of(head, body)
+
+
+def is_own(head: Metadata) -> bool:
+    """Whether a request is of Meristem's own client."""
+    return head.get(b"user-agent") == OWN_AGENT
 
 
 def is_message(type_: Any) -> bool:
@@ -57,120 +230,15 @@ def reply_reader(type_: Any) -> Callable[[bytes], Any]:
     return lambda body: wrapped(body).result
 
 
-class Route:
-    """Reads the requests and writes the replies of one operation."""
-
-    __slots__ = ("_binary", "_exact", "_lenient", "_schema", "body_limit", "handler", "operation", "public", "write")
-
-    def __init__(
-        self,
-        endpoint: ServedOperation,
-        body_limit: int,
-        *,
-        schema: Callable[[], ProtoSchema] | None = None,
-        binary: Callable[[], Binary] | None = None,
-    ) -> None:
-        self.operation = endpoint.operation
-        self.handler = endpoint.handler
-        self.public = endpoint.operation.http is not None
-        self.body_limit = body_limit
-        self.write = reply_writer(endpoint.operation.reply)
-        self._binary = binary
-        self._schema = schema
-        self._exact = decoder(endpoint.operation.request)
-        self._lenient = lenient(endpoint.operation.request)
-
-    def read(self, head: Head, body: bytes) -> Any:
-        """The request message; raises CallError `invalid_argument` that names the field."""
-        if head.get(b"user-agent") == OWN_AGENT:
-            return self.read_exact(body)
-        plain = self.decompressed(head, body)
-        if self._binary is not None and head.get(b"content-type", b"").endswith(b"proto"):
-            return self._binary().read_request(self.operation, plain)
-        return self._lenient(plain)
-
-    @property
-    def speaks_proto(self) -> bool:
-        """Whether binary protobuf can be read and written."""
-        return self._binary is not None
-
-    def caller_of(self, head: Head, verify: Verify | None, *, trusted: bool) -> Peer | None:
-        """As `caller`, from a whole head."""
-        token = head.get(b"meristem-token")
-        return self.caller(None if token is None else token.decode("latin-1"), verify, trusted=trusted)
-
-    def caller(self, token: str | None, verify: Verify | None, *, trusted: bool) -> Peer | None:
-        """Who in the system calls, None for a call from outside; raises CallError for one that may not be made."""
-        found = verify(token) if token is not None and verify is not None else None
-        if found is None and not self.public and not (trusted and verify is None):
-            raise _not_public(self.operation, token)
-        return found
-
-    def read_exact(self, body: bytes) -> Any:
-        """The request message of Meristem's own client; raises CallError `invalid_argument` that names the field."""
-        try:
-            return self._exact(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise refusal(error) from None
-
-    def written(self, head: Head, reply: Any) -> tuple[str, bytes]:
-        """The reply in the encoding that the request came in: its media type and bytes."""
-        if self._binary is not None and head.get(b"content-type", b"").endswith(b"proto"):
-            return "application/proto", self._binary().write_reply(self.operation, reply)
-        out = self.write(reply)
-        if b"connect-protocol-version" in head and self._schema is not None:
-            out = self._schema().reply_json(self.operation, out)
-        return "application/json", out
-
-    def decompressed(self, head: Head, body: bytes) -> bytes:
-        """The body as it was before `content-encoding`; bounded, so that a small bomb stays small."""
-        encoding = head.get(b"content-encoding", b"identity")
-        if encoding == b"identity":
-            return body
-        if encoding != b"gzip":
-            found = encoding.decode("latin-1")
-            raise _refused(Code.UNIMPLEMENTED, f"content-encoding {found!r} is not supported; use gzip or identity")
-        return gunzip(body, self.body_limit)
-
-
-def gunzip(body: bytes, limit: int) -> bytes:
-    """Decompress at most `limit` bytes; raises CallError for more, and for what is no gzip."""
-    inflater = zlib.decompressobj(wbits=31)
-    try:
-        plain = inflater.decompress(body, limit)
-    except zlib.error:
-        raise _refused(Code.INVALID_ARGUMENT, "the body is not the gzip that content-encoding promises") from None
-    if inflater.unconsumed_tail:
-        raise too_large(limit)
-    if not inflater.eof:
-        raise _refused(Code.INVALID_ARGUMENT, "the gzip body ends too early")
-    return plain
-
-
-def compressed(accepted: bytes, body: bytes) -> bytes | None:
-    """The body as gzip where the client accepts that and it pays; None to send it as it is."""
-    if b"gzip" not in accepted or len(body) < MIN_COMPRESSED:
+def deadline_of(timeout: bytes | None) -> float | None:
+    """The end of a timeout in milliseconds on the clock of `time.monotonic`; raises CallError for a malformed one."""
+    if timeout is None:
         return None
-    return gzip.compress(body, compresslevel=4, mtime=0)
+    if not timeout.isdigit() or len(timeout) > 10:
+        message = f"connect-timeout-ms must be up to 10 digits, not {timeout.decode('latin-1')!r}"
+        raise CallError(Code.INVALID_ARGUMENT, message, may_have_happened=False)
+    return time.monotonic() + int(timeout) / 1000
 
 
-def too_large(limit: int) -> CallError:
-    """The refusal of a request above the limit."""
-    return _refused(
-        Code.RESOURCE_EXHAUSTED, f"the request is larger than {limit} bytes; raise `body_bytes` of [server]"
-    )
-
-
-def _refused(code: Code, message: str) -> CallError:
-    return CallError(code, message, may_have_happened=False)
-
-
-def _not_public(operation: Operation, token: str | None) -> CallError:
-    if token is None:
-        message = (
-            f"{operation.label} is internal: call it from a service of the system, which sends a meristem-token, "
-            "or publish it with http=… in its contract"
-        )
-    else:
-        message = f"{operation.label} is internal and the meristem-token is not valid here: expired or another secret"
-    return _refused(Code.PERMISSION_DENIED, message)
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode("latin-1")

@@ -14,6 +14,8 @@ from meristem.contracts.wiretypes import COLLECTIONS, is_union, unwrap
 from meristem.errors import CallError, Code, FieldViolation
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from meristem.contracts.operation import Http, Operation
 
 WITH_BODY: Final = ("POST", "PUT", "PATCH")
@@ -36,7 +38,7 @@ class Binder:
             whole = operation.request if not self._path else _part(operation.request, others)
             self._body = lenient(whole)
 
-    def bind(self, placeholders: list[str], query: bytes, body: bytes) -> Any:
+    def bind(self, placeholders: Sequence[str], query: bytes, body: bytes) -> Any:
         """The request; raises CallError `invalid_argument` that names each field that does not fit."""
         values, wrong = {}, []
         given: list[tuple[str, Any]] = [*zip(self._path, placeholders, strict=True), *self._from_query(query)]

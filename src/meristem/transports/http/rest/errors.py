@@ -26,10 +26,9 @@ import msgspec
 
 from meristem.contracts.codec import encode, fault_payload
 from meristem.errors import CallError, Code, Fault
-from meristem.transports.http.connect.errors import HTTP_STATUS, fields_of
-from meristem.transports.http.server.responses import phrase
+from meristem.transports.http.errors import HTTP_STATUS, RefusedError, fields_of
+from meristem.transports.http.response import phrase
 
-MEDIA: Final = b"application/problem+json"
 RESERVED: Final = frozenset(("type", "title", "status", "detail", "instance", "code", "errors", "fault"))
 
 
@@ -75,6 +74,8 @@ def _status_of_code(code: Code) -> int:
 
 def problem_of(error: Fault | CallError, docs: str) -> Problem:
     """The problem that tells a client of `error`; a fault's type points into the API page at `docs`."""
+    if isinstance(error, RefusedError):
+        return Problem(error.status, error.message)
     headers = fields_of(error)
     if isinstance(error, Fault):
         return _fault(error, docs, headers)

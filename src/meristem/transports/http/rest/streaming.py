@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from meristem.contracts.codec import encode
-from meristem.transports.http.connect.errors import shield
-from meristem.transports.http.rest.errors import problem_of
-from meristem.transports.http.server.asgi_io import fairly
+from meristem.transports.errors import shield
+from meristem.transports.http.asgi_io import fairly
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from meristem.contracts.operation import Operation
+    from meristem.errors import CallError, Fault
+    from meristem.transports.http.asgi_io import Exchange
 
-
-class StreamFormat(Protocol):
-    """Where a stream is written."""
-
-    path: str
-
-    async def start(self, status: int, media: bytes, *extra: tuple[bytes, bytes]) -> None: ...
-
-    async def write(self, body: bytes, *, more: bool) -> None: ...
+FIELDS: Final = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
+NOTHING: Final = object()
 
 
 class JsonLines:
@@ -31,31 +25,11 @@ class JsonLines:
 
     media = b"application/jsonl"
 
-    def __init__(self, operation: Operation, docs: str) -> None:
-        self._operation = operation
-        self._docs = docs
-
     def item(self, value: bytes) -> bytes:
         return value + b"\n"
 
     def problem(self, value: bytes) -> bytes:
         return b'{"problem":' + value + b"}\n"
-
-    async def send(self, output: StreamFormat, replies: AsyncIterator[Any]) -> None:
-        """Send every reply; an error before the first one is raised, so that it has a status of its own."""
-        async with aclosing(fairly(replies)) as items:
-            nothing = object()
-            first = await anext(items, nothing)
-            await output.start(200, self.media, (b"cache-control", b"no-store"))
-            try:
-                if first is not nothing:
-                    await output.write(self.item(encode(first)), more=True)
-                async for reply in items:
-                    await output.write(self.item(encode(reply)), more=True)
-            except Exception as error:  # a boundary: the status is sent, so the stream itself tells of the error
-                problem = problem_of(shield(self._operation, error), self._docs)
-                await output.write(self.problem(problem.body(output.path)), more=True)
-        await output.write(b"", more=False)
 
 
 class ServerSentEvents(JsonLines):
@@ -70,7 +44,37 @@ class ServerSentEvents(JsonLines):
         return b"event: problem\ndata: " + value + b"\n\n"
 
 
-def format_of(accept: bytes, operation: Operation, docs: str) -> JsonLines:
+def format_of(accept: bytes) -> JsonLines:
     """The form of a stream that the `accept` header asks for."""
-    wanted = ServerSentEvents if b"text/event-stream" in accept else JsonLines
-    return wanted(operation, docs)
+    return ServerSentEvents() if b"text/event-stream" in accept else JsonLines()
+
+
+class ReplyStream:
+    """The replies of a stream, ready to be sent; `problem` writes what tells of an error."""
+
+    def __init__(
+        self,
+        operation: Operation,
+        style: JsonLines,
+        replies: AsyncIterator[Any],
+        problem: Callable[[Fault | CallError], bytes],
+    ) -> None:
+        self._operation = operation
+        self._style = style
+        self._replies = replies
+        self._problem = problem
+
+    async def send(self, exchange: Exchange) -> None:
+        """Send every reply; an error before the first one is raised, so that it has a status of its own."""
+        style = self._style
+        async with aclosing(fairly(self._replies)) as items:
+            first = await anext(items, NOTHING)
+            await exchange.start(200, style.media, FIELDS)
+            try:
+                if first is not NOTHING:
+                    await exchange.write(style.item(encode(first)))
+                async for reply in items:
+                    await exchange.write(style.item(encode(reply)))
+            except Exception as error:  # a boundary: the status is sent, so the stream itself tells of the error
+                await exchange.write(style.problem(self._problem(shield(self._operation, error))))
+        await exchange.write(b"", more=False)

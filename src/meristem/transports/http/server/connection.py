@@ -9,44 +9,42 @@ from typing import TYPE_CHECKING, Any, Final
 
 import httptools
 
-from meristem.transports.http.connect.codec import OWN_AGENT, too_large
-from meristem.transports.http.server.asgi import Delegate
-from meristem.transports.http.server.phases import BODY, BUSY, DELEGATED, HEAD, IDLE, LINGER
-from meristem.transports.http.server.responses import NOT_SERVED, failed, refused
-from meristem.transports.http.server.timeouts import check
-from meristem.transports.http.server.unary import answer_other, answer_own
+from meristem.transports.http.connect.codec import OwnRequest, is_own
+from meristem.transports.http.errors import too_large
+from meristem.transports.http.response import JSON, NOT_SERVED, Response, refused
+from meristem.transports.http.server.delegation import Delegate
+from meristem.transports.http.server.phases import BODY, BUSY, DELEGATED, HEAD, IDLE, LINGER, UNREAD
+from meristem.transports.http.server.timeouts import Ending, overdue
+from meristem.transports.unary import Codec, RequestT, answer
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
-
-    from meristem.transports.http.connect.codec import Route
-    from meristem.transports.http.server.headcache import Changing
+    from meristem.transports.http.connect.codec import OwnCodec, Route
+    from meristem.transports.http.connect.ownhead import Changing
     from meristem.transports.http.server.listener import Listener
-    from meristem.transports.metadata import Head
 
 END_OF_HEAD: Final = b"\r\n\r\n"
-JSON: Final = b"application/json"
+COALESCED: Final = 64 * 1024  # a larger body is written by itself rather than copied behind its head
 EAGER: Final[dict[str, Any]] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
 UNCOMMON: Final = (b"transfer-encoding", b"expect", b"upgrade", b"connection", b"authorization")
 
 
 class ServerConnection(asyncio.Protocol):
-    """One connection; `front` is what all connections of a listener share."""
+    """One connection; `listener` has what they all share."""
 
     __slots__ = (
-        "asgi", "chunks", "front", "head", "loop", "mark", "missing", "own", "parser", "paused", "pending", "phase",
+        "asgi", "chunks", "head", "listener", "loop", "mark", "missing", "own", "parser", "paused", "pending", "phase",
         "route", "scanned", "task", "transport", "used",
     )  # fmt: skip
 
     transport: asyncio.Transport
 
-    def __init__(self, front: Listener) -> None:
-        self.front = front
-        self.loop = front.loop
+    def __init__(self, listener: Listener) -> None:
+        self.listener = listener
+        self.loop = listener.loop
         self.phase = IDLE
-        self.mark = front.reaper.now
+        self.mark = listener.reaper.now
         self.parser = httptools.HttpRequestParser(self)
-        self.head: Head = {}
+        self.head: dict[bytes, bytes] = {}
         self.pending = b""
         self.scanned = 0
         self.chunks: list[bytes] = []
@@ -62,14 +60,15 @@ class ServerConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]
-        if self.front.stopped:
+        if self.listener.stopped:
             self.transport.abort()
-        elif not self.front.admit(self):
-            self.transport.write(refused(503, "this server has as many connections as it accepts; try again"))
+        elif not self.listener.admit(self):
+            refusal = refused(503, "this server has as many connections as it accepts; try again")
+            self.transport.write(refusal.http1(close=True))
             self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.front.forget(self)
+        self.listener.forget(self)
         if self.task is not None:
             self.task.cancel()
         if self.asgi is not None:
@@ -80,7 +79,7 @@ class ServerConnection(asyncio.Protocol):
         if phase == IDLE:
             if self.pending:
                 data, self.pending = self.pending + data, b""
-            if (known := self.front.own_heads.recognize(data)) is not None:
+            if (known := self.listener.own_heads.recognize(data)) is not None:
                 self._receive_known(known, data)
             else:
                 self.begin(data)
@@ -99,13 +98,13 @@ class ServerConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self.paused = True
-        self.mark = self.front.reaper.now
+        self.mark = self.listener.reaper.now
         if self.asgi is not None:
             self.asgi.pause_writing()
 
     def resume_writing(self) -> None:
         self.paused = False
-        self.mark = self.front.reaper.now
+        self.mark = self.listener.reaper.now
         if self.asgi is not None:
             self.asgi.resume_writing()
         if self.phase == BUSY and self.task is None:
@@ -121,14 +120,14 @@ class ServerConnection(asyncio.Protocol):
     def begin(self, data: bytes) -> None:
         """At a request boundary: find the whole head, then who answers it."""
         end = data.find(END_OF_HEAD, self.scanned)
-        if end < 0 or end > self.front.limits.head_bytes:
+        if end < 0 or end > self.listener.limits.head_bytes:
             self._await_head(data, end)
             return
         self.scanned = 0
         cut = data.find(b" ", 5, end)
         known = data[cut : cut + 11] == b" HTTP/1.1\r\n" and data.startswith(b"POST ")
-        route = self.front.routes.get(data[5:cut]) if known else None
-        head: Head = {}
+        route = self.listener.routes.get(data[5:cut]) if known else None
+        head: dict[bytes, bytes] = {}
         self.head = head
         try:
             self.parser.feed_data(data[: end + 4])  # no more: what follows may be another request
@@ -143,42 +142,48 @@ class ServerConnection(asyncio.Protocol):
         if route is None or head.get(b"content-type") != JSON or not head.keys().isdisjoint(UNCOMMON):
             self._delegate(data)
             return
-        if head.get(b"user-agent") == OWN_AGENT:
-            self.front.own_heads.learn(data, end + 4, route, head)
-        self._receive(route, head, data, end + 4)
+        if is_own(head):
+            self.listener.own_heads.learn(data, end + 4, route.own, head)
+        self._receive(route, data, end + 4)
 
-    def _receive_known(self, known: tuple[Route, str | None, Changing, int], data: bytes) -> None:
-        route, token, changing, start = known
+    def _receive_known(self, known: tuple[OwnCodec, str | None, Changing, int], data: bytes) -> None:
+        codec, token, changing, start = known
         length = int(changing[4])
-        if len(data) == start + length and length <= self.front.limits.body_bytes:
-            self._serve(route, answer_own(self, route, token, changing, data[start:]))
+        if len(data) == start + length and length <= self.listener.limits.body_bytes:
+            self.own = True
+            self._serve(codec, OwnRequest(token, changing, data[start:]))
         else:
             self.begin(data)
 
-    def _receive(self, route: Route, head: Head, data: bytes, start: int) -> None:
-        length = int(head.get(b"content-length", b"0"))
+    def _receive(self, route: Route, data: bytes, start: int) -> None:
+        length = int(self.head.get(b"content-length", b"0"))
         total = start + length
-        if length > self.front.limits.body_bytes:
-            error = too_large(self.front.limits.body_bytes)
-            self.finish(failed(route.operation, error, own=self.own, close=True, status=413), close=True)
+        if length > self.listener.limits.body_bytes:
+            codec, request = route.received(self.head, b"")
+            self.finish(codec.failure(request, too_large(self.listener.limits.body_bytes)), close=True)
         elif len(data) >= total:
             body, self.pending = data[start:total], data[total:]
             self.parser.feed_data(body)  # it must see the end of the message
-            self._serve(route, answer_other(self, route, head, body))
+            self._serve(*self._received(route, body))
         else:
             self.parser = httptools.HttpRequestParser(self)  # the old one is inside a message
             self.route, self.chunks, self.missing = route, [data[start:]], total - len(data)
             self.phase = BODY
-            self.mark = self.front.reaper.now
+            self.mark = self.listener.reaper.now
+
+    def _received(self, route: Route, body: bytes) -> tuple[Codec[Any, Response], Any]:
+        codec, request = route.received(self.head, body)
+        self.own = codec is route.own
+        return codec, request
 
     def _await_head(self, data: bytes, end: int) -> None:
-        if end >= 0 or len(data) > self.front.limits.head_bytes:
-            self.refuse(431, f"the head of a request may have {self.front.limits.head_bytes} bytes")
+        if end >= 0 or len(data) > self.listener.limits.head_bytes:
+            self.refuse(431, f"the head of a request may have {self.listener.limits.head_bytes} bytes")
             return
         data = data.lstrip(b"\r\n") if data[:1] in b"\r\n" else data  # an empty line before a request is forgiven
         if self.phase == IDLE and data:
             self.phase = HEAD
-            self.mark = self.front.reaper.now
+            self.mark = self.listener.reaper.now
         self.pending = data
         self.scanned = max(0, len(data) - 3)
 
@@ -192,25 +197,39 @@ class ServerConnection(asyncio.Protocol):
         body, route = b"".join(self.chunks), self.route
         self.chunks, self.route = [], None
         if route is not None:
-            self._serve(route, answer_other(self, route, self.head, body))
+            self._serve(*self._received(route, body))
 
     def _while_busy(self, data: bytes) -> None:
         self.pending += data
-        if len(self.pending) > self.front.limits.pipelined_bytes:
+        if len(self.pending) > self.listener.limits.pipelined_bytes:
             self.transport.pause_reading()
 
     # Answers
 
-    def _serve(self, route: Route, answering: Coroutine[Any, Any, None]) -> None:
+    def _serve(self, codec: Codec[RequestT, Response], request: RequestT) -> None:
         self.phase = BUSY
         self.used = True
-        task = Task(answering, loop=self.loop, name=route.operation.path, **EAGER)
+        task = Task(self._answer(codec, request), loop=self.loop, name=codec.operation.path, **EAGER)
         if not task.done():
             self.task = task
 
-    def finish(self, answer: bytes, *, close: bool = False) -> None:
-        """Write the answer and be ready for the next request."""
-        self.transport.write(answer)
+    async def _answer(self, codec: Codec[RequestT, Response], request: RequestT) -> None:
+        try:
+            response = await answer(codec, request, self.listener.authorizer)
+        except BaseException:
+            self.task = None
+            self.transport.abort()  # the caller must not take silence for an answer
+            raise
+        self.task = None
+        self.finish(response, close=self.listener.draining)
+
+    def finish(self, response: Response, *, close: bool = False) -> None:
+        """Write the response and be ready for the next request."""
+        if len(response.body) < COALESCED:
+            self.transport.write(response.http1(close=close))
+        else:
+            self.transport.write(response.head(close=close))
+            self.transport.write(response.body)
         if close:
             self._linger()
         elif not self.paused:  # else `resume_writing` goes on: who does not read is not served
@@ -218,7 +237,7 @@ class ServerConnection(asyncio.Protocol):
 
     def _next(self) -> None:
         self.phase = IDLE
-        self.mark = self.front.reaper.now
+        self.mark = self.listener.reaper.now
         if self.pending:
             self.loop.call_soon(self._resume)
 
@@ -236,7 +255,7 @@ class ServerConnection(asyncio.Protocol):
     def _linger(self) -> None:
         """Say no more, but read on until the peer has seen the last answer: closing now might destroy it."""
         self.phase = LINGER
-        self.mark = self.front.reaper.now
+        self.mark = self.listener.reaper.now
         self.pending, self.chunks = b"", []
         if self.transport.can_write_eof():
             self.transport.write_eof()
@@ -253,19 +272,19 @@ class ServerConnection(asyncio.Protocol):
         return self.phase == DELEGATED
 
     def _delegate(self, data: bytes) -> None:
-        self.own = self.head.get(b"user-agent") == OWN_AGENT
+        self.own = is_own(self.head)
         self.used = True
         self.parser = httptools.HttpRequestParser(self)  # the old one is inside a message
         self.phase = DELEGATED
-        self.mark = self.front.reaper.now
+        self.mark = self.listener.reaper.now
         if self.asgi is None:
-            self.asgi = Delegate(self, self.front.host)
+            self.asgi = Delegate(self, self.listener.host)
         self.asgi.feed(data)
-        if self.front.draining:
+        if self.listener.draining:
             self.asgi.finish()
 
     def _while_delegated(self, data: bytes) -> None:
-        self.mark = self.front.reaper.now
+        self.mark = self.listener.reaper.now
         if self.asgi is not None and not self.asgi.at_boundary:
             self.asgi.feed(data)
         else:
@@ -286,15 +305,32 @@ class ServerConnection(asyncio.Protocol):
             if self.own and self.used:
                 self.let_go()
             else:
-                self.phase, self.mark = IDLE, self.front.reaper.now
+                self.phase, self.mark = IDLE, self.listener.reaper.now
 
     def let_go(self) -> None:
         """Close an idle connection so that a request on its way is known to be unserved."""
         if self.own or not self.used:
-            self.finish(NOT_SERVED, close=True)
+            self.transport.write(NOT_SERVED)
+            self._linger()
         else:
             self.transport.close()
 
     def check(self, now: float) -> None:
-        """Close when the peer took longer than its limit allows."""
-        check(self, now)
+        """Close when the peer took longer than its limit allows, at `now` of the reaper's clock."""
+        phase, listener = self.phase, self.listener
+        if self.paused:
+            phase = UNREAD
+        elif phase == DELEGATED:
+            phase = IDLE if self.asgi is None else self.asgi.phase
+        if phase == IDLE and self.phase == DELEGATED:
+            self.phase, self.mark = IDLE, now  # the app has answered: the connection is idle from now on
+            return
+        found = overdue(phase, now - self.mark, listener.limits, draining=listener.draining)
+        if found is None:
+            return
+        if found.ending is Ending.RELEASE:
+            self.let_go()
+        elif found.ending is Ending.REFUSE:
+            self.refuse(408, found.reason)
+        else:
+            self.transport.abort()

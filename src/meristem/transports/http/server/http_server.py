@@ -8,46 +8,43 @@ import functools
 import importlib
 import os
 import socket
-from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from meristem.contracts.proto import ProtoSchema
 from meristem.errors import ConfigurationError
 from meristem.resilience.limits import Limits
+from meristem.transports.authorize import Authorizer
+from meristem.transports.errors import has_protobuf
 from meristem.transports.http.address import Address
 from meristem.transports.http.connect.application import ConnectApp
 from meristem.transports.http.connect.codec import Route
-from meristem.transports.http.connect.errors import has_protobuf
+from meristem.transports.http.server.connection import ServerConnection
 from meristem.transports.http.server.listener import Listener
 from meristem.transports.http.server.reaper import Reaper
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
+    from meristem.asgi import ASGIApp
     from meristem.contracts.call import ServedOperation
     from meristem.contracts.operation import Operation
+    from meristem.transports.authorize import Authenticate, Verify
     from meristem.transports.http.connect.codec import Binary
-    from meristem.transports.metadata import Authenticate, Verify
 
-Scope: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-BACKLOG = 1024
-BACKLOG_TURNS = 10
-HANDOVER_TURNS = 3
+BACKLOG: Final = 1024
+BACKLOG_TURNS: Final = 10
+HANDOVER_TURNS: Final = 3
 
 
 class BoundListener(msgspec.Struct):
     """An address that is open."""
 
     address: Address
-    front: Listener
+    listener: Listener
     server: asyncio.Server
     tls: ssl.SSLContext | None
 
@@ -68,7 +65,7 @@ class BoundListener(msgspec.Struct):
     async def _take(self, late: socket.socket) -> None:
         with contextlib.suppress(OSError):  # it has gone again, or fails the handshake
             loop = asyncio.get_running_loop()
-            await loop.connect_accepted_socket(self.front.connection, late, ssl=self.tls)
+            await loop.connect_accepted_socket(self.listener.connection, late, ssl=self.tls)
 
     async def close(self) -> None:
         """Accept no more; what asyncio has accepted is handed over first, for it would lose that (gh-109564)."""
@@ -101,6 +98,7 @@ class HttpServer:
     ) -> None:
         self.limits = limits or Limits()
         self._verify = verify
+        self._authenticate = authenticate
         self._routes = routes_of(routes, self.limits.body_bytes)
         self._fast = {path: route for path, route in self._routes.items() if not route.operation.stream}
         self._app = ConnectApp(self._routes, app, verify=verify, authenticate=authenticate, limits=self.limits)
@@ -111,23 +109,23 @@ class HttpServer:
         """Listen on one more address; port 0 takes a free one. Raises ConfigurationError when it is taken."""
         wanted = Address.parse(address)
         self._reaper.start()
-        front = Listener(
+        listener = Listener(
             self._fast,
             self._app,
+            factory=ServerConnection,
             limits=self.limits,
-            verify=self._verify,
+            authorizer=Authorizer(self._verify, self._authenticate, trusted=not public),
             reaper=self._reaper,
-            public=public,
         )
         try:
-            self._listeners.append(await _listen(wanted, front, tls))
+            self._listeners.append(await _listen(wanted, listener, tls))
         except OSError as error:
             raise ConfigurationError(f"cannot listen on {wanted}: {error}; choose another address") from error
 
     @property
     def addresses(self) -> list[str]:
         """Where the server listens, with the ports it was given."""
-        return [str(listener.address) for listener in self._listeners]
+        return [str(bound.address) for bound in self._listeners]
 
     @property
     def connections(self) -> int:
@@ -139,21 +137,21 @@ class HttpServer:
 
         What is in flight may need an app that this very server hosts, so its ports stay open until that is answered.
         """
-        for listener in self._listeners:
-            listener.hide()
+        for bound in self._listeners:
+            bound.hide()
         for _ in range(BACKLOG_TURNS):  # who has connected already is taken in before the socket closes
             await asyncio.sleep(0)
-        await asyncio.gather(*(listener.front.finish() for listener in self._listeners))
-        await asyncio.gather(*(listener.finish() for listener in self._listeners))
-        await asyncio.gather(*(listener.front.drain() for listener in self._listeners))
+        await asyncio.gather(*(bound.listener.finish() for bound in self._listeners))
+        await asyncio.gather(*(bound.finish() for bound in self._listeners))
+        await asyncio.gather(*(bound.listener.drain() for bound in self._listeners))
 
     async def stop(self) -> None:
         """Cut every connection, cancel what runs for it and free the addresses."""
         listeners, self._listeners = self._listeners, []
-        for listener in listeners:
-            await listener.close()
-        for listener in listeners:
-            await listener.front.stop()
+        for bound in listeners:
+            await bound.close()
+        for bound in listeners:
+            await bound.listener.stop()
         self._reaper.stop()
 
 
@@ -190,16 +188,16 @@ def _waiting(queue: socket.socket) -> list[socket.socket]:
     return found
 
 
-async def _listen(address: Address, front: Listener, tls: ssl.SSLContext | None) -> BoundListener:
+async def _listen(address: Address, listener: Listener, tls: ssl.SSLContext | None) -> BoundListener:
     loop = asyncio.get_running_loop()
     if address.path:
-        server = await loop.create_unix_server(front.connection, address.path, ssl=tls, backlog=BACKLOG)
+        server = await loop.create_unix_server(listener.connection, address.path, ssl=tls, backlog=BACKLOG)
         os.chmod(address.path, 0o600)  # noqa: PTH101 - quick; who may open it is the user that runs the system
-        return BoundListener(address, front, server, tls)
+        return BoundListener(address, listener, server, tls)
     if address.descriptor >= 0:
         inherited = socket.socket(fileno=address.descriptor)
-        server = await loop.create_server(front.connection, sock=inherited, ssl=tls, backlog=BACKLOG)
-        return BoundListener(address, front, server, tls)
-    server = await loop.create_server(front.connection, address.host, address.port, ssl=tls, backlog=BACKLOG)
+        server = await loop.create_server(listener.connection, sock=inherited, ssl=tls, backlog=BACKLOG)
+        return BoundListener(address, listener, server, tls)
+    server = await loop.create_server(listener.connection, address.host, address.port, ssl=tls, backlog=BACKLOG)
     port = server.sockets[0].getsockname()[1]
-    return BoundListener(Address(host=address.host, port=port), front, server, tls)
+    return BoundListener(Address(host=address.host, port=port), listener, server, tls)

@@ -1,39 +1,59 @@
-"""How long a connection's peer may take: what is overdue is told why where that is possible, and closed."""
+"""How long a connection's peer may take, as a pure function: what to do depends on phase, time and limits alone."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from enum import Enum
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from meristem.transports.http.server.phases import BODY, DELEGATED, HEAD, IDLE, LINGER
+from meristem.transports.http.server.phases import BODY, HEAD, HOSTED_BODY, HOSTED_HEAD, IDLE, LINGER, UNREAD
 
 if TYPE_CHECKING:
-    from meristem.transports.http.server.connection import ServerConnection
+    from meristem.resilience.limits import Limits
 
 
-def check(connection: ServerConnection, now: float) -> None:
-    """Close the connection when its peer took longer than the limit of its phase, at `now` of the reaper's clock."""
-    phase, limits, waited = connection.phase, connection.front.limits, now - connection.mark
-    if connection.paused:
-        if waited > limits.write_seconds:
-            connection.transport.abort()
-    elif phase == IDLE:
-        if waited > (limits.first_seconds if connection.front.draining else limits.idle_seconds):
-            connection.let_go()
-    elif phase == HEAD and waited > limits.head_seconds:
-        connection.refuse(408, f"the head of the request took longer than {limits.head_seconds:g} s")
-    elif phase == BODY and waited > limits.body_seconds:
-        connection.refuse(408, f"the body of the request took longer than {limits.body_seconds:g} s")
-    elif phase == LINGER and waited > limits.linger_seconds:
-        connection.transport.abort()
-    elif phase == DELEGATED:
-        _check_delegated(connection, now, waited)
+class Ending(Enum):
+    """How a connection ends whose peer is overdue."""
+
+    RELEASE = "nothing is under way: say that nothing more is taken, and close"
+    REFUSE = "tell the peer why, and close"
+    ABORT = "cut: the peer reads nothing, or an app is in the middle of an answer"
 
 
-def _check_delegated(connection: ServerConnection, now: float, waited: float) -> None:
-    asgi, limits = connection.asgi, connection.front.limits
-    if asgi is None or asgi.at_boundary:
-        connection.phase, connection.mark = IDLE, now
-    elif connection.transport.is_reading() and (
-        (asgi.waits_for_head and waited > limits.head_seconds) or (asgi.waits_for_body and waited > limits.body_seconds)
-    ):
-        connection.transport.abort()
+class Overdue(NamedTuple):
+    """The end of a connection, and the reason that its peer is told."""
+
+    ending: Ending
+    reason: str = ""
+
+
+ENDINGS: Final = {
+    IDLE: Ending.RELEASE,
+    HEAD: Ending.REFUSE,
+    BODY: Ending.REFUSE,
+    LINGER: Ending.ABORT,
+    UNREAD: Ending.ABORT,
+    HOSTED_HEAD: Ending.ABORT,
+    HOSTED_BODY: Ending.ABORT,
+}
+"""Work on an answer is missing here: calls have deadlines of their own."""
+
+PARTS: Final = {HEAD: "head", BODY: "body"}
+
+
+def overdue(phase: int, waited: float, limits: Limits, *, draining: bool) -> Overdue | None:
+    """What becomes of a connection whose peer has let it wait in `phase` for `waited` seconds; None while it may."""
+    ending = ENDINGS.get(phase)
+    if ending is None or waited <= (limit := _limit(phase, limits, draining=draining)):
+        return None
+    reason = f"the {PARTS[phase]} of the request took longer than {limit:g} s" if phase in PARTS else ""
+    return Overdue(ending, reason)
+
+
+def _limit(phase: int, limits: Limits, *, draining: bool) -> float:
+    if phase == IDLE:
+        return limits.first_seconds if draining else limits.idle_seconds
+    if phase in (HEAD, HOSTED_HEAD):
+        return limits.head_seconds
+    if phase in (BODY, HOSTED_BODY):
+        return limits.body_seconds
+    return limits.linger_seconds if phase == LINGER else limits.write_seconds

@@ -9,6 +9,8 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from meristem.transports.http.server.phases import DELEGATED, HOSTED_BODY, HOSTED_HEAD, IDLE
+
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Collection
@@ -81,6 +83,7 @@ class Delegate:
 
     def __init__(self, owner: Owner, host: AsgiHost) -> None:
         self.upgraded = False
+        self._owner = owner
         self._protocol: Any = host.protocol()  # uvicorn's, and after an upgrade the WebSocket's
         self._protocol.connection_made(Lent(owner, self))
         self.feed = self._protocol.data_received
@@ -108,16 +111,16 @@ class Delegate:
         return protocol.scope is cycle.scope  # uvicorn makes a new scope at the first byte of a request
 
     @property
-    def waits_for_head(self) -> bool:
-        """Whether a further request has begun and its head is not complete."""
+    def phase(self) -> int:
+        """What the connection is at: IDLE once the app has answered, else what the app waits for, if for anything."""
+        if self.at_boundary:
+            return IDLE
+        if self.upgraded or not self._owner.transport.is_reading():  # held back by the app: the peer is not to blame
+            return DELEGATED
         cycle = self._protocol.cycle
-        return not self.upgraded and (cycle is None or self._protocol.scope is not cycle.scope)
-
-    @property
-    def waits_for_body(self) -> bool:
-        """Whether the body of the request under way is not complete."""
-        cycle = self._protocol.cycle
-        return not self.upgraded and cycle is not None and cycle.more_body
+        if cycle is None or self._protocol.scope is not cycle.scope:
+            return HOSTED_HEAD
+        return HOSTED_BODY if cycle.more_body else DELEGATED
 
     def finish(self) -> None:
         """Answer what is under way and close."""

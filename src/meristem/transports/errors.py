@@ -1,0 +1,128 @@
+"""What may leave of an error, whatever the wire: declared faults, call errors, and the details that they carry."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from meristem.contracts.codec import declared, decode_fault, encode_fault
+from meristem.contracts.undeclared import undeclared
+from meristem.errors import CallError, Code, Fault, FieldViolation
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from meristem.contracts.operation import Operation
+
+BAD_REQUEST: Final = "google.rpc.BadRequest"
+RETRY_INFO: Final = "google.rpc.RetryInfo"
+NOT_HAPPENED: Final = "meristem.v1.NotHappened"
+
+
+class ErrorDetail(msgspec.Struct):
+    """A detail of an error: a protobuf message by name, its bytes, and the same as JSON."""
+
+    type: str
+    value: bytes
+    json: Any
+
+
+def shield(operation: Operation, error: BaseException) -> Fault | CallError:
+    """What the caller is told of `error`: declared faults and call errors as they are, nothing of anything else."""
+    if isinstance(error, CallError) or type(error) in operation.raises:
+        return error  # type: ignore[return-value]
+    if isinstance(error, Fault) and (known := declared(error, operation.raises)) is not None:
+        return known
+    return undeclared(operation, error)
+
+
+def message_of(error: Fault | CallError) -> str:
+    """The text of an error for people."""
+    return error.summary() if isinstance(error, Fault) else error.message
+
+
+def details_of(operation: Operation, error: Fault | CallError, *, binary: bool) -> list[ErrorDetail]:
+    """What an error carries besides its code and message; without `binary` a fault has its JSON alone."""
+    if isinstance(error, Fault):
+        value = _fault_bytes(operation, error) if binary else b""
+        return [ErrorDetail(fault_type(operation, type(error)), value, msgspec.Raw(encode_fault(error)))]
+    details = []
+    if error.violations:
+        found = [{"field": each.field, "description": each.reason} for each in error.violations]
+        value = b"".join(_field(1, _text(1, each.field) + _text(2, each.reason)) for each in error.violations)
+        details.append(ErrorDetail(BAD_REQUEST, value, {"fieldViolations": found}))
+    if error.retry_after is not None:
+        seconds, fraction = divmod(max(0.0, error.retry_after), 1)
+        duration = b"\x08" + _varint(int(seconds)) + b"\x10" + _varint(int(fraction * 1e9))
+        details.append(ErrorDetail(RETRY_INFO, _field(1, duration), {"retryDelay": f"{error.retry_after:f}s"}))
+    if not error.may_have_happened:
+        details.append(ErrorDetail(NOT_HAPPENED, b"", {}))
+    return details
+
+
+def error_of(operation: Operation, code: str, message: str, details: Mapping[str, Any]) -> Fault | CallError:
+    """The error that a server meant: `details` are the JSON of its details by type."""
+    for fault in operation.raises:
+        if (json := details.get(fault_type(operation, fault))) is not None:
+            return decode_fault(fault, msgspec.json.encode(json))
+    return CallError(
+        next((each for each in Code if each.value == code), Code.UNKNOWN),
+        message,
+        may_have_happened=NOT_HAPPENED not in details,
+        violations=_violations(details.get(BAD_REQUEST)),
+        retry_after=_delay(details.get(RETRY_INFO)),
+    )
+
+
+def fault_type(operation: Operation, fault: type[Fault]) -> str:
+    """The protobuf name under which a fault crosses the wire."""
+    return f"{operation.contract.rpartition('.')[0]}.{fault.__name__}"
+
+
+@cache
+def has_protobuf() -> bool:
+    """Whether the extra for binary protobuf is installed."""
+    try:
+        return importlib.util.find_spec("google.protobuf") is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def _violations(json: Any) -> tuple[FieldViolation, ...]:
+    found = json.get("fieldViolations", []) if isinstance(json, dict) else []
+    return tuple(FieldViolation(str(each.get("field", "")), str(each.get("description", ""))) for each in found)
+
+
+def _delay(json: Any) -> float | None:
+    text = json.get("retryDelay") if isinstance(json, dict) else None
+    return float(text[:-1]) if isinstance(text, str) and text[:-1].replace(".", "", 1).isdecimal() else None
+
+
+def _fault_bytes(operation: Operation, fault: Fault) -> bytes:
+    if not has_protobuf():
+        return b""  # the fields stand in the JSON
+    protobinary = importlib.import_module("meristem.contracts.protobinary")
+    written: bytes = protobinary.fault_bytes(fault, operation.contract.rpartition(".")[0])
+    return written
+
+
+def _varint(number: int) -> bytes:
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def _field(number: int, value: bytes) -> bytes:
+    """A length-delimited field (protobuf encoding, wire type 2); two messages of a fixed shape need no library."""
+    return _varint(number << 3 | 2) + _varint(len(value)) + value
+
+
+def _text(number: int, value: str) -> bytes:
+    return _field(number, value.encode())

@@ -1,0 +1,48 @@
+"""The content coding gzip (RFC 9110, 8.4.1.3): bodies of requests unpacked within a bound, replies packed."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from typing import TYPE_CHECKING, Final
+
+from meristem.errors import CallError, Code
+from meristem.transports.http.errors import too_large
+
+if TYPE_CHECKING:
+    from meristem.transports.metadata import Metadata
+
+MIN_COMPRESSED: Final = 1400  # below one network packet nothing is gained
+
+
+def unpacked(encoding: bytes, body: bytes, limit: int) -> bytes:
+    """The body as it was before its content coding; at most `limit` bytes, so that a small bomb stays small.
+
+    Raises CallError for more, for a coding that is not known, and for what is not what it says.
+    """
+    if encoding == b"identity":
+        return body
+    if encoding != b"gzip":
+        found = encoding.decode("latin-1")
+        raise _refused(Code.UNIMPLEMENTED, f"content-encoding {found!r} is not supported; use gzip or identity")
+    inflater = zlib.decompressobj(wbits=31)
+    try:
+        plain = inflater.decompress(body, limit)
+    except zlib.error:
+        raise _refused(Code.INVALID_ARGUMENT, "the body is not the gzip that content-encoding promises") from None
+    if inflater.unconsumed_tail:  # what is left would unpack to more: it never is
+        raise too_large(limit)
+    if not inflater.eof:
+        raise _refused(Code.INVALID_ARGUMENT, "the gzip body ends too early")
+    return plain
+
+
+def packed(metadata: Metadata, body: bytes) -> bytes | None:
+    """The body as gzip where the client of a request accepts that and it pays; None to send it as it is."""
+    if len(body) < MIN_COMPRESSED or b"gzip" not in metadata.get(b"accept-encoding", b""):
+        return None
+    return gzip.compress(body, compresslevel=4, mtime=0)
+
+
+def _refused(code: Code, message: str) -> CallError:
+    return CallError(code, message, may_have_happened=False)

@@ -1,0 +1,62 @@
+"""A whole response of HTTP, written by the codecs and sent as bytes of HTTP/1.1 or as messages of ASGI."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from meristem.contracts.codec import encode
+
+if TYPE_CHECKING:
+    from meristem.asgi import Field
+
+JSON: Final = b"application/json"
+PROBLEM: Final = b"application/problem+json"
+OK_JSON: Final = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: "
+CLOSE: Final = b"\r\nconnection: close"
+NOT_SERVED: Final = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+"""Said before an idle connection is closed: whatever is under way on it is not served (RFC 9110, 15.5.9)."""
+
+
+def phrase(status: int) -> str:
+    """The reason phrase of a status."""
+    return HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else "Error"
+
+
+class Response(msgspec.Struct, gc=False):
+    """Status, media type and body; `fields` are the header fields beyond type and length."""
+
+    status: int
+    media: bytes
+    body: bytes
+    fields: Sequence[Field] = ()
+
+    def head(self, *, close: bool) -> bytes:
+        """The head in HTTP/1.1; after one that says `close` the connection ends.
+
+        A plain 200 with JSON always has the same bytes, by which Meristem's client reads it without a parser:
+        `HTTP/1.1 200 OK`, `content-type: application/json`, `content-length: 17`.
+        """
+        end = CLOSE if close else b""
+        if self.status == 200 and self.media == JSON and not self.fields:
+            return b"%b%d%b\r\n\r\n" % (OK_JSON, len(self.body), end)
+        lines = [b"HTTP/1.1 %d %b" % (self.status, phrase(self.status).encode())]
+        if self.media:
+            lines.append(b"content-type: " + self.media)
+        if self.status != 204:
+            lines.append(b"content-length: %d" % len(self.body))
+        lines += [b"%b: %b" % field for field in self.fields]
+        return b"\r\n".join(lines) + end + b"\r\n\r\n"
+
+    def http1(self, *, close: bool) -> bytes:
+        """Head and body in HTTP/1.1."""
+        return self.head(close=close) + self.body
+
+
+def refused(status: int, detail: str) -> Response:
+    """The refusal of a request that is no sound HTTP (RFC 9457); the connection ends with it."""
+    problem = {"type": "about:blank", "title": phrase(status), "status": status, "detail": detail}
+    return Response(status, PROBLEM, encode(problem))

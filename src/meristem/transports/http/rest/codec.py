@@ -1,0 +1,123 @@
+"""Operations in REST: path, query and JSON body become the message, errors become problem details."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from meristem.contracts.call import Call
+from meristem.contracts.codec import encode
+from meristem.errors import CallError, Code
+from meristem.transports.authorize import bearer_of
+from meristem.transports.http.errors import RefusedError
+from meristem.transports.http.response import JSON, PROBLEM, Response
+from meristem.transports.http.rest.binding import Binder
+from meristem.transports.http.rest.errors import problem_of
+from meristem.transports.http.rest.streaming import ReplyStream, format_of
+from meristem.transports.metadata import AUTHORIZATION, context_from
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from meristem.asgi import Field
+    from meristem.context import Context
+    from meristem.contracts.call import Handler, ServedOperation
+    from meristem.contracts.operation import Http, Operation
+    from meristem.errors import Fault
+    from meristem.transports.authorize import Principal
+    from meristem.transports.http.rest.errors import Problem
+    from meristem.transports.metadata import Metadata
+
+NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
+PLAIN: Final = (NOSNIFF,)
+INLINE: Final = (NOSNIFF, (b"content-disposition", b"inline"))
+
+
+class RestRequest(msgspec.Struct, gc=False):
+    """A request to a resource: its path and query are still percent-encoded.
+
+    `placeholders` are the segments for which those of the resource's path stand. The token of the system's own
+    services means nothing here: what REST serves is public.
+    """
+
+    head: Metadata
+    path: str
+    placeholders: Sequence[str]
+    query: bytes
+    body: bytes
+    bearer: str | None
+    token: None = None
+
+    @staticmethod
+    def of(head: Metadata, path: str, placeholders: Sequence[str], query: bytes, body: bytes) -> RestRequest:
+        """The request with the proof of who sends it that its head holds."""
+        return RestRequest(head, path, placeholders, query, body, bearer_of(head.get(AUTHORIZATION)))
+
+
+class RestCodec:
+    """An operation at its place in REST; `docs` is where the API page is served."""
+
+    __slots__ = ("_binder", "_docs", "_http", "_media", "handler", "operation")
+
+    def __init__(self, endpoint: ServedOperation, http: Http, docs: str) -> None:
+        self.operation: Operation = endpoint.operation
+        self.handler: Handler = endpoint.handler
+        self._binder = Binder(endpoint.operation, http)
+        self._docs = docs
+        self._http = http
+        self._media = http.media.encode()
+
+    def __str__(self) -> str:
+        return self.operation.label
+
+    @property
+    def takes_body(self) -> bool:
+        """Whether the body of a request is looked at."""
+        return self._binder.takes_body
+
+    def context(self, request: RestRequest, principal: Principal | None) -> Context:
+        return context_from(request.head, principal)
+
+    def read(self, request: RestRequest, context: Context) -> Call:
+        """The call; raises CallError for one without the user it needs, then for each field that does not fit."""
+        if self.operation.authenticated and context.user is None:
+            raise CallError(Code.UNAUTHENTICATED, "sign in first and send `Authorization: Bearer …`")
+        if request.body:
+            _require_json(request.head)
+        message = self._binder.bind(request.placeholders, request.query, request.body)
+        return Call(self.operation, message, context)
+
+    def reply(self, request: RestRequest, reply: Any) -> Response | ReplyStream:
+        """The response to a call, or for a stream what sends its replies one by one."""
+        if self.operation.stream:
+            return self._replies(request, reply)
+        status = self._http.status
+        if reply is None:
+            return Response(204 if status == 200 else status, b"", b"", PLAIN)
+        if self._media == JSON:
+            return Response(status, JSON, encode(reply), PLAIN)
+        return Response(status, self._media, reply.encode() if isinstance(reply, str) else bytes(reply), INLINE)
+
+    def failure(self, request: RestRequest, error: Fault | CallError) -> Response:
+        return problem_response(problem_of(error, self._docs), request.path)
+
+    def _replies(self, request: RestRequest, replies: AsyncIterator[Any]) -> ReplyStream:
+        style = format_of(request.head.get(b"accept", b""))
+
+        def problem(error: Fault | CallError) -> bytes:
+            return problem_of(error, self._docs).body(request.path)
+
+        return ReplyStream(self.operation, style, replies, problem)
+
+
+def problem_response(problem: Problem, path: str, *fields: Field) -> Response:
+    """The response that tells of a problem with the request to a path."""
+    return Response(problem.status, PROBLEM, problem.body(path), [NOSNIFF, *problem.headers, *fields])
+
+
+def _require_json(head: Metadata) -> None:
+    media = head.get(b"content-type", JSON).partition(b";")[0].strip().lower()
+    if media != JSON and not media.endswith(b"+json"):
+        message = f"send `content-type: application/json`, not {media.decode('latin-1')}"
+        raise RefusedError(Code.INVALID_ARGUMENT, 415, message)

@@ -1,0 +1,75 @@
+"""The one answerer of unary calls: what every protocol does in the same order, with a codec for what differs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from meristem.transports.errors import shield
+
+if TYPE_CHECKING:
+    from meristem.context import Context
+    from meristem.contracts.call import Call, Handler
+    from meristem.contracts.operation import Operation
+    from meristem.errors import CallError, Fault
+    from meristem.transports.authorize import Authorizer, Principal
+
+
+class Signed(Protocol):
+    """A request as the answerer sees it: the proofs of who sends it. All else in it is its codec's."""
+
+    @property
+    def token(self) -> str | None:
+        """The token of a service of the system."""
+        ...
+
+    @property
+    def bearer(self) -> str | None:
+        """The bearer token of a user."""
+        ...
+
+
+RequestT_contra = TypeVar("RequestT_contra", bound=Signed, contravariant=True)
+ResponseT_co = TypeVar("ResponseT_co", covariant=True)
+RequestT = TypeVar("RequestT", bound=Signed)
+ResponseT = TypeVar("ResponseT")
+
+
+class Codec(Protocol[RequestT_contra, ResponseT_co]):
+    """One operation in one protocol."""
+
+    @property
+    def operation(self) -> Operation: ...
+
+    @property
+    def handler(self) -> Handler: ...
+
+    def context(self, request: RequestT_contra, principal: Principal | None) -> Context:
+        """What surrounds the call; raises CallError for fields that are malformed."""
+        ...
+
+    def read(self, request: RequestT_contra, context: Context) -> Call:
+        """The call; raises CallError for a message that does not fit its type."""
+        ...
+
+    def reply(self, request: RequestT_contra, reply: Any) -> ResponseT_co:
+        """What carries a reply to the client that sent the request."""
+        ...
+
+    def failure(self, request: RequestT_contra, error: Fault | CallError) -> ResponseT_co:
+        """What carries an error there."""
+        ...
+
+
+async def answer(codec: Codec[RequestT, ResponseT], request: RequestT, authorizer: Authorizer) -> ResponseT:
+    """The answer to a request: who may not call is refused before the message is read.
+
+    Only cancellation and the end of the process are raised: whoever awaits this must not take silence for an answer.
+    """
+    try:
+        principal = authorizer.principal(codec.operation, request.token)
+        context = codec.context(request, principal)
+        if principal is None and request.bearer is not None:
+            context.user = await authorizer.user(request.bearer)
+        return codec.reply(request, await codec.handler(codec.read(request, context)))
+    except Exception as error:  # a boundary: whatever fails is logged by `shield` and answered
+        return codec.failure(request, shield(codec.operation, error))
