@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from meristem.transports.errors import shield
 
 if TYPE_CHECKING:
-    from meristem.context import Context
+    from meristem.context import Identity
     from meristem.contracts.call import Call, Handler
     from meristem.contracts.operation import Operation
     from meristem.errors import CallError, Fault
@@ -43,12 +43,8 @@ class Codec(Protocol[RequestT_contra, ResponseT_co]):
     @property
     def handler(self) -> Handler: ...
 
-    def context(self, request: RequestT_contra, principal: Principal | None) -> Context:
-        """What surrounds the call; raises CallError for fields that are malformed."""
-        ...
-
-    def read(self, request: RequestT_contra, context: Context) -> Call:
-        """The call; raises CallError for a message that does not fit its type."""
+    def read(self, request: RequestT_contra, principal: Principal | None, user: Identity | None) -> Call:
+        """The call; raises CallError for fields that are malformed, and for a message that does not fit its type."""
         ...
 
     def reply(self, request: RequestT_contra, reply: Any) -> ResponseT_co:
@@ -67,9 +63,9 @@ async def answer(codec: Codec[RequestT, ResponseT], request: RequestT, authorize
     """
     try:
         principal = authorizer.principal(codec.operation, request.token)
-        context = codec.context(request, principal)
+        user = None
         if principal is None and request.bearer is not None:
-            context.user = await authorizer.user(request.bearer)
-        return codec.reply(request, await codec.handler(codec.read(request, context)))
+            user = await authorizer.user(request.bearer)
+        return codec.reply(request, await codec.handler(codec.read(request, principal, user)))
     except Exception as error:  # a boundary: whatever fails is logged by `shield` and answered
         return codec.failure(request, shield(codec.operation, error))

@@ -53,6 +53,8 @@ class Response(msgspec.Struct, gc=False):
 
     def http1(self, *, close: bool) -> bytes:
         """Head and body in HTTP/1.1."""
+        if self.status == 200 and self.media is JSON and not self.fields:  # as `head`, without a copy
+            return b"%b%d%b\r\n\r\n%b" % (OK_JSON, len(self.body), CLOSE if close else b"", self.body)
         return self.head(close=close) + self.body
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -14,41 +14,29 @@ from meristem.transports.http.address import Address
 from meristem.transports.http.client.connection import LostError, RawResponse
 from meristem.transports.http.client.pool import Pool
 from meristem.transports.http.client.replies import EndOfStream, Replies
-from meristem.transports.http.connect import ownhead
 from meristem.transports.http.connect.codec import reply_reader
 from meristem.transports.http.connect.errors import read_error, read_unary_error
 from meristem.transports.http.connect.framing import envelope
+from meristem.transports.http.connect.ownhead import RequestForm
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from meristem.contracts.call import Call
     from meristem.contracts.operation import Operation
+    from meristem.context import Context
     from meristem.transports.endpoint import Sign
 
 UNENCODABLE = (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError)
 
 
-class Form:
-    """What the requests of one operation have in common: the beginning of their head and how replies are read."""
+class Form(NamedTuple):
+    """How calls of one operation are written, and their replies read."""
 
-    __slots__ = ("_constant", "_token", "head", "label", "read")
-
-    def __init__(self, operation: Operation, address: Address) -> None:
-        media = "application/connect+json" if operation.stream else "application/json"
-        self._constant = ownhead.constant(operation.path, media, address)
-        self._token: str | None = None
-        self.head = ownhead.finished(self._constant, None)
-        self.label = operation.label
-        self.read = reply_reader(operation.reply)
-
-    def with_token(self, token: str) -> bytes:
-        """The beginning of a head that carries `token`; made anew when that has changed."""
-        if token != self._token:
-            self._token = token
-            self.head = ownhead.finished(self._constant, token)
-        return self.head
+    label: str
+    request: Callable[[Context, bytes], bytes]
+    read: Callable[[bytes], Any]
 
 
 class HttpClient:
@@ -94,7 +82,7 @@ class HttpClient:
         form = self._forms.get(operation) or self._form(operation)
         if operation.stream:
             return self._stream(call, form)
-        request = self._request(call, form, _encoded(call))
+        request = form.request(call.context, _encoded(call))
         self.in_flight += 1
         try:
             idle = self._idle
@@ -122,7 +110,7 @@ class HttpClient:
             raise CallError(Code.INTERNAL, message) from None
 
     async def _stream(self, call: Call, form: Form) -> AsyncIterator[Any]:
-        request = self._request(call, form, envelope(_encoded(call)))
+        request = form.request(call.context, envelope(_encoded(call)))
         self.in_flight += 1
         connection = None
         try:
@@ -145,12 +133,9 @@ class HttpClient:
             self._done()
 
     def _form(self, operation: Operation) -> Form:
-        form = self._forms[operation] = Form(operation, self.address)
+        request = RequestForm(operation, self.address, self._sign).request
+        form = self._forms[operation] = Form(operation.label, request, reply_reader(operation.reply))
         return form
-
-    def _request(self, call: Call, form: Form, body: bytes) -> bytes:
-        head = form.head if self._sign is None else form.with_token(self._sign(call.context))
-        return ownhead.written(head, call, body, self.address)
 
     def _unavailable(self, form: Form, lost: LostError) -> CallError:
         message = f"{form.label} at {self.address}: {lost}"

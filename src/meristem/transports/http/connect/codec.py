@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 import msgspec
@@ -21,7 +21,7 @@ from meristem.transports.metadata import AUTHORIZATION, KEY, TOKEN, TRACE, TRACE
 from meristem.transports.unary import Codec, Signed
 
 if TYPE_CHECKING:
-    from meristem.context import Context
+    from meristem.context import Identity
     from meristem.contracts.call import Handler, ServedOperation
     from meristem.contracts.operation import Operation
     from meristem.contracts.proto import ProtoSchema
@@ -91,12 +91,11 @@ class OwnCodec:
         self.write = reply_writer(endpoint.operation.reply)
         self._exact = decoder(endpoint.operation.request)
 
-    def context(self, request: OwnRequest, principal: Principal | None) -> Context:
-        timeout, trace, state, key, _ = request.changing
-        return context_of(principal, deadline_of(timeout), trace, state, key)
-
-    def read(self, request: OwnRequest, context: Context) -> Call:
+    def read(self, request: OwnRequest, principal: Principal | None, user: Identity | None) -> Call:
         """The call; raises CallError `invalid_argument` that names the field."""
+        timeout, trace, state, key, _ = request.changing
+        deadline = None if timeout is None else monotonic() + int(timeout) / 1000  # digits: see `Route.received`
+        context = context_of(principal, user, deadline, trace, state, key)
         try:
             return Call(self.operation, self._exact(request.body), context)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -142,11 +141,9 @@ class ConnectCodec:
         """Whether binary protobuf can be read and written."""
         return self._binary is not None
 
-    def context(self, request: ConnectRequest, principal: Principal | None) -> Context:
-        return context_from(request.head, principal, deadline_of(request.head.get(TIMEOUT)))
-
-    def read(self, request: ConnectRequest, context: Context) -> Call:
+    def read(self, request: ConnectRequest, principal: Principal | None, user: Identity | None) -> Call:
         """The call; raises CallError `invalid_argument` that names the field."""
+        context = context_from(request.head, principal, user, deadline_of(request.head.get(TIMEOUT)))
         plain = unpacked(request.head.get(b"content-encoding", b"identity"), request.body, self._limit)
         if (binary := self._binary_for(request)) is not None:
             return Call(self.operation, binary.read_request(self.operation, plain), context)
@@ -195,8 +192,11 @@ class Route:
         self.other = ConnectCodec(endpoint, body_limit, schema, binary)
 
     def received(self, head: Metadata, body: bytes) -> tuple[MessageCodec[Any], OwnRequest | ConnectRequest]:
-        """A request whose head was parsed, and the codec for the client that sent it."""
-        if is_own(head):
+        """A request whose head was parsed, and the codec for the client that sent it.
+
+        One that says it is Meristem's own client and does not write like it is answered as any other.
+        """
+        if is_own(head) and is_timeout(head.get(TIMEOUT, b"0")):
             return self.own, OwnRequest.of(head, body)
         return self.other, ConnectRequest.of(head, body)
 
@@ -234,10 +234,15 @@ def deadline_of(timeout: bytes | None) -> float | None:
     """The end of a timeout in milliseconds on the clock of `time.monotonic`; raises CallError for a malformed one."""
     if timeout is None:
         return None
-    if not timeout.isdigit() or len(timeout) > 10:
+    if not is_timeout(timeout):
         message = f"connect-timeout-ms must be up to 10 digits, not {timeout.decode('latin-1')!r}"
         raise CallError(Code.INVALID_ARGUMENT, message, may_have_happened=False)
-    return time.monotonic() + int(timeout) / 1000
+    return monotonic() + int(timeout) / 1000
+
+
+def is_timeout(timeout: bytes) -> bool:
+    """Whether a timeout has the form that the protocol wants: up to ten digits, milliseconds."""
+    return timeout.isdigit() and len(timeout) <= 10
 
 
 def _text(value: bytes | None) -> str | None:

@@ -18,12 +18,15 @@ order. So the server need parse the first part only once, and the last part is r
 from __future__ import annotations
 
 import re
+from time import monotonic
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from meristem.transports.metadata import TOKEN, carried, remaining
+from meristem.transports.metadata import TOKEN, carried, too_late
 
 if TYPE_CHECKING:
-    from meristem.contracts.call import Call
+    from meristem.context import Context
+    from meristem.contracts.operation import Operation
+    from meristem.transports.endpoint import Sign
     from meristem.transports.http.address import Address
 
 OWN_AGENT: Final = b"meristem/1"
@@ -42,34 +45,45 @@ Changing: TypeAlias = tuple[bytes | None, bytes | None, bytes | None, bytes | No
 """Timeout, traceparent, tracestate, idempotency key and content length, as they were sent."""
 
 
-def constant(path: str, media: str, address: Address) -> bytes:
-    """The first part of a head, without the token and the last constant line."""
-    lines = (
-        f"POST {path} HTTP/1.1",
-        f"host: {address.authority}",
-        f"user-agent: {OWN_AGENT.decode()}",
-        f"content-type: {media}",
-    )
-    return "\r\n".join(lines).encode("latin-1")
+class RequestForm:
+    """What the requests of one operation to one address have in common; `sign` makes the token of who calls."""
 
+    __slots__ = ("_address", "_constant", "_head", "_operation", "_sign", "_token")
 
-def finished(first: bytes, token: str | None) -> bytes:
-    """The constant part as a whole; what changes follows."""
-    if token is None:
-        return first + LAST_CONSTANT
-    return b"%b\r\n%b: %b%b" % (first, TOKEN, token.encode("latin-1"), LAST_CONSTANT)
+    def __init__(self, operation: Operation, address: Address, sign: Sign | None) -> None:
+        media = "application/connect+json" if operation.stream else "application/json"
+        lines = (
+            f"POST {operation.path} HTTP/1.1",
+            f"host: {address.authority}",
+            f"user-agent: {OWN_AGENT.decode()}",
+            f"content-type: {media}",
+        )
+        self._constant = "\r\n".join(lines).encode("latin-1")
+        self._head = self._constant + LAST_CONSTANT
+        self._operation = operation
+        self._address = address
+        self._sign = sign
+        self._token: str | None = None
 
+    def request(self, context: Context, body: bytes) -> bytes:
+        """A request as bytes. Raises CallError for a call that is too late, and for what no field can hold."""
+        if self._sign is not None and (token := self._sign(context)) != self._token:
+            self._take(token)
+        head = self._head
+        if (deadline := context.deadline) is not None:
+            left = int((deadline - monotonic()) * 1000)
+            if left <= 0:
+                raise too_late(self._operation, self._address)
+            head = b"%bconnect-timeout-ms: %d\r\n" % (head, left)
+        trace, state, key = carried(self._operation, context)
+        if trace is not None:
+            head = b"%btraceparent: %b\r\n" % (head, trace)
+        if state is not None:
+            head = b"%btracestate: %b\r\n" % (head, state)
+        if key is not None:
+            head = b"%bidempotency-key: %b\r\n" % (head, key)
+        return b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)
 
-def written(head: bytes, call: Call, body: bytes, address: Address) -> bytes:
-    """A request: the constant part of its head, what changes, and the body. Raises CallError for a call too late."""
-    operation, context = call.operation, call.context
-    if (deadline := context.deadline) is not None:
-        head = b"%bconnect-timeout-ms: %d\r\n" % (head, remaining(operation, deadline, address) * 1000)
-    trace, state, key = carried(operation, context)
-    if trace is not None:
-        head = b"%btraceparent: %b\r\n" % (head, trace)
-    if state is not None:
-        head = b"%btracestate: %b\r\n" % (head, state)
-    if key is not None:
-        head = b"%bidempotency-key: %b\r\n" % (head, key)
-    return b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)
+    def _take(self, token: str) -> None:
+        self._token = token
+        self._head = b"%b\r\n%b: %b%b" % (self._constant, TOKEN, token.encode("latin-1"), LAST_CONSTANT)

@@ -18,7 +18,7 @@ from meristem.transports.unary import Signed
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from meristem.context import Context
+    from meristem.context import Identity
     from meristem.contracts.call import Call, Handler
     from meristem.contracts.operation import Operation
     from meristem.transports.authorize import Principal
@@ -47,13 +47,10 @@ class StreamCodec(Generic[RequestT]):
         self._limit = limit
         self._own = own
 
-    def context(self, request: RequestT, principal: Principal | None) -> Context:
-        return self._inner.context(request, principal)
-
-    def read(self, request: RequestT, context: Context) -> Call:
+    def read(self, request: RequestT, principal: Principal | None, user: Identity | None) -> Call:
         """The call; raises CallError for anything but one envelope with one message."""
         request.body = self._unwrapped(request.body)
-        return self._inner.read(request, context)
+        return self._inner.read(request, principal, user)
 
     def reply(self, request: RequestT, replies: AsyncIterator[Any]) -> Envelopes:
         return Envelopes(self, request, replies)

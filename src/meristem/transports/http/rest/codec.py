@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from meristem.asgi import Field
-    from meristem.context import Context
+    from meristem.context import Identity
     from meristem.contracts.call import Handler, ServedOperation
     from meristem.contracts.operation import Http, Operation
     from meristem.errors import Fault
@@ -76,11 +76,9 @@ class RestCodec:
         """Whether the body of a request is looked at."""
         return self._binder.takes_body
 
-    def context(self, request: RestRequest, principal: Principal | None) -> Context:
-        return context_from(request.head, principal)
-
-    def read(self, request: RestRequest, context: Context) -> Call:
+    def read(self, request: RestRequest, principal: Principal | None, user: Identity | None) -> Call:
         """The call; raises CallError for one without the user it needs, then for each field that does not fit."""
+        context = context_from(request.head, principal, user)
         if self.operation.authenticated and context.user is None:
             raise CallError(Code.UNAUTHENTICATED, "sign in first and send `Authorization: Bearer …`")
         if request.body:

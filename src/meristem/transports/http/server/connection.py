@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import httptools
 
-from meristem.transports.http.connect.codec import OwnRequest, is_own
+from meristem.transports.http.connect.codec import is_own
 from meristem.transports.http.errors import too_large
 from meristem.transports.http.response import JSON, NOT_SERVED, Response, refused
 from meristem.transports.http.server.delegation import Delegate
@@ -18,8 +18,7 @@ from meristem.transports.http.server.timeouts import Ending, overdue
 from meristem.transports.unary import Codec, RequestT, answer
 
 if TYPE_CHECKING:
-    from meristem.transports.http.connect.codec import OwnCodec, Route
-    from meristem.transports.http.connect.ownhead import Changing
+    from meristem.transports.http.connect.codec import Route
     from meristem.transports.http.server.listener import Listener
 
 END_OF_HEAD: Final = b"\r\n\r\n"
@@ -79,10 +78,13 @@ class ServerConnection(asyncio.Protocol):
         if phase == IDLE:
             if self.pending:
                 data, self.pending = self.pending + data, b""
-            if (known := self.listener.own_heads.recognize(data)) is not None:
-                self._receive_known(known, data)
-            else:
+            listener = self.listener
+            known = listener.own_heads.recognize(data, listener.limits.body_bytes)
+            if known is None:
                 self.begin(data)
+            else:
+                self.own = True
+                self._serve(*known)
         elif phase == DELEGATED:
             self._while_delegated(data)
         elif phase == BODY:
@@ -107,8 +109,9 @@ class ServerConnection(asyncio.Protocol):
         self.mark = self.listener.reaper.now
         if self.asgi is not None:
             self.asgi.resume_writing()
-        if self.phase == BUSY and self.task is None:
-            self._next()
+        if self.phase == BUSY and self.task is None:  # answered: the peer has read enough of it to ask for more
+            self.phase = IDLE
+            self.loop.call_soon(self._resume)
 
     # The parser's side
 
@@ -145,15 +148,6 @@ class ServerConnection(asyncio.Protocol):
         if is_own(head):
             self.listener.own_heads.learn(data, end + 4, route.own, head)
         self._receive(route, data, end + 4)
-
-    def _receive_known(self, known: tuple[OwnCodec, str | None, Changing, int], data: bytes) -> None:
-        codec, token, changing, start = known
-        length = int(changing[4])
-        if len(data) == start + length and length <= self.listener.limits.body_bytes:
-            self.own = True
-            self._serve(codec, OwnRequest(token, changing, data[start:]))
-        else:
-            self.begin(data)
 
     def _receive(self, route: Route, data: bytes, start: int) -> None:
         length = int(self.head.get(b"content-length", b"0"))
@@ -233,13 +227,10 @@ class ServerConnection(asyncio.Protocol):
         if close:
             self._linger()
         elif not self.paused:  # else `resume_writing` goes on: who does not read is not served
-            self._next()
-
-    def _next(self) -> None:
-        self.phase = IDLE
-        self.mark = self.listener.reaper.now
-        if self.pending:
-            self.loop.call_soon(self._resume)
+            self.phase = IDLE
+            self.mark = self.listener.reaper.now
+            if self.pending:
+                self.loop.call_soon(self._resume)
 
     def _resume(self) -> None:
         if not self.transport.is_reading():

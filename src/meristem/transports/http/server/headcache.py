@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from meristem.transports.http.connect.codec import OwnRequest
 from meristem.transports.http.connect.ownhead import CHANGING, LAST_CONSTANT
 from meristem.transports.metadata import TOKEN
 
 if TYPE_CHECKING:
     from meristem.transports.http.connect.codec import OwnCodec
-    from meristem.transports.http.connect.ownhead import Changing
     from meristem.transports.metadata import Metadata
 
 MOST_KNOWN: Final = 4096  # tokens change; the memory for them is bounded
@@ -30,15 +30,19 @@ class HeadCache:
     def __init__(self) -> None:
         self._known: dict[bytes, tuple[OwnCodec, str | None]] = {}
 
-    def recognize(self, data: bytes) -> tuple[OwnCodec, str | None, Changing, int] | None:
-        """Codec, token, the changing part and where the body begins; None when the parser must read the head."""
+    def recognize(self, data: bytes, limit: int) -> tuple[OwnCodec, OwnRequest] | None:
+        """The request that `data` is, with a body up to `limit`, and its codec; None when the parser must see it."""
         # The first such line ends the key. In a body it would be the end of a key that holds an empty line, and none
         # is ever learned: `learn` takes only what stands before the end of a head.
         at = data.find(LAST_CONSTANT) + len(LAST_CONSTANT)
         known = self._known.get(data[:at])
         if known is None or (match := CHANGING.match(data, at)) is None:
             return None
-        return known[0], known[1], match.groups(), match.end()  # type: ignore[return-value]
+        changing, start = match.groups(), match.end()
+        length = int(changing[4])
+        if len(data) != start + length or length > limit:  # in pieces, pipelined or too large
+            return None
+        return known[0], OwnRequest(known[1], changing, data[start:])  # type: ignore[arg-type]
 
     def learn(self, data: bytes, end: int, codec: OwnCodec, head: Metadata) -> None:
         """Remember the constant part of a head that the parser has read; it ends before `end`."""
