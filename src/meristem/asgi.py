@@ -15,12 +15,21 @@ NO_CONTENT: Final = 204
 
 
 async def respond(
-    scope: Scope, send: Send, status: int, media: bytes = b"", body: bytes = b"", fields: Iterable[Field] = ()
+    send: Send,
+    status: int,
+    media: bytes = b"",
+    body: bytes = b"",
+    fields: Iterable[Field] = (),
+    *,
+    method: str = "GET",
 ) -> None:
-    """Send a whole response; its length is added where one may stand (RFC 9110, 8.6), a HEAD gets no body."""
+    """Send a whole response; its length is added where one may stand (RFC 9110, 8.6).
+
+    The `method` is that of the request: for HEAD the body stays here, though its length is told.
+    """
     length = [] if status == NO_CONTENT else [(b"content-length", b"%d" % len(body))]
     await start(send, status, media, [*length, *fields])
-    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+    await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
 
 
 async def start(send: Send, status: int, media: bytes, fields: Iterable[Field] = ()) -> None:

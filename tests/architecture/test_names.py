@@ -16,6 +16,7 @@ PARTS = {
     "facts": "what a room emits to observers",
     "policy": "the numbers that a room's behaviour depends on",
     "statements": "the SQL of a room",
+    "streaming": "the streams of a protocol",
     "tables": "the tables of a room",
 }
 COMMANDS = SOURCE / "cli"  # a verb of the command is named as what it is about

@@ -34,7 +34,7 @@ class Probes:
             await self._app(scope, receive, send)
             return
         status, media, body = await self._answer(scope)
-        await respond(scope, send, status, media.encode(), body, [(b"cache-control", b"no-store")])
+        await respond(send, status, media.encode(), body, [(b"cache-control", b"no-store")], method=scope["method"])
 
     async def _answer(self, scope: dict[str, Any]) -> Answer:
         path: str = scope["path"]

@@ -6,11 +6,11 @@ import json
 from http import HTTPStatus
 from typing import Any
 
+from meristem.asgi import respond
+
 
 async def refuse(send: Any, status: int, detail: str, *headers: tuple[bytes, bytes]) -> None:
     """Answer a request over ASGI with a problem."""
     title = HTTPStatus(status).phrase
     body = json.dumps({"type": "about:blank", "title": title, "status": status, "detail": detail}).encode()
-    own = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": [*own, *headers]})
-    await send({"type": "http.response.body", "body": body})
+    await respond(send, status, b"application/problem+json", body, headers)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable
 
     from meristem.asgi import Field, Receive, Scope, Send
-    from meristem.transports.http.response import Response
+    from meristem.transports.http.responses import Response
 
 T = TypeVar("T")
 BURST: Final = 32
@@ -65,8 +65,8 @@ class Exchange:
 
     async def respond(self, response: Response, *fields: Field) -> None:
         """Send a whole response, with further `fields` in its head."""
-        both = [*response.fields, *fields]
-        await respond(self.scope, self._send, response.status, response.media, response.body, both)
+        status, media, body = response.status, response.media, response.body
+        await respond(self._send, status, media, body, [*response.fields, *fields], method=self.method)
 
     async def start(self, status: int, media: bytes, fields: Iterable[Field] = ()) -> None:
         """Send the head of a response whose body is written bit by bit."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import httptools
 import msgspec
 
-from meristem.transports.http.response import OK_JSON
+from meristem.transports.http.responses import OK_JSON
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Callable
 
+    from meristem.context import Context
     from meristem.contracts.call import Call
     from meristem.contracts.operation import Operation
-    from meristem.context import Context
     from meristem.transports.endpoint import Sign
 
 UNENCODABLE = (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError)

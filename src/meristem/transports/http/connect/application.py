@@ -13,7 +13,7 @@ from meristem.transports.authorize import Authorizer
 from meristem.transports.http.asgi_io import ClientGoneError, Exchange
 from meristem.transports.http.connect.streaming import StreamCodec
 from meristem.transports.http.errors import too_large
-from meristem.transports.http.response import Response
+from meristem.transports.http.responses import Response
 from meristem.transports.unary import answer
 
 if TYPE_CHECKING:

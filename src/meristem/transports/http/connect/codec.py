@@ -16,7 +16,7 @@ from meristem.transports.authorize import bearer_of
 from meristem.transports.http.compression import packed, unpacked
 from meristem.transports.http.connect.errors import failed
 from meristem.transports.http.connect.ownhead import OWN_AGENT
-from meristem.transports.http.response import JSON, Response
+from meristem.transports.http.responses import JSON, Response
 from meristem.transports.metadata import AUTHORIZATION, KEY, TOKEN, TRACE, TRACE_STATE, context_from, context_of
 from meristem.transports.unary import Codec, Signed
 

@@ -11,7 +11,7 @@ from meristem.contracts.codec import decoder, encode
 from meristem.errors import CallError, Code, Fault
 from meristem.transports.errors import details_of, error_of, message_of
 from meristem.transports.http.errors import CODE_OF_STATUS, NEVER_SERVED, fields_of, status_of_error
-from meristem.transports.http.response import JSON, Response
+from meristem.transports.http.responses import JSON, Response
 
 if TYPE_CHECKING:
     from meristem.contracts.operation import Operation

@@ -12,7 +12,7 @@ from meristem.transports.http.compression import unpacked
 from meristem.transports.http.connect.errors import encode_error
 from meristem.transports.http.connect.framing import COMPRESSED, END, EnvelopeReader, envelope
 from meristem.transports.http.errors import too_large
-from meristem.transports.http.response import Response
+from meristem.transports.http.responses import Response
 from meristem.transports.unary import Signed
 
 if TYPE_CHECKING:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from meristem.errors import Code
 from meristem.resilience.limits import Limits
 from meristem.transports.authorize import Authorizer
 from meristem.transports.errors import shield
 from meristem.transports.http.asgi_io import ClientGoneError, Exchange
-from meristem.transports.http.errors import too_large
-from meristem.transports.http.response import Response
+from meristem.transports.http.errors import RefusedError
+from meristem.transports.http.responses import Response
 from meristem.transports.http.rest import docs
 from meristem.transports.http.rest.codec import NOSNIFF, PLAIN, RestCodec, RestRequest, problem_response
 from meristem.transports.http.rest.errors import Problem
@@ -101,7 +102,8 @@ class RestApp:
         query: bytes = exchange.scope["query_string"]
         request = RestRequest.of(exchange.head, path, placeholders, query, body or b"")
         if body is None:  # nobody reads the rest, so no further request can be told from it
-            await exchange.respond(codec.failure(request, too_large(limit)), CLOSING)
+            error = RefusedError(Code.RESOURCE_EXHAUSTED, 413, f"a request may have {limit} bytes")
+            await exchange.respond(codec.failure(request, error), CLOSING)
             return
         response = await exchange.attended(self._answered(exchange, codec, request))
         if response is not None:

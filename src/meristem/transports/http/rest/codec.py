@@ -11,7 +11,7 @@ from meristem.contracts.codec import encode
 from meristem.errors import CallError, Code
 from meristem.transports.authorize import bearer_of
 from meristem.transports.http.errors import RefusedError
-from meristem.transports.http.response import JSON, PROBLEM, Response
+from meristem.transports.http.responses import JSON, PROBLEM, Response
 from meristem.transports.http.rest.binding import Binder
 from meristem.transports.http.rest.errors import problem_of
 from meristem.transports.http.rest.streaming import ReplyStream, format_of

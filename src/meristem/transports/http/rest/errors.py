@@ -27,7 +27,7 @@ import msgspec
 from meristem.contracts.codec import encode, fault_payload
 from meristem.errors import CallError, Code, Fault
 from meristem.transports.http.errors import HTTP_STATUS, RefusedError, fields_of
-from meristem.transports.http.response import phrase
+from meristem.transports.http.responses import phrase
 
 RESERVED: Final = frozenset(("type", "title", "status", "detail", "instance", "code", "errors", "fault"))
 

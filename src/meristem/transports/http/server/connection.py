@@ -11,7 +11,7 @@ import httptools
 
 from meristem.transports.http.connect.codec import is_own
 from meristem.transports.http.errors import too_large
-from meristem.transports.http.response import JSON, NOT_SERVED, Response, refused
+from meristem.transports.http.responses import JSON, NOT_SERVED, Response, refused
 from meristem.transports.http.server.delegation import Delegate
 from meristem.transports.http.server.phases import BODY, BUSY, DELEGATED, HEAD, IDLE, LINGER, UNREAD
 from meristem.transports.http.server.timeouts import Ending, overdue
