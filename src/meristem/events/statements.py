@@ -96,7 +96,7 @@ _skipped: Final = exists(literal(1)).where(
 )
 CLAIM_SIDE_BY_SIDE: Final = (
     update(OUTBOX)
-    .where(_row.seq.in_(select(_locked.c.seq).where(not_(_skipped))))
+    .where(_row.seq.in_(select(_locked.c.seq).where(not_(and_(_others_live, _skipped)))))
     .values(owner=_me)
     .returning(*_CLAIMED)
 )
