@@ -54,12 +54,14 @@ class Relay:
         self._poll = poll
         self._wake_up = WakeUp(clock)
         self._partitions: dict[str, Partitions] = {}
+        # Subscribers with rows on disk that are not in memory. Their new events go to disk too: one that went straight
+        # from its commit would overtake an earlier one of its key.
         self._behind: set[str] = set()
         self._scan_at = -math.inf
         self._join_at = -math.inf
-        self._claims_from = -math.inf
+        self._claims_from = -math.inf  # before that another relay may still deliver from memory: claim nothing
         self._others = 0
-        self._alone_until = -math.inf
+        self._alone_until = -math.inf  # so long no other relay can hold an earlier event of a key
         self._running = False
         self._quiet = asyncio.Event()
         self._acknowledged = Acknowledgements(
@@ -95,7 +97,7 @@ class Relay:
         was_started = self._outbox.courier is self
         self._running = False
         self._outbox.courier = None
-        await self._background.stop()
+        await self._background.stop()  # first, and then the rows: another relay must not deliver beside this one
         self._acknowledged.clear()
         self._partitions.clear()
         if was_started:
@@ -181,6 +183,7 @@ class Relay:
     async def _tick(self) -> None:
         for partitions in list(self._partitions.values()):
             partitions.wake()
+        # Believed from before the scan: a relay that joins while it runs is not in what it found.
         scanned = self._now() if self._now() >= self._scan_at else None
         if scanned is not None:
             await self._scan()
@@ -212,6 +215,8 @@ class Relay:
         """Fill the room that this subscriber has in memory from disk."""
         partitions = self._of(subscriber)
         while self._running and (room := min(_BATCH, self._window - len(partitions.held))) > 0:
+            # Fewer than there was room for: the disk holds no more. Nothing may be awaited between this answer and the
+            # two lines below it, or a row that is committed meanwhile would be taken for one in memory.
             claimed = await self._outbox.claim(subscriber, room)
             self.take(claimed)
             if len(claimed) < room:
@@ -248,11 +253,13 @@ class Relay:
 
     def _forget(self, partitions: Partitions, delivery: Delivery) -> None:
         partitions.held.discard(delivery.event_id)
+        # At half: a hop to the database for each row that is acknowledged would be one too many.
         if partitions.subscriber in self._behind and len(partitions.held) <= self._window // 2:
             self._wake_up.set(self._now())
 
     def _wait_for(self, partitions: Partitions, away: SubscriberAway) -> float:
         delay = DEFAULT.delay(partitions.rejections)
+        # All its partitions pause, and no attempt is counted: that it is away says nothing of the event.
         if partitions.pause(self._now() + delay):
             partitions.rejections += 1
             emit(self.observers, Away(partitions.subscriber, delay, str(away)))

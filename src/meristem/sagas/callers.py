@@ -32,6 +32,7 @@ def answer_of(definition: Definition, outcome: SagaRow | Exception) -> Any:
     """A saga's answer as its caller gets it; each caller gets values of its own."""
     if isinstance(outcome, Exception):
         raise outcome
+    # Read from the row for each caller: also the first one gets what a restarted process would give.
     if outcome.state is SagaState.DONE:
         return decoder(definition.returns)(outcome.result or "null")  # type: ignore[arg-type]
     if outcome.state is SagaState.FAILED and outcome.error is not None:

@@ -55,7 +55,9 @@ class Calls:
     async def perform(self, command: CallCommand) -> None:
         """Call until the outcome is known or patience ends, and journal it."""
         is_local = command.kind is Kind.LOCAL
-        if not is_local or command.is_in_branch:  # what runs beside it may need the journal sooner than it commits
+        # A call shows the world what follows from the answers before it, so those must be in the journal first. A step
+        # of the service takes them along in its own commit, unless what runs beside it may need them there sooner.
+        if not is_local or command.is_in_branch:
             await self._writer.flush()
         row = command.new_row(self._saga.id, self._clock.now())
         doubt = False  # whether some attempt may have had its effect
@@ -68,6 +70,7 @@ class Calls:
                     step, arguments = command.step, command.arguments
                     reply = await self._invoker.invoke(step, command.method, arguments, command.position)
                     row.reply, row.state = encode(reply).decode(), StepState.DONE
+                    # The callee gives a lasting answer again, but the order of answers side by side only we know.
                     if step.lasting and self._ordering.is_alone(command):
                         self._recorder.buffer(command, row)
                     else:
@@ -89,7 +92,7 @@ class Calls:
     async def _run_local(self, command: CallCommand, row: StepRow) -> None:
         writer = self._writer
         if writer.is_dirty:
-            # Held until the step's commit, which takes the buffer along: whoever else needs it in the journal waits.
+            # Held until the step's commit, which takes the buffer along: what else needs it in the journal waits.
             async with writer.lock:
                 await self._commit(command, row, before=partial(writer.flush, under_lock=True))
         else:
@@ -99,6 +102,7 @@ class Calls:
         self, command: CallCommand, row: StepRow, before: Callable[[], Awaitable[None]] | None = None
     ) -> None:
         """The step's own statements and its journal row commit together."""
+        # The attempt before may have failed just after its commit: doing the step again would do it twice.
         if row.attempts > 1 and (stored := await self._writer.found(row)) is not None:
             self._hand_on(command, stored)
             return
@@ -108,6 +112,7 @@ class Calls:
                 step, position = command.step, command.position
                 reply = await self._invoker.invoke(step, command.method, command.arguments, position, before)
                 row.reply, row.state, row.ended = encode(reply).decode(), StepState.DONE, self._clock.now()
+                # The number is taken before the commit, so that answers which come during it are handed out after.
                 row.sequence = sequence = self._ordering.reserve()
                 self._writer.join(unit, row)
         except BaseException:
@@ -152,6 +157,7 @@ class Calls:
     async def _give_up(self, command: CallCommand, row: StepRow, error: Exception, *, doubt: bool) -> None:
         failure = describe(error)
         row.reply, row.error, row.state = None, write(failure), StepState.FAILED
+        # A local step is never in doubt: its statements were rolled back, or `found` has seen its row.
         if doubt and command.undo is not None and command.kind is not Kind.LOCAL:
             self._on_uncertain(command, row, failure)
         else:

@@ -70,7 +70,7 @@ class SagaCommand(msgspec.Struct, eq=False):
 class Step(msgspec.Struct, frozen=True):
     """A callable, understood: `direct` means that it is one call of one operation, which takes the step's own key.
 
-    A `lasting` one keeps its answer under that key: whoever repeats the call gets it again.
+    A `lasting` one keeps its answer under that key: a repeated call gets it again.
     """
 
     kind: Kind

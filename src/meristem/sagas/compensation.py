@@ -43,6 +43,7 @@ class Compensation:
 
     async def run(self, commands: list[SagaCommand], uncertain: list[CallCommand]) -> str | None:
         """Resolve and undo everything; a text when a person must look, at the step that it names."""
+        # Resolved first: the answer of one that did happen comes last of all, so it is the first to be undone.
         sequence = max((command.row.sequence for command in commands if command.row is not None), default=0)
         for command in uncertain:
             sequence += 1
@@ -50,6 +51,7 @@ class Compensation:
                 return problem
         calls = [command for command in commands if isinstance(command, CallCommand) and command.undo]
         done = [call for call in calls if call.row is not None and call.row.state is StepState.DONE]
+        # By the answers' order, not the positions': of two branches the one that answered later may rest on the other.
         for command in sorted(done, key=lambda command: command.journaled.sequence, reverse=True):
             if (problem := await self._undo(command)) is not None:
                 return problem
@@ -61,7 +63,7 @@ class Compensation:
         for attempt in range(1, self._policy.attempts + 1):
             if attempt > 1:
                 await self._clock.sleep(self._policy.delay(attempt - 1))
-            row.attempts += 1
+            row.attempts += 1  # under the key of the first attempt, so the callee knows which call is meant
             error = await self._repeat(command, row)
             if error is None or isinstance(error, Fault) or _is_definite(error):
                 row.sequence, row.ended = sequence, self._clock.now()
@@ -87,6 +89,7 @@ class Compensation:
         if command.undo is None or (known is not None and known.state is StepState.DONE):
             return None
         step = step_of(command.undo, needs_reply=False)
+        # `known` has failed before, in another life of the saga; its attempts are counted on.
         row = known or StepRow(
             self._saga.id, command.position, Kind.UNDO, step.name, command.request, StepState.FAILED, self._clock.now()
         )
@@ -110,6 +113,7 @@ class Compensation:
         (step, method), before = undo, row.error
         row.attempts += 1
         try:
+            # In one unit, or a crash between the undo and its row would have it done twice.
             if step.kind is Kind.LOCAL:
                 async with self._database.unit():
                     await self._invoker.invoke(step, method, (command.late_reply(),), position)

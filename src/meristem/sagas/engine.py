@@ -67,8 +67,8 @@ class SagaEngine:
         self._callers: dict[str, Callers] = {}
         self._parts: EngineParts | None = None
         self._accepting = self._claiming = False
-        self._orphans: set[str] = set()  # held here, but nobody works on them since their journal failed
-        self._unknown: set[str] = set()
+        self._orphans: set[str] = set()  # held here, but not worked on since their journal failed
+        self._unknown: set[str] = set()  # of a newer release, said so once in the log
         self._working: set[asyncio.Task[None]] = set()  # on one saga each
         self._rested = asyncio.Event()
         self._poller = Poller(service, self._journal, clock, self._policy, look=self._scan, looked=self._rested.set)
@@ -94,7 +94,7 @@ class SagaEngine:
         self._accepting = self._claiming = False
         await self._background.stop()
         if self._parts is not None:
-            self._parts = None
+            self._parts = None  # the leases go last: nothing runs here any more that another owner could meet
             await self._journal.release()
         for callers in self._callers.values():
             callers.resolve(CallError(Code.UNAVAILABLE, f"{self._service} stops; the saga goes on elsewhere or later"))
@@ -119,7 +119,7 @@ class SagaEngine:
         """
         self._check(definition)
         context = current()
-        if context.keys is not None:
+        if context.keys is not None:  # a saga that a saga's step starts is a call of that step
             await context.keys.ready()
         text = canonical(values).decode()
         saga_id = id_of(self._service, definition.name, context.key)
@@ -166,6 +166,7 @@ class SagaEngine:
     async def _begin(self, definition: Definition, callers: Callers, origin: Origin) -> None:
         """Work on a new saga, or find the one that its key began."""
         try:
+            # Without a key the id is drawn by chance, so there can't be a row.
             saga = None if origin.key is None else await self._journal.load(callers.saga_id)
             if saga is None:
                 new = new_saga(definition, callers.saga_id, callers.input, origin, self._clock.now())
@@ -236,7 +237,7 @@ class SagaEngine:
             callers.resolve(outcome)
 
     async def _scan(self) -> None:
-        """Take over what nobody works on, wake what waits for events, answer who waits for another replica's saga."""
+        """Take over what is left alone, wake what waits for events, answer who waits for another replica's saga."""
         if self._claiming:
             dead = [owner for owner in await self._journal.owners() if is_certainly_dead(owner)]
             claimable = await self._journal.claimable(dead, _BATCH)
@@ -254,6 +255,7 @@ class SagaEngine:
         self._orphans.discard(saga_id)
         if saga is None or at_rest(saga) or (orphan and saga.owner != self._journal.owner):
             return
+        # Worked on here, and yet claimable: its lease lapsed, since it could not be renewed, or the fence was raised.
         if (runner := self._runners.get(saga_id)) is not None:
             if saga.fence != runner.saga.fence:
                 runner.lose()
@@ -267,7 +269,7 @@ class SagaEngine:
                     saga.name, saga_id, saga.version, self._service,
                 )  # fmt: skip
             return
-        busy = saga.state is SagaState.RUNNING
+        busy = saga.state is SagaState.RUNNING  # a waiting one had nothing under way when it went to sleep
         if await self._journal.claim(saga):
             work = self._drive(definition, saga, JournalWriter(self._journal, saga), new=False, busy=busy)
             self._work(work, f"{saga.name} {saga_id}")

@@ -70,6 +70,8 @@ class Execution:
         self._holds_back = self._is_undoing or saga.cancelled  # nothing new begins
         self._loop = asyncio.get_running_loop()
         self._tasks: dict[asyncio.Task[None], SagaCommand] = {}
+        # The first reason to stop counts. A failed write of the journal is kept apart: it may come later, while the
+        # calls under way are waited for, and then no other outcome may be journaled.
         self._stop: asyncio.Future[Outcome] = self._loop.create_future()
         self._is_closed = False
         self._aborted: BaseException | None = None
@@ -106,6 +108,7 @@ class Execution:
     def issue(self, command: SagaCommand) -> asyncio.Future[Any]:
         """Answer a command from the journal, or begin it."""
         if self._is_closed or self._stop.done():
+            # Not an error of its own: code of the saga that handles errors could swallow it and go on.
             raise asyncio.CancelledError("the saga stops here")
         position = next_position(self._saga.id)
         command.position, command.is_in_branch = position, "/" in position
@@ -119,6 +122,7 @@ class Execution:
         if row is not None and row.sequence:
             self._ordering.answered(row.sequence, command)
         elif self._holds_back and not self._may_be_under_way(command):
+            # It never gets an answer. Once all that the function awaits is of this kind, the saga stops and is undone.
             if row is not None and row.state is StepState.UNCERTAIN and isinstance(command, CallCommand):
                 self.uncertain.append(command)
             self._pauses.rest(command, None)
@@ -140,6 +144,7 @@ class Execution:
     def _spawn(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
         """Run a part of the saga in a task of its own, outside of whatever started it."""
         name = f"saga {self._saga.name} {self._saga.id}: {name}"
+        # The engine's own variables: a task started in the caller's would run in its unit of work and its deadline.
         return self._loop.create_task(work, name=name, context=self._variables.copy())
 
     async def _body(self) -> Any:
@@ -153,7 +158,7 @@ class Execution:
         row = command.row
         if row is not None and row.ended is not None:
             self._flow.at(row.ended)
-        if command.future.done():
+        if command.future.done():  # the function has stopped to wait for it, by a timeout of its own; now() moves on
             return
         try:
             value = command.answer()
@@ -194,7 +199,7 @@ class Execution:
         for command in self.commands.values():
             command.future.cancel()
         for task, command in self._tasks.items():
-            if isinstance(command, SleepCommand):
+            if isinstance(command, SleepCommand):  # nothing happens by a pause, so nothing is lost with it
                 task.cancel()
         if not body.done():
             body.cancel()
@@ -214,6 +219,7 @@ class Execution:
             return Aborted(self._aborted)
         if self._stop.done():
             return self._stop.result()
+        # Only now: a function that stopped early, by whatever reason, has not had the time to reach them.
         if (stuck := unreached(self._history.values(), self.commands)) is not None:
             return stuck
         error = None if body.cancelled() else body.exception()

@@ -48,6 +48,7 @@ def judge(error: CallError) -> Verdict:
     """Read a call's error: did it happen, and is it worth a repetition?"""
     if not error.may_have_happened:
         return Verdict.LATER if error.code in PASSING else Verdict.FINAL
+    # Whatever `may_have_happened` says: these codes are given by a callee that has looked and refused.
     if error.code in DEFINITE:
         return Verdict.FINAL
     return Verdict.UNCERTAIN if error.code in PASSING else Verdict.BROKEN
@@ -90,6 +91,7 @@ def revive(failure: Failure, *, public: bool = False) -> Exception:
 
 
 def _fault_class(name: str) -> type[Fault]:
+    # By its name among the classes that exist: the journal must not be able to import anything.
     for cls in _descendants(Fault):
         if f"{cls.__module__}:{cls.__qualname__}" == name:
             return cls

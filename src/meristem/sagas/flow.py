@@ -77,6 +77,7 @@ class Flow:
 
         Only events of `@saga(waits=[...])` are kept. The event that answered one wait doesn't answer another.
         """
+        # The engine buffers only the events that the sagas of a class declare, from before the saga asks for them.
         if event not in self._waits:
             raise MisuseError(
                 f"the saga waits for {event.__name__} without saying so: write @saga(waits=[{event.__name__}])"
@@ -100,7 +101,7 @@ class Flow:
 
     def at(self, moment: datetime) -> None:
         """Move `now()` on to an answer's time."""
-        self._moment = max(self._moment, moment)
+        self._moment = max(self._moment, moment)  # never back: the clocks of two replicas may differ
 
     def _draw(self) -> bytes:
         return hashlib.sha256(f"{self._seed}\n{next_draw(self.id)}".encode()).digest()

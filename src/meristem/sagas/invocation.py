@@ -35,6 +35,7 @@ class Invoker:
         """
         origin, key = self.origin, f"{self._saga_id}:{position}"
         chain = None if step.direct else KeyChain(key, before)
+        # Without the caller's deadline: a saga ends when it ends, and its caller may be long gone.
         token = CURRENT.set(Context(None, origin.trace, origin.caller, origin.user, key, chain))
         try:
             return await method(*arguments)

@@ -26,7 +26,7 @@ class Journal:
         self._policy = policy
 
     async def load(self, saga_id: str) -> SagaRow | None:
-        """The saga of this id, whoever works on it."""
+        """The saga of this id, whichever replica works on it."""
         return await self.database.fetch_one(sql.LOAD, {"id_": saga_id}, into=SagaRow)
 
     async def steps(self, saga_id: str) -> list[StepRow]:
@@ -39,9 +39,10 @@ class Journal:
         return await self.database.fetch_one(sql.STEP, where, into=StepRow)
 
     async def claim(self, saga: SagaRow) -> bool:
-        """Take a saga over as it was read; False when somebody was faster."""
+        """Take a saga over as it was read; False when another replica was faster."""
         until = self.lease_end()
         state = SagaState.RUNNING if saga.state is SagaState.WAITING else saga.state
+        # With the fence and the state that were read: of two replicas that read the same row, one changes it.
         values = {
             "id_": saga.id,
             "fence_": saga.fence,
@@ -54,11 +55,12 @@ class Journal:
         if (await self.database.execute(sql.CLAIM, values)).rowcount != 1:
             return False
         saga.state, saga.owner, saga.lease_until = state, self.owner, until
+        # From here on the last owner's writes change no row, however late they come.
         saga.fence, saga.attempts, saga.wake_at = saga.fence + 1, saga.attempts + 1, None
         return True
 
     async def claimable(self, dead: list[str], limit: int) -> list[str]:
-        """The sagas that nobody works on and somebody should: lapsed leases, past wake-ups, events that came."""
+        """The sagas that no replica works on and one should: lapsed leases, past wake-ups, events that came."""
         now = self._clock.now()
         found: list[str] = []
         for statement, values in (
@@ -75,7 +77,7 @@ class Journal:
         return None if moment is None else (moment - self._clock.now()).total_seconds()
 
     async def owners(self) -> list[str]:
-        """Everybody who holds a lease."""
+        """The replicas that hold a lease."""
         return await self.database.fetch_all(sql.OWNERS, into=str)
 
     async def renew(self) -> None:

@@ -37,14 +37,14 @@ _STEP: Final = (*(f"v_{name}" for name in StepRow.__struct_fields__), "id_", "fe
 
 
 class JournalWriter:
-    """The right to write to a saga, until somebody takes it over and raises the fence.
+    """The right to write to a saga, until another replica takes it over and raises the fence.
 
     A new saga's own row and the answer of a call may be buffered: the next commit of the saga holds them too, so
     nothing is ever in the journal that stands on something which is not. Before anything outside can see what follows
     from the buffer, `flush` it.
 
     There are two locks. The order is `lock`, `_inner`, the database's writer, and neither is waited for with a
-    transaction open: whoever has it may be waiting for that transaction to end.
+    transaction open: its holder may be waiting for that transaction to end.
     `lock` is held by whatever commits the buffer: by a flush, or by a step of the service, from before its first
     statement to its commit. What else writes or flushes meanwhile waits.
     `_inner` is for the calls that such a step makes side by side. Each flushes first, and can't take `lock`, which its
@@ -54,7 +54,7 @@ class JournalWriter:
     def __init__(self, journal: Journal, saga: SagaRow) -> None:
         self._journal = journal
         self._saga_id = saga.id
-        self._fence = saga.fence
+        self._fence = saga.fence  # as it was claimed: the row's may be raised while this one writes
         self._new: SagaRow | None = None
         self._answers: list[_Entry] = []
         self._callbacks: list[Callable[[], None]] = []
@@ -84,9 +84,10 @@ class JournalWriter:
     async def flush(self, *entries: _Entry, under_lock: bool = False) -> None:
         """Write what is in the buffer now, in one transaction; `under_lock`: for a step that holds `lock`."""
         if not (entries or self._answers or self._new is not None):
-            return
+            return  # nothing to write, so nothing to wait for
         async with self._inner if under_lock else self.lock:
-            whole = self._with_buffer(entries)
+            whole = self._with_buffer(entries)  # after the wait, in which another may have written the buffer
+            # The caller may be in a step's unit of work, whose rollback must not take the buffer away with it.
             with outside_units():
                 if len(whole) > 1:
                     async with self._journal.database.unit() as unit:
@@ -120,7 +121,7 @@ class JournalWriter:
         await self._write(*(self._recorded(row) for row in uncertain), self._changed(saga))
 
     async def change(self, saga: SagaRow) -> None:
-        """Store how far the saga has come; where it rests, nobody owns it."""
+        """Store how far the saga has come; where it rests, it has no owner."""
         await self._write(self._changed(saga))
 
     async def found(self, row: StepRow) -> StepRow | None:
@@ -129,6 +130,7 @@ class JournalWriter:
         if stored is None or not self.is_dirty:
             return stored
         if self._new is not None:
+            # The step may be that of another replica's saga under the same key, which commits the same positions.
             saga = await self._journal.load(self._saga_id)
             if saga is None or saga.owner != self._journal.owner:
                 raise BegunElsewhereError(self._saga_id)
@@ -139,6 +141,7 @@ class JournalWriter:
         if self.is_dirty or len(entries) > 1:
             await self.flush(*entries)
             return
+        # In the unit of work that is open, if one is: an undo of the service's own commits with its row.
         statement, values, otherwise = entries[0]
         if (await self._journal.database.execute(statement, values)).rowcount != 1:
             raise otherwise
@@ -160,6 +163,7 @@ class JournalWriter:
             written()
 
     def _created(self, saga: SagaRow) -> _Entry:
+        # When it is written, not when it was buffered: a long first step would use the lease up.
         saga.owner, saga.lease_until = self._journal.owner, self._journal.lease_end()
         values = dict(zip(_SAGA, astuple(saga), strict=True))
         del values["v_horizon"]

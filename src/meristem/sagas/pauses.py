@@ -44,6 +44,7 @@ class Pauses:
             if isinstance(command, WaitCommand) and await self._has_arrived(command, row):
                 await self._recorder.record(command, row)
                 return
+            # Before it begins: the due time is the first run's, however often the process is started again.
             await self._writer.record(row)
         await (self._wait(command, row) if isinstance(command, WaitCommand) else self._sleep(command, row))
         await self._recorder.record(command, row, known=True)

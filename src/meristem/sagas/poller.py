@@ -45,7 +45,7 @@ class Poller:
         self._looking = False
 
     def start(self, spawn: Callable[[Coroutine[Any, Any, None], str], object]) -> None:
-        """Begin; whoever spawns the tasks ends them."""
+        """Begin; the owner of `spawn` ends the tasks."""
         spawn(self._renewing(), "leases")
         spawn(self._scanning(), "take-over")
         spawn(self._forgetting(), "forget")

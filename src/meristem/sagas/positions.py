@@ -55,6 +55,7 @@ def _entered(parent: Branch | None, saga_id: str) -> Branch:
     """The counters of a task that asks for the first time: it inherited those of the task that started it."""
     if parent is None or parent.saga_id != saga_id:
         raise MisuseError("use `flow` only in the function of its saga and the tasks it awaits, not inside a step")
+    # The loop runs new tasks in the order of their start, so they get the same numbers in a replay.
     parent.branches += 1
     branch = Branch(saga_id, asyncio.current_task(), f"{parent.prefix}{parent.branches - 1}/")
     _BRANCH.set(branch)

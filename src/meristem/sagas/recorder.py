@@ -26,7 +26,7 @@ class Recorder:
     async def record(self, command: SagaCommand, row: StepRow, *, known: bool = False) -> None:
         """Journal an answer (`known`: its row is there already) and then hand it to the function."""
         row.ended = self._clock.now()
-        row.sequence = self._ordering.reserve()
+        row.sequence = self._ordering.reserve()  # before the write, so that numbers are in the order of the writes
         try:
             await (self._writer.answer if known else self._writer.record)(row)
         except BaseException:
@@ -37,10 +37,10 @@ class Recorder:
         self._ordering.answered(row.sequence, command)
 
     def buffer(self, command: SagaCommand, row: StepRow) -> None:
-        """Hand an answer to the function that nobody else can see before the next commit, which journals it."""
+        """Hand an answer to the function that nothing else can see before the next commit, which journals it."""
         row.ended = self._clock.now()
         row.sequence = self._ordering.reserve()
-        self._writer.buffer(row, partial(self.report, row))
+        self._writer.buffer(row, partial(self.report, row))  # observers are told of what cannot vanish any more
         command.row = row
         self._ordering.answered(row.sequence, command)
 

@@ -43,7 +43,7 @@ class SagaRunner:
             self._execution.nudge()
 
     def lose(self) -> None:
-        """Somebody raised the fence: what runs here ends without a trace."""
+        """The fence was raised: what runs here ends without a trace."""
         if self._execution is not None:
             self._execution.stop(Aborted(LostLeaseError(self.saga.id)))
 
@@ -59,12 +59,13 @@ class SagaRunner:
 
         Raises LostLeaseError when another replica has it now, StorageError when the journal cannot be written.
         """
+        # A new saga's row may not be written yet, so there is nothing to read.
         history = [] if new else await self._parts.journal.steps(self.saga.id)
         try:
             await self._drive(history, busy=busy)
         except (LostLeaseError, StorageError):
             raise
-        except Exception as error:
+        except Exception as error:  # a bug of ours, or a journal that fits no code: a person looks, other sagas go on
             logger.exception("saga %s %s cannot go on and is parked", self.saga.name, self.saga.id)
             await self._park(f"it cannot go on: {type(error).__name__}: {error}")
 
@@ -78,6 +79,7 @@ class SagaRunner:
         outcome = await execution.run()
         if isinstance(outcome, Aborted):
             raise outcome.error
+        # Before anything that undoes: where code and journal differ, the undos of the code may be wrong ones, too.
         if isinstance(outcome, Stuck):
             await self._park(outcome.problem)
         elif self.saga.state is SagaState.UNDOING:
@@ -93,13 +95,14 @@ class SagaRunner:
     async def _finish(self, execution: Execution, history: list[StepRow], outcome: Returned) -> None:
         try:
             result = encode(outcome.value).decode()
-        except TypeError as error:
+        except TypeError as error:  # its caller could not be told the answer, so the saga has not succeeded
             await self._fail(execution, history, describe(error))
             return
         self.saga.state, self.saga.result = SagaState.DONE, result
         await self._writer.change(self.saga)
 
     async def _fail(self, execution: Execution, history: list[StepRow], failure: Failure) -> None:
+        # Before the first undo: after a crash the saga goes on undoing, though its function might succeed by then.
         self.saga.error = write(failure)
         await self._writer.begin_undo(self.saga, [command.journaled for command in execution.uncertain])
         await self._undo(execution, history)

@@ -72,7 +72,7 @@ class Definition:
         """The arguments of one call as a message; TypeError as Python's own for wrong ones."""
         bound = self.signature.bind(instance, *arguments, **named)
         given = dict(bound.arguments)
-        given.pop(next(iter(self.signature.parameters)))
+        given.pop(next(iter(self.signature.parameters)))  # `self`, under whatever name
         return self.input(**given)
 
     def begin(self, instance: object, flow: Flow, values: msgspec.Struct) -> Awaitable[Any]:
@@ -158,7 +158,7 @@ def saga(
 def sagas_of(service: type) -> dict[str, Definition]:
     """The sagas of a service's class by name, inherited ones included."""
     found: dict[str, Definition] = {}
-    for cls in reversed(service.__mro__):
+    for cls in reversed(service.__mro__):  # the bases first, so that a subclass's saga takes the place of theirs
         for name, member in vars(cls).items():
             definition = getattr(member, SAGA_MARK, None)
             if isinstance(definition, Definition):

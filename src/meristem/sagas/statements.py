@@ -29,6 +29,8 @@ LOAD: Final = select(SAGAS).where(SAGAS.c.id == bindparam("id_"))
 STEPS_OF: Final = select(STEPS).where(STEPS.c.saga_id == bindparam("id_"))
 STEP: Final = STEPS_OF.where(STEPS.c.position == bindparam("position_"), STEPS.c.kind == bindparam("kind_"))
 
+# Only if the id is new, so a key begins one saga however many replicas are asked at once. The horizon is read by the
+# statement itself: an event that commits before it is not for this saga, and one that commits after it is.
 _born = [column for column in SAGAS.c if column.name != "horizon"]
 CREATE: Final = insert(SAGAS).from_select(
     [*(column.name for column in _born), "horizon"],
@@ -67,6 +69,7 @@ RENEW: Final = (
 RELEASE: Final = update(SAGAS).where(SAGAS.c.owner == bindparam("owner_")).values(owner=None, lease_until=None)
 OWNERS: Final = select(SAGAS.c.owner).where(SAGAS.c.state.in_(ACTIVE), SAGAS.c.owner.is_not(None)).distinct()
 
+# The lease of an owner that is certainly dead, a process of this machine that has ended, need not be waited for.
 _lapsed = or_(
     SAGAS.c.lease_until.is_(None),
     SAGAS.c.lease_until < bindparam("now_", type_=SAGAS.c.lease_until.type),
@@ -85,6 +88,7 @@ DUE: Final = (
 NEXT_WAKE: Final = select(func.min(SAGAS.c.wake_at)).where(SAGAS.c.state == SagaState.WAITING.value)
 
 _taken = STEPS.alias("taken")
+# An event answers one wait of a saga: the second wait for the same type and key needs the next event.
 _fresh = ~exists().where(_taken.c.saga_id == SAGAS.c.id, _taken.c.event == EVENTS.c.id)
 ARRIVED: Final = (
     select(SAGAS.c.id)
@@ -120,6 +124,7 @@ EVENT: Final = (
     .order_by(EVENTS.c.id)
     .limit(1)
 )
+# A saga that is not at rest may still ask for any event after its horizon; without one, all that were there may go.
 FORGET_EVENTS: Final = delete(EVENTS).where(
     EVENTS.c.id
     <= func.coalesce(
@@ -153,7 +158,7 @@ RETRY: Final = (
         **_freed,
     )
 )
-# Nobody owns it afterwards: whoever ran it meets a passed fence, and the next owner begins to undo.
+# It has no owner afterwards: the replica that ran it meets a passed fence, and the next owner begins to undo.
 CANCEL: Final = (
     update(SAGAS)
     .where(
