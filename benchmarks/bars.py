@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from benchmarks import backlog, colocated, steps
+from benchmarks import backlog, colocated, steps, takeover
 from benchmarks.echo import CONNECT, GRPC, HTTPX, LIMIT, OURS
 from benchmarks.figures import Spread, short
 from benchmarks.journeys import MONOLITH, ONE
@@ -123,7 +123,7 @@ def of_backlog(figures: Mapping[str, Spread]) -> list[Bar]:
     """The bars of a backlog of events."""
     ours, steady = figures.get(backlog.DRAIN), figures.get(backlog.STEADY)
     return [
-        at_least("backlog of 200,000 keyed events: the outbox nearly empty", 0.7, ours, steady),
+        at_least("backlog of keyed events: the outbox nearly empty", 0.7, ours, steady),
         at_most("wait of writers beside a backlog (99 %)", 50.0, "ms", figures.get(backlog.WAIT)),
     ]
 
@@ -152,6 +152,6 @@ def of_start(
 def of_takeover(figures: Mapping[str, Spread]) -> list[Bar]:
     """The bars of a replica that dies and of one that hangs."""
     return [
-        at_most("takeover after a replica was killed", 5.0, "s", figures.get("killed")),
-        at_most("takeover after a replica hung", 5.0, "s", figures.get("hung")),
+        at_most("takeover after a replica was killed", 5.0, "s", figures.get(takeover.KILLED)),
+        at_most("takeover after a replica hung", 5.0, "s", figures.get(takeover.HUNG)),
     ]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import NamedTuple
 
-from benchmarks import backlog, echo, journeys, startup, steps
+from benchmarks import backlog, echo, journeys, startup, steps, takeover
 from benchmarks.bars import (
     Bar,
     of_backlog,
@@ -81,7 +81,11 @@ def document(
     if found.backlog is not None:
         parts += _backlog(found.backlog)
     if found.takeover is not None:
-        parts += ["## A replica that dies", table(("until another one has taken over", "s"), _rows(found.takeover))]
+        parts += [
+            "## A replica that is lost",
+            f"Two replicas work on {takeover.SAGAS} sagas; the busier one is killed, or stopped as one that hangs.",
+            table(("until the last saga has ended", "s"), _rows(found.takeover)),
+        ]
     if found.start is not None:
         parts += _start(found.start)
     return "\n\n".join(parts) + "\n"
@@ -203,8 +207,8 @@ def _backlog(found: Mapping[str, Spread]) -> list[str]:
         "## A backlog of events",
         (
             "One publisher, one subscriber with a database of its own, every commit synced: as many events with as "
-            "many keys, handled as they come, and after all of them have been published. A drain is cut off after "
-            f"{backlog.SECONDS:g} s."
+            f"many keys, {backlog.EVENTS:,} with {backlog.KEYS:,} in a full run, handled as they come, and after all "
+            f"have been published. A drain is cut off after {backlog.SECONDS:g} s."
         ),
         table(("", "figure"), _rows(found)),
     ]

@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from benchmarks import backlog, colocated, echo, journeys, plot, startup, steps
+from benchmarks import backlog, colocated, echo, journeys, plot, startup, steps, takeover
 from benchmarks.bars import (
     at_least,
     at_most,
@@ -15,6 +15,7 @@ from benchmarks.bars import (
     of_start,
     of_steps,
     of_storage,
+    of_takeover,
 )
 from benchmarks.figures import Spread, short, spread, spreads
 from benchmarks.results import Findings, cell, document, table
@@ -124,6 +125,10 @@ def test_durable_steps_without_their_peer_are_not_measured():
 def test_a_backlog_must_drain_nearly_as_fast_as_events_come():
     figures = {backlog.DRAIN: once(6900.0), backlog.STEADY: once(10_000.0), backlog.WAIT: once(20.0)}
     assert [bar.met for bar in of_backlog(figures)] == [False, True]
+
+
+def test_a_replica_that_hangs_has_a_bar_of_its_own():
+    assert [bar.met for bar in of_takeover({takeover.KILLED: once(0.9), takeover.HUNG: once(11.0)})] == [True, False]
 
 
 def test_a_bar_without_figures_is_neither_met_nor_missed():
