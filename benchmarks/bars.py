@@ -69,11 +69,19 @@ def of_colocated(figures: Mapping[str, Spread]) -> list[Bar]:
     return [at_most_times("colocated call: a plain await", 20.0, ours, plain)]
 
 
+def capacity(found: Mapping[str, Spread]) -> Spread | None:
+    """Calls per second that the CPU of the busier end allows: what else runs on the machine doesn't change it."""
+    client, server = found.get("client_us"), found.get("server_us")
+    if client is None or server is None:
+        return None
+    return Spread(tuple(1e6 / max(ends) for ends in zip(client.figures, server.figures, strict=True)))
+
+
 def of_calls(figures: Figures) -> list[Bar]:
     """The bars of calls between two processes."""
 
     def rate(stack: str, work: str) -> Spread | None:
-        return figures.get(stack, {}).get(work, {}).get("per_second")
+        return capacity(figures.get(stack, {}).get(work, {}))
 
     wanted = [
         ("echo 64", HTTPX, 50.0),

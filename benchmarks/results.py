@@ -125,7 +125,7 @@ def _calls(found: echo.Results) -> list[str]:
         _rates("echo", found),
         "A list of a hundred such messages, calls per second:",
         _rates("list", found),
-        "CPU microseconds per call at 64 in flight, server / client:",
+        "CPU microseconds per call at 64 in flight, server / client; the bars compare the busier ends:",
         table(("stack", "echo", "list of 100"), [(name, *_cpu(each)) for name, each in found.figures.items()]),
         *_skipped(found.skipped),
     ]

@@ -9,6 +9,7 @@ from benchmarks.bars import (
     at_least,
     at_most,
     at_most_times,
+    capacity,
     of_backlog,
     of_calls,
     of_colocated,
@@ -30,7 +31,11 @@ def calls(**per_second: float) -> echo.Results:
     names = {"ours": echo.OURS, "httpx": echo.HTTPX, "limit": echo.LIMIT}
     figures = {
         names[who]: {
-            f"{work} {number}": {"per_second": once(rate), "server_us": once(9.0), "client_us": once(8.0)}
+            f"{work} {number}": {
+                "per_second": once(rate),
+                "server_us": once(1e6 / rate),
+                "client_us": once(0.5e6 / rate),
+            }
             for work in ("echo", "list")
             for number in echo.IN_FLIGHT
         }
@@ -148,6 +153,12 @@ def test_what_the_machine_holds_up_by_itself_is_not_the_statements_doing():
     late, idle = "event loop late, p99.9 ms", "event loop late with nothing to do, p99.9 ms"
     assert [bar.met for bar in of_storage({late: once(9.0), idle: once(5.0)})][1] is True
     assert [bar.met for bar in of_storage({late: once(11.0), idle: once(5.0)})][1] is False
+
+
+def test_calls_are_compared_by_the_cpu_of_the_busier_end_so_a_busy_machine_does_not_move_them():
+    found = {"per_second": once(1.0), "server_us": spread([10.0, 20.0]), "client_us": spread([5.0, 40.0])}
+    assert capacity(found) == Spread((100_000.0, 25_000.0))
+    assert capacity({"per_second": once(1.0)}) is None
 
 
 def test_missed_bars_come_last_in_plain_words():
