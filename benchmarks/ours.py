@@ -15,8 +15,8 @@ from meristem.discovery.static import StaticResolver
 from meristem.runtime.assembly import Assembly
 from meristem.runtime.options import Options
 from meristem.security.tokens import Tokens
+from meristem.system.blueprint import Blueprint
 from meristem.system.placement import ALONE, Placement
-from meristem.system.plan import Blueprint
 
 SECRET = "MERISTEM_SECRET"
 CALLER, SERVER = "caller", "offers"

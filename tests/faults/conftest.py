@@ -15,8 +15,8 @@ from meristem.runtime.assembly import Assembly
 from meristem.runtime.options import Options
 from meristem.runtime.process import Listen, Process
 from meristem.security.tokens import Tokens, new_secret
+from meristem.system.blueprint import Blueprint
 from meristem.system.placement import REST, Placement
-from meristem.system.plan import Blueprint
 
 from .chaos import Proxy
 from .till import Effects, Till, till

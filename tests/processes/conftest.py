@@ -45,7 +45,7 @@ class Screen:
 
 
 def service(name: str, *calls: str) -> ServicePlan:
-    return ServicePlan(name, name, (), (), calls, (), (), False)
+    return ServicePlan(name, name, {}, (), calls, {}, (), False)
 
 
 def plan(

@@ -17,6 +17,7 @@ from meristem.runtime.assembly import Assembly
 from meristem.runtime.options import Options
 from meristem.sagas.administration import SagaStore
 from meristem.sagas.records import SagaState
+from meristem.system.description import migrations_of
 from meristem.system.plan import Blueprint
 from meristem.testing.running import running
 from tests.releases.desk import SECRET, Desk, Ledger, SoldOut, system
@@ -101,5 +102,5 @@ async def test_an_unmigrated_database_is_refused_where_migrating_is_done_beforeh
         await started.start()
         database = started.instances["desk"].database
         assert database is not None
-        assert await schema.pending(database, system.services[0]) == []
+        assert await schema.pending(database, migrations_of(system.services[0])) == []
         await started.stop()

@@ -3,13 +3,6 @@
 from __future__ import annotations
 
 from hotels.contracts.users import Users
-from hotels.documents.service import DocumentsService
-from hotels.notifications.service import NotificationsService
-from hotels.payments.service import PaymentsService
-from hotels.reservations.service import ReservationsService
-from hotels.rooms.service import RoomsService
-from hotels.search.service import SearchService
-from hotels.users.service import UsersService
 from meristem import App, Identity, System
 
 
@@ -21,14 +14,14 @@ async def authenticate(token: str) -> Identity | None:
 
 system = System(
     "hotels",
-    services=[
-        RoomsService,
-        SearchService,
-        UsersService,
-        PaymentsService,
-        DocumentsService,
-        NotificationsService,
-        ReservationsService,
+    services=[  # each is imported in the process in which it lives, and in no other
+        "hotels.rooms.service:RoomsService",
+        "hotels.search.service:SearchService",
+        "hotels.users.service:UsersService",
+        "hotels.payments.service:PaymentsService",
+        "hotels.documents.service:DocumentsService",
+        "hotels.notifications.service:NotificationsService",
+        "hotels.reservations.service:ReservationsService",
     ],
     apps=[
         App("web", "hotels.web.app:app", mount="/"),

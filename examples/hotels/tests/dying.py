@@ -26,7 +26,7 @@ from meristem.sagas.facts import SagaBegan, SagaEnded, StepEnded
 from meristem.storage.driver import Outcome, Statement
 from meristem.storage.sqlite import writer
 from meristem.storage.sqlite.threads import Runner
-from meristem.system.plan import Blueprint
+from meristem.system.blueprint import Blueprint
 
 ORDER = Path("dies-at")
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from meristem.contracts.operation import Operation
     from meristem.runtime.remote import RemoteSystem
-    from meristem.system.plan import Blueprint
+    from meristem.system.blueprint import Blueprint
     from meristem.system.state_directory import StateDirectory
 
 
@@ -59,15 +59,23 @@ def _address(home: StateDirectory, system: str) -> str:
 def _find(blueprint: Blueprint, named: str) -> tuple[Operation, type[Any]]:
     """The operation called `service.method` or `Contract.method`, and its contract."""
     holder, _, method = named.rpartition(".")
-    for spec in blueprint.specs.values():
-        for contract in spec.contracts:
-            if holder in (spec.name, contract.__name__, contract.contract_name) and method in spec.operations:
-                return spec.operations[method], contract
-    known = [f"{spec.name}.{name}" for spec in blueprint.specs.values() for name in spec.operations]
+    for service in blueprint.plan.services:
+        for contract in service.contracts:
+            names = (service.name, contract, contract.rpartition(".")[2])
+            if holder in names and method in {each.name for each in service.operations}:
+                return _operation(blueprint, service.name, method)
+    known = [f"{service.name}.{each.name}" for service in blueprint.plan.services for each in service.operations]
     close = difflib.get_close_matches(named, known, 3) or known
     raise click.BadParameter(
         f"there is no operation {named!r}; there are {', '.join(close)}", param_hint="SERVICE.METHOD"
     )
+
+
+def _operation(blueprint: Blueprint, service: str, method: str) -> tuple[Operation, type[Any]]:
+    """An operation of a service, and which of its contracts declares it."""
+    found = blueprint.operations_of(service)[method]
+    contract = next(each for each in blueprint.contracts_of(service) if each.contract_name == found.contract)
+    return found, contract
 
 
 def _replies(system: RemoteSystem, operation: Operation, method: Any, arguments: dict[str, Any]) -> Iterator[Any]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from meristem.system.plan import Blueprint
+    from meristem.system.blueprint import Blueprint
 
 T = TypeVar("T")
 

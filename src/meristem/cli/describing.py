@@ -11,7 +11,8 @@ from meristem.cli.loading_system import json_option, load_blueprint, placement_o
 from meristem.cli.output import print_json, print_table
 from meristem.config.settings import File, Setting, Sources, explain
 from meristem.contracts.contract import operations
-from meristem.system.plan import Blueprint
+from meristem.system.blueprint import Blueprint
+from meristem.system.description import settings_at
 
 
 @click.command()
@@ -27,7 +28,7 @@ def contracts(target: str | None, form: str, contract: str | None) -> None:
         return
     from meristem.contracts.prototext import proto_text  # noqa: PLC0415 - only this verb writes protobuf
 
-    known = {each.__name__: each for each in blueprint.owner}
+    known = {each.__name__: each for each in blueprint.contracts()}
     if contract is not None and contract not in known:
         known_ones = ", ".join(known)
         raise click.BadParameter(f"there is no contract {contract!r}; there are {known_ones}", param_hint="--contract")
@@ -40,7 +41,7 @@ def _openapi(blueprint: Blueprint) -> str:
     from meristem.contracts.openapi import document  # noqa: PLC0415 - as above
     from meristem.transports.http.rest.errors import status_of_class  # noqa: PLC0415
 
-    known = [each for contract in blueprint.owner for each in operations(contract).values()]
+    known = [each for contract in blueprint.contracts() for each in operations(contract).values()]
     system = blueprint.system
     return document(known, prefix=system.api, title=system.name, version="1.0.0", status_of=status_of_class).decode()
 
@@ -54,9 +55,14 @@ def settings(target: str | None, placement: Path | None, *, as_json: bool) -> No
     blueprint, _ = load_blueprint(target, placement)
     sources = Sources(environment=os.environ, files=(File("placement", blueprint.placement.settings),))
     found: dict[str, list[Setting]] = {
-        spec.name: explain(list(spec.settings), system=blueprint.system.name, service=spec.name, sources=sources)
-        for spec in blueprint.specs.values()
-        if spec.settings
+        each.name: explain(
+            [settings_at(path, each.name) for path in each.settings],
+            system=blueprint.system.name,
+            service=each.name,
+            sources=sources,
+        )
+        for each in blueprint.plan.services
+        if each.settings
     }
     if as_json:
         print_json(found)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import click
 
+from meristem.cli.progress import TerminalProgress
 from meristem.config.project import Reference, find, load_object
 from meristem.errors import ConfigurationError
 from meristem.services.service import Service, snake
+from meristem.supervision.descriptions import Descriptions
+from meristem.supervision.environments import Environments
+from meristem.system.blueprint import Blueprint
 from meristem.system.placement import Placement
-from meristem.system.plan import Blueprint
 from meristem.system.system import System
 
 system_argument = click.argument("target", required=False, metavar="[SYSTEM]")
@@ -23,10 +27,18 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 
 
 def load_blueprint(target: str | None, placement: Path | None = None) -> tuple[Blueprint, Path]:
-    """The system, understood and placed, and the folder of its project."""
+    """The system, understood and placed, and the folder of its project; what it names by text is not imported."""
+    system, reference = load_system(target)
+    placed = Placement.read(placement) if placement else Placement()
+    environments = Environments(reference.root, os.environ, TerminalProgress())
+    described = Descriptions(system, placed, reference.root, environments).all()
+    return Blueprint(system, placed, described=described), reference.root
+
+
+def load_system(target: str | None) -> tuple[System, Reference]:
+    """The system that an argument or the project names, and where it is."""
     reference = find(target, Path.cwd())
-    system = as_system(load_object(reference), reference)
-    return Blueprint(system, Placement.read(placement) if placement else None), reference.root
+    return as_system(load_object(reference), reference), reference
 
 
 def as_system(found: Any, reference: Reference) -> System:

@@ -12,10 +12,14 @@ from meristem.cli.loading_system import json_option, load_blueprint, placement_o
 from meristem.cli.output import print_json, print_table
 from meristem.runtime.schema import pending, upgrade
 from meristem.storage.migrations import revision
-from meristem.system.plan import Blueprint, migrations_of
+from meristem.system.blueprint import Blueprint
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from sqlalchemy import MetaData
+
+    from meristem.storage.database import Database
 
 
 @click.command()
@@ -38,19 +42,19 @@ def migrate(
 ) -> None:
     """Bring the databases of services up to date, or write a new migration."""
     blueprint, directory = load_blueprint(target, placement)
+    folders = {each.name: directory / each.migrations for each in blueprint.plan.services}
     if message is not None:
-        _write(blueprint, directory, names_with_database(blueprint, service), message, compatible=compatible)
+        _write(blueprint, directory, folders, names_with_database(blueprint, service), message, compatible=compatible)
         return
     if compatible:
         raise click.UsageError("--compatible marks a new migration: add --new MESSAGE")
-    work = pending if check else upgrade
-    found = in_each(
-        blueprint,
-        directory,
-        service,
-        lambda name, database: work(database, blueprint.specs[name].implementation),
-        of_any_shape=True,
-    )
+
+    async def work(name: str, database: Database) -> list[str]:
+        if check:
+            return await pending(database, folders[name])
+        return await upgrade(database, folders[name], lambda: _tables(blueprint, name))
+
+    found = in_each(blueprint, directory, service, work, of_any_shape=True)
     if as_json:
         print_json(found)
     else:
@@ -60,13 +64,26 @@ def migrate(
         raise SystemExit(1)
 
 
-def _write(blueprint: Blueprint, directory: Path, names: list[str], message: str, *, compatible: bool) -> None:
+def _tables(blueprint: Blueprint, service: str) -> MetaData | None:
+    return blueprint.spec(service).implementation.tables
+
+
+def _write(
+    blueprint: Blueprint,
+    directory: Path,
+    folders: dict[str, Path],
+    names: list[str],
+    message: str,
+    *,
+    compatible: bool,
+) -> None:
     if len(names) != 1:
         raise click.UsageError(f"a migration belongs to one service: add --service, one of {', '.join(names)}")
     (name,) = names
-    service = blueprint.specs[name].implementation
-    database, folder = open_database(blueprint, directory, name), migrations_of(service)
+    database, folder, tables = open_database(blueprint, directory, name), folders[name], _tables(blueprint, name)
     if folder.is_dir():
-        in_each(blueprint, directory, name, lambda _, database: upgrade(database, service), of_any_shape=True)
-    written = asyncio.run(revision(database, folder, message, service.tables, compatible=compatible))
+        in_each(
+            blueprint, directory, name, lambda _, opened: upgrade(opened, folder, lambda: tables), of_any_shape=True
+        )
+    written = asyncio.run(revision(database, folder, message, tables, compatible=compatible))
     click.echo(f"wrote {written}; read it before you apply it" if written else "nothing differs from the tables")

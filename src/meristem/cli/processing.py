@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from meristem.runtime.options import Options
     from meristem.runtime.process import Listen, Process
     from meristem.security.tokens import Tokens
-    from meristem.system.plan import Blueprint
+    from meristem.system.blueprint import Blueprint
 
 
 @click.command()
@@ -138,9 +138,9 @@ def _resolver(blueprint: Blueprint, name: str, environment: Mapping[str, str]) -
     from meristem.runtime.resolution import resolver_for  # noqa: PLC0415
 
     taken = [
-        variable(blueprint.system.name, spec.name, "url")
-        for spec in blueprint.specs.values()
-        if any("url" in settings.__struct_fields__ for settings in spec.settings)
+        variable(blueprint.system.name, each.name, "url")
+        for each in blueprint.plan.services
+        if any("url" in fields for fields in each.settings.values())
     ]
     run = Path(environment[RUN]) if RUN in environment else None
     placement = blueprint.placement

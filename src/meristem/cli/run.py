@@ -12,18 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from meristem.cli.loading_system import load_blueprint, placement_option, system_argument
+from meristem.cli.loading_system import load_system, placement_option, system_argument
 from meristem.cli.progress import TerminalProgress
 from meristem.lifecycle import end
 from meristem.supervision.lifeline import hold
 from meristem.supervision.ports import free_port
+from meristem.system.blueprint import Blueprint
 from meristem.system.placement import ALONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
 
     from meristem.lifecycle import Component
-    from meristem.system.plan import Blueprint, Plan
+    from meristem.system.plan import Plan
 
 
 @click.command()
@@ -52,8 +53,8 @@ def run(
 
     began = time.perf_counter()
     configure(format=log_format, level=log_level)
-    blueprint, directory = load_blueprint(target, placement)
-    _run_alone(blueprint, directory, host, port or free_port(host), began)
+    system, reference = load_system(target)
+    _run_alone(Blueprint(system), reference.root, host, port or free_port(host), began)
 
 
 def _run_alone(blueprint: Blueprint, directory: Path, host: str, port: int, began: float) -> None:

@@ -11,10 +11,13 @@ from pathlib import Path
 
 import msgspec
 
+from meristem.cli.progress import TerminalProgress
 from meristem.config.project import find
 from meristem.supervision.console import Console
+from meristem.supervision.environments import PYTHON, Environments
 from meristem.supervision.supervisor import NAME, Supervisor, Workplace, supervise
 from meristem.system.addresses import app_addresses, label_of
+from meristem.system.placement import Placement
 from meristem.system.plan import Plan
 from meristem.system.state_directory import StateDirectory
 
@@ -23,12 +26,14 @@ def run_placed(target: str | None, placement: Path, host: str, port: int, logs: 
     """Run until it is told to end; `logs` are options for every process."""
     began = time.perf_counter()
     directory = find(target, Path.cwd()).root
+    environment = {**os.environ, PYTHON: sys.executable}
+    pythons = Environments(directory, environment, TerminalProgress()).of_processes(Placement.read(placement))
     plan = _plan(target, placement)
     named = [target] if target else []
 
     def arguments(process: str, replica: int, listen: str) -> list[str]:
         which = ["--placement", str(placement.absolute()), "--process", process, "--replica", str(replica)]
-        return [*_meristem("process"), *named, *which, "--listen", listen, *logs]
+        return [*_meristem("process", pythons[process]), *named, *which, "--listen", listen, *logs]
 
     labels = [label_of(each.name, index) for each in plan.processes for index in range(each.replicas)]
     console = Console(sys.stdout.buffer, [NAME, *labels, *(each.name for each in plan.programs)], os.environ)
@@ -38,7 +43,7 @@ def run_placed(target: str | None, placement: Path, host: str, port: int, logs: 
         Workplace(home, directory, host, port),
         arguments=arguments,
         console=console,
-        environment=os.environ,
+        environment=environment,
     )
 
     def started() -> None:
@@ -60,5 +65,5 @@ def _plan(target: str | None, placement: Path) -> Plan:
     return msgspec.json.decode(made.stdout, type=Plan)
 
 
-def _meristem(verb: str) -> list[str]:
-    return [sys.executable, "-m", "meristem", verb]
+def _meristem(verb: str, python: str = sys.executable) -> list[str]:
+    return [python, "-m", "meristem", verb]

@@ -101,11 +101,16 @@ def load_object(reference: Reference | str) -> Any:
     return found
 
 
-def load_module(reference: Reference) -> ModuleType:
-    """Import the module of a reference, with its folder (and `src` in it) on the import path."""
-    for folder in (reference.root / "src", reference.root):
+def put_on_path(root: Path) -> None:
+    """Let modules of a project's folder, and of `src` in it, be imported."""
+    for folder in (root / "src", root):
         if folder.is_dir() and str(folder) not in sys.path:
             sys.path.insert(0, str(folder))
+
+
+def load_module(reference: Reference) -> ModuleType:
+    """Import the module of a reference, with its folder (and `src` in it) on the import path."""
+    put_on_path(reference.root)
     if reference.file is not None:
         return _load_file(reference.file)
     name = reference.module or ""

@@ -9,8 +9,6 @@ from meristem.contracts.call import ServedOperation, wait_on
 from meristem.contracts.contract import operations
 from meristem.errors import MisuseError, WiringError
 from meristem.events.adapters import bus_for
-from meristem.events.policy import DEFAULT
-from meristem.events.subscription import subscriptions
 from meristem.lifecycle import Background, Stack
 from meristem.resilience.deadline import Deadlines
 from meristem.resilience.limiter import Limiter
@@ -24,17 +22,16 @@ from meristem.runtime.instance import ServiceInstance
 from meristem.runtime.options import Options
 from meristem.runtime.shared import Shared
 from meristem.runtime.telemetry import ProcessTelemetry
-from meristem.sagas.saga import sagas_of
 from meristem.services.inbound import OperationEndpoint
 from meristem.system.resources import database_url
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from meristem.events.policy import DeliveryPolicy
     from meristem.resilience.limits import Limits
     from meristem.services.service import ServiceSpec
-    from meristem.system.plan import Blueprint
+    from meristem.system.blueprint import Blueprint
+    from meristem.system.plan import ServicePlan
 
 ContractT = TypeVar("ContractT")
 Result = TypeVar("Result")
@@ -84,13 +81,12 @@ class Assembly:
 
     async def _start(self, injection: Injection) -> None:
         await self._stack.start(self.telemetry)
-        for name, spec in self.blueprint.specs.items():
-            if name not in self.process.services:
-                await self._reach(spec)
-        for name in self.process.services:
-            spec = self.blueprint.specs[name]
-            if not self._is_faked(spec):
-                await self._settle(spec, injection)
+        for service in self.blueprint.plan.services:
+            if service.name not in self.process.services:
+                await self._reach(service)
+        for service in self.blueprint.plan.services:
+            if service.name in self.process.services and not self._is_faked(service):
+                await self._settle(self.blueprint.spec(service.name), injection)
         for instance in self.instances.values():
             await instance.begin()
 
@@ -145,7 +141,7 @@ class Assembly:
         """What a process with a public address answers: all operations of the system, wherever they live."""
         clients, found = self._started(), dict(self.routes())
         for name, dependency in self._dependencies.items():
-            for operation in self.blueprint.specs[name].operations.values():
+            for operation in self.blueprint.operations_of(name).values():
                 found[operation.path] = ServedOperation(
                     operation, clients.limited(operation, dependency.way(operation, None))
                 )
@@ -166,8 +162,9 @@ class Assembly:
             raise MisuseError(f"the process {self.process.name!r} has not been started")
         return self._clients
 
-    def _is_faked(self, spec: ServiceSpec) -> bool:
-        return bool(spec.contracts) and all(contract in self.options.fakes for contract in spec.contracts)
+    def _is_faked(self, service: ServicePlan) -> bool:
+        faked = {contract.contract_name for contract in self.options.fakes}
+        return bool(service.contracts) and all(contract in faked for contract in service.contracts)
 
     async def _settle(self, spec: ServiceSpec, injection: Injection) -> None:
         """Have a service live here."""
@@ -188,14 +185,14 @@ class Assembly:
             self._gauges.counters[spec.name] = instance.storage.count
         self._endpoints.update(instance.endpoints)
 
-    async def _reach(self, spec: ServiceSpec) -> None:
+    async def _reach(self, service: ServicePlan) -> None:
         """Reach a service that lives elsewhere: call it, and owe it the events that it subscribed to."""
         resolver, sign = self.options.resolver, self.options.sign
         if resolver is None:
-            raise WiringError(f"{spec.name} lives in another process, and nothing here tells where")
-        policies = self._policies(spec.name)
+            raise WiringError(f"{service.name} lives in another process, and nothing here tells where")
+        policies = self._policies(service.name)
         dependency = Dependency(
-            spec.name,
+            service.name,
             resolver,
             policies,
             sign=sign,
@@ -204,12 +201,12 @@ class Assembly:
             closing=self._closing,
         )
         await self._stack.start(dependency)
-        self._dependencies[spec.name] = dependency
-        if heard := _heard(spec):
+        self._dependencies[service.name] = dependency
+        if service.hears:
             known, contract, clients = operations(Deliveries), cast("type[Any]", Deliveries), self._started()
             ways = {name: clients.limited(each, dependency.way(each, None)) for name, each in known.items()}
             deliveries = clients.over(contract, ways.__getitem__, None)
-            self._bus.forward(spec.name, heard, sender(spec.name, deliveries))
+            self._bus.forward(service.name, service.hears, sender(service.name, deliveries))
 
     def _policies(self, service: str) -> Policies:
         return self.blueprint.placement.policies.get(service, Policies())
@@ -218,10 +215,3 @@ class Assembly:
         inboxes = {name: each.inbox.receive for name, each in self.instances.items() if each.inbox is not None}
         method = getattr(Postbox(inboxes), operation.name)
         return OperationEndpoint(operation, method, self.telemetry.serving("events", operation)).handler
-
-
-def _heard(spec: ServiceSpec) -> dict[str, DeliveryPolicy]:
-    """The event types that a service hears, with the policy of their delivery."""
-    service = spec.implementation
-    waits = {event.event_type: DEFAULT for saga in sagas_of(service).values() for event in saga.waits}
-    return waits | {event.event_type: each.policy for event, each in subscriptions(service).items()}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from meristem.runtime.dependency import Dependency
     from meristem.runtime.options import Options
     from meristem.runtime.telemetry import ProcessTelemetry
-    from meristem.system.plan import Blueprint
+    from meristem.system.blueprint import Blueprint
 
 ContractT = TypeVar("ContractT")
 
@@ -83,7 +83,7 @@ class Clients:
         if fake is not None:
             observed = self._telemetry.serving(type(fake).__name__, operation)
             return self._nearby(OperationEndpoint(operation, getattr(fake, operation.name), observed))
-        owner = self._blueprint.owner.get(contract)
+        owner = self._blueprint.owner_of(contract)
         if owner is None:
             raise WiringError(f"no service of {self._blueprint.system.name!r} implements {contract.__name__}")
         if owner in self._dependencies:

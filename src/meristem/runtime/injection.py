@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from meristem.runtime.clients import Clients
     from meristem.runtime.options import Options
     from meristem.services.service import Need, ServiceSpec
-    from meristem.system.plan import Blueprint
+    from meristem.system.blueprint import Blueprint
 
 APP: Final = "app://"
 

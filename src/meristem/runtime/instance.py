@@ -8,7 +8,7 @@ from meristem.lifecycle import Component, Stack
 from meristem.services.container import build
 from meristem.services.inbound import OperationEndpoint
 from meristem.services.schedule import Schedule
-from meristem.system.plan import needs_database
+from meristem.system.description import needs_database
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -44,7 +44,7 @@ class Options:
         progress: Progress | None = None,
         overrides: Mapping[str, Mapping[str, Any]] | None = None,
         environment: Mapping[str, str] | None = None,
-        fakes: Mapping[type, object] | None = None,
+        fakes: Mapping[type[Any], object] | None = None,
         database: str | None = None,
         migrate: bool = True,
         directory: Path | None = None,

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from meristem.lifecycle import Component
     from meristem.runtime.options import Options
     from meristem.security.tokens import Tokens
-    from meristem.system.plan import Blueprint
+    from meristem.system.blueprint import Blueprint
 
 logger = logging.getLogger(__name__)
 COLLECTING: Final = (10_000, 20, 20)  # allocations and rounds between collections: a request frees most by itself
@@ -114,7 +114,7 @@ class Process:
                 living = Lifespan(app.name, loaded)
                 await self._stack.start(living)
                 mounts[app.mount] = living
-        published = [each for each in self.assembly.public_routes().values() if each.operation.http is not None]
+        published = [each for each in self._routes().values() if each.operation.http is not None]
         mounts[system.api] = RestApp(
             published,
             prefix=system.api,

@@ -2,52 +2,53 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from meristem.errors import ConfigurationError
 from meristem.events.tables import SCHEMA as EVENTS
 from meristem.sagas.tables import SCHEMA as SAGAS
 from meristem.services.idempotency import SCHEMA as ONCE
-from meristem.system.plan import migrations_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
 
-    from meristem.services.service import Service
+    from sqlalchemy import MetaData
+
     from meristem.storage.database import Database
 
 SCHEMAS: Final = (EVENTS, ONCE, SAGAS)
 """Every room's tables are in every service's database: so each release knows all that may be recorded there."""
 
 
-async def upgrade(database: Database, service: type[Service]) -> list[str]:
-    """Bring the database up to date: first the framework's tables, then the service's; answers with the revisions."""
+async def upgrade(database: Database, versions: Path, tables: Callable[[], MetaData | None]) -> list[str]:
+    """Bring the database up to date: first the framework's tables, then the service's; answers with the revisions.
+
+    `versions` is the folder of the service's revisions; where it has none, its `tables` are made as they are.
+    """
     applied = await database.upgrade(SCHEMAS)
-    versions = _migrations(database, service)
-    if versions is not None:
+    if _is_migrated(database, versions):
         from meristem.storage import migrations  # noqa: PLC0415 - needs Alembic
 
         applied += await migrations.upgrade(database, versions)
-    elif service.tables is not None:
-        await database.create(service.tables)
+    elif (own := tables()) is not None:
+        await database.create(own)
     return applied
 
 
-async def pending(database: Database, service: type[Service]) -> list[str]:
+async def pending(database: Database, versions: Path) -> list[str]:
     """The revisions that `upgrade` would apply."""
     found = await database.pending(SCHEMAS)
-    versions = _migrations(database, service)
-    if versions is not None:
+    if _is_migrated(database, versions):
         from meristem.storage import migrations  # noqa: PLC0415 - needs Alembic
 
         found += await migrations.pending(database, versions)
     return found
 
 
-async def check(database: Database, service: type[Service]) -> None:
+async def check(database: Database, versions: Path) -> None:
     """Refuse a database that is not up to date, and change nothing."""
-    _refuse(database, await pending(database, service))
+    _refuse(database, await pending(database, versions))
 
 
 async def check_framework(database: Database) -> None:
@@ -66,7 +67,6 @@ def _refuse(database: Database, missing: Sequence[str]) -> None:
         )
 
 
-def _migrations(database: Database, service: type[Service]) -> Path | None:
-    """The folder of the service's revisions, if it has one and the database stays."""
-    versions = migrations_of(service)
-    return versions if versions.is_dir() and not database.is_temporary else None
+def _is_migrated(database: Database, versions: Path) -> bool:
+    """Whether there are revisions of the service's own, and the database stays."""
+    return versions.is_dir() and not database.is_temporary

@@ -22,6 +22,7 @@ from meristem.sagas.saga import sagas_of
 from meristem.security.digest import Digest
 from meristem.services.idempotency import OldAnswers, answer_once
 from meristem.storage.database import database_for
+from meristem.system.description import migrations_of
 
 if TYPE_CHECKING:
     from meristem.contracts.call import Middleware
@@ -60,8 +61,11 @@ class ServiceStorage:
         """Open the database and bring its tables up to date, or see that they are."""
         database, options = self.database, self._around.options
         await self._stack.start(database)
-        bring = upgrade if options.migrate or database.is_temporary else check
-        await bring(database, self._spec.implementation)
+        service = self._spec.implementation
+        if options.migrate or database.is_temporary:
+            await upgrade(database, migrations_of(service), lambda: service.tables)
+        else:
+            await check(database, migrations_of(service))
         if self._spec.answers_once:
             await self._stack.start(OldAnswers(database, self._clock))
         await self._stack.start(self._outbox)

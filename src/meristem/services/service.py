@@ -62,7 +62,7 @@ class Service:
         cls.provides = tuple(provides) or cls.provides
         cls.middleware = tuple(middleware) or cls.middleware
         cls.outgoing = tuple(outgoing) or cls.outgoing
-        cls.service_name = name or snake(cls.__name__.removesuffix("Service")) or snake(cls.__name__)
+        cls.service_name = name or default_name(cls.__name__)
 
     async def start(self) -> None:
         """Become ready; called after the database is, before the first call arrives."""
@@ -83,6 +83,11 @@ class Complete(Protocol):
     async def start(self) -> None: ...
 
     async def stop(self) -> None: ...
+
+
+def default_name(cls: str) -> str:
+    """The name of a service whose class names none: `documents` for `DocumentsService`."""
+    return snake(cls.removesuffix("Service")) or snake(cls)
 
 
 def snake(name: str) -> str:

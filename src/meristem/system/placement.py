@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from difflib import get_close_matches
 from pathlib import Path
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from meristem.contracts.operation import Operation
 
+Name: TypeAlias = Annotated[str, Meta(min_length=1, description="at least one character")]
 Port: TypeAlias = Annotated[int, Meta(ge=1, le=65535, description="one between 1 and 65535")]
 REST: Final = "*"
 ALONE: Final = "main"
@@ -30,16 +32,28 @@ ALONE: Final = "main"
 class ProcessTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A process as a placement file writes it: `["search"]` or `{ services = ["search"], replicas = 2 }`.
 
-    `port` is a public TCP port of its own. On a reload each replica is started beside the one it replaces; with
-    `overlap = false` after it, for what cannot run twice at once (an app that opens a port itself).
+    `python` is an interpreter of its own, `requirements` a file of packages that are installed for it alone; both are
+    found from the placement file's folder. `port` is a public TCP port of its own. On a reload each replica is started
+    beside the one it replaces; with `overlap = false` after it, for what cannot run twice at once.
     """
 
     services: tuple[str, ...]
     replicas: Count = 1
     port: Port | None = None
     overlap: bool = True
+    python: Name | None = None
+    requirements: Name | None = None
     settings: dict[str, dict[str, Any]] = {}
     server: dict[str, Any] = {}
+
+    def below(self, folder: Path) -> ProcessTable:
+        """The same with paths that hold wherever they are read; an interpreter without `/` is one of `PATH`."""
+        python, requirements = self.python, self.requirements
+        if python is not None and "/" in python:
+            python = os.path.abspath(folder / python)  # noqa: PTH100 - a link is what tells a virtual environment
+        if requirements is not None:
+            requirements = str((folder / requirements).resolve())
+        return msgspec.structs.replace(self, python=python, requirements=requirements)
 
 
 class Resources(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -75,6 +89,8 @@ class Placed(msgspec.Struct, frozen=True):
     replicas: int
     port: int | None = None
     overlap: bool = True
+    python: str | None = None
+    requirements: str | None = None
 
 
 class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -100,15 +116,21 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ConfigurationError(f"{path}: {error}") from None
         problem = misfit(written, cls)
         if problem is None:
-            placement = msgspec.convert(written, cls)
+            placement = msgspec.convert(written, cls).below(path.parent)
             problem = placement.problem()
         if problem is not None:
             raise ConfigurationError(f"{path}: {problem}")
         return placement
 
+    def below(self, folder: Path) -> Placement:
+        """The same, with what its processes name by paths found from `folder`."""
+        tables = {name: each.below(folder) if isinstance(each, ProcessTable) else each
+                  for name, each in self.processes.items()}  # fmt: skip
+        return msgspec.structs.replace(self, processes=tables)
+
     def problem(self) -> str | None:
         """What no table may say, whatever the system's parts are; None for a sound placement."""
-        written = {name: self._process(name) for name in self.processes}
+        written = {name: self.process(name) for name in self.processes}
         servers = {"server": self.server}
         servers |= {f"processes.{name}.server": process.server for name, process in written.items()}
         tables = (
@@ -129,7 +151,7 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if problem is not None:
             raise ConfigurationError(f"placement: {problem}")
         parts = [*services, *apps]
-        written = {name: self._process(name) for name in self.processes}
+        written = {name: self.process(name) for name in self.processes}
         named = [part for process in written.values() for part in process.services if part != REST]
         self._check(parts, named, [name for name, process in written.items() if REST in process.services])
         self._check_tables(services, written)
@@ -145,9 +167,18 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                     process.replicas,
                     process.port,
                     process.overlap,
+                    process.python,
+                    process.requirements,
                 )
             )
         return placed
+
+    def table_of(self, service: str) -> ProcessTable:
+        """What is written of the process in which a service lives."""
+        tables = [self.process(name) for name in self.processes]
+        named = [each for each in tables if service in each.services]
+        rest = [each for each in tables if REST in each.services]
+        return next(iter((*named, *rest)), ProcessTable(()))
 
     def settings_of(self, process: str) -> list[tuple[str, dict[str, dict[str, Any]]]]:
         """The settings that hold in a process, by service, each with the table they stand in; the strongest first."""
@@ -174,7 +205,8 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             for name, operation in operations.items()
         }
 
-    def _process(self, name: str) -> ProcessTable:
+    def process(self, name: str) -> ProcessTable:
+        """What is written of a process."""
         written = self.processes[name]
         return written if isinstance(written, ProcessTable) else ProcessTable(written)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from meristem.system.plan import Blueprint
+    from meristem.system.blueprint import Blueprint
 
 
 def database_url(blueprint: Blueprint, service: str) -> str:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from meristem.services.service import Complete
 
 NAME: Final = re.compile(r"^[a-z][a-z0-9_-]{0,62}$")
+TARGET: Final = re.compile(r"^[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*$")
 
 
 class App(msgspec.Struct, frozen=True):
@@ -47,9 +48,10 @@ class Program(msgspec.Struct, frozen=True):
 class System:
     """Services that work together: `System("hotels", services=[SearchService, PaymentsService])`.
 
-    `authenticate` turns a bearer token from outside into an identity, None for a token that is not valid.
-    `api` is the prefix of the REST interface. `middleware` wraps every operation at its service, `outgoing` every call
-    where it is made; the first is outermost.
+    A service may be named by where its class is, `"hotels.search.service:SearchService"`: then it is imported only in
+    the process in which it lives. `authenticate` turns a bearer token from outside into an identity, None for a token
+    that is not valid. `api` is the prefix of the REST interface. `middleware` wraps every operation at its service,
+    `outgoing` every call where it is made; the first is outermost.
     Raises WiringError for what is no service class, and for a name that is taken twice or that cannot stand in a
     path or variable.
     """
@@ -58,7 +60,7 @@ class System:
         self,
         name: str,
         *,
-        services: Sequence[type[Complete]] = (),
+        services: Sequence[type[Complete] | str] = (),
         apps: Sequence[App] = (),
         programs: Sequence[Program] = (),
         authenticate: Callable[[str], Awaitable[Identity | None]] | None = None,
@@ -67,7 +69,7 @@ class System:
         outgoing: Sequence[Middleware] = (),
     ) -> None:
         self.name = name
-        self.services = cast("tuple[type[Service], ...]", tuple(services))
+        self.services = cast("tuple[type[Service] | str, ...]", tuple(services))
         self.apps = tuple(apps)
         self.programs = tuple(programs)
         self.authenticate = authenticate
@@ -78,17 +80,24 @@ class System:
 
     def _check(self) -> None:
         for service in self.services:
-            if not (isinstance(service, type) and issubclass(service, Service)):
+            if isinstance(service, str):
+                if not TARGET.match(service):
+                    raise WiringError(f'{self.name}: {service!r} names no service; write "package.module:ClassName"')
+            elif not (isinstance(service, type) and issubclass(service, Service)):
                 raise WiringError(f"{self.name}: {service!r} is no service; derive its class from Service")
-        parts = [each.service_name for each in self.services]
-        parts += [*(each.name for each in self.apps), *(each.name for each in self.programs)]
-        for part in (self.name, *parts):
-            if not NAME.match(part):
-                raise WiringError(f"{part!r} cannot name a part of a system: use a-z, 0-9, - and _, a letter first")
-        twice = {part for part in parts if parts.count(part) > 1}
-        if twice:
-            raise WiringError(f"{self.name}: two parts are named {min(twice)!r}; give one another name")
+        check_parts(self, [each.service_name for each in self.services if not isinstance(each, str)])
         mounts = [app.mount.rstrip("/") for app in self.apps]
         shared = {mount for mount in mounts if mounts.count(mount) > 1}
         if shared:
             raise WiringError(f"{self.name}: two apps are mounted at {min(shared) or '/'!r}")
+
+
+def check_parts(system: System, services: Sequence[str]) -> None:
+    """Raise WiringError for a name that cannot stand in a path or variable, and for one that two parts have."""
+    parts = [*services, *(each.name for each in system.apps), *(each.name for each in system.programs)]
+    for part in (system.name, *parts):
+        if not NAME.match(part):
+            raise WiringError(f"{part!r} cannot name a part of a system: use a-z, 0-9, - and _, a letter first")
+    twice = {part for part in parts if parts.count(part) > 1}
+    if twice:
+        raise WiringError(f"{system.name}: two parts are named {min(twice)!r}; give one another name")

@@ -18,8 +18,8 @@ from meristem.lifecycle import Stack
 from meristem.runtime.options import Options
 from meristem.supervision.supervisor import NAME, Supervisor, Workplace
 from meristem.system.addresses import service_addresses
+from meristem.system.blueprint import Blueprint
 from meristem.system.placement import REST, Placement, Resources
-from meristem.system.plan import Blueprint
 from meristem.system.state_directory import StateDirectory
 from meristem.testing.app import RunningSystem
 from meristem.testing.elsewhere import settled
@@ -96,7 +96,7 @@ def _placement(
     system: System, placement: Placement | None, settings: Mapping[str, Mapping[str, Any]], database: str
 ) -> Placement:
     if placement is None:
-        alone: dict[str, Any] = {each.service_name: (each.service_name,) for each in system.services}
+        alone: dict[str, Any] = {each.name: (each.name,) for each in Blueprint(system).plan.services}
         if system.apps:
             alone["apps"] = (REST,)
         placement = Placement(processes=alone, resources=Resources(database=database))

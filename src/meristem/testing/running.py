@@ -12,8 +12,8 @@ from meristem.config.project import find, load_object
 from meristem.contracts.call import CONNECTOR
 from meristem.errors import ConfigurationError, MisuseError
 from meristem.runtime.options import Options
+from meristem.system.blueprint import Blueprint
 from meristem.system.placement import ALONE, REST, Placement
-from meristem.system.plan import Blueprint
 from meristem.system.system import System
 from meristem.testing.app import RunningSystem
 from meristem.testing.wire import by_wire

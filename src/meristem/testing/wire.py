@@ -15,8 +15,8 @@ from meristem.runtime.assembly import Assembly
 from meristem.runtime.options import Options
 from meristem.runtime.process import Listen, Serving
 from meristem.security.tokens import Tokens, new_secret
+from meristem.system.blueprint import Blueprint
 from meristem.system.placement import REST
-from meristem.system.plan import Blueprint
 from meristem.testing.app import RunningSystem
 from meristem.transports.http.server.http_server import HttpServer
 
@@ -35,7 +35,7 @@ CALLER: Final = "test"
 @asynccontextmanager
 async def by_wire(system: System, options: Mapping[str, Any], placement: Placement) -> AsyncIterator[RunningSystem]:
     """Run the system; the assembly given is one without services, as a test in another process would have."""
-    services = [each.service_name for each in system.services]
+    services = [each.name for each in Blueprint(system, assumed=tuple(options["fakes"] or ())).plan.services]
     apart = replace(placement, processes={CALLER: (REST,), **{name: (name,) for name in services}})
     blueprint = Blueprint(system, apart, assumed=tuple(options["fakes"] or ()))
     tokens = Tokens(new_secret())
@@ -45,7 +45,7 @@ async def by_wire(system: System, options: Mapping[str, Any], placement: Placeme
         resolver = StaticResolver({name: [each] for name, each in addresses.items()})
         around = Options(**options, resolver=resolver, sign=tokens.prove, outgoing=repeated)
         stack = await ending.enter_async_context(Stack())
-        assemblies = [Assembly(blueprint, name, around) for name in blueprint.specs]
+        assemblies = [Assembly(blueprint, name, around) for name in services]
         for assembly in assemblies:  # those who are called before those who call
             await stack.start(assembly)
             server = HttpServer(assembly.routes(), _nothing_else, limits=assembly.limits, verify=tokens.verify)

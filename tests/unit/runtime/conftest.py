@@ -12,8 +12,8 @@ from meristem import System
 from meristem.runtime.options import Options
 from meristem.runtime.process import Listen, Process
 from meristem.security.tokens import Tokens, new_secret
+from meristem.system.blueprint import Blueprint
 from meristem.system.placement import ALONE, Placement
-from meristem.system.plan import Blueprint
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import pytest
 from meristem import Contract, Database, Event, Service, System, on, safe
 from meristem.runtime.assembly import Assembly
 from meristem.runtime.options import Options
+from meristem.system.blueprint import Blueprint
 from meristem.system.placement import ALONE
-from meristem.system.plan import Blueprint
 
 
 class Opened(Event, package="shop.v1"):

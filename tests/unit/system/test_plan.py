@@ -25,8 +25,9 @@ from meristem import (
     saga,
 )  # fmt: skip
 from meristem.resilience.policies import OperationPolicy, Policies
+from meristem.system.blueprint import Blueprint
 from meristem.system.placement import Placement, ProcessTable
-from meristem.system.plan import Blueprint, Plan
+from meristem.system.plan import Plan
 
 
 class Stock(Contract, Protocol, package="shop.stock.v1"):
@@ -85,7 +86,7 @@ def test_the_plan_says_who_calls_whom_and_hears_what_and_survives_json():
     stock, orders = plan.services
 
     assert (orders.calls, orders.sagas, orders.database) == (("stock",), ("order",), True)
-    assert (stock.hears, stock.contracts) == (("shop.orders.v1.Ordered",), ("shop.stock.v1.Stock",))
+    assert (list(stock.hears), list(stock.contracts)) == (["shop.orders.v1.Ordered"], ["shop.stock.v1.Stock"])
     assert msgspec.to_builtins(stock.operations[0]) == {
         "name": "left", "path": "/shop.stock.v1.Stock/Left", "semantics": "safe", "timeout": 5.0, "stream": False,
         "http": "GET /stock/{item}",

@@ -1,0 +1,126 @@
+"""Descriptions of services that a system names by text: made once, kept beside its state, renewed when old."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from meristem.config.project import put_on_path
+from meristem.errors import ConfigurationError
+from meristem.supervision.environments import locked
+from meristem.system.describing import Described
+from meristem.system.description import name_of
+from meristem.system.fingerprint import Fingerprint
+from meristem.system.plan import ServicePlan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from meristem.supervision.environments import Environments
+    from meristem.system.placement import Placement
+    from meristem.system.system import System
+
+FOLDER: Final = "services"
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """A description, what it was read off, and by which interpreter."""
+
+    service: ServicePlan
+    python: str
+    fingerprint: Fingerprint
+
+
+class Descriptions:
+    """The descriptions of one system's services, kept in a folder of its state.
+
+    Where that folder cannot be written they are made anew each time.
+    """
+
+    def __init__(self, system: System, placement: Placement, root: Path, environments: Environments) -> None:
+        self._system = system
+        self._placement = placement
+        self._root = root
+        self._environments = environments
+        self._folder = root / ".meristem" / system.name / FOLDER
+
+    def all(self) -> Mapping[str, ServicePlan]:
+        """The description of each service that is named by text, by that text.
+
+        Those that are missing or old are made by the interpreter in which the service will live. Raises
+        ConfigurationError that names service and interpreter when one cannot be imported there.
+        """
+        put_on_path(self._root)
+        targets = [each for each in self._system.services if isinstance(each, str)]
+        found, old = self._fresh(targets)
+        if old:
+            with self._alone():
+                again, old = self._fresh(old)  # another process may have made them meanwhile
+                found |= again
+                for python, group in self._by_interpreter(old).items():
+                    found |= self._make(python, group)
+        return found
+
+    def _fresh(self, targets: Iterable[str]) -> tuple[dict[str, ServicePlan], list[str]]:
+        """What is kept and holds, and what is to be made."""
+        known = {target: self._kept(target) for target in targets}
+        fresh = {target: kept.service for target, kept in known.items() if kept is not None}
+        return fresh, [target for target in known if target not in fresh]
+
+    def _kept(self, target: str) -> Kept | None:
+        try:
+            kept = msgspec.json.decode(self._file(target).read_bytes(), type=Kept)
+        except (OSError, msgspec.DecodeError):
+            return None
+        table = self._placement.table_of(kept.service.name)
+        own = table.python is not None or table.requirements is not None
+        if own and kept.python != self._environments.python(table.python, table.requirements):
+            return None
+        return kept if kept.fingerprint.holds(self._root) else None
+
+    def _by_interpreter(self, targets: Iterable[str]) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for target in targets:
+            table = self._placement.table_of(name_of(target))
+            found.setdefault(self._environments.python(table.python, table.requirements), []).append(target)
+        return found
+
+    def _make(self, python: str, targets: list[str]) -> dict[str, ServicePlan]:
+        with tempfile.TemporaryDirectory(prefix="meristem-") as folder:
+            answer = Path(folder) / "described.json"
+            command = [python, "-m", "meristem.system.describing", str(answer), str(self._root), *targets]
+            ended = subprocess.run(command, stdout=sys.stderr, check=False)  # noqa: S603 - an interpreter of the system's
+            if ended.returncode:
+                raise ConfigurationError(
+                    f"{python} cannot describe {', '.join(targets)}: it ended with {ended.returncode}"
+                )
+            told = msgspec.json.decode(answer.read_bytes(), type=Described)
+        for target, problem in told.problems.items():
+            raise ConfigurationError(f"the service {target} cannot be imported by {python}: {problem}")
+        for target, service in told.services.items():
+            self._keep(target, Kept(service, python, told.fingerprint))
+        return told.services
+
+    def _keep(self, target: str, kept: Kept) -> None:
+        with contextlib.suppress(OSError):
+            file = self._file(target)
+            written = file.with_suffix(f".{os.getpid()}")
+            written.write_bytes(msgspec.json.encode(kept))
+            written.replace(file)  # a reader sees the old or the new, never half of it
+
+    def _file(self, target: str) -> Path:
+        return self._folder / f"{target.replace(':', '.')}.json"
+
+    def _alone(self) -> contextlib.AbstractContextManager[None]:
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError:
+            return contextlib.nullcontext()
+        return locked(self._folder / "lock")

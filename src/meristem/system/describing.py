@@ -1,0 +1,52 @@
+"""`python -m meristem.system.describing`: imports services, in the interpreter that will run them, to describe them."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from pathlib import Path
+
+import msgspec
+
+from meristem.config.project import put_on_path
+from meristem.errors import MeristemError
+from meristem.services.service import describe
+from meristem.system.description import description, service_named
+from meristem.system.fingerprint import Fingerprint, fingerprint
+from meristem.system.plan import ServicePlan
+
+
+class Described(msgspec.Struct, frozen=True):
+    """What was found of services, by how the system names them, and what could not be described and why."""
+
+    services: dict[str, ServicePlan]
+    problems: dict[str, str]
+    fingerprint: Fingerprint
+
+
+def described(targets: list[str], root: Path) -> Described:
+    """Import services and describe them."""
+    put_on_path(root)
+    services, problems = {}, {}
+    for target in targets:
+        try:
+            found = description(describe(service_named(target)))
+            inside = os.path.relpath(found.migrations, root) if Path(found.migrations).is_relative_to(root) else None
+            services[target] = msgspec.structs.replace(found, migrations=inside or found.migrations)
+        except MeristemError as error:
+            problems[target] = str(error)
+        except (Exception, SystemExit) as error:
+            problems[target] = f"{type(error).__name__}: {error}{_where(error)}"
+    return Described(services, problems, fingerprint(root))
+
+
+def _where(error: BaseException) -> str:
+    """The line of the project's code that failed, for whoever reads the message."""
+    frames = [each for each in traceback.extract_tb(error.__traceback__) if "importlib" not in each.filename]
+    return f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
+
+
+if __name__ == "__main__":
+    answer, folder, *named = sys.argv[1:]
+    Path(answer).write_bytes(msgspec.json.encode(described(named, Path(folder))))

@@ -1,0 +1,139 @@
+"""What others may know of a service, read off its class once and kept as data."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import inspect
+import sys
+from math import inf
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from meristem.config.project import Reference, load_object
+from meristem.errors import ConfigurationError, WiringError
+from meristem.events.policy import DEFAULT
+from meristem.events.subscription import subscriptions
+from meristem.sagas.saga import sagas_of
+from meristem.services.service import Service, default_name, is_database
+from meristem.system.plan import OperationPlan, ServicePlan
+
+if TYPE_CHECKING:
+    from meristem.config.settings import Settings
+    from meristem.contracts.contract import Contract
+    from meristem.contracts.operation import Operation
+    from meristem.events.policy import DeliveryPolicy
+    from meristem.services.service import ServiceSpec
+
+
+def description(spec: ServiceSpec) -> ServicePlan:
+    """The service as data; whom it calls is known when it stands in a system."""
+    return ServicePlan(
+        spec.name,
+        path_of(spec.implementation),
+        {contract.contract_name: path_of(contract) for contract in spec.contracts},
+        tuple(operation_plan(operation) for operation in spec.operations.values()),
+        (),
+        heard(spec.implementation),
+        tuple(sagas_of(spec.implementation)),
+        needs_database(spec),
+        tuple(contract.contract_name for contract in spec.calls),
+        {path_of(settings): settings.__struct_fields__ for settings in spec.settings},
+        str(migrations_of(spec.implementation)),
+    )
+
+
+def operation_plan(operation: Operation) -> OperationPlan:
+    """An operation as data."""
+    http = None if operation.http is None else f"{operation.http.verb} {operation.http.path}"
+    semantics = operation.semantics.value
+    timeout = operation.timeout if operation.timeout < inf else None
+    return OperationPlan(operation.name, operation.path, semantics, timeout, operation.stream, http)
+
+
+def path_of(cls: type) -> str:
+    """Where a class is: `hotels.contracts.rooms:Rooms`."""
+    return f"{cls.__module__}:{cls.__qualname__}"
+
+
+def heard(service: type[Service]) -> dict[str, DeliveryPolicy]:
+    """The types of the events that a service hears, with the policy of their delivery."""
+    waits = {event.event_type: DEFAULT for saga in sagas_of(service).values() for event in saga.waits}
+    found = waits | {event.event_type: each.policy for event, each in subscriptions(service).items()}
+    return dict(sorted(found.items()))
+
+
+def needs_database(spec: ServiceSpec) -> bool:
+    """Whether the service keeps anything: its own tables, answers, events heard or sagas."""
+    own = any(is_database(need.type) for need in spec.all_needs())
+    service = spec.implementation
+    return own or spec.answers_once or bool(subscriptions(service)) or bool(sagas_of(service))
+
+
+def migrations_of(service: type[Service]) -> Path:
+    """The folder in which the service's module keeps its migrations; it need not exist."""
+    return Path(inspect.getfile(service)).parent / "migrations" / "versions"
+
+
+def service_named(target: str) -> type[Service]:
+    """Import the service class that `hotels.rooms.service:RoomsService` names.
+
+    Raises ConfigurationError when the module or the class is not there, WiringError for what is no service; an error
+    raised inside the module comes out as it is.
+    """
+    found = load_object(_reference(target, f"services=[{target!r}]"))
+    if not (isinstance(found, type) and issubclass(found, Service)):
+        raise WiringError(f"{target!r} names {_shown(found)}, which is no service; derive its class from Service")
+    return found
+
+
+def name_of(target: str) -> str:
+    """What a service that is named by text will be called, told from the source alone: `documents`.
+
+    The packages around its module are imported for it, the module is not.
+    """
+    module, _, attribute = target.partition(":")
+    try:
+        found = importlib.util.find_spec(module)
+    except ImportError:
+        found = None
+    source = Path(found.origin) if found is not None and found.origin else None
+    tree = ast.parse(source.read_bytes()) if source is not None and source.suffix == ".py" else ast.Module([], [])
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and node.name == attribute:
+            written = [each.value for each in node.keywords if each.arg == "name"]
+            if written and isinstance(written[0], ast.Constant):
+                return str(written[0].value)
+    return default_name(attribute)
+
+
+def contract_at(path: str, service: str) -> type[Contract]:
+    """Import a contract that a service of another process implements; raises ConfigurationError that says why not."""
+    why = "processes share contracts: keep them in modules that need nothing but Meristem"
+    contract: type[Contract] = _class_at(path, f"the contract {path} of the service {service!r}", why)
+    return contract
+
+
+def settings_at(path: str, service: str) -> type[Settings]:
+    """Import a settings class of a service that need not live here; raises ConfigurationError that says why not."""
+    why = "keep settings in a module beside the service's own, which needs nothing of its packages"
+    settings: type[Settings] = _class_at(path, f"the settings {path} of the service {service!r}", why)
+    return settings
+
+
+def _class_at(path: str, what: str, why: str) -> Any:
+    try:
+        return load_object(_reference(path, what))
+    except ImportError as error:
+        raise ConfigurationError(f"{what} cannot be imported by {sys.executable}: {error}; {why}") from error
+
+
+def _reference(target: str, origin: str) -> Reference:
+    module, _, attribute = target.partition(":")
+    top = importlib.util.find_spec(module.partition(".")[0])
+    places = [] if top is None else list(top.submodule_search_locations or ())
+    return Reference(origin, Path(places[0]).parent if places else Path.cwd(), module=module, attribute=attribute)
+
+
+def _shown(found: Any) -> str:
+    return found.__name__ if isinstance(found, type) else f"an object of type {type(found).__name__}"
