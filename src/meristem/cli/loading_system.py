@@ -8,15 +8,17 @@ from types import ModuleType
 from typing import Any
 
 import click
+import msgspec
 
 from meristem.cli.progress import TerminalProgress
 from meristem.config.project import Reference, find, load_object
 from meristem.errors import ConfigurationError
 from meristem.services.service import Service, snake
 from meristem.supervision.descriptions import Descriptions
-from meristem.supervision.environments import Environments
+from meristem.supervision.environments import PYTHON, Environments
 from meristem.system.blueprint import Blueprint
 from meristem.system.placement import Placement
+from meristem.system.plan import Plan, ServicePlan
 from meristem.system.system import System
 
 system_argument = click.argument("target", required=False, metavar="[SYSTEM]")
@@ -33,6 +35,32 @@ def load_blueprint(target: str | None, placement: Path | None = None) -> tuple[B
     environments = Environments(reference.root, os.environ, TerminalProgress())
     described = Descriptions(system, placed, reference.root, environments).all()
     return Blueprint(system, placed, described=described), reference.root
+
+
+def load_process(target: str | None, placement: Path | None, plan: Path | None) -> tuple[Blueprint, Path]:
+    """As `load_blueprint`, for one of the processes: it makes no environment for others unless it is supervised.
+
+    `plan` is what `meristem graph --json` told where all services can be imported; then nothing is looked up.
+    """
+    system, reference = load_system(target)
+    placed = Placement.read(placement) if placement else Placement()
+    if plan is not None:
+        return Blueprint(system, placed, described=_shipped(plan, system)), reference.root
+    supervised = Environments(reference.root, os.environ, TerminalProgress()) if PYTHON in os.environ else None
+    described = Descriptions(system, placed, reference.root, supervised, any_interpreter=True).all()
+    return Blueprint(system, placed, described=described), reference.root
+
+
+def _shipped(file: Path, system: System) -> dict[str, ServicePlan]:
+    try:
+        plan = msgspec.json.decode(file.read_bytes(), type=Plan)
+    except (OSError, msgspec.DecodeError) as error:
+        raise ConfigurationError(f"{file} holds no plan: {error}; write it with: meristem graph --json") from None
+    known = {each.target: each for each in plan.services}
+    for each in system.services:
+        if isinstance(each, str) and each not in known:
+            raise ConfigurationError(f"{file} does not know {each}; write it anew with: meristem graph --json")
+    return known
 
 
 def load_system(target: str | None) -> tuple[System, Reference]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from meristem.cli.loading_system import load_blueprint, placement_option, system_argument
+from meristem.cli.loading_system import load_process, placement_option, system_argument
 from meristem.cli.progress import TerminalProgress
 from meristem.cli.run import offer, run_on_loop
 from meristem.supervision.lifeline import hold
@@ -32,6 +32,12 @@ if TYPE_CHECKING:
 @click.option("--replica", default=0, show_default=True, help="The number of this replica, from 0.")
 @click.option("--listen", "listens", multiple=True, help="An address, e.g. tcp://0.0.0.0:8000; may be repeated.")
 @click.option("--address", envvar=ADDRESS, help="The base address of the system as the public knows it.")
+@click.option(
+    "--plan",
+    envvar="MERISTEM_PLAN",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="What `meristem graph --json` told of the services that cannot be imported here.",
+)
 @click.option("--log-level", default="info", show_default=True, help="debug, info, warning or error.")
 @click.option("--log-format", type=click.Choice(["auto", "console", "json"]), default="auto", show_default=True)
 def process(
@@ -41,6 +47,7 @@ def process(
     replica: int,
     listens: tuple[str, ...],
     address: str | None,
+    plan: Path | None,
     *,
     log_level: str,
     log_format: Any,
@@ -54,7 +61,7 @@ def process(
 
     hold(os.environ)
     configure(format=log_format, level=log_level)
-    blueprint, directory = load_blueprint(target, placement)
+    blueprint, directory = load_process(target, placement, plan)
     environment = dict(os.environ)
     listen = _listen(listens, environment)
     run_on_loop(_serve(blueprint, _name(blueprint, name), replica, listen, address, directory, environment))

@@ -9,7 +9,6 @@ from meristem.context import current
 from meristem.runtime.reporting import FactReports
 from meristem.sagas.facts import StepEnded
 from meristem.telemetry.exporting import exporter
-from meristem.telemetry.exposition import exposition
 from meristem.telemetry.metrics import Measure, Registry
 from meristem.telemetry.observing import Observed, observing_middleware
 from meristem.telemetry.tracer import Recent, Tracer
@@ -78,6 +77,8 @@ class ProcessTelemetry:
 
     def figures(self, accept: str) -> tuple[str, bytes]:
         """Media type and text of `/metrics`."""
+        from meristem.telemetry.exposition import exposition  # noqa: PLC0415 - 3 MB, for a process that is scraped
+
         body, media = exposition(self.registry, accept)
         return media, body
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from meristem.supervision.environments import Environments
-    from meristem.system.placement import Placement
+    from meristem.system.placement import Placement, ProcessTable
     from meristem.system.system import System
 
 FOLDER: Final = "services"
@@ -41,14 +41,25 @@ class Kept(msgspec.Struct, frozen=True):
 class Descriptions:
     """The descriptions of one system's services, kept in a folder of its state.
 
-    Where that folder cannot be written they are made anew each time.
+    Where that folder cannot be written they are made anew each time. Without `environments` this process's own
+    interpreter makes them. A description says the same whichever interpreter made it; that the one of its process
+    can is checked unless `any_interpreter` will do.
     """
 
-    def __init__(self, system: System, placement: Placement, root: Path, environments: Environments) -> None:
+    def __init__(
+        self,
+        system: System,
+        placement: Placement,
+        root: Path,
+        environments: Environments | None,
+        *,
+        any_interpreter: bool = False,
+    ) -> None:
         self._system = system
         self._placement = placement
         self._root = root
         self._environments = environments
+        self._any_interpreter = any_interpreter
         self._folder = root / ".meristem" / system.name / FOLDER
 
     def all(self) -> Mapping[str, ServicePlan]:
@@ -81,16 +92,20 @@ class Descriptions:
             return None
         table = self._placement.table_of(kept.service.name)
         own = table.python is not None or table.requirements is not None
-        if own and kept.python != self._environments.python(table.python, table.requirements):
+        if own and not self._any_interpreter and kept.python != self._python(table):
             return None
         return kept if kept.fingerprint.holds(self._root) else None
 
     def _by_interpreter(self, targets: Iterable[str]) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
         for target in targets:
-            table = self._placement.table_of(name_of(target))
-            found.setdefault(self._environments.python(table.python, table.requirements), []).append(target)
+            found.setdefault(self._python(self._placement.table_of(name_of(target))), []).append(target)
         return found
+
+    def _python(self, table: ProcessTable) -> str:
+        if self._environments is None:
+            return sys.executable
+        return self._environments.python(table.python, table.requirements)
 
     def _make(self, python: str, targets: list[str]) -> dict[str, ServicePlan]:
         with tempfile.TemporaryDirectory(prefix="meristem-") as folder:
@@ -103,7 +118,7 @@ class Descriptions:
                 )
             told = msgspec.json.decode(answer.read_bytes(), type=Described)
         for target, problem in told.problems.items():
-            raise ConfigurationError(f"the service {target} cannot be imported by {python}: {problem}")
+            raise ConfigurationError(f"the service {target} cannot be described by {python}: {problem}")
         for target, service in told.services.items():
             self._keep(target, Kept(service, python, told.fingerprint))
         return told.services

@@ -33,7 +33,7 @@ def described(targets: list[str], root: Path) -> Described:
         try:
             found = description(describe(service_named(target)))
             inside = os.path.relpath(found.migrations, root) if Path(found.migrations).is_relative_to(root) else None
-            services[target] = msgspec.structs.replace(found, migrations=inside or found.migrations)
+            services[target] = msgspec.structs.replace(found, target=target, migrations=inside or found.migrations)
         except MeristemError as error:
             problems[target] = str(error)
         except (Exception, SystemExit) as error:

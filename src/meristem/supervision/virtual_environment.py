@@ -1,0 +1,132 @@
+"""How a virtual environment is made: with `uv` where there is one, or else with `venv` and `pip`."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from meristem.errors import ConfigurationError, OperationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+QUIETLY: Final = ("--quiet", "--disable-pip-version-check", "--no-input")
+REMEMBERED: Final = 12  # last lines of a tool, to be shown when it fails
+PROBE: Final = """
+import importlib.util, json, sys, sysconfig
+held = importlib.util.find_spec("meristem") is not None
+print(json.dumps([sys.version, held, sysconfig.get_path("purelib")]))
+"""
+
+
+class Interpreter(msgspec.Struct, frozen=True, array_like=True):
+    """What an interpreter says of itself: its version, whether it holds Meristem, where its packages are."""
+
+    version: str
+    has_meristem: bool
+    packages: str
+
+
+def probe(python: str) -> Interpreter:
+    """Ask an interpreter about itself; raises ConfigurationError for what is none."""
+    told = subprocess.run([python, "-c", PROBE], capture_output=True, text=True, check=False)  # noqa: S603 - named by the placement
+    if told.returncode:
+        last = told.stderr.strip().splitlines()[-1:] or [f"it ended with {told.returncode}"]
+        raise ConfigurationError(f"placement: {python} is no Python that works: {last[0]}")
+    return msgspec.json.decode(told.stdout, type=Interpreter)
+
+
+def key(version: str, base: str, requirements: Path) -> str:
+    """What an environment depends on, as a name: interpreter, requirements, and how Meristem is installed here."""
+    own = [(each.name, each.version, each.read_text("RECORD")) for each in _from_folders()]
+    told = [version, os.path.realpath(base), _text(requirements), *map(str, own)]
+    return hashlib.sha256("\n".join(told).encode()).hexdigest()[:12]
+
+
+def _text(requirements: Path) -> str:
+    """A file of requirements with the files that it names."""
+    try:
+        text = requirements.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"cannot read the requirements {requirements}: {error.strerror}") from None
+    named = [line.split(maxsplit=1) for line in text.splitlines()]
+    others = [each[1] for each in named if len(each) == 2 and each[0] in ("-r", "--requirement", "-c", "--constraint")]
+    return text + "".join(_text(requirements.parent / each.strip()) for each in others)
+
+
+def steps(place: Path, base: str, requirements: Path) -> Sequence[Callable[[], None]]:
+    """What makes an environment: its folder, its packages, what Meristem needs, and Meristem itself."""
+    python = str(place / "bin" / "python")
+    uv = shutil.which("uv")
+    create = [uv, "venv", "--quiet", "--python", base] if uv else [base, "-m", "venv"]
+    install = [uv, "pip", "install", "--python", python] if uv else [python, "-m", "pip", "install", *QUIETLY]
+    what = f"the environment of {requirements}"
+
+    def framework() -> None:
+        packages = Path(probe(python).packages)
+        constraints = place / "meristem.txt"
+        constraints.write_text("".join(f"{each}\n" for each in _versions_here(packages)))
+        _run([*install, "-c", str(constraints), *_needed()], what)
+        for distribution in _from_folders():
+            _copy(distribution, packages)
+
+    return [
+        lambda: _run([*create, str(place)], what),
+        lambda: _run([*install, "-r", str(requirements)], what),
+        framework,
+        lambda: _run([python, "-c", "import meristem"], what),
+    ]
+
+
+def _needed() -> list[str]:
+    """What Meristem itself needs, without its extras."""
+    requires = importlib.metadata.requires("meristem") or []
+    return [each for each in requires if "extra ==" not in each]
+
+
+def _versions_here(packages: Path) -> list[str]:
+    """The versions that this interpreter has, of all that the environment does not have yet."""
+    there = {_normal(each.name.partition("-")[0]) for each in packages.glob("*.dist-info")}
+    here = {_normal(each.name): each.version for each in importlib.metadata.distributions()}
+    return [f"{name}=={version}" for name, version in sorted(here.items()) if name not in there]
+
+
+def _from_folders() -> list[importlib.metadata.Distribution]:
+    """Meristem, and whatever else is installed here from a folder: no registry has it."""
+    found = {_normal(each.name): each for each in importlib.metadata.distributions() if _is_from_folder(each)}
+    return list(({"meristem": importlib.metadata.distribution("meristem")} | found).values())
+
+
+def _is_from_folder(distribution: importlib.metadata.Distribution) -> bool:
+    return "dir_info" in (distribution.read_text("direct_url.json") or "")
+
+
+def _copy(distribution: importlib.metadata.Distribution, packages: Path) -> None:
+    """Install a distribution as it is installed here: its files, or the path file that points to its folder."""
+    for file in distribution.files or ():
+        if ".." not in file.parts and "__pycache__" not in file.parts:  # no scripts: they name another interpreter
+            target = packages / file
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(str(file.locate()), target)
+
+
+def _normal(name: str) -> str:
+    return name.lower().replace("_", "-").replace(".", "-")
+
+
+def _run(command: Sequence[str], what: str) -> None:
+    """Run a tool; raises OperationError with its last lines."""
+    ended = subprocess.run(  # noqa: S603 - an interpreter or installer with fixed arguments
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    if ended.returncode:
+        tool = Path(command[0]).name if "pip" not in command else "pip"
+        last = "\n  ".join(ended.stdout.strip().splitlines()[-REMEMBERED:])
+        raise OperationError(f"cannot make {what}: {tool} ended with {ended.returncode}:\n  {last}")
