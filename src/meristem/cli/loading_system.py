@@ -33,7 +33,7 @@ def load_blueprint(target: str | None, placement: Path | None = None) -> tuple[B
     system, reference = load_system(target)
     placed = Placement.read(placement) if placement else Placement()
     environments = Environments(reference.root, os.environ, TerminalProgress())
-    described = Descriptions(system, placed, reference.root, environments).all()
+    described = Descriptions(system, placed, reference.root, environments, environment=os.environ).all()
     return Blueprint(system, placed, described=described), reference.root
 
 
@@ -47,8 +47,10 @@ def load_process(target: str | None, placement: Path | None, plan: Path | None) 
     if plan is not None:
         return Blueprint(system, placed, described=_shipped(plan, system)), reference.root
     supervised = Environments(reference.root, os.environ, TerminalProgress()) if PYTHON in os.environ else None
-    described = Descriptions(system, placed, reference.root, supervised, any_interpreter=True).all()
-    return Blueprint(system, placed, described=described), reference.root
+    descriptions = Descriptions(
+        system, placed, reference.root, supervised, environment=os.environ, any_interpreter=True
+    )
+    return Blueprint(system, placed, described=descriptions.all()), reference.root
 
 
 def _shipped(file: Path, system: System) -> dict[str, ServicePlan]:

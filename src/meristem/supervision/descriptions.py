@@ -43,7 +43,7 @@ class Descriptions:
 
     Where that folder cannot be written they are made anew each time. Without `environments` this process's own
     interpreter makes them. A description says the same whichever interpreter made it; that the one of its process
-    can is checked unless `any_interpreter` will do.
+    can is checked unless `any_interpreter` will do. `environment` is what the processes will have.
     """
 
     def __init__(
@@ -53,12 +53,14 @@ class Descriptions:
         root: Path,
         environments: Environments | None,
         *,
+        environment: Mapping[str, str],
         any_interpreter: bool = False,
     ) -> None:
         self._system = system
         self._placement = placement
         self._root = root
         self._environments = environments
+        self._environment = environment
         self._any_interpreter = any_interpreter
         self._folder = root / ".meristem" / system.name / FOLDER
 
@@ -111,7 +113,7 @@ class Descriptions:
         with tempfile.TemporaryDirectory(prefix="meristem-") as folder:
             answer = Path(folder) / "described.json"
             command = [python, "-m", "meristem.system.describing", str(answer), str(self._root), *targets]
-            ended = subprocess.run(command, stdout=sys.stderr, check=False)  # noqa: S603 - an interpreter of the system's
+            ended = subprocess.run(command, env=self._environment, stdout=sys.stderr, check=False)  # noqa: S603 - an interpreter of the system's
             if ended.returncode:
                 raise ConfigurationError(
                     f"{python} cannot describe {', '.join(targets)}: it ended with {ended.returncode}"

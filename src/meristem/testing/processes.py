@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import sys
+import sysconfig
 import tempfile
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,7 +16,9 @@ import msgspec
 
 from meristem.discovery.static import StaticResolver
 from meristem.lifecycle import Stack
-from meristem.runtime.options import Options
+from meristem.runtime.options import Options, Silent
+from meristem.supervision.descriptions import Descriptions
+from meristem.supervision.environments import PYTHON, Environments
 from meristem.supervision.supervisor import NAME, Supervisor, Workplace
 from meristem.system.addresses import service_addresses
 from meristem.system.blueprint import Blueprint
@@ -26,9 +29,10 @@ from meristem.testing.elsewhere import settled
 from meristem.testing.wire import CALLER
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Iterator, Mapping
 
     from meristem.config.project import Reference
+    from meristem.system.plan import ServicePlan
     from meristem.system.system import System
 
 logger = logging.getLogger(__name__)
@@ -68,36 +72,53 @@ async def by_processes(
     """Start the processes, wait until all are ready, and end them when the block does."""
     with tempfile.TemporaryDirectory(prefix="meristem-") as folder:
         home = StateDirectory(Path(folder), system.name)
-        placed = _placement(system, placement, settings or {}, database)
-        blueprint = Blueprint(system, placed)
+        root = reference.root if reference.file else directory or Path(folder)
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(_own_path()), PYTHON: sys.executable}
+        environments = Environments(root, environment, Silent())
+        wanted = placement or Placement()
+        described = Descriptions(system, wanted, root, environments, environment=environment).all()
+        placed = _placement(Blueprint(system, described=described), placement, settings or {}, database)
+        blueprint = Blueprint(system, placed, described=described)
         file = Path(folder) / "placement.toml"
         file.write_text(as_toml(msgspec.to_builtins(placed)), encoding="utf-8")
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
         place = Workplace(home, directory or Path(folder), port=0)
-        command = _Command(reference, file)
+        command = _Command(reference, file, environments.of_processes(placed))
         supervisor = Supervisor(blueprint.plan, place, arguments=command, console=Echo(), environment=environment)
         async with Stack() as stack:
             await stack.start(supervisor)
-            yield await _outside(stack, blueprint, supervisor, home)
+            yield await _outside(stack, blueprint, supervisor, home, described)
             await stack.drain()
 
 
-async def _outside(stack: Stack, blueprint: Blueprint, supervisor: Supervisor, home: StateDirectory) -> Outside:
+def _own_path() -> Iterator[str]:
+    """The folders from which the test imports, but for those that belong to its interpreter: others have their own."""
+    standard = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    ours = (*standard, sys.prefix + os.sep + "lib", sys.base_prefix + os.sep + "lib")
+    return (os.path.abspath(each) for each in sys.path if not each.startswith(ours))  # noqa: PTH100 - links kept
+
+
+async def _outside(
+    stack: Stack,
+    blueprint: Blueprint,
+    supervisor: Supervisor,
+    home: StateDirectory,
+    described: Mapping[str, ServicePlan],
+) -> Outside:
     placed = blueprint.placement
     beside = msgspec.structs.replace(placed, processes={CALLER: (), **placed.processes})
     resolver = StaticResolver(service_addresses(blueprint.plan, supervisor.run))
     options = Options(environment={}, resolver=resolver, sign=home.tokens(os.environ).prove)
-    outside = Outside(Blueprint(blueprint.system, beside), options, supervisor)
+    outside = Outside(Blueprint(blueprint.system, beside, described=described), options, supervisor)
     await stack.start(outside)
     return outside
 
 
 def _placement(
-    system: System, placement: Placement | None, settings: Mapping[str, Mapping[str, Any]], database: str
+    blueprint: Blueprint, placement: Placement | None, settings: Mapping[str, Mapping[str, Any]], database: str
 ) -> Placement:
     if placement is None:
-        alone: dict[str, Any] = {each.name: (each.name,) for each in Blueprint(system).plan.services}
-        if system.apps:
+        alone: dict[str, Any] = {each.name: (each.name,) for each in blueprint.plan.services}
+        if blueprint.system.apps:
             alone["apps"] = (REST,)
         placement = Placement(processes=alone, resources=Resources(database=database))
     merged = {
@@ -110,14 +131,15 @@ def _placement(
 class _Command:
     """The command line of a replica: `meristem process`."""
 
-    def __init__(self, reference: Reference, placement: Path) -> None:
+    def __init__(self, reference: Reference, placement: Path, pythons: Mapping[str, str]) -> None:
+        self._pythons = pythons
         self._system = f"{reference.file or reference.module}:{reference.attribute}"
         self._placement = str(placement)
 
     def __call__(self, process: str, replica: int, listen: str) -> list[str]:
         which = ["--placement", self._placement, "--process", process, "--replica", str(replica)]
         logs = ["--log-format", "json", "--log-level", "info"]
-        return [sys.executable, "-m", "meristem", "process", self._system, *which, "--listen", listen, *logs]
+        return [self._pythons[process], "-m", "meristem", "process", self._system, *which, "--listen", listen, *logs]
 
 
 class Echo:

@@ -19,8 +19,10 @@ from sqlalchemy.sql import ClauseElement, Executable
 from meristem import Service
 from meristem.storage.database import database_for
 from meristem.storage.migrations import upgrade
+from meristem.system.blueprint import Blueprint
 
-SERVICES = [pytest.param(service, id=service.service_name) for service in system.services]
+SPECS = Blueprint(system).specs
+SERVICES = [pytest.param(spec.implementation, id=name) for name, spec in SPECS.items()]
 
 
 @pytest.mark.parametrize("service", SERVICES)
