@@ -17,8 +17,8 @@ from meristem.runtime.assembly import Assembly
 from meristem.runtime.options import Options
 from meristem.sagas.administration import SagaStore
 from meristem.sagas.records import SagaState
+from meristem.system.blueprint import Blueprint
 from meristem.system.description import migrations_of
-from meristem.system.plan import Blueprint
 from meristem.testing.running import running
 from tests.releases.desk import SECRET, Desk, Ledger, SoldOut, system
 
