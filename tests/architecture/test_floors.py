@@ -91,3 +91,17 @@ def test_every_folder_inside_a_room_has_its_floor():
         if path.is_dir() and any(path.glob("*.py")) and len(path.relative_to(SOURCE).parts) > 1
     }
     assert holding == set(INSIDE)
+
+
+ADAPTERS = tuple(f"{ROOT}.{each}" for each in ("storage.sqlite", "events.direct", "transports.http.client"))
+
+
+def test_an_adapter_is_imported_by_itself_alone():
+    """Everything else finds it by a URL, through its room's registry, which names it in a text."""
+    wrong = [
+        each
+        for each in IMPORTS
+        for adapter in ADAPTERS
+        if each.target.startswith(adapter) and not each.source.startswith(adapter)
+    ]
+    assert not wrong, lines(wrong)
