@@ -161,6 +161,13 @@ def test_calls_are_compared_by_the_cpu_of_the_busier_end_so_a_busy_machine_does_
     assert capacity({"per_second": once(1.0)}) is None
 
 
+def test_the_bare_protocol_is_compared_by_its_answers_as_it_waits_half_its_time():
+    ours = {"per_second": once(45.0), "server_us": once(20.0), "client_us": once(20.0)}
+    bare = {"per_second": once(100.0), "server_us": once(1.0), "client_us": once(1.0)}
+    bars = {bar.name: bar.met for bar in of_calls({echo.OURS: {"echo 64": ours}, echo.LIMIT: {"echo 64": bare}})}
+    assert bars[f"remote echo, 64 in flight: {echo.LIMIT}"] is True
+
+
 def test_missed_bars_come_last_in_plain_words():
     said = verdicts([at_least("echo", 30.0, once(1.0), once(1.0)), at_most("import", 120.0, "ms", once(80.0))])
     assert said.index("met ") < said.index("MISSED, 1:")
