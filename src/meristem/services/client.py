@@ -41,31 +41,34 @@ def make_client(contract: Callable[..., ContractT], entries: Mapping[str, Entry]
 
 
 def _method(operation: Operation, entry: Entry) -> Callable[..., Any]:
-    """A method with the operation's own parameters, so that a wrong argument is refused as Python refuses it.
-
-    The text of `async def find(self, city: str, *, nights: int = 1) -> Offers` is:
-
-        def find(self, city, *, nights=__default_nights):
-            return __enter(__Request(city=city, nights=nights))
-    """
-    names: dict[str, Any] = {"__Request": operation.request, **entry.names}
-    parameters = ["self"]
-    for parameter in operation.parameters:
-        if parameter.named and "*" not in parameters:
-            parameters.append("*")
-        if parameter.default is msgspec.NODEFAULT:
-            parameters.append(parameter.name)
-        else:
-            names[f"__default_{parameter.name}"] = parameter.default
-            parameters.append(f"{parameter.name}=__default_{parameter.name}")
-    arguments = ", ".join(f"{each.name}={each.name}" for each in operation.parameters)
-    request = f"__Request({arguments})" if operation.spread else operation.parameters[0].name
-    body = [f"    {line.format(request=request)}" for line in entry.lines]
-    text = "\n".join([f"def {operation.name}({', '.join(parameters)}):", *body])
+    """A method with the operation's own parameters, so that a wrong argument is refused as Python refuses it."""
+    defaults = {f"__default_{each.name}": each.default for each in operation.parameters}
+    names: dict[str, Any] = {"__Request": operation.request, **defaults, **entry.names}
+    text = method_source(operation, entry)
     exec(_compiled(text, f"<client of {operation.contract}>"), names)  # noqa: S102 - own text
     method = names[operation.name]
     method.__doc__ = operation.doc
     return method  # type: ignore[no-any-return]
+
+
+def method_source(operation: Operation, entry: Entry) -> str:
+    """The text of a client's method.
+
+    That of `async def find(self, city: str, *, nights: int = 1) -> Offers` is:
+
+        def find(self, city, *, nights=__default_nights):
+            return __enter(__Request(city=city, nights=nights))
+    """
+    parameters = ["self"]
+    for parameter in operation.parameters:
+        if parameter.named and "*" not in parameters:
+            parameters.append("*")
+        is_needed = parameter.default is msgspec.NODEFAULT
+        parameters.append(parameter.name if is_needed else f"{parameter.name}=__default_{parameter.name}")
+    arguments = ", ".join(f"{each.name}={each.name}" for each in operation.parameters)
+    request = f"__Request({arguments})" if operation.spread else operation.parameters[0].name
+    body = [f"    {line.format(request=request)}" for line in entry.lines]
+    return "\n".join([f"def {operation.name}({', '.join(parameters)}):", *body])
 
 
 @lru_cache(maxsize=1024)

@@ -46,10 +46,12 @@ def _safe_entry(
 ) -> Entry:
     """The commonest kind of call has no key, and all of its beginning stands in the client's method.
 
-    def quote(self, ask):
-        if __transaction_is_open(): raise __holds_locks(__operation)
-        __outer = __current()
-        return __handler(__Call(__operation, ask, __Context(__outer.deadline, __outer.trace, __caller, __outer.user)))
+    That of `@safe async def quote(self, q: Ask) -> Offer` is:
+
+        def quote(self, q):
+            if __transaction_is_open(): raise __holds_locks(__operation)
+            __outer = __current()
+            return __handler(__Call(__operation, q, __Context(__outer.deadline, __outer.trace, __caller, __outer.user)))
     """
     context = "__Context(__outer.deadline, __outer.trace, __caller, __outer.user)"
     lines = ["__outer = __current()", f"return __handler(__Call(__operation, {{request}}, {context}))"]

@@ -86,9 +86,10 @@ class Supervisor:
         self._place.state.claim()
         self._claimed = True
         self._prepare_sockets()
+        # The supervisor itself holds the ports: a replica inherits its socket, so none is lost when it is replaced.
         self.plan = self._ports.open(self.plan, self._place.host, self._place.port)
         self.address = base_address(self._place.host, edge(self.plan).port or 0)
-        self._lifeline = Lifeline()
+        self._lifeline = Lifeline()  # children end when it breaks: also when this process is killed
         ports = program_ports(self.plan.programs)
         around = self._surroundings(self._lifeline.reading, program_urls(ports))
         for process in self.plan.processes:
@@ -142,7 +143,7 @@ class Supervisor:
         ready = {name: asyncio.Event() for name in self._restarters}
 
         async def begin(name: str) -> None:
-            for other in self._waits[name]:
+            for other in self._waits[name]:  # the processes that it calls; those that wait for none start together
                 await ready[other].wait()
             await together(restarter.start() for restarter in self._restarters[name])
             ready[name].set()
@@ -166,7 +167,7 @@ class Supervisor:
                     await restarter.replace(beside=overlap[name])
             if self._programs is not None:
                 await self._programs.replace()
-        except StartError as error:
+        except StartError as error:  # what is wrong with one would be wrong with all of them
             self.say(f"the rest keeps running as it was: {error}")
         else:
             self.say("everything has been started anew")
@@ -204,7 +205,7 @@ class Supervisor:
         ended = {name: asyncio.Event() for name in self._restarters}
 
         async def end(name: str) -> None:
-            for other, gone in ended.items():
+            for other, gone in ended.items():  # its callers first: they may still need its answers to finish
                 if name in self._waits[other]:
                     await gone.wait()
             await together(restarter.stop() for restarter in self._restarters[name])
