@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from typing import Annotated, Any, Protocol, TypeVar
@@ -127,6 +127,9 @@ class Rooms(Contract, Protocol, package="shop.rooms.v1"):
     @safe(raises=[RoomTaken], http=get("/count"))
     def count(self, until: int) -> AsyncIterator[int]: ...
 
+    @safe
+    def copies(self, value: Everything) -> AsyncIterator[Everything]: ...
+
     @operation
     async def blob(self, data: bytes) -> bytes: ...
 
@@ -195,6 +198,13 @@ class RoomsHandlers:
         except (GeneratorExit, asyncio.CancelledError):
             self.cancelled.set()
             raise
+
+    async def copies(self, request: Any) -> AsyncIterator[Everything]:
+        return self._copies(request)
+
+    async def _copies(self, value: Everything) -> AsyncIterator[Everything]:
+        yield value
+        yield value
 
     async def blob(self, request: Any) -> bytes:
         return request.data
@@ -268,6 +278,25 @@ class Wire:
     def call(self, name: str, context: Context | None = None, **values: Any) -> Call:
         found = self.operations[name]
         return Call(found, found.request(**values), context or Context())
+
+    def everything(self) -> dict[str, Any]:
+        """A value for every field."""
+        return {
+            "flag": True,
+            "count": 2**62,
+            "ratio": 0.1,
+            "price": Decimal("12.30"),
+            "raw": b"\x00\xff",
+            "day": date(2030, 1, 2),
+            "moment": datetime(2030, 1, 2, 3, 4, 5, 678901, tzinfo=UTC),
+            "length": timedelta(hours=1, microseconds=5),
+            "key": UUID("12345678-1234-5678-1234-567812345678"),
+            "board": Board.BREAKFAST,
+            "means": Voucher(code="ü€😀"),
+            "tags": ["a", "b"],
+            "rates": {"x": 1},
+            "stays": (Stay(hotel_id=1, city="Rome", arrival=date(2030, 1, 2)),),
+        }
 
     async def within(self, work: Awaitable[T]) -> T:
         """Await what may take long on a machine that stalls, and not for ever."""

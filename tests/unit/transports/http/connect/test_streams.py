@@ -15,6 +15,15 @@ async def test_replies_arrive_one_by_one_and_end(wire):
     assert replies == list(range(500))
 
 
+async def test_replies_of_every_type_come_back_as_they_were_sent(wire):
+    _, client = await wire.pair()
+    call = wire.call("copies", **wire.everything())
+
+    replies = [reply async for reply in await client.call(call)]
+
+    assert replies == [call.request, call.request]
+
+
 async def test_a_fault_ends_a_stream_after_what_came_before(wire):
     _, client = await wire.pair()
     replies = await client.call(wire.call("count", until=-3))

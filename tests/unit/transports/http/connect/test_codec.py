@@ -1,0 +1,127 @@
+"""Codecs of the Connect protocol: requests become calls, replies and errors become responses."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import time
+
+import pytest
+
+from meristem.context import Context, Identity, Trace
+from meristem.contracts.call import ServedOperation
+from meristem.errors import CallError, Code
+from meristem.transports.http.address import Address
+from meristem.transports.http.connect.codec import ConnectRequest, OwnRequest, Route
+from meristem.transports.http.connect.ownhead import RequestForm
+from meristem.transports.http.server.headcache import HeadCache
+
+LIMIT = 4000
+
+
+async def nothing(_call):
+    return None
+
+
+@pytest.fixture
+def route(wire):
+    return Route(ServedOperation(wire.operations["book"], nothing), LIMIT)
+
+
+def head_of(request: bytes) -> tuple[dict[bytes, bytes], bytes]:
+    head, _, body = request.partition(b"\r\n\r\n")
+    lines = [line.split(b": ", 1) for line in head.split(b"\r\n")[1:]]
+    return dict(lines), body
+
+
+STAY = b'{"hotel_id":1,"city":"Rome","arrival":"2030-01-02"}'
+SURROUNDED = Context(trace=Trace("ab" * 16, "cd" * 8, True, "a=b"), key="k-1")
+
+
+@pytest.mark.parametrize("token", [None, "search/anna"])
+def test_what_the_client_writes_the_server_recognizes_without_a_parser(wire, route, token):
+    sign = None if token is None else lambda _context: token
+    form = RequestForm(wire.operations["book"], Address.parse("unix:/run/x"), sign)
+    request = form.request(Context(time.monotonic() + 5, SURROUNDED.trace, key="k-1"), STAY)
+    cache = HeadCache()
+    assert cache.recognize(request, LIMIT) is None
+
+    cache.learn(request, request.index(b"\r\n\r\n") + 4, route.own, head_of(request)[0])
+    known = cache.recognize(request, LIMIT)
+
+    assert known is not None
+    codec, read = known
+    call = codec.read(read, None, None)
+    assert (codec, read.token, call.request.city) == (route.own, token, "Rome")
+    assert call.context.trace == Trace("ab" * 16, "cd" * 8, True, "a=b", foreign=True)
+    assert call.context.key == "k-1"
+    assert 4 < call.context.remaining() <= 5
+
+
+def test_a_request_in_pieces_or_with_another_behind_it_is_left_to_the_parser(wire, route):
+    request = RequestForm(wire.operations["book"], Address.parse("unix:/x"), None).request(Context(), STAY)
+    cache = HeadCache()
+    cache.learn(request, request.index(b"\r\n\r\n") + 4, route.own, head_of(request)[0])
+    assert cache.recognize(request, LIMIT) is not None
+
+    for other in (request[:-1], request + b"P", request.replace(b"content-length", b"x: y\r\ncontent-length")):
+        assert cache.recognize(other, LIMIT) is None
+    assert cache.recognize(request, len(STAY) - 1) is None
+
+
+def test_who_only_says_to_be_our_client_is_read_as_any_other(route):
+    head = {b"user-agent": b"meristem/1", b"connect-timeout-ms": b"5 seconds"}
+
+    codec, request = route.received(head, STAY)
+
+    assert codec is route.other
+    with pytest.raises(CallError, match="up to 10 digits"):
+        codec.read(request, None, None)
+
+
+def test_a_client_of_ours_is_read_exactly_and_others_by_the_mapping_of_protobuf(route):
+    camel = STAY.replace(b"hotel_id", b"hotelId")
+
+    call = route.other.read(ConnectRequest.of({}, camel), None, None)
+
+    assert call.request.hotel_id == 1
+    with pytest.raises(CallError, match="hotel_id: is required"):
+        route.own.read(OwnRequest.of({}, camel), None, None)
+
+
+def test_the_user_who_signed_in_is_in_the_context(route):
+    anna = Identity("anna")
+
+    for codec, kind in ((route.own, OwnRequest), (route.other, ConnectRequest)):
+        assert codec.read(kind.of({}, STAY), None, anna).context.user == anna
+
+
+def test_a_body_is_unpacked_within_the_limit(route):
+    packed = {b"content-encoding": b"gzip"}
+
+    assert route.other.read(ConnectRequest.of(packed, gzip.compress(STAY)), None, None).request.city == "Rome"
+    with pytest.raises(CallError) as raised:
+        route.other.read(ConnectRequest.of(packed, gzip.compress(b" " * (LIMIT + 1))), None, None)
+    assert raised.value.code is Code.RESOURCE_EXHAUSTED
+
+
+def test_a_large_reply_is_packed_for_who_accepts_that(wire, route):
+    request = ConnectRequest.of({b"accept-encoding": b"br, gzip"}, STAY)
+
+    small = route.other.reply(request, wire.Booking(booking_id="b", guest="Ada"))
+    large = route.other.reply(request, wire.Booking(booking_id="b", guest="A" * 2000))
+
+    assert (small.fields, json.loads(small.body)["guest"]) == ((), "Ada")
+    assert (b"content-encoding", b"gzip") in large.fields
+    assert json.loads(gzip.decompress(large.body))["guest"] == "A" * 2000
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_an_error_has_the_status_of_its_code_and_fields_of_its_own(route, own):
+    codec = route.own if own else route.other
+    error = CallError(Code.RESOURCE_EXHAUSTED, "busy", may_have_happened=False, retry_after=1.5)
+
+    response = codec.failure(None, error)
+
+    assert (response.status, response.fields) == (429, [(b"retry-after", b"2")])
+    assert json.loads(response.body)["code"] == "resource_exhausted"
