@@ -68,8 +68,8 @@ def context_of(
     else:
         context.user = user
     if trace is not None:
-        told = trace.decode("latin-1"), (state or b"").decode("latin-1")
-        context.trace = Trace.parse(*told, foreign=principal is None)
+        stated = "" if state is None else state.decode("latin-1")
+        context.trace = Trace.parse(trace.decode("latin-1"), stated, foreign=principal is None)
     if key is not None:
         context.key = key.decode("latin-1")
     return context

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from meristem.transports.http.server.listener import Listener
 
 END_OF_HEAD: Final = b"\r\n\r\n"
+FULL: Final = refused(503, "this server has as many connections as it accepts; try again").http1(close=True)
 COALESCED: Final = 64 * 1024  # a larger body is written by itself rather than copied behind its head
 EAGER: Final[dict[str, Any]] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
 UNCOMMON: Final = (b"transfer-encoding", b"expect", b"upgrade", b"connection", b"authorization")
@@ -62,8 +63,7 @@ class ServerConnection(asyncio.Protocol):
         if self.listener.stopped:
             self.transport.abort()
         elif not self.listener.admit(self):
-            refusal = refused(503, "this server has as many connections as it accepts; try again")
-            self.transport.write(refusal.http1(close=True))
+            self.transport.write(FULL)
             self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -84,7 +84,7 @@ class ServerConnection(asyncio.Protocol):
                 self.begin(data)
             else:
                 self.own = True
-                self._serve(*known)
+                self._serve(known[0], known[1])
         elif phase == DELEGATED:
             self._while_delegated(data)
         elif phase == BODY:
@@ -308,12 +308,8 @@ class ServerConnection(asyncio.Protocol):
 
     def check(self, now: float) -> None:
         """Close when the peer took longer than its limit allows, at `now` of the reaper's clock."""
-        phase, listener = self.phase, self.listener
-        if self.paused:
-            phase = UNREAD
-        elif phase == DELEGATED:
-            phase = IDLE if self.asgi is None else self.asgi.phase
-        if phase == IDLE and self.phase == DELEGATED:
+        phase, listener = UNREAD if self.paused else self.phase, self.listener
+        if phase == DELEGATED and self.asgi is not None and (phase := self.asgi.phase) == IDLE:
             self.phase, self.mark = IDLE, now  # the app has answered: the connection is idle from now on
             return
         found = overdue(phase, now - self.mark, listener.limits, draining=listener.draining)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from meristem.transports.http.connect.codec import OwnCodec
     from meristem.transports.metadata import Metadata
 
+LENGTH: Final = len(LAST_CONSTANT)
 MOST_KNOWN: Final = 4096  # tokens change; the memory for them is bounded
 
 
@@ -34,7 +35,7 @@ class HeadCache:
         """The request that `data` is, with a body up to `limit`, and its codec; None when the parser must see it."""
         # The first such line ends the key. In a body it would be the end of a key that holds an empty line, and none
         # is ever learned: `learn` takes only what stands before the end of a head.
-        at = data.find(LAST_CONSTANT) + len(LAST_CONSTANT)
+        at = data.find(LAST_CONSTANT) + LENGTH
         known = self._known.get(data[:at])
         if known is None or (match := CHANGING.match(data, at)) is None:
             return None
@@ -46,11 +47,11 @@ class HeadCache:
 
     def learn(self, data: bytes, end: int, codec: OwnCodec, head: Metadata) -> None:
         """Remember the constant part of a head that the parser has read; it ends before `end`."""
-        at = data.find(LAST_CONSTANT, 0, end) + len(LAST_CONSTANT)
+        at = data.find(LAST_CONSTANT, 0, end) + LENGTH
         match = CHANGING.match(data, at)
         # The pattern must cover the rest to the very end: a further field, which might change what the head means,
         # would stand between, and a head without the last constant line has nothing to be recognized by.
-        if match is None or match.end() != end or at < len(LAST_CONSTANT):
+        if match is None or match.end() != end or at < LENGTH:
             return
         if len(self._known) >= MOST_KNOWN:
             self._known.clear()
