@@ -22,7 +22,8 @@ REMEMBERED: Final = 12  # last lines of a tool, to be shown when it fails
 PROBE: Final = """
 import importlib.util, json, sys, sysconfig
 held = importlib.util.find_spec("meristem") is not None
-print(json.dumps([sys.version, held, sysconfig.get_path("purelib")]))
+has_pip = importlib.util.find_spec("pip") is not None
+print(json.dumps([sys.version, held, has_pip, sysconfig.get_path("purelib")]))
 """
 
 
@@ -31,6 +32,7 @@ class Interpreter(msgspec.Struct, frozen=True, array_like=True):
 
     version: str
     has_meristem: bool
+    has_pip: bool
     packages: str
 
 
@@ -64,9 +66,7 @@ def _text(requirements: Path) -> str:
 def steps(place: Path, base: str, requirements: Path) -> Sequence[Callable[[], None]]:
     """What makes an environment: its folder, its packages, what Meristem needs, and Meristem itself."""
     python = str(place / "bin" / "python")
-    uv = shutil.which("uv")
-    create = [uv, "venv", "--quiet", "--python", base] if uv else [base, "-m", "venv"]
-    install = [uv, "pip", "install", "--python", python] if uv else [python, "-m", "pip", "install", *QUIETLY]
+    create, install = _tools(base, python)
     what = f"the environment of {requirements}"
 
     def framework() -> None:
@@ -83,6 +83,15 @@ def steps(place: Path, base: str, requirements: Path) -> Sequence[Callable[[], N
         framework,
         lambda: _run([python, "-c", "import meristem"], what),
     ]
+
+
+def _tools(base: str, python: str) -> tuple[list[str], list[str]]:
+    """The commands that create an environment and that install into it; its own pip is made only where none is."""
+    if uv := shutil.which("uv"):
+        return [uv, "venv", "--quiet", "--python", base], [uv, "pip", "install", "--quiet", "--python", python]
+    if probe(base).has_pip:
+        return [base, "-m", "venv", "--without-pip"], [base, "-m", "pip", "--python", python, "install", *QUIETLY]
+    return [base, "-m", "venv"], [python, "-m", "pip", "install", *QUIETLY]
 
 
 def _needed() -> list[str]:

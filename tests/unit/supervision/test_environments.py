@@ -1,0 +1,146 @@
+"""Virtual environments of single processes: made once, whole or not at all, with Meristem as it is installed here."""
+
+import shutil
+import subprocess
+import sys
+import threading
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+import meristem
+from meristem.errors import ConfigurationError, OperationError
+from meristem.supervision.environments import PLACE, PYTHON, Environments
+
+NOTHING = "nothing-of-the-kind @ file:///nowhere/nothing.whl\n"
+
+
+class Counting:
+    """Progress that tells what it was shown."""
+
+    def __init__(self, interrupted: bool = False) -> None:
+        self.shown: list[str] = []
+        self._interrupted = interrupted
+
+    def track(self, items: Iterable, description: str, total: int | None = None) -> Iterable:
+        self.shown.append(description)
+        for number, item in enumerate(items):
+            if self._interrupted and number:
+                raise KeyboardInterrupt
+            yield item
+
+
+def wheel(folder: Path, version: str) -> Path:
+    """A distribution of one module, made by hand: no registry is asked for it."""
+    path = folder / f"seedling-{version}-py3-none-any.whl"
+    told = f"seedling-{version}.dist-info"
+    with zipfile.ZipFile(path, "w") as made:
+        made.writestr("seedling.py", f"VERSION = {version!r}\n")
+        made.writestr(f"{told}/METADATA", f"Metadata-Version: 2.1\nName: seedling\nVersion: {version}\n")
+        made.writestr(
+            f"{told}/WHEEL", "Wheel-Version: 1.0\nGenerator: a test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        made.writestr(f"{told}/RECORD", "")
+    return path
+
+
+@pytest.fixture(scope="module")
+def grown(tmp_path_factory) -> tuple[Path, Path, list[str], list[str]]:
+    """An environment that two asked for at once: folder, requirements, both answers, and what was shown."""
+    folder = tmp_path_factory.mktemp("grown")
+    requirements = folder / "seedling.txt"
+    requirements.write_text(f"{wheel(folder, '1.0')}\n")
+    answers: list[str] = []
+    progress = Counting()
+
+    def ask() -> None:
+        answers.append(Environments(folder, {}, progress).python(None, str(requirements)))
+
+    threads = [threading.Thread(target=ask) for _ in range(2)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    return folder, requirements, answers, progress.shown
+
+
+def test_two_who_need_an_environment_at_once_get_one(grown):
+    folder, _, answers, _ = grown
+
+    assert len(answers) == 2
+    assert len(set(answers)) == 1
+    assert [each.name for each in (folder / ".meristem" / "environments").glob("*.new")] == []
+
+
+def test_it_holds_its_packages_and_meristem_and_nothing_else_of_ours(grown):
+    python = grown[2][0]
+    program = "import seedling, meristem; print(seedling.VERSION, meristem.__file__); import pytest"
+    ended = subprocess.run([python, "-c", program], cwd="/", capture_output=True, text=True, check=False)
+    assert ended.stdout.split() == ["1.0", meristem.__file__]
+    assert "No module named 'pytest'" in ended.stderr
+
+
+def test_what_is_there_is_not_made_again_and_other_requirements_are_another_environment(grown):
+    folder, requirements, (known, _), _ = grown
+    progress = Counting(interrupted=True)
+    other = folder / "other.txt"
+    other.write_text(f"-r {requirements.name}\n")
+
+    assert Environments(folder, {}, progress).python(None, str(requirements)) == known
+    assert progress.shown == []
+    with pytest.raises(KeyboardInterrupt):
+        Environments(folder, {}, progress).python(None, str(other))
+    requirements.write_text(requirements.read_text() + "# changed\n")
+    with pytest.raises(KeyboardInterrupt):
+        Environments(folder, {}, progress).python(None, str(requirements))
+    assert len(progress.shown) == 2
+
+
+def test_one_that_was_interrupted_leaves_nothing_behind(tmp_path):
+    requirements = tmp_path / "x.txt"
+    requirements.write_text("")
+    with pytest.raises(KeyboardInterrupt):
+        Environments(tmp_path, {}, Counting(interrupted=True)).python(None, str(requirements))
+
+    assert [each for each in (tmp_path / ".meristem" / "environments").iterdir() if each.is_dir()] == []
+
+
+def test_a_tool_that_fails_is_quoted_and_what_a_killed_one_left_is_not_used(tmp_path):
+    requirements = tmp_path / "broken.txt"
+    requirements.write_text(NOTHING)
+    environments = Environments(tmp_path, {PLACE: str(tmp_path / "kept")}, Counting())
+    for _ in range(2):
+        with pytest.raises(OperationError) as caught:
+            environments.python(None, str(requirements))
+        assert f"cannot make the environment of {requirements}: " in str(caught.value)
+        assert "nothing.whl" in str(caught.value)
+        assert not [each for each in (tmp_path / "kept").iterdir() if each.is_dir()]
+        (lock,) = (tmp_path / "kept").glob("*.lock")
+        (lock.with_suffix(".new") / "bin").mkdir(parents=True)  # as one that is killed leaves it
+
+
+def test_an_interpreter_or_file_that_is_not_there_is_named(tmp_path, monkeypatch):
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    environments = Environments(tmp_path, {}, Counting())
+    bare = tmp_path / "bare"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(bare)], check=True)
+    broken = tmp_path / "broken"
+    shutil.copy("/bin/false", broken)
+
+    for python, requirements, said in [
+        ("python9.9", None, "there is no 'python9.9' in PATH"),
+        ("./python9.9", None, "./python9.9 is no program"),
+        (str(broken), None, "is no Python that works: it ended with 1"),
+        (str(bare / "bin" / "python"), None, "has no Meristem: install it and the project there, or give"),
+        (None, "none.txt", "cannot read the requirements none.txt: No such file or directory"),
+    ]:
+        with pytest.raises(ConfigurationError) as caught:
+            environments.python(python, requirements)
+        assert said in str(caught.value)
+
+
+def test_a_process_that_names_nothing_has_the_interpreter_of_who_supervises(tmp_path):
+    assert Environments(tmp_path, {}, Counting()).python(None, None) == sys.executable
+    assert Environments(tmp_path, {PYTHON: "/opt/python"}, Counting()).python(None, None) == "/opt/python"
