@@ -21,7 +21,7 @@ from meristem.cli.main import main
 from meristem.contracts.call import Call, Handler
 from meristem.events.facts import Delivered, Published
 from meristem.runtime import process
-from meristem.runtime.telemetry import Telemetry
+from meristem.runtime.telemetry import ProcessTelemetry
 from meristem.sagas.facts import SagaBegan, SagaEnded, StepEnded
 from meristem.storage.driver import Outcome, Statement
 from meristem.storage.sqlite import writer
@@ -73,33 +73,31 @@ class Death:
         return mortal
 
 
-class Fatal(Telemetry):
-    """Watches as every process does; what it is told of are points to die at."""
+class Fatal(ProcessTelemetry):
+    """Watches as every process does; what it is told of are points to die at.
 
-    death: Death
+    `published TYPE`, committed; `delivered TYPE to SERVICE`, handled and still in the outbox; `began SAGA`,
+    `call Rooms.hold`, `local Service._step`, `undo Rooms.release`, `ended SAGA`: all journaled.
+    """
 
-    def event(self, fact: Any) -> None:
-        """`published TYPE`, committed; `delivered TYPE to SERVICE`, handled and still in the outbox."""
-        super().event(fact)
+    def __init__(self, death: Death, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._death = death
+        self._report = self.on_fact
+        self.on_fact = self._watch
+
+    def _watch(self, fact: Any) -> None:
+        self._report(fact)
         if isinstance(fact, Published):
-            self.death.passes(f"published {fact.type}")
+            self._death.passes(f"published {fact.type}")
         elif isinstance(fact, Delivered):
-            self.death.passes(f"delivered {fact.type} to {fact.subscriber}")
-
-    def saga(self, service: str) -> Any:
-        """`began SAGA`, `call Rooms.hold`, `local Service._step`, `undo Rooms.release`, `ended SAGA`: all journaled."""
-        hear = super().saga(service)
-
-        def heard(fact: Any) -> None:
-            hear(fact)
-            if isinstance(fact, SagaBegan):
-                self.death.passes(f"began {fact.name}")
-            elif isinstance(fact, StepEnded):
-                self.death.passes(f"{fact.kind.value} {fact.name}")
-            elif isinstance(fact, SagaEnded):
-                self.death.passes(f"ended {fact.name}")
-
-        return heard
+            self._death.passes(f"delivered {fact.type} to {fact.subscriber}")
+        elif isinstance(fact, SagaBegan):
+            self._death.passes(f"began {fact.name}")
+        elif isinstance(fact, StepEnded):
+            self._death.passes(f"{fact.kind.value} {fact.name}")
+        elif isinstance(fact, SagaEnded):
+            self._death.passes(f"ended {fact.name}")
 
 
 class MortalRunner(Runner):
@@ -120,8 +118,7 @@ class Mortal(process.Process):
         system, death = blueprint.system, Death()
         parts: dict[str, Any] = {"services": system.services, "apps": system.apps, "authenticate": system.authenticate}
         super().__init__(Blueprint(System(system.name, **parts, middleware=[death.middleware])), name, **rest)
-        self.assembly.telemetry = watching = Fatal(os.environ, {}, blueprint.placement.telemetry)
-        watching.death = death
+        self.assembly.telemetry = Fatal(death, os.environ, {}, blueprint.placement.telemetry)
         writer.Runner, MortalRunner.death = MortalRunner, death
         rendering.render_receipt = death.within(rendering.render_receipt)
 
