@@ -44,7 +44,9 @@ class Findings(NamedTuple):
             *of_steps({} if self.steps is None else self.steps.figures),
             *of_backlog(self.backlog or {}),
             *of_takeover(self.takeover or {}),
-            *of_start(*((start.imports, start.first_answers, start.memory) if start else ({}, {}, {}))),
+            *of_start(
+                *((start.imports, start.first_answers, start.memory, start.over_libraries) if start else ({}, {}, {}))
+            ),
         ]
 
 

@@ -21,6 +21,16 @@ MERISTEM, THEIRS = "meristem", "fastapi, uvicorn, httpx"
 ONE_SERVICE, HOTELS, FASTAPI = "hello, one service", "hotels, one process", "FastAPI + uvicorn, one route"
 HELLO = ROOT / "examples" / "quickstart" / "hello.py"
 IMPORT = "import time; began = time.perf_counter(); import {module}; print((time.perf_counter() - began) * 1000)"
+WEIGH = (
+    "{program}; import os; print(int(open('/proc/self/statm').read().split()[1]) * os.sysconf('SC_PAGE_SIZE') / 1e6)"
+)
+LIBRARIES = {
+    "search": "aiohttp",
+    "payments": "aiohttp",
+    "users": "argon2",
+    "notifications": "aiosmtplib, babel, jinja2",
+}
+"""What services of the hotel site import for themselves; the others have Meristem and what it brings."""
 PATIENCE = 60.0
 
 
@@ -31,6 +41,7 @@ class Results(NamedTuple):
     first_answers: dict[str, Spread]
     memory: dict[str, Spread]
     split: dict[str, float]
+    over_libraries: Spread | None
 
 
 class Start(NamedTuple):
@@ -57,9 +68,10 @@ def run(rounds: int, say: Callable[[str], None]) -> Results:
         counted = {system: starts[1:] for system, starts in found.items()}
         say("start-up: memory of the split")
         split = _split(folder)
+        over = _over_libraries(split, folder)
     seconds = {system: spread(each.seconds for each in starts) for system, starts in counted.items()}
     memory = {system: spread(each.memory for each in starts) for system, starts in counted.items()}
-    return Results({module: spread(times[1:]) for module, times in imports.items()}, seconds, memory, split)
+    return Results({module: spread(times[1:]) for module, times in imports.items()}, seconds, memory, split, over)
 
 
 def _import(module: str, folder: Path) -> float:
@@ -71,6 +83,21 @@ def _split(folder: Path) -> dict[str, float]:
         return {}
     with tempfile.TemporaryDirectory(prefix="split-", dir=folder) as place:
         return journeys.split_memory(Path(place), folder / "home")
+
+
+def _over_libraries(split: dict[str, float], folder: Path) -> Spread | None:
+    """What each process of one service weighs beyond what its own libraries add to a bare interpreter."""
+
+    def weighed(program: str) -> float:
+        return float(answer_of([sys.executable, "-c", WEIGH.format(program=program)], core=SERVER, folder=folder))
+
+    bare = weighed("pass")
+    added = {service: weighed(f"import {libraries}") - bare for service, libraries in LIBRARIES.items()}
+    found = {name.rpartition("-")[0]: memory for name, memory in split.items()}
+    services = {name: memory for name, memory in found.items() if name and name != "edge"}
+    if not services:
+        return None
+    return spread([max(memory - added.get(name, 0.0) for name, memory in services.items())])
 
 
 def _starts(folder: Path, number: int) -> dict[str, Callable[[], Start]]:

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from meristem.asgi import respond
+from meristem.transports.http.responses import JSON, Response
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    Answer = tuple[int, str, bytes]
-
-
+UNCACHED: Final = ((b"cache-control", b"no-store"),)
 PATHS: Final = ("/health/live", "/health/ready", "/metrics")
 
 
@@ -33,19 +32,22 @@ class Probes:
         if scope["type"] != "http" or scope["path"] not in PATHS:
             await self._app(scope, receive, send)
             return
-        status, media, body = await self._answer(scope)
-        await respond(send, status, media.encode(), body, [(b"cache-control", b"no-store")], method=scope["method"])
+        answer = self.health(scope["path"].encode()) or await self._scraped(scope)
+        await respond(send, answer.status, answer.media, answer.body, answer.fields, method=scope["method"])
 
-    async def _answer(self, scope: dict[str, Any]) -> Answer:
-        path: str = scope["path"]
-        if path == "/health/live":
-            return 200, "application/json", _status("live")
-        if path == "/health/ready":
-            ready = self.ready
-            return (200 if ready else 503), "application/json", _status("ready" if ready else "not ready")
+    def health(self, path: bytes) -> Response | None:
+        """Whether the process is alive or ready: the server asks at once, an orchestrator's probe needs no app."""
+        if path == b"/health/live":
+            return _told(200, "live")
+        if path == b"/health/ready":
+            return _told(200, "ready") if self.ready else _told(503, "not ready")
+        return None
+
+    async def _scraped(self, scope: dict[str, Any]) -> Response:
         accepted = dict(scope["headers"]).get(b"accept", b"").decode("latin-1")
-        return (200, *await self._figures(accepted))
+        media, text = await self._figures(accepted)
+        return Response(200, media.encode(), text, UNCACHED)
 
 
-def _status(status: str) -> bytes:
-    return msgspec.json.encode({"status": status})
+def _told(status: int, word: str) -> Response:
+    return Response(status, JSON, msgspec.json.encode({"status": word}), UNCACHED)

@@ -83,6 +83,7 @@ class Process:
             verify=self._tokens.verify,
             # it may ask services: connections inherit what CONNECTOR is here
             authenticate=self._blueprint.system.authenticate,
+            probe=self._probes.health,
         )
         await self._stack.start(Serving(self._server, self._listen))
         await self.assembly.begin()

@@ -16,8 +16,6 @@ from meristem.events.tables import DEAD, PENDING
 from meristem.lifecycle import Component, Stack
 from meristem.runtime.gauges import Counted
 from meristem.runtime.schema import check, upgrade
-from meristem.sagas.administration import SagaStore
-from meristem.sagas.engine import SagaEngine
 from meristem.sagas.saga import sagas_of
 from meristem.security.digest import Digest
 from meristem.services.idempotency import OldAnswers, answer_once
@@ -28,6 +26,7 @@ if TYPE_CHECKING:
     from meristem.contracts.call import Middleware
     from meristem.contracts.operation import Operation
     from meristem.runtime.shared import Shared
+    from meristem.sagas.engine import SagaEngine
     from meristem.services.service import Service, ServiceSpec
 
 
@@ -74,6 +73,8 @@ class ServiceStorage:
         """Let the service hear the events it subscribed to, and its sagas those they wait for."""
         self.inbox = inbox = Inbox.of(self._spec.name, service, self.database, self._clock)
         if self._sagas:
+            from meristem.sagas.engine import SagaEngine  # noqa: PLC0415 - a service without sagas does not pay for it
+
             self._engine = engine = SagaEngine(self._spec.name, service, self.database, self._clock)
             engine.observers.append(self._around.telemetry.on_saga_fact(self._spec.name))
             waits = [event for saga in self._sagas.values() for event in saga.waits]
@@ -119,6 +120,8 @@ class ServiceStorage:
     async def _count_sagas(self) -> dict[str, int]:
         if not self._sagas:
             return {}
+        from meristem.sagas.administration import SagaStore  # noqa: PLC0415 - as above
+
         found = await SagaStore(self.database, self._clock).counts()
         return {state.value: count for state, count in found.items()}
 

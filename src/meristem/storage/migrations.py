@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import itertools
-from argparse import Namespace
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, TypeVar
@@ -196,6 +195,8 @@ def _revision(config: Any, versions: Path, message: str) -> Path | None:
 
 
 def _config(connection: Connection, versions: Path, metadata: MetaData | None = None) -> Any:
+    from argparse import Namespace  # noqa: PLC0415 - see _upgrade
+
     from alembic.config import Config  # noqa: PLC0415 - see _upgrade
 
     config = Config(cmd_opts=Namespace(quiet=True))

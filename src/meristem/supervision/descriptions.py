@@ -6,7 +6,6 @@ import contextlib
 import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -110,6 +109,8 @@ class Descriptions:
         return self._environments.python(table.python, table.requirements)
 
     def _make(self, python: str, targets: list[str]) -> dict[str, ServicePlan]:
+        import tempfile  # noqa: PLC0415 - a process that finds its descriptions does without what makes them
+
         with tempfile.TemporaryDirectory(prefix="meristem-") as folder:
             answer = Path(folder) / "described.json"
             command = [python, "-m", "meristem.system.describing", str(answer), str(self._root), *targets]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-import sysconfig
 from pathlib import Path
 from typing import Final
 
@@ -43,6 +42,8 @@ def fingerprint(root: Path) -> Fingerprint:
 
     Of what is installed as a package its name and version are enough: nobody edits it in place.
     """
+    import sysconfig  # noqa: PLC0415 - only who makes descriptions needs it
+
     standard = tuple(sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib"))
     found = {os.path.realpath(sys.executable)}
     for module in list(sys.modules.values()):

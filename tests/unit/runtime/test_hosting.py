@@ -97,6 +97,25 @@ async def test_services_and_probes_answer_beside_the_app(serving):
     assert figures.text.count("# TYPE") > 3
 
 
+async def test_probes_sent_at_once_are_answered_in_turn_and_the_app_takes_what_is_none(serving):
+    async with serving(hosting(bare)) as browser:
+        reader, writer = await asyncio.open_connection(browser.base_url.host, browser.base_url.port)
+        ask = "{} {} HTTP/1.1\r\nhost: x\r\n{}\r\n"
+        asked = [("GET", "/health/live", ""), ("GET", "/health/ready", ""), ("GET", "/health/other", "")]
+        asked += [("HEAD", "/health/ready", ""), ("GET", "/health/live", "connection: close\r\n")]
+        writer.write("".join(ask.format(*each) for each in asked).encode())
+        answered = (await reader.read()).decode()
+        writer.close()
+
+    heads = [line for line in answered.replace("HTTP/1.1", "\nHTTP/1.1").splitlines() if line.startswith("HTTP/1.1")]
+    assert heads == ["HTTP/1.1 200 OK"] * 5
+    told = ['{"status":"live"}', '{"status":"ready"}', "|/health/other", '{"status":"live"}']
+    places = [answered.find(each) for each in told[:3]]
+    assert places == sorted(places)
+    assert answered.endswith(told[3])
+    assert "connection: close" in answered
+
+
 class Living:
     """An ASGI app that says what its lifespan met."""
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from hotels.contracts.money import Money
 from hotels.contracts.rooms import Hotel, HotelListed, Place, Room
-from hotels.rooms import catalogue, tables
+from hotels.rooms import tables
 from meristem import Database, Progress
+
+if TYPE_CHECKING:
+    from hotels.rooms import catalogue
 
 BATCH = 100
 
@@ -17,6 +21,8 @@ async def seed(database: Database, progress: Progress, count: int) -> None:
     """See to it that the catalogue holds `count` hotels; does nothing when it does."""
     if await database.fetch_value(tables.COUNT_HOTELS) >= count:
         return
+    from hotels.rooms import catalogue  # noqa: PLC0415 - the cities of the world, for a first start alone
+
     listed = set(await database.fetch_all(tables.HOTEL_IDS, into=UUID))
     cities = await asyncio.to_thread(catalogue.cities)
     batch: list[HotelListed] = []

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from typing import TYPE_CHECKING, Final
 
-from meristem.contracts.openapi import document
 from meristem.transports.http.rest.errors import status_of_class
 
 if TYPE_CHECKING:
@@ -34,9 +32,13 @@ class Pages:
 
     def _make(self, path: str) -> tuple[bytes, bytes] | None:
         if path == "/openapi.json":
+            from meristem.contracts.openapi import document  # noqa: PLC0415 - most processes are never asked
+
             return b"application/json", document(self._operations, **self._about, status_of=status_of_class)
         if path not in ASSETS:
             return None
+        from importlib import resources  # noqa: PLC0415 - as above
+
         name, media = ASSETS[path]
         text = resources.files("meristem.transports.http.rest").joinpath("page", name).read_text("utf-8")
         return media, text.replace("@prefix@", self._about["prefix"]).encode()

@@ -12,19 +12,20 @@ import httptools
 from meristem.transports.http.connect.codec import is_own
 from meristem.transports.http.errors import too_large
 from meristem.transports.http.responses import JSON, NOT_SERVED, Response, refused
-from meristem.transports.http.server.delegation import Delegate
 from meristem.transports.http.server.phases import BODY, BUSY, DELEGATED, HEAD, IDLE, LINGER, UNREAD
 from meristem.transports.http.server.timeouts import Ending, overdue
 from meristem.transports.unary import Codec, RequestT, answer
 
 if TYPE_CHECKING:
     from meristem.transports.http.connect.codec import Route
+    from meristem.transports.http.server.delegation import Delegate
     from meristem.transports.http.server.listener import Listener
 
 END_OF_HEAD: Final = b"\r\n\r\n"
 FULL: Final = refused(503, "this server has as many connections as it accepts; try again").http1(close=True)
 COALESCED: Final = 64 * 1024  # a larger body is written by itself rather than copied behind its head
 EAGER: Final[dict[str, Any]] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
+BODIED: Final = (b"content-length", b"transfer-encoding", b"expect", b"upgrade")
 UNCOMMON: Final = (b"transfer-encoding", b"expect", b"upgrade", b"connection", b"authorization")
 
 
@@ -142,12 +143,24 @@ class ServerConnection(asyncio.Protocol):
         if data.startswith(b"PRI * HTTP/2"):
             self.refuse(505, "this port speaks HTTP/1.1, not HTTP/2")
             return
+        probed = data.startswith(b"GET /health/") and data[cut : cut + 11] == b" HTTP/1.1\r\n"
+        if probed and self._answer_probe(data[4:cut], data[end + 4 :]):
+            return
         if route is None or head.get(b"content-type") != JSON or not head.keys().isdisjoint(UNCOMMON):
             self._delegate(data)
             return
         if is_own(head):
             self.listener.own_heads.learn(data, end + 4, route.own, head)
         self._receive(route, data, end + 4)
+
+    def _answer_probe(self, path: bytes, rest: bytes) -> bool:
+        """Answer what is asked of the process itself, without the app; False for what that must answer."""
+        response = self.listener.probe(path) if self.head.keys().isdisjoint(BODIED) else None
+        if response is None:
+            return False
+        self.own, self.used, self.pending = False, True, rest
+        self.finish(response, close=self.listener.draining or self.head.get(b"connection") == b"close")
+        return True
 
     def _receive(self, route: Route, data: bytes, start: int) -> None:
         length = int(self.head.get(b"content-length", b"0"))
@@ -269,7 +282,7 @@ class ServerConnection(asyncio.Protocol):
         self.phase = DELEGATED
         self.mark = self.listener.reaper.now
         if self.asgi is None:
-            self.asgi = Delegate(self, self.listener.host)
+            self.asgi = self.listener.delegate(self)
         self.asgi.feed(data)
         if self.listener.draining:
             self.asgi.finish()

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from meristem.contracts.operation import Operation
     from meristem.transports.authorize import Authenticate, Verify
     from meristem.transports.http.connect.codec import Binary
+    from meristem.transports.http.server.listener import Probe
 
 BACKLOG: Final = 1024
 BACKLOG_TURNS: Final = 10
@@ -84,7 +85,7 @@ class HttpServer:
 
     `verify` tells who stands behind a `meristem-token`, `authenticate` whose a bearer token from outside is. An
     operation without `http=` answers only callers with a valid token; without a `verify` it answers on addresses
-    that are not public.
+    that are not public. `probe` answers a GET of a path below `/health/`.
     """
 
     def __init__(
@@ -95,10 +96,12 @@ class HttpServer:
         limits: Limits | None = None,
         verify: Verify | None = None,
         authenticate: Authenticate | None = None,
+        probe: Probe | None = None,
     ) -> None:
         self.limits = limits or Limits()
         self._verify = verify
         self._authenticate = authenticate
+        self._probe = probe or _nothing
         self._routes = routes_of(routes, self.limits.body_bytes)
         self._fast = {path: route for path, route in self._routes.items() if not route.operation.stream}
         self._app = ConnectApp(self._routes, app, verify=verify, authenticate=authenticate, limits=self.limits)
@@ -116,6 +119,7 @@ class HttpServer:
             limits=self.limits,
             authorizer=Authorizer(self._verify, self._authenticate, trusted=not public),
             reaper=self._reaper,
+            probe=self._probe,
         )
         try:
             self._listeners.append(await _listen(wanted, listener, tls))
@@ -201,3 +205,7 @@ async def _listen(address: Address, listener: Listener, tls: ssl.SSLContext | No
     server = await loop.create_server(listener.connection, address.host, address.port, ssl=tls, backlog=BACKLOG)
     port = server.sockets[0].getsockname()[1]
     return BoundListener(Address(host=address.host, port=port), listener, server, tls)
+
+
+def _nothing(_: bytes) -> None:
+    """Nothing is asked of a server that stands for no process."""

@@ -6,7 +6,6 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from meristem.lifecycle import end
-from meristem.transports.http.server.delegation import AsgiHost
 from meristem.transports.http.server.headcache import HeadCache
 
 if TYPE_CHECKING:
@@ -16,6 +15,8 @@ if TYPE_CHECKING:
     from meristem.resilience.limits import Limits
     from meristem.transports.authorize import Authorizer
     from meristem.transports.http.connect.codec import Route
+    from meristem.transports.http.responses import Response
+    from meristem.transports.http.server.delegation import AsgiHost, Delegate, Owner
     from meristem.transports.http.server.reaper import Reaper
 
 GRACE: Final = 1.0
@@ -41,12 +42,14 @@ class Accepted(Protocol):
         ...
 
 
+Probe: TypeAlias = "Callable[[bytes], Response | None]"
 Factory: TypeAlias = "Callable[[Listener], asyncio.Protocol]"
 
 
 class Listener:
     """One listener's side of the server; its connections look here for everything they share.
 
+    `probe` answers what is asked of the process itself by path, None for what is the app's.
     `factory` makes the protocol of a new connection, which calls `admit` when it is made and `forget` when it is lost.
     """
 
@@ -59,6 +62,7 @@ class Listener:
         limits: Limits,
         authorizer: Authorizer,
         reaper: Reaper,
+        probe: Probe,
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.routes = routes
@@ -69,7 +73,9 @@ class Listener:
         self.draining = self.stopped = False
         self.empty = asyncio.Event()
         self.empty.set()
-        self.host = AsgiHost(app, limits, {"public": not authorizer.trusted}, loop=self.loop)
+        self.probe = probe
+        self._app = app
+        self._host: AsgiHost | None = None
         self._factory = factory
         self._connections: set[Accepted] = set()
         self._leaving: set[Accepted] = set()
@@ -78,6 +84,15 @@ class Listener:
     def connection(self) -> asyncio.Protocol:
         """The protocol of a new connection."""
         return self._factory(self)
+
+    def delegate(self, owner: Owner) -> Delegate:
+        """Who runs the app for a connection from now on."""
+        from meristem.transports.http.server.delegation import AsgiHost, Delegate  # noqa: PLC0415 - 5 MB
+
+        if self._host is None:
+            state = {"public": not self.authorizer.trusted}
+            self._host = AsgiHost(self._app, self.limits, state, loop=self.loop)
+        return Delegate(owner, self._host)
 
     def admit(self, connection: Accepted) -> bool:
         """Take a connection in; False when there are too many."""
@@ -123,7 +138,7 @@ class Listener:
         """Cut every connection, also those that asyncio has accepted and not told of yet, and have their work end."""
         self.stopped = True
         own = [connection.task for connection in self._connections if connection.task is not None]
-        hosted: list[asyncio.Task[Any]] = list(self.host.state.tasks)
+        hosted: list[asyncio.Task[Any]] = [] if self._host is None else list(self._host.state.tasks)
         while self._connections:  # again for who was accepted before the socket closed and is made known only now
             for connection in list(self._connections):
                 connection.transport.abort()
