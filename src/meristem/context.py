@@ -19,10 +19,21 @@ if TYPE_CHECKING:
 CallT = TypeVar("CallT")
 ReplyT = TypeVar("ReplyT")
 
-# section 3.2.2: version ff is invalid, as are ids of zeros alone; a later version may append fields
+# section 3.2.2: version ff is invalid, as are ids of zeros alone; a later version than 00 may append fields
 TRACEPARENT: Final = re.compile(
-    r"(?!ff)[0-9a-f]{2}-(?!0{32})(?P<trace>[0-9a-f]{32})-(?!0{16})(?P<span>[0-9a-f]{16})-(?P<flags>[0-9a-f]{2})(-|$)"
+    r"(?:00|(?P<later>(?!00|ff)[0-9a-f]{2}))-(?!0{32})(?P<trace>[0-9a-f]{32})-(?!0{16})(?P<span>[0-9a-f]{16})"
+    r"-(?P<flags>[0-9a-f]{2})(?(later)(?:-.*)?)\Z"
 )
+
+# section 3.3.1: the key of a system or of a tenant in one, and a value that does not end with a space
+STATE_MEMBER: Final = re.compile(
+    r"([a-z][a-z0-9_*/-]{0,255}|[a-z0-9][a-z0-9_*/-]{0,240}@[a-z][a-z0-9_*/-]{0,13})"
+    r"=[ -+\--<>-~]{0,255}[!-+\--<>-~]"
+)
+WHITE: Final = " \t"
+MOST_MEMBERS: Final = 32
+LONG_MEMBER: Final = 128  # goes first where the whole is too long
+LONGEST_STATE: Final = 512
 
 
 class Trace(msgspec.Struct, frozen=True, gc=False):
@@ -53,11 +64,34 @@ class Trace(msgspec.Struct, frozen=True, gc=False):
 
     @staticmethod
     def parse(header: str | None, state: str = "", *, foreign: bool = False) -> Trace | None:
-        """Read a `traceparent` header; a malformed one counts as absent, as the recommendation asks."""
-        match = TRACEPARENT.match(header or "")
+        """Read a `traceparent` header and the `tracestate` beside it.
+
+        A malformed header counts as absent, and so does its state; a malformed state alone counts as empty.
+        """
+        match = TRACEPARENT.match(header.strip(WHITE)) if header else None
         if match is None:
             return None
-        return Trace(match["trace"], match["span"], bool(int(match["flags"], 16) & 1), state, foreign)
+        sampled = bool(int(match["flags"], 16) & 1)
+        return Trace(match["trace"], match["span"], sampled, trace_state(state) if state else "", foreign)
+
+
+def trace_state(text: str) -> str:
+    """The members of a `tracestate` header as they travel on (W3C Trace Context, section 3.3.1); empty if malformed.
+
+    Of more than 512 characters the members above 128 are left out, then the last ones: those are the oldest.
+    """
+    members = [stripped for each in text.split(",") if (stripped := each.strip(WHITE))]
+    if len(members) > MOST_MEMBERS:
+        return ""
+    matches = [STATE_MEMBER.fullmatch(each) for each in members]
+    keys = {match[1] for match in matches if match is not None}
+    if len(keys) < len(members):  # one is malformed, or a key stands twice
+        return ""
+    if sum(map(len, members)) + len(members) - 1 > LONGEST_STATE:
+        members = [each for each in members if len(each) <= LONG_MEMBER]
+    while sum(map(len, members)) + len(members) - 1 > LONGEST_STATE:
+        del members[-1]
+    return ",".join(members)
 
 
 NAMING: Final = Lock()  # a call may log from several threads

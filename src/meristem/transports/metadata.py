@@ -23,6 +23,15 @@ TOKEN: Final = b"meristem-token"
 AUTHORIZATION: Final = b"authorization"
 
 
+def add_field(fields: dict[bytes, bytes], name: bytes, value: bytes) -> None:
+    """Put one more field into the `fields` of a request; `name` is in lower case.
+
+    A field that is repeated is joined to one list, as any proxy may do (RFC 9110, section 5.3): two lines of
+    `tracestate` are one. Of what can be no list, such as a `traceparent`, nothing sound comes out: neither line counts.
+    """
+    fields[name] = value if (earlier := fields.get(name)) is None else b"%b, %b" % (earlier, value)
+
+
 Carried: TypeAlias = tuple[bytes | None, bytes | None, bytes | None]
 """The values of the fields that carry a context: trace, its state, key; None for one that is not sent."""
 

@@ -1,10 +1,11 @@
-"""The `traceparent` header is read as W3C Trace Context, section 3.2, asks."""
+"""The `traceparent` and `tracestate` headers are read as W3C Trace Context, section 3, asks."""
 
 import random
 
 import pytest
 
-from meristem.context import Trace, Unseen
+from meristem.context import Trace, Unseen, trace_state
+from tests.suites.trace_context import CASES
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
@@ -50,7 +51,15 @@ def test_fields_of_a_later_version_are_passed_over():
         f"00-+{TRACE[1:]}-{SPAN}-01",
         f"00-{TRACE}-{SPAN}-1",
         f"00-{TRACE}-{SPAN}",
+        f"00-{TRACE}-{SPAN}-01\n",
     ],
 )
 def test_a_malformed_header_counts_as_absent(header):
     assert Trace.parse(header) is None
+
+
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.state])
+def test_what_is_made_of_a_state_is_read_as_the_same(name):
+    state = CASES[name].state
+    assert trace_state(state) == state
+    assert len(state) <= 512

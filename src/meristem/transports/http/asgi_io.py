@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from meristem.asgi import respond, start
+from meristem.transports.metadata import add_field
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable
@@ -26,7 +27,9 @@ class Exchange:
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
-        self.head: dict[bytes, bytes] = dict(scope["headers"])
+        self.head: dict[bytes, bytes] = {}
+        for name, value in scope["headers"]:
+            add_field(self.head, name, value)
         self.method: str = scope["method"]
         self._receive = receive
         self._send = send

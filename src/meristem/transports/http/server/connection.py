@@ -14,6 +14,7 @@ from meristem.transports.http.errors import too_large
 from meristem.transports.http.responses import JSON, NOT_SERVED, Response, refused
 from meristem.transports.http.server.phases import BODY, BUSY, DELEGATED, HEAD, IDLE, LINGER, UNREAD
 from meristem.transports.http.server.timeouts import Ending, overdue
+from meristem.transports.metadata import add_field
 from meristem.transports.unary import Codec, RequestT, answer
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ class ServerConnection(asyncio.Protocol):
     # The parser's side
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.head[name.lower()] = value
+        add_field(self.head, name.lower(), value)
 
     # Requests
 
