@@ -53,6 +53,20 @@ async def app(scope, receive, send):
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": body})
 """
+POND_CONTRACT = """
+from typing import Protocol
+from meristem import Contract, get, safe
+class Pond(Contract, Protocol, package="garden.pond.v1"):
+    @safe(http=get("/pond"))
+    async def depth(self) -> int: ...
+"""
+POND = """
+from garden.pond_contract import Pond
+from meristem import Service
+class PondService(Pond, Service):
+    async def depth(self) -> int:
+        return 3
+"""
 SPLIT = '[processes]\nedge = ["gate"]\nbeds = ["beds"]\nshed = ["shed"]\n'
 DESCRIBED = ["Beds", "Shed"]
 
@@ -147,20 +161,28 @@ async def test_a_description_that_cannot_be_read_is_made_anew(garden):
 
 
 async def test_each_process_imports_the_services_placed_in_it_and_the_edge_only_contracts(garden, start):
+    garden.write("pond_contract.py", POND_CONTRACT)
+    garden.write("pond.py", POND)
+    garden.write("system.py", SYSTEM.replace("services=[", 'services=["garden.pond:PondService", '))
+    (garden.folder / "split.toml").write_text(f'{SPLIT}pond = ["pond"]\n')
     running = await start("run", "--placement", "split.toml", "--port", "0")
     address = (await running.shows("garden runs at ")).split()[0]
     before = garden.imports
 
-    async def told(path: str) -> set[str]:
+    async def told(path: str) -> Any:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-c", "import sys, urllib.request as u; print(u.urlopen(sys.argv[1]).read().decode())",
             address + path, stdout=asyncio.subprocess.PIPE,
         )  # fmt: skip
-        return set(json.loads((await process.communicate())[0]))
+        answer = json.loads((await process.communicate())[0])
+        return set(answer) if isinstance(answer, list) else answer
 
     assert await told("/api/beds") == {"garden.system", "garden.contracts", "garden.beds"}
     assert await told("/api/shed") == {"garden.system", "garden.contracts", "garden.shed"}
-    assert await told("/") == {"garden.system", "garden.contracts", "garden.gate", "uvicorn"}
+    assert await told("/") == {
+        "garden.system", "garden.contracts", "garden.pond_contract", "garden.gate", "uvicorn",
+    }  # fmt: skip
+    assert await told("/api/pond") == 3
     assert sorted(before) == sorted(DESCRIBED * 2)  # by who described them, and where they live
 
 
