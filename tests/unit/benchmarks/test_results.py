@@ -176,7 +176,9 @@ def test_missed_bars_come_last_in_plain_words():
 
 
 def test_the_page_holds_date_machine_bars_figures_and_who_was_skipped():
-    start = startup.Results({"meristem": once(80.0)}, {"hotels, one process": once(1.0)}, {}, {"rooms-0": 70.0})
+    start = startup.Results(
+        {"meristem": once(80.0)}, {"hotels, one process": once(1.0)}, {}, {"rooms-0": 70.0}, once(58.0)
+    )
     found = Findings(
         calls=calls(ours=60_000.0, httpx=1000.0),
         colocated={colocated.PLAIN: once(0.1), colocated.CALL: once(1.6)},
