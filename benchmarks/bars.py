@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from benchmarks import backlog, colocated, steps, takeover
-from benchmarks.echo import CONNECT, GRPC, HTTPX, LIMIT, OURS
+from benchmarks import backlog, colocated, rest, steps, takeover
+from benchmarks.echo import CONNECT, GRPC, HTTPX, LIMIT, MOLECULER, OURS
 from benchmarks.figures import Spread, short
 from benchmarks.journeys import MONOLITH, ONE
 from benchmarks.startup import HOTELS, MERISTEM, ONE_SERVICE, THEIRS
@@ -91,6 +91,7 @@ def of_calls(figures: Figures) -> list[Bar]:
         ("echo 64", HTTPX, 50.0),
         ("echo 64", GRPC, 10.0),
         ("echo 64", CONNECT, 5.0),
+        ("echo 64", MOLECULER, 1.3),
         ("echo 64", LIMIT, 0.45),
         ("list 64", HTTPX, 30.0),
         ("list 64", GRPC, 5.0),
@@ -99,6 +100,29 @@ def of_calls(figures: Figures) -> list[Bar]:
     return [
         at_least(f"{names[work]}: {peer}", factor, compared(OURS, work, peer), compared(peer, work, peer))
         for work, peer, factor in wanted
+    ]
+
+
+def of_rest(figures: Figures) -> list[Bar]:
+    """The bars of requests by one raw client, by the CPU of the server."""
+
+    def served(name: str, work: str) -> Spread | None:
+        return rest.served(figures.get(name, {}).get(work, {}))
+
+    wanted = [
+        (rest.REST, "echo 64", rest.FASTAPI, 4.0),
+        (rest.REST, "echo 64", rest.STARLETTE, 1.5),
+        (rest.REST, "echo 64", rest.RPC, 0.8),
+        (rest.REST, "list 64", rest.FASTAPI, 4.0),
+        (rest.REST, "list 64", rest.STARLETTE, 1.5),
+        (rest.REST, "list 64", rest.RPC, 0.8),
+        (rest.SIGNED, "echo 64", rest.RPC, 0.8),
+    ]
+    names = {"echo 64": "echo", "list 64": "list of 100"}
+    said = {rest.REST: "REST", rest.SIGNED: "RPC with a bearer token"}
+    return [
+        at_least(f"{said[ours]}, {names[work]}: {peer}", factor, served(ours, work), served(peer, work))
+        for ours, work, peer, factor in wanted
     ]
 
 

@@ -25,8 +25,9 @@ TCP = "Meristem, TCP"
 HTTPX = "FastAPI + uvicorn + httpx"
 GRPC = "grpc.aio on uvloop"
 CONNECT = "connectrpc on uvicorn"
+MOLECULER = "Moleculer, TCP"
 LIMIT = "bare multiplexed msgpack"
-CLOSE = (OURS, LIMIT)  # so near to their bar that they have more rounds, of this alone
+CLOSE = (OURS, MOLECULER, LIMIT)  # so near to their bar that they have more rounds, of this alone
 CLOSE_WORKS = [("echo", 64)]
 
 Round = dict[str, dict[str, float]]
@@ -75,7 +76,7 @@ def run(load: Load, rounds: int, say: Callable[[str], None], more: int = 0) -> R
             except Failed as failure:
                 skipped[each.name] = f"it failed: {str(failure).strip().splitlines()[-1]}"
     kept = {name: all_ for name, all_ in found.items() if all_ and name not in skipped}
-    return Results({name: _merge(all_) for name, all_ in kept.items()}, skipped)
+    return Results({name: merge(all_) for name, all_ in kept.items()}, skipped)
 
 
 def _round(contestant: Contestant, load: Load) -> Round:
@@ -83,7 +84,7 @@ def _round(contestant: Contestant, load: Load) -> Round:
         return contestant.round(Path(folder), load)
 
 
-def _merge(rounds: list[Round]) -> dict[str, dict[str, Spread]]:
+def merge(rounds: list[Round]) -> dict[str, dict[str, Spread]]:
     return {work: spreads(each[work] for each in rounds if work in each) for work in rounds[0]}
 
 
@@ -115,17 +116,26 @@ def _meristem_local(folder: Path, load: Load) -> Round:
 
 
 def _peer(module: str, address: str, **options: Any) -> Callable[[Path, Load], Round]:
-    """A server and a client of one module; `around` gives the address of something that stands between them."""
-    around = options.pop("around", None)
-    executable = {"executable": options["executable"]} if "executable" in options else {}
+    """A server and a client of one module; `around` gives the address of something that stands between them.
+
+    `client` is a module for the client alone, which then runs in the peers' own environment.
+    """
+    around, client = options.pop("around", None), options.pop("client", module)
+    server_of = {"executable": options["executable"]} if "executable" in options else {}
+    client_of = server_of if client == module else {"executable": setup.PYTHON}
 
     def one_round(folder: Path, load: Load) -> Round:
         with around(folder) if around else nullcontext(address.format(folder=folder, port=free_port())) as bound:
-            command = python("benchmarks.end", "serve", module, bound, **executable)
+            command = python("benchmarks.end", "serve", module, bound, **server_of)
             with started(command, core=SERVER, folder=folder) as server:
-                return _load(folder, module, bound, load, server.pid, **executable)
+                return _load(folder, client, bound, load, server.pid, **client_of)
 
     return one_round
+
+
+def _fastapi(client: str) -> Callable[[Path, Load], Round]:
+    """FastAPI with a client that is not among what the framework itself is tested with."""
+    return _peer("benchmarks.peers.fastapi_httpx", "http://127.0.0.1:{port}", client=f"benchmarks.peers.{client}")
 
 
 @contextmanager
@@ -171,6 +181,8 @@ CONTESTANTS = (
         _peer("benchmarks.peers.fastapi_aiohttp", "http://127.0.0.1:{port}"),
         lambda: setup.missing("fastapi", "aiohttp"),
     ),
+    Contestant("FastAPI + uvicorn + httpx2", _fastapi("fastapi_httpx2"), lambda: setup.no_peer("httpx2")),
+    Contestant("FastAPI + uvicorn + pyreqwest", _fastapi("fastapi_pyreqwest"), lambda: setup.no_peer("pyreqwest")),
     Contestant(GRPC, _peer("benchmarks.peers.grpc_aio", "127.0.0.1:{port}"), lambda: setup.missing("grpc")),
     Contestant(
         CONNECT,
@@ -184,6 +196,6 @@ CONTESTANTS = (
     ),
     Contestant("nameko RPC on RabbitMQ", _meristem_local, setup.no_nameko),
     Contestant("Moleculer, one process", _moleculer("local"), setup.no_moleculer),
-    Contestant("Moleculer, TCP", _moleculer("load"), setup.no_moleculer),
+    Contestant(MOLECULER, _moleculer("load"), setup.no_moleculer),
     Contestant(LIMIT, _peer("benchmarks.peers.bare", "unix:{folder}/bare.sock")),
 )

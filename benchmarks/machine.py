@@ -12,8 +12,8 @@ from pathlib import Path
 
 CLIENT, SERVER = 0, 1  # places in the list of cores
 PACKAGES = (
-    "msgspec", "uvloop", "httptools", "uvicorn", "sqlalchemy", "fastapi", "pydantic", "httpx", "aiohttp", "grpcio",
-    "protobuf", "connectrpc", "pyqwest", "aiosqlite",
+    "msgspec", "uvloop", "httptools", "uvicorn", "sqlalchemy", "fastapi", "starlette", "pydantic", "httpx", "aiohttp",
+    "grpcio", "protobuf", "connectrpc", "pyqwest", "aiosqlite",
 )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import matplotlib as mpl
 
-from benchmarks import echo
+from benchmarks import echo, rest
 from benchmarks.figures import Spread, short
 from benchmarks.results import Findings
 
@@ -47,6 +47,11 @@ def _panels(found: Findings) -> list[tuple[str, list[Row]]]:
                 if work in each
             ]
             panels.append((f"{title}: calls per second, 64 in flight (logarithmic)", _sorted(rows)))
+    if found.rest is not None:
+        for work, title in (("echo 64", "REST echo of a small message"), ("list 64", "REST list of 100 messages")):
+            served = [(name, rest.served(each[work]), _colour(name)) for name, each in found.rest.figures.items()]
+            rows = [(name, each, colour) for name, each, colour in served if each is not None]
+            panels.append((f"{title}: requests per second of the server's CPU", _sorted(rows)))
     if found.hotels is not None:
         for journey, title in (("search 16", "Hotel searches"), ("book 16", "Hotel bookings, to the last mail,")):
             rows = [(name, each[journey]["per_second"], _colour(name)) for name, each in found.hotels.figures.items()]

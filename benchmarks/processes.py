@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -49,9 +50,9 @@ class Started:
         if not self._ready.wait(seconds) or not self.ready_line:
             raise Failed("".join(self.lines)[-1500:] or f"it said nothing within {seconds:g} s")
 
-    def end(self) -> None:
+    def end(self, by: signal.Signals = signal.SIGTERM) -> None:
         """Ask it to end, then make it."""
-        self.process.terminate()
+        self.process.send_signal(by)
         try:
             self.process.wait(GRACE)
         except subprocess.TimeoutExpired:
@@ -77,6 +78,7 @@ def started(
     ready: str = "ready",
     seconds: float = 60.0,
     variables: Mapping[str, str] | None = None,
+    stop: signal.Signals = signal.SIGTERM,
 ) -> Iterator[Started]:
     """A process on a core, from the line that says it is ready until the block ends."""
     with on_core(core):
@@ -93,7 +95,7 @@ def started(
         running.wait_until_ready(seconds)
         yield running
     finally:
-        running.end()
+        running.end(stop)
 
 
 def answer_of(command: Sequence[str], *, core: int, folder: Path, variables: Mapping[str, str] | None = None) -> str:

@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import NamedTuple
 
-from benchmarks import backlog, echo, journeys, startup, steps, takeover
+from benchmarks import backlog, echo, journeys, rest, startup, steps, takeover
 from benchmarks.bars import (
     Bar,
     of_backlog,
     of_calls,
     of_colocated,
     of_journeys,
+    of_rest,
     of_start,
     of_steps,
     of_storage,
@@ -25,6 +26,7 @@ class Findings(NamedTuple):
     """Everything that a run found; None stands for what was left out."""
 
     calls: echo.Results | None = None
+    rest: echo.Results | None = None
     colocated: Mapping[str, Spread] | None = None
     storage: Mapping[str, Spread] | None = None
     hotels: journeys.Results | None = None
@@ -39,6 +41,7 @@ class Findings(NamedTuple):
         return [
             *of_colocated(self.colocated or {}),
             *of_calls({} if self.calls is None else self.calls.figures),
+            *of_rest({} if self.rest is None else self.rest.figures),
             *of_storage(self.storage or {}),
             *of_journeys({} if self.hotels is None else self.hotels.figures),
             *of_steps({} if self.steps is None else self.steps.figures),
@@ -69,6 +72,8 @@ def document(
     ]
     if found.calls is not None:
         parts += _calls(found.calls)
+    if found.rest is not None:
+        parts += _rest(found.rest)
     if found.colocated is not None:
         parts += [
             "## A call within one process",
@@ -129,6 +134,25 @@ def _calls(found: echo.Results) -> list[str]:
         _rates("list", found),
         "CPU microseconds per call at 64 in flight, server / client; the bars compare the busier ends:",
         table(("stack", "echo", "list of 100"), [(name, *_cpu(each)) for name, each in found.figures.items()]),
+        *_skipped(found.skipped),
+    ]
+
+
+def _rest(found: echo.Results) -> list[str]:
+    columns = ("echo 64", "list 64")
+    rows = [
+        (name, *(cell(each[work][kind]) for work in columns for kind in ("server_us", "per_second")))
+        for name, each in found.figures.items()
+    ]
+    return [
+        "## REST",
+        (
+            f"One raw HTTP/1.1 client with {rest.IN_FLIGHT} connections asks every server over TCP: POST with a JSON "
+            "body, read into a type and written from one. A server has one process on one core, as its documentation "
+            "starts it; Robyn's threads share that core. The client is the same for all and busier than the quickest "
+            "of them, so the bars compare the CPU of the servers."
+        ),
+        table(("server", "echo, CPU µs", "echoes per second", "list of 100, CPU µs", "lists per second"), rows),
         *_skipped(found.skipped),
     ]
 

@@ -2,9 +2,9 @@
 
     python -m benchmarks.run [--quick] [--only PART] [--only PART] … [--rounds N] [--seconds S]
 
-The parts are colocated, calls, storage, hotels, steps, backlog, takeover and start. A full run takes about a quarter of
-an hour on an idle machine, a quick one three minutes. With `--quick` or `--only` nothing is written unless `--write`
-asks for it: the page holds full runs.
+The parts are colocated, calls, rest, storage, hotels, steps, backlog, takeover and start. A full run takes about
+twenty minutes on an idle machine, a quick one four. With `--quick` or `--only` nothing is written unless `--write` asks
+for it: the page holds full runs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from benchmarks import echo, journeys, plot, startup, steps, takeover
+from benchmarks import echo, journeys, plot, rest, startup, steps, takeover
 from benchmarks.bars import Bar
 from benchmarks.figures import Spread, spreads
 from benchmarks.machine import SERVER, facts, versions
@@ -29,7 +29,7 @@ from benchmarks.results import Findings, document
 
 PAGE = ROOT / "benchmarks" / "RESULTS.md"
 PICTURE = ROOT / "docs" / "images" / "benchmarks.png"
-PARTS = ("colocated", "calls", "storage", "hotels", "steps", "backlog", "takeover", "start")
+PARTS = ("colocated", "calls", "rest", "storage", "hotels", "steps", "backlog", "takeover", "start")
 CLOSE = 10  # rounds of what is close to its bar
 
 
@@ -69,6 +69,7 @@ def measure(parts: list[str], rounds: int, seconds: float, say: Callable[[str], 
     runs: dict[str, Callable[[], Any]] = {
         "colocated": lambda: colocated(rounds + more),
         "calls": lambda: echo.run(echo.Load(echo.WORKS, seconds), rounds, say, more),
+        "rest": lambda: rest.run(seconds, rounds, say, more),
         "storage": lambda: storage(rounds),
         "hotels": lambda: journeys.run(seconds * 3, rounds, say, more),
         "steps": lambda: steps.run(rounds, seconds * 4, say),
@@ -95,7 +96,7 @@ def verdicts(bars: list[Bar]) -> str:
 def main(argv: list[str] | None = None) -> int:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="one short round, about three minutes")
+    parser.add_argument("--quick", action="store_true", help="one short round, about four minutes")
     parser.add_argument("--only", choices=PARTS, action="append", help="this part alone; may be repeated")
     parser.add_argument("--rounds", type=int, help="how often every stack has its turn (3)")
     parser.add_argument("--seconds", type=float, help="how long one work of a stack is measured (0.7)")

@@ -9,28 +9,8 @@ from typing import Any
 
 import msgspec
 
-from benchmarks.peers import bare_msgpack, quotes
-
-
-class Quote(msgspec.Struct):
-    hotel_id: int
-    city: str
-    nights: int
-    price: float
-
-
-class Query(msgspec.Struct):
-    city: str
-    count: int
-
-
-class Quotes(msgspec.Struct):
-    items: list[Quote]
-
-
-QUOTE = Quote(**quotes.QUOTE)
-QUERY = Query(**quotes.QUERY)
-ROWS = [Quote(**each) for each in quotes.ROWS]
+from benchmarks.peers import bare_msgpack
+from benchmarks.peers.structs import QUERY, QUOTE, ROWS, Query, Quote, Quotes
 
 
 async def echo(quote: Quote) -> Quote:

@@ -1,10 +1,11 @@
 """What the benchmarks do with their figures."""
 
+import asyncio
 from datetime import date
 
 import pytest
 
-from benchmarks import backlog, colocated, echo, journeys, plot, startup, steps, takeover
+from benchmarks import backlog, colocated, echo, journeys, plot, raw, rest, startup, steps, takeover
 from benchmarks.bars import (
     at_least,
     at_most,
@@ -13,6 +14,7 @@ from benchmarks.bars import (
     of_backlog,
     of_calls,
     of_colocated,
+    of_rest,
     of_start,
     of_steps,
     of_storage,
@@ -42,6 +44,18 @@ def calls(**per_second: float) -> echo.Results:
         for who, rate in per_second.items()
     }
     return echo.Results(figures, {"nameko RPC on RabbitMQ": "there is no broker"})
+
+
+def servers(**server_us: float) -> echo.Results:
+    names = {"rest": rest.REST, "rpc": rest.RPC, "signed": rest.SIGNED, "fastapi": rest.FASTAPI}
+    figures = {
+        names[who]: {
+            work: {"per_second": once(20_000.0), "client_us": once(50.0), "server_us": once(cost)}
+            for work in ("echo 64", "list 64")
+        }
+        for who, cost in server_us.items()
+    }
+    return echo.Results(figures, {"Robyn": "it is not here"})
 
 
 def sites(**searches: float) -> journeys.Results:
@@ -168,6 +182,48 @@ def test_the_bare_protocol_is_compared_by_its_answers_as_it_waits_half_its_time(
     assert bars[f"remote echo, 64 in flight: {echo.LIMIT}"] is True
 
 
+def test_rest_is_held_to_its_bars_by_the_cpu_of_the_server_as_all_have_the_same_client():
+    found = servers(rest=20.0, rpc=17.0, signed=25.0, fastapi=90.0)
+    bars = {bar.name: (bar.found, bar.met) for bar in of_rest(found.figures)}
+    assert bars[f"REST, echo: {rest.FASTAPI}"] == ("4.50 x", True)
+    assert bars[f"REST, list of 100: {rest.RPC}"] == ("0.85 x", True)
+    assert bars[f"RPC with a bearer token, echo: {rest.RPC}"] == ("0.68 x", False)
+    assert bars[f"REST, echo: {rest.STARLETTE}"] == ("-", None)
+
+
+def test_every_request_of_the_raw_client_says_how_long_it_is_and_who_asks():
+    head, _, body = raw.request_of(8000, "/echo", "letmein", {"city": "Porto"}).partition(b"\r\n\r\n")
+    assert head.startswith(b"POST /echo HTTP/1.1\r\nhost: 127.0.0.1:8000\r\n")
+    assert b"\r\nauthorization: Bearer letmein" in head
+    assert b"\r\ncontent-length: %d\r\n" % len(body) in head
+
+
+@pytest.mark.parametrize("cut", [1, 20, 40, 61, 62])
+def test_the_raw_client_reads_an_answer_however_it_is_cut(cut):
+    answer = b"HTTP/1.1 201 Created\r\nServer: x\r\nContent-Length: 4\r\n\r\nbody"
+
+    async def asked() -> bytes:
+        connection = raw.Connection()
+        connection.answer = asyncio.get_running_loop().create_future()
+        future = connection.answer
+        connection.data_received(answer[:cut])
+        connection.data_received(answer[cut:])
+        return await future
+
+    assert asyncio.run(asked()) == b"body"
+
+
+def test_the_raw_client_raises_what_is_no_answer_of_success():
+    async def asked() -> bytes:
+        connection = raw.Connection()
+        connection.answer = future = asyncio.get_running_loop().create_future()
+        connection.data_received(b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n\r\n")
+        return await future
+
+    with pytest.raises(ValueError, match="500 Internal"):
+        asyncio.run(asked())
+
+
 def test_missed_bars_come_last_in_plain_words():
     said = verdicts([at_least("echo", 30.0, once(1.0), once(1.0)), at_most("import", 120.0, "ms", once(80.0))])
     assert said.index("met ") < said.index("MISSED, 1:")
@@ -181,6 +237,7 @@ def test_the_page_holds_date_machine_bars_figures_and_who_was_skipped():
     )
     found = Findings(
         calls=calls(ours=60_000.0, httpx=1000.0),
+        rest=servers(rest=20.0, fastapi=90.0),
         colocated={colocated.PLAIN: once(0.1), colocated.CALL: once(1.6)},
         steps=steps.Results({steps.OURS: once(1500.0)}, {steps.PEER: "there is no network"}),
         storage={"ours, transact x16": once(5000.0), "peer, transact x16": once(600.0)},
@@ -193,6 +250,8 @@ def test_the_page_holds_date_machine_bars_figures_and_who_was_skipped():
     assert f"| {echo.OURS} | 60.0k | 60.0k | 60.0k |" in text
     assert "| colocated call: a plain await | ≤ 20 x | 16.0 x | met |" in text
     assert "| hotel search, 16 in flight: the monolith | ≥ 3 x | 4.50 x | met |" in text
+    assert f"| {rest.REST} | 20.0 | 20.0k | 20.0 | 20.0k |" in text
+    assert "Not measured: Robyn, because it is not here." in text
     assert f"Not measured: {steps.PEER}, because there is no network." in text
     assert "Not measured: nameko RPC on RabbitMQ, because there is no broker." in text
 
@@ -213,6 +272,6 @@ def test_several_rounds_show_how_far_apart_they_were():
 
 def test_the_picture_is_drawn_of_what_there_is(tmp_path):
     plot.draw(Findings(), tmp_path / "none.png")
-    plot.draw(Findings(calls=calls(ours=60_000.0, httpx=1000.0)), tmp_path / "some.png")
+    plot.draw(Findings(calls=calls(ours=60_000.0, httpx=1000.0), rest=servers(rest=20.0)), tmp_path / "some.png")
     assert not (tmp_path / "none.png").exists()
     assert (tmp_path / "some.png").read_bytes().startswith(b"\x89PNG")
