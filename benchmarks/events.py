@@ -28,6 +28,8 @@ from meristem.events.outbox import Outbox
 from meristem.events.relay import Relay
 from meristem.events.tables import SCHEMA
 from meristem.storage.database import Database, database_for
+from meristem.storage.lease import SCHEMA as LEASE
+from meristem.storage.lease import Lease
 
 METADATA = MetaData()
 ENTRIES = Table("entries", METADATA, Column("id", Integer, primary_key=True), Column("guest", String(20)))
@@ -52,7 +54,8 @@ class Bench:
         ]
         self.handled = 0
         self.progress = asyncio.Event()
-        self.outbox = Outbox(self.publisher, "//bench/publisher", bus.destinations, clock)
+        self.lease = Lease(self.publisher, clock, "bench")
+        self.outbox = Outbox(self.publisher, "//bench/publisher", bus.destinations, clock, lease=self.lease)
         self.relay = Relay(self.outbox, bus, clock)
         for inbox in self.inboxes:
             bus.subscribe(inbox.service, inbox.policies, inbox.receive)
@@ -74,7 +77,7 @@ class Bench:
         """All but the relay: what is published stays in the outbox."""
         for database in (self.publisher, *self.databases):
             await database.start()
-            await database.upgrade([SCHEMA])
+            await database.upgrade([LEASE, SCHEMA])
             await database.create(METADATA)
         for component in (*self.inboxes, self.outbox):
             await component.start()
@@ -87,7 +90,7 @@ class Bench:
 
     async def stop(self) -> None:
         await self.relay.drain()
-        for component in (self.relay, self.outbox, *self.inboxes, *self.databases, self.publisher):
+        for component in (self.relay, self.outbox, self.lease, *self.inboxes, *self.databases, self.publisher):
             await component.stop()
 
     async def run(self, count: int, in_flight: int, *, with_event: bool) -> tuple[float, float]:

@@ -95,7 +95,7 @@ async def test_an_unmigrated_database_is_refused_where_migrating_is_done_beforeh
     def assembly(*, migrate: bool) -> Assembly:
         return Assembly(Blueprint(system), "main", Options(database=fresh, migrate=migrate, environment={}))
 
-    with pytest.raises(ConfigurationError, match=r"^database 'ledger' lacks events 001_tables, .*`meristem migrate`"):
+    with pytest.raises(ConfigurationError, match=r"^database 'ledger' lacks lease 001_tables, .*`meristem migrate`"):
         await assembly(migrate=False).start()
     for migrate in (True, False):
         started = assembly(migrate=migrate)

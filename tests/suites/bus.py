@@ -23,6 +23,8 @@ from meristem.events.policy import DeliveryPolicy
 from meristem.events.relay import Relay
 from meristem.events.tables import SCHEMA
 from meristem.storage.database import database_for
+from meristem.storage.lease import SCHEMA as LEASE
+from meristem.storage.lease import Lease
 from meristem.testing.manual_clock import ManualClock
 
 FactT = TypeVar("FactT")
@@ -92,7 +94,8 @@ class Stage:
         self.facts: list[Fact] = []
         self.subscribers: list[Subscriber] = []
         self.database = database_for(f"sqlite:///{folder}/publisher.db?synchronous=normal", name="publisher")
-        self.outbox = Outbox(self.database, "//suite/publisher", bus.destinations, clock, owner=owner)
+        self.lease = Lease(self.database, clock, owner)
+        self.outbox = Outbox(self.database, "//suite/publisher", bus.destinations, clock, lease=self.lease)
         self.relay = Relay(self.outbox, bus, clock)
         self.relay.observers.append(self._on_fact)
         self.dead = DeadLetters(self.database, clock)
@@ -113,9 +116,10 @@ class Stage:
             await each.start()
             self.bus.subscribe(each.name, each.inbox.policies, each.inbox.receive)
         await self.database.start()
-        await self.database.upgrade([SCHEMA])
+        await self.database.upgrade([LEASE, SCHEMA])
         await self.database.create(LEDGER)
         await self.bus.start()
+        await self.lease.start()
         await self.outbox.start()
         await self.relay.start()
 
@@ -126,6 +130,7 @@ class Stage:
             await component.drain()
             await component.stop()
         await self.outbox.stop()
+        await self.lease.stop()
         await self.database.stop()
         for each in self.subscribers:
             await each.stop()
@@ -134,6 +139,7 @@ class Stage:
         """End as by `kill -9`, as far as the outbox can tell: nothing is released."""
         self._gone = True
         await self.relay._background.stop()
+        await self.lease._background.stop()
         await self.outbox.stop()
         await self.database.stop()
         for each in self.subscribers:

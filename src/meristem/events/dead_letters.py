@@ -36,7 +36,7 @@ _LIST_THEIRS: Final = select(*_columns).where(_theirs).order_by(_row.seq).limit(
 
 
 def _redrive(which: ColumnElement[bool]) -> Any:
-    fresh = {"state": PENDING, "attempts": 0, "due_at": bindparam("now", type_=Float), "owner": null()}
+    fresh = {"state": PENDING, "attempts": 0, "due_at": bindparam("now", type_=Float), "member": null()}
     return update(OUTBOX).where(which).values(fresh)
 
 

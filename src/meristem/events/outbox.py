@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,6 +16,7 @@ from meristem.events.facts import Observer, Published, emit
 if TYPE_CHECKING:
     from meristem.clock import Clock
     from meristem.storage.database import Database
+    from meristem.storage.lease import Lease
     from meristem.storage.unit import UnitOfWork
 
 
@@ -85,9 +85,8 @@ class _Claimed(msgspec.Struct):
 class Outbox:
     """Writes what a unit of work published in its own commit, and hands it to the relay once that stands.
 
-    `source` names the publisher (`//hotels/payments`), `destinations` says to whom an event type is owed. `owner`
-    is the identity of this replica: rows are held under it while it says every now and then that it lives. A replica
-    that starts under the name of one that died takes its rows over at once, others do `lease` seconds later.
+    `source` names the publisher (`//hotels/payments`), `destinations` says to whom an event type is owed. Rows
+    that the relay has in memory are stamped with this replica's number under the `lease`.
     """
 
     def __init__(
@@ -96,12 +95,9 @@ class Outbox:
         source: str,
         destinations: Callable[[str], Sequence[str]],
         clock: Clock,
-        *,
-        owner: str | None = None,
-        lease: float = 30.0,
+        lease: Lease,
     ) -> None:
         self.source = source
-        self.owner = owner or uuid.uuid4().hex
         self.lease = lease
         self.observers: list[Observer] = []
         self.courier: Courier | None = None
@@ -153,7 +149,7 @@ class Outbox:
                     "key": envelope.subject,
                     "body": body,
                     "created": now,
-                    "owner": self.owner if accepted else None,
+                    "member": self.lease.member if accepted else None,
                 }
             )
             yield Delivery(
@@ -198,7 +194,7 @@ class Outbox:
         ]
 
     def _claim(self, subscriber: str, count: int) -> dict[str, Any]:
-        return {"whose": subscriber, "me": self.owner, "now": self._clock.now().timestamp(), "count": count}
+        return {"whose": subscriber, "me": self.lease.member, "count": count}
 
     async def remove(self, deliveries: Sequence[Delivery]) -> None:
         """Forget what was acknowledged, all of it in one transaction."""
@@ -207,39 +203,21 @@ class Outbox:
 
     async def postpone(self, delivery: Delivery, error: str) -> None:
         """Record a failed attempt and when the next is due."""
-        values = _failed(delivery, delivery.attempts, error) | {"due": delivery.due_at}
+        values = self._failed(delivery, delivery.attempts, error) | {"due": delivery.due_at}
         await self._database.execute(statements.POSTPONE, values)
 
     async def dead_letter(self, delivery: Delivery, attempts: int, error: str) -> None:
         """Make the row a dead letter."""
-        await self._database.execute(statements.DEAD_LETTER, _failed(delivery, attempts, error))
-
-    async def join(self) -> int:
-        """Say that this replica lives for another lease; returns how many others do."""
-        now = self._clock.now().timestamp()
-        async with self._database.unit() as unit:
-            await unit.execute(statements.LEAVE, {"me": self.owner, "now": now})
-            await unit.execute(statements.JOIN, {"me": self.owner, "until": now + self.lease})
-        return await self.others()
-
-    async def others(self) -> int:
-        """How many other replicas are alive."""
-        parameters = {"me": self.owner, "now": self._clock.now().timestamp()}
-        return int(await self._database.fetch_value(statements.OTHERS, parameters))
+        await self._database.execute(statements.DEAD_LETTER, self._failed(delivery, attempts, error))
 
     async def release(self) -> None:
-        """Let go of every row that is held under this replica's name."""
-        await self._database.execute(statements.RELEASE, {"me": self.owner})
-
-    async def leave(self) -> None:
-        """Let go of every row and be counted among the living no longer."""
-        await self.release()
-        await self._database.execute(statements.LEAVE, {"me": self.owner, "now": self._clock.now().timestamp()})
+        """Let go of every row that this replica holds."""
+        await self._database.execute(statements.RELEASE, {"me": self.lease.member})
 
     async def depth(self) -> list[Depth]:
         """What waits to be delivered, and for a person, by subscriber."""
         return await self._database.fetch_all(statements.DEPTH, into=Depth)
 
-
-def _failed(delivery: Delivery, attempts: int, error: str) -> dict[str, Any]:
-    return {"event": delivery.event_id, "of_subscriber": delivery.subscriber, "failed": attempts, "reason": error}
+    def _failed(self, delivery: Delivery, attempts: int, error: str) -> dict[str, Any]:
+        where = {"event": delivery.event_id, "of_subscriber": delivery.subscriber, "me": self.lease.member}
+        return where | {"failed": attempts, "reason": error}

@@ -58,7 +58,6 @@ class Relay:
         # from its commit would overtake an earlier one of its key.
         self._behind: set[str] = set()
         self._scan_at = -math.inf
-        self._join_at = -math.inf
         self._claims_from = -math.inf  # before that another relay may still deliver from memory: claim nothing
         self._others = 0
         self._alone_until = -math.inf  # so long no other relay can hold an earlier event of a key
@@ -74,8 +73,10 @@ class Relay:
         """Take over what an earlier process left, and whatever is committed from now on."""
         self._clean = contextvars.copy_context()  # deliveries must not run inside the publisher's call or unit of work
         self._deadlines = Deadlines(asyncio.get_running_loop())
-        await self._outbox.release()
-        await self._join()
+        lease = self._outbox.lease
+        lease.lost.append(self._lose)
+        lease.freed.append(self.scan_soon)
+        self._others = await lease.others()
         if self._others:  # they may deliver from memory until they have seen this one
             self._claims_from = self._now() + 2 * _FRESH * self._poll
         self._running = True
@@ -102,7 +103,9 @@ class Relay:
         self._partitions.clear()
         if was_started:
             self._deadlines.stop()
-            await self._outbox.leave()
+            await self._outbox.release()
+            self._outbox.lease.lost.remove(self._lose)
+            self._outbox.lease.freed.remove(self.scan_soon)
 
     async def settle(self) -> None:
         """Wait until everything that is in memory was delivered or became a dead letter; waits for retries too."""
@@ -197,19 +200,21 @@ class Relay:
     async def _scan(self) -> None:
         """See which other replicas live, and which rows none holds."""
         self._scan_at = self._now() + self._poll
-        if self._now() >= self._join_at:
-            await self._join()
-        else:
-            self._others = await self._outbox.others()
+        self._others = await self._outbox.lease.others()
         if self._others:
             self._alone_until = -math.inf
         for subscriber in await self._outbox.subscribers():
             if await self._outbox.has_free(subscriber):
                 self._behind.add(subscriber)
 
-    async def _join(self) -> None:
-        self._join_at = self._now() + self._outbox.lease / 3
-        self._others = await self._outbox.join()
+    def _lose(self) -> None:
+        """Others may have every row by now: forget what is in memory, and begin as at the start."""
+        for partitions in self._partitions.values():
+            partitions.close()
+        self._partitions.clear()
+        self._alone_until = -math.inf
+        self._claims_from = self._now() + 2 * _FRESH * self._poll
+        self.scan_soon()
 
     async def _fetch(self, subscriber: str) -> None:
         """Fill the room that this subscriber has in memory from disk."""

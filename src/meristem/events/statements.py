@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from sqlalchemy import (
-    Float,
+    BigInteger,
     Text,
     and_,
     bindparam,
@@ -16,20 +16,19 @@ from sqlalchemy import (
     literal,
     not_,
     null,
-    or_,
     select,
     update,
 )
 
-from meristem.events.tables import DEAD, OUTBOX, PENDING, RELAYS
+from meristem.events.tables import DEAD, OUTBOX, PENDING
+from meristem.storage.lease import MEMBERS, is_free, lives
 
-_me: Final = bindparam("me", type_=Text)
-_now: Final = bindparam("now", type_=Float)
+_me: Final = bindparam("me", type_=BigInteger)
 _row: Final = OUTBOX.c
 _candidates: Final = OUTBOX.alias("candidate")
 _candidate: Final = _candidates.c
 _earlier: Final = OUTBOX.alias("earlier").c
-_living: Final = select(RELAYS.c.owner).where(RELAYS.c.alive_until > _now, RELAYS.c.owner != _me)
+_others: Final = select(MEMBERS.c.id).where(MEMBERS.c.id != _me)
 
 INSERT: Final = insert(OUTBOX).values(
     {
@@ -42,28 +41,29 @@ INSERT: Final = insert(OUTBOX).values(
         "attempts": literal(0),
         "due_at": bindparam("created"),
         "state": literal(PENDING),
-        "owner": bindparam("owner"),
+        "member": bindparam("member"),
     }
 )
 
 # Free is what no replica holds, or one that is no longer alive; what this relay holds is in its memory already.
-_free: Final = or_(_candidate.owner.is_(None), and_(_candidate.owner != _me, _candidate.owner.not_in(_living)))
+_free: Final = is_free(_candidate.member)
 _overtakes: Final = exists(literal(1)).where(
     _candidate.key != "",
     _earlier.subscriber == _candidate.subscriber,
     _earlier.key == _candidate.key,
     _earlier.seq < _candidate.seq,
     _earlier.state == PENDING,
-    _earlier.owner.in_(_living),
+    _earlier.member.in_(_others),
 )
 # First, and once for all rows: alone, nobody is overtaken, and looking at all earlier rows of each key takes for ever.
-_others_live: Final = exists(_living)
+_others_live: Final = exists(_others)
 CLAIMABLE: Final = (
     select(_candidate.seq)
     .where(
         _candidate.subscriber == bindparam("whose", type_=Text),
         _candidate.state == PENDING,
         _free,
+        lives(_me),  # a replica that was taken for dead claims nothing
         not_(and_(_others_live, _overtakes)),
     )
     .order_by(_candidate.seq)
@@ -80,7 +80,7 @@ _CLAIMED: Final = (
     _row.attempts,
     _row.due_at,
 )
-CLAIM: Final = update(OUTBOX).where(_row.seq.in_(CLAIMABLE)).values(owner=_me).returning(*_CLAIMED)
+CLAIM: Final = update(OUTBOX).where(_row.seq.in_(CLAIMABLE)).values(member=_me).returning(*_CLAIMED)
 
 # The same where relays claim side by side. One that claims just now holds locks on rows that still look free: they are
 # skipped, and so is whatever comes after them in their key, or else it would overtake them.
@@ -91,13 +91,13 @@ _skipped: Final = exists(literal(1)).where(
     _earlier.key == _locked.c.key,
     _earlier.seq < _locked.c.seq,
     _earlier.state == PENDING,
-    _earlier.owner.is_distinct_from(_me),
+    _earlier.member.is_distinct_from(_me),
     _earlier.seq.not_in(select(_locked.c.seq)),
 )
 CLAIM_SIDE_BY_SIDE: Final = (
     update(OUTBOX)
     .where(_row.seq.in_(select(_locked.c.seq).where(not_(and_(_others_live, _skipped)))))
-    .values(owner=_me)
+    .values(member=_me)
     .returning(*_CLAIMED)
 )
 NEXT_SUBSCRIBER: Final = select(func.min(_row.subscriber)).where(
@@ -118,12 +118,11 @@ DEPTH: Final = (
 _delivered: Final = and_(
     _row.event_id == bindparam("event", type_=Text), _row.subscriber == bindparam("of_subscriber", type_=Text)
 )
+# What was acknowledged is done, whoever holds the row by now. All else is for the one that holds it: a replica that
+# was taken for dead and comes back must not count an attempt, nor bury what another one delivers.
+RELEASE: Final = update(OUTBOX).where(_row.member == _me).values(member=null())
 REMOVE: Final = delete(OUTBOX).where(_delivered)
+_held: Final = and_(_delivered, _row.member == _me)
 _failed: Final[dict[str, Any]] = {"attempts": bindparam("failed"), "error": bindparam("reason")}
-POSTPONE: Final = update(OUTBOX).where(_delivered).values(_failed | {"due_at": bindparam("due")})
-DEAD_LETTER: Final = update(OUTBOX).where(_delivered).values(_failed | {"state": literal(DEAD), "owner": null()})
-RELEASE: Final = update(OUTBOX).where(_row.owner == _me).values(owner=null())
-
-LEAVE: Final = delete(RELAYS).where(or_(RELAYS.c.owner == _me, RELAYS.c.alive_until <= _now))
-JOIN: Final = insert(RELAYS).values(owner=_me, alive_until=bindparam("until", type_=Float))
-OTHERS: Final = select(func.count()).select_from(RELAYS).where(RELAYS.c.alive_until > _now, RELAYS.c.owner != _me)
+POSTPONE: Final = update(OUTBOX).where(_held).values(_failed | {"due_at": bindparam("due")})
+DEAD_LETTER: Final = update(OUTBOX).where(_held).values(_failed | {"state": literal(DEAD), "member": null()})

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, Table, Text
+from sqlalchemy.schema import DropTable
 
-from meristem.storage.versions import Revision, Schema
+from meristem.storage.versions import AddColumn, DropColumn, Revision, Schema
 
 METADATA: Final = MetaData()
 
@@ -24,19 +25,12 @@ OUTBOX: Final = Table(
     Column("due_at", Float, nullable=False),
     Column("state", Text, nullable=False),
     Column("error", Text),
-    Column("owner", Text),  # the relay that holds the row in memory; none: the relay that claims it
+    Column("member", BigInteger),  # the replica that holds the row in memory; none: the one that claims it
     # The name by which a row is acknowledged: known before it is written, so that the commit needs no answer.
     Index("meristem_outbox_event", "event_id", "subscriber", unique=True),
     Index("meristem_outbox_queue", "subscriber", "state", "seq"),
     Index("meristem_outbox_lane", "subscriber", "key", "seq"),
     sqlite_autoincrement=True,  # the number of a dead letter names it to people: never reused
-)
-
-RELAYS: Final = Table(
-    "meristem_relays",
-    METADATA,
-    Column("owner", Text, primary_key=True),
-    Column("alive_until", Float, nullable=False),
 )
 
 INBOX: Final = Table(
@@ -50,7 +44,27 @@ INBOX: Final = Table(
     sqlite_with_rowid=False,
 )
 
-SCHEMA: Final = Schema("events", METADATA, OUTBOX.name, [Revision("001_tables", compatible=True)])
+_before: Final = MetaData()
+_OUTBOX_BEFORE: Final = Table("meristem_outbox", _before, Column("owner", Text), Column("member", BigInteger))
+_RELAYS_BEFORE: Final = Table("meristem_relays", _before)
+SCHEMA: Final = Schema(
+    "events",
+    METADATA,
+    OUTBOX.name,
+    [
+        Revision("001_tables", compatible=True),
+        # Whoever held a row held it by a lease that is no more: the row is free.
+        Revision(
+            "002_lease",
+            compatible=False,
+            steps=[
+                AddColumn(_OUTBOX_BEFORE.c.member),
+                DropColumn(_OUTBOX_BEFORE.c.owner),
+                DropTable(_RELAYS_BEFORE),
+            ],
+        ),
+    ],
+)
 
 PENDING: Final = "pending"
 DEAD: Final = "dead"

@@ -86,7 +86,8 @@ class ServiceInstance:
     def work(self) -> list[Component]:
         """What works by itself, to be started when every service is: deliveries, sagas, periodic jobs."""
         kept = [] if self.storage is None else self.storage.work()
-        return [*kept, Schedule(self.name, self.service, self._around.options.clock)]
+        duties = None if self.storage is None else self.storage.lease
+        return [*kept, Schedule(self.name, self.service, self._around.options.clock, duties)]
 
     def _give(self, need: Need) -> Any:
         if self.database is not None and need.type is type(self.database):

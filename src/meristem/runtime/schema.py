@@ -8,6 +8,7 @@ from meristem.errors import ConfigurationError
 from meristem.events.tables import SCHEMA as EVENTS
 from meristem.sagas.tables import SCHEMA as SAGAS
 from meristem.services.idempotency import SCHEMA as ONCE
+from meristem.storage.lease import SCHEMA as LEASE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from meristem.storage.database import Database
 
-SCHEMAS: Final = (EVENTS, ONCE, SAGAS)
+SCHEMAS: Final = (LEASE, EVENTS, ONCE, SAGAS)
 """Every room's tables are in every service's database: so each release knows all that may be recorded there."""
 
 

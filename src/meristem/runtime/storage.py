@@ -20,6 +20,7 @@ from meristem.sagas.saga import sagas_of
 from meristem.security.digest import Digest
 from meristem.services.idempotency import OldAnswers, answer_once
 from meristem.storage.database import database_for
+from meristem.storage.lease import Lease
 from meristem.system.description import migrations_of
 
 if TYPE_CHECKING:
@@ -47,12 +48,13 @@ class ServiceStorage:
         self._stack = Stack()
         self._engine: SagaEngine | None = None
         self._relay: Relay | None = None
+        self.lease = Lease(self.database, clock, f"{around.replica}/{spec.name}")
         self._outbox = Outbox(
             self.database,
             f"//{around.system}/{spec.name}",
             around.bus.destinations,
             clock,
-            owner=f"{around.replica}/{spec.name}",
+            lease=self.lease,
         )
         self._outbox.observers.append(around.telemetry.on_fact)
 
@@ -65,6 +67,7 @@ class ServiceStorage:
             await upgrade(database, migrations_of(service), lambda: service.tables)
         else:
             await check(database, migrations_of(service))
+        await self._stack.start(self.lease)
         if self._spec.answers_once:
             await self._stack.start(OldAnswers(database, self._clock))
         await self._stack.start(self._outbox)

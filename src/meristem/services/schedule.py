@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from meristem.context import Context, using
 from meristem.contracts.bounds import Seconds, wrong
@@ -12,7 +12,7 @@ from meristem.errors import WiringError
 from meristem.lifecycle import Background
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from meristem.clock import Clock
 
@@ -20,10 +20,26 @@ logger = logging.getLogger(__name__)
 Job = TypeVar("Job", bound="Callable[[Any], Awaitable[None]]")
 
 
-def every(seconds: float) -> Callable[[Job], Job]:
+class ScheduledMethod(NamedTuple):
+    """How often a method runs, in seconds after it last ended, and whether each replica runs it."""
+
+    seconds: float
+    each: bool
+
+
+class Duties(Protocol):
+    """What lets one replica do what only one may do; the service's lease is it."""
+
+    async def run_alone(self, duty: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run `work` if this replica has the duty."""
+        ...
+
+
+def every(seconds: float, *, each: bool = False) -> Callable[[Job], Job]:
     """Run a service's method without parameters again and again, `seconds` after it last ended.
 
-    A run that fails is logged and the next one is made all the same.
+    Of several replicas one runs it, by a lease in the service's database; another one does when that dies or hangs.
+    With `each=True` every replica runs it. A run that fails is logged and the next one is made all the same.
     """
 
     def declare(job: Job) -> Job:
@@ -33,40 +49,49 @@ def every(seconds: float) -> Callable[[Job], Job]:
         fits = inspect.iscoroutinefunction(job) and len(inspect.signature(job).parameters) == 1
         if not fits:
             raise WiringError(f"@every on {job.__qualname__}: it must be `async def {job.__name__}(self) -> None`")
-        job.__interval__ = seconds  # type: ignore[attr-defined]
+        job.__scheduled__ = ScheduledMethod(seconds, each)  # type: ignore[attr-defined]
         return job
 
     return declare
 
 
-def jobs_of(service: type) -> dict[str, float]:
-    """The names of a service's periodic methods and their intervals in seconds."""
+def scheduled(service: type) -> dict[str, ScheduledMethod]:
+    """A service's periodic methods, by name."""
     members = inspect.getmembers(service, inspect.isfunction)
-    return {name: member.__interval__ for name, member in members if hasattr(member, "__interval__")}
+    return {name: member.__scheduled__ for name, member in members if hasattr(member, "__scheduled__")}
+
+
+def needs_lease(service: type) -> bool:
+    """Whether one replica must be chosen for a method, which takes a database."""
+    return not all(method.each for method in scheduled(service).values())
 
 
 class Schedule:
     """Runs the periodic methods of one service."""
 
-    def __init__(self, name: str, service: object, clock: Clock) -> None:
+    def __init__(self, name: str, service: object, clock: Clock, duties: Duties | None) -> None:
         self._name = name
         self._service = service
         self._clock = clock
+        self._duties = duties
         self._background = Background(name)
         self._draining = False
 
     async def start(self) -> None:
-        for name, seconds in jobs_of(type(self._service)).items():
-            self._background.spawn(self._repeat(name, getattr(self._service, name), seconds), name)
+        for name, method in scheduled(type(self._service)).items():
+            self._background.spawn(self._repeat(name, getattr(self._service, name), method), name)
 
-    async def _repeat(self, name: str, job: Callable[[], Awaitable[None]], seconds: float) -> None:
+    async def _repeat(self, name: str, job: Callable[[], Coroutine[Any, Any, None]], method: ScheduledMethod) -> None:
         while not self._draining:
-            await self._clock.sleep(seconds)
+            await self._clock.sleep(method.seconds)
             try:
                 with using(Context(caller=self._name)):
-                    await job()
+                    if method.each or self._duties is None:
+                        await job()
+                    else:
+                        await self._duties.run_alone(f"{self._name}.{name}", job)
             except Exception:  # one failed run must not end the job
-                logger.exception("%s.%s failed; it runs again in %g s", self._name, name, seconds)
+                logger.exception("%s.%s failed; it runs again in %g s", self._name, name, method.seconds)
 
     async def drain(self) -> None:
         self._draining = True

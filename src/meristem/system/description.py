@@ -15,6 +15,7 @@ from meristem.errors import ConfigurationError, WiringError
 from meristem.events.policy import DEFAULT
 from meristem.events.subscription import subscriptions
 from meristem.sagas.saga import sagas_of
+from meristem.services.schedule import needs_lease
 from meristem.services.service import Service, default_name, is_database
 from meristem.system.plan import OperationPlan, ServicePlan
 
@@ -64,10 +65,10 @@ def heard(service: type[Service]) -> dict[str, DeliveryPolicy]:
 
 
 def needs_database(spec: ServiceSpec) -> bool:
-    """Whether the service keeps anything: its own tables, answers, events heard or sagas."""
+    """Whether the service keeps anything: its own tables, answers, events heard, sagas, or which replica does what."""
     own = any(is_database(need.type) for need in spec.all_needs())
     service = spec.implementation
-    return own or spec.answers_once or bool(subscriptions(service)) or bool(sagas_of(service))
+    return own or spec.answers_once or needs_lease(service) or bool(subscriptions(service)) or bool(sagas_of(service))
 
 
 def migrations_of(service: type[Service]) -> Path:

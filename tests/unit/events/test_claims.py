@@ -6,17 +6,20 @@ import pytest
 from sqlalchemy import insert
 
 from meristem.events import statements
-from meristem.events.tables import DEAD, METADATA, OUTBOX, PENDING, RELAYS
+from meristem.events.tables import DEAD, OUTBOX, PENDING, SCHEMA
 from meristem.storage.database import database_for
+from meristem.storage.lease import MEMBERS
+from meristem.storage.lease import SCHEMA as LEASE
 
+ME, ALIVE, DIED = 1, 2, 3
 ROWS = [
-    ("a", "alive", PENDING),  # 1
+    ("a", ALIVE, PENDING),  # 1
     ("a", None, PENDING),  # 2: would overtake 1
-    ("b", "dead", PENDING),  # 3
+    ("b", DIED, PENDING),  # 3
     ("b", None, PENDING),  # 4
-    ("c", "me", PENDING),  # 5
+    ("c", ME, PENDING),  # 5
     ("c", None, PENDING),  # 6: the claimer keeps it behind 5
-    ("", "alive", PENDING),  # 7
+    ("", ALIVE, PENDING),  # 7
     ("", None, PENDING),  # 8
     ("d", None, DEAD),  # 9
     ("d", None, PENDING),  # 10
@@ -30,16 +33,17 @@ async def test_a_claim_takes_what_nobody_alive_holds_and_nothing_before_its_turn
 ):
     database = database_for("sqlite://")
     await database.start()
-    await database.create(METADATA)
+    await database.upgrade([LEASE, SCHEMA])
     async with database.begin() as tx:
-        await tx.execute(insert(RELAYS).values(owner="alive", alive_until=100.0))
-        for number, (key, owner, state) in enumerate(ROWS, 1):
+        for member in (ME, ALIVE):
+            await tx.execute(insert(MEMBERS), {"id": member, "name": str(member), "process": "", "beat": 0})
+        for number, (key, member, state) in enumerate(ROWS, 1):
             row = {"seq": number, "event_id": str(number), "subscriber": "billing", "type": "t", "key": key, "body": ""}
-            row |= {"created": 1.0, "attempts": 0, "due_at": 1.0, "state": state, "owner": owner}
+            row |= {"created": 1.0, "attempts": 0, "due_at": 1.0, "state": state, "member": member}
             await tx.execute(insert(OUTBOX), row)
 
     async with database.begin() as tx:
-        found = await tx.fetch_all(claim, {"whose": "billing", "me": "me", "now": 50.0, "count": count})
+        found = await tx.fetch_all(claim, {"whose": "billing", "me": ME, "count": count})
 
     assert sorted(each["seq"] for each in found) == claimed
     await database.stop()

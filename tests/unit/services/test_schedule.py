@@ -7,7 +7,7 @@ import pytest
 
 from meristem import WiringError, every
 from meristem.context import current
-from meristem.services.schedule import Schedule, jobs_of
+from meristem.services.schedule import Schedule, scheduled
 from meristem.testing.manual_clock import ManualClock
 
 
@@ -25,7 +25,7 @@ class Sweeper:
 
 async def test_a_job_runs_again_and_again_in_the_name_of_its_service():
     sweeper, clock = Sweeper(), ManualClock()
-    schedule = Schedule("cleaning", sweeper, clock)
+    schedule = Schedule("cleaning", sweeper, clock, None)
     await schedule.start()
     try:
         await clock.sleeping()
@@ -41,7 +41,7 @@ async def test_a_job_runs_again_and_again_in_the_name_of_its_service():
 async def test_a_run_that_fails_is_logged_and_the_next_is_made(caplog):
     sweeper, clock = Sweeper(), ManualClock()
     sweeper.fail = True
-    schedule = Schedule("cleaning", sweeper, clock)
+    schedule = Schedule("cleaning", sweeper, clock, None)
     await schedule.start()
     try:
         for _ in range(2):
@@ -71,4 +71,4 @@ def test_what_cannot_be_a_job_is_refused_with_the_form_it_must_have():
 
 
 def test_jobs_are_found_with_their_intervals():
-    assert jobs_of(Sweeper) == {"sweep": 60}
+    assert scheduled(Sweeper) == {"sweep": (60, False)}

@@ -1,0 +1,220 @@
+"""The one lease: which replicas work on a database, whose rows are free, and which of them does what only one may do.
+
+A replica is a row with a number that is never used again. That number is its fence: rows are stamped with it, and are
+free as soon as it is gone from the table. A replica that was taken for dead and comes back finds its own row missing,
+and begins anew under another number.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
+
+from meristem.errors import IntegrityViolation, StorageError
+from meristem.lifecycle import Background
+from meristem.storage.owner import is_certainly_dead, new_owner
+from meristem.storage.versions import Revision, Schema
+
+if TYPE_CHECKING:
+    from meristem.clock import Clock
+    from meristem.storage.database import Database
+
+logger: Final = logging.getLogger("meristem.storage")
+
+METADATA: Final = MetaData()
+_id: Final = BigInteger().with_variant(Integer, "sqlite")
+MEMBERS: Final = Table(
+    "meristem_member",
+    METADATA,
+    Column("id", _id, primary_key=True, autoincrement=True),
+    Column("name", String(200), nullable=False),  # of the replica; it keeps that when it starts again
+    Column("process", String(200), nullable=False),
+    Column("beat", BigInteger, nullable=False),
+    sqlite_autoincrement=True,  # a fence that passed never comes back
+)
+DUTIES: Final = Table(
+    "meristem_duty", METADATA, Column("name", String(200), primary_key=True), Column("member", _id, nullable=False)
+)
+SCHEMA: Final = Schema("lease", METADATA, MEMBERS.name, [Revision("001_tables", compatible=True)])
+
+LIVING: Final = select(MEMBERS.c.id)
+"""The replicas that live: what is stamped with any other number is free."""
+_me: Final = bindparam("me", type_=BigInteger)
+_I_LIVE: Final = exists().where(MEMBERS.c.id == _me)
+_ALL: Final = select(MEMBERS.c.id, MEMBERS.c.process, MEMBERS.c.beat)
+_OTHERS: Final = select(func.count()).select_from(MEMBERS).where(MEMBERS.c.id != _me)
+_JOIN: Final = insert(MEMBERS).returning(MEMBERS.c.id)
+_REPLACE: Final = delete(MEMBERS).where(MEMBERS.c.name == bindparam("of_name"))
+_LEAVE: Final = delete(MEMBERS).where(MEMBERS.c.id == _me)
+_BURY: Final = delete(MEMBERS).where(MEMBERS.c.id == bindparam("whose"), MEMBERS.c.beat == bindparam("seen"))
+_BEAT: Final = update(MEMBERS).where(MEMBERS.c.id == _me).values(beat=MEMBERS.c.beat + 1)
+_duty: Final = DUTIES.c.name == bindparam("of_duty")
+_HOLDER: Final = select(DUTIES.c.member, exists().where(MEMBERS.c.id == DUTIES.c.member).label("lives")).where(_duty)
+_TAKE: Final = (
+    update(DUTIES).where(_duty, or_(DUTIES.c.member == _me, DUTIES.c.member.not_in(LIVING)), _I_LIVE).values(member=_me)
+)
+_BEGIN: Final = insert(DUTIES)
+
+
+def is_free(member: Column[Any]) -> Any:
+    """Whether nobody alive holds the rows that are stamped with `member`, as a condition of a statement."""
+    return or_(member.is_(None), member.not_in(LIVING))
+
+
+def lives(member: Any) -> Any:
+    """Whether the replica of this number is taken for alive, as a condition: one that is not writes nothing."""
+    return exists().where(MEMBERS.c.id == member)
+
+
+class _Member(msgspec.Struct):
+    id: int
+    process: str
+    beat: int
+
+
+class _Holder(msgspec.Struct):
+    member: int
+    lives: bool
+
+
+class Lease:
+    """This replica's place among those that work on one database, by its `name`, between `start` and `stop`.
+
+    It looks around every `renewal` seconds, and says that it lives while there are others to hear it. Another one is
+    dead whose process is gone from this machine, or that said nothing for `patience` looks in a row; looks are counted,
+    so no jump of a clock and no pause of this process makes others look dead. `lost` are told when this replica was
+    taken for dead itself, `freed` when another one's rows have become free.
+    """
+
+    def __init__(self, database: Database, clock: Clock, name: str, *, renewal: float = 1.0, patience: int = 4) -> None:
+        self.name = name
+        self.member = 0
+        self.lost: list[Callable[[], None]] = []
+        self.freed: list[Callable[[], None]] = []
+        self._database = database
+        self._clock = clock
+        self._renewal = renewal
+        self._patience = patience
+        self._process = new_owner()
+        self._silent: dict[int, tuple[int, int]] = {}  # the last beat of each other one, and in how many looks
+        self._duties: set[asyncio.Task[None]] = set()
+        self._background = Background(f"lease of {name}")
+
+    async def start(self) -> None:
+        """Join in the place of whoever had this name before, and bury those that certainly died."""
+        async with self._database.unit() as unit:
+            await unit.execute(_REPLACE, {"of_name": self.name})
+            await self._join(unit)
+        await self.look()
+        self._background.spawn(self._keep(), "renew")
+
+    async def drain(self) -> None:
+        """What runs under the lease is drained by its owners; nothing to do."""
+
+    async def stop(self) -> None:
+        """Leave: what is stamped with this replica's number is free from now on."""
+        was_started, member = bool(self.member), self.member
+        self.member = 0
+        await self._background.stop()
+        if was_started:
+            await self._database.execute(_LEAVE, {"me": member})
+
+    async def others(self) -> int:
+        """How many other replicas are taken for alive."""
+        return int(await self._database.fetch_value(_OTHERS, {"me": self.member}))
+
+    async def look(self) -> None:
+        """Bury the dead, and say that this replica lives where another one may ask."""
+        members = await self._database.fetch_all(_ALL, into=_Member)
+        others = [each for each in members if each.id != self.member]
+        dead = [each for each in others if self._is_dead(each)]
+        for each in dead:
+            await self._database.execute(_BURY, {"whose": each.id, "seen": each.beat})
+        self._silent = {each.id: self._silent[each.id] for each in others if each not in dead}
+        lives = len(members) > len(others)
+        if lives and len(others) > len(dead):
+            lives = (await self._database.execute(_BEAT, {"me": self.member})).rowcount > 0
+        if not lives:
+            await self._begin_anew()
+        if dead:
+            _call(self.freed)
+
+    async def run_alone(self, duty: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run `work` if this replica has the duty, or nobody alive has it; a lost lease cancels it midway."""
+        if not await self._holds(duty):
+            return
+        task = asyncio.create_task(work())
+        self._duties.add(task)
+        try:
+            await task
+        except asyncio.CancelledError:
+            current = asyncio.current_task()
+            if current is not None and current.cancelling():
+                raise
+            logger.warning("%s lost its lease while it did %s: that run was stopped", self.name, duty)
+        finally:
+            self._duties.discard(task)
+
+    async def _holds(self, duty: str) -> bool:
+        holder = await self._database.fetch_one(_HOLDER, {"of_duty": duty}, into=_Holder)
+        if holder is not None and holder.lives:
+            return holder.member == self.member
+        parameters = {"of_duty": duty, "me": self.member}
+        if holder is not None:
+            return (await self._database.execute(_TAKE, parameters)).rowcount > 0
+        try:
+            await self._database.execute(_BEGIN, {"name": duty, "member": self.member})
+        except IntegrityViolation:  # another replica was faster
+            return False
+        return True
+
+    def _is_dead(self, other: _Member) -> bool:
+        beat, looks = self._silent.get(other.id, (other.beat, 0))
+        looks = looks + 1 if beat == other.beat else 1
+        self._silent[other.id] = other.beat, looks
+        return looks > self._patience or is_certainly_dead(other.process)
+
+    async def _join(self, unit: Any) -> None:
+        values = {"name": self.name, "process": self._process, "beat": 0}
+        self.member = int(await unit.fetch_value(_JOIN, values))
+
+    async def _begin_anew(self) -> None:
+        logger.warning("%s was taken for dead: it begins anew, and others have what it held", self.name)
+        for task in self._duties:
+            task.cancel()
+        async with self._database.unit() as unit:
+            await self._join(unit)
+        _call(self.lost)
+
+    async def _keep(self) -> None:
+        while True:
+            await self._clock.sleep(self._renewal)
+            try:
+                await self.look()
+            except StorageError:
+                logger.exception("%s could not renew its lease; trying again", self.name)
+
+
+def _call(callbacks: list[Callable[[], None]]) -> None:
+    for callback in callbacks:
+        callback()

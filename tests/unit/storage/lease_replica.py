@@ -1,0 +1,31 @@
+"""A replica that does a duty until its lease is lost, then asks for it again: `lease_replica.py URL`."""
+
+import asyncio
+import sys
+
+from meristem.clock import SystemClock
+from meristem.storage.database import database_for
+from meristem.storage.lease import SCHEMA, Lease
+
+
+async def main(url: str) -> None:
+    database = database_for(url, name="service")
+    await database.start()
+    await database.upgrade([SCHEMA])
+    lease = Lease(database, SystemClock(), "replica", renewal=0.05)
+    await lease.start()
+
+    async def work() -> None:
+        print("has the duty", flush=True)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            print("was stopped", flush=True)
+
+    await lease.run_alone("sweep", work)
+    await lease.run_alone("sweep", work)
+    print("has no duty", flush=True)
+    await asyncio.Event().wait()
+
+
+asyncio.run(main(sys.argv[1]))
