@@ -222,7 +222,7 @@ async def test_migrations_are_written_applied_and_checked(meristem, project: Pat
     assert len(list((project / "migrations" / "versions").glob("*.py"))) == 1
     assert (await meristem("migrate", "--check", "--json")).code == 1
     applied = await meristem("migrate", "--json")
-    assert applied.json["orders"][:-1] == ["events 001_tables", "once 001_tables", "sagas 001_tables"]
+    assert applied.json["orders"][:-1][:3] == ["lease 001_tables", "events 001_tables", "events 002_lease"]
     assert (await meristem("migrate", "--check")).code == 0
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from meristem import WiringError, every
 from meristem.context import current
-from meristem.services.schedule import Schedule, scheduled
+from meristem.services.schedule import Schedule, needs_lease, scheduled
 from meristem.testing.manual_clock import ManualClock
 
 
@@ -72,3 +72,49 @@ def test_what_cannot_be_a_job_is_refused_with_the_form_it_must_have():
 
 def test_jobs_are_found_with_their_intervals():
     assert scheduled(Sweeper) == {"sweep": (60, False)}
+
+
+class Duties:
+    """A lease that says who may."""
+
+    def __init__(self) -> None:
+        self.mine = False
+        self.asked: list[str] = []
+
+    async def run_alone(self, duty, work):
+        self.asked.append(duty)
+        if self.mine:
+            await work()
+
+
+class Guard(Sweeper):
+    @every(seconds=60, each=True)
+    async def watch(self) -> None:
+        self.runs.put_nowait("watched")
+
+
+async def test_a_method_runs_where_its_duty_is_and_one_for_each_replica_everywhere():
+    guard, clock, duties = Guard(), ManualClock(), Duties()
+    schedule = Schedule("cleaning", guard, clock, duties)
+    await schedule.start()
+    try:
+        for _ in range(2):
+            await clock.sleeping(2)
+            await clock.advance(60)
+        assert [guard.runs.get_nowait() for _ in range(guard.runs.qsize())] == ["watched", "watched"]
+        duties.mine = True
+        await clock.sleeping(2)
+        await clock.advance(60)
+        assert sorted(guard.runs.get_nowait() for _ in range(guard.runs.qsize())) == ["cleaning", "watched"]
+        assert duties.asked == ["cleaning.sweep"] * 3
+    finally:
+        await schedule.stop()
+
+
+def test_a_lease_is_needed_for_what_one_replica_does():
+    class Watch:
+        @every(seconds=60, each=True)
+        async def watch(self) -> None: ...
+
+    assert needs_lease(Guard)
+    assert not needs_lease(Watch)
