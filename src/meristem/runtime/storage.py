@@ -78,7 +78,7 @@ class ServiceStorage:
         if self._sagas:
             from meristem.sagas.engine import SagaEngine  # noqa: PLC0415 - a service without sagas does not pay for it
 
-            self._engine = engine = SagaEngine(self._spec.name, service, self.database, self._clock)
+            self._engine = engine = SagaEngine(self._spec.name, service, self.database, self._clock, lease=self.lease)
             engine.observers.append(self._around.telemetry.on_saga_fact(self._spec.name))
             waits = [event for saga in self._sagas.values() for event in saga.waits]
             inbox.listen(lambda event, _: engine.on_event(event), waits)

@@ -27,7 +27,7 @@ class SagaSummary(Message):
     updated: datetime
     attempts: int
     cancelled: bool = False
-    owner: str | None = None
+    member: int | None = None
     wake_at: datetime | None = None
     problem: str | None = None
     error: str | None = None
@@ -138,7 +138,7 @@ def _summary(saga: SagaRow) -> SagaSummary:
         updated=saga.updated,
         attempts=saga.attempts,
         cancelled=saga.cancelled,
-        owner=saga.owner,
+        member=saga.member,
         wake_at=saga.wake_at,
         problem=saga.problem,
         error=read(saga.error).message if saga.error else None,

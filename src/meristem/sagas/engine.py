@@ -1,4 +1,4 @@
-"""The engine of one service's sagas: starts them, keeps their leases, takes over what others left behind."""
+"""The engine of one service's sagas: starts them, takes over what others left behind."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from meristem.sagas.records import SagaRow, SagaState
 from meristem.sagas.runner import SagaRunner
 from meristem.sagas.saga import Definition, bind, sagas_of
 from meristem.storage.database import Database
-from meristem.storage.owner import is_certainly_dead, new_owner
+from meristem.storage.lease import Lease
 from meristem.storage.scope import transaction_is_open
 
 logger = logging.getLogger(__name__)
@@ -50,6 +50,7 @@ class SagaEngine:
         database: Database,
         clock: Clock,
         *,
+        lease: Lease,
         policy: SagaPolicy | None = None,
         observers: Sequence[Observer] = (),
     ) -> None:
@@ -61,7 +62,8 @@ class SagaEngine:
         self._database = database
         self._clock = clock
         self._policy = policy or SagaPolicy()
-        self._journal = Journal(database, clock, self._policy, new_owner())
+        self._journal = Journal(database, clock, self._policy, lease)
+        self._lease = lease
         self._background = Background(f"sagas of {service}")
         self._runners: dict[str, SagaRunner] = {}
         self._callers: dict[str, Callers] = {}
@@ -79,6 +81,8 @@ class SagaEngine:
         variables = contextvars.copy_context()
         self._parts = EngineParts(self._journal, self._clock, self._policy, self._emit, variables)
         self._accepting = self._claiming = True
+        self._lease.lost.append(self._lose)
+        self._lease.freed.append(self._poller.poke)
         await self._scan()
         self._poller.start(self._spawn)
 
@@ -90,7 +94,7 @@ class SagaEngine:
             await asyncio.wait(busy, timeout=self._policy.grace)
 
     async def stop(self) -> None:
-        """Interrupt what runs, each at its last journaled step, and give the leases back to any other replica."""
+        """Interrupt what runs, each at its last journaled step, and let any other replica have the sagas."""
         self._accepting = self._claiming = False
         await self._background.stop()
         if self._parts is not None:
@@ -239,8 +243,7 @@ class SagaEngine:
     async def _scan(self) -> None:
         """Take over what is left alone, wake what waits for events, answer who waits for another replica's saga."""
         if self._claiming:
-            dead = [owner for owner in await self._journal.owners() if is_certainly_dead(owner)]
-            claimable = await self._journal.claimable(dead, _BATCH)
+            claimable = await self._journal.claimable(_BATCH)
             for saga_id in dict.fromkeys([*self._orphans, *claimable]):
                 await self._take_over(saga_id)
         for runner in list(self._runners.values()):
@@ -249,11 +252,17 @@ class SagaEngine:
             if saga_id not in self._runners and (saga := await self._journal.load(saga_id)) and at_rest(saga):
                 self._resolve(saga_id, saga)
 
+    def _lose(self) -> None:
+        """This replica was taken for dead: what runs here ends, and is taken up anew by whichever is first."""
+        for runner in list(self._runners.values()):
+            runner.lose()
+        self._poller.poke()
+
     async def _take_over(self, saga_id: str) -> None:
         saga = await self._journal.load(saga_id)
         orphan = saga_id in self._orphans
         self._orphans.discard(saga_id)
-        if saga is None or at_rest(saga) or (orphan and saga.owner != self._journal.owner):
+        if saga is None or at_rest(saga) or (orphan and saga.member != self._lease.member):
             return
         # Worked on here, and yet claimable: its lease lapsed, since it could not be renewed, or the fence was raised.
         if (runner := self._runners.get(saga_id)) is not None:

@@ -12,6 +12,7 @@ from meristem.sagas import statements as sql
 from meristem.sagas.policy import SagaPolicy
 from meristem.sagas.records import EventRow, SagaRow, SagaState, StepRow
 from meristem.storage.database import Database
+from meristem.storage.lease import Lease
 
 _AT_REST: Final = (SagaState.DONE, SagaState.FAILED)
 
@@ -19,9 +20,9 @@ _AT_REST: Final = (SagaState.DONE, SagaState.FAILED)
 class Journal:
     """The sagas of one service's database."""
 
-    def __init__(self, database: Database, clock: Clock, policy: SagaPolicy, owner: str) -> None:
+    def __init__(self, database: Database, clock: Clock, policy: SagaPolicy, lease: Lease) -> None:
         self.database = database
-        self.owner = owner
+        self.lease = lease
         self._clock = clock
         self._policy = policy
 
@@ -40,7 +41,7 @@ class Journal:
 
     async def claim(self, saga: SagaRow) -> bool:
         """Take a saga over as it was read; False when another replica was faster."""
-        until = self.lease_end()
+        member = self.lease.member
         state = SagaState.RUNNING if saga.state is SagaState.WAITING else saga.state
         # With the fence and the state that were read: of two replicas that read the same row, one changes it.
         values = {
@@ -48,23 +49,22 @@ class Journal:
             "fence_": saga.fence,
             "state_": saga.state.value,
             "v_state": state.value,
-            "v_owner": self.owner,
-            "v_lease_until": until,
+            "v_member": member,
             "v_updated": self._clock.now(),
         }
         if (await self.database.execute(sql.CLAIM, values)).rowcount != 1:
             return False
-        saga.state, saga.owner, saga.lease_until = state, self.owner, until
+        saga.state, saga.member = state, member
         # From here on the last owner's writes change no row, however late they come.
         saga.fence, saga.attempts, saga.wake_at = saga.fence + 1, saga.attempts + 1, None
         return True
 
-    async def claimable(self, dead: list[str], limit: int) -> list[str]:
-        """The sagas that no replica works on and one should: lapsed leases, past wake-ups, events that came."""
+    async def claimable(self, limit: int) -> list[str]:
+        """The sagas that no replica works on and one should: replicas that died, past wake-ups, events that came."""
         now = self._clock.now()
         found: list[str] = []
         for statement, values in (
-            (sql.LAPSED, {"now_": now, "dead_": dead, "limit_": limit}),
+            (sql.LAPSED, {"limit_": limit}),
             (sql.DUE, {"now_": now, "limit_": limit}),
             (sql.ARRIVED, {"limit_": limit}),
         ):
@@ -76,17 +76,9 @@ class Journal:
         moment = await self.database.fetch_value(sql.NEXT_WAKE)
         return None if moment is None else (moment - self._clock.now()).total_seconds()
 
-    async def owners(self) -> list[str]:
-        """The replicas that hold a lease."""
-        return await self.database.fetch_all(sql.OWNERS, into=str)
-
-    async def renew(self) -> None:
-        """Prolong every lease held here."""
-        await self.database.execute(sql.RENEW, {"owner_": self.owner, "v_lease_until": self.lease_end()})
-
     async def release(self) -> None:
-        """Give every lease back, so that another replica goes on at once."""
-        await self.database.execute(sql.RELEASE, {"owner_": self.owner})
+        """Let go of every saga, so that another replica goes on at once."""
+        await self.database.execute(sql.RELEASE, {"member_": self.lease.member})
 
     async def buffer(self, event: Event) -> None:
         """Keep an event for the sagas that wait, or will wait, for it."""
@@ -115,10 +107,6 @@ class Journal:
     def now(self) -> datetime:
         """The journal's time."""
         return self._clock.now()
-
-    def lease_end(self) -> datetime:
-        """When a lease that is taken or renewed now will lapse."""
-        return self._clock.now() + timedelta(seconds=self._policy.lease)
 
 
 def at_rest(saga: SagaRow) -> bool:

@@ -132,7 +132,7 @@ class JournalWriter:
         if self._new is not None:
             # The step may be that of another replica's saga under the same key, which commits the same positions.
             saga = await self._journal.load(self._saga_id)
-            if saga is None or saga.owner != self._journal.owner:
+            if saga is None or saga.member != self._journal.lease.member:
                 raise BegunElsewhereError(self._saga_id)
         self._on_written()
         return stored
@@ -163,8 +163,7 @@ class JournalWriter:
             written()
 
     def _created(self, saga: SagaRow) -> _Entry:
-        # When it is written, not when it was buffered: a long first step would use the lease up.
-        saga.owner, saga.lease_until = self._journal.owner, self._journal.lease_end()
+        saga.member = self._journal.lease.member
         values = dict(zip(_SAGA, astuple(saga), strict=True))
         del values["v_horizon"]
         return _Entry(sql.CREATE, {**values, "id_": saga.id}, BegunElsewhereError(saga.id))
@@ -181,8 +180,7 @@ class JournalWriter:
             "v_error": saga.error,
             "v_problem": saga.problem,
             "v_resume": saga.resume and saga.resume.value,
-            "v_owner": self._journal.owner if active else None,
-            "v_lease_until": self._journal.lease_end() if active else None,
+            "v_member": self._journal.lease.member if active else None,
             "v_wake_at": saga.wake_at,
             "v_updated": self._journal.now(),
         }

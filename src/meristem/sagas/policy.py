@@ -30,14 +30,12 @@ class Backoff(msgspec.Struct, frozen=True):
 class SagaPolicy(msgspec.Struct, frozen=True):
     """The engine's times, in seconds.
 
-    A lease is renewed each `renewal` and lost after `lease`. What other replicas left or woke is found within `scan`
-    seconds of the machine, whatever the clock says. A saga that has nothing to do for `longest_nap` is
-    put to sleep in the journal. `undo` says how often an undo is repeated before the saga is parked. A callee that
-    fails by a bug is tried `bug_attempts` times. Finished sagas are forgotten after `retention`.
+    What other replicas left or woke is found within `scan` seconds of the machine, whatever the clock says. A saga
+    that has nothing to do for `longest_nap` is put to sleep in the journal. `undo` says how often an undo is repeated
+    before the saga is parked. A callee that fails by a bug is tried `bug_attempts` times. Finished sagas are forgotten
+    after `retention`.
     """
 
-    lease: Seconds = 10.0
-    renewal: Seconds = 3.0
     scan: Seconds = 1.0
     longest_nap: Seconds = 30.0
     grace: Pause = 5.0

@@ -1,4 +1,4 @@
-"""What the engine of one service's sagas does again and again: renew its leases, look around, forget what is old."""
+"""What the engine of one service's sagas does again and again: look around, forget what is old."""
 
 from __future__ import annotations
 
@@ -46,7 +46,6 @@ class Poller:
 
     def start(self, spawn: Callable[[Coroutine[Any, Any, None], str], object]) -> None:
         """Begin; the owner of `spawn` ends the tasks."""
-        spawn(self._renewing(), "leases")
         spawn(self._scanning(), "take-over")
         spawn(self._forgetting(), "forget")
 
@@ -58,14 +57,6 @@ class Poller:
     def is_looking(self) -> bool:
         """Whether the engine looks around, or is about to."""
         return self._looking or self._poked.is_set()
-
-    async def _renewing(self) -> None:
-        while True:
-            await self._clock.sleep(self._policy.renewal)
-            try:
-                await self._journal.renew()
-            except StorageError:
-                logger.exception("the leases of %s's sagas could not be renewed", self._service)
 
     async def _forgetting(self) -> None:
         while True:

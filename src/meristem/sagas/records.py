@@ -56,8 +56,7 @@ class SagaRow(msgspec.Struct):
     problem: str | None = None
     resume: SagaState | None = None
     cancelled: bool = False
-    owner: str | None = None
-    lease_until: datetime | None = None
+    member: int | None = None
     fence: int = 1
     wake_at: datetime | None = None
     attempts: int = 1

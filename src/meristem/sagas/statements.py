@@ -8,6 +8,7 @@ from sqlalchemy import Column, Table, bindparam, delete, exists, func, insert, l
 
 from meristem.sagas.records import Kind, SagaState, StepState
 from meristem.sagas.tables import EVENTS, SAGAS, STEPS
+from meristem.storage.lease import is_free, lives
 
 ACTIVE: Final = (SagaState.RUNNING.value, SagaState.UNDOING.value)
 RESTING: Final = (SagaState.DONE.value, SagaState.FAILED.value)
@@ -56,27 +57,16 @@ ANSWER: Final = (
 CHANGE: Final = (
     update(SAGAS)
     .where(*_mine)
-    .values(
-        _setting(SAGAS, "state", "result", "error", "problem", "resume", "owner", "lease_until", "wake_at", "updated")
-    )
+    .values(_setting(SAGAS, "state", "result", "error", "problem", "resume", "member", "wake_at", "updated"))
 )
 
-RENEW: Final = (
-    update(SAGAS)
-    .where(SAGAS.c.owner == bindparam("owner_"), SAGAS.c.state.in_(ACTIVE))
-    .values(lease_until=_given(SAGAS.c.lease_until))
-)
-RELEASE: Final = update(SAGAS).where(SAGAS.c.owner == bindparam("owner_")).values(owner=None, lease_until=None)
-OWNERS: Final = select(SAGAS.c.owner).where(SAGAS.c.state.in_(ACTIVE), SAGAS.c.owner.is_not(None)).distinct()
+RELEASE: Final = update(SAGAS).where(SAGAS.c.member == bindparam("member_")).values(member=None)
 
-# The lease of an owner that is certainly dead, a process of this machine that has ended, need not be waited for.
-_lapsed = or_(
-    SAGAS.c.lease_until.is_(None),
-    SAGAS.c.lease_until < bindparam("now_", type_=SAGAS.c.lease_until.type),
-    SAGAS.c.owner.in_(bindparam("dead_", expanding=True)),
-)
 LAPSED: Final = (
-    select(SAGAS.c.id).where(SAGAS.c.state.in_(ACTIVE), _lapsed).order_by(SAGAS.c.updated).limit(bindparam("limit_"))
+    select(SAGAS.c.id)
+    .where(SAGAS.c.state.in_(ACTIVE), is_free(SAGAS.c.member))
+    .order_by(SAGAS.c.updated)
+    .limit(bindparam("limit_"))
 )
 DUE: Final = (
     select(SAGAS.c.id)
@@ -107,9 +97,9 @@ ARRIVED: Final = (
 )
 CLAIM: Final = (
     update(SAGAS)
-    .where(*_mine, SAGAS.c.state == bindparam("state_"))
+    .where(*_mine, SAGAS.c.state == bindparam("state_"), lives(_given(SAGAS.c.member)))
     .values(fence=SAGAS.c.fence + 1, attempts=SAGAS.c.attempts + 1)
-    .values(_setting(SAGAS, "state", "owner", "lease_until", "updated"))
+    .values(_setting(SAGAS, "state", "member", "updated"))
 )
 
 BUFFER: Final = insert(EVENTS)
@@ -146,8 +136,7 @@ _freed: Final[dict[str, Any]] = {
     "fence": SAGAS.c.fence + 1,
     "problem": None,
     "resume": None,
-    "owner": None,
-    "lease_until": None,
+    "member": None,
     "updated": _given(SAGAS.c.updated),
 }
 RETRY: Final = (

@@ -6,7 +6,7 @@ from typing import Final
 
 from sqlalchemy import BigInteger, Boolean, Column, DateTime, Index, Integer, MetaData, String, Table, Text
 
-from meristem.storage.versions import Revision, Schema
+from meristem.storage.versions import AddColumn, DropColumn, Revision, Schema
 
 metadata: Final = MetaData()
 
@@ -29,8 +29,7 @@ SAGAS: Final = Table(
     Column("problem", Text),  # why it is parked, for a person
     Column("resume", String(10)),  # the state in which a parked saga goes on
     Column("cancelled", Boolean, nullable=False),
-    Column("owner", String(200)),
-    Column("lease_until", _moment),
+    Column("member", BigInteger),  # the replica that works on it, by its number under the lease
     Column("fence", Integer, nullable=False),
     Column("wake_at", _moment),
     Column("attempts", Integer, nullable=False),
@@ -72,4 +71,24 @@ EVENTS: Final = Table(
     sqlite_autoincrement=True,  # an id is never used again, or a saga's horizon would hide an event
 )
 
-SCHEMA: Final = Schema("sagas", metadata, SAGAS.name, [Revision("001_tables", compatible=True)])
+_SAGAS_BEFORE: Final = Table(
+    "meristem_saga", MetaData(), Column("owner", String), Column("lease_until", _moment), Column("member", BigInteger)
+)
+SCHEMA: Final = Schema(
+    "sagas",
+    metadata,
+    SAGAS.name,
+    [
+        Revision("001_tables", compatible=True),
+        # Whichever replica worked on a saga did so by a lease that is no more: another one takes it up.
+        Revision(
+            "002_lease",
+            compatible=False,
+            steps=[
+                AddColumn(_SAGAS_BEFORE.c.member),
+                DropColumn(_SAGAS_BEFORE.c.owner),
+                DropColumn(_SAGAS_BEFORE.c.lease_until),
+            ],
+        ),
+    ],
+)

@@ -30,9 +30,10 @@ from meristem.sagas.facts import SagaEnded
 from meristem.sagas.flow import Flow
 from meristem.sagas.policy import Backoff
 from meristem.sagas.saga import saga
+from meristem.storage.lease import Lease
 from meristem.storage.sqlite.driver import SqliteDriver
 
-PATIENT = replace(QUICK, renewal=60.0, undo=Backoff(0.001, 0.005, attempts=50))
+PATIENT = replace(QUICK, undo=Backoff(0.001, 0.005, attempts=50))
 tables = MetaData()
 NOTES = Table("note", tables, Column("id", Integer, primary_key=True), Column("value", Integer))
 
@@ -149,8 +150,12 @@ async def run(folder: Path, variant: str, deadly: int, *, begin: bool) -> None:
         service = Shop(DurableRemote(folder / "remote.db", variant, boundaries), database)
         service.variant, service.boundaries = variant, boundaries
         facts = Facts()
-        engine = SagaEngine("bookings", service, database, SystemClock(), policy=PATIENT, observers=[facts])
+        lease = Lease(database, SystemClock(), "bookings", renewal=60.0)
+        engine = SagaEngine(
+            "bookings", service, database, SystemClock(), lease=lease, policy=PATIENT, observers=[facts]
+        )
         boundaries.counted = not begin
+        await lease.start()
         await engine.start()
         boundaries.counted = True
         if begin:
@@ -162,6 +167,7 @@ async def run(folder: Path, variant: str, deadly: int, *, begin: bool) -> None:
             if found.state not in ("done", "failed", "parked"):
                 await facts.until(SagaEnded)
         await engine.stop()
+        await lease.stop()
 
 
 async def verdict(folder: Path) -> dict[str, Any]:

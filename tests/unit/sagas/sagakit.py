@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import uuid
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,12 +23,12 @@ from meristem.services.client import make_client
 from meristem.services.outbound import entry
 from meristem.storage.database import Database
 from meristem.storage.driver import Driver
+from meristem.storage.lease import SCHEMA as LEASE
+from meristem.storage.lease import Lease
 from meristem.storage.scope import transaction_is_open
 from meristem.storage.sqlite.opening import open_driver
 
-QUICK = SagaPolicy(
-    lease=1.0, renewal=0.3, scan=0.02, retry=Backoff(0.001, 0.005), undo=Backoff(0.001, 0.005, attempts=6), grace=0.2
-)
+QUICK = SagaPolicy(scan=0.02, retry=Backoff(0.001, 0.005), undo=Backoff(0.001, 0.005, attempts=6), grace=0.2)
 
 
 class RoomTaken(Fault):
@@ -171,14 +172,27 @@ class Bookings:
 
 
 @asynccontextmanager
-async def engine(service: Any, database: Database, clock: Any = None, policy: SagaPolicy = QUICK, observers: Any = ()):
+async def engine(
+    service: Any,
+    database: Database,
+    clock: Any = None,
+    policy: SagaPolicy = QUICK,
+    observers: Any = (),
+    *,
+    renewal=0.25,
+):
     """A running engine for a service."""
-    made = SagaEngine("bookings", service, database, clock or SystemClock(), policy=policy, observers=observers)
+    lease = Lease(database, clock or SystemClock(), str(uuid.uuid4()), renewal=renewal)
+    await lease.start()
+    made = SagaEngine(
+        "bookings", service, database, clock or SystemClock(), lease=lease, policy=policy, observers=observers
+    )
     await made.start()
     try:
         yield made
     finally:
         await made.stop()
+        await lease.stop()
 
 
 @asynccontextmanager
@@ -188,7 +202,7 @@ async def opened(path: Path, driver: Driver | None = None):
     found = driver or open_driver(f"sqlite:///{path}?synchronous=normal", name="bookings", directory=path.parent)
     database = Database(found, name="bookings")
     await database.start()
-    await database.upgrade([SCHEMA])
+    await database.upgrade([LEASE, SCHEMA])
     try:
         yield database
     finally:

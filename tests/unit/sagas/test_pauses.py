@@ -20,7 +20,7 @@ from meristem.sagas.records import SagaState
 from meristem.sagas.saga import saga
 from meristem.testing.manual_clock import ManualClock
 
-SLOW = replace(QUICK, lease=1e6, renewal=1e6, scan=1.0)
+SLOW = replace(QUICK, scan=1.0)
 
 
 class Waiting(Bookings):
@@ -86,7 +86,7 @@ async def test_a_long_sleep_is_kept_in_the_journal_and_nowhere_else(database, re
             asking = asyncio.ensure_future(service.nap(86400.0))
         await facts.until(SagaEnded, state="waiting")
         shown = (await SagaStore(database).show(told("k", "nap"))).saga
-        assert (shown.state, shown.owner, shown.wake_at) == (
+        assert (shown.state, shown.member, shown.wake_at) == (
             SagaState.WAITING, None, clock.now() + timedelta(days=1),
         )  # fmt: skip
         await clock.advance(86000.0)

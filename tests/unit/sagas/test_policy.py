@@ -11,7 +11,7 @@ from meristem.sagas.policy import Backoff, SagaPolicy
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"lease": 0}, "lease = 0; give more than 0 seconds"),
+        ({"scan": 0}, "scan = 0; give more than 0 seconds"),
         ({"scan": float("nan")}, "scan = nan; give more than 0 seconds"),
         ({"bug_attempts": 0}, "bug_attempts = 0; give at least 1"),
         ({"retention": "30d"}, "retention = '30d': expected `float`, got `str`"),
