@@ -162,6 +162,24 @@ async def test_a_consumer_s_own_context_stays_its_own_between_items(app):
             assert seen.user is None
 
 
+async def test_a_consumer_calls_and_stores_while_its_producer_is_in_a_unit_of_work(app):
+    assert await app.client(Mid).while_reading() == [0, 1, 2]
+
+
+async def test_a_stream_that_is_first_read_inside_an_open_transaction_is_refused(app, caplog):
+    with pytest.raises(CallError) as caught:
+        await app.client(Mid).begun_before_reading()
+
+    assert caught.value.code is Code.INTERNAL
+
+
+async def test_context_variables_of_producer_and_consumer_stay_their_own(app):
+    assert await app.client(Mid).moods() == [
+        "nobody's", "the consumer's", "the producer's, 0", "the consumer's, later",
+        "the producer's, 1", "the consumer's, later",
+    ]  # fmt: skip
+
+
 async def test_a_stream_for_users_alone_is_refused_without_one(app):
     with pytest.raises(CallError) as caught:
         async for _ in app.client(Far).private():

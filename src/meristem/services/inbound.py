@@ -6,23 +6,26 @@ import logging
 import os
 from asyncio import CancelledError, current_task
 from bisect import bisect_left
+from contextvars import copy_context
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
 from meristem.context import CURRENT, Context, KeyChain, Place, Unseen
-from meristem.contracts.call import compose
+from meristem.contracts.call import CONNECTOR, compose
 from meristem.contracts.codec import declared
 from meristem.contracts.isolation import Isolation
 from meristem.contracts.operation import Semantics
 from meristem.contracts.undeclared import undeclared
 from meristem.errors import DEFINITE, CallError, Code, Fault
 from meristem.resilience.deadline import Window, running_task
+from meristem.services.variables import awaited, surround, within
 from meristem.telemetry.metrics import BOUNDS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
+    from contextvars import Context as Variables
 
     from meristem.context import Position
     from meristem.contracts.call import Call, Handler, Middleware
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 SOONEST: Final = BOUNDS[0]
+_END: Final = object()
 
 
 def _taking_request(operation: Operation, method: Callable[..., Any]) -> Callable[[Any], Any]:
@@ -180,54 +184,48 @@ def _beginning(take: Callable[[Any], Any]) -> Handler:
 
 def _answer_stream(operation: Operation, handler: Handler, place: Place) -> Handler:
     enter = _admission(operation, place)
+    clean = copy_context()  # as a process of its own would begin: nothing of whoever consumes the stream
 
     async def answered(call: Call) -> Any:
         enter(call.context)
-        token = CURRENT.set(call.context)
+        variables = clean.copy()
+        variables.run(surround, call.context, CONNECTOR.get())
         try:
-            return _items(operation, call, await handler(call))
+            return _items(operation, variables, await within(variables, awaited(handler(call))))
         except (Exception, CancelledError) as error:
-            failure = _permitted(operation, error)
-        finally:
-            CURRENT.reset(token)
+            failure = variables.run(_permitted, operation, error)
         raise failure
 
     return answered
 
 
-async def _items(operation: Operation, call: Call, items: AsyncIterator[Any]) -> AsyncIterator[Any]:
-    """Each step of a generator runs in its consumer's context, so the call's is set around every one."""
+async def _items(operation: Operation, variables: Variables, items: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    """A generator's steps run in their consumer's variables, where what it sets would stay: it is given its own."""
     failure: BaseException | None = None
     try:
         while failure is None:
-            token = CURRENT.set(call.context)
             try:
-                item = await anext(items)
-            except StopAsyncIteration:
-                return
+                item = await within(variables, awaited(anext(items, _END)))
             except (Exception, CancelledError) as error:
-                failure = _permitted(operation, error)
+                failure = variables.run(_permitted, operation, error)
                 continue
-            finally:
-                CURRENT.reset(token)
+            if item is _END:
+                return
             yield item
     finally:
-        await _close(operation, call, items)
+        await _close(operation, variables, items)
     raise failure
 
 
-async def _close(operation: Operation, call: Call, items: AsyncIterator[Any]) -> None:
+async def _close(operation: Operation, variables: Variables, items: AsyncIterator[Any]) -> None:
     """Let the producer clean up; nobody waits for what it may still have to say."""
     close = getattr(items, "aclose", None)
     if close is None:
         return
-    token = CURRENT.set(call.context)
     try:
-        await close()
+        await within(variables, awaited(close()))
     except Exception:
-        logger.exception("%s failed while its stream was closed", operation.label)
-    finally:
-        CURRENT.reset(token)
+        variables.run(logger.exception, "%s failed while its stream was closed", operation.label)
 
 
 def _admission(operation: Operation, place: Place) -> Callable[[Context], None]:

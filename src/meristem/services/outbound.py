@@ -36,7 +36,7 @@ def entry(
         return handler(call) if keys is None else keys.lead(handler, call)
 
     def enter_stream(request: Any) -> Any:
-        return _stream(handler, Call(operation, request, surround()))
+        return _stream(handler, Call(operation, request, surround()), transaction_is_open)
 
     return Entry(("return __enter({request})",), {"__enter": enter_stream if operation.stream else enter})
 
@@ -101,7 +101,9 @@ def _holds_locks(operation: Operation) -> MisuseError:
     )
 
 
-async def _stream(handler: Handler, call: Call) -> AsyncIterator[Any]:
+async def _stream(handler: Handler, call: Call, transaction_is_open: Callable[[], bool] | None) -> AsyncIterator[Any]:
+    if transaction_is_open is not None and transaction_is_open():  # it may have begun since the call was made
+        raise _holds_locks(call.operation)
     keys = CURRENT.get().keys
     items = await (handler(call) if keys is None else keys.lead(handler, call))
     try:

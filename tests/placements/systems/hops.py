@@ -3,9 +3,11 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from contextvars import ContextVar
 from typing import Any, Protocol
 
-from sqlalchemy import Column, Integer, MetaData, Table, func, select, text
+from sqlalchemy import Column, Integer, MetaData, Table, func, insert, select, text
 
 from meristem import (
     Call,
@@ -26,6 +28,7 @@ from meristem import (
     safe,
 )  # fmt: skip
 
+MOOD: ContextVar[str] = ContextVar("mood", default="nobody's")
 metadata = MetaData()
 NUMBERS = Table("numbers", metadata, Column("n", Integer, primary_key=True))
 SLOW = text("WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n LIMIT 2000000000) SELECT count(*) FROM n")
@@ -92,6 +95,12 @@ class Far(Contract, Protocol, package="parity.hops.v1"):
     @safe(timeout=30.0)
     def contexts(self, count: int) -> AsyncIterator[Seen]: ...
 
+    @safe(timeout=30.0)
+    def stored(self, count: int) -> AsyncIterator[int]: ...
+
+    @safe(timeout=30.0)
+    def moods(self, count: int) -> AsyncIterator[str]: ...
+
     @operation(timeout=30.0, authenticated=True)
     async def whoami(self) -> str: ...
 
@@ -151,6 +160,15 @@ class Mid(Contract, Protocol, package="parity.hops.v1"):
 
     @operation(timeout=20.0)
     async def in_transaction(self, when: str) -> str: ...
+
+    @operation(timeout=20.0)
+    async def while_reading(self) -> list[int]: ...
+
+    @operation(timeout=20.0)
+    async def begun_before_reading(self) -> str: ...
+
+    @safe(timeout=20.0)
+    async def moods(self) -> list[str]: ...
 
     @operation(timeout=20.0)
     async def whoami(self) -> str: ...
@@ -287,6 +305,18 @@ class FarService(Far, Witness, Service, tables=metadata):
         for _ in range(count):
             yield seen()
 
+    async def stored(self, count: int) -> AsyncIterator[int]:
+        async with self.database.begin() as tx:
+            await tx.execute(insert(NUMBERS), [{"n": number} for number in range(count)])
+            for number in range(count):
+                yield number
+            raise CallError(Code.ABORTED, "nothing of it stays")
+
+    async def moods(self, count: int) -> AsyncIterator[str]:
+        for number in range(count):
+            yield MOOD.get()
+            MOOD.set(f"the producer's, {number}")
+
     async def whoami(self) -> str:
         user = current().user
         assert user is not None
@@ -360,6 +390,29 @@ class MidService(Mid, Service, tables=MetaData()):
                     return str([number async for number in self.far.numbers(1)])
                 await self.far.echo(1)
         return "fine"
+
+    async def while_reading(self) -> list[int]:
+        found = []
+        with suppress(CallError):
+            async for number in self.far.stored(3):
+                async with self.database.begin() as tx:  # of its own, beside the producer's
+                    await tx.fetch_value(select(func.count()).select_from(text("sqlite_master")))
+                found.append(await self.far.echo(number))
+        return found
+
+    async def begun_before_reading(self) -> str:
+        numbers = self.far.numbers(1)
+        async with self.database.begin() as tx:
+            await tx.fetch_value(select(func.count()).select_from(text("sqlite_master")))
+            return str([number async for number in numbers])
+
+    async def moods(self) -> list[str]:
+        found = []
+        MOOD.set("the consumer's")
+        async for mood in self.far.moods(3):
+            found += [mood, MOOD.get()]
+            MOOD.set("the consumer's, later")
+        return found
 
     async def whoami(self) -> str:
         return await self.far.whoami()
