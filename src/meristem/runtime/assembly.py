@@ -24,6 +24,7 @@ from meristem.runtime.shared import Shared
 from meristem.runtime.telemetry import ProcessTelemetry
 from meristem.services.inbound import OperationEndpoint
 from meristem.system.resources import database_url
+from meristem.telemetry.logging import follow_structlog
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -86,7 +87,9 @@ class Assembly:
                 await self._reach(service)
         for service in self.blueprint.plan.services:
             if service.name in self.process.services and not self._is_faked(service):
-                await self._settle(self.blueprint.spec(service.name), injection)
+                spec = self.blueprint.spec(service.name)
+                follow_structlog()  # the service's module may have imported it
+                await self._settle(spec, injection)
         for instance in self.instances.values():
             await instance.begin()
 

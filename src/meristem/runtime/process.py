@@ -16,6 +16,7 @@ from meristem.hosting.loading import load_app
 from meristem.lifecycle import Stack
 from meristem.runtime.assembly import Assembly
 from meristem.runtime.probes import Probes
+from meristem.telemetry.logging import follow_structlog
 from meristem.transports.http.rest.application import RestApp
 from meristem.transports.http.server.http_server import HttpServer
 
@@ -112,6 +113,7 @@ class Process:
         for app in system.apps:
             if app.name in here:
                 loaded = load_app(app.name, app.target, self.assembly.options.directory, self.assembly.limits)
+                follow_structlog()  # the app may have imported it
                 living = Lifespan(app.name, loaded)
                 await self._stack.start(living)
                 mounts[app.mount] = living

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import TYPE_CHECKING, Any, Final, Literal, TextIO, TypeAlias
-
-import msgspec
-import structlog
+from typing import TYPE_CHECKING, Any, Literal, TextIO, TypeAlias
 
 from meristem.context import current
 from meristem.errors import ConfigurationError
+from meristem.telemetry.json_lines import JsonFormatter
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -21,8 +19,6 @@ if TYPE_CHECKING:
 Format: TypeAlias = Literal["auto", "console", "json"]
 Event: TypeAlias = "MutableMapping[str, Any]"
 
-_encode: Final = msgspec.json.Encoder(enc_hook=repr).encode
-
 
 class LogHandler(logging.StreamHandler[TextIO]):
     """The handler that `configure` installs; a second `configure` replaces it."""
@@ -32,24 +28,40 @@ def configure(*, format: Format = "auto", level: str = "INFO", stream: TextIO | 
     """Set up all logs of this process; only a process's main calls it.
 
     `console` is for people and coloured on a terminal, `json` has one object a line, `auto` takes the first on a
-    terminal and the second elsewhere. The standard library's loggers and structlog's go the same way.
+    terminal and the second elsewhere. The standard library's loggers and structlog's go the same way, structlog's
+    from the next `follow_structlog` on.
     """
     number = logging.getLevelNamesMapping().get(level.upper())
     if number is None:
         raise ConfigurationError(f"there is no log level {level!r}; use DEBUG, INFO, WARNING or ERROR")
     stream = sys.stderr if stream is None else stream
     handler = LogHandler(stream)
-    handler.setFormatter(_formatter(format, terminal=stream.isatty()))
+    console = format == "console" or (format == "auto" and stream.isatty())
+    handler.setFormatter(_console_formatter(terminal=stream.isatty()) if console else JsonFormatter(add_context))
     root = logging.getLogger()
-    for each in [each for each in root.handlers if isinstance(each, LogHandler)]:
+    for each in _installed():
         root.removeHandler(each)
     root.addHandler(handler)
     root.setLevel(number)
     logging.getLogger("alembic").setLevel(max(number, logging.WARNING) if number > logging.DEBUG else number)
+    follow_structlog()
+
+
+def follow_structlog() -> None:
+    """Lead structlog's lines the same way, if a service or an app has imported it and not configured it itself.
+
+    Meristem logs by the standard library and does not import structlog for JSON: it brings its console along, 5 MB and
+    60 ms a process. So this is called when services and apps have been imported, before any of them is made.
+    """
+    structlog = sys.modules.get("structlog")
+    if structlog is None or not (installed := _installed()) or structlog.is_configured():
+        return
+    is_json = isinstance(installed[-1].formatter, JsonFormatter)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
             *_shared(),
+            *([structlog.processors.format_exc_info] if is_json else []),
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -58,27 +70,28 @@ def configure(*, format: Format = "auto", level: str = "INFO", stream: TextIO | 
     )
 
 
-def _formatter(form: Format, *, terminal: bool) -> logging.Formatter:
-    console = form == "console" or (form == "auto" and terminal)
-    render: list[Processor]
-    if console:
-        # without local variables: they hold what must not be shown
-        traceback = (
-            structlog.dev.RichTracebackFormatter(show_locals=False) if terminal else structlog.dev.plain_traceback
-        )
-        render = [structlog.dev.ConsoleRenderer(colors=terminal, exception_formatter=traceback, pad_event_to=0)]
-    else:
-        render = [structlog.processors.format_exc_info, render_json]
+def _installed() -> list[LogHandler]:
+    return [each for each in logging.getLogger().handlers if isinstance(each, LogHandler)]
+
+
+def _console_formatter(*, terminal: bool) -> logging.Formatter:
+    import structlog  # noqa: PLC0415 - see `follow_structlog`
+
+    # without local variables: they hold what must not be shown
+    traceback = structlog.dev.RichTracebackFormatter(show_locals=False) if terminal else structlog.dev.plain_traceback
+    render = structlog.dev.ConsoleRenderer(colors=terminal, exception_formatter=traceback, pad_event_to=0)
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[*_shared(), structlog.stdlib.ExtraAdder(), drop_message],
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
     )
 
 
 def _shared() -> list[Processor]:
+    import structlog  # noqa: PLC0415 - see `follow_structlog`
+
     return [
         structlog.contextvars.merge_contextvars,
-        add_context,
+        _add_context,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.stdlib.PositionalArgumentsFormatter(),
@@ -87,7 +100,18 @@ def _shared() -> list[Processor]:
     ]
 
 
-def add_context(_logger: WrappedLogger, _method: str, event: Event) -> Event:
+def _add_context(_logger: WrappedLogger, _method: str, event: Event) -> Event:
+    add_context(event)
+    return event
+
+
+def drop_message(_logger: WrappedLogger, _method: str, event: Event) -> Event:
+    """Another handler's formatter leaves the finished text in the record; it is the event once more."""
+    event.pop("message", None)
+    return event
+
+
+def add_context(event: Event) -> None:
     """Add trace id, span id, service, operation and caller of the running call; what the line says itself wins."""
     context = current()
     if context.trace is not None:
@@ -98,18 +122,3 @@ def add_context(_logger: WrappedLogger, _method: str, event: Event) -> Event:
         event.setdefault("operation", context.place.operation)
     if context.caller is not None:
         event.setdefault("caller", context.caller)
-    return event
-
-
-def drop_message(_logger: WrappedLogger, _method: str, event: Event) -> Event:
-    """Another handler's formatter leaves the finished text in the record; it is the event once more."""
-    event.pop("message", None)
-    return event
-
-
-def render_json(_logger: WrappedLogger, _method: str, event: Event) -> str:
-    """One JSON object; what JSON does not know is written as its `repr`."""
-    try:
-        return _encode(event).decode()
-    except (TypeError, msgspec.MsgspecError):  # a mapping with odd keys: the line matters more than its form
-        return _encode({str(key): repr(value) for key, value in event.items()}).decode()

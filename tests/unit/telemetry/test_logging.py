@@ -3,13 +3,15 @@
 import io
 import json
 import logging
+import subprocess
+import sys
 
 import pytest
 import structlog
 
 from meristem.context import Context, Place, Trace, Unseen, using
 from meristem.errors import ConfigurationError
-from meristem.telemetry.logging import LogHandler, configure
+from meristem.telemetry.logging import LogHandler, configure, follow_structlog
 
 TRACE = Trace("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331")
 
@@ -133,3 +135,54 @@ def test_configuring_again_replaces_the_handler():
 def test_an_unknown_level_is_refused():
     with pytest.raises(ConfigurationError, match="no log level 'LOUD'"):
         configure(level="LOUD")
+
+
+def run(program: str) -> list[str]:
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return (done.stdout + done.stderr).splitlines()
+
+
+def test_json_lines_do_not_import_structlog_and_what_it_brings_along():
+    said = run(
+        "import logging, sys; from meristem.telemetry.logging import configure; configure(format='json')\n"
+        "logging.getLogger('shop').warning('hello')\n"
+        "print([name for name in ('structlog', 'rich', 'attr') if name in sys.modules])"
+    )
+    assert said[0] == "[]"
+    assert json.loads(said[1])["event"] == "hello"
+
+
+def test_structlog_that_is_imported_later_goes_the_same_way():
+    (line,) = run(
+        "from meristem.telemetry.logging import configure, follow_structlog; configure(format='json')\n"
+        "import structlog; log = structlog.get_logger('shop'); follow_structlog()\n"
+        "structlog.contextvars.bind_contextvars(tenant='t1'); log.info('hello', booking='b1')"
+    )
+    said = json.loads(line)
+    assert (said["event"], said["booking"], said["tenant"], said["logger"]) == ("hello", "b1", "t1", "shop")
+
+
+def test_lines_of_the_standard_library_carry_what_structlog_bound():
+    stream = io.StringIO()
+    configure(format="json", stream=stream)
+    with structlog.contextvars.bound_contextvars(tenant="t1"):
+        logging.getLogger("shop").info("hello")
+    assert lines(stream)[0]["tenant"] == "t1"
+
+
+def test_an_application_that_configured_structlog_keeps_what_it_chose():
+    stream = io.StringIO()
+    configure(format="json", stream=stream)
+    structlog.reset_defaults()
+    structlog.configure(
+        processors=[structlog.processors.KeyValueRenderer()], logger_factory=structlog.ReturnLoggerFactory()
+    )
+    follow_structlog()
+    assert structlog.get_logger().msg("hello") == "event='hello'"
+
+
+def test_without_logs_of_ours_structlog_is_left_alone():
+    for each in [each for each in logging.getLogger().handlers if isinstance(each, LogHandler)]:
+        logging.getLogger().removeHandler(each)
+    follow_structlog()
+    assert not structlog.is_configured()
