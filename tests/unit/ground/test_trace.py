@@ -1,6 +1,9 @@
 """The `traceparent` and `tracestate` headers are read as W3C Trace Context, section 3, asks."""
 
+import os
 import random
+import subprocess
+import sys
 
 import pytest
 
@@ -23,6 +26,25 @@ def test_ids_are_unique_and_well_formed_and_do_not_follow_the_global_seed():
     second = [Unseen() for _ in range(1000)]
     assert len({trace.trace_id for trace in [*first, *second]}) == 2000
     assert all(Trace.parse(trace.header()) == trace.ids() for trace in [*first, *second])
+
+
+FORKED = """
+import os
+from meristem.context import Trace
+
+read, write = os.pipe()
+if os.fork() == 0:
+    os.write(write, Trace.start().trace_id.encode())
+    os._exit(0)
+os.wait()
+print(os.read(read, 32).decode() != Trace.start().trace_id)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system forks no processes")
+def test_a_forked_process_begins_traces_of_its_own():
+    said = subprocess.run([sys.executable, "-c", FORKED], check=True, capture_output=True, text=True, timeout=60)
+    assert said.stdout.strip() == "True"
 
 
 def test_an_unseen_trace_keeps_the_ids_that_it_was_first_asked_for():
