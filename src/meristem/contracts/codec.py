@@ -16,7 +16,9 @@ from meristem.errors import CallError, Code, Fault, FieldViolation
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PATH: Final = re.compile(r"^(?P<reason>.*?)(?: - at `(?:key in )?\$(?P<path>.*)`)?$", re.DOTALL)
+AT: Final = " - at `"
+PATH: Final = re.compile(r"(?:key in )?\$(?P<path>.*)`", re.DOTALL)
+LONGEST_REASON: Final = 500  # it quotes what was sent, which may be all of a body
 MISSING: Final = re.compile(r"^Object missing required field `(?P<field>.+)`$")
 
 encode: Final = msgspec.json.Encoder(decimal_format="string", uuid_format="canonical").encode
@@ -30,8 +32,11 @@ def decoder(type_: Any) -> Callable[[bytes | msgspec.Raw], Any]:
 
 def violation(error: Exception) -> FieldViolation:
     """Which field a validation error is about (`guest.email`), and the reason in lower case."""
-    match = PATH.match(str(error))
-    reason, path = (match["reason"], match["path"] or "") if match else (str(error), "")
+    reason, at, where = str(error).rpartition(AT)  # the last: what is quoted before it may look like another
+    match = PATH.fullmatch(where) if at else None
+    reason, path = (reason, match["path"]) if match else (str(error), "")
+    if len(reason) > LONGEST_REASON:
+        reason = f"{reason[:LONGEST_REASON]}…"
     missing = MISSING.match(reason)
     if missing is not None:
         path, reason = f"{path}.{missing['field']}", "is required"
@@ -72,7 +77,7 @@ def encode_fault(fault: Fault) -> bytes:
     return encode(fault_payload(kind)(**fault.values()))
 
 
-def decode_fault(fault: type[Fault], body: bytes) -> Fault:
+def decode_fault(fault: type[Fault], body: bytes | msgspec.Raw) -> Fault:
     """Make the fault again from its fields as JSON."""
     kind: Any = fault
     payload = decoder(fault_payload(kind))(body)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from meristem.contracts.codec import encode, encode_fault, fault_payload
+from meristem.contracts.counting import WireForm, fields_in, too_many
 from meristem.contracts.proto import Field, ProtoMessage, ProtoSchema
 from meristem.contracts.protojson import camel, lenient
 from meristem.contracts.prototext import IMPORTS, idempotency_level
@@ -53,6 +54,7 @@ class ProtoCodec:
         self._schema = ProtoSchema(known)
         self._package = self._schema.operations[0].contract.rpartition(".")[0]
         self._pool = _pool(self._package, self._schema)
+        self._forms: dict[str, WireForm] = {}
 
     def message_class(self, name: str) -> Any:
         """The protobuf class of a message of the contract."""
@@ -76,9 +78,11 @@ class ProtoCodec:
         """The protobuf class of an operation's reply."""
         return self.message_class(self._schema.replies[operation.name].type)
 
-    def read_request(self, operation: Operation, body: bytes) -> Any:
-        """The request message; raises CallError `invalid_argument`."""
+    def read_request(self, operation: Operation, body: bytes, values: int) -> Any:
+        """The request message; raises CallError `invalid_argument`, `resource_exhausted` for more than `values`."""
         parsed = self.request_class(operation)()
+        if len(body) > values and fields_in(body, self._wire_form(parsed.DESCRIPTOR), values) > values:
+            raise too_many(values)
         try:
             parsed.ParseFromString(body)
         except message.DecodeError as error:
@@ -88,6 +92,17 @@ class ProtoCodec:
             parsed, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
         )
         return lenient(operation.request)(encode(self._schema.requests[operation.name].down(plain)))
+
+    def _wire_form(self, descriptor: Any) -> WireForm:
+        form = self._forms.get(descriptor.full_name)
+        if form is None:
+            form = self._forms[descriptor.full_name] = {}
+            for each in descriptor.fields:
+                if each.message_type is not None:
+                    form[each.number] = self._wire_form(each.message_type)
+                elif each.is_packed:
+                    form[each.number] = 8 if each.type == FieldType.TYPE_DOUBLE else 1
+        return form
 
     def write_reply(self, operation: Operation, reply: Any) -> bytes:
         """The reply as binary protobuf."""

@@ -18,9 +18,11 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a server accepts. Sizes in bytes, times in seconds.
 
     `body_bytes` and `body_seconds` bound the requests that Meristem serves itself (RPC and REST); for hosted apps
-    `body_seconds` is the longest time without a byte. `pipelined_bytes` may wait behind an unanswered request before
-    the connection is read no further. While a server drains, an idle connection has `first_seconds` for one
-    more request, so that none is lost that was on its way.
+    `body_seconds` is the longest time without a byte. Such a request holds at most `body_values` values: numbers,
+    strings, lists and objects. A compressed one may unpack to a MiB, or else to 100 times what was sent.
+
+    `pipelined_bytes` may wait behind an unanswered request before the connection is read no further. While a server
+    drains, an idle connection has `first_seconds` for one more request, so that none is lost that was on its way.
 
     A hosted WSGI app has `app_threads` threads, `app_waiting` requests may wait for one, and the body of a request,
     which is taken in before it gets one, may have `upload_bytes`.
@@ -28,6 +30,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     head_bytes: Size = 64 * 1024
     body_bytes: Size = 32 * MIB
+    body_values: Count = 100_000
     head_seconds: Seconds = 10.0
     body_seconds: Seconds = 30.0
     write_seconds: Seconds = 30.0

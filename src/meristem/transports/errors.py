@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import re
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
-from meristem.contracts.codec import declared, decode_fault, encode_fault
+from meristem.contracts.codec import declared, decode_fault, decoder, encode_fault
 from meristem.contracts.undeclared import undeclared
 from meristem.errors import CallError, Code, Fault, FieldViolation
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 BAD_REQUEST: Final = "google.rpc.BadRequest"
 RETRY_INFO: Final = "google.rpc.RetryInfo"
 NOT_HAPPENED: Final = "meristem.v1.NotHappened"
+DELAY: Final = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)s")
+
+T = TypeVar("T")
 
 
 class ErrorDetail(msgspec.Struct):
@@ -64,11 +68,33 @@ def details_of(operation: Operation, error: Fault | CallError, *, binary: bool) 
     return details
 
 
-def error_of(operation: Operation, code: str, message: str, details: Mapping[str, Any]) -> Fault | CallError:
-    """The error that a server meant: `details` are the JSON of its details by type."""
+class BadField(msgspec.Struct):
+    """A field violation of `google.rpc.BadRequest`, as JSON has it."""
+
+    field: str = ""
+    description: str = ""
+
+
+class BadRequest(msgspec.Struct, rename="camel"):
+    """`google.rpc.BadRequest`."""
+
+    field_violations: list[BadField] = []
+
+
+class RetryInfo(msgspec.Struct, rename="camel"):
+    """`google.rpc.RetryInfo`; a delay is written as `1.5s`."""
+
+    retry_delay: str = ""
+
+
+def error_of(operation: Operation, code: str, message: str, details: Mapping[str, msgspec.Raw]) -> Fault | CallError:
+    """The error that a server meant: `details` are the JSON of its details by type.
+
+    Raises msgspec.DecodeError for a detail that is not what its type says.
+    """
     for fault in operation.raises:
-        if (json := details.get(fault_type(operation, fault))) is not None:
-            return decode_fault(fault, msgspec.json.encode(json))
+        if (json := details.get(fault_type(operation, fault))) is not None and bytes(json) != b"null":
+            return decode_fault(fault, json)
     return CallError(
         next((each for each in Code if each.value == code), Code.UNKNOWN),
         message,
@@ -92,14 +118,23 @@ def has_protobuf() -> bool:
         return False
 
 
-def _violations(json: Any) -> tuple[FieldViolation, ...]:
-    found = json.get("fieldViolations", []) if isinstance(json, dict) else []
-    return tuple(FieldViolation(str(each.get("field", "")), str(each.get("description", ""))) for each in found)
+def _violations(json: msgspec.Raw | None) -> tuple[FieldViolation, ...]:
+    found = _optional(BadRequest, json)
+    return (
+        () if found is None else tuple(FieldViolation(each.field, each.description) for each in found.field_violations)
+    )
 
 
-def _delay(json: Any) -> float | None:
-    text = json.get("retryDelay") if isinstance(json, dict) else None
-    return float(text[:-1]) if isinstance(text, str) and text[:-1].replace(".", "", 1).isdecimal() else None
+def _delay(json: msgspec.Raw | None) -> float | None:
+    found = _optional(RetryInfo, json)
+    match = None if found is None else DELAY.fullmatch(found.retry_delay)
+    return None if match is None else float(match[1])
+
+
+def _optional(type_: type[T], json: msgspec.Raw | None) -> T | None:
+    optional: Any = type_ | None
+    found: T | None = None if json is None else decoder(optional)(json)
+    return found
 
 
 def _fault_bytes(operation: Operation, fault: Fault) -> bytes:

@@ -21,6 +21,7 @@ TRACE_STATE: Final = b"tracestate"
 KEY: Final = b"idempotency-key"
 TOKEN: Final = b"meristem-token"
 AUTHORIZATION: Final = b"authorization"
+LONGEST_LIST: Final = 8 * 1024
 
 
 def add_field(fields: dict[bytes, bytes], name: bytes, value: bytes) -> None:
@@ -28,8 +29,13 @@ def add_field(fields: dict[bytes, bytes], name: bytes, value: bytes) -> None:
 
     A field that is repeated is joined to one list, as any proxy may do (RFC 9110, section 5.3): two lines of
     `tracestate` are one. Of what can be no list, such as a `traceparent`, nothing sound comes out: neither line counts.
+    A list ends at 8 KiB: nothing here reads longer ones, and joining thousands of lines takes long.
     """
-    fields[name] = value if (earlier := fields.get(name)) is None else b"%b, %b" % (earlier, value)
+    earlier = fields.get(name)
+    if earlier is None:
+        fields[name] = value
+    elif len(earlier) < LONGEST_LIST:
+        fields[name] = b"%b, %b" % (earlier, value)
 
 
 Carried: TypeAlias = tuple[bytes | None, bytes | None, bytes | None]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from meristem.transports.errors import shield
 
@@ -14,8 +16,21 @@ if TYPE_CHECKING:
     from meristem.transports.authorize import Authorizer, Principal
 
 
+LIGHT: Final = 64 * 1024
+"""A body up to this size is read at once: the event loop stands still meanwhile."""
+
+# One for the process, for there is one interpreter's lock: two threads could take it from the event loop in turn.
+# It begins with the first large body, which no application of small ones ever sees.
+READER: Final = ThreadPoolExecutor(1, "meristem-reader")
+
+
 class Signed(Protocol):
-    """A request as the answerer sees it: the proofs of who sends it. All else in it is its codec's."""
+    """A request as the answerer sees it: the proofs of who sends it, and its weight. All else in it is its codec's."""
+
+    @property
+    def heavy(self) -> bool:
+        """Whether reading its message takes so long that others must not wait for it."""
+        ...
 
     @property
     def token(self) -> str | None:
@@ -44,7 +59,10 @@ class Codec(Protocol[RequestT_contra, ResponseT_co]):
     def handler(self) -> Handler: ...
 
     def read(self, request: RequestT_contra, principal: Principal | None, user: Identity | None) -> Call:
-        """The call; raises CallError for fields that are malformed, and for a message that does not fit its type."""
+        """The call; raises CallError for fields that are malformed, and for a message that does not fit its type.
+
+        Where the request is heavy, this runs in a thread.
+        """
         ...
 
     def reply(self, request: RequestT_contra, reply: Any) -> ResponseT_co:
@@ -66,6 +84,10 @@ async def answer(codec: Codec[RequestT, ResponseT], request: RequestT, authorize
         user = None
         if principal is None and request.bearer is not None:
             user = await authorizer.user(request.bearer)
-        return codec.reply(request, await codec.handler(codec.read(request, principal, user)))
+        if request.heavy:
+            call = await asyncio.get_running_loop().run_in_executor(READER, codec.read, request, principal, user)
+        else:
+            call = codec.read(request, principal, user)
+        return codec.reply(request, await codec.handler(call))
     except Exception as error:  # a boundary: whatever fails is logged by `shield` and answered
         return codec.failure(request, shield(codec.operation, error))

@@ -84,6 +84,7 @@ class Rooms(Contract, Protocol, package="shop.rooms.v1"):
 OPERATIONS = operations(Rooms)
 ECHO = OPERATIONS["echo"]
 CODEC = ProtoCodec(OPERATIONS.values())
+VALUES = 1000
 
 names = st.text(st.characters(codec="utf-8"), max_size=8)
 int64 = st.integers(-(2**63), 2**63 - 1)
@@ -123,7 +124,7 @@ everything = st.builds(
 @settings(max_examples=60, deadline=None, phases=[Phase.explicit, Phase.generate, Phase.shrink])
 @given(everything)
 def test_every_value_survives_binary_protobuf(value):
-    assert CODEC.read_request(ECHO, CODEC.write_reply(ECHO, value)) == value
+    assert CODEC.read_request(ECHO, CODEC.write_reply(ECHO, value), VALUES) == value
 
 
 def test_replies_that_are_no_messages_stand_in_a_field():
@@ -135,7 +136,7 @@ def test_replies_that_are_no_messages_stand_in_a_field():
 
 def test_an_absent_field_takes_its_default_and_an_absent_message_is_refused():
     with pytest.raises(CallError) as caught:
-        CODEC.read_request(ECHO, b"")
+        CODEC.read_request(ECHO, b"", VALUES)
 
     assert caught.value.violations
 
@@ -143,7 +144,7 @@ def test_an_absent_field_takes_its_default_and_an_absent_message_is_refused():
 @pytest.mark.parametrize("body", [b"\xff", b"\x0a\xff\xff\xff\xff\x0f", b"\x00"])
 def test_bytes_that_are_no_message_are_refused(body):
     with pytest.raises(CallError, match=r"shop\.rooms\.v1\.Everything"):
-        CODEC.read_request(ECHO, body)
+        CODEC.read_request(ECHO, body, VALUES)
 
 
 def test_the_text_numbers_fields_as_they_are_declared():
@@ -155,3 +156,13 @@ def test_the_text_numbers_fields_as_they_are_declared():
     assert "  optional int64 nights = 23;" in text
     assert "  map<int64, string> numbers = 18;" in text
     assert "message CardOrCash {\n  oneof value {\n    Card card = 1;\n    Cash cash = 2;\n  }\n}" in text
+
+
+@settings(max_examples=40, deadline=None)
+@given(everything)
+def test_a_message_of_more_values_than_are_allowed_is_refused(value):
+    body = CODEC.write_reply(ECHO, value)
+
+    with pytest.raises(CallError, match="more than 5 values"):
+        CODEC.read_request(ECHO, body, 5)
+    assert CODEC.read_request(ECHO, body, len(body)) == value

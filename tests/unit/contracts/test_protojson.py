@@ -112,5 +112,14 @@ def test_what_does_not_fit_is_refused_with_its_field(text: str, field: str):
     assert not caught.value.may_have_happened
 
 
+def test_the_reason_of_a_refusal_is_short_and_soon_found_though_the_value_is_long():
+    """Each ` - at ` might begin the path; a search from every one of them took the square of their number."""
+    with pytest.raises(CallError) as caught:
+        lenient(Stay)(b'{"board": "' + b" - at `$" * 200_000 + b'"}')
+
+    assert caught.value.violations[0].field == "board"
+    assert len(caught.value.message) < 600
+
+
 def test_names_are_spelled_as_protobuf_spells_them():
     assert [camel(each) for each in ("a", "booking_id", "x_2_y")] == ["a", "bookingId", "x2Y"]

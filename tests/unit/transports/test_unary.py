@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from types import SimpleNamespace
 from typing import Any, Protocol
 
@@ -37,6 +38,7 @@ class Note(msgspec.Struct):
     text: str = "pear"
     token: str | None = None
     bearer: str | None = None
+    heavy: bool = False
 
 
 class NoteCodec:
@@ -46,8 +48,10 @@ class NoteCodec:
         self.operation = operations(Stall)[name]
         self.handler = handler
         self.read_by: list[Any] = []
+        self.threads: list[threading.Thread] = []
 
     def read(self, request: Note, principal: Any, user: Identity | None) -> Call:
+        self.threads.append(threading.current_thread())
         self.read_by.append((principal and principal.service, user and user.subject))
         if not request.text:
             raise CallError(Code.INVALID_ARGUMENT, "it is empty", may_have_happened=False)
@@ -149,3 +153,14 @@ async def test_a_bearer_token_means_nothing_where_nobody_signs_in():
 async def test_cancellation_is_no_answer():
     with pytest.raises(asyncio.CancelledError):
         await answer(NoteCodec("price", giving(asyncio.CancelledError())), Note(), OUTSIDE)
+
+
+async def test_a_heavy_message_is_read_by_one_thread_apart_and_its_error_is_an_answer():
+    codec = NoteCodec("price", giving(1))
+    notes = [Note(heavy=True), Note("", heavy=True), Note(heavy=True)]
+
+    answers = await asyncio.gather(*(answer(codec, note, OUTSIDE) for note in notes), answer(codec, Note(), OUTSIDE))
+
+    assert answers == [("reply", 1), ("error", Code.INVALID_ARGUMENT), ("reply", 1), ("reply", 1)]
+    here = threading.current_thread()
+    assert (len(set(codec.threads)), codec.threads.count(here)) == (2, 1)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from meristem.contracts.codec import decoder
 from meristem.transports.http.client.connection import LostError
-from meristem.transports.http.connect.errors import WireError
+from meristem.transports.http.connect.errors import ReceivedError
 from meristem.transports.http.connect.framing import END, EnvelopeReader
 
 if TYPE_CHECKING:
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 class EndOfStream(msgspec.Struct):
     """The last message of a stream (Connect protocol, "EndStreamResponse")."""
 
-    error: WireError | None = None
-    metadata: Any = None
+    error: ReceivedError | None = None
 
 
 class Replies:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 UNARY_MEDIA: Final = (b"application/json", b"application/proto")
 STREAM_MEDIA: Final = (b"application/connect+json", b"application/connect+proto")
 CLOSING: Final = (b"connection", b"close")
+MOST_PARAMETERS: Final = 100  # the protocol has five
 
 
 class ConnectApp:
@@ -127,10 +128,13 @@ def refusal_of(route: Route, exchange: Exchange) -> Response | None:
 def from_query(exchange: Exchange) -> bytes:
     """The message of a GET, whose head then says what its query says (Connect protocol, "Unary-Get-Request").
 
-    Raises CallError `invalid_argument` for one that is no base64.
+    Raises CallError `invalid_argument` for one that is no base64, and for a query of many parameters.
     """
     text: str = exchange.scope["query_string"].decode("latin-1")
-    query = dict(parse_qsl(text, keep_blank_values=True, errors="surrogateescape"))
+    try:
+        query = dict(parse_qsl(text, keep_blank_values=True, errors="surrogateescape", max_num_fields=MOST_PARAMETERS))
+    except ValueError as error:
+        raise CallError(Code.INVALID_ARGUMENT, f"the query: {error}", may_have_happened=False) from None
     exchange.head[b"content-type"] = b"application/" + query.get("encoding", "json").encode("utf-8", "replace")
     exchange.head[b"content-encoding"] = query.get("compression", "identity").encode("utf-8", "replace")
     message: str = query.get("message", "")

@@ -10,6 +10,7 @@ import msgspec
 
 from meristem.contracts.call import Call
 from meristem.contracts.codec import decoder, encode, refusal
+from meristem.contracts.counting import bound_values
 from meristem.contracts.protojson import lenient
 from meristem.errors import CallError, Code
 from meristem.transports.authorize import bearer_of
@@ -18,7 +19,7 @@ from meristem.transports.http.connect.errors import failed
 from meristem.transports.http.connect.ownhead import OWN_AGENT
 from meristem.transports.http.responses import JSON, Response
 from meristem.transports.metadata import AUTHORIZATION, KEY, TOKEN, TRACE, TRACE_STATE, context_from, context_of
-from meristem.transports.unary import Codec, Signed
+from meristem.transports.unary import LIGHT, Codec, Signed
 
 if TYPE_CHECKING:
     from meristem.context import Identity
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from meristem.contracts.operation import Operation
     from meristem.contracts.proto import ProtoSchema
     from meristem.errors import Fault
+    from meristem.resilience.limits import Limits
     from meristem.transports.authorize import Principal
     from meristem.transports.http.connect.ownhead import Changing
     from meristem.transports.metadata import Metadata
@@ -33,13 +35,15 @@ if TYPE_CHECKING:
 RequestT_contra = TypeVar("RequestT_contra", bound=Signed, contravariant=True)
 PROTO: Final = b"application/proto"
 TIMEOUT: Final = b"connect-timeout-ms"
+LIGHT_BINARY: Final = 4 * 1024  # protobuf becomes JSON value by value, in Python
+CODINGS: Final = frozenset((b"content-encoding", b"connect-content-encoding"))
 PACKED: Final = ((b"content-encoding", b"gzip"), (b"vary", b"accept-encoding"))
 
 
 class Binary(Protocol):
     """Reads and writes binary protobuf."""
 
-    def read_request(self, operation: Operation, body: bytes) -> Any: ...
+    def read_request(self, operation: Operation, body: bytes, values: int) -> Any: ...
 
     def write_reply(self, operation: Operation, reply: Any) -> bytes: ...
 
@@ -57,11 +61,14 @@ class ConnectRequest(msgspec.Struct, gc=False):
     body: bytes
     token: str | None
     bearer: str | None
+    heavy: bool
 
     @staticmethod
     def of(head: Metadata, body: bytes) -> ConnectRequest:
         """The request with the proofs that its head holds."""
-        return ConnectRequest(head, body, _text(head.get(TOKEN)), bearer_of(head.get(AUTHORIZATION)))
+        light = LIGHT_BINARY if head.get(b"content-type", b"").endswith(b"proto") else LIGHT
+        heavy = len(body) > light or not head.keys().isdisjoint(CODINGS)
+        return ConnectRequest(head, body, _text(head.get(TOKEN)), bearer_of(head.get(AUTHORIZATION)), heavy)
 
 
 class OwnRequest(msgspec.Struct, gc=False):
@@ -71,31 +78,36 @@ class OwnRequest(msgspec.Struct, gc=False):
     changing: Changing
     body: bytes
     bearer: str | None = None
+    heavy: bool = False
 
     @staticmethod
     def of(head: Metadata, body: bytes) -> OwnRequest:
         """The request whose head the parser has read."""
         read = head.get
         changing = (read(TIMEOUT), read(TRACE), read(TRACE_STATE), read(KEY), b"")
-        return OwnRequest(_text(read(TOKEN)), changing, body, bearer_of(read(AUTHORIZATION)))
+        bearer = bearer_of(read(AUTHORIZATION))
+        return OwnRequest(_text(read(TOKEN)), changing, body, bearer, len(body) > LIGHT)
 
 
 class OwnCodec:
     """An operation for Meristem's own client, whose JSON is exact."""
 
-    __slots__ = ("_exact", "handler", "operation", "write")
+    __slots__ = ("_exact", "_values", "handler", "operation", "write")
 
-    def __init__(self, endpoint: ServedOperation) -> None:
+    def __init__(self, endpoint: ServedOperation, values: int) -> None:
         self.operation: Operation = endpoint.operation
         self.handler: Handler = endpoint.handler
         self.write = reply_writer(endpoint.operation.reply)
         self._exact = decoder(endpoint.operation.request)
+        self._values = values
 
     def read(self, request: OwnRequest, principal: Principal | None, user: Identity | None) -> Call:
         """The call; raises CallError `invalid_argument` that names the field."""
         timeout, trace, state, key, _ = request.changing
         deadline = None if timeout is None else monotonic() + int(timeout) / 1000  # digits: see `Route.received`
         context = context_of(principal, user, deadline, trace, state, key)
+        if request.heavy:
+            bound_values(request.body, self._values)
         try:
             return Call(self.operation, self._exact(request.body), context)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -119,18 +131,18 @@ class ConnectCodec:
     so replies to it follow that mapping, too.
     """
 
-    __slots__ = ("_binary", "_lenient", "_limit", "_schema", "_write", "handler", "operation")
+    __slots__ = ("_binary", "_lenient", "_limits", "_schema", "_write", "handler", "operation")
 
     def __init__(
         self,
         endpoint: ServedOperation,
-        body_limit: int,
+        limits: Limits,
         schema: Callable[[], ProtoSchema] | None,
         binary: Callable[[], Binary] | None,
     ) -> None:
         self.operation: Operation = endpoint.operation
         self.handler: Handler = endpoint.handler
-        self._limit = body_limit
+        self._limits = limits
         self._schema = schema
         self._binary = binary
         self._write = reply_writer(endpoint.operation.reply)
@@ -144,9 +156,10 @@ class ConnectCodec:
     def read(self, request: ConnectRequest, principal: Principal | None, user: Identity | None) -> Call:
         """The call; raises CallError `invalid_argument` that names the field."""
         context = context_from(request.head, principal, user, deadline_of(request.head.get(TIMEOUT)))
-        plain = unpacked(request.head.get(b"content-encoding", b"identity"), request.body, self._limit)
+        plain = unpacked(request.head.get(b"content-encoding", b"identity"), request.body, self._limits.body_bytes)
         if (binary := self._binary_for(request)) is not None:
-            return Call(self.operation, binary.read_request(self.operation, plain), context)
+            return Call(self.operation, binary.read_request(self.operation, plain, self._limits.body_values), context)
+        bound_values(plain, self._limits.body_values)
         return Call(self.operation, self._lenient(plain), context)
 
     def reply(self, request: ConnectRequest, reply: Any) -> Response:
@@ -182,14 +195,14 @@ class Route:
     def __init__(
         self,
         endpoint: ServedOperation,
-        body_limit: int,
+        limits: Limits,
         *,
         schema: Callable[[], ProtoSchema] | None = None,
         binary: Callable[[], Binary] | None = None,
     ) -> None:
         self.operation = endpoint.operation
-        self.own = OwnCodec(endpoint)
-        self.other = ConnectCodec(endpoint, body_limit, schema, binary)
+        self.own = OwnCodec(endpoint, limits.body_values)
+        self.other = ConnectCodec(endpoint, limits, schema, binary)
 
     def received(self, head: Metadata, body: bytes) -> tuple[MessageCodec[Any], OwnRequest | ConnectRequest]:
         """A request whose head was parsed, and the codec for the client that sent it.

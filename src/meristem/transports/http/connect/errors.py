@@ -25,6 +25,21 @@ class WireDetail(msgspec.Struct, omit_defaults=True):
     debug: Any = None
 
 
+class ReceivedDetail(msgspec.Struct):
+    """A detail as it is read: its JSON is looked at only where its type is known."""
+
+    type: str
+    debug: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class ReceivedError(msgspec.Struct):
+    """The JSON of an error as it is read, whatever server wrote it."""
+
+    code: str
+    message: str = ""
+    details: list[ReceivedDetail] = []
+
+
 class WireError(msgspec.Struct, omit_defaults=True):
     """The JSON of an error (Connect protocol, "Error end-stream")."""
 
@@ -47,15 +62,18 @@ def failed(operation: Operation, error: Fault | CallError, *, own: bool) -> Resp
     return Response(status_of_error(error), JSON, encode_error(operation, error, own=own), fields_of(error))
 
 
-def read_error(operation: Operation, error: WireError) -> Fault | CallError:
-    """The error that the server meant."""
-    return error_of(operation, error.code, error.message, {each.type: each.debug for each in error.details})
+def read_error(operation: Operation, error: ReceivedError) -> Fault | CallError:
+    """The error that the server meant; details that are not what their types say are left out."""
+    try:
+        return error_of(operation, error.code, error.message, {each.type: each.debug for each in error.details})
+    except msgspec.DecodeError:
+        return error_of(operation, error.code, error.message, {})
 
 
 def read_unary_error(operation: Operation, status: int, body: bytes, where: str) -> Fault | CallError:
     """The error of an answer whose status is not 200; a proxy's own answer becomes the code its status means."""
     try:
-        return read_error(operation, decoder(WireError)(body))
+        return read_error(operation, decoder(ReceivedError)(body))
     except msgspec.DecodeError:
         code = CODE_OF_STATUS.get(status, Code.UNKNOWN)
         message = f"{operation.label}: {where} answered HTTP {status}, which is no answer of a Meristem server"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import aclosing
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from meristem.errors import CallError, Code, Fault
@@ -71,11 +72,11 @@ class StreamCodec(Generic[RequestT]):
 
     def _unwrapped(self, body: bytes) -> bytes:
         try:
-            envelopes = list(EnvelopeReader(self._limit).feed(body))
+            envelopes = list(islice(EnvelopeReader(self._limit).feed(body), 2))  # of millions two are enough
         except ValueError:
             raise too_large(self._limit) from None
         if len(envelopes) != 1:
-            message = f"a server stream takes one enveloped message, not {len(envelopes)}"
+            message = f"a server stream takes one enveloped message, not {'several' if envelopes else 'none'}"
             raise CallError(Code.INVALID_ARGUMENT, message, may_have_happened=False)
         flags, message_bytes = envelopes[0]
         return unpacked(self._encoding if flags & COMPRESSED else b"identity", message_bytes, self._limit)

@@ -58,7 +58,7 @@ class RestApp:
         operations = []
         for endpoint in endpoints:
             if (http := endpoint.operation.http) is not None:
-                self._router.add(http.verb, http.path, RestCodec(endpoint, http, self._docs))
+                self._router.add(http.verb, http.path, RestCodec(endpoint, http, self._docs, self._limits.body_values))
                 operations.append(endpoint.operation)
         self._pages = docs.Pages(operations, prefix=self._prefix, title=title, version=version)
 

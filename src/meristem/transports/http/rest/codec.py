@@ -8,6 +8,7 @@ import msgspec
 
 from meristem.contracts.call import Call
 from meristem.contracts.codec import encode
+from meristem.contracts.counting import bound_values
 from meristem.errors import CallError, Code
 from meristem.transports.authorize import bearer_of
 from meristem.transports.http.errors import RefusedError
@@ -16,6 +17,7 @@ from meristem.transports.http.rest.binding import Binder
 from meristem.transports.http.rest.errors import problem_of
 from meristem.transports.http.rest.streaming import ReplyStream, format_of
 from meristem.transports.metadata import AUTHORIZATION, context_from
+from meristem.transports.unary import LIGHT
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -47,26 +49,29 @@ class RestRequest(msgspec.Struct, gc=False):
     query: bytes
     body: bytes
     bearer: str | None
+    heavy: bool
     token: None = None
 
     @staticmethod
     def of(head: Metadata, path: str, placeholders: Sequence[str], query: bytes, body: bytes) -> RestRequest:
         """The request with the proof of who sends it that its head holds."""
-        return RestRequest(head, path, placeholders, query, body, bearer_of(head.get(AUTHORIZATION)))
+        bearer = bearer_of(head.get(AUTHORIZATION))
+        return RestRequest(head, path, placeholders, query, body, bearer, len(body) > LIGHT)
 
 
 class RestCodec:
     """An operation at its place in REST; `docs` is where the API page is served."""
 
-    __slots__ = ("_binder", "_docs", "_http", "_media", "handler", "operation")
+    __slots__ = ("_binder", "_docs", "_http", "_media", "_values", "handler", "operation")
 
-    def __init__(self, endpoint: ServedOperation, http: Http, docs: str) -> None:
+    def __init__(self, endpoint: ServedOperation, http: Http, docs: str, values: int) -> None:
         self.operation: Operation = endpoint.operation
         self.handler: Handler = endpoint.handler
         self._binder = Binder(endpoint.operation, http)
         self._docs = docs
         self._http = http
         self._media = http.media.encode()
+        self._values = values
 
     def __str__(self) -> str:
         return self.operation.label
@@ -83,6 +88,7 @@ class RestCodec:
             raise CallError(Code.UNAUTHENTICATED, "sign in first and send `Authorization: Bearer …`")
         if request.body:
             _require_json(request.head)
+            bound_values(request.body, self._values)
         message = self._binder.bind(request.placeholders, request.query, request.body)
         return Call(self.operation, message, context)
 

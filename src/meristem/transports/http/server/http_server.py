@@ -102,7 +102,7 @@ class HttpServer:
         self._verify = verify
         self._authenticate = authenticate
         self._probe = probe or _nothing
-        self._routes = routes_of(routes, self.limits.body_bytes)
+        self._routes = routes_of(routes, self.limits)
         self._fast = {path: route for path, route in self._routes.items() if not route.operation.stream}
         self._app = ConnectApp(self._routes, app, verify=verify, authenticate=authenticate, limits=self.limits)
         self._reaper = Reaper(self.limits.tick())
@@ -159,7 +159,7 @@ class HttpServer:
         self._reaper.stop()
 
 
-def routes_of(endpoints: Mapping[str, ServedOperation], body_limit: int) -> dict[bytes, Route]:
+def routes_of(endpoints: Mapping[str, ServedOperation], limits: Limits) -> dict[bytes, Route]:
     """The routes of endpoints; they speak binary protobuf where that is installed, loaded when it is first used."""
     contracts: dict[str, list[Operation]] = {}
     for endpoint in endpoints.values():
@@ -167,7 +167,7 @@ def routes_of(endpoints: Mapping[str, ServedOperation], body_limit: int) -> dict
     schemas = {name: functools.cache(functools.partial(ProtoSchema, known)) for name, known in contracts.items()}
     binaries = {name: _binary(known) for name, known in contracts.items()} if has_protobuf() else {}
     return {
-        path.encode(): Route(endpoint, body_limit, schema=schemas[contract], binary=binaries.get(contract))
+        path.encode(): Route(endpoint, limits, schema=schemas[contract], binary=binaries.get(contract))
         for path, endpoint in endpoints.items()
         if (contract := endpoint.operation.contract)
     }

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import time
+import tracemalloc
 
 import pytest
 
 from meristem.context import Context, Identity, Trace
 from meristem.contracts.call import ServedOperation
 from meristem.errors import CallError, Code
+from meristem.resilience.limits import Limits
+from meristem.transports.errors import fault_type
 from meristem.transports.http.address import Address
+from meristem.transports.http.compression import unpacked
 from meristem.transports.http.connect.codec import ConnectRequest, OwnRequest, Route
+from meristem.transports.http.connect.errors import read_unary_error
 from meristem.transports.http.connect.ownhead import RequestForm
 from meristem.transports.http.server.headcache import HeadCache
 
 LIMIT = 4000
+MIB = 1024 * 1024
 
 
 async def nothing(_call):
@@ -25,7 +32,7 @@ async def nothing(_call):
 
 @pytest.fixture
 def route(wire):
-    return Route(ServedOperation(wire.operations["book"], nothing), LIMIT)
+    return Route(ServedOperation(wire.operations["book"], nothing), Limits(body_bytes=LIMIT))
 
 
 def head_of(request: bytes) -> tuple[dict[bytes, bytes], bytes]:
@@ -103,6 +110,61 @@ def test_a_body_is_unpacked_within_the_limit(route):
     with pytest.raises(CallError) as raised:
         route.other.read(ConnectRequest.of(packed, gzip.compress(b" " * (LIMIT + 1))), None, None)
     assert raised.value.code is Code.RESOURCE_EXHAUSTED
+
+
+def test_a_body_may_not_unpack_to_more_than_a_hundred_times_what_was_sent():
+    bomb = gzip.compress(b" " * (2 * MIB))
+    honest = bytes(range(256)) * 64 + b" " * (MIB + 1)  # 40 times what is sent of it
+
+    assert unpacked(b"gzip", gzip.compress(b" " * MIB), 3 * MIB) == b" " * MIB
+    assert unpacked(b"gzip", gzip.compress(honest + os.urandom(MIB // 50)), 3 * MIB)[: len(honest)] == honest
+    with pytest.raises(CallError, match="more than 100 times") as raised:
+        unpacked(b"gzip", bomb, 3 * MIB)
+    assert raised.value.code is Code.RESOURCE_EXHAUSTED
+
+
+def test_a_body_of_too_many_values_is_refused_by_either_codec(wire):
+    route = Route(ServedOperation(wire.operations["book"], nothing), Limits(body_values=50_000))
+    many = STAY[:-1] + b',"other":[' + b"0," * 50_000 + b"0]}"
+
+    for codec, kind in ((route.own, OwnRequest), (route.other, ConnectRequest)):
+        with pytest.raises(CallError, match="more than 50000 values"):
+            codec.read(kind.of({}, many), None, None)
+
+
+def test_a_request_is_heavy_by_its_size_or_when_it_is_packed():
+    proto = {b"content-type": b"application/proto"}
+
+    assert not ConnectRequest.of({}, b" " * 65_536).heavy
+    assert ConnectRequest.of({}, b" " * 65_537).heavy
+    assert ConnectRequest.of(proto, b" " * 5000).heavy
+    assert ConnectRequest.of({b"content-encoding": b"gzip"}, b"").heavy
+    assert [OwnRequest.of({}, b" " * size).heavy for size in (65_536, 65_537)] == [False, True]
+
+
+def test_what_a_server_puts_into_an_error_is_not_unfolded(wire):
+    """Its JSON is looked at where its type is known: ten million lists would be a gigabyte."""
+    operation = wire.operations["book"]
+    known = f'{{"type":"{fault_type(operation, wire.RoomTaken)}","debug":{{"hotel_id":7}}}}'
+    other = '{"type":"other.Thing","value":"","debug":[' + "[]," * 500_000 + "[]]}"
+    body = f'{{"code":"failed_precondition","details":[{other},{known}]}}'.encode()
+
+    tracemalloc.start()
+    fault = read_unary_error(operation, 400, body, "there")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert (type(fault), fault.hotel_id) == (wire.RoomTaken, 7)
+    assert peak < len(body)
+
+
+@pytest.mark.parametrize("debug", ["[]", '{"fieldViolations":7}', '{"fieldViolations":[7]}', "null"])
+def test_a_detail_that_is_not_what_it_says_is_left_out(wire, debug):
+    body = f'{{"code":"not_found","message":"m","details":[{{"type":"google.rpc.BadRequest","debug":{debug}}}]}}'
+
+    error = read_unary_error(wire.operations["book"], 404, body.encode(), "there")
+
+    assert (error.code, error.message, error.violations) == (Code.NOT_FOUND, "m", ())
 
 
 def test_a_large_reply_is_packed_for_who_accepts_that(wire, route):

@@ -23,7 +23,7 @@ async def nothing(_call):
 def codec(wire):
     def make(name: str) -> RestCodec:
         found = wire.operations[name]
-        return RestCodec(ServedOperation(found, nothing), found.http, "/api/docs")
+        return RestCodec(ServedOperation(found, nothing), found.http, "/api/docs", 1000)
 
     return make
 
