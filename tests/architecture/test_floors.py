@@ -10,7 +10,7 @@ FLOORS = [
     {"contracts"},
     {"config", "telemetry", "resilience", "security", "discovery", "storage"},
     {"services", "transports", "events", "hosting"},
-    {"sagas", "jobs", "eventsourcing", "gateway"},
+    {"sagas", "jobs", "eventsourcing", "gateway", "operators"},
     {"system"},
     {"runtime", "supervision"},
     {"testing", "dashboard", "ship", "scaffold", "checking", "observe"},

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 SERVED = ("README.md", "docs/start.md", "docs/hosting.md", "docs/placement.md", "docs/http-api.md", "docs/cli.md")
 """Pages whose commands are run too, against a service that runs."""
 TYPED = ("README.md", "docs/start.md", "docs/contracts.md", "docs/services.md", "docs/sagas.md")
-ADDRESS = "127.0.0.1:8000"
+ADDRESS, OPERATORS = "127.0.0.1:8000", "127.0.0.1:8001"
 PATIENCE = 60.0  # seconds for what takes one on an idle machine
 LINE = Lifeline()  # open as long as this process lives: what it starts ends with it, however it ends
 
@@ -60,23 +60,26 @@ def test_the_python_of_a_page_runs(page: str, folder: Path) -> None:
 @pytest.mark.parametrize("page", SERVED)
 def test_a_page_that_starts_a_service_works_step_by_step(page: str, folder: Path) -> None:
     """Commands and Python in the order in which the reader meets them, at a port that is free."""
-    with socket.socket() as kept:  # nobody else is given this port while it is bound; a server may listen on it
-        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        kept.bind(("127.0.0.1", 0))
-        _step_by_step(page, kept.getsockname()[1], folder)
+    with socket.socket() as kept, socket.socket() as operators:
+        for each in (kept, operators):  # nobody else is given this port while it is bound; a server may listen on it
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            each.bind(("127.0.0.1", 0))
+        _step_by_step(page, kept.getsockname()[1], operators.getsockname()[1], folder)
 
 
-def _step_by_step(page: str, port: int, folder: Path) -> None:
+def _step_by_step(page: str, port: int, operators: int, folder: Path) -> None:
     reader, running = Reader(page, folder), []
+    where = ["--port", str(port), "--operator", f"tcp://127.0.0.1:{operators}"]
     try:
         for block in blocks(page, "python", "sh", "toml"):
-            local = block._replace(text=block.text.replace(ADDRESS, f"127.0.0.1:{port}"))
+            text = block.text.replace(ADDRESS, f"127.0.0.1:{port}").replace(OPERATORS, f"127.0.0.1:{operators}")
+            local = block._replace(text=text)
             if block.language == "python":
                 reader.run([local])
             elif block.language == "toml" and block.file is not None:
                 write(local, folder)
             elif block.language == "sh" and block.runs:
-                running += [started for line in _commands(local.text) if (started := _run(line, port, folder))]
+                running += [started for line in _commands(local.text) if (started := _run(line, where, folder))]
     finally:
         for each in running:
             _end(each)
@@ -160,7 +163,7 @@ def _resolve(words: list[str]) -> tuple[click.Command, list[str]]:
     return group, words
 
 
-def _run(line: str, port: int, folder: Path) -> subprocess.Popen[str] | None:
+def _run(line: str, where: list[str], folder: Path) -> subprocess.Popen[str] | None:
     """Run a command; what follows `# ` must be in what it prints. A server is left running and returned."""
     command, _, expected = line.partition("  # ")
     words = shlex.split(command)
@@ -169,7 +172,7 @@ def _run(line: str, port: int, folder: Path) -> subprocess.Popen[str] | None:
     if words[0] == "meristem":
         words = [sys.executable, "-m", "meristem", *words[1:]]
         if words[3] == "run":
-            return _serve([*words, "--port", str(port)], folder)
+            return _serve([*words, *where], folder)
     if words[0] == "curl":
         words = [words[0], "--silent", "--show-error", "--noproxy", "*", *words[1:]]
     done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False, timeout=60)

@@ -47,7 +47,8 @@ class StandIn:
 
     async def answer(self, path: str) -> tuple[str, str]:
         if path == "/health/ready":
-            return ("503 No", "") if says("slow") else ("200 OK", "")
+            slow = says("slow")
+            return "503 No" if slow else "200 OK", '{"status": "%s"}' % ("starting" if slow else "ready")
         if path == "/hold":
             print("holding", flush=True)
             await self.released.wait()

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from meristem.cli.loading_system import load_process, placement_option, system_argument
 from meristem.cli.progress import TerminalProgress
-from meristem.cli.run import offer, run_on_loop
+from meristem.cli.serving import offer, run_on_loop
+from meristem.lifecycle import Stack
 from meristem.supervision.lifeline import hold
 from meristem.supervision.replica import ADDRESS, INSTANCE, PUBLIC_FD, RUN
 from meristem.system.addresses import app_addresses, environment_for
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from meristem.discovery.resolver import Resolver
     from meristem.runtime.options import Options
@@ -30,7 +31,12 @@ if TYPE_CHECKING:
 @placement_option
 @click.option("--process", "name", help="Which process of the placement; not needed when it has only one.")
 @click.option("--replica", default=0, show_default=True, help="The number of this replica, from 0.")
-@click.option("--listen", "listens", multiple=True, help="An address, e.g. tcp://0.0.0.0:8000; may be repeated.")
+@click.option(
+    "--listen", "listens", multiple=True, help="An address for the system's own calls, e.g. tcp://0.0.0.0:8000."
+)
+@click.option("--public", "publics", multiple=True, help="An address for anybody: REST, RPC and apps.")
+@click.option("--operator", "operators", multiple=True, help="An address for operators, e.g. tcp://0.0.0.0:9000.")
+@click.option("--api-page", is_flag=True, help="Show the description of the API at public addresses.")
 @click.option("--address", envvar=ADDRESS, help="The base address of the system as the public knows it.")
 @click.option(
     "--plan",
@@ -46,13 +52,16 @@ def process(
     name: str | None,
     replica: int,
     listens: tuple[str, ...],
+    publics: tuple[str, ...],
+    operators: tuple[str, ...],
     address: str | None,
     plan: Path | None,
     *,
+    api_page: bool,
     log_level: str,
     log_format: Any,
 ) -> None:
-    """Run one process of a placement alone, as a container does.
+    """Run one process of a placement alone, as a container does; addresses may be repeated.
 
     It finds the others by variables (SEARCH_URL=http://host:port) or as the placement's [discovery] says, and shares
     MERISTEM_SECRET with them.
@@ -63,19 +72,30 @@ def process(
     configure(format=log_format, level=log_level)
     blueprint, directory = load_process(target, placement, plan)
     environment = dict(os.environ)
-    listen = _listen(listens, environment)
-    run_on_loop(_serve(blueprint, _name(blueprint, name), replica, listen, address, directory, environment))
+    named = _name(blueprint, name)
+    sides = Sides(_listen(blueprint, named, listens, publics, environment), operators, address, api_page)
+    run_on_loop(_serve(blueprint, named, replica, sides, directory, environment))
+
+
+class Sides(NamedTuple):
+    """Where a process answers and whom; `address` is the base address of the system, as the public knows it."""
+
+    listen: list[Listen]
+    operators: tuple[str, ...]
+    address: str | None
+    api_page: bool
 
 
 async def _serve(
     blueprint: Blueprint,
     name: str,
     replica: int,
-    listen: list[Listen],
-    address: str | None,
+    sides: Sides,
     directory: Path,
     environment: Mapping[str, str],
 ) -> None:
+    from meristem.operators.server import OperatorAddresses, OperatorServer  # noqa: PLC0415
+    from meristem.runtime.introspection import SingleProcess  # noqa: PLC0415
     from meristem.runtime.process import Process, serve  # noqa: PLC0415
     from meristem.system.state_directory import StateDirectory  # noqa: PLC0415 - what serves takes time to import
 
@@ -84,14 +104,15 @@ async def _serve(
     tokens = home.tokens(environment)
     resolver = _resolver(blueprint, name, environment)
     secret = home.secret(environment)
-    options = _options(blueprint, replica, address, directory, environment, resolver, tokens, secret)
-    offer(environment_for(blueprint.plan, address or ""))
-    made = Process(blueprint, name, options=options, listen=listen, tokens=tokens)
-    try:
-        await resolver.start()
+    options = _options(blueprint, replica, sides.address, directory, environment, resolver, tokens, secret)
+    offer(environment_for(blueprint.plan, sides.address or ""))
+    made = Process(blueprint, name, options=options, listen=sides.listen, tokens=tokens, api_page=sides.api_page)
+    async with Stack() as stack:
+        if sides.operators:
+            overview = SingleProcess(made, sides.address)
+            await stack.start(OperatorServer(overview, OperatorAddresses(sides.operators)))
+        await stack.start(resolver)
         await serve(made, _say_started)
-    finally:
-        await resolver.stop()
 
 
 def _options(
@@ -129,14 +150,25 @@ def _name(blueprint: Blueprint, given: str | None) -> str:
     return given
 
 
-def _listen(listens: tuple[str, ...], environment: Mapping[str, str]) -> list[Listen]:
+def _listen(
+    blueprint: Blueprint, name: str, listens: Iterable[str], publics: Iterable[str], environment: Mapping[str, str]
+) -> list[Listen]:
     from meristem.runtime.process import Listen  # noqa: PLC0415
 
-    found = [Listen(each, public=not each.startswith("unix:")) for each in listens]
+    found = [Listen(each, public=False) for each in listens] + [Listen(each, public=True) for each in publics]
     if PUBLIC_FD in environment:
         found.append(Listen(f"fd:{environment[PUBLIC_FD]}", public=True))
     if not found:
-        raise click.UsageError("where shall the process listen? give --listen tcp://0.0.0.0:8000")
+        raise click.UsageError(
+            "where shall the process listen? give --listen tcp://0.0.0.0:8000 for calls of the system's own, "
+            "--public for those of anybody"
+        )
+    apps = next(each.apps for each in blueprint.plan.processes if each.name == name)
+    if apps and not any(each.public for each in found):
+        raise click.UsageError(
+            f"{name} hosts {', '.join(apps)}, and apps are served at public addresses only: give "
+            "--public tcp://0.0.0.0:8000"
+        )
     return found
 
 

@@ -12,7 +12,9 @@ from pathlib import Path
 import msgspec
 
 from meristem.cli.progress import TerminalProgress
+from meristem.cli.serving import Faces, shown
 from meristem.config.project import find
+from meristem.operators.server import OperatorAddresses
 from meristem.supervision.console import Console
 from meristem.supervision.environments import PYTHON, Environments
 from meristem.supervision.supervisor import NAME, Supervisor, Workplace, supervise
@@ -22,25 +24,28 @@ from meristem.system.plan import Plan
 from meristem.system.state_directory import StateDirectory
 
 
-def run_placed(target: str | None, placement: Path, host: str, port: int, logs: list[str]) -> None:
+def run_placed(target: str | None, placement: Path, faces: Faces, logs: list[str]) -> None:
     """Run until it is told to end; `logs` are options for every process."""
     began = time.perf_counter()
     directory = find(target, Path.cwd()).root
     environment = {**os.environ, PYTHON: sys.executable}
-    pythons = Environments(directory, environment, TerminalProgress()).of_processes(Placement.read(placement))
+    placed = Placement.read(placement)
+    pythons = Environments(directory, environment, TerminalProgress()).of_processes(placed)
     plan = _plan(target, placement)
     named = [target] if target else []
+    page = ["--api-page"] if faces.api_page else []
+    asked = placed.operator.addresses if faces.operators is None else faces.operators
 
     def arguments(process: str, replica: int, listen: str) -> list[str]:
         which = ["--placement", str(placement.absolute()), "--process", process, "--replica", str(replica)]
-        return [*_meristem("process", pythons[process]), *named, *which, "--listen", listen, *logs]
+        return [*_meristem("process", pythons[process]), *named, *which, "--listen", listen, *page, *logs]
 
     labels = [label_of(each.name, index) for each in plan.processes for index in range(each.replicas)]
     console = Console(sys.stdout.buffer, [NAME, *labels, *(each.name for each in plan.programs)], os.environ)
     home = StateDirectory(directory, plan.system)
     supervisor = Supervisor(
         plan,
-        Workplace(home, directory, host, port),
+        Workplace(home, directory, faces.host, faces.port, OperatorAddresses.of(asked, faces.host)),
         arguments=arguments,
         console=console,
         environment=environment,
@@ -49,6 +54,9 @@ def run_placed(target: str | None, placement: Path, host: str, port: int, logs: 
     def started() -> None:
         for app, address in app_addresses(supervisor.plan, supervisor.address).items():
             supervisor.say(f"app {app} at {address}")
+        assert supervisor.operators is not None  # it has started
+        for name, where in shown(plan, supervisor.address, supervisor.operators, api_page=faces.api_page):
+            supervisor.say(f"{name} at {where}")
         seconds = time.perf_counter() - began
         supervisor.say(f"{plan.system} runs at {supervisor.address} (started in {seconds:.2f} s, Ctrl-C stops it)")
 

@@ -7,11 +7,12 @@ import gc
 import logging
 import os
 import signal
+import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from meristem.contracts.call import CONNECTOR
 from meristem.hosting.asgi.lifespan import Lifespan
-from meristem.hosting.asgi.mounts import Mounts
+from meristem.hosting.asgi.mounts import Entered, Mounts
 from meristem.hosting.loading import load_app
 from meristem.lifecycle import Stack
 from meristem.runtime.assembly import Assembly
@@ -36,14 +37,22 @@ SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 class Listen(NamedTuple):
-    """An address to listen on; a public one is for anybody, the others are for processes of the system."""
+    """An address to listen on.
+
+    A public one is for anybody: RPC, REST, apps and a bare `/health`. The others are for the system's own: RPC of what
+    lives here, and the probes.
+    """
 
     address: str
     public: bool
 
 
 class Process:
-    """Serves one process of a plan between `start` and `stop`; what runs `beside` it starts last and ends first."""
+    """Serves one process of a plan between `start` and `stop`; what runs `beside` it starts last and ends first.
+
+    `state` is `starting`, `ready`, `draining` or `stopped`, `since` when it was made. `api_page` shows the description
+    of the REST interface to the public.
+    """
 
     def __init__(
         self,
@@ -54,14 +63,17 @@ class Process:
         listen: Sequence[Listen],
         tokens: Tokens,
         beside: Sequence[Component] = (),
+        api_page: bool = False,
     ) -> None:
         self.assembly = Assembly(blueprint, name, options)
         self._blueprint = blueprint
         self._listen = listen
         self._tokens = tokens
         self._beside = beside
+        self._api_page = api_page
+        self.state = "starting"
+        self.since = time.time()
         self._stack = Stack()
-        self._probes: Probes | None = None
         self._server: HttpServer | None = None
 
     @property
@@ -76,37 +88,34 @@ class Process:
         """
         CONNECTOR.set(self.assembly)
         await self._stack.start(_Answering(self.assembly))
-        self._probes = Probes(await self._applications(), self.assembly.figures)
+        probes = Probes(await self._applications(), lambda: self.state, self.assembly.figures)
         self._server = HttpServer(
             self._routes(),
-            self._probes,
+            probes,
             limits=self.assembly.limits,
             verify=self._tokens.verify,
             # it may ask services: connections inherit what CONNECTOR is here
             authenticate=self._blueprint.system.authenticate,
-            probe=self._probes.health,
+            probe=probes.health,
         )
         await self._stack.start(Serving(self._server, self._listen))
         await self.assembly.begin()
-        self._probes.ready = True
+        self.state = "ready"
         for component in self._beside:
             await self._stack.start(component)
 
     async def drain(self) -> None:
         """Accept no more, answer what is in flight, then let the services finish."""
-        self._close()
+        self.state = "draining"
         await self._stack.drain()
 
     async def stop(self) -> None:
         """Stop everything, in reverse."""
-        self._close()
+        self.state = "stopped"
         await self._stack.stop()
 
-    def _close(self) -> None:
-        if self._probes is not None:
-            self._probes.ready = False
-
     async def _applications(self) -> ASGIApp:
+        """REST, and the apps for all that it does not know."""
         system = self._blueprint.system
         here = set(self.assembly.process.apps)
         mounts: dict[str, ASGIApp] = {}
@@ -118,14 +127,16 @@ class Process:
                 await self._stack.start(living)
                 mounts[app.mount] = living
         published = [each for each in self._routes().values() if each.operation.http is not None]
-        mounts[system.api] = RestApp(
+        rest = RestApp(
             published,
             prefix=system.api,
             title=system.name,
             authenticate=system.authenticate,
             limits=self.assembly.limits,
+            described=self._api_page,
+            otherwise=Mounts(mounts) if mounts else None,
         )
-        return Mounts(mounts, self._enter)
+        return Entered(rest, self._enter)
 
     def _routes(self) -> Mapping[str, ServedOperation]:
         """All operations where the public comes; elsewhere those that live here."""

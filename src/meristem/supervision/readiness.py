@@ -6,10 +6,13 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 PATIENCE: Final = 2.0  # seconds for an answer
+END_OF_HEAD: Final = b"\r\n\r\n"
 
 
 async def answers(address: str, path: str) -> bool:
@@ -22,13 +25,28 @@ async def answers(address: str, path: str) -> bool:
         return False
 
 
-async def fetched(address: str, path: str) -> str:
+async def told(address: str) -> str:
+    """The state that a process says at `/health/ready`; raises OSError when it says nothing in time."""
+    try:
+        async with asyncio.timeout(PATIENCE), _asked(address, "/health/ready") as reader:
+            return msgspec.json.decode((await reader.read()).partition(END_OF_HEAD)[2], type=_Said).status
+    except TimeoutError:
+        raise TimeoutError(f"it does not answer within {PATIENCE:g} s") from None
+    except (ValueError, msgspec.MsgspecError):
+        raise ConnectionError("it does not say how it fares") from None
+
+
+async def fetched(address: str, path: str, *, accept: str = "*/*") -> str:
     """The body of what is answered to `GET path` with 2xx; raises OSError for anything else."""
-    async with asyncio.timeout(2 * PATIENCE), _asked(address, path) as reader:
+    async with asyncio.timeout(2 * PATIENCE), _asked(address, path, accept) as reader:
         status = await reader.readline()
         if not _is_well(status):
             raise ConnectionError(f"{address} answers {status.decode('latin-1').strip() or 'nothing'} to {path}")
-        return (await reader.read()).partition(b"\r\n\r\n")[2].decode()
+        return (await reader.read()).partition(END_OF_HEAD)[2].decode()
+
+
+class _Said(msgspec.Struct):
+    status: str
 
 
 def _is_well(status: bytes) -> bool:
@@ -36,14 +54,15 @@ def _is_well(status: bytes) -> bool:
 
 
 @contextlib.asynccontextmanager
-async def _asked(address: str, path: str) -> AsyncIterator[asyncio.StreamReader]:
+async def _asked(address: str, path: str, accept: str = "*/*") -> AsyncIterator[asyncio.StreamReader]:
     if address.startswith("unix:"):
         reader, writer = await asyncio.open_unix_connection(address.removeprefix("unix:"))
     else:
         host, _, port = address.removeprefix("tcp://").rpartition(":")
         reader, writer = await asyncio.open_connection(host.strip("[]"), int(port))
     try:
-        writer.write(f"GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n".encode())
+        head = f"GET {path} HTTP/1.1\r\nhost: localhost\r\naccept: {accept}\r\nconnection: close\r\n\r\n"
+        writer.write(head.encode())
         yield reader
     finally:
         writer.close()

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import signal
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from meristem.discovery.environment import url_variable
-from meristem.errors import OperationError
+from meristem.operators.server import OperatorAddresses, OperatorServer
 from meristem.supervision.lifeline import LIFELINE, Lifeline
+from meristem.supervision.overview import Supervised, SupervisedPart
 from meristem.supervision.ports import Ports
 from meristem.supervision.programs import Programs, program_ports, program_urls
 from meristem.supervision.replica import ADDRESS, RUN, Replica, ReplicaEnvironment
@@ -19,7 +19,13 @@ from meristem.supervision.restarter import Restarter, StartError, together
 from meristem.supervision.restarts import Restarts
 from meristem.supervision.start_order import waits
 from meristem.system.addresses import app_addresses, base_address, edge, environment_for, run_directory
-from meristem.system.state_directory import SECRET, ReplicaStatus, SystemStatus
+from meristem.system.state_directory import (
+    SECRET,
+    ReplicaStatus,
+    SystemStatus,
+    prepare_run_directory,
+    remove_run_directory,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -34,12 +40,16 @@ NAME: Final = "meristem"  # the label of the supervisor's own lines
 
 
 class Workplace(NamedTuple):
-    """Where the supervisor works: the system's state directory, the project's folder, and the public host and port."""
+    """Where the supervisor works: the system's state directory, the project's folder, the public host and port.
+
+    `operators` is where those read, besides a socket among those of the system.
+    """
 
     state: StateDirectory
     directory: Path
     host: str = "127.0.0.1"
     port: int = 8000
+    operators: OperatorAddresses = OperatorAddresses()
 
 
 class Supervisor:
@@ -61,6 +71,7 @@ class Supervisor:
         self.plan = plan
         self.address = ""
         self.run = run_directory(place.state.path, plan)
+        self.operators: OperatorServer | None = None
         self._place = place
         self._arguments = arguments
         self._console = console
@@ -85,10 +96,11 @@ class Supervisor:
         self._place.state.prepare()
         self._place.state.claim()
         self._claimed = True
-        self._prepare_sockets()
+        prepare_run_directory(self.run)
         # The supervisor itself holds the ports: a replica inherits its socket, so none is lost when it is replaced.
         self.plan = self._ports.open(self.plan, self._place.host, self._place.port)
         self.address = base_address(self._place.host, edge(self.plan).port or 0)
+        await self._admit_operators()
         self._lifeline = Lifeline()  # children end when it breaks: also when this process is killed
         ports = program_ports(self.plan.programs)
         around = self._surroundings(self._lifeline.reading, program_urls(ports))
@@ -100,13 +112,11 @@ class Supervisor:
         self._programs = self._programs_at(ports)
         await self._programs.start()
 
-    def _prepare_sockets(self) -> None:
-        """An empty folder that only this user may enter; what a killed predecessor left in it is removed."""
-        shutil.rmtree(self.run, ignore_errors=True)
-        try:
-            self.run.mkdir(mode=0o700)
-        except OSError as error:
-            raise OperationError(f"cannot make {self.run} for sockets: {error.strerror}") from None
+    async def _admit_operators(self) -> None:
+        """Before anything runs: what does not get ready can be looked at, too."""
+        overview = Supervised(self.plan, self._parts, self.address)
+        self.operators = OperatorServer(overview, self._place.operators.and_socket(self.run))
+        await self.operators.start()
 
     def _surroundings(self, lifeline: int, urls: Mapping[str, str]) -> ReplicaEnvironment:
         apps = {url_variable(name): url for name, url in app_addresses(self.plan, self.address).items()}
@@ -192,12 +202,14 @@ class Supervisor:
         if self._programs is not None:
             await self._programs.stop()
         await self._stop_processes()
+        if self.operators is not None:
+            await self.operators.stop()
         self._ports.close()
         if self._lifeline is not None:
             self._lifeline.close()
             self._lifeline = None
         if self._claimed:
-            shutil.rmtree(self.run, ignore_errors=True)
+            remove_run_directory(self.run)
             self._place.state.release()
             self._claimed = False
 
@@ -227,11 +239,16 @@ class Supervisor:
 
     def statuses(self) -> list[ReplicaStatus]:
         """What runs and how it fares."""
-        found = []
-        for process, restarters in self._restarters.items():
-            found += [_row(process, index, restarter) for index, restarter in enumerate(restarters)]
+        return [_row(part) for part in self._parts()]
+
+    def _parts(self) -> list[SupervisedPart]:
         programs = [] if self._programs is None else self._programs.restarters
-        return found + [_row(restarter.restartable.label, 0, restarter) for restarter in programs]
+        replicas = [
+            SupervisedPart(process, index, restarter)
+            for process, restarters in self._restarters.items()
+            for index, restarter in enumerate(restarters)
+        ]
+        return [*replicas, *(SupervisedPart(each.restartable.label, 0, each, program=True) for each in programs)]
 
     def _announce_soon(self) -> None:
         if not self._announcing:
@@ -241,15 +258,15 @@ class Supervisor:
     def _announce(self) -> None:
         self._announcing = False
         if self._claimed:
-            running = SystemStatus(os.getpid(), self.address, self._began, tuple(self.statuses()))
+            operators = () if self.operators is None else self.operators.addresses
+            running = SystemStatus(os.getpid(), self.address, self._began, tuple(self.statuses()), operators)
             self._place.state.announce(running)
 
 
-def _row(process: str, index: int, restarter: Restarter) -> ReplicaStatus:
-    state = restarter.state.value
-    return ReplicaStatus(
-        process, index, restarter.pid, state, restarter.restarts, restarter.since, restarter.restartable.address
-    )
+def _row(part: SupervisedPart) -> ReplicaStatus:
+    kept = part.restarter
+    address, state = kept.restartable.address, kept.state.value
+    return ReplicaStatus(part.process, part.replica, kept.pid, state, kept.restarts, kept.since, address)
 
 
 async def supervise(supervisor: Supervisor, started: Callable[[], None]) -> None:

@@ -104,7 +104,7 @@ class Blueprint:
         )
         placed = self.placement.place([each.name for each in services], [each.name for each in apps])
         processes = tuple(msgspec.convert(each, ProcessPlan, from_attributes=True) for each in placed)
-        return Plan(system.name, services, apps, programs, processes)
+        return Plan(system.name, services, apps, programs, processes, system.api)
 
     def _placed(self, service: ServicePlan) -> ServicePlan:
         """The service in this system: whom it calls, and its operations on the placement's terms."""

@@ -17,6 +17,7 @@ from meristem.events.adapters import BUSES
 from meristem.resilience.limits import ClientLimits, Limits
 from meristem.resilience.policies import Policies
 from meristem.storage.adapters import DATABASES
+from meristem.transports.http.address import Address
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -80,6 +81,20 @@ class Telemetry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     late_per_second: Rate = 100.0
 
 
+class Operator(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where operators read, besides a Unix socket in the state directory: `listen = "tcp://0.0.0.0:9000"`, or a list.
+
+    Left out, it is 127.0.0.1:8001 where the system runs on loopback; `[]` is nowhere else than at the socket.
+    """
+
+    listen: Name | tuple[Name, ...] | None = None
+
+    @property
+    def addresses(self) -> tuple[str, ...] | None:
+        """What is written, as a list; None where nothing is."""
+        return (self.listen,) if isinstance(self.listen, str) else self.listen
+
+
 class Placed(msgspec.Struct, frozen=True):
     """A process and the parts that a placement put there."""
 
@@ -104,6 +119,7 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     server: dict[str, Any] = {}
     client: ClientLimits = ClientLimits()
     telemetry: Telemetry = Telemetry()
+    operator: Operator = Operator()
 
     @classmethod
     def read(cls, path: Path) -> Placement:
@@ -137,11 +153,13 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             ("policies", self.policies, dict[str, Policies]),
             ("client", self.client, ClientLimits),
             ("telemetry", self.telemetry, Telemetry),
+            ("operator", self.operator, Operator),
         )
         problems = (
             *(misfit(msgspec.to_builtins(value), type_, name) for name, value, type_ in tables),
             *(_wrong_limit(table, limits) for table, limits in servers.items()),
             *(_wrong_number(name, process) for name, process in written.items()),
+            *(_wrong_address(each) for each in self.operator.addresses or ()),
         )
         return next((each for each in problems if each is not None), None)
 
@@ -250,6 +268,14 @@ def _wrong_limit(table: str, written: dict[str, Any]) -> str | None:
 def _wrong_number(name: str, process: ProcessTable) -> str | None:
     problem = unfit(process)
     return None if problem is None else f"{name}: {problem}"
+
+
+def _wrong_address(address: str) -> str | None:
+    try:
+        Address.parse(address)
+    except ConfigurationError as error:
+        return f"[operator]: listen: {error}"
+    return None
 
 
 def _unknown(kind: str, name: str, known: Sequence[str]) -> str:

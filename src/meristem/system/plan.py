@@ -70,13 +70,14 @@ class ProcessPlan(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """The whole system; services stand in the order in which they start."""
+    """The whole system; services stand in the order in which they start, and `api` is the prefix of REST."""
 
     system: str
     services: tuple[ServicePlan, ...]
     apps: tuple[AppPlan, ...]
     programs: tuple[ProgramPlan, ...]
     processes: tuple[ProcessPlan, ...]
+    api: str = "/api"
 
     def subscribers(self) -> dict[str, tuple[str, ...]]:
         """The services that hear each event, by event type."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shutil
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -42,12 +43,13 @@ class ReplicaStatus(msgspec.Struct, frozen=True):
 
 
 class SystemStatus(msgspec.Struct, frozen=True):
-    """What a running system tells the command line: who it is and where it answers."""
+    """What a running system tells the command line: who it is and where it answers the public and its operators."""
 
     pid: int
     address: str
     started: float
     replicas: tuple[ReplicaStatus, ...] = ()
+    operators: tuple[str, ...] = ()
 
 
 class StateDirectory:
@@ -162,6 +164,23 @@ class StateDirectory:
         finally:
             os.close(lock)
         return False
+
+
+def prepare_run_directory(run: Path) -> None:
+    """Make the folder of the sockets, empty and for this user alone; what a killed predecessor left is removed.
+
+    Raises OperationError where that is not allowed.
+    """
+    remove_run_directory(run)
+    try:
+        run.mkdir(mode=0o700)
+    except OSError as error:
+        raise OperationError(f"cannot make {run} for sockets: {error.strerror}") from None
+
+
+def remove_run_directory(run: Path) -> None:
+    """Remove the folder of the sockets, if it is there."""
+    shutil.rmtree(run, ignore_errors=True)
 
 
 def _take(lock: int) -> bool:

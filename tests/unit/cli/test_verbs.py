@@ -1,8 +1,10 @@
 """The verbs of the command, each as a process of its own in a small project."""
 
 import asyncio
+import json
 import os
 import signal
+import socket
 from pathlib import Path
 
 import httpx
@@ -305,3 +307,59 @@ async def test_a_broken_system_is_refused_before_anything_starts(meristem, proje
     ended = await meristem("run", "hello.py", "--port", "0")
 
     assert (ended.code, ended.err) == (1, "error: HelloService does not implement Hello.slow\n")
+
+
+async def test_a_run_prints_its_addresses_and_tells_ps_where_operators_read(start, project: Path):
+    running = await start("run", "hello.py", "--port", "0", "--operator", "tcp://127.0.0.1:0")
+    address = (await running.shows("hello runs at ")).split()[0]
+    page = running.text.partition("API page")[2].split()[0]
+    operator = running.text.partition("operators")[2].split()[0]
+    async with httpx.AsyncClient(timeout=PATIENCE) as browser:
+        described = await browser.get(page)
+        bare = await browser.get(f"{address}/health")
+        hidden = await browser.get(f"{address}/metrics")
+        health = (await browser.get(f"{operator}/health")).json()
+    told = json.loads((project / ".meristem/hello/running.json").read_text())
+
+    assert (page, described.status_code) == (f"{address}/api/docs", 200)
+    assert (bare.json(), hidden.status_code) == ({"status": "ready"}, 404)
+    assert [(each["process"], each["status"]) for each in health["processes"]] == [("main", "ready")]
+    assert told["operators"][1:] == [operator]
+    assert told["operators"][0].startswith("unix:")
+    assert told["operators"][0].endswith("/operator.sock")
+
+
+async def test_at_an_address_that_others_reach_the_api_page_is_shown_only_when_it_is_asked_for(start):
+    quiet = await start("run", "hello.py", "--port", "0", "--host", "0.0.0.0")
+    loud = await start("run", "shop.py", "--port", "0", "--host", "0.0.0.0", "--api-page")
+    address = (await quiet.shows("hello runs at ")).split()[0].replace("0.0.0.0", "127.0.0.1")
+    other = (await loud.shows("shop runs at ")).split()[0].replace("0.0.0.0", "127.0.0.1")
+    async with httpx.AsyncClient(timeout=PATIENCE) as browser:
+        assert (await browser.get(f"{address}/api/hello/Ada")).json() == "Hello, Ada!"
+        assert (await browser.get(f"{address}/api/docs")).status_code == 404
+        assert (await browser.get(f"{other}/api/docs")).status_code == 200
+
+    assert "API page" not in quiet.text
+    assert "operators unix:" in quiet.text
+
+
+async def test_two_systems_run_beside_each_other_and_each_says_where_its_operators_read(start):
+    one, two = await start("run", "hello.py", "--port", "0"), await start("run", "shop.py", "--port", "0")
+    await one.shows("hello runs at ")
+    await two.shows("shop runs at ")
+    told = [each.text.partition("operators ")[2].splitlines()[0] for each in (one, two)]
+
+    assert told[0].split()[0] != told[1].split()[0]
+    assert any("(port 8001 is taken)" in each for each in told)
+
+
+async def test_a_run_fails_when_an_address_that_was_asked_for_operators_is_taken(meristem):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = f"tcp://127.0.0.1:{other.getsockname()[1]}"
+        ended = await meristem("run", "hello.py", "--port", "0", "--operator", taken)
+
+    assert ended.code == 1
+    assert f"cannot listen on {taken}" in ended.err
+    assert "Traceback" not in ended.err

@@ -11,7 +11,7 @@ from wsgiref.validate import validator
 import pytest
 
 from meristem.hosting.asgi.lifespan import Lifespan
-from meristem.hosting.asgi.mounts import Mounts
+from meristem.hosting.asgi.mounts import Entered, Mounts
 from meristem.hosting.wsgi.application import WSGIHost
 from meristem.resilience.limits import Limits
 from meristem.transports.http.server.http_server import HttpServer
@@ -82,7 +82,7 @@ def served():
     ) -> AsyncIterator[Client]:
         limited = Limits(**limits)
         life = Lifespan("web", WSGIHost("web", validator(app) if validated else app, limited))
-        server = HttpServer({}, Mounts({mount or "/": life}, enter), limits=limited)
+        server = HttpServer({}, Entered(Mounts({mount or "/": life}), enter), limits=limited)
         await life.start()
         try:
             await server.start("tcp://127.0.0.1:0", public=True)

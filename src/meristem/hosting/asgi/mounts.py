@@ -14,17 +14,12 @@ if TYPE_CHECKING:
 
 
 class Mounts:
-    """An ASGI application that hands each request to the app with the longest fitting path.
+    """An ASGI application that hands each request to the app with the longest fitting path."""
 
-    `enter` is called first in the task of each request: what it sets in context variables the app sees.
-    """
-
-    def __init__(self, apps: Mapping[str, ASGIApp], enter: Callable[[], None]) -> None:
+    def __init__(self, apps: Mapping[str, ASGIApp]) -> None:
         self._apps = sorted(((path.rstrip("/"), app) for path, app in apps.items()), key=lambda each: -len(each[0]))
-        self._enter = enter
 
-    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        self._enter()
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         path: str = scope["path"]
         for mount, app in self._apps:
             if path == mount and mount and scope["type"] == "http":
@@ -34,6 +29,18 @@ class Mounts:
                 await app(_below(mount, scope), receive, send)
                 return
         await _not_found(scope, send)
+
+
+class Entered:
+    """An app whose requests find what `enter` sets in context variables: it is called first in the task of each."""
+
+    def __init__(self, app: ASGIApp, enter: Callable[[], None]) -> None:
+        self._app = app
+        self._enter = enter
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self._enter()
+        await self._app(scope, receive, send)
 
 
 def _below(mount: str, scope: dict[str, Any]) -> dict[str, Any]:

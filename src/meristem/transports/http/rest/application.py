@@ -20,7 +20,7 @@ from meristem.transports.unary import answer
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from meristem.asgi import Receive, Scope, Send
+    from meristem.asgi import ASGIApp, Receive, Scope, Send
     from meristem.contracts.call import ServedOperation
     from meristem.transports.authorize import Authenticate
 
@@ -35,9 +35,11 @@ class Match(NamedTuple):
 
 
 class RestApp:
-    """An ASGI app that serves `endpoints` below `prefix`, with `/openapi.json` and the API page `/docs`.
+    """An ASGI app that serves `endpoints` below `prefix`, and where it is `described` `/openapi.json` and `/docs`.
 
-    `authenticate` turns a bearer token into an identity, or None for one that is not valid.
+    What it does not know, below the prefix or elsewhere, is for the app `otherwise`, or else not found. A path that
+    it knows is its own with every verb. `authenticate` turns a bearer token into an identity, or None for one that is
+    not valid.
     """
 
     def __init__(
@@ -49,6 +51,8 @@ class RestApp:
         version: str = "1.0.0",
         authenticate: Authenticate | None = None,
         limits: Limits | None = None,
+        described: bool = True,
+        otherwise: ASGIApp | None = None,
     ) -> None:
         self._prefix = prefix.rstrip("/")
         self._docs = f"{self._prefix}/docs"
@@ -60,16 +64,21 @@ class RestApp:
             if (http := endpoint.operation.http) is not None:
                 self._router.add(http.verb, http.path, RestCodec(endpoint, http, self._docs, self._limits.body_values))
                 operations.append(endpoint.operation)
-        self._pages = docs.Pages(operations, prefix=self._prefix, title=title, version=version)
+        self._pages = docs.Pages(operations, prefix=self._prefix, title=title, version=version) if described else None
+        self._otherwise = otherwise
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI 3."""
         if scope["type"] != "http":
-            raise RuntimeError(f"the REST interface serves HTTP, not {scope['type']}")
+            await self._not_known(scope, receive, send)
+            return
         exchange = Exchange(scope, receive, send)
         raw: bytes = scope.get("raw_path") or scope["path"].encode()
         path = raw.decode("latin-1")
         found = self._find(exchange.method, path)
+        if found is None:
+            await self._not_known(scope, receive, send)
+            return
         if isinstance(found, Response):
             await exchange.respond(found)
             return
@@ -78,16 +87,27 @@ class RestApp:
         except ClientGoneError:
             return
 
-    def _find(self, method: str, path: str) -> Match | Response:
-        """What is asked for, or the response where that is no operation."""
+    async def _not_known(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._otherwise is not None:
+            await self._otherwise(scope, receive, send)
+        elif scope["type"] == "http":
+            path: str = scope["path"]
+            hint = f"; see {self._docs}" if self._pages is not None and path.startswith(self._prefix + "/") else ""
+            problem = Problem(404, f"nothing is served at {path}{hint}")
+            await Exchange(scope, receive, send).respond(problem_response(problem, path))
+        else:
+            await send({"type": "websocket.close", "code": 1000})
+
+    def _find(self, method: str, path: str) -> Match | Response | None:
+        """What is asked for, the response where that is no operation, or None for a path that is not known here."""
         below = path.removeprefix(self._prefix)
         if not path.startswith(self._prefix + "/"):
-            return problem_response(Problem(404, f"nothing is served at {path}"), path)
-        if (page := self._pages.find(below)) is not None:
+            return None
+        if self._pages is not None and (page := self._pages.find(below)) is not None:
             return _page(method, path, *page)
         verbs, placeholders = self._router.find(below)
         if not verbs:
-            return problem_response(Problem(404, f"nothing is served at {path}; see {self._docs}"), path)
+            return None
         allowed = {*verbs, "OPTIONS"} | ({"HEAD"} if "GET" in verbs else set())
         allow = (b"allow", ", ".join(sorted(allowed)).encode())
         if method not in allowed:

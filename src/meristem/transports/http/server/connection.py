@@ -144,7 +144,7 @@ class ServerConnection(asyncio.Protocol):
         if data.startswith(b"PRI * HTTP/2"):
             self.refuse(505, "this port speaks HTTP/1.1, not HTTP/2")
             return
-        probed = route is None and data.startswith(b"GET /health/") and data[cut : cut + 11] == b" HTTP/1.1\r\n"
+        probed = route is None and data.startswith(b"GET /health") and data[cut : cut + 11] == b" HTTP/1.1\r\n"
         if probed and self._answer_probe(data[4:cut], data[end + 4 :]):
             return
         if route is None or head.get(b"content-type") != JSON or not head.keys().isdisjoint(UNCOMMON):
@@ -156,7 +156,7 @@ class ServerConnection(asyncio.Protocol):
 
     def _answer_probe(self, path: bytes, rest: bytes) -> bool:
         """Answer what is asked of the process itself, without the app; False for what that must answer."""
-        response = self.listener.probe(path) if self.head.keys().isdisjoint(BODIED) else None
+        response = self.listener.probed(path) if self.head.keys().isdisjoint(BODIED) else None
         if response is None:
             return False
         self.own, self.used, self.pending = False, True, rest

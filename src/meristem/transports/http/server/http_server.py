@@ -85,7 +85,7 @@ class HttpServer:
 
     `verify` tells who stands behind a `meristem-token`, `authenticate` whose a bearer token from outside is. An
     operation without `http=` answers only callers with a valid token; without a `verify` it answers on addresses
-    that are not public. `probe` answers a GET of a path below `/health/`.
+    that are not public. `probe` answers a GET of a path that begins with `/health`.
     """
 
     def __init__(
@@ -207,5 +207,5 @@ async def _listen(address: Address, listener: Listener, tls: ssl.SSLContext | No
     return BoundListener(Address(host=address.host, port=port), listener, server, tls)
 
 
-def _nothing(_: bytes) -> None:
+def _nothing(path: bytes, *, public: bool) -> None:
     """Nothing is asked of a server that stands for no process."""

@@ -42,14 +42,19 @@ class Accepted(Protocol):
         ...
 
 
-Probe: TypeAlias = "Callable[[bytes], Response | None]"
+class Probe(Protocol):
+    """Answers what is asked of the process itself by path, at a public address or not; None for what is the app's."""
+
+    def __call__(self, path: bytes, *, public: bool) -> Response | None: ...
+
+
 Factory: TypeAlias = "Callable[[Listener], asyncio.Protocol]"
 
 
 class Listener:
     """One listener's side of the server; its connections look here for everything they share.
 
-    `probe` answers what is asked of the process itself by path, None for what is the app's.
+    `probe` answers a GET of what is asked of the process itself.
     `factory` makes the protocol of a new connection, which calls `admit` when it is made and `forget` when it is lost.
     """
 
@@ -73,13 +78,17 @@ class Listener:
         self.draining = self.stopped = False
         self.empty = asyncio.Event()
         self.empty.set()
-        self.probe = probe
+        self._probe = probe
         self._app = app
         self._host: AsgiHost | None = None
         self._factory = factory
         self._connections: set[Accepted] = set()
         self._leaving: set[Accepted] = set()
         self._left = asyncio.Event()
+
+    def probed(self, path: bytes) -> Response | None:
+        """The answer for the process itself, None for what is the app's."""
+        return self._probe(path, public=not self.authorizer.trusted)
 
     def connection(self) -> asyncio.Protocol:
         """The protocol of a new connection."""

@@ -1,0 +1,114 @@
+"""`meristem run` without a placement: the whole system in this process."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from meristem.cli.progress import TerminalProgress
+from meristem.cli.serving import Faces, offer, run_on_loop, shown
+from meristem.lifecycle import Stack
+from meristem.operators.server import OperatorAddresses, OperatorServer
+from meristem.runtime.introspection import SingleProcess
+from meristem.runtime.options import Options
+from meristem.runtime.process import Listen, Process, serve
+from meristem.supervision.console import Console
+from meristem.supervision.overview import program_instances
+from meristem.supervision.ports import free_port
+from meristem.supervision.programs import Programs, program_ports, program_urls
+from meristem.system.addresses import app_addresses, base_address, environment_for, run_directory
+from meristem.system.placement import ALONE
+from meristem.system.state_directory import (
+    StateDirectory,
+    SystemStatus,
+    prepare_run_directory,
+    remove_run_directory,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from meristem.system.blueprint import Blueprint
+    from meristem.system.plan import Plan
+
+
+def run_alone(blueprint: Blueprint, directory: Path, faces: Faces, began: float) -> None:
+    """Run until it is told to end."""
+    home = StateDirectory(directory, blueprint.system.name)
+    home.prepare()
+    home.claim()
+    sockets = run_directory(home.path, blueprint.plan)
+    try:
+        prepare_run_directory(sockets)
+        run_on_loop(_run(blueprint, directory, home, faces._replace(port=faces.port or free_port(faces.host)), began))
+    finally:
+        remove_run_directory(sockets)
+        home.release()
+    click.echo("Stopped.")
+
+
+async def _run(blueprint: Blueprint, directory: Path, home: StateDirectory, faces: Faces, began: float) -> None:
+    plan, address = blueprint.plan, base_address(faces.host, faces.port)
+    programs = _programs(plan, directory, address)
+    process = _process(blueprint, directory, home, faces, programs)
+    overview = SingleProcess(process, address, beside=program_instances(programs, plan))
+    wanted = OperatorAddresses.of(faces.operators, faces.host).and_socket(run_directory(home.path, plan))
+    operators = OperatorServer(overview, wanted)
+
+    def started(_: Process) -> None:
+        home.announce(SystemStatus(os.getpid(), address, time.time(), operators=operators.addresses))
+        _print_started(plan, address)
+        for name, where in shown(plan, address, operators, api_page=faces.api_page):
+            click.echo(f"  {name:<10}{where}")
+        click.secho(f"{plan.system} runs at {address}", bold=True, nl=False)
+        click.echo(f"  (started in {time.perf_counter() - began:.2f} s, Ctrl-C stops it)")
+
+    async with Stack() as stack:
+        await stack.start(operators)  # first: what does not get ready can be looked at, too
+        await serve(process, started)
+
+
+def _process(blueprint: Blueprint, directory: Path, home: StateDirectory, faces: Faces, programs: Programs) -> Process:
+    options = Options(
+        progress=TerminalProgress(),
+        directory=directory,
+        apps=app_addresses(blueprint.plan, base_address(faces.host, faces.port)),
+        secret=home.secret(os.environ).encode(),
+    )
+    return Process(
+        blueprint,
+        ALONE,
+        options=options,
+        listen=[Listen(f"tcp://{faces.host}:{faces.port}", public=True)],
+        tokens=home.tokens(os.environ),
+        beside=[programs],
+        api_page=faces.api_page,
+    )
+
+
+def _programs(plan: Plan, directory: Path, address: str) -> Programs:
+    """What runs the programs of the system; they and the apps of this process find each other by variables."""
+    ports = program_ports(plan.programs)
+    offer(environment_for(plan, address) | program_urls(ports))
+    console = Console(sys.stdout.buffer, [each.name for each in plan.programs], os.environ)
+    return Programs(
+        plan.programs,
+        ports,
+        environment=os.environ,
+        directory=directory,
+        wrote=console.write,
+        say=lambda message: click.secho(message, fg="yellow", err=True),
+    )
+
+
+def _print_started(plan: Plan, address: str) -> None:
+    for process in plan.processes:
+        if process.services:
+            click.echo(f"  services  {', '.join(process.services)}")
+        for app in plan.apps:
+            if app.name in process.apps:
+                click.echo(f"  app       {app.name} at {address}{app.mount}")

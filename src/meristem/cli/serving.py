@@ -1,0 +1,64 @@
+"""What the commands that serve have in common: where a system shows itself, and the loop that it runs on."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from meristem.lifecycle import end
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterator, Mapping
+
+    from meristem.operators.server import OperatorServer
+    from meristem.system.plan import Plan
+
+
+class Faces(NamedTuple):
+    """Where a system shows itself, as the command was told: `operators` is None where nothing was said of them."""
+
+    host: str
+    port: int
+    operators: tuple[str, ...] | None
+    api_page: bool
+
+
+def shown(plan: Plan, address: str, operators: OperatorServer, *, api_page: bool) -> Iterator[tuple[str, str]]:
+    """The addresses that people are told at a start, each with its name."""
+    if api_page and any(each.http for service in plan.services for each in service.operations):
+        yield "API page", f"{address}{plan.api}/docs"
+    yield "operators", operators.address + (f"  ({operators.remark})" if operators.remark else "")
+
+
+def offer(variables: Mapping[str, str]) -> None:
+    """Let hosted apps, which know only the environment, find the other parts; what is set already stays."""
+    for name, value in variables.items():
+        os.environ.setdefault(name, value)
+
+
+def run_on_loop(work: Coroutine[Any, Any, None]) -> None:
+    """Run to the end on uvloop, on asyncio's own loop where there is no uvloop."""
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_to_the_end(work))
+
+
+async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
+    """Run, and leave behind what ignores that it is cancelled: asyncio would wait for it without end."""
+    await work
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    if await end(others):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    try:
+        import uvloop  # noqa: PLC0415 - not on Windows
+    except ImportError:
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop

@@ -1,0 +1,1 @@
+"""The operators' side of a system: health in detail and the figures of all processes, at addresses of its own."""

@@ -1,0 +1,119 @@
+"""What operators read: health in detail, probes, and the figures of all processes on one page."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qs
+
+import msgspec
+
+from meristem.asgi import respond
+from meristem.operators.health import NOT_READY, READY, SystemHealth
+from meristem.telemetry.merging import OPENMETRICS, MetricsPage, merged, wanted
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from meristem.operators.health import Instance, Overview
+
+    Answer = tuple[int, str, bytes]
+
+logger = logging.getLogger(__name__)
+JSON: Final = "application/json"
+PLAIN: Final = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
+PATHS: Final = "/health, /health/live, /health/ready and /metrics"
+
+
+class OperatorApp:
+    """An ASGI app: `/health` tells of every process, `/metrics` gathers theirs, by labels `process` and `replica`.
+
+    `?process=stock` and `&replica=1` choose some of them. `/health/live` says that whoever runs the system turns,
+    `/health/ready` whether every part is ready. A part that is down or hangs is named and keeps nobody waiting.
+    """
+
+    def __init__(self, overview: Overview) -> None:
+        self._overview = overview
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG002 - ASGI 3
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1000})
+        elif scope["method"] not in ("GET", "HEAD"):
+            await respond(send, 405, fields=[(b"allow", b"GET, HEAD"), *PLAIN])
+        elif scope["path"] == "/":
+            await respond(send, 307, fields=[(b"location", b"/health"), *PLAIN])
+        else:
+            status, media, body = await self._answer(scope)
+            await respond(send, status, media.encode(), body, PLAIN, method=scope["method"])
+
+    async def _answer(self, scope: Any) -> Answer:
+        path: str = scope["path"]
+        if path == "/health/live":
+            return 200, JSON, _status("live")
+        if path not in ("/health", "/health/ready", "/metrics"):
+            return _missing(f"operators read {PATHS}")
+        query = parse_qs(scope["query_string"].decode("latin-1"))
+        chosen = _chosen(self._overview.instances(), query)
+        if query and not chosen:
+            return _missing("no process is chosen by this query")
+        if path == "/metrics":
+            accept = dict(scope["headers"]).get(b"accept", b"").decode("latin-1")
+            return await _figures(chosen, wanted(accept))
+        health = await self._health(chosen)
+        status = 200 if health.status == READY else 503
+        return status, JSON, _status(health.status) if path == "/health/ready" else msgspec.json.encode(health)
+
+    async def _health(self, chosen: Sequence[Instance]) -> SystemHealth:
+        found = await asyncio.gather(*(each.health() for each in chosen))
+        overview = self._overview
+        status = READY if all(each.status == READY for each in found) else NOT_READY
+        told = list(zip(chosen, found, strict=True))
+        processes = tuple(health for each, health in told if "program" not in each.labels)
+        programs = tuple(health for each, health in told if "program" in each.labels)
+        return SystemHealth(
+            overview.system, status, overview.pid, overview.address, overview.since, processes, programs
+        )
+
+
+def _chosen(instances: Sequence[Instance], query: dict[str, list[str]]) -> list[Instance]:
+    """Those whose labels are what a query says; an empty one chooses all."""
+    wanted_labels = query.items()
+    return [each for each in instances if all(each.labels.get(name) in values for name, values in wanted_labels)]
+
+
+async def _figures(chosen: Sequence[Instance], media: str) -> Answer:
+    """All at once, so that the page takes as long as the slowest, which a time limit bounds."""
+    texts = await asyncio.gather(*(_asked(each, media) for each in chosen))
+    told = list(zip(chosen, texts, strict=True))
+    own = [_known_figures(each, media, up=not isinstance(text, OSError)) for each, text in told]
+    pages = [MetricsPage(each.labels, text) for each, text in told if isinstance(text, str)]
+    return 200, media, merged([*own, *pages], media).encode()
+
+
+async def _asked(instance: Instance, media: str) -> str | OSError | None:
+    try:
+        return await instance.figures(media)
+    except OSError as error:  # TimeoutError is one
+        logger.debug("%s gives no figures: %s", instance.labels, error)
+        return error
+
+
+def _known_figures(instance: Instance, media: str, *, up: bool) -> MetricsPage:
+    """What is known of a part without its word, also of one that is down."""
+    restarts = "meristem_restarts" if media == OPENMETRICS else "meristem_restarts_total"
+    text = (
+        "# HELP meristem_up Whether the part answered when these figures were gathered.\n"
+        f"# TYPE meristem_up gauge\nmeristem_up {up:d}\n"
+        f"# HELP {restarts} Starts after an end that nobody asked for.\n"
+        f"# TYPE {restarts} counter\nmeristem_restarts_total {instance.restarts}\n"
+    )
+    return MetricsPage(instance.labels, text)
+
+
+def _status(status: str) -> bytes:
+    return msgspec.json.encode({"status": status})
+
+
+def _missing(detail: str) -> Answer:
+    return 404, "application/problem+json", msgspec.json.encode({"title": "Not Found", "status": 404, "detail": detail})

@@ -1,0 +1,76 @@
+"""How a system and its parts fare, as its operators read it, and what is asked for that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol
+
+import msgspec
+
+READY: Final = "ready"
+NOT_READY: Final = "not ready"
+DRAINING: Final = "draining"
+SILENT: Final = "silent"
+
+
+class InstanceHealth(msgspec.Struct, frozen=True):
+    """One replica of a process, or a program.
+
+    `status` is `starting`, `ready`, `draining`, `waiting` (it died and is started again soon), `stopped`, or `silent`:
+    it runs and does not answer, and `problem` says how that showed. `since` is when the process or, where it is
+    supervised, its state began, in seconds since 1970. `address` is where it answers others.
+    """
+
+    process: str
+    replica: int
+    status: str
+    pid: int | None
+    restarts: int
+    since: float
+    address: str | None = None
+    services: tuple[str, ...] = ()
+    apps: tuple[str, ...] = ()
+    problem: str | None = None
+
+
+class SystemHealth(msgspec.Struct, frozen=True):
+    """A system: it is `ready` when every part is; `pid` is of the process that runs it, `address` is the public one."""
+
+    system: str
+    status: str
+    pid: int
+    address: str | None
+    since: float
+    processes: tuple[InstanceHealth, ...]
+    programs: tuple[InstanceHealth, ...] = ()
+
+
+class Instance(Protocol):
+    """One replica of a process, or a program, that can be asked; `restarts` are starts that nobody asked for."""
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """What tells it from others: `process` and `replica`, or `program`."""
+        ...
+
+    @property
+    def restarts(self) -> int: ...
+
+    async def health(self) -> InstanceHealth:
+        """How it fares; raises nothing."""
+        ...
+
+    async def figures(self, media: str) -> str | None:
+        """Its `/metrics` as a media type, None where it has none; raises OSError when it does not answer in time."""
+        ...
+
+
+class Overview(Protocol):
+    """The system whose operators ask: `instances` are its parts of now."""
+
+    system: str
+    pid: int
+    since: float
+    address: str | None
+
+    def instances(self) -> Sequence[Instance]: ...

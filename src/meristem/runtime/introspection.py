@@ -1,0 +1,57 @@
+"""What a process that nobody supervises tells its operators of itself."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from meristem.operators.health import InstanceHealth
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from meristem.operators.health import Instance
+    from meristem.runtime.process import Process
+
+
+class OwnInstance:
+    """This process, as one of those that operators ask."""
+
+    restarts = 0
+
+    def __init__(self, process: Process, address: str | None) -> None:
+        self.labels = {"process": process.assembly.process.name, "replica": str(process.assembly.options.replica)}
+        self._served = process
+        self._address = address
+
+    async def health(self) -> InstanceHealth:
+        served = self._served
+        return InstanceHealth(
+            served.assembly.process.name,
+            served.assembly.options.replica,
+            served.state,
+            os.getpid(),
+            self.restarts,
+            served.since,
+            self._address or next(iter(served.addresses), None),
+            served.assembly.process.services,
+            served.assembly.process.apps,
+        )
+
+    async def figures(self, media: str) -> str | None:
+        _, text = await self._served.assembly.figures(media)
+        return text.decode()
+
+
+class SingleProcess:
+    """A system of which operators see this process and what runs `beside` it; `address` is the public one."""
+
+    def __init__(self, process: Process, address: str | None = None, *, beside: Sequence[Instance] = ()) -> None:
+        self.address = address
+        self.system = process.assembly.blueprint.system.name
+        self.pid = os.getpid()
+        self.since = process.since
+        self._instances = (OwnInstance(process, address), *beside)
+
+    def instances(self) -> Sequence[Instance]:
+        return self._instances

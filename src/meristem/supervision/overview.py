@@ -1,0 +1,98 @@
+"""What a supervisor tells operators: how each part fares as it knows it, and what the part says when it is asked."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from meristem.operators.health import DRAINING, SILENT, InstanceHealth
+from meristem.supervision.readiness import fetched, told
+from meristem.supervision.restarter import RunState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from meristem.supervision.programs import Programs
+    from meristem.supervision.restarter import Restarter
+    from meristem.system.plan import Plan
+
+
+class SupervisedPart(NamedTuple):
+    """A replica of a process, or a program, and who keeps it alive."""
+
+    process: str
+    replica: int
+    restarter: Restarter
+    program: bool = False
+
+
+class SupervisedInstance:
+    """A replica or program that a restarter keeps, as one of those that operators ask.
+
+    A replica that runs is asked itself: a supervisor sees that one died, but not that it hangs.
+    """
+
+    def __init__(self, part: SupervisedPart, plan: Plan) -> None:
+        self._part = part
+        self._restarter = part.restarter
+        self._placed = next((each for each in plan.processes if each.name == part.process), None)
+        if part.program:
+            self._placed, self.labels = None, {"program": part.process}
+        else:
+            self.labels = {"process": part.process, "replica": str(part.replica)}
+
+    @property
+    def restarts(self) -> int:
+        return self._restarter.restarts
+
+    async def health(self) -> InstanceHealth:
+        status, problem = self._restarter.state.value, None
+        if self._placed is not None and self._restarter.state is RunState.READY:
+            try:
+                status = await told(self._restarter.restartable.address)
+            except FileNotFoundError:  # it has taken its socket's name away
+                status = DRAINING
+            except OSError as error:  # TimeoutError is one
+                status, problem = SILENT, str(error)
+        placed, restarter = self._placed, self._restarter
+        return InstanceHealth(
+            self._part.process,
+            self._part.replica,
+            status,
+            restarter.pid,
+            restarter.restarts,
+            restarter.since,
+            restarter.restartable.address,
+            placed.services if placed is not None else (),
+            placed.apps if placed is not None else (),
+            problem,
+        )
+
+    async def figures(self, media: str) -> str | None:
+        if self._placed is None:  # a program
+            if self._restarter.state is not RunState.READY:
+                raise ConnectionError(f"{self._part.process} is {self._restarter.state.value}")
+            return None
+        return await fetched(self._restarter.restartable.address, "/metrics", accept=media)
+
+
+class Supervised:
+    """A system in several processes, as its operators see it; `parts` are those of now, `address` the public one."""
+
+    def __init__(self, plan: Plan, parts: Callable[[], list[SupervisedPart]], address: str) -> None:
+        self.system = plan.system
+        self.pid = os.getpid()
+        self.since = time.time()
+        self.address: str | None = address
+        self._plan = plan
+        self._parts = parts
+
+    def instances(self) -> Sequence[SupervisedInstance]:
+        return [SupervisedInstance(part, self._plan) for part in self._parts()]
+
+
+def program_instances(programs: Programs, plan: Plan) -> list[SupervisedInstance]:
+    """The programs that run beside a process which nobody supervises."""
+    parts = (SupervisedPart(each.restartable.label, 0, each, program=True) for each in programs.restarters)
+    return [SupervisedInstance(part, plan) for part in parts]

@@ -1,0 +1,137 @@
+"""One address tells operators of every process of a system, also of one that is down or hangs."""
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+import httpx
+from prometheus_client.openmetrics import parser as openmetrics
+from prometheus_client.parser import text_string_to_metric_families
+
+from meristem.supervision import readiness
+from meristem.system.plan import ProcessPlan, ProgramPlan
+
+from .conftest import PATIENCE, plan
+from .test_command import Command, directory, ended, meristem, told  # noqa: F401 - fixtures among them
+
+EDGE = ProcessPlan("edge", (), ("web",))
+TWO = ProcessPlan("stock", ("stock",), (), replicas=2)
+ASLEEP = ProgramPlan("ratings", (sys.executable, "-c", "import time; time.sleep(3600)"))
+
+
+def operator_of(run: Path) -> httpx.AsyncClient:
+    transport = httpx.AsyncHTTPTransport(uds=str(run / "operator.sock"))
+    return httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=PATIENCE)
+
+
+def ups(text: str) -> dict[tuple[str, ...], float]:
+    family = next(each for each in text_string_to_metric_families(text) if each.name == "meristem_up")
+    return {tuple(each.labels.values()): each.value for each in family.samples}
+
+
+async def test_what_hangs_and_what_died_is_told_and_keeps_nobody_waiting(supervisor_of, screen, tmp_path, monkeypatch):
+    async with supervisor_of(plan(EDGE, TWO, programs=(ASLEEP,))) as supervisor:
+        await supervisor.start()
+        hung, died = (each.pid for each in supervisor.statuses() if each.process == "stock")
+        async with operator_of(supervisor.run) as operator:
+            before = await operator.get("/health")
+            monkeypatch.setattr(readiness, "PATIENCE", 0.2)
+            (tmp_path / "stock-1.crash").touch()
+            os.kill(hung, signal.SIGSTOP)
+            os.kill(died, signal.SIGKILL)
+            try:
+                await screen.shows("stock-1 ended (exit code 7)")
+                after = (await operator.get("/health")).json()
+                page = await operator.get("/metrics?process=stock")
+            finally:
+                os.kill(hung, signal.SIGCONT)
+
+    assert (before.status_code, before.json()["programs"][0]["status"]) == (200, "ready")
+    assert [each["status"] for each in before.json()["processes"]] == ["ready"] * 3
+    _, silent, down = after["processes"]
+    assert (after["status"], silent["status"], silent["pid"]) == ("not ready", "silent", hung)
+    assert silent["problem"] == "it does not answer within 0.2 s"
+    assert down["status"] in ("starting", "waiting")
+    assert down["restarts"] >= 1
+    assert ups(page.text) == {("stock", "0"): 0, ("stock", "1"): 0}
+
+
+async def test_the_operators_look_in_before_everything_is_ready(supervisor_of, screen, tmp_path: Path):
+    (tmp_path / "stock-0.slow").touch()
+    async with supervisor_of(plan(TWO)) as supervisor:
+        starting = asyncio.ensure_future(supervisor.start())
+        await screen.shows("began", 2)
+        async with operator_of(supervisor.run) as operator:
+            early = await operator.get("/health")
+            (tmp_path / "stock-0.slow").unlink()
+            await starting
+            late = await operator.get("/health/ready")
+
+    assert (early.status_code, early.json()["processes"][0]["status"]) == (503, "starting")
+    assert late.status_code == 200
+
+
+async def test_one_address_has_the_figures_of_every_process(directory, ended: list[Command]):  # noqa: F811
+    operators = "tcp://127.0.0.1:0"
+    run = await meristem(directory, "run", "--placement", "split.toml", "--port", "0", "--operator", operators)
+    ended.append(run)
+    line = await run.shows("shop runs at")
+    public = next(word for word in line.split() if word.startswith("http://"))
+    operator = next(each for each in run.text.splitlines() if "operators at" in each).split()[-1]
+
+    async with httpx.AsyncClient(timeout=PATIENCE) as browser:
+        assert (await browser.get(f"{public}/health")).json() == {"status": "ready"}
+        assert (await browser.get(f"{public}/metrics")).text.split()[1] == "True"  # the app's own
+        assert (await browser.get(f"{public}/api/stock/lamp")).json() == 4
+        assert (await browser.get(f"{public}/api/docs")).headers["content-type"].startswith("text/html")
+        health = await browser.get(f"{operator}/health")
+        plain = await browser.get(f"{operator}/metrics")
+        one = await browser.get(f"{operator}/metrics?process=stock&replica=1")
+        form = await browser.get(
+            f"{operator}/metrics", headers={"accept": "application/openmetrics-text;version=1.0.0"}
+        )
+
+    told_of = {(each["process"], each["replica"]): each for each in health.json()["processes"]}
+    assert set(told_of) == {("edge", 0), ("stock", 0), ("stock", 1), ("rest", 0)}
+    assert {each["status"] for each in told_of.values()} == {"ready"}
+    assert (told_of["rest", 0]["services"], told_of["rest", 0]["apps"]) == (["orders"], ["bank"])
+    assert "API page at" in run.text
+    assert ups(plain.text) == {(name, str(number)): 1 for name, number in told_of}
+    assert ups(one.text) == {("stock", "1"): 1}
+    answered = [
+        sample
+        for family in openmetrics.text_string_to_metric_families(form.text)
+        for sample in family.samples
+        if sample.name == "meristem_server_requests_total" and sample.labels["operation"] == "Stock.left"
+    ]
+    assert {each.labels["process"] for each in answered} == {"stock"}
+    assert sum(each.value for each in answered) >= 1
+
+
+async def test_a_process_alone_takes_addresses_for_each_side(directory, ended: list[Command]):  # noqa: F811
+    which = ["process", "--placement", "split.toml", "--process"]
+    sides = ["--public", "tcp://127.0.0.1:0", "--listen", "tcp://127.0.0.1:0", "--operator", "unix:operator.sock"]
+    stock = await meristem(directory, *which, "stock", *sides)
+    ended.append(stock)
+    addresses = (await stock.shows("ready at")).partition("ready at ")[2].strip().split(", ")
+    internal, public = (each.replace("tcp://", "http://") for each in addresses)
+
+    async with httpx.AsyncClient(timeout=PATIENCE) as browser:
+        live = await browser.get(f"{internal}/health/live")
+        rest = await browser.get(f"{public}/api/stock/lamp")
+        hidden = [await browser.get(f"{public}{path}") for path in ("/metrics", "/health/live", "/api/docs")]
+    async with operator_of(directory) as operator:
+        health = (await operator.get("/health")).json()
+
+    assert (live.status_code, rest.json(), [each.status_code for each in hidden]) == (200, 4, [404, 404, 404])
+    assert [(each["process"], each["services"]) for each in health["processes"]] == [("stock", ["stock"])]
+
+
+async def test_a_process_that_hosts_an_app_needs_a_public_address(directory):  # noqa: F811
+    which = ["process", "--placement", "split.toml", "--process", "edge"]
+    code, text = await told(directory, *which, "--listen", "tcp://127.0.0.1:0")
+
+    assert code == 2
+    assert "edge hosts web, and apps are served at public addresses only" in " ".join(text.split())
