@@ -207,7 +207,7 @@ async def test_a_process_alone_finds_others_by_variables(directory: Path, ended:
     )
     rest = await meristem(
         directory,
-        *("process", "--placement", "split.toml", "--process", "rest", "--listen", f"tcp://127.0.0.1:{rest_port}"),
+        *("process", "--placement", "split.toml", "--process", "rest", "--public", f"tcp://127.0.0.1:{rest_port}"),
         **shared,
         STOCK_URL=f"http://127.0.0.1:{stock_port}",
     )
@@ -232,7 +232,7 @@ async def test_a_process_alone_says_what_it_needs(directory: Path):
 @pytest.mark.parametrize(
     ("arguments", "up"),
     [
-        (["process", "--listen", "tcp://127.0.0.1:0"], "ready at"),
+        (["process", "--public", "tcp://127.0.0.1:0"], "ready at"),
         (["run", "--port", "0"], "shop runs at"),
         (["run", "--port", "0", "--placement", "split.toml"], "shop runs at"),
     ],
