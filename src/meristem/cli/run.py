@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 import time
 from pathlib import Path
@@ -29,7 +28,7 @@ from meristem.system.blueprint import Blueprint
     help="An address for operators, e.g. tcp://0.0.0.0:9000; may be repeated.  [default: 127.0.0.1:8001 on loopback]",
 )
 @click.option("--api-page/--no-api-page", default=None, help="Show the description of the API.  [default: on loopback]")
-@click.option("--reload", is_flag=True, help="Start again whenever a file of the project changes.")
+@click.option("--reload", is_flag=True, help="Start again whenever the project's code changes.")
 @click.option("--log-level", default="info", show_default=True, help="debug, info, warning or error.")
 @click.option("--log-format", type=click.Choice(["console", "json"]), default="console", show_default=True)
 def run(
@@ -47,8 +46,9 @@ def run(
     """Run a system: all in one process, or as a placement says."""
     hold(os.environ)
     if reload:
-        _run_reloading()
-        return
+        from meristem.cli.reloading import run_reloading  # noqa: PLC0415 - watching is for development
+
+        sys.exit(run_reloading([each for each in sys.argv[1:] if each != "--reload"], Path.cwd()))
     from meristem.operators.server import is_loopback  # noqa: PLC0415 - what serves takes time to import
 
     faces = Faces(host, port, operators or None, is_loopback(host) if api_page is None else api_page)
@@ -64,19 +64,3 @@ def run(
     configure(format=log_format, level=log_level)
     system, reference = load_system(target)
     run_alone(Blueprint(system), reference.root, faces, began)
-
-
-def _run_reloading() -> None:
-    from watchfiles import DefaultFilter, run_process  # noqa: PLC0415 - watching is for development
-
-    arguments = [each for each in sys.argv[1:] if each != "--reload"]
-    ignored = (*DefaultFilter.ignore_dirs, ".meristem", ".venv")
-    command = shlex.join([sys.executable, "-m", "meristem", *arguments])
-    run_process(
-        Path.cwd(),
-        target=command,
-        target_type="command",
-        watch_filter=DefaultFilter(ignore_dirs=ignored),
-        callback=lambda changes: click.secho(f"{len(changes)} files changed; starting again", fg="yellow"),
-        sigint_timeout=30,
-    )

@@ -84,16 +84,30 @@ async def test_a_method_that_ignores_its_cancellation_is_named_and_keeps_no_proc
     assert "ignores that it was cancelled, in MuleService.stay (" in running.text
 
 
-async def test_a_change_of_a_file_starts_the_system_again(start, project: Path):
+async def test_a_change_of_code_starts_the_system_again(start, project: Path):
     running = await start("run", "hello.py", "--port", "0", "--reload")
     await running.shows("hello runs at ")
     running.text = ""
+    (project / "uploads.log").write_text("no code: nothing happens")
     text = (project / "hello.py").read_text().replace("Hello, {name}", "Good day, {name}")
     (project / "hello.py").write_text(text)
     address = (await running.shows("hello runs at ")).split()[0]
     async with httpx.AsyncClient(base_url=address, timeout=PATIENCE) as browser:
         assert (await browser.get("/api/hello/Ada")).json() == "Good day, Ada!"
+    assert "hello.py changed; starting again" in running.text
     running.process.send_signal(signal.SIGINT)
+
+    assert await running.ended() == 0
+
+
+async def test_code_that_cannot_start_is_waited_for_until_it_is_mended(start, project: Path):
+    sound = (project / "hello.py").read_text()
+    (project / "hello.py").write_text("this is no Python")
+    running = await start("run", "hello.py", "--port", "0", "--reload")
+    await running.shows("hello.py")
+    (project / "hello.py").write_text(sound)
+    await running.shows("hello runs at ")
+    running.process.send_signal(signal.SIGTERM)
 
     assert await running.ended() == 0
 
