@@ -60,7 +60,8 @@ class Calls:
         if not is_local or command.is_in_branch:
             await self._writer.flush()
         row = command.new_row(self._saga.id, self._clock.now())
-        doubt = False  # whether some attempt may have had its effect
+        # Whether some attempt may have had its effect, be it the one during which the last owner died.
+        doubt = command.may_have_begun and not command.step.harmless
         while True:
             row.attempts += 1
             try:
@@ -136,6 +137,8 @@ class Calls:
 
     def _is_in_doubt(self, error: Exception, command: CallCommand, before: bool) -> bool:
         """Whether some attempt may have had its effect, now that another has ended; a definite answer settles it."""
+        if isinstance(error, Fault):
+            return False
         if not isinstance(error, CallError):
             return before
         verdict = judge(error)

@@ -82,12 +82,16 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class CallCommand(SagaCommand, kw_only=True):
-    """A call of another service, or a step of the service itself."""
+    """A call of another service, or a step of the service itself.
+
+    `may_have_begun`: before this execution, which then finds no answer of it in the journal.
+    """
 
     step: Step
     method: Callable[..., Awaitable[Any]]
     arguments: tuple[Any, ...]
     undo: Callable[[Any], Awaitable[object]] | None
+    may_have_begun: bool = False
 
 
 class SleepCommand(SagaCommand, kw_only=True):

@@ -119,9 +119,11 @@ class Execution:
             self.stop(mismatch(command, row))
             return command.future
         command.row = row
+        if isinstance(command, CallCommand):
+            command.may_have_begun = self._may_have_begun()
         if row is not None and row.sequence:
             self._ordering.answered(row.sequence, command)
-        elif self._holds_back and not self._may_be_under_way(command):
+        elif self._holds_back and not (isinstance(command, CallCommand) and self._is_finished_anyway(command)):
             # It never gets an answer. Once all that the function awaits is of this kind, the saga stops and is undone.
             if row is not None and row.state is StepState.UNCERTAIN and isinstance(command, CallCommand):
                 self.uncertain.append(command)
@@ -133,13 +135,19 @@ class Execution:
             task.add_done_callback(self._on_ended)
         return command.future
 
-    def _may_be_under_way(self, command: SagaCommand) -> bool:
-        """Whether the last owner may have died within this call of a saga that was cancelled since.
+    def _may_have_begun(self) -> bool:
+        """Whether the last owner may have died within a call that is issued now.
 
-        It is finished, to know whether there is something to undo; what comes after it is not begun.
+        As long as the function has seen the journal's answers alone, it asks only for what it asked for then.
         """
-        under_way = self._busy and not self._is_undoing and not self._ordering.is_live
-        return under_way and command.kind is Kind.CALL
+        return self._busy and not self._is_undoing and not self._ordering.is_live
+
+    def _is_finished_anyway(self, command: CallCommand) -> bool:
+        """Whether a call of a saga that was cancelled is made all the same.
+
+        One that may be under way tells whether there is something to undo; what comes after it is not begun.
+        """
+        return command.may_have_begun and command.kind is Kind.CALL
 
     def _spawn(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
         """Run a part of the saga in a task of its own, outside of whatever started it."""

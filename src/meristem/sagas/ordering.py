@@ -25,7 +25,7 @@ class Ordering:
     ) -> None:
         self._expected = sorted(history, reverse=True)  # of the journal, still to be handed out; the next one is last
         self._next = self._first = self._expected[0] + 1 if self._expected else 1
-        self.is_live = False  # whether an answer came that was not in the journal when the execution began
+        self.is_live = False  # whether an answer was handed out that was not in the journal when the execution began
         self._deliver = deliver
         self._on_quiet = on_quiet
         self._ready: list[tuple[int, SagaCommand]] = []
@@ -52,7 +52,6 @@ class Ordering:
 
     def answered(self, sequence: int, command: SagaCommand) -> None:
         """The answer of this number may be handed out."""
-        self.is_live = self.is_live or sequence >= self._first
         heapq.heappush(self._ready, (sequence, command))
         self._writing.discard(sequence)
         self._pump()
@@ -93,6 +92,8 @@ class Ordering:
                 self._expected.remove(sequence)
             self._pending -= 1
             self._still = 0
+            # Only now: a branch that still waits for an answer of the journal asks for what may be under way.
+            self.is_live = self.is_live or sequence >= self._first
             self._deliver(command)
 
     def _tick_soon(self) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import tempfile
 from pathlib import Path
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from sagakit import QUICK, Bookings, Facts, Remote, RoomTaken, engine, keyed, opened, told, unavailable
@@ -71,6 +71,8 @@ def scripts(*outcomes: str):
     holds=scripts("fine", "fine", "taken", "lost", "dead", "broken", "stop"),
     releases=scripts("fine", "lost", "dead", "broken", "stop"),
 )
+@example(holds=[[], [], ["stop", "dead", "dead", "dead"]], releases=[[], [], []])
+@example(holds=[[], [], ["lost", "stop", "dead", "dead", "dead"]], releases=[[], [], ["stop", "lost"]])
 def test_it_ends_with_every_effect_or_with_none(holds, releases):
     remote, state = asyncio.run(play(holds, releases))
     held = [room for name, room in remote.effects if name == "hold"]

@@ -24,6 +24,7 @@ from meristem.sagas.administration import SagaStore
 from meristem.sagas.engine import SagaEngine
 from meristem.sagas.facts import SagaEnded, SagaLost
 from meristem.sagas.flow import Flow
+from meristem.sagas.policy import Backoff
 from meristem.sagas.records import SagaState
 from meristem.sagas.saga import saga
 from meristem.storage.lease import Lease
@@ -57,6 +58,45 @@ async def test_a_finished_step_is_not_repeated_and_an_unfinished_one_has_its_eff
             assert await service.book(Request()) == Booking(room="blue", paid=100)
     assert remote.calls == [("hold", f"{told('k')}:0")] + [("charge", f"{told('k')}:1")] * 2
     assert remote.names() == ["hold", "charge"]
+
+
+async def test_a_step_during_which_the_owner_died_stays_uncertain_though_no_later_call_of_it_is_sent(database, remote):
+    class Hasty(Bookings):
+        @saga(patience=0.01)
+        async def book(self, flow: Flow, request: Request) -> Booking:
+            return await Bookings.book.__saga__.function(self, flow, request)
+
+    await interrupted(remote, database)
+    remote.plans["charge"] = [CallError(Code.UNAVAILABLE, "refused", may_have_happened=False)] * 6
+    policy = replace(QUICK, retry=Backoff(0.006, 0.006), undo=Backoff(0.001, 0.002, attempts=30))
+    facts = Facts()
+    async with engine(Hasty(remote), database, policy=policy, observers=[facts]):
+        assert (await facts.until(SagaEnded)).state == "failed"
+    assert remote.names() == ["hold", "charge", "refund", "release"]
+
+
+async def test_a_step_that_is_called_for_the_first_time_after_a_restart_is_not_uncertain(database, remote):
+    class Longer(Bookings):
+        @saga(patience=0.01)
+        async def book(self, flow: Flow, request: Request) -> Booking:
+            await flow.call(self.payments.charge, request.amount, undo=self.payments.refund)
+            await flow.call(self.rooms.hold, request.room, undo=self.rooms.release)
+            return Booking(room="", paid=0)
+
+    remote.plans["charge"] = ["hang"]
+    service = Longer(remote)
+    async with engine(service, database):
+        with keyed("k"):
+            asking = asyncio.ensure_future(service.book(Request()))
+        await remote.reached.wait()
+    await asyncio.wait({asking})
+    assert asking.exception() is not None
+    remote.plans["hold"] = [CallError(Code.UNAVAILABLE, "refused", may_have_happened=False)] * 60
+    policy = replace(QUICK, retry=Backoff(0.006, 0.006))
+    facts = Facts()
+    async with engine(Longer(remote), database, policy=policy, observers=[facts]):
+        assert (await facts.until(SagaEnded)).state == "failed"
+    assert remote.names() == ["charge", "refund"]
 
 
 async def test_it_goes_on_without_anybody_asking(database, remote):

@@ -71,6 +71,22 @@ async def test_a_step_that_stays_uncertain_and_did_happen_is_undone(database, re
     assert remote.names() == ["hold", "charge", "refund", "release"]
 
 
+async def test_a_fault_is_the_functions_to_handle_also_where_the_first_answer_was_lost(database, remote):
+    class Careful(Bookings):
+        @saga
+        async def book(self, flow: Flow, request: Request) -> Booking:
+            try:
+                await flow.call(self.payments.charge, request.amount, undo=self.payments.refund)
+            except CardDeclined:
+                return Booking(room=request.room, paid=0)
+            return Booking(room=request.room, paid=request.amount)
+
+    remote.plans["charge"] = [unavailable(sent=True), CardDeclined(reason="empty")]
+    service = Careful(remote)
+    async with engine(service, database):
+        assert await service.book(Request()) == Booking(room="blue", paid=0)
+
+
 async def test_a_step_that_stays_uncertain_and_did_not_happen_has_nothing_to_undo(database, remote):
     remote.plans["charge"] = [unavailable(sent=True)] * 5 + [CardDeclined(reason="late")]
     policy = replace(QUICK, retry=Backoff(0.006, 0.006))
