@@ -7,13 +7,14 @@ import importlib
 import importlib.util
 import sys
 import tomllib
+import traceback
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import msgspec
 
-from meristem.errors import ConfigurationError
+from meristem.errors import ConfigurationError, MeristemError
 
 HOW = (
     "name it (`hotels.system:system` or `hello.py`), or write it into pyproject.toml:\n"
@@ -88,8 +89,7 @@ def parse(text: str, origin: str, root: Path) -> Reference:
 def load_object(reference: Reference | str) -> Any:
     """Import what a reference, or text like one (`hotels.web:app`), names.
 
-    Raises ConfigurationError when the module or attribute is not there; an error raised inside the module comes
-    out as it is, with its traceback.
+    Raises ConfigurationError when the module or attribute is not there, or when the module fails as it is imported.
     """
     if isinstance(reference, str):
         reference = parse(reference, repr(reference), Path.cwd())
@@ -111,16 +111,37 @@ def put_on_path(root: Path) -> None:
 def load_module(reference: Reference) -> ModuleType:
     """Import the module of a reference, with its folder (and `src` in it) on the import path."""
     put_on_path(reference.root)
-    if reference.file is not None:
-        return _load_file(reference.file)
     name = reference.module or ""
     try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        missing = error.name or ""
-        if name == missing or name.startswith(f"{missing}."):
-            raise ConfigurationError(_not_found(reference, missing)) from None
+        return importlib.import_module(name) if reference.file is None else _load_file(reference.file)
+    except MeristemError:
         raise
+    except (Exception, SystemExit) as error:
+        missing = (error.name or "") if isinstance(error, ModuleNotFoundError) else ""
+        if reference.file is None and missing and f"{name}.".startswith(f"{missing}."):
+            raise ConfigurationError(_not_found(reference, missing)) from None
+        raise ConfigurationError(f"{reference.origin}: {explained(error)}") from error
+
+
+def explained(error: BaseException) -> str:
+    """An error of a module that fails as it is imported, with the project's lines that led to it, and a remedy."""
+    places = [f"{each.filename}:{each.lineno}" for each in traceback.extract_tb(error.__traceback__) if _is_own(each)]
+    text = str(error)
+    if isinstance(error, SyntaxError):  # no line of that file has run
+        places, text = [*places, f"{error.filename}:{error.lineno}"], error.msg
+    remedy = ""
+    if isinstance(error, ModuleNotFoundError) and "." not in (error.name or "."):
+        remedy = f"; install it for {sys.executable}, or give its process a file of `requirements` that has it"
+    return f"{type(error).__name__}: {text}" + (f" ({' → '.join(places)})" if places else "") + remedy
+
+
+def _is_own(frame: traceback.FrameSummary) -> bool:
+    """Whether a line is the project's: neither ours, nor the standard library's, nor an installed package's."""
+    path = Path(frame.filename)
+    elsewhere = {"site-packages", "dist-packages"} & set(path.parts) or path.is_relative_to(
+        Path(traceback.__file__).parent
+    )
+    return not (elsewhere or frame.filename.startswith("<") or path.is_relative_to(Path(__file__).parents[1]))
 
 
 def _load_file(file: Path) -> ModuleType:

@@ -17,6 +17,7 @@ from meristem.supervision.environments import locked
 from meristem.system.describing import Described
 from meristem.system.description import name_of
 from meristem.system.fingerprint import Fingerprint
+from meristem.system.placement import REST
 from meristem.system.plan import ServicePlan
 
 if TYPE_CHECKING:
@@ -92,8 +93,7 @@ class Descriptions:
         except (OSError, msgspec.DecodeError):
             return None
         table = self._placement.table_of(kept.service.name)
-        own = table.python is not None or table.requirements is not None
-        if own and not self._any_interpreter and kept.python != self._python(table):
+        if not self._any_interpreter and kept.python != self._python(table):
             return None
         return kept if kept.fingerprint.holds(self._root) else None
 
@@ -117,14 +117,28 @@ class Descriptions:
             ended = subprocess.run(command, env=self._environment, stdout=sys.stderr, check=False)  # noqa: S603 - an interpreter of the system's
             if ended.returncode:
                 raise ConfigurationError(
-                    f"{python} cannot describe {', '.join(targets)}: it ended with {ended.returncode}"
+                    f"{python} cannot describe {', '.join(targets)}: an import ended it with {ended.returncode}"
                 )
             told = msgspec.json.decode(answer.read_bytes(), type=Described)
         for target, problem in told.problems.items():
-            raise ConfigurationError(f"the service {target} cannot be described by {python}: {problem}")
+            raise ConfigurationError(
+                f"the service {target} cannot be described by {python}: {problem}{self._misplaced()}"
+            )
         for target, service in told.services.items():
             self._keep(target, Kept(service, python, told.fingerprint))
         return told.services
+
+    def _misplaced(self) -> str:
+        """What the placement names and the system does not have, so that a service was looked for in another process.
+
+        The names of services that cannot be imported are told from their sources, so this is a hint beside an error.
+        """
+        system = self._system
+        names = [name_of(each) if isinstance(each, str) else each.service_name for each in system.services]
+        known = {*names, *(each.name for each in system.apps), REST}
+        tables = [self._placement.process(each) for each in self._placement.processes]
+        unknown = [part for each in tables for part in each.services if part not in known]
+        return f"; the placement names {', '.join(unknown)}, which the system does not have" if unknown else ""
 
     def _keep(self, target: str, kept: Kept) -> None:
         with contextlib.suppress(OSError):

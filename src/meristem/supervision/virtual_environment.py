@@ -17,10 +17,15 @@ from meristem.errors import ConfigurationError, OperationError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+PATIENCE: Final = 60.0  # seconds in which an interpreter must have said what it is
 QUIETLY: Final = ("--quiet", "--disable-pip-version-check", "--no-input")
 REMEMBERED: Final = 12  # last lines of a tool, to be shown when it fails
+# Its first lines run on any Python, so that one that is too old says so.
 PROBE: Final = """
-import importlib.util, json, sys, sysconfig
+import json, sys, sysconfig
+if sys.version_info < (3, 11):
+    sys.exit("it is Python %d.%d, and Meristem needs 3.11 or newer" % sys.version_info[:2])
+import importlib.util
 held = importlib.util.find_spec("meristem") is not None
 has_pip = importlib.util.find_spec("pip") is not None
 print(json.dumps([sys.version, held, has_pip, sysconfig.get_path("purelib")]))
@@ -38,11 +43,24 @@ class Interpreter(msgspec.Struct, frozen=True, array_like=True):
 
 def probe(python: str) -> Interpreter:
     """Ask an interpreter about itself; raises ConfigurationError for what is none."""
-    told = subprocess.run([python, "-c", PROBE], capture_output=True, text=True, check=False)  # noqa: S603 - named by the placement
+    try:
+        told = subprocess.run(  # noqa: S603 - named by the placement
+            [python, "-c", PROBE],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ConfigurationError(f"placement: {python} is no Python that works: {error}") from None
     if told.returncode:
         last = told.stderr.strip().splitlines()[-1:] or [f"it ended with {told.returncode}"]
         raise ConfigurationError(f"placement: {python} is no Python that works: {last[0]}")
-    return msgspec.json.decode(told.stdout, type=Interpreter)
+    try:
+        return msgspec.json.decode(told.stdout, type=Interpreter)
+    except msgspec.DecodeError:
+        raise ConfigurationError(f"placement: {python} is no Python: it does not answer as one") from None
 
 
 def key(version: str, base: str, requirements: Path) -> str:

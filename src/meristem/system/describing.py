@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from pathlib import Path
 
 import msgspec
 
-from meristem.config.project import put_on_path
+from meristem.config.project import explained, put_on_path
 from meristem.errors import MeristemError
 from meristem.services.service import describe
 from meristem.system.description import description, service_named
@@ -37,14 +36,8 @@ def described(targets: list[str], root: Path) -> Described:
         except MeristemError as error:
             problems[target] = str(error)
         except (Exception, SystemExit) as error:
-            problems[target] = f"{type(error).__name__}: {error}{_where(error)}"
+            problems[target] = explained(error)
     return Described(services, problems, fingerprint(root))
-
-
-def _where(error: BaseException) -> str:
-    """The line of the project's code that failed, for whoever reads the message."""
-    frames = [each for each in traceback.extract_tb(error.__traceback__) if "importlib" not in each.filename]
-    return f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
 
 
 if __name__ == "__main__":

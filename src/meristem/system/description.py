@@ -79,8 +79,8 @@ def migrations_of(service: type[Service]) -> Path:
 def service_named(target: str) -> type[Service]:
     """Import the service class that `hotels.rooms.service:RoomsService` names.
 
-    Raises ConfigurationError when the module or the class is not there, WiringError for what is no service; an error
-    raised inside the module comes out as it is.
+    Raises ConfigurationError when the module or the class is not there, or the module fails; WiringError for what is
+    no service.
     """
     found = load_object(_reference(target, f"services=[{target!r}]"))
     if not (isinstance(found, type) and issubclass(found, Service)):
@@ -91,16 +91,17 @@ def service_named(target: str) -> type[Service]:
 def name_of(target: str) -> str:
     """What a service that is named by text will be called, told from the source alone: `documents`.
 
-    The packages around its module are imported for it, the module is not.
+    The packages around its module are imported for it, the module is not. What cannot be read is told by whoever
+    imports it.
     """
     module, _, attribute = target.partition(":")
     try:
         found = importlib.util.find_spec(module)
-    except ImportError:
-        found = None
-    source = Path(found.origin) if found is not None and found.origin else None
-    tree = ast.parse(source.read_bytes()) if source is not None and source.suffix == ".py" else ast.Module([], [])
-    for node in tree.body:
+        source = Path(found.origin) if found is not None and found.origin else None
+        body = ast.parse(source.read_bytes()).body if source is not None and source.suffix == ".py" else []
+    except Exception:  # the code of packages may raise whatever it likes
+        body = []
+    for node in body:
         if isinstance(node, ast.ClassDef) and node.name == attribute:
             written = [each.value for each in node.keywords if each.arg == "name"]
             if written and isinstance(written[0], ast.Constant):
@@ -125,8 +126,10 @@ def settings_at(path: str, service: str) -> type[Settings]:
 def _class_at(path: str, what: str, why: str) -> Any:
     try:
         return load_object(_reference(path, what))
-    except ImportError as error:
-        raise ConfigurationError(f"{what} cannot be imported by {sys.executable}: {error}; {why}") from error
+    except ConfigurationError as error:
+        if not isinstance(error.__cause__, ImportError):
+            raise
+        raise ConfigurationError(f"{what} cannot be imported by {sys.executable}: {error.__cause__}; {why}") from error
 
 
 def _reference(target: str, origin: str) -> Reference:

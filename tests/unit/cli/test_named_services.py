@@ -213,18 +213,61 @@ async def test_a_plan_that_was_shipped_stands_for_services_whose_code_is_not_the
         ("garden.contracts:Beds", "names Beds, which is no service; derive its class from Service"),
         ("garden.broken:BrokenService", "ModuleNotFoundError: No module named 'reportlib'"),
         ("garden.broken:BrokenService", "garden/broken.py:1)"),
+        ("garden.wrong:WrongService", "SyntaxError: invalid syntax ("),
+        ("garden.wrong:WrongService", "garden/wrong.py:2)"),
+        ("garden.torn.service:TornService", "garden/torn/__init__.py:1)"),
         ("garden.beds", 'write "package.module:ClassName"'),
     ],
 )  # fmt: skip
 async def test_a_name_that_leads_nowhere_is_explained(garden, named, said):
     garden.write("system.py", SYSTEM.replace("garden.beds:BedsService", named))
     garden.write("broken.py", "import reportlib\n")
+    garden.write("wrong.py", "\ndef (\n")
+    (garden.folder / "garden" / "torn").mkdir()
+    garden.write("torn/__init__.py", "1 / 0\n")
     ended = await garden.meristem("graph")
 
     assert ended.code == 1
     assert said in ended.err
     assert named in ended.err
     assert "Traceback" not in ended.err
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("import reportlib\n", "No module named 'reportlib' ("),
+        ("def (\n", "SyntaxError: invalid syntax ("),
+        ("raise SystemExit('no key')\n", "SystemExit: no key ("),
+    ],
+)
+async def test_a_module_that_fails_in_one_process_is_told_as_briefly(garden, source, said):
+    garden.write("beds.py", source)
+    ended = await garden.meristem("run", "--port", "0")
+
+    assert ended.code == 1
+    assert said in ended.err
+    assert "garden/beds.py:1)" in ended.err
+    assert "Traceback" not in ended.err
+
+
+async def test_a_service_that_the_placement_calls_otherwise_is_told_beside_what_failed_by_it(garden):
+    (garden.folder / "split.toml").write_text('[processes]\nbeds = ["bets"]\nrest = ["*"]\n')
+    garden.write("beds.py", "import reportlib\n")
+    ended = await garden.meristem("graph", "--placement", "split.toml")
+
+    assert "No module named 'reportlib'" in ended.err
+    assert "the placement names bets, which the system does not have" in ended.err
+
+
+async def test_a_description_that_another_interpreter_made_is_made_anew(garden):
+    await garden.meristem("graph")
+    made = garden.imports
+    kept = garden.folder / ".meristem" / "garden" / "services" / "garden.beds.BedsService.json"
+    kept.write_text(json.dumps(json.loads(kept.read_text()) | {"python": "/opt/other/python"}))
+    assert (await garden.meristem("graph")).code == 0
+
+    assert garden.imports == [*made, "Beds"]
 
 
 async def test_everything_in_one_process_needs_no_description(garden, start):

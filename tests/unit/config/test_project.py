@@ -80,15 +80,37 @@ def test_what_is_not_there_is_named_with_a_remedy(project, argument, told):
         load_object(find(argument, project))
 
 
-def test_an_error_inside_the_module_comes_out_as_it_is(project):
-    with pytest.raises(ModuleNotFoundError, match="nothing_of_that_name"):
+def test_an_error_inside_the_module_is_told_with_its_place_and_remedy(project):
+    with pytest.raises(ConfigurationError) as caught:
         load_object(find("inn.broken:system", project))
+    place = f"{project / 'inn' / 'broken.py'}:1"
+    assert f"No module named 'nothing_of_that_name' ({place}); install it for {sys.executable}" in str(caught.value)
+    assert isinstance(caught.value.__cause__, ModuleNotFoundError)
+
+
+def test_the_projects_lines_that_led_to_an_error_are_told_and_no_others(project):
+    (project / "inn" / "outer.py").write_text("\nimport inn.inner\n")
+    (project / "inn" / "inner.py").write_text("import json\njson.loads('nothing')\n")
+    (project / "inn" / "wrong.py").write_text("x = 1\ndef (\n")
+    inn = project / "inn"
+    with pytest.raises(ConfigurationError) as caught:
+        load_object(find("inn.outer:system", project))
+    assert str(caught.value).endswith(f"({inn / 'outer.py'}:2 → {inn / 'inner.py'}:2)")
+    with pytest.raises(ConfigurationError) as caught:
+        load_object(find("inn.wrong:system", project))
+    assert str(caught.value).endswith(f"SyntaxError: invalid syntax ({inn / 'wrong.py'}:2)")
+
+
+def test_a_module_that_exits_is_told(project):
+    (project / "leaves.py").write_text("raise SystemExit('no key')\n")
+    with pytest.raises(ConfigurationError, match="SystemExit: no key"):
+        load_object(find("leaves.py", project))
 
 
 def test_a_file_that_fails_is_not_left_half_imported(project):
     (project / "half.py").write_text("raise RuntimeError('inside')\n")
     for _ in range(2):
-        with pytest.raises(RuntimeError, match="inside"):
+        with pytest.raises(ConfigurationError, match="inside"):
             load_object(find("half.py", project))
 
 

@@ -128,11 +128,16 @@ def test_an_interpreter_or_file_that_is_not_there_is_named(tmp_path, monkeypatch
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(bare)], check=True)
     broken = tmp_path / "broken"
     shutil.copy("/bin/false", broken)
+    old = tmp_path / "old"
+    old.write_text(f"#!{sys.executable}\nimport sys\nsys.version_info = (3, 10)\nexec(sys.argv[2])\n")
+    old.chmod(0o755)
 
     for python, requirements, said in [
         ("python9.9", None, "there is no 'python9.9' in PATH"),
         ("./python9.9", None, "./python9.9 is no program"),
         (str(broken), None, "is no Python that works: it ended with 1"),
+        ("/bin/echo", None, "/bin/echo is no Python: it does not answer as one"),
+        (str(old), None, "it is Python 3.10, and Meristem needs 3.11 or newer"),
         (str(bare / "bin" / "python"), None, "has no Meristem: install it and the project there, or give"),
         (None, "none.txt", "cannot read the requirements none.txt: No such file or directory"),
     ]:
