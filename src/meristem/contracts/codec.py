@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from meristem.contracts.wiretypes import UnknownNameError
 from meristem.errors import CallError, Code, Fault, FieldViolation
 
 if TYPE_CHECKING:
@@ -68,7 +69,10 @@ def fault_payload(fault: Any) -> type[msgspec.Struct]:
 def _own_hints(cls: type) -> dict[str, Any]:
     own = inspect.get_annotations(cls)
     holder = type(cls.__name__, (), {"__annotations__": own, "__module__": cls.__module__})
-    return typing.get_type_hints(holder, vars(sys.modules[cls.__module__]), include_extras=True)
+    try:
+        return typing.get_type_hints(holder, vars(sys.modules[cls.__module__]), include_extras=True)
+    except NameError as error:
+        raise UnknownNameError(cls.__name__, error.name) from None
 
 
 def encode_fault(fault: Fault) -> bytes:

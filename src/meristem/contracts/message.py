@@ -26,15 +26,15 @@ class MessageMeta(msgspec.StructMeta):
     ) -> Any:
         options: Any = {"frozen": True, "kw_only": True, "tag": tag, "forbid_unknown_fields": forbid_unknown_fields}
         cls: Any = super().__new__(mcls, name, bases, namespace, **options)
-        if any(isinstance(base, MessageMeta) and base.__name__ == "Event" for base in bases):
-            _name_event(cls, package, key)
+        if any(isinstance(base, MessageMeta) and "event_type" in vars(base) for base in bases):
+            _name_event(cls, package or cls.event_type.rpartition(".")[0], key or cls.event_key)
         elif package is not None or key is not None:
             raise ContractError(f"{name}: `package` and `key` belong to events; derive {name} from Event to publish it")
         return cls
 
 
-def _name_event(cls: Any, package: str | None, key: str | None) -> None:
-    if package is None:
+def _name_event(cls: Any, package: str, key: str | None) -> None:
+    if not package:
         raise ContractError(f'{cls.__name__}: name its package: class {cls.__name__}(Event, package="shop.orders.v1")')
     if key is not None and key not in cls.__struct_fields__:
         fields = ", ".join(cls.__struct_fields__) or "no fields"
@@ -56,7 +56,8 @@ class Event(Message):
     """A message about something that happened; named in the past tense and published inside a transaction.
 
     `package` prefixes its type on the wire (CloudEvents `type`), `key` names the field by which order is kept:
-    two events with one key reach a subscriber in the order of their commits.
+    two events with one key reach a subscriber in the order of their commits. An event derived from another has a type
+    of its own; package and key it inherits where it names none.
     """
 
     event_type: ClassVar[str] = ""

@@ -13,8 +13,9 @@ import msgspec
 from meristem.contracts.codec import encode, encode_fault, fault_payload
 from meristem.contracts.counting import WireForm, fields_in, too_many
 from meristem.contracts.proto import Field, ProtoMessage, ProtoSchema
-from meristem.contracts.protojson import camel, lenient
+from meristem.contracts.protojson import lenient
 from meristem.contracts.prototext import IMPORTS, idempotency_level
+from meristem.contracts.wiretypes import camel
 from meristem.errors import CallError, Code, ConfigurationError
 
 try:

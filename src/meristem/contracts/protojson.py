@@ -18,19 +18,13 @@ from typing import Any, Final, Literal, TypeAlias, get_args, get_origin
 import msgspec
 
 from meristem.contracts.codec import refusal
-from meristem.contracts.wiretypes import is_union, unwrap
+from meristem.contracts.wiretypes import camel, is_union, unwrap
 
 Coerce: TypeAlias = Callable[[Any], Any]
 
 INTEGER: Final = re.compile(r"^-?\d{1,20}(?:\.0+)?$")
 NUMBER: Final = re.compile(r"^-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?$")
 SECONDS: Final = re.compile(r"^(-?)(\d{1,12})(?:\.(\d{1,9}))?s$")
-
-
-def camel(name: str) -> str:
-    """The ProtoJSON spelling of a field: `booking_id` becomes `bookingId`."""
-    head, *rest = name.split("_")
-    return head + "".join(part[:1].upper() + part[1:] for part in rest)
 
 
 @cache

@@ -4,23 +4,74 @@ from __future__ import annotations
 
 import types
 import typing
+from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
-from typing import Any, Final, Literal, Union, get_args, get_origin
+from typing import Any, Final, Literal, NewType, TypeVar, Union, get_args, get_origin
 from uuid import UUID
 
 import msgspec
 
+from meristem.errors import ContractError
+
 IMMUTABLE_LEAVES: Final = (bool, int, float, str, bytes, Decimal, datetime, date, time, timedelta, UUID, type(None))
 COLLECTIONS: Final = (list, set, frozenset, tuple)
+DEEPEST: Final = 50  # messages inside messages in a type; only one that grows with each step of itself has more
+
+
+class UnknownNameError(ContractError):
+    """A name in an annotation that means nothing, or not yet: a type may be defined further down."""
+
+    def __init__(self, where: str, name: str | None) -> None:
+        super().__init__(
+            f"{where}: the name {name!r} in its annotations is unknown when the program runs; "
+            f"import it outside of `if TYPE_CHECKING:`"
+        )
+
+
+def annotations_of(function: Callable[..., Any], where: str) -> dict[str, Any]:
+    """The annotations of a function as types; raises UnknownNameError."""
+    try:
+        return typing.get_type_hints(function, include_extras=True)
+    except NameError as error:
+        raise UnknownNameError(where, error.name) from None
+
+
+def peel(type_: Any) -> tuple[Any, tuple[Any, ...]]:
+    """The type without `Annotated`, `NewType` and names given to it, and what `Annotated` said of it."""
+    extras: tuple[Any, ...] = ()
+    while True:
+        if get_origin(type_) is typing.Annotated:
+            type_, *more = get_args(type_)
+            extras = (*more, *extras)
+        elif isinstance(type_, NewType):
+            type_ = type_.__supertype__
+        elif type(type_).__name__ == "TypeAliasType":  # `type Name = …` of Python 3.12
+            type_ = type_.__value__
+        else:
+            return type_, extras
 
 
 def unwrap(type_: Any) -> Any:
-    """The type without `Annotated`."""
-    while get_origin(type_) is typing.Annotated:
-        type_ = get_args(type_)[0]
-    return type_
+    """The type without `Annotated`, `NewType` and names given to it."""
+    return peel(type_)[0]
+
+
+def struct_of(type_: Any) -> type[msgspec.Struct] | None:
+    """The class of messages that the type is, `Page` for `Page[Row]`; None for a type of something else."""
+    type_ = unwrap(type_)
+    cls = get_origin(type_) or type_
+    return cls if isinstance(cls, type) and issubclass(cls, msgspec.Struct) else None
+
+
+def fields_of(struct: Any) -> tuple[msgspec.structs.FieldInfo, ...]:
+    """The fields of a type of messages, those of `Page[Row]` with `Row` in its place; raises UnknownNameError."""
+    struct = unwrap(struct)
+    try:
+        return msgspec.structs.fields(struct)
+    except NameError as error:
+        raise UnknownNameError(getattr(struct, "__name__", str(struct)), error.name) from None
 
 
 def is_union(type_: Any) -> bool:
@@ -33,9 +84,16 @@ def unsupported(type_: Any, seen: frozenset[Any] = frozenset()) -> str | None:
     type_ = unwrap(type_)
     if type_ in IMMUTABLE_LEAVES or type_ is None or get_origin(type_) is Literal:
         return None
+    if struct_of(type_) is not None:
+        return None if type_ in seen else _fields(type_, seen | {type_})
     if isinstance(type_, type) and get_origin(type_) is None:
-        return _class(type_, seen)
-    origin, arguments = get_origin(type_), get_args(type_)
+        return _class(type_)
+    return _parts(type_, get_origin(type_), get_args(type_), seen)
+
+
+def _parts(type_: Any, origin: Any, arguments: tuple[Any, ...], seen: frozenset[Any]) -> str | None:
+    if isinstance(type_, TypeVar):
+        return f"{type_} stands for nothing: say what it is where the type is used, e.g. Page[Row]"
     if is_union(type_):
         return _union(arguments, seen)
     if origin in COLLECTIONS:
@@ -45,25 +103,45 @@ def unsupported(type_: Any, seen: frozenset[Any] = frozenset()) -> str | None:
     return f"{type_} cannot cross a wire; use messages, lists, dicts and the plain values of the type table"
 
 
-def _class(type_: type, seen: frozenset[Any]) -> str | None:
+def _class(type_: type) -> str | None:
     if issubclass(type_, Enum):
         return None
-    if issubclass(type_, msgspec.Struct):
-        return None if type_ in seen else _fields(type_, seen | {type_})
     if type_ in COLLECTIONS or type_ is dict:
         return f"say what the {type_.__name__} holds, e.g. {type_.__name__}[{'str, int' if type_ is dict else 'str'}]"
     return f"{type_.__name__} cannot cross a wire; derive it from Message or use a plain value"
 
 
-def _fields(type_: type[msgspec.Struct], seen: frozenset[Any]) -> str | None:
-    for name, hint in typing.get_type_hints(type_, include_extras=True).items():
-        if name in type_.__struct_fields__ and (problem := unsupported(hint, seen)) is not None:
-            return f"{type_.__name__}.{name}: {problem}"
+def _fields(type_: Any, seen: frozenset[Any]) -> str | None:
+    name = getattr(type_, "__name__", str(type_))
+    if len(seen) > DEEPEST:
+        return f"{name} holds a larger type of itself without end; give its messages types of their own"
+    fields = fields_of(type_)
+    if (problem := shared_spelling(fields)) is not None:
+        return f"{name}: {problem}"
+    for field in fields:
+        if (problem := unsupported(field.type, seen)) is not None:
+            return f"{name}.{field.name}: {problem}"
     return None
 
 
+def shared_spelling(fields: typing.Iterable[msgspec.structs.FieldInfo]) -> str | None:
+    """Why two fields could not be told apart on a wire, where `room_id` may be written `roomId`; None if all can."""
+    taken: dict[str, str] = {}
+    for field in fields:
+        for spelled in {field.encode_name, camel(field.encode_name)}:
+            if (other := taken.setdefault(spelled, field.name)) != field.name:
+                return f"{other!r} and {field.name!r} are both {spelled!r} on the wire; rename one"
+    return None
+
+
+def camel(name: str) -> str:
+    """The ProtoJSON spelling of a field: `booking_id` becomes `bookingId`."""
+    head, *rest = name.split("_")
+    return head + "".join(part[:1].upper() + part[1:] for part in rest)
+
+
 def _union(arguments: tuple[Any, ...], seen: frozenset[Any]) -> str | None:
-    structs = [each for each in map(unwrap, arguments) if isinstance(each, type) and issubclass(each, msgspec.Struct)]
+    structs = [each for each in map(struct_of, arguments) if each is not None]
     untagged = [each for each in structs if each.__struct_config__.tag is None]
     if len(structs) > 1 and untagged:
         name = untagged[0].__name__

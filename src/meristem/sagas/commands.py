@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import inspect
-import typing
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from functools import cache
@@ -15,6 +14,7 @@ import msgspec
 
 from meristem.contracts.codec import decoder
 from meristem.contracts.operation import Operation, Semantics
+from meristem.contracts.wiretypes import annotations_of
 from meristem.errors import MisuseError
 from meristem.sagas.failures import read, revive
 from meristem.sagas.records import Kind, StepRow, StepState
@@ -149,7 +149,7 @@ def _returns(function: Callable[..., Any]) -> Any:
     where = getattr(function, "__qualname__", repr(function))
     if not inspect.iscoroutinefunction(function):
         raise MisuseError(f"{where} cannot be a step: declare it `async def`")
-    hints = typing.get_type_hints(function, include_extras=True)
+    hints = annotations_of(function, where)
     if "return" not in hints:
         raise MisuseError(f"{where}: annotate what it returns, `-> None` if nothing, so that it can be journaled")
     return hints["return"]

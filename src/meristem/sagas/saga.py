@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import typing
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import cached_property
 from types import CoroutineType
@@ -14,6 +13,7 @@ import msgspec
 
 from meristem.contracts.bounds import Pause, wrong
 from meristem.contracts.message import Event
+from meristem.contracts.wiretypes import annotations_of
 from meristem.errors import MisuseError, WiringError
 from meristem.sagas.commands import SAGA_MARK
 from meristem.sagas.flow import Flow
@@ -51,7 +51,7 @@ class Definition:
     @cached_property
     def input(self) -> type[msgspec.Struct]:
         """The message that keeps the saga's arguments; resolved late, since annotations may point forward."""
-        hints = typing.get_type_hints(self.function, include_extras=True)
+        hints = annotations_of(self.function, self.function.__qualname__)
         fields: list[Any] = []
         for name, parameter in list(self.signature.parameters.items())[1:]:
             if name not in hints:
@@ -63,7 +63,7 @@ class Definition:
     @cached_property
     def returns(self) -> Any:
         """The type of the saga's answer."""
-        hints = typing.get_type_hints(self.function, include_extras=True)
+        hints = annotations_of(self.function, self.function.__qualname__)
         if "return" not in hints:
             raise MisuseError(f"{self.function.__qualname__}: annotate what it returns, `-> None` if nothing")
         return hints["return"]

@@ -13,7 +13,7 @@ import msgspec
 from meristem.clock import Clock
 from meristem.config.settings import Settings
 from meristem.contracts.call import Middleware
-from meristem.contracts.contract import Contract, contract_of, operations
+from meristem.contracts.contract import Contract, contracts_of, operations
 from meristem.contracts.operation import Operation, Semantics
 from meristem.errors import WiringError
 
@@ -159,7 +159,7 @@ def is_database(type_: Any) -> bool:
 
 def describe(service: type[Service]) -> ServiceSpec:
     """Understand a service class; raises WiringError that names class, parameter and remedy."""
-    contracts = contract_of(service)
+    contracts = contracts_of(service)
     known: dict[str, Operation] = {}
     for contract in contracts:
         for name, operation in operations(contract).items():
@@ -206,7 +206,10 @@ def _needs(owner: type | Callable[..., Any], function: Callable[..., Any]) -> tu
 def _provider(service: type[Service], make: Callable[..., Any]) -> Provider:
     if isinstance(make, type):
         return Provider(make, make, _needs(make, constructor(make)))
-    makes = get_type_hints(make).get("return")
+    try:
+        makes = get_type_hints(make).get("return")
+    except NameError as error:
+        raise WiringError(f"{service.__name__}: {error.name!r} is not defined where {make.__name__} is") from None
     if makes is None:
         raise WiringError(f"{service.__name__}: annotate what {make.__name__} returns; it is found by that type")
     return Provider(make, makes, _needs(make, make))

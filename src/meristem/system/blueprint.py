@@ -9,7 +9,14 @@ import msgspec
 from meristem.contracts.contract import operations
 from meristem.errors import WiringError
 from meristem.services.service import describe
-from meristem.system.description import contract_at, description, operation_plan, service_named
+from meristem.system.description import (
+    contract_at,
+    description,
+    events_of,
+    one_class_each,
+    operation_plan,
+    service_named,
+)
 from meristem.system.placement import Placement
 from meristem.system.plan import AppPlan, Plan, ProcessPlan, ProgramPlan
 from meristem.system.system import check_parts
@@ -18,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from meristem.contracts.contract import Contract
+    from meristem.contracts.message import Event
     from meristem.contracts.operation import Operation
     from meristem.services.service import Service, ServiceSpec
     from meristem.system.plan import ServicePlan
@@ -44,6 +52,7 @@ class Blueprint:
         self.placement = placement or Placement()
         self.specs: dict[str, ServiceSpec] = {}
         self._operations: dict[str, Mapping[str, Operation]] = {}
+        self._events: dict[str, type[Event]] = {}
         services = [self._understood(each, described or {}) for each in system.services]
         check_parts(system, [each.name for each in services])
         self._owner = _owners(services, {contract.contract_name for contract in assumed})
@@ -91,6 +100,7 @@ class Blueprint:
 
     def _read(self, service: type[Service]) -> ServiceSpec:
         spec = describe(service)
+        self._events = one_class_each(self._events, events_of(service).values())
         governed = self.placement.governed(spec.name, spec.operations)
         found = self.specs[spec.name] = msgspec.structs.replace(spec, operations=governed)
         return found
@@ -125,6 +135,7 @@ def _owners(services: list[ServicePlan], assumed: Collection[str]) -> dict[str, 
                     f"{_short(contract)} is implemented by both {owner[contract]!r} and {service.name!r}; keep one"
                 )
             owner[contract] = service.name
+    owner |= _heirs(services, owner)
     for service in services:
         for contract in service.asks:
             if contract not in owner and contract not in assumed:
@@ -133,6 +144,15 @@ def _owners(services: list[ServicePlan], assumed: Collection[str]) -> dict[str, 
                     f"add one to services=[...]"
                 )
     return owner
+
+
+def _heirs(services: list[ServicePlan], owner: Mapping[str, str]) -> dict[str, str]:
+    """Who answers for a contract that others are derived from: where nobody implements it itself, its one heir."""
+    heirs: dict[str, list[str]] = {}
+    for service in services:
+        for contract in service.inherits:
+            heirs.setdefault(contract, []).append(service.name)
+    return {name: found[0] for name, found in heirs.items() if len(found) == 1 and name not in owner}
 
 
 def _short(contract: str) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from meristem.config.project import Reference, load_object
+from meristem.contracts.contract import inherited
 from meristem.errors import ConfigurationError, WiringError
 from meristem.events.policy import DEFAULT
 from meristem.events.subscription import subscriptions
@@ -20,8 +21,11 @@ from meristem.services.service import Service, default_name, is_database
 from meristem.system.plan import OperationPlan, ServicePlan
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from meristem.config.settings import Settings
     from meristem.contracts.contract import Contract
+    from meristem.contracts.message import Event
     from meristem.contracts.operation import Operation
     from meristem.events.policy import DeliveryPolicy
     from meristem.services.service import ServiceSpec
@@ -41,6 +45,7 @@ def description(spec: ServiceSpec) -> ServicePlan:
         tuple(contract.contract_name for contract in spec.calls),
         {path_of(settings): settings.__struct_fields__ for settings in spec.settings},
         str(migrations_of(spec.implementation)),
+        tuple(dict.fromkeys(base.contract_name for contract in spec.contracts for base in inherited(contract))),
     )
 
 
@@ -59,9 +64,24 @@ def path_of(cls: type) -> str:
 
 def heard(service: type[Service]) -> dict[str, DeliveryPolicy]:
     """The types of the events that a service hears, with the policy of their delivery."""
-    waits = {event.event_type: DEFAULT for saga in sagas_of(service).values() for event in saga.waits}
-    found = waits | {event.event_type: each.policy for event, each in subscriptions(service).items()}
-    return dict(sorted(found.items()))
+    policies = {event.event_type: each.policy for event, each in subscriptions(service).items()}
+    return {name: policies.get(name, DEFAULT) for name in sorted(events_of(service))}
+
+
+def events_of(service: type[Service]) -> dict[str, type[Event]]:
+    """The classes of the events that a service hears, by their type; raises WiringError for two of one type."""
+    waits = [event for saga in sagas_of(service).values() for event in saga.waits]
+    return one_class_each({}, (*waits, *subscriptions(service)))
+
+
+def one_class_each(known: dict[str, type[Event]], events: Iterable[type[Event]]) -> dict[str, type[Event]]:
+    """The classes of events by type, `known` ones included; raises WiringError for two of one type."""
+    found = dict(known)
+    for event in events:
+        if (other := found.setdefault(event.event_type, event)) is not event:
+            both = f"{path_of(other)} and {path_of(event)}"
+            raise WiringError(f"{both} are both the event {event.event_type!r}; rename one, or import it where it is")
+    return found
 
 
 def needs_database(spec: ServiceSpec) -> bool:

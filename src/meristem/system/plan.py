@@ -23,7 +23,8 @@ class ServicePlan(msgspec.Struct, frozen=True):
 
     `target` is where its class is, `contracts` where each of its contracts is, by name. It `asks` for contracts, and
     so `calls` the services that implement them. `settings` are the fields of its settings classes, by where the class
-    is; `migrations` is the folder that may hold its migrations.
+    is; `migrations` is the folder that may hold its migrations. `inherits` names the contracts that its own are derived
+    from.
     """
 
     name: str
@@ -37,6 +38,7 @@ class ServicePlan(msgspec.Struct, frozen=True):
     asks: tuple[str, ...] = ()
     settings: dict[str, tuple[str, ...]] = {}
     migrations: str = ""
+    inherits: tuple[str, ...] = ()
 
 
 class AppPlan(msgspec.Struct, frozen=True):

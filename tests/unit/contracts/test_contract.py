@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from decimal import Decimal
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Generic, NewType, Protocol, TypeVar
 
 import msgspec
 import pytest
@@ -36,6 +36,29 @@ class SoldOut(Fault):
     """Nothing is left."""
 
     item: str
+
+
+T = TypeVar("T")
+UserId = NewType("UserId", str)
+Age = NewType("Age", Annotated[int, msgspec.Meta(ge=0)])  # type: ignore[valid-newtype]
+
+
+class Page(Message, Generic[T]):
+    items: list[T]
+    total: int = 0
+
+
+class Growing(Message, Generic[T]):
+    value: T
+    larger: "Growing[list[T]] | None" = None
+
+
+class Halves(Message):
+    other: "Missing"  # type: ignore[name-defined] # noqa: F821
+
+
+class Strange(Fault):
+    what: object
 
 
 class Shop(Contract, Protocol, package="shop.v1"):
@@ -79,8 +102,8 @@ def test_a_method_that_returns_an_async_iterator_is_a_stream():
     assert watch.reply is Order
 
 
-def define(body: dict[str, Any]) -> None:
-    type(Contract)("Broken", (Contract, Protocol), {**body, "__module__": __name__}, package="broken.v1")
+def define(body: dict[str, Any]) -> Any:
+    return type(Contract)("Broken", (Contract, Protocol), {**body, "__module__": __name__}, package="broken.v1")
 
 
 async def unannotated(self, x) -> int: ...
@@ -119,6 +142,18 @@ async def pauseless(self) -> int: ...
 async def falling(self) -> int: ...
 @once(raises=[ValueError])  # type: ignore[list-item]
 async def foreign_fault(self) -> int: ...
+@safe(http=get("/{x}/{x}"))
+async def doubled(self, x: str) -> int: ...
+@safe(http=get("/{x}{y}"))
+async def adjoining(self, x: str, y: str) -> int: ...
+async def alike(self, room_id: int, roomId: int) -> int: ...  # noqa: N803
+async def open_page(self) -> Page[T]: ...
+async def bare_page(self) -> Page: ...  # type: ignore[type-arg]
+async def endless_page(self) -> Growing[int]: ...
+async def checked_only(self, when: "Missing") -> int: ...  # type: ignore[name-defined] # noqa: F821
+async def holds_checked_only(self) -> "Halves": ...
+@once(raises=[Strange])
+async def strange_fault(self) -> int: ...
 
 
 @pytest.mark.parametrize(
@@ -146,12 +181,101 @@ async def foreign_fault(self) -> int: ...
         (pauseless, "base = nan; give 0 seconds or more"),
         (falling, "base = 2.0 is above cap = 1.0"),
         (foreign_fault, "derived from Fault"),
+        (doubled, "one placeholder twice"),
+        (adjoining, "write something between"),
+        (alike, "'room_id' and 'roomId' are both 'roomId' on the wire"),
+        (open_page, "~T stands for nothing: say what it is"),
+        (bare_page, "~T stands for nothing: say what it is"),
+        (endless_page, "holds a larger type of itself"),
+        (strange_fault, "its fault: Strange.what: object cannot cross a wire"),
     ],
 )
 def test_a_wrong_declaration_is_refused_with_its_place_and_remedy(method, said):
     with pytest.raises(ContractError, match="Broken.m") as refusal:
         define({"m": method})
     assert said in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("method", "said"),
+    [
+        (checked_only, "Broken.m: the name 'Missing' in its annotations is unknown"),
+        (holds_checked_only, "Halves: the name 'Missing' in its annotations is unknown"),
+    ],
+)
+def test_a_name_that_is_imported_for_checking_only_is_told_when_the_contract_is_used(method, said):
+    made = define({"m": method})  # not yet: it may be defined further down
+
+    with pytest.raises(ContractError) as refusal:
+        operations(made)
+    assert said in str(refusal.value)
+    assert "if TYPE_CHECKING" in str(refusal.value)
+
+
+class Listing(Contract, Protocol[T]):
+    """A pattern for contracts of things that are listed."""
+
+    @safe(http=get("/all"))
+    async def all(self, after: UserId) -> Page[T]: ...
+
+    @once
+    async def keep(self, thing: T) -> T | None: ...
+
+
+class Named(Contract, Protocol, package="named.v1"):
+    @safe
+    async def name(self) -> str: ...
+
+
+class Orders(Listing[Order], Named, Protocol, package="orders.v1"):
+    @once(timeout=9.0)
+    async def name(self) -> str: ...
+
+    @safe
+    async def oldest(self, age: Age) -> Page[int]: ...
+
+
+def test_operations_are_inherited_with_what_their_type_parameters_stand_for():
+    known = operations(Orders)
+
+    assert [(each.path, each.semantics) for each in known.values()] == [
+        ("/orders.v1.Orders/Name", Semantics.ONCE),
+        ("/orders.v1.Orders/All", Semantics.SAFE),
+        ("/orders.v1.Orders/Keep", Semantics.ONCE),
+        ("/orders.v1.Orders/Oldest", Semantics.SAFE),
+    ]
+    assert (known["all"].reply, known["keep"].request, known["keep"].reply) == (Page[Order], Order, Order | None)
+    assert (known["name"].timeout, operations(Named)["name"].path) == (9.0, "/named.v1.Named/Name")
+
+
+def test_a_pattern_with_type_parameters_is_no_contract_itself():
+    with pytest.raises(ContractError, match=r"class Rooms\(Wrong\[Room\]"):
+
+        class Wrong(Contract, Protocol[T], package="wrong.v1"):
+            @safe
+            async def all(self) -> Page[T]: ...
+
+
+@pytest.mark.parametrize(("one", "two"), [("open_b1", "open_b_1"), ("lockAll", "lockall")])
+def test_two_operations_cannot_have_one_name_on_the_wire(one, two):
+    async def method(self) -> str: ...
+
+    with pytest.raises(ContractError, match=f"Broken.{two}: it and '{one}' are both"):
+        define({one: method, two: method})
+
+
+def test_two_faults_of_a_contract_cannot_have_one_name_on_the_wire():
+    class Elsewhere:
+        class SoldOut(Fault):
+            """Another."""
+
+    @once(raises=[SoldOut])
+    async def one(self) -> None: ...
+    @once(raises=[Elsewhere.SoldOut])
+    async def two(self) -> None: ...
+
+    with pytest.raises(ContractError, match="both 'SoldOut' on the wire"):
+        define({"one": one, "two": two})
 
 
 def test_two_operations_cannot_share_a_route():

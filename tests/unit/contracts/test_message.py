@@ -37,6 +37,20 @@ def test_an_event_has_a_type_and_an_ordering_key():
     assert Moved(x=7).ordering_key() == "7"
 
 
+class Turned(Moved):
+    left: bool = True
+
+
+class Halted(Turned, package="map.v2", key="left"):
+    pass
+
+
+def test_an_event_derived_from_another_has_a_type_of_its_own():
+    assert (Turned.event_type, Turned(x=7).ordering_key()) == ("map.v1.Turned", "7")
+    assert (Halted.event_type, Halted(x=7).ordering_key()) == ("map.v2.Halted", "True")
+    assert Moved.event_type == "map.v1.Moved"
+
+
 def test_an_event_without_a_package_or_with_an_unknown_key_is_refused():
     with pytest.raises(ContractError, match="name its package"):
         type(Event)("Lost", (Event,), {"__annotations__": {}})

@@ -10,7 +10,8 @@ import msgspec
 import pytest
 
 from meristem.contracts.message import Message
-from meristem.contracts.protojson import camel, lenient
+from meristem.contracts.protojson import lenient
+from meristem.contracts.wiretypes import camel
 from meristem.errors import CallError
 
 

@@ -256,3 +256,74 @@ def test_terms_of_an_operation_that_cannot_be_are_refused_before_anything_starts
     policies = {"orders": Policies(operations={operation: policy})}
     with pytest.raises(ConfigurationError, match=rf"\[policies\.orders\.operations\.{operation}\]: {re.escape(said)}"):
         Blueprint(SHOP, Placement(policies=policies))
+
+
+class Elsewhere:
+    class Ordered(Event, package="shop.orders.v1"):
+        """Of the same type on the wire, and another class."""
+
+        count: int
+
+
+class CountService(Service):
+    @on(Elsewhere.Ordered)
+    async def count(self, event: Elsewhere.Ordered) -> None: ...
+
+
+class TwiceService(Service):
+    @on(Ordered)
+    async def take(self, event: Ordered) -> None: ...
+
+    @on(Elsewhere.Ordered)
+    async def count(self, event: Elsewhere.Ordered) -> None: ...
+
+
+@pytest.mark.parametrize("services", [(StockService, CountService), (TwiceService,)])
+def test_two_classes_of_events_cannot_have_one_type(services):
+    assert "are both the event 'shop.orders.v1.Ordered'; rename one" in refused(*services)
+
+
+class Shelves(Stock, Protocol, package="shop.shelves.v1"):
+    @safe
+    async def shelf(self, item: str) -> str: ...
+
+
+class Racks(Stock, Protocol, package="shop.racks.v1"):
+    @safe
+    async def rack(self, item: str) -> str: ...
+
+
+class ShelvesService(Shelves, Service):
+    async def left(self, item: str) -> int:
+        return 1
+
+    async def shelf(self, item: str) -> str:
+        return item
+
+
+class RacksService(Racks, Service):
+    async def left(self, item: str) -> int:
+        return 2
+
+    async def rack(self, item: str) -> str:
+        return item
+
+
+def test_the_one_service_of_a_derived_contract_answers_for_the_contract_it_is_derived_from():
+    blueprint = Blueprint(System("shop", services=[ShelvesService, OrdersService]))
+
+    assert blueprint.plan.services[1].calls == ("shelves",)
+    assert blueprint.operations(Stock)["left"].path == "/shop.shelves.v1.Shelves/Left"
+    assert list(blueprint.specs["shelves"].operations) == ["left", "shelf"]
+
+
+def test_of_several_services_with_a_derived_contract_none_answers_for_it():
+    assert refused(ShelvesService, RacksService, OrdersService).startswith("orders asks for Stock, but no service")
+
+
+def test_a_service_that_lacks_an_inherited_operation_is_named():
+    class HalfService(Shelves, Service):
+        async def shelf(self, item: str) -> str:
+            return item
+
+    assert refused(HalfService) == "HalfService does not implement Shelves.left"

@@ -9,8 +9,8 @@ import msgspec
 
 from meristem.contracts.codec import refusal, violation
 from meristem.contracts.contract import PLACEHOLDER
-from meristem.contracts.protojson import camel, lenient
-from meristem.contracts.wiretypes import COLLECTIONS, is_union, unwrap
+from meristem.contracts.protojson import lenient
+from meristem.contracts.wiretypes import COLLECTIONS, camel, is_union, unwrap
 from meristem.errors import CallError, Code, FieldViolation
 
 if TYPE_CHECKING:

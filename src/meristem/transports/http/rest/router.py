@@ -1,4 +1,4 @@
-"""Finds what stands at a path: a tree of segments, in which a word goes before a placeholder."""
+"""Finds what stands at a path: a tree of segments, in which words are tried before placeholders."""
 
 from __future__ import annotations
 
@@ -14,19 +14,61 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+class Mixed(Generic[T]):
+    """A segment with placeholders inside of words (`{id}.pdf`), and what follows it."""
+
+    __slots__ = ("node", "words")
+
+    def __init__(self, words: list[str]) -> None:
+        self.words = words  # what stands before, between and after the placeholders
+        self.node: Node[T] = Node()
+
+    def match(self, segment: str) -> list[str] | None:
+        """What the placeholders stand for: each for something, the first ones for as much as they can."""
+        before, *between, after = self.words
+        if not (segment.startswith(before) and segment.endswith(after)):
+            return None
+        rest = segment[len(before) : len(segment) - len(after)]
+        found: list[str] = []
+        for word in reversed(between):  # by looking for words alone, so that no segment takes long
+            at = rest.rfind(word, 0, max(0, len(rest) - 1))
+            if at < 1:
+                return None
+            found.append(rest[at + len(word) :])
+            rest = rest[:at]
+        found.append(rest)
+        return found[::-1] if len(segment) >= len(before) + len(after) and all(found) else None
+
+
 class Node(Generic[T]):
     """A segment of a path and what follows it."""
 
-    __slots__ = ("any", "verbs", "words")
+    __slots__ = ("any", "mixed", "verbs", "words")
 
     def __init__(self) -> None:
         self.words: dict[str, Node[T]] = {}
+        self.mixed: list[Mixed[T]] = []
         self.any: Node[T] | None = None
         self.verbs: dict[str, T] = {}
 
+    def below(self, segment: str) -> Node[T]:
+        """The node of a segment of a declared path, made if there is none."""
+        if PLACEHOLDER.fullmatch(segment):
+            self.any = self.any or Node()
+            return self.any
+        words = PLACEHOLDER.split(segment)[::2]  # the names are every second part
+        if len(words) == 1:
+            return self.words.setdefault(segment, Node())
+        known = next((each for each in self.mixed if each.words == words), None)
+        if known is None:
+            known = Mixed(words)
+            self.mixed.append(known)
+            self.mixed.sort(key=lambda each: -sum(map(len, each.words)))  # who says most of the segment goes first
+        return known.node
+
 
 class Router(Generic[T]):
-    """Maps verb and path to a value; a placeholder `{name}` stands for one segment."""
+    """Maps verb and path to a value; a placeholder `{name}` stands for one segment or a part of it."""
 
     def __init__(self) -> None:
         self._root: Node[T] = Node()
@@ -35,10 +77,7 @@ class Router(Generic[T]):
         """Put `value` at a path; raises WiringError when another stands there."""
         node = self._root
         for segment in path.strip("/").split("/"):
-            if PLACEHOLDER.fullmatch(segment):
-                node.any = node = node.any or Node()
-            else:
-                node = node.words.setdefault(segment, Node())
+            node = node.below(segment)
         if verb in node.verbs:
             raise WiringError(f"{verb} {path}: {node.verbs[verb]} and {value} share this route; give one another path")
         node.verbs[verb] = value
@@ -55,6 +94,13 @@ class Router(Generic[T]):
         word = node.words.get(segments[at])
         if word is not None and (found := self._find(word, segments, at + 1, bound)) is not None:
             return found
+        for mixed in node.mixed:
+            if (parts := mixed.match(segments[at])) is not None:
+                known = len(bound)
+                bound += parts
+                if (found := self._find(mixed.node, segments, at + 1, bound)) is not None:
+                    return found
+                del bound[known:]
         if node.any is None or not segments[at]:
             return None
         bound.append(segments[at])
