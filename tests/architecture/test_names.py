@@ -14,6 +14,7 @@ PARTS = {
     "driver": "the port to a database, and each adapter's implementation of it",
     "errors": "the errors of a room and what becomes of them on a wire",
     "facts": "what a room emits to observers",
+    "interface": "the operations of a protocol by their paths",
     "policy": "the numbers that a room's behaviour depends on",
     "statements": "the SQL of a room",
     "streaming": "the streams of a protocol",

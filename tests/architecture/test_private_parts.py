@@ -12,8 +12,6 @@ import pytest
 from sqlalchemy import Column, Integer, MetaData, Table, Text, bindparam, insert, select
 from sqlalchemy.dialects.sqlite.base import SQLiteDialect
 from uvicorn.config import Config
-from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from tests.architecture.source import SOURCE
@@ -21,17 +19,9 @@ from tests.architecture.source import SOURCE
 # package: the part, and the room or file that uses it
 USED = {
     "uvicorn": {
-        "FlowControl": "transports",
-        "HttpToolsProtocol": "transports",
-        "ServerState": "transports",
-        "on_response_complete": "transports",
-        "pipeline": "transports",
-        "cycle": "transports",
-        "response_complete": "transports",
-        "more_body": "transports",
-        "scope": "transports",
-        "shutdown": "transports",
-        "resume_reading": "transports",
+        "ServerState": "transports/http/server/websocket.py",
+        "ws_protocol_class": "transports/http/server/websocket.py",
+        "shutdown": "transports/http/server/connection.py",
     },
     "sqlalchemy": {
         "_generate_cache_key": "storage/statement_cache.py",
@@ -93,43 +83,28 @@ class Wire(asyncio.Transport):
     def resume_reading(self) -> None: ...
 
 
-async def test_uvicorns_protocol_has_the_parts_by_which_we_know_when_a_request_is_over():
-    done = asyncio.Event()
-
+async def test_uvicorns_protocol_of_websockets_begins_with_the_bytes_of_a_handshake():
     async def app(scope, receive, send):
-        assert (await receive())["body"] == b"ab"
-        await send({"type": "http.response.start", "status": 204, "headers": []})
-        await send({"type": "http.response.body"})
-        done.set()
+        assert (await receive())["type"] == "websocket.connect"
+        await send({"type": "websocket.accept"})
+        accepted.set()
+        await receive()
 
-    config = Config(app, http="httptools", lifespan="off", log_config=None, ws_max_size=1, timeout_keep_alive=1)
-    protocol, wire = HttpToolsProtocol(config, ServerState(), {}, asyncio.get_running_loop()), Wire()
+    accepted, wire = asyncio.Event(), Wire()
+    config = Config(app, lifespan="off", log_config=None, ws_max_size=1024)
+    config.load()
+    protocol = config.ws_protocol_class(config=config, server_state=ServerState(), app_state={})
     protocol.connection_made(wire)
-    assert isinstance(protocol.flow, FlowControl)
-    assert protocol.cycle is None
-    assert not protocol.pipeline
+    key = b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n\r\n"
+    protocol.data_received(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n" + key)
+    await accepted.wait()
+    assert wire.written.startswith(b"HTTP/1.1 101")
 
-    protocol.data_received(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\na")
-    assert protocol.cycle.more_body
-    assert not protocol.cycle.response_complete
-    assert protocol.scope is protocol.cycle.scope
-    protocol.data_received(b"b")
-    await done.wait()
-    assert not protocol.cycle.more_body
-    assert protocol.cycle.response_complete
-    assert wire.written.startswith(b"HTTP/1.1 204")
-
-    protocol.data_received(b"GET /nex")
-    assert protocol.scope is not protocol.cycle.scope  # a new scope from the first byte of the next request on
+    for method in ("pause_writing", "resume_writing"):
+        assert callable(getattr(protocol, method))
     protocol.shutdown()
     assert wire.closing
     protocol.connection_lost(None)
-
-
-def test_uvicorns_protocol_calls_the_methods_that_we_extend():
-    for method in ("connection_made", "on_response_complete", "pause_writing", "resume_writing", "connection_lost"):
-        assert callable(getattr(HttpToolsProtocol, method))
-    assert callable(FlowControl.resume_reading)
 
 
 def test_a_sqlalchemy_statement_gives_its_cache_key_with_the_values_that_it_holds():

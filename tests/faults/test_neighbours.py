@@ -18,7 +18,7 @@ from meristem.contracts.message import Message
 from meristem.contracts.operation import get, post, safe
 from meristem.resilience.limits import Limits
 from meristem.transports.http.client.http_client import HttpClient
-from meristem.transports.http.rest.application import RestApp
+from meristem.transports.http.rest.interface import RestInterface
 from meristem.transports.http.server.http_server import HttpServer
 
 MIB = 1024 * 1024
@@ -170,7 +170,7 @@ class House:
         routes = {
             each.path: ServedOperation(each, streams.get(name, answered)) for name, each in self.operations.items()
         }
-        self.server = HttpServer(routes, RestApp(routes.values()))
+        self.server = HttpServer(routes, interfaces=[RestInterface(routes.values())])
         self.client = HttpClient(f"unix:{path}")
 
     async def attack(self, request: bytes) -> bytes:

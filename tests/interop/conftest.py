@@ -16,7 +16,7 @@ from meristem.contracts.operation import get, operation, post, safe
 from meristem.contracts.protobinary import ProtoCodec
 from meristem.contracts.prototext import proto_text
 from meristem.errors import CallError, Code, Fault, FieldViolation
-from meristem.transports.http.rest.application import RestApp
+from meristem.transports.http.rest.interface import RestInterface
 from meristem.transports.http.server.http_server import HttpServer
 
 
@@ -119,7 +119,7 @@ class Served:
 async def served() -> AsyncIterator[Served]:
     known = Served()
     routes = {each.path: ServedOperation(each, getattr(known, name)) for name, each in known.operations.items()}
-    server = HttpServer(routes, RestApp(routes.values()))
+    server = HttpServer(routes, interfaces=[RestInterface(routes.values())])
     await server.start("tcp://127.0.0.1:0", public=True)
     known.url = server.addresses[0].replace("tcp", "http")
     yield known

@@ -17,27 +17,38 @@ Count: TypeAlias = Annotated[int, Meta(ge=1)]
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a server accepts. Sizes in bytes, times in seconds.
 
-    `body_bytes` and `body_seconds` bound the requests that Meristem serves itself (RPC and REST); for hosted apps
-    `body_seconds` is the longest time without a byte. Such a request holds at most `body_values` values: numbers,
-    strings, lists and objects. A compressed one may unpack to a MiB, or else to 100 times what was sent.
+    They hold for every request of a connection. The head of a request may have `head_bytes`, of them `target_bytes`
+    for its target, and `head_fields` fields; its trailers may have as much again, and are dropped.
+
+    `body_bytes` and `body_seconds` bound the whole body of a request that Meristem serves itself (RPC and REST). Such
+    a request holds at most `body_values` values: numbers, strings, lists and objects. A compressed one may unpack to a
+    MiB, or else to 100 times what was sent. For hosted apps `body_seconds` is the longest time without a byte, and a
+    body that takes longer than that in all must come with `body_rate` bytes a second at least.
 
     `pipelined_bytes` may wait behind an unanswered request before the connection is read no further. While a server
     drains, an idle connection has `first_seconds` for one more request, so that none is lost that was on its way.
+
+    Of all `connections` as many as `connections_per_address` may come from one address; set it where clients connect
+    directly, for behind a proxy all come from there. Unix sockets are not counted.
 
     A hosted WSGI app has `app_threads` threads, `app_waiting` requests may wait for one, and the body of a request,
     which is taken in before it gets one, may have `upload_bytes`.
     """
 
     head_bytes: Size = 64 * 1024
+    head_fields: Count = 100
+    target_bytes: Size = 16 * 1024
     body_bytes: Size = 32 * MIB
     body_values: Count = 100_000
     head_seconds: Seconds = 10.0
     body_seconds: Seconds = 30.0
+    body_rate: Count = 240
     write_seconds: Seconds = 30.0
     idle_seconds: Seconds = 75.0
     linger_seconds: Seconds = 2.0
     first_seconds: Seconds = 1.0
     connections: Count = 10_000
+    connections_per_address: Count = 10_000
     pipelined_bytes: Size = 64 * 1024
     app_threads: Count = 32
     app_waiting: Count = 1_000

@@ -12,63 +12,67 @@ from meristem.transports.http.responses import JSON, Response
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from meristem.asgi import ASGIApp
+    from meristem.transports.http.request import Request
 
 READY: Final = "ready"
 UNCACHED: Final = ((b"cache-control", b"no-store"),)
+NOT_ASKED: Final = Response(405, b"", b"", [(b"allow", b"GET, HEAD")])
 ELSEWHERE: Final = (
     b'{"title":"Not Found","status":404,"detail":"the system calls itself here; REST and apps are public"}'
 )
 
 
-class Probes:
-    """An ASGI app in front of `app` that answers for the process itself; `state` tells how it fares.
+class PublicProbe:
+    """What the public may ask a process: `/health`, 200 when ready and else 503, without any detail.
 
-    At a public address that is `/health`, 200 when ready and else 503, without any detail: for a load balancer and an
-    orchestrator. At an address of the system's own it is `/health/live` (the event loop turns), `/health/ready`
-    (which tells the state: `starting`, `ready` or `draining`), `/health` (the same) and `/metrics`, and nothing else
-    is there: `app` is for the public. `figures` gives media type and text of the metrics for what the client accepts.
+    It is for a load balancer and an orchestrator; the server asks `find` at once, without an app.
     """
 
-    def __init__(
-        self, app: ASGIApp, state: Callable[[], str], figures: Callable[[str], Awaitable[tuple[str, bytes]]]
-    ) -> None:
-        self._app = app
+    def __init__(self, state: Callable[[], str]) -> None:
+        self._state = state
+
+    def find(self, request: Request) -> Response | None:
+        """The answer to a request; None for another path."""
+        if request.path != b"/health":
+            return None
+        return _asked(request, _told(READY if self._state() == READY else "not ready"))
+
+
+class InternalProbes:
+    """What the system itself may ask a process; nothing else is there, for REST and apps are public.
+
+    `/health/live` (the event loop turns), `/health/ready` (which tells the `state`: `starting`, `ready` or `draining`),
+    `/health` (the same) and, by ASGI, `/metrics`. `figures` gives media type and text of the metrics for what the
+    client accepts.
+    """
+
+    def __init__(self, state: Callable[[], str], figures: Callable[[str], Awaitable[tuple[str, bytes]]]) -> None:
         self._state = state
         self._figures = figures
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        public: bool = scope.get("state", {}).get("public", True)
-        answer = None
-        if scope["type"] == "http":
-            answer = self.health(scope["path"].encode(), public=public)
-        if answer is None and public:
-            await self._app(scope, receive, send)
-        elif scope["type"] != "http":
+    def find(self, request: Request) -> Response | None:
+        """The answer about health; None for another path."""
+        if request.path in (b"/health", b"/health/ready"):
+            return _asked(request, _told(self._state()))
+        return _asked(request, _told("live")) if request.path == b"/health/live" else None
+
+    async def __call__(self, scope: Any, _receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1000})
-        else:
-            answer = answer or await self._internal(scope)
-            if scope["method"] not in ("GET", "HEAD"):
-                answer = Response(405, b"", b"", [(b"allow", b"GET, HEAD")])
-            await respond(send, answer.status, answer.media, answer.body, answer.fields, method=scope["method"])
-
-    def health(self, path: bytes, *, public: bool) -> Response | None:
-        """Whether the process is alive or ready: the server asks at once, an orchestrator's probe needs no app."""
-        if path == b"/health":
-            state = self._state()
-            return _told("not ready" if public and state != READY else state)
-        if public:
-            return None
-        if path == b"/health/ready":
-            return _told(self._state())
-        return _told("live") if path == b"/health/live" else None
-
-    async def _internal(self, scope: Any) -> Response:
+            return
         if scope["path"] != "/metrics":
-            return Response(404, b"application/problem+json", ELSEWHERE, UNCACHED)
-        accepted = dict(scope["headers"]).get(b"accept", b"").decode("latin-1")
-        media, text = await self._figures(accepted)
-        return Response(200, media.encode(), text, UNCACHED)
+            answer = Response(404, b"application/problem+json", ELSEWHERE, UNCACHED)
+        elif scope["method"] not in ("GET", "HEAD"):
+            answer = NOT_ASKED
+        else:
+            accepted = dict(scope["headers"]).get(b"accept", b"").decode("latin-1")
+            media, text = await self._figures(accepted)
+            answer = Response(200, media.encode(), text, UNCACHED)
+        await respond(send, answer.status, answer.media, answer.body, answer.fields, method=scope["method"])
+
+
+def _asked(request: Request, answer: Response) -> Response:
+    return answer if request.method in ("GET", "HEAD") else NOT_ASKED
 
 
 def _told(word: str) -> Response:

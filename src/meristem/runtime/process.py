@@ -16,10 +16,10 @@ from meristem.hosting.asgi.mounts import Entered, Mounts
 from meristem.hosting.loading import load_app
 from meristem.lifecycle import Stack
 from meristem.runtime.assembly import Assembly
-from meristem.runtime.probes import Probes
+from meristem.runtime.probes import InternalProbes, PublicProbe
 from meristem.telemetry.logging import follow_structlog
-from meristem.transports.http.rest.application import RestApp
-from meristem.transports.http.server.http_server import HttpServer
+from meristem.transports.http.rest.interface import RestInterface
+from meristem.transports.http.server.http_server import Beside, HttpServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -88,15 +88,16 @@ class Process:
         """
         CONNECTOR.set(self.assembly)
         await self._stack.start(_Answering(self.assembly))
-        probes = Probes(await self._applications(), lambda: self.state, self.assembly.figures)
+        internal = InternalProbes(lambda: self.state, self.assembly.figures)
         self._server = HttpServer(
             self._routes(),
-            probes,
+            await self._applications(),
+            interfaces=[PublicProbe(lambda: self.state), self._rest()],
+            internal=Beside([internal], internal),
             limits=self.assembly.limits,
             verify=self._tokens.verify,
             # it may ask services: connections inherit what CONNECTOR is here
             authenticate=self._blueprint.system.authenticate,
-            probe=probes.health,
         )
         await self._stack.start(Serving(self._server, self._listen))
         await self.assembly.begin()
@@ -114,8 +115,8 @@ class Process:
         self.state = "stopped"
         await self._stack.stop()
 
-    async def _applications(self) -> ASGIApp:
-        """REST, and the apps for all that it does not know."""
+    async def _applications(self) -> ASGIApp | None:
+        """The apps, for all that neither RPC nor REST knows."""
         system = self._blueprint.system
         here = set(self.assembly.process.apps)
         mounts: dict[str, ASGIApp] = {}
@@ -126,17 +127,18 @@ class Process:
                 living = Lifespan(app.name, loaded)
                 await self._stack.start(living)
                 mounts[app.mount] = living
+        return Entered(Mounts(mounts), self._enter) if mounts else None
+
+    def _rest(self) -> RestInterface:
+        system = self._blueprint.system
         published = [each for each in self._routes().values() if each.operation.http is not None]
-        rest = RestApp(
+        return RestInterface(
             published,
             prefix=system.api,
             title=system.name,
-            authenticate=system.authenticate,
             limits=self.assembly.limits,
             described=self._api_page,
-            otherwise=Mounts(mounts) if mounts else None,
         )
-        return Entered(rest, self._enter)
 
     def _routes(self) -> Mapping[str, ServedOperation]:
         """All operations where the public comes; elsewhere those that live here."""

@@ -48,7 +48,7 @@ async def by_wire(system: System, options: Mapping[str, Any], placement: Placeme
         assemblies = [Assembly(blueprint, name, around) for name in services]
         for assembly in assemblies:  # those who are called before those who call
             await stack.start(assembly)
-            server = HttpServer(assembly.routes(), _nothing_else, limits=assembly.limits, verify=tokens.verify)
+            server = HttpServer(assembly.routes(), limits=assembly.limits, verify=tokens.verify)
             await stack.start(Serving(server, [Listen(addresses[assembly.process.name], public=False)]))
         outside = RunningSystem(blueprint, CALLER, around)
         outside.beside = assemblies
@@ -68,7 +68,3 @@ def repeated(operation: Operation) -> Sequence[Middleware]:
         return call_twice
 
     return [twice] if operation.semantics.repeatable and not operation.stream else []
-
-
-async def _nothing_else(scope: Any, receive: Any, send: Any) -> None:
-    raise NotImplementedError("the wire of a test serves nothing but calls")

@@ -179,9 +179,7 @@ async def test_each_process_imports_the_services_placed_in_it_and_the_edge_only_
 
     assert await told("/api/beds") == {"garden.system", "garden.contracts", "garden.beds"}
     assert await told("/api/shed") == {"garden.system", "garden.contracts", "garden.shed"}
-    assert await told("/") == {
-        "garden.system", "garden.contracts", "garden.pond_contract", "garden.gate", "uvicorn",
-    }  # fmt: skip
+    assert await told("/") == {"garden.system", "garden.contracts", "garden.pond_contract", "garden.gate"}
     assert await told("/api/pond") == 3
     assert sorted(before) == sorted(DESCRIBED * 2)  # by who described them, and where they live
 

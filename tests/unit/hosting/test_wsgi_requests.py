@@ -118,7 +118,7 @@ async def test_who_waits_for_100_continue_is_told_to_go_on(served):
         async with asyncio.timeout(PATIENCE):
             assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
             writer.write(b"hello")
-            assert b"\r\nhello\r\n" in await reader.read()
+            assert b"\r\nhello" in await reader.read()
         writer.close()
 
 

@@ -14,11 +14,13 @@ import pytest
 
 from meristem import App, Contract, Service, System, get, safe
 from meristem.runtime.options import Options
-from meristem.runtime.probes import Probes
+from meristem.runtime.probes import PublicProbe
 from meristem.runtime.process import Listen, Process
 from meristem.security.tokens import Tokens, new_secret
 from meristem.system.blueprint import Blueprint
 from meristem.system.placement import ALONE
+from meristem.transports.http.request import Request
+from meristem.transports.http.responses import Response
 from meristem.transports.http.rest.docs import ASSETS
 
 PATIENCE = 30
@@ -209,19 +211,20 @@ async def test_who_has_no_token_is_refused_at_every_address(both):
 
 
 @pytest.mark.parametrize("state", ["starting", "draining", "stopped"])
-async def test_the_bare_health_is_503_without_detail_unless_the_process_is_ready(state):
-    async def figures(accept: str) -> tuple[str, bytes]:
-        raise AssertionError(f"nobody asked for figures as {accept}")
+def test_the_bare_health_is_503_without_detail_unless_the_process_is_ready(state):
+    probe = PublicProbe(lambda: state)
 
-    transport = httpx.ASGITransport(Probes(echo, lambda: state, figures))
-    async with httpx.AsyncClient(transport=transport, base_url="http://x") as browser:
-        answer = await browser.get("/health")
-        bare = await browser.head("/health")
-        wrong = await browser.post("/health")
+    def asked(method: str, path: bytes = b"/health") -> Response | None:
+        return probe.find(Request(method, path, b"", "1.1", [], {}))
 
-    assert (answer.status_code, answer.json()) == (503, {"status": "not ready"})
-    assert (bare.status_code, bare.content) == (503, b"")
-    assert (wrong.status_code, wrong.headers["allow"]) == (405, "GET, HEAD")
+    answer, wrong = asked("GET"), asked("POST")
+
+    assert answer is not None
+    assert (answer.status, answer.body) == (503, b'{"status":"not ready"}')
+    assert asked("HEAD") == answer
+    assert wrong is not None
+    assert (wrong.status, wrong.fields) == (405, [(b"allow", b"GET, HEAD")])
+    assert asked("GET", b"/health/live") is None
 
 
 async def test_a_process_is_starting_then_ready_then_draining_then_stopped(both):

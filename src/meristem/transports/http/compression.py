@@ -12,6 +12,7 @@ from meristem.transports.http.errors import too_large
 if TYPE_CHECKING:
     from meristem.transports.metadata import Metadata
 
+CODINGS: Final = (b"gzip", b"identity")
 MIN_COMPRESSED: Final = 1400  # below one network packet nothing is gained
 UNSUSPECTED: Final = 1024 * 1024
 MOST_EXPANSION: Final = 100  # gzip reaches 1032, what people send hardly 30

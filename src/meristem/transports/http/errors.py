@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from meristem.errors import CallError, Code, Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 HTTP_STATUS: Final[dict[Code, int]] = {
     Code.CANCELED: 499,
@@ -38,11 +41,12 @@ NEVER_SERVED: Final = frozenset((401, 403, 404, 408, 429))
 
 
 class RefusedError(CallError):
-    """A request that HTTP has a word for: `status` stands instead of what the code maps to."""
+    """A request that HTTP has a word for: `status` stands instead of what the code maps to, `fields` beside it."""
 
-    def __init__(self, code: Code, status: int, message: str) -> None:
+    def __init__(self, code: Code, status: int, message: str, fields: Sequence[tuple[bytes, bytes]] = ()) -> None:
         super().__init__(code, message, may_have_happened=False)
         self.status = status
+        self.fields = fields
 
 
 def too_large(limit: int) -> RefusedError:
@@ -58,7 +62,7 @@ def status_of_error(error: Fault | CallError) -> int:
 
 def fields_of(error: Fault | CallError) -> list[tuple[bytes, bytes]]:
     """The header fields that belong to an error: when to try again, how to sign in (RFC 9110, 10.2.3 and 11.6.1)."""
-    fields = []
+    fields = [*error.fields] if isinstance(error, RefusedError) else []
     if isinstance(error, CallError) and error.retry_after is not None:
         fields.append((b"retry-after", b"%d" % math.ceil(error.retry_after)))
     if error.code is Code.UNAUTHENTICATED:

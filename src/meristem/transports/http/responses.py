@@ -17,6 +17,7 @@ JSON: Final = b"application/json"
 PROBLEM: Final = b"application/problem+json"
 OK_JSON: Final = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: "
 CLOSE: Final = b"\r\nconnection: close"
+COALESCED: Final = 64 * 1024  # a larger body is written by itself rather than copied behind its head
 NOT_SERVED: Final = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 """Said before an idle connection is closed: whatever is under way on it is not served (RFC 9110, 15.5.9)."""
 

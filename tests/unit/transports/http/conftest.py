@@ -22,7 +22,7 @@ from meristem.contracts.operation import delete, get, idempotent, once, operatio
 from meristem.errors import CallError, Code, Fault, FieldViolation
 from meristem.resilience.limits import Limits
 from meristem.transports.http.client.http_client import HttpClient
-from meristem.transports.http.rest.application import RestApp
+from meristem.transports.http.rest.interface import RestInterface
 from meristem.transports.http.server.http_server import HttpServer
 
 T = TypeVar("T")
@@ -259,9 +259,9 @@ class Wire:
 
     async def server(self, address: str = "", *, app: Any = None, secured: bool = False, **limits: Any) -> HttpServer:
         routes = self.handlers.endpoints()
-        rest = RestApp(routes.values(), authenticate=authenticate)
-        proofs = verify if secured else None
-        server = HttpServer(routes, app or rest, limits=Limits(**limits), verify=proofs, authenticate=authenticate)
+        known, proofs = Limits(**limits), verify if secured else None
+        rest = RestInterface(routes.values(), limits=known)
+        server = HttpServer(routes, app, interfaces=[rest], limits=known, verify=proofs, authenticate=authenticate)
         self._open.append(server)
         await server.start(address or f"unix:{self._path}/{len(self._open)}.sock")
         return server

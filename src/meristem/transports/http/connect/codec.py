@@ -17,6 +17,7 @@ from meristem.transports.authorize import bearer_of
 from meristem.transports.http.compression import packed, unpacked
 from meristem.transports.http.connect.errors import failed
 from meristem.transports.http.connect.ownhead import OWN_AGENT
+from meristem.transports.http.media import media_of
 from meristem.transports.http.responses import JSON, Response
 from meristem.transports.metadata import AUTHORIZATION, KEY, TOKEN, TRACE, TRACE_STATE, context_from, context_of
 from meristem.transports.unary import LIGHT, Codec, Signed
@@ -61,14 +62,17 @@ class ConnectRequest(msgspec.Struct, gc=False):
     body: bytes
     token: str | None
     bearer: str | None
+    media: bytes
     heavy: bool
+    wrong: CallError | None = None
 
     @staticmethod
-    def of(head: Metadata, body: bytes) -> ConnectRequest:
-        """The request with the proofs that its head holds."""
-        light = LIGHT_BINARY if head.get(b"content-type", b"").endswith(b"proto") else LIGHT
+    def of(head: Metadata, body: bytes, wrong: CallError | None = None) -> ConnectRequest:
+        """The request with the proofs that its head holds; `wrong` is why its message can't be had."""
+        token, bearer, media = _text(head.get(TOKEN)), bearer_of(head.get(AUTHORIZATION)), media_of(head)
+        light = LIGHT_BINARY if media.endswith(b"proto") else LIGHT
         heavy = len(body) > light or not head.keys().isdisjoint(CODINGS)
-        return ConnectRequest(head, body, _text(head.get(TOKEN)), bearer_of(head.get(AUTHORIZATION)), heavy)
+        return ConnectRequest(head, body, token, bearer, media, heavy, wrong)
 
 
 class OwnRequest(msgspec.Struct, gc=False):
@@ -104,7 +108,7 @@ class OwnCodec:
     def read(self, request: OwnRequest, principal: Principal | None, user: Identity | None) -> Call:
         """The call; raises CallError `invalid_argument` that names the field."""
         timeout, trace, state, key, _ = request.changing
-        deadline = None if timeout is None else monotonic() + int(timeout) / 1000  # digits: see `Route.received`
+        deadline = None if timeout is None else monotonic() + int(timeout) / 1000  # digits: see `Route`
         context = context_of(principal, user, deadline, trace, state, key)
         if request.heavy:
             bound_values(request.body, self._values)
@@ -156,7 +160,10 @@ class ConnectCodec:
     def read(self, request: ConnectRequest, principal: Principal | None, user: Identity | None) -> Call:
         """The call; raises CallError `invalid_argument` that names the field."""
         context = context_from(request.head, principal, user, deadline_of(request.head.get(TIMEOUT)))
-        plain = unpacked(request.head.get(b"content-encoding", b"identity"), request.body, self._limits.body_bytes)
+        if request.wrong is not None:
+            raise request.wrong
+        coding = request.head.get(b"content-encoding", b"identity").lower()
+        plain = unpacked(coding, request.body, self._limits.body_bytes)
         if (binary := self._binary_for(request)) is not None:
             return Call(self.operation, binary.read_request(self.operation, plain, self._limits.body_values), context)
         bound_values(plain, self._limits.body_values)
@@ -182,36 +189,9 @@ class ConnectCodec:
         return failed(self.operation, error, own=False)
 
     def _binary_for(self, request: ConnectRequest) -> Binary | None:
-        if self._binary is None or not request.head.get(b"content-type", b"").endswith(b"proto"):
+        if self._binary is None or not request.media.endswith(b"proto"):
             return None
         return self._binary()
-
-
-class Route:
-    """An operation at its path, with a codec for either kind of client."""
-
-    __slots__ = ("operation", "other", "own")
-
-    def __init__(
-        self,
-        endpoint: ServedOperation,
-        limits: Limits,
-        *,
-        schema: Callable[[], ProtoSchema] | None = None,
-        binary: Callable[[], Binary] | None = None,
-    ) -> None:
-        self.operation = endpoint.operation
-        self.own = OwnCodec(endpoint, limits.body_values)
-        self.other = ConnectCodec(endpoint, limits, schema, binary)
-
-    def received(self, head: Metadata, body: bytes) -> tuple[MessageCodec[Any], OwnRequest | ConnectRequest]:
-        """A request whose head was parsed, and the codec for the client that sent it.
-
-        One that says it is Meristem's own client and does not write like it is answered as any other.
-        """
-        if is_own(head) and is_timeout(head.get(TIMEOUT, b"0")):
-            return self.own, OwnRequest.of(head, body)
-        return self.other, ConnectRequest.of(head, body)
 
 
 def is_own(head: Metadata) -> bool:

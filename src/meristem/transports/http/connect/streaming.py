@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from meristem.errors import CallError, Code, Fault
 from meristem.transports.errors import shield
-from meristem.transports.http.asgi_io import fairly
 from meristem.transports.http.compression import unpacked
 from meristem.transports.http.connect.errors import encode_error
 from meristem.transports.http.connect.framing import COMPRESSED, END, EnvelopeReader, envelope
 from meristem.transports.http.errors import too_large
+from meristem.transports.http.fairness import fairly
 from meristem.transports.http.responses import Response
 from meristem.transports.unary import Signed
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from meristem.contracts.call import Call, Handler
     from meristem.contracts.operation import Operation
     from meristem.transports.authorize import Principal
-    from meristem.transports.http.asgi_io import Exchange
     from meristem.transports.http.connect.codec import MessageCodec
+    from meristem.transports.http.request import ReplyWriter
 
 
 class Enveloped(Signed, Protocol):
@@ -90,13 +90,14 @@ class Envelopes:
         self._request = request
         self._replies = replies
 
-    async def send(self, exchange: Exchange) -> None:
-        """Send every reply, and how the stream ended; its head has been sent."""
+    async def send(self, writer: ReplyWriter) -> None:
+        """Send every reply, and how the stream ended; the head says nothing of the outcome."""
         codec, error = self._codec, None
+        writer.start(200, codec.media)
         try:
             async with aclosing(fairly(self._replies)) as replies:
                 async for reply in replies:
-                    await exchange.write(codec.message(self._request, reply))
+                    await writer.write(codec.message(self._request, reply))
         except Exception as failure:  # a boundary: the status is sent, so the last envelope tells of the error
             error = shield(codec.operation, failure)
-        await exchange.write(codec.end(error), more=False)
+        await writer.write(codec.end(error), more=False)

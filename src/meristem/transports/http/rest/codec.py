@@ -11,7 +11,9 @@ from meristem.contracts.codec import encode
 from meristem.contracts.counting import bound_values
 from meristem.errors import CallError, Code
 from meristem.transports.authorize import bearer_of
+from meristem.transports.http.compression import CODINGS, unpacked
 from meristem.transports.http.errors import RefusedError
+from meristem.transports.http.media import media_of
 from meristem.transports.http.responses import JSON, PROBLEM, Response
 from meristem.transports.http.rest.binding import Binder
 from meristem.transports.http.rest.errors import problem_of
@@ -27,11 +29,13 @@ if TYPE_CHECKING:
     from meristem.contracts.call import Handler, ServedOperation
     from meristem.contracts.operation import Http, Operation
     from meristem.errors import Fault
+    from meristem.resilience.limits import Limits
     from meristem.transports.authorize import Principal
     from meristem.transports.http.rest.errors import Problem
     from meristem.transports.metadata import Metadata
 
 NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
+ENCODING: Final = b"content-encoding"
 PLAIN: Final = (NOSNIFF,)
 INLINE: Final = (NOSNIFF, (b"content-disposition", b"inline"))
 
@@ -56,22 +60,23 @@ class RestRequest(msgspec.Struct, gc=False):
     def of(head: Metadata, path: str, placeholders: Sequence[str], query: bytes, body: bytes) -> RestRequest:
         """The request with the proof of who sends it that its head holds."""
         bearer = bearer_of(head.get(AUTHORIZATION))
-        return RestRequest(head, path, placeholders, query, body, bearer, len(body) > LIGHT)
+        heavy = len(body) > LIGHT or ENCODING in head
+        return RestRequest(head, path, placeholders, query, body, bearer, heavy)
 
 
 class RestCodec:
     """An operation at its place in REST; `docs` is where the API page is served."""
 
-    __slots__ = ("_binder", "_docs", "_http", "_media", "_values", "handler", "operation")
+    __slots__ = ("_binder", "_docs", "_http", "_limits", "_media", "handler", "operation")
 
-    def __init__(self, endpoint: ServedOperation, http: Http, docs: str, values: int) -> None:
+    def __init__(self, endpoint: ServedOperation, http: Http, docs: str, limits: Limits) -> None:
         self.operation: Operation = endpoint.operation
         self.handler: Handler = endpoint.handler
         self._binder = Binder(endpoint.operation, http)
         self._docs = docs
         self._http = http
         self._media = http.media.encode()
-        self._values = values
+        self._limits = limits
 
     def __str__(self) -> str:
         return self.operation.label
@@ -86,10 +91,11 @@ class RestCodec:
         context = context_from(request.head, principal, user)
         if self.operation.authenticated and context.user is None:
             raise CallError(Code.UNAUTHENTICATED, "sign in first and send `Authorization: Bearer …`")
-        if request.body:
-            _require_json(request.head)
-            bound_values(request.body, self._values)
-        message = self._binder.bind(request.placeholders, request.query, request.body)
+        body = request.body
+        if body:
+            body = _unpacked(request.head, body, self._limits.body_bytes)
+            bound_values(body, self._limits.body_values)
+        message = self._binder.bind(request.placeholders, request.query, body)
         return Call(self.operation, message, context)
 
     def reply(self, request: RestRequest, reply: Any) -> Response | ReplyStream:
@@ -120,8 +126,17 @@ def problem_response(problem: Problem, path: str, *fields: Field) -> Response:
     return Response(problem.status, PROBLEM, problem.body(path), [NOSNIFF, *problem.headers, *fields])
 
 
-def _require_json(head: Metadata) -> None:
-    media = head.get(b"content-type", JSON).partition(b";")[0].strip().lower()
-    if media != JSON and not media.endswith(b"+json"):
-        message = f"send `content-type: application/json`, not {media.decode('latin-1')}"
-        raise RefusedError(Code.INVALID_ARGUMENT, 415, message)
+def _unpacked(head: Metadata, body: bytes, limit: int) -> bytes:
+    """The JSON of a body; raises CallError for another media type and for a coding that is not known."""
+    given = head.get(b"content-type", JSON)
+    if given != JSON:
+        media = media_of(head)
+        if media != JSON and not media.endswith(b"+json"):
+            message = f"send `content-type: application/json`, not {media.decode('latin-1')}"
+            raise RefusedError(Code.INVALID_ARGUMENT, 415, message)
+    if (coding := head.get(ENCODING)) is None:
+        return body
+    if coding.lower() not in CODINGS:
+        message = f"content-encoding {coding.decode('latin-1')!r} is not known; send gzip or identity"
+        raise RefusedError(Code.INVALID_ARGUMENT, 415, message, [(b"accept-encoding", b", ".join(CODINGS))])
+    return unpacked(coding.lower(), body, limit)

@@ -75,7 +75,7 @@ def _status_of_code(code: Code) -> int:
 def problem_of(error: Fault | CallError, docs: str) -> Problem:
     """The problem that tells a client of `error`; a fault's type points into the API page at `docs`."""
     if isinstance(error, RefusedError):
-        return Problem(error.status, error.message)
+        return Problem(error.status, error.message, headers=fields_of(error))
     headers = fields_of(error)
     if isinstance(error, Fault):
         return _fault(error, docs, headers)

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from meristem.contracts.codec import encode
 from meristem.transports.errors import shield
-from meristem.transports.http.asgi_io import fairly
+from meristem.transports.http.fairness import fairly
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from meristem.contracts.operation import Operation
     from meristem.errors import CallError, Fault
-    from meristem.transports.http.asgi_io import Exchange
+    from meristem.transports.http.request import ReplyWriter
 
 FIELDS: Final = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
 NOTHING: Final = object()
@@ -64,17 +64,17 @@ class ReplyStream:
         self._replies = replies
         self._problem = problem
 
-    async def send(self, exchange: Exchange) -> None:
+    async def send(self, writer: ReplyWriter) -> None:
         """Send every reply; an error before the first one is raised, so that it has a status of its own."""
         style = self._style
         async with aclosing(fairly(self._replies)) as items:
             first = await anext(items, NOTHING)
-            await exchange.start(200, style.media, FIELDS)
+            writer.start(200, style.media, FIELDS)
             try:
                 if first is not NOTHING:
-                    await exchange.write(style.item(encode(first)))
+                    await writer.write(style.item(encode(first)))
                 async for reply in items:
-                    await exchange.write(style.item(encode(reply)))
+                    await writer.write(style.item(encode(reply)))
             except Exception as error:  # a boundary: the status is sent, so the stream itself tells of the error
-                await exchange.write(style.problem(self._problem(shield(self._operation, error))))
-        await exchange.write(b"", more=False)
+                await writer.write(style.problem(self._problem(shield(self._operation, error))))
+        await writer.write(b"", more=False)

@@ -10,15 +10,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from meristem.transports.http.connect.codec import OwnRequest
+from meristem.transports.http.connect.codec import TIMEOUT, OwnRequest
+from meristem.transports.http.connect.interface import Route
 from meristem.transports.http.connect.ownhead import CHANGING, LAST_CONSTANT
-from meristem.transports.metadata import TOKEN
+from meristem.transports.metadata import KEY, TOKEN, TRACE, TRACE_STATE
 
 if TYPE_CHECKING:
     from meristem.transports.http.connect.codec import OwnCodec
-    from meristem.transports.metadata import Metadata
+    from meristem.transports.http.request import Request, Resource
+    from meristem.transports.http.responses import Response
 
 LENGTH: Final = len(LAST_CONSTANT)
+LAST: Final = (TIMEOUT, TRACE, TRACE_STATE, KEY)
+UNCOMMON: Final = (b"transfer-encoding", b"expect", b"upgrade", b"connection", b"authorization")
 MOST_KNOWN: Final = 4096  # tokens change; the memory for them is bounded
 
 
@@ -45,15 +49,20 @@ class HeadCache:
             return None
         return known[0], OwnRequest(known[1], changing, data[start:])  # type: ignore[arg-type]
 
-    def learn(self, data: bytes, end: int, codec: OwnCodec, head: Metadata) -> None:
-        """Remember the constant part of a head that the parser has read; it ends before `end`."""
-        at = data.find(LAST_CONSTANT, 0, end) + LENGTH
+    def learn(self, request: Request, found: Resource | Response | None) -> None:
+        """Remember the constant part of a head that the parser has read, if all that it asks for is one unary call."""
+        head, data = request.head, request.raw
+        if not isinstance(found, Route) or not found.is_plain(request) or not head.keys().isdisjoint(UNCOMMON):
+            return
+        at = data.find(LAST_CONSTANT) + LENGTH
         match = CHANGING.match(data, at)
         # The pattern must cover the rest to the very end: a further field, which might change what the head means,
         # would stand between, and a head without the last constant line has nothing to be recognized by.
-        if match is None or match.end() != end or at < LENGTH:
+        if match is None or match.end() != len(data) or at < LENGTH:
+            return
+        if match.groups()[:4] != tuple(map(head.get, LAST)):  # one of them stands in the first part, too
             return
         if len(self._known) >= MOST_KNOWN:
             self._known.clear()
         token = head.get(TOKEN)
-        self._known[data[:at]] = (codec, None if token is None else token.decode("latin-1"))
+        self._known[data[:at]] = (found.own, None if token is None else token.decode("latin-1"))

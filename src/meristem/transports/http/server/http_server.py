@@ -19,22 +19,21 @@ from meristem.resilience.limits import Limits
 from meristem.transports.authorize import Authorizer
 from meristem.transports.errors import has_protobuf
 from meristem.transports.http.address import Address
-from meristem.transports.http.connect.application import ConnectApp
-from meristem.transports.http.connect.codec import Route
+from meristem.transports.http.connect.interface import ConnectInterface, Route
 from meristem.transports.http.server.connection import ServerConnection
 from meristem.transports.http.server.listener import Listener
 from meristem.transports.http.server.reaper import Reaper
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from meristem.asgi import ASGIApp
     from meristem.contracts.call import ServedOperation
     from meristem.contracts.operation import Operation
     from meristem.transports.authorize import Authenticate, Verify
     from meristem.transports.http.connect.codec import Binary
-    from meristem.transports.http.server.listener import Probe
+    from meristem.transports.http.request import Interface
 
 BACKLOG: Final = 1024
 BACKLOG_TURNS: Final = 10
@@ -80,31 +79,38 @@ class BoundListener(msgspec.Struct):
         self.server.close()
 
 
+class Beside(msgspec.Struct):
+    """What an address serves beside RPC: a path that no interface knows is the app's."""
+
+    interfaces: Sequence[Interface] = ()
+    app: ASGIApp | None = None
+
+
 class HttpServer:
-    """Serves `routes` (path `/pkg.Service/Method` to endpoint) by the Connect protocol and the rest by `app`.
+    """Serves `routes` (path `/pkg.Service/Method` to endpoint) by the Connect protocol, then `interfaces`, then `app`.
 
     `verify` tells who stands behind a `meristem-token`, `authenticate` whose a bearer token from outside is. An
     operation without `http=` answers only callers with a valid token; without a `verify` it answers on addresses
-    that are not public. `probe` answers a GET of a path that begins with `/health`.
+    that are not public. Those have `internal` instead of `interfaces` and `app`, where that is given.
     """
 
     def __init__(
         self,
         routes: Mapping[str, ServedOperation],
-        app: ASGIApp,
+        app: ASGIApp | None = None,
         *,
+        interfaces: Sequence[Interface] = (),
+        internal: Beside | None = None,
         limits: Limits | None = None,
         verify: Verify | None = None,
         authenticate: Authenticate | None = None,
-        probe: Probe | None = None,
     ) -> None:
         self.limits = limits or Limits()
         self._verify = verify
         self._authenticate = authenticate
-        self._probe = probe or _nothing
-        self._routes = routes_of(routes, self.limits)
-        self._fast = {path: route for path, route in self._routes.items() if not route.operation.stream}
-        self._app = ConnectApp(self._routes, app, verify=verify, authenticate=authenticate, limits=self.limits)
+        connect = ConnectInterface(routes_of(routes, self.limits))
+        self._public = Beside([connect, *interfaces], app)
+        self._internal = self._public if internal is None else Beside([connect, *internal.interfaces], internal.app)
         self._reaper = Reaper(self.limits.tick())
         self._listeners: list[BoundListener] = []
 
@@ -112,14 +118,14 @@ class HttpServer:
         """Listen on one more address; port 0 takes a free one. Raises ConfigurationError when it is taken."""
         wanted = Address.parse(address)
         self._reaper.start()
+        beside = self._public if public else self._internal
         listener = Listener(
-            self._fast,
-            self._app,
+            beside.interfaces,
+            beside.app,
             factory=ServerConnection,
             limits=self.limits,
             authorizer=Authorizer(self._verify, self._authenticate, trusted=not public),
             reaper=self._reaper,
-            probe=self._probe,
         )
         try:
             self._listeners.append(await _listen(wanted, listener, tls))
@@ -205,7 +211,3 @@ async def _listen(address: Address, listener: Listener, tls: ssl.SSLContext | No
     server = await loop.create_server(listener.connection, address.host, address.port, ssl=tls, backlog=BACKLOG)
     port = server.sockets[0].getsockname()[1]
     return BoundListener(Address(host=address.host, port=port), listener, server, tls)
-
-
-def _nothing(path: bytes, *, public: bool) -> None:
-    """Nothing is asked of a server that stands for no process."""

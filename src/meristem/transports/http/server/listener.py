@@ -6,20 +6,24 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from meristem.lifecycle import end
+from meristem.transports.http.responses import Response, refused
 from meristem.transports.http.server.headcache import HeadCache
+from meristem.transports.http.server.hosted import HostedRequest, scope_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Sequence
 
     from meristem.asgi import ASGIApp
     from meristem.resilience.limits import Limits
     from meristem.transports.authorize import Authorizer
-    from meristem.transports.http.connect.codec import Route
-    from meristem.transports.http.responses import Response
-    from meristem.transports.http.server.delegation import AsgiHost, Delegate, Owner
+    from meristem.transports.http.request import Interface, Request, Resource
+    from meristem.transports.http.server.body import Body
+    from meristem.transports.http.server.hosted import Owner
     from meristem.transports.http.server.reaper import Reaper
+    from meristem.transports.http.server.websocket import SocketHost
 
 GRACE: Final = 1.0
+NO_SOCKET: Final = refused(403, "no WebSocket is served here")
 
 
 class Accepted(Protocol):
@@ -42,35 +46,27 @@ class Accepted(Protocol):
         ...
 
 
-class Probe(Protocol):
-    """Answers what is asked of the process itself by path, at a public address or not; None for what is the app's."""
-
-    def __call__(self, path: bytes, *, public: bool) -> Response | None: ...
-
-
 Factory: TypeAlias = "Callable[[Listener], asyncio.Protocol]"
 
 
 class Listener:
     """One listener's side of the server; its connections look here for everything they share.
 
-    `probe` answers a GET of what is asked of the process itself.
+    A request is for the first of the `interfaces` that knows its path, else for the `app` if there is one.
     `factory` makes the protocol of a new connection, which calls `admit` when it is made and `forget` when it is lost.
     """
 
     def __init__(
         self,
-        routes: Mapping[bytes, Route],
-        app: ASGIApp,
+        interfaces: Sequence[Interface],
+        app: ASGIApp | None,
         *,
         factory: Factory,
         limits: Limits,
         authorizer: Authorizer,
         reaper: Reaper,
-        probe: Probe,
     ) -> None:
         self.loop = asyncio.get_running_loop()
-        self.routes = routes
         self.limits = limits
         self.authorizer = authorizer
         self.reaper = reaper
@@ -78,30 +74,45 @@ class Listener:
         self.draining = self.stopped = False
         self.empty = asyncio.Event()
         self.empty.set()
-        self._probe = probe
+        self.state = {"public": not authorizer.trusted}
+        self._sockets: SocketHost | None = None
+        self.hosted: set[asyncio.Task[None]] = set()
+        self._interfaces = interfaces
         self._app = app
-        self._host: AsgiHost | None = None
         self._factory = factory
         self._connections: set[Accepted] = set()
         self._leaving: set[Accepted] = set()
         self._left = asyncio.Event()
 
-    def probed(self, path: bytes) -> Response | None:
-        """The answer for the process itself, None for what is the app's."""
-        return self._probe(path, public=not self.authorizer.trusted)
-
     def connection(self) -> asyncio.Protocol:
         """The protocol of a new connection."""
         return self._factory(self)
 
-    def delegate(self, owner: Owner) -> Delegate:
-        """Who runs the app for a connection from now on."""
-        from meristem.transports.http.server.delegation import AsgiHost, Delegate  # noqa: PLC0415 - 5 MB
+    def find(self, request: Request, *, socket: bool) -> Resource | Response | None:
+        """What answers a request, None when that is the app; a WebSocket is for the app alone."""
+        for each in self._interfaces:
+            if (found := each.find(request)) is not None:
+                return NO_SOCKET if socket else found
+        if self._app is not None:
+            return None
+        return NO_SOCKET if socket else refused(404, f"nothing is served at {request.path.decode('latin-1')}")
 
-        if self._host is None:
-            state = {"public": not self.authorizer.trusted}
-            self._host = AsgiHost(self._app, self.limits, state, loop=self.loop)
-        return Delegate(owner, self._host)
+    def host(self, owner: Owner, request: Request, body: Body) -> HostedRequest:
+        """Have the app answer a request."""
+        scope = scope_of(request, owner.transport, self.state)
+        hosted = HostedRequest(owner, request, body, scope, limits=self.limits, reaper=self.reaper)
+        task = self.loop.create_task(hosted.run(self._app), name=f"app at {request.path.decode('latin-1')}")  # type: ignore[arg-type]
+        self.hosted.add(task)
+        task.add_done_callback(self.hosted.discard)
+        return hosted
+
+    def socket(self, connection: Accepted, request: Request) -> Any:
+        """Who speaks the WebSocket that a request begins."""
+        from meristem.transports.http.server.websocket import SocketHost  # noqa: PLC0415 - 5 MB
+
+        if self._sockets is None:
+            self._sockets = SocketHost(self._app, self.limits, self.state)
+        return self._sockets.open(connection, request)
 
     def admit(self, connection: Accepted) -> bool:
         """Take a connection in; False when there are too many."""
@@ -147,7 +158,7 @@ class Listener:
         """Cut every connection, also those that asyncio has accepted and not told of yet, and have their work end."""
         self.stopped = True
         own = [connection.task for connection in self._connections if connection.task is not None]
-        hosted: list[asyncio.Task[Any]] = [] if self._host is None else list(self._host.state.tasks)
+        hosted = [*self.hosted, *(() if self._sockets is None else self._sockets.state.tasks)]
         while self._connections:  # again for who was accepted before the socket closed and is made known only now
             for connection in list(self._connections):
                 connection.transport.abort()

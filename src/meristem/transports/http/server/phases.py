@@ -6,12 +6,12 @@ from typing import Final
 
 IDLE: Final = 0  # between two requests
 HEAD: Final = 1  # the head of a request has begun to arrive
-BODY: Final = 2
+BODY: Final = 2  # its body is taken in, or what is left of it after an early answer is dropped
 BUSY: Final = 3  # a handler works on the answer
-DELEGATED: Final = 4  # the ASGI app answers
-LINGER: Final = 5  # the last answer is out; what still arrives is dropped
+HOSTED: Final = 4  # an ASGI app answers, and may read the body meanwhile
+SOCKET: Final = 5  # the bytes belong to a WebSocket
+LINGER: Final = 6  # the last answer is out; what still arrives is dropped
 
 # What the peer of a connection may be overdue with besides: a connection is never in these by itself.
-UNREAD: Final = 6  # reading what it was sent
-HOSTED_HEAD: Final = 7  # more of a request that the ASGI app reads
-HOSTED_BODY: Final = 8
+UNREAD: Final = 7  # reading what it was sent
+HOSTED_BODY: Final = 8  # more of the body that an app reads

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from meristem.transports.http.server.phases import BODY, HEAD, HOSTED_BODY, HOSTED_HEAD, IDLE, LINGER, UNREAD
+from meristem.transports.http.server.phases import BODY, HEAD, HOSTED_BODY, IDLE, LINGER, UNREAD
 
 if TYPE_CHECKING:
     from meristem.resilience.limits import Limits
@@ -16,7 +16,7 @@ class Ending(Enum):
 
     RELEASE = "nothing is under way: say that nothing more is taken, and close"
     REFUSE = "tell the peer why, and close"
-    ABORT = "cut: the peer reads nothing, or an app is in the middle of an answer"
+    ABORT = "cut: the peer reads nothing"
 
 
 class Overdue(NamedTuple):
@@ -32,12 +32,11 @@ ENDINGS: Final = {
     BODY: Ending.REFUSE,
     LINGER: Ending.ABORT,
     UNREAD: Ending.ABORT,
-    HOSTED_HEAD: Ending.ABORT,
-    HOSTED_BODY: Ending.ABORT,
+    HOSTED_BODY: Ending.REFUSE,
 }
 """Work on an answer is missing here: calls have deadlines of their own."""
 
-PARTS: Final = {HEAD: "head", BODY: "body"}
+PARTS: Final = {HEAD: "head", BODY: "body", HOSTED_BODY: "body"}
 
 
 def overdue(phase: int, waited: float, limits: Limits, *, draining: bool) -> Overdue | None:
@@ -52,7 +51,7 @@ def overdue(phase: int, waited: float, limits: Limits, *, draining: bool) -> Ove
 def _limit(phase: int, limits: Limits, *, draining: bool) -> float:
     if phase == IDLE:
         return limits.first_seconds if draining else limits.idle_seconds
-    if phase in (HEAD, HOSTED_HEAD):
+    if phase == HEAD:
         return limits.head_seconds
     if phase in (BODY, HOSTED_BODY):
         return limits.body_seconds

@@ -17,9 +17,12 @@ from meristem.resilience.limits import Limits
 from meristem.transports.errors import fault_type
 from meristem.transports.http.address import Address
 from meristem.transports.http.compression import unpacked
-from meristem.transports.http.connect.codec import ConnectRequest, OwnRequest, Route
+from meristem.transports.http.connect.codec import ConnectRequest, OwnRequest
 from meristem.transports.http.connect.errors import read_unary_error
+from meristem.transports.http.connect.interface import Route
 from meristem.transports.http.connect.ownhead import RequestForm
+from meristem.transports.http.request import Request
+from meristem.transports.http.server.head import read_head
 from meristem.transports.http.server.headcache import HeadCache
 
 LIMIT = 4000
@@ -35,10 +38,8 @@ def route(wire):
     return Route(ServedOperation(wire.operations["book"], nothing), Limits(body_bytes=LIMIT))
 
 
-def head_of(request: bytes) -> tuple[dict[bytes, bytes], bytes]:
-    head, _, body = request.partition(b"\r\n\r\n")
-    lines = [line.split(b": ", 1) for line in head.split(b"\r\n")[1:]]
-    return dict(lines), body
+def request_of(data: bytes) -> Request:
+    return read_head(data[: data.index(b"\r\n\r\n") + 4], Limits())
 
 
 STAY = b'{"hotel_id":1,"city":"Rome","arrival":"2030-01-02"}'
@@ -53,7 +54,7 @@ def test_what_the_client_writes_the_server_recognizes_without_a_parser(wire, rou
     cache = HeadCache()
     assert cache.recognize(request, LIMIT) is None
 
-    cache.learn(request, request.index(b"\r\n\r\n") + 4, route.own, head_of(request)[0])
+    cache.learn(request_of(request), route)
     known = cache.recognize(request, LIMIT)
 
     assert known is not None
@@ -68,7 +69,7 @@ def test_what_the_client_writes_the_server_recognizes_without_a_parser(wire, rou
 def test_a_request_in_pieces_or_with_another_behind_it_is_left_to_the_parser(wire, route):
     request = RequestForm(wire.operations["book"], Address.parse("unix:/x"), None).request(Context(), STAY)
     cache = HeadCache()
-    cache.learn(request, request.index(b"\r\n\r\n") + 4, route.own, head_of(request)[0])
+    cache.learn(request_of(request), route)
     assert cache.recognize(request, LIMIT) is not None
 
     for other in (request[:-1], request + b"P", request.replace(b"content-length", b"x: y\r\ncontent-length")):
@@ -77,9 +78,9 @@ def test_a_request_in_pieces_or_with_another_behind_it_is_left_to_the_parser(wir
 
 
 def test_who_only_says_to_be_our_client_is_read_as_any_other(route):
-    head = {b"user-agent": b"meristem/1", b"connect-timeout-ms": b"5 seconds"}
+    head = b"POST /x HTTP/1.1\r\nhost: x\r\nuser-agent: meristem/1\r\nconnect-timeout-ms: 5 seconds\r\n\r\n"
 
-    codec, request = route.received(head, STAY)
+    codec, request = route.received(request_of(head), STAY)
 
     assert codec is route.other
     with pytest.raises(CallError, match="up to 10 digits"):

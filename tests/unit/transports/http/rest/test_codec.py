@@ -9,6 +9,7 @@ import pytest
 from meristem.context import Identity
 from meristem.contracts.call import ServedOperation
 from meristem.errors import CallError, Code
+from meristem.resilience.limits import Limits
 from meristem.transports.http.errors import RefusedError
 from meristem.transports.http.rest.codec import RestCodec, RestRequest
 
@@ -23,7 +24,7 @@ async def nothing(_call):
 def codec(wire):
     def make(name: str) -> RestCodec:
         found = wire.operations[name]
-        return RestCodec(ServedOperation(found, nothing), found.http, "/api/docs", 1000)
+        return RestCodec(ServedOperation(found, nothing), found.http, "/api/docs", Limits(body_values=1000))
 
     return make
 

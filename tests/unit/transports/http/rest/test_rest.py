@@ -10,15 +10,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from meristem.errors import WiringError
-from meristem.resilience.limits import Limits
-from meristem.transports.http.rest.application import RestApp
+from meristem.transports.http.rest.interface import RestInterface
+
+
+def client_of(server) -> httpx.AsyncClient:
+    transport = httpx.AsyncHTTPTransport(uds=server.addresses[0].removeprefix("unix:"))
+    return httpx.AsyncClient(transport=transport, base_url="http://shop", timeout=30)
 
 
 @pytest.fixture
 async def http(wire):
-    server = await wire.server()
-    transport = httpx.AsyncHTTPTransport(uds=server.addresses[0].removeprefix("unix:"))
-    async with httpx.AsyncClient(transport=transport, base_url="http://shop", timeout=30) as client:
+    async with client_of(await wire.server()) as client:
         yield client
 
 
@@ -168,9 +170,9 @@ async def test_errors_of_operation(http, caplog):
 
 
 async def test_a_body_above_the_limit_is_413(wire):
-    app = RestApp(wire.handlers.endpoints().values(), limits=Limits(body_bytes=100))
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://shop") as client:
-        answer = await client.post("/api/bookings", json=STAY | {"city": "x" * 200})
+    server = await wire.server(body_bytes=1024)
+    async with client_of(server) as client:
+        answer = await client.post("/api/bookings", json=STAY | {"city": "x" * 2000})
 
     assert answer.status_code == 413
 
@@ -196,7 +198,7 @@ def test_two_operations_on_one_route_are_refused(wire):
     endpoints = [*wire.handlers.endpoints().values()]
 
     with pytest.raises(WiringError, match="share this route"):
-        RestApp([*endpoints, *endpoints])
+        RestInterface([*endpoints, *endpoints])
 
 
 texts = st.text(max_size=30)
@@ -214,25 +216,20 @@ json_values = st.recursive(
     query=st.dictionaries(st.sampled_from(["until", "tags", "board", "hotelId"]), texts, max_size=3),
     body=st.one_of(st.binary(max_size=60), json_values.map(lambda value: json.dumps(value).encode())),
 )
-async def test_no_request_answers_500(wire, method, path, query, body):
-    app = RestApp(wire.handlers.endpoints().values())
-    transport = httpx.ASGITransport(app, raise_app_exceptions=True)
-    async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:
-        answer = await client.request(
-            method, "/api/" + "/".join(path), params=query, content=body, headers={"content-type": "application/json"}
-        )
+async def test_no_request_answers_500(http, method, path, query, body):
+    answer = await http.request(
+        method, "/api/" + "/".join(path), params=query, content=body, headers={"content-type": "application/json"}
+    )
 
     assert answer.status_code < 500, answer.text
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 @given(value=st.dictionaries(st.sampled_from([*STAY, "nights", "board", "hotelId"]), json_values))
-async def test_no_body_answers_500(wire, value):
-    app = RestApp(wire.handlers.endpoints().values())
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://shop") as client:
-        answer = await client.post(
-            "/api/bookings", content=json.dumps(STAY | value).encode(), headers={"content-type": "application/json"}
-        )
+async def test_no_body_answers_500(http, value):
+    answer = await http.post(
+        "/api/bookings", content=json.dumps(STAY | value).encode(), headers={"content-type": "application/json"}
+    )
 
     assert answer.status_code in (201, 400, 402, 409, 422, 429) or value.get("city") == "Bug"
 

@@ -162,12 +162,12 @@ async def test_connection_close_is_obeyed(peer):
     [
         (b"\x00\x01\x02\r\n\r\n", 400),
         (b"GET\r\n\r\n", 400),
-        (b"GET / HTTP/9.9\r\n\r\n", 400),
+        (b"GET / HTTP/9.9\r\n\r\n", 505),
         (b"GET / HTTP/1.1\r\nhost : x\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\n: x\r\n\r\n", 400),
-        (f"POST {ECHO} HTTP/1.1\r\ncontent-length: ten\r\n\r\n".encode(), 400),
-        (f"POST {ECHO} HTTP/1.1\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nx".encode(), 400),
-        (f"POST {ECHO} HTTP/1.1\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n".encode(), 400),
+        (f"POST {ECHO} HTTP/1.1\r\nhost: x\r\ncontent-length: ten\r\n\r\n".encode(), 400),
+        (f"POST {ECHO} HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nx".encode(), 400),
+        (rpc(b"x", "transfer-encoding: chunked"), 400),
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
         (b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n\r\n", 431),
         (b"GET / HTTP/1.1\r\nx: " + b"a" * 70_000, 431),
@@ -206,7 +206,7 @@ async def test_no_bytes_break_the_server(server, data, caplog, dial):
 
     answers = await peer.end()
 
-    assert re.findall(rb"^HTTP/1.1 5\d\d", answers, re.MULTILINE) == []
+    assert re.findall(rb"^HTTP/1.1 5(?!01|05)\d\d", answers, re.MULTILINE) == []
     assert [record for record in caplog.records if record.exc_info] == []
     other = await dial(server)
     other.send(rpc())

@@ -8,12 +8,12 @@ from meristem.resilience.limits import Limits
 from meristem.transports.http.server.phases import (
     BODY,
     BUSY,
-    DELEGATED,
     HEAD,
+    HOSTED,
     HOSTED_BODY,
-    HOSTED_HEAD,
     IDLE,
     LINGER,
+    SOCKET,
     UNREAD,
 )
 from meristem.transports.http.server.timeouts import Ending, overdue
@@ -29,8 +29,7 @@ LIMITS = Limits(head_seconds=1, body_seconds=2, write_seconds=3, idle_seconds=4,
         (BODY, 2, Ending.REFUSE),
         (LINGER, 5, Ending.ABORT),
         (UNREAD, 3, Ending.ABORT),
-        (HOSTED_HEAD, 1, Ending.ABORT),
-        (HOSTED_BODY, 2, Ending.ABORT),
+        (HOSTED_BODY, 2, Ending.REFUSE),
     ],
 )
 def test_a_peer_is_overdue_after_the_limit_of_its_phase_and_not_at_it(phase, limit, ending):
@@ -42,7 +41,7 @@ def test_a_peer_is_overdue_after_the_limit_of_its_phase_and_not_at_it(phase, lim
     assert found.ending is ending
 
 
-@pytest.mark.parametrize("phase", [BUSY, DELEGATED])
+@pytest.mark.parametrize("phase", [BUSY, HOSTED, SOCKET])
 def test_work_on_an_answer_is_never_overdue(phase):
     assert overdue(phase, 1e9, LIMITS, draining=True) is None
 
@@ -52,7 +51,14 @@ def test_an_idle_connection_has_less_time_while_the_server_drains():
     assert overdue(IDLE, 0.6, LIMITS, draining=True) is not None
 
 
-@pytest.mark.parametrize(("phase", "part"), [(HEAD, "head took longer than 1 s"), (BODY, "body took longer than 2 s")])
+@pytest.mark.parametrize(
+    ("phase", "part"),
+    [
+        (HEAD, "head took longer than 1 s"),
+        (BODY, "body took longer than 2 s"),
+        (HOSTED_BODY, "body took longer than 2 s"),
+    ],
+)
 def test_a_peer_that_is_refused_learns_which_part_was_late(phase, part):
     found = overdue(phase, 9, LIMITS, draining=False)
 

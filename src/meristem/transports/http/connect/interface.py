@@ -1,0 +1,130 @@
+"""The Connect protocol: which operation stands at a path, and what of a request to it is none of the protocol's."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl
+
+from meristem.contracts.operation import Semantics
+from meristem.errors import CallError, Code
+from meristem.transports.http.connect.codec import (
+    TIMEOUT,
+    ConnectCodec,
+    ConnectRequest,
+    OwnCodec,
+    OwnRequest,
+    is_own,
+    is_timeout,
+)
+from meristem.transports.http.connect.streaming import StreamCodec
+from meristem.transports.http.media import media_of
+from meristem.transports.http.responses import JSON, Response
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from meristem.contracts.call import ServedOperation
+    from meristem.contracts.operation import Operation
+    from meristem.contracts.proto import ProtoSchema
+    from meristem.resilience.limits import Limits
+    from meristem.transports.http.connect.codec import Binary, MessageCodec
+    from meristem.transports.http.request import Request
+    from meristem.transports.metadata import Metadata
+    from meristem.transports.unary import Codec
+
+UNARY_MEDIA: Final = (JSON, b"application/proto")
+MOST_PARAMETERS: Final = 100  # the protocol has five
+STREAM_MEDIA: Final = (b"application/connect+json", b"application/connect+proto")
+
+
+class Route:
+    """An operation at its path, with a codec for either kind of client."""
+
+    __slots__ = ("_gettable", "_limit", "_media", "operation", "other", "own")
+
+    takes_body = True
+
+    def __init__(
+        self,
+        endpoint: ServedOperation,
+        limits: Limits,
+        *,
+        schema: Callable[[], ProtoSchema] | None = None,
+        binary: Callable[[], Binary] | None = None,
+    ) -> None:
+        self.operation: Operation = endpoint.operation
+        self.own = OwnCodec(endpoint, limits.body_values)
+        self.other = ConnectCodec(endpoint, limits, schema, binary)
+        self._limit = limits.body_bytes
+        self._gettable = self.operation.semantics is Semantics.SAFE and not self.operation.stream
+        self._media: tuple[bytes, ...] = STREAM_MEDIA if self.operation.stream else UNARY_MEDIA
+        if not self.other.speaks_proto:
+            self._media = self._media[:1]
+
+    def is_plain(self, request: Request) -> bool:
+        """Whether a request is a unary call in JSON."""
+        return request.method == "POST" and request.head.get(b"content-type") == JSON and not self.operation.stream
+
+    def refusal(self, request: Request) -> Response | None:
+        """The answer to a request that is none of the protocol's; None for a sound one."""
+        if request.method == "POST":
+            if request.head.get(b"content-type") == self._media[0] or media_of(request.head) in self._media:
+                return None
+            return Response(415, b"", b"", [(b"accept-post", b", ".join(self._media))])
+        if request.method == "GET" and self._gettable:
+            return None
+        return Response(405, b"", b"", [(b"allow", b"GET, POST" if self._gettable else b"POST")])
+
+    def received(self, request: Request, body: bytes) -> tuple[Codec[Any, Any], Any]:
+        """The codec for the client that sent a request, and what it reads."""
+        if request.method == "GET":
+            return self.other, _from_query(request)
+        codec, found = self._for(request.head, body)
+        if not self.operation.stream:
+            return codec, found
+        encoding = request.head.get(b"connect-content-encoding", b"identity").lower()
+        media, own = media_of(request.head), codec is self.own
+        return StreamCodec(codec, media=media, encoding=encoding, limit=self._limit, own=own), found
+
+    def _for(self, head: Metadata, body: bytes) -> tuple[MessageCodec[Any], OwnRequest | ConnectRequest]:
+        """One that says it is Meristem's own client and does not write like it is answered as any other."""
+        if is_own(head) and is_timeout(head.get(TIMEOUT, b"0")):
+            return self.own, OwnRequest.of(head, body)
+        return self.other, ConnectRequest.of(head, body)
+
+
+class ConnectInterface:
+    """The operations of `routes` by their paths."""
+
+    def __init__(self, routes: Mapping[bytes, Route]) -> None:
+        self._routes = routes
+
+    def find(self, request: Request) -> Route | Response | None:
+        """The operation that a request calls, or why it can't; None for another path."""
+        route = self._routes.get(request.path)
+        return None if route is None else route.refusal(request) or route
+
+
+def _from_query(request: Request) -> ConnectRequest:
+    """The message of a GET, whose head then says what its query says (Connect protocol, "Unary-Get-Request")."""
+    head, text = dict(request.head), request.query.decode("latin-1")
+    try:
+        query = dict(parse_qsl(text, keep_blank_values=True, errors="surrogateescape", max_num_fields=MOST_PARAMETERS))
+    except ValueError as error:
+        return ConnectRequest.of(head, b"", _unreadable(f"the query: {error}"))
+    head[b"content-type"] = b"application/" + query.get("encoding", "json").encode("utf-8", "replace")
+    head[b"content-encoding"] = query.get("compression", "identity").encode("utf-8", "replace")
+    message: str = query.get("message", "")
+    if query.get("base64") != "1":
+        return ConnectRequest.of(head, message.encode("utf-8", "surrogateescape"))
+    try:
+        body = base64.urlsafe_b64decode(message.rstrip("=") + "=" * (-len(message.rstrip("=")) % 4))
+    except (binascii.Error, ValueError):
+        return ConnectRequest.of(head, b"", _unreadable("`message` is no base64"))
+    return ConnectRequest.of(head, body)
+
+
+def _unreadable(message: str) -> CallError:
+    return CallError(Code.INVALID_ARGUMENT, message, may_have_happened=False)

@@ -1,0 +1,91 @@
+"""REST from the contracts: every operation with `http=` at its path, errors as problem details."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from meristem.resilience.limits import Limits
+from meristem.transports.http.responses import Response
+from meristem.transports.http.rest import docs
+from meristem.transports.http.rest.codec import NOSNIFF, PLAIN, RestCodec, RestRequest, problem_response
+from meristem.transports.http.rest.errors import Problem
+from meristem.transports.http.rest.router import Router
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from meristem.contracts.call import ServedOperation
+    from meristem.transports.http.request import Request
+    from meristem.transports.unary import Codec
+
+
+class Match:
+    """The operation that a request asks for, and what the placeholders of its path stand for."""
+
+    __slots__ = ("_codec", "_path", "_placeholders", "takes_body")
+
+    def __init__(self, codec: RestCodec, path: str, placeholders: list[str]) -> None:
+        self.takes_body: bool = codec.takes_body
+        self._codec = codec
+        self._path = path
+        self._placeholders = placeholders
+
+    def received(self, request: Request, body: bytes) -> tuple[Codec[Any, Any], RestRequest]:
+        """The codec, and what it reads."""
+        return self._codec, RestRequest.of(request.head, self._path, self._placeholders, request.query, body)
+
+
+class RestInterface:
+    """Serves `endpoints` below `prefix`, and where it is `described` `/openapi.json` and the API page `/docs`.
+
+    A path below the prefix that it does not know is somebody else's, and so are the paths elsewhere; a path that it
+    knows is its own with every method.
+    """
+
+    def __init__(
+        self,
+        endpoints: Iterable[ServedOperation],
+        *,
+        prefix: str = "/api",
+        title: str = "API",
+        version: str = "1.0.0",
+        limits: Limits | None = None,
+        described: bool = True,
+    ) -> None:
+        self._prefix = prefix.rstrip("/")
+        self._below = (self._prefix + "/").encode()
+        self._docs = f"{self._prefix}/docs"
+        self._router: Router[RestCodec] = Router()
+        known = limits or Limits()
+        operations = []
+        for endpoint in endpoints:
+            if (http := endpoint.operation.http) is not None:
+                self._router.add(http.verb, http.path, RestCodec(endpoint, http, self._docs, known))
+                operations.append(endpoint.operation)
+        self._pages = docs.Pages(operations, prefix=self._prefix, title=title, version=version) if described else None
+
+    def find(self, request: Request) -> Match | Response | None:
+        """The operation that a request asks for, the response where that is none, None for a path not known here."""
+        if not request.path.startswith(self._below):
+            return None
+        path = request.path.decode("latin-1")
+        below = path[len(self._prefix) :]
+        verbs, placeholders = self._router.find(below)
+        if not verbs:
+            page = None if self._pages is None else self._pages.find(below)
+            return None if page is None else _page(request.method, path, *page)
+        method = request.method
+        codec = verbs.get("GET" if method == "HEAD" else method)
+        if codec is not None:
+            return Match(codec, path, placeholders)
+        allowed = {*verbs, "OPTIONS"} | ({"HEAD"} if "GET" in verbs else set())
+        allow = (b"allow", ", ".join(sorted(allowed)).encode())
+        if method == "OPTIONS":
+            return Response(204, b"", b"", [NOSNIFF, allow])
+        return problem_response(Problem(405, f"{method} is not served at {path}", headers=[allow]), path)
+
+
+def _page(method: str, path: str, media: bytes, body: bytes) -> Response:
+    if method not in ("GET", "HEAD"):
+        return problem_response(Problem(405, "read this with GET", headers=[(b"allow", b"GET, HEAD")]), path)
+    return Response(200, media, body, [*PLAIN, (b"cache-control", b"no-cache")])

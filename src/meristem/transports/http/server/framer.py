@@ -1,0 +1,46 @@
+"""Turns the bytes of a connection into requests, one after the other: nobody else decides where one ends."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from meristem.transports.http.server.body import Body, ChunkedBody, SizedBody
+from meristem.transports.http.server.head import UnsoundError, body_length, read_head
+
+if TYPE_CHECKING:
+    from meristem.resilience.limits import Limits
+    from meristem.transports.http.request import Request
+
+END_OF_HEAD: Final = b"\r\n\r\n"
+
+
+class Framer:
+    """What has arrived on a connection: `inbox` holds what was not yet cut into heads and bodies."""
+
+    __slots__ = ("_limits", "_scanned", "inbox")
+
+    def __init__(self, limits: Limits) -> None:
+        self.inbox = bytearray()
+        self._limits = limits
+        self._scanned = 0
+
+    def request(self) -> Request | None:
+        """The next request, cut out; None while its head is not there. Raises UnsoundError."""
+        inbox, most = self.inbox, self._limits.head_bytes
+        if inbox.startswith((b"\r", b"\n")):  # an empty line before a request is forgiven (RFC 9112, 2.2)
+            del inbox[: len(inbox) - len(inbox.lstrip(b"\r\n"))]
+        end = inbox.find(END_OF_HEAD, self._scanned)
+        if end > most or (end < 0 and len(inbox) > most):
+            raise UnsoundError(431, f"the head of a request may have {most} bytes")
+        if end < 0:
+            self._scanned = max(0, len(inbox) - 3)
+            return None
+        self._scanned = 0
+        head = bytes(memoryview(inbox)[: end + 4])
+        del inbox[: end + 4]
+        return read_head(head, self._limits)
+
+    def body(self, request: Request) -> Body:
+        """The body of a request; raises UnsoundError where its length can be read in two ways."""
+        length = body_length(request)
+        return ChunkedBody(self._limits) if length is None else SizedBody(length)

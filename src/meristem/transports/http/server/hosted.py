@@ -1,0 +1,191 @@
+"""A request that an ASGI app answers: its scope, what it receives, what it sends (ASGI 3.0, HTTP 2.4)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any, Final, Protocol
+from urllib.parse import unquote
+
+from meristem.transports.http.server.response_writer import Answered, ResponseWriter
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
+    from meristem.asgi import ASGIApp, Scope
+    from meristem.resilience.limits import Limits
+    from meristem.transports.http.request import Request
+    from meristem.transports.http.server.body import Body
+    from meristem.transports.http.server.reaper import Reaper
+
+logger = logging.getLogger(__name__)
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+MOST_UNREAD: Final = 64 * 1024  # of a body wait for the app; then the connection is read no further
+FAILED: Final = (500, ((b"content-type", b"text/plain; charset=utf-8"),), b"Internal Server Error")
+
+
+class Owner(Answered, Protocol):
+    """The connection of a hosted request."""
+
+    @property
+    def inbox(self) -> bytearray: ...
+
+    def bound(self) -> None:
+        """Read no further if much has arrived of what comes after."""
+        ...
+
+    def read_on(self) -> None:
+        """Read further unless much has arrived of what comes after."""
+        ...
+
+
+class HostedRequest:
+    """One request and the app's answer to it; the app goes on when its client has gone, but is told."""
+
+    __slots__ = (
+        "_began", "_connection", "_expects", "_gone", "_handed", "_heard", "_held", "_limits", "_news", "_parts",
+        "_reaper", "_scope", "_size", "_unread", "body", "request", "writer",
+    )  # fmt: skip
+
+    def __init__(
+        self, connection: Owner, request: Request, body: Body, scope: Scope, limits: Limits, reaper: Reaper
+    ) -> None:
+        self.writer = ResponseWriter(connection, request)
+        self.request = request
+        self.body = body
+        self._connection = connection
+        self._scope = scope
+        self._limits = limits
+        self._reaper = reaper
+        self._parts: list[bytes] = []
+        self._unread = 0
+        self._size = 0
+        self._began = self._heard = self._reaper.now
+        self._held: float | None = None  # since when the app holds the client up
+        self._handed = False  # the app has all of the body
+        self._gone = False
+        self._news = asyncio.Event()
+        self._expects = request.head.get(b"expect", b"").lower() == b"100-continue"
+
+    def feed(self) -> None:
+        """Take what has arrived of the body; raises UnsoundError."""
+        connection, body = self._connection, self.body
+        if body.done:
+            connection.bound()
+            return
+        part = body.take(connection.inbox)
+        self._heard = self._reaper.now
+        if part:
+            self._expects = False
+            self._parts.append(part)
+            self._size += len(part)
+            self._unread += len(part)
+            if self._unread > MOST_UNREAD and not body.done:
+                self._held = self._heard
+                connection.transport.pause_reading()
+        if body.done:
+            connection.bound()
+        self._news.set()
+
+    def waited(self, now: float) -> float:
+        """For how long the client has been slow with the body: without a byte, or below the least rate."""
+        if self.body.done or self._held is not None:
+            return 0.0
+        slow = now - self._began - self._size / self._limits.body_rate
+        return max(now - self._heard, slow)
+
+    def lost(self) -> None:
+        """The client has gone, or is told no more."""
+        self._gone = True
+        self.tell()
+
+    def tell(self) -> None:
+        """Something has changed that the app may wait for."""
+        self._news.set()
+
+    async def run(self, app: ASGIApp) -> None:
+        """Let the app answer; one that fails is logged, and its client told as far as that is possible."""
+        writer, label = self.writer, self.request.path.decode("latin-1")
+        try:
+            await app(self._scope, self._receive, self._send)
+        except Exception:
+            logger.exception("the app at %s failed", label)
+        else:
+            if writer.complete or self._gone:
+                return
+            logger.error("the app at %s returned without completing its response", label)
+        if self._gone or writer.complete:
+            return
+        if writer.started:
+            self._connection.transport.abort()  # the client must not take a part for the whole
+        else:
+            status, fields, body = FAILED
+            writer.begin(status, fields)
+            await writer.write(body, more=False)
+
+    async def _receive(self) -> dict[str, Any]:
+        if not self.body.done and not self._parts and not self._gone:
+            self._want()
+        while not self._ready():
+            self._news.clear()
+            await self._news.wait()
+        if self._gone or self.writer.complete:
+            return {"type": "http.disconnect"}
+        body, self._parts, self._unread = b"".join(self._parts), [], 0
+        self._handed = self.body.done
+        return {"type": "http.request", "body": body, "more_body": not self._handed}
+
+    def _want(self) -> None:
+        """Have the client send."""
+        if self._expects and not self.writer.started:
+            self._expects = False
+            self._connection.transport.write(CONTINUE)
+        if self._held is not None:
+            now = self._reaper.now
+            self._began += now - self._held  # the client was not to blame
+            self._heard, self._held = now, None
+            self._connection.read_on()
+
+    def _ready(self) -> bool:
+        if self._gone or self.writer.complete or self._parts:
+            return True
+        return self.body.done and not self._handed
+
+    async def _send(self, message: MutableMapping[str, Any]) -> None:
+        writer, kind = self.writer, message["type"]
+        if self._gone:
+            return
+        if kind == "http.response.start" and not writer.started:
+            writer.begin(message["status"], message.get("headers", ()))
+            asyncio.get_running_loop().call_soon(writer.flush)  # alone, if no body comes in this turn of the loop
+        elif kind == "http.response.body" and writer.started and not writer.complete:
+            await writer.write(message.get("body", b""), more=message.get("more_body", False))
+        else:
+            raise RuntimeError(f"the app sends {kind!r} out of turn")
+
+
+def scope_of(request: Request, transport: asyncio.Transport, state: dict[str, Any]) -> Scope:
+    """The scope of a request by the ASGI specification, "HTTP Connection Scope"."""
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
+        "http_version": request.version,
+        "server": _end(transport, "sockname"),
+        "client": _end(transport, "peername"),
+        "scheme": "https" if transport.get_extra_info("sslcontext") else "http",
+        "method": request.method,
+        "root_path": "",
+        "path": unquote(request.path.decode("latin-1")),
+        "raw_path": request.path,
+        "query_string": request.query,
+        "headers": request.fields,
+        "state": state.copy(),
+    }
+
+
+def _end(transport: asyncio.Transport, name: str) -> tuple[str, int | None] | None:
+    """One end of a connection: host and port, or the path of a Unix socket, whose client has none."""
+    found = transport.get_extra_info(name)
+    if isinstance(found, tuple):
+        return str(found[0]), int(found[1])
+    return (found, None) if found and isinstance(found, str) else None

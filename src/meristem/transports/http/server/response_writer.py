@@ -1,0 +1,144 @@
+"""Writes a response whose body comes bit by bit, framed by its length, in chunks, or by the end of the connection."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final, Protocol
+
+from meristem.transports.http.responses import COALESCED, phrase
+from meristem.transports.http.server.head import LENGTH
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Iterable, Sequence
+
+    from meristem.asgi import Field
+    from meristem.transports.http.request import Request
+
+NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+UNSOUND: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+OF_THE_CONNECTION: Final = (b"connection", b"transfer-encoding", b"keep-alive", b"upgrade")
+"""Fields that are the server's to decide (RFC 9110, 7.6.1)."""
+
+
+class Answered(Protocol):
+    """A connection whose request is answered."""
+
+    @property
+    def transport(self) -> asyncio.Transport: ...
+
+    @property
+    def paused(self) -> bool:
+        """Whether the peer has yet to read what was sent."""
+        ...
+
+    @property
+    def ending(self) -> bool:
+        """Whether the answer under way is the connection's last."""
+        ...
+
+    async def writable(self) -> None:
+        """Wait until the peer has read enough, or has gone."""
+        ...
+
+    def answered(self, *, close: bool) -> None:
+        """The response is out."""
+        ...
+
+
+class ResponseWriter:
+    """One response. Its head waits for the first part of the body, so that a short one goes out in one piece.
+
+    What is written by `write` after a client has gone goes nowhere, without an error.
+    """
+
+    __slots__ = ("_chunked", "_close", "_connection", "_head", "_left", "_request", "complete", "started")
+
+    def __init__(self, connection: Answered, request: Request) -> None:
+        self.started = self.complete = False
+        self._connection = connection
+        self._request = request
+        self._head = b""
+        self._left: int | None = None  # bytes of a promised length that are still to come
+        self._chunked = False
+        self._close = False
+
+    def start(self, status: int, media: bytes, fields: Sequence[Field] = ()) -> None:
+        """The head, sent at once."""
+        self.begin(status, [(b"content-type", media), *fields])
+        self.flush()
+
+    def begin(self, status: int, fields: Iterable[Field]) -> None:
+        """The head, sent with what comes next; raises ValueError for what no field can hold."""
+        lines = [b"HTTP/1.1 %d %b\r\n" % (status, phrase(status).encode())]
+        for given, value in fields:
+            name = given.lower()
+            if NAME.fullmatch(name) is None or UNSOUND.search(value) is not None:
+                raise ValueError(f"a response has no header field {given!r}: {value!r}")
+            if name == b"connection":
+                self._close = self._close or b"close" in value.lower()
+            elif name == b"content-length":
+                if LENGTH.fullmatch(value) is None:
+                    raise ValueError(f"content-length is a number, not {value!r}")
+                if status != 204:
+                    self._left = int(value)
+                    lines.append(b"content-length: %b\r\n" % value)
+            elif name not in OF_THE_CONNECTION:
+                lines.append(b"%b: %b\r\n" % (name, value))
+        self.started = True
+        if self._request.method == "HEAD" or status in (204, 304):
+            self._left = -1  # no body, whatever is given
+        self._head = b"".join(lines)
+
+    def flush(self) -> None:
+        """Send the head if it waits still."""
+        if self._head:
+            self._send(self._take_head(None))
+
+    async def write(self, body: bytes, *, more: bool = True) -> None:
+        """A part of the body; raises ValueError for more or less of it than was promised."""
+        head = self._take_head(None if more else len(body)) if self._head else b""
+        framed = self._framed(body, more=more)
+        if len(body) < COALESCED:
+            self._send(head + framed)
+        else:
+            self._send(head)
+            self._send(framed)
+        if not more:
+            self.complete = True
+            self._connection.answered(close=self._close)
+        elif self._connection.paused:
+            await self._connection.writable()
+
+    def _take_head(self, length: int | None) -> bytes:
+        """The head with how its body is framed, the whole of which has `length` if that is known."""
+        head, self._head = self._head, b""
+        if self._left is None:
+            if length is not None:
+                self._left = length
+                head += b"content-length: %d\r\n" % length
+            elif self._request.version == "1.1":
+                self._chunked = True
+                head += b"transfer-encoding: chunked\r\n"
+            else:
+                self._close = True
+        self._close = self._close or self._connection.ending
+        return head + (b"connection: close\r\n\r\n" if self._close else b"\r\n")
+
+    def _framed(self, body: bytes, *, more: bool) -> bytes:
+        if self._chunked:
+            chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+            return chunk if more else chunk + b"0\r\n\r\n"
+        if self._left is None:
+            return body
+        if self._left < 0:
+            return b""
+        self._left -= len(body)
+        if self._left < 0 or (self._left and not more):
+            raise ValueError("the body of a response is as long as its content-length, not longer, not shorter")
+        return body
+
+    def _send(self, data: bytes) -> None:
+        transport = self._connection.transport
+        if data and not transport.is_closing():
+            transport.write(data)
