@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import sys
 from pathlib import Path
 
@@ -135,3 +136,30 @@ async def test_a_process_that_hosts_an_app_needs_a_public_address(directory):  #
 
     assert code == 2
     assert "edge hosts web, and apps are served at public addresses only" in " ".join(text.split())
+
+
+async def test_a_placement_says_where_operators_read(directory, ended: list[Command]):  # noqa: F811
+    placement = directory / "split.toml"
+    placement.write_text(f'{placement.read_text()}\n[operator]\nlisten = "unix:{directory}/operator.sock"\n')
+    run = await meristem(directory, "run", "--placement", "split.toml", "--port", "0")
+    ended.append(run)
+    await run.shows("shop runs at")
+    async with operator_of(directory) as operator:
+        assert (await operator.get("/health")).status_code == 200
+
+    assert "operators at unix:" in run.text
+    assert "8001" not in run.text
+
+
+async def test_an_address_of_a_placement_that_is_taken_fails_the_run_before_anything_starts(directory):  # noqa: F811
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = f"tcp://127.0.0.1:{other.getsockname()[1]}"
+        placement = directory / "split.toml"
+        placement.write_text(f'{placement.read_text()}\n[operator]\nlisten = "{taken}"\n')
+        code, text = await told(directory, "run", "--placement", "split.toml", "--port", "0")
+
+    assert code == 1
+    assert f"cannot listen on {taken}" in text
+    assert "| ready" not in text

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from meristem.cli.progress import TerminalProgress
-from meristem.cli.serving import Faces, offer, run_on_loop, shown
+from meristem.cli.serving import Faces, offer, ports_of, run_on_loop, shown
 from meristem.lifecycle import Stack
 from meristem.operators.server import OperatorAddresses, OperatorServer
 from meristem.runtime.introspection import SingleProcess
@@ -56,8 +56,8 @@ async def _run(blueprint: Blueprint, directory: Path, home: StateDirectory, face
     programs = _programs(plan, directory, address)
     process = _process(blueprint, directory, home, faces, programs)
     overview = SingleProcess(process, address, beside=program_instances(programs, plan))
-    wanted = OperatorAddresses.of(faces.operators, faces.host).and_socket(run_directory(home.path, plan))
-    operators = OperatorServer(overview, wanted)
+    wanted = OperatorAddresses.of(faces.operators, faces.host, ports_of(plan, faces.port))
+    operators = OperatorServer(overview, wanted.and_socket(run_directory(home.path, plan)))
 
     def started(_: Process) -> None:
         home.announce(SystemStatus(os.getpid(), address, time.time(), operators=operators.addresses))

@@ -29,7 +29,15 @@ def shown(plan: Plan, address: str, operators: OperatorServer, *, api_page: bool
     """The addresses that people are told at a start, each with its name."""
     if api_page and any(each.http for service in plan.services for each in service.operations):
         yield "API page", f"{address}{plan.api}/docs"
-    yield "operators", operators.address + (f"  ({operators.remark})" if operators.remark else "")
+    if operators.address is not None:
+        yield "operators", operators.address + (f"  ({operators.remark})" if operators.remark else "")
+
+
+def ports_of(plan: Plan, public: int) -> Iterator[int]:
+    """The ports that a system is known to need, before it takes them."""
+    yield public
+    yield from (each.port for each in plan.processes if each.port is not None)
+    yield from (int(each.environment["PORT"]) for each in plan.programs if each.environment.get("PORT"))
 
 
 def offer(variables: Mapping[str, str]) -> None:

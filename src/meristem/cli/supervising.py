@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from meristem.cli.progress import TerminalProgress
-from meristem.cli.serving import Faces, shown
+from meristem.cli.serving import Faces, ports_of, shown
 from meristem.config.project import find
 from meristem.operators.server import OperatorAddresses
 from meristem.supervision.console import Console
@@ -43,9 +43,10 @@ def run_placed(target: str | None, placement: Path, faces: Faces, logs: list[str
     labels = [label_of(each.name, index) for each in plan.processes for index in range(each.replicas)]
     console = Console(sys.stdout.buffer, [NAME, *labels, *(each.name for each in plan.programs)], os.environ)
     home = StateDirectory(directory, plan.system)
+    wanted = OperatorAddresses.of(asked, faces.host, ports_of(plan, faces.port))
     supervisor = Supervisor(
         plan,
-        Workplace(home, directory, faces.host, faces.port, OperatorAddresses.of(asked, faces.host)),
+        Workplace(home, directory, faces.host, faces.port, wanted),
         arguments=arguments,
         console=console,
         environment=environment,

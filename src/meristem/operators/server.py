@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -15,7 +16,7 @@ from meristem.transports.http.address import Address
 from meristem.transports.http.server.http_server import HttpServer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from meristem.asgi import ASGIApp
     from meristem.operators.health import Overview
@@ -28,18 +29,26 @@ LIMITS: Final = Limits(body_bytes=1024, connections=256)
 
 
 class OperatorAddresses(NamedTuple):
-    """Where to listen: at `demanded` addresses without fail, and where `preferred` at 127.0.0.1:8001, if that goes."""
+    """Where to listen: at `demanded` addresses without fail, and where `preferred` at 127.0.0.1:8001, if that goes.
+
+    It does not go either where 8001 is one of the `others`, which the system needs for something else.
+    """
 
     demanded: tuple[str, ...] = ()
     preferred: bool = False
+    others: frozenset[int] = frozenset()
 
     @classmethod
-    def of(cls, listen: Sequence[str] | None, host: str) -> OperatorAddresses:
+    def of(cls, listen: Sequence[str] | None, host: str, others: Iterable[int] = ()) -> OperatorAddresses:
         """What a placement says, or else what becomes a system that serves the public at `host`."""
-        return cls(preferred=is_loopback(host)) if listen is None else cls(tuple(listen))
+        if listen is not None:
+            return cls(tuple(listen))
+        return cls(preferred=is_loopback(host), others=frozenset(others))
 
     def and_socket(self, run: Path) -> OperatorAddresses:
-        """The same, and the socket in the system's own folder."""
+        """The same, and the socket in the system's own folder, where there are such sockets."""
+        if not hasattr(socket, "AF_UNIX"):  # Windows
+            return self
         return self._replace(demanded=(f"unix:{run / SOCKET}", *self.demanded))
 
 
@@ -61,9 +70,10 @@ class OperatorServer:
         return tuple(each.replace("tcp://", "http://") for each in self._server.addresses)
 
     @property
-    def address(self) -> str:
+    def address(self) -> str | None:
         """The one to show to people: of TCP, where there is one."""
-        return next((each for each in self.addresses if each.startswith("http:")), self.addresses[0])
+        addresses = self.addresses
+        return next((each for each in addresses if each.startswith("http:")), next(iter(addresses), None))
 
     async def start(self) -> None:
         """Listen; raises ConfigurationError when a demanded address cannot be had."""
@@ -85,14 +95,20 @@ class OperatorServer:
 
     async def _listen_where_possible(self) -> None:
         """At 8001, else at a free port: another system that runs here must not keep this one from running."""
+        if await self._could_listen(PORT):
+            return
+        self.remark = f"port {PORT} is taken"
+        if not await self._could_listen(0):
+            self.remark += ", and so is every other one"
+
+    async def _could_listen(self, port: int) -> bool:
+        if port in self._wanted.others:
+            return False
         try:
-            await self._listen(f"tcp://{HOST}:{PORT}")
+            await self._listen(f"tcp://{HOST}:{port}")
         except ConfigurationError:
-            self.remark = f"port {PORT} is taken"
-            try:
-                await self._listen(f"tcp://{HOST}:0")
-            except ConfigurationError as error:
-                self.remark = str(error)
+            return False
+        return True
 
 
 class HostGuard:

@@ -62,7 +62,8 @@ async def reading(*parts: Stub, listen: str = "tcp://127.0.0.1:0") -> AsyncItera
     server = OperatorServer(System(*parts), OperatorAddresses((listen,)))
     await server.start()
     try:
-        async with httpx.AsyncClient(base_url=server.address.replace("0.0.0.0", "127.0.0.1"), timeout=30) as browser:
+        base = str(server.address).replace("0.0.0.0", "127.0.0.1")
+        async with httpx.AsyncClient(base_url=base, timeout=30) as browser:
             yield browser
     finally:
         await server.stop()
@@ -186,8 +187,8 @@ async def test_a_taken_port_is_replaced_and_said_where_it_is_only_preferred(monk
         await server.start()
         try:
             assert server.remark == f"port {taken} is taken"
-            assert server.address not in ("", f"http://127.0.0.1:{taken}")
-            async with httpx.AsyncClient(base_url=server.address) as operator:
+            assert server.address not in (None, f"http://127.0.0.1:{taken}")
+            async with httpx.AsyncClient(base_url=str(server.address)) as operator:
                 assert (await operator.get("/health", headers={"host": "evil.example"})).status_code == 403
         finally:
             await server.stop()
@@ -199,6 +200,17 @@ async def test_a_free_port_is_taken_where_it_is_preferred(monkeypatch):
     await server.start()
     try:
         assert (server.address, server.remark) == (f"http://127.0.0.1:{port}", "")
+    finally:
+        await server.stop()
+
+
+async def test_a_port_that_the_system_needs_itself_is_left_to_it(monkeypatch):
+    monkeypatch.setattr(served, "PORT", port := free_port())
+    server = OperatorServer(System(), OperatorAddresses.of(None, "localhost", [port]))
+    await server.start()
+    try:
+        assert server.address != f"http://127.0.0.1:{port}"
+        assert server.remark == f"port {port} is taken"
     finally:
         await server.stop()
 

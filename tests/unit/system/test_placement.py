@@ -167,6 +167,10 @@ def test_a_misspelt_key_is_refused_with_the_files_name(read, text):
         ("server.head_byte = 1", "[server]: there is no limit 'head_byte'; did you mean 'head_bytes'?"),
         ("client.connect_seconds = nan", "[client]: connect_seconds = nan: expected `float` >= 0.1"),
         ("telemetry.slow = -1", "[telemetry]: slow = -1; give 0 seconds to a day"),
+        ("operator.lisen = []", "[operator]: object contains unknown field `lisen`"),
+        ("operator.listen = 9000", "[operator]: listen = 9000"),
+        ('operator.listen = "0.0.0.0:9000"', "[operator]: listen: '0.0.0.0:9000' is no address: write unix:"),
+        ('operator.listen = ["unix:/run/x", "no"]', "[operator]: listen: 'no' is no address: write unix:"),
         ("telemetry.traces_per_second = true", "[telemetry]: traces_per_second = True: expected `float`, got `bool`"),
         ("processes.a = { services = ['*'], replicas = 0 }", "[processes.a]: replicas = 0; give at least 1"),
     ],
@@ -188,3 +192,18 @@ def test_a_placement_made_in_code_is_held_to_the_same():
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(ConfigurationError, match=r"there is no placement file .*split\.toml"):
         Placement.read(tmp_path / "split.toml")
+
+
+@pytest.mark.parametrize(
+    ("written", "addresses"),
+    [
+        ("", None),
+        ("operator.listen = []", ()),
+        ('operator.listen = "tcp://0.0.0.0:9000"', ("tcp://0.0.0.0:9000",)),
+        ('operator.listen = ["unix:/run/x", "tcp://:9"]', ("unix:/run/x", "tcp://:9")),
+    ],
+)
+def test_addresses_of_operators_are_one_several_or_left_to_the_run(tmp_path, written, addresses):
+    file = tmp_path / "placement.toml"
+    file.write_text(written)
+    assert Placement.read(file).operator.addresses == addresses
