@@ -68,6 +68,12 @@ def test_of_two_types_of_a_family_the_first_stands():
     assert {(name, value) for (name, _), value in found.items()} == {("depth", 1.0), ("up", 1.0)}
 
 
+def test_a_sample_with_empty_braces_gets_labels_too():
+    found = samples([MetricsPage({"process": "rest"}, "# TYPE up gauge\nup{} 1\n# EOF\n")], OPENMETRICS)
+
+    assert found == {("up", frozenset({("process", "rest")})): 1.0}
+
+
 def test_no_page_is_a_page():
     assert merged([], PROMETHEUS) == ""
     assert list(openmetrics.text_string_to_metric_families(merged([], OPENMETRICS))) == []
