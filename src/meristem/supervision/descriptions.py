@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -21,7 +20,7 @@ from meristem.system.placement import REST
 from meristem.system.plan import ServicePlan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from meristem.supervision.environments import Environments
     from meristem.system.placement import Placement, ProcessTable
@@ -109,17 +108,20 @@ class Descriptions:
         return self._environments.python(table.python, table.requirements)
 
     def _make(self, python: str, targets: list[str]) -> dict[str, ServicePlan]:
-        import tempfile  # noqa: PLC0415 - a process that finds its descriptions does without what makes them
-
-        with tempfile.TemporaryDirectory(prefix="meristem-") as folder:
-            answer = Path(folder) / "described.json"
-            command = [python, "-m", "meristem.system.describing", str(answer), str(self._root), *targets]
-            ended = subprocess.run(command, env=self._environment, stdout=sys.stderr, check=False)  # noqa: S603 - an interpreter of the system's
-            if ended.returncode:
-                raise ConfigurationError(
-                    f"{python} cannot describe {', '.join(targets)}: an import ended it with {ended.returncode}"
-                )
-            told = msgspec.json.decode(answer.read_bytes(), type=Described)
+        command = [python, "-m", "meristem.system.describing", str(self._root), *targets]
+        ended = subprocess.run(  # noqa: S603 - an interpreter of the system's
+            command,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C comes here alone, and ends it
+            check=False,
+        )
+        if ended.returncode:
+            raise ConfigurationError(
+                f"{python} cannot describe {', '.join(targets)}: an import ended it with {ended.returncode}"
+            )
+        told = msgspec.json.decode(ended.stdout, type=Described)
         for target, problem in told.problems.items():
             raise ConfigurationError(
                 f"the service {target} cannot be described by {python}: {problem}{self._misplaced()}"
@@ -141,18 +143,23 @@ class Descriptions:
         return f"; the placement names {', '.join(unknown)}, which the system does not have" if unknown else ""
 
     def _keep(self, target: str, kept: Kept) -> None:
-        with contextlib.suppress(OSError):
-            file = self._file(target)
-            written = file.with_suffix(f".{os.getpid()}")
+        file = self._file(target)
+        written = file.with_suffix(".new")
+        try:
             written.write_bytes(msgspec.json.encode(kept))
             written.replace(file)  # a reader sees the old or the new, never half of it
+        except OSError:
+            with contextlib.suppress(OSError):
+                written.unlink(missing_ok=True)  # a part of it would take the room of a full disk
 
     def _file(self, target: str) -> Path:
         return self._folder / f"{target.replace(':', '.')}.json"
 
-    def _alone(self) -> contextlib.AbstractContextManager[None]:
-        try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError:
-            return contextlib.nullcontext()
-        return locked(self._folder / "lock")
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Be the only one who makes descriptions; where nothing can be kept nobody else is disturbed."""
+        with contextlib.ExitStack() as held:
+            with contextlib.suppress(OSError):
+                self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                held.enter_context(locked(self._folder / "lock"))
+            yield

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -71,27 +73,30 @@ class Environments:
         place = self.folder / f"{wanted.stem}-{venv.key(known.version, base, wanted)}"
         python = place / "bin" / "python"
         if not python.exists():
-            self._make(place, lambda beside: venv.steps(beside, base, wanted))
+            self._make(place, lambda beside, lock: venv.steps(beside, base, wanted, lock))
         return str(python)
 
-    def _make(self, place: Path, steps_at: Callable[[Path], Sequence[Callable[[], None]]]) -> None:
+    def _make(self, place: Path, steps_at: Callable[[Path, int], Sequence[Callable[[], None]]]) -> None:
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with _ended_by_sigterm(), locked(place.with_suffix(".lock")) as lock:
+                if not place.exists():  # or another process has made it meanwhile
+                    self._make_beside(place, place.with_suffix(".new"), lock, steps_at)
         except OSError as error:
-            raise OperationError(f"cannot make {self.folder}: {error.strerror}; set {PLACE} to a folder") from None
-        with locked(place.with_suffix(".lock")):
-            if place.exists():
-                return  # another process has made it meanwhile
-            beside = place.with_suffix(".new")
-            shutil.rmtree(beside, ignore_errors=True)  # of one that was killed
-            try:
-                steps = steps_at(beside)
-                for step in self._progress.track(steps, f"Making the environment {place.name}", len(steps)):
-                    step()
-                beside.rename(place)
-            except BaseException:
-                shutil.rmtree(beside, ignore_errors=True)
-                raise
+            raise OperationError(f"cannot make {place}: {error.strerror}; set {PLACE} to a folder with room") from None
+
+    def _make_beside(
+        self, place: Path, beside: Path, lock: int, steps_at: Callable[[Path, int], Sequence[Callable[[], None]]]
+    ) -> None:
+        shutil.rmtree(beside, ignore_errors=True)  # of one that was killed
+        try:
+            steps = steps_at(beside, lock)
+            for step in self._progress.track(steps, f"Making the environment {place.name}", len(steps)):
+                step()
+            beside.rename(place)
+        except BaseException:
+            shutil.rmtree(beside, ignore_errors=True)
+            raise
 
 
 def _which(python: str) -> str:
@@ -103,12 +108,32 @@ def _which(python: str) -> str:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Be the only process inside; the kernel frees the lock of one that is killed."""
+def locked(path: Path) -> Iterator[int]:
+    """Be the only process inside; the kernel frees the lock of one that is killed.
+
+    Gives the lock's descriptor: a child that inherits it holds the lock until it has ended, too.
+    """
     descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
     try:
         if fcntl is not None:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """SIGTERM is an exception, as Ctrl-C is, so that what is half made is removed and its tools are ended."""
+
+    def leave(number: int, _: object) -> None:
+        sys.exit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():  # only there are signals handled
+        yield
+        return
+    former = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, former)

@@ -6,6 +6,7 @@ import hashlib
 import importlib.metadata
 import os
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -81,8 +82,11 @@ def _text(requirements: Path) -> str:
     return text + "".join(_text(requirements.parent / each.strip()) for each in others)
 
 
-def steps(place: Path, base: str, requirements: Path) -> Sequence[Callable[[], None]]:
-    """What makes an environment: its folder, its packages, what Meristem needs, and Meristem itself."""
+def steps(place: Path, base: str, requirements: Path, lock: int) -> Sequence[Callable[[], None]]:
+    """What makes an environment: its folder, its packages, what Meristem needs, and Meristem itself.
+
+    The tools inherit `lock`: should this process be killed, the next one waits for the tool that writes into `place`.
+    """
     python = str(place / "bin" / "python")
     create, install = _tools(base, python)
     what = f"the environment of {requirements}"
@@ -91,15 +95,15 @@ def steps(place: Path, base: str, requirements: Path) -> Sequence[Callable[[], N
         packages = Path(probe(python).packages)
         constraints = place / "meristem.txt"
         constraints.write_text("".join(f"{each}\n" for each in _versions_here(packages)))
-        _run([*install, "-c", str(constraints), *_needed()], what)
+        _run([*install, "-c", str(constraints), *_needed()], what, lock)
         for distribution in _from_folders():
             _copy(distribution, packages)
 
     return [
-        lambda: _run([*create, str(place)], what),
-        lambda: _run([*install, "-r", str(requirements)], what),
+        lambda: _run([*create, str(place)], what, lock),
+        lambda: _run([*install, "-r", str(requirements)], what, lock),
         framework,
-        lambda: _run([python, "-c", "import meristem"], what),
+        lambda: _run([python, "-c", "import meristem"], what, lock),
     ]
 
 
@@ -148,12 +152,26 @@ def _normal(name: str) -> str:
     return name.lower().replace("_", "-").replace(".", "-")
 
 
-def _run(command: Sequence[str], what: str) -> None:
-    """Run a tool; raises OperationError with its last lines."""
-    ended = subprocess.run(  # noqa: S603 - an interpreter or installer with fixed arguments
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
-    )
-    if ended.returncode:
-        tool = Path(command[0]).name if "pip" not in command else "pip"
-        last = "\n  ".join(ended.stdout.strip().splitlines()[-REMEMBERED:])
-        raise OperationError(f"cannot make {what}: {tool} ended with {ended.returncode}:\n  {last}")
+def _run(command: Sequence[str], what: str, lock: int) -> None:
+    """Run a tool; raises OperationError with its last lines.
+
+    It has a session of its own: it is ended with the tools that it runs itself, and asks no terminal for a password.
+    """
+    with subprocess.Popen(  # noqa: S603 - an interpreter or installer with fixed arguments
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        pass_fds=(lock,),
+        start_new_session=True,
+    ) as tool:
+        try:
+            told, _ = tool.communicate()
+        except BaseException:
+            os.killpg(tool.pid, signal.SIGKILL)
+            raise
+    if tool.returncode:
+        name = Path(command[0]).name if "pip" not in command else "pip"
+        last = "\n  ".join(told.strip().splitlines()[-REMEMBERED:])
+        raise OperationError(f"cannot make {what}: {name} ended with {tool.returncode}:\n  {last}")

@@ -40,6 +40,15 @@ def described(targets: list[str], root: Path) -> Described:
     return Described(services, problems, fingerprint(root))
 
 
+def main() -> None:
+    """Write what is found to the standard output, where nothing else is written: modules may print as they like."""
+    folder, *targets = sys.argv[1:]
+    with os.fdopen(os.dup(1), "wb") as answer:
+        os.dup2(2, 1)
+        told = msgspec.json.encode(described(targets, Path(folder)))
+        sys.stdout.flush()
+        answer.write(told)
+
+
 if __name__ == "__main__":
-    answer, folder, *named = sys.argv[1:]
-    Path(answer).write_bytes(msgspec.json.encode(described(named, Path(folder))))
+    main()

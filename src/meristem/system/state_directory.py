@@ -21,7 +21,7 @@ except ImportError:  # on Windows, where two may run
     fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 SECRET: Final = "MERISTEM_SECRET"  # noqa: S105 - the name of a variable
 GLANCE: Final = 0.05  # seconds, in which a command that asks for the lock's state has long let go of it
@@ -114,34 +114,40 @@ class StateDirectory:
         if fcntl is None:
             self.withdraw()
             return
-        lock = os.open(self._claimed, os.O_CREAT | os.O_RDWR, 0o600)
+        with _written(self._claimed):
+            lock = os.open(self._claimed, os.O_CREAT | os.O_RDWR, 0o600)
         if not _take(lock):
             pid = os.pread(lock, 20, 0).decode() or "unknown"
             os.close(lock)
             raise OperationError(
                 f"{self.path.name} already runs from {self.path.parent.parent} as process {pid}; stop it first"
             )
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, str(os.getpid()).encode(), 0)
         self._lock = lock  # freed by the kernel when this process ends, however it ends
+        with _written(self._claimed):
+            os.ftruncate(lock, 0)
+            os.pwrite(lock, str(os.getpid()).encode(), 0)
         self.withdraw()
 
     def release(self) -> None:
         """Let another run the system."""
-        self.withdraw()
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        try:
+            self.withdraw()
+        finally:
+            if self._lock is not None:
+                os.close(self._lock)
+                self._lock = None
 
     def announce(self, running: SystemStatus) -> None:
         """Write down where the system answers."""
         written = self._running.with_suffix(".new")
-        written.write_bytes(msgspec.json.encode(running))
-        written.replace(self._running)  # a reader sees the old or the new, never half of it
+        with _written(self._running):
+            written.write_bytes(msgspec.json.encode(running))
+            written.replace(self._running)  # a reader sees the old or the new, never half of it
 
     def withdraw(self) -> None:
         """Forget it again."""
-        self._running.unlink(missing_ok=True)
+        with _written(self._running):
+            self._running.unlink(missing_ok=True)
 
     def running(self) -> SystemStatus | None:
         """Where the system answers; None when it does not run."""
@@ -181,6 +187,17 @@ def prepare_run_directory(run: Path) -> None:
 def remove_run_directory(run: Path) -> None:
     """Remove the folder of the sockets, if it is there."""
     shutil.rmtree(run, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _written(path: Path) -> Iterator[None]:
+    """Raise what the disk refuses as an OperationError that names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise OperationError(
+            f"cannot write {path}: {error.strerror}; make room, or run in a folder you may write"
+        ) from None
 
 
 def _take(lock: int) -> bool:

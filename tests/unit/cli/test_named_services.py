@@ -258,6 +258,19 @@ async def test_a_service_that_the_placement_calls_otherwise_is_told_beside_what_
     assert "the placement names bets, which the system does not have" in ended.err
 
 
+async def test_where_nothing_can_be_kept_descriptions_are_made_each_time_whatever_modules_print(garden):
+    services = garden.folder / ".meristem" / "garden" / "services"
+    (services / "lock").mkdir(parents=True)
+    (services / "garden.beds.BedsService.new").mkdir()
+    beds = garden.folder / "garden" / "beds.py"
+    beds.write_text(f"import os\nos.write(1, b'grown')\nprint('beds')\n{beds.read_text()}")
+    for _ in range(2):
+        ended = await garden.meristem("graph", "--json")
+        assert sorted(each["name"] for each in ended.json["services"]) == ["beds", "shed"]
+
+    assert garden.imports.count("Beds") == 2
+
+
 async def test_a_description_that_another_interpreter_made_is_made_anew(garden):
     await garden.meristem("graph")
     made = garden.imports

@@ -1,6 +1,9 @@
 """Virtual environments of single processes: made once, whole or not at all, with Meristem as it is installed here."""
 
+import fcntl
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -119,6 +122,70 @@ def test_a_tool_that_fails_is_quoted_and_what_a_killed_one_left_is_not_used(tmp_
         assert not [each for each in (tmp_path / "kept").iterdir() if each.is_dir()]
         (lock,) = (tmp_path / "kept").glob("*.lock")
         (lock.with_suffix(".new") / "bin").mkdir(parents=True)  # as one that is killed leaves it
+
+
+INSTALLER = """#!/bin/sh
+sh -c 'echo began >> began; exec cat held'
+"""
+MAKER = """
+import sys
+from pathlib import Path
+from meristem.supervision.environments import Environments
+class Silent:
+    def track(self, items, description, total=None):
+        return items
+Environments(Path.cwd(), {}, Silent()).python(None, "x.txt")
+"""
+
+
+@pytest.fixture
+def making(tmp_path, monkeypatch) -> Iterable[tuple[subprocess.Popen, int]]:
+    """A process that makes an environment by an installer that waits, and the pipe that only the installer reads."""
+    (tmp_path / "x.txt").write_text("")
+    (tmp_path / "uv").write_text(INSTALLER)
+    (tmp_path / "uv").chmod(0o755)
+    os.mkfifo(tmp_path / "held")
+    os.mkfifo(tmp_path / "began")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    process = subprocess.Popen([sys.executable, "-c", MAKER], cwd=tmp_path, stderr=subprocess.PIPE)
+    with (tmp_path / "began").open() as began:
+        began.readline()
+    pipe = os.open(tmp_path / "held", os.O_WRONLY)
+    yield process, pipe
+    process.kill()
+    process.communicate()
+    os.close(pipe)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, -signal.SIGINT)])
+def test_a_signal_ends_the_installer_with_all_that_it_started_and_leaves_nothing(tmp_path, making, number, code):
+    process, pipe = making
+    process.send_signal(number)
+
+    assert process.wait(30) == code
+    with pytest.raises(BrokenPipeError):
+        while True:  # until the installer's child is gone, who alone reads it
+            os.write(pipe, b"x")
+    assert [each for each in (tmp_path / ".meristem" / "environments").iterdir() if each.is_dir()] == []
+
+
+def test_while_a_killed_ones_installer_still_writes_nobody_else_makes_the_environment(tmp_path, making):
+    process, pipe = making
+    process.kill()
+    process.wait(30)
+    (lock,) = (tmp_path / ".meristem" / "environments").glob("*.lock")
+    with lock.open("r+") as file:
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), pipe)  # the installer reads its end
+        fcntl.flock(file, fcntl.LOCK_EX)
+
+
+def test_a_disk_that_refuses_is_told_with_the_folder(tmp_path):
+    (tmp_path / ".meristem").write_text("")
+    (tmp_path / "x.txt").write_text("")
+    with pytest.raises(OperationError, match=f"cannot make .*: Not a directory; set {PLACE} to a folder with room"):
+        Environments(tmp_path, {}, Counting()).python(None, str(tmp_path / "x.txt"))
 
 
 def test_an_interpreter_or_file_that_is_not_there_is_named(tmp_path, monkeypatch):

@@ -115,3 +115,15 @@ def test_the_announcement_tells_every_replica(home: StateDirectory):
 
     assert home.running() == said
     assert StateDirectory.at(home.path).running() == said
+
+
+def test_a_file_that_cannot_be_written_is_named_with_a_remedy(home: StateDirectory):
+    home.prepare()
+    (home.path / "lock").mkdir()
+    with pytest.raises(OperationError, match=r"cannot write .*/lock: Is a directory; make room, or run in a folder"):
+        home.claim()
+    (home.path / "lock").rmdir()
+    home.claim()
+    (home.path / "running.new").mkdir()
+    with pytest.raises(OperationError, match=r"cannot write .*running.*: Is a directory; make room"):
+        home.announce(SystemStatus(1, "http://localhost", 0.0))
