@@ -50,14 +50,21 @@ def load_process(target: str | None, placement: Path | None, plan: Path | None) 
     descriptions = Descriptions(
         system, placed, reference.root, supervised, environment=os.environ, any_interpreter=True
     )
-    return Blueprint(system, placed, described=descriptions.all()), reference.root
+    try:
+        return Blueprint(system, placed, described=descriptions.all()), reference.root
+    except ConfigurationError as error:
+        if supervised is not None:
+            raise
+        hint = "where the others cannot be imported, give --plan with what was written by: meristem graph --json"
+        raise ConfigurationError(f"{error}; {hint}") from error
 
 
 def _shipped(file: Path, system: System) -> dict[str, ServicePlan]:
     try:
         plan = msgspec.json.decode(file.read_bytes(), type=Plan)
     except (OSError, msgspec.DecodeError) as error:
-        raise ConfigurationError(f"{file} holds no plan: {error}; write it with: meristem graph --json") from None
+        why = error.strerror if isinstance(error, OSError) else error
+        raise ConfigurationError(f"{file} holds no plan: {why}; write it with: meristem graph --json") from None
     known = {each.target: each for each in plan.services}
     for each in system.services:
         if isinstance(each, str) and each not in known:

@@ -192,6 +192,7 @@ async def test_a_plan_that_was_shipped_stands_for_services_whose_code_is_not_the
     at_shed = ["--placement", "split.toml", "--process", "shed", "--listen", "tcp://127.0.0.1:0"]
     alone = await garden.meristem("process", *at_shed)
     assert "the service garden.beds:BedsService cannot be described by" in alone.err
+    assert "give --plan with what was written by: meristem graph --json" in alone.err
 
     environment["BEDS_URL"] = "http://127.0.0.1:1"
     running = await start("process", *at_shed, "--plan", "plan.json")
