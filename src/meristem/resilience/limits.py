@@ -31,6 +31,9 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Of all `connections` as many as `connections_per_address` may come from one address; set it where clients connect
     directly, for behind a proxy all come from there. Unix sockets are not counted.
 
+    `trusted_proxies` are the peers that are believed when they say where a request came from: addresses, networks, and
+    `unix` for those who connect to a Unix socket.
+
     A hosted WSGI app has `app_threads` threads, `app_waiting` requests may wait for one, and the body of a request,
     which is taken in before it gets one, may have `upload_bytes`.
     """
@@ -53,6 +56,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     app_threads: Count = 32
     app_waiting: Count = 1_000
     upload_bytes: Size = 1024 * MIB
+    trusted_proxies: tuple[str, ...] = ()
 
     def tick(self) -> float:
         """How often deadlines of connections are looked at."""

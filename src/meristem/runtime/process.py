@@ -11,12 +11,14 @@ import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from meristem.contracts.call import CONNECTOR
+from meristem.hosting.asgi.forwarded import Forwarded
 from meristem.hosting.asgi.lifespan import Lifespan
 from meristem.hosting.asgi.mounts import Entered, Mounts
 from meristem.hosting.loading import load_app
 from meristem.lifecycle import Stack
 from meristem.runtime.assembly import Assembly
 from meristem.runtime.probes import InternalProbes, PublicProbe
+from meristem.security.forwarding import TrustedProxies
 from meristem.telemetry.logging import follow_structlog
 from meristem.transports.http.rest.interface import RestInterface
 from meristem.transports.http.server.http_server import Beside, HttpServer
@@ -127,7 +129,10 @@ class Process:
                 living = Lifespan(app.name, loaded)
                 await self._stack.start(living)
                 mounts[app.mount] = living
-        return Entered(Mounts(mounts), self._enter) if mounts else None
+        if not mounts:
+            return None
+        proxies = TrustedProxies(self.assembly.limits.trusted_proxies)
+        return Entered(Forwarded(Mounts(mounts), proxies), self._enter)
 
     def _rest(self) -> RestInterface:
         system = self._blueprint.system

@@ -16,6 +16,7 @@ from meristem.errors import ConfigurationError
 from meristem.events.adapters import BUSES
 from meristem.resilience.limits import ClientLimits, Limits
 from meristem.resilience.policies import Policies
+from meristem.security.forwarding import TrustedProxies
 from meristem.storage.adapters import DATABASES
 from meristem.transports.http.address import Address
 
@@ -262,7 +263,15 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def _wrong_limit(table: str, written: dict[str, Any]) -> str | None:
     known = Limits.__struct_fields__
     unknown = next((name for name in written if name not in known), None)
-    return misfit(written, Limits, table) if unknown is None else f"[{table}]: {_unknown('limit', unknown, known)}"
+    if unknown is not None:
+        return f"[{table}]: {_unknown('limit', unknown, known)}"
+    if (problem := misfit(written, Limits, table)) is not None:
+        return problem
+    try:
+        TrustedProxies(written.get("trusted_proxies", ()))
+    except ConfigurationError as error:
+        return f"[{table}]: {error}"
+    return None
 
 
 def _wrong_number(name: str, process: ProcessTable) -> str | None:

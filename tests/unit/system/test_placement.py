@@ -89,6 +89,15 @@ def test_limits_of_a_process_are_stronger_than_those_of_all_and_those_than_the_d
         ("server.idle_seconds = nan", r"\[server\]: idle_seconds = nan: expected `float`"),
         ("server.idle_seconds = inf", r"\[server\]: idle_seconds = inf: expected `float` <= 86400"),
         ("server.body_bytes = 1", r"\[server\]: body_bytes = 1: expected `int` >= 1024"),
+        (
+            "server.trusted_proxies = ['proxy']",
+            r"\[server\]: trusted_proxies: 'proxy' does not appear.*write an address",
+        ),
+        ("server.trusted_proxies = '10.0.0.1'", r"\[server\]: trusted_proxies.*expected `array`, got `str`"),
+        (
+            'processes = { a = { services = ["*"], server = { trusted_proxies = ["10.0.0.1/8"] } } }',
+            r"\[processes.a.server\]: trusted_proxies: 10.0.0.1/8 has host bits set",
+        ),
         ("server.connections = 1.5", r"\[server\]: connections = 1.5: expected `int`, got `float`"),
         (
             'processes = { a = { services = ["*"], server = { connections = 0 } } }',

@@ -1,0 +1,62 @@
+"""Tells apps where a request came from, as the trusted proxies before this process say; no other word gets through."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from meristem.hosting.asgi.refusal import refuse
+from meristem.security.forwarding import ContradictionError, is_forwarded
+
+if TYPE_CHECKING:
+    from meristem.hosting.asgi.protocol import ASGIApp
+    from meristem.security.forwarding import ClientOrigin, TrustedProxies
+
+PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+OF_WEBSOCKETS: Final = {"http": "ws", "https": "wss"}
+
+
+class Forwarded:
+    """An ASGI application before `app`: client, scheme and host are those of the request at the first proxy."""
+
+    def __init__(self, app: ASGIApp, proxies: TrustedProxies) -> None:
+        self._app = app
+        self._proxies = proxies
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if not any(is_forwarded(name) for name, _ in scope.get("headers", ())):
+            await self._app(scope, receive, send)
+            return
+        client = scope.get("client")
+        try:
+            origin = self._proxies.origin(client[0] if client else None, scope["headers"])
+        except ContradictionError as error:
+            await _refuse(scope, send, f"{error}: the proxy must set or remove both")
+            return
+        await self._app(_told(scope, origin), receive, send)
+
+
+def _told(scope: dict[str, Any], origin: ClientOrigin) -> dict[str, Any]:
+    """The scope as it would be without proxies."""
+    told = {**scope, "headers": origin.fields}
+    if origin.client is not None:
+        told["client"] = origin.client
+    if origin.scheme is not None:
+        told["scheme"] = OF_WEBSOCKETS[origin.scheme] if scope["type"] == "websocket" else origin.scheme
+    if origin.host is not None:
+        others = [each for each in origin.fields if each[0] != b"host"]
+        told["headers"] = [(b"host", origin.host.encode()), *others]
+        name, port = _split(origin.host)
+        told["server"] = (name, port or PORTS.get(told.get("scheme", "http"), 80))
+    return told
+
+
+def _split(host: str) -> tuple[str, int]:
+    name, _, port = host.rpartition(":") if not host.endswith("]") else (host, "", "")
+    return (name or host).strip("[]"), int(port) if name and port else 0
+
+
+async def _refuse(scope: dict[str, Any], send: Any, detail: str) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1008})
+    else:
+        await refuse(send, 400, detail)
