@@ -112,6 +112,19 @@ async def test_a_websocket_is_secure_where_its_proxy_says_so(host, server):
     assert dict(seen[0]["headers"])[b"host"] == host.encode()
 
 
+async def test_a_peer_on_a_unix_socket_is_no_address_whatever_name_it_gave_itself():
+    seen: list[Any] = []
+
+    async def app(scope: Any, _receive: Any, _send: Any) -> None:
+        seen.append(scope["client"])
+
+    scope = {"type": "http", "client": ("10.0.0.1", None), "headers": [(b"x-forwarded-for", b"1.1.1.1")]}
+    for trusted in ("10.0.0.1", "unix"):
+        await Forwarded(app, TrustedProxies([trusted]))(scope, None, None)
+
+    assert seen == [("10.0.0.1", None), ("1.1.1.1", 0)]
+
+
 async def test_a_websocket_with_two_stories_is_closed():
     sent: list[Any] = []
 

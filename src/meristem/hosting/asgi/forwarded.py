@@ -26,13 +26,17 @@ class Forwarded:
         if not any(is_forwarded(name) for name, _ in scope.get("headers", ())):
             await self._app(scope, receive, send)
             return
-        client = scope.get("client")
         try:
-            origin = self._proxies.origin(client[0] if client else None, scope["headers"])
+            origin = self._proxies.origin(_peer(scope.get("client")), scope["headers"])
         except ContradictionError as error:
             await _refuse(scope, send, f"{error}: the proxy must set or remove both")
             return
         await self._app(_told(scope, origin), receive, send)
+
+
+def _peer(client: tuple[str, int | None] | None) -> str | None:
+    """The address of a peer; None on a Unix socket, where it may have given itself any name, but has no port."""
+    return None if client is None or client[1] is None else client[0]
 
 
 def _told(scope: dict[str, Any], origin: ClientOrigin) -> dict[str, Any]:
