@@ -46,7 +46,7 @@ def values_in(body: bytes, limit: int) -> int:
         at += len(piece)
         plain = piece.replace(rb"\\", b"").replace(rb"\"", b"")
         parts = plain.split(b'"')
-        count += _beginnings(b"".join(parts[inside::2]))
+        count += _beginnings(b'"'.join(parts[inside::2]))  # a bracket before a string and one after are no pair
         inside ^= len(parts) % 2 == 0
     return count
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from enum import Enum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from meristem.contracts.codec import violation
 from meristem.contracts.message import Message
-from meristem.contracts.protojson import lenient
+from meristem.contracts.protojson import coercer, lenient
 from meristem.contracts.wiretypes import camel
 from meristem.errors import CallError
 
@@ -120,6 +123,97 @@ def test_the_reason_of_a_refusal_is_short_and_soon_found_though_the_value_is_lon
 
     assert caught.value.violations[0].field == "board"
     assert len(caught.value.message) < 600
+
+
+class Bed(Message):
+    bed_width: int = 90
+    is_upper: bool = False
+
+
+class Room(Message):
+    room_number: int
+    main_bed: Bed | None = None
+    more_beds: list[Bed] = []
+    by_side: dict[str, Bed] = {}
+
+
+Item = TypeVar("Item")
+
+
+class Shelf(Message, Generic[Item]):
+    top_most: Item | None = None
+    all_others: list[Item] = []
+
+
+class Half(Message):
+    some_share: float = 0.5
+
+
+class Deal(Message):
+    share: Half | int
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{"room_number": 7}', Room(room_number=7)),
+        ('{"room_number": 7, "mainBed": {}}', Room(room_number=7, main_bed=Bed())),
+        ('{"room_number": 7, "main_bed": {"bedWidth": 80}}', Room(room_number=7, main_bed=Bed(bed_width=80))),
+        ('{"room_number": 7, "more_beds": [{"bedWidth":80}]}', Room(room_number=7, more_beds=[Bed(bed_width=80)])),
+        (
+            '{"room_number": 7, "by_side": {"a": {"isUpper": true}}}',
+            Room(room_number=7, by_side={"a": Bed(is_upper=True)}),
+        ),
+        (r'{"room_number": 7, "main\u0042ed": {"bed\u0057idth": 80}}', Room(room_number=7, main_bed=Bed(bed_width=80))),
+        ('{"room_number": "7", "main_bed": {"bed_width": 80}}', Room(room_number=7, main_bed=Bed(bed_width=80))),
+        ('{"roomNumber": 7}', Room(room_number=7)),
+    ],
+)
+def test_no_spelling_of_a_field_is_overlooked_because_the_rest_is_written_as_in_the_contract(text: str, expected: Room):
+    assert lenient(Room)(text.encode()) == expected
+
+
+def test_a_generic_message_is_read_as_its_fields_are_with_the_type_in_place():
+    page = lenient(Shelf[Bed])(b'{"topMost": {"bedWidth": "80"}, "all_others": [{"isUpper": true}]}')
+    assert page == Shelf(top_most=Bed(bed_width=80), all_others=[Bed(is_upper=True)])
+    assert lenient(Shelf[Bed])(b'{"all_others": [{"isUpper": true}]}').all_others == [Bed(is_upper=True)]
+
+
+def test_of_a_field_that_is_given_in_both_spellings_the_one_of_the_contract_counts():
+    assert lenient(Room)(b'{"room_number": 7, "roomNumber": 8}') == Room(room_number=7)
+
+
+def test_a_oneof_is_no_field_that_may_be_passed_over():
+    assert lenient(Deal)(b'{"share": {"half": {"someShare": 0.25}}}') == Deal(share=Half(some_share=0.25))
+
+
+NAMES = ("room_number", "main_bed", "more_beds", "by_side", "bed_width", "is_upper")
+JSON = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(-9, 9), st.sampled_from(["7", "x", "1.5"]), st.floats(0, 9)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=2),
+        st.dictionaries(st.sampled_from([*NAMES, *map(camel, NAMES)]), inner, max_size=4),
+    ),
+)
+
+
+@given(value=JSON, number=st.booleans())
+def test_what_is_read_exactly_is_read_as_the_mapping_reads_it(value: Any, number: bool):
+    if isinstance(value, dict) and number:
+        value = {**value, "room_number": 7}
+    twice = {"room_number", "roomNumber"} <= (value.keys() if isinstance(value, dict) else set())
+    body = msgspec.json.encode(value)
+
+    def mapped() -> Any:
+        return msgspec.convert(coercer(Room)(msgspec.json.decode(body)), Room, str_keys=True)
+
+    def outcome(read: Any) -> Any:
+        try:
+            return read()
+        except (CallError, msgspec.ValidationError) as error:
+            return violation(error).field if isinstance(error, msgspec.ValidationError) else error.violations[0].field
+
+    assert twice or outcome(lambda: lenient(Room)(body)) == outcome(mapped)
 
 
 def test_names_are_spelled_as_protobuf_spells_them():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
@@ -41,22 +42,37 @@ class Response(msgspec.Struct, gc=False):
         A plain 200 with JSON always has the same bytes, by which Meristem's client reads it without a parser:
         `HTTP/1.1 200 OK`, `content-type: application/json`, `content-length: 17`.
         """
-        end = CLOSE if close else b""
-        if self.status == 200 and self.media == JSON and not self.fields:
-            return b"%b%d%b\r\n\r\n" % (OK_JSON, len(self.body), end)
-        lines = [b"HTTP/1.1 %d %b" % (self.status, phrase(self.status).encode())]
-        if self.media:
-            lines.append(b"content-type: " + self.media)
-        if self.status != 204:
-            lines.append(b"content-length: %d" % len(self.body))
-        lines += [b"%b: %b" % field for field in self.fields]
-        return b"\r\n".join(lines) + end + b"\r\n\r\n"
+        opening = self._opening()
+        length = b"%d" % len(self.body) if self.status != 204 else b""
+        return b"%b%b%b\r\n\r\n" % (opening, length, CLOSE if close else b"")
 
     def http1(self, *, close: bool) -> bytes:
         """Head and body in HTTP/1.1."""
-        if self.status == 200 and self.media is JSON and not self.fields:  # as `head`, without a copy
-            return b"%b%d%b\r\n\r\n%b" % (OK_JSON, len(self.body), CLOSE if close else b"", self.body)
-        return self.head(close=close) + self.body
+        if self.status == 204:
+            return self.head(close=close)
+        end = CLOSE if close else b""  # as `head`, without a copy
+        return b"%b%d%b\r\n\r\n%b" % (self._opening(), len(self.body), end, self.body)
+
+    def _opening(self) -> bytes:
+        if self.status == 200 and self.media is JSON and not self.fields:
+            return OK_JSON
+        if type(self.fields) is tuple:  # an operation's own, the same for every answer
+            return known_opening(self.status, self.media, self.fields)
+        return opening(self.status, self.media, self.fields)
+
+
+def opening(status: int, media: bytes, fields: Sequence[Field]) -> bytes:
+    """The head of a response up to the number of its `content-length`, which ends it; a 204 has none."""
+    lines = [b"HTTP/1.1 %d %b" % (status, phrase(status).encode())]
+    if media:
+        lines.append(b"content-type: " + media)
+    lines += [b"%b: %b" % field for field in fields]
+    if status != 204:
+        lines.append(b"content-length: ")
+    return b"\r\n".join(lines)
+
+
+known_opening: Final = lru_cache(256)(opening)
 
 
 def refused(status: int, detail: str) -> Response:

@@ -14,7 +14,7 @@ from meristem.contracts.wiretypes import COLLECTIONS, camel, is_union, unwrap
 from meristem.errors import CallError, Code, FieldViolation
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from meristem.contracts.operation import Http, Operation
 
@@ -27,11 +27,14 @@ class Binder:
     """Makes the request of one operation. A repeated query parameter fills a list, in either spelling of its name."""
 
     def __init__(self, operation: Operation, http: Http) -> None:
+        fields = msgspec.structs.fields(operation.request)
         self._request = operation.request
-        self._fields = {each.name: each.type for each in msgspec.structs.fields(operation.request)}
+        self._read = {each.name: _reader(each.type) for each in fields}
+        self._lists = {each.name for each in fields if is_list(each.type)}
+        self._required = [each.name for each in fields if each.required]
         self._path: list[str] = PLACEHOLDER.findall(http.path)
-        self.takes_body = http.verb in WITH_BODY and set(self._fields) != set(self._path)
-        others = [each for each in msgspec.structs.fields(operation.request) if each.name not in self._path]
+        self.takes_body = http.verb in WITH_BODY and set(self._read) != set(self._path)
+        others = [each for each in fields if each.name not in self._path]
         self._query = {} if http.verb in WITH_BODY else {each.name: each.name for each in others}
         self._query |= {camel(name): name for name in self._query}
         if self.takes_body:
@@ -40,11 +43,13 @@ class Binder:
 
     def bind(self, placeholders: Sequence[str], query: bytes, body: bytes) -> Any:
         """The request; raises CallError `invalid_argument` that names each field that does not fit."""
+        if self.takes_body and not self._path:
+            return self._body(body.strip() or EMPTY_BODY)
         values, wrong = {}, []
         given: list[tuple[str, Any]] = [*zip(self._path, placeholders, strict=True), *self._from_query(query)]
         for name, text in given:
             try:
-                values[name] = _lax(self._fields[name], text)
+                values[name] = self._read[name](text)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 found = violation(error)
                 wrong.append(FieldViolation(f"{name}.{found.field}".rstrip("."), found.reason))
@@ -52,15 +57,11 @@ class Binder:
             raise _refusal(wrong)
         if self.takes_body:
             read = self._body(body.strip() or EMPTY_BODY)
-            if not self._path:
-                return read
             values = {name: getattr(read, name) for name in read.__struct_fields__} | values
         return self._made(values)
 
     def _made(self, values: dict[str, Any]) -> Any:
-        missing = [
-            each.name for each in msgspec.structs.fields(self._request) if each.required and each.name not in values
-        ]
+        missing = [name for name in self._required if name not in values]
         if missing:
             raise _refusal([FieldViolation(name, "is required") for name in missing])
         try:
@@ -79,10 +80,10 @@ class Binder:
         for key, text in pairs:
             if (name := self._query.get(key)) is not None:
                 several.setdefault(name, []).append(text)
-        repeated = [name for name, texts in several.items() if len(texts) > 1 and not is_list(self._fields[name])]
+        repeated = [name for name, texts in several.items() if len(texts) > 1 and name not in self._lists]
         if repeated:
             raise _refusal([FieldViolation(name, "is given more than once") for name in repeated])
-        return [(name, texts if is_list(self._fields[name]) else texts[0]) for name, texts in several.items()]
+        return [(name, texts if name in self._lists else texts[0]) for name, texts in several.items()]
 
 
 def is_list(type_: Any) -> bool:
@@ -93,11 +94,15 @@ def is_list(type_: Any) -> bool:
     return get_origin(type_) in COLLECTIONS
 
 
-def _lax(type_: Any, text: str | list[str]) -> Any:
-    bare = unwrap(type_)
-    if isinstance(text, str) and _is_object(bare):
-        return msgspec.json.decode(text, type=type_)
-    return msgspec.convert(text, type_, strict=False)
+def _reader(type_: Any) -> Callable[[Any], Any]:
+    """A function that reads a value from text, or from the texts of a list; an object is written as JSON."""
+    if _is_object(unwrap(type_)):
+        return lambda text: (
+            msgspec.json.decode(text, type=type_)
+            if isinstance(text, str)
+            else msgspec.convert(text, type_, strict=False)
+        )
+    return lambda text: msgspec.convert(text, type_, strict=False)
 
 
 def _is_object(type_: Any) -> bool:

@@ -72,6 +72,7 @@ class Router(Generic[T]):
 
     def __init__(self) -> None:
         self._root: Node[T] = Node()
+        self._words: dict[str, dict[str, T]] = {}  # what stands at paths without placeholders
 
     def add(self, verb: str, path: str, value: T) -> None:
         """Put `value` at a path; raises WiringError when another stands there."""
@@ -81,11 +82,18 @@ class Router(Generic[T]):
         if verb in node.verbs:
             raise WiringError(f"{verb} {path}: {node.verbs[verb]} and {value} share this route; give one another path")
         node.verbs[verb] = value
+        if PLACEHOLDER.search(path) is None and "%" not in path:
+            self._words[path] = node.verbs
 
     def find(self, path: str) -> tuple[dict[str, T], list[str]]:
         """The values at a path (still percent-encoded) by verb, and what its placeholders stand for."""
+        if (verbs := self._words.get(path)) is not None:  # all words: no other path would be tried before
+            return verbs, []
         bound: list[str] = []
-        node = self._find(self._root, [unquote(each) for each in path.strip("/").split("/")], 0, bound)
+        segments = path.strip("/").split("/")
+        if "%" in path:
+            segments = [unquote(each) for each in segments]
+        node = self._find(self._root, segments, 0, bound)
         return ({}, []) if node is None else (node.verbs, bound)
 
     def _find(self, node: Node[T], segments: Sequence[str], at: int, bound: list[str]) -> Node[T] | None:

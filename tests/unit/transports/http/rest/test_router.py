@@ -79,3 +79,40 @@ def test_one_route_is_given_once():
 
     with pytest.raises(WiringError, match="share this route"):
         router.add("GET", "/{c}.pdf", "three")
+
+
+@pytest.fixture
+def rooms() -> Router[str]:
+    made: Router[str] = Router()
+    for verb, path in (
+        ("GET", "/rooms"),
+        ("POST", "/rooms"),
+        ("GET", "/rooms/free"),
+        ("GET", "/rooms/{number}"),
+        ("GET", "/rooms/{number}/beds"),
+        ("GET", "/rooms/free/{day}"),
+        ("GET", "/100%"),
+    ):
+        made.add(verb, path, f"{verb} {path}")
+    return made
+
+
+@pytest.mark.parametrize(
+    ("path", "found", "placeholders"),
+    [
+        ("/rooms", {"GET": "GET /rooms", "POST": "POST /rooms"}, []),
+        ("/rooms/", {"GET": "GET /rooms", "POST": "POST /rooms"}, []),
+        ("/r%6Foms", {"GET": "GET /rooms", "POST": "POST /rooms"}, []),
+        ("/rooms/free", {"GET": "GET /rooms/free"}, []),
+        ("/rooms/fre", {"GET": "GET /rooms/{number}"}, ["fre"]),
+        ("/rooms/a%20b", {"GET": "GET /rooms/{number}"}, ["a b"]),
+        ("/rooms/a%2Fb/beds", {"GET": "GET /rooms/{number}/beds"}, ["a/b"]),
+        ("/rooms/free/beds", {"GET": "GET /rooms/free/{day}"}, ["beds"]),
+        ("/100%25", {"GET": "GET /100%"}, []),
+        ("/rooms//beds", {}, []),
+        ("/rooms/7/chairs", {}, []),
+        ("/", {}, []),
+    ],
+)
+def test_words_go_before_placeholders_and_each_segment_is_decoded(rooms, path, found, placeholders):
+    assert rooms.find(path) == (found, placeholders)
