@@ -24,6 +24,12 @@ class NotCancellable(Fault, code=Code.FAILED_PRECONDITION, status=409):
     booking_id: UUID
 
 
+class AlreadyBooked(Fault, code=Code.ALREADY_EXISTS):
+    """You have this booking already; nothing was charged again."""
+
+    booking_id: UUID
+
+
 class ReceiptPending(Fault, code=Code.NOT_FOUND):
     """The receipt is still being prepared; ask again in a moment."""
 
@@ -68,6 +74,8 @@ class BookingRequest(Message):
     """The wish to book a room and pay for it.
 
     `guest` may be left out by somebody who is signed in; else an account is opened, or authenticated, for them.
+    `intent` names what the guest means to do once, however often and from wherever it is sent: while a booking of
+    theirs with this intent is under way or made, another is refused. One that failed or was cancelled leaves it free.
     """
 
     room_id: UUID
@@ -76,6 +84,7 @@ class BookingRequest(Message):
     guests: Guests
     card: Card
     guest: NewUser | None = None
+    intent: UUID | None = None
 
 
 class Booking(Message):
@@ -126,7 +135,7 @@ class Reservations(Contract, Protocol, package="hotels.reservations.v1"):
 
     @once(
         http=post("/bookings", status=201),
-        raises=[RoomUnknown, RoomTaken, CardDeclined, CardInvalid, WrongCredentials],
+        raises=[RoomUnknown, RoomTaken, CardDeclined, CardInvalid, WrongCredentials, AlreadyBooked],
         timeout=30.0,
     )
     async def book(self, request: BookingRequest) -> Booking:
@@ -141,6 +150,11 @@ class Reservations(Contract, Protocol, package="hotels.reservations.v1"):
     @safe(http=get("/bookings/{booking_id}"), raises=[BookingUnknown], authenticated=True)
     async def booking(self, booking_id: UUID) -> Booking:
         """One of your bookings with its tracking record."""
+        ...
+
+    @safe(authenticated=True)
+    async def intended(self, intent: UUID) -> Booking | None:
+        """Your booking with this intent, under way or made; None while there is none."""
         ...
 
     @safe(

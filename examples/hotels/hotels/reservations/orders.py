@@ -25,6 +25,7 @@ class Order(Message):
     stay: Stay
     price: Money
     card: CardToken
+    intent: UUID | None = None
 
 
 def make_order(booking_id: UUID, request: BookingRequest, details: RoomDetails, guest: User, card: CardToken) -> Order:
@@ -41,4 +42,5 @@ def make_order(booking_id: UUID, request: BookingRequest, details: RoomDetails, 
         stay=Stay(room_id=request.room_id, arrival=request.arrival, nights=request.nights, guests=request.guests),
         price=Money(amount=nightly.amount * request.nights, currency=nightly.currency),
         card=card,
+        intent=request.intent,
     )

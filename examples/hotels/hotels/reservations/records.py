@@ -11,7 +11,7 @@ import msgspec
 
 from hotels.contracts.money import Money
 from hotels.contracts.payments import Payment
-from hotels.contracts.reservations import Booking, Milestone, Status, Track
+from hotels.contracts.reservations import AlreadyBooked, Booking, Milestone, Status, Track
 from hotels.contracts.rooms import Hold
 from hotels.reservations import tables
 from hotels.reservations.orders import Order
@@ -84,6 +84,12 @@ class Records:
             return None
         return row.booking(await self._tracks(booking_id))
 
+    async def intended(self, user_id: UUID, intent: UUID) -> UUID | None:
+        """The booking that a user has with this intent, under way or made."""
+        asked = {"user_id": user_id, "intent": intent}
+        found: UUID | None = await self.database.fetch_value(tables.INTENDED, asked)
+        return found
+
     async def existing(self, booking_id: UUID) -> Booking:
         """A booking that is known to exist."""
         found = await self.owned(booking_id, None)
@@ -100,8 +106,12 @@ class Records:
         return [row.booking(tracks[row.booking_id]) for row in rows]
 
     async def open(self, order: Order) -> None:
-        """Write down a booking that is about to be made."""
+        """Write down a booking that is about to be made; raises AlreadyBooked for an intent that has its booking."""
         async with self.database.begin() as tx:
+            if order.intent is not None:
+                standing = await self.intended(order.guest.user_id, order.intent)
+                if standing is not None:
+                    raise AlreadyBooked(booking_id=standing)
             tx.defer(tables.INSERT_BOOKING, _row(order, self.clock.now()))
         await self.add(order.booking_id, Milestone.REQUESTED)
 
@@ -127,7 +137,7 @@ class Records:
             return row.booking(await self._tracks(booking_id))
 
     async def move(self, booking_id: UUID, before: Status, after: Status) -> bool:
-        """Change the status of a booking; False when it wasn't `before`."""
+        """Change the status of a booking, which frees its intent; False when it wasn't `before`."""
         async with self.database.begin() as tx:
             change = {"wanted": booking_id, "before": before.value, "after": after.value}
             return (await tx.execute(tables.MOVE, change)).rowcount == 1
@@ -162,4 +172,5 @@ def _row(order: Order, created: datetime) -> dict[str, object]:
         "guest_email": order.guest.email,
         "card_last4": order.card.last4,
         "created": created,
+        "intent": order.intent,
     }

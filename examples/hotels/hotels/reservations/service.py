@@ -113,6 +113,11 @@ class ReservationsService(Reservations, Service, tables=tables.metadata, provide
             raise BookingUnknown(booking_id=booking_id)
         return found
 
+    async def intended(self, intent: UUID) -> Booking | None:
+        user_id = _user_id()
+        booking_id = await self.records.intended(user_id, intent)
+        return None if booking_id is None else await self.records.owned(booking_id, user_id)
+
     async def receipt(self, booking_id: UUID) -> bytes:
         await self.booking(booking_id)
         try:

@@ -17,11 +17,15 @@ from sqlalchemy import (
     Uuid,
     bindparam,
     insert,
+    null,
     select,
+    text,
     update,
 )
 
 metadata = MetaData()
+
+_NAMED = text("intent IS NOT NULL")
 
 bookings = Table(
     "bookings",
@@ -47,7 +51,9 @@ bookings = Table(
     Column("hold", JSON(none_as_null=True)),  # what a cancellation needs to give the room
     Column("payment", JSON(none_as_null=True)),  # and the money back
     Column("created", DateTime(timezone=True), nullable=False),
+    Column("intent", Uuid),  # what its guest means to book once; none when it is over, or was never named
     Index("bookings_of_user", "user_id", "created"),
+    Index("booking_of_intent", "user_id", "intent", unique=True, sqlite_where=_NAMED, postgresql_where=_NAMED),
 )
 
 tracking = Table(
@@ -60,13 +66,16 @@ tracking = Table(
     Column("note", String(300), nullable=False),
 )
 
-_SHOWN = [column for column in bookings.c if column.name not in {"hold", "payment", "created"}]
+_SHOWN = [column for column in bookings.c if column.name not in {"hold", "payment", "created", "intent"}]
 _LINE = (tracking.c.booking_id, tracking.c.milestone, tracking.c.at, tracking.c.note)
 
 INSERT_BOOKING = insert(bookings)
 INSERT_LINE = insert(tracking)
 
 BOOKING = select(*_SHOWN).where(bookings.c.booking_id == bindparam("booking_id"))
+INTENDED = select(bookings.c.booking_id).where(
+    bookings.c.user_id == bindparam("user_id"), bookings.c.intent == bindparam("intent")
+)
 BOOKINGS_OF = (
     select(*_SHOWN).where(bookings.c.user_id == bindparam("user_id")).order_by(bookings.c.created.desc()).limit(200)
 )
@@ -95,5 +104,5 @@ CONFIRM = (
 MOVE = (
     update(bookings)
     .where(bookings.c.booking_id == bindparam("wanted"), bookings.c.status == bindparam("before"))
-    .values(status=bindparam("after"))
+    .values(status=bindparam("after"), intent=null())  # every move but to be confirmed ends what was meant
 )

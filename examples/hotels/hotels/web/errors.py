@@ -34,10 +34,11 @@ STATUS = {
 }
 
 
-async def problem(status: int, text: str = "") -> tuple[str, int]:
-    """The page that explains `status`."""
+async def problem(status: int, text: str = "", onwards: str = "") -> tuple[str, int]:
+    """The page that explains `status`, with a way to the page `onwards`."""
     heading, usual = WORDS.get(status, (HTTPStatus(status).phrase, ""))
-    return await render_template("problem.html", heading=heading, text=text or usual, status=status), status
+    words = {"heading": heading, "text": text or usual, "status": status, "onwards": onwards}
+    return await render_template("problem.html", **words), status
 
 
 async def _refused(error: HTTPException) -> Response | tuple[str, int]:

@@ -4,8 +4,11 @@ import hmac
 import secrets
 from urllib.parse import urlsplit
 
-from quart import Quart, abort, request, session
+from quart import Quart, abort, flash, redirect, request, session, url_for
+from quart.globals import request_ctx
 from quart.wrappers import Response
+
+from hotels.web.errors import problem
 
 POLICY = "; ".join(
     (
@@ -27,7 +30,8 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=()",
 }
-EXPIRED = "This form is too old to be sent. Go back, reload the page and try again."
+CHANGED = "You signed in or out after that page was opened, so nothing was sent. This is how it looks now."
+NO_SESSION = "You signed out after this page was opened, or your browser keeps no cookies. Nothing was sent."
 
 
 def form_token() -> str:
@@ -38,10 +42,14 @@ def form_token() -> str:
     return token
 
 
-async def refuse_forgery() -> None:
-    """Accept a form only from a page of this site: by where the browser says it comes from, and by its token."""
+async def refuse_forgery() -> Response | tuple[str, int] | None:
+    """Accept a form only from a page of this site: by where the browser says it comes from, and by its token.
+
+    A token of another session is mostly no forgery: its page stayed open while its reader signed in or out in another
+    tab. They are shown the page anew, with nothing done; without any session a page says so and leads there.
+    """
     if request.method in ("GET", "HEAD", "OPTIONS"):
-        return
+        return None
     if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
         abort(403, "This form came from another site.")
     origin = request.headers.get("Origin")
@@ -49,8 +57,20 @@ async def refuse_forgery() -> None:
         abort(403, "This form came from another site.")
     expected = session.get("form_token", "")
     sent = (await request.form).get("form_token", "")
-    if not expected or not hmac.compare_digest(expected.encode(), sent.encode()):
-        abort(403, EXPIRED)
+    if expected and hmac.compare_digest(expected.encode(), sent.encode()):
+        return None
+    page = _page_of_form()
+    if not session:
+        return await problem(403, NO_SESSION, onwards=page)
+    await flash(CHANGED, "problem")
+    return redirect(page, 303)  # type: ignore[return-value]
+
+
+def _page_of_form() -> str:
+    """The address of the page with the form that was sent; that of the first page for one that is on every page."""
+    adapter = request_ctx.url_adapter
+    own = adapter is not None and adapter.test(method="GET")
+    return request.full_path.rstrip("?") if own else url_for("searching.home")
 
 
 async def harden(response: Response) -> Response:

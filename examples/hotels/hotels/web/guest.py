@@ -1,5 +1,6 @@
 """Who the visitor is, and how calls are made in their name."""
 
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -9,22 +10,39 @@ from urllib.parse import urlsplit
 import msgspec
 from quart import Quart, current_app, g, redirect, request, session, url_for
 
-from hotels.contracts.users import Session, User, Users
+from hotels.contracts.users import Credentials, NewUser, Session, User, Users, WrongCredentials
 from meristem import CallError, Identity, current
 from meristem.context import using
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
+GLANCE = 1.0  # seconds that a page waits at most for a part that it can do without
+
 
 async def recognise() -> None:
     """Find out whose session the cookie's token stands for.
 
-    When that cannot be known just now, pages that need no sign-in still work, the others say so.
+    When that cannot be known at a glance, pages that need no sign-in still work, the others ask once more.
     """
     g.user, g.unrecognised = None, None
+    if request.endpoint != "static":
+        with within(GLANCE):
+            await _recognise()
+
+
+async def insist() -> None:
+    """Find out who the visitor is, in all the time that a call has; raises CallError when that cannot be known."""
+    if g.unrecognised is not None:
+        g.unrecognised = None
+        await _recognise()
+    if g.unrecognised is not None:
+        raise g.unrecognised
+
+
+async def _recognise() -> None:
     token = session.get("token")
-    if token is None or request.endpoint == "static":
+    if token is None:
         return
     try:
         g.user = await Users.client().identify(token)
@@ -34,6 +52,16 @@ async def recognise() -> None:
         return
     if g.user is None:
         session.pop("token")
+
+
+@contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """Give the calls of a block no more time than this."""
+    context = current()
+    left = context.remaining()
+    deadline = time.monotonic() + (seconds if left is None else min(seconds, left))
+    with using(msgspec.structs.replace(context, deadline=deadline)):
+        yield
 
 
 @contextmanager
@@ -50,8 +78,7 @@ def signed_in(page: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
 
     @wraps(page)
     async def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-        if g.unrecognised is not None:
-            raise g.unrecognised
+        await insist()
         if g.user is None:
             return redirect(url_for("account.sign_in", next=request.full_path.rstrip("?")), 303)  # type: ignore[return-value]
         return await page(*args, **kwargs)
@@ -65,6 +92,16 @@ def welcome(opened: Session) -> None:
     session.permanent = True
     session["token"] = opened.token
     g.user = opened.user
+
+
+async def enter(new: NewUser) -> bool:
+    """Sign in somebody whose account a booking has opened; False if that does not work just now."""
+    try:
+        welcome(await Users.client().sign_in(Credentials(email=new.email, password=new.password)))
+    except (CallError, WrongCredentials) as error:
+        current_app.logger.warning("an account was opened, but not signed in: %s", error)
+        return False
+    return True
 
 
 def local_path(address: str | None) -> str | None:

@@ -1,23 +1,31 @@
-"""Paying for a room: the form that may be sent twice and still books once."""
+"""Paying for a room: however often, from wherever and by whichever way the form is sent, it books once.
+
+What a guest means to book is named by room, days and whose it is; the reservations keep one booking for it. A second
+room of the same kind is another intent, and its address says so (`another=1`).
+"""
 
 import re
-from uuid import UUID
+from uuid import UUID, uuid5
 
-from quart import Blueprint, abort, current_app, g, redirect, render_template, request, url_for
+from quart import Blueprint, abort, current_app, flash, g, redirect, render_template, request, url_for
 from quart.wrappers import Response
 
 from hotels.contracts.payments import Card, CardDeclined, CardInvalid
-from hotels.contracts.reservations import Booking, BookingRequest, Reservations, Status
+from hotels.contracts.reservations import AlreadyBooked, Booking, BookingRequest, Reservations, Status
 from hotels.contracts.rooms import RoomDetails, Rooms, RoomTaken
-from hotels.contracts.users import Credentials, NewUser, Users, WrongCredentials
+from hotels.contracts.users import NewUser, WrongCredentials
+from hotels.web import tracking
 from hotels.web.forms import Form, StayWish, as_typed, fresh_key, read_stay
-from hotels.web.guest import acting, welcome
+from hotels.web.guest import acting, enter, insist, within
 from hotels.web.pages.account import EMAIL, NAME, NEW_PASSWORD
-from meristem import CallError, Code, Fault
+from meristem import CallError, Code
 
 blueprint = Blueprint("paying", __name__)
 
 KEY = re.compile(r"[0-9a-f]{32}")
+INTENTS = UUID("0b3f6d0e-2d0a-5c33-9f6c-1a7e5d0c4f01")
+ENTERING = 3.0  # seconds to sign in a guest whose booking may have been made
+MANY = re.compile(r"\d{1,2}")
 GUEST = {"name": NAME, "email": EMAIL, "password": NEW_PASSWORD}
 CARD = {
     "number": "Write the card number: 12 to 19 digits.",
@@ -30,21 +38,33 @@ DECLINES = {
     "expired_card": "The card has expired.",
 }
 NOTHING_CHARGED = "Nothing was charged. Try another card."
-USED = "This form was sent before with other details. Look at your bookings first; sending it now books again."
+ENTERED = "Your account is open and you are signed in; only the card is missing."
+REFUSED = "The booking cannot be made like this. Look at the stay and the card again."
 AGAIN = "Booking takes longer than usual. Send the form again as it is: you will not pay or book twice."
+OTHER_PASSWORD = (
+    "There is an account with this address, and this is not its password. Use the one that you chose then, or another "  # noqa: S105
+    "e-mail address."
+)
 
 
 @blueprint.get("/rooms/<uuid:room_id>/pay")
 async def form(room_id: UUID) -> str:
-    """The payment form, with the key under which it books once."""
+    """The payment form, or the booking that there is already."""
     details, stay = await _wanted(room_id)
-    return await _page(details, stay, Form({"key": fresh_key()}))
+    await insist()
+    if g.user is not None:
+        with acting():
+            booking = await Reservations.client().intended(_intent(room_id, stay))
+        if booking is not None:
+            return await _already(booking, stay)
+    return await _page(details, stay, Form())
 
 
 @blueprint.post("/rooms/<uuid:room_id>/pay")
 async def pay(room_id: UUID) -> Response | tuple[str, int]:
     """Book and pay; whatever goes wrong is said on the form, which then can be sent again."""
     details, stay = await _wanted(room_id)
+    await insist()
     filled = Form(await request.form)
     if not KEY.fullmatch(filled.shown("key")):
         abort(400)
@@ -52,19 +72,35 @@ async def pay(room_id: UUID) -> Response | tuple[str, int]:
     guest = None if g.user is not None else filled.build(NewUser, GUEST, password=as_typed)
     if filled.errors or card is None:
         return await _page(details, stay, filled), 422
+    intent = _intent(room_id, stay)
     wish = BookingRequest(
-        room_id=room_id, arrival=stay.arrival, nights=stay.nights, guests=stay.guests, card=card, guest=guest
-    )
+        room_id=room_id, arrival=stay.arrival, nights=stay.nights, guests=stay.guests,
+        card=card, guest=guest, intent=intent,
+    )  # fmt: skip
+    return await _answer(details, stay, filled, wish)
+
+
+async def _answer(
+    details: RoomDetails, stay: StayWish, filled: Form, wish: BookingRequest
+) -> Response | tuple[str, int]:
+    guest = wish.guest
     try:
-        with acting(filled.shown("key")):
-            booking = await Reservations.client().book(wish)
+        booking = await _book(wish, filled.shown("key"))
+    except AlreadyBooked:
+        return await _led(request.full_path, guest)
     except RoomTaken:
+        if guest is not None:
+            await enter(guest)
         return await render_template("taken.html", details=details, stay=stay), 409
-    except (CardDeclined, CardInvalid, WrongCredentials) as fault:
-        return await _refused(details, stay, filled, fault)
+    except WrongCredentials:
+        filled.errors["password"] = OTHER_PASSWORD
+        return await _page(details, stay, filled), 422
+    except (CardDeclined, CardInvalid) as fault:
+        return await _refused(details, stay, filled, fault, guest)
     except CallError as error:
-        return await _failed(details, stay, filled, error)
-    return await _booked(booking, guest)
+        return await _failed(details, stay, filled, error, guest)
+    page = "bookings.booking" if booking.status is Status.FAILED else "bookings.confirmed"
+    return await _led(url_for(page, booking_id=booking.booking_id), guest)
 
 
 async def _wanted(room_id: UUID) -> tuple[RoomDetails, StayWish]:
@@ -77,46 +113,77 @@ async def _wanted(room_id: UUID) -> tuple[RoomDetails, StayWish]:
     return details, stay
 
 
-async def _page(details: RoomDetails, stay: StayWish, filled: Form, trouble: str = "") -> str:
+def _intent(room_id: UUID, stay: StayWish) -> UUID:
+    """What the address means to book; how many guests there are is no reason to book twice."""
+    return uuid5(INTENTS, f"{room_id} {stay.arrival} {stay.nights} {_another()}")
+
+
+def _another() -> int:
+    """How many such rooms the guest has that this one is not."""
+    asked = request.args.get("another", "")
+    return int(asked) if MANY.fullmatch(asked) else 0
+
+
+async def _book(wish: BookingRequest, key: str) -> Booking:
+    try:
+        with acting(key):
+            return await Reservations.client().book(wish)
+    except CallError as error:
+        if error.code is not Code.INVALID_ARGUMENT or error.violations:
+            raise
+    # This form was sent before with another card. The intent sees to it that the guest has one booking all the same.
+    with acting(fresh_key()):
+        return await Reservations.client().book(wish)
+
+
+async def _already(booking: Booking, stay: StayWish) -> str:
+    return await render_template(
+        "already.html", booking=booking, tracking=tracking, stay=stay, another=_another() + 1
+    )  # fmt: skip
+
+
+async def _page(details: RoomDetails, stay: StayWish, filled: Form, trouble: str = "", key: str = "") -> str:
+    """The form with the key of what is sent by it, mostly another one each time: a double click is sent under one."""
+    filled.sent["key"] = key or fresh_key()
     return await render_template("pay.html", details=details, stay=stay, form=filled, trouble=trouble)
 
 
-async def _refused(details: RoomDetails, stay: StayWish, filled: Form, fault: Fault) -> tuple[str, int]:
-    """The answer stands for this key, so the next attempt gets another one."""
-    filled.sent["key"] = fresh_key()
+async def _refused(
+    details: RoomDetails, stay: StayWish, filled: Form, fault: CardDeclined | CardInvalid, guest: NewUser | None
+) -> tuple[str, int]:
+    """The card was not taken; a new guest has an account by now, and goes on in it."""
+    if guest is not None and await enter(guest):
+        await flash(ENTERED)
     if isinstance(fault, CardDeclined):
         words = DECLINES.get(fault.reason, "Your bank declined the card.")
         return await _page(details, stay, filled, f"{words} {NOTHING_CHARGED}"), 402
-    if isinstance(fault, CardInvalid):
-        name = fault.field.rpartition(".")[2]
-        filled.errors[name if name in CARD else "number"] = fault.reason
-    else:
-        filled.errors |= {"password": "There is an account with this address, and this is not its password."}
+    name = fault.field.rpartition(".")[2]
+    filled.errors[name if name in CARD else "number"] = fault.reason
     return await _page(details, stay, filled), 422
 
 
-async def _failed(details: RoomDetails, stay: StayWish, filled: Form, error: CallError) -> tuple[str, int]:
-    """Where it is not known whether the booking happened the key stays, so that sending again books once."""
+async def _failed(
+    details: RoomDetails, stay: StayWish, filled: Form, error: CallError, guest: NewUser | None
+) -> tuple[str, int]:
+    """Where it is not known whether the booking happened, sending again finds it or makes it.
+
+    Whose it is must not change meanwhile: a new guest goes on in the account, if it was opened. If not the key stays.
+    """
     current_app.logger.warning("a booking was not answered: %s", error)
     if error.code is Code.INVALID_ARGUMENT:
-        filled.sent["key"] = fresh_key()
         known = filled.blame(error, (*CARD, *GUEST))
-        return await _page(details, stay, filled, "" if known else USED), 422 if known else 409
+        return await _page(details, stay, filled, "" if known else REFUSED), 422
     if error.code in (Code.NOT_FOUND, Code.PERMISSION_DENIED, Code.UNAUTHENTICATED):
         raise error
-    return await _page(details, stay, filled, AGAIN), 503
+    with within(ENTERING):
+        entered = guest is not None and await enter(guest)
+    return await _page(details, stay, filled, AGAIN, "" if entered else filled.shown("key")), 503
 
 
-async def _booked(booking: Booking, guest: NewUser | None) -> Response:
-    """Show the booking to who made it; a new guest is signed in for that."""
-    page = "bookings.booking" if booking.status is Status.FAILED else "bookings.confirmed"
-    address = url_for(page, booking_id=booking.booking_id)
-    if guest is not None:
-        try:
-            welcome(await Users.client().sign_in(Credentials(email=guest.email, password=guest.password)))
-        except (CallError, WrongCredentials) as error:
-            current_app.logger.warning("booked, but not signed in: %s", error)
-            address = url_for("account.sign_in", next=address)
+async def _led(address: str, guest: NewUser | None) -> Response:
+    """Lead to a page of the guest's; a new one is signed in for that."""
+    if guest is not None and not await enter(guest):
+        address = url_for("account.sign_in", next=address)
     return redirect(address, 303)  # type: ignore[return-value]
 
 

@@ -12,12 +12,14 @@ from quart.wrappers import Response
 from hotels.contracts.rooms import Rooms
 from hotels.contracts.search import City, Offer, Offers, Search
 from hotels.web.forms import Form, StayWish, read_stay
+from hotels.web.guest import within
 from meristem import CallError, Code
 
 blueprint = Blueprint("searching", __name__)
 
 FIRST, MOST = 30, 200
 FEW = 3
+PROPOSING = 0.5  # seconds that a page waits at most for cities to propose
 PRICE = "Write a price as a number, for example 120."
 CityName = Annotated[str, Meta(min_length=1, max_length=80)]
 
@@ -125,9 +127,10 @@ async def _suggestions(found: Offers) -> list[City]:
 
 
 async def _cities(prefix: str, limit: int) -> list[City]:
-    """Cities to propose; none when they cannot be had, because no page depends on them."""
+    """Cities to propose; none when they cannot be had in a moment, because no page depends on them."""
     try:
-        return await Search.client().cities(prefix, limit)
+        with within(PROPOSING):
+            return await Search.client().cities(prefix, limit)
     except CallError as error:
         current_app.logger.warning("no cities to propose: %s", error)
         return []

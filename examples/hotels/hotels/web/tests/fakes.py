@@ -13,7 +13,7 @@ from hotels.contracts.payments import CardDeclined, CardInvalid
 from hotels.contracts.reservations import Booking, BookingRequest, Milestone, Status, Track
 from hotels.contracts.search import City, Offer, Offers, PartnerState, Source
 
-from meristem import Context, current
+from meristem import CallError, Code, Context, current
 from meristem.contracts.call import CONNECTOR
 
 PLACES = {"Lisbon": "Portugal", "Lille": "France", "Ljubljana": "Slovenia", "Kyoto": "Japan", "Reykjavík": "Iceland",
@@ -160,6 +160,7 @@ class Desk(reservations.Reservations):
         self.catalogue, self.people = catalogue, people
         self.bookings: dict[UUID, tuple[str, Booking]] = {}
         self.answers: dict[str, Booking] = {}
+        self.intents: dict[tuple[str, UUID | None], UUID] = {}
         self.taken = False
 
     async def book(self, request: BookingRequest) -> Booking:
@@ -178,8 +179,11 @@ class Desk(reservations.Reservations):
             raise CardDeclined(reason="card_declined")
         if request.card.number == "4242424242424241":
             raise CardInvalid(field="number", reason="This is not a valid card number. Check the digits.")
+        if (owner, request.intent) in self.intents:
+            raise reservations.AlreadyBooked(booking_id=self.intents[owner, request.intent])
         booking = self._booking(request, owner)
         self.bookings[booking.booking_id] = (owner, booking)
+        self.intents[owner, request.intent] = booking.booking_id
         return booking
 
     def _booking(self, request: BookingRequest, owner: str) -> Booking:
@@ -193,6 +197,10 @@ class Desk(reservations.Reservations):
             price=euros(found.room.nightly.amount * request.nights), guest_name=person.name, guest_email=person.email,
             card_last4=request.card.number[-4:], tracking=[_track(milestone) for milestone in made],
         )  # fmt: skip
+
+    async def intended(self, intent: UUID) -> Booking | None:
+        booking_id = self.intents.get((_me(), intent))
+        return None if booking_id is None else await self.booking(booking_id)
 
     async def mine(self) -> list[Booking]:
         return [booking for owner, booking in reversed(self.bookings.values()) if owner == _me()]
@@ -240,6 +248,8 @@ class World:
         self.desk = Desk(self.catalogue, self.people)
         self.calls: list[tuple[str, Context]] = []
         self.broken: dict[str, Exception] = {}
+        self.late: set[str] = set()  # what is not answered in a moment
+        self.used: set[str] = set()  # idempotency keys that other requests were sent under
 
     def client(self, contract: type) -> Any:
         """The connector's one method."""
@@ -258,6 +268,10 @@ class _Watched:
 
         async def call(*args: Any, **kwargs: Any) -> Any:
             self._world.calls.append((operation, msgspec.structs.replace(current())))
+            if current().key in self._world.used:
+                raise CallError(Code.INVALID_ARGUMENT, "this idempotency key was used for another request")
+            if operation in self._world.late and current().remaining() is not None:
+                raise CallError(Code.DEADLINE_EXCEEDED, f"{operation} did not answer in time")
             if operation in self._world.broken:
                 raise self._world.broken[operation]
             return await getattr(self._service, method)(*args, **kwargs)

@@ -11,19 +11,38 @@ from meristem import CallError, Code
 ADA = {"name": "Ada Lovelace", "email": "ada@example.org", "password": "correct horse"}
 
 
-async def test_a_form_without_its_token_is_refused(visitor, world):
-    await visitor.get("/sign-up")
-    page = await visitor.post("/sign-up", ADA)
-    assert page.status == 403
-    assert "too old to be sent" in page.text
+async def test_a_form_without_its_token_is_shown_anew_and_does_nothing(visitor, world):
+    await visitor.get("/sign-up?next=/bookings")
+    page = await visitor.post("/sign-up?next=/bookings", ADA)
+    assert page.headers["Location"] == "/sign-up?next=/bookings"
+    page = await visitor.follow(page)
+    assert (page.status, page.heading) == (200, "Sign up")
+    assert "nothing was sent" in page.text
     assert world.people.accounts == {}
+
+
+async def test_a_form_without_a_session_has_a_way_on(visitor, world):
+    page = await visitor.post("/sign-up?next=/bookings", ADA)
+    assert page.status == 403
+    assert re.search(r'href="/sign-up\?next=/bookings">Open the page again', page.html)
+    assert world.people.accounts == {}
+
+
+async def test_signing_out_twice_in_two_tabs_leads_home(visitor):
+    await visitor.sign_up()
+    token = (await visitor.get("/bookings")).hidden("form_token")
+    await visitor.post("/sign-out", {"form_token": token})
+    await visitor.get("/sign-in")
+    page = await visitor.post("/sign-out", {"form_token": token})
+    assert page.headers["Location"] == "/"
 
 
 async def test_a_token_of_another_visitor_is_refused(visitor, app):
     await visitor.get("/sign-up")
     stranger = await app.test_client().get("/sign-up")
     token = re.search(r'name="form_token" value="([^"]+)"', await stranger.get_data(as_text=True))[1]
-    assert (await visitor.post("/sign-up", {**ADA, "form_token": token})).status == 403
+    assert (await visitor.post("/sign-up", {**ADA, "form_token": token})).headers["Location"] == "/sign-up"
+    assert (await visitor.get("/bookings")).status == 303
 
 
 @pytest.mark.parametrize(

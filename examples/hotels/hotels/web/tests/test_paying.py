@@ -53,7 +53,7 @@ async def test_two_forms_have_two_keys(visitor, pay):
     assert (await visitor.get(pay)).hidden("key") != (await visitor.get(pay)).hidden("key")
 
 
-async def test_a_declined_card_is_said_on_top_and_the_next_attempt_has_a_new_key(visitor, world, pay):
+async def test_a_declined_card_is_said_on_top_and_a_new_guest_goes_on_signed_in(visitor, world, pay):
     form = await visitor.get(pay)
     sent = {"form_token": form.hidden("form_token"), "key": form.hidden("key"), **GUEST}
     page = await visitor.post(pay, {**sent, **CARD, "number": "4000000000000002"})
@@ -61,7 +61,19 @@ async def test_a_declined_card_is_said_on_top_and_the_next_attempt_has_a_new_key
     assert "Your bank declined the card. Nothing was charged." in page.text
     assert re.search(r'role="alert" tabindex="-1" autofocus', page.html)
     assert page.hidden("key") != form.hidden("key")
-    assert 'value="ada@example.org"' in page.html
+    assert "Booking as Ada Lovelace (ada@example.org)" in page.text
+    assert "Your account is open and you are signed in" in page.text
+    assert 'name="password"' not in page.html
+    again = {"form_token": page.hidden("form_token"), "key": page.hidden("key"), **CARD}
+    booked = await visitor.follow(await visitor.post(pay, again))
+    assert booked.heading == "Your room is booked"
+    assert len(world.people.accounts) == 1
+
+
+async def test_a_card_that_the_bank_objects_to_traps_nobody_either(visitor, world, pay):
+    page = await visitor.send(pay, **GUEST, **{**CARD, "number": "4242424242424241"})
+    assert "Booking as Ada Lovelace" in page.text
+    assert 'name="password"' not in page.html
 
 
 async def test_a_decline_with_an_unknown_reason_never_shows_the_code(visitor, world, pay):
@@ -118,14 +130,61 @@ async def test_a_room_that_has_just_gone_leads_to_others(visitor, world, pay):
     assert "See what else is free in Lisbon" in page.text
 
 
-async def test_a_key_that_was_used_for_something_else_warns_before_booking_again(visitor, world, pay):
+async def test_a_form_sent_again_with_another_card_books_under_another_key(visitor, world, pay):
+    await visitor.sign_up()
     form = await visitor.get(pay)
-    world.broken["Reservations.book"] = CallError(Code.INVALID_ARGUMENT, "this key was used for another request")
-    sent = {"form_token": form.hidden("form_token"), "key": form.hidden("key"), **GUEST, **CARD}
-    page = await visitor.post(pay, sent)
-    assert page.status == 409
-    assert "Look at your bookings first" in page.text
-    assert page.hidden("key") != form.hidden("key")
+    sent = {"form_token": form.hidden("form_token"), "key": form.hidden("key"), **CARD}
+    world.used = {form.hidden("key")}
+    page = await visitor.follow(await visitor.post(pay, sent))
+    assert page.heading == "Your room is booked"
+    keys = [context.key for name, context in world.calls if name == "Reservations.book"]
+    assert len(set(keys)) == len(keys) == 2
+
+
+async def test_back_and_a_click_show_the_booking_that_there_is(visitor, world, pay):
+    await visitor.sign_up()
+    form = await visitor.get(pay)
+    sent = {"form_token": form.hidden("form_token"), "key": form.hidden("key"), **CARD}
+    await visitor.post(pay, sent)
+    page = await visitor.get(pay)
+    assert page.heading == "You have booked this room already"
+    assert "You paid once, and nothing was charged again." in page.text
+    again = await visitor.post(pay, sent)
+    assert (await visitor.follow(again)).heading == "Your room is booked"
+    for key in ("1" * 32, "2" * 32):
+        page = await visitor.follow(await visitor.post(pay, {**sent, "key": key, "number": "5555555555554444"}))
+        assert page.heading == "You have booked this room already"
+    assert len(world.desk.bookings) == 1
+
+
+async def test_two_tabs_of_somebody_new_book_once(visitor, world, pay):
+    tabs = [await visitor.get(pay), await visitor.get(pay)]
+    sent = [{"form_token": each.hidden("form_token"), "key": each.hidden("key"), **GUEST, **CARD} for each in tabs]
+    await visitor.post(pay, sent[0])
+    page = await visitor.follow(await visitor.post(pay, sent[1]))
+    assert page.heading == "You have booked this room already"
+    assert "You signed in or out after that page was opened" in page.text
+    assert len(world.desk.bookings) == 1
+
+
+async def test_two_forms_at_once_lead_to_the_one_booking(visitor, world, app, pay):
+    await visitor.sign_up()
+    tabs = [await visitor.get(pay), await visitor.get(pay)]
+    sent = [{"form_token": each.hidden("form_token"), "key": each.hidden("key"), **CARD} for each in tabs]
+    answers = await asyncio.gather(*(visitor.post(pay, each) for each in sent))
+    pages = {(await visitor.follow(each)).heading for each in answers}
+    assert pages == {"Your room is booked", "You have booked this room already"}
+    assert len(world.desk.bookings) == 1
+
+
+async def test_a_second_room_of_the_kind_is_booked_by_saying_so(visitor, world, pay):
+    await visitor.sign_up()
+    await visitor.send(pay, **CARD)
+    address = re.search(r'href="([^"]+another=1[^"]*)"', (await visitor.get(pay)).html)[1].replace("&amp;", "&")
+    page = await visitor.follow(await visitor.send(address, **CARD))
+    assert page.heading == "Your room is booked"
+    assert "another=2" in (await visitor.get(address)).html
+    assert len(world.desk.bookings) == 2
 
 
 @pytest.mark.parametrize("code", [Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED, Code.INTERNAL, Code.UNKNOWN])
@@ -137,6 +196,15 @@ async def test_when_the_outcome_is_unknown_the_key_stays(visitor, world, pay, co
     assert page.status == 503
     assert "you will not pay or book twice" in page.text
     assert page.hidden("key") == form.hidden("key")
+
+
+async def test_when_the_outcome_is_unknown_whose_booking_it_is_stays(visitor, world, pay):
+    await visitor.sign_up()
+    visitor.client.cookie_jar.clear()
+    world.broken["Reservations.book"] = CallError(Code.UNAVAILABLE, "silence")
+    page = await visitor.send(pay, **GUEST, **CARD)
+    assert page.status == 503
+    assert "Booking as Ada Lovelace" in page.text
 
 
 async def test_an_account_that_cannot_be_signed_in_just_now_does_not_lose_the_booking(visitor, world, pay):

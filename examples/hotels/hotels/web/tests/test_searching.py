@@ -184,3 +184,18 @@ async def test_an_unknown_room_is_not_found(visitor):
     page = await visitor.get(f"/rooms/{uuid4()}")
     assert page.status == 404
     assert "not on offer any more" in page.text
+
+
+async def test_the_first_page_waits_but_a_moment_for_what_it_can_do_without(visitor, world):
+    await visitor.sign_up()
+    await visitor.get("/")
+    waits = {name: context.remaining() for name, context in world.calls if name in ("Users.identify", "Search.cities")}
+    assert set(waits) == {"Users.identify", "Search.cities"}
+    assert all(each is not None and each <= 1.0 for each in waits.values())
+
+
+async def test_a_page_for_guests_asks_once_more_who_is_there(visitor, world):
+    await visitor.sign_up()
+    world.late = {"Users.identify"}
+    assert (await visitor.get("/")).status == 200
+    assert (await visitor.get("/bookings")).heading == "My bookings"
