@@ -54,6 +54,7 @@ class Site:
         *,
         command: tuple[str, ...] = ("-m", "meristem", "run"),
         placement: Path | None = None,
+        system: str = SYSTEM,
         **environment: str,
     ) -> None:
         self.home = home
@@ -64,7 +65,7 @@ class Site:
         self.address = f"http://127.0.0.1:{port}"
         where = [] if placement is None else ["--placement", str(placement)]
         self.process = subprocess.Popen(
-            [sys.executable, *command, SYSTEM, "--port", port, *where],
+            [sys.executable, *command, system, "--port", port, *where],
             cwd=home,
             env=os.environ
             | {

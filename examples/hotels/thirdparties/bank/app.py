@@ -20,6 +20,8 @@ from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, JSONResponse
 
+from thirdparties.nearby import nearby
+
 from .cards import TEST_CARDS, InvalidCardError, examine
 from .ledger import Answer, Ledger, card_key
 from .models import CardDetails, Charge, Health, NewCharge, NewRefund, ProblemBody, Refund, StatementLine, Token
@@ -171,4 +173,4 @@ def create_app() -> FastAPI:
     return app
 
 
-app = create_app()
+app = nearby(create_app())

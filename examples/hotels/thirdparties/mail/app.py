@@ -22,6 +22,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from thirdparties.nearby import nearby
+
 from .maildir import Maildir
 from .messages import Attachment, Message, Summary, sent_at
 from .smtp import smtp_server
@@ -182,4 +184,4 @@ def _readable_size(size: int) -> str:
     return f"{size} B" if size < 1000 else f"{size / 1000:.0f} kB" if size < 1_000_000 else f"{size / 1_000_000:.1f} MB"
 
 
-app = create_app()
+app = nearby(create_app())

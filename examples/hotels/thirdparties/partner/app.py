@@ -17,6 +17,8 @@ from urllib.parse import urlencode
 from flask import Flask, Response, abort, jsonify, render_template, request
 from werkzeug.exceptions import HTTPException
 
+from thirdparties.nearby import nearby_wsgi
+
 from .offers import Offer, Question, find_offers, known_cities
 
 
@@ -143,3 +145,4 @@ def _problem(status: int, detail: str, field: str | None = None) -> Response:
 
 
 app = create_app()
+app.wsgi_app = nearby_wsgi(app.wsgi_app)  # type: ignore[method-assign]
