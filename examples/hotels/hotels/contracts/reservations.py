@@ -8,7 +8,7 @@ from uuid import UUID
 from hotels.contracts.money import Money
 from hotels.contracts.payments import Card, CardDeclined, CardInvalid
 from hotels.contracts.rooms import Guests, Nights, RoomTaken, RoomUnknown
-from hotels.contracts.users import NewUser, WrongCredentials
+from hotels.contracts.users import NewUser, TooManyAttempts, WrongCredentials
 from meristem import Code, Contract, Event, Fault, Message, delete, get, once, post, safe
 
 
@@ -135,7 +135,7 @@ class Reservations(Contract, Protocol, package="hotels.reservations.v1"):
 
     @once(
         http=post("/bookings", status=201),
-        raises=[RoomUnknown, RoomTaken, CardDeclined, CardInvalid, WrongCredentials, AlreadyBooked],
+        raises=[RoomUnknown, RoomTaken, CardDeclined, CardInvalid, WrongCredentials, TooManyAttempts, AlreadyBooked],
         timeout=30.0,
     )
     async def book(self, request: BookingRequest) -> Booking:

@@ -26,6 +26,12 @@ class WrongCredentials(Fault, code=Code.UNAUTHENTICATED):
     """The e-mail address or the password is wrong."""
 
 
+class TooManyAttempts(Fault, code=Code.RESOURCE_EXHAUSTED):
+    """There were too many wrong passwords for this address; wait so many seconds, and then try again."""
+
+    wait: int
+
+
 class NewUser(Message):
     """Somebody who wants an account."""
 
@@ -35,10 +41,14 @@ class NewUser(Message):
 
 
 class Credentials(Message):
-    """What somebody signs in with."""
+    """What somebody signs in with.
+
+    `device` is what an earlier session gave: with it nobody waits for what strangers guessed at their address.
+    """
 
     email: Email
     password: Annotated[str, Meta(min_length=1, max_length=200)]
+    device: Annotated[str, Meta(max_length=64)] = ""
 
 
 class User(Message):
@@ -50,11 +60,12 @@ class User(Message):
 
 
 class Session(Message):
-    """Proof of a sign-in: send the token as `Authorization: Bearer`."""
+    """Proof of a sign-in: send the token as `Authorization: Bearer`; keep `device` for the next sign-in."""
 
     token: str
     user: User
     expires: datetime
+    device: str = ""
 
 
 class Users(Contract, Protocol, package="hotels.users.v1"):
@@ -65,12 +76,12 @@ class Users(Contract, Protocol, package="hotels.users.v1"):
         """Open an account."""
         ...
 
-    @once(raises=[WrongCredentials], timeout=HASHING)
+    @idempotent(raises=[WrongCredentials, TooManyAttempts], timeout=HASHING)
     async def enroll(self, new: NewUser) -> User:
         """Open an account, or authenticate the one that has this e-mail address."""
         ...
 
-    @operation(http=post("/sessions", status=201), raises=[WrongCredentials], timeout=HASHING)
+    @operation(http=post("/sessions", status=201), raises=[WrongCredentials, TooManyAttempts], timeout=HASHING)
     async def sign_in(self, credentials: Credentials) -> Session:
         """Open a session."""
         ...

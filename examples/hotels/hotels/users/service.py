@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import secrets
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
+
+import msgspec
 
 from hotels.addresses import spelled
 from hotels.contracts.users import Credentials, EmailTaken, NewUser, Session, User, Users, WrongCredentials
@@ -13,6 +16,8 @@ from hotels.stays import refused
 from hotels.users import tables
 from hotels.users.passwords import Passwords
 from hotels.users.settings import UsersSettings
+from hotels.users.strength import weakness
+from hotels.users.throttle import Throttle
 from meristem import Clock, Database, IntegrityViolation, Message, Service, every
 
 
@@ -28,6 +33,10 @@ class Account(Message):
         """The customer as others know them."""
         return User(user_id=self.user_id, name=self.name, email=self.email)
 
+    def device(self) -> str:
+        """What a browser keeps to be known by; only who knows the hash can make it, and another password ends it."""
+        return hmac.new(self.password_hash.encode(), b"device", "sha256").hexdigest()
+
 
 class OpenSession(Message):
     """A session with its owner."""
@@ -38,11 +47,14 @@ class OpenSession(Message):
     expires: datetime
 
 
-class UsersService(Users, Service, tables=tables.metadata, provides=[Passwords]):
+class UsersService(Users, Service, tables=tables.metadata, provides=[Passwords, Throttle]):
     """Accounts by e-mail address; sessions by a token that only its holder knows."""
 
-    def __init__(self, passwords: Passwords, database: Database, settings: UsersSettings, clock: Clock) -> None:
+    def __init__(
+        self, passwords: Passwords, throttle: Throttle, database: Database, settings: UsersSettings, clock: Clock
+    ) -> None:
         self.passwords = passwords
+        self.throttle = throttle
         self.database = database
         self.clock = clock
         self.lifetime = timedelta(days=settings.session_days)
@@ -62,16 +74,18 @@ class UsersService(Users, Service, tables=tables.metadata, provides=[Passwords])
             if opened is not None:
                 return opened
             account = await self._account(email)  # somebody opened it at the same moment
-        return await self._authenticate(account, new.password)
+        return (await self._authenticate(email, account, new.password)).user()
 
     async def sign_in(self, credentials: Credentials) -> Session:
-        user = await self._authenticate(await self._account(address(credentials.email)), credentials.password)
+        email = address(credentials.email)
+        account = await self._account(email)
+        account = await self._authenticate(email, account, credentials.password, credentials.device)
         token = secrets.token_urlsafe(32)
         expires = self.clock.now() + self.lifetime
-        row = {"digest": digest(token), "user_id": user.user_id, "expires": expires}
+        row = {"digest": digest(token), "user_id": account.user_id, "expires": expires}
         async with self.database.begin() as tx:
             await tx.execute(tables.INSERT_SESSION, row)
-        return Session(token=token, user=user, expires=expires)
+        return Session(token=token, user=account.user(), expires=expires, device=account.device())
 
     async def user(self, user_id: UUID) -> User | None:
         return await self.database.fetch_one(tables.USER, {"user_id": user_id}, into=User)
@@ -93,15 +107,19 @@ class UsersService(Users, Service, tables=tables.metadata, provides=[Passwords])
 
     @every(seconds=3600.0)
     async def forget_expired(self) -> None:
-        """Drop the sessions that nobody used any more."""
+        """Drop the sessions that nobody used any more, and the failures that slow down nobody."""
         async with self.database.begin() as tx:
             await tx.execute(tables.END_EXPIRED, {"now": self.clock.now()})
+            await self.throttle.forget_old()
 
     async def _account(self, email: str) -> Account | None:
         return await self.database.fetch_one(tables.ACCOUNT, {"email": email}, into=Account)
 
     async def _open(self, new: NewUser, email: str) -> User | None:
-        """Open an account; None when the address is taken already."""
+        """Open an account; None when the address is taken already. Refuses a password that is guessed soon."""
+        weak = weakness(new.password, new.name, email)
+        if weak is not None:
+            raise refused("password", weak)
         user = User(user_id=uuid4(), name=new.name.strip(), email=email)
         password_hash = await self.passwords.hash(new.password)
         row = {"user_id": user.user_id, "name": user.name, "email": user.email, "created": self.clock.now()}
@@ -112,14 +130,18 @@ class UsersService(Users, Service, tables=tables.metadata, provides=[Passwords])
             return None
         return user
 
-    async def _authenticate(self, account: Account | None, password: str) -> User:
-        if not await self.passwords.is_right(password, account.password_hash if account else None) or account is None:
-            raise WrongCredentials
+    async def _authenticate(self, email: str, account: Account | None, password: str, device: str = "") -> Account:
+        known = account is not None and hmac.compare_digest(device.encode(), account.device().encode())
+        async with self.throttle.attempt(email, known=known):
+            kept = account.password_hash if account else None
+            if not await self.passwords.is_right(password, kept) or account is None:
+                raise WrongCredentials
         if self.passwords.is_outdated(account.password_hash):
             fresh = await self.passwords.hash(password)
             async with self.database.begin() as tx:
                 await tx.execute(tables.REPLACE_HASH, {"wanted": account.user_id, "fresh": fresh})
-        return account.user()
+            account = msgspec.structs.replace(account, password_hash=fresh)
+        return account
 
 
 def address(email: str) -> str:

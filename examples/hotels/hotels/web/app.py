@@ -5,7 +5,7 @@ from datetime import timedelta
 from quart import Quart, g, session
 from quart.wrappers import Response
 
-from hotels.web import assets, errors, formats, guard, guest, pictures
+from hotels.web import assets, attempts, errors, formats, guard, guest, pictures
 from hotels.web.pages import account, bookings, paying, searching
 from hotels.web.sessions import SignedSessions
 from hotels.web.settings import WebSettings
@@ -26,9 +26,10 @@ def create_app(settings: WebSettings | None = None) -> Quart:
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.before_request(guard.refuse_forgery)
     app.before_request(guest.recognise)
+    app.after_request(guest.remember)
     app.after_request(guard.harden)
     app.after_request(_keep_private)
-    for part in (assets, errors, formats, guard, guest, pictures):
+    for part in (assets, attempts, errors, formats, guard, guest, pictures):
         part.install(app)
     app.jinja_env.globals["demonstration"] = app.config["WEB_SETTINGS"].demonstration
     for pages in (searching, paying, account, bookings):

@@ -9,14 +9,16 @@ from urllib.parse import urlsplit
 
 import msgspec
 from quart import Quart, current_app, g, redirect, request, session, url_for
+from quart.wrappers import Response
 
-from hotels.contracts.users import Credentials, NewUser, Session, User, Users, WrongCredentials
+from hotels.contracts.users import Credentials, NewUser, Session, TooManyAttempts, User, Users, WrongCredentials
 from meristem import CallError, Identity, current
 from meristem.context import using
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
+DEVICE, DEVICE_AGE = "lamplight-device", 365 * 86400
 GLANCE = 1.0  # seconds that a page waits at most for a part that it can do without
 
 
@@ -92,13 +94,28 @@ def welcome(opened: Session) -> None:
     session.permanent = True
     session["token"] = opened.token
     g.user = opened.user
+    g.device = opened.device
+
+
+def device() -> str:
+    """What tells that the visitor has signed in from this browser before."""
+    return request.cookies.get(DEVICE, "")[:64]
+
+
+async def remember(response: Response) -> Response:
+    """Let the browser of somebody who signs in know itself, also when they have signed out again."""
+    if g.get("device"):
+        response.set_cookie(
+            DEVICE, g.device, max_age=DEVICE_AGE, httponly=True, samesite="Lax", secure=request.is_secure
+        )
+    return response
 
 
 async def enter(new: NewUser) -> bool:
     """Sign in somebody whose account a booking has opened; False if that does not work just now."""
     try:
-        welcome(await Users.client().sign_in(Credentials(email=new.email, password=new.password)))
-    except (CallError, WrongCredentials) as error:
+        welcome(await Users.client().sign_in(Credentials(email=new.email, password=new.password, device=device())))
+    except (CallError, WrongCredentials, TooManyAttempts) as error:
         current_app.logger.warning("an account was opened, but not signed in: %s", error)
         return False
     return True

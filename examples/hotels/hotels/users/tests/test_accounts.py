@@ -10,11 +10,12 @@ from uuid import uuid4
 
 import msgspec
 import pytest
-from hotels.contracts.users import Credentials, EmailTaken, NewUser, Users, WrongCredentials
+from hotels.contracts.users import Credentials, EmailTaken, NewUser, TooManyAttempts, Users, WrongCredentials
 from hotels.users import tables
 from hotels.users.passwords import Passwords
 from hotels.users.service import UsersService
 from hotels.users.settings import UsersSettings
+from hotels.users.strength import weakness
 from sqlalchemy import select
 
 from meristem import CallError, Code
@@ -198,3 +199,105 @@ async def test_a_hash_of_old_parameters_is_replaced_at_the_next_sign_in(users: C
         finally:
             await dearer.stop()
             site.service.passwords = cheap
+
+
+# ── who guesses ──
+
+
+async def guessed(site: Any, times: int, **changes: Any) -> list[type[Exception]]:
+    """What so many wrong passwords are answered."""
+    wrong = msgspec.structs.replace(signing_in(password="something wrong"), **changes)
+    answers = [await asyncio.gather(site.sign_in(wrong), return_exceptions=True) for _ in range(times)]
+    return [type(answer) for (answer,) in answers]
+
+
+async def test_after_five_wrong_passwords_each_further_one_waits_longer_and_a_minute_at_most(
+    users: Callable[..., Any],
+) -> None:
+    async with users() as site:
+        await site.sign_up(ZOE)
+        assert await guessed(site, 6) == [WrongCredentials] * 5 + [TooManyAttempts]
+        waits = []
+        for _ in range(9):
+            with pytest.raises(TooManyAttempts) as refusal:
+                await site.sign_in(signing_in())  # the right one waits, too, or its answer would tell
+            waits.append(refusal.value.wait)
+            await site.clock.advance(refusal.value.wait)
+            assert await guessed(site, 1) == [WrongCredentials]
+        assert waits == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+
+        await site.clock.advance(60)
+        assert (await site.sign_in(signing_in())).user.name == "Zoë"
+        assert await guessed(site, 5) == [WrongCredentials] * 5  # a right one ends the count
+
+
+async def test_guesses_at_once_are_no_way_around(users: Callable[..., Any]) -> None:
+    async with users() as site:
+        await site.sign_up(ZOE)
+        wrong = signing_in(password="something wrong")
+        answers = await asyncio.gather(*(site.sign_in(wrong) for _ in range(40)), return_exceptions=True)
+
+    assert sum(isinstance(answer, WrongCredentials) for answer in answers) <= 5
+    assert all(isinstance(answer, WrongCredentials | TooManyAttempts) for answer in answers)
+
+
+async def test_a_stranger_s_guesses_never_hold_up_a_browser_that_is_known(users: Callable[..., Any]) -> None:
+    async with users() as site:
+        await site.sign_up(ZOE)
+        device = (await site.sign_in(signing_in())).device
+        assert await guessed(site, 6) == [WrongCredentials] * 5 + [TooManyAttempts]
+
+        known = msgspec.structs.replace(signing_in(), device=device)
+        assert (await site.sign_in(known)).device == device
+        forged = msgspec.structs.replace(signing_in(), device="f" * 64)
+        with pytest.raises(TooManyAttempts):
+            await site.sign_in(forged)
+        assert await guessed(site, 6, device=device) == [WrongCredentials] * 5 + [TooManyAttempts]
+
+
+async def test_an_address_without_an_account_waits_as_one_with(users: Callable[..., Any]) -> None:
+    async with users() as site:
+        assert await guessed(site, 6) == [WrongCredentials] * 5 + [TooManyAttempts]
+
+
+async def test_enrolling_is_no_way_to_guess(users: Callable[..., Any]) -> None:
+    async with users() as site:
+        await site.sign_up(ZOE)
+        wrong = msgspec.structs.replace(ZOE, password="something wrong")
+        for kind in [WrongCredentials] * 5 + [TooManyAttempts]:
+            with pytest.raises(kind):
+                await site.enroll(wrong)
+
+
+async def test_failures_are_forgotten(users: Callable[..., Any]) -> None:
+    async with users() as site:
+        await site.sign_up(ZOE)
+        await guessed(site, 7)
+        await site.clock.advance(3700)
+        await site.service.forget_expired()
+        assert await site.database.fetch_all(select(tables.failures)) == []
+        assert await guessed(site, 5) == [WrongCredentials] * 5
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "password", "Password1!", "p@ssw0rd", "12345678", "87654321", "11111111", "abcabcabc", "qwertyuiop", "asdf1234",
+        "1qaz2wsx", "iloveyou2", "trustno1", "Welcome2026", "letmein123", "zoe-1guest", "Lamplight1",
+        "ffffffff", "qwertyasdfgh",
+    ],
+)  # fmt: skip
+async def test_a_password_that_is_guessed_soon_is_refused(users: Callable[..., Any], password: str) -> None:
+    async with users() as site:
+        for open_account in (site.sign_up, site.enroll):
+            with pytest.raises(CallError) as refusal:
+                await open_account(msgspec.structs.replace(ZOE, password=password))
+            assert [each.field for each in refusal.value.violations] == ["password"]
+            assert "Choose another one" in refusal.value.violations[0].reason
+
+
+@pytest.mark.parametrize(
+    "password", ["seven hills", "correct horse", "analytical engine", "tK4!mz0q", "gänseblümchen", "水曜日は雨が降る"]
+)  # fmt: skip
+def test_any_other_password_passes_whatever_it_is_made_of(password: str) -> None:
+    assert weakness(password, ZOE.name, ZOE.email) is None

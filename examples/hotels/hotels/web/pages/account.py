@@ -1,11 +1,13 @@
 """Opening an account, signing in and out."""
 
+import msgspec
 from quart import Blueprint, flash, g, redirect, render_template, request, session, url_for
 from quart.wrappers import Response
 
-from hotels.contracts.users import Credentials, EmailTaken, NewUser, Users, WrongCredentials
+from hotels.contracts.users import Credentials, EmailTaken, NewUser, TooManyAttempts, Users, WrongCredentials
+from hotels.web.attempts import attempts, visitor_address
 from hotels.web.forms import Form, as_typed
-from hotels.web.guest import local_path, welcome
+from hotels.web.guest import device, local_path, welcome
 from meristem import CallError, Code
 
 blueprint = Blueprint("account", __name__)
@@ -27,11 +29,17 @@ async def sign_in() -> Response | str | tuple[str, int]:
     form = Form(await request.form)
     credentials = form.build(Credentials, {"email": EMAIL, "password": OLD_PASSWORD}, password=as_typed)
     if credentials is not None:
+        address = visitor_address()
         try:
-            welcome(await Users.client().sign_in(credentials))
+            attempts().admit(address)
+            welcome(await Users.client().sign_in(msgspec.structs.replace(credentials, device=device())))
             return _onwards()
         except WrongCredentials:
+            attempts().failed(address)
             form.errors["password"] = WRONG
+        except TooManyAttempts as fault:
+            form.errors["password"] = waiting(fault)
+            return await _page("sign_in.html", form), 429
         except CallError as error:
             _blame_or_raise(form, error, "email", "password")
     return await _page("sign_in.html", form), 422
@@ -48,7 +56,7 @@ async def sign_up() -> Response | str | tuple[str, int]:
     if new is not None:
         try:
             await Users.client().sign_up(new)
-            welcome(await Users.client().sign_in(Credentials(email=new.email, password=new.password)))
+            welcome(await Users.client().sign_in(Credentials(email=new.email, password=new.password, device=device())))
         except EmailTaken:
             form.errors["email"] = "There is an account with this address already. Sign in instead."
         except CallError as error:
@@ -67,6 +75,13 @@ async def sign_out() -> Response:
     if token is not None:
         await Users.client().sign_out(token)
     return redirect(url_for("searching.home"), 303)  # type: ignore[return-value]
+
+
+def waiting(fault: TooManyAttempts) -> str:
+    """What to tell somebody who has to wait."""
+    minutes, seconds = -(-fault.wait // 60), fault.wait
+    wait = f"{minutes} minutes" if minutes > 1 else "a minute" if seconds > 45 else f"{max(seconds, 2)} seconds"
+    return f"There were several wrong passwords. Wait {wait}, then try again."
 
 
 def _blame_or_raise(form: Form, error: CallError, *fields: str) -> None:

@@ -13,11 +13,12 @@ from quart.wrappers import Response
 from hotels.contracts.payments import Card, CardDeclined, CardInvalid
 from hotels.contracts.reservations import AlreadyBooked, Booking, BookingRequest, Reservations, Status
 from hotels.contracts.rooms import RoomDetails, Rooms, RoomTaken
-from hotels.contracts.users import NewUser, WrongCredentials
+from hotels.contracts.users import NewUser, TooManyAttempts, WrongCredentials
 from hotels.web import tracking
+from hotels.web.attempts import attempts, visitor_address
 from hotels.web.forms import Form, StayWish, as_typed, fresh_key, read_stay
 from hotels.web.guest import acting, enter, insist, within
-from hotels.web.pages.account import EMAIL, NAME, NEW_PASSWORD
+from hotels.web.pages.account import EMAIL, NAME, NEW_PASSWORD, waiting
 from meristem import CallError, Code
 
 blueprint = Blueprint("paying", __name__)
@@ -83,8 +84,10 @@ async def pay(room_id: UUID) -> Response | tuple[str, int]:
 async def _answer(
     details: RoomDetails, stay: StayWish, filled: Form, wish: BookingRequest
 ) -> Response | tuple[str, int]:
-    guest = wish.guest
+    guest, address = wish.guest, visitor_address()
     try:
+        if guest is not None:
+            attempts().admit(address)
         booking = await _book(wish, filled.shown("key"))
     except AlreadyBooked:
         return await _led(request.full_path, guest)
@@ -92,8 +95,10 @@ async def _answer(
         if guest is not None:
             await enter(guest)
         return await render_template("taken.html", details=details, stay=stay), 409
-    except WrongCredentials:
-        filled.errors["password"] = OTHER_PASSWORD
+    except (WrongCredentials, TooManyAttempts) as fault:
+        if isinstance(fault, WrongCredentials):
+            attempts().failed(address)
+        filled.errors["password"] = waiting(fault) if isinstance(fault, TooManyAttempts) else OTHER_PASSWORD
         return await _page(details, stay, filled), 422
     except (CardDeclined, CardInvalid) as fault:
         return await _refused(details, stay, filled, fault, guest)

@@ -121,6 +121,7 @@ class People(users.Users):
     def __init__(self) -> None:
         self.accounts: dict[str, tuple[users.User, str]] = {}
         self.sessions: dict[str, users.User] = {}
+        self.asked: list[users.Credentials] = []
 
     async def sign_up(self, new: users.NewUser) -> users.User:
         if new.email in self.accounts:
@@ -135,10 +136,13 @@ class People(users.Users):
         return self._authenticated(new.email, new.password)
 
     async def sign_in(self, credentials: users.Credentials) -> users.Session:
+        self.asked.append(credentials)
         user = self._authenticated(credentials.email, credentials.password)
         token = uuid4().hex
         self.sessions[token] = user
-        return users.Session(token=token, user=user, expires=datetime.now(UTC) + timedelta(days=7))
+        return users.Session(
+            token=token, user=user, expires=datetime.now(UTC) + timedelta(days=7), device=f"known to be {user.email}"
+        )
 
     async def identify(self, token: str) -> users.User | None:
         return self.sessions.get(token)

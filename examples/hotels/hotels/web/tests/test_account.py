@@ -1,6 +1,8 @@
 """Accounts and sessions: opened, kept in a guarded cookie, closed."""
 
 import pytest
+from hotels.contracts.users import TooManyAttempts
+from hotels.web.attempts import MOST, REMEMBERED, WINDOW, Attempts, network_of
 from hotels.web.guest import local_path
 
 from meristem import CallError, Code
@@ -16,11 +18,12 @@ async def test_an_account_is_opened_and_signed_in(visitor):
 
 
 async def test_the_cookie_is_signed_and_out_of_reach_of_scripts_and_other_sites(visitor):
-    cookie = (await visitor.send("/sign-up", **ADA)).headers["Set-Cookie"]
-    assert cookie.startswith("lamplight=")
-    assert "HttpOnly" in cookie
-    assert "SameSite=Lax" in cookie
-    assert "Secure" not in cookie
+    cookies = (await visitor.send("/sign-up", **ADA)).headers.getlist("Set-Cookie")
+    assert sorted(each.split("=")[0] for each in cookies) == ["lamplight", "lamplight-device"]
+    for cookie in cookies:
+        assert "HttpOnly" in cookie
+        assert "SameSite=Lax" in cookie
+        assert "Secure" not in cookie
 
 
 async def test_over_https_the_cookie_never_travels_in_the_clear(visitor):
@@ -109,3 +112,59 @@ async def test_a_users_service_that_is_away_is_a_calm_page(visitor, world):
     page = await visitor.send("/sign-in", **SIGN_IN)
     assert page.status == 503
     assert "10.0.0.7" not in page.text
+
+
+async def test_who_has_to_wait_is_told_how_long(visitor, world):
+    world.broken["Users.sign_in"] = TooManyAttempts(wait=8)
+    page = await visitor.send("/sign-in", **SIGN_IN)
+    assert page.status == 429
+    assert "Wait 8 seconds, then try again." in page.text
+
+
+async def test_an_address_that_tries_account_after_account_has_to_wait(visitor, world):
+    await visitor.sign_up()
+    visitor.client.cookie_jar.clear()
+    for number in range(MOST):
+        page = await visitor.send("/sign-in", email=f"guest{number}@example.org", password="Summer2026")
+        assert page.status == 422
+    assert (await visitor.send("/sign-in", **SIGN_IN)).status == 429
+    asked = [name for name, _ in world.calls if name == "Users.sign_in"]
+    assert len(asked) == MOST + 1  # the one of signing up, and no one more
+
+
+async def test_a_browser_is_known_again_after_its_guest_signed_out(visitor, world):
+    await visitor.sign_up()
+    token = (await visitor.get("/bookings")).hidden("form_token")
+    await visitor.post("/sign-out", {"form_token": token})
+    await visitor.send("/sign-in", **SIGN_IN)
+    assert [each.device for each in world.people.asked] == ["", "known to be ada@example.org"]
+
+
+def test_failures_are_counted_for_a_while_and_for_so_many_addresses():
+    now = [0.0]
+    counted = Attempts(lambda: now[0])
+    for _ in range(MOST):
+        counted.admit("192.0.2.1")
+        counted.failed("192.0.2.1")
+    with pytest.raises(TooManyAttempts):
+        counted.admit("192.0.2.1")
+    counted.admit("192.0.2.2")
+    now[0] = WINDOW
+    counted.admit("192.0.2.1")
+    for number in range(REMEMBERED + 5):
+        counted.failed(str(number))
+    assert len(counted._failures) == REMEMBERED
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("unknown", "unknown"),
+        ("", ""),
+    ],
+)
+def test_a_machine_with_many_addresses_is_one(address, network):
+    assert network_of(address) == network

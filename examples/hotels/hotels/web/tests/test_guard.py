@@ -150,5 +150,6 @@ def test_a_configured_secret_is_used_and_nothing_is_written(tmp_path):
 
 def test_settings_come_from_the_environment():
     read = WebSettings.read({"HOTELS_WEB_SECRET": "s", "HOTELS_WEB_DEMONSTRATION": "0"})
-    assert (read.secret, read.demonstration) == ("s", False)
+    assert (read.secret, read.demonstration, read.proxies) == ("s", False, 0)
+    assert WebSettings.read({"HOTELS_WEB_PROXIES": "1"}).proxies == 1
     assert WebSettings.read({}).demonstration
