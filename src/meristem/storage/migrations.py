@@ -3,14 +3,19 @@
 Nothing but that folder is needed: no alembic.ini, no env.py. A fingerprint of the folder is kept in the database, so a
 start that finds nothing new doesn't even import Alembic. Each applied revision is recorded with its mark: whether a
 release that lacks it may run on what it left.
+
+A service begins without migrations, and its tables are made as they are. So the first revision that is written holds
+all of them, for databases that are still to come; one whose tables are there already is taken to be at it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import itertools
-from collections.abc import Callable, Collection
+import traceback
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,8 +30,9 @@ from sqlalchemy import (
     inspect,
     select,
 )
+from sqlalchemy.exc import SQLAlchemyError
 
-from meristem.errors import ConfigurationError
+from meristem.errors import ConfigurationError, MeristemError
 from meristem.storage.database import Database
 from meristem.storage.versions import REVISIONS, SERVICE, Recorded, check_newer, record
 
@@ -75,6 +81,9 @@ async def revision(
                 f"database {database.name!r} is at a revision that this release does not have: "
                 "write the new revision with the release that has it"
             )
+        if metadata is not None and not _scripts(config):
+            _check_first(connection, config, database.name)
+            config.attributes |= {"is_first": True, "include_name": _is_no_table}
         return _revision(config, versions, message)
 
     return await _in_thread(database, write)
@@ -101,7 +110,10 @@ def _upgrade(connection: Connection, versions: Path, name: str) -> list[str]:
     applied = _pending(connection, config, name)
     if _is_ahead(connection, config):
         return []
-    command.upgrade(config, "head")
+    if (adopted := _adopted(connection, config)) is not None:
+        command.stamp(config, adopted)
+    with _explained(versions):
+        command.upgrade(config, "head")
     _record(connection, config)
     _SCHEMA.create(connection, checkfirst=True)
     connection.execute(delete(_SCHEMA))
@@ -124,7 +136,8 @@ def _current(connection: Connection) -> str | None:
 
 def _pending(connection: Connection, config: Any, name: str) -> list[str]:
     """What would be applied, oldest first; nothing where a newer release has gone ahead and this one may follow."""
-    at, known = _current(connection), _scripts(config)
+    known = _scripts(config)
+    at = _current(connection) or _adopted(connection, config)
     if at is not None and at not in known:
         _check_ahead(connection, at, known, name)
         return []
@@ -132,12 +145,72 @@ def _pending(connection: Connection, config: Any, name: str) -> list[str]:
     return list(applied)[::-1]
 
 
+def _adopted(connection: Connection, config: Any) -> str | None:
+    """The first revision, where a database without any holds what it makes: its tables were made without migrations."""
+    first = next(iter(_scripts(config).values()), None)
+    is_whole = first is not None and getattr(first.module, "holds_all_tables", False)
+    if first is None or not is_whole or _current(connection) is not None or not _own_tables(connection):
+        return None
+    revision: str = first.revision
+    return revision
+
+
+def _own_tables(connection: Connection) -> list[str]:
+    """The service's tables in the database."""
+    tables = inspect(connection).get_table_names()
+    return [each for each in tables if not each.startswith(FRAMEWORK_PREFIX) and each != "alembic_version"]
+
+
+def _check_first(connection: Connection, config: Any, name: str) -> None:
+    """Refuse to write the first revision over tables that already differ from those it would make."""
+    from alembic.autogenerate import compare_metadata  # noqa: PLC0415 - see _upgrade
+    from alembic.runtime.migration import MigrationContext  # noqa: PLC0415 - see _upgrade
+
+    if not _own_tables(connection):
+        return
+    context = MigrationContext.configure(connection, opts={"include_object": _is_the_services})
+    if compare_metadata(context, config.attributes["metadata"]):
+        raise ConfigurationError(
+            f"the tables of database {name!r} were made without migrations, and differ from `tables=` by now: "
+            "bring `tables=` back to what the database has, write the first migration, and then change them"
+        )
+
+
+def _is_no_table(name: str | None, kind: str, parents: Any) -> bool:  # noqa: ARG001 - Alembic's signature
+    """As if the database were empty."""
+    return kind != "table"
+
+
 def _scripts(config: Any) -> dict[str, Any]:
-    """The revisions of the folder, oldest first, each with its script."""
+    """The revisions of the folder, oldest first, each with its script; raises ConfigurationError for two newest."""
     from alembic.script import ScriptDirectory  # noqa: PLC0415 - see _upgrade
 
-    scripts = ScriptDirectory.from_config(config).iterate_revisions("heads", "base")
-    return {each.revision: each for each in reversed(list(scripts))}
+    versions = config.attributes["versions"]
+    with _explained(versions):
+        directory = ScriptDirectory.from_config(config)
+        heads = directory.get_heads()
+        scripts = {each.revision: each for each in reversed(list(directory.iterate_revisions("heads", "base")))}
+    if len(heads) > 1:
+        raise ConfigurationError(
+            f"{versions} has several newest revisions, {', '.join(sorted(heads))}: let one follow the other, by its "
+            "`down_revision`"
+        )
+    return scripts
+
+
+@contextlib.contextmanager
+def _explained(versions: Path) -> Iterator[None]:
+    """Tell what fails in a folder's revisions in one sentence; what the database refuses is told by its driver."""
+    try:
+        yield
+    except (MeristemError, SQLAlchemyError):
+        raise
+    except KeyError as error:
+        raise ConfigurationError(f"{versions}: a revision follows {error}, which is not there; mend it") from error
+    except Exception as error:
+        lines = [each for each in traceback.extract_tb(error.__traceback__) if Path(each.filename).parent == versions]
+        place = f" ({lines[-1].filename}:{lines[-1].lineno})" if lines else ""
+        raise ConfigurationError(f"a revision in {versions} fails: {type(error).__name__}: {error}{place}") from error
 
 
 def _is_ahead(connection: Connection, config: Any) -> bool:
@@ -204,6 +277,7 @@ def _config(connection: Connection, versions: Path, metadata: MetaData | None = 
     config.set_main_option("version_locations", _quoted(versions))
     config.set_main_option("path_separator", "newline")
     config.attributes |= {"connection": connection, "metadata": metadata, "include_object": _is_the_services}
+    config.attributes["versions"] = versions
     return config
 
 

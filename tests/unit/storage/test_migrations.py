@@ -122,6 +122,70 @@ async def test_a_revision_that_fails_leaves_nothing_behind(rooms: Database, vers
     assert await migrations.upgrade(rooms, versions) == ["broken"]
 
 
+async def create(database: Database, metadata: MetaData) -> None:
+    """Make tables without migrations."""
+    await database.start()
+    await database.create(metadata)
+    await database.stop()
+
+
+async def test_the_first_revision_holds_tables_that_were_made_without_migrations(rooms, versions, metadata, tmp_path):
+    """A database that has them is taken to be at it, and an empty one gets them from it."""
+    await create(rooms, metadata)
+    await migrations.revision(rooms, versions, "as they are", metadata)
+    assert await migrations.pending(rooms, versions) == []
+    assert await migrations.upgrade(rooms, versions) == []
+    first = await migrations.current(rooms)
+    metadata.tables["rooms"].append_column(Column("name", String(20)))
+    await migrations.revision(rooms, versions, "rooms have names", metadata)
+
+    fresh = database_for(f"sqlite:///{tmp_path}/fresh.db", name="rooms")
+    unknown = database_for(f"sqlite:///{tmp_path}/unknown.db", name="rooms")
+    before = MetaData()
+    Table("rooms", before, Column("id", Integer, primary_key=True))
+    await create(unknown, before)
+    assert len(await migrations.upgrade(fresh, versions)) == 2
+    for database in (rooms, unknown):
+        assert len(await migrations.upgrade(database, versions)) == 1
+    assert (
+        first != await migrations.current(rooms) == await migrations.current(unknown) == await migrations.current(fresh)
+    )
+    for database in (rooms, unknown, fresh):
+        assert await migrations.revision(database, versions, "nothing differs", metadata) is None
+
+
+async def test_a_first_revision_is_refused_where_the_tables_differ_already(rooms, versions, metadata):
+    await create(rooms, metadata)
+    metadata.tables["rooms"].append_column(Column("name", String(20)))
+
+    with pytest.raises(ConfigurationError, match="bring `tables=` back to what the database has, write the first"):
+        await migrations.revision(rooms, versions, "too late", metadata)
+    assert files(versions) == []
+
+
+HEAD = "down_revision = None\nrevision = {0!r}\ndef upgrade(): pass\n"
+
+
+@pytest.mark.parametrize(
+    ("sources", "told"),
+    [
+        ([HEAD.format("a"), HEAD.format("b")], "has several newest revisions, a, b: let one follow the other"),
+        ([HEAD.format("a").replace("None", "'z'")], "follows 'z', which is not there|Revision z referenced"),
+        (["def ("], r"SyntaxError: invalid syntax \(0.py, line 1\)"),
+        (["\n1 / 0"], r"ZeroDivisionError: division by zero \(.*versions/0.py:2\)"),
+        ([HEAD.format("a").replace("pass", "return nowhere")], r"NameError: name 'nowhere' .* \(.*versions/0.py:3\)"),
+    ],
+)
+async def test_revisions_that_cannot_be_run_are_told_in_one_sentence(rooms, versions, sources, told):
+    versions.mkdir(parents=True)
+    for number, source in enumerate(sources):
+        (versions / f"{number}.py").write_text(source)
+
+    with pytest.raises(ConfigurationError, match=told) as caught:
+        await migrations.upgrade(rooms, versions)
+    assert str(versions) in str(caught.value)
+
+
 async def test_a_missing_folder_is_named(rooms: Database, versions: Path):
     with pytest.raises(ConfigurationError, match="versions"):
         await migrations.upgrade(rooms, versions)

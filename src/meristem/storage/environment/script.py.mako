@@ -11,6 +11,10 @@ depends_on = ${repr(depends_on)}
 # True: the release before this revision may run on the tables that it leaves, because it only adds what that one
 # doesn't see. False: that release is refused.
 compatible = ${repr(config.attributes["compatible"])}
+% if config.attributes.get("is_first"):
+# The tables as they were made before there were migrations: a database that has them is taken to be at this revision.
+holds_all_tables = True
+% endif
 
 
 def upgrade() -> None:
