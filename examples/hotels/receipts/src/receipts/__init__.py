@@ -1,4 +1,4 @@
-"""PDF receipts from a template: exact sums, a tax breakdown, names in any European script."""
+"""PDF receipts from a template: exact sums, a tax breakdown, names in any script, printed or spelled."""
 
 from .document import render
 from .receipt import Line, Party, Receipt, ReceiptError, TaxShare, Totals

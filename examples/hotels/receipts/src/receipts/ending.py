@@ -17,6 +17,8 @@ _PAD, _SIDE = 1.2 * mm, 4 * mm
 
 def sum_rows(sheet: Sheet, receipt: Receipt) -> list[Row]:
     totals, template, currency = receipt.totals(), sheet.template, receipt.currency
+    if not receipt.is_taxed:
+        return [_total(sheet, template.money_text(totals.total, currency))]
     sums = [(template.labels.net, template.money_text(totals.net, currency))]
     for share in totals.shares:
         net = template.money_text(share.net, currency)
@@ -35,6 +37,15 @@ def sum_rows(sheet: Sheet, receipt: Receipt) -> list[Row]:
 
 def note_row(sheet: Sheet, receipt: Receipt) -> Row:
     return Row([Column.of(sheet.left, sheet.width, [sheet.text(receipt.note, 9.5, colour=sheet.template.soft)])])
+
+
+def spelled_row(sheet: Sheet, receipt: Receipt) -> Row | None:
+    """Says which texts are printed in other letters than they are written in; None if none is."""
+    names = dict.fromkeys(sheet.face.plain(text).strip() for text in receipt.names() if sheet.face.spells(text))
+    if not names:
+        return None
+    text = sheet.template.labels.spelled.format(names=", ".join(names))
+    return Row([Column.of(sheet.left, sheet.width, [sheet.label(text)])])
 
 
 def _total(sheet: Sheet, amount: str) -> Row:

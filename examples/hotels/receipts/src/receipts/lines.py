@@ -14,15 +14,17 @@ from .shapes import Rule
 from .sheet import Sheet
 from .text import Text
 
-_NUMBERS = (15 * mm, 28 * mm, 16 * mm, 31 * mm)
+_QUANTITY, _PRICE, _RATE, _AMOUNT = 15 * mm, 28 * mm, 16 * mm, 31 * mm
 _GAP = 2 * mm
 
 
-def line_head(sheet: Sheet) -> Row:
+def line_head(sheet: Sheet, receipt: Receipt) -> Row:
     labels = sheet.template.labels
-    numbers = (labels.quantity, labels.unit_price, labels.tax_rate, labels.amount)
-    cells = [sheet.label(labels.description), *(sheet.label(label, right=True) for label in numbers)]
-    return _row(sheet, cells, Rule(sheet.left, sheet.width, 1.2, colour(sheet.template.accent)))
+    numbers = _numbers(receipt, labels.quantity, labels.unit_price, labels.tax_rate, labels.amount)
+    cells = [(sheet.label(label, right=True), width) for label, width in numbers]
+    return _row(
+        sheet, sheet.label(labels.description), cells, Rule(sheet.left, sheet.width, 1.2, colour(sheet.template.accent))
+    )
 
 
 def line_row(sheet: Sheet, receipt: Receipt, line: Line) -> Row:
@@ -30,20 +32,27 @@ def line_row(sheet: Sheet, receipt: Receipt, line: Line) -> Row:
     rounded = receipt.rounded(line.unit_price)
     # A unit price may be finer than the currency's smallest unit: then it is shown as it is.
     price = rounded if rounded == line.unit_price else line.unit_price
-    numbers = (
+    numbers = _numbers(
+        receipt,
         template.number_text(_shortened(Decimal(line.quantity))),
         template.money_text(price, currency),
         template.rate_text(line.tax_rate),
         template.money_text(receipt.amount(line), currency),
     )
-    cells = [sheet.text(line.description, 9.5), *(sheet.text(number, 9.5, right=True) for number in numbers)]
-    return _row(sheet, cells, Rule(sheet.left, sheet.width, 0.5, sheet.faint))
+    cells = [(sheet.text(number, 9.5, right=True), width) for number, width in numbers]
+    return _row(sheet, sheet.text(line.description, 9.5), cells, Rule(sheet.left, sheet.width, 0.5, sheet.faint))
 
 
-def _row(sheet: Sheet, cells: Sequence[Text], rule: Rule) -> Row:
-    left = sheet.right - sum(_NUMBERS)
-    columns = [Column.of(sheet.left, left - sheet.left, cells[:1])]
-    for cell, width in zip(cells[1:], _NUMBERS, strict=True):
+def _numbers(receipt: Receipt, quantity: str, price: str, rate: str, amount: str) -> list[tuple[str, float]]:
+    """What stands in the columns, and their widths; without a tax there is no column for it."""
+    rates = [(rate, _RATE)] if receipt.is_taxed else []
+    return [(quantity, _QUANTITY), (price, _PRICE), *rates, (amount, _AMOUNT)]
+
+
+def _row(sheet: Sheet, description: Text, cells: Sequence[tuple[Text, float]], rule: Rule) -> Row:
+    left = sheet.right - sum(width for _, width in cells)
+    columns = [Column.of(sheet.left, left - sheet.left, [description])]
+    for cell, width in cells:
         columns.append(Column.of(left + _GAP, width - _GAP, [cell]))
         left += width
     return Row(columns, above=2.2 * mm, below=2.4 * mm, shape=rule)

@@ -106,6 +106,17 @@ class Receipt:
         if _CURRENCY.fullmatch(self.currency) is None:
             raise ReceiptError(f"currency: give three capital letters, such as EUR, not {self.currency!r}.")
 
+    def names(self) -> tuple[str, ...]:
+        """Every text that somebody gave, in the order of the page."""
+        parties = (text for each in (self.seller, self.buyer) for text in (each.name, *each.address, each.email))
+        described = (line.description for line in self.lines)
+        return (*parties, *described, self.note, self.payment_method, self.payment_reference)
+
+    @property
+    def is_taxed(self) -> bool:
+        """Whether a line has a tax rate; of tax on nothing a receipt says nothing."""
+        return any(line.tax_rate for line in self.lines)
+
     def amount(self, line: Line) -> Decimal:
         """What a line costs, as its price is written: with tax or without."""
         return self.rounded(line.quantity * line.unit_price)

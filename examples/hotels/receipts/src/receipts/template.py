@@ -56,11 +56,13 @@ class Labels:
     tax: str = "Tax {rate} on {net}"
     total: str = "Total paid"
     page: str = "Page {page} of {pages}"
+    spelled: str = "Written here in Latin letters, for want of a typeface: {names}."
     months: tuple[str, ...] = tuple(_ENGLISH_MONTHS)
 
     def __post_init__(self) -> None:
         _check_placeholders("labels.tax", self.tax, rate="", net="")
         _check_placeholders("labels.page", self.page, page=1, pages=1)
+        _check_placeholders("labels.spelled", self.spelled, names="")
         if len(self.months) != 12:
             raise TemplateError(f"labels.months: give the names of 12 months, not {len(self.months)}.")
 

@@ -1,51 +1,54 @@
-"""The fonts of a document: a letter that one of them lacks is taken from the next, never printed as a box."""
+"""The fonts of a document: each letter is printed by the first font that has it, or is spelled in Latin letters."""
 
 from __future__ import annotations
 
 import hashlib
-import threading
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import groupby
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-from reportlab.lib.fonts import addMapping  # type: ignore[import-untyped]
+from anyascii import anyascii
 from reportlab.pdfbase import pdfmetrics  # type: ignore[import-untyped]
-from reportlab.pdfbase.ttfonts import TTFError  # type: ignore[import-untyped]
+from reportlab.pdfbase.ttfonts import TTFError, TTFont  # type: ignore[import-untyped]
 
-from .embedding import EmbeddedFont
 from .template import Fonts, TemplateError
 
 _HERE = Path(__file__).parent / "fonts"
-# Letters that Unicode does not take apart, for fonts that lack them.
-_PLAIN = {
-    "ł": "l",
-    "Ł": "L",
-    "ø": "o",
-    "Ø": "O",
-    "đ": "d",
-    "Đ": "D",
-    "æ": "ae",
-    "Æ": "Ae",
-    "œ": "oe",
-    "ß": "ss",
-    "þ": "th",
-}
+# What Debian's packages install of fonts with TrueType outlines, which ReportLab can embed.
+_INSTALLED = tuple(
+    Path("/usr/share/fonts/truetype") / name
+    for name in (
+        "droid/DroidSansFallbackFull.ttf",  # fonts-droid-fallback, Apache-2.0: Chinese, Japanese
+        "nanum/NanumGothic.ttf",  # fonts-nanum, OFL-1.1: Korean
+        "noto/NotoSansArmenian-Regular.ttf",  # from here on fonts-noto-core, OFL-1.1
+        "noto/NotoSansGeorgian-Regular.ttf",
+        "noto/NotoSansThai-Regular.ttf",
+        "noto/NotoSansEthiopic-Regular.ttf",
+        "noto/NotoSansMath-Regular.ttf",
+        "noto/NotoSansSymbols2-Regular.ttf",
+        "ancient-scripts/Symbola_hint.ttf",  # fonts-symbola, free for any use: emoji in one colour
+    )
+)
+# Letters that are not spelled as they should be.
+_SPELLED = {"\N{ARABIC LETTER ALEF}": "a"}
+# Scripts whose letters join, stack or change places. Without a shaping engine they'd be printed wrong, so they are
+# spelled, whatever fonts there are: Arabic and its kin, the scripts of India, Tibetan, Burmese, Khmer, Mongolian.
+_SHAPED = ((0x0590, 0x08FF), (0x0900, 0x0DFF), (0x0E80, 0x109F), (0x1780, 0x18AF), (0xFB1D, 0xFDFF), (0xFE70, 0xFEFC))
 # ReportLab ends lines at the first two of these spaces, though they forbid it as the third does.
 _FIRM = str.maketrans("\N{FIGURE SPACE}\N{NARROW NO-BREAK SPACE}", "\N{NO-BREAK SPACE}" * 2)
-# ReportLab keeps fonts in one registry a process; two threads must not fill it at once.
-_registering = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
 class Typeface:
-    """The registered names of the fonts: the upright one, the bold one, and the ones to fall back to."""
+    """The registered names of the upright and the bold font, and the files to fall back to, read when needed."""
 
     regular: str
     bold: str
-    fallback: tuple[str, ...] = ()
+    fallback: tuple[Path, ...] = ()
 
     def simple(self, text: str, main: str) -> str | None:
         """``text`` as one line can show it, or None if it needs several lines or fonts, or other letters."""
@@ -54,28 +57,41 @@ class Typeface:
 
     def markup(self, text: str, main: str) -> str:
         """``text`` for a ReportLab paragraph: escaped, line breaks kept, other fonts named where they are needed."""
-        chosen = [piece for letter in _composed(text) for piece in self._choose(letter, main)]
-        runs = [(name, "".join(text for _, text in run)) for name, run in groupby(chosen, key=lambda piece: piece[0])]
+        runs = [
+            (name, "".join(part for _, part in run))
+            for name, run in groupby(self._printed(text, main), key=lambda piece: piece[0])
+        ]
         pieces = (escape(run) if name == main else f'<font name="{name}">{escape(run)}</font>' for name, run in runs)
         return "".join(pieces).replace("\n", "<br/>")
 
     def plain(self, text: str) -> str:
         """``text`` in letters that the upright font has, for where only one font can be used."""
         only = Typeface(self.regular, self.bold)
-        return "".join(piece for letter in _composed(text) for _, piece in only._choose(letter, self.regular))
+        return "".join(part for _, part in only._printed(text, self.regular))
 
-    def _choose(self, letter: str, main: str) -> list[tuple[str, str]]:
+    def spells(self, text: str) -> bool:
+        """Whether something of ``text`` is spelled in other letters than it is written in."""
+        text = _composed(text)
+        if _letters(self.regular).issuperset(text):
+            return False
+        lacking = (letter for letter in text if self._font_of(letter, self.regular) is None)
+        return any(not _is_silent(letter) and _simpler(letter, self.regular) is None for letter in lacking)
+
+    def _printed(self, text: str, main: str) -> Iterator[tuple[str, str]]:
+        """The pieces of ``text``, each with its font."""
+        for font, run in groupby(_composed(text), key=lambda letter: self._font_of(letter, main)):
+            letters = "".join(run)
+            if font is not None:
+                yield font, letters
+            else:
+                yield main, _spelled(letters, main)
+
+    def _font_of(self, letter: str, main: str) -> str | None:
         if letter == "\n" or _has(main, letter):
-            return [(main, letter)]
-        for name in self.fallback:
-            if _has(name, letter):
-                return [(name, letter)]
-        if unicodedata.category(letter).startswith("C"):
-            return []  # a control character shows nothing
-        simpler = _PLAIN.get(letter) or unicodedata.normalize("NFKD", letter)
-        if simpler != letter:
-            return [piece for part in simpler for piece in self._choose(part, main)]
-        return [] if unicodedata.combining(letter) else [(main, " " if letter.isspace() else "?")]
+            return main
+        if any(first <= ord(letter) <= last for first, last in _SHAPED):
+            return None
+        return next((name for name in map(_registered, self.fallback) if _has(name, letter)), None)
 
 
 @lru_cache(64)
@@ -83,24 +99,25 @@ def typeface(fonts: Fonts) -> Typeface:
     """Register the fonts of a template, once; raises ``TemplateError`` for a file that is no TrueType font."""
     regular = fonts.regular or _HERE / "NotoSans-Regular.ttf"
     bold = fonts.bold or fonts.regular or _HERE / "NotoSans-Bold.ttf"
-    with _registering:
-        names = Typeface(_register(regular), _register(bold), tuple(_register(path) for path in fonts.fallback))
-        for is_bold, name in ((0, names.regular), (1, names.bold)):
-            for italic in (0, 1):
-                addMapping(names.regular, is_bold, italic, name)
-    return names
+    installed = [path for path in _INSTALLED if path.is_file()]
+    face = Typeface(_registered(regular), _registered(bold), (*map(_checked, fonts.fallback), *installed))
+    pdfmetrics.registerFontFamily(face.regular, face.regular, face.bold, face.regular, face.bold)
+    return face
 
 
-def _register(path: Path) -> str:
+def _checked(path: Path) -> Path:
+    _registered(path)
+    return path
+
+
+@cache
+def _registered(path: Path) -> str:
     name = f"{path.stem}-{hashlib.sha256(bytes(path.resolve())).hexdigest()[:8]}"
-    if name not in pdfmetrics.getRegisteredFontNames():
-        try:
-            pdfmetrics.registerFont(EmbeddedFont(name, path))
-        except TTFError as error:
-            raise TemplateError(f"fonts: {path} is not a TrueType font that can be embedded: {error}") from error
-        for italic in (0, 1):
-            for is_bold in (0, 1):
-                addMapping(name, is_bold, italic, name)
+    try:
+        pdfmetrics.registerFont(TTFont(name, str(path)))
+    except TTFError as error:
+        raise TemplateError(f"fonts: {path} is not a TrueType font that can be embedded: {error}") from error
+    pdfmetrics.registerFontFamily(name, name, name, name, name)
     return name
 
 
@@ -112,6 +129,31 @@ def _has(name: str, letter: str) -> bool:
     return letter in _letters(name)
 
 
+@cache
 def _letters(name: str) -> frozenset[str]:
-    letters: frozenset[str] = pdfmetrics.getFont(name).letters
-    return letters
+    """The letters that a registered font can print."""
+    return frozenset(map(chr, pdfmetrics.getFont(name).face.charToGlyph))
+
+
+def _spelled(letters: str, main: str) -> str:
+    """Letters that no font has, in the main font's: simpler ones that mean the same, or Latin ones that sound so."""
+    spelled = []
+    for letter in letters:
+        simpler = "" if _is_silent(letter) else _simpler(letter, main)
+        if simpler is None:
+            simpler = _SPELLED.get(letter) or anyascii(letter) or f"[U+{ord(letter):04X}]"
+        spelled.append(simpler)
+    return "".join(spelled)
+
+
+def _simpler(letter: str, main: str) -> str | None:
+    """A ligature in its letters, a wide letter in the usual width, a rare space as a space; None if there is none."""
+    if letter.isspace():
+        return " "
+    parts = [each for each in unicodedata.normalize("NFKD", letter) if not unicodedata.combining(each)]
+    return "".join(parts) if all(_has(main, each) for each in parts) else None
+
+
+def _is_silent(letter: str) -> bool:
+    """Whether nothing is to be seen of a letter by itself: control characters, joiners, selectors, single accents."""
+    return letter != "\n" and unicodedata.category(letter) in {"Cc", "Cf", "Cn", "Co", "Cs", "Me", "Mn"}
