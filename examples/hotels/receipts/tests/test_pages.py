@@ -58,7 +58,9 @@ def test_a_line_taller_than_a_page_begins_where_there_is_room_and_its_numbers_st
 
 
 def test_the_sums_and_a_note_that_one_page_cannot_hold_begin_on_a_page_of_their_own() -> None:
-    document = pages(receipt(Line("Double room", 1, Decimal(1), Decimal("0.19")), note="\n".join(f"Note {n}." for n in range(90))))
+    document = pages(
+        receipt(Line("Double room", 1, Decimal(1), Decimal("0.19")), note="\n".join(f"Note {n}." for n in range(90)))
+    )
 
     assert "Total paid" not in document[0]
     assert all(words in document[1] for words in ("Net", "Total paid", "Note 0."))

@@ -14,7 +14,19 @@ from pathlib import Path
 import pytest
 import reportlab
 from pypdf import PdfReader
-from receipts import DEFAULT, Labels, Line, Party, Receipt, ReceiptError, Template, TemplateError, render, typeface
+from receipts import (
+    DEFAULT,
+    Labels,
+    Line,
+    Party,
+    Receipt,
+    ReceiptError,
+    Template,
+    TemplateError,
+    render,
+    spelling,
+    typeface,
+)
 
 D = Decimal
 
@@ -170,6 +182,17 @@ def test_a_name_that_no_font_has_is_spelled_in_latin_letters_and_the_receipt_say
     metadata = PdfReader(BytesIO(document)).metadata
     assert metadata is not None
     assert name in metadata["/Keywords"]
+
+
+def test_without_the_extra_a_letter_is_written_by_its_number(
+    without_fonts: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spelling, "_anyascii", None)
+
+    page = text(render(receipt(buyer=Party("山 Yamada"))))
+
+    assert "[U+5C71] Yamada" in page
+    assert "Written here in Latin letters" in page
 
 
 @pytest.mark.parametrize("name", ["Ελένη Παπαδοπούλου", "Владимир Соколов", "Nguyễn Thị Hồng", "Zoë Łuczak"])

@@ -11,10 +11,10 @@ from itertools import groupby
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-from anyascii import anyascii
 from reportlab.pdfbase import pdfmetrics  # type: ignore[import-untyped]
 from reportlab.pdfbase.ttfonts import TTFError, TTFont  # type: ignore[import-untyped]
 
+from .spelling import latin
 from .template import Fonts, TemplateError
 
 _HERE = Path(__file__).parent / "fonts"
@@ -33,8 +33,6 @@ _INSTALLED = tuple(
         "ancient-scripts/Symbola_hint.ttf",  # fonts-symbola, free for any use: emoji in one colour
     )
 )
-# Letters that are not spelled as they should be.
-_SPELLED = {"\N{ARABIC LETTER ALEF}": "a"}
 # Scripts whose letters join, stack or change places. Without a shaping engine they'd be printed wrong, so they are
 # spelled, whatever fonts there are: Arabic and its kin, the scripts of India, Tibetan, Burmese, Khmer, Mongolian.
 _SHAPED = ((0x0590, 0x08FF), (0x0900, 0x0DFF), (0x0E80, 0x109F), (0x1780, 0x18AF), (0xFB1D, 0xFDFF), (0xFE70, 0xFEFC))
@@ -140,9 +138,7 @@ def _spelled(letters: str, main: str) -> str:
     spelled = []
     for letter in letters:
         simpler = "" if _is_silent(letter) else _simpler(letter, main)
-        if simpler is None:
-            simpler = _SPELLED.get(letter) or anyascii(letter) or f"[U+{ord(letter):04X}]"
-        spelled.append(simpler)
+        spelled.append(latin(letter) if simpler is None else simpler)
     return "".join(spelled)
 
 
