@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from meristem.transports.errors import shield
 from meristem.transports.http.connect.codec import is_own
 from meristem.transports.http.responses import COALESCED, NOT_SERVED, Response, refused
+from meristem.transports.http.server.body import SizedBody
 from meristem.transports.http.server.framer import Framer
 from meristem.transports.http.server.head import UnsoundError, is_websocket, persists
 from meristem.transports.http.server.hosted import CONTINUE, HostedRequest
@@ -21,6 +22,7 @@ from meristem.transports.unary import Codec, RequestT, answer
 
 if TYPE_CHECKING:
     from meristem.transports.http.request import Request, StreamedReply
+    from meristem.transports.http.server.body import Body
     from meristem.transports.http.server.listener import Listener
 
 FULL: Final = refused(503, "this server has as many connections as it accepts; try again").http1(close=True)
@@ -152,10 +154,13 @@ class ServerConnection(asyncio.Protocol):
         socket = is_websocket(request)
         found = listener.find(request, socket=socket)
         if found is not None:
-            self.phase = BODY
-            self.intake = Intake(request, body, found, listener.limits.body_bytes)
             if self.own:
                 listener.own_heads.learn(request, found)
+            if not isinstance(found, Response) and (data := self._whole(body)) is not None:
+                self._serve(*found.received(request, data if found.takes_body else b""))
+                return
+            self.phase = BODY
+            self.intake = Intake(request, body, found, listener.limits.body_bytes)
             self._collect()
             if b"expect" in request.head:
                 self._expected()
@@ -165,6 +170,15 @@ class ServerConnection(asyncio.Protocol):
             self.phase = HOSTED
             self.hosted = listener.host(self, request, body)
             self._feed()
+
+    def _whole(self, body: Body) -> bytes | None:
+        """A body that has arrived whole and alone, as most do; None for one that must be collected."""
+        missing = body.missing if type(body) is SizedBody else -1
+        if missing != len(self.inbox) or missing > self.listener.limits.body_bytes:
+            return None
+        data = bytes(self.inbox)
+        self.inbox.clear()
+        return data
 
     def _await_head(self) -> None:
         if self.phase == IDLE and self.inbox:

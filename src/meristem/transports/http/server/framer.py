@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from meristem.transports.http.server.body import Body, ChunkedBody, SizedBody
-from meristem.transports.http.server.head import UnsoundError, body_length, read_head
+from meristem.transports.http.server.head import FieldsMemory, UnsoundError, body_length
 
 if TYPE_CHECKING:
     from meristem.resilience.limits import Limits
@@ -17,11 +17,12 @@ END_OF_HEAD: Final = b"\r\n\r\n"
 class Framer:
     """What has arrived on a connection: `inbox` holds what was not yet cut into heads and bodies."""
 
-    __slots__ = ("_limits", "_scanned", "inbox")
+    __slots__ = ("_limits", "_memory", "_scanned", "inbox")
 
     def __init__(self, limits: Limits) -> None:
         self.inbox = bytearray()
         self._limits = limits
+        self._memory = FieldsMemory()
         self._scanned = 0
 
     def request(self) -> Request | None:
@@ -38,7 +39,7 @@ class Framer:
         self._scanned = 0
         head = bytes(memoryview(inbox)[: end + 4])
         del inbox[: end + 4]
-        return read_head(head, self._limits)
+        return self._memory.read(head, self._limits)
 
     def body(self, request: Request) -> Body:
         """The body of a request; raises UnsoundError where its length can be read in two ways."""

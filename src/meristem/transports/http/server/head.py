@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(?::[0-9]{0,5})?")
 ABSOLUTE: Final = re.compile(rb"https?://([^/?#@]+)(.*)", re.IGNORECASE)
 OTHER_VERSION: Final = re.compile(rb"[A-Z]+ [!-~]+ HTTP/[0-9]\.[0-9]")
+REQUEST_LINE: Final = re.compile(rb"(GET|HEAD|POST|PUT|PATCH|DELETE) (/[!\"$-~]*) HTTP/1\.1\r\n")
+MOST_REMEMBERED: Final = 2048  # bytes for each connection
 LENGTH: Final = re.compile(rb"[0-9]{1,18}")
 WEBSOCKET_KEY: Final = re.compile(rb"[A-Za-z0-9+/]{22}==")
 ONCE: Final = (b"host", b"authorization", b"content-length", b"transfer-encoding")
@@ -85,6 +87,39 @@ def read_head(data: bytes, limits: Limits) -> Request:
     _check_host(version, head)
     path, _, query = target.partition(b"?")
     return Request(method, path, query, version, fields, head, data)
+
+
+class FieldsMemory:
+    """Knows the fields of a connection's last request: most clients send the same ones with every request.
+
+    Why this is safe: a parser reads each line of a head by itself, so lines that are byte for byte the same mean the
+    same below any request line of the strict form beside `REQUEST_LINE`, in which no two parsers see two things.
+    """
+
+    __slots__ = ("_block", "_fields", "_head")
+
+    def __init__(self) -> None:
+        self._block = b""
+        self._fields: list[Field] = []
+        self._head: Metadata = {}
+
+    def read(self, data: bytes, limits: Limits) -> Request:
+        """As `read_head`."""
+        line = REQUEST_LINE.match(data)
+        if line is None:
+            return read_head(data, limits)
+        start, block = line.end(), self._block
+        if len(data) - start != len(block) or not data.endswith(block) or len(line[2]) > limits.target_bytes:
+            request = read_head(data, limits)
+            self._remember(data[start:], request)
+            return request
+        path, _, query = line[2].partition(b"?")
+        # a copy of the fields, as apps are given them and may change them
+        return Request(line[1].decode(), path, query, "1.1", self._fields.copy(), self._head, data)
+
+    def _remember(self, block: bytes, request: Request) -> None:
+        if len(block) <= MOST_REMEMBERED and b"upgrade" not in request.head:
+            self._block, self._fields, self._head = block, request.fields.copy(), request.head
 
 
 def body_length(request: Request) -> int | None:
