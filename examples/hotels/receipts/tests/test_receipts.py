@@ -203,6 +203,29 @@ def test_a_name_in_letters_of_ours_is_not_spelled(name: str, without_fonts: None
     assert "Latin letters" not in page
 
 
+SHAPED = Path("/usr/share/fonts/truetype/noto/NotoSansDevanagari-Regular.ttf")
+
+
+@pytest.mark.skipif(not SHAPED.is_file(), reason="fonts-noto-core is not installed")
+@pytest.mark.parametrize("name", ["शर्मा", "عمر خيام"])
+def test_with_a_shaping_engine_names_are_printed_in_their_own_script(name: str) -> None:
+    pytest.importorskip("uharfbuzz", reason="receipts[shaping] is not installed")
+
+    page = text(render(receipt(buyer=Party(name))))
+
+    assert "Latin letters" not in page
+
+
+def test_words_from_right_to_left_stand_in_their_order_where_they_are_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    face = typeface.typeface(DEFAULT.fonts)
+    omar = "\N{ARABIC LETTER AIN}\N{ARABIC LETTER MEEM}\N{ARABIC LETTER REH} \N{ARABIC LETTER KHAH}"
+
+    monkeypatch.setattr(typeface.Typeface, "_font_of", lambda *_: "a font")
+    assert face._ordered(f"Mr {omar} Smith") == f"Mr {' '.join(reversed(omar.split()))} Smith"
+    monkeypatch.setattr(typeface.Typeface, "_font_of", lambda *_: None)
+    assert face._ordered(omar) == omar
+
+
 def test_tax_is_not_spoken_of_where_there_is_none() -> None:
     page = text(render(receipt(Line("Room", 2, D("89.00")))))
 

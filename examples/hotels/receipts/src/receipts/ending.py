@@ -18,7 +18,7 @@ _PAD, _SIDE = 1.2 * mm, 4 * mm
 def sum_rows(sheet: Sheet, receipt: Receipt) -> list[Row]:
     totals, template, currency = receipt.totals(), sheet.template, receipt.currency
     if not receipt.is_taxed:
-        return [_total(sheet, template.money_text(totals.total, currency))]
+        return [_total(sheet, template.money_text(totals.total, currency), alone=True)]
     sums = [(template.labels.net, template.money_text(totals.net, currency))]
     for share in totals.shares:
         net = template.money_text(share.net, currency)
@@ -31,7 +31,7 @@ def sum_rows(sheet: Sheet, receipt: Receipt) -> list[Row]:
     return [
         *(Row(columns, above=_PAD, below=_PAD) for columns in rows),
         Row(last, above=_PAD, below=3 * mm),
-        _total(sheet, template.money_text(totals.total, currency)),
+        _total(sheet, template.money_text(totals.total, currency), alone=False),
     ]
 
 
@@ -41,19 +41,19 @@ def note_row(sheet: Sheet, receipt: Receipt) -> Row:
 
 def spelled_row(sheet: Sheet, receipt: Receipt) -> Row | None:
     """Says which texts are printed in other letters than they are written in; None if none is."""
-    names = dict.fromkeys(sheet.face.plain(text).strip() for text in receipt.names() if sheet.face.spells(text))
+    names = dict.fromkeys(text for text in receipt.names() if sheet.face.spells(text))
     if not names:
         return None
     text = sheet.template.labels.spelled.format(names=", ".join(names))
     return Row([Column.of(sheet.left, sheet.width, [sheet.label(text)])])
 
 
-def _total(sheet: Sheet, amount: str) -> Row:
+def _total(sheet: Sheet, amount: str, *, alone: bool) -> Row:
     template = sheet.template
     ink = "#ffffff" if is_dark(template.accent) else template.ink
     name = sheet.text(template.labels.total, 11, bold=True, colour=ink)
     total = sheet.text(amount, 13, bold=True, right=True, colour=ink)
-    box = Box(sheet.right - _WIDTH, _WIDTH, colour(template.accent), round_top=False)
+    box = Box(sheet.right - _WIDTH, _WIDTH, colour(template.accent), round_top=alone)
     return Row(_columns(sheet, name, total, _SIDE), above=2.2 * mm, below=3 * mm, centred=True, shape=box)
 
 

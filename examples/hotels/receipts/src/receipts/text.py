@@ -12,7 +12,7 @@ from reportlab.pdfgen.canvas import Canvas  # type: ignore[import-untyped]
 from reportlab.platypus import Paragraph  # type: ignore[import-untyped]
 
 from .colours import colour
-from .typeface import Typeface
+from .typeface import Typeface, shapes
 
 _LEADING = 1.38
 _ENDLESS = 1e6  # points, more than any paragraph needs
@@ -88,6 +88,8 @@ class _Lines:
 @lru_cache(256)
 def _style(font: str, size: float, written: str, right: bool) -> Any:
     alignment = {"alignment": TA_RIGHT} if right else {}
+    if shapes():
+        alignment["shaping"] = 1
     return ParagraphStyle(
         "text", fontName=font, fontSize=size, leading=size * _LEADING, textColor=colour(written), **alignment
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +19,20 @@ from .spelling import latin
 from .template import Fonts, TemplateError
 
 _HERE = Path(__file__).parent / "fonts"
+_SHAPED_FONTS = [
+    "Arabic",
+    "Hebrew",
+    "Devanagari",
+    "Bengali",
+    "Gurmukhi",
+    "Gujarati",
+    "Tamil",
+    "Telugu",
+    "Kannada",
+    "Malayalam",
+    "Sinhala",
+    "Khmer",
+]
 # What Debian's packages install of fonts with TrueType outlines, which ReportLab can embed.
 _INSTALLED = tuple(
     Path("/usr/share/fonts/truetype") / name
@@ -28,14 +43,16 @@ _INSTALLED = tuple(
         "noto/NotoSansGeorgian-Regular.ttf",
         "noto/NotoSansThai-Regular.ttf",
         "noto/NotoSansEthiopic-Regular.ttf",
+        *(f"noto/NotoSans{script}-Regular.ttf" for script in _SHAPED_FONTS),
         "noto/NotoSansMath-Regular.ttf",
         "noto/NotoSansSymbols2-Regular.ttf",
         "ancient-scripts/Symbola_hint.ttf",  # fonts-symbola, free for any use: emoji in one colour
     )
 )
-# Scripts whose letters join, stack or change places. Without a shaping engine they'd be printed wrong, so they are
-# spelled, whatever fonts there are: Arabic and its kin, the scripts of India, Tibetan, Burmese, Khmer, Mongolian.
+# Scripts whose letters join, stack or change places: Hebrew with its points, Arabic and its kin, the scripts of India,
+# Tibetan, Burmese, Khmer, Mongolian. Letter by letter they'd be wrong: without ReportLab's shaping they are spelled.
 _SHAPED = ((0x0590, 0x08FF), (0x0900, 0x0DFF), (0x0E80, 0x109F), (0x1780, 0x18AF), (0xFB1D, 0xFDFF), (0xFE70, 0xFEFC))
+_LEFTWARD = re.compile(r"[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]+(?: +[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]+)+")
 # ReportLab ends lines at the first two of these spaces, though they forbid it as the third does.
 _FIRM = str.maketrans("\N{FIGURE SPACE}\N{NARROW NO-BREAK SPACE}", "\N{NO-BREAK SPACE}" * 2)
 
@@ -64,7 +81,7 @@ class Typeface:
 
     def plain(self, text: str) -> str:
         """``text`` in letters that the upright font has, for where only one font can be used."""
-        only = Typeface(self.regular, self.bold)
+        only = Typeface(self.regular, self.bold, ())
         return "".join(part for _, part in only._printed(text, self.regular))
 
     def spells(self, text: str) -> bool:
@@ -77,17 +94,29 @@ class Typeface:
 
     def _printed(self, text: str, main: str) -> Iterator[tuple[str, str]]:
         """The pieces of ``text``, each with its font."""
-        for font, run in groupby(_composed(text), key=lambda letter: self._font_of(letter, main)):
+        for font, run in groupby(self._ordered(_composed(text)), key=lambda letter: self._font_of(letter, main)):
             letters = "".join(run)
             if font is not None:
                 yield font, letters
             else:
                 yield main, _spelled(letters, main)
 
+    def _ordered(self, text: str) -> str:
+        """``text`` with words that are read from right to left in the order in which they stand from the left.
+
+        The letters within a word are ordered by the shaping engine, and those that are spelled stay as they are.
+        """
+        return _LEFTWARD.sub(
+            lambda found: (
+                " ".join(reversed(found[0].split())) if self._font_of(found[0][0], self.regular) else found[0]
+            ),
+            text,
+        )
+
     def _font_of(self, letter: str, main: str) -> str | None:
         if letter == "\n" or _has(main, letter):
             return main
-        if any(first <= ord(letter) <= last for first, last in _SHAPED):
+        if not shapes() and any(first <= ord(letter) <= last for first, last in _SHAPED):
             return None
         return next((name for name in map(_registered, self.fallback) if _has(name, letter)), None)
 
@@ -117,6 +146,12 @@ def _registered(path: Path) -> str:
         raise TemplateError(f"fonts: {path} is not a TrueType font that can be embedded: {error}") from error
     pdfmetrics.registerFontFamily(name, name, name, name, name)
     return name
+
+
+@cache
+def shapes() -> bool:
+    """Whether ReportLab shapes text: from 4.4 on, with the extra `receipts[shaping]`."""
+    return bool(getattr(pdfmetrics.getFont(_registered(_HERE / "NotoSans-Regular.ttf")), "shapable", False))
 
 
 def _composed(text: str) -> str:
