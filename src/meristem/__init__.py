@@ -11,6 +11,7 @@ from meristem.config.settings import Settings
 from meristem.context import Context, Identity, current, using
 from meristem.contracts.call import Call, Handler, Middleware, wait
 from meristem.contracts.contract import Contract
+from meristem.contracts.decimals import DecimalMeta
 from meristem.contracts.message import Event, Message
 from meristem.contracts.operation import Retry, delete, get, idempotent, once, operation, patch, post, put, safe
 from meristem.errors import (
@@ -60,6 +61,7 @@ __all__ = [
     "Contract",
     "ContractError",
     "Database",
+    "DecimalMeta",
     "Event",
     "Fault",
     "FieldViolation",

@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
@@ -18,8 +19,13 @@ from systems.values import (
     Inner,
     Level,
     Mirror,
+    Moments,
     Nested,
+    Pages,
     Plain,
+    Priced,
+    Strict,
+    Ticket,
 )  # fmt: skip
 
 from meristem import CallError, Code
@@ -198,6 +204,71 @@ async def test_a_wrong_value_is_refused_with_field_and_reason(app, call, field, 
     assert [each.field for each in error.violations] == [field]
     assert reason in error.violations[0].reason
     assert field in error.message
+
+
+async def test_generic_and_renamed_and_strict_messages_arrive_as_they_were(app):
+    page = Pages(items=[PLAIN], next=Ticket("7"))
+
+    assert exact(await app.client(Mirror).page(page)) == exact(page)
+    assert await app.client(Mirror).strict(Strict(class_="first")) == Strict(class_="first")
+    error = await refused(app.client(Mirror).page(Pages(items=[NESTED])))
+    assert error.violations[0].field == "items[0].flag"
+
+
+LISBON = ZoneInfo("Europe/Lisbon")
+
+
+@pytest.mark.parametrize(
+    ("moment", "clock", "told"),
+    [
+        (datetime(2030, 3, 30, 12, tzinfo=LISBON), None, "datetime.datetime(2030, 3, 31, 12, 0, tzinfo={utc}) None 0"),
+        (datetime(2030, 1, 1, fold=1, tzinfo=UTC), None, "datetime.datetime(2030, 1, 2, 0, 0, tzinfo={utc}) None 0"),
+        (datetime(1800, 1, 1, tzinfo=LISBON), None, "datetime.datetime(1800, 1, 2, 0, 36, 45, tzinfo={utc}) None 0"),
+        (
+            datetime(2030, 1, 1, tzinfo=timezone(timedelta(seconds=3), "odd")),
+            time(1, tzinfo=UTC),
+            "datetime.datetime(2030, 1, 1, 23, 59, 57, tzinfo={utc}) datetime.time(1, 0, tzinfo={utc}) 0",
+        ),
+    ],
+)
+async def test_a_moment_arrives_as_the_same_moment_without_its_zone(app, moment, clock, told):
+    arrived = await app.client(Mirror).moments(Moments(at=moment, clock=clock))
+
+    assert arrived == told.format(utc="datetime.timezone.utc")
+
+
+@pytest.mark.parametrize(
+    ("value", "field"),
+    [
+        (Priced(price=Decimal("NaN")), "price"),
+        (Priced(price=Decimal("-Infinity")), "price"),
+        (Priced(price=Decimal("-0.01")), "price"),
+        (Priced(price=Decimal("0.001")), "price"),
+        (Priced(price=Decimal("10000.01")), "price"),
+        (Priced(price=Decimal("1E+6")), "price"),
+        (Priced(price=Decimal(1), ratio=float("nan")), None),
+        (Priced(price=Decimal(1), ratio=float("inf")), None),
+        (Priced(price=Decimal(1), level=[]), "level"),
+        (Priced(price=Decimal(1), level=True), "level"),
+    ],
+)
+async def test_what_has_no_place_on_a_wire_is_refused(app, value, field):
+    error = await refused(app.client(Mirror).priced(value))
+
+    assert (error.code, error.may_have_happened) == (Code.INVALID_ARGUMENT, False)
+    assert [each.field for each in error.violations] == ([] if field is None else [field])
+
+
+@pytest.mark.parametrize("price", ["0", "-0", "9999.99", "1E+3", "0.10"])
+async def test_decimals_within_their_bounds_keep_every_digit(app, price):
+    assert str((await app.client(Mirror).priced(Priced(price=Decimal(price)))).price) == price
+
+
+@pytest.mark.parametrize("clock", [time(12, tzinfo=LISBON), time(12, tzinfo=timezone(timedelta(seconds=1)))])
+async def test_a_time_whose_zone_would_be_lost_is_refused(app, clock):
+    error = await refused(app.client(Mirror).moments(Moments(at=datetime(2030, 1, 1, tzinfo=UTC), clock=clock)))
+
+    assert (error.code, error.may_have_happened) == (Code.INVALID_ARGUMENT, False)
 
 
 async def test_what_is_no_value_at_all_is_refused(app):

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from meristem.contracts.decimals import checker
+from meristem.contracts.losses import keeper
 from meristem.contracts.wiretypes import UnknownNameError
 from meristem.errors import CallError, Code, Fault, FieldViolation
 
@@ -21,14 +23,43 @@ AT: Final = " - at `"
 PATH: Final = re.compile(r"(?:key in )?\$(?P<path>.*)`", re.DOTALL)
 LONGEST_REASON: Final = 500  # it quotes what was sent, which may be all of a body
 MISSING: Final = re.compile(r"^Object missing required field `(?P<field>.+)`$")
+UNKNOWN: Final = re.compile(r"^Object contains unknown field `(?P<field>.+)`$")
 
 encode: Final = msgspec.json.Encoder(decimal_format="string", uuid_format="canonical").encode
 
 
 @cache
+def encoder(type_: Any) -> Callable[[Any], bytes]:
+    """Encodes values of `type_` as JSON; raises TypeError or ValueError for what JSON cannot hold."""
+    return keeper(type_, encode)
+
+
+@cache
 def decoder(type_: Any) -> Callable[[bytes | msgspec.Raw], Any]:
     """Decodes JSON into `type_`, as written by Meristem itself; raises msgspec.ValidationError."""
-    return msgspec.json.Decoder(type_).decode
+    decode = msgspec.json.Decoder(type_).decode
+    check = checker(type_)
+    if check is None:
+        return decode
+
+    def checked(body: bytes | msgspec.Raw) -> Any:
+        value = decode(body)
+        check(value, "")
+        return value
+
+    return checked
+
+
+def audit(type_: Any) -> Callable[[Any], Any]:
+    """Hands on a value that msgspec has checked, or raises msgspec.ValidationError for what it does not check."""
+    check = checker(type_)
+
+    def audited(value: Any) -> Any:
+        if check is not None:
+            check(value, "")
+        return value
+
+    return audited
 
 
 def violation(error: Exception) -> FieldViolation:
@@ -41,6 +72,9 @@ def violation(error: Exception) -> FieldViolation:
     missing = MISSING.match(reason)
     if missing is not None:
         path, reason = f"{path}.{missing['field']}", "is required"
+    unknown = UNKNOWN.match(reason)
+    if unknown is not None:
+        path, reason = f"{path}.{unknown['field']}", "is unknown"
     start = reason[:1] if reason[:2].isupper() else reason[:1].lower()  # "JSON is malformed" stays as it is
     return FieldViolation(path.lstrip("."), start + reason[1:])
 

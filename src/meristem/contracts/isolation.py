@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import typing
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from enum import Enum
 from functools import cache
@@ -18,8 +18,9 @@ from uuid import UUID
 
 import msgspec
 
-from meristem.contracts.codec import decoder, encode, refusal
-from meristem.contracts.wiretypes import is_union
+from meristem.contracts.codec import decoder, encoder, refusal
+from meristem.contracts.decimals import DecimalMeta
+from meristem.contracts.wiretypes import fields_of, is_union, peel, struct_of, unwrap
 from meristem.errors import CallError, Code
 
 if typing.TYPE_CHECKING:
@@ -60,11 +61,28 @@ def isolator(type_: Any, refused: Callable[[CallError], CallError] | None = None
 
 def _through_codec(type_: Any, value: Any) -> Any:
     try:
-        return decoder(type_)(encode(value))
+        return decoder(type_)(encoder(type_)(value))
     except (msgspec.ValidationError, msgspec.DecodeError) as error:
         raise refusal(error) from None
-    except (TypeError, ValueError, OverflowError, msgspec.MsgspecError) as error:
+    except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
         raise CallError(Code.INVALID_ARGUMENT, f"it cannot cross a wire: {error}", may_have_happened=False) from None
+
+
+def _moment(value: datetime) -> bool:
+    """Whether a datetime is one that a wire would bring: its zone an offset in minutes, without a name or a fold."""
+    zone = value.tzinfo
+    return value.fold == 0 and (zone is None or zone is UTC or _is_offset(zone))
+
+
+def _clock(value: time) -> bool:
+    zone = value.tzinfo
+    return value.fold == 0 and (zone is None or zone is UTC or _is_offset(zone))
+
+
+def _is_offset(zone: tzinfo) -> bool:
+    if type(zone) is not timezone or len(zone.__getinitargs__()) != 1:  # type: ignore[attr-defined]
+        return False  # one with a name, or of another class
+    return not zone.utcoffset(None) % timedelta(minutes=1)
 
 
 def _text(value: str) -> bool:
@@ -105,6 +123,7 @@ class _Writer:
     def __init__(self) -> None:
         self.texts: list[str] = []
         self.names: dict[str, Any] = {"NotAsDeclaredError": NotAsDeclaredError, "text": _text}
+        self.names |= {"moment": _moment, "clock": _clock}
         self.made: dict[Any, str] = {}
 
     def name(self, value: Any) -> str:
@@ -133,23 +152,20 @@ class _Writer:
             self.define(label, [*self.body(type_), "return v"], type_)
         return self.made[type_]
 
-    def body(self, type_: Any, constraints: tuple[msgspec.Meta, ...] = ()) -> list[str]:
+    def body(self, type_: Any, constraints: tuple[Any, ...] = ()) -> list[str]:
         """Statements that check `v` and rebind it where it must be rebuilt."""
-        if get_origin(type_) is typing.Annotated:
-            inner, *extras = get_args(type_)
-            return self.body(inner, (*constraints, *(each for each in extras if isinstance(each, msgspec.Meta))))
+        type_, extras = peel(type_)
+        constraints = (*constraints, *extras)
         checks = self.checks(type_, constraints)
         if checks is not None:
             return [f"if not ({' and '.join(checks)}): raise NotAsDeclaredError"]
         if is_union(type_):
             return self.union(get_args(type_), constraints)
-        if isinstance(type_, type) and issubclass(type_, msgspec.Struct):
-            return self.struct(type_)
+        if (cls := struct_of(type_)) is not None:
+            return self.struct(type_, cls)
         return [*self.container(type_), *self.lengths(constraints)]
 
-    def checks(
-        self, type_: Any, constraints: tuple[msgspec.Meta, ...], given: str = "v", v: str = "v"
-    ) -> list[str] | None:
+    def checks(self, type_: Any, constraints: tuple[Any, ...], given: str = "v", v: str = "v") -> list[str] | None:
         """Conditions under which an immutable value is as declared; None for a type that is no plain value.
 
         The first of them evaluates `given`; if that binds the name `v`, the others read it there.
@@ -158,21 +174,34 @@ class _Writer:
         if type_ is str:
             return [f"type({given}) is str", f"({v}.isascii() or text({v}))", *self.limits(constraints, v)]
         if type_ is int:
-            return [f"type({given}) is int", *self.limits(constraints, v)]
+            limits = self.limits(constraints, v)
+            # where an integer has bounds, msgspec reads none beyond 64 bits
+            return [f"type({given}) is int", *([f"-{2**63} <= {v} < {2**63}"] if limits else []), *limits]
         if type_ is float:  # neither infinite nor NaN
             return [f"type({given}) is float", f"{v} - {v} == 0.0", *self.limits(constraints, v)]
         if type_ is None or type_ in ATOMS:
             wanted = type(None) if type_ is None else type_
-            return [f"type({given}) is {self.name(wanted)}", *self.limits(constraints, v)]
+            return [f"type({given}) is {self.name(wanted)}", *self.exactness(type_, constraints, v)]
         if get_origin(type_) is Literal:
             kinds = {(type(each), each) for each in get_args(type_)}
-            return [f"(type({given}), {v}) in {self.name(kinds)}"]
+            known = self.name({type(each) for each in get_args(type_)})  # asked first: another may have no hash
+            return [f"type({given}) in {known}", f"(type({v}), {v}) in {self.name(kinds)}"]
         enum = isinstance(type_, type) and issubclass(type_, Enum)
         return [f"type({given}) is {self.name(type_)}"] if enum else None
 
-    def limits(self, constraints: tuple[msgspec.Meta, ...], v: str = "v") -> list[str]:
+    def exactness(self, type_: Any, constraints: tuple[Any, ...], v: str) -> list[str]:
+        """What more must be true of a value of the class, so that a wire would bring it as it is."""
+        if type_ is Decimal:
+            metas = [each for each in constraints if isinstance(each, DecimalMeta)]
+            return [f"{v}.is_finite()", *(f"{self.name(each)}.problem({v}) is None" for each in metas)]
+        plain = {datetime: [f"moment({v})"], time: [f"clock({v})"]}
+        return [*plain.get(type_, []), *self.limits(constraints, v)]
+
+    def limits(self, constraints: tuple[Any, ...], v: str = "v") -> list[str]:
         conditions: list[str] = []
         for meta in constraints:
+            if not isinstance(meta, msgspec.Meta):
+                continue
             for attribute, sign in COMPARISONS.items():
                 if (bound := getattr(meta, attribute)) is not None:
                     conditions.append(f"{v} {sign} {bound!r}")
@@ -188,11 +217,11 @@ class _Writer:
                 conditions.append(f"({v}.tzinfo is None) is {not meta.tz}")
         return conditions
 
-    def lengths(self, constraints: tuple[msgspec.Meta, ...]) -> list[str]:
+    def lengths(self, constraints: tuple[Any, ...]) -> list[str]:
         limits = self.limits(constraints)
         return [f"if not ({' and '.join(limits)}): raise NotAsDeclaredError"] if limits else []
 
-    def union(self, members: tuple[Any, ...], constraints: tuple[msgspec.Meta, ...]) -> list[str]:
+    def union(self, members: tuple[Any, ...], constraints: tuple[Any, ...]) -> list[str]:
         # No two members share a class, or the codec could not tell them apart: the exact class decides.
         some = [each for each in members if each is not type(None)]
         if len(some) == 1 and len(members) == 2:
@@ -204,17 +233,16 @@ class _Writer:
         return lines
 
     def membership(self, member: Any) -> str:
-        if get_origin(member) is typing.Annotated:
-            return self.membership(get_args(member)[0])
+        member = unwrap(member)
         if get_origin(member) is Literal:
             return f"v in {self.name(get_args(member))}"
         return f"type(v) is {self.name(get_origin(member) or member)}"
 
-    def struct(self, type_: type[msgspec.Struct]) -> list[str]:
+    def struct(self, type_: Any, cls: type[msgspec.Struct]) -> list[str]:
         """All plain fields are checked in one condition: this is most of what a call's messages are made of."""
-        hints = typing.get_type_hints(type_, include_extras=True)
-        conditions, calls, rebuilt = [f"type(v) is {self.name(type_)}"], [], []
-        for field in type_.__struct_fields__:
+        hints = {each.name: each.type for each in fields_of(type_)}
+        conditions, calls, rebuilt = [f"type(v) is {self.name(cls)}"], [], []
+        for field in cls.__struct_fields__:
             # A message is frozen, so it is handed on as it is, unless a container somewhere inside could be changed.
             if can_change(hints[field]):
                 calls.append(f"new_{field} = {self.reference(hints[field])}(v.{field})")
@@ -224,17 +252,14 @@ class _Writer:
             else:
                 calls.append(f"{self.reference(hints[field])}(v.{field})")
         lines = [f"if not ({' and '.join(conditions)}): raise NotAsDeclaredError", *calls]
-        if rebuilt:
-            values = [f"{each}={'new_' if each in rebuilt else 'v.'}{each}" for each in type_.__struct_fields__]
-            lines.append(f"v = {self.name(type_)}({', '.join(values)})")
+        if rebuilt or not cls.__struct_config__.frozen:
+            values = [f"{each}={'new_' if each in rebuilt else 'v.'}{each}" for each in cls.__struct_fields__]
+            lines.append(f"v = {self.name(cls)}({', '.join(values)})")
         return lines
 
     def plain(self, type_: Any, field: str) -> list[str] | None:
         """The conditions for a field of the struct `v` that holds a plain value; None if it holds another."""
-        constraints: tuple[msgspec.Meta, ...] = ()
-        while get_origin(type_) is typing.Annotated:
-            type_, *extras = get_args(type_)
-            constraints = (*constraints, *(each for each in extras if isinstance(each, msgspec.Meta)))
+        type_, constraints = peel(type_)
         if type_ is int and not self.limits(constraints):
             return [f"type(v.{field}) is int"]
         return self.checks(type_, constraints, f"x := v.{field}", "x")
@@ -263,14 +288,13 @@ def can_change(type_: Any) -> bool:
 
 
 def _can_change(type_: Any, seen: frozenset[Any]) -> bool:
+    type_ = unwrap(type_)
     origin = get_origin(type_)
     if origin is Literal or type_ in seen:  # a type that holds itself can change by what else is in it, or not at all
         return False
     if origin in (list, set, dict):
         return True
-    if origin is not None:
-        return any(_can_change(each, seen) for each in get_args(type_) if not isinstance(each, msgspec.Meta))
-    if isinstance(type_, type) and issubclass(type_, msgspec.Struct):
-        hints = typing.get_type_hints(type_, include_extras=True)
-        return any(_can_change(hints[each], seen | {type_}) for each in type_.__struct_fields__)
-    return False
+    if (cls := struct_of(type_)) is not None:
+        frozen = cls.__struct_config__.frozen
+        return not frozen or any(_can_change(each.type, seen | {type_}) for each in fields_of(type_))
+    return origin is not None and any(_can_change(each, seen) for each in get_args(type_))

@@ -10,19 +10,22 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from decimal import Decimal
 from enum import Enum
 from functools import cache
+from math import isfinite
 from typing import Any, Final, Literal, TypeAlias, get_args, get_origin
 
 import msgspec
 
-from meristem.contracts.codec import decoder, refusal
+from meristem.contracts.codec import audit, decoder, refusal
 from meristem.contracts.wiretypes import COLLECTIONS, camel, fields_of, is_union, struct_of, unwrap
 
 Coerce: TypeAlias = Callable[[Any], Any]
 
-INTEGER: Final = re.compile(r"^-?\d{1,20}(?:\.0+)?$")
-NUMBER: Final = re.compile(r"^-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?$")
+MOST_DIGITS: Final = 400
+INTEGER: Final = re.compile(r"^-?[0-9]{1,400}(?:\.0+)?$")
+NUMBER: Final = re.compile(r"^-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,9})?$")
 SECONDS: Final = re.compile(r"^(-?)(\d{1,12})(?:\.(\d{1,9}))?s$")
 
 
@@ -34,10 +37,12 @@ def lenient(type_: Any) -> Callable[[bytes], Any]:
     means the same in the mapping. A field that is given in both spellings counts as it is written in the contract.
     """
     coerce, exact, spellings = coercer(type_), decoder(type_), Spellings.of(type_)
+    # a number with a point is read as a Decimal, which has all of its digits
+    read, audited = msgspec.json.Decoder(float_hook=Decimal).decode, audit(type_)
 
     def mapped(body: bytes) -> Any:
         try:
-            return msgspec.convert(coerce(msgspec.json.decode(body)), type_, str_keys=True)
+            return audited(msgspec.convert(coerce(read(body)), type_, str_keys=True))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise refusal(error) from None
 
@@ -91,7 +96,8 @@ class Spellings:
             return True
         self._seen.add(type_)
         known = fields_of(type_)
-        others = [camel(each.name) for each in known if not each.required and camel(each.name) != each.name]
+        names = [each.encode_name for each in known if not each.required]
+        others = [camel(each) for each in names if camel(each) != each]
         self.found.update(f'"{each}"'.encode() for each in others)
         return all(self.gather(each.type) for each in known)
 
@@ -119,7 +125,10 @@ class _Coercers:
         return self.made[type_]
 
     def build(self, type_: Any) -> Coerce:
-        plain = {int: _integer, float: _float, bytes: _base64, timedelta: _duration, datetime: _timestamp}
+        plain = {
+            int: _integer, float: _float, Decimal: _as_it_is, bytes: _base64,
+            timedelta: _duration, datetime: _timestamp,
+        }  # fmt: skip
         if type_ in plain:
             return plain[type_]
         if get_origin(type_) is Literal:
@@ -129,24 +138,27 @@ class _Coercers:
         if is_union(type_):
             return self.union(get_args(type_))
         if isinstance(type_, type) and get_origin(type_) is None:
-            return _enum(type_) if issubclass(type_, Enum) else _as_it_is
+            return _enum(type_) if issubclass(type_, Enum) else _plain
         return self.container(get_origin(type_), get_args(type_))
 
     def struct(self, type_: Any, struct: type[msgspec.Struct]) -> Coerce:
         fields: dict[str, tuple[str, Coerce, bool]] = {}
-        for each in fields_of(type_):
-            entry = (each.name, self.of(each.type), nullable(each.type))
-            fields[camel(each.name)] = entry
-            fields[each.name] = entry
-        tag = struct.__struct_config__.tag_field
+        for field in fields_of(type_):
+            entry = (field.encode_name, self.of(field.type), nullable(field.type))
+            fields[camel(field.encode_name)] = entry
+            fields[field.encode_name] = entry
+        tag, strict = struct.__struct_config__.tag_field, struct.__struct_config__.forbid_unknown_fields
 
         def coerce(value: Any) -> Any:
             if not isinstance(value, dict):
-                return value
+                return _plain(value)
             shaped = {tag: value[tag]} if tag is not None and tag in value else {}
             for key, item in value.items():
                 name, inner, nullable = fields.get(key, (None, None, False))
-                if name is not None and inner is not None and (item is not None or nullable):
+                if name is None or inner is None:
+                    if strict and key != tag:
+                        shaped[key] = None  # for the reader to refuse
+                elif (item is not None or nullable) and (key == name or name not in value):
                     shaped[name] = inner(item)
             return shaped
 
@@ -157,15 +169,20 @@ class _Coercers:
         if len(some) == 1:
             inner = self.of(some[0])
             return lambda value: None if value is None else inner(value)
-        structs = [each for each in some if isinstance(each, type) and issubclass(each, msgspec.Struct)]
-        tagged = {str(each.__struct_config__.tag): self.of(each) for each in structs}
-        field = structs[0].__struct_config__.tag_field if structs else None
-        only = self.of(structs[0]) if len(structs) == 1 else _as_it_is
+        structs = [(struct, each) for each in some if (struct := struct_of(each)) is not None]
+        tagged = {str(struct.__struct_config__.tag): self.of(each) for struct, each in structs}
+        field = structs[0][0].__struct_config__.tag_field if structs else None
+        dicts = [each for each in some if get_origin(each) is dict]
+        only = self.of(structs[0][1] if structs else dicts[0]) if len(structs) + len(dicts) == 1 else _as_it_is
+        lists = [self.of(each) for each in some if get_origin(each) in COLLECTIONS]
+        exact = Decimal in some and float not in some
         chosen = {spelling(snake(word(each))): each for each in some for spelling in (str, camel)}
 
         def coerce(value: Any) -> Any:
+            if isinstance(value, list) and lists:
+                return lists[0](value)
             if not isinstance(value, dict):
-                return value
+                return value if exact else _plain(value)
             if field not in value and len(value) == 1 and (key := next(iter(value))) in chosen:
                 return _tagged(chosen[key], self.of(chosen[key])(value[key]))  # a oneof of protobuf
             return tagged.get(str(value.get(field)), only)(value)
@@ -175,7 +192,7 @@ class _Coercers:
     def container(self, origin: Any, arguments: tuple[Any, ...]) -> Coerce:
         if origin is dict:
             inner = self.of(arguments[1])
-            return lambda value: {k: inner(v) for k, v in value.items()} if isinstance(value, dict) else value
+            return lambda value: {k: inner(v) for k, v in value.items()} if isinstance(value, dict) else _plain(value)
         if origin is tuple and arguments[-1:] != (Ellipsis,):
             each = [self.of(argument) for argument in arguments]
             return lambda value: _fixed(each, value)
@@ -184,13 +201,13 @@ class _Coercers:
         def coerce(value: Any) -> Any:
             if isinstance(value, dict) and value.keys() == {"values"}:
                 value = value["values"]  # a list inside a list has a message around it in protobuf
-            return [inner(item) for item in value] if isinstance(value, list) else value
+            return [inner(item) for item in value] if isinstance(value, list) else _plain(value)
 
         return coerce
 
 
 def _tagged(type_: Any, value: Any) -> Any:
-    config = getattr(type_, "__struct_config__", None)
+    config = getattr(struct_of(type_), "__struct_config__", None)
     if config is None or config.tag_field is None or not isinstance(value, dict):
         return value
     return {config.tag_field: config.tag, **value}
@@ -201,7 +218,7 @@ def _fixed(each: list[Coerce], value: Any) -> Any:
         places = [value.get(f"place{number}", value.get(f"place_{number}")) for number in range(1, len(each) + 1)]
         value = places if len(value) <= len(each) else value
     if not isinstance(value, list) or len(value) != len(each):
-        return value
+        return _plain(value)
     return [coerce(item) for coerce, item in zip(each, value, strict=True)]
 
 
@@ -214,17 +231,33 @@ def _as_it_is(value: Any) -> Any:
     return value
 
 
+def _plain(value: Any) -> Any:
+    """A value for a type that no Decimal is of."""
+    return _number(value) if isinstance(value, Decimal) else value
+
+
+def _number(value: Decimal) -> float | str:
+    number = float(value)
+    return number if isfinite(number) else str(value)  # which no float is read from
+
+
 def _integer(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return (
+            int(value) if abs(value.adjusted()) < MOST_DIGITS and value == value.to_integral_value() else _number(value)
+        )
     return int(value.partition(".")[0]) if isinstance(value, str) and INTEGER.match(value) else value
 
 
 def _float(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return _number(value)
     return float(value) if isinstance(value, str) and len(value) < 400 and NUMBER.match(value) else value
 
 
 def _base64(value: Any) -> Any:
     if not isinstance(value, str):
-        return value
+        return _plain(value)
     standard = value.replace("-", "+").replace("_", "/").rstrip("=")
     return standard + "=" * (-len(standard) % 4)
 
@@ -232,18 +265,18 @@ def _base64(value: Any) -> Any:
 def _duration(value: Any) -> Any:
     match = SECONDS.match(value) if isinstance(value, str) else None
     if match is None:
-        return value
+        return _plain(value)
     sign, seconds, fraction = match.groups()
     return f"{sign}PT{seconds}.{(fraction or '0')[:6]}S"
 
 
 def _timestamp(value: Any) -> Any:
-    return value.replace("z", "Z").replace("t", "T") if isinstance(value, str) else value
+    return value.replace("z", "Z").replace("t", "T") if isinstance(value, str) else _plain(value)
 
 
 def _literal(choices: tuple[Any, ...]) -> Coerce:
     numbers = {str(each): each for each in choices if isinstance(each, int)}
-    return lambda value: numbers.get(value, value) if isinstance(value, str) and value not in choices else value
+    return lambda value: numbers.get(value, value) if isinstance(value, str) and value not in choices else _plain(value)
 
 
 def _enum(type_: type[Enum]) -> Coerce:
@@ -253,7 +286,7 @@ def _enum(type_: type[Enum]) -> Coerce:
 
     def coerce(value: Any) -> Any:
         if not isinstance(value, str) or value in values:
-            return value
+            return _plain(value)
         return names.get(value, numbers.get(value, value))
 
     return coerce

@@ -3,12 +3,12 @@
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum, IntEnum
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Generic, Literal, NewType, Protocol, TypeVar
 from uuid import UUID
 
-from msgspec import Meta
+from msgspec import Meta, field
 
-from meristem import Contract, Message, Service, System, operation, safe
+from meristem import Contract, DecimalMeta, Message, Service, System, operation, safe
 
 
 class Colour(Enum):
@@ -88,12 +88,51 @@ class Bounded(Message):
     items: Annotated[list[Annotated[int, Meta(gt=0)]], Meta(min_length=1)] | None = None
 
 
+T = TypeVar("T")
+Ticket = NewType("Ticket", str)
+
+
+class Pages(Message, Generic[T]):
+    items: list[T]
+    next: Ticket | None = None
+
+
+class Strict(Message, forbid_unknown_fields=True):
+    class_: str = field(name="class")
+
+
+class Priced(Message):
+    price: Annotated[Decimal, DecimalMeta(ge=0, max_digits=6, decimal_places=2)]
+    ratio: float | None = None
+    level: Literal["a", 1] = "a"
+    count: Annotated[int, Meta(ge=0)] = 0
+
+
+class Moments(Message):
+    at: datetime
+    clock: time | None = None
+
+
+class Listing(Contract, Protocol[T]):
+    @safe
+    async def page(self, page: Pages[T]) -> Pages[T]: ...
+
+
 class Box(Message):
     items: list[int]
     names: dict[str, list[str]]
 
 
-class Mirror(Contract, Protocol, package="parity.mirror.v1"):
+class Mirror(Listing[Plain], Protocol, package="parity.mirror.v1"):
+    @safe
+    async def strict(self, value: Strict) -> Strict: ...
+
+    @safe
+    async def priced(self, value: Priced) -> Priced: ...
+
+    @safe
+    async def moments(self, value: Moments) -> str: ...
+
     @safe
     async def plain(self, value: Plain) -> Plain: ...
 
@@ -166,6 +205,19 @@ class MirrorService(Mirror, Service):
     def __init__(self) -> None:
         self.box = Box(items=[], names={})
         self.list: list[list[int]] = []
+
+    async def page(self, page: Pages[Plain]) -> Pages[Plain]:
+        return page
+
+    async def strict(self, value: Strict) -> Strict:
+        return value
+
+    async def priced(self, value: Priced) -> Priced:
+        return value
+
+    async def moments(self, value: Moments) -> str:
+        later = value.at + timedelta(days=1)  # across a change of the clocks, where the zone knows of one
+        return f"{later!r} {value.clock!r} {value.at.fold}"
 
     async def plain(self, value: Plain) -> Plain:
         return value

@@ -1,18 +1,18 @@
 """A value handed to a colocated service is what the wire would have made of it."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from msgspec import Meta, ValidationError
+from msgspec import Meta, Struct, ValidationError
 
-from meristem import CallError, Message
-from meristem.contracts.codec import decoder, encode
+from meristem import CallError, DecimalMeta, Message
+from meristem.contracts.codec import decoder, encode, encoder
 from meristem.contracts.isolation import isolator
 
 
@@ -89,6 +89,60 @@ def isolated(value: Any, type_: Any) -> Any:
 @given(TREE)
 def test_the_outcome_is_the_wires(tree):
     assert isolated(tree, Tree) == over_the_wire(tree, Tree)
+
+
+class Odd(Message):
+    exact: Annotated[Decimal, DecimalMeta(ge=-5, max_digits=4)]
+    ratio: float | None
+    at: datetime
+    clock: time
+    big: Annotated[int, Meta(ge=0)]
+    mode: Literal["a", 1, None]
+
+
+ZONES = st.one_of(
+    st.none(), st.just(UTC), st.timezones(),
+    st.timedeltas(timedelta(hours=-12), timedelta(hours=12)).map(timezone),
+    st.just(timezone(timedelta(hours=1), "named")),
+)  # fmt: skip
+ODD = st.builds(
+    Odd,
+    exact=st.decimals(),
+    ratio=st.one_of(st.none(), st.floats()),
+    at=st.datetimes(datetime(2, 1, 1), datetime(9990, 1, 1), timezones=ZONES),  # noqa: DTZ001
+    clock=st.times(timezones=ZONES),
+    big=st.sampled_from([0, -1, 2**63 - 1, 2**63, 2**64, 2**70, 3.0, True]),
+    mode=st.sampled_from(["a", 1, None, True, [], 1.0]),
+)
+
+
+def written(value: Any, type_: Any) -> Any:
+    """As `repr` shows it, so that zones and folds are told apart."""
+    try:
+        return repr(decoder(type_)(encoder(type_)(value)))
+    except (ValidationError, OverflowError, ValueError, TypeError):
+        return "refused"
+
+
+@settings(max_examples=400)
+@given(ODD)
+def test_odd_values_are_what_the_wire_makes_of_them(odd):
+    found = isolated(odd, Odd)
+
+    assert (found if found == "refused" else repr(found)) == written(odd, Odd)
+
+
+class Loose(Struct):
+    """A message of another make: it can change."""
+
+    n: int
+
+
+def test_a_struct_that_can_change_is_not_shared():
+    loose = Loose(1)
+    copy = isolator(Loose)(loose)
+
+    assert (copy.n, copy is loose) == (1, False)
 
 
 def containers(value: Any) -> set[int]:

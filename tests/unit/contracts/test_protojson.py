@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from enum import Enum
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
@@ -214,6 +215,52 @@ def test_what_is_read_exactly_is_read_as_the_mapping_reads_it(value: Any, number
             return violation(error).field if isinstance(error, msgspec.ValidationError) else error.violations[0].field
 
     assert twice or outcome(lambda: lenient(Room)(body)) == outcome(mapped)
+
+
+class Bill(Message, forbid_unknown_fields=True):
+    amount: Decimal
+    class_: str = msgspec.field(name="class", default="none")
+    ratio: float = 0.0
+    count: int = 0
+    either: Decimal | None = None
+
+
+@pytest.mark.parametrize("amount", ["10000000000000000.01", "12.10", "1e3", "0.1", "123456789012345678901234567890"])
+def test_a_number_reaches_a_decimal_with_all_of_its_digits(amount):
+    for body in (
+        f'{{"amount": {amount}}}',
+        f'{{"amount": "{amount}", "ratio": 0.5}}',
+        f'{{"amount": {amount}, "count": 7.0}}',
+    ):
+        assert lenient(Bill)(body.encode()).amount == Decimal(amount)
+    assert lenient(Bill)(f'{{"amount": 1, "either": {amount}, "count": "5"}}'.encode()).either == Decimal(amount)
+
+
+def test_a_renamed_field_has_its_name_on_the_wire():
+    assert lenient(Bill)(b'{"amount": 1, "class": "first", "count": "2"}') == Bill(
+        amount=Decimal(1), class_="first", count=2
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ('{"amount": 1, "amuont": 2}', "amuont"),
+        ('{"amount": "NaN"}', "amount"),
+        ('{"amount": "Infinity", "count": "1"}', "amount"),
+        ('{"amount": 1, "ratio": "NaN"}', "ratio"),
+        ('{"amount": 1, "ratio": 1e400}', "ratio"),
+        ('{"amount": 1, "count": 1e999999}', "count"),
+        ('{"amount": 1, "count": 1.5}', "count"),
+        ('{"amount": 1, "class": 1.5}', "class"),
+        ('{"amount": 1, "class_": "first"}', "class_"),
+    ],
+)
+def test_what_is_no_number_or_no_field_is_refused(text, field):
+    with pytest.raises(CallError) as caught:
+        lenient(Bill)(text.encode())
+
+    assert caught.value.violations[0].field == field
 
 
 def test_names_are_spelled_as_protobuf_spells_them():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from meristem.contracts.codec import encode
+from meristem.contracts.codec import encoder
 from meristem.errors import CallError, Code
 from meristem.resilience.limits import ClientLimits
 from meristem.transports.http.address import Address
@@ -36,6 +36,7 @@ class Form(NamedTuple):
 
     label: str
     request: Callable[[Context, bytes], bytes]
+    write: Callable[[Any], bytes]
     read: Callable[[bytes], Any]
 
 
@@ -82,7 +83,7 @@ class HttpClient:
         form = self._forms.get(operation) or self._form(operation)
         if operation.stream:
             return self._stream(call, form)
-        request = form.request(call.context, _encoded(call))
+        request = form.request(call.context, _encoded(call, form))
         self.in_flight += 1
         try:
             idle = self._idle
@@ -110,7 +111,7 @@ class HttpClient:
             raise CallError(Code.INTERNAL, message) from None
 
     async def _stream(self, call: Call, form: Form) -> AsyncIterator[Any]:
-        request = form.request(call.context, envelope(_encoded(call)))
+        request = form.request(call.context, envelope(_encoded(call, form)))
         self.in_flight += 1
         connection = None
         try:
@@ -134,7 +135,9 @@ class HttpClient:
 
     def _form(self, operation: Operation) -> Form:
         request = RequestForm(operation, self.address, self._sign).request
-        form = self._forms[operation] = Form(operation.label, request, reply_reader(operation.reply))
+        form = self._forms[operation] = Form(
+            operation.label, request, encoder(operation.request), reply_reader(operation.reply)
+        )
         return form
 
     def _unavailable(self, form: Form, lost: LostError) -> CallError:
@@ -150,9 +153,9 @@ class HttpClient:
             self._quiet = None
 
 
-def _encoded(call: Call) -> bytes:
+def _encoded(call: Call, form: Form) -> bytes:
     try:
-        return encode(call.request)
+        return form.write(call.request)
     except UNENCODABLE as error:
         message = f"{call.operation.label}: the request cannot cross a wire: {error}"
         raise CallError(Code.INVALID_ARGUMENT, message, may_have_happened=False) from None

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 import msgspec
 
 from meristem.contracts.call import Call
-from meristem.contracts.codec import decoder, encode, refusal
+from meristem.contracts.codec import decoder, encoder, refusal
 from meristem.contracts.counting import bound_values
 from meristem.contracts.protojson import lenient
+from meristem.contracts.wiretypes import struct_of
 from meristem.errors import CallError, Code
 from meristem.transports.authorize import bearer_of
 from meristem.transports.http.compression import packed, unpacked
@@ -201,11 +202,12 @@ def is_own(head: Metadata) -> bool:
 
 def is_message(type_: Any) -> bool:
     """Whether a value of the type is a JSON object by itself; anything else travels as `{"result": …}`."""
-    return isinstance(type_, type) and issubclass(type_, msgspec.Struct)
+    return struct_of(type_) is not None
 
 
 def reply_writer(type_: Any) -> Callable[[Any], bytes]:
     """A function that writes replies of the type."""
+    encode = encoder(type_)
     if is_message(type_):
         return encode
     if type_ is None or type_ is type(None):

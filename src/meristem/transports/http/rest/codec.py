@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from meristem.contracts.call import Call
-from meristem.contracts.codec import encode
+from meristem.contracts.codec import encoder
 from meristem.contracts.counting import bound_values
 from meristem.errors import CallError, Code
 from meristem.transports.authorize import bearer_of
@@ -67,7 +67,7 @@ class RestRequest(msgspec.Struct, gc=False):
 class RestCodec:
     """An operation at its place in REST; `docs` is where the API page is served."""
 
-    __slots__ = ("_binder", "_docs", "_http", "_limits", "_media", "handler", "operation")
+    __slots__ = ("_binder", "_docs", "_http", "_limits", "_media", "_write", "handler", "operation")
 
     def __init__(self, endpoint: ServedOperation, http: Http, docs: str, limits: Limits) -> None:
         self.operation: Operation = endpoint.operation
@@ -76,6 +76,7 @@ class RestCodec:
         self._docs = docs
         self._http = http
         self._media = http.media.encode()
+        self._write = encoder(endpoint.operation.reply)
         self._limits = limits
 
     def __str__(self) -> str:
@@ -106,7 +107,7 @@ class RestCodec:
         if reply is None:
             return Response(204 if status == 200 else status, b"", b"", PLAIN)
         if self._media == JSON:
-            return Response(status, JSON, encode(reply), PLAIN)
+            return Response(status, JSON, self._write(reply), PLAIN)
         return Response(status, self._media, reply.encode() if isinstance(reply, str) else bytes(reply), INLINE)
 
     def failure(self, request: RestRequest, error: Fault | CallError) -> Response:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final
 
-from meristem.contracts.codec import encode
+from meristem.contracts.codec import encoder
 from meristem.transports.errors import shield
 from meristem.transports.http.fairness import fairly
 
@@ -66,15 +66,15 @@ class ReplyStream:
 
     async def send(self, writer: ReplyWriter) -> None:
         """Send every reply; an error before the first one is raised, so that it has a status of its own."""
-        style = self._style
+        style, write = self._style, encoder(self._operation.reply)
         async with aclosing(fairly(self._replies)) as items:
             first = await anext(items, NOTHING)
             writer.start(200, style.media, FIELDS)
             try:
                 if first is not NOTHING:
-                    await writer.write(style.item(encode(first)))
+                    await writer.write(style.item(write(first)))
                 async for reply in items:
-                    await writer.write(style.item(encode(reply)))
+                    await writer.write(style.item(write(reply)))
             except Exception as error:  # a boundary: the status is sent, so the stream itself tells of the error
                 await writer.write(style.problem(self._problem(shield(self._operation, error))))
         await writer.write(b"", more=False)
