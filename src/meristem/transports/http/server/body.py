@@ -131,5 +131,5 @@ def _await_line(data: bytes, at: int, most: int, status: int, form: str) -> None
     """Raises UnsoundError where a line has ended that has not this form, or is too long to be waited for."""
     if data.find(b"\n", at) >= 0:
         raise UnsoundError(400, form)
-    if len(data) - at > most:
+    if len(data) - at >= most:
         raise UnsoundError(status, f"{form}, of up to {most} bytes")

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from asyncio import Task
 from typing import TYPE_CHECKING, Any, Final
 
 from meristem.transports.errors import shield
 from meristem.transports.http.connect.codec import is_own
-from meristem.transports.http.responses import COALESCED, NOT_SERVED, Response, refused
+from meristem.transports.http.responses import COALESCED, Response, refused
 from meristem.transports.http.server.body import SizedBody
-from meristem.transports.http.server.framer import Framer
 from meristem.transports.http.server.head import UnsoundError, is_websocket, persists
 from meristem.transports.http.server.hosted import CONTINUE, HostedRequest
 from meristem.transports.http.server.intake import MOST_DROPPED, Intake
-from meristem.transports.http.server.phases import BODY, BUSY, HEAD, HOSTED, HOSTED_BODY, IDLE, LINGER, SOCKET, UNREAD
+from meristem.transports.http.server.pacing import PacedConnection
+from meristem.transports.http.server.phases import BODY, BUSY, HEAD, HOSTED, HOSTED_BODY, IDLE, SOCKET, UNREAD
 from meristem.transports.http.server.response_writer import ResponseWriter
 from meristem.transports.http.server.timeouts import Ending, overdue
 from meristem.transports.unary import Codec, RequestT, answer
@@ -25,46 +24,19 @@ if TYPE_CHECKING:
     from meristem.transports.http.server.body import Body
     from meristem.transports.http.server.listener import Listener
 
-FULL: Final = refused(503, "this server has as many connections as it accepts; try again").http1(close=True)
 EAGER: Final[dict[str, Any]] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
 
 
-class ServerConnection(asyncio.Protocol):
-    """One connection; `listener` has what they all share."""
+class ServerConnection(PacedConnection):
+    """One connection of a server."""
 
-    __slots__ = (
-        "drained", "framer", "hosted", "inbox", "intake", "listener", "loop", "mark", "own", "paused", "phase",
-        "request", "socket", "task", "transport", "used",
-    )  # fmt: skip
-
-    transport: asyncio.Transport
+    __slots__ = ("hosted", "intake", "request")
 
     def __init__(self, listener: Listener) -> None:
-        self.listener = listener
-        self.loop = listener.loop
-        self.phase = IDLE
-        self.mark = listener.reaper.now
-        self.framer = Framer(listener.limits)
-        self.inbox = self.framer.inbox
+        super().__init__(listener)
         self.request: Request | None = None  # that is answered, unless its head was recognized
         self.intake: Intake | None = None
-        self.task: asyncio.Task[None] | None = None
         self.hosted: HostedRequest | None = None
-        self.socket: Any = None
-        self.paused = False
-        self.drained: asyncio.Event | None = None
-        self.own = True  # until a request shows another client
-        self.used = False
-
-    # The transport's side
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport  # type: ignore[assignment]
-        if self.listener.stopped:
-            self.transport.abort()
-        elif not self.listener.admit(self):
-            self.transport.write(FULL)
-            self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.listener.forget(self)
@@ -89,10 +61,10 @@ class ServerConnection(asyncio.Protocol):
                     self._serve(known[0], known[1])
                     return
             inbox += data
-            self._next()
+            self.begin()
         elif phase == HEAD:
             inbox += data
-            self._next()
+            self.begin()
         elif phase == BODY:
             inbox += data
             self._collect()
@@ -105,37 +77,9 @@ class ServerConnection(asyncio.Protocol):
         elif phase == SOCKET:
             self.socket.data_received(data)
 
-    def eof_received(self) -> bool:
-        return False  # the peer is gone: close, which cancels what runs for it
-
-    def pause_writing(self) -> None:
-        self.paused = True
-        self.mark = self.listener.reaper.now
-        if self.socket is not None:
-            self.socket.pause_writing()
-
-    def resume_writing(self) -> None:
-        self.paused = False
-        self.mark = self.listener.reaper.now
-        if self.socket is not None:
-            self.socket.resume_writing()
-        elif self.drained is not None:
-            self.drained.set()
-        if self.phase == BUSY and self.task is None:  # answered: the peer has read enough of it to ask for more
-            self.phase = IDLE
-            self.loop.call_soon(self._resume)
-
-    async def writable(self) -> None:
-        """Wait until the peer has read enough, or has gone."""
-        if self.drained is None:
-            self.drained = asyncio.Event()
-        while self.paused:
-            self.drained.clear()
-            await self.drained.wait()
-
     # Requests
 
-    def _next(self) -> None:
+    def begin(self) -> None:
         """At a request boundary: find the whole head, then who answers it."""
         listener = self.listener
         try:
@@ -200,7 +144,7 @@ class ServerConnection(asyncio.Protocol):
         elif whole:
             self.intake = None
             if found is None:
-                self._rest()
+                self.rest()
             elif isinstance(found, Response):
                 self.finish(found)
             else:
@@ -219,7 +163,7 @@ class ServerConnection(asyncio.Protocol):
         """End a request in the middle of its body, with a response if it was not answered."""
         self.intake = None
         if response is None or intake.found is None:
-            self._linger()
+            self.linger()
         else:
             self.finish(response, close=True)
 
@@ -238,17 +182,6 @@ class ServerConnection(asyncio.Protocol):
         if self.inbox:
             self.socket.data_received(bytes(self.inbox))
             self.inbox.clear()
-
-    def bound(self) -> None:
-        """Read no further if much has arrived of what comes after."""
-        if len(self.inbox) > self.listener.limits.pipelined_bytes:
-            self.transport.pause_reading()
-
-    def read_on(self) -> None:
-        """Read further unless much has arrived of what comes after."""
-        waiting = self.phase in (BUSY, HOSTED) and len(self.inbox) > self.listener.limits.pipelined_bytes
-        if not waiting and not self.transport.is_closing() and not self.transport.is_reading():
-            self.transport.resume_reading()
 
     # Answers
 
@@ -294,6 +227,8 @@ class ServerConnection(asyncio.Protocol):
 
     def finish(self, response: Response, *, close: bool = False) -> None:
         """Write the response and be ready for the next request."""
+        if self.transport.is_closing():  # the client has gone: uvloop would raise
+            return
         request = self.request
         if request is not None and not persists(request):
             close = True
@@ -306,42 +241,26 @@ class ServerConnection(asyncio.Protocol):
             self.transport.write(response.body)
         self.request = None
         if close:
-            self._linger()
+            self.linger()
         else:
-            self._rest()
+            self.rest()
 
     def answered(self, *, close: bool) -> None:
         """A response is out that was written bit by bit."""
         hosted, self.hosted = self.hosted, None
         self.task = self.request = None
+        self.held = False
         if hosted is not None:
             hosted.tell()
         if close or self.listener.draining:
-            self._linger()
+            self.linger()
         elif hosted is not None and not hosted.body.done:
             self.phase = BODY
             self.intake = Intake(hosted.request, hosted.body, None, MOST_DROPPED)
             self.read_on()
             self._collect()
         else:
-            self._rest()
-
-    def _rest(self) -> None:
-        """Between two requests."""
-        if self.paused:  # `resume_writing` goes on: who does not read is not served
-            self.phase = BUSY
-            return
-        self.phase = IDLE
-        self.mark = self.listener.reaper.now
-        if self.inbox:
-            self.loop.call_soon(self._resume)
-        elif not self.transport.is_reading():
-            self.read_on()
-
-    def _resume(self) -> None:
-        if self.phase == IDLE and self.inbox:
-            self._next()
-        self.read_on()
+            self.rest()
 
     def refuse(self, status: int, detail: str) -> None:
         """Answer what is no sound request, and close."""
@@ -353,43 +272,6 @@ class ServerConnection(asyncio.Protocol):
                 self.transport.abort()  # the client must not take a part for the whole
                 return
         self.finish(refused(status, detail), close=True)
-
-    def _linger(self) -> None:
-        """Say no more, but read on until the peer has seen the last answer: closing now might destroy it."""
-        self.phase = LINGER
-        self.mark = self.listener.reaper.now
-        self.inbox.clear()
-        if self.transport.is_closing():
-            return
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
-            self.read_on()
-        else:
-            self.transport.close()
-
-    # The server's side
-
-    def drain(self) -> None:
-        """Let the answer under way be the last, or else the next one: `check` waits for that a little.
-
-        Who was just about to send another request would lose it if an idle connection were closed now. Our own
-        clients are told that it was not served, so they need not be waited for.
-        """
-        if self.socket is not None:
-            self.socket.shutdown()
-        elif self.phase == IDLE and not self.inbox:
-            if self.own and self.used:
-                self.let_go()
-            else:
-                self.mark = self.listener.reaper.now
-
-    def let_go(self) -> None:
-        """Close an idle connection so that a request on its way is known to be unserved."""
-        if self.own or not self.used:
-            self.transport.write(NOT_SERVED)
-            self._linger()
-        else:
-            self.transport.close()
 
     def check(self, now: float) -> None:
         """Close when the peer took longer than its limit allows, at `now` of the reaper's clock."""
@@ -406,6 +288,6 @@ class ServerConnection(asyncio.Protocol):
         elif found.ending is Ending.ABORT:
             self.transport.abort()
         elif self.intake is not None and self.intake.found is None:
-            self._linger()
+            self.linger()
         else:
             self.refuse(408, found.reason)

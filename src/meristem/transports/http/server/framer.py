@@ -31,7 +31,7 @@ class Framer:
         if inbox.startswith((b"\r", b"\n")):  # an empty line before a request is forgiven (RFC 9112, 2.2)
             del inbox[: len(inbox) - len(inbox.lstrip(b"\r\n"))]
         end = inbox.find(END_OF_HEAD, self._scanned)
-        if end > most or (end < 0 and len(inbox) > most):
+        if end + 4 > most or (end < 0 and len(inbox) >= most):
             raise UnsoundError(431, f"the head of a request may have {most} bytes")
         if end < 0:
             self._scanned = max(0, len(inbox) - 3)

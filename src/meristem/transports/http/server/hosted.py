@@ -27,6 +27,8 @@ FAILED: Final = (500, ((b"content-type", b"text/plain; charset=utf-8"),), b"Inte
 class Owner(Answered, Protocol):
     """The connection of a hosted request."""
 
+    held: bool
+
     @property
     def inbox(self) -> bytearray: ...
 
@@ -81,7 +83,7 @@ class HostedRequest:
             self._size += len(part)
             self._unread += len(part)
             if self._unread > MOST_UNREAD and not body.done:
-                self._held = self._heard
+                self._held, connection.held = self._heard, True
                 connection.transport.pause_reading()
         if body.done:
             connection.bound()
@@ -143,7 +145,7 @@ class HostedRequest:
         if self._held is not None:
             now = self._reaper.now
             self._began += now - self._held  # the client was not to blame
-            self._heard, self._held = now, None
+            self._heard, self._held, self._connection.held = now, None, False
             self._connection.read_on()
 
     def _ready(self) -> bool:

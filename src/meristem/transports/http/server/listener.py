@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from meristem.lifecycle import end
@@ -82,6 +83,8 @@ class Listener:
         self._factory = factory
         self._connections: set[Accepted] = set()
         self._leaving: set[Accepted] = set()
+        self._crowds: Counter[str] = Counter()
+        self._counted: dict[Accepted, str] = {}
         self._left = asyncio.Event()
 
     def connection(self) -> asyncio.Protocol:
@@ -116,15 +119,30 @@ class Listener:
 
     def admit(self, connection: Accepted) -> bool:
         """Take a connection in; False when there are too many."""
-        if len(self.reaper.connections) >= self.limits.connections:
+        if len(self.reaper.connections) >= self.limits.connections or not self._has_room(connection):
             return False
         self._connections.add(connection)
         self.reaper.connections.add(connection)
         self.empty.clear()
         return True
 
+    def _has_room(self, connection: Accepted) -> bool:
+        """Whether one more may come from where this one does; counted only where that says more than the sum."""
+        most = self.limits.connections_per_address
+        if most >= self.limits.connections or (address := _address(connection)) is None:
+            return True
+        if self._crowds[address] >= most:
+            return False
+        self._crowds[address] += 1
+        self._counted[connection] = address
+        return True
+
     def forget(self, connection: Accepted) -> None:
         """A connection has ended."""
+        if (address := self._counted.pop(connection, None)) is not None:
+            self._crowds[address] -= 1
+            if not self._crowds[address]:
+                del self._crowds[address]
         self.reaper.connections.discard(connection)
         self._connections.discard(connection)
         self._leaving.discard(connection)
@@ -169,3 +187,9 @@ class Listener:
             for task in left:
                 task.cancel()
             await end(left)
+
+
+def _address(connection: Accepted) -> str | None:
+    """The address that a connection comes from, None for a Unix socket."""
+    peer = connection.transport.get_extra_info("peername")
+    return str(peer[0]) if isinstance(peer, tuple) else None

@@ -1,0 +1,157 @@
+"""A connection at its peer's pace: it writes and reads no further than is taken in, and ends without losing answers."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+from meristem.transports.http.responses import NOT_SERVED, refused
+from meristem.transports.http.server.framer import Framer
+from meristem.transports.http.server.phases import BUSY, HOSTED, IDLE, LINGER
+
+if TYPE_CHECKING:
+    from meristem.transports.http.server.listener import Listener
+
+FULL: Final = refused(503, "this server has as many connections as it accepts; try again").http1(close=True)
+
+
+class PacedConnection(asyncio.Protocol):
+    """The transport's side of a connection; `listener` has what they all share."""
+
+    __slots__ = (
+        "drained", "framer", "held", "inbox", "listener", "loop", "mark", "own", "paused", "phase", "socket", "task",
+        "transport", "used",
+    )  # fmt: skip
+
+    transport: asyncio.Transport
+
+    def __init__(self, listener: Listener) -> None:
+        self.listener = listener
+        self.loop = listener.loop
+        self.phase = IDLE
+        self.mark = listener.reaper.now
+        self.framer = Framer(listener.limits)
+        self.inbox = self.framer.inbox
+        self.task: asyncio.Task[None] | None = None
+        self.socket: Any = None
+        self.paused = False
+        self.held = False  # an app reads no more of a body for now
+        self.drained: asyncio.Event | None = None
+        self.own = True  # until a request shows another client
+        self.used = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport  # type: ignore[assignment]
+        if self.listener.stopped:
+            self.transport.abort()
+        elif not self.listener.admit(self):
+            self.transport.write(FULL)
+            self.transport.close()
+
+    def eof_received(self) -> bool:
+        return False  # the peer is gone: close, which cancels what runs for it
+
+    # Writing
+
+    def pause_writing(self) -> None:
+        self.paused = True
+        self.mark = self.listener.reaper.now
+        if self.socket is not None:
+            self.socket.pause_writing()
+
+    def resume_writing(self) -> None:
+        self.paused = False
+        self.mark = self.listener.reaper.now
+        if self.socket is not None:
+            self.socket.resume_writing()
+        elif self.drained is not None:
+            self.drained.set()
+        if self.phase == BUSY and self.task is None:  # answered: the peer has read enough of it to ask for more
+            self.phase = IDLE
+            self.loop.call_soon(self.resume)
+
+    async def writable(self) -> None:
+        """Wait until the peer has read enough, or has gone."""
+        if self.drained is None:
+            self.drained = asyncio.Event()
+        while self.paused:
+            self.drained.clear()
+            await self.drained.wait()
+
+    # Reading
+
+    def bound(self) -> None:
+        """Read no further if much has arrived of what comes after."""
+        if len(self.inbox) > self.listener.limits.pipelined_bytes:
+            self.transport.pause_reading()
+
+    def read_on(self) -> None:
+        """Read further unless much has arrived of what comes after."""
+        waiting = self.phase in (BUSY, HOSTED) and len(self.inbox) > self.listener.limits.pipelined_bytes
+        if not waiting and not self.held and not self.transport.is_closing() and not self.transport.is_reading():
+            self.transport.resume_reading()
+
+    def rest(self) -> None:
+        """Between two requests: the next one may have arrived."""
+        if self.paused:  # `resume_writing` goes on: who does not read is not served
+            self.phase = BUSY
+            return
+        self.phase = IDLE
+        self.mark = self.listener.reaper.now
+        if self.inbox:
+            self.loop.call_soon(self.resume)
+        elif not self.transport.is_reading():
+            self.read_on()
+
+    def resume(self) -> None:
+        """Take up what has arrived meanwhile."""
+        if self.transport.is_closing():  # and `connection_lost` is yet to be called
+            return
+        if self.phase == IDLE and self.inbox:
+            self.begin()
+        self.read_on()
+
+    def begin(self) -> None:
+        """At a request boundary: the next request begins."""
+        raise NotImplementedError
+
+    # The end
+
+    def drain(self) -> None:
+        """Let the answer under way be the last, or else the next one: `check` waits for that a little.
+
+        Who was just about to send another request would lose it if an idle connection were closed now. Our own
+        clients are told that it was not served, so they need not be waited for.
+        """
+        if self.socket is not None:
+            self.socket.shutdown()
+        elif self.phase == IDLE and not self.inbox:
+            if self.own and self.used:
+                self.let_go()
+            else:
+                self.mark = self.listener.reaper.now
+
+    def let_go(self) -> None:
+        """Close an idle connection so that a request on its way is known to be unserved."""
+        if self.own or not self.used:
+            self.transport.write(NOT_SERVED)
+            self.linger()
+        else:
+            self.transport.close()
+
+    def linger(self) -> None:
+        """Say no more, but read on until the peer has seen the last answer: closing now might destroy it."""
+        self.phase = LINGER
+        self.mark = self.listener.reaper.now
+        self.inbox.clear()
+        if self.transport.is_closing():
+            return
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+            self.read_on()
+        else:
+            self.transport.close()
+
+    def check(self, now: float) -> None:
+        """Close when the peer takes too long."""
+        raise NotImplementedError
