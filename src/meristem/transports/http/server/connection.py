@@ -60,8 +60,11 @@ class ServerConnection(PacedConnection):
                     self.own = True
                     self._serve(known[0], known[1])
                     return
-            inbox += data
-            self.begin()
+                inbox += data
+                self.begin()
+            else:  # its turn comes by `resume`
+                inbox += data
+                self.bound()
         elif phase == HEAD:
             inbox += data
             self.begin()

@@ -87,7 +87,7 @@ class PacedConnection(asyncio.Protocol):
 
     def read_on(self) -> None:
         """Read further unless much has arrived of what comes after."""
-        waiting = self.phase in (BUSY, HOSTED) and len(self.inbox) > self.listener.limits.pipelined_bytes
+        waiting = self.phase in (IDLE, BUSY, HOSTED) and len(self.inbox) > self.listener.limits.pipelined_bytes
         if not waiting and not self.held and not self.transport.is_closing() and not self.transport.is_reading():
             self.transport.resume_reading()
 
@@ -99,6 +99,7 @@ class PacedConnection(asyncio.Protocol):
         self.phase = IDLE
         self.mark = self.listener.reaper.now
         if self.inbox:
+            self.bound()
             self.loop.call_soon(self.resume)
         elif not self.transport.is_reading():
             self.read_on()

@@ -1,0 +1,188 @@
+"""What a connection may cost is bounded for each of its requests: memory, time, and how many there are."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import tracemalloc
+from typing import Any
+
+import pytest
+
+PATIENCE = 30
+MIB = 1024 * 1024
+RPC = "/shop.rooms.v1.Rooms/Blob"
+PATHS = [RPC, "/api/bookings", "/app/x"]
+GET = b"GET /api/nothing HTTP/1.1\r\nhost: x\r\n\r\n"
+
+
+async def reading(scope: Any, receive: Any, send: Any) -> None:
+    """Reads a body to its end and tells its size."""
+    size, more = 0, True
+    while more:
+        event = await receive()
+        if event["type"] == "http.disconnect":
+            return
+        size, more = size + len(event["body"]), event["more_body"]
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"%d" % size})
+
+
+async def dial(server: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_unix_connection(server.addresses[0].removeprefix("unix:"))
+
+
+def head(path: str, *lines: str) -> bytes:
+    return "\r\n".join([f"POST {path} HTTP/1.1", "host: x", "content-type: application/json", *lines, "", ""]).encode()
+
+
+async def ended(reader: asyncio.StreamReader) -> list[int]:
+    """The statuses of what comes until the server says no more."""
+    answers = await asyncio.wait_for(reader.read(), PATIENCE)
+    return [int(each) for each in re.findall(rb"HTTP/1\.1 (\d+)", answers)]
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("first", [b"", GET], ids=["first", "second"])
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (b"a: " + b"b" * 70_000, 431),
+        (b"a: b\r\n" * 101 + b"\r\n", 431),
+        (b"transfer-encoding: chunked\r\n\r\n0\r\n" + b"a: " + b"b" * 70_000, 431),
+        (b"transfer-encoding: chunked\r\n\r\n0\r\n" + b"a: b\r\n" * 101, 431),
+        (b"transfer-encoding: chunked\r\n\r\n1;" + b"a" * 300, 400),
+    ],
+)
+async def test_limits_hold_for_every_request_of_a_connection(wire, path, first, data, status):
+    server = await wire.server(app=reading, linger_seconds=0.1)
+    reader, writer = await dial(server)
+
+    writer.write(first + head(path)[:-2] + data)
+
+    assert (await ended(reader))[-1] == status
+    writer.close()
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_trailers_without_end_take_no_memory(wire, path):
+    server = await wire.server(app=reading, linger_seconds=0.1)
+    _, writer = await dial(server)
+    tracemalloc.start()
+    writer.write(head(path, "transfer-encoding: chunked") + b"0\r\n")
+    for _ in range(60):
+        writer.write(b"a: " + b"b" * (MIB // 16) + b"\r\n")
+        await asyncio.sleep(0)
+    await wire.emptied(server)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert peak < 12 * MIB  # most of it is the client's
+    writer.close()
+
+
+async def test_what_is_pipelined_is_read_no_further_also_after_an_answer(wire):
+    """A megabyte waits with the kernel and the client, whatever was answered meanwhile."""
+    server = await wire.server(pipelined_bytes=4096)
+    reader, writer = await dial(server)
+    writer.write(head("/shop.rooms.v1.Rooms/Wait", "content-length: 2") + b"{}")
+    await wire.within(wire.handlers.started.wait())
+    writer.write(GET * 20_000)
+    [connection] = server._listeners[0].listener._connections
+    most = 0
+    for turn in range(200):
+        await asyncio.sleep(0)
+        most = max(most, len(connection.inbox))
+        if turn == 100:
+            wire.handlers.release.set()
+
+    assert 4096 < most < 4096 + 2 * 256 * 1024  # one reading more than the limit
+    found = 0
+    while found < 20_001:
+        found += (await asyncio.wait_for(reader.read(MIB), PATIENCE)).count(b"HTTP/1.1 ")
+        most = max(most, len(connection.inbox))
+    assert most < 4096 + 2 * 256 * 1024
+    writer.close()
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("framing", ["content-length: 1000", "transfer-encoding: chunked"])
+async def test_a_body_that_drips_is_refused_in_time(wire, path, framing):
+    server = await wire.server(app=reading, body_seconds=0.3, body_rate=1000, linger_seconds=0.1)
+    reader, writer = await dial(server)
+    writer.write(head(path, framing))
+    answer = asyncio.ensure_future(ended(reader))
+    while not answer.done():
+        writer.write(b"1\r\n \r\n" if "chunked" in framing else b" ")
+        await asyncio.wait({answer}, timeout=0.05)
+
+    assert await answer == [408]
+    writer.close()
+
+
+async def test_a_slow_upload_at_a_sane_rate_goes_on_for_an_app(wire):
+    server = await wire.server(app=reading, body_seconds=0.3, body_rate=100)
+    reader, writer = await dial(server)
+    writer.write(head("/app/x", "content-length: 20000"))
+    for _ in range(20):
+        writer.write(b"x" * 1000)
+        await asyncio.sleep(0.05)  # a second in all, three times what a body that nobody rates may take
+
+    answer = await asyncio.wait_for(reader.readuntil(b"20000"), PATIENCE)
+    assert answer.startswith(b"HTTP/1.1 200")
+    writer.close()
+
+
+async def test_time_in_which_an_app_does_not_read_is_not_the_clients(wire):
+    going = asyncio.Event()
+
+    async def late(scope: Any, receive: Any, send: Any) -> None:
+        await going.wait()
+        await reading(scope, receive, send)
+
+    server = await wire.server(app=late, body_seconds=0.2, body_rate=1_000_000)
+    reader, writer = await dial(server)
+    writer.write(head("/app/x", "content-length: 1000000") + b"x" * 500_000)
+    await asyncio.sleep(0.5)  # well beyond its time
+    going.set()
+    writer.write(b"x" * 500_000)
+
+    assert b"1000000" in await asyncio.wait_for(reader.readuntil(b"1000000"), PATIENCE)
+    writer.close()
+
+
+async def test_connections_of_one_address_are_bounded_and_unix_sockets_are_not(wire):
+    server = await wire.server("tcp://127.0.0.1:0", connections_per_address=2)
+    port = int(server.addresses[0].rpartition(":")[2])
+    opened = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
+    assert await ended(opened[2][0]) == [503]
+
+    opened[0][1].close()
+    while server.connections > 1:
+        await asyncio.sleep(0.01)
+    again = await asyncio.open_connection("127.0.0.1", port)
+    again[1].write(GET)
+    assert (await asyncio.wait_for(again[0].read(12), PATIENCE)) == b"HTTP/1.1 404"
+
+    local = await wire.server(connections_per_address=2)
+    many = [await dial(local) for _ in range(5)]
+    many[4][1].write(GET)
+    assert (await asyncio.wait_for(many[4][0].read(12), PATIENCE)) == b"HTTP/1.1 404"
+    for _, writer in (*opened, again, *many):
+        writer.close()
+
+
+async def test_expect_is_answered_when_the_body_is_wanted_and_refused_when_not(wire):
+    server = await wire.server(app=reading, linger_seconds=0.1)
+    for path, first in ((RPC, 100), ("/api/bookings", 100), ("/app/x", 100), ("/api/mine", 405)):
+        reader, writer = await dial(server)
+        writer.write(head(path, "content-length: 2", "expect: 100-continue"))
+        status = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)).split()[1]
+        assert int(status) == first
+        if first == 100:
+            writer.write(b"{}")
+            assert (await asyncio.wait_for(reader.readuntil(b"\r\n"), PATIENCE)).startswith(b"HTTP/1.1 ")
+        else:
+            assert json.loads(await reader.read())["status"] == first
+        writer.close()
