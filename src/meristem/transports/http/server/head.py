@@ -59,7 +59,7 @@ class _Reading:
 def read_head(data: bytes, limits: Limits) -> Request:
     """The request whose head `data` is, up to the empty line; raises UnsoundError.
 
-    A parser of its own for each head: nothing of one request is left when the next one comes.
+    A parser of its own for each head: nothing of its state is left when the next one comes.
     """
     if data.count(b"\n") - 2 > limits.head_fields:
         raise UnsoundError(431, f"a request may have {limits.head_fields} header fields")
