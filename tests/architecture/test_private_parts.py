@@ -21,7 +21,7 @@ USED = {
     "uvicorn": {
         "ServerState": "transports/http/server/websocket.py",
         "ws_protocol_class": "transports/http/server/websocket.py",
-        "shutdown": "transports/http/server/connection.py",
+        "shutdown": "transports/http/server/pacing.py",
     },
     "sqlalchemy": {
         "_generate_cache_key": "storage/statement_cache.py",
