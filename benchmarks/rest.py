@@ -86,9 +86,12 @@ def _round(server: Server, seconds: float) -> dict[str, Round]:
 
 
 def served(found: Mapping[str, Spread]) -> Spread | None:
-    """Requests per second that the CPU of the server allows: all have the same client, which may be busier."""
+    """Requests per second that the CPU of the server allows: all have the same client, which may be busier.
+
+    0 where a server was so starved that the kernel, which counts in hundredths of a second, saw nothing of it.
+    """
     server = found.get("server_us")
-    return None if server is None else Spread(tuple(1e6 / each for each in server.figures))
+    return None if server is None else Spread(tuple(1e6 / each if each else 0.0 for each in server.figures))
 
 
 def _peer(module: str, executable: Path | None = None) -> Callable[[int], Sequence[str]]:

@@ -189,6 +189,7 @@ def test_rest_is_held_to_its_bars_by_the_cpu_of_the_server_as_all_have_the_same_
     assert bars[f"REST, list of 100: {rest.RPC}"] == ("0.85 x", True)
     assert bars[f"RPC with a bearer token, echo: {rest.RPC}"] == ("0.68 x", False)
     assert bars[f"REST, echo: {rest.STARLETTE}"] == ("-", None)
+    assert rest.served({"server_us": spread([20.0, 0.0])}) == Spread((50_000.0, 0.0))
 
 
 def test_every_request_of_the_raw_client_says_how_long_it_is_and_who_asks():
