@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, get_args
+from collections import Counter
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args, get_origin
 
 import msgspec
 
 from meristem.contracts.codec import encode, fault_payload
 from meristem.contracts.contract import PLACEHOLDER
 from meristem.contracts.operation import Semantics
-from meristem.contracts.wiretypes import is_union, unwrap
+from meristem.contracts.wiretypes import fields_of, is_union, struct_of, unwrap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
 Json: TypeAlias = dict[str, Any]
 
 WITH_BODY: Final = ("POST", "PUT", "PATCH")
+SHARED: Final = frozenset((400, 401, 403, 404, 409, 413, 415, 422, 429, 499, 500, 501, 503, 504))
+"""The statuses of errors that no contract declares: a fault that has one does not have it alone."""
+
+DECIMAL: Final = r"^-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$"
 REF: Final = "#/components/schemas/{name}"
 PROBLEM_MEDIA: Final = "application/problem+json"
 PROBLEM: Final[Json] = {
@@ -70,7 +76,7 @@ def document(
             "openapi": "3.1.0",
             "info": {"title": title, "version": version},
             "servers": [{"url": prefix or "/"}],
-            "tags": [{"name": name} for name in sorted({_tag(each) for each in described.operations})],
+            "tags": [{"name": name} for name in sorted({described.tag(each) for each in described.operations})],
             "paths": described.paths(),
             "components": described.components(),
         }
@@ -83,19 +89,55 @@ class _Document:
     def __init__(self, operations: list[Operation], status_of: Callable[[type[Fault]], int]) -> None:
         self.operations = operations
         self._status_of = status_of
-        faults = {fault.__name__: fault for each in operations for fault in each.raises}
-        self._faults: list[Any] = [faults[name] for name in sorted(faults)]
+        self._faults: list[Any] = sorted({f for each in operations for f in each.raises}, key=_path)
+        self._tags = _told_apart({each.contract: _tag(each) for each in operations}, lambda contract: contract)
         types = dict.fromkeys(_key(type_) for type_ in self._types())
         schemas, self._schemas = msgspec.json.schema_components([each.type for each in types], ref_template=REF)
         self._of = dict(zip(types, schemas, strict=True))
+        for schema in self._schemas.values():
+            _complete(schema)
+        for type_, schema in self._of.items():
+            _complete(schema)
+            _date(type_.type, schema)
+        for struct in self._structs():
+            properties = self._schemas[self._of[_key(struct)]["$ref"].rpartition("/")[2]].get("properties", {})
+            for field in fields_of(struct):
+                _date(field.type, properties[field.encode_name])
+        named = _told_apart(
+            {fault: f"{fault.__name__}Problem" for fault in self._faults}, lambda f: f"{_path(f)}Problem"
+        )
+        self._problems = {fault: self._free(name) for fault, name in named.items()}
+        self._problem = REF.format(name=self._free("Problem"))
+
+    def _structs(self) -> list[Any]:
+        """The types of all messages, those inside of others included."""
+        found: dict[Any, None] = {}
+        for operation in self.operations:
+            for type_ in (operation.reply, operation.request):
+                _gather(type_, found)
+        for fault in self._faults:
+            for field in fields_of(fault_payload(fault)):
+                _gather(field.type, found)
+        return list(found)
 
     def _types(self) -> Iterable[Any]:
+        yield from self._structs()
         for operation in self.operations:
             yield operation.reply
             yield operation.request
-            yield from (field.type for field in msgspec.structs.fields(operation.request))
+            yield from (field.type for field in fields_of(operation.request))
         for fault in self._faults:
-            yield from (field.type for field in msgspec.structs.fields(fault_payload(fault)))
+            yield from (field.type for field in fields_of(fault_payload(fault)))
+
+    def _free(self, name: str) -> str:
+        """A name for a component of ours that no message of the system's has."""
+        while name in self._schemas:
+            name = f"{name}_"
+        return name
+
+    def tag(self, operation: Operation) -> str:
+        """What an operation's contract is called: by its name, with the package where two have one name."""
+        return self._tags[operation.contract]
 
     def schema(self, type_: Any) -> Json:
         """The schema of a type, by reference where it is a component."""
@@ -105,8 +147,9 @@ class _Document:
         """Schemas and the security scheme."""
         used = _referenced(self.paths(), self._schemas)
         schemas = {name: schema for name, schema in self._schemas.items() if name in used}
-        schemas |= {f"{fault.__name__}Problem": self._fault_schema(fault) for fault in self._faults}
-        components: Json = {"schemas": {**dict(sorted(schemas.items())), "Problem": PROBLEM}}
+        schemas |= {self._problems[fault]: self._fault_schema(fault) for fault in self._faults}
+        problem = self._problem.rpartition("/")[2]
+        components: Json = {"schemas": {**dict(sorted(schemas.items())), problem: PROBLEM}}
         if any(each.authenticated for each in self.operations):
             components["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer"}}
         return components
@@ -114,18 +157,21 @@ class _Document:
     def paths(self) -> Json:
         """Every path with its operations."""
         paths: dict[str, Json] = {}
+        written: dict[str, str] = {}
         for operation in self.operations:
             if (http := operation.http) is not None:
-                paths.setdefault(http.path, {})[http.verb.lower()] = self._operation(operation, http)
+                # one path may not stand there twice with other names for its placeholders (OpenAPI 3.1, 4.8.8)
+                path = written.setdefault(PLACEHOLDER.sub("{}", http.path), http.path)
+                paths.setdefault(path, {})[http.verb.lower()] = self._operation(operation, http, path)
         return paths
 
-    def _operation(self, operation: Operation, http: Http) -> Json:
+    def _operation(self, operation: Operation, http: Http, path: str) -> Json:
         summary, _, text = operation.doc.partition("\n")
         described: Json = {
-            "operationId": f"{_tag(operation)}_{operation.name}",
-            "tags": [_tag(operation)],
+            "operationId": f"{self.tag(operation).replace('.', '_')}_{operation.name}",
+            "tags": [self.tag(operation)],
             "summary": summary or operation.label,
-            "parameters": self._parameters(operation, http),
+            "parameters": self._parameters(operation, http, path),
             "responses": self._responses(operation, http),
         }
         if text.strip():
@@ -136,35 +182,37 @@ class _Document:
             described["security"] = [{"bearer": []}]
         return described
 
-    def _parameters(self, operation: Operation, http: Http) -> list[Json]:
-        in_path = PLACEHOLDER.findall(http.path)
+    def _parameters(self, operation: Operation, http: Http, path: str) -> list[Json]:
+        in_path = dict(zip(PLACEHOLDER.findall(http.path), PLACEHOLDER.findall(path), strict=True))
         parameters = [
-            self._parameter(field, "path" if field.name in in_path else "query")
-            for field in msgspec.structs.fields(operation.request)
+            self._parameter(field, in_path.get(field.name))
+            for field in fields_of(operation.request)
             if field.name in in_path or http.verb not in WITH_BODY
         ]
         if operation.semantics is Semantics.ONCE:
             parameters.append(KEY_PARAMETER)
         return parameters
 
-    def _parameter(self, field: msgspec.structs.FieldInfo, place: str) -> Json:
+    def _parameter(self, field: msgspec.structs.FieldInfo, placeholder: str | None) -> Json:
+        """A parameter of the query, or of the path, where it is called as its placeholder is."""
         schema = dict(self.schema(field.type))
         if isinstance(field.default, str | int | float | bool):
             schema["default"] = field.default
-        described: Json = {"name": field.name, "in": place, "required": place == "path" or field.required}
+        name, place = (field.encode_name, "query") if placeholder is None else (placeholder, "path")
+        described: Json = {"name": name, "in": place, "required": place == "path" or field.required}
         if _is_object(field.type):
             return described | {"content": {"application/json": {"schema": schema}}}
         return described | {"schema": schema}
 
     def _body(self, operation: Operation, http: Http) -> Json | None:
         in_path = PLACEHOLDER.findall(http.path)
-        fields = [each for each in msgspec.structs.fields(operation.request) if each.name not in in_path]
+        fields = [each for each in fields_of(operation.request) if each.name not in in_path]
         if http.verb not in WITH_BODY or not fields:
             return None
         if not in_path:
             return self.schema(operation.request)
-        required = [field.name for field in fields if field.required]
-        body: Json = {"type": "object", "properties": {field.name: self.schema(field.type) for field in fields}}
+        required = [field.encode_name for field in fields if field.required]
+        body: Json = {"type": "object", "properties": {each.encode_name: self.schema(each.type) for each in fields}}
         return body | ({"required": required} if required else {})
 
     def _responses(self, operation: Operation, http: Http) -> Json:
@@ -174,15 +222,16 @@ class _Document:
         else:
             responses[str(http.status)] = {"description": "The result.", "content": self._content(operation, http)}
         if operation.authenticated:
-            responses["401"] = _problem("Nobody is signed in.", [{"$ref": REF.format(name="Problem")}])
+            responses["401"] = _problem("Nobody is signed in.", [{"$ref": self._problem}])
         by_status: dict[int, list[type[Fault]]] = {}
         for fault in operation.raises:
             by_status.setdefault(self._status_of(fault), []).append(fault)
         for status, faults in sorted(by_status.items()):
             text = " ".join(fault.summary() for fault in faults)
-            refs = [{"$ref": REF.format(name=f"{fault.__name__}Problem")} for fault in faults]
-            responses[str(status)] = _problem(text, refs)
-        responses["default"] = _problem("The request was refused, or failed.", [{"$ref": REF.format(name="Problem")}])
+            refs = [{"$ref": REF.format(name=self._problems[fault])} for fault in faults]
+            shared = status in SHARED
+            responses[str(status)] = _problem(text, [*refs, {"$ref": self._problem}] if shared else refs, any_of=shared)
+        responses["default"] = _problem("The request was refused, or failed.", [{"$ref": self._problem}])
         return responses
 
     def _content(self, operation: Operation, http: Http) -> Json:
@@ -194,7 +243,7 @@ class _Document:
         return {"application/json": {"schema": schema}}
 
     def _fault_schema(self, fault: Any) -> Json:
-        fields = msgspec.structs.fields(fault_payload(fault))
+        fields = fields_of(fault_payload(fault))
         own: Json = {
             "type": "object",
             "required": ["fault", *(field.name for field in fields if field.required)],
@@ -203,7 +252,7 @@ class _Document:
                 **{field.name: self.schema(field.type) for field in fields},
             },
         }
-        return {"description": fault.summary(), "allOf": [{"$ref": REF.format(name="Problem")}, own]}
+        return {"description": fault.summary(), "allOf": [{"$ref": self._problem}, own]}
 
 
 class _Key(msgspec.Struct, frozen=True):
@@ -225,8 +274,58 @@ def _tag(operation: Operation) -> str:
     return operation.contract.rpartition(".")[2]
 
 
-def _problem(text: str, schemas: list[Json]) -> Json:
-    schema = schemas[0] if len(schemas) == 1 else {"oneOf": schemas}
+def _told_apart(names: dict[Any, str], longer: Callable[[Any], str]) -> dict[Any, str]:
+    """The names, with a longer one for each of several things that have the same."""
+    count = Counter(names.values())
+    return {each: name if count[name] == 1 else longer(each) for each, name in names.items()}
+
+
+def _path(cls: type) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}".replace("<locals>.", "")
+
+
+def _complete(schema: Any) -> None:
+    """Say of datetimes and decimals what msgspec leaves open: a Decimal is read from a number, too."""
+    if isinstance(schema, list):
+        for each in schema:
+            _complete(each)
+    if not isinstance(schema, dict):
+        return
+    if schema.get("type") == "string" and schema.get("format") == "decimal":
+        schema |= {"type": ["string", "number"], "pattern": DECIMAL}
+    for each in schema.values():
+        _complete(each)
+
+
+def _gather(type_: Any, found: dict[Any, None]) -> None:
+    type_ = unwrap(type_)
+    if struct_of(type_) is None:
+        for each in get_args(type_) if get_origin(type_) is not Literal else ():
+            _gather(each, found)
+    elif type_ not in found:
+        found[type_] = None
+        for field in fields_of(type_):
+            _gather(field.type, found)
+
+
+def _date(type_: Any, schema: Any) -> None:
+    """Say `date-time` of a datetime, which msgspec says only of one that must have a zone."""
+    type_ = unwrap(type_)
+    if not isinstance(schema, dict):
+        return
+    if type_ is datetime and schema.get("type") == "string":
+        schema["format"] = "date-time"
+    elif is_union(type_):
+        if datetime in map(unwrap, get_args(type_)):
+            for each in schema.get("anyOf", ()):
+                _date(datetime, each)
+    elif get_args(type_):
+        _date(get_args(type_)[-1], schema.get("additionalProperties"))
+        _date(get_args(type_)[0], schema.get("items"))
+
+
+def _problem(text: str, schemas: list[Json], *, any_of: bool = False) -> Json:
+    schema = schemas[0] if len(schemas) == 1 else {"anyOf" if any_of else "oneOf": schemas}
     return {"description": text, "content": {PROBLEM_MEDIA: {"schema": schema}}}
 
 
@@ -234,7 +333,7 @@ def _is_object(type_: Any) -> bool:
     type_ = unwrap(type_)
     if is_union(type_):
         return any(_is_object(each) for each in get_args(type_))
-    return isinstance(type_, type) and issubclass(type_, msgspec.Struct)
+    return struct_of(type_) is not None
 
 
 def _referenced(tree: Any, schemas: dict[str, Any]) -> set[str]:

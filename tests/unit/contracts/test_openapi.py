@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
 from typing import Annotated, Any, Protocol
@@ -158,3 +158,87 @@ def test_a_message_may_be_named_like_the_request_of_a_method():
         document(list(operations(Desk).values()), prefix="/api", title="desk", version="1", status_of=lambda _: 409)
     )
     assert described["components"]["schemas"]["BookRequest"]["properties"].keys() == {"room"}
+
+
+class Elsewhere:
+    class SoldOut(Fault, status=409):
+        """Of another contract."""
+
+        since: datetime
+
+
+class SoldOut(Fault, status=409):
+    """Nothing is left."""
+
+    room: str
+
+
+class Wrong(Fault, status=422):
+    """It cannot be meant."""
+
+
+class Problem(Message):
+    """Named as a part of the document is."""
+
+    at: datetime | None
+    price: Decimal
+    stays: list[datetime] = []
+    class_: str = msgspec.field(name="class", default="")
+
+
+class Sales(Contract, Protocol, package="other.sales.v1"):
+    @operation(http=post("/sales"), raises=[SoldOut])
+    async def sell(self) -> None: ...
+
+
+class Other:
+    class Rooms(Contract, Protocol, package="other.rooms.v1"):
+        @operation(http=post("/others/{name}.txt"), raises=[Elsewhere.SoldOut, Wrong])
+        async def stays(self, name: str, problem: Problem) -> Problem: ...
+
+        @operation(http=patch("/hotels/{hotel}/stays"))
+        async def change(self, hotel: int) -> None: ...
+
+
+@pytest.fixture
+def both() -> Any:
+    known = [*operations(Rooms).values(), *operations(Other.Rooms).values(), *operations(Sales).values()]
+    text = document(known, prefix="/api", title="Shop", version="1", status_of=lambda fault: fault.status or 409)
+    return json.loads(text)
+
+
+def test_operations_and_paths_are_told_apart(both):
+    ids = [each["operationId"] for path in both["paths"].values() for each in path.values()]
+
+    assert len(set(ids)) == len(ids)
+    assert {"shop_rooms_v1_Rooms_stays", "other_rooms_v1_Rooms_stays"} <= set(ids)
+    assert set(both["paths"]["/hotels/{hotel_id}/stays"]) == {"get", "patch"}
+    assert both["paths"]["/hotels/{hotel_id}/stays"]["patch"]["parameters"][0]["name"] == "hotel_id"
+    pytest.importorskip("openapi_spec_validator").validate(both)
+
+
+def test_each_schema_has_a_name_of_its_own(both):
+    stays = both["paths"]["/others/{name}.txt"]["post"]["responses"]
+    full = [
+        each["$ref"].rpartition("/")[2]
+        for each in stays["409"]["content"]["application/problem+json"]["schema"]["anyOf"]
+    ]
+
+    schemas = both["components"]["schemas"]
+    assert schemas[full[0]]["allOf"][1]["properties"].keys() == {"fault", "since"}
+    assert schemas[full[1]]["properties"].keys() >= {"title", "errors"}
+    assert schemas["Problem"]["properties"].keys() == {"at", "price", "stays", "class"}
+
+
+def test_a_fault_of_a_status_that_others_have_does_not_hide_them(both):
+    wrong = both["paths"]["/others/{name}.txt"]["post"]["responses"]["422"]
+
+    assert len(wrong["content"]["application/problem+json"]["schema"]["anyOf"]) == 2
+
+
+def test_moments_and_decimals_have_their_formats(both):
+    properties = both["components"]["schemas"]["Problem"]["properties"]
+
+    assert {"type": "string", "format": "date-time"} in properties["at"]["anyOf"]
+    assert properties["stays"]["items"]["format"] == "date-time"
+    assert (properties["price"]["format"], properties["price"]["type"]) == ("decimal", ["string", "number"])

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import TYPE_CHECKING, Any, Final, get_args, get_origin
 from urllib.parse import parse_qsl
 
 import msgspec
 
-from meristem.contracts.codec import refusal, violation
+from meristem.contracts.codec import audit, refusal, violation
 from meristem.contracts.contract import PLACEHOLDER
-from meristem.contracts.protojson import lenient
-from meristem.contracts.wiretypes import COLLECTIONS, camel, is_union, unwrap
+from meristem.contracts.protojson import coercer, lenient
+from meristem.contracts.wiretypes import COLLECTIONS, camel, fields_of, is_union, struct_of, unwrap
 from meristem.errors import CallError, Code, FieldViolation
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class Binder:
     """Makes the request of one operation. A repeated query parameter fills a list, in either spelling of its name."""
 
     def __init__(self, operation: Operation, http: Http) -> None:
-        fields = msgspec.structs.fields(operation.request)
+        fields = fields_of(operation.request)
         self._request = operation.request
         self._read = {each.name: _reader(each.type) for each in fields}
         self._lists = {each.name for each in fields if is_list(each.type)}
@@ -35,8 +36,8 @@ class Binder:
         self._path: list[str] = PLACEHOLDER.findall(http.path)
         self.takes_body = http.verb in WITH_BODY and set(self._read) != set(self._path)
         others = [each for each in fields if each.name not in self._path]
-        self._query = {} if http.verb in WITH_BODY else {each.name: each.name for each in others}
-        self._query |= {camel(name): name for name in self._query}
+        self._query = {} if http.verb in WITH_BODY else {each.encode_name: each.name for each in others}
+        self._query |= {camel(written): name for written, name in self._query.items()}
         if self.takes_body:
             whole = operation.request if not self._path else _part(operation.request, others)
             self._body = lenient(whole)
@@ -95,31 +96,41 @@ def is_list(type_: Any) -> bool:
 
 
 def _reader(type_: Any) -> Callable[[Any], Any]:
-    """A function that reads a value from text, or from the texts of a list; an object is written as JSON."""
+    """A function that reads a value from text, or from the texts of a list; an object is written as JSON.
+
+    Text is read as the ProtoJSON mapping reads strings: enums by name, too, and base64 in either alphabet.
+    """
     if _is_object(unwrap(type_)):
-        return lambda text: (
-            msgspec.json.decode(text, type=type_)
-            if isinstance(text, str)
-            else msgspec.convert(text, type_, strict=False)
-        )
-    return lambda text: msgspec.convert(text, type_, strict=False)
+        return lambda text: msgspec.json.decode(text, type=type_)
+    if unwrap(type_) in (str, int, bool):
+        return lambda text: msgspec.convert(text, type_, strict=False)
+    coerce, audited = coercer(type_), audit(type_)
+
+    def read(text: Any) -> Any:
+        value = audited(msgspec.convert(coerce(text), type_, strict=False))
+        if isinstance(value, float) and not isfinite(value):
+            raise msgspec.ValidationError("Expected `float` that is a number")
+        return value
+
+    return read
 
 
 def _is_object(type_: Any) -> bool:
     if is_union(type_):
         return any(_is_object(unwrap(each)) for each in get_args(type_))
-    return get_origin(type_) is dict or (isinstance(type_, type) and issubclass(type_, msgspec.Struct))
+    return get_origin(type_) is dict or struct_of(type_) is not None
 
 
 def _part(request: type, fields: list[msgspec.structs.FieldInfo]) -> type:
     parts: list[Any] = []
     for each in fields:
         if each.default_factory is not msgspec.NODEFAULT:
-            parts.append((each.name, each.type, msgspec.field(default_factory=each.default_factory)))
+            field = msgspec.field(default_factory=each.default_factory, name=each.encode_name)
+            parts.append((each.name, each.type, field))
         elif each.default is not msgspec.NODEFAULT:
-            parts.append((each.name, each.type, each.default))
+            parts.append((each.name, each.type, msgspec.field(default=each.default, name=each.encode_name)))
         else:
-            parts.append((each.name, each.type))
+            parts.append((each.name, each.type, msgspec.field(name=each.encode_name)))
     return msgspec.defstruct(f"{request.__name__}Body", parts, kw_only=True, module=request.__module__)
 
 
