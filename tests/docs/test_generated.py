@@ -27,7 +27,7 @@ def example_of(documented: Callable[..., Any]) -> str:
 
 
 class Charge(Message):
-    cents: Annotated[int, Meta(ge=1)]
+    sum: Annotated[int, Meta(ge=1)]
     notes: list[str]
 
 

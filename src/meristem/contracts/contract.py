@@ -186,7 +186,9 @@ def _request(contract: type[Contract], name: str, parameters: tuple[Parameter, .
     ]
     method = "".join(part.capitalize() for part in name.split("_"))
     title = f"{contract.__name__}{method}Request"  # a message of the user's may well be named like the method
-    return msgspec.defstruct(title, fields, frozen=True, kw_only=True, module=contract.__module__)
+    made = msgspec.defstruct(title, fields, frozen=True, kw_only=True, module=contract.__module__)
+    made.__qualname__ = f"{contract.__qualname__}.{title}"  # of two contracts of one name in a module, too
+    return made
 
 
 def _check_type(where: str, type_: Any) -> None:

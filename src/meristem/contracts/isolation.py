@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from enum import Enum
 from functools import cache
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Final, Literal, get_args, get_origin
 from uuid import UUID
 
 import msgspec
@@ -27,10 +27,11 @@ if typing.TYPE_CHECKING:
     from collections.abc import Callable
 
 ATOMS = (bool, bytes, Decimal, datetime, date, time, timedelta, UUID, type(None))
+BIG: Final = 2**63
 COMPARISONS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
 
 
-class NotAsDeclaredError(Exception):
+class UnfitError(Exception):
     """The value needs the trip through the codec."""
 
 
@@ -96,34 +97,33 @@ def _text(value: str) -> bool:
 class _Writer:
     """Writes the source of one isolator and of the functions it needs.
 
-    For `class Charge(Message): cents: Annotated[int, Meta(ge=1)]; notes: list[str]` that is
+    For `class Charge(Message): sum: Annotated[int, Meta(ge=1)]; notes: list[str]` that is
 
         def f1(v):
-            if not (type(v) is str and (v.isascii() or text(v))): raise NotAsDeclaredError
+            if not (type(v) is str and (v.isascii() or text(v))): raise UnfitError
             return v
 
         def f0(v):
-            if type(v) is not list: raise NotAsDeclaredError
+            if type(v) is not list: raise UnfitError
             v = [f1(x) for x in v]
             return v
 
         def isolate(v):
             given = v
             try:
-                if not (type(v) is n3 and type(x := v.cents) is int and x >= 1): raise NotAsDeclaredError
+                if not (type(v) is n4 and type(x := v.sum) is int and -BIG <= x < BIG and x >= 1): raise UnfitError
                 new_notes = f0(v.notes)
-                v = n7(cents=v.cents, notes=new_notes)
+                v = n8(sum=v.sum, notes=new_notes)
                 return v
-            except NotAsDeclaredError:
+            except UnfitError:
                 return slowly(given)
 
-    where `n3` and `n7` are the message class, and each `f` is written for a type inside of it.
+    where `n4` and `n8` are the message class, and each `f` is written for a type inside of it.
     """
 
     def __init__(self) -> None:
         self.texts: list[str] = []
-        self.names: dict[str, Any] = {"NotAsDeclaredError": NotAsDeclaredError, "text": _text}
-        self.names |= {"moment": _moment, "clock": _clock}
+        self.names: dict[str, Any] = {"UnfitError": UnfitError, "text": _text, "BIG": BIG}
         self.made: dict[Any, str] = {}
 
     def name(self, value: Any) -> str:
@@ -135,7 +135,7 @@ class _Writer:
         """The outermost function: what does not fit goes to `slowly`, by the codec."""
         self.names["slowly"] = slowly
         body = ["given = v", "try:", *("    " + line for line in self.body(type_)), "    return v"]
-        self.define("isolate", [*body, "except NotAsDeclaredError:", "    return slowly(given)"], type_)
+        self.define("isolate", [*body, "except UnfitError:", "    return slowly(given)"], type_)
         return self.names["isolate"]  # type: ignore[no-any-return]
 
     def define(self, label: str, lines: list[str], type_: Any) -> None:
@@ -158,7 +158,7 @@ class _Writer:
         constraints = (*constraints, *extras)
         checks = self.checks(type_, constraints)
         if checks is not None:
-            return [f"if not ({' and '.join(checks)}): raise NotAsDeclaredError"]
+            return [f"if not ({' and '.join(checks)}): raise UnfitError"]
         if is_union(type_):
             return self.union(get_args(type_), constraints)
         if (cls := struct_of(type_)) is not None:
@@ -176,7 +176,7 @@ class _Writer:
         if type_ is int:
             limits = self.limits(constraints, v)
             # where an integer has bounds, msgspec reads none beyond 64 bits
-            return [f"type({given}) is int", *([f"-{2**63} <= {v} < {2**63}"] if limits else []), *limits]
+            return [f"type({given}) is int", *([f"-BIG <= {v} < BIG"] if limits else []), *limits]
         if type_ is float:  # neither infinite nor NaN
             return [f"type({given}) is float", f"{v} - {v} == 0.0", *self.limits(constraints, v)]
         if type_ is None or type_ in ATOMS:
@@ -194,8 +194,8 @@ class _Writer:
         if type_ is Decimal:
             metas = [each for each in constraints if isinstance(each, DecimalMeta)]
             return [f"{v}.is_finite()", *(f"{self.name(each)}.problem({v}) is None" for each in metas)]
-        plain = {datetime: [f"moment({v})"], time: [f"clock({v})"]}
-        return [*plain.get(type_, []), *self.limits(constraints, v)]
+        plain = {datetime: _moment, time: _clock}.get(type_)
+        return [*([] if plain is None else [f"{self.name(plain)}({v})"]), *self.limits(constraints, v)]
 
     def limits(self, constraints: tuple[Any, ...], v: str = "v") -> list[str]:
         conditions: list[str] = []
@@ -219,7 +219,7 @@ class _Writer:
 
     def lengths(self, constraints: tuple[Any, ...]) -> list[str]:
         limits = self.limits(constraints)
-        return [f"if not ({' and '.join(limits)}): raise NotAsDeclaredError"] if limits else []
+        return [f"if not ({' and '.join(limits)}): raise UnfitError"] if limits else []
 
     def union(self, members: tuple[Any, ...], constraints: tuple[Any, ...]) -> list[str]:
         # No two members share a class, or the codec could not tell them apart: the exact class decides.
@@ -229,7 +229,7 @@ class _Writer:
         lines = []
         for keyword, member in zip(("if", *("elif",) * len(some)), some, strict=False):
             lines.append(f"{keyword} {self.membership(member)}: v = {self.reference(member)}(v)")
-        lines.append(f"elif {'True' if len(some) == len(members) else 'v is not None'}: raise NotAsDeclaredError")
+        lines.append(f"elif {'True' if len(some) == len(members) else 'v is not None'}: raise UnfitError")
         return lines
 
     def membership(self, member: Any) -> str:
@@ -251,7 +251,7 @@ class _Writer:
                 conditions += plain
             else:
                 calls.append(f"{self.reference(hints[field])}(v.{field})")
-        lines = [f"if not ({' and '.join(conditions)}): raise NotAsDeclaredError", *calls]
+        lines = [f"if not ({' and '.join(conditions)}): raise UnfitError", *calls]
         if rebuilt or not cls.__struct_config__.frozen:
             values = [f"{each}={'new_' if each in rebuilt else 'v.'}{each}" for each in cls.__struct_fields__]
             lines.append(f"v = {self.name(cls)}({', '.join(values)})")
@@ -272,13 +272,13 @@ class _Writer:
         elif origin is tuple and arguments[-1:] != (Ellipsis,):
             parts = ", ".join(f"{self.reference(each)}(v[{place}])" for place, each in enumerate(arguments))
             return [
-                f"if type(v) is not tuple or len(v) != {len(arguments)}: raise NotAsDeclaredError",
+                f"if type(v) is not tuple or len(v) != {len(arguments)}: raise UnfitError",
                 f"v = ({parts}{',' if arguments else ''})",
             ]
         else:
             opening, closing = {list: ("[", "]"), set: ("{", "}")}.get(origin, (f"{origin.__name__}([", "])"))
             rebuilt = f"{opening}{self.reference(arguments[0])}(x) for x in v{closing}"
-        return [f"if type(v) is not {origin.__name__}: raise NotAsDeclaredError", f"v = {rebuilt}"]
+        return [f"if type(v) is not {origin.__name__}: raise UnfitError", f"v = {rebuilt}"]
 
 
 @cache
