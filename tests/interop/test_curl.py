@@ -72,7 +72,7 @@ async def test_get_for_safe_operations_only(served):
     unsafe = await curl(f"{served.url}/interop.quotes.v1.Quotes/Wait?connect=v1&encoding=json&message=%7B%7D")
 
     assert safe[0] == 200
-    assert json.loads(safe[1])["hotel_id"] == 7
+    assert json.loads(safe[1])["hotel_id"] == "7"  # ProtoJSON, as the query's `connect=v1` asks
     assert unsafe[0] == 405
 
 

@@ -31,10 +31,10 @@ import msgspec
 
 from meristem.contracts.codec import encode
 from meristem.contracts.protojson import nullable, snake, word
-from meristem.contracts.wiretypes import COLLECTIONS, is_union, unwrap
+from meristem.contracts.wiretypes import COLLECTIONS, fields_of, is_union, struct_of, unwrap
 
 if typing.TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from meristem.contracts.operation import Operation
 
@@ -89,10 +89,10 @@ class ProtoSchema:
     def shape(self, type_: Any) -> FieldShape:
         """The shape of a type as a field's."""
         type_ = unwrap(type_)
-        if isinstance(type_, type) and issubclass(type_, msgspec.Struct):
+        if struct_of(type_) is not None:
             return self._struct(type_)
         if (scalar := _scalar(type_)) is not None:
-            self.reshaped = self.reshaped or type_ is timedelta
+            self.reshaped = self.reshaped or type_ is timedelta or scalar.type == "int64"
             return scalar
         if is_union(type_):
             return self._union([unwrap(each) for each in get_args(type_) if each is not type(None)], type_)
@@ -113,21 +113,23 @@ class ProtoSchema:
 
     def _struct(self, type_: Any) -> FieldShape:
         if type_ not in self._structs:
-            name = self._named(type_.__name__)
+            name = self._named(word(type_))
             made = self._structs[type_] = _later(name)
             self.messages[name] = ProtoMessage(name, [])
-            hints = typing.get_type_hints(type_, include_extras=True)
-            shapes = {field: self.shape(hints[field]) for field in type_.__struct_fields__}
-            required = {field.name for field in msgspec.structs.fields(type_) if field.required}
+            known = fields_of(type_)
+            shapes = {field.encode_name: self.shape(field.type) for field in known}
+            required = {field.encode_name for field in known if field.required}
             self.messages[name].fields = [
                 Field(field, number, shape.type, shape.label or ("" if field in required else "optional"), shape.key)
                 for number, (field, shape) in enumerate(shapes.items(), 1)
             ]
-            always = {name: None for name in required if nullable(hints[name])}
-            config = type_.__struct_config__
+            always: dict[str, Any] = {each.encode_name: None for each in known if each.required and nullable(each.type)}
+            # left out, it would be read as the default
+            told = {field.encode_name for field in known if field.default is not None and not field.required}
+            config = (struct_of(type_) or type_).__struct_config__
             if config.tag_field is not None:
                 always[config.tag_field] = config.tag
-            made.up, made.down = _fields_up(shapes), _fields_down(shapes, always)
+            made.up, made.down = _fields_up(shapes, told), _fields_down(shapes, always)
         return self._structs[type_]
 
     def _union(self, members: list[Any], whole: Any) -> FieldShape:
@@ -207,7 +209,7 @@ class ProtoSchema:
 
     @staticmethod
     def _is_struct(type_: Any) -> bool:
-        return isinstance(type_, type) and issubclass(type_, msgspec.Struct)
+        return struct_of(type_) is not None
 
     def _named(self, wanted: str) -> str:
         name, number = wanted, 2
@@ -229,8 +231,19 @@ def _later(name: str) -> FieldShape:
     return shape
 
 
-def _fields_up(shapes: dict[str, FieldShape]) -> Change:
-    return lambda value: {name: shape.up(value[name]) for name, shape in shapes.items() if value.get(name) is not None}
+def _fields_up(shapes: dict[str, FieldShape], told: Collection[str] = ()) -> Change:
+    """Changes fields; None is left out, but for those in `told`."""
+
+    def up(value: Any) -> Any:
+        found = {}
+        for name, shape in shapes.items():
+            if (given := value.get(name)) is not None:
+                found[name] = shape.up(given)
+            elif name in told and name in value:
+                found[name] = None
+        return found
+
+    return up
 
 
 def _fields_down(shapes: dict[str, FieldShape], always: dict[str, Any]) -> Change:
@@ -245,7 +258,7 @@ def _scalar(type_: Any) -> FieldShape | None:
         return FieldShape("int64", str, int) if numbers else FieldShape("string", _same, _same)
     if type_ not in SCALARS:
         return None
-    changes: dict[Any, tuple[Change, Change]] = {timedelta: (_seconds, _same), int: (_same, int)}
+    changes: dict[Any, tuple[Change, Change]] = {timedelta: (_seconds, _same), int: (str, int)}
     up, down = changes.get(type_, (_same, _same))
     return FieldShape(SCALARS[type_], up, down)
 
@@ -261,8 +274,8 @@ def _seconds(value: str) -> str:
 
 
 def _is_of(value: Any, type_: Any) -> bool:
-    if isinstance(type_, type) and issubclass(type_, msgspec.Struct):
-        config = type_.__struct_config__
+    if (struct := struct_of(type_)) is not None:
+        config = struct.__struct_config__
         return isinstance(value, dict) and (config.tag is None or value.get(config.tag_field) == config.tag)
     if get_origin(type_) is dict:
         return isinstance(value, dict)

@@ -15,7 +15,7 @@ from meristem.contracts.counting import WireForm, fields_in, too_many
 from meristem.contracts.proto import Field, ProtoMessage, ProtoSchema
 from meristem.contracts.protojson import lenient
 from meristem.contracts.prototext import IMPORTS, idempotency_level
-from meristem.contracts.wiretypes import camel
+from meristem.contracts.wiretypes import camel, struct_of
 from meristem.errors import CallError, Code, ConfigurationError
 
 try:
@@ -115,7 +115,7 @@ class ProtoCodec:
 
     @staticmethod
     def _is_plain(operation: Operation, shape: FieldShape) -> bool:
-        return isinstance(operation.reply, type) and shape.type == operation.reply.__name__
+        return struct_of(operation.reply) is not None and not shape.label
 
 
 def fault_bytes(fault: Fault, package: str) -> bytes:

@@ -30,13 +30,14 @@ SECONDS: Final = re.compile(r"^(-?)(\d{1,12})(?:\.(\d{1,9}))?s$")
 
 
 @cache
-def lenient(type_: Any) -> Callable[[bytes], Any]:
+def lenient(type_: Any, *, zeros: bool = False) -> Callable[[bytes], Any]:
     """Decodes the JSON of any client into `type_`; raises CallError `invalid_argument` that names the field.
 
     Most clients write as Meristem does, which is read ten times as fast: so that is tried first, where what it reads
     means the same in the mapping. A field that is given in both spellings counts as it is written in the contract.
+    With `zeros` a field that must be there, and is not, is zero, as clients of protobuf leave it out: 0, "", false, [].
     """
-    coerce, exact, spellings = coercer(type_), decoder(type_), Spellings.of(type_)
+    coerce, exact, spellings = _Coercers(zeros=zeros).of(type_), decoder(type_), Spellings.of(type_)
     # a number with a point is read as a Decimal, which has all of its digits
     read, audited = msgspec.json.Decoder(float_hook=Decimal).decode, audit(type_)
 
@@ -110,8 +111,9 @@ def coercer(type_: Any) -> Coerce:
 class _Coercers:
     """Builds one coercer per type; a message may hold itself."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, zeros: bool = False) -> None:
         self.made: dict[Any, Coerce] = {}
+        self.zeros = zeros
 
     def of(self, type_: Any) -> Coerce:
         type_ = unwrap(type_)
@@ -147,6 +149,8 @@ class _Coercers:
             entry = (field.encode_name, self.of(field.type), nullable(field.type))
             fields[camel(field.encode_name)] = entry
             fields[field.encode_name] = entry
+        missing = {each.encode_name: zero_of(each.type) for each in fields_of(type_) if each.required and self.zeros}
+        missing = {name: zero for name, zero in missing.items() if zero is not None}
         tag, strict = struct.__struct_config__.tag_field, struct.__struct_config__.forbid_unknown_fields
 
         def coerce(value: Any) -> Any:
@@ -160,7 +164,7 @@ class _Coercers:
                         shaped[key] = None  # for the reader to refuse
                 elif (item is not None or nullable) and (key == name or name not in value):
                     shaped[name] = inner(item)
-            return shaped
+            return missing | shaped if missing else shaped
 
         return coerce
 
@@ -220,6 +224,17 @@ def _fixed(each: list[Coerce], value: Any) -> Any:
     if not isinstance(value, list) or len(value) != len(each):
         return _plain(value)
     return [coerce(item) for coerce, item in zip(each, value, strict=True)]
+
+
+def zero_of(type_: Any) -> Any:
+    """The JSON of the value that protobuf does not write; None for a type whose absence it can tell, or without one."""
+    bare = unwrap(type_)
+    origin = get_origin(bare)
+    if origin is dict:
+        return {}
+    if origin in COLLECTIONS and (origin is not tuple or get_args(bare)[-1:] == (Ellipsis,)):
+        return []
+    return {bool: False, int: 0, float: 0.0, str: "", bytes: ""}.get(bare) if isinstance(bare, type) else None
 
 
 def nullable(type_: Any) -> bool:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
-from typing import Literal, Protocol
+from typing import Generic, Literal, Protocol, TypeVar
 from uuid import UUID
 
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from msgspec import field
 
+from meristem.contracts.codec import encode
 from meristem.contracts.contract import Contract, operations
 from meristem.contracts.message import Message
 from meristem.contracts.operation import idempotent, safe
+from meristem.contracts.proto import ProtoSchema
 from meristem.contracts.protobinary import ProtoCodec
 from meristem.contracts.prototext import proto_text
 from meristem.errors import CallError
@@ -132,6 +136,30 @@ def test_replies_that_are_no_messages_stand_in_a_field():
 
     assert dict(CODEC.reply_class(OPERATIONS["many"]).FromString(many).result) == {"a": 1}
     assert CODEC.write_reply(OPERATIONS["nothing"], None) == b""
+
+
+T = TypeVar("T")
+
+
+class Listed(Message, Generic[T]):
+    items: list[T]
+    class_: str | None = field(name="class", default="none")
+    total: int = 0
+
+
+class Lists(Contract, Protocol, package="lists.v1"):
+    @safe
+    async def all(self) -> Listed[Node]: ...
+
+
+def test_a_reply_for_clients_of_protobuf_has_whole_numbers_as_text_and_null_where_a_default_differs():
+    known = operations(Lists)["all"]
+    reply = encode(Listed(items=[Node(name="a")], class_=None, total=2**60))
+
+    written = ProtoSchema([known]).reply_json(known, reply)
+
+    assert json.loads(written) == {"items": [{"name": "a", "below": []}], "class": None, "total": str(2**60)}
+    assert "message NodeListed {\n  repeated Node items = 1;\n  optional string class = 2;" in proto_text([known])
 
 
 def test_an_absent_field_takes_its_default_and_an_absent_message_is_refused():

@@ -263,5 +263,25 @@ def test_what_is_no_number_or_no_field_is_refused(text, field):
     assert caught.value.violations[0].field == field
 
 
+class Line(Message):
+    article: str
+    count: int
+    gift: bool
+    notes: list[str]
+    price: Decimal
+    left: int = 3
+    tags: tuple[str, ...] = ("new",)
+
+
+def test_a_client_of_protobuf_may_leave_out_zeros_and_no_other_value():
+    read = lenient(Line, zeros=True)
+
+    assert read(b'{"price": "1"}') == Line(article="", count=0, gift=False, notes=[], price=Decimal(1))
+    assert read(b'{"price": "1", "count": "7", "left": 0}').left == 0
+    for body, reader in ((b"{}", read), (b'{"price": "1"}', lenient(Line))):
+        with pytest.raises(CallError, match="is required"):
+            reader(body)
+
+
 def test_names_are_spelled_as_protobuf_spells_them():
     assert [camel(each) for each in ("a", "booking_id", "x_2_y")] == ["a", "bookingId", "x2Y"]

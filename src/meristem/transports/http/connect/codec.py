@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 RequestT_contra = TypeVar("RequestT_contra", bound=Signed, contravariant=True)
 PROTO: Final = b"application/proto"
 TIMEOUT: Final = b"connect-timeout-ms"
+VERSION: Final = b"connect-protocol-version"
 LIGHT_BINARY: Final = 4 * 1024  # protobuf becomes JSON value by value, in Python
 CODINGS: Final = frozenset((b"content-encoding", b"connect-content-encoding"))
 PACKED: Final = ((b"content-encoding", b"gzip"), (b"vary", b"accept-encoding"))
@@ -136,7 +137,7 @@ class ConnectCodec:
     so replies to it follow that mapping, too.
     """
 
-    __slots__ = ("_binary", "_lenient", "_limits", "_schema", "_write", "handler", "operation")
+    __slots__ = ("_binary", "_lenient", "_limits", "_mapped", "_schema", "_write", "handler", "operation")
 
     def __init__(
         self,
@@ -152,6 +153,7 @@ class ConnectCodec:
         self._binary = binary
         self._write = reply_writer(endpoint.operation.reply)
         self._lenient = lenient(endpoint.operation.request)
+        self._mapped = lenient(endpoint.operation.request, zeros=True)
 
     @property
     def speaks_proto(self) -> bool:
@@ -168,7 +170,8 @@ class ConnectCodec:
         if (binary := self._binary_for(request)) is not None:
             return Call(self.operation, binary.read_request(self.operation, plain, self._limits.body_values), context)
         bound_values(plain, self._limits.body_values)
-        return Call(self.operation, self._lenient(plain), context)
+        read = self._mapped if VERSION in request.head else self._lenient
+        return Call(self.operation, read(plain), context)
 
     def reply(self, request: ConnectRequest, reply: Any) -> Response:
         """The reply in the encoding that the request came in."""
@@ -182,7 +185,7 @@ class ConnectCodec:
         if (binary := self._binary_for(request)) is not None:
             return binary.write_reply(self.operation, reply)
         out = self._write(reply)
-        if b"connect-protocol-version" in request.head and self._schema is not None:
+        if VERSION in request.head and self._schema is not None:
             return self._schema().reply_json(self.operation, out)
         return out
 

@@ -114,6 +114,8 @@ def _from_query(request: Request) -> ConnectRequest:
         query = dict(parse_qsl(text, keep_blank_values=True, errors="surrogateescape", max_num_fields=MOST_PARAMETERS))
     except ValueError as error:
         return ConnectRequest.of(head, b"", _unreadable(f"the query: {error}"))
+    if query.get("connect") == "v1":
+        head[b"connect-protocol-version"] = b"1"
     head[b"content-type"] = b"application/" + query.get("encoding", "json").encode("utf-8", "replace")
     head[b"content-encoding"] = query.get("compression", "identity").encode("utf-8", "replace")
     message: str = query.get("message", "")
