@@ -29,7 +29,7 @@ from uuid import UUID
 
 import msgspec
 
-from meristem.contracts.codec import encode
+from meristem.contracts.codec import encode, fault_payload
 from meristem.contracts.protojson import nullable, snake, word
 from meristem.contracts.wiretypes import COLLECTIONS, fields_of, is_union, struct_of, unwrap
 
@@ -83,6 +83,9 @@ class ProtoSchema:
         self._structs: dict[Any, FieldShape] = {}
         self._names: dict[str, Any] = {}
         self.reshaped = False  # whether the JSON of some value differs from ProtoJSON in more than its names
+        faults: list[Any] = list(dict.fromkeys(fault for each in self.operations for fault in each.raises))
+        for fault in faults:  # first, for its name is the type of a detail, which nothing else may have
+            self.shape(fault_payload(fault))
         self.requests = {each.name: self.shape(each.request) for each in self.operations}
         self.replies = {each.name: self._reply(each) for each in self.operations}
 

@@ -19,9 +19,9 @@ from meristem.contracts.contract import Contract, operations
 from meristem.contracts.message import Message
 from meristem.contracts.operation import idempotent, safe
 from meristem.contracts.proto import ProtoSchema
-from meristem.contracts.protobinary import ProtoCodec
+from meristem.contracts.protobinary import ProtoCodec, fault_bytes
 from meristem.contracts.prototext import proto_text
-from meristem.errors import CallError
+from meristem.errors import CallError, Fault
 
 
 class Board(Enum):
@@ -145,6 +145,35 @@ class Listed(Message, Generic[T]):
     items: list[T]
     class_: str | None = field(name="class", default="none")
     total: int = 0
+
+
+class Gone(Fault):
+    """It is gone."""
+
+    item_id: int
+    nodes: list[Node] = []
+
+
+class Elsewhere:
+    class Gone(Message):
+        """A message of the fault's name."""
+
+        why: str
+
+
+class Faulty(Contract, Protocol, package="faulty.v1"):
+    @safe(raises=[Gone])
+    async def find(self, gone: Elsewhere.Gone) -> None: ...
+
+
+def test_faults_are_messages_of_the_contract_by_which_their_details_are_read():
+    known = list(operations(Faulty).values())
+
+    detail = ProtoCodec(known).message_class("Gone").FromString(fault_bytes(Gone(item_id=2**60), "faulty.v1"))
+
+    assert detail.item_id == 2**60
+    assert "message Gone {\n  int64 item_id = 1;\n  repeated Node nodes = 2;" in proto_text(known)
+    assert "rpc Find(Gone2) returns" in proto_text(known)
 
 
 class Lists(Contract, Protocol, package="lists.v1"):
