@@ -94,9 +94,9 @@ class Stage:
         self.facts: list[Fact] = []
         self.subscribers: list[Subscriber] = []
         self.database = database_for(f"sqlite:///{folder}/publisher.db?synchronous=normal", name="publisher")
-        self.lease = Lease(self.database, clock, owner)
+        self.lease = Lease(self.database, owner)
         self.outbox = Outbox(self.database, "//suite/publisher", bus.destinations, clock, lease=self.lease)
-        self.relay = Relay(self.outbox, bus, clock)
+        self.relay = Relay(self.outbox, bus, clock, pulse=clock)
         self.relay.observers.append(self._on_fact)
         self.dead = DeadLetters(self.database, clock)
         self._gone = False

@@ -57,7 +57,7 @@ class Depth(msgspec.Struct, frozen=True):
 class Courier(Protocol):
     """Delivers what the outbox holds: the relay of this process."""
 
-    def accepts(self, subscriber: str, now: float) -> bool:
+    def accepts(self, subscriber: str) -> bool:
         """Whether a new event of this subscriber may go to it from memory."""
         ...
 
@@ -140,7 +140,7 @@ class Outbox:
         for subscriber in destinations:
             # Asked for each row before it is written, because the row says whose it is: one that the relay takes from
             # memory is held by this replica, any other is free for whichever looks first.
-            accepted = self.courier is not None and self.courier.accepts(subscriber, now)
+            accepted = self.courier is not None and self.courier.accepts(subscriber)
             rows.append(
                 {
                     "event_id": envelope.id,

@@ -43,12 +43,23 @@ class Relay:
     _deadlines: Deadlines
 
     def __init__(
-        self, outbox: Outbox, bus: Bus, clock: Clock, *, width: int = 64, window: int = 10_000, poll: float = 1.0
+        self,
+        outbox: Outbox,
+        bus: Bus,
+        clock: Clock,
+        *,
+        width: int = 64,
+        window: int = 10_000,
+        poll: float = 1.0,
+        pulse: Clock | None = None,
     ) -> None:
         self.observers: list[Observer] = []
         self._outbox = outbox
         self._bus = bus
         self._clock = clock
+        # What other replicas do takes time of the machine: no clock that steps, and no test that moves one by days,
+        # makes a relay believe for longer that it is alone, or look at every second between. None is the machine's.
+        self._pulse = pulse
         self._width = width
         self._window = window
         self._poll = poll
@@ -57,7 +68,7 @@ class Relay:
         # Subscribers with rows on disk that are not in memory. Their new events go to disk too: one that went straight
         # from its commit would overtake an earlier one of its key.
         self._behind: set[str] = set()
-        self._scan_at = -math.inf
+        self._scan_is_due = True
         self._claims_from = -math.inf  # before that another relay may still deliver from memory: claim nothing
         self._others = 0
         self._alone_until = -math.inf  # so long no other relay can hold an earlier event of a key
@@ -78,11 +89,12 @@ class Relay:
         lease.freed.append(self.scan_soon)
         self._others = await lease.others()
         if self._others:  # they may deliver from memory until they have seen this one
-            self._claims_from = self._now() + 2 * _FRESH * self._poll
+            self._claims_from = self._beat() + 2 * _FRESH * self._poll
         self._running = True
         self._outbox.courier = self
         self.scan_soon()
         self._spawn(self._keep_time())
+        self._spawn(self._keep_scanning())
 
     async def drain(self) -> None:
         """Begin no further delivery, finish those in flight; the rest stays in the outbox."""
@@ -128,11 +140,11 @@ class Relay:
         await self._scan()
         self._wake_up.set(self._now())
 
-    def accepts(self, subscriber: str, now: float) -> bool:
+    def accepts(self, subscriber: str) -> bool:
         """From memory go events of which no earlier ones can be on disk or in another replica's hands."""
         partitions = self._partitions.get(subscriber)
         room = partitions is None or len(partitions.held) < self._window
-        return self._running and room and subscriber not in self._behind and now <= self._alone_until
+        return self._running and room and subscriber not in self._behind and self._beat() <= self._alone_until
 
     def take(self, deliveries: Iterable[Delivery]) -> None:
         if self._running:
@@ -146,7 +158,7 @@ class Relay:
 
     def scan_soon(self) -> None:
         """Look for rows of any subscriber on disk now, as every `poll` seconds."""
-        self._scan_at = -math.inf
+        self._scan_is_due = True
         self._wake_up.set(self._now())
 
     def _of(self, subscriber: str) -> Partitions:
@@ -162,6 +174,9 @@ class Relay:
                 changed=self._quiet.set,
             )
         return partitions
+
+    def _beat(self) -> float:
+        return monotonic() if self._pulse is None else self._pulse.now().timestamp()
 
     def _now(self) -> float:
         return self._clock.now().timestamp()
@@ -183,23 +198,27 @@ class Relay:
                 self._wake_up.set(self._now() + _MISHAP)
             self._quiet.set()
 
+    async def _keep_scanning(self) -> None:
+        while True:
+            await (asyncio.sleep(self._poll) if self._pulse is None else self._pulse.sleep(self._poll))
+            self.scan_soon()
+
     async def _tick(self) -> None:
         for partitions in list(self._partitions.values()):
             partitions.wake()
         # Believed from before the scan: a relay that joins while it runs is not in what it found.
-        scanned = self._now() if self._now() >= self._scan_at else None
+        scanned = self._beat() if self._scan_is_due else None
         if scanned is not None:
             await self._scan()
-        if self._now() >= self._claims_from:
+        if self._beat() >= self._claims_from:
             for subscriber in list(self._behind):
                 await self._fetch(subscriber)
         if scanned is not None and self._others == 0 and not self._behind:
             self._alone_until = scanned + _FRESH * self._poll
-        self._wake_up.set(self._scan_at)
 
     async def _scan(self) -> None:
         """See which other replicas live, and which rows none holds."""
-        self._scan_at = self._now() + self._poll
+        self._scan_is_due = False
         self._others = await self._outbox.lease.others()
         if self._others:
             self._alone_until = -math.inf
@@ -213,7 +232,7 @@ class Relay:
             partitions.close()
         self._partitions.clear()
         self._alone_until = -math.inf
-        self._claims_from = self._now() + 2 * _FRESH * self._poll
+        self._claims_from = self._beat() + 2 * _FRESH * self._poll
         self.scan_soon()
 
     async def _fetch(self, subscriber: str) -> None:

@@ -48,7 +48,7 @@ class ServiceStorage:
         self._stack = Stack()
         self._engine: SagaEngine | None = None
         self._relay: Relay | None = None
-        self.lease = Lease(self.database, clock, f"{around.replica}/{spec.name}")
+        self.lease = Lease(self.database, f"{around.replica}/{spec.name}")
         self._outbox = Outbox(
             self.database,
             f"//{around.system}/{spec.name}",

@@ -227,7 +227,7 @@ async def test_rows_of_a_replica_that_died_are_taken_over_when_its_lease_has_end
 
 
 async def test_what_does_not_fit_in_memory_waits_on_disk_in_order(stage):
-    stage.relay = Relay(stage.outbox, stage.bus, stage.clock, window=10, width=4)
+    stage.relay = Relay(stage.outbox, stage.bus, stage.clock, window=10, width=4, pulse=stage.clock)
     billing = stage.subscriber("billing")
     gate = asyncio.Event()
 

@@ -150,7 +150,7 @@ async def run(folder: Path, variant: str, deadly: int, *, begin: bool) -> None:
         service = Shop(DurableRemote(folder / "remote.db", variant, boundaries), database)
         service.variant, service.boundaries = variant, boundaries
         facts = Facts()
-        lease = Lease(database, SystemClock(), "bookings", renewal=60.0)
+        lease = Lease(database, "bookings", renewal=60.0)
         engine = SagaEngine(
             "bookings", service, database, SystemClock(), lease=lease, policy=PATIENT, observers=[facts]
         )

@@ -182,7 +182,7 @@ async def engine(
     renewal=0.25,
 ):
     """A running engine for a service."""
-    lease = Lease(database, clock or SystemClock(), str(uuid.uuid4()), renewal=renewal)
+    lease = Lease(database, str(uuid.uuid4()), renewal=renewal)
     await lease.start()
     made = SagaEngine(
         "bookings", service, database, clock or SystemClock(), lease=lease, policy=policy, observers=observers

@@ -312,7 +312,7 @@ async def test_a_caller_on_one_replica_gets_the_answer_that_another_made(tmp_pat
 
 async def test_a_stopped_engine_takes_nothing_new(database, remote):
     service = Bookings(remote)
-    made = SagaEngine("bookings", service, database, ManualClock(), lease=Lease(database, ManualClock(), "a"))
+    made = SagaEngine("bookings", service, database, ManualClock(), lease=Lease(database, "a"))
     await made.start()
     await made.drain()
     await made.stop()

@@ -3,7 +3,6 @@
 import asyncio
 import sys
 
-from meristem.clock import SystemClock
 from meristem.storage.database import database_for
 from meristem.storage.lease import SCHEMA, Lease
 
@@ -12,7 +11,7 @@ async def main(url: str) -> None:
     database = database_for(url, name="service")
     await database.start()
     await database.upgrade([SCHEMA])
-    lease = Lease(database, SystemClock(), "replica", renewal=0.05)
+    lease = Lease(database, "replica", renewal=0.05)
     await lease.start()
 
     async def work() -> None:

@@ -43,7 +43,7 @@ async def members(database: Database) -> list[int]:
 
 
 async def test_a_replica_that_is_alone_writes_nothing_to_live(database, clock):
-    lease = Lease(database, clock, "a")
+    lease = Lease(database, "a")
     await lease.start()
     written: list[str] = []
     database.observers.append(lambda _, text, *rest: written.append(text) if text.startswith("UPDATE") else None)
@@ -56,7 +56,7 @@ async def test_a_replica_that_is_alone_writes_nothing_to_live(database, clock):
 
 
 async def test_replicas_that_look_around_in_turn_all_live(database, clock):
-    leases = [Lease(database, clock, name) for name in "abc"]
+    leases = [Lease(database, name) for name in "abc"]
     for lease in leases:
         await lease.start()
 
@@ -71,7 +71,7 @@ async def test_replicas_that_look_around_in_turn_all_live(database, clock):
 
 
 async def test_one_that_falls_silent_is_buried_after_four_looks_and_begins_anew_when_it_comes_back(database, clock):
-    hung, heir = Lease(database, clock, "hung"), Lease(database, clock, "heir")
+    hung, heir = Lease(database, "hung"), Lease(database, "heir")
     lost, freed = [], []
     hung.lost.append(lambda: lost.append(hung.member))
     heir.freed.append(lambda: freed.append(True))
@@ -93,7 +93,7 @@ async def test_one_that_falls_silent_is_buried_after_four_looks_and_begins_anew_
 
 
 async def test_no_jump_of_the_clock_and_no_pause_of_the_one_that_looks_makes_others_look_dead(database, clock):
-    one, other = Lease(database, clock, "one"), Lease(database, clock, "other")
+    one, other = Lease(database, "one"), Lease(database, "other")
     await one.start()
     await other.start()
     for _ in range(10):
@@ -107,7 +107,7 @@ async def test_no_jump_of_the_clock_and_no_pause_of_the_one_that_looks_makes_oth
 
 
 async def test_a_name_that_starts_again_takes_the_place_of_the_one_before_at_once(database, clock):
-    before, again = Lease(database, clock, "main-0"), Lease(database, clock, "main-0")
+    before, again = Lease(database, "main-0"), Lease(database, "main-0")
     await before.start()
     await again.start()
 
@@ -120,7 +120,7 @@ async def test_a_name_that_starts_again_takes_the_place_of_the_one_before_at_onc
 
 
 async def test_a_process_that_is_gone_from_this_machine_is_buried_at_the_first_look(database, clock):
-    lease, dead = Lease(database, clock, "lease"), Lease(database, clock, "dead")
+    lease, dead = Lease(database, "lease"), Lease(database, "dead")
     await dead.start()
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", "")
     await process.wait()
@@ -139,7 +139,7 @@ async def test_of_many_replicas_that_race_for_a_duty_one_has_it_and_keeps_it(url
     for each in databases:
         await each.start()
     await databases[0].upgrade([SCHEMA])
-    leases = [Lease(each, clock, str(number)) for number, each in enumerate(databases)]
+    leases = [Lease(each, str(number)) for number, each in enumerate(databases)]
     for lease in leases:
         await lease.start()
     ran: list[str] = []
@@ -167,7 +167,7 @@ async def test_of_many_replicas_that_race_for_a_duty_one_has_it_and_keeps_it(url
 
 
 async def test_a_lost_lease_stops_the_run_of_a_duty(database, clock, caplog):
-    hung, heir = Lease(database, clock, "hung"), Lease(database, clock, "heir")
+    hung, heir = Lease(database, "hung"), Lease(database, "heir")
     await hung.start()
     await heir.start()
     began, ended = asyncio.Event(), []
@@ -198,7 +198,7 @@ async def test_a_stopped_process_that_goes_on_finds_its_duty_gone(database, url,
     try:
         assert await process.stdout.readline() == b"has the duty\n"
         process.send_signal(signal.SIGSTOP)
-        lease, ran = Lease(database, clock, "heir"), []
+        lease, ran = Lease(database, "heir"), []
 
         async def work() -> None:
             ran.append(True)
