@@ -74,7 +74,7 @@ async def test_a_short_sleep_is_waited_for(database, remote, clock):
     service = Waiting(remote)
     async with engine(service, database, clock, SLOW):
         asking = asyncio.ensure_future(service.nap(20.0))
-        await clock.sleeping(3)  # the clockwork of the engine and the saga
+        await clock.sleeping(2)  # the forgetting of old sagas, and the saga
         await clock.advance(20.0)
         assert await asking == 20.0
 
@@ -92,7 +92,7 @@ async def test_a_long_sleep_is_kept_in_the_journal_and_nowhere_else(database, re
         await clock.advance(86000.0)
         assert not asking.done()
         for _ in range(6):
-            await clock.sleeping(2)
+            await clock.sleeping()
             await clock.advance(100.0)
         assert await asking == pytest.approx(86400.0, abs=300.0)
 
@@ -102,13 +102,13 @@ async def test_a_sleep_goes_on_after_a_restart_for_the_rest_of_its_time(database
         service = first._instance
         with keyed("k"):
             asking = asyncio.ensure_future(service.nap(20.0))
-        await clock.sleeping(3)
+        await clock.sleeping(2)
         await clock.advance(15.0)
     await asyncio.wait({asking})
     assert isinstance(asking.exception(), CallError)
     facts = Facts()
     async with engine(Waiting(remote), database, clock, SLOW, [facts]):
-        await clock.sleeping(3)
+        await clock.sleeping(2)
         await clock.advance(5.0)
         await facts.until(SagaEnded, state="done")
 
