@@ -13,11 +13,11 @@ import msgspec
 
 from meristem.contracts.decimals import checker
 from meristem.contracts.losses import keeper
-from meristem.contracts.wiretypes import UnknownNameError
+from meristem.contracts.wiretypes import UnknownNameError, fields_of, struct_of, unwrap
 from meristem.errors import CallError, Code, Fault, FieldViolation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 AT: Final = " - at `"
 PATH: Final = re.compile(r"(?:key in )?\$(?P<path>.*)`", re.DOTALL)
@@ -84,6 +84,48 @@ def refusal(error: Exception) -> CallError:
     found = violation(error)
     where = f"{found.field}: " if found.field else ""
     return CallError(Code.INVALID_ARGUMENT, f"{where}{found.reason}", may_have_happened=False, violations=(found,))
+
+
+MOST_VIOLATIONS: Final = 100
+
+
+def refusal_of(found: Sequence[FieldViolation]) -> CallError:
+    """The error a caller gets whose request does not fit in several places."""
+    message = "; ".join(f"{each.field}: {each.reason}" for each in found)
+    return CallError(Code.INVALID_ARGUMENT, message, may_have_happened=False, violations=tuple(found))
+
+
+def violations(type_: Any, value: Any, path: str = "") -> list[FieldViolation]:
+    """Everything in a decoded value that does not fit, messages inside of messages and lists looked at one by one."""
+    struct, bare = struct_of(type_), unwrap(type_)
+    found: list[FieldViolation] = []
+    if struct is not None and isinstance(value, dict) and struct.__struct_config__.tag_field is None:
+        found = _in_fields(type_, value, path)
+    elif typing.get_origin(bare) is list and isinstance(value, list):
+        item = typing.get_args(bare)[0]
+        found = [
+            each for at, one in enumerate(value[:MOST_VIOLATIONS]) for each in violations(item, one, f"{path}[{at}]")
+        ]
+    if found:
+        return found[:MOST_VIOLATIONS]
+    try:
+        audit(type_)(msgspec.convert(value, type_, str_keys=True))
+    except (msgspec.ValidationError, RecursionError) as error:
+        one = violation(error)
+        joined = path + (one.field if one.field.startswith("[") else f".{one.field}" if one.field else "")
+        return [FieldViolation(joined.lstrip("."), one.reason)]
+    return []
+
+
+def _in_fields(type_: Any, value: dict[str, Any], path: str) -> list[FieldViolation]:
+    found: list[FieldViolation] = []
+    for field in fields_of(type_):
+        inner = f"{path}.{field.encode_name}".lstrip(".")
+        if field.encode_name in value:
+            found += violations(field.type, value[field.encode_name], inner)
+        elif field.required:
+            found.append(FieldViolation(inner, "is required"))
+    return found
 
 
 @cache

@@ -18,7 +18,7 @@ from typing import Any, Final, Literal, TypeAlias, get_args, get_origin
 
 import msgspec
 
-from meristem.contracts.codec import audit, decoder, refusal
+from meristem.contracts.codec import audit, decoder, refusal, refusal_of, violations
 from meristem.contracts.wiretypes import COLLECTIONS, camel, fields_of, is_union, struct_of, unwrap
 
 Coerce: TypeAlias = Callable[[Any], Any]
@@ -42,10 +42,15 @@ def lenient(type_: Any, *, zeros: bool = False) -> Callable[[bytes], Any]:
     read, audited = msgspec.json.Decoder(float_hook=Decimal).decode, audit(type_)
 
     def mapped(body: bytes) -> Any:
+        shaped: Any = None
         try:
-            return audited(msgspec.convert(coerce(read(body)), type_, str_keys=True))
+            shaped = coerce(read(body))
+            return audited(msgspec.convert(shaped, type_, str_keys=True))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise refusal(error) from None
+            found = violations(type_, shaped) if isinstance(shaped, dict) else []
+            first = refusal(error)
+            found.sort(key=lambda each: each.field != first.violations[0].field)  # as an exact reader would tell it
+            raise first if len(found) < 2 else refusal_of(found) from None
 
     if spellings is None:
         return mapped

@@ -283,5 +283,23 @@ def test_a_client_of_protobuf_may_leave_out_zeros_and_no_other_value():
             reader(body)
 
 
+class Order(Message):
+    lines: list[Line]
+    guest: Guest
+    nights: Annotated[int, msgspec.Meta(ge=1)]
+
+
+def test_everything_that_does_not_fit_is_told():
+    line = b'{"article": "a", "count": "x", "gift": 1, "notes": [], "price": "NaN"}'
+    text = b'{"lines": [%b, 7], "guest": {}, "nights": 0}' % line
+
+    with pytest.raises(CallError) as caught:
+        lenient(Order)(text)
+
+    assert [each.field for each in caught.value.violations] == [
+        "lines[0].count", "lines[0].gift", "lines[0].price", "lines[1]", "guest.full_name", "nights",
+    ]  # fmt: skip
+
+
 def test_names_are_spelled_as_protobuf_spells_them():
     assert [camel(each) for each in ("a", "booking_id", "x_2_y")] == ["a", "bookingId", "x2Y"]
