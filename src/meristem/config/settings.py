@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -53,20 +52,6 @@ class Setting(msgspec.Struct, frozen=True):
     value: str
     origin: str
     variable: str
-
-
-def read_file(path: Path) -> File:
-    """Read `[settings.SERVICE]` tables of a TOML file; raises ConfigurationError for what is no TOML."""
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigurationError(f"cannot read {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path} is not valid TOML: {error}") from None
-    tables = content.get("settings", {})
-    if not isinstance(tables, dict) or not all(isinstance(table, dict) for table in tables.values()):
-        raise ConfigurationError(f"{path}: write settings as tables by service, e.g. [settings.payments]")
-    return File(str(path), tables)
 
 
 def variable(system: str, service: str, *path: str) -> str:

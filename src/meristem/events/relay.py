@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-import math
 from collections.abc import Coroutine, Iterable
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from meristem.errors import CallError, OperationError, StorageError, Undeliverable
 from meristem.events.acknowledgements import Acknowledgements
 from meristem.events.bus import Bus, SubscriberAway
+from meristem.events.claims import Claims
 from meristem.events.facts import Away, DeadLettered, Delivered, DeliveryRetried, Observer, emit
 from meristem.events.partitions import Partitions
 from meristem.events.policy import DEFAULT
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 logger: Final = logging.getLogger("meristem.events")
 
 _BATCH: Final = 500
-_FRESH: Final = 2.0  # polls for which a relay may believe that it is the only one
 _MISHAP: Final = 1.0  # seconds to wait when the relay's own database fails
 
 
@@ -57,21 +56,15 @@ class Relay:
         self._outbox = outbox
         self._bus = bus
         self._clock = clock
-        # What other replicas do takes time of the machine: no clock that steps, and no test that moves one by days,
-        # makes a relay believe for longer that it is alone, or look at every second between. None is the machine's.
-        self._pulse = pulse
         self._width = width
         self._window = window
-        self._poll = poll
+        self._claims = Claims(outbox.lease, poll, pulse)
         self._wake_up = WakeUp(clock)
         self._partitions: dict[str, Partitions] = {}
         # Subscribers with rows on disk that are not in memory. Their new events go to disk too: one that went straight
         # from its commit would overtake an earlier one of its key.
         self._behind: set[str] = set()
         self._scan_is_due = True
-        self._claims_from = -math.inf  # before that another relay may still deliver from memory: claim nothing
-        self._others = 0
-        self._alone_until = -math.inf  # so long no other relay can hold an earlier event of a key
         self._running = False
         self._quiet = asyncio.Event()
         self._acknowledged = Acknowledgements(
@@ -87,9 +80,7 @@ class Relay:
         lease = self._outbox.lease
         lease.lost.append(self._lose)
         lease.freed.append(self.scan_soon)
-        self._others = await lease.others()
-        if self._others:  # they may deliver from memory until they have seen this one
-            self._claims_from = self._beat() + 2 * _FRESH * self._poll
+        await self._claims.start()
         self._running = True
         self._outbox.courier = self
         self.scan_soon()
@@ -144,7 +135,7 @@ class Relay:
         """From memory go events of which no earlier ones can be on disk or in another replica's hands."""
         partitions = self._partitions.get(subscriber)
         room = partitions is None or len(partitions.held) < self._window
-        return self._running and room and subscriber not in self._behind and self._beat() <= self._alone_until
+        return self._running and room and subscriber not in self._behind and self._claims.is_alone
 
     def take(self, deliveries: Iterable[Delivery]) -> None:
         if self._running:
@@ -175,9 +166,6 @@ class Relay:
             )
         return partitions
 
-    def _beat(self) -> float:
-        return monotonic() if self._pulse is None else self._pulse.now().timestamp()
-
     def _now(self) -> float:
         return self._clock.now().timestamp()
 
@@ -200,28 +188,25 @@ class Relay:
 
     async def _keep_scanning(self) -> None:
         while True:
-            await (asyncio.sleep(self._poll) if self._pulse is None else self._pulse.sleep(self._poll))
+            await self._claims.pause()
             self.scan_soon()
 
     async def _tick(self) -> None:
         for partitions in list(self._partitions.values()):
             partitions.wake()
-        # Believed from before the scan: a relay that joins while it runs is not in what it found.
-        scanned = self._beat() if self._scan_is_due else None
+        scanned = self._claims.now() if self._scan_is_due else None
         if scanned is not None:
             await self._scan()
-        if self._beat() >= self._claims_from:
+        if self._claims.are_open:
             for subscriber in list(self._behind):
                 await self._fetch(subscriber)
-        if scanned is not None and self._others == 0 and not self._behind:
-            self._alone_until = scanned + _FRESH * self._poll
+        if scanned is not None and not self._behind:
+            self._claims.believe(scanned)
 
     async def _scan(self) -> None:
         """See which other replicas live, and which rows none holds."""
         self._scan_is_due = False
-        self._others = await self._outbox.lease.others()
-        if self._others:
-            self._alone_until = -math.inf
+        await self._claims.look()
         for subscriber in await self._outbox.subscribers():
             if await self._outbox.has_free(subscriber):
                 self._behind.add(subscriber)
@@ -231,8 +216,7 @@ class Relay:
         for partitions in self._partitions.values():
             partitions.close()
         self._partitions.clear()
-        self._alone_until = -math.inf
-        self._claims_from = self._beat() + 2 * _FRESH * self._poll
+        self._claims.wait()
         self.scan_soon()
 
     async def _fetch(self, subscriber: str) -> None:

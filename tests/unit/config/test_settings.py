@@ -3,14 +3,13 @@
 from datetime import timedelta
 from decimal import Decimal
 from enum import Enum
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
 import pytest
 
 from meristem.config.secret import Secret
-from meristem.config.settings import File, Settings, Sources, explain, load, load_all, read_file
+from meristem.config.settings import File, Settings, Sources, explain, load, load_all
 from meristem.contracts.message import Message
 from meristem.errors import ConfigurationError
 
@@ -189,22 +188,3 @@ def test_every_setting_can_tell_where_its_value_came_from():
     assert found["pool"].origin == "[settings.payments] in meristem.toml"
     assert found["timeout"].origin == "default"
     assert found["timeout"].variable == "HOTELS_PAYMENTS_TIMEOUT"
-
-
-def test_settings_are_read_from_toml_files(tmp_path):
-    path = tmp_path / "meristem.toml"
-    path.write_text("[settings.payments]\ntimeout = 1\nretry.attempts = 1\n")
-    made = bank(files=(read_file(path),))
-    assert made.timeout == 1.0
-    assert made.retry.attempts == 1
-
-
-@pytest.mark.parametrize(("text", "told"), [("x = ", "not valid TOML"), ("settings.url = 1", "as tables by service")])
-def test_a_file_that_cannot_be_understood_is_named(tmp_path, text, told):
-    path = tmp_path / "bad.toml"
-    path.write_text(text)
-    with pytest.raises(ConfigurationError, match=told) as caught:
-        read_file(path)
-    assert str(path) in str(caught.value)
-    with pytest.raises(ConfigurationError, match="cannot read"):
-        read_file(Path(tmp_path / "absent.toml"))
