@@ -70,8 +70,8 @@ def screen() -> Screen:
 def supervisor_of(tmp_path: Path, screen: Screen):
     @asynccontextmanager
     async def made(plan: Plan, *, restarts: Restarts = QUICK) -> AsyncIterator[Supervisor]:
-        home = StateDirectory(tmp_path, plan.system)
-        place = Workplace(home, tmp_path, port=0)
+        state = StateDirectory(tmp_path, plan.system)
+        place = Workplace(state, tmp_path, port=0)
         console = Console(screen, [], {})
         supervisor = Supervisor(
             plan, place, arguments=arguments, console=console, environment=os.environ, restarts=restarts

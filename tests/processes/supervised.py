@@ -12,7 +12,8 @@ import msgspec
 
 from meristem.supervision.console import Console
 from meristem.supervision.lifeline import hold
-from meristem.supervision.supervisor import Supervisor, Workplace, supervise
+from meristem.supervision.signals import supervise
+from meristem.supervision.supervisor import Supervisor, Workplace
 from meristem.system.plan import Plan
 from meristem.system.state_directory import StateDirectory
 

@@ -24,9 +24,9 @@ SHOP = plan(ProcessPlan("edge", (), ("web",)), ProcessPlan("search", ("search",)
 class Run:
     """A supervisor in a process of its own."""
 
-    def __init__(self, process: asyncio.subprocess.Process, home: StateDirectory) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, state: StateDirectory) -> None:
         self.process = process
-        self.home = home
+        self.state = state
 
     async def shows(self, part: str) -> str:
         async with asyncio.timeout(PATIENCE):
@@ -35,7 +35,7 @@ class Run:
         return line
 
     def replicas(self) -> list[tuple[str, int]]:
-        running = self.home.running()
+        running = self.state.running()
         assert running is not None
         return [(each.process, each.pid) for each in running.replicas if each.pid is not None]
 
@@ -71,7 +71,7 @@ async def test_a_system_starts_again_where_its_supervisor_was_killed(run: Run, t
     run.process.kill()
     await output(run.process)
     await asyncio.gather(*map(gone, pids))
-    assert run.home.running() is None
+    assert run.state.running() is None
 
     again = await begin(tmp_path)
     try:
@@ -90,12 +90,12 @@ async def test_sigterm_drains_everything_and_frees_what_was_held(run: Run):
     assert run.process.returncode == 0
     assert rest.count(b"drained") == 3
     await asyncio.gather(*map(gone, pids))
-    assert not run_directory(run.home.path, SHOP).exists()
-    assert run.home.running() is None
+    assert not run_directory(run.state.path, SHOP).exists()
+    assert run.state.running() is None
 
 
 async def test_a_request_in_flight_is_finished_first(run: Run):
-    address = f"unix:{run_directory(run.home.path, SHOP)}/search-0.sock"
+    address = f"unix:{run_directory(run.state.path, SHOP)}/search-0.sock"
     held = asyncio.create_task(ask(address, "/hold"))
     await run.shows("holding")
     run.process.terminate()

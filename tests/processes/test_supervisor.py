@@ -223,16 +223,16 @@ async def test_a_port_that_is_taken_is_refused_before_anything_starts(supervisor
 
 
 async def test_running_is_announced_while_it_lasts(supervisor_of, tmp_path: Path):
-    home = StateDirectory(tmp_path, "shop")
+    state = StateDirectory(tmp_path, "shop")
     async with supervisor_of(plan(SEARCH)) as supervisor:
         await supervisor.start()
         await _announced(supervisor)
-        running = home.running()
+        running = state.running()
 
         assert running is not None
         assert running.address == supervisor.address
         assert [(each.process, each.state) for each in running.replicas] == [("search", "ready")]
-    assert home.running() is None
+    assert state.running() is None
     assert not supervisor.run.exists()
 
 

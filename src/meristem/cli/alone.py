@@ -38,29 +38,29 @@ if TYPE_CHECKING:
 
 def run_alone(blueprint: Blueprint, directory: Path, faces: Faces, began: float) -> None:
     """Run until it is told to end."""
-    home = StateDirectory(directory, blueprint.system.name)
-    home.prepare()
-    home.claim()
-    sockets = run_directory(home.path, blueprint.plan)
+    state = StateDirectory(directory, blueprint.system.name)
+    state.prepare()
+    state.claim()
+    sockets = run_directory(state.path, blueprint.plan)
     try:
         prepare_run_directory(sockets)
-        run_on_loop(_run(blueprint, directory, home, faces._replace(port=faces.port or free_port(faces.host)), began))
+        run_on_loop(_run(blueprint, directory, state, faces._replace(port=faces.port or free_port(faces.host)), began))
     finally:
         remove_run_directory(sockets)
-        home.release()
+        state.release()
     click.echo("Stopped.")
 
 
-async def _run(blueprint: Blueprint, directory: Path, home: StateDirectory, faces: Faces, began: float) -> None:
+async def _run(blueprint: Blueprint, directory: Path, state: StateDirectory, faces: Faces, began: float) -> None:
     plan, address = blueprint.plan, base_address(faces.host, faces.port)
     programs = _programs(plan, directory, address)
-    process = _process(blueprint, directory, home, faces, programs)
+    process = _process(blueprint, directory, state, faces, programs)
     overview = SingleProcess(process, address, beside=program_instances(programs, plan))
     wanted = OperatorAddresses.of(faces.operators, faces.host, ports_of(plan, faces.port))
-    operators = OperatorServer(overview, wanted.and_socket(run_directory(home.path, plan)))
+    operators = OperatorServer(overview, wanted.and_socket(run_directory(state.path, plan)))
 
     def started(_: Process) -> None:
-        home.announce(SystemStatus(os.getpid(), address, time.time(), operators=operators.addresses))
+        state.announce(SystemStatus(os.getpid(), address, time.time(), operators=operators.addresses))
         _print_started(plan, address)
         for name, where in shown(plan, address, operators, api_page=faces.api_page):
             click.echo(f"  {name:<10}{where}")
@@ -72,19 +72,19 @@ async def _run(blueprint: Blueprint, directory: Path, home: StateDirectory, face
         await serve(process, started)
 
 
-def _process(blueprint: Blueprint, directory: Path, home: StateDirectory, faces: Faces, programs: Programs) -> Process:
+def _process(blueprint: Blueprint, directory: Path, state: StateDirectory, faces: Faces, programs: Programs) -> Process:
     options = Options(
         progress=TerminalProgress(),
         directory=directory,
         apps=app_addresses(blueprint.plan, base_address(faces.host, faces.port)),
-        secret=home.secret(os.environ).encode(),
+        secret=state.secret(os.environ).encode(),
     )
     return Process(
         blueprint,
         ALONE,
         options=options,
         listen=[Listen(f"tcp://{faces.host}:{faces.port}", public=True)],
-        tokens=home.tokens(os.environ),
+        tokens=state.tokens(os.environ),
         beside=[programs],
         api_page=faces.api_page,
     )

@@ -42,15 +42,15 @@ def call(operation: str, request: str, target: str | None, address: str | None, 
         raise click.BadParameter(refusal.message, param_hint="JSON") from None
     names = [each.name for each in found.parameters]
     arguments = {name: getattr(message, name) for name in names} if found.spread else {names[0]: message}
-    home = StateDirectory(directory, blueprint.system.name)
-    address = address or _address(home, blueprint.system.name)
-    with connect(address, tokens=home.known_tokens(os.environ)) as system, using(Context(key=key)):
+    state = StateDirectory(directory, blueprint.system.name)
+    address = address or _address(state, blueprint.system.name)
+    with connect(address, tokens=state.known_tokens(os.environ)) as system, using(Context(key=key)):
         for reply in _replies(system, found, getattr(system.client(method), found.name), arguments):
             print_json(reply)
 
 
-def _address(home: StateDirectory, system: str) -> str:
-    running = home.running()
+def _address(state: StateDirectory, system: str) -> str:
+    running = state.running()
     if running is None:
         raise OperationError(f"{system} does not run here; start it with `meristem run` or give --address")
     return running.address

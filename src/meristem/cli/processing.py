@@ -99,11 +99,11 @@ async def _serve(
     from meristem.runtime.process import Process, serve  # noqa: PLC0415
     from meristem.system.state_directory import StateDirectory  # noqa: PLC0415 - what serves takes time to import
 
-    home = StateDirectory(directory, blueprint.system.name)
-    home.prepare()
-    tokens = home.tokens(environment)
+    state = StateDirectory(directory, blueprint.system.name)
+    state.prepare()
+    tokens = state.tokens(environment)
     resolver = _resolver(blueprint, name, environment)
-    secret = home.secret(environment)
+    secret = state.secret(environment)
     options = _options(blueprint, replica, sides.address, directory, environment, resolver, tokens, secret)
     offer(environment_for(blueprint.plan, sides.address or ""))
     made = Process(blueprint, name, options=options, listen=sides.listen, tokens=tokens, api_page=sides.api_page)

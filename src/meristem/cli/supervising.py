@@ -17,7 +17,8 @@ from meristem.config.project import find
 from meristem.operators.server import OperatorAddresses
 from meristem.supervision.console import Console
 from meristem.supervision.environments import PYTHON, Environments
-from meristem.supervision.supervisor import NAME, Supervisor, Workplace, supervise
+from meristem.supervision.signals import supervise
+from meristem.supervision.supervisor import NAME, Supervisor, Workplace
 from meristem.system.addresses import app_addresses, label_of
 from meristem.system.placement import Placement
 from meristem.system.plan import Plan
@@ -42,11 +43,11 @@ def run_placed(target: str | None, placement: Path, faces: Faces, logs: list[str
 
     labels = [label_of(each.name, index) for each in plan.processes for index in range(each.replicas)]
     console = Console(sys.stdout.buffer, [NAME, *labels, *(each.name for each in plan.programs)], os.environ)
-    home = StateDirectory(directory, plan.system)
+    state = StateDirectory(directory, plan.system)
     wanted = OperatorAddresses.of(asked, faces.host, ports_of(plan, faces.port))
     supervisor = Supervisor(
         plan,
-        Workplace(home, directory, faces.host, faces.port, wanted),
+        Workplace(state, directory, faces.host, faces.port, wanted),
         arguments=arguments,
         console=console,
         environment=environment,

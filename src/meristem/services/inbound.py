@@ -150,9 +150,9 @@ def _answering(endpoint: OperationEndpoint, nearby: Nearby | None) -> Handler:  
             stats.seconds += seconds
             buckets[0 if seconds <= SOONEST else bisect_left(BOUNDS, seconds)] += 1
             if trace.sampled:
-                observed.tell(trace, parent, seconds, None)
+                observed.emit(trace, parent, seconds, None)
             elif seconds >= slow:
-                observed.tell_late(trace, parent, seconds, None)
+                observed.emit_late(trace, parent, seconds, None)
             return reply if window is None else separate(reply)
         finally:
             end(token)

@@ -18,13 +18,13 @@ LONGEST: Final = 100  # bytes of a Unix socket's path: Linux takes 107, macOS 10
 GENERATION: Final = ".0000000.sock"  # the longest ending of a socket's name
 
 
-def run_directory(home: Path, plan: Plan) -> Path:
-    """The folder of the sockets: `run` in the system's home, or a short one where that path would be too long."""
-    inside = home.absolute() / "run"
+def run_directory(state: Path, plan: Plan) -> Path:
+    """The folder of the sockets: `run` in the state directory, or a short one where that path would be too long."""
+    inside = state.absolute() / "run"
     longest = max((len(each.name) + len(str(each.replicas)) + 1 for each in plan.processes), default=0)
     if len(os.fsencode(inside)) + 1 + longest + len(GENERATION) <= LONGEST:
         return inside
-    digest = hashlib.sha256(os.fsencode(home.absolute())).hexdigest()[:12]
+    digest = hashlib.sha256(os.fsencode(state.absolute())).hexdigest()[:12]
     return Path(tempfile.gettempdir()) / f"meristem-{os.getuid()}-{digest}"
 
 

@@ -63,7 +63,7 @@ class StateDirectory:
 
     @classmethod
     def at(cls, path: Path) -> StateDirectory:
-        """The home whose folder is `path`, as the folders of `.meristem` are found."""
+        """The one whose folder is `path`, as the folders of `.meristem` are found."""
         return cls(path.parent.parent, path.name)
 
     def prepare(self) -> None:

@@ -109,17 +109,17 @@ class Observed:
         self.stats.record(seconds, OK if error is None else outcome_of(error))
         is_slow = seconds >= self.tracer.slow and not long and (error is None or isinstance(error, Exception))
         if trace.sampled:
-            self.tell(trace, parent, seconds, error)
+            self.emit(trace, parent, seconds, error)
         elif is_slow or is_failure(error):
-            self.tell_late(trace, parent, seconds, error)
+            self.emit_late(trace, parent, seconds, error)
 
-    def tell_late(self, trace: Position, parent: Position | None, seconds: float, error: BaseException | None) -> None:
+    def emit_late(self, trace: Position, parent: Position | None, seconds: float, error: BaseException | None) -> None:
         """Record a call that was not sampled as a span, if such spans are not too many."""
         if self.tracer.late():
             # a root's id is already in its logs; another call's span gets one of its own
-            self.tell(trace if parent is None else trace.child(), parent, seconds, error)
+            self.emit(trace if parent is None else trace.child(), parent, seconds, error)
 
-    def tell(self, trace: Position, parent: Position | None, seconds: float, error: BaseException | None) -> None:
+    def emit(self, trace: Position, parent: Position | None, seconds: float, error: BaseException | None) -> None:
         """Record a call as a span."""
         parent_id = None if parent is None else parent.span_id
         attributes = self.attributes | outcome(error)

@@ -71,7 +71,7 @@ async def by_processes(
 ) -> AsyncIterator[RunningSystem]:
     """Start the processes, wait until all are ready, and end them when the block does."""
     with tempfile.TemporaryDirectory(prefix="meristem-") as folder:
-        home = StateDirectory(Path(folder), system.name)
+        state = StateDirectory(Path(folder), system.name)
         root = reference.root if reference.file else directory or Path(folder)
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(_own_path()), PYTHON: sys.executable}
         environments = Environments(root, environment, Silent())
@@ -81,12 +81,12 @@ async def by_processes(
         blueprint = Blueprint(system, placed, described=described)
         file = Path(folder) / "placement.toml"
         file.write_text(as_toml(msgspec.to_builtins(placed)), encoding="utf-8")
-        place = Workplace(home, directory or Path(folder), port=0)
+        place = Workplace(state, directory or Path(folder), port=0)
         command = _Command(reference, file, environments.of_processes(placed))
         supervisor = Supervisor(blueprint.plan, place, arguments=command, console=Echo(), environment=environment)
         async with Stack() as stack:
             await stack.start(supervisor)
-            yield await _outside(stack, blueprint, supervisor, home, described)
+            yield await _outside(stack, blueprint, supervisor, state, described)
             await stack.drain()
 
 
@@ -101,13 +101,13 @@ async def _outside(
     stack: Stack,
     blueprint: Blueprint,
     supervisor: Supervisor,
-    home: StateDirectory,
+    state: StateDirectory,
     described: Mapping[str, ServicePlan],
 ) -> Outside:
     placed = blueprint.placement
     beside = msgspec.structs.replace(placed, processes={CALLER: (), **placed.processes})
     resolver = StaticResolver(service_addresses(blueprint.plan, supervisor.run))
-    options = Options(environment={}, resolver=resolver, sign=home.tokens(os.environ).prove)
+    options = Options(environment={}, resolver=resolver, sign=state.tokens(os.environ).prove)
     outside = Outside(Blueprint(blueprint.system, beside, described=described), options, supervisor)
     await stack.start(outside)
     return outside

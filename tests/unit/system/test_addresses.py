@@ -43,10 +43,10 @@ def test_each_replica_has_a_socket():
     assert service_addresses(SHOP, RUN)["orders"] == ("unix:/run/shop/front-0.sock",)
 
 
-def test_sockets_are_in_the_home_unless_their_path_would_be_too_long():
-    home, far = Path("/p/.meristem/shop"), Path("/" + "deep/" * 30)
+def test_sockets_are_in_the_state_directory_unless_their_path_would_be_too_long():
+    state, far = Path("/p/.meristem/shop"), Path("/" + "deep/" * 30)
 
-    assert run_directory(home, SHOP) == home / "run"
+    assert run_directory(state, SHOP) == state / "run"
     short = run_directory(far, SHOP)
     assert short.name.startswith("meristem-")
     assert short == run_directory(far, SHOP)

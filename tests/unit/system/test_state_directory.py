@@ -13,17 +13,17 @@ from meristem.system.state_directory import ReplicaStatus, StateDirectory, Syste
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> StateDirectory:
+def state(tmp_path: Path) -> StateDirectory:
     made = StateDirectory(tmp_path, "shop")
     made.prepare()
     return made
 
 
-def test_what_the_shared_secret_signs_the_folder_verifies(home: StateDirectory):
-    secret = home.secret({})
+def test_what_the_shared_secret_signs_the_folder_verifies(state: StateDirectory):
+    secret = state.secret({})
 
-    token = home.tokens({"MERISTEM_SECRET": secret}).sign("orders")
-    caller = home.tokens({}).verify(token)
+    token = state.tokens({"MERISTEM_SECRET": secret}).sign("orders")
+    caller = state.tokens({}).verify(token)
 
     assert caller is not None
     assert caller.service == "orders"
@@ -33,9 +33,9 @@ def test_processes_that_start_at_once_share_one_whole_secret(tmp_path: Path):
     """Each process asks for the secrets of eighty new systems, in the same order at the same time."""
     program = (
         "import sys; from pathlib import Path; from meristem.system.state_directory import StateDirectory\n"
-        "homes = [StateDirectory(Path(sys.argv[1]), f'shop{number}') for number in range(80)]\n"
+        "states = [StateDirectory(Path(sys.argv[1]), f'shop{number}') for number in range(80)]\n"
         "print('ready', flush=True); sys.stdin.read()\n"
-        "for home in homes:\n    home.prepare(); print(home.secret({}))"
+        "for state in states:\n    state.prepare(); print(state.secret({}))"
     )
     command = [sys.executable, "-c", program, str(tmp_path)]
     begun = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(8)]
@@ -58,72 +58,72 @@ def test_processes_that_start_at_once_share_one_whole_secret(tmp_path: Path):
     assert (kept / "secret").stat().st_mode & 0o777 == 0o600
 
 
-def test_only_one_may_run_a_system_from_a_folder(home: StateDirectory, tmp_path: Path):
+def test_only_one_may_run_a_system_from_a_folder(state: StateDirectory, tmp_path: Path):
     other = StateDirectory(tmp_path, "shop")
-    home.claim()
+    state.claim()
     with pytest.raises(OperationError, match=f"shop already runs .* as process {os.getpid()}; stop it first"):
         other.claim()
-    home.release()
+    state.release()
     other.claim()
     other.release()
 
 
-def test_what_a_killed_run_left_behind_is_removed(home: StateDirectory):
-    home.announce(SystemStatus(os.getpid(), "http://old", 0.0))
-    home.claim()
+def test_what_a_killed_run_left_behind_is_removed(state: StateDirectory):
+    state.announce(SystemStatus(os.getpid(), "http://old", 0.0))
+    state.claim()
 
-    assert home.running() is None
-    home.release()
+    assert state.running() is None
+    state.release()
 
 
-def test_a_pid_that_another_program_has_by_now_is_not_taken_for_the_system(home: StateDirectory):
+def test_a_pid_that_another_program_has_by_now_is_not_taken_for_the_system(state: StateDirectory):
     """The run was killed before it could withdraw what it said; its pid lives on as somebody else's: this test's."""
     program = (
         "import os, sys; from pathlib import Path\n"
         "from meristem.system.state_directory import StateDirectory, SystemStatus\n"
-        "home = StateDirectory(Path(sys.argv[1]), 'shop'); home.claim()\n"
-        "home.announce(SystemStatus(int(sys.argv[2]), 'http://old', 0.0)); print('runs', flush=True); sys.stdin.read()"
+        "state = StateDirectory(Path(sys.argv[1]), 'shop'); state.claim()\n"
+        "state.announce(SystemStatus(int(sys.argv[2]), 'http://old', 0.0)); print('runs', flush=True); sys.stdin.read()"
     )
-    command = [sys.executable, "-c", program, str(home.path.parent.parent), str(os.getpid())]
+    command = [sys.executable, "-c", program, str(state.path.parent.parent), str(os.getpid())]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as run:
         assert run.stdout is not None
         assert run.stdout.readline() == "runs\n"
-        while_it_ran = home.running()
+        while_it_ran = state.running()
         run.kill()
 
     assert while_it_ran is not None
     assert while_it_ran.address == "http://old"
-    assert home.running() is None
+    assert state.running() is None
 
 
-def test_whoever_asks_whether_the_system_runs_keeps_nobody_from_running_it(home: StateDirectory, monkeypatch):
-    home.claim()
-    home.release()
-    look = os.open(home.path / "lock", os.O_RDONLY)  # as `running()` does, stopped in the middle
+def test_whoever_asks_whether_the_system_runs_keeps_nobody_from_running_it(state: StateDirectory, monkeypatch):
+    state.claim()
+    state.release()
+    look = os.open(state.path / "lock", os.O_RDONLY)  # as `running()` does, stopped in the middle
     fcntl.flock(look, fcntl.LOCK_SH)
     monkeypatch.setattr("time.sleep", lambda _: os.close(look))
 
-    home.claim()
-    home.release()
+    state.claim()
+    state.release()
 
 
-def test_the_announcement_tells_every_replica(home: StateDirectory):
+def test_the_announcement_tells_every_replica(state: StateDirectory):
     said = SystemStatus(
         os.getpid(), "http://127.0.0.1:1", 1.0, (ReplicaStatus("edge", 0, 7, "ready", 2, 3.0, "unix:/x"),)
     )
-    home.announce(said)
+    state.announce(said)
 
-    assert home.running() == said
-    assert StateDirectory.at(home.path).running() == said
+    assert state.running() == said
+    assert StateDirectory.at(state.path).running() == said
 
 
-def test_a_file_that_cannot_be_written_is_named_with_a_remedy(home: StateDirectory):
-    home.prepare()
-    (home.path / "lock").mkdir()
+def test_a_file_that_cannot_be_written_is_named_with_a_remedy(state: StateDirectory):
+    state.prepare()
+    (state.path / "lock").mkdir()
     with pytest.raises(OperationError, match=r"cannot write .*/lock: Is a directory; make room, or run in a folder"):
-        home.claim()
-    (home.path / "lock").rmdir()
-    home.claim()
-    (home.path / "running.new").mkdir()
+        state.claim()
+    (state.path / "lock").rmdir()
+    state.claim()
+    (state.path / "running.new").mkdir()
     with pytest.raises(OperationError, match=r"cannot write .*running.*: Is a directory; make room"):
-        home.announce(SystemStatus(1, "http://localhost", 0.0))
+        state.announce(SystemStatus(1, "http://localhost", 0.0))

@@ -254,7 +254,7 @@ class ServerConnection(PacedConnection):
         self.task = self.request = None
         self.held = False
         if hosted is not None:
-            hosted.tell()
+            hosted.wake_up()
         if close or self.listener.draining:
             self.linger()
         elif hosted is not None and not hosted.body.done:

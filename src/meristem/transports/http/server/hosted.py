@@ -97,11 +97,11 @@ class HostedRequest:
         return max(now - self._heard, slow)
 
     def lost(self) -> None:
-        """The client has gone, or is told no more."""
+        """The client has gone, or gets no more answer."""
         self._gone = True
-        self.tell()
+        self.wake_up()
 
-    def tell(self) -> None:
+    def wake_up(self) -> None:
         """Something has changed that the app may wait for."""
         self._news.set()
 
