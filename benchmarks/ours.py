@@ -81,6 +81,7 @@ async def calling(address: str) -> AsyncIterator[dict[str, Callable[[], Awaitabl
     """Calls to a server at `address`, or within this process for `local`."""
     assembly = _alone() if address == "local" else _caller(address)
     await assembly.start()
+    await assembly.activate()
     try:
         client = assembly.client(Offers, None if address == "local" else CALLER)
         yield {"echo": lambda: client.echo(QUOTE), "list": lambda: client.search(QUERY)}

@@ -213,6 +213,7 @@ async def ask(folder: Path) -> None:
     options = Options(environment={}, resolver=resolver, sign=Tokens(SECRET).prove)
     caller = Assembly(Blueprint(system, PLACEMENT), "caller", options)
     await caller.start()
+    await caller.activate()
     client = caller.client(Quotes, "caller")
     for _ in range(COUNT):
         await client.cheapest(1)

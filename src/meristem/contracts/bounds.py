@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, TypeAlias
 import msgspec
 from msgspec import Meta
 
-from meristem.contracts.codec import violation
+from meristem.contracts.codec import AT
 from meristem.errors import MisuseError
 
 _FINITE: Final = sys.float_info.max
@@ -98,7 +98,9 @@ def _refusal(value: Any, type_: Any) -> str | None:
     try:
         msgspec.convert(value, type_)
     except msgspec.ValidationError as error:
-        return violation(error).reason
+        # In msgspec's own words: they name the key that is unknown or missing, which has no value to be shown with.
+        reason = str(error).partition(AT)[0]
+        return reason[:1].lower() + reason[1:]
     return None
 
 

@@ -39,7 +39,7 @@ Result = TypeVar("Result")
 
 
 class Assembly:
-    """One process of a system, alive between `start` and `stop`.
+    """One process of a system, alive between `start` and `stop`; what works by itself begins with `activate`.
 
     It is the connector of that process: `client(contract)` gives a client wherever the contract's service lives.
     """
@@ -49,8 +49,8 @@ class Assembly:
         self.options = options or Options()
         self.process = next(each for each in blueprint.plan.processes if each.name == process)
         self.instances: dict[str, ServiceInstance] = {}
-        who = {"service.name": f"{blueprint.system.name}.{process}"}
-        self.telemetry = ProcessTelemetry(self.options.environment, who, blueprint.placement.telemetry)
+        resource = {"service.name": f"{blueprint.system.name}.{process}"}
+        self.telemetry = ProcessTelemetry(self.options.environment, resource, blueprint.placement.telemetry)
         self._gauges = Gauges(self.telemetry.registry, self.options.clock)
         self._stack = Stack()
         self._bus = bus_for(blueprint.placement.resources.bus, system=blueprint.system.name)
@@ -63,11 +63,6 @@ class Assembly:
         self._clients: Clients | None = None
 
     async def start(self) -> None:
-        """Start the services, then what works by itself."""
-        await self.open()
-        await self.begin()
-
-    async def open(self) -> None:
         """Start the services in the order of the call graph; from now on they answer."""
         self._loop = asyncio.get_running_loop()
         self._deadlines = Deadlines(self._loop)
@@ -75,28 +70,28 @@ class Assembly:
             self.blueprint, self.options, self._deadlines, self._endpoints, self._dependencies, self.telemetry
         )
         try:
-            await self._start(Injection(self.blueprint, self.process.name, self.options, self._clients))
+            await self._start_services(Injection(self.blueprint, self.process.name, self.options, self._clients))
         except BaseException:
             await self.stop()
             raise
 
-    async def _start(self, injection: Injection) -> None:
+    async def _start_services(self, injection: Injection) -> None:
         await self._stack.start(self.telemetry)
         for service in self.blueprint.plan.services:
             if service.name not in self.process.services:
-                await self._reach(service)
+                await self._start_dependency(service)
         for service in self.blueprint.plan.services:
             if service.name in self.process.services and not self._is_faked(service):
                 spec = self.blueprint.spec(service.name)
                 follow_structlog()  # the service's module may have imported it
-                await self._settle(spec, injection)
+                await self._start_instance(spec, injection)
         for instance in self.instances.values():
-            await instance.begin()
+            await instance.start_service()
 
-    async def begin(self) -> None:
+    async def activate(self) -> None:
         """Start what works by itself: deliveries, sagas, periodic jobs. What they reach must be up already."""
         await self._stack.start(self._bus)  # before the relays, so that it outlives them
-        for component in [each for instance in self.instances.values() for each in instance.work()]:
+        for component in [each for instance in self.instances.values() for each in instance.workers()]:
             await self._stack.start(component)
         await self._stack.start(self._gauges)
 
@@ -169,7 +164,7 @@ class Assembly:
         faked = {contract.contract_name for contract in self.options.fakes}
         return bool(service.contracts) and all(contract in faked for contract in service.contracts)
 
-    async def _settle(self, spec: ServiceSpec, injection: Injection) -> None:
+    async def _start_instance(self, spec: ServiceSpec, injection: Injection) -> None:
         """Have a service live here."""
         own = self.options.database
         url = own.format(service=spec.name) if own else database_url(self.blueprint, spec.name)
@@ -188,7 +183,7 @@ class Assembly:
             self._gauges.counters[spec.name] = instance.storage.count
         self._endpoints.update(instance.endpoints)
 
-    async def _reach(self, service: ServicePlan) -> None:
+    async def _start_dependency(self, service: ServicePlan) -> None:
         """Reach a service that lives elsewhere: call it, and owe it the events that it subscribed to."""
         resolver, sign = self.options.resolver, self.options.sign
         if resolver is None:

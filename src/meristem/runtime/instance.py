@@ -73,7 +73,7 @@ class ServiceInstance:
             await self.storage.hear(self._built.service)
         self.endpoints = {each.path: self._endpoint(each) for each in self.spec.operations.values()}
 
-    async def begin(self) -> None:
+    async def start_service(self) -> None:
         """Start the service's object, once every service of the process hears: it may publish already."""
         await self._stack.start(_Living(self.service))
 
@@ -83,9 +83,9 @@ class ServiceInstance:
     async def stop(self) -> None:
         await self._stack.stop()
 
-    def work(self) -> list[Component]:
+    def workers(self) -> list[Component]:
         """What works by itself, to be started when every service is: deliveries, sagas, periodic jobs."""
-        kept = [] if self.storage is None else self.storage.work()
+        kept = [] if self.storage is None else self.storage.workers()
         duties = None if self.storage is None else self.storage.lease
         return [*kept, Schedule(self.name, self.service, self._around.options.clock, duties)]
 

@@ -89,7 +89,7 @@ class Process:
         In this order, because an interrupted saga or an event may at once need an app of this very process.
         """
         CONNECTOR.set(self.assembly)
-        await self._stack.start(_Answering(self.assembly))
+        await self._stack.start(self.assembly)
         internal = InternalProbes(lambda: self.state, self.assembly.figures)
         self._server = HttpServer(
             self._routes(),
@@ -102,7 +102,7 @@ class Process:
             authenticate=self._blueprint.system.authenticate,
         )
         await self._stack.start(Serving(self._server, self._listen))
-        await self.assembly.begin()
+        await self.assembly.activate()
         self.state = "ready"
         for component in self._beside:
             await self._stack.start(component)
@@ -152,22 +152,6 @@ class Process:
 
     def _enter(self) -> None:
         CONNECTOR.set(self.assembly)
-
-
-class _Answering:
-    """The services as a component that does nothing by itself yet."""
-
-    def __init__(self, assembly: Assembly) -> None:
-        self._assembly = assembly
-
-    async def start(self) -> None:
-        await self._assembly.open()
-
-    async def drain(self) -> None:
-        await self._assembly.drain()
-
-    async def stop(self) -> None:
-        await self._assembly.stop()
 
 
 class Serving:

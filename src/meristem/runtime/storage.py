@@ -86,7 +86,7 @@ class ServiceStorage:
             await self._stack.start(inbox)
             self._around.bus.subscribe(self._spec.name, inbox.policies, inbox.receive)
 
-    def work(self) -> list[Component]:
+    def workers(self) -> list[Component]:
         """What works by itself once every service hears: deliveries and sagas."""
         self._relay = relay = Relay(self._outbox, self._around.bus, self._clock)
         relay.observers.append(self._around.telemetry.on_fact)

@@ -110,6 +110,7 @@ async def _outside(
     options = Options(environment={}, resolver=resolver, sign=state.tokens(os.environ).prove)
     outside = Outside(Blueprint(blueprint.system, beside, described=described), options, supervisor)
     await stack.start(outside)
+    await outside.activate()
     return outside
 
 

@@ -87,6 +87,7 @@ async def _local(system: System, options: Mapping[str, Any], placement: Placemen
     assembly = RunningSystem(blueprint, ALONE, Options(**options))
     try:
         await assembly.start()
+        await assembly.activate()
         yield assembly
         await assembly.drain()
     finally:

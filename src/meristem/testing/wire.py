@@ -48,11 +48,13 @@ async def by_wire(system: System, options: Mapping[str, Any], placement: Placeme
         assemblies = [Assembly(blueprint, name, around) for name in services]
         for assembly in assemblies:  # those who are called before those who call
             await stack.start(assembly)
+            await assembly.activate()
             server = HttpServer(assembly.routes(), limits=assembly.limits, verify=tokens.verify)
             await stack.start(Serving(server, [Listen(addresses[assembly.process.name], public=False)]))
         outside = RunningSystem(blueprint, CALLER, around)
         outside.beside = assemblies
         await stack.start(outside)
+        await outside.activate()
         yield outside
         await stack.drain()
 

@@ -46,7 +46,7 @@ async def test_what_works_by_itself_begins_only_when_all_that_it_may_reach_is_up
     # given services that answer, with an event that is owed to one of them
     options = Options(environment={}, directory=tmp_path)
     assembly = Assembly(Blueprint(System("shop", services=[ShopService])), ALONE, options)
-    await assembly.open()
+    await assembly.start()
     try:
         shop = assembly.instances["shop"].service
         with pytest.raises(TimeoutError):  # a moment in which it would come, if it came
@@ -55,7 +55,7 @@ async def test_what_works_by_itself_begins_only_when_all_that_it_may_reach_is_up
         assert await assembly.client(Shop).heard() is False
 
         # when the apps and the server are up
-        await assembly.begin()
+        await assembly.activate()
 
         # then it is delivered
         async with asyncio.timeout(30):
