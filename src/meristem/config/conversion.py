@@ -51,6 +51,7 @@ def secret(type_: Any) -> bool:
 
 def from_text(text: str, type_: Any) -> Any:
     """Convert text; lists are JSON or comma separated, mappings JSON. Raises msgspec.ValidationError."""
+    # An environment knows no absence that overrides a value: these words are it.
     if optional(type_) and text.strip().lower() in ("", "none", "null"):
         return None
     kind = bare(type_)
@@ -62,6 +63,7 @@ def from_text(text: str, type_: Any) -> Any:
         value = _json(text) if text.lstrip().startswith("[") else _separated(text)
     elif origin is dict or (isinstance(origin, type) and issubclass(origin, msgspec.Struct)):
         value = _json(text)
+    # Blanks around a number are a slip; in a text or a password they may be meant.
     elif kind is not str and kind is not Secret and isinstance(kind, type):
         value = text.strip()
     return msgspec.convert(value, type_, strict=False, dec_hook=_hook)

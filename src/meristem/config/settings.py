@@ -155,6 +155,7 @@ class _Loading:
             return default
         if text is not None:
             return self._convert(text, type_, dotted, origin, default, text=True)
+        # One part of a nested message may come from each place, so it is put together field by field.
         if _is_struct(bare(type_)) and self._set_below(path, [overrides, *files], name):
             below = [_below(layer, name) for layer in files]
             base = default if isinstance(default, msgspec.Struct) else None
@@ -180,6 +181,7 @@ class _Loading:
         name = variable(self.system, self.service, *path)
         by_file = f"{name}_FILE"
         direct = self.sources.environment.get(name)
+        # A class may have a field of that very name: then the variable is that field's, and names no file.
         file = self.sources.environment.get(by_file) if f"{path[-1]}_file" not in siblings else None
         if direct is not None and file is not None:
             self.problems.append(f"{'.'.join(path)}: both {name} and {by_file} are set; unset one of them")
@@ -197,6 +199,7 @@ class _Loading:
         try:
             made = from_text(value, type_) if text else from_value(value, type_)
         except msgspec.ValidationError as error:
+            # The problem is printed and logged, a secret's value never is.
             shown = "its secret value" if secret(type_) else repr(value)
             hint = f"{variable(self.system, self.service, *path)}={example(type_, default)}"
             self.problems.append(

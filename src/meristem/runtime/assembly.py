@@ -78,6 +78,7 @@ class Assembly:
     async def _start_services(self, injection: Injection) -> None:
         await self._stack.start(self.telemetry)
         for service in self.blueprint.plan.services:
+            # The ways to other processes first: what a service does in its own `start` may call and publish by them.
             if service.name not in self.process.services:
                 await self._start_dependency(service)
         for service in self.blueprint.plan.services:
@@ -85,6 +86,7 @@ class Assembly:
                 spec = self.blueprint.spec(service.name)
                 follow_structlog()  # the service's module may have imported it
                 await self._start_instance(spec, injection)
+        # In a loop of its own: the first service may publish as it starts, and the last one must hear that.
         for instance in self.instances.values():
             await instance.start_service()
 
@@ -129,6 +131,7 @@ class Assembly:
                     operation = endpoint.operation
                     admitted = limiter.middleware(operation)(endpoint.handler)
                     self._routes[path] = ServedOperation(operation, clients.limited(operation, admitted))
+            # Events of other processes come past the limiter: to shed a delivery is only to have it once more.
             for operation in operations(Deliveries).values():
                 self._routes[operation.path] = ServedOperation(
                     operation, clients.limited(operation, self._postbox(operation))

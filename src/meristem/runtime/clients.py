@@ -86,6 +86,7 @@ class Clients:
         owner = self._blueprint.owner_of(contract)
         if owner is None:
             raise WiringError(f"no service of {self._blueprint.system.name!r} implements {contract.__name__}")
+        # A deadline is watched on the side that can give up: around the way there, or within the handler itself nearby.
         if owner in self._dependencies:
             return self.limited(operation, self._dependencies[owner].way(operation, caller))
         return self._nearby(self._endpoints[operation.path])

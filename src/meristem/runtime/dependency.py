@@ -85,6 +85,8 @@ class Dependency:
         """The handler that takes calls of an operation there."""
         retry = retry_middleware(operation, self._budget, on_fact=self._telemetry.on_fact)
         watched = self._telemetry.calling(caller, operation)
+        # From outside in: a call that waits to be repeated keeps its place in the bulkhead, or new calls would take it;
+        # each attempt is a span of its own, since each may go to another replica.
         return compose(self._balanced(operation), [self._bulkhead.middleware, retry, watched])
 
     def _balanced(self, operation: Operation) -> Handler:
@@ -101,6 +103,7 @@ class Dependency:
                 client = client_for(address, sign=self._sign, limits=self._limits)
                 self._replicas[address] = RemoteReplica(address, client, breaker)
         gone = [self._replicas.pop(address) for address in list(self._replicas) if address not in addresses]
+        # Before the ones that are gone are closed: no new call may choose a client that only finishes what it has.
         self._balancer.update(self._replicas.values())
         for peer in gone:
             self._closing.spawn(_close(peer.client), f"leave {peer.address}")

@@ -83,6 +83,7 @@ class Gauges:
         if self._open and self._counting is None and self._now() - self._looked >= FRESH:
             self._counting = self._background.spawn(self._count(), "count")
         if self._counting is not None:
+            # `wait`, which cancels nothing: a scrape that gives up leaves the count to the next one.
             await asyncio.wait({self._counting}, timeout=PATIENCE)
 
     async def _count(self) -> None:
@@ -117,6 +118,7 @@ class Gauges:
 
     def _shown(self, what: str, values: Callable[[Counted], dict[str, int] | dict[str, float]]) -> dict[Labels, float]:
         """The values by service and name; one that was shown once is 0 when there is nothing any more."""
+        # An alert compares with 0: a series that vanishes when nothing is left would never resolve it.
         known = self._known.setdefault(what, set())
         shown: dict[Labels, float] = {labels: 0.0 for labels in known if labels[0] in self._found}
         for service, found in self._found.items():

@@ -48,6 +48,7 @@ class Injection:
         if spec.name not in self._loaded:
             written = self._blueprint.placement.settings_of(self._process)
             files = tuple(File(f"{table} of the placement", settings) for table, settings in written)
+            # Once for all classes of the service: one of them alone would take the keys of the others for misspelt.
             sources = Sources(overrides=self._options.overrides, environment=self._options.environment, files=files)
             system = self._blueprint.system.name
             found = load_all(list(spec.settings), system=system, service=spec.name, sources=sources)

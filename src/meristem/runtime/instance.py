@@ -70,6 +70,7 @@ class ServiceInstance:
             if hasattr(provided, "start") and hasattr(provided, "stop"):
                 await self._stack.start(_Living(provided))
         if self.storage is not None:
+            # Only now: handlers are methods of the service, and the first event may need what its providers started.
             await self.storage.hear(self._built.service)
         self.endpoints = {each.path: self._endpoint(each) for each in self.spec.operations.values()}
 

@@ -109,6 +109,7 @@ class Process:
 
     async def drain(self) -> None:
         """Accept no more, answer what is in flight, then let the services finish."""
+        # Said first: whoever asks whether this process is ready sends nothing more while the rest goes on.
         self.state = "draining"
         await self._stack.drain()
 

@@ -160,6 +160,7 @@ class Seldom:
         if allowance is None:
             allowance = self._allowed[key] = Allowance(1 / QUIET, now)
         if not allowance.take(now):
+            # Counted rather than dropped: the next line says how many it stands for.
             self._held[key] += 1
             return None
         return self._held.pop(key, 0)

@@ -55,6 +55,7 @@ async def check(database: Database, versions: Path) -> None:
 async def check_framework(database: Database) -> None:
     """Refuse a database whose framework tables have an older shape; where there are none they are made."""
     missing = await database.pending(SCHEMAS)
+    # All of them are missing: the database is new, not old, and there is nothing that a migration could endanger.
     if len(missing) == sum(len(each.revisions) for each in SCHEMAS):
         await database.upgrade(SCHEMAS)
     else:

@@ -67,6 +67,7 @@ class ServiceStorage:
             await upgrade(database, migrations_of(service), lambda: service.tables)
         else:
             await check(database, migrations_of(service))
+        # After the tables are there, and before all that goes by it: outbox, sagas and periodic jobs.
         await self._stack.start(self.lease)
         if self._spec.answers_once:
             await self._stack.start(OldAnswers(database, self._clock))
@@ -81,6 +82,7 @@ class ServiceStorage:
             self._engine = engine = SagaEngine(self._spec.name, service, self.database, self._clock, lease=self.lease)
             engine.observers.append(self._around.telemetry.on_saga_fact(self._spec.name))
             waits = [event for saga in self._sagas.values() for event in saga.waits]
+            # In the inbox's own transaction: an event is either handled and kept for its sagas, or neither.
             inbox.listen(lambda event, _: engine.on_event(event), waits)
         if inbox.policies:
             await self._stack.start(inbox)

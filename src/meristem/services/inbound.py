@@ -117,12 +117,14 @@ def _answering(endpoint: OperationEndpoint, nearby: Nearby | None) -> Handler:  
                 bucket = window.bucket_of(context, now)
             call.request = admit(call.request)
             task = running_task(loop)
+            # A call within a call of this task whose deadlines share a bucket: the outer one's ends both.
             if task in bucket:
                 task = None
             else:
                 bucket[task] = task.cancelling()
         stats.begun += 1
         parent = context.trace
+        # No allowance for a new trace now: a position without ids, which are drawn only if somebody reads them.
         if parent is None and started < allowance.opens:
             trace: Position = Unseen()
             context.trace = trace
@@ -142,6 +144,7 @@ def _answering(endpoint: OperationEndpoint, nearby: Nearby | None) -> Handler:  
             late = task is not None and bucket.leave(task) and isinstance(failure, CancelledError)
         else:
             if task is not None:
+                # The bucket may have come due with the reply: then the cancellation that is under way is taken back.
                 if bucket.fired:
                     bucket.leave(task)
                 else:

@@ -84,10 +84,12 @@ def _surroundings(
         if not effect:
             return Context(outer.deadline, outer.trace, caller, outer.user)
         if outer.keys is not None:
+            # Derived, not drawn: when the caller is repeated, this call is known as the one that was made before.
             key: str | None = outer.keys.derive(path)
         elif outer.key is not None or not needs_key:
             key = outer.key
         else:
+            # Drawn once here, outside of the retries: all attempts of this call share it.
             key = os.urandom(16).hex()
         return Context(outer.deadline, outer.trace, caller, outer.user, key)
 

@@ -168,6 +168,7 @@ def describe(service: type[Service]) -> ServiceSpec:
                     f"{service.__name__}: both {known[name].contract} and {operation.contract} declare {name!r}; "
                     f"implement them in two services"
                 )
+            # By identity: what a contract declares is a method with a body, so a class that lacks it can be made.
             if getattr(service, name) is getattr(contract, name):
                 raise WiringError(f"{service.__name__} does not implement {contract.__name__}.{name}")
             known[name] = operation
@@ -186,6 +187,7 @@ def constructor(cls: type) -> Callable[..., Any]:
 
 
 def _needs(owner: type | Callable[..., Any], function: Callable[..., Any]) -> tuple[Need, ...]:
+    # The second is what `typing` gives a Protocol in place of a constructor.
     if function is object.__init__ or function.__name__ == "_no_init_or_replace_init":
         return ()
     label = getattr(owner, "__name__", repr(owner))
@@ -195,6 +197,7 @@ def _needs(owner: type | Callable[..., Any], function: Callable[..., Any]) -> tu
         raise WiringError(f"{label}: {error.name!r} in its constructor is not defined where the class is") from None
     needs = []
     for parameter in inspect.signature(function).parameters.values():
+        # A default is the programmer's own answer.
         if parameter.name == "self" or parameter.default is not inspect.Parameter.empty:
             continue
         if parameter.name not in hints:

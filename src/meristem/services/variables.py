@@ -33,6 +33,7 @@ def within(variables: Variables, work: Coroutine[Any, Any, Any]) -> Generator[An
 
     It still runs in the task that awaits this, so that cancelling reaches it as it does any other work.
     """
+    # `yield from` by hand: each step of the work runs inside `variables`, what it waits for is waited for outside.
     step, given = work.send, None
     while True:
         try:
@@ -41,6 +42,7 @@ def within(variables: Variables, work: Coroutine[Any, Any, Any]) -> Generator[An
             return end.value
         try:
             step, given = work.send, (yield waiting)
+        # The task that awaited this is thrown away: the work must end in its own variables as well.
         except GeneratorExit:
             variables.run(work.close)
             raise

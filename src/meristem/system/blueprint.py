@@ -100,6 +100,7 @@ class Blueprint:
 
     def _read(self, service: type[Service]) -> ServiceSpec:
         spec = describe(service)
+        # Across services, too: an event of one type from two classes would be read by whichever was met first.
         self._events = one_class_each(self._events, events_of(service).values())
         governed = self.placement.governed(spec.name, spec.operations)
         found = self.specs[spec.name] = msgspec.structs.replace(spec, operations=governed)
@@ -120,6 +121,7 @@ class Blueprint:
         """The service in this system: whom it calls, and its operations on the placement's terms."""
         calls = tuple(dict.fromkeys(self._owner[each] for each in service.asks if each in self._owner))
         known = service.operations
+        # Contracts are imported only where a policy changes their terms; the description holds the others.
         if service.name in self.placement.policies and self.placement.policies[service.name].operations:
             known = tuple(operation_plan(each) for each in self.operations_of(service.name).values())
         return msgspec.structs.replace(service, calls=calls, operations=known)

@@ -70,6 +70,7 @@ def heard(service: type[Service]) -> dict[str, DeliveryPolicy]:
 
 def events_of(service: type[Service]) -> dict[str, type[Event]]:
     """The classes of the events that a service hears, by their type; raises WiringError for two of one type."""
+    # What a saga waits for comes by the inbox as well, so its publisher must know this service as a subscriber.
     waits = [event for saga in sagas_of(service).values() for event in saga.waits]
     return one_class_each({}, (*waits, *subscriptions(service)))
 
@@ -147,6 +148,7 @@ def _class_at(path: str, what: str, why: str) -> Any:
     try:
         return load_object(_reference(path, what))
     except ConfigurationError as error:
+        # A package that is missing here: the module holds more than a contract. Other failures speak for themselves.
         if not isinstance(error.__cause__, ImportError):
             raise
         raise ConfigurationError(f"{what} cannot be imported by {sys.executable}: {error.__cause__}; {why}") from error
@@ -154,6 +156,7 @@ def _class_at(path: str, what: str, why: str) -> Any:
 
 def _reference(target: str, origin: str) -> Reference:
     module, _, attribute = target.partition(":")
+    # The package on top alone is looked for: to find a module below it would import what lies between.
     top = importlib.util.find_spec(module.partition(".")[0])
     places = [] if top is None else list(top.submodule_search_locations or ())
     return Reference(origin, Path(places[0]).parent if places else Path.cwd(), module=module, attribute=attribute)

@@ -131,6 +131,7 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ConfigurationError(f"there is no placement file {path}") from None
         except tomllib.TOMLDecodeError as error:
             raise ConfigurationError(f"{path}: {error}") from None
+        # Tables are looked at as they are written, before they become objects: then the key that is wrong is known.
         problem = misfit(written, cls)
         if problem is None:
             placement = msgspec.convert(written, cls).below(path.parent)
@@ -171,6 +172,7 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ConfigurationError(f"placement: {problem}")
         parts = [*services, *apps]
         written = {name: self.process(name) for name in self.processes}
+        # What is named anywhere is not of the rest, wherever in the file the rest stands.
         named = [part for process in written.values() for part in process.services if part != REST]
         self._check(parts, named, [name for name, process in written.items() if REST in process.services])
         self._check_tables(services, written)
@@ -240,6 +242,7 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                         f"placement: [{table}.{service}]: {_unknown('service', service, services)}"
                     )
         try:
+            # Asked now, by scheme alone: a misspelt address should fail before processes start, and imports no adapter.
             BUSES.check(self.resources.bus)
             DATABASES.check(self.resources.database)
         except ConfigurationError as error:

@@ -107,6 +107,7 @@ class Observed:
     ) -> None:
         """Count a call that ended, and record it if it is to be seen; one that may be `long` is never slow."""
         self.stats.record(seconds, OK if error is None else outcome_of(error))
+        # A call that was cancelled was given up by its caller, which says nothing of how slow this service is.
         is_slow = seconds >= self.tracer.slow and not long and (error is None or isinstance(error, Exception))
         if trace.sampled:
             self.emit(trace, parent, seconds, error)

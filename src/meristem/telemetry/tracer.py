@@ -94,9 +94,11 @@ class Tracer:
         """
         if parent is None:
             return Trace.start(sampled=True) if self.allowance.take(now) else Unseen()
+        # The beginning of a trace decides for all of it: half a trace helps nobody.
         if not parent.sampled:
             return parent
         if parent.foreign and not self.allowance.take(now):
+            # It keeps its ids, which stand in logs on both sides.
             return Trace(parent.trace_id, parent.span_id, False, parent.state)
         return parent.child()
 

@@ -141,6 +141,7 @@ class Listener:
         """A connection has ended."""
         if (address := self._counted.pop(connection, None)) is not None:
             self._crowds[address] -= 1
+            # Removed at nought: addresses come without end, and each would stay.
             if not self._crowds[address]:
                 del self._crowds[address]
         self.reaper.connections.discard(connection)

@@ -117,6 +117,7 @@ class ResponseWriter:
             if length is not None:
                 self._left = length
                 head += b"content-length: %d\r\n" % length
+            # HTTP/1.0 knows no chunks: there the end of the connection is the end of the body (RFC 9112, 6.3).
             elif self._request.version == "1.1":
                 self._chunked = True
                 head += b"transfer-encoding: chunked\r\n"
@@ -134,6 +135,7 @@ class ResponseWriter:
         if self._left < 0:
             return b""
         self._left -= len(body)
+        # The client counts by what was promised: a byte more would be read as the next response.
         if self._left < 0 or (self._left and not more):
             raise ValueError("the body of a response is as long as its content-length, not longer, not shorter")
         return body
