@@ -25,6 +25,8 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     MiB, or else to 100 times what was sent. For hosted apps `body_seconds` is the longest time without a byte, and a
     body that takes longer than that in all must come with `body_rate` bytes a second at least.
 
+    A body that comes in chunks has `body_chunks` of them, and any number more while they hold 32 bytes on average.
+
     `pipelined_bytes` may wait behind an unanswered request before the connection is read no further. While a server
     drains, an idle connection has `first_seconds` for one more request, so that none is lost that was on its way.
 
@@ -43,6 +45,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     target_bytes: Size = 16 * 1024
     body_bytes: Size = 32 * MIB
     body_values: Count = 100_000
+    body_chunks: Count = 10_000
     head_seconds: Seconds = 10.0
     body_seconds: Seconds = 30.0
     body_rate: Count = 240

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 CHUNK_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[\t -~\x80-\xff]*)?\r\n")
 MOST_OF_LINE: Final = 256  # of a chunk's size and extensions
+BYTES_OF_CHUNK: Final = 32  # that a chunk has on average, beyond the first `body_chunks`
 SIZE, DATA, END_OF_DATA, TRAILERS, DONE = range(5)
 TRAILER: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~\x80-\xff]*\r\n")
 
@@ -51,13 +52,15 @@ class SizedBody:
 class ChunkedBody:
     """A body in chunks (RFC 9112, 7.1). Extensions say nothing; trailers are read, bounded and dropped.
 
-    A trailer never becomes a header: who checked the head has not seen it.
+    A trailer never becomes a header: who checked the head has not seen it. A chunk of one byte costs
+    as much as one of a thousand, so how many there may be depends on what they hold.
     """
 
-    __slots__ = ("_limits", "_missing", "_step", "_trailed", "_trailers")
+    __slots__ = ("_credit", "_limits", "_missing", "_step", "_trailed", "_trailers")
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
+        self._credit = limits.body_chunks * BYTES_OF_CHUNK  # each chunk costs, each byte that it holds pays
         self._missing = 0  # bytes of the chunk that is read
         self._step = SIZE
         self._trailed = 0
@@ -99,6 +102,10 @@ class ChunkedBody:
             raise UnsoundError(400, f"the line before a chunk may have {MOST_OF_LINE} bytes")
         self._missing = int(found[1], 16)
         self._step = DATA if self._missing else TRAILERS
+        self._credit += self._missing - BYTES_OF_CHUNK
+        if self._credit < 0:
+            most = self._limits.body_chunks
+            raise UnsoundError(400, f"a body has {most} chunks, or more if they hold {BYTES_OF_CHUNK} bytes on average")
         return found.end()
 
     def _end_of_data(self, data: bytes, at: int) -> int:

@@ -87,3 +87,25 @@ def test_what_is_kept_of_a_body_is_bounded_by_one_line():
         assert len(body.take(inbox)) == 1024
         assert inbox == b"4"
         inbox.clear()
+
+
+@pytest.mark.parametrize(("size", "most"), [(1, 1032), (31, 32_000)])
+def test_a_body_of_tiny_chunks_ends_where_their_number_does(size, most):
+    body, chunk = ChunkedBody(Limits(body_chunks=1000)), b"%x\r\n" % size + b"x" * size + b"\r\n"
+
+    for _ in range(most):
+        body.take(bytearray(chunk))
+
+    with pytest.raises(UnsoundError, match="a body has 1000 chunks") as caught:
+        body.take(bytearray(chunk))
+    assert caught.value.status == 400
+
+
+def test_chunks_of_a_sane_size_may_be_any_number():
+    body = ChunkedBody(Limits(body_chunks=1))
+
+    for _ in range(100):
+        body.take(bytearray(b"20\r\n" + b"x" * 32 + b"\r\n") * 1000)
+
+    assert body.take(bytearray(b"0\r\n\r\n")) == b""
+    assert body.done
