@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PATHS  := src tests examples benchmarks
 
-.PHONY: run test lint check bench docs pictures soak clean
+.PHONY: run test lint check bench docs pictures soak faults clean
 
 run: $(VENV)/.run
 	@echo "Starting the hotel booking site; stop it with Ctrl-C."
@@ -33,6 +33,9 @@ pictures: $(VENV)/.dev
 
 soak: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.soak
+
+faults: $(VENV)/.dev
+	$(BIN)/python -m tests.faults.fuzz
 
 clean:
 	rm -rf $(VENV) .meristem examples/hotels/.meristem

@@ -3,113 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
-import resource
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-MIB = 1024 * 1024
-PATIENCE = 30.0  # seconds
-FILES = 4096  # a thousand connections need more than the usual 1024
+from .victim import GOOD, MIB, Victim, heard, many_files, running
+
 HELLO = Path(__file__).parents[2] / "examples" / "quickstart" / "hello.py"
-GOOD = b"GET /api/hello/Ada HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
 RPC = b"POST /hello.v1.Greeter/Hello HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
 
 
-async def heard(reader: asyncio.StreamReader) -> bytes:
-    """All that comes until the connection ends; taken at once, since a reset destroys what lies unread."""
-    received = b""
-    with suppress(OSError):
-        while more := await reader.read(MIB):
-            received += more
-    return received
-
-
-class Victim:
-    """A running process; `greeted` asks it for what everybody may have."""
-
-    def __init__(self, pid: int, port: int) -> None:
-        self.pid = pid
-        self.port = port
-
-    @asynccontextmanager
-    async def dial(self) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        try:
-            yield reader, writer
-        finally:
-            writer.transport.abort()
-            with suppress(OSError):
-                await writer.wait_closed()
-
-    async def answer(self, *data: bytes, patience: float = PATIENCE) -> bytes:
-        """All that comes back until the server closes the connection, or says no more."""
-        async with self.dial() as (reader, writer):
-            hearing = asyncio.ensure_future(heard(reader))
-            with suppress(OSError, TimeoutError):
-                async with asyncio.timeout(patience):
-                    with suppress(OSError):
-                        for each in data:
-                            writer.write(each)
-                            await writer.drain()
-                    await asyncio.wait({hearing})
-            writer.transport.abort()  # `hearing` ends with what it has
-            return await hearing
-
-    async def greeted(self) -> bool:
-        return b"Ada" in await self.answer(GOOD)
-
-    @property
-    def memory(self) -> int:
-        """Resident bytes."""
-        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE")
-
-
 @pytest.fixture(scope="module")
-def files() -> Iterator[None]:
-    """As many open files as a thousand connections need, here and in the process."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, FILES)), hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
-@pytest.fixture(scope="module")
-def process(files: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
+def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
     home = tmp_path_factory.mktemp("hello")  # of its own: a system runs once from a folder, and tests run side by side
-    system, log = shutil.copy(HELLO, home), home / "log"
-    command = [sys.executable, "-m", "meristem", "run", system, "--port", "0"]
-    with log.open("wb") as written, subprocess.Popen(command, cwd=home, stdout=written, stderr=written) as running:
-        try:
-            yield Victim(running.pid, _port(running, log))
-            assert running.poll() is None
-            running.send_signal(signal.SIGTERM)
-            assert running.wait(PATIENCE) == 0
-        finally:
-            running.kill()
-    assert "Traceback" not in log.read_text()
-
-
-def _port(running: subprocess.Popen[bytes], log: Path) -> int:
-    """Where it says that it runs."""
-    late = time.monotonic() + 3 * PATIENCE
-    while (found := re.search(r"runs at http://127\.0\.0\.1:(\d+) ", log.read_text())) is None:
-        assert running.poll() is None, log.read_text()
-        assert time.monotonic() < late, log.read_text()
-        time.sleep(0.02)
-    return int(found[1])
+    with many_files(), running(Path(shutil.copy(HELLO, home)), home / "log") as victim:
+        yield victim
 
 
 @pytest.fixture
