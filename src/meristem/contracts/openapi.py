@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, get_args
 
 import msgspec
 
 from meristem.contracts.codec import encode, fault_payload
 from meristem.contracts.contract import PLACEHOLDER
 from meristem.contracts.operation import Semantics
+from meristem.contracts.schemas import REF, Schemas
 from meristem.contracts.wiretypes import fields_of, is_union, struct_of, unwrap
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ WITH_BODY: Final = ("POST", "PUT", "PATCH")
 SHARED: Final = frozenset((400, 401, 403, 404, 409, 413, 415, 422, 429, 499, 500, 501, 503, 504))
 """The statuses of errors that no contract declares: a fault that has one does not have it alone."""
 
-DECIMAL: Final = r"^-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$"
-REF: Final = "#/components/schemas/{name}"
 PROBLEM_MEDIA: Final = "application/problem+json"
 PROBLEM: Final[Json] = {
     "type": "object",
@@ -84,44 +82,22 @@ def document(
 
 
 class _Document:
-    """Collects every type first, so that each schema is written once."""
+    """The parts of the document; the schemas of all types are made first."""
 
     def __init__(self, operations: list[Operation], status_of: Callable[[type[Fault]], int]) -> None:
         self.operations = operations
         self._status_of = status_of
         self._faults: list[Any] = sorted({f for each in operations for f in each.raises}, key=_path)
         self._tags = _told_apart({each.contract: _tag(each) for each in operations}, lambda contract: contract)
-        types = dict.fromkeys(_key(type_) for type_ in self._types())
-        schemas, self._schemas = msgspec.json.schema_components([each.type for each in types], ref_template=REF)
-        self._of = dict(zip(types, schemas, strict=True))
-        for schema in self._schemas.values():
-            _complete(schema)
-        for type_, schema in self._of.items():
-            _complete(schema)
-            _date(type_.type, schema)
-        for struct in self._structs():
-            properties = self._schemas[self._of[_key(struct)]["$ref"].rpartition("/")[2]].get("properties", {})
-            for field in fields_of(struct):
-                _date(field.type, properties[field.encode_name])
+        self._schemas = Schemas(self._types())
+        self.schema = self._schemas.of
         named = _told_apart(
             {fault: f"{fault.__name__}Problem" for fault in self._faults}, lambda f: f"{_path(f)}Problem"
         )
-        self._problems = {fault: self._free(name) for fault, name in named.items()}
-        self._problem = REF.format(name=self._free("Problem"))
-
-    def _structs(self) -> list[Any]:
-        """The types of all messages, those inside of others included."""
-        found: dict[Any, None] = {}
-        for operation in self.operations:
-            for type_ in (operation.reply, operation.request):
-                _gather(type_, found)
-        for fault in self._faults:
-            for field in fields_of(fault_payload(fault)):
-                _gather(field.type, found)
-        return list(found)
+        self._problems = {fault: self._schemas.free(name) for fault, name in named.items()}
+        self._problem = REF.format(name=self._schemas.free("Problem"))
 
     def _types(self) -> Iterable[Any]:
-        yield from self._structs()
         for operation in self.operations:
             yield operation.reply
             yield operation.request
@@ -129,24 +105,13 @@ class _Document:
         for fault in self._faults:
             yield from (field.type for field in fields_of(fault_payload(fault)))
 
-    def _free(self, name: str) -> str:
-        """A name for a component of ours that no message of the system's has."""
-        while name in self._schemas:
-            name = f"{name}_"
-        return name
-
     def tag(self, operation: Operation) -> str:
         """What an operation's contract is called: by its name, with the package where two have one name."""
         return self._tags[operation.contract]
 
-    def schema(self, type_: Any) -> Json:
-        """The schema of a type, by reference where it is a component."""
-        return self._of[_key(type_)]
-
     def components(self) -> Json:
         """Schemas and the security scheme."""
-        used = _referenced(self.paths(), self._schemas)
-        schemas = {name: schema for name, schema in self._schemas.items() if name in used}
+        schemas = self._schemas.referenced(self.paths())
         schemas |= {self._problems[fault]: self._fault_schema(fault) for fault in self._faults}
         problem = self._problem.rpartition("/")[2]
         components: Json = {"schemas": {**dict(sorted(schemas.items())), problem: PROBLEM}}
@@ -255,21 +220,6 @@ class _Document:
         return {"description": fault.summary(), "allOf": [{"$ref": self._problem}, own]}
 
 
-class _Key(msgspec.Struct, frozen=True):
-    """A type by its written form, because `Annotated` with unhashable parts cannot be a key."""
-
-    text: str
-    type: Any
-
-    def __hash__(self) -> int:
-        return hash(self.text)
-
-
-def _key(type_: Any) -> _Key:
-    name = f"{type_.__module__}.{type_.__qualname__}.{id(type_)}" if isinstance(type_, type) else repr(type_)
-    return _Key(name, type_)
-
-
 def _tag(operation: Operation) -> str:
     return operation.contract.rpartition(".")[2]
 
@@ -284,46 +234,6 @@ def _path(cls: type) -> str:
     return f"{cls.__module__}.{cls.__qualname__}".replace("<locals>.", "")
 
 
-def _complete(schema: Any) -> None:
-    """Say of datetimes and decimals what msgspec leaves open: a Decimal is read from a number, too."""
-    if isinstance(schema, list):
-        for each in schema:
-            _complete(each)
-    if not isinstance(schema, dict):
-        return
-    if schema.get("type") == "string" and schema.get("format") == "decimal":
-        schema |= {"type": ["string", "number"], "pattern": DECIMAL}
-    for each in schema.values():
-        _complete(each)
-
-
-def _gather(type_: Any, found: dict[Any, None]) -> None:
-    type_ = unwrap(type_)
-    if struct_of(type_) is None:
-        for each in get_args(type_) if get_origin(type_) is not Literal else ():
-            _gather(each, found)
-    elif type_ not in found:
-        found[type_] = None
-        for field in fields_of(type_):
-            _gather(field.type, found)
-
-
-def _date(type_: Any, schema: Any) -> None:
-    """Say `date-time` of a datetime, which msgspec says only of one that must have a zone."""
-    type_ = unwrap(type_)
-    if not isinstance(schema, dict):
-        return
-    if type_ is datetime and schema.get("type") == "string":
-        schema["format"] = "date-time"
-    elif is_union(type_):
-        if datetime in map(unwrap, get_args(type_)):
-            for each in schema.get("anyOf", ()):
-                _date(datetime, each)
-    elif get_args(type_):
-        _date(get_args(type_)[-1], schema.get("additionalProperties"))
-        _date(get_args(type_)[0], schema.get("items"))
-
-
 def _problem(text: str, schemas: list[Json], *, any_of: bool = False) -> Json:
     schema = schemas[0] if len(schemas) == 1 else {"anyOf" if any_of else "oneOf": schemas}
     return {"description": text, "content": {PROBLEM_MEDIA: {"schema": schema}}}
@@ -334,20 +244,3 @@ def _is_object(type_: Any) -> bool:
     if is_union(type_):
         return any(_is_object(each) for each in get_args(type_))
     return struct_of(type_) is not None
-
-
-def _referenced(tree: Any, schemas: dict[str, Any]) -> set[str]:
-    """The components that a part of the document needs, through one another."""
-    found: set[str] = set()
-    open_: list[Any] = [tree]
-    while open_:
-        node = open_.pop()
-        if isinstance(node, dict):
-            name = str(node.get("$ref", "")).rpartition("/")[2]
-            if name in schemas and name not in found:
-                found.add(name)
-                open_.append(schemas[name])
-            open_.extend(node.values())
-        elif isinstance(node, list):
-            open_.extend(node)
-    return found

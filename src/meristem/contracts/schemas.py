@@ -1,0 +1,119 @@
+"""JSON Schema of the types that contracts use: each written once, and in full where msgspec leaves something open."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args, get_origin
+
+import msgspec
+
+from meristem.contracts.wiretypes import fields_of, is_union, struct_of, unwrap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+DECIMAL: Final = r"^-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$"
+REF: Final = "#/components/schemas/{name}"
+
+
+class Schemas:
+    """The schemas of `types` and of all messages inside of them; each message is a component, referred to by name."""
+
+    def __init__(self, types: Iterable[Any]) -> None:
+        given = list(types)
+        structs: dict[Any, None] = {}
+        for type_ in given:
+            _gather(type_, structs)
+        keys = dict.fromkeys(_key(type_) for type_ in (*structs, *given))
+        schemas, self._components = msgspec.json.schema_components([each.type for each in keys], ref_template=REF)
+        self._of = dict(zip(keys, schemas, strict=True))
+        for schema in self._components.values():
+            _complete(schema)
+        for key, schema in self._of.items():
+            _complete(schema)
+            _date(key.type, schema)
+        for struct in structs:
+            properties = self._components[self.of(struct)["$ref"].rpartition("/")[2]].get("properties", {})
+            for field in fields_of(struct):
+                _date(field.type, properties[field.encode_name])
+
+    def of(self, type_: Any) -> dict[str, Any]:
+        """The schema of a type, by reference where it is a component."""
+        return self._of[_key(type_)]
+
+    def free(self, name: str) -> str:
+        """A name for a component of ours that no message of the system's has."""
+        while name in self._components:
+            name = f"{name}_"
+        return name
+
+    def referenced(self, tree: Any) -> dict[str, Any]:
+        """The components that a part of a document needs, through one another, by name."""
+        found: dict[str, Any] = {}
+        waiting: list[Any] = [tree]
+        while waiting:
+            node = waiting.pop()
+            if isinstance(node, dict):
+                name = str(node.get("$ref", "")).rpartition("/")[2]
+                if name in self._components and name not in found:
+                    found[name] = self._components[name]
+                    waiting.append(found[name])
+                waiting.extend(node.values())
+            elif isinstance(node, list):
+                waiting.extend(node)
+        return found
+
+
+class _Key(msgspec.Struct, frozen=True):
+    """A type by its written form, because `Annotated` with unhashable parts cannot be a key."""
+
+    text: str
+    type: Any
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+
+def _key(type_: Any) -> _Key:
+    name = f"{type_.__module__}.{type_.__qualname__}.{id(type_)}" if isinstance(type_, type) else repr(type_)
+    return _Key(name, type_)
+
+
+def _complete(schema: Any) -> None:
+    """Say of datetimes and decimals what msgspec leaves open: a Decimal is read from a number, too."""
+    if isinstance(schema, list):
+        for each in schema:
+            _complete(each)
+    if not isinstance(schema, dict):
+        return
+    if schema.get("type") == "string" and schema.get("format") == "decimal":
+        schema |= {"type": ["string", "number"], "pattern": DECIMAL}
+    for each in schema.values():
+        _complete(each)
+
+
+def _gather(type_: Any, found: dict[Any, None]) -> None:
+    type_ = unwrap(type_)
+    if struct_of(type_) is None:
+        for each in get_args(type_) if get_origin(type_) is not Literal else ():
+            _gather(each, found)
+    elif type_ not in found:
+        found[type_] = None
+        for field in fields_of(type_):
+            _gather(field.type, found)
+
+
+def _date(type_: Any, schema: Any) -> None:
+    """Say `date-time` of a datetime, which msgspec says only of one that must have a zone."""
+    type_ = unwrap(type_)
+    if not isinstance(schema, dict):
+        return
+    if type_ is datetime and schema.get("type") == "string":
+        schema["format"] = "date-time"
+    elif is_union(type_):
+        if datetime in map(unwrap, get_args(type_)):
+            for each in schema.get("anyOf", ()):
+                _date(datetime, each)
+    elif get_args(type_):
+        _date(get_args(type_)[-1], schema.get("additionalProperties"))
+        _date(get_args(type_)[0], schema.get("items"))
