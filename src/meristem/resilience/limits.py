@@ -44,7 +44,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     head_fields: Count = 100
     target_bytes: Size = 16 * 1024
     body_bytes: Size = 32 * MIB
-    body_values: Count = 100_000
+    body_values: Count = 50_000
     body_chunks: Count = 10_000
     head_seconds: Seconds = 10.0
     body_seconds: Seconds = 30.0

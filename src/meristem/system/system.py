@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast, overload
 
 import msgspec
 
@@ -12,10 +12,22 @@ from meristem.services.service import Service
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from typing import TypedDict, Unpack
 
     from meristem.context import Identity
     from meristem.contracts.call import Middleware
     from meristem.services.service import Complete
+
+    class Others(TypedDict, total=False):
+        """What a system has beside its services."""
+
+        apps: Sequence[App]
+        programs: Sequence[Program]
+        authenticate: Callable[[str], Awaitable[Identity | None]] | None
+        api: str
+        middleware: Sequence[Middleware]
+        outgoing: Sequence[Middleware]
+
 
 NAME: Final = re.compile(r"^[a-z][a-z0-9_-]{0,62}$")
 TARGET: Final = re.compile(r"^[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*$")
@@ -49,18 +61,25 @@ class System:
     """Services that work together: `System("hotels", services=[SearchService, PaymentsService])`.
 
     A service may be named by where its class is, `"hotels.search.service:SearchService"`: then it is imported only in
-    the process in which it lives. `authenticate` turns a bearer token from outside into an identity, None for a token
-    that is not valid. `api` is the prefix of the REST interface. `middleware` wraps every operation at its service,
-    `outgoing` every call where it is made; the first is outermost.
+    the process in which it lives; type checkers want a list of classes or one of names. `authenticate` turns a bearer
+    token from outside into an identity, None for a token that is not valid. `api` is the prefix of the REST interface.
+    `middleware` wraps every operation at its service, `outgoing` every call where it is made; the first is outermost.
     Raises WiringError for what is no service class, and for a name that is taken twice or that cannot stand in a
     path or variable.
     """
+
+    # Not one list of both kinds: only where a class alone is wanted does a type checker report one that lacks a method.
+    @overload
+    def __init__(self, name: str, *, services: Sequence[type[Complete]] = ..., **others: Unpack[Others]) -> None: ...
+
+    @overload
+    def __init__(self, name: str, *, services: Sequence[str], **others: Unpack[Others]) -> None: ...
 
     def __init__(
         self,
         name: str,
         *,
-        services: Sequence[type[Complete] | str] = (),
+        services: Sequence[Any] = (),
         apps: Sequence[App] = (),
         programs: Sequence[Program] = (),
         authenticate: Callable[[str], Awaitable[Identity | None]] | None = None,

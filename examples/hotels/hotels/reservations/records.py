@@ -109,7 +109,9 @@ class Records:
         """Write down a booking that is about to be made; raises AlreadyBooked for an intent that has its booking."""
         async with self.database.begin() as tx:
             if order.intent is not None:
-                standing = await self.intended(order.guest.user_id, order.intent)
+                # In this very transaction: beside it, two would both find nothing.
+                asked = {"user_id": order.guest.user_id, "intent": order.intent}
+                standing: UUID | None = await tx.fetch_value(tables.INTENDED, asked)
                 if standing is not None:
                     raise AlreadyBooked(booking_id=standing)
             tx.defer(tables.INSERT_BOOKING, _row(order, self.clock.now()))
