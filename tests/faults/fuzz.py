@@ -22,7 +22,7 @@ LIMITS = "\n".join(
 )
 PATIENCE = 20.0  # seconds for an answer or the end, on a busy machine; the server's limits are half a second
 ANSWER = re.compile(rb"HTTP/1\.1 (101|[2-5]\d\d)")
-FAILURE = re.compile(rb"HTTP/1\.1 5(?!01|03|05)\d\d")
+FAILURE = re.compile(rb"HTTP/1\.1 5(?!01|03|04|05)\d\d")  # 504: a mutation may leave a call no time
 MOST_GROWTH = 1.2
 TO_THE_END = 8  # of so many connections one is awaited to its end, the others to their answer
 
@@ -34,7 +34,7 @@ class Seen:
     sent: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
     hung: list[int] = field(default_factory=list)
-    failed: list[int] = field(default_factory=list)
+    failed: list[tuple[int, bytes]] = field(default_factory=list)
     greetings: int = 0
     longest: float = 0.0
     unanswered: int = 0
@@ -115,7 +115,7 @@ class Attack:
         seen.sent += 1
         seen.statuses[found[1].decode() if found else "closed"] += 1
         if FAILURE.search(answer):
-            seen.failed.append(number)
+            seen.failed.append((number, answer[:200]))
 
     async def _exchange(
         self, segments: list[bytes], source: tuple[str, int] | None = None, *, to_the_end: bool

@@ -60,7 +60,7 @@ async def guest(scope: dict[str, Any], receive: Any, send: Any) -> None:
 
 async def _socket(receive: Any, send: Any) -> None:
     await receive()
-    await send({"type": "websocket.accept"})
+    await send({"type": "websocket.accept"})  # which may find nobody any more
     while (event := await receive())["type"] == "websocket.receive":
         await send({"type": "websocket.send", "text": event.get("text") or f"{len(event.get('bytes') or b'')}"})
 

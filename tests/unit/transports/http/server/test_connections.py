@@ -342,3 +342,26 @@ async def test_a_websocket_of_a_hosted_app_works_on_the_same_port(wire, dial):
 
     assert isinstance(events[0], wsproto.events.AcceptConnection)
     assert events[1].data == "HELLO"
+
+
+async def test_frames_that_come_before_the_handshake_is_answered_end_the_connection(wire, dial, caplog):
+    """A client waits for the answer (RFC 6455, 4.1); uvicorn would fail on what comes before."""
+    pytest.importorskip("wsproto")
+    gone = asyncio.Event()
+
+    async def app(_scope: Any, receive: Any, _send: Any) -> None:
+        while (await receive())["type"] != "websocket.disconnect":
+            pass
+        gone.set()
+
+    server = await wire.server(app=app)
+    peer = await dial(server)
+
+    peer.send(
+        b"GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
+        b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n\r\n\x81\x80aaaa"
+    )
+
+    await wire.within(gone.wait())
+    await wire.emptied(server)
+    assert "Traceback" not in caplog.text
