@@ -27,6 +27,14 @@ class Callers:
         if not self.rested.done():
             self.rested.set_result(outcome)
 
+    async def outcome(self, name: str, seconds: float | None) -> SagaRow | Exception:
+        """What the saga came to; raises CallError `deadline_exceeded` when it has not rested after `seconds`."""
+        done, _ = await asyncio.wait({self.rested}, timeout=seconds)
+        if not done:
+            text = f"{name} was not done in time and goes on; ask again with the same idempotency key"
+            raise CallError(Code.DEADLINE_EXCEEDED, text)
+        return self.rested.result()
+
 
 def answer_of(definition: Definition, outcome: SagaRow | Exception) -> Any:
     """A saga's answer as its caller gets it; each caller gets values of its own."""

@@ -32,7 +32,6 @@ from meristem.storage.lease import Lease
 from meristem.storage.scope import transaction_is_open
 
 logger = logging.getLogger(__name__)
-
 _BATCH = 100
 
 
@@ -155,17 +154,11 @@ class SagaEngine:
     async def _wait(self, definition: Definition, callers: Callers, seconds: float | None) -> SagaRow | Exception:
         callers.count += 1
         try:
-            done, _ = await asyncio.wait({callers.rested}, timeout=seconds)
+            return await callers.outcome(definition.name, seconds)
         finally:
             callers.count -= 1
             if not callers.count and callers.begun and callers.saga_id not in self._runners:
                 self._callers.pop(callers.saga_id, None)
-        if not done:
-            raise CallError(
-                Code.DEADLINE_EXCEEDED,
-                f"{definition.name} was not done in time and goes on; ask again with the same idempotency key",
-            )
-        return callers.rested.result()
 
     async def _begin(self, definition: Definition, callers: Callers, origin: Origin) -> None:
         """Work on a new saga, or find the one that its key began."""
