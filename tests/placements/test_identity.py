@@ -2,7 +2,7 @@
 
 import httpx
 import pytest
-from systems.hops import Far, Mid, Near
+from systems.hops import MOOD, Far, Mid, Near
 
 from meristem import CallError, Code, Context, Identity, using
 from meristem.context import Trace
@@ -103,3 +103,22 @@ async def test_a_bearer_token_carries_the_same_user_by_rest_and_by_rpc(app, wher
     assert by_rest.json()["caller"] == by_rpc.json()["caller"]
     assert (whoami.status_code, whoami.json()) == (200, {"result": "ada"})
     assert internal.status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("ends", "seen"),
+    [
+        ("at once", "nobody's"),
+        ("after a wait", "nobody's, then the callee's"),
+        ("badly", "nobody's, then the callee's"),
+    ],
+)
+async def test_context_variables_of_caller_and_callee_stay_their_own(app, ends, seen):
+    for _ in range(2):  # nor does a call leave anything to the next one
+        assert await app.client(Mid).mood(ends) == [seen, "the caller's"]
+
+
+async def test_a_call_leaves_nothing_in_the_variables_of_a_test(app):
+    await app.client(Far).mood("after a wait")
+
+    assert MOOD.get() == "nobody's"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias, TypeVar
 
@@ -69,6 +70,16 @@ class Connector(Protocol):
 
 
 CONNECTOR: Final[ContextVar[Connector | None]] = ContextVar("meristem.connector", default=None)
+
+
+@contextmanager
+def connected(connector: Connector) -> Iterator[None]:
+    """Within the block, and in tasks that begin there, `connector` gives the clients of `Contract.client()`."""
+    token = CONNECTOR.set(connector)
+    try:
+        yield
+    finally:
+        CONNECTOR.reset(token)
 
 
 def connector() -> Connector:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from msgspec import DecodeError
@@ -20,6 +21,7 @@ from meristem.events.policy import DEFAULT, DeliveryPolicy
 from meristem.events.subscription import subscriptions
 from meristem.events.tables import INBOX
 from meristem.lifecycle import Background
+from meristem.variables import within
 
 if TYPE_CHECKING:
     from meristem.clock import Clock
@@ -130,7 +132,9 @@ class Inbox:
         turns.taken += 1
         try:
             async with turns.lock:
-                await self._handle_within_context(event, envelope, is_new=is_new)
+                # In variables of its own: a relay of this process hands on one event after the other in one task.
+                work = self._handle_within_context(event, envelope, is_new=is_new)
+                await within(copy_context(), work)
         finally:
             turns.taken -= 1
             if not turns.taken:
@@ -155,14 +159,11 @@ class Inbox:
 
     async def _handle_within_context(self, event: Event, envelope: Envelope, *, is_new: bool) -> None:
         policy = self._policies.get(envelope.type, DEFAULT)
-        token = CURRENT.set(envelope.context(self.service, time.monotonic() + policy.timeout))
-        try:
-            if self._database is None:
-                await self._handle(event, envelope)
-            else:
-                await self._handle_once(self._database, event, envelope, is_new=is_new)
-        finally:
-            CURRENT.reset(token)
+        CURRENT.set(envelope.context(self.service, time.monotonic() + policy.timeout))
+        if self._database is None:
+            await self._handle(event, envelope)
+        else:
+            await self._handle_once(self._database, event, envelope, is_new=is_new)
 
     async def _handle_once(self, database: Database, event: Event, envelope: Envelope, *, is_new: bool) -> None:
         row: dict[str, Any] = {"event_id": envelope.id, "source": envelope.source, "subscriber": self.service}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from meristem.contracts.call import ServedOperation, wait_on
+from meristem.contracts.call import ServedOperation, connected, wait_on
 from meristem.contracts.contract import operations
 from meristem.errors import MisuseError, WiringError
 from meristem.events.adapters import bus_for
@@ -66,11 +66,12 @@ class Assembly:
         """Start the services in the order of the call graph; from now on they answer."""
         self._loop = asyncio.get_running_loop()
         self._deadlines = Deadlines(self._loop)
-        self._clients = Clients(
-            self.blueprint, self.options, self._deadlines, self._endpoints, self._dependencies, self.telemetry
-        )
         try:
-            await self._start_services(Injection(self.blueprint, self.process.name, self.options, self._clients))
+            with connected(self):  # for all that begins here, wherever it is called from later
+                self._clients = Clients(
+                    self.blueprint, self.options, self._deadlines, self._endpoints, self._dependencies, self.telemetry
+                )
+                await self._start_services(Injection(self.blueprint, self.process.name, self.options, self._clients))
         except BaseException:
             await self.stop()
             raise
@@ -92,9 +93,10 @@ class Assembly:
 
     async def activate(self) -> None:
         """Start what works by itself: deliveries, sagas, periodic jobs. What they reach must be up already."""
-        await self._stack.start(self._bus)  # before the relays, so that it outlives them
-        for component in [each for instance in self.instances.values() for each in instance.workers()]:
-            await self._stack.start(component)
+        with connected(self):
+            await self._stack.start(self._bus)  # before the relays, so that it outlives them
+            for component in [each for instance in self.instances.values() for each in instance.workers()]:
+                await self._stack.start(component)
         await self._stack.start(self._gauges)
 
     async def drain(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from meristem.contracts.call import Handler, Middleware, compose
@@ -48,6 +49,7 @@ class Clients:
         self._dependencies = dependencies
         self._telemetry = telemetry
         self._made: dict[tuple[Any, str | None], Any] = {}
+        self._variables = copy_context()
 
     def client(self, contract: Callable[..., ContractT], caller: str | None) -> ContractT:
         """A client of `contract`; raises WiringError when no service of the system implements it."""
@@ -82,7 +84,8 @@ class Clients:
         fake = self._options.fakes.get(contract)
         if fake is not None:
             observed = self._telemetry.serving(type(fake).__name__, operation)
-            return self._nearby(OperationEndpoint(operation, getattr(fake, operation.name), observed))
+            method = getattr(fake, operation.name)  # it may first be called for in the midst of another call
+            return self._nearby(self._variables.copy().run(OperationEndpoint, operation, method, observed))
         owner = self._blueprint.owner_of(contract)
         if owner is None:
             raise WiringError(f"no service of {self._blueprint.system.name!r} implements {contract.__name__}")

@@ -7,6 +7,7 @@ import os
 from asyncio import CancelledError, current_task
 from bisect import bisect_left
 from contextvars import copy_context
+from inspect import iscoroutinefunction
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -20,15 +21,15 @@ from meristem.contracts.operation import Semantics
 from meristem.contracts.undeclared import undeclared
 from meristem.errors import DEFINITE, CallError, Code, Fault
 from meristem.resilience.deadline import Window, running_task
-from meristem.services.variables import awaited, surround, within
 from meristem.telemetry.metrics import BOUNDS
+from meristem.variables import awaited, resumed, within
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
     from contextvars import Context as Variables
 
     from meristem.context import Position
-    from meristem.contracts.call import Call, Handler, Middleware
+    from meristem.contracts.call import Call, Connector, Handler, Middleware
     from meristem.contracts.operation import Operation
     from meristem.resilience.deadline import Deadlines
     from meristem.telemetry.observing import Observed
@@ -65,8 +66,9 @@ class OperationEndpoint:
     """An operation as its service answers it, with `around` it and within the call's context; counted and traced.
 
     `handler` answers callers elsewhere, whose deadline is watched in front of it; `nearby` makes a handler for callers
-    in this process. Faults that the contract declares and CallErrors pass. Whatever else is raised is logged here,
-    where it happened, and reaches the caller as `internal` without a traceback.
+    in this process. The method sees no context variable of theirs, nor they what it sets. Faults that the contract
+    declares and CallErrors pass. Whatever else is raised is logged here, where it happened, and reaches the caller as
+    `internal` without a traceback.
     """
 
     def __init__(
@@ -80,10 +82,12 @@ class OperationEndpoint:
         self.observed = observed
         self.place = Place(observed.stats.service, operation.label)
         self.take, around = _taking_request(operation, method), tuple(around)
+        self.is_coroutine = iscoroutinefunction(method)
+        self.variables = copy_context()  # as a process of its own would begin: nothing of any caller
         self.surrounded: Handler | None = None
         if operation.stream:
             handler = compose(_beginning(self.take), around)
-            self.handler = observed.stream(_answer_stream(operation, handler, self.place))
+            self.handler = observed.stream(_answer_stream(self, handler))
             return
         if around:
             self.surrounded = compose(lambda call: self.take(call.request), around)
@@ -106,6 +110,8 @@ def _answering(endpoint: OperationEndpoint, nearby: Nearby | None) -> Handler:  
     clock, allowance, slow = tracer.clock, tracer.allowance, tracer.slow
     begin, end, one_clock = CURRENT.set, CURRENT.reset, tracer.clock is monotonic
     window, loop, (admit, separate) = _between(operation, nearby)
+    clean = endpoint.variables
+    work, at_once = (surrounded, False) if surrounded is not None else (take, endpoint.is_coroutine)
 
     async def answered(call: Call) -> Any:  # noqa: C901, PLR0912, PLR0915
         context, started, task = call.context, clock(), None
@@ -132,15 +138,29 @@ def _answering(endpoint: OperationEndpoint, nearby: Nearby | None) -> Handler:  
             trace = context.trace = tracer.enter(parent, started)
         else:
             trace = parent
-        token = begin(context)
+        variables = token = None
+        if window is None:
+            token = begin(context)
+        else:
+            variables = clean.copy()
+            variables.run(begin, context)
         try:
             if checked or context.key is not None:
                 enter(context)
             else:
                 context.place = place
-            reply = await (take(call.request) if surrounded is None else surrounded(call))
+            if variables is None:
+                reply = await (take(call.request) if surrounded is None else surrounded(call))
+            else:
+                begun = take(call.request) if at_once else _begun(work, call if surrounded else call.request)
+                try:  # mostly the first step is all of it
+                    waiting = variables.run(begun.send, None)
+                except StopIteration as done:
+                    reply = done.value
+                else:
+                    reply = await resumed(variables, begun, waiting)
         except BaseException as error:
-            failure = _permitted(operation, error)
+            failure = _permitted(operation, error) if variables is None else variables.run(_permitted, operation, error)
             late = task is not None and bucket.leave(task) and isinstance(failure, CancelledError)
         else:
             if task is not None:
@@ -158,7 +178,8 @@ def _answering(endpoint: OperationEndpoint, nearby: Nearby | None) -> Handler:  
                 observed.emit_late(trace, parent, seconds, None)
             return reply if window is None else separate(reply)
         finally:
-            end(token)
+            if token is not None:
+                end(token)
         observed.end(trace, parent, clock() - started, failure)
         if late and window is not None:
             raise window.exceeded(context, now) from failure
@@ -174,6 +195,17 @@ def _between(operation: Operation, nearby: Nearby | None) -> tuple[Window | None
     return Window(nearby.deadlines, operation.label, operation.timeout), nearby.deadlines.loop, nearby.isolation
 
 
+async def _begun(work: Callable[[Any], Any], given: Any) -> Any:
+    """What is done with what was given, begun where it is awaited: it may do something before it can be awaited."""
+    return await work(given)
+
+
+def _surround(context: Context, connector: Connector | None) -> None:
+    """Set what the framework itself keeps in variables; to be run in those of the work."""
+    CURRENT.set(context)
+    CONNECTOR.set(connector)
+
+
 def _as_it_is(value: Any) -> Any:
     return value
 
@@ -185,14 +217,14 @@ def _beginning(take: Callable[[Any], Any]) -> Handler:
     return begin
 
 
-def _answer_stream(operation: Operation, handler: Handler, place: Place) -> Handler:
-    enter = _admission(operation, place)
-    clean = copy_context()  # as a process of its own would begin: nothing of whoever consumes the stream
+def _answer_stream(endpoint: OperationEndpoint, handler: Handler) -> Handler:
+    operation, clean = endpoint.operation, endpoint.variables
+    enter = _admission(operation, endpoint.place)
 
     async def answered(call: Call) -> Any:
         enter(call.context)
         variables = clean.copy()
-        variables.run(surround, call.context, CONNECTOR.get())
+        variables.run(_surround, call.context, CONNECTOR.get())
         try:
             return _items(operation, variables, await within(variables, awaited(handler(call))))
         except (Exception, CancelledError) as error:

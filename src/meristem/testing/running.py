@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from msgspec.structs import replace
 
 from meristem.config.project import find, load_object
-from meristem.contracts.call import CONNECTOR
+from meristem.contracts.call import connected
 from meristem.errors import ConfigurationError, MisuseError
 from meristem.runtime.options import Options
 from meristem.system.blueprint import Blueprint
@@ -65,11 +65,8 @@ async def running(
         place = by_wire if where == "wire" else _local
         placed = place(found, options, placement or Placement())
     async with placed as app:
-        token = CONNECTOR.set(app)
-        try:
+        with connected(app):
             yield app
-        finally:
-            CONNECTOR.reset(token)
 
 
 def load_system(named: str) -> System:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
+from meristem.contracts.call import connected
 from meristem.discovery.static import StaticResolver
 from meristem.lifecycle import Stack
 from meristem.runtime.assembly import Assembly
@@ -50,7 +51,8 @@ async def by_wire(system: System, options: Mapping[str, Any], placement: Placeme
             await stack.start(assembly)
             await assembly.activate()
             server = HttpServer(assembly.routes(), limits=assembly.limits, verify=tokens.verify)
-            await stack.start(Serving(server, [Listen(addresses[assembly.process.name], public=False)]))
+            with connected(assembly):
+                await stack.start(Serving(server, [Listen(addresses[assembly.process.name], public=False)]))
         outside = RunningSystem(blueprint, CALLER, around)
         outside.beside = assemblies
         await stack.start(outside)

@@ -101,6 +101,9 @@ class Far(Contract, Protocol, package="parity.hops.v1"):
     @safe(timeout=30.0)
     def moods(self, count: int) -> AsyncIterator[str]: ...
 
+    @operation(timeout=30.0)
+    async def mood(self, ends: str) -> str: ...
+
     @operation(timeout=30.0, authenticated=True)
     async def whoami(self) -> str: ...
 
@@ -169,6 +172,9 @@ class Mid(Contract, Protocol, package="parity.hops.v1"):
 
     @safe(timeout=20.0)
     async def moods(self) -> list[str]: ...
+
+    @operation(timeout=20.0)
+    async def mood(self, ends: str) -> list[str]: ...
 
     @operation(timeout=20.0)
     async def whoami(self) -> str: ...
@@ -317,6 +323,17 @@ class FarService(Far, Witness, Service, tables=metadata):
             yield MOOD.get()
             MOOD.set(f"the producer's, {number}")
 
+    async def mood(self, ends: str) -> str:
+        found = MOOD.get()
+        MOOD.set("the callee's")
+        if ends != "at once":
+            await asyncio.sleep(0)
+            found += f", then {MOOD.get()}"
+            MOOD.set("the callee's, later")
+        if ends == "badly":
+            raise CallError(Code.ABORTED, found)
+        return found
+
     async def whoami(self) -> str:
         user = current().user
         assert user is not None
@@ -413,6 +430,14 @@ class MidService(Mid, Service, tables=MetaData()):
             found += [mood, MOOD.get()]
             MOOD.set("the consumer's, later")
         return found
+
+    async def mood(self, ends: str) -> list[str]:
+        MOOD.set("the caller's")
+        try:
+            told = await self.far.mood(ends)
+        except CallError as error:
+            told = error.message
+        return [told, MOOD.get()]
 
     async def whoami(self) -> str:
         return await self.far.whoami()

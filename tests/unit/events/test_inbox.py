@@ -1,6 +1,7 @@
 """The inbox: once, in one unit of work, with the context of the event."""
 
 import asyncio
+from contextvars import ContextVar
 from datetime import UTC, datetime
 
 import pytest
@@ -167,6 +168,26 @@ async def test_the_handler_runs_in_the_context_of_the_event_and_no_transaction_i
     assert (key, caller, is_open) == (f"{envelope.id}:mail", "payments", False)
     assert 0 < remaining <= 30
     await inbox.stop()
+
+
+async def test_what_a_handler_sets_in_a_context_variable_reaches_neither_its_relay_nor_the_next_event(clock):
+    mood = ContextVar("mood", default="nobody's")
+    seen = []
+
+    class Moody:
+        @on(Paid)
+        async def feel(self, event: Paid) -> None:
+            seen.append(mood.get())
+            mood.set("the handler's")
+            await asyncio.sleep(0)
+            seen.append(mood.get())
+
+    inbox = Inbox.of("moody", Moody(), None, clock)
+    for number in (1, 2):
+        await inbox.receive(paid(number))
+        seen.append(mood.get())
+
+    assert seen == ["nobody's", "the handler's", "nobody's"] * 2
 
 
 async def test_without_a_database_an_event_is_handled_each_time_it_comes(clock):

@@ -5,21 +5,9 @@ from __future__ import annotations
 import types
 from typing import TYPE_CHECKING, Any
 
-from meristem.context import CURRENT
-from meristem.contracts.call import CONNECTOR
-
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Coroutine, Generator
+    from collections.abc import Awaitable, Callable, Coroutine, Generator
     from contextvars import Context as Variables
-
-    from meristem.context import Context
-    from meristem.contracts.call import Connector
-
-
-def surround(context: Context, connector: Connector | None) -> None:
-    """Set what the framework itself keeps in variables; to be run in those of the work."""
-    CURRENT.set(context)
-    CONNECTOR.set(connector)
 
 
 async def awaited(work: Awaitable[Any]) -> Any:
@@ -27,19 +15,24 @@ async def awaited(work: Awaitable[Any]) -> Any:
     return await work
 
 
-@types.coroutine
-def within(variables: Variables, work: Coroutine[Any, Any, Any]) -> Generator[Any, Any, Any]:
+async def within(variables: Variables, work: Coroutine[Any, Any, Any]) -> Any:
     """Await `work` with `variables`: what it sets there stays there, and it sees none of its caller's.
 
     It still runs in the task that awaits this, so that cancelling reaches it as it does any other work.
     """
+    try:
+        waiting = variables.run(work.send, None)
+    except StopIteration as end:
+        return end.value
+    return await resumed(variables, work, waiting)
+
+
+@types.coroutine
+def resumed(variables: Variables, work: Coroutine[Any, Any, Any], waiting: Any) -> Generator[Any, Any, Any]:
+    """As `within`, for work whose first step has been taken there, and which waits for `waiting`."""
     # `yield from` by hand: each step of the work runs inside `variables`, what it waits for is waited for outside.
-    step, given = work.send, None
+    step: Callable[[Any], Any]
     while True:
-        try:
-            waiting = variables.run(step, given)
-        except StopIteration as end:
-            return end.value
         try:
             step, given = work.send, (yield waiting)
         # The task that awaited this is thrown away: the work must end in its own variables as well.
@@ -48,3 +41,7 @@ def within(variables: Variables, work: Coroutine[Any, Any, Any]) -> Generator[An
             raise
         except BaseException as error:
             step, given = work.throw, error
+        try:
+            waiting = variables.run(step, given)
+        except StopIteration as end:
+            return end.value
