@@ -134,11 +134,11 @@ def name_stubborn(tasks: Collection[asyncio.Task[Any]]) -> None:
         logger.error(
             "%s ignores that it was cancelled, in %s: let CancelledError pass; the stop goes on without it",
             task.get_name(),
-            _where(task),
+            where(task),
         )
 
 
-def _where(task: asyncio.Task[Any]) -> str:
+def where(task: asyncio.Task[Any]) -> str:
     """The innermost coroutine that a task waits in, asyncio's own left out."""
     waits: Any = task.get_coro()
     found = waits

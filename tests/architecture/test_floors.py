@@ -6,7 +6,7 @@ Type-only imports count, and so do imports inside of functions.
 from tests.architecture.source import IMPORTS, MODULES, ROOT, SOURCE, Import, circles, room_of
 
 FLOORS = [
-    {"errors", "context", "clock", "lifecycle", "backoff", "adapters", "asgi", "variables"},
+    {"errors", "context", "clock", "lifecycle", "backoff", "adapters", "asgi", "stop_signals", "variables"},
     {"contracts"},
     {"config", "telemetry", "resilience", "security", "discovery", "storage"},
     {"services", "transports", "events", "hosting"},

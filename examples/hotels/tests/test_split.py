@@ -17,6 +17,8 @@ from hotels.contracts.payments import EntryKind
 from sites import ARRIVAL, CARD, PATIENCE, eventually, guest, milestones
 from split import Crowd, SplitSite, search, unharmed
 
+from meristem.supervision.signals import RELOAD
+
 pytestmark = [pytest.mark.xdist_group("split"), pytest.mark.timeout(300)]  # each wait inside has a bound of its own
 
 COMPLETE = {"requested", "held", "paid", "confirmed", "receipt_issued", "guest_told", "hotel_told"}
@@ -204,7 +206,7 @@ async def test_a_rolling_restart_loses_no_request(whole: SplitSite):
 
         searching = asyncio.create_task(crowd.search_until(renewed))
         await crowd.has_searched(50)
-        whole.process.send_signal(signal.SIGHUP)
+        whole.process.send_signal(RELOAD)
         outcomes = await searching
         assert not before & {each.pid for each in whole.replicas().values()}
         return outcomes

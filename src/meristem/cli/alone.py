@@ -7,8 +7,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-import click
-
+from meristem.cli.output import say
 from meristem.cli.progress import TerminalProgress
 from meristem.cli.serving import Faces, offer, ports_of, run_on_loop, shown
 from meristem.lifecycle import Stack
@@ -48,7 +47,7 @@ def run_alone(blueprint: Blueprint, directory: Path, faces: Faces, began: float)
     finally:
         remove_run_directory(sockets)
         state.release()
-    click.echo("Stopped.")
+    say("Stopped.")
 
 
 async def _run(blueprint: Blueprint, directory: Path, state: StateDirectory, faces: Faces, began: float) -> None:
@@ -63,9 +62,9 @@ async def _run(blueprint: Blueprint, directory: Path, state: StateDirectory, fac
         state.announce(SystemStatus(os.getpid(), address, time.time(), operators=operators.addresses))
         _print_started(plan, address)
         for name, where in shown(plan, address, operators, api_page=faces.api_page):
-            click.echo(f"  {name:<10}{where}")
-        click.secho(f"{plan.system} runs at {address}", bold=True, nl=False)
-        click.echo(f"  (started in {time.perf_counter() - began:.2f} s, Ctrl-C stops it)")
+            say(f"  {name:<10}{where}")
+        say(f"{plan.system} runs at {address}", bold=True, nl=False)
+        say(f"  (started in {time.perf_counter() - began:.2f} s, Ctrl-C stops it)")
 
     async with Stack() as stack:
         await stack.start(operators)  # first: what does not get ready can be looked at, too
@@ -101,14 +100,14 @@ def _programs(plan: Plan, directory: Path, address: str) -> Programs:
         environment=os.environ,
         directory=directory,
         wrote=console.write,
-        say=lambda message: click.secho(message, fg="yellow", err=True),
+        say=lambda message: say(message, fg="yellow", err=True),
     )
 
 
 def _print_started(plan: Plan, address: str) -> None:
     for process in plan.processes:
         if process.services:
-            click.echo(f"  services  {', '.join(process.services)}")
+            say(f"  services  {', '.join(process.services)}")
         for app in plan.apps:
             if app.name in process.apps:
-                click.echo(f"  app       {app.name} at {address}{app.mount}")
+                say(f"  app       {app.name} at {address}{app.mount}")

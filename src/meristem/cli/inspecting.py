@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import time
 from pathlib import Path
@@ -15,6 +14,7 @@ from meristem.cli.loading_system import json_option, system_argument
 from meristem.cli.output import print_json, print_table
 from meristem.config.project import find
 from meristem.errors import OperationError
+from meristem.supervision.signals import RELOAD
 from meristem.system.placement import ALONE
 from meristem.system.state_directory import ReplicaStatus, StateDirectory, SystemStatus
 
@@ -53,7 +53,7 @@ def reload(target: str | None) -> None:
     if not running:
         raise OperationError("no supervised system runs from here; start one with: meristem run --placement FILE")
     for each in running:
-        os.kill(each.pid, signal.SIGHUP)
+        os.kill(each.pid, RELOAD)
         click.echo(f"asked process {each.pid}; its log tells how it goes")
 
 

@@ -9,6 +9,7 @@ from typing import Final
 import click
 
 from meristem.errors import CallError, Code, Fault, MeristemError, OperationError
+from meristem.stop_signals import exiting
 
 EX_TEMPFAIL: Final = 75  # sysexits.h
 PASSING: Final = frozenset({Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED, Code.RESOURCE_EXHAUSTED, Code.ABORTED})
@@ -59,7 +60,8 @@ def main() -> None:
     with an error and misuse of the framework end with 1, misuse of the command with 2.
     """
     try:
-        meristem(standalone_mode=False)
+        with exiting():
+            meristem(standalone_mode=False)
     except click.exceptions.Abort:
         sys.exit(130)
     except click.ClickException as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -30,3 +32,22 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
     for row in rows:
         table.add_row(*row)
     Console().print(table)
+
+
+def say(text: str = "", **style: Any) -> None:
+    """Print a line of what runs on; a screen that is gone (a closed terminal, `| head`) does not end it."""
+    try:
+        click.secho(text, **style)
+    except OSError:
+        forget_lost_screens()
+
+
+def forget_lost_screens() -> None:
+    """Write to nothing from now on where what was written has nowhere to go: Python's exit would fail of it."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)

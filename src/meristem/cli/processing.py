@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from meristem.cli.loading_system import load_process, placement_option, system_argument
+from meristem.cli.output import say
 from meristem.cli.progress import TerminalProgress
 from meristem.cli.serving import offer, run_on_loop
 from meristem.lifecycle import Stack
@@ -200,4 +201,4 @@ def _apps(blueprint: Blueprint, address: str | None, environment: Mapping[str, s
 
 
 def _say_started(process: Process) -> None:
-    click.echo("ready" if RUN in os.environ else f"ready at {', '.join(process.addresses)}")
+    say("ready" if RUN in os.environ else f"ready at {', '.join(process.addresses)}")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from meristem.cli.output import forget_lost_screens
 from meristem.lifecycle import end
 
 if TYPE_CHECKING:
@@ -48,8 +48,11 @@ def offer(variables: Mapping[str, str]) -> None:
 
 def run_on_loop(work: Coroutine[Any, Any, None]) -> None:
     """Run to the end on uvloop, on asyncio's own loop where there is no uvloop."""
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_to_the_end(work))
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(_to_the_end(work))
+    finally:
+        forget_lost_screens()
 
 
 async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
@@ -59,8 +62,7 @@ async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
     for task in others:
         task.cancel()
     if await end(others):
-        sys.stdout.flush()
-        sys.stderr.flush()
+        forget_lost_screens()
         os._exit(1)
 
 

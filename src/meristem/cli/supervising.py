@@ -62,17 +62,23 @@ def run_placed(target: str | None, placement: Path, faces: Faces, logs: list[str
         seconds = time.perf_counter() - began
         supervisor.say(f"{plan.system} runs at {supervisor.address} (started in {seconds:.2f} s, Ctrl-C stops it)")
 
-    asyncio.run(supervise(supervisor, started))
+    code = asyncio.run(supervise(supervisor, started))
     supervisor.say("stopped")
+    sys.exit(code)
 
 
 def _plan(target: str | None, placement: Path) -> Plan:
     """The plan, made by a process of its own: this one never imports what the system does."""
     command = [*_meristem("graph"), *([target] if target else []), "--placement", str(placement), "--json"]
-    made = subprocess.run(command, stdout=subprocess.PIPE, check=False)  # noqa: S603 - this very command
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as made:  # noqa: S603 - this very command
+        try:
+            told, _ = made.communicate()
+        except BaseException:
+            made.terminate()  # rather than killed: it ends what it has started to describe the services
+            raise
     if made.returncode:
         sys.exit(made.returncode)  # it has said why
-    return msgspec.json.decode(made.stdout, type=Plan)
+    return msgspec.json.decode(told, type=Plan)
 
 
 def _meristem(verb: str, python: str = sys.executable) -> list[str]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import logging
-import os
-import signal
 import time
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from meristem.contracts.call import CONNECTOR
@@ -15,10 +15,11 @@ from meristem.hosting.asgi.forwarded import Forwarded
 from meristem.hosting.asgi.lifespan import Lifespan
 from meristem.hosting.asgi.mounts import Entered, Mounts
 from meristem.hosting.loading import load_app
-from meristem.lifecycle import Stack
+from meristem.lifecycle import Stack, end, first_of, where
 from meristem.runtime.assembly import Assembly
 from meristem.runtime.probes import InternalProbes, PublicProbe
 from meristem.security.forwarding import TrustedProxies
+from meristem.stop_signals import StopSignals
 from meristem.telemetry.logging import follow_structlog
 from meristem.transports.http.rest.interface import RestInterface
 from meristem.transports.http.server.http_server import Beside, HttpServer
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 COLLECTING: Final = (10_000, 20, 20)  # allocations and rounds between collections: a request frees most by itself
-SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 class Listen(NamedTuple):
@@ -174,35 +174,29 @@ class Serving:
 
 
 async def serve(process: Process, started: Callable[[Process], Any], *, grace: float = 30.0) -> None:
-    """Run a process until SIGINT or SIGTERM; what is in flight has `grace` seconds to end, a second signal ends it.
+    """Run a process until it is asked to end; what is in flight has `grace` seconds, a second signal ends it at once.
 
-    A third one ends the process at once: no app or handler can keep it alive.
-    `started` is called once the process accepts connections.
+    `started` is called once the process accepts connections. A process that is asked while it starts does not get so
+    far. Raises what `start` raises.
     """
-    loop = asyncio.get_running_loop()
-    asked = asyncio.Event()
-    heard = 0
-
-    def hear() -> None:
-        nonlocal heard
-        heard += 1
-        asked.set()
-        if heard > 2:
-            os._exit(1)
-
-    for each in SIGNALS:
-        loop.add_signal_handler(each, hear)
-    try:
-        await process.start()
-        _settle_down()
-        started(process)
-        await asked.wait()
-        asked.clear()
-        await _drain(process, asked, grace)
-    finally:
-        await process.stop()
-        for each in SIGNALS:
-            loop.remove_signal_handler(each)
+    context = copy_context()  # one for its whole life: what the start sets there, the end still needs
+    begin = functools.partial(asyncio.get_running_loop().create_task, context=context)
+    with StopSignals() as signals:
+        starting = begin(process.start(), name="start")
+        try:
+            await first_of(asyncio.wait({starting}), signals.asked.wait())
+            if starting.done():
+                await starting
+                _settle_down()
+                started(process)
+                await signals.asked.wait()
+                await _within(begin(process.drain(), name="drain"), grace)
+            else:
+                logger.warning("asked to end while starting, in %s", where(starting))
+        finally:
+            starting.cancel()
+            await end([starting])
+            await begin(process.stop(), name="stop")
 
 
 def _settle_down() -> None:
@@ -212,11 +206,10 @@ def _settle_down() -> None:
     gc.set_threshold(*COLLECTING)
 
 
-async def _drain(process: Process, asked: asyncio.Event, grace: float) -> None:
-    draining, again = asyncio.ensure_future(process.drain()), asyncio.ensure_future(asked.wait())
-    done, _ = await asyncio.wait({draining, again}, timeout=grace, return_when=asyncio.FIRST_COMPLETED)
-    again.cancel()
-    if draining not in done:
+async def _within(draining: asyncio.Task[None], grace: float) -> None:
+    await asyncio.wait({draining}, timeout=grace)
+    if not draining.done():
         logger.warning("stopping although work is in flight: what is durable is taken up at the next start")
         draining.cancel()
-    await asyncio.wait({draining, again}, timeout=grace)
+    if not await end([draining]) and not draining.cancelled() and (failure := draining.exception()):
+        logger.error("draining failed", exc_info=failure)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import signal
 import sys
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -79,7 +77,7 @@ class Environments:
     def _make(self, place: Path, steps_at: Callable[[Path, int], Sequence[Callable[[], None]]]) -> None:
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with _ended_by_sigterm(), locked(place.with_suffix(".lock")) as lock:
+            with locked(place.with_suffix(".lock")) as lock:
                 if not place.exists():  # or another process has made it meanwhile
                     self._make_beside(place, place.with_suffix(".new"), lock, steps_at)
         except OSError as error:
@@ -120,20 +118,3 @@ def locked(path: Path) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
-
-
-@contextlib.contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """SIGTERM is an exception, as Ctrl-C is, so that what is half made is removed and its tools are ended."""
-
-    def leave(number: int, _: object) -> None:
-        sys.exit(128 + number)
-
-    if threading.current_thread() is not threading.main_thread():  # only there are signals handled
-        yield
-        return
-    former = signal.signal(signal.SIGTERM, leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, former)

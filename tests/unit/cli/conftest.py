@@ -170,9 +170,10 @@ def meristem(project: Path, environment: dict[str, str]) -> Callable[..., Awaita
 async def start(project: Path, environment: dict[str, str]) -> AsyncIterator[Callable[..., Awaitable[Running]]]:
     begun: list[asyncio.subprocess.Process] = []
 
-    async def run(*arguments: str) -> Running:
+    async def run(*arguments: str, program: str | None = None) -> Running:
+        what = ("-m", "meristem") if program is None else (program,)
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "meristem", *arguments, cwd=project,
+            sys.executable, *what, *arguments, cwd=project,
             env=environment | {LIFELINE: str(LINE.reading)}, pass_fds=[LINE.reading],
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip

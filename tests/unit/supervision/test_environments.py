@@ -130,11 +130,13 @@ sh -c 'echo began >> began; exec cat held'
 MAKER = """
 import sys
 from pathlib import Path
+from meristem.stop_signals import exiting
 from meristem.supervision.environments import Environments
 class Silent:
     def track(self, items, description, total=None):
         return items
-Environments(Path.cwd(), {}, Silent()).python(None, "x.txt")
+with exiting():
+    Environments(Path.cwd(), {}, Silent()).python(None, "x.txt")
 """
 
 
