@@ -26,6 +26,7 @@ class StandIn:
         self.quiet = asyncio.Event()
         self.quiet.set()
         self.released = asyncio.Event()
+        self.let_go = asyncio.Event()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.in_flight += 1
@@ -52,6 +53,9 @@ class StandIn:
         if path == "/hold":
             print("holding", flush=True)
             await self.released.wait()
+        if path == "/keep":  # also while it drains
+            print("keeping", flush=True)
+            await self.let_go.wait()
         return "200 OK", f"{os.getpid()} {os.environ.get('MERISTEM_INSTANCE')}"
 
 
@@ -67,7 +71,7 @@ async def main() -> None:
     asked = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, asked.set)
-    loop.add_signal_handler(signal.SIGUSR1, stand_in.released.set)
+    loop.add_signal_handler(signal.SIGUSR1, stand_in.let_go.set)
     servers = [await asyncio.start_unix_server(stand_in.serve, sys.argv[3].removeprefix("unix:"))]
     if "MERISTEM_PUBLIC_FD" in os.environ:
         inherited = socket.socket(fileno=int(os.environ["MERISTEM_PUBLIC_FD"]))

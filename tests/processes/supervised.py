@@ -1,4 +1,4 @@
-"""Supervises stand-ins by the plan in `plan.json` of the folder it is called with, until it is told to end.
+"""Supervises stand-ins by the plan in `plan.json` of the folder it is called with, at a port, until it is told to end.
 
 It ends too when the test that started it is gone.
 """
@@ -27,7 +27,7 @@ directory = Path(sys.argv[1])
 plan = msgspec.json.decode((directory / "plan.json").read_bytes(), type=Plan)
 supervisor = Supervisor(
     plan,
-    Workplace(StateDirectory(directory, plan.system), directory, port=0),
+    Workplace(StateDirectory(directory, plan.system), directory, port=int(sys.argv[2])),
     arguments=arguments,
     console=Console(sys.stdout.buffer, [], os.environ),
     environment=os.environ,

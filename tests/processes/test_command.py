@@ -180,6 +180,44 @@ async def test_a_program_lives_and_dies_with_a_system_in_one_process(directory: 
     await gone(pid)
 
 
+SLOWLY = """
+from meristem import Program, System
+
+ANSWER = '''
+import http.server, os, signal, sys, time
+def end(*_):
+    time.sleep(1.0); sys.exit(0)
+signal.signal(signal.SIGTERM, end)
+class Answer(http.server.SimpleHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200); self.end_headers(); self.wfile.write(str(os.getpid()).encode())
+http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Answer).serve_forever()
+'''
+system = System(
+    "slowly", programs=[Program("ratings", ["python3", "-c", ANSWER], health="/", environment={"PORT": "PLACE"})]
+)
+"""
+
+
+@pytest.mark.parametrize("placement", [[], ["--placement", "all.toml"]], ids=["one process", "processes"])
+async def test_a_run_follows_a_killed_one_whose_program_holds_its_port(
+    directory: Path, ended: list[Command], placement: list[str]
+):
+    (directory / "slowly.py").write_text(SLOWLY.replace("PLACE", str(free_port())))
+    (directory / "all.toml").write_text('[processes]\nmain = ["*"]\n')
+    command = ("run", "slowly.py", "--port", str(free_port()), *placement)
+    first = await meristem(directory, *command)
+    await first.shows("slowly runs at")
+    first.process.kill()
+    second = await meristem(directory, *command)
+    ended.append(second)
+    await second.shows("slowly runs at")
+
+    assert "the run before was killed; waiting" in second.text
+    assert "started again" not in second.text
+    await output(first.process)
+
+
 @pytest.mark.parametrize(
     ("placement", "problem"),
     [

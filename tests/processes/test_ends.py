@@ -10,9 +10,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from meristem.errors import OperationError
+from meristem.supervision.ports import free_port
+from meristem.supervision.succession import succeed
 from meristem.system.addresses import run_directory
 from meristem.system.plan import Plan, ProcessPlan, ProgramPlan
-from meristem.system.state_directory import StateDirectory
+from meristem.system.state_directory import ReplicaStatus, StateDirectory, SystemStatus
 
 from .conftest import PATIENCE, ask, begun, gone, output, plan
 
@@ -40,9 +43,9 @@ class Run:
         return [(each.process, each.pid) for each in running.replicas if each.pid is not None]
 
 
-async def begin(directory: Path, shop: Plan = SHOP) -> Run:
+async def begin(directory: Path, shop: Plan = SHOP, port: int = 0) -> Run:
     (directory / "plan.json").write_bytes(msgspec.json.encode(shop))
-    process = await begun(sys.executable, str(Path(__file__).with_name("supervised.py")), str(directory))
+    process = await begun(sys.executable, str(Path(__file__).with_name("supervised.py")), str(directory), str(port))
     return Run(process, StateDirectory(directory, "shop"))
 
 
@@ -131,3 +134,109 @@ async def test_children_do_not_hear_the_terminals_interrupt_themselves(run: Run)
     groups = {os.getpgid(pid) for _, pid in run.replicas()}
 
     assert os.getpgid(run.process.pid) not in groups
+
+
+async def test_what_a_killed_supervisor_leaves_ends_with_those_who_are_called_last(run: Run):
+    pids = dict(reversed(run.replicas()))
+    folder = run_directory(run.state.path, SHOP)
+    kept = asyncio.create_task(ask(f"unix:{folder}/edge-0.sock", "/keep"))
+    await run.shows("keeping")
+    run.process.kill()
+    with pytest.raises(OSError, match=r"."):
+        while True:  # until the edge drains
+            await ask(f"unix:{folder}/edge-0.sock")
+
+    assert await ask(f"unix:{folder}/search-0.sock")  # what the edge is about to finish may still call it
+    os.kill(pids["edge"], signal.SIGUSR1)
+    assert await kept
+    await asyncio.gather(*map(gone, pids.values()))
+
+
+async def test_a_run_that_follows_a_killed_one_waits_until_that_has_answered_and_takes_its_port(tmp_path: Path):
+    port = free_port()
+    run = await begin(tmp_path, port=port)
+    await run.shows("ready http")
+    pids = dict(reversed(run.replicas()))
+    socket = f"unix:{run_directory(run.state.path, SHOP)}/search-0.sock"
+    kept = asyncio.create_task(ask(f"http://127.0.0.1:{port}", "/keep"))
+    await run.shows("keeping")
+    run.process.kill()
+
+    again = await begin(tmp_path, port=port)
+    try:
+        said = await again.shows("the run before was killed; waiting")
+        assert f"edge-0 (process {pids['edge']})" in said
+        assert await ask(socket)
+        os.kill(pids["edge"], signal.SIGUSR1)
+        assert await kept
+        line = await again.shows("ready http")
+        assert line.split()[-1] == f"http://127.0.0.1:{port}"
+        assert not {pid for _, pid in again.replicas()} & set(pids.values())
+    finally:
+        again.process.terminate()
+        await output(again.process)
+        await output(run.process)
+
+
+async def test_a_run_that_is_ended_while_it_waits_removes_nothing_of_the_one_before(run: Run, tmp_path: Path):
+    pids = dict(reversed(run.replicas()))
+    folder = run_directory(run.state.path, SHOP)
+    kept = asyncio.create_task(ask(f"unix:{folder}/edge-0.sock", "/keep"))
+    await run.shows("keeping")
+    run.process.kill()
+    again = await begin(tmp_path)
+    await again.shows("the run before was killed; waiting")
+    again.process.terminate()
+    rest = await output(again.process)
+
+    assert b"asked to end while starting" in rest
+    assert await ask(f"unix:{folder}/search-0.sock")
+    os.kill(pids["edge"], signal.SIGUSR1)
+    assert await kept
+
+
+HOLDER = """
+import os, signal, sys
+print("holds", flush=True)
+signal.pause()
+"""
+
+
+async def test_what_stands_still_of_a_run_before_is_killed_and_only_that(tmp_path: Path):
+    state, folder = StateDirectory(tmp_path, "shop"), tmp_path / "run"
+    state.prepare()
+    assert state.presence.take()
+    command = (sys.executable, "-c", HOLDER)
+    held = {"pass_fds": [state.presence.descriptor], "stdout": asyncio.subprocess.PIPE}
+    stuck = await asyncio.create_subprocess_exec(*command, env={**os.environ, "MERISTEM_RUN": str(folder)}, **held)
+    other = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    rows = [ReplicaStatus("search", index, each.pid, "ready", 0, 0.0) for index, each in enumerate((stuck, other))]
+    state.announce(SystemStatus(0, "", 0.0, tuple(rows)))
+    for each in (stuck, other):
+        await each.stdout.readline()
+    stuck.send_signal(signal.SIGSTOP)
+    state.presence.leave()
+    said: list[str] = []
+    follower = StateDirectory(tmp_path, "shop")
+    follower.claim()
+    try:
+        await succeed(follower, folder, said.append, patience=0.2)
+
+        assert await stuck.wait() == -signal.SIGKILL
+        assert other.returncode is None
+        assert str(stuck.pid) in said[-1]
+        assert str(other.pid) not in said[-1]
+    finally:
+        follower.release()
+        other.kill()
+        await other.wait()
+
+
+async def test_a_holder_that_nobody_knows_is_not_waited_for_without_end(tmp_path: Path):
+    before, follower = StateDirectory(tmp_path, "shop"), StateDirectory(tmp_path, "shop")
+    before.prepare()
+    assert before.presence.take()
+
+    with pytest.raises(OperationError, match="a process of an earlier run still holds .*/processes"):
+        await succeed(follower, tmp_path / "run", lambda _: None, patience=0.1, killed=0.1)
+    before.presence.leave()

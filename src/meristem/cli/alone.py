@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 import time
@@ -19,6 +20,7 @@ from meristem.supervision.console import Console
 from meristem.supervision.overview import program_instances
 from meristem.supervision.ports import free_port
 from meristem.supervision.programs import Programs, program_ports, program_urls
+from meristem.supervision.succession import succeed
 from meristem.system.addresses import app_addresses, base_address, environment_for, run_directory
 from meristem.system.placement import ALONE
 from meristem.system.state_directory import (
@@ -42,17 +44,21 @@ def run_alone(blueprint: Blueprint, directory: Path, faces: Faces, began: float)
     state.claim()
     sockets = run_directory(state.path, blueprint.plan)
     try:
+        asyncio.run(succeed(state, sockets, say))
         prepare_run_directory(sockets)
-        run_on_loop(_run(blueprint, directory, state, faces._replace(port=faces.port or free_port(faces.host)), began))
+        try:
+            faces = faces._replace(port=faces.port or free_port(faces.host))
+            run_on_loop(_run(blueprint, directory, state, faces, began))
+        finally:
+            remove_run_directory(sockets)
     finally:
-        remove_run_directory(sockets)
         state.release()
     say("Stopped.")
 
 
 async def _run(blueprint: Blueprint, directory: Path, state: StateDirectory, faces: Faces, began: float) -> None:
     plan, address = blueprint.plan, base_address(faces.host, faces.port)
-    programs = _programs(plan, directory, address)
+    programs = _programs(plan, directory, address, state)
     process = _process(blueprint, directory, state, faces, programs)
     overview = SingleProcess(process, address, beside=program_instances(programs, plan))
     wanted = OperatorAddresses.of(faces.operators, faces.host, ports_of(plan, faces.port))
@@ -89,9 +95,9 @@ def _process(blueprint: Blueprint, directory: Path, state: StateDirectory, faces
     )
 
 
-def _programs(plan: Plan, directory: Path, address: str) -> Programs:
+def _programs(plan: Plan, directory: Path, address: str, state: StateDirectory) -> Programs:
     """What runs the programs of the system; they and the apps of this process find each other by variables."""
-    ports = program_ports(plan.programs)
+    ports, presence = program_ports(plan.programs), state.presence.descriptor
     offer(environment_for(plan, address) | program_urls(ports))
     console = Console(sys.stdout.buffer, [each.name for each in plan.programs], os.environ)
     return Programs(
@@ -101,6 +107,7 @@ def _programs(plan: Plan, directory: Path, address: str) -> Programs:
         directory=directory,
         wrote=console.write,
         say=lambda message: say(message, fg="yellow", err=True),
+        held=() if presence is None else (presence,),
     )
 
 

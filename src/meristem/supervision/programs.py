@@ -62,6 +62,7 @@ class Programs:
     """Starts the programs of a plan; none outlives this process, even when it is killed.
 
     `environment` is what they are given beside `PORT`. `wrote` gets what they write, `say` what happens to them.
+    `held` are descriptors that stay open until they have ended, also after this process.
     """
 
     def __init__(
@@ -74,10 +75,12 @@ class Programs:
         wrote: Callable[[str, bytes], None],
         say: Callable[[str], None],
         changed: Callable[[Restarter], None] = lambda _: None,
+        held: Sequence[int] = (),
         restarts: Restarts | None = None,
     ) -> None:
         given = {name: value for name, value in environment.items() if not name.startswith(OURS)}
         self._changed = changed
+        self._held = held
         self._guard: asyncio.subprocess.Process | None = None
         self._guarded: dict[Restarter, int] = {}
         policy = restarts or Restarts(grace=GRACE)
@@ -102,6 +105,7 @@ class Programs:
             str(Path(orphan_guard.__file__)),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.DEVNULL,
+            pass_fds=self._held,
             start_new_session=True,
         )
         await together(each.start() for each in self.restarters)

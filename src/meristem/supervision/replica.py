@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from meristem.supervision.child import Command
+from meristem.supervision.lifeline import LIFELINE, variable
 from meristem.supervision.readiness import answers
 from meristem.system.addresses import label_of, socket_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 RUN: Final = "MERISTEM_RUN"
@@ -25,13 +26,13 @@ class Arguments(Protocol):
 
 
 class ReplicaEnvironment(NamedTuple):
-    """What every replica of a system is given."""
+    """What every replica of a system is given; `descriptors` are those of its process, which it holds to its end."""
 
     run: Path
     directory: Path
     arguments: Arguments
     environment: Mapping[str, str]
-    lifeline: int
+    descriptors: Callable[[str], Sequence[int]]
 
 
 class Replica:
@@ -56,8 +57,9 @@ class Replica:
     def command(self, generation: int, *, successor: bool) -> Command:
         self._twin ^= successor
         around = self._around
+        descriptors = [*around.descriptors(self.process)]
         environment = {**around.environment, INSTANCE: f"{self.label}-twin" if self._twin else self.label}
-        descriptors = [around.lifeline]
+        environment[LIFELINE] = variable(descriptors)
         if self._public is not None:
             environment[PUBLIC_FD] = str(self._public)
             descriptors.append(self._public)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from meristem.discovery.environment import url_variable
 from meristem.operators.server import OperatorAddresses, OperatorServer
-from meristem.supervision.lifeline import LIFELINE, Lifeline
+from meristem.supervision.lifeline import Lifelines
 from meristem.supervision.overview import Supervised, SupervisedPart
 from meristem.supervision.ports import Ports
 from meristem.supervision.programs import Programs, program_ports, program_urls
@@ -17,6 +17,7 @@ from meristem.supervision.replica import ADDRESS, RUN, Replica, ReplicaEnvironme
 from meristem.supervision.restarter import Restarter, StartError, together
 from meristem.supervision.restarts import Restarts
 from meristem.supervision.start_order import waits
+from meristem.supervision.succession import succeed
 from meristem.system.addresses import app_addresses, base_address, edge, environment_for, run_directory
 from meristem.system.state_directory import (
     SECRET,
@@ -27,7 +28,7 @@ from meristem.system.state_directory import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from meristem.supervision.console import LineWriter
@@ -78,13 +79,13 @@ class Supervisor:
         self._restarts = restarts or Restarts()
         self._waits = waits(plan)
         self._ports = Ports()
-        self._lifeline: Lifeline | None = None
+        self._lifelines: Lifelines | None = None
         self._restarters: dict[str, list[Restarter]] = {}
         self._programs: Programs | None = None
         self._reloading: asyncio.Task[None] | None = None
         self._began = time.time()
         self._announcing = False
-        self._claimed = False
+        self._claimed = self._prepared = False
 
     async def start(self) -> None:
         """Return when everything is ready.
@@ -95,14 +96,16 @@ class Supervisor:
         self._place.state.prepare()
         self._place.state.claim()
         self._claimed = True
-        prepare_run_directory(self.run)
+        await succeed(self._place.state, self.run, self.say)
         # The supervisor itself holds the ports: a replica inherits its socket, so none is lost when it is replaced.
         self.plan = self._ports.open(self.plan, self._place.host, self._place.port)
         self.address = base_address(self._place.host, edge(self.plan).port or 0)
+        prepare_run_directory(self.run)  # now that nothing can keep this run from following
+        self._prepared = True
         await self._admit_operators()
-        self._lifeline = Lifeline()  # children end when it breaks: also when this process is killed
+        self._lifelines = Lifelines(self._waits)  # children end when they break: also when this process is killed
         ports = program_ports(self.plan.programs)
-        around = self._surroundings(self._lifeline.reading, program_urls(ports))
+        around = self._surroundings(program_urls(ports))
         for process in self.plan.processes:
             public = self._ports.descriptor(process.name)
             replicas = [Replica(process.name, index, around, public) for index in range(process.replicas)]
@@ -117,7 +120,7 @@ class Supervisor:
         self.operators = OperatorServer(overview, self._place.operators.and_socket(self.run))
         await self.operators.start()
 
-    def _surroundings(self, lifeline: int, urls: Mapping[str, str]) -> ReplicaEnvironment:
+    def _surroundings(self, urls: Mapping[str, str]) -> ReplicaEnvironment:
         apps = {url_variable(name): url for name, url in app_addresses(self.plan, self.address).items()}
         environment = {
             **urls,
@@ -126,10 +129,18 @@ class Supervisor:
             SECRET: self._place.state.secret(self._environment),
             RUN: str(self.run),
             ADDRESS: self.address,
-            LIFELINE: str(lifeline),
             "PYTHONUNBUFFERED": "1",
         }
-        return ReplicaEnvironment(self.run, self._place.directory, self._arguments, environment, lifeline)
+        return ReplicaEnvironment(self.run, self._place.directory, self._arguments, environment, self._descriptors)
+
+    def _descriptors(self, process: str) -> Sequence[int]:
+        """What a replica of a process holds to its end."""
+        assert self._lifelines is not None
+        return (*self._lifelines.of(process), *self._presence())
+
+    def _presence(self) -> Sequence[int]:
+        descriptor = self._place.state.presence.descriptor
+        return () if descriptor is None else (descriptor,)
 
     def _restarter(self, replica: Replica) -> Restarter:
         return Restarter(
@@ -146,6 +157,7 @@ class Supervisor:
             wrote=self._console.write,
             say=self.say,
             changed=lambda _: self._announce_soon(),
+            held=(*self._lifelines.of_all, *self._presence()) if self._lifelines is not None else (),
         )
 
     async def _start_processes(self) -> None:
@@ -204,13 +216,15 @@ class Supervisor:
         if self.operators is not None:
             await self.operators.stop()
         self._ports.close()
-        if self._lifeline is not None:
-            self._lifeline.close()
-            self._lifeline = None
-        if self._claimed:
+        if self._lifelines is not None:
+            self._lifelines.close()
+            self._lifelines = None
+        if self._prepared:
             remove_run_directory(self.run)
+            self._prepared = False
+        if self._claimed:
             self._place.state.release()
-            self._claimed = False
+            self._claimed = self._prepared = False
 
     async def _stop_processes(self) -> None:
         ended = {name: asyncio.Event() for name in self._restarters}

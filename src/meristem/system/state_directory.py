@@ -14,6 +14,7 @@ import msgspec
 
 from meristem.errors import OperationError
 from meristem.security.tokens import Tokens, new_secret
+from meristem.system.presence import Presence
 
 try:
     import fcntl
@@ -53,10 +54,15 @@ class SystemStatus(msgspec.Struct, frozen=True):
 
 
 class StateDirectory:
-    """One system's folder, readable by its user alone."""
+    """One system's folder, readable by its user alone.
+
+    `presence` is held by every process of the run, `former` are those that the run before had, from `claim` on.
+    """
 
     def __init__(self, directory: Path, system: str) -> None:
         self.path = directory / ".meristem" / system
+        self.presence = Presence(self.path / "processes")
+        self.former: tuple[ReplicaStatus, ...] = ()
         self._running = self.path / "running.json"
         self._claimed = self.path / "lock"
         self._lock: int | None = None
@@ -126,6 +132,8 @@ class StateDirectory:
         with _written(self._claimed):
             os.ftruncate(lock, 0)
             os.pwrite(lock, str(os.getpid()).encode(), 0)
+        announced = self._announced()
+        self.former = announced.replicas if announced is not None else ()
         self.withdraw()
 
     def release(self) -> None:
@@ -133,6 +141,7 @@ class StateDirectory:
         try:
             self.withdraw()
         finally:
+            self.presence.leave()
             if self._lock is not None:
                 os.close(self._lock)
                 self._lock = None
@@ -151,10 +160,17 @@ class StateDirectory:
 
     def running(self) -> SystemStatus | None:
         """Where the system answers; None when it does not run."""
+        found = self._announced()
         try:
-            found = msgspec.json.decode(self._running.read_bytes(), type=SystemStatus)
-            return found if self._is_claimed(found.pid) else None
-        except (FileNotFoundError, ProcessLookupError, PermissionError, msgspec.DecodeError):
+            return found if found is not None and self._is_claimed(found.pid) else None
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            return None
+
+    def _announced(self) -> SystemStatus | None:
+        """What was written down last, by a run that may be gone."""
+        try:
+            return msgspec.json.decode(self._running.read_bytes(), type=SystemStatus)
+        except (FileNotFoundError, PermissionError, msgspec.DecodeError):
             return None
 
     def _is_claimed(self, pid: int) -> bool:
