@@ -7,10 +7,10 @@ MeristemError
 │   └── ConfigurationError      a setting, placement or resource is missing or malformed
 └── OperationError              something went wrong while the program ran
     ├── CallError               a call failed; carries a Code and whether the call may have happened
+    │   └── SagaParked          a saga stopped where a person must look; carries its id
     ├── StorageError            the database refused or lost a statement
     │   └── IntegrityViolation  a row would break a constraint (unique, foreign key, not null, check)
-    ├── Undeliverable           an event that its subscriber can never accept: no retry helps
-    └── SagaParked              a saga stopped where a person must look
+    └── Undeliverable           an event that its subscriber can never accept: no retry helps
 Fault                           a business answer that a contract declares (`raises=[...]`); arrives as its own class
 """
 
@@ -102,10 +102,6 @@ class Undeliverable(OperationError):
     """An event that its subscriber can never accept; it becomes a dead letter at once instead of being retried."""
 
 
-class SagaParked(OperationError):
-    """A saga stopped where a person must look; `meristem sagas list` shows it."""
-
-
 class FieldViolation:
     """One input field that was refused: its path (`guest.email`) and why."""
 
@@ -122,39 +118,93 @@ class FieldViolation:
 class CallError(OperationError):
     """A call failed for a reason that its contract does not declare.
 
-    `may_have_happened` is False only when the request certainly never reached the method: such a call may be
-    repeated whatever its semantics. `violations` names the fields of a refused request, `origin` the endpoint that
-    failed, where one of several was chosen; `lost` says that its connection broke before an answer came.
+    `may_have_happened` is False only when the call certainly changed nothing: it may be repeated whatever its
+    semantics. Where it is not given, the code decides: a refusal (`DEFINITE`) changed nothing, anything else may have.
+    `violations` names the fields of a refused request, `origin` the endpoint that failed, where one of several was
+    chosen; `lost` says that its connection broke before an answer came, `answered` that a server sent it.
+    A `private` one came from a call below: its text is for the code that made that call, and for logs. Who lets it pass
+    tells callers from outside the code alone.
     """
 
     origin: str | None = None
     lost: bool = False
+    answered: bool = False
 
     def __init__(
         self,
         code: Code,
         message: str,
         *,
-        may_have_happened: bool = True,
+        may_have_happened: bool | None = None,
         violations: tuple[FieldViolation, ...] = (),
         retry_after: float | None = None,
+        private: bool = False,
     ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
-        self.may_have_happened = may_have_happened
+        self.may_have_happened = code not in DEFINITE if may_have_happened is None else may_have_happened
         self.violations = violations
         self.retry_after = retry_after
+        self.private = private
 
     def __str__(self) -> str:
         return f"[{self.code.value}] {self.message}"
 
+    def passed_on(self) -> CallError:
+        """The error as it leaves a service: what a wire would carry, and nothing that hangs on it."""
+        return CallError(
+            self.code,
+            self.message,
+            # one of a call below tells of that call, and before it the service may have done something
+            may_have_happened=None if self.private else self.may_have_happened,
+            violations=self.violations,
+            retry_after=self.retry_after,
+            private=self.private,
+        )
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return (_rebuild_call_error, (self.code, self.message, self.may_have_happened, self.violations))
+        return (
+            _rebuild_call_error,
+            (self.code, self.message, self.may_have_happened, self.violations, self.retry_after, self.private),
+        )
 
 
-def _rebuild_call_error(code: Code, message: str, happened: bool, violations: tuple[FieldViolation, ...]) -> CallError:
-    return CallError(code, message, may_have_happened=happened, violations=violations)
+def _rebuild_call_error(
+    code: Code,
+    message: str,
+    happened: bool,
+    violations: tuple[FieldViolation, ...],
+    retry_after: float | None,
+    private: bool,
+) -> CallError:
+    return CallError(
+        code, message, may_have_happened=happened, violations=violations, retry_after=retry_after, private=private
+    )
+
+
+class SagaParked(CallError):
+    """A saga stopped where a person must look: `meristem sagas show SAGA_ID` tells why.
+
+    `problem` is what it tells; it stays within the saga's service.
+    """
+
+    def __init__(self, saga_id: str, problem: str = "", *, private: bool = False) -> None:
+        told = f"saga {saga_id} is parked until a person looks at it with `meristem sagas show {saga_id}`"
+        super().__init__(Code.INTERNAL, f"{told}: {problem}" if problem else told, private=private)
+        self.saga_id = saga_id
+        self.problem = problem
+
+    def passed_on(self) -> SagaParked:
+        """The error without the problem."""
+        return SagaParked(self.saga_id, private=self.private)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_rebuild_parked, (self.saga_id, self.problem, self.private))
+
+
+def _rebuild_parked(saga_id: str, problem: str, private: bool) -> SagaParked:
+    return SagaParked(saga_id, problem, private=private)
 
 
 @dataclass_transform(kw_only_default=True)

@@ -8,6 +8,7 @@ import pytest
 from systems.failing import Declined, Failing, Gone, Middle, Money, Rare
 
 from meristem import CallError, Code
+from meristem.errors import DEFINITE
 
 SYSTEM = "systems.failing:system"
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -116,16 +117,31 @@ async def test_how_long_to_wait_passes_to_the_caller(app, seconds):
     assert caught.value.retry_after == seconds
 
 
-async def test_what_a_method_refused_with_a_definite_code_has_not_happened_and_any_other_may_have(app):
+@pytest.mark.parametrize("happened", [True, False])
+@pytest.mark.parametrize("code", [Code.UNAVAILABLE, Code.ABORTED, Code.INTERNAL, Code.NOT_FOUND, Code.OUT_OF_RANGE])
+async def test_what_a_method_says_of_whether_it_did_something_is_believed(app, code, happened):
+    with pytest.raises(CallError) as caught:
+        await app.client(Failing).refuse(code.value, happened=happened, retry_after=None, fields=[])
+
+    assert caught.value.may_have_happened is happened
+
+
+async def test_where_a_method_does_not_say_it_a_refusal_did_nothing_and_any_other_code_may_have(app):
     definite, other = set(), set()
     for code in Code:
         with pytest.raises(CallError) as caught:
-            await app.client(Failing).refuse(code.value, happened=False, retry_after=None, fields=[])
+            await app.client(Failing).refuse(code.value, happened=None, retry_after=None, fields=[])
         (other if caught.value.may_have_happened else definite).add(code)
 
+    assert definite == DEFINITE
     assert Code.UNAVAILABLE in other
-    assert Code.INTERNAL in other
-    assert {Code.INVALID_ARGUMENT, Code.NOT_FOUND, Code.PERMISSION_DENIED, Code.FAILED_PRECONDITION} <= definite
+
+
+async def test_a_call_below_that_did_nothing_does_not_say_so_of_the_service_between(app):
+    with pytest.raises(CallError) as caught:
+        await app.client(Middle).refuse("internal")
+
+    assert caught.value.may_have_happened
 
 
 async def test_a_plain_call_that_may_have_happened_is_not_sent_again(app):
@@ -137,10 +153,11 @@ async def test_a_plain_call_that_may_have_happened_is_not_sent_again(app):
     assert await failing.count() == before + 1
 
 
-async def test_a_call_error_passes_through_a_service_unchanged(app):
+async def test_a_call_error_passes_through_a_service_unchanged_and_marked_as_from_below(app):
     with pytest.raises(CallError) as caught:
         await app.client(Middle).refuse("not_found")
 
     error = caught.value
+    assert error.private
     assert (error.code, error.message, error.retry_after) == (Code.NOT_FOUND, "refused é", 1.5)
     assert [each.field for each in error.violations] == ["a.b"]

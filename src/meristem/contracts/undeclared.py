@@ -1,10 +1,11 @@
-"""What a caller is told of an error that no contract declares: that there was one, and where the rest is written."""
+"""What a caller is told of an error that is not for it: a code, a sentence, and the trace that the log has it under."""
 
 from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING
 
+from meristem.context import current
 from meristem.errors import CallError, Code, Fault
 
 if TYPE_CHECKING:
@@ -17,9 +18,23 @@ def undeclared(operation: Operation, error: BaseException) -> CallError:
     """Log an error that must not leave, with its traceback; the error that its caller gets instead."""
     remedy = " (declare it in raises=[...])" if isinstance(error, Fault) else ""
     logger.error("%s failed%s", operation.label, remedy, exc_info=error)
-    return internal(operation)
+    return internal(operation.label)
 
 
-def internal(operation: Operation) -> CallError:
+def withheld(operation: Operation, error: CallError) -> CallError:
+    """Log an error of a call below, whose text is not for callers from outside; what they get instead."""
+    logger.warning("%s failed by a call below: %s", operation.label, error)
+    return CallError(
+        error.code, _sentence(operation.label), may_have_happened=error.may_have_happened, retry_after=error.retry_after
+    )
+
+
+def internal(label: str) -> CallError:
     """The error `internal`: nothing of what happened, which may hold secrets, and where an operator finds it."""
-    return CallError(Code.INTERNAL, f"{operation.label} failed; its service's log says why")
+    return CallError(Code.INTERNAL, _sentence(label))
+
+
+def _sentence(label: str) -> str:
+    trace = current().trace
+    where = "" if trace is None else f" under trace {trace.trace_id}"
+    return f"{label} failed; the log says why{where}"

@@ -171,13 +171,15 @@ def deadline_middleware(deadlines: Deadlines, operation: Operation) -> Middlewar
 class Window:
     """Finds the buckets of calls that have one timeout; a call that has it to the full costs one comparison.
 
-    `until` is when the deadlines of such calls leave `bucket`.
+    `until` is when the deadlines of such calls leave `bucket`. Its errors are `private` where the caller gets them
+    straight from here.
     """
 
-    __slots__ = ("_open", "bucket", "label", "timeout", "until")
+    __slots__ = ("_open", "_private", "bucket", "label", "timeout", "until")
 
-    def __init__(self, deadlines: Deadlines, label: str, timeout: float) -> None:
+    def __init__(self, deadlines: Deadlines, label: str, timeout: float, *, private: bool = False) -> None:
         self._open = deadlines.bucket
+        self._private = private
         self.label = label
         self.timeout = timeout
         self.bucket = Bucket(0.0)
@@ -188,7 +190,7 @@ class Window:
         inherited, deadline = context.deadline, now + self.timeout
         if inherited is not None and inherited < deadline:
             if inherited <= now:
-                raise refuse_past(self.label, inherited, now)
+                raise self._told(refuse_past(self.label, inherited, now))
             return self._open(inherited)
         context.deadline = deadline
         if now >= self.until:
@@ -199,7 +201,11 @@ class Window:
 
     def exceeded(self, context: Context, started: float) -> CallError:
         """The error of a call that was cancelled at its deadline."""
-        return exceeded(self.label, self.timeout, context.deadline or started, started)
+        return self._told(exceeded(self.label, self.timeout, context.deadline or started, started))
+
+    def _told(self, error: CallError) -> CallError:
+        error.private = self._private
+        return error
 
 
 def _watched(handler: Handler, deadlines: Deadlines, window: Window) -> Handler:

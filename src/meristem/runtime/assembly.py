@@ -23,6 +23,7 @@ from meristem.runtime.options import Options
 from meristem.runtime.shared import Shared
 from meristem.runtime.telemetry import ProcessTelemetry
 from meristem.services.inbound import OperationEndpoint
+from meristem.services.outbound import forwarding
 from meristem.system.resources import database_url
 from meristem.telemetry.logging import follow_structlog
 
@@ -145,9 +146,8 @@ class Assembly:
         clients, found = self._started(), dict(self.routes())
         for name, dependency in self._dependencies.items():
             for operation in self.blueprint.operations_of(name).values():
-                found[operation.path] = ServedOperation(
-                    operation, clients.limited(operation, dependency.way(operation, None))
-                )
+                way = forwarding(operation)(dependency.way(operation, None))
+                found[operation.path] = ServedOperation(operation, clients.limited(operation, way))
         return found
 
     async def figures(self, accept: str) -> tuple[str, bytes]:

@@ -11,7 +11,7 @@ from meristem.errors import WiringError
 from meristem.resilience.deadline import Deadlines, deadline_middleware
 from meristem.services.client import make_client
 from meristem.services.inbound import Nearby, OperationEndpoint
-from meristem.services.outbound import entry
+from meristem.services.outbound import entry, receiving
 from meristem.transports.local import isolation_of, local_stream
 
 if TYPE_CHECKING:
@@ -91,13 +91,13 @@ class Clients:
             raise WiringError(f"no service of {self._blueprint.system.name!r} implements {contract.__name__}")
         # A deadline is watched on the side that can give up: around the way there, or within the handler itself nearby.
         if owner in self._dependencies:
-            return self.limited(operation, self._dependencies[owner].way(operation, caller))
+            return receiving(operation)(self.limited(operation, self._dependencies[owner].way(operation, caller)))
         return self._nearby(self._endpoints[operation.path])
 
     def _nearby(self, endpoint: OperationEndpoint) -> Handler:
         operation = endpoint.operation
         if operation.stream:
-            return self.limited(operation, local_stream(operation, endpoint.handler))
+            return receiving(operation)(self.limited(operation, local_stream(operation, endpoint.handler)))
         return endpoint.nearby(Nearby(self._deadlines, isolation_of(operation)))
 
 

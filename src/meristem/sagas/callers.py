@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any
 
 from meristem.contracts.codec import decoder
+from meristem.contracts.undeclared import internal
 from meristem.errors import CallError, Code, SagaParked
 from meristem.sagas.failures import read, revive
 from meristem.sagas.records import SagaRow, SagaState
 from meristem.sagas.saga import Definition
+
+logger = logging.getLogger(__name__)
 
 
 class Callers:
@@ -44,10 +48,12 @@ def answer_of(definition: Definition, outcome: SagaRow | Exception) -> Any:
     if outcome.state is SagaState.DONE:
         return decoder(definition.returns)(outcome.result or "null")  # type: ignore[arg-type]
     if outcome.state is SagaState.FAILED and outcome.error is not None:
-        raise revive(read(outcome.error), public=True)
-    raise SagaParked(
-        f"{outcome.name} {outcome.id} is parked: {outcome.problem}; see `meristem sagas show {outcome.id}`"
-    )
+        failure = read(outcome.error)
+        if failure.details:
+            logger.error("%s failed by a bug and was undone: `meristem sagas show %s`", definition.name, outcome.id)
+            raise internal(f"saga {definition.name}")
+        raise revive(failure)
+    raise SagaParked(outcome.id, outcome.problem or "")
 
 
 def reused(name: str) -> CallError:

@@ -132,7 +132,7 @@ class Calls:
             return error
         logger.error("saga %s %s: step %s failed", self._saga.name, self._saga.id, command.name, exc_info=error)
         if isinstance(error, StorageError) and not isinstance(error, IntegrityViolation):
-            return CallError(Code.UNKNOWN, str(error))  # the database may work in a moment
+            return CallError(Code.UNKNOWN, str(error), private=True)  # the database may work in a moment
         return error
 
     def _is_in_doubt(self, error: Exception, command: CallCommand, before: bool) -> bool:

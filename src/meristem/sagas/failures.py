@@ -10,7 +10,7 @@ from typing import Final, Literal
 import msgspec
 
 from meristem.contracts.codec import decode_fault, decoder, encode, encode_fault
-from meristem.errors import DEFINITE, CallError, Code, Fault, FieldViolation, MisuseError
+from meristem.errors import DEFINITE, CallError, Code, Fault, FieldViolation, MisuseError, SagaParked
 
 PASSING: Final = frozenset({Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED, Code.DEADLINE_EXCEEDED, Code.CANCELED})
 
@@ -19,11 +19,14 @@ class WaitTimedOut(CallError, TimeoutError):
     """The event that a saga waited for did not come in time; `except TimeoutError` catches it."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(Code.DEADLINE_EXCEEDED, message, may_have_happened=False)
+        super().__init__(Code.DEADLINE_EXCEEDED, message, may_have_happened=False, private=True)
 
 
 class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An error as the journal keeps it; `details` is a traceback for people and never leaves the journal."""
+    """An error as the journal keeps it; `details` is the traceback of a bug, for people: it never leaves the journal.
+
+    `private` is as a CallError's: what came from a call below.
+    """
 
     kind: Literal["fault", "call", "timeout"]
     name: str
@@ -33,6 +36,15 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
     violations: tuple[tuple[str, str], ...] = ()
     fields: msgspec.Raw = msgspec.Raw(b"{}")
     details: str = ""
+    private: bool = False
+
+
+class StepBroken(CallError):
+    """What a saga's function gets of an error in a step that is no call's: a bug, whose text no caller sees."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.code, failure.message, may_have_happened=failure.may_have_happened, private=True)
+        self.failure = failure
 
 
 class Verdict(Enum):
@@ -57,13 +69,18 @@ def judge(error: CallError) -> Verdict:
 def describe(error: BaseException) -> Failure:
     """The journal's form of an error; one that is neither a fault nor a call's becomes `internal`."""
     name = f"{type(error).__module__}:{type(error).__qualname__}"
+    if isinstance(error, StepBroken):
+        return error.failure
     if isinstance(error, Fault):
         return Failure("fault", name, str(error), error.code, fields=msgspec.Raw(encode_fault(error)))
     if isinstance(error, WaitTimedOut):
         return Failure("timeout", name, error.message, error.code)
+    if isinstance(error, SagaParked):
+        error = error.passed_on()  # its problem is in its own row; this one's caller may be told what stands here
     if isinstance(error, CallError):
         violations = tuple((each.field, each.reason) for each in error.violations)
-        return Failure("call", name, error.message, error.code, error.may_have_happened, violations)
+        happened, private = error.may_have_happened, error.private
+        return Failure("call", name, error.message, error.code, happened, violations, private=private)
     text = f"{type(error).__name__}: {error}"
     return Failure("call", name, text, details="".join(traceback.format_exception(error)))
 
@@ -79,15 +96,17 @@ def read(text: str) -> Failure:
     return failure
 
 
-def revive(failure: Failure, *, public: bool = False) -> Exception:
-    """The error again. `public` is for the caller of a saga: a bug is told without its text."""
+def revive(failure: Failure) -> Exception:
+    """The error again, for the function whose step failed."""
     if failure.kind == "fault":
         return decode_fault(_fault_class(failure.name), bytes(failure.fields))
     if failure.kind == "timeout":
         return WaitTimedOut(failure.message)
-    message = "the saga failed by a bug and was undone" if public and failure.details else failure.message
+    if failure.details:
+        return StepBroken(failure)
     violations = tuple(FieldViolation(field, reason) for field, reason in failure.violations)
-    return CallError(failure.code, message, may_have_happened=failure.may_have_happened, violations=violations)
+    happened, private = failure.may_have_happened, failure.private
+    return CallError(failure.code, failure.message, may_have_happened=happened, violations=violations, private=private)
 
 
 def _fault_class(name: str) -> type[Fault]:

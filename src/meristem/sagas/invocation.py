@@ -44,6 +44,6 @@ class Invoker:
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
-            raise CallError(Code.CANCELED, f"{step.name} was cancelled by its callee") from None
+            raise CallError(Code.CANCELED, f"{step.name} was cancelled by its callee", private=True) from None
         finally:
             CURRENT.reset(token)

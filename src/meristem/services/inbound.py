@@ -22,7 +22,7 @@ from meristem.contracts.codec import declared
 from meristem.contracts.isolation import Isolation
 from meristem.contracts.operation import Semantics
 from meristem.contracts.undeclared import undeclared
-from meristem.errors import DEFINITE, CallError, Code, Fault
+from meristem.errors import CallError, Code, Fault
 from meristem.resilience.deadline import Window, running_task
 from meristem.telemetry.metrics import BOUNDS
 from meristem.variables import awaited, resumed, within
@@ -180,8 +180,11 @@ def _answering(endpoint: OperationEndpoint, nearby: Nearby | None) -> Handler:  
             if token is not None:
                 end(token)
         observed.end(trace, parent, clock() - started, failure)
-        if late and window is not None:
-            raise window.exceeded(context, now) from failure
+        if window is not None:
+            if late:
+                raise window.exceeded(context, now) from failure
+            if isinstance(failure, CallError):
+                failure.private = True  # it has reached the caller for which its text was
         raise failure  # here, so that it drags no other error along: after a wire it would not either
 
     return answered
@@ -191,7 +194,8 @@ def _between(operation: Operation, nearby: Nearby | None) -> tuple[Window | None
     """The window of its deadlines, the loop that they are watched on, and the isolation; nothing for a far caller."""
     if nearby is None:
         return None, None, Isolation(_as_it_is, _as_it_is)
-    return Window(nearby.deadlines, operation.label, operation.timeout), nearby.deadlines.loop, nearby.isolation
+    window = Window(nearby.deadlines, operation.label, operation.timeout, private=True)
+    return window, nearby.deadlines.loop, nearby.isolation
 
 
 @coroutine
@@ -293,13 +297,7 @@ def _admission(operation: Operation, place: Place) -> Callable[[Context], None]:
 def _permitted(operation: Operation, error: BaseException) -> BaseException:
     """What the caller may see of an error: what a wire would carry, and nothing that hangs on it."""
     if isinstance(error, CallError):
-        return CallError(
-            error.code,
-            error.message,
-            may_have_happened=error.code not in DEFINITE,
-            violations=error.violations,
-            retry_after=error.retry_after,
-        )
+        return error.passed_on()
     if not isinstance(error, Exception | CancelledError) or (isinstance(error, CancelledError) and _is_cancelled()):
         return error
     if isinstance(error, Fault) and (fault := _declared(operation, error)) is not None:

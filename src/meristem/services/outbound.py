@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 from meristem.context import CURRENT, Context
 from meristem.contracts.call import Call
 from meristem.contracts.operation import Semantics
-from meristem.errors import MisuseError
+from meristem.errors import CallError, MisuseError
 from meristem.services.client import Entry
+from meristem.telemetry.streams import EndingStream
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from meristem.contracts.call import Handler
+    from meristem.contracts.call import Handler, Middleware
     from meristem.contracts.operation import Operation
 
 
@@ -39,6 +40,38 @@ def entry(
         return _stream(handler, Call(operation, request, surround()), transaction_is_open)
 
     return Entry(("return __enter({request})",), {"__enter": enter_stream if operation.stream else enter})
+
+
+def receiving(operation: Operation) -> Middleware:
+    """Mark what calls to services elsewhere raise as private: it has reached the caller for which its text was.
+
+    What services of this process raise comes marked (`services/inbound.py`): a layer more would cost a tenth of a call.
+    """
+    return _marking(operation, lambda _: True)
+
+
+def forwarding(operation: Operation) -> Middleware:
+    """Mark as private what the way to a service raises, where its answers are handed on: it tells of addresses."""
+    return _marking(operation, lambda error: error.private or not error.answered)
+
+
+def _marking(operation: Operation, is_private: Callable[[CallError], bool]) -> Middleware:
+    def mark(error: BaseException | None) -> None:
+        if isinstance(error, CallError):
+            error.private = is_private(error)
+
+    def around(handler: Handler) -> Handler:
+        async def marked(call: Call) -> Any:
+            try:
+                reply = await handler(call)
+            except CallError as error:
+                mark(error)
+                raise
+            return EndingStream(reply, mark) if operation.stream else reply
+
+        return marked
+
+    return around
 
 
 def _safe_entry(

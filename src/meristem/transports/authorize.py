@@ -49,6 +49,10 @@ class Authorizer(msgspec.Struct, frozen=True):
             raise _not_public(operation, token)
         return found
 
+    def is_outside(self, principal: Principal | None) -> bool:
+        """Whether a call with this principal comes from outside of the system."""
+        return principal is None and not (self.trusted and self.verify is None)
+
     async def user(self, bearer: str) -> Identity | None:
         """The user whose bearer token that is, None where nobody signs in; raises CallError for one not valid."""
         if self.authenticate is None:

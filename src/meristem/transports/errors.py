@@ -10,18 +10,22 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
+from meristem.context import Context, Trace, using
 from meristem.contracts.codec import declared, decode_fault, decoder, encode_fault
-from meristem.contracts.undeclared import undeclared
-from meristem.errors import CallError, Code, Fault, FieldViolation
+from meristem.contracts.undeclared import undeclared, withheld
+from meristem.errors import DEFINITE, CallError, Code, Fault, FieldViolation, SagaParked
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
 
     from meristem.contracts.operation import Operation
 
 BAD_REQUEST: Final = "google.rpc.BadRequest"
 RETRY_INFO: Final = "google.rpc.RetryInfo"
 NOT_HAPPENED: Final = "meristem.v1.NotHappened"
+MAY_HAVE_HAPPENED: Final = "meristem.v1.MayHaveHappened"  # where the code alone would say that nothing did
+FROM_BELOW: Final = "meristem.v1.FromBelow"
+PARKED: Final = "meristem.v1.SagaParked"
 DELAY: Final = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)s")
 
 T = TypeVar("T")
@@ -42,6 +46,45 @@ def shield(operation: Operation, error: BaseException) -> Fault | CallError:
     if isinstance(error, Fault) and (known := declared(error, operation.raises)) is not None:
         return known
     return undeclared(operation, error)
+
+
+def show(operation: Operation, error: BaseException, context: Context | None) -> Fault | CallError:
+    """What a caller from outside is told: as `shield`, and of an error of a call below no more than its code.
+
+    What the log says of it stands under the trace of `context`, or under a new one that the caller is told.
+    """
+    around = context or Context()
+    if around.trace is None:
+        around.trace = Trace.start()
+    with using(around):
+        known = shield(operation, error)
+        return withheld(operation, known) if isinstance(known, CallError) and known.private else known
+
+
+class Shown:
+    """A stream for a caller from outside: an error of it is told as `show` says."""
+
+    def __init__(self, operation: Operation, items: AsyncIterator[Any], context: Context) -> None:
+        self._operation = operation
+        self._items = items
+        self._context = context
+
+    def __aiter__(self) -> Shown:
+        return self
+
+    async def __anext__(self) -> Any:
+        try:
+            return await anext(self._items)
+        except StopAsyncIteration:
+            raise
+        except Exception as error:
+            raise show(self._operation, error, self._context) from None
+
+    async def aclose(self) -> None:
+        """End the stream early."""
+        close = getattr(self._items, "aclose", None)
+        if close is not None:
+            await close()
 
 
 def message_of(error: Fault | CallError) -> str:
@@ -65,6 +108,12 @@ def details_of(operation: Operation, error: Fault | CallError, *, binary: bool) 
         details.append(ErrorDetail(RETRY_INFO, _field(1, duration), {"retryDelay": f"{error.retry_after:f}s"}))
     if not error.may_have_happened:
         details.append(ErrorDetail(NOT_HAPPENED, b"", {}))
+    elif error.code in DEFINITE:
+        details.append(ErrorDetail(MAY_HAVE_HAPPENED, b"", {}))
+    if error.private:
+        details.append(ErrorDetail(FROM_BELOW, b"", {}))
+    if isinstance(error, SagaParked):
+        details.append(ErrorDetail(PARKED, _text(1, error.saga_id), {"sagaId": error.saga_id}))
     return details
 
 
@@ -81,6 +130,12 @@ class BadRequest(msgspec.Struct, rename="camel"):
     field_violations: list[BadField] = []
 
 
+class Parked(msgspec.Struct, rename="camel"):
+    """`meristem.v1.SagaParked`: a message with the saga's id as its field 1."""
+
+    saga_id: str
+
+
 class RetryInfo(msgspec.Struct, rename="camel"):
     """`google.rpc.RetryInfo`; a delay is written as `1.5s`."""
 
@@ -95,13 +150,21 @@ def error_of(operation: Operation, code: str, message: str, details: Mapping[str
     for fault in operation.raises:
         if (json := details.get(fault_type(operation, fault))) is not None and bytes(json) != b"null":
             return decode_fault(fault, json)
-    return CallError(
-        next((each for each in Code if each.value == code), Code.UNKNOWN),
-        message,
-        may_have_happened=NOT_HAPPENED not in details,
-        violations=_violations(details.get(BAD_REQUEST)),
-        retry_after=_delay(details.get(RETRY_INFO)),
-    )
+    private = FROM_BELOW in details
+    error: CallError
+    if (parked := _optional(Parked, details.get(PARKED))) is not None:
+        error = SagaParked(parked.saga_id, private=private)
+    else:
+        error = CallError(
+            next((each for each in Code if each.value == code), Code.UNKNOWN),
+            message,
+            may_have_happened=_happened(details),
+            violations=_violations(details.get(BAD_REQUEST)),
+            retry_after=_delay(details.get(RETRY_INFO)),
+            private=private,
+        )
+    error.answered = True
+    return error
 
 
 def fault_type(operation: Operation, fault: type[Fault]) -> str:
@@ -116,6 +179,13 @@ def has_protobuf() -> bool:
         return importlib.util.find_spec("google.protobuf") is not None
     except ModuleNotFoundError:
         return False
+
+
+def _happened(details: Mapping[str, msgspec.Raw]) -> bool | None:
+    """Whether a call may have happened, where its server says so; else its code decides."""
+    if NOT_HAPPENED in details:
+        return False
+    return True if MAY_HAVE_HAPPENED in details else None
 
 
 def _violations(json: msgspec.Raw | None) -> tuple[FieldViolation, ...]:

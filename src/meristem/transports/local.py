@@ -21,12 +21,17 @@ logger = logging.getLogger(__name__)
 
 def isolation_of(operation: Operation) -> Isolation:
     """Checks and separates a unary operation's request and reply as a wire would."""
-    return Isolation(isolator(operation.request), isolator(operation.reply, partial(_wrong_reply, operation)))
+    return Isolation(isolator(operation.request, _refused), isolator(operation.reply, partial(_wrong_reply, operation)))
+
+
+def _refused(error: CallError) -> CallError:
+    error.private = True  # it has reached the caller for which its text was
+    return error
 
 
 def _wrong_reply(operation: Operation, error: CallError) -> CallError:
     logger.error("%s returned what its contract does not allow: %s", operation.label, error.message)
-    return internal(operation)
+    return _refused(internal(operation.label))
 
 
 def local_stream(operation: Operation, handler: Handler) -> Handler:

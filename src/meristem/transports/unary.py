@@ -6,7 +6,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
-from meristem.transports.errors import shield
+from meristem.transports.errors import Shown, shield, show
 
 if TYPE_CHECKING:
     from meristem.context import Identity
@@ -79,8 +79,9 @@ async def answer(codec: Codec[RequestT, ResponseT], request: RequestT, authorize
 
     Only cancellation and the end of the process are raised: whoever awaits this must not take silence for an answer.
     """
+    operation, principal, call = codec.operation, None, None
     try:
-        principal = authorizer.principal(codec.operation, request.token)
+        principal = authorizer.principal(operation, request.token)
         user = None
         if principal is None and request.bearer is not None:
             user = await authorizer.user(request.bearer)
@@ -88,6 +89,11 @@ async def answer(codec: Codec[RequestT, ResponseT], request: RequestT, authorize
             call = await asyncio.get_running_loop().run_in_executor(READER, codec.read, request, principal, user)
         else:
             call = codec.read(request, principal, user)
-        return codec.reply(request, await codec.handler(call))
+        reply = await codec.handler(call)
+        if operation.stream and authorizer.is_outside(principal):
+            reply = Shown(operation, reply, call.context)
+        return codec.reply(request, reply)
     except Exception as error:  # a boundary: whatever fails is logged by `shield` and answered
-        return codec.failure(request, shield(codec.operation, error))
+        if not authorizer.is_outside(principal):
+            return codec.failure(request, shield(operation, error))
+        return codec.failure(request, show(operation, error, None if call is None else call.context))

@@ -60,7 +60,9 @@ class Failing(Contract, Protocol, package="parity.failing.v1"):
     async def crash(self, secret: str) -> str: ...
 
     @operation
-    async def refuse(self, code: str, *, happened: bool, retry_after: float | None, fields: list[str]) -> None: ...
+    async def refuse(
+        self, code: str, *, happened: bool | None, retry_after: float | None, fields: list[str]
+    ) -> None: ...
 
     @operation(timeout=0.2)
     async def late(self, wait: float) -> str: ...
@@ -107,7 +109,7 @@ class FailingService(Failing, Service):
     async def crash(self, secret: str) -> str:
         raise ValueError(f"the password is {secret}")
 
-    async def refuse(self, code: str, *, happened: bool, retry_after: float | None, fields: list[str]) -> None:
+    async def refuse(self, code: str, *, happened: bool | None, retry_after: float | None, fields: list[str]) -> None:
         self.calls += 1
         raise CallError(
             Code(code),

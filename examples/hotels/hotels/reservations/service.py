@@ -219,4 +219,4 @@ def _reason(why: Fault | CallError) -> str:
     """Why a booking failed, in a sentence for its guest."""
     if isinstance(why, Fault):
         return why.summary()
-    return "Something that the booking needs could not be reached." if why.may_have_happened else why.message
+    return "Something that the booking needs did not work." if why.private else why.message

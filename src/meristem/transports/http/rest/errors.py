@@ -25,7 +25,7 @@ from typing import Any, Final
 import msgspec
 
 from meristem.contracts.codec import encode, fault_payload
-from meristem.errors import CallError, Code, Fault
+from meristem.errors import CallError, Code, Fault, SagaParked
 from meristem.transports.http.errors import HTTP_STATUS, RefusedError, fields_of
 from meristem.transports.http.responses import phrase
 
@@ -82,6 +82,8 @@ def problem_of(error: Fault | CallError, docs: str) -> Problem:
     members: dict[str, Any] = {"code": error.code.value}
     if error.violations:
         members["errors"] = [{"field": each.field, "reason": each.reason} for each in error.violations]
+    if isinstance(error, SagaParked):
+        members["saga_id"] = error.saga_id
     return Problem(status_of(error), error.message, members=members, headers=headers)
 
 
