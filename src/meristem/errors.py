@@ -9,7 +9,8 @@ MeristemError
     ├── CallError               a call failed; carries a Code and whether the call may have happened
     │   └── SagaParked          a saga stopped where a person must look; carries its id
     ├── StorageError            the database refused or lost a statement
-    │   └── IntegrityViolation  a row would break a constraint (unique, foreign key, not null, check)
+    │   ├── IntegrityViolation  a row would break a constraint (unique, foreign key, not null, check)
+    │   └── StorageUnavailable  the database takes no statement now: locked by another process, or out of reach
     └── Undeliverable           an event that its subscriber can never accept: no retry helps
 Fault                           a business answer that a contract declares (`raises=[...]`); arrives as its own class
 """
@@ -96,6 +97,10 @@ class IntegrityViolation(StorageError):
         super().__init__(message)
         self.kind = kind
         self.constraint = constraint
+
+
+class StorageUnavailable(StorageError):
+    """The database takes no statement now; nothing of this one happened, and in a while it may be taken."""
 
 
 class Undeliverable(OperationError):

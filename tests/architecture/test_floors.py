@@ -6,7 +6,18 @@ Type-only imports count, and so do imports inside of functions.
 from tests.architecture.source import IMPORTS, MODULES, ROOT, SOURCE, Import, circles, room_of
 
 FLOORS = [
-    {"errors", "context", "clock", "lifecycle", "backoff", "adapters", "asgi", "stop_signals", "variables"},
+    {
+        "errors",
+        "context",
+        "clock",
+        "lifecycle",
+        "backoff",
+        "adapters",
+        "asgi",
+        "stop_signals",
+        "variables",
+        "descriptors",
+    },
     {"contracts"},
     {"config", "telemetry", "resilience", "security", "discovery", "storage"},
     {"services", "transports", "events", "hosting"},

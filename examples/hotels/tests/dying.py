@@ -25,7 +25,7 @@ from meristem.runtime.telemetry import ProcessTelemetry
 from meristem.sagas.facts import SagaBegan, SagaEnded, StepEnded
 from meristem.storage.driver import Outcome, Statement
 from meristem.storage.sqlite import writer
-from meristem.storage.sqlite.threads import Runner
+from meristem.storage.sqlite.jobs import Runner
 from meristem.system.blueprint import Blueprint
 
 ORDER = Path("dies-at")

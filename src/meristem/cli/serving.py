@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from meristem.cli.output import forget_lost_screens
+from meristem.descriptors import raise_limit
 from meristem.lifecycle import end
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def offer(variables: Mapping[str, str]) -> None:
 
 def run_on_loop(work: Coroutine[Any, Any, None]) -> None:
     """Run to the end on uvloop, on asyncio's own loop where there is no uvloop."""
+    raise_limit()
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_to_the_end(work))

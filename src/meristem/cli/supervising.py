@@ -14,6 +14,7 @@ import msgspec
 from meristem.cli.progress import TerminalProgress
 from meristem.cli.serving import Faces, ports_of, shown
 from meristem.config.project import find
+from meristem.descriptors import raise_limit
 from meristem.operators.server import OperatorAddresses
 from meristem.supervision.console import Console
 from meristem.supervision.environments import PYTHON, Environments
@@ -62,6 +63,7 @@ def run_placed(target: str | None, placement: Path, faces: Faces, logs: list[str
         seconds = time.perf_counter() - began
         supervisor.say(f"{plan.system} runs at {supervisor.address} (started in {seconds:.2f} s, Ctrl-C stops it)")
 
+    raise_limit()
     code = asyncio.run(supervise(supervisor, started))
     supervisor.say("stopped")
     sys.exit(code)

@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from meristem.context import current
-from meristem.errors import CallError, Code, Fault
+from meristem.errors import CallError, Code, Fault, StorageUnavailable
 
 if TYPE_CHECKING:
     from meristem.contracts.operation import Operation
@@ -16,6 +16,9 @@ logger = logging.getLogger(__name__)
 
 def undeclared(operation: Operation, error: BaseException) -> CallError:
     """Log an error that must not leave, with its traceback; the error that its caller gets instead."""
+    if isinstance(error, StorageUnavailable):  # no bug to look for: a line is enough, and the caller may come again
+        logger.warning("%s failed: %s", operation.label, error)
+        return CallError(Code.UNAVAILABLE, _sentence(operation.label))
     remedy = " (declare it in raises=[...])" if isinstance(error, Fault) else ""
     logger.error("%s failed%s", operation.label, remedy, exc_info=error)
     return internal(operation.label)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
@@ -46,6 +47,10 @@ class Statement(msgspec.Struct, eq=False):
         return f"Statement({shorten(self.text)!r})"  # its values may be personal
 
 
+class Withdrawn(asyncio.CancelledError):
+    """A commit whose wait was cancelled, and of which nothing happens."""
+
+
 class Transaction(Protocol):
     """One write transaction. It begins with its first step and ends with `commit` or `abandon`, once."""
 
@@ -60,7 +65,7 @@ class Transaction(Protocol):
 
     async def commit(self, steps: Sequence[Statement] = ()) -> Outcome:
         """Run the steps and commit, in one hop; returns when it is durable. An error rolls back; a cancelled wait
-        is answered only when the commit's fate is known, with CancelledError if it happened."""
+        is answered only when the commit's fate is known, with CancelledError if it happened and Withdrawn if not."""
         ...
 
     def abandon(self) -> None:
@@ -72,8 +77,9 @@ class Driver(Protocol):
     """A database that is open: short reads on their own, and write transactions one after the other or in parallel.
 
     What its library raises never leaves it: a constraint that says no is an IntegrityViolation, a statement or a value
-    that is wrong a MisuseError, everything else a StorageError that says what to do. A parameter's value never stands
-    in their texts. Every adapter passes `tests/suites/database.py`.
+    that is wrong a MisuseError, a lock that outlasts its patience a StorageUnavailable, everything else a StorageError
+    that says what to do. A parameter's value never stands in their texts.
+    Every adapter passes `tests/suites/database.py`.
     """
 
     @property

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol, Self
 from sqlalchemy.sql import Executable
 
 from meristem.errors import MisuseError, StorageError
-from meristem.storage.driver import Driver, Outcome, Statement, Transaction
+from meristem.storage.driver import Driver, Outcome, Statement, Transaction, Withdrawn
 from meristem.storage.observation import Observers, begin, emit
 from meristem.storage.queries import Queries
 from meristem.storage.statement_cache import Parameters, Prepared, StatementCache
@@ -230,7 +230,7 @@ class UnitOfWork(Queries):
         try:
             outcome = await transaction.commit([*self._prelude, *self._last])
         except BaseException as error:
-            if isinstance(error, asyncio.CancelledError):
+            if isinstance(error, asyncio.CancelledError) and not isinstance(error, Withdrawn):
                 # The driver answers a cancelled wait only when the commit's fate is known: here it has happened.
                 self._end()
                 self._call_back()

@@ -9,6 +9,7 @@ import signal
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from meristem.descriptors import remedy
 from meristem.errors import ConfigurationError
 from meristem.supervision.console import Lines
 
@@ -72,7 +73,8 @@ class Child:
         except BaseException as error:
             os.close(output)
             if isinstance(error, OSError):
-                raise ConfigurationError(f"cannot start {self.command.arguments[0]!r}: {error.strerror}") from None
+                why = f"{error.strerror}{remedy(error)}"
+                raise ConfigurationError(f"cannot start {self.command.arguments[0]!r}: {why}") from None
             raise
         finally:
             os.close(inherited)

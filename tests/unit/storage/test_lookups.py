@@ -9,8 +9,8 @@ import pytest
 
 from meristem.storage.driver import Outcome, Statement
 from meristem.storage.sqlite import lookups
+from meristem.storage.sqlite.jobs import Runner
 from meristem.storage.sqlite.lookups import Lookups
-from meristem.storage.sqlite.threads import Runner
 
 STEP = Statement("SELECT 1", first=True, decode=lambda rows, _: rows)
 

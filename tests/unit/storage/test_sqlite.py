@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import sqlite3
 import sys
 import threading
 from collections.abc import AsyncIterator
@@ -12,6 +11,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from unittest import mock
 from uuid import uuid4
 
 import pytest
@@ -23,9 +23,8 @@ from meristem.storage.database import Database, database_for
 from meristem.storage.driver import Outcome, Statement
 from meristem.storage.sqlite.dialect import SqliteDialect
 from meristem.storage.sqlite.driver import SqliteDriver
-from meristem.storage.sqlite.mailbox import Bell
+from meristem.storage.sqlite.jobs import Runner
 from meristem.storage.sqlite.reader import Readers
-from meristem.storage.sqlite.threads import Completions, Job, Runner
 from tests.suites.database import COUNTERS, FOREVER, METADATA, DatabaseSuite
 
 PATIENCE = 30  # seconds
@@ -185,17 +184,18 @@ async def test_a_commit_is_acknowledged_after_the_disk_has_it_and_many_share_a_s
     assert disk.syncs < 10
 
 
-async def test_a_row_is_looked_up_without_a_thread_and_a_long_statement_with_one(database: Database):
+async def test_a_row_is_looked_up_without_a_thread_and_a_long_statement_with_one(database: Database, monkeypatch):
+    submit, read = Readers.submit, mock.Mock(return_value=None)
+    monkeypatch.setattr(Readers, "submit", lambda *given: read() or submit(*given))
     await database.execute(insert(COUNTERS), [{"name": str(number), "value": 1} for number in range(2000)])
     one = select(COUNTERS.c.value).where(COUNTERS.c.name == bindparam("name"))
     total = select(func.sum(COUNTERS.c.value))
-    before = _reading_threads()
 
     found = await asyncio.gather(*(database.fetch_value(one, {"name": str(number)}) for number in range(20)))
     assert found == [1] * 20
-    assert _reading_threads() == before
+    assert not read.called
     assert await database.fetch_value(total) == 2000
-    assert _reading_threads() > before
+    assert read.called
     assert await database.fetch_value(total) == 2000
 
 
@@ -206,10 +206,6 @@ async def test_who_looks_rows_up_in_a_loop_lets_others_work(database: Database):
     async with asyncio.timeout(5):
         while not done.is_set():
             await database.fetch_value(select(COUNTERS.c.value).where(COUNTERS.c.name == "a"))
-
-
-def _reading_threads() -> int:
-    return sum("-reader-" in thread.name for thread in threading.enumerate())
 
 
 @pytest.mark.parametrize("failure", [OSError("the disk is gone"), RuntimeError("what nobody thought of")])
@@ -295,12 +291,12 @@ async def test_a_database_that_was_not_stopped_warns(url: str):
     database = database_for(url, name="forgotten")
     await database.start()
     await database.fetch_value(select(func.count()))
-    threads = database._driver._threads
+    ends = [database._driver._writer.closed, database._driver._readers.closed, database._driver._syncer.closed]
 
     with pytest.warns(ResourceWarning, match="'forgotten' was not stopped"):
         del database
 
-    await asyncio.to_thread(lambda: [thread.join() for thread in threads])
+    assert await asyncio.to_thread(lambda: [end.wait(PATIENCE) for end in ends]) == [True] * 3
 
 
 async def test_a_database_that_was_not_started_says_so():
@@ -387,33 +383,3 @@ def _read(kind: TypeEngine[Any], value: Any) -> Any:
     process = kind.dialect_impl(dialect).result_processor(dialect, None)
     assert process is not None
     return process(value)
-
-
-async def test_a_reader_whose_job_another_one_took_reads_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """It saw a job while it was about to sleep, and another thread was faster: that is no reason to end."""
-    completions = Completions(asyncio.get_running_loop())
-    readers = Readers(lambda: sqlite3.connect(tmp_path / "test.db"), "test", completions, 1)
-    step = Statement("SELECT 1")
-    doze, rise, taken = Bell.doze, Bell.rise, threading.Event()
-
-    def doze_as_a_job_comes(bell: Bell) -> None:
-        doze(bell)
-        if not taken.is_set():
-            readers._jobs.append(Job((step,), completions._loop.create_future()))
-
-    def rise_as_another_takes_it(bell: Bell) -> None:
-        rise(bell)
-        if not taken.is_set():
-            taken.set()
-            readers._jobs.clear()
-
-    monkeypatch.setattr(Bell, "doze", doze_as_a_job_comes)
-    monkeypatch.setattr(Bell, "rise", rise_as_another_takes_it)
-    for _ in range(2):
-        job = Job((step,), completions._loop.create_future())
-        readers.submit(job)
-        await asyncio.wait_for(job.future, 10)
-        assert await asyncio.to_thread(taken.wait, 10)
-
-    readers.stop()
-    await asyncio.to_thread(readers.join)

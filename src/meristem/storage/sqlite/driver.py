@@ -1,4 +1,4 @@
-"""The SQLite adapter: a file in WAL mode, a writing thread with group commit, reading threads, quick lookups."""
+"""The SQLite adapter: a file in WAL mode, one writer with group commit, readers, quick lookups."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ import tempfile
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from threading import Thread
+from threading import Event
 from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import Connection
 
+from meristem.descriptors import remedy
 from meristem.errors import ConfigurationError, MisuseError, StorageError
-from meristem.storage.driver import Outcome, Statement
+from meristem.storage.driver import Outcome, Statement, Withdrawn
 from meristem.storage.sqlite.dialect import SqliteDialect
+from meristem.storage.sqlite.jobs import Completions, Job
 from meristem.storage.sqlite.lookups import Lookups
 from meristem.storage.sqlite.migration import migration
 from meristem.storage.sqlite.reader import Readers
-from meristem.storage.sqlite.threads import Completions, Job, Syncer
+from meristem.storage.sqlite.syncer import Syncer
 from meristem.storage.sqlite.translation import translate
 from meristem.storage.sqlite.writer import Turn, WriteJob, Writer
 
@@ -45,7 +47,7 @@ class SqliteDriver:
         *,
         name: str,
         synchronous: str = "full",
-        readers: int = 4,
+        readers: int = 3,
         busy_timeout: float = 10.0,
         sync: Callable[[int], None] = _fdatasync,
     ) -> None:
@@ -63,8 +65,8 @@ class SqliteDriver:
         self._sync = sync
         self._folder: str | None = None
         self._file = Path()
-        self._threads: list[Thread] = []
         self._writer: Writer | None = None
+        self._syncer: Syncer | None = None
         self._readers: Readers | None = None
         self._lookups: Lookups | None = None
 
@@ -73,30 +75,26 @@ class SqliteDriver:
         self._loop = asyncio.get_running_loop()
         self._completions = Completions(self._loop)
         connection, log, reading = await asyncio.to_thread(self._open)
-        syncer = None if log is None else Syncer(log, self._completions, self._name, self._sync)
-        self._writer = Writer(connection, self._name, self._completions, syncer, self._busy_timeout)
+        given = (self._name, self._completions)
+        self._syncer = None if log is None else Syncer(log, *given, self._sync)
+        self._writer = Writer(connection, *given, self._syncer, busy_timeout=self._busy_timeout)
+        self._readers = Readers(self._connect_reader, *given, limit=self._limit, busy_timeout=self._busy_timeout)
         self._lookups = Lookups(reading, self._name, self._loop)
-        self._readers = Readers(self._connect_reader, self._name, self._completions, self._limit)
-        mains = {"writer": self._writer.main} | ({"sync": syncer.main} if syncer else {})
-        self._threads = [Thread(target=main, name=f"{self._name}-{role}", daemon=True) for role, main in mains.items()]
-        for thread in self._threads:
-            thread.start()
 
     async def stop(self) -> None:
         """Finish queued work, roll back what is left open, close the connections."""
-        readers, threads = self._readers, self._threads
+        ends = [each.closed for each in (self._writer, self._syncer, self._readers) if each is not None]
         self.close_soon()
-        if readers is not None:
-            await asyncio.to_thread(_join, readers, threads)
+        if ends:
+            await asyncio.to_thread(_wait_for, ends)
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
 
     def close_soon(self) -> None:
-        """Let the threads end after what is queued."""
+        """Let the connections close after what is queued."""
         writer, readers = self._writer, self._readers
-        self._writer = self._readers = None
-        self._threads = []
+        self._writer = self._readers = self._syncer = None
         if self._lookups is not None:
             self._lookups.close()
             self._lookups = None
@@ -116,7 +114,7 @@ class SqliteDriver:
         return self._lookups.find(step) if step.first else None
 
     def read(self, step: Statement) -> Coroutine[Any, Any, Outcome]:
-        """Run one statement on a reading thread."""
+        """Run one statement off the event loop."""
         if self._readers is None:
             raise self._closed()
         job = Job((step,), self._loop.create_future())
@@ -144,7 +142,7 @@ class SqliteDriver:
     def abandon(self, turn: Turn) -> None:
         """Queue a roll back; a stopped driver has rolled back already."""
         if self._writer is not None:
-            self._writer.abandon(turn)
+            self._writer.submit(turn)
 
     def _closed(self) -> MisuseError:
         return MisuseError(
@@ -163,7 +161,7 @@ class SqliteDriver:
         except sqlite3.Error as error:
             raise translate(error, self._name, f"opening {self._file}") from error
         except OSError as error:
-            raise StorageError(f"database {self._name!r} can't be opened: {error}") from error
+            raise StorageError(f"database {self._name!r} can't be opened: {error}{remedy(error)}") from error
 
     def _open_writer(self) -> tuple[sqlite3.Connection, int | None]:
         connection = _connect(str(self._file), self._busy_timeout)
@@ -186,12 +184,13 @@ class SqliteDriver:
             connection.execute("PRAGMA synchronous=NORMAL")
             # SQLite locks the database and its shared memory, never the log: this descriptor can't drop a lock.
             log = os.open(f"{self._file}-wal", os.O_RDWR)
-        connection.execute("PRAGMA busy_timeout=0")  # the writer waits by itself, so that it can be cancelled
+        connection.execute("PRAGMA busy_timeout=0")  # who meets a lock comes again: no thread waits for it
         return connection, log
 
     def _connect_reader(self) -> sqlite3.Connection:
         connection = _connect(f"file:{quote(str(self._file))}?mode=ro", self._busy_timeout)
         connection.execute("PRAGMA query_only=ON")
+        connection.execute("PRAGMA busy_timeout=0")
         return connection
 
 
@@ -214,7 +213,7 @@ class SqliteTransaction:
         return self._driver.submit(self._turn, steps, commits=False).outcome()
 
     async def commit(self, steps: Sequence[Statement] = ()) -> Outcome:
-        """Run steps and commit; a cancelled wait ends only when the commit's fate is known."""
+        """Run steps and commit; a cancelled wait ends only when the commit's fate is known: at once, if none began."""
         job = self._driver.submit(self._turn, steps, commits=True)
         cancelled: asyncio.CancelledError | None = None
         # A commit can't be taken back once the writer has it: what is cancelled is the wait, and the caller must know
@@ -223,13 +222,18 @@ class SqliteTransaction:
             try:
                 await job.future
             except asyncio.CancelledError as error:
+                if self._turn.claim():  # not begun: it waits in line, or for a lock
+                    raise Withdrawn from error
+                job.cancelled = True  # the writer tries to begin it at this moment, or has
                 cancelled = error
                 if not job.finished:
                     job.future = asyncio.get_running_loop().create_future()
-        if job.error is not None:
-            raise job.error
+            except Exception as error:
+                if cancelled is not None:
+                    raise Withdrawn from error
+                raise
         if cancelled is not None:
-            raise cancelled
+            raise cancelled if job.error is None else Withdrawn from job.error
         outcome: Outcome = job.value
         return outcome
 
@@ -253,7 +257,6 @@ def _names(rows: list[Any], _: object) -> list[Any]:
     return [name for (name,) in rows]
 
 
-def _join(readers: Readers, threads: list[Thread]) -> None:
-    readers.join()
-    for thread in threads:
-        thread.join()
+def _wait_for(ends: list[Event]) -> None:
+    for end in ends:
+        end.wait()

@@ -9,7 +9,8 @@ from typing import Final
 
 from meristem.errors import StorageError
 from meristem.storage.driver import Outcome, Statement
-from meristem.storage.sqlite.threads import Runner
+from meristem.storage.sqlite.jobs import Runner
+from meristem.storage.sqlite.locked import is_locked
 
 _STEPS: Final = 250  # of SQLite's virtual machine, at most twice that; finding a row by its key takes 15 to 40
 _SECONDS: Final = 0.002  # of this thread's work: a single step of the machine can be a long one, as count(*) is
@@ -48,7 +49,7 @@ class Lookups:
             if self._alarms > 1:
                 self._leave(text)
                 return None
-            if _is_busy(error.__cause__):
+            if is_locked(error.__cause__):
                 return None  # another process recovers or closes the file; who may wait, waits
             raise
         if clock() - began > _SECONDS:
@@ -90,7 +91,3 @@ class Lookups:
             self._long.clear()
             self._strikes.clear()
         self._long.add(text)
-
-
-def _is_busy(cause: BaseException | None) -> bool:
-    return isinstance(cause, sqlite3.OperationalError) and cause.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY

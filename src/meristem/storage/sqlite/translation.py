@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 
-from meristem.errors import IntegrityViolation, MeristemError, MisuseError, StorageError
+from meristem.descriptors import shortage
+from meristem.errors import IntegrityViolation, MeristemError, MisuseError, StorageError, StorageUnavailable
 from meristem.storage.driver import shorten
+from meristem.storage.sqlite.locked import is_locked
 
 _KINDS = ("UNIQUE", "FOREIGN KEY", "NOT NULL", "CHECK")
 
@@ -18,7 +20,8 @@ def translate(error: sqlite3.Error, database: str, text: str) -> MeristemError:
         return _violation(reason, place)
     if isinstance(error, (sqlite3.ProgrammingError, sqlite3.InterfaceError)):
         return MisuseError(f"the statement can't be run: {reason} ({place})")
-    return StorageError(f"{reason}{_remedy(reason, error)} ({place})")
+    kind = StorageUnavailable if is_locked(error) else StorageError
+    return kind(f"{reason}{_remedy(reason, error)} ({place})")
 
 
 def _violation(reason: str, place: str) -> IntegrityViolation:
@@ -38,5 +41,5 @@ def _remedy(reason: str, error: sqlite3.Error) -> str:
     if name.startswith("SQLITE_FULL"):
         return ": the disk is full"
     if name.startswith("SQLITE_CANTOPEN"):
-        return ": check that the folder exists and may be written"
+        return shortage() or ": check that the folder exists and may be written"
     return ""

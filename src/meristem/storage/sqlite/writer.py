@@ -1,20 +1,18 @@
-"""The one thread that writes: transactions one after the other, first come first served."""
+"""What writes to one database: transactions one after the other, first come first served, on any free thread."""
 
 from __future__ import annotations
 
-import random
+import asyncio
 import sqlite3
-import time
 from collections import deque
+from threading import Event, Lock
 
 from meristem.errors import StorageError
-from meristem.storage.driver import Outcome
-from meristem.storage.sqlite.mailbox import Mailbox
-from meristem.storage.sqlite.threads import Completions, Job, Runner, Syncer
+from meristem.storage.sqlite.jobs import Completions, Job, Runner
+from meristem.storage.sqlite.locked import Patience, is_locked
+from meristem.storage.sqlite.syncer import Syncer
 from meristem.storage.sqlite.translation import translate
-
-_GROUP_SECONDS = 0.001  # the longest that a commit waits for others to share its sync
-_GROUP_SIZE = 64
+from meristem.storage.sqlite.workers import Workers
 
 
 class WriteJob(Job, kw_only=True, eq=False):
@@ -25,19 +23,32 @@ class WriteJob(Job, kw_only=True, eq=False):
 
 
 class Turn:
-    """A transaction's place in the writer's queue; the thread alone changes it."""
+    """A transaction's place in the writer's queue; the thread that serves it alone changes it."""
 
-    __slots__ = ("abandoned", "begun", "jobs", "open")
+    __slots__ = ("_claim", "abandoned", "begun", "jobs", "open")
 
     def __init__(self) -> None:
         self.jobs: deque[WriteJob] = deque()
         self.begun = False
         self.open = False
         self.abandoned = False
+        self._claim = Lock()
+
+    def claim(self) -> bool:
+        """Decide whether it begins: the writer does before it tries, the waiter to take it back; the first has it."""
+        return self._claim.acquire(blocking=False)
+
+    def release(self) -> None:
+        """The try failed: the waiter may take it back again."""
+        self._claim.release()
 
 
 class Writer:
-    """Owns the connection that writes. A transaction holds it from its first step to its end; others wait in line."""
+    """Owns the connection that writes. A transaction holds it from its first step to its end; others wait in line.
+
+    It holds a thread only while it works: none while a transaction waits for its next statement, and none while another
+    process has the database locked.
+    """
 
     def __init__(
         self,
@@ -47,43 +58,64 @@ class Writer:
         syncer: Syncer | None,
         busy_timeout: float,
     ) -> None:
+        self.closed = Event()
         self._connection = connection
         self._runner = Runner(connection, database)
         self._database = database
         self._completions = completions
         self._syncer = syncer
         self._busy_timeout = busy_timeout
-        self._inbox: Mailbox[WriteJob | Turn | None] = Mailbox()
+        self._loop = asyncio.get_running_loop()
+        self._workers = Workers.join()
+        self._serving = Lock()  # held from the moment that a thread is asked for until it has nothing left to do
+        self._inbox: deque[WriteJob | Turn | None] = deque()
         self._waiting: deque[Turn] = deque()
         self._turn: Turn | None = None
+        self._retry_is_due = False
+        self._retries = False
         self._stopping = False
-        self._committed: list[tuple[Job, Outcome]] = []
-        self._sync_due = 0.0
 
-    def submit(self, job: WriteJob) -> None:
-        """Queue steps of a transaction."""
-        self._inbox.put(job)
-
-    def abandon(self, turn: Turn) -> None:
-        """Queue a roll back."""
-        self._inbox.put(turn)
+    def submit(self, message: WriteJob | Turn | None) -> None:
+        """Queue steps of a transaction, or one that is abandoned."""
+        self._inbox.append(message)
+        self._engage()
 
     def stop(self) -> None:
-        """Finish what is queued, roll back what is left open, close."""
-        self._inbox.put(None)
+        """Finish what is queued, roll back what is left open, close; `closed` is set then."""
+        self.submit(None)
 
-    def main(self) -> None:
-        """The thread: serve the transaction whose turn it is, then the next in line."""
+    def _engage(self) -> None:
+        if self._serving.acquire(blocking=False):
+            self._workers.write(self._serve_all)
+
+    def _try_again(self) -> None:
+        self._retries = False
+        self._retry_is_due = True
+        self._engage()
+
+    def _serve_all(self) -> None:
+        """On a thread: serve the transaction whose turn it is, then the next in line, as far as that goes now."""
         while True:
-            job = self._next()
-            if job is None:
+            self._retry_is_due = False
+            locked, job = False, self._next()
+            while job is not None and not (locked := not self._serve(job)):
+                job = self._next()
+            if self._stopping and not locked and self._turn is None:
+                self._close()  # with the lock kept: nobody serves any more
+                return
+            self._serving.release()
+            # What came after the last look and before the release engaged nobody.
+            if not (self._inbox or self._retry_is_due) or not self._serving.acquire(blocking=False):
                 break
-            self._serve(job)
-        self._sync()
-        self._connection.close()
-        self._inbox.close()
         if self._syncer is not None:
-            self._syncer.stop()
+            self._syncer.sync_here()
+
+    def _close(self) -> None:
+        self._connection.close()
+        if self._syncer is not None:
+            self._syncer.close()
+        self.closed.set()
+        self._workers.leave()
 
     def _next(self) -> WriteJob | None:
         while True:
@@ -99,17 +131,11 @@ class Writer:
                 if turn.abandoned or not turn.begun or self._stopping:
                     self._end(turn)
                     continue
-            elif self._stopping:
+            if not self._inbox:
                 return None
-            self._take()
+            self._sort(self._inbox.popleft())
 
-    def _take(self) -> None:
-        """Wait for one message and put it where it belongs."""
-        try:
-            message = self._inbox.get(timeout=self._patience())
-        except TimeoutError:
-            self._sync()
-            return
+    def _sort(self, message: WriteJob | Turn | None) -> None:
         if message is None:
             self._stopping = True
         elif isinstance(message, Turn):
@@ -127,74 +153,65 @@ class Writer:
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
 
-    def _serve(self, job: WriteJob) -> None:
+    def _serve(self, job: WriteJob) -> bool:
+        """Run a job and answer it; false when another process has the database locked, and the job waits."""
         turn = job.transaction
         try:
-            outcome = self._run(turn, job)
+            if not self._is_open(turn, job):
+                return False
+            outcome = self._runner.run(job)
+            if job.commits:
+                self._commit(turn)
         except BaseException as error:  # whatever it is, it belongs to the waiting task
             # A failed statement leaves the transaction open for further ones, unless SQLite itself rolled it back.
             if job.commits or not self._connection.in_transaction:
                 self._end(turn)
             self._completions.give(job, error=error)
-            return
+            return True
         if job.commits and self._syncer is not None:
-            self._group(job, outcome)
+            self._syncer.committed(job, outcome)
         else:
             self._completions.give(job, outcome)
+        return True
 
-    def _group(self, job: Job, outcome: Outcome) -> None:
-        """Let the commit wait for others, as long as others wait and not for long."""
-        now = time.monotonic()
-        if not self._committed:
-            self._sync_due = now + _GROUP_SECONDS
-        self._committed.append((job, outcome))
-        if now >= self._sync_due or len(self._committed) >= _GROUP_SIZE:
-            self._sync()
-
-    def _patience(self) -> float | None:
-        """How long to wait for a message: without end, unless commits wait to be synced."""
-        if not self._committed:
-            return None
-        if self._turn is None and self._inbox.is_empty():
-            self._sync()
-            return None
-        return max(0.0001, self._sync_due - time.monotonic())
-
-    def _sync(self) -> None:
-        if self._syncer is not None and self._committed:
-            self._syncer.acknowledge(self._committed)
-            self._committed = []
-
-    def _run(self, turn: Turn, job: WriteJob) -> Outcome:
-        if turn.begun and not turn.open:
+    def _is_open(self, turn: Turn, job: WriteJob) -> bool:
+        """Begin the transaction if need be; false when it must be tried again later."""
+        if turn.open:
+            return True
+        if turn.begun:
             raise StorageError(f"the transaction has ended already (database {self._database!r})")
-        if not turn.begun:
-            self._begin(turn, job)
-        outcome = self._runner.run(job)
-        if job.commits:
-            self._commit(turn)
-        return outcome
-
-    def _begin(self, turn: Turn, job: Job) -> None:
         if self._syncer is not None and self._syncer.failed:
             raise StorageError(
                 f"database {self._database!r} takes no writes since its disk failed: restart the service"
             )
+        if job.cancelled or not turn.claim():
+            raise StorageError(f"the statement was cancelled (database {self._database!r})")
         turn.begun = True
-        give_up = time.monotonic() + self._busy_timeout
-        while not job.cancelled:
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if is_locked(error) and self._waits(turn, job):
+                return False
+            raise translate(error, self._database, "BEGIN IMMEDIATE") from error
+        turn.open = True
+        return True
+
+    def _waits(self, turn: Turn, job: WriteJob) -> bool:
+        """Put a job back that met a lock, and have it tried again in a while; false when its time is over."""
+        job.patience = job.patience or Patience(self._busy_timeout)
+        pause = job.patience.pause()
+        if pause is None:
+            return False
+        if not self._retries:
+            self._retries = True  # before the timer is set: it may be over when this thread goes on
             try:
-                self._connection.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
-                    raise translate(error, self._database, "BEGIN IMMEDIATE") from error
-                # Nothing tells when another process is done, and SQLite's own back-off grows until a busy one
-                # starves us.
-                time.sleep(random.uniform(0.0003, 0.002))  # noqa: S311 - no secret
-            else:
-                turn.open = True
-                return
-        raise StorageError(f"the statement was cancelled (database {self._database!r})")
+                self._loop.call_soon_threadsafe(self._loop.call_later, pause, self._try_again)
+            except RuntimeError:  # the loop is closed: no task waits any more
+                return False
+        turn.jobs.appendleft(job)
+        turn.begun = False
+        turn.release()
+        return True
 
     def _commit(self, turn: Turn) -> None:
         try:

@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
+from meristem.descriptors import remedy
 from meristem.errors import CallError, Code
 from meristem.transports.http.client.connection import ClientConnection
 
@@ -99,7 +100,9 @@ class Pool:
             limit = self.limits.connect_seconds
             raise _unavailable(f"{label}: {address} did not accept a connection within {limit:g} s") from None
         except OSError as error:
-            raise _unavailable(f"{label}: cannot connect to {address}: {error.strerror or error}") from None
+            raise _unavailable(
+                f"{label}: cannot connect to {address}: {error.strerror or error}{remedy(error)}"
+            ) from None
         return connection
 
     def _lost(self, connection: ClientConnection) -> None:

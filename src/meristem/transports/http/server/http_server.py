@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from meristem.contracts.proto import ProtoSchema
+from meristem.descriptors import remedy
 from meristem.errors import ConfigurationError
 from meristem.resilience.limits import Limits
 from meristem.transports.authorize import Authorizer
@@ -130,7 +131,8 @@ class HttpServer:
         try:
             self._listeners.append(await _listen(wanted, listener, tls))
         except OSError as error:
-            raise ConfigurationError(f"cannot listen on {wanted}: {error}; choose another address") from error
+            what = remedy(error) or "; choose another address"
+            raise ConfigurationError(f"cannot listen on {wanted}: {error}{what}") from error
 
     @property
     def addresses(self) -> list[str]:

@@ -1,13 +1,11 @@
-"""The threads that run sqlite3, whose results come back to the event loop many to a wake-up."""
+"""Work for sqlite3 off the event loop, whose results come back to it many to a wake-up."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import os
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from threading import Lock
 from time import perf_counter, sleep
@@ -17,10 +15,9 @@ import msgspec
 
 from meristem.errors import StorageError
 from meristem.storage.driver import Outcome, Statement
-from meristem.storage.sqlite.mailbox import Mailbox
+from meristem.storage.sqlite.locked import Patience
 from meristem.storage.sqlite.translation import translate
 
-_log = logging.getLogger("meristem.storage")
 _CHUNK = 100  # rows handled at a time
 _AGAIN = 0.01  # seconds between two interrupts of a cancelled job
 _BREATH_EVERY = 0.001  # seconds for which the event loop's thread may wait for the interpreter
@@ -37,6 +34,7 @@ class Job(msgspec.Struct, eq=False):
     finished: bool = False
     value: Any = None
     error: BaseException | None = None
+    patience: Patience | None = None  # of one that met a lock of another process
 
     async def outcome(self) -> Outcome:
         """What the job gave; a cancelled wait interrupts it."""
@@ -96,7 +94,7 @@ class Completions:
 
 
 class Runner:
-    """One connection, used by one thread, whose running job another thread may interrupt."""
+    """One connection, used by one thread at a time, whose running job another thread may interrupt."""
 
     def __init__(self, connection: sqlite3.Connection, database: str) -> None:
         self.connection = connection
@@ -208,61 +206,3 @@ class _Breath:
         if perf_counter() > self._due:
             sleep(_BREATH)
             self._due = perf_counter() + _BREATH_EVERY
-
-
-class Syncer:
-    """Makes commits durable, many to one sync of the write-ahead log: the group commit.
-
-    The writer goes on with the next transaction while the disk works. A commit is acknowledged when a sync that began
-    after it has ended, which is what `synchronous=FULL` promises one commit at a time.
-    """
-
-    def __init__(self, log: int, completions: Completions, database: str, sync: Callable[[int], None]) -> None:
-        self._log = log
-        self._completions = completions
-        self._database = database
-        self._sync = sync
-        self._inbox: Mailbox[list[tuple[Job, Outcome]] | None] = Mailbox()
-        self.failed = False
-
-    def acknowledge(self, committed: list[tuple[Job, Outcome]]) -> None:
-        """Answer the committed jobs once their commits are on the disk."""
-        self._inbox.put(committed)
-
-    def stop(self) -> None:
-        """End once everything before is acknowledged."""
-        self._inbox.put(None)
-
-    def main(self) -> None:
-        """The thread: sync once for all that was committed before, acknowledge it."""
-        ended = False
-        while not ended:
-            groups = [self._inbox.get()]
-            # What has been committed by now is in the log: the sync that begins below covers all of it.
-            while not self._inbox.is_empty():
-                groups.append(self._inbox.get())
-            ended = groups[-1] is None  # nothing comes after `stop`
-            if committed := [each for group in groups if group is not None for each in group]:
-                self._finish(committed)
-        os.close(self._log)
-        self._inbox.close()
-
-    def _finish(self, committed: list[tuple[Job, Outcome]]) -> None:
-        if not self.failed:
-            try:
-                self._sync(self._log)
-            except Exception:  # whatever it is: a thread that died would leave its commits without an answer
-                # After a failed sync the kernel may have dropped the pages: a later success would prove nothing.
-                self.failed = True
-                _log.exception("the write-ahead log of database %r can't be synced", self._database)
-        for job, outcome in committed:
-            if self.failed:
-                self._completions.give(
-                    job,
-                    error=StorageError(
-                        f"database {self._database!r} could not make a commit durable: it may be lost. "
-                        "Check the disk and restart the service"
-                    ),
-                )
-            else:
-                self._completions.give(job, outcome)
