@@ -8,8 +8,10 @@ import os
 import signal
 import socket
 import sys
+import time
 from pathlib import Path
 
+from meristem.supervision.heartbeat import heartbeat
 from meristem.supervision.lifeline import hold
 
 TURNS = 10
@@ -53,14 +55,24 @@ class StandIn:
         if path == "/hold":
             print("holding", flush=True)
             await self.released.wait()
+        if path == "/hang":
+            time.sleep(1000)
         if path == "/keep":  # also while it drains
             print("keeping", flush=True)
             await self.let_go.wait()
         return "200 OK", f"{os.getpid()} {os.environ.get('MERISTEM_INSTANCE')}"
 
 
+async def beat() -> None:
+    tell = heartbeat(os.environ)
+    while True:
+        tell()
+        await asyncio.sleep(0.1)
+
+
 async def main() -> None:
     hold(os.environ)
+    beating = asyncio.create_task(beat())
     print(f"began {os.getpid()}", flush=True)
     if says("wrong"):
         print("error: the setting url is missing", file=sys.stderr)
@@ -85,6 +97,7 @@ async def main() -> None:
         await asyncio.sleep(0)
     await stand_in.quiet.wait()
     print("drained", flush=True)
+    beating.cancel()
 
 
 asyncio.run(main())

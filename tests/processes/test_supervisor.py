@@ -6,6 +6,7 @@ import signal
 import stat
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from meristem.errors import ConfigurationError, OperationError
@@ -14,7 +15,7 @@ from meristem.supervision.restarts import Restarts
 from meristem.system.plan import ProcessPlan, ProgramPlan
 from meristem.system.state_directory import StateDirectory
 
-from .conftest import PATIENCE, ask, gone, plan, service
+from .conftest import PATIENCE, QUICK, ask, gone, plan, service
 
 EDGE = ProcessPlan("edge", (), ("web",))
 SEARCH = ProcessPlan("search", ("search",), ())
@@ -236,6 +237,58 @@ async def test_running_is_announced_while_it_lasts(supervisor_of, tmp_path: Path
     assert not supervisor.run.exists()
 
 
+HASTY = msgspec.structs.replace(QUICK, hung=1.2)
+
+
+async def state_of(supervisor, state: str, restarts: int) -> None:
+    """Return when the only replica is in this state, after so many starts that nobody asked for."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            [each] = supervisor.statuses()
+            if (each.state, each.restarts) == (state, restarts):
+                return
+            await _announced(supervisor)
+
+
+async def test_a_process_that_is_stopped_is_noticed_and_replaced(supervisor_of, screen):
+    async with supervisor_of(plan(SEARCH), restarts=HASTY) as supervisor:
+        await supervisor.start()
+        [before] = supervisor.statuses()
+        os.kill(before.pid, signal.SIGSTOP)
+        await state_of(supervisor, "silent", 0)
+        await screen.shows("search-0: it gave no sign of life for 1.2 s and is killed")
+        await screen.shows("search-0 is ready again")
+        [after] = supervisor.statuses()
+
+        assert after.restarts == 1
+        assert await ask(after.address) == f"{after.pid} search-0"
+
+
+async def test_a_process_whose_event_loop_stands_is_replaced_and_says_where_it_stood(supervisor_of, screen):
+    async with supervisor_of(plan(SEARCH), restarts=HASTY) as supervisor:
+        await supervisor.start()
+        [before] = supervisor.statuses()
+        with pytest.raises(OSError, match=r"."):
+            await ask(before.address, "/hang")
+        await screen.shows("search-0 is ready again")
+
+    assert "standin.py" in screen.text
+    assert "in answer" in screen.text
+
+
+async def test_a_process_that_turns_again_in_time_is_left_alone(supervisor_of):
+    slow = msgspec.structs.replace(QUICK, hung=6.0)
+    async with supervisor_of(plan(SEARCH), restarts=slow) as supervisor:
+        await supervisor.start()
+        [before] = supervisor.statuses()
+        os.kill(before.pid, signal.SIGSTOP)
+        await state_of(supervisor, "silent", 0)
+        os.kill(before.pid, signal.SIGCONT)
+        await state_of(supervisor, "ready", 0)
+
+        assert supervisor.statuses()[0].pid == before.pid
+
+
 PROGRAM = """
 import http.server, os, sys
 class Answer(http.server.BaseHTTPRequestHandler):
@@ -263,6 +316,18 @@ async def test_a_program_is_given_a_port_and_addresses_and_is_started_again(supe
         assert after.address == before.address
     with pytest.raises(OSError, match=r"."):
         await ask(before.address.replace("tcp:", "http:"))
+
+
+async def test_a_program_that_does_not_answer_for_its_health_any_more_is_replaced(supervisor_of, screen):
+    ratings = ProgramPlan("ratings", ("python3", "-c", PROGRAM.replace("SEARCH_URL", "PORT")), "/")
+    async with supervisor_of(plan(SEARCH, programs=(ratings,)), restarts=HASTY) as supervisor:
+        await supervisor.start()
+        [_, before] = supervisor.statuses()
+        os.kill(before.pid, signal.SIGSTOP)
+        await screen.shows("ratings: it gave no sign of life")
+        await screen.shows("ratings is ready again")
+
+        assert supervisor.statuses()[1].pid != before.pid
 
 
 async def test_a_program_that_is_not_there_stops_the_start(supervisor_of):

@@ -13,6 +13,7 @@ from meristem.cli.output import say
 from meristem.cli.progress import TerminalProgress
 from meristem.cli.serving import offer, run_on_loop
 from meristem.lifecycle import Stack
+from meristem.supervision.heartbeat import heartbeat
 from meristem.supervision.lifeline import hold
 from meristem.supervision.replica import ADDRESS, INSTANCE, PUBLIC_FD, RUN
 from meristem.system.addresses import app_addresses, environment_for
@@ -138,6 +139,7 @@ def _options(
         secret=secret.encode(),
         replica=replica,
         instance=environment.get(INSTANCE),
+        beat=heartbeat(os.environ),
     )
 
 

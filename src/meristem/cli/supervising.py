@@ -18,6 +18,7 @@ from meristem.descriptors import raise_limit
 from meristem.operators.server import OperatorAddresses
 from meristem.supervision.console import Console
 from meristem.supervision.environments import PYTHON, Environments
+from meristem.supervision.restarts import Restarts
 from meristem.supervision.signals import supervise
 from meristem.supervision.supervisor import NAME, Supervisor, Workplace
 from meristem.system.addresses import app_addresses, label_of
@@ -52,6 +53,7 @@ def run_placed(target: str | None, placement: Path, faces: Faces, logs: list[str
         arguments=arguments,
         console=console,
         environment=environment,
+        restarts=Restarts(hung=placed.supervision.hung),
     )
 
     def started() -> None:

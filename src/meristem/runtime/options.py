@@ -34,7 +34,7 @@ class Options:
     where services of other processes answer, `sign` proves to them who calls; `replica` is this process's number and
     `instance` the name under which it holds leases, by default made of process and number. All processes of a system
     share one `secret`; without one it is new at each start, as in a test.
-    `outgoing` wraps each operation where it is called, around its deadline.
+    `outgoing` wraps each operation where it is called, around its deadline. `beat` is called while the loop turns.
     """
 
     def __init__(
@@ -55,6 +55,7 @@ class Options:
         replica: int = 0,
         instance: str | None = None,
         outgoing: Callable[[Operation], Sequence[Middleware]] | None = None,
+        beat: Callable[[], None] = lambda: None,
     ) -> None:
         self.clock = clock or SystemClock()
         self.progress = progress or Silent()
@@ -71,6 +72,7 @@ class Options:
         self.replica = replica
         self.instance = instance
         self.outgoing = outgoing or _nothing_more
+        self.beat = beat
 
 
 def _nothing_more(_: Operation) -> Sequence[Middleware]:

@@ -17,6 +17,7 @@ from meristem.hosting.asgi.mounts import Entered, Mounts
 from meristem.hosting.loading import load_app
 from meristem.lifecycle import Stack, end, first_of, where
 from meristem.runtime.assembly import Assembly
+from meristem.runtime.loop_watch import LoopWatch
 from meristem.runtime.probes import InternalProbes, PublicProbe
 from meristem.security.forwarding import TrustedProxies
 from meristem.stop_signals import StopSignals
@@ -89,7 +90,10 @@ class Process:
         In this order, because an interrupted saga or an event may at once need an app of this very process.
         """
         CONNECTOR.set(self.assembly)
-        await self._stack.start(self.assembly)
+        assembly = self.assembly
+        late = self._blueprint.placement.supervision.late
+        await self._stack.start(LoopWatch(assembly.telemetry.registry, late=late, beat=assembly.options.beat))
+        await self._stack.start(assembly)
         internal = InternalProbes(lambda: self.state, self.assembly.figures)
         self._server = HttpServer(
             self._routes(),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from meristem.descriptors import remedy
 from meristem.errors import ConfigurationError
 from meristem.supervision.console import Lines
+from meristem.supervision.heartbeat import HEARTBEAT, STACKS, Heartbeat
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -19,13 +20,15 @@ if TYPE_CHECKING:
 
 REMEMBERED: Final = 12  # last lines, to be shown when it fails
 CHUNK: Final = 65536
+WRITING: Final = 0.2  # seconds for a process that hangs to write its stacks
 LINGER: Final = 1.0  # seconds for what its own children still write to its output
 
 
 class Command:
     """What to start: arguments, environment, folder, and descriptors that it inherits.
 
-    With `whole`, its end is asked of all the processes that it starts too, as for a shell or `npm start`.
+    With `whole`, its end is asked of all the processes that it starts too, as for a shell or `npm start`. With `beats`
+    it tells by a heartbeat that it turns.
     """
 
     def __init__(
@@ -36,12 +39,14 @@ class Command:
         directory: Path,
         descriptors: Sequence[int] = (),
         whole: bool = False,
+        beats: bool = False,
     ) -> None:
         self.arguments = arguments
         self.environment = environment
         self.directory = directory
         self.descriptors = descriptors
         self.whole = whole
+        self.beats = beats
 
 
 class Child:
@@ -57,6 +62,7 @@ class Child:
         self.last: deque[str] = deque(maxlen=REMEMBERED)
         self._line = line
         self._process: asyncio.subprocess.Process | None = None
+        self._heart: Heartbeat | None = None
         self._following: asyncio.Task[None] | None = None
 
     @property
@@ -68,28 +74,34 @@ class Child:
         """Start it; raises ConfigurationError for a command that is not there."""
         # A pipe of our own: the end of asyncio's waits for everybody who holds it, grandchildren included.
         output, inherited = os.pipe()
+        self._heart = heart = Heartbeat() if self.command.beats else None
         try:
-            self._process = await self._spawn(inherited)
+            self._process = await self._spawn(inherited, heart)
         except BaseException as error:
             os.close(output)
+            if heart is not None:
+                heart.close()
             if isinstance(error, OSError):
                 why = f"{error.strerror}{remedy(error)}"
                 raise ConfigurationError(f"cannot start {self.command.arguments[0]!r}: {why}") from None
             raise
         finally:
             os.close(inherited)
+            if heart is not None:
+                heart.began()
         self._following = asyncio.get_running_loop().create_task(self._follow(self._process, output))
 
-    async def _spawn(self, output: int) -> asyncio.subprocess.Process:
+    async def _spawn(self, output: int, heart: Heartbeat | None) -> asyncio.subprocess.Process:
         command = self.command
+        beating = {} if heart is None else {HEARTBEAT: str(heart.writing)}
         return await asyncio.create_subprocess_exec(
             *command.arguments,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            env=dict(command.environment),
+            env={**command.environment, **beating},
             cwd=command.directory,
-            pass_fds=command.descriptors,
+            pass_fds=[*command.descriptors, *map(int, beating.values())],
             start_new_session=True,
         )
 
@@ -105,6 +117,9 @@ class Child:
         reading.cancel()
         await asyncio.wait({reading})
         pipe.close()
+        if self._heart is not None:
+            self._heart.close()
+            self._heart = None
         self.ended.set()
 
     async def _read(self, stream: asyncio.StreamReader) -> None:
@@ -119,6 +134,18 @@ class Child:
         for line in lines:
             self.last.append(line.decode(errors="replace"))
             self._line(line)
+
+    @property
+    def has_beaten(self) -> bool:
+        """Whether a heartbeat has come since this was asked last."""
+        return self._heart is not None and self._heart.came()
+
+    async def kill_with_its_stacks(self) -> None:
+        """End it at once; if it beats, it is first asked to write where it stands."""
+        if self.command.beats and self._process is not None and self._process.returncode is None:
+            os.kill(self._process.pid, STACKS)
+            await asyncio.sleep(WRITING)
+        self.kill()
 
     def terminate(self) -> None:
         """Ask it to end."""

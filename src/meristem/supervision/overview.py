@@ -48,6 +48,8 @@ class SupervisedInstance:
 
     async def health(self) -> InstanceHealth:
         status, problem = self._restarter.state.value, None
+        if self._restarter.state is RunState.SILENT:
+            problem = "it gives no sign of life"
         if self._placed is not None and self._restarter.state is RunState.READY:
             try:
                 status = await told(self._restarter.restartable.address)

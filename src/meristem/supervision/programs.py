@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from meristem.discovery.environment import url_variable
 from meristem.supervision import orphan_guard
-from meristem.supervision.child import Command
+from meristem.supervision.child import Child, Command
 from meristem.supervision.ports import free_port
 from meristem.supervision.readiness import answers
 from meristem.supervision.restarter import Restarter, RunState, together
@@ -49,6 +49,9 @@ class _ProgramRun:
         return Command(self._plan.command, environment=self._environment, directory=self._directory, whole=True)
 
     async def ready(self, generation: int) -> bool:  # noqa: ARG002
+        return self._plan.health is None or await answers(self.address, self._plan.health)
+
+    async def lives(self, child: Child) -> bool:  # noqa: ARG002 - it has no heart, but perhaps a path for its health
         return self._plan.health is None or await answers(self.address, self._plan.health)
 
     def admit(self, generation: int) -> None:

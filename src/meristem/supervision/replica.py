@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
-from meristem.supervision.child import Command
+from meristem.supervision.child import Child, Command
 from meristem.supervision.lifeline import LIFELINE, variable
 from meristem.supervision.readiness import answers
 from meristem.system.addresses import label_of, socket_of
@@ -64,10 +64,15 @@ class Replica:
             environment[PUBLIC_FD] = str(self._public)
             descriptors.append(self._public)
         arguments = around.arguments(self.process, self.replica, f"unix:{self._own(generation)}")
-        return Command(arguments, environment=environment, directory=around.directory, descriptors=descriptors)
+        return Command(
+            arguments, environment=environment, directory=around.directory, descriptors=descriptors, beats=True
+        )
 
     async def ready(self, generation: int) -> bool:
         return await answers(f"unix:{self._own(generation)}", "/health/ready")
+
+    async def lives(self, child: Child) -> bool:
+        return child.has_beaten
 
     def admit(self, generation: int) -> None:
         self._own(generation).replace(self._socket)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from meristem.errors import ConfigurationError, OperationError
 from meristem.supervision.child import Child, describe_end
+from meristem.supervision.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
@@ -30,8 +31,12 @@ class RunState(Enum):
 
     STARTING = "starting"
     READY = "ready"
+    SILENT = "silent"
     WAITING = "waiting"
     STOPPED = "stopped"
+
+
+RUNNING: Final = (RunState.READY, RunState.SILENT)
 
 
 class Restartable(Protocol):
@@ -46,6 +51,10 @@ class Restartable(Protocol):
 
     async def ready(self, generation: int) -> bool:
         """Whether it is ready."""
+        ...
+
+    async def lives(self, child: Child) -> bool:
+        """Whether it gave a sign of life since this was asked last."""
         ...
 
     def admit(self, generation: int) -> None:
@@ -83,12 +92,21 @@ class Restarter:
         self._born = 0
         self._failures = 0
         self._was_ready = False
+        self._ready_at = 0.0
         self._ready = asyncio.Event()
         self._settled = asyncio.Event()  # cleared while a successor gets ready
         self._settled.set()
         self._planned: asyncio.Future[None] | None = None  # done when the restart that was asked for is ready
         self._closing = False
         self._restarting: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
+        self._watchdog = Watchdog(
+            restarts.hung,
+            running=lambda: self._child if self.state in RUNNING else None,
+            lives=restartable.lives,
+            heard=self._heard,
+            say=lambda what: say(f"{restartable.label}: {what}"),
+        )
         self._replacing = asyncio.Lock()
 
     @property
@@ -98,7 +116,9 @@ class Restarter:
 
     async def start(self) -> None:
         """Return when it is ready; raises StartError when it ended by its own fault or was not ready in time."""
-        self._restarting = asyncio.get_running_loop().create_task(self._run(), name=f"run {self.restartable.label}")
+        loop, label = asyncio.get_running_loop(), self.restartable.label
+        self._restarting = loop.create_task(self._run(), name=f"run {label}")
+        self._watching = loop.create_task(self._watchdog.run(), name=f"watch {label}")
         waiting = asyncio.ensure_future(self._ready.wait())
         try:
             await asyncio.wait({self._restarting, waiting}, return_when=asyncio.FIRST_COMPLETED)
@@ -110,6 +130,8 @@ class Restarter:
     async def stop(self, grace: float | None = None) -> None:
         """End it; it has `grace` seconds before it is made to."""
         self._closing = True
+        if self._watching is not None:
+            self._watching.cancel()
         await self._end_all(self._policy.grace if grace is None else grace)
         if self._restarting is not None:
             self._restarting.cancel()
@@ -135,7 +157,7 @@ class Restarter:
         Raises StartError when the new one is not ready; with `beside` the old one then goes on.
         """
         async with self._replacing:
-            if self.state is RunState.READY and not self._closing:
+            if self.state in RUNNING and not self._closing:
                 await (self._succeed() if beside else self._restart())
 
     async def _restart(self) -> None:
@@ -155,6 +177,7 @@ class Restarter:
             child, generation = self._bear(successor=True)
             await self._admitted(child, generation)
             self._child, self._generation = child, generation
+            self._ready_at = time.monotonic()
             self._enter(RunState.READY)
         finally:
             self._settled.set()
@@ -195,6 +218,9 @@ class Restarter:
                     break
             await self._ended(child)
 
+    def _heard(self, lives: bool) -> None:
+        self._enter(RunState.READY if lives else RunState.SILENT)
+
     async def _begin(self) -> None:
         """Start it once; afterwards it is ready or has ended."""
         self._child, self._generation = child, generation = self._bear(successor=False)
@@ -211,6 +237,7 @@ class Restarter:
             if self._failures:
                 self._say(f"{self.restartable.label} is ready again")
             self._was_ready = True
+            self._ready_at = time.monotonic()
             self._enter(RunState.READY)
             self._ready.set()
             if self._planned is not None and not self._planned.done():
@@ -244,7 +271,7 @@ class Restarter:
     async def _ended(self, child: Child) -> None:
         """Decide what follows an end: nothing, an immediate start, or one after a while."""
         self._living.discard(child)
-        lived = time.time() - self.since if self.state is RunState.READY else 0.0
+        lived = time.monotonic() - self._ready_at if self.state in RUNNING else 0.0
         was = self.state
         self._ready.clear()
         self.restartable.dismiss(self._generation)
@@ -253,7 +280,7 @@ class Restarter:
         if not self._was_ready and child.code in WRONG:
             raise StartError(self._failed(child))
         if self._planned is not None and not self._planned.done():
-            if was is RunState.READY:
+            if was in RUNNING:
                 return
             self._planned.set_exception(StartError(self._failed(child)))
         self.restarts += 1

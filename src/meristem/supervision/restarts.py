@@ -11,7 +11,8 @@ class Restarts(msgspec.Struct, frozen=True, kw_only=True):
     """The n-th restart in a row waits about `base * 2**n` seconds, `cap` at most; it never gives up.
 
     What has been ready for `calm` seconds counts as healthy again. What is not ready `patience` seconds after its
-    start is ended and started again. What is asked to end has `grace` seconds.
+    start is ended and started again. What gives no sign of life for `hung` seconds is killed and started again. What is
+    asked to end has `grace` seconds.
     """
 
     base: float = 0.25
@@ -19,6 +20,7 @@ class Restarts(msgspec.Struct, frozen=True, kw_only=True):
     calm: float = 15.0
     patience: float = 60.0
     grace: float = 35.0
+    hung: float = 30.0
 
     def delay(self, failures: int) -> float:
         """Seconds to wait after so many failures in a row; jitter keeps replicas from restarting in step."""

@@ -7,12 +7,14 @@ import os
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import msgspec
+
 from meristem.discovery.environment import url_variable
 from meristem.operators.server import OperatorAddresses, OperatorServer
 from meristem.supervision.lifeline import Lifelines
 from meristem.supervision.overview import Supervised, SupervisedPart
 from meristem.supervision.ports import Ports
-from meristem.supervision.programs import Programs, program_ports, program_urls
+from meristem.supervision.programs import GRACE, Programs, program_ports, program_urls
 from meristem.supervision.replica import ADDRESS, RUN, Replica, ReplicaEnvironment
 from meristem.supervision.restarter import Restarter, StartError, together
 from meristem.supervision.restarts import Restarts
@@ -157,6 +159,7 @@ class Supervisor:
             wrote=self._console.write,
             say=self.say,
             changed=lambda _: self._announce_soon(),
+            restarts=msgspec.structs.replace(self._restarts, grace=GRACE),
             held=(*self._lifelines.of_all, *self._presence()) if self._lifelines is not None else (),
         )
 

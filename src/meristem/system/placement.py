@@ -82,6 +82,16 @@ class Telemetry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     late_per_second: Rate = 100.0
 
 
+class Supervision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When a process counts as hanging: one without a heartbeat for `hung` seconds is replaced.
+
+    An event loop that is held for `late` seconds is a warning with the stack of what holds it.
+    """
+
+    hung: Annotated[float, Meta(ge=2, le=86400.0, description="2 seconds to a day")] = 30.0
+    late: Annotated[float, Meta(ge=0.1, le=86400.0, description="0.1 seconds to a day")] = 1.0
+
+
 class Operator(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where operators read, besides a Unix socket in the state directory: `listen = "tcp://0.0.0.0:9000"`, or a list.
 
@@ -121,6 +131,7 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     client: ClientLimits = ClientLimits()
     telemetry: Telemetry = Telemetry()
     operator: Operator = Operator()
+    supervision: Supervision = Supervision()
 
     @classmethod
     def read(cls, path: Path) -> Placement:
@@ -156,6 +167,7 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             ("client", self.client, ClientLimits),
             ("telemetry", self.telemetry, Telemetry),
             ("operator", self.operator, Operator),
+            ("supervision", self.supervision, Supervision),
         )
         problems = (
             *(misfit(msgspec.to_builtins(value), type_, name) for name, value, type_ in tables),
