@@ -56,7 +56,7 @@ class StandIn:
             print("holding", flush=True)
             await self.released.wait()
         if path == "/hang":
-            time.sleep(1000)
+            time.sleep(1000)  # noqa: ASYNC251 - that is what it stands in for
         if path == "/keep":  # also while it drains
             print("keeping", flush=True)
             await self.let_go.wait()

@@ -14,7 +14,7 @@ from meristem.resilience.deadline import Deadlines
 from meristem.resilience.limiter import Limiter
 from meristem.resilience.policies import Policies
 from meristem.runtime.clients import Clients
-from meristem.runtime.deliveries import Deliveries, Postbox, sender
+from meristem.runtime.deliveries import Deliveries, Postbox, patient, sender
 from meristem.runtime.dependency import Dependency
 from meristem.runtime.gauges import Gauges
 from meristem.runtime.injection import Injection
@@ -209,12 +209,16 @@ class Assembly:
             known, contract, clients = operations(Deliveries), cast("type[Any]", Deliveries), self._started()
             ways = {name: clients.limited(each, dependency.way(each, None)) for name, each in known.items()}
             deliveries = clients.over(contract, ways.__getitem__, None)
-            self._bus.forward(service.name, service.hears, sender(service.name, deliveries))
+            send = sender(service.name, deliveries, service.hears)
+            self._bus.forward(service.name, patient(service.hears), send)
 
     def _policies(self, service: str) -> Policies:
         return self.blueprint.placement.policies.get(service, Policies())
 
     def _postbox(self, operation: Any) -> Any:
-        inboxes = {name: each.inbox.receive for name, each in self.instances.items() if each.inbox is not None}
-        method = getattr(Postbox(inboxes), operation.name)
+        inboxes = {name: each.inbox for name, each in self.instances.items() if each.inbox is not None}
+        receivers = {name: each.receive for name, each in inboxes.items()}
+        policies = {name: each.policies for name, each in inboxes.items()}
+        assert self._deadlines is not None  # it has started
+        method = getattr(Postbox(receivers, policies, self._deadlines), operation.name)
         return OperationEndpoint(operation, method, self.telemetry.serving("events", operation)).handler

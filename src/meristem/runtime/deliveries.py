@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from time import monotonic
+from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
+from meristem.context import current, using
 from meristem.contracts.contract import Contract
 from meristem.contracts.operation import idempotent
-from meristem.errors import CallError, Code, Fault, Undeliverable
+from meristem.errors import CallError, Code, Fault, OperationError, Undeliverable
 from meristem.events.bus import Receive, SubscriberAway
 from meristem.events.envelope import Envelope
+from meristem.events.policy import DEFAULT, DeliveryPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from meristem.resilience.deadline import Deadlines
+
+MARGIN: Final = 5.0  # seconds beyond the policy's in which a process that lives says that its handler took too long
+SILENCE: Final = (Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED)  # what also a process says that is not there, or hangs
 
 
 class NotAccepted(Fault, code=Code.INVALID_ARGUMENT):
@@ -22,42 +30,79 @@ class NotAccepted(Fault, code=Code.INVALID_ARGUMENT):
     reason: str
 
 
+class NotHandled(Fault, code=Code.ABORTED):
+    """The subscriber is well, and its handler failed by a call of its own or by time."""
+
+    reason: str
+
+
 class Deliveries(Contract, Protocol, package="meristem.events.v1"):
     """Takes events for the services of a process."""
 
-    @idempotent(raises=[NotAccepted], timeout=30.0)
+    @idempotent(raises=[NotAccepted, NotHandled], timeout=86400.0)  # the policy of the subscription bounds it
     async def deliver(self, service: str, event: str) -> None:
         """Hand a CloudEvent, as JSON, to a service; returns when it is handled."""
         ...
 
 
 class Postbox:
-    """Takes deliveries for the services that live in this process."""
+    """Takes deliveries for the services that live in this process, each within its policy's time.
 
-    def __init__(self, receivers: Mapping[str, Receive]) -> None:
+    What fails here is told apart from what a process that hangs looks like: only the first uses up an attempt.
+    """
+
+    def __init__(
+        self,
+        receivers: Mapping[str, Receive],
+        policies: Mapping[str, Mapping[str, DeliveryPolicy]],
+        deadlines: Deadlines,
+    ) -> None:
         self._receivers = receivers
+        self._policies = policies
+        self._deadlines = deadlines
 
     async def deliver(self, service: str, event: str) -> None:
         receive = self._receivers.get(service)
         if receive is None:
             raise CallError(Code.UNAVAILABLE, f"{service!r} does not live here", may_have_happened=False)
+        envelope = msgspec.json.decode(event, type=Envelope)
+        timeout = _policy(self._policies[service], envelope).timeout
+        late = CallError(Code.DEADLINE_EXCEEDED, f"not handled within {timeout:g} s")
         try:
-            await receive(msgspec.json.decode(event, type=Envelope))
+            await self._deadlines.within(monotonic() + timeout, receive(envelope), lambda: late)
         except Undeliverable as error:
             raise NotAccepted(reason=str(error)) from None
+        except CallError as error:
+            if error.code in SILENCE:
+                raise NotHandled(reason=str(error)) from error
+            raise
 
 
-def sender(service: str, deliveries: Deliveries) -> Receive:
-    """Hands events to a service in another process; raises SubscriberAway while it cannot be reached."""
+def sender(service: str, deliveries: Deliveries, policies: Mapping[str, DeliveryPolicy]) -> Receive:
+    """Hands events to a service in another process; raises SubscriberAway while that cannot be reached, or hangs."""
 
     async def send(envelope: Envelope, *, is_new: bool = False) -> None:  # noqa: ARG001 - a word that no wire carries
+        latest = monotonic() + _policy(policies, envelope).timeout + MARGIN
         try:
-            await deliveries.deliver(service, msgspec.json.encode(envelope).decode())
+            with using(msgspec.structs.replace(current(), deadline=latest)):
+                await deliveries.deliver(service, msgspec.json.encode(envelope).decode())
         except NotAccepted as refusal:
             raise Undeliverable(refusal.reason) from None
+        except NotHandled as failure:
+            raise OperationError(failure.reason) from None
         except CallError as error:
-            if error.code is Code.UNAVAILABLE:
+            if error.code in SILENCE:
                 raise SubscriberAway(error.message) from None
             raise
 
     return send
+
+
+def patient(policies: Mapping[str, DeliveryPolicy]) -> dict[str, DeliveryPolicy]:
+    """The policies by which a relay waits for a subscriber elsewhere: until `send` has told how it went."""
+    longer = msgspec.structs.replace
+    return {name: longer(each, timeout=each.timeout + 2 * MARGIN) for name, each in policies.items()}
+
+
+def _policy(policies: Mapping[str, DeliveryPolicy], envelope: Envelope) -> DeliveryPolicy:
+    return policies.get(envelope.type, DEFAULT)

@@ -1,15 +1,32 @@
 """Events between processes: what a wire carries, and what it does not."""
 
+import asyncio
 from datetime import UTC, datetime
 
-from meristem.context import EMPTY
+import pytest
+
+from meristem.context import EMPTY, current
 from meristem.contracts.message import Event
+from meristem.errors import CallError, Code, OperationError
+from meristem.events.bus import SubscriberAway
 from meristem.events.envelope import enclose
-from meristem.runtime.deliveries import Postbox, sender
+from meristem.events.policy import DeliveryPolicy
+from meristem.resilience.deadline import Deadlines
+from meristem.runtime.deliveries import MARGIN, Postbox, patient, sender
 
 
 class Paid(Event, package="shop.v1"):
     number: int
+
+
+PAID = enclose(Paid(number=1), "//shop/payments", datetime(2030, 1, 1, tzinfo=UTC), EMPTY)
+POLICIES = {PAID.type: DeliveryPolicy(timeout=0.05)}
+
+
+def sending(receive):
+    """What hands events to `receive` as to a service in another process."""
+    deadlines = Deadlines(asyncio.get_running_loop())
+    return sender("billing", Postbox({"billing": receive}, {"billing": POLICIES}, deadlines), POLICIES)
 
 
 async def test_that_an_event_is_new_is_believed_within_its_process_alone():
@@ -19,7 +36,44 @@ async def test_that_an_event_is_new_is_believed_within_its_process_alone():
     async def receive(envelope, *, is_new=False):
         taken.append((envelope, is_new))
 
-    envelope = enclose(Paid(number=1), "//shop/payments", datetime(2030, 1, 1, tzinfo=UTC), EMPTY)
-    send = sender("billing", Postbox({"billing": receive}))
-    await send(envelope, is_new=True)
+    envelope = PAID
+    await sending(receive)(envelope, is_new=True)
     assert taken == [(envelope, False)]
+
+
+async def test_a_process_that_says_nothing_is_away_and_its_handler_that_is_late_or_fails_is_not():
+    """Only what a handler did uses up an attempt: a process that hangs says nothing of the event."""
+
+    async def late(envelope, *, is_new=False):
+        await asyncio.Event().wait()
+
+    async def failing(envelope, *, is_new=False):
+        raise CallError(Code.UNAVAILABLE, "the bank cannot be reached")
+
+    class Silent:
+        def __init__(self, code):
+            self.code = code
+
+        async def deliver(self, service, event):
+            raise CallError(self.code, "nothing was heard")
+
+    for code in (Code.DEADLINE_EXCEEDED, Code.UNAVAILABLE):
+        with pytest.raises(SubscriberAway, match="nothing was heard"):
+            await sender("billing", Silent(code), {})(PAID)
+    for receive, reason in ((late, "not handled within 0.05 s"), (failing, "the bank cannot be reached")):
+        with pytest.raises(OperationError, match=reason) as caught:
+            await sending(receive)(PAID)
+        assert not isinstance(caught.value, SubscriberAway)
+
+
+async def test_a_sender_waits_longer_than_the_subscriber_and_the_relay_longer_than_the_sender():
+    class Asked:
+        async def deliver(self, service, event):
+            remaining = current().remaining()
+            assert remaining is not None
+            waits.append(remaining)
+
+    waits: list[float] = []
+    await sender("billing", Asked(), POLICIES)(PAID)
+
+    assert POLICIES[PAID.type].timeout + 0.9 * MARGIN < waits[0] < patient(POLICIES)[PAID.type].timeout
