@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import random
 import re
@@ -10,15 +9,14 @@ import time
 from contextlib import contextmanager
 from contextvars import ContextVar
 from threading import Lock
-from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias
 
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Iterator
 
-CallT = TypeVar("CallT")
-ReplyT = TypeVar("ReplyT")
+    from meristem.keys import KeyChain
 
 # section 3.2.2: version ff is invalid, as are ids of zeros alone; a later version than 00 may append fields
 TRACEPARENT: Final = re.compile(
@@ -154,39 +152,6 @@ class Identity(msgspec.Struct, frozen=True):
     subject: str
     name: str = ""
     roles: tuple[str, ...] = ()
-
-
-class KeyChain:
-    """Derives one idempotency key for each call made below a keyed one.
-
-    A repeated run makes the same calls in the same order and so derives the same keys: its effects are once all
-    the way down. Where `before` is given, each of these calls waits for it: then the run is sure to be repeated.
-    """
-
-    __slots__ = ("_count", "before", "root")
-
-    def __init__(self, root: str, before: Callable[[], Awaitable[None]] | None = None) -> None:
-        self.root = root
-        self.before = before
-        self._count = 0
-
-    async def ready(self) -> None:
-        """Wait until a call may be made below: a saga's must not be tried before its journal holds how to repeat it."""
-        if self.before is not None:
-            await self.before()
-
-    def lead(self, handler: Callable[[CallT], Awaitable[ReplyT]], call: CallT) -> Awaitable[ReplyT]:
-        """Hand `call` to `handler` once the chain is ready: at once, where it waits for nothing."""
-        return handler(call) if self.before is None else self._lead(handler, call)
-
-    async def _lead(self, handler: Callable[[CallT], Awaitable[ReplyT]], call: CallT) -> ReplyT:
-        await self.ready()
-        return await handler(call)
-
-    def derive(self, operation: str) -> str:
-        """The key of the next call, of `operation`."""
-        self._count += 1
-        return hashlib.sha256(f"{self.root}\n{self._count}\n{operation}".encode()).hexdigest()[:32]
 
 
 class Place(msgspec.Struct, frozen=True):

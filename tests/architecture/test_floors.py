@@ -9,6 +9,7 @@ FLOORS = [
     {
         "errors",
         "context",
+        "keys",
         "clock",
         "lifecycle",
         "backoff",

@@ -46,7 +46,7 @@ async def test_a_key_that_was_used_for_another_request_is_refused(app):
         with pytest.raises(CallError) as caught:
             await bank.debit("reuse", 2)
 
-    assert caught.value.code is Code.INVALID_ARGUMENT
+    assert caught.value.code is Code.ALREADY_EXISTS
     assert not caught.value.may_have_happened
     assert "idempotency key was used for another request" in caught.value.message
     assert await bank.debits("reuse") == [1]

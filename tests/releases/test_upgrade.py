@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from meristem.clock import SystemClock
-from meristem.context import Context, using
-from meristem.errors import ConfigurationError
+from meristem.context import Context, Identity, using
+from meristem.errors import CallError, Code, ConfigurationError
 from meristem.events.dead_letters import DeadLetters
 from meristem.runtime import schema
 from meristem.runtime.assembly import Assembly
@@ -104,3 +105,35 @@ async def test_an_unmigrated_database_is_refused_where_migrating_is_done_beforeh
         assert database is not None
         assert await schema.pending(database, migrations_of(system.services[0])) == []
         await started.stop()
+
+
+async def test_what_an_earlier_release_stored_under_a_key_is_given_again_or_refused_and_never_done_again(kept, keyed):
+    """That release stored answers without their user, and sagas with theirs; its keys were as they came."""
+
+    def signed_in(text: str) -> Any:
+        return using(Context(user=Identity("ada"), key=text))
+
+    async with asyncio.timeout(60), running(system, database=kept) as app:
+        desk, database = Desk.client(), app.instances["desk"].database
+        before = await database.fetch_all(text("SELECT id FROM notes"))
+        refused = [
+            (keyed("note-hello"), desk.note, "another", "was used for another request"),
+            (signed_in("note-hello"), desk.note, "hello", "under an earlier release, which did not store by whom"),
+            (keyed("sell-done"), desk.sell, "another", "was used for another request"),
+            (signed_in("sell-done"), desk.sell, "done", "by a caller who was signed in otherwise"),
+        ]
+        for asking, ask, item, why in refused:
+            with asking, pytest.raises(CallError, match=why) as caught:
+                await ask(item)
+            assert caught.value.code is Code.ALREADY_EXISTS
+        assert await database.fetch_all(text("SELECT id FROM notes")) == before
+
+        # What a signed-in user asks for otherwise is none of the anonymous saga's business.
+        with signed_in("sell-done"):
+            asked = asyncio.ensure_future(desk.sell("mine"))
+        while not await database.fetch_all(
+            text("SELECT id FROM meristem_saga WHERE state = 'waiting' AND asked <> ''")
+        ):
+            await asyncio.sleep(0.01)
+        await desk.pay("mine")
+        assert await asked == "mine 4"

@@ -26,6 +26,8 @@ MISSING: Final = re.compile(r"^Object missing required field `(?P<field>.+)`$")
 UNKNOWN: Final = re.compile(r"^Object contains unknown field `(?P<field>.+)`$")
 
 encode: Final = msgspec.json.Encoder(decimal_format="string", uuid_format="canonical").encode
+canonical: Final = msgspec.json.Encoder(decimal_format="string", uuid_format="canonical", order="deterministic").encode
+"""As `encode`, with sets and maps in one order whatever the process: equal values are equal text."""
 
 
 @cache

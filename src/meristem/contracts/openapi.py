@@ -12,6 +12,7 @@ from meristem.contracts.contract import PLACEHOLDER
 from meristem.contracts.operation import Semantics
 from meristem.contracts.schemas import REF, Schemas
 from meristem.contracts.wiretypes import fields_of, is_union, struct_of, unwrap
+from meristem.keys import LONGEST, PATTERN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -51,9 +52,16 @@ PROBLEM: Final[Json] = {
 KEY_PARAMETER: Final[Json] = {
     "name": "Idempotency-Key",
     "in": "header",
-    "description": "A key of your choice: a repeated request with the same key gets the first answer again.",
-    "schema": {"type": "string", "maxLength": 255},
+    "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST, "pattern": f"^{PATTERN}$"},
 }
+ONCE_KEY: Final = "A key of your choice: a repeated request with the same key gets the first answer again."
+HANDED_ON_KEY: Final = (
+    "A key of your choice, handed on to what the request sets off: a repeated request with the same key does that once."
+)
+"""What a key means for an operation that keeps its answers, and for the others that have an effect."""
+
+KEY_MALFORMED: Final = "The request is malformed, or its Idempotency-Key is."
+KEY_TAKEN: Final = "The Idempotency-Key was used for another request, or for this one by who was signed in otherwise."
 
 
 def document(
@@ -154,8 +162,9 @@ class _Document:
             for field in fields_of(operation.request)
             if field.name in in_path or http.verb not in WITH_BODY
         ]
-        if operation.semantics is Semantics.ONCE:
-            parameters.append(KEY_PARAMETER)
+        if operation.semantics is not Semantics.SAFE:
+            text = ONCE_KEY if operation.semantics is Semantics.ONCE else HANDED_ON_KEY
+            parameters.append(KEY_PARAMETER | {"description": text})
         return parameters
 
     def _parameter(self, field: msgspec.structs.FieldInfo, placeholder: str | None) -> Json:
@@ -191,10 +200,12 @@ class _Document:
         by_status: dict[int, list[type[Fault]]] = {}
         for fault in operation.raises:
             by_status.setdefault(self._status_of(fault), []).append(fault)
-        for status, faults in sorted(by_status.items()):
-            text = " ".join(fault.summary() for fault in faults)
+        others = _conflicts(operation)
+        for status in sorted(by_status.keys() | others.keys()):
+            faults = by_status.get(status, [])
+            text = " ".join([*(fault.summary() for fault in faults), *others.get(status, ())])
             refs = [{"$ref": REF.format(name=self._problems[fault])} for fault in faults]
-            shared = status in SHARED
+            shared = status in SHARED or status in others
             responses[str(status)] = _problem(text, [*refs, {"$ref": self._problem}] if shared else refs, any_of=shared)
         responses["default"] = _problem("The request was refused, or failed.", [{"$ref": self._problem}])
         return responses
@@ -218,6 +229,14 @@ class _Document:
             },
         }
         return {"description": fault.summary(), "allOf": [{"$ref": self._problem}, own]}
+
+
+def _conflicts(operation: Operation) -> dict[int, tuple[str, ...]]:
+    """What an idempotency key may be refused with, by status."""
+    if operation.semantics is Semantics.SAFE:
+        return {}
+    taken = {409: (KEY_TAKEN,)} if operation.semantics is Semantics.ONCE else {}
+    return {400: (KEY_MALFORMED,), **taken}
 
 
 def _tag(operation: Operation) -> str:

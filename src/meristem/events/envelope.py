@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from meristem.context import Context, Identity, KeyChain, Trace
+from meristem.context import Context, Identity, Trace
 from meristem.contracts.codec import encode
+from meristem.keys import KeyChain
 
 if TYPE_CHECKING:
     from meristem.contracts.message import Event
@@ -48,7 +49,8 @@ class Envelope(
         key = f"{self.id}:{subscriber}"
         publisher = self.source.rpartition("/")[2] or None
         user = self._user() if self.authid else None
-        return Context(deadline, trace.child() if trace else None, publisher, user, key, KeyChain(key))
+        keys = KeyChain(key, self.authid or None)
+        return Context(deadline, trace.child() if trace else None, publisher, user, key, keys)
 
     def _user(self) -> Identity:
         claims = msgspec.json.decode(self.authclaims, type=_Claims) if self.authclaims else _Claims()

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from meristem.backoff import FULL, wait_after
-from meristem.context import KeyChain
 from meristem.contracts.bounds import Amount, Rate, Share
 from meristem.contracts.call import Call
 from meristem.contracts.message import Message
@@ -74,7 +73,7 @@ class Attempt(Call, eq=False, gc=False):
         """Another attempt at `call`, after those at `tried`."""
         context = call.context
         # a repeated run derives the same idempotency keys, and its span stands beside the first one's
-        keys = None if context.keys is None else KeyChain(context.keys.root)
+        keys = None if context.keys is None else context.keys.again()
         context = msgspec.structs.replace(context, keys=keys)
         return Attempt(call.operation, call.request, context, tried, moved)
 

@@ -221,4 +221,5 @@ class Assembly:
         policies = {name: each.policies for name, each in inboxes.items()}
         assert self._deadlines is not None  # it has started
         method = getattr(Postbox(receivers, policies, self._deadlines), operation.name)
-        return OperationEndpoint(operation, method, self.telemetry.serving("events", operation)).handler
+        observed, system = self.telemetry.serving("events", operation), self.blueprint.system.name
+        return OperationEndpoint(operation, method, observed, system=system).handler

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextvars import copy_context
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from meristem.contracts.call import Handler, Middleware, compose
@@ -84,8 +85,10 @@ class Clients:
         fake = self._options.fakes.get(contract)
         if fake is not None:
             observed = self._telemetry.serving(type(fake).__name__, operation)
-            method = getattr(fake, operation.name)  # it may first be called for in the midst of another call
-            return self._nearby(self._variables.copy().run(OperationEndpoint, operation, method, observed))
+            # it may first be called for in the midst of another call
+            make = partial(OperationEndpoint, system=self._blueprint.system.name)
+            method = getattr(fake, operation.name)
+            return self._nearby(self._variables.copy().run(make, operation, method, observed))
         owner = self._blueprint.owner_of(contract)
         if owner is None:
             raise WiringError(f"no service of {self._blueprint.system.name!r} implements {contract.__name__}")

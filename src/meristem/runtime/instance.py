@@ -99,7 +99,8 @@ class ServiceInstance:
         once = () if self.storage is None else self.storage.once(operation)
         around = (*self._around.middleware, *self.spec.implementation.middleware, *once)
         observed = self._around.telemetry.serving(self.name, operation)
-        return OperationEndpoint(operation, getattr(self.service, operation.name), observed, around)
+        method = getattr(self.service, operation.name)
+        return OperationEndpoint(operation, method, observed, around, system=self._around.system)
 
 
 def _storage_of(spec: ServiceSpec, url: str, around: Shared) -> ServiceStorage:

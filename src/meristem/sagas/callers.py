@@ -19,9 +19,10 @@ logger = logging.getLogger(__name__)
 class Callers:
     """The callers that wait for one saga; `rested` gets its row, or why there is none."""
 
-    def __init__(self, saga_id: str, input_: str) -> None:
+    def __init__(self, saga_id: str, input_: str, owner: str) -> None:
         self.saga_id = saga_id
         self.input = input_
+        self.owner = owner
         self.count = 0
         self.begun = False  # whether the saga's row is in the journal, and so whether others may bring it to rest
         self.rested: asyncio.Future[SagaRow | Exception] = asyncio.get_running_loop().create_future()
@@ -54,12 +55,3 @@ def answer_of(definition: Definition, outcome: SagaRow | Exception) -> Any:
             raise internal(f"saga {definition.name}")
         raise revive(failure)
     raise SagaParked(outcome.id, outcome.problem or "")
-
-
-def reused(name: str) -> CallError:
-    """The refusal of a key that began another request."""
-    return CallError(
-        Code.INVALID_ARGUMENT,
-        f"{name}: this idempotency key was used for another request; use a new key",
-        may_have_happened=False,
-    )

@@ -12,15 +12,13 @@ from typing import Any, Final
 
 import msgspec
 
-from meristem.contracts.codec import decoder
+from meristem.contracts.codec import canonical, decoder
 from meristem.contracts.operation import Operation, Semantics
 from meristem.contracts.wiretypes import annotations_of
 from meristem.errors import MisuseError
 from meristem.sagas.failures import read, revive
 from meristem.sagas.records import Kind, StepRow, StepState
 
-# Sets and maps in one order whatever the process: the same request must hash alike after a restart.
-canonical: Final = msgspec.json.Encoder(decimal_format="string", uuid_format="canonical", order="deterministic").encode
 SAGA_MARK: Final = "__saga__"
 
 

@@ -12,16 +12,17 @@ import msgspec
 
 from meristem.clock import Clock
 from meristem.context import current
+from meristem.contracts.codec import canonical
 from meristem.contracts.message import Event
 from meristem.errors import CallError, Code, MeristemError, MisuseError, StorageError
+from meristem.keys import asked_otherwise, reused
 from meristem.lifecycle import Background
-from meristem.sagas.callers import Callers, answer_of, reused
-from meristem.sagas.commands import canonical
+from meristem.sagas.callers import Callers, answer_of
 from meristem.sagas.engine_parts import EngineParts
 from meristem.sagas.facts import Fact, Observer, SagaBegan, SagaLost
 from meristem.sagas.journal import Journal, at_rest
 from meristem.sagas.journal_writer import BegunElsewhereError, JournalWriter, LostLeaseError
-from meristem.sagas.origin import Origin, id_of, new_saga
+from meristem.sagas.origin import Origin, asked_otherwise_as, id_of, id_of_an_earlier, new_saga, origin_of
 from meristem.sagas.policy import SagaPolicy
 from meristem.sagas.poller import Poller
 from meristem.sagas.records import SagaRow, SagaState
@@ -118,19 +119,22 @@ class SagaEngine:
         """Start a saga, or attach to the one that this idempotency key began, and wait for its answer.
 
         Raises the saga's Fault or CallError; CallError `deadline_exceeded` when the caller's time ends first (the
-        saga goes on); SagaParked when a person must look; `invalid_argument` for a key that began something else.
+        saga goes on); SagaParked when a person must look; `already_exists` for a key that began something else.
         """
         self._check(definition)
         context = current()
         if context.keys is not None:  # a saga that a saga's step starts is a call of that step
             await context.keys.ready()
-        text = canonical(values).decode()
-        saga_id = id_of(self._service, definition.name, context.key)
+        text, origin, name = canonical(values).decode(), Origin.of(context), definition.name
+        saga_id = id_of(self._service, name, origin.key)
+        if context.keys is not None and context.keys.sent:  # an earlier release took the key as it came
+            earlier = await self._journal.load(id_of(self._service, name, context.keys.sent))
+            saga_id = id_of_an_earlier(earlier, text, origin) or saga_id
         callers = self._callers.get(saga_id)
         if callers is None:
-            callers = self._callers[saga_id] = Callers(saga_id, text)
-            self._work(self._begin(definition, callers, Origin.of(context)), f"{definition.name} {saga_id}")
-        elif callers.input != text:
+            callers = self._callers[saga_id] = Callers(saga_id, text, origin.owner)
+            self._work(self._begin(definition, callers, origin), f"{definition.name} {saga_id}")
+        elif (callers.input, callers.owner) != (text, origin.owner):
             raise reused(definition.name)
         outcome = await self._wait(definition, callers, context.remaining())
         return answer_of(definition, outcome)
@@ -167,26 +171,29 @@ class SagaEngine:
             saga = None if origin.key is None else await self._journal.load(callers.saga_id)
             if saga is None:
                 new = new_saga(definition, callers.saga_id, callers.input, origin, self._clock.now())
-                if await self._begin_new(definition, callers, new):
+                twin = asked_otherwise_as(definition.name, callers.input, origin.key)
+                if await self._begin_new(definition, callers, new, twin):
                     return
                 saga = await self._journal.load(callers.saga_id)
             callers.begun = True
-            if saga is None or saga.input != callers.input:
+            if saga is None:
+                self._resolve(callers.saga_id, asked_otherwise(definition.name))
+            elif (saga.input, origin_of(saga).owner) != (callers.input, callers.owner):
                 self._resolve(callers.saga_id, reused(definition.name))
             elif at_rest(saga):
                 self._resolve(callers.saga_id, saga)
         except MeristemError as error:
             self._resolve(callers.saga_id, error)
 
-    async def _begin_new(self, definition: Definition, callers: Callers, saga: SagaRow) -> bool:
-        """Work on a saga whose row goes with its first commit; False when that finds the row of another replica."""
+    async def _begin_new(self, definition: Definition, callers: Callers, saga: SagaRow, twin: str | None) -> bool:
+        """Work on a saga whose row goes with its first commit; False when that finds its row, or that of its twin."""
 
         def begun() -> None:
             callers.begun = True
             self._emit(SagaBegan(saga.id, saga.name, resumed=False))
 
         writer = JournalWriter(self._journal, saga)
-        writer.buffer_new(saga, begun)
+        writer.buffer_new(saga, twin, begun)
         try:
             if definition.waits:  # the row says which events came before it
                 await writer.flush()

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from meristem.context import CURRENT, Context, KeyChain
-from meristem.contracts.codec import decoder
+from meristem.context import CURRENT, Context
 from meristem.errors import CallError, Code
+from meristem.keys import KeyChain
 from meristem.sagas.commands import Step
-from meristem.sagas.origin import Origin
+from meristem.sagas.origin import origin_of
 from meristem.sagas.records import SagaRow
 
 
@@ -18,7 +18,7 @@ class Invoker:
     """Makes the calls of one saga."""
 
     def __init__(self, saga: SagaRow) -> None:
-        self.origin: Origin = decoder(Origin)(saga.context)  # type: ignore[arg-type]
+        self.origin = origin_of(saga)
         self._saga_id = saga.id
 
     async def invoke(
@@ -34,7 +34,8 @@ class Invoker:
         Each of the latter waits for `before`.
         """
         origin, key = self.origin, f"{self._saga_id}:{position}"
-        chain = None if step.direct else KeyChain(key, before)
+        subject = None if origin.user is None else origin.user.subject
+        chain = None if step.direct else KeyChain(key, subject, before=before)
         # Without the caller's deadline: a saga ends when it ends, and its caller may be long gone.
         token = CURRENT.set(Context(None, origin.trace, origin.caller, origin.user, key, chain))
         try:

@@ -21,7 +21,7 @@ class LostLeaseError(Exception):
 
 
 class BegunElsewhereError(LostLeaseError):
-    """The key of a new saga has begun one already: what was done here for it leaves no trace."""
+    """The key of a new saga has begun one already, or a twin of it: what was done here for it leaves no trace."""
 
 
 class _Entry(NamedTuple):
@@ -56,6 +56,7 @@ class JournalWriter:
         self._saga_id = saga.id
         self._fence = saga.fence  # as it was claimed: the row's may be raised while this one writes
         self._new: SagaRow | None = None
+        self._twin: str | None = None
         self._answers: list[_Entry] = []
         self._callbacks: list[Callable[[], None]] = []
         self.lock = asyncio.Lock()
@@ -71,9 +72,9 @@ class JournalWriter:
         """Whether something happened that the journal does not have yet."""
         return self._new is not None or bool(self._answers)
 
-    def buffer_new(self, saga: SagaRow, written: Callable[[], None]) -> None:
-        """Buffer a new saga's row; `written` is called once it is in the journal."""
-        self._new = saga
+    def buffer_new(self, saga: SagaRow, twin: str | None, written: Callable[[], None]) -> None:
+        """Buffer a new saga's row; `written` is called once it is in the journal, where no `twin` may be."""
+        self._new, self._twin = saga, twin
         self._callbacks.append(written)
 
     def buffer(self, row: StepRow, written: Callable[[], None]) -> None:
@@ -166,7 +167,7 @@ class JournalWriter:
         saga.member = self._journal.lease.member
         values = dict(zip(_SAGA, astuple(saga), strict=True))
         del values["v_horizon"]
-        return _Entry(sql.CREATE, {**values, "id_": saga.id}, BegunElsewhereError(saga.id))
+        return _Entry(sql.CREATE, {**values, "id_": saga.id, "twin_": self._twin}, BegunElsewhereError(saga.id))
 
     def _recorded(self, row: StepRow) -> _Entry:
         values = dict(zip(_STEP, (*astuple(row), self._saga_id, self._fence), strict=True))

@@ -9,7 +9,8 @@ from datetime import datetime
 import msgspec
 
 from meristem.context import Context, Identity, Trace
-from meristem.contracts.codec import encode
+from meristem.contracts.codec import decoder, encode
+from meristem.keys import ANONYMOUS, asked_by, asked_otherwise, owner_of, twins_of
 from meristem.sagas.records import SagaRow, SagaState
 from meristem.sagas.saga import Definition
 
@@ -21,6 +22,11 @@ class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
     caller: str | None = None
     user: Identity | None = None
     key: str | None = None
+
+    @property
+    def owner(self) -> str:
+        """For whom the saga runs, as a key's owner."""
+        return owner_of(None if self.user is None else self.user.subject)
 
     @staticmethod
     def of(context: Context) -> Origin:
@@ -35,9 +41,38 @@ def id_of(service: str, name: str, key: str | None) -> str:
     )
 
 
+def origin_of(saga: SagaRow) -> Origin:
+    """Where a saga comes from, as its row says."""
+    origin: Origin = decoder(Origin)(saga.context)  # type: ignore[arg-type]
+    return origin
+
+
+def id_of_an_earlier(saga: SagaRow | None, input_: str, origin: Origin) -> str | None:
+    """The id of the saga that was begun under the key as it came, if it is that caller's; CallError for its twin."""
+    owner = None if saga is None else origin_of(saga).owner
+    if saga is not None and owner != origin.owner and saga.input == input_ and ANONYMOUS in (owner, origin.owner):
+        raise asked_otherwise(saga.name)
+    return None if saga is None or owner != origin.owner else saga.id
+
+
+def asked(name: str, input_: str, key: str | None) -> str | None:
+    """What a call asks under a scoped key, and whether anonymously; the same whoever asks."""
+    return None if key is None else _asked(name, input_, asked_by(key))
+
+
+def asked_otherwise_as(name: str, input_: str, key: str | None) -> str | None:
+    """What the same request is asked as by a caller who is signed in otherwise."""
+    return None if key is None else _asked(name, input_, twins_of(key).low)
+
+
+def _asked(name: str, input_: str, by: str | None) -> str | None:
+    return hashlib.sha256(f"{by}\n{name}\n{input_}".encode()).hexdigest()[:32] if by else None
+
+
 def new_saga(definition: Definition, saga_id: str, input_: str, origin: Origin, now: datetime) -> SagaRow:
     """The row of a saga that begins now."""
     return SagaRow(
         id=saga_id, name=definition.name, version=definition.version, state=SagaState.RUNNING, input=input_,
         context=encode(origin).decode(), seed=secrets.token_hex(16), created=now, updated=now,
+        asked=asked(definition.name, input_, origin.key),
     )  # fmt: skip

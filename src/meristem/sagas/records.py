@@ -60,6 +60,7 @@ class SagaRow(msgspec.Struct):
     fence: int = 1
     wake_at: datetime | None = None
     attempts: int = 1
+    asked: str | None = None
 
 
 class StepRow(msgspec.Struct):

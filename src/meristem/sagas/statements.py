@@ -30,7 +30,8 @@ LOAD: Final = select(SAGAS).where(SAGAS.c.id == bindparam("id_"))
 STEPS_OF: Final = select(STEPS).where(STEPS.c.saga_id == bindparam("id_"))
 STEP: Final = STEPS_OF.where(STEPS.c.position == bindparam("position_"), STEPS.c.kind == bindparam("kind_"))
 
-# Only if the id is new, so a key begins one saga however many replicas are asked at once. The horizon is read by the
+# Only if the id is new, so a key begins one saga however many replicas are asked at once; and if it is not begun as the
+# request of a caller who is signed in otherwise. The horizon is read by the
 # statement itself: an event that commits before it is not for this saga, and one that commits after it is.
 _born = [column for column in SAGAS.c if column.name != "horizon"]
 CREATE: Final = insert(SAGAS).from_select(
@@ -38,7 +39,10 @@ CREATE: Final = insert(SAGAS).from_select(
     select(
         *(_given(column) for column in _born),
         select(func.coalesce(func.max(EVENTS.c.id), 0)).scalar_subquery(),
-    ).where(~exists().where(SAGAS.c.id == bindparam("id_"))),
+    ).where(
+        ~exists().where(SAGAS.c.id == bindparam("id_")),
+        ~exists().where(SAGAS.c.asked == bindparam("twin_")),
+    ),
 )
 
 RECORD: Final = insert(STEPS).from_select(

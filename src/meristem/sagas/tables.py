@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from sqlalchemy import BigInteger, Boolean, Column, DateTime, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy.schema import CreateIndex
 
 from meristem.storage.versions import AddColumn, DropColumn, Revision, Schema
 
@@ -35,7 +36,9 @@ SAGAS: Final = Table(
     Column("attempts", Integer, nullable=False),
     Column("created", _moment, nullable=False),
     Column("updated", _moment, nullable=False),
+    Column("asked", String(32)),  # what was asked under a scoped key, and whether anonymously
     Index("meristem_saga_state", "state", "updated"),
+    Index("meristem_saga_asked", "asked"),
 )
 
 STEPS: Final = Table(
@@ -72,8 +75,14 @@ EVENTS: Final = Table(
 )
 
 _SAGAS_BEFORE: Final = Table(
-    "meristem_saga", MetaData(), Column("owner", String), Column("lease_until", _moment), Column("member", BigInteger)
+    "meristem_saga",
+    MetaData(),
+    Column("owner", String),
+    Column("lease_until", _moment),
+    Column("member", BigInteger),
+    Column("asked", String(32)),
 )
+_ASKED: Final = Index("meristem_saga_asked", _SAGAS_BEFORE.c.asked)
 SCHEMA: Final = Schema(
     "sagas",
     metadata,
@@ -90,5 +99,7 @@ SCHEMA: Final = Schema(
                 DropColumn(_SAGAS_BEFORE.c.lease_until),
             ],
         ),
+        # Beside this release an earlier one would begin a saga anew, by the id that a key as it came gives.
+        Revision("003_scoped_keys", compatible=False, steps=[AddColumn(_SAGAS_BEFORE.c.asked), CreateIndex(_ASKED)]),
     ],
 )

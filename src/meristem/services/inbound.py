@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from asyncio import CancelledError, current_task
 from bisect import bisect_left
 from contextvars import Context as Variables
@@ -16,21 +15,22 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
-from meristem.context import CURRENT, Context, KeyChain, Place, Unseen
+from meristem.context import CURRENT, Place, Unseen
 from meristem.contracts.call import CONNECTOR, compose
 from meristem.contracts.codec import declared
 from meristem.contracts.isolation import Isolation
 from meristem.contracts.operation import Semantics
 from meristem.contracts.undeclared import undeclared
-from meristem.errors import CallError, Code, Fault
+from meristem.errors import CallError, Fault
 from meristem.resilience.deadline import Window, running_task
+from meristem.services.admission import admission
 from meristem.telemetry.metrics import BOUNDS
 from meristem.variables import awaited, resumed, within
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Generator, Iterable
 
-    from meristem.context import Position
+    from meristem.context import Context, Position
     from meristem.contracts.call import Call, Connector, Handler, Middleware
     from meristem.contracts.operation import Operation
     from meristem.resilience.deadline import Deadlines
@@ -70,7 +70,7 @@ class OperationEndpoint:
     `handler` answers callers elsewhere, whose deadline is watched in front of it; `nearby` makes a handler for callers
     in this process. The method sees no context variable of theirs, nor they what it sets. Faults that the contract
     declares and CallErrors pass. Whatever else is raised is logged here, where it happened, and reaches the caller as
-    `internal` without a traceback.
+    `internal` without a traceback. `system` is the one for which the idempotency keys from outside count.
     """
 
     def __init__(
@@ -79,10 +79,13 @@ class OperationEndpoint:
         method: Callable[..., Any],
         observed: Observed,
         around: Iterable[Middleware] = (),
+        *,
+        system: str,
     ) -> None:
         self.operation = operation
         self.observed = observed
         self.place = Place(observed.stats.service, operation.label)
+        self.enter = admission(operation, self.place, system)
         self.take, around = _taking_request(operation, method), tuple(around)
         self.is_coroutine = iscoroutinefunction(method)
         self.variables = copy_context()  # as a process of its own would begin: nothing of any caller
@@ -107,7 +110,7 @@ def _answering(endpoint: OperationEndpoint, nearby: Nearby | None) -> Handler:  
     """
     operation, observed, place = endpoint.operation, endpoint.observed, endpoint.place
     take, surrounded, timeout = endpoint.take, endpoint.surrounded, operation.timeout
-    enter, checked = _admission(operation, place), operation.authenticated or operation.semantics is Semantics.ONCE
+    enter, checked = endpoint.enter, operation.authenticated or operation.semantics is Semantics.ONCE
     stats, buckets, tracer = observed.stats, observed.stats.buckets, observed.tracer
     clock, allowance, slow = tracer.clock, tracer.allowance, tracer.slow
     begin, end, one_clock = CURRENT.set, CURRENT.reset, tracer.clock is monotonic
@@ -145,7 +148,7 @@ def _answering(endpoint: OperationEndpoint, nearby: Nearby | None) -> Handler:  
         variables = token = None
         try:
             if checked or context.key is not None:
-                enter(context)
+                enter(call)
             else:
                 context.place = place
             if window is None:
@@ -232,11 +235,10 @@ def _beginning(take: Callable[[Any], Any]) -> Handler:
 
 
 def _answer_stream(endpoint: OperationEndpoint, handler: Handler) -> Handler:
-    operation, clean = endpoint.operation, endpoint.variables
-    enter = _admission(operation, endpoint.place)
+    operation, clean, enter = endpoint.operation, endpoint.variables, endpoint.enter
 
     async def answered(call: Call) -> Any:
-        enter(call.context)
+        enter(call)
         variables = clean.copy()
         variables.run(_surround, call.context, CONNECTOR.get())
         try:
@@ -275,23 +277,6 @@ async def _close(operation: Operation, variables: Variables, items: AsyncIterato
         await within(variables, awaited(close()))
     except Exception:
         variables.run(logger.exception, "%s failed while its stream was closed", operation.label)
-
-
-def _admission(operation: Operation, place: Place) -> Callable[[Context], None]:
-    """Refuses a call without the user it needs, and gives a keyed one what derives the keys of calls below it."""
-    authenticated = operation.authenticated
-    keyed = operation.semantics is Semantics.ONCE
-
-    def enter(context: Context) -> None:
-        if authenticated and context.user is None:
-            raise CallError(Code.UNAUTHENTICATED, f"{operation.label}: sign in first", may_have_happened=False)
-        if context.key is None and keyed:
-            context.key = os.urandom(16).hex()  # a caller from outside that does not mean to repeat the call
-        if context.key is not None:
-            context.keys = KeyChain(context.key)
-        context.place = place
-
-    return enter
 
 
 def _permitted(operation: Operation, error: BaseException) -> BaseException:

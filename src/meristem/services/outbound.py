@@ -118,7 +118,8 @@ def _surroundings(
             return Context(outer.deadline, outer.trace, caller, outer.user)
         if outer.keys is not None:
             # Derived, not drawn: when the caller is repeated, this call is known as the one that was made before.
-            key: str | None = outer.keys.derive(path)
+            user = outer.user
+            key: str | None = outer.keys.derive(path, None if user is None else user.subject)
         elif outer.key is not None or not needs_key:
             key = outer.key
         else:

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from meristem.context import Context, Trace
+from meristem.contracts.operation import Semantics
 from meristem.errors import CallError, Code
+from meristem.keys import check_key
 
 if TYPE_CHECKING:
     from meristem.context import Identity
@@ -43,17 +45,18 @@ Carried: TypeAlias = tuple[bytes | None, bytes | None, bytes | None]
 
 
 def carried(operation: Operation, context: Context) -> Carried:
-    """What a client sends of a context; raises CallError for an idempotency key that no field can hold."""
+    """What a client sends of a context; raises CallError for an idempotency key that no field can hold.
+
+    A call without effect has none.
+    """
     trace = state = None
     if (position := context.trace) is not None:
         trace = position.header().encode("latin-1")
         if position.state:
             state = position.state.encode("latin-1")
-    if (key := context.key) is None:
+    if (key := context.key) is None or operation.semantics is Semantics.SAFE:
         return trace, state, None
-    if not (key.isascii() and key.isprintable()):
-        message = f"{operation.label}: an idempotency key is printable ASCII, not {key!r}"
-        raise CallError(Code.INVALID_ARGUMENT, message, may_have_happened=False)
+    check_key(operation.label, key)
     return trace, state, key.encode("latin-1")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator
 from datetime import date, datetime
 from decimal import Decimal
@@ -15,7 +16,7 @@ import pytest
 from meristem.contracts.contract import Contract, operations
 from meristem.contracts.message import Message
 from meristem.contracts.openapi import document
-from meristem.contracts.operation import get, once, operation, patch, post, safe
+from meristem.contracts.operation import delete, get, idempotent, once, operation, patch, post, safe
 from meristem.errors import Fault
 
 
@@ -63,6 +64,9 @@ class Rooms(Contract, Protocol, package="shop.rooms.v1"):
     @once(http=patch("/bookings/{booking_id}"))
     async def move(self, booking_id: str, arrival: date) -> None: ...
 
+    @idempotent(http=delete("/bookings/{booking_id}"))
+    async def cancel(self, booking_id: str) -> None: ...
+
     @safe(http=get("/count"))
     def count(self, until: int) -> AsyncIterator[int]: ...
 
@@ -107,13 +111,33 @@ def test_path_query_and_header_parameters_are_described(described):
     assert [each["name"] for each in book["parameters"]] == ["Idempotency-Key"]
 
 
+def test_a_key_is_described_where_there_is_an_effect_with_what_it_is_refused_for(described):
+    stays, book, cancel = (
+        described["paths"]["/hotels/{hotel_id}/stays"]["get"],
+        described["paths"]["/bookings"]["post"],
+        described["paths"]["/bookings/{booking_id}"]["delete"],
+    )
+    keys = [[each for each in one["parameters"] if each["name"] == "Idempotency-Key"] for one in (book, cancel)]
+
+    assert not any(each["name"] == "Idempotency-Key" for each in stays["parameters"])
+    for [key] in keys:
+        assert (key["schema"]["minLength"], key["schema"]["maxLength"]) == (1, 255)
+        assert re.fullmatch(key["schema"]["pattern"], "basket 7")
+        assert not any(re.fullmatch(key["schema"]["pattern"], each) for each in ("", " k", "k ", "a\tb", "ü"))
+    assert "gets the first answer again" in keys[0][0]["description"]
+    assert "gets the first answer again" not in keys[1][0]["description"]
+    assert "was used for another request" in book["responses"]["409"]["description"]
+    assert "409" not in cancel["responses"]
+    assert book["responses"]["400"]["content"].keys() == {"application/problem+json"}
+
+
 def test_bodies_and_results_refer_to_messages(described):
     book = described["paths"]["/bookings"]["post"]
     move = described["paths"]["/bookings/{booking_id}"]["patch"]
 
     assert book["requestBody"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Stay"}
     assert move["requestBody"]["content"]["application/json"]["schema"]["required"] == ["arrival"]
-    assert set(move["responses"]) == {"204", "default"}
+    assert set(move["responses"]) == {"204", "400", "409", "default"}
     assert described["components"]["schemas"]["Stay"]["properties"]["nights"]["maximum"] == 30
 
 
@@ -122,7 +146,7 @@ def test_faults_are_problems_by_status(described):
     problem = book["responses"]["402"]["content"]["application/problem+json"]["schema"]
 
     assert [each["$ref"].rpartition("/")[2] for each in problem["oneOf"]] == ["CardDeclinedProblem", "BankDownProblem"]
-    assert set(book["responses"]) == {"201", "401", "402", "default"}
+    assert set(book["responses"]) == {"201", "400", "401", "402", "409", "default"}
     assert described["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
 
 

@@ -6,11 +6,12 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from meristem.context import EMPTY, Context, Identity, KeyChain, Trace
+from meristem.context import EMPTY, Context, Identity, Trace
 from meristem.contracts.message import Event
 from meristem.errors import Undeliverable
 from meristem.events.cloudevents import read_json, write_json
 from meristem.events.envelope import enclose, event_id
+from meristem.keys import KeyChain
 
 NOW = datetime(2030, 5, 1, 12, 30, tzinfo=UTC)
 
@@ -26,7 +27,8 @@ class Closed(Event, package="shop.v1"):
 
 def test_an_event_is_written_as_the_specification_says():
     trace = Trace("1" * 32, "2" * 16, sampled=True, state="vendor=1")
-    context = Context(trace=trace, user=Identity("u-1", "Ada", ("guest",)), key="order-7", keys=KeyChain("order-7"))
+    user = Identity("u-1", "Ada", ("guest",))
+    context = Context(trace=trace, user=user, key="order-7", keys=KeyChain("order-7", "u-1"))
     envelope = enclose(Paid(order="o 1", amount=3), "//shop/payments", NOW, context)
     body = write_json(envelope)
     assert json.loads(body) == {
@@ -85,7 +87,7 @@ def test_the_handler_continues_the_trace_and_derives_its_own_keys():
     again = envelope.context("mail")
     assert found.keys is not None
     assert again.keys is not None
-    assert [found.keys.derive("A.b"), found.keys.derive("A.b")] == [again.keys.derive("A.b"), again.keys.derive("A.b")]
+    assert [found.keys.derive("A.b", "u-1") for _ in range(2)] == [again.keys.derive("A.b", "u-1") for _ in range(2)]
 
 
 def test_ids_are_unique_uuids_of_version_7_that_sort_by_time():

@@ -4,10 +4,11 @@ import random
 
 import pytest
 
-from meristem.context import KeyChain, Trace
+from meristem.context import Trace
 from meristem.contracts.call import Call
 from meristem.contracts.operation import Retry, Semantics
 from meristem.errors import CallError, Code, Fault
+from meristem.keys import KeyChain
 from meristem.resilience.facts import CallRetried, RetryRefused
 from meristem.resilience.retry import Attempt, BudgetPolicy, RetryBudget, Retrying
 
@@ -206,13 +207,13 @@ async def test_each_attempt_derives_the_same_keys_and_stands_in_the_same_trace(r
     trace = Trace.start()
 
     async def works(call: Call) -> str:
-        seen.append((call.context.trace, call.context.keys.derive("bank"), call.context.key))
+        seen.append((call.context.trace, call.context.keys.derive("bank", None), call.context.key))
         call.context.trace = call.context.trace.child()  # as a trace middleware does
         if len(seen) < 3:
             raise down()
         return "done"
 
-    await retrying().middleware(works)(call(trace=trace, key="k", keys=KeyChain("k")))
+    await retrying().middleware(works)(call(trace=trace, key="k", keys=KeyChain("k", None)))
     assert len(set(seen)) == 1
     assert seen[0][0] is trace
 

@@ -68,7 +68,7 @@ async def test_a_key_is_refused_for_another_request(database, remote, together):
             with pytest.raises(CallError, match="used for another request") as raised:
                 await service.book(Request(amount=1))
         await first
-    assert raised.value.code is Code.INVALID_ARGUMENT
+    assert raised.value.code is Code.ALREADY_EXISTS
 
 
 async def test_a_caller_who_gives_up_does_not_stop_the_saga(database, remote):

@@ -134,7 +134,7 @@ async def _book(wish: BookingRequest, key: str) -> Booking:
         with acting(key):
             return await Reservations.client().book(wish)
     except CallError as error:
-        if error.code is not Code.INVALID_ARGUMENT or error.violations:
+        if error.code is not Code.ALREADY_EXISTS:
             raise
     # This form was sent before with another card. The intent sees to it that the guest has one booking all the same.
     with acting(fresh_key()):

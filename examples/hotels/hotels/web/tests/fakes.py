@@ -273,7 +273,7 @@ class _Watched:
         async def call(*args: Any, **kwargs: Any) -> Any:
             self._world.calls.append((operation, msgspec.structs.replace(current())))
             if current().key in self._world.used:
-                raise CallError(Code.INVALID_ARGUMENT, "this idempotency key was used for another request")
+                raise CallError(Code.ALREADY_EXISTS, "this idempotency key was used for another request")
             if operation in self._world.late and current().remaining() is not None:
                 raise CallError(Code.DEADLINE_EXCEEDED, f"{operation} did not answer in time")
             if operation in self._world.broken:

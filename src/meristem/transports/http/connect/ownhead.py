@@ -37,7 +37,7 @@ CHANGING: Final = re.compile(
     rb"(?:connect-timeout-ms: (\d{1,10})\r\n)?"
     rb"(?:traceparent: ([0-9a-f-]{55})\r\n)?"
     rb"(?:tracestate: ([!-~](?:[ -~]{0,510}[!-~])?)\r\n)?"
-    rb"(?:idempotency-key: ([!-~](?:[ -~]{0,254}[!-~])?)\r\n)?"
+    rb"(?:idempotency-key: ([!-~](?:[ -~]{0,253}[!-~])?)\r\n)?"
     rb"content-length: (\d{1,12})\r\n\r\n"
 )
 
