@@ -70,6 +70,16 @@ COUNTERS = Table(
     Column("name", String(20), primary_key=True),
     Column("value", Integer, CheckConstraint("value >= 0", name="never_negative"), nullable=False),
 )
+FEES = Table(
+    "fees",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("name", String(20), default=lambda context: f"{context.get_current_parameters().get('cents')} cents"),
+    Column("cents", Integer, default=5, nullable=False),
+    Column("currency", String(3), server_default="EUR", nullable=False),
+    Column("note", String(20)),
+    Column("changed", Integer, default=0, onupdate=7),
+)
 PARTS = Table("parts", METADATA, Column("id", Integer, primary_key=True), Column("of", ForeignKey("counters.name")))
 
 ADD = insert(PAYMENTS)
@@ -204,6 +214,72 @@ class Statements:
 
         assert (one.rowcount, two.rowcount, many.rowcount, none.rowcount) == (1, 2, 300, 0)
         assert await database.fetch_value(select(func.sum(COUNTERS.c.value))) == 6 + sum(range(300))
+
+    @pytest.mark.parametrize("many", [3, 400])  # a short list is encoded at once, a long one as it is run
+    async def test_rows_that_give_different_columns_keep_what_they_give_and_get_the_defaults_of_the_rest(
+        self, database: Database, many: int
+    ):
+        different: list[dict[str, Any]] = [
+            {},
+            {"cents": 990},
+            {"currency": "CHF", "cents": 1},
+            {"cents": 2, "currency": "USD"},
+            {"name": "free", "note": None},
+            {"note": "a gift"},
+        ]
+        async with database.begin() as tx:
+            result = await tx.execute(insert(FEES), different + [{}] * many)
+
+        columns = (FEES.c[name] for name in ("name", "cents", "currency", "note"))
+        found = await database.fetch_all(select(*columns).order_by(FEES.c.id))
+        assert result.rowcount == len(different) + many
+        assert [tuple(row.values()) for row in found] == [
+            ("None cents", 5, "EUR", None),
+            ("990 cents", 990, "EUR", None),
+            ("1 cents", 1, "CHF", None),
+            ("2 cents", 2, "USD", None),
+            ("free", 5, "EUR", None),
+            ("None cents", 5, "EUR", "a gift"),
+            *[("None cents", 5, "EUR", None)] * many,
+        ]
+
+    async def test_a_row_of_defaults_alone_is_a_row(self, database: Database):
+        added = insert(FEES).returning(FEES.c.cents, FEES.c.currency)
+        async with database.begin() as tx:
+            await tx.execute(insert(FEES))
+            await tx.execute(insert(FEES), {})
+            await tx.execute(insert(FEES), [{}, {}])
+            tx.defer(insert(FEES), [{"cents": 6}, {}])
+            returned = await tx.fetch_all(added, [{}, {"cents": 8}, {"currency": "CHF"}])
+
+        assert [tuple(row.values()) for row in returned] == [(5, "EUR"), (8, "EUR"), (5, "CHF")]
+        assert await database.fetch_all(select(FEES.c.cents).order_by(FEES.c.id), into=int) == [5] * 4 + [6, 5, 5, 8, 5]
+
+    async def test_updates_that_set_different_columns_set_those_alone(self, database: Database):
+        chosen = update(FEES).where(FEES.c.id == bindparam("of"))
+        async with database.begin() as tx:
+            await tx.execute(insert(FEES), [{"name": "a", "cents": 1}, {"name": "b", "cents": 2}])
+            await tx.execute(chosen, [{"of": 1, "cents": 9}, {"of": 2, "name": "c", "changed": 1}])
+
+        found = await database.fetch_all(select(FEES.c.name, FEES.c.cents, FEES.c.changed).order_by(FEES.c.id))
+        assert [tuple(row.values()) for row in found] == [("a", 9, 7), ("c", 2, 1)]
+
+    async def test_values_that_a_statement_holds_are_those_of_every_row(self, database: Database):
+        chosen = update(FEES).where(FEES.c.id == bindparam("of"), FEES.c.cents < 2)
+        async with database.begin() as tx:
+            await tx.execute(insert(FEES), [{"cents": 1}, {"cents": 2}])
+            await tx.execute(chosen, [{"of": 1, "note": "x"}, {"of": 2, "note": "y"}])
+            await tx.execute(insert(FEES).values(note="z"), [{"cents": 3}, {"cents": 4, "currency": "CHF"}])
+
+        found = await database.fetch_all(select(FEES.c.note, FEES.c.currency).order_by(FEES.c.id))
+        assert [tuple(row.values()) for row in found] == [("x", "EUR"), (None, "EUR"), ("z", "EUR"), ("z", "CHF")]
+
+    async def test_a_violation_among_rows_of_different_columns_keeps_none_of_them(self, database: Database):
+        async with database.begin() as tx:
+            with pytest.raises(IntegrityViolation):
+                await tx.execute(insert(FEES), [{"cents": 1}, {"note": "x"}, {"cents": None, "note": "y"}])
+
+        assert await database.fetch_value(select(func.count()).select_from(FEES)) == 0
 
     async def test_defaults_and_onupdate_are_applied(self, database: Database):
         key = await pay(database)

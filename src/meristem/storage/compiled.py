@@ -44,6 +44,7 @@ class CompiledStatement:
         "_keys",
         "_prefetch",
         "_slots",
+        "sets_columns",
         "text",
         "writes",
     )
@@ -53,6 +54,7 @@ class CompiledStatement:
         query = compiled if isinstance(compiled, SQLCompiler) else None
         self.text = str(compiled)
         self.writes = query is None or bool(query.isinsert or query.isupdate or query.isdelete)
+        self.sets_columns = query is not None and bool(query.isinsert or query.isupdate)  # those of its parameters
         self._compiled = query
         self._dialect = dialect
         self._slots = tuple(_slots(query, dialect)) if query is not None else ()
@@ -130,7 +132,8 @@ class CompiledStatement:
             by_name[name] = given[key] if key in given else self._held_value(name, given, source)
         context = _DefaultContext(by_name)
         for name, default in self._prefetch:
-            by_name[name] = default.arg(context) if default.is_callable else default.arg
+            if name not in by_name:
+                by_name[name] = default.arg(context) if default.is_callable else default.arg
         if not self._expanding:
             return self.text, [self._bound(slot, by_name[slot.name]) for slot in self._slots]
         return self._expand(by_name)

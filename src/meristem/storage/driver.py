@@ -30,7 +30,8 @@ class Outcome(msgspec.Struct, frozen=True):
 class Statement(msgspec.Struct, eq=False):
     """One statement ready for a driver: its text, its encoded parameters, and what to make of its rows.
 
-    With `many`, `parameters` is an iterable of parameter rows, consumed by the driver off the event loop.
+    With `many`, `parameters` is an iterable consumed by the driver off the event loop: for each row the text to run,
+    which is not always `text`, and its values.
     `decode` is None when rows aren't wanted; `first` says that one row is enough. `otherwise` is raised by a step that
     changes no row. A driver sets `failed` on the step whose failure it raises.
     """

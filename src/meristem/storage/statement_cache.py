@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from weakref import ref
 
@@ -19,6 +19,9 @@ from meristem.storage.driver import Statement
 Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
 """What goes with a statement: values by name, or a list of such mappings to run it once for each."""
 
+Compile = Callable[[Any, tuple[str, ...], Any], CompiledStatement]
+"""Compiles a statement for parameters of these names; the last is SQLAlchemy's cache key, or None."""
+
 _NOTHING: dict[str, Any] = {}
 _MAPPINGS = (dict, Mapping)  # a dictionary is told three times faster than by the abstract class alone
 _CONSTANTS_PER_SHAPE = 4
@@ -26,29 +29,48 @@ _ENCODED_HERE = 100  # longer lists of parameters are encoded by the driver's th
 
 
 class Prepared:
-    """A statement with its shape and the values that it holds itself."""
+    """A statement with its shape and the values that it holds itself; `compiled` makes its shape for other columns."""
 
-    __slots__ = ("held", "own", "shape")
+    __slots__ = ("_compile", "_statement", "held", "own", "shape")
 
-    def __init__(self, shape: CompiledStatement, held: Sequence[Any], own: Mapping[str, Any]) -> None:
+    def __init__(
+        self, shape: CompiledStatement, held: Sequence[Any], own: Mapping[str, Any], statement: Any, compiled: Compile
+    ) -> None:
         self.shape = shape
         self.held = held
         self.own = own
+        self._statement = ref(statement)  # what is known of a statement must not keep it
+        self._compile = compiled
 
     def step(self, parameters: Parameters, decode: Any = None, *, first: bool = False) -> Statement:
         """The statement with these values, ready for the driver."""
         if parameters is None or isinstance(parameters, _MAPPINGS):
-            given = {**self.own, **(parameters or {})} if self.own else parameters or _NOTHING
+            given = _given(parameters or _NOTHING, self.own)
             text, row = self.shape.encode(given, self.held)
             return Statement(text, row, decode=decode, first=first)
-        rows: Iterable[Any] = self._rows(parameters)
+        rows: Iterable[Any] = self._rows(self._statement(), parameters)
         if len(parameters) <= _ENCODED_HERE:
             rows = list(rows)
         return Statement(self.shape.many_text(), rows, many=True, decode=decode)
 
-    def _rows(self, parameters: Sequence[Mapping[str, Any]]) -> Iterator[Any]:
-        encode, held = self.shape.encode, self.held
-        return (encode(one, held)[1] for one in parameters)
+    def _rows(self, statement: Any, parameters: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Any]]:
+        """The text to run for each row, and its values; rows that give other columns than the first have their own."""
+        encode, held, own = self.shape.encode, self.held, self.own
+        others: dict[frozenset[str], CompiledStatement] = {}
+        first = _given(parameters[0], own).keys() if parameters else ()
+        for row in parameters:
+            given = _given(row, own)
+            if given.keys() == first or not self.shape.sets_columns:
+                yield encode(given, held)
+                continue
+            names = frozenset(given)
+            if names not in others:
+                others[names] = self._compile(statement, tuple(given), None)
+            yield others[names].encode(given, ())
+
+
+def _given(row: Mapping[str, Any], own: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {**own, **row} if own else row
 
 
 class StatementCache:
@@ -67,7 +89,7 @@ class StatementCache:
         # Only the columns of an INSERT or UPDATE depend on the names given; a select has one form.
         prepared = known.get(None)
         if prepared is None:
-            names = tuple(_names(parameters))
+            names = tuple(_names(statement, parameters))
             prepared = known.get(names)
             if prepared is None:
                 prepared = self._prepare(statement, names)
@@ -92,12 +114,12 @@ class StatementCache:
         if cache_key is None:
             # Such a shape is the statement's own and refers to it: kept, it would keep the statement for ever.
             self._constants.pop(id(statement), None)
-            return Prepared(self._compile(statement, names, None), (), {})
+            return Prepared(self._compile(statement, names, None), (), {}, statement, self._compile)
         key = (cache_key.key, names if statement.is_dml else ())
         shape = self._shapes.get(key) or self._add(key, self._compile(statement, names, cache_key))
         self._shapes.move_to_end(key)
         own = cache_key[2] if len(cache_key) > 2 else None
-        return Prepared(shape, cache_key.bindparams, own or {})
+        return Prepared(shape, cache_key.bindparams, own or {}, statement, self._compile)
 
     def _add(self, key: Any, shape: CompiledStatement) -> CompiledStatement:
         self._shapes[key] = shape
@@ -109,7 +131,7 @@ class StatementCache:
         options: dict[str, Any] = {"cache_key": cache_key}
         if statement.is_dml:
             # As for many rows: SQL defaults are rendered in place, nothing is asked of the database beforehand.
-            options |= {"column_keys": list(names) or None, "for_executemany": True}
+            options |= {"column_keys": list(names), "for_executemany": True}
         try:
             compiled = statement.compile(dialect=self._dialect, **options)
         except SQLAlchemyError as error:
@@ -117,9 +139,9 @@ class StatementCache:
         return CompiledStatement(compiled, self._dialect)
 
 
-def _names(parameters: Parameters) -> Iterable[str]:
-    if not parameters:
-        return ()
-    if isinstance(parameters, _MAPPINGS):
-        return parameters
-    return parameters[0]
+def _names(statement: Any, parameters: Parameters) -> Iterable[str]:
+    if parameters is None or isinstance(parameters, _MAPPINGS):
+        return parameters or ()
+    if parameters:
+        return parameters[0]
+    return statement.table.c.keys() if statement.is_dml else ()  # no row: one of nothing but defaults would be meant

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections import deque
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterable, Sequence
+from itertools import groupby, islice
+from operator import itemgetter
 from threading import Lock
 from time import perf_counter, sleep
 from typing import Any
@@ -168,9 +169,9 @@ class Runner:
         self.connection.execute("SAVEPOINT many")
         try:
             if step.decode is None:
-                outcome = Outcome([], self._change(step.text, iter(step.parameters)))
+                outcome = Outcome([], self._change(step.parameters))
             else:
-                single = [self._one(step.text, parameters, step) for parameters in step.parameters]
+                single = [self._one(text, parameters, step) for text, parameters in step.parameters]
                 outcome = Outcome([row for one in single for row in one.rows], len(single))
         except BaseException:
             if self.connection.in_transaction:
@@ -180,12 +181,13 @@ class Runner:
         self.connection.execute("RELEASE many")
         return outcome
 
-    def _change(self, text: str, parameters: Iterator[Any]) -> int:
+    def _change(self, rows: Iterable[tuple[str, Any]]) -> int:
         changed = 0
         breath = _Breath()
-        while chunk := list(islice(parameters, _CHUNK)):
-            changed += self.connection.executemany(text, chunk).rowcount
-            breath.take()
+        for text, group in groupby(rows, itemgetter(0)):
+            while chunk := [parameters for _, parameters in islice(group, _CHUNK)]:
+                changed += self.connection.executemany(text, chunk).rowcount
+                breath.take()
         return changed
 
 
