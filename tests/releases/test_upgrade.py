@@ -103,7 +103,7 @@ async def test_an_unmigrated_database_is_refused_where_migrating_is_done_beforeh
         await started.start()
         database = started.instances["desk"].database
         assert database is not None
-        assert await schema.pending(database, migrations_of(system.services[0])) == []
+        assert await schema.pending(database, migrations_of(system.services[0]), lambda: None) == []
         await started.stop()
 
 

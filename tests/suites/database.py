@@ -38,7 +38,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql import Executable
 
-from meristem.errors import IntegrityViolation, MisuseError, StorageError
+from meristem.errors import ConfigurationError, IntegrityViolation, MisuseError, StorageError
 from meristem.storage.database import Database
 from meristem.storage.scope import outside_units, transaction_is_open
 from meristem.storage.unit import UnitOfWork
@@ -793,7 +793,7 @@ class Migrating:
             with database.migration() as connection:
                 connection.execute(text("SELECT * FROM nowhere"))
 
-        with pytest.raises(MisuseError if database.is_temporary else StorageError):
+        with pytest.raises(MisuseError if database.is_temporary else ConfigurationError, match="nowhere|private"):
             await asyncio.to_thread(migrate)
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @system_argument
 @placement_option
 @click.option("--service", help="Only this service.")
-@click.option("--check", is_flag=True, help="Change nothing; exit with 1 where something is pending.")
+@click.option("--check", is_flag=True, help="Change nothing; exit with 1 where something is pending or differs.")
 @click.option("--new", "message", metavar="MESSAGE", help="Write a migration for what differs from the tables.")
 @click.option("--compatible", is_flag=True, help="With --new: the release before may run on the migrated tables.")
 @json_option
@@ -51,7 +51,7 @@ def migrate(
 
     async def work(name: str, database: Database) -> list[str]:
         if check:
-            return await pending(database, folders[name])
+            return await pending(database, folders[name], lambda: _tables(blueprint, name))
         return await upgrade(database, folders[name], lambda: _tables(blueprint, name))
 
     found = in_each(blueprint, directory, service, work, of_any_shape=True)
@@ -59,7 +59,8 @@ def migrate(
         print_json(found)
     else:
         rows = [[name, ", ".join(each) or "up to date"] for name, each in found.items()]
-        print_table("pending" if check else "applied", ["service", "revisions"], rows, "No service has a database.")
+        title = "pending, or other than `tables=`" if check else "applied"
+        print_table(title, ["service", "revisions"], rows, "No service has a database.")
     if check and any(found.values()):
         raise SystemExit(1)
 
@@ -82,8 +83,7 @@ def _write(
     (name,) = names
     database, folder, tables = open_database(blueprint, directory, name), folders[name], _tables(blueprint, name)
     if folder.is_dir():
-        in_each(
-            blueprint, directory, name, lambda _, opened: upgrade(opened, folder, lambda: tables), of_any_shape=True
-        )
+        # not told what differs: that is about to be written
+        in_each(blueprint, directory, name, lambda _, opened: upgrade(opened, folder, lambda: None), of_any_shape=True)
     written = asyncio.run(revision(database, folder, message, tables, compatible=compatible))
     click.echo(f"wrote {written}; read it before you apply it" if written else "nothing differs from the tables")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Final
 
 from meristem.errors import ConfigurationError
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from meristem.storage.database import Database
 
+logger = logging.getLogger("meristem.storage")
 SCHEMAS: Final = (LEASE, EVENTS, ONCE, SAGAS)
 """Every room's tables are in every service's database: so each release knows all that may be recorded there."""
 
@@ -25,31 +27,66 @@ SCHEMAS: Final = (LEASE, EVENTS, ONCE, SAGAS)
 async def upgrade(database: Database, versions: Path, tables: Callable[[], MetaData | None]) -> list[str]:
     """Bring the database up to date: first the framework's tables, then the service's; answers with the revisions.
 
-    `versions` is the folder of the service's revisions; where it has none, its `tables` are made as they are.
+    `versions` is the folder of the service's revisions; where it has none, its `tables` are made as they are. What
+    they say otherwise than the database is told in the log.
     """
-    applied = await database.upgrade(SCHEMAS)
-    if _is_migrated(database, versions):
+    applied, own = await database.upgrade(SCHEMAS), tables()
+    if database.is_temporary:
+        if own is not None:
+            await database.create(own)
+        return applied
+    from meristem.storage import drift  # noqa: PLC0415 - only where something stays
+
+    is_new = own is not None and set(own.tables).isdisjoint(await database.tables())
+    if (folder := _folder(versions)) is not None:
         from meristem.storage import migrations  # noqa: PLC0415 - needs Alembic
 
-        applied += await migrations.upgrade(database, versions)
-    elif (own := tables()) is not None:
+        applied += await migrations.upgrade(database, folder)
+    elif own is not None:
         await database.create(own)
+        if is_new:
+            await drift.agree(database, own, None)
+    if own is not None:
+        _tell(database, await drift.new_drift(database, own, folder), folder)
     return applied
 
 
-async def pending(database: Database, versions: Path) -> list[str]:
-    """The revisions that `upgrade` would apply."""
+async def pending(database: Database, versions: Path, tables: Callable[[], MetaData | None]) -> list[str]:
+    """The revisions that `upgrade` would apply; where there are none, what `tables` says otherwise."""
+    found = await _pending(database, versions)
+    if found or database.is_temporary or (own := tables()) is None:
+        return found
+    from meristem.storage import drift  # noqa: PLC0415 - as above
+
+    return await drift.drift(database, own, _folder(versions))
+
+
+async def check(database: Database, versions: Path, tables: Callable[[], MetaData | None]) -> None:
+    """Refuse a database that is not up to date, and change nothing; tell what `tables` says otherwise."""
+    _refuse(database, await _pending(database, versions))
+    _tell(database, await pending(database, versions, tables), _folder(versions))
+
+
+async def _pending(database: Database, versions: Path) -> list[str]:
     found = await database.pending(SCHEMAS)
-    if _is_migrated(database, versions):
+    if (folder := _folder(versions)) is not None and not database.is_temporary:
         from meristem.storage import migrations  # noqa: PLC0415 - needs Alembic
 
-        found += await migrations.pending(database, versions)
+        found += await migrations.pending(database, folder)
     return found
 
 
-async def check(database: Database, versions: Path) -> None:
-    """Refuse a database that is not up to date, and change nothing."""
-    _refuse(database, await pending(database, versions))
+def _tell(database: Database, differences: Sequence[str], folder: Path | None) -> None:
+    if not differences:
+        return
+    new = f"`meristem migrate --new MESSAGE --service {database.name}`"
+    remedy = f"write a revision with {new}"
+    if folder is None:
+        remedy = (
+            f"bring `tables=` back, write the first revision with {new} and change them then, or remove a database "
+            "that holds nothing of worth"
+        )
+    logger.warning("database %r is not as `tables=` says: %s; %s", database.name, ", ".join(differences), remedy)
 
 
 async def check_framework(database: Database) -> None:
@@ -69,6 +106,6 @@ def _refuse(database: Database, missing: Sequence[str]) -> None:
         )
 
 
-def _is_migrated(database: Database, versions: Path) -> bool:
-    """Whether there are revisions of the service's own, and the database stays."""
-    return versions.is_dir() and not database.is_temporary
+def _folder(versions: Path) -> Path | None:
+    """The folder of the service's own revisions, if it has one."""
+    return versions if versions.is_dir() else None

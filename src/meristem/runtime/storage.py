@@ -66,7 +66,7 @@ class ServiceStorage:
         if options.migrate or database.is_temporary:
             await upgrade(database, migrations_of(service), lambda: service.tables)
         else:
-            await check(database, migrations_of(service))
+            await check(database, migrations_of(service), lambda: service.tables)
         # After the tables are there, and before all that goes by it: outbox, sagas and periodic jobs.
         await self._stack.start(self.lease)
         if self._spec.answers_once:

@@ -92,8 +92,18 @@ class Database(Queries):
 
     async def create(self, metadata: MetaData) -> None:
         """Create the tables and indexes that don't exist yet; what exists stays as it is."""
-        steps = [versions.compiled(self._driver.dialect, each) for each in versions.creation(metadata)]
-        await self._driver.transaction().commit(steps)
+        await self._driver.transaction().commit(self._creation(metadata))
+
+    async def tables(self) -> list[str]:
+        """The names of the tables that exist."""
+        return (await self._driver.read(self._driver.tables)).rows
+
+    def definition(self, metadata: MetaData) -> list[str]:
+        """The statements that make the tables and indexes, as `create` runs them."""
+        return [each.text for each in self._creation(metadata)]
+
+    def _creation(self, metadata: MetaData) -> list[Statement]:
+        return [versions.compiled(self._driver.dialect, each) for each in versions.creation(metadata)]
 
     def migration(self) -> AbstractContextManager[Connection]:
         """A connection in one transaction to change the schema with; for a thread, not the event loop."""

@@ -47,21 +47,21 @@ _ENVIRONMENT = Path(__file__).parent / "environment"
 
 async def upgrade(database: Database, versions: Path) -> list[str]:
     """Bring the database to the newest revision; answers with the revisions that were applied, oldest first."""
-    return await _in_thread(database, lambda connection: _upgrade(connection, versions, database.name))
+    return await in_thread(database, lambda connection: _upgrade(connection, versions, database.name))
 
 
 async def current(database: Database) -> str | None:
     """The revision that the database is at, or None before the first."""
-    return await _in_thread(database, _current)
+    return await in_thread(database, _current)
 
 
 async def pending(database: Database, versions: Path) -> list[str]:
     """The revisions that `upgrade` would apply, oldest first."""
 
     def find(connection: Connection) -> list[str]:
-        return _pending(connection, _config(connection, versions), database.name)
+        return _pending(connection, config_of(connection, versions), database.name)
 
-    return await _in_thread(database, find)
+    return await in_thread(database, find)
 
 
 async def revision(
@@ -74,9 +74,9 @@ async def revision(
     await asyncio.to_thread(versions.mkdir, parents=True, exist_ok=True)
 
     def write(connection: Connection) -> Path | None:
-        config = _config(connection, versions, metadata)
+        config = config_of(connection, versions, metadata)
         config.attributes["compatible"] = compatible
-        if _is_ahead(connection, config):
+        if is_ahead(connection, config):
             raise ConfigurationError(
                 f"database {database.name!r} is at a revision that this release does not have: "
                 "write the new revision with the release that has it"
@@ -86,7 +86,7 @@ async def revision(
             config.attributes |= {"is_first": True, "include_name": _is_no_table}
         return _revision(config, versions, message)
 
-    return await _in_thread(database, write)
+    return await in_thread(database, write)
 
 
 def fingerprint(versions: Path) -> str:
@@ -106,9 +106,9 @@ def _upgrade(connection: Connection, versions: Path, name: str) -> list[str]:
         return []
     from alembic import command  # noqa: PLC0415 - costs 60 ms, which a start with nothing new needn't pay
 
-    config = _config(connection, versions)
+    config = config_of(connection, versions)
     applied = _pending(connection, config, name)
-    if _is_ahead(connection, config):
+    if is_ahead(connection, config):
         return []
     if (adopted := _adopted(connection, config)) is not None:
         command.stamp(config, adopted)
@@ -168,7 +168,7 @@ def _check_first(connection: Connection, config: Any, name: str) -> None:
 
     if not _own_tables(connection):
         return
-    context = MigrationContext.configure(connection, opts={"include_object": _is_the_services})
+    context = MigrationContext.configure(connection, opts={"include_object": is_the_services})
     if compare_metadata(context, config.attributes["metadata"]):
         raise ConfigurationError(
             f"the tables of database {name!r} were made without migrations, and differ from `tables=` by now: "
@@ -203,17 +203,28 @@ def _explained(versions: Path) -> Iterator[None]:
     """Tell what fails in a folder's revisions in one sentence; what the database refuses is told by its driver."""
     try:
         yield
-    except (MeristemError, SQLAlchemyError):
+    except MeristemError:
+        raise
+    except SQLAlchemyError as error:
+        if place := _place(error, versions):
+            error.add_note(place)
         raise
     except KeyError as error:
         raise ConfigurationError(f"{versions}: a revision follows {error}, which is not there; mend it") from error
     except Exception as error:
-        lines = [each for each in traceback.extract_tb(error.__traceback__) if Path(each.filename).parent == versions]
-        place = f" ({lines[-1].filename}:{lines[-1].lineno})" if lines else ""
-        raise ConfigurationError(f"a revision in {versions} fails: {type(error).__name__}: {error}{place}") from error
+        place = _place(error, versions)
+        where = f" ({place})" if place else ""
+        raise ConfigurationError(f"a revision in {versions} fails: {type(error).__name__}: {error}{where}") from error
 
 
-def _is_ahead(connection: Connection, config: Any) -> bool:
+def _place(error: BaseException, versions: Path) -> str | None:
+    """The line of a revision at which it failed."""
+    lines = [each for each in traceback.extract_tb(error.__traceback__) if Path(each.filename).parent == versions]
+    return f"{lines[-1].filename}:{lines[-1].lineno}" if lines else None
+
+
+def is_ahead(connection: Connection, config: Any) -> bool:
+    """Whether the database is at a revision that the folder does not have."""
     at = _current(connection)
     return at is not None and at not in _scripts(config)
 
@@ -267,7 +278,8 @@ def _revision(config: Any, versions: Path, message: str) -> Path | None:
     return Path(script.path) if script and not isinstance(script, list) else None
 
 
-def _config(connection: Connection, versions: Path, metadata: MetaData | None = None) -> Any:
+def config_of(connection: Connection, versions: Path, metadata: MetaData | None = None) -> Any:
+    """Alembic's configuration for a folder of revisions and an open database."""
     from argparse import Namespace  # noqa: PLC0415 - see _upgrade
 
     from alembic.config import Config  # noqa: PLC0415 - see _upgrade
@@ -276,12 +288,12 @@ def _config(connection: Connection, versions: Path, metadata: MetaData | None = 
     config.set_main_option("script_location", _quoted(_ENVIRONMENT))
     config.set_main_option("version_locations", _quoted(versions))
     config.set_main_option("path_separator", "newline")
-    config.attributes |= {"connection": connection, "metadata": metadata, "include_object": _is_the_services}
+    config.attributes |= {"connection": connection, "metadata": metadata, "include_object": is_the_services}
     config.attributes["versions"] = versions
     return config
 
 
-def _is_the_services(thing: Any, name: str | None, kind: str, reflected: bool, other: Any) -> bool:  # noqa: ARG001
+def is_the_services(thing: Any, name: str | None, kind: str, reflected: bool, other: Any) -> bool:  # noqa: ARG001
     return kind != "table" or name is None or not name.startswith(FRAMEWORK_PREFIX)
 
 
@@ -289,7 +301,9 @@ def _quoted(path: Path) -> str:
     return str(path.absolute()).replace("%", "%%")
 
 
-async def _in_thread(database: Database, work: Callable[[Connection], T]) -> T:
+async def in_thread(database: Database, work: Callable[[Connection], T]) -> T:
+    """What `work` answers to a connection in one transaction, off the event loop."""
+
     def run() -> T:
         with database.migration() as connection:
             return work(connection)

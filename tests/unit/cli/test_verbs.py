@@ -259,6 +259,35 @@ async def test_migrations_are_written_applied_and_checked(meristem, project: Pat
     assert (await meristem("migrate", "--check")).code == 0
 
 
+async def test_tables_that_no_revision_makes_are_found_by_the_check_and_told_at_a_start(meristem, start, project: Path):
+    await meristem("migrate", "--new", "first", "--service", "orders")
+    await meristem("migrate")
+    shop = project / "shop.py"
+    shop.write_text(shop.read_text().replace("primary_key=True))", 'primary_key=True), Column("weight", Integer))'))
+
+    checked = await meristem("migrate", "--check")
+    running = await start("run", "--port", "0")
+
+    assert (checked.code, "column items.weight is only in `tables=`" in checked.out) == (1, True)
+    await running.shows("database 'orders' is not as `tables=` says: column items.weight is only in `tables=`")
+    await running.shows("shop runs at")
+
+
+async def test_a_migration_that_cannot_succeed_is_told_in_one_line(meristem, project: Path):
+    await meristem("migrate", "--new", "first", "--service", "orders")
+    [first] = (project / "migrations" / "versions").glob("*.py")
+    first.write_text(first.read_text().replace("def upgrade", "def more():\n    pass\n\n\ndef upgrade", 1))
+    text = first.read_text()
+    first.write_text(text.replace("    op.create_table", "    op.drop_table('chairs')\n    op.create_table", 1))
+
+    for verb in (["migrate"], ["run", "--port", "0"]):
+        ended = await meristem(*verb)
+        assert ended.code == 1, ended.err
+        assert "OperationalError: no such table: chairs (" in ended.err
+        assert f"{first}:" in ended.err
+        assert len(ended.err.splitlines()) == 1, ended.err
+
+
 REVISION = """
 revision = "{name}"
 down_revision = "{before}"

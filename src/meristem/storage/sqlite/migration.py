@@ -12,8 +12,13 @@ from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from meristem.errors import MeristemError, StorageError
+from meristem.errors import ConfigurationError, MeristemError, StorageError
+from meristem.storage.driver import shorten
 
+_PASSING: Final = tuple(
+    f"SQLITE_{each}" for each in ("BUSY", "LOCKED", "FULL", "IOERR", "CANTOPEN", "READONLY", "NOMEM", "INTERRUPT")
+)
+"""The names of SQLite's result codes that are about the file or the moment, not about the statement."""
 _BUSY_SECONDS: Final = 60.0  # another replica may be migrating: wait for it
 
 
@@ -29,9 +34,21 @@ def migration(path: Path) -> Iterator[Connection]:
     except MeristemError:
         raise
     except SQLAlchemyError as error:
-        raise StorageError(f"a migration of {path} failed and was rolled back: {error}") from error
+        raise _explained(error, path) from error
     finally:
         engine.dispose()
+
+
+def _explained(error: SQLAlchemyError, path: Path) -> MeristemError:
+    """The failure in one line: one of the revision's own, which no repetition helps, or of the file, disk or lock."""
+    cause = getattr(error, "orig", None) or error
+    statement = shorten(getattr(error, "statement", None) or "")
+    places = [*getattr(error, "__notes__", ()), *([f"statement: {statement}"] if statement else [])]
+    where = f" ({', '.join(places)})" if places else ""
+    told = f"{type(cause).__name__}: {' '.join(str(cause).split())}{where}"
+    if getattr(cause, "sqlite_errorname", "").startswith(_PASSING):
+        return StorageError(f"a migration of {path} failed and was rolled back: {told}")
+    return ConfigurationError(f"a migration of {path} cannot succeed and was rolled back: {told}; mend the revision")
 
 
 def _connect(path: Path) -> sqlite3.Connection:
