@@ -78,6 +78,7 @@ class Assembly:
             raise
 
     async def _start_services(self, injection: Injection) -> None:
+        # First, so that it stops last: the spans of what the others do in their end are still sent.
         await self._stack.start(self.telemetry)
         for service in self.blueprint.plan.services:
             # The ways to other processes first: what a service does in its own `start` may call and publish by them.
@@ -107,6 +108,7 @@ class Assembly:
     async def stop(self) -> None:
         """Stop everything, in reverse."""
         await self._stack.stop()
+        # After the stack: only then does nobody wait any more for an answer of a replica that has left.
         await self._closing.stop()
         if self._deadlines is not None:
             self._deadlines.stop()
@@ -129,6 +131,7 @@ class Assembly:
         if not self._routes:
             clients = self._started()
             for name, instance in self.instances.items():
+                # One for all operations of a service, and made once: two would each admit the whole limit.
                 limiter = Limiter(name, self._policies(name).limiter, on_fact=self.telemetry.on_fact)
                 for path, endpoint in instance.endpoints.items():
                     operation = endpoint.operation
@@ -144,6 +147,7 @@ class Assembly:
     def public_routes(self) -> dict[str, ServedOperation]:
         """What a process with a public address answers: all operations of the system, wherever they live."""
         clients, found = self._started(), dict(self.routes())
+        # No limiter: the process in which it lives sheds, and the bulkhead bounds what waits for it here.
         for name, dependency in self._dependencies.items():
             for operation in self.blueprint.operations_of(name).values():
                 way = forwarding(operation)(dependency.way(operation, None))
@@ -167,6 +171,7 @@ class Assembly:
 
     def _is_faked(self, service: ServicePlan) -> bool:
         faked = {contract.contract_name for contract in self.options.fakes}
+        # A service that only hears events has no contract that a fake could stand in for: it stays.
         return bool(service.contracts) and all(contract in faked for contract in service.contracts)
 
     async def _start_instance(self, spec: ServiceSpec, injection: Injection) -> None:
@@ -209,6 +214,7 @@ class Assembly:
             known, contract, clients = operations(Deliveries), cast("type[Any]", Deliveries), self._started()
             ways = {name: clients.limited(each, dependency.way(each, None)) for name, each in known.items()}
             deliveries = clients.over(contract, ways.__getitem__, None)
+            # Its types of events are known from the plan: the class that hears them is never imported here.
             send = sender(service.name, deliveries, service.hears)
             self._bus.forward(service.name, patient(service.hears), send)
 

@@ -64,12 +64,14 @@ class Postbox:
     async def deliver(self, service: str, event: str) -> None:
         receive = self._receivers.get(service)
         if receive is None:
+            # No refusal of the event: the service may answer elsewhere a moment later, and then it is delivered there.
             raise CallError(Code.UNAVAILABLE, f"{service!r} does not live here", may_have_happened=False)
         envelope = msgspec.json.decode(event, type=Envelope)
         timeout = _policy(self._policies[service], envelope).timeout
         late = CallError(Code.DEADLINE_EXCEEDED, f"not handled within {timeout:g} s")
         try:
             await self._deadlines.within(monotonic() + timeout, receive(envelope), lambda: late)
+        # As a declared fault: it would arrive as `internal` else, and be tried again although no retry helps.
         except Undeliverable as error:
             raise NotAccepted(reason=str(error)) from None
         except CallError as error:
@@ -91,6 +93,7 @@ def sender(service: str, deliveries: Deliveries, policies: Mapping[str, Delivery
         except NotHandled as failure:
             raise OperationError(failure.reason) from None
         except CallError as error:
+            # An outage is no fault of the event: it waits, and none of its attempts is used up.
             if error.code in SILENCE:
                 raise SubscriberAway(error.message) from None
             raise

@@ -90,6 +90,7 @@ class Dependency:
         return compose(self._balanced(operation), [self._bulkhead.middleware, retry, watched])
 
     def _balanced(self, operation: Operation) -> Handler:
+        # A hedge runs beside the first attempt: not even of an idempotent call may two be under way at once.
         if operation.semantics is not Semantics.SAFE or operation.stream:
             return self._balancer.handler
         on_fact = self._telemetry.on_fact

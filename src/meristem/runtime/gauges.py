@@ -89,6 +89,7 @@ class Gauges:
     async def _count(self) -> None:
         try:
             for service, counter in self.counters.items():
+                # Before the count, so that all that was committed until then is in it (`testing/elsewhere.py`).
                 began = self._clock.now().timestamp()
                 try:
                     self._found[service] = await counter()
@@ -98,6 +99,7 @@ class Gauges:
                     self._counted.pop((service,), None)
                     logger.exception("%s: what waits in its database cannot be counted", service)
         finally:
+            # After a failure as well: a database in trouble is not asked again by every scrape.
             self._looked, self._counting = self._now(), None
 
     def _times(self) -> dict[Labels, float]:

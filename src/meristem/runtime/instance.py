@@ -66,6 +66,7 @@ class ServiceInstance:
         if self.storage is not None:
             await self._stack.start(self.storage)
         self._built = build(self.spec, self._give)
+        # In the order in which they were made: what one of them needs has started before it.
         for provided in self._built.provided:
             if hasattr(provided, "start") and hasattr(provided, "stop"):
                 await self._stack.start(_Living(provided))
@@ -88,6 +89,7 @@ class ServiceInstance:
         """What works by itself, to be started when every service is: deliveries, sagas, periodic jobs."""
         kept = [] if self.storage is None else self.storage.workers()
         duties = None if self.storage is None else self.storage.lease
+        # Last, so it ends first: a periodic job may still publish and begin sagas.
         return [*kept, Schedule(self.name, self.service, self._around.options.clock, duties)]
 
     def _give(self, need: Need) -> Any:
@@ -97,6 +99,7 @@ class ServiceInstance:
 
     def _endpoint(self, operation: Operation) -> OperationEndpoint:
         once = () if self.storage is None else self.storage.once(operation)
+        # `@once` is innermost: the others see each repetition, and what one of them refuses is not kept as the answer.
         around = (*self._around.middleware, *self.spec.implementation.middleware, *once)
         observed = self._around.telemetry.serving(self.name, operation)
         method = getattr(self.service, operation.name)

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from meristem.transports.http.request import Request
 
 READY: Final = "ready"
+# RFC 9111, section 4.2.2: without it a cache may keep a 200 by a guess of its own.
 UNCACHED: Final = ((b"cache-control", b"no-store"),)
+# RFC 9110, section 15.5.6: a 405 must name what is allowed.
 NOT_ASKED: Final = Response(405, b"", b"", [(b"allow", b"GET, HEAD")])
 ELSEWHERE: Final = (
     b'{"title":"Not Found","status":404,"detail":"the system calls itself here; REST and apps are public"}'
@@ -76,5 +78,6 @@ def _asked(request: Request, answer: Response) -> Response:
 
 
 def _told(word: str) -> Response:
+    # Draining is 503 as well: a balancer must send nothing new while the rest is answered.
     status = 200 if word in (READY, "live") else 503
     return Response(status, JSON, msgspec.json.encode({"status": word}), UNCACHED)

@@ -89,6 +89,7 @@ class Process:
 
         In this order, because an interrupted saga or an event may at once need an app of this very process.
         """
+        # Never reset: what begins from here on, connections and apps included, belongs to this process.
         CONNECTOR.set(self.assembly)
         assembly = self.assembly
         late = self._blueprint.placement.supervision.late
@@ -99,6 +100,7 @@ class Process:
             self._routes(),
             await self._applications(),
             interfaces=[PublicProbe(lambda: self.state), self._rest()],
+            # Twice: as an interface it answers about health at once; figures, which have to wait, are the app.
             internal=Beside([internal], internal),
             limits=self.assembly.limits,
             verify=self._tokens.verify,
@@ -132,6 +134,7 @@ class Process:
                 loaded = load_app(app.name, app.target, self.assembly.options.directory, self.assembly.limits)
                 follow_structlog()  # the app may have imported it
                 living = Lifespan(app.name, loaded)
+                # Before the server is there: a lifespan that fails must end the start, not a request.
                 await self._stack.start(living)
                 mounts[app.mount] = living
         if not mounts:
@@ -198,6 +201,7 @@ async def serve(process: Process, started: Callable[[Process], Any], *, grace: f
             else:
                 logger.warning("asked to end while starting, in %s", where(starting))
         finally:
+            # Ended before the stop: a start that went on would put components onto a stack that has been emptied.
             starting.cancel()
             await end([starting])
             await begin(process.stop(), name="stop")

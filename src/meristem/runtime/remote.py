@@ -33,6 +33,7 @@ class RemoteSystem:
 
     def __init__(self, address: str, tokens: Tokens | None = None) -> None:
         self._client = client_for(address, sign=None if tokens is None else tokens.prove)
+        # A loop of its own in a thread, because it must turn while the caller's code blocks in `wait`.
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name=f"calls to {address}", daemon=True)
         self._deadlines = Deadlines(self._loop)
@@ -46,6 +47,7 @@ class RemoteSystem:
     def __exit__(self, *_: object) -> None:
         if self._entered is not None:
             CONNECTOR.reset(self._entered)
+        # While the loop still turns; then its timer of deadlines, by a call from its own thread, and then the loop.
         self.wait(self._client.stop())
         self._loop.call_soon_threadsafe(self._deadlines.stop)
         self._loop.call_soon_threadsafe(self._loop.stop)

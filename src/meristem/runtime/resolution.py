@@ -48,6 +48,7 @@ def resolver_for(
 def _by_dns(template: str, plan: Plan, services: list[str], stronger: Resolver) -> Resolver:
     from meristem.discovery.dns import DnsResolver  # noqa: PLC0415 - needs the extra `dns`
 
+    # Not asked for what a variable names: the start waits until each name has been looked up once.
     wanted = [name for name in services if not stronger.knows(name)]
     try:
         names = {

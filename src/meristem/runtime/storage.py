@@ -63,6 +63,7 @@ class ServiceStorage:
         database, options = self.database, self._around.options
         await self._stack.start(database)
         service = self._spec.implementation
+        # A temporary one is new at each start, so nobody can have migrated it before.
         if options.migrate or database.is_temporary:
             await upgrade(database, migrations_of(service), lambda: service.tables)
         else:
@@ -92,6 +93,7 @@ class ServiceStorage:
         """What works by itself once every service hears: deliveries and sagas."""
         self._relay = relay = Relay(self._outbox, self._around.bus, self._clock)
         relay.observers.append(self._around.telemetry.on_fact)
+        # The relay before the engine, so that it drains after it: what sagas publish as they end is delivered too.
         return [relay] if self._engine is None else [relay, self._engine]
 
     async def settle(self) -> None:

@@ -88,6 +88,7 @@ class ProcessTelemetry:
         self._statements[service, "error" if failed else "ok"] += 1
         self._seconds[service,] = self._seconds.get((service,), 0.0) + seconds
         trace = current().trace
+        # A span only within a trace that is recorded; the counters above have every statement.
         if trace is None or not trace.sampled:
             return
         verb = text.split(maxsplit=1)[0].upper() if text else "?"

@@ -24,6 +24,7 @@ def run_directory(state: Path, plan: Plan) -> Path:
     longest = max((len(each.name) + len(str(each.replicas)) + 1 for each in plan.processes), default=0)
     if len(os.fsencode(inside)) + 1 + longest + len(GENERATION) <= LONGEST:
         return inside
+    # Told apart by project and user. Where another user has made it, the run is refused (`prepare_run_directory`).
     digest = hashlib.sha256(os.fsencode(state.absolute())).hexdigest()[:12]
     return Path(tempfile.gettempdir()) / f"meristem-{os.getuid()}-{digest}"
 

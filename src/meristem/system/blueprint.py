@@ -54,6 +54,7 @@ class Blueprint:
         self._operations: dict[str, Mapping[str, Operation]] = {}
         self._events: dict[str, type[Event]] = {}
         services = [self._understood(each, described or {}) for each in system.services]
+        # Once more than in `System`: what a service named by text is called is known only now.
         check_parts(system, [each.name for each in services])
         self._owner = _owners(services, {contract.contract_name for contract in assumed})
         self._services = {each.name: each for each in services}
@@ -154,6 +155,7 @@ def _heirs(services: list[ServicePlan], owner: Mapping[str, str]) -> dict[str, s
     for service in services:
         for contract in service.inherits:
             heirs.setdefault(contract, []).append(service.name)
+    # Of two heirs none: which of them a caller means cannot be told.
     return {name: found[0] for name, found in heirs.items() if len(found) == 1 and name not in owner}
 
 
@@ -167,6 +169,7 @@ def _in_start_order(services: list[ServicePlan], owner: Mapping[str, str]) -> li
     ordered: dict[str, ServicePlan] = {}
 
     def visit(name: str, path: list[str]) -> None:
+        # Before it is looked up among the ordered: a service of the circle gets there only when its visit has ended.
         if name in path:
             circle = " → ".join([*path[path.index(name) :], name])
             raise WiringError(

@@ -31,12 +31,15 @@ def described(targets: list[str], root: Path) -> Described:
     for target in targets:
         try:
             found = description(describe(service_named(target)))
+            # Relative, so that the description holds in a copy of the project as well (a container's image).
             inside = os.path.relpath(found.migrations, root) if Path(found.migrations).is_relative_to(root) else None
             services[target] = msgspec.structs.replace(found, target=target, migrations=inside or found.migrations)
         except MeristemError as error:
             problems[target] = str(error)
+        # A module may call `sys.exit`, which is no Exception; the services after it are described all the same.
         except (Exception, SystemExit) as error:
             problems[target] = explained(error)
+    # Last: the fingerprint is of what the lines above have imported.
     return Described(services, problems, fingerprint(root))
 
 
@@ -44,6 +47,7 @@ def main() -> None:
     """Write what is found to the standard output, where nothing else is written: modules may print as they like."""
     folder, *targets = sys.argv[1:]
     with os.fdopen(os.dup(1), "wb") as answer:
+        # The descriptor, not `sys.stdout`: a C library or a child process that prints would reach the answer else.
         os.dup2(2, 1)
         told = msgspec.json.encode(described(targets, Path(folder)))
         sys.stdout.flush()

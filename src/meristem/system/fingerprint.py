@@ -46,11 +46,13 @@ def fingerprint(root: Path) -> Fingerprint:
 
     standard = tuple(sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib"))
     found = {os.path.realpath(sys.executable)}
+    # A copy: asking a lazy module for its file may import it, and so change what is looped over.
     for module in list(sys.modules.values()):
         file = getattr(module, "__file__", None)
         if file is not None and not PACKAGES & set(Path(file).parts) and not file.startswith(standard):
             found.add(os.path.abspath(file))  # noqa: PTH100 - as it was imported, links kept
     stamps = {_inside(root, path): _stamp(Path(path)) for path in sorted(found) if Path(path).is_file()}
+    # What is installed as editable lies elsewhere: its files are among those stamped one by one.
     folders = [each for each in sys.path if PACKAGES & set(Path(each).parts) and Path(each).is_dir()]
     return Fingerprint(stamps, {each: packages_in(Path(each)) for each in folders})
 
@@ -80,6 +82,7 @@ def _is_same(path: Path, stamp: Stamp) -> bool:
         return False
     if told.st_size != stamp.size:
         return False
+    # The time first: of some hundred files at each start, only those with another time are read.
     return told.st_mtime_ns == stamp.changed or _digest(path) == stamp.digest
 
 

@@ -127,6 +127,7 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     discovery: Discovery = Discovery()
     settings: dict[str, dict[str, Any]] = {}
     policies: dict[str, Policies] = {}
+    # As it is written, not as Limits: the defaults of one table would hide what the other says (`limits_of`).
     server: dict[str, Any] = {}
     client: ClientLimits = ClientLimits()
     telemetry: Telemetry = Telemetry()
@@ -170,6 +171,7 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             ("supervision", self.supervision, Supervision),
         )
         problems = (
+            # As tables once more, for `misfit` names the key that is wrong by the table it stands in.
             *(misfit(msgspec.to_builtins(value), type_, name) for name, value, type_ in tables),
             *(_wrong_limit(table, limits) for table, limits in servers.items()),
             *(_wrong_number(name, process) for name, process in written.items()),
@@ -179,6 +181,7 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def place(self, services: Sequence[str], apps: Sequence[str]) -> list[Placed]:
         """The processes and their parts; raises ConfigurationError for a part unknown, left out or placed twice."""
+        # Once more for a placement that was made in code, without `read`.
         problem = self.problem()
         if problem is not None:
             raise ConfigurationError(f"placement: {problem}")

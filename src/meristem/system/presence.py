@@ -33,6 +33,7 @@ class Presence:
         """Take the lock for a new run; False while a process of an earlier one lives."""
         if fcntl is None or self._descriptor is not None:
             return True
+        # flock(2) locks the open file, which children inherit; a lock by fcntl(2) would be this process's alone.
         descriptor = os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

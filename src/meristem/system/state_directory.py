@@ -104,6 +104,7 @@ class StateDirectory:
     def _make_secret(self, path: Path) -> None:
         """Write one beside the place and link it there: who reads it reads all of it, and the first one stays."""
         written = path.with_name(f"secret.{secrets.token_hex(8)}")
+        # Its mode is given as it is made: with `chmod` after it, others could read it for a moment.
         descriptor = os.open(written, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
         try:
             with os.fdopen(descriptor, "wb") as file:
@@ -121,6 +122,7 @@ class StateDirectory:
             self.withdraw()
             return
         with _written(self._claimed):
+            # Never removed: a run that opened it before would hold a lock on a file that the next run does not find.
             lock = os.open(self._claimed, os.O_CREAT | os.O_RDWR, 0o600)
         if not _take(lock):
             pid = os.pread(lock, 20, 0).decode() or "unknown"
@@ -132,12 +134,14 @@ class StateDirectory:
         with _written(self._claimed):
             os.ftruncate(lock, 0)
             os.pwrite(lock, str(os.getpid()).encode(), 0)
+        # What is still announced is of a run that was killed: `succeed` ends what is left of it.
         announced = self._announced()
         self.former = announced.replicas if announced is not None else ()
         self.withdraw()
 
     def release(self) -> None:
         """Let another run the system."""
+        # While the lock is held: after it, what the next run announces would be taken away.
         try:
             self.withdraw()
         finally:
@@ -180,6 +184,7 @@ class StateDirectory:
             return True
         lock = os.open(self._claimed, os.O_RDONLY)
         try:
+            # Shared: commands that look at the same time must not take each other for the system.
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
