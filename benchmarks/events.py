@@ -54,7 +54,7 @@ class Bench:
         ]
         self.handled = 0
         self.progress = asyncio.Event()
-        self.lease = Lease(self.publisher, clock, "bench")
+        self.lease = Lease(self.publisher, "bench")
         self.outbox = Outbox(self.publisher, "//bench/publisher", bus.destinations, clock, lease=self.lease)
         self.relay = Relay(self.outbox, bus, clock)
         for inbox in self.inboxes:
@@ -79,7 +79,7 @@ class Bench:
             await database.start()
             await database.upgrade([LEASE, SCHEMA])
             await database.create(METADATA)
-        for component in (*self.inboxes, self.outbox):
+        for component in (self.lease, *self.inboxes, self.outbox):
             await component.start()
 
     async def wait_for(self, handled: int) -> None:

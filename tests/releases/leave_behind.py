@@ -45,7 +45,7 @@ async def fill(folder: Path) -> None:
             begun.append(asyncio.ensure_future(desk.reserve("bed")))
         with using(keyed("note-later")):
             await desk.note("later")
-        await until(folder, "SELECT 1 FROM meristem_outbox WHERE state = 'dead'")
+        await until(folder, "SELECT 1 FROM meristem_dead_letter")
         await until(folder, "SELECT 1 FROM meristem_saga WHERE state = 'undoing'")
         await until(folder, "SELECT 1 FROM meristem_saga WHERE state = 'parked'")
         await until(folder, "SELECT 1 FROM meristem_saga WHERE state = 'running'")

@@ -90,6 +90,26 @@ async def test_nothing_is_lost_of_what_a_release_without_versions_left(kept, key
         assert await letters.list() == []
 
 
+async def test_an_upgraded_database_has_the_shape_of_a_fresh_one(kept, tmp_path):
+    async with running(system, database=kept), running(system, database=f"sqlite:///{tmp_path}/fresh-{{service}}.db"):
+        pass
+
+    for service in ("desk", "ledger"):
+        assert shape(tmp_path / f"{service}.db") == shape(tmp_path / f"fresh-{service}.db")
+
+
+def shape(file: Path) -> dict[str, Any]:
+    """The framework's tables and indexes, whatever the order in which their columns came."""
+    with sqlite3.connect(file) as connection:
+        made = connection.execute("SELECT name, type, sql FROM sqlite_master WHERE name LIKE 'meristem%'").fetchall()
+        found = {name: " ".join(sql.split()) for name, kind, sql in made if kind == "index" and sql}
+        for name in (name for name, kind, _ in made if kind == "table"):
+            columns = connection.execute(f"SELECT name, type, \"notnull\", pk FROM pragma_table_info('{name}')")
+            found[name] = sorted(columns)
+    connection.close()
+    return found
+
+
 async def test_an_unmigrated_database_is_refused_where_migrating_is_done_beforehand(tmp_path):
     fresh = f"sqlite:///{tmp_path}/{{service}}.db"
 

@@ -3,50 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
-from sqlalchemy import Float, Text, and_, bindparam, delete, null, select, update
+from sqlalchemy import Text, bindparam, delete, func, select
 
-from meristem.events.tables import DEAD, OUTBOX, PENDING
+from meristem.events.statements import FORGET_FREE, FORGET_HELD, UNEARTH
+from meristem.events.tables import DEAD_LETTERS
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement
-
     from meristem.clock import Clock
     from meristem.storage.database import Database
 
-_row: Final = OUTBOX.c
-_all: Final = _row.state == DEAD
-_one: Final = and_(_all, _row.seq == bindparam("id"))
-_theirs: Final = and_(_all, _row.subscriber == bindparam("of_subscriber", type_=Text))
-_columns: Final = (
-    _row.seq.label("id"),
-    _row.event_id,
-    _row.type,
-    _row.subscriber,
-    _row.key,
-    _row.error,
-    _row.attempts,
-    _row.created,
-    _row.body,
-)
-_LIST: Final = select(*_columns).where(_all).order_by(_row.seq).limit(bindparam("count"))
-_LIST_THEIRS: Final = select(*_columns).where(_theirs).order_by(_row.seq).limit(bindparam("count"))
+_PIECE: Final = 500  # rows changed at once: writers wait for each piece alone
 
-
-def _redrive(which: ColumnElement[bool]) -> Any:
-    fresh = {"state": PENDING, "attempts": 0, "due_at": bindparam("now", type_=Float), "member": null()}
-    return update(OUTBOX).where(which).values(fresh)
-
-
-_REDRIVE: Final = {"all": _redrive(_all), "one": _redrive(_one), "theirs": _redrive(_theirs)}
-_DISCARD: Final = {
-    "all": delete(OUTBOX).where(_all),
-    "one": delete(OUTBOX).where(_one),
-    "theirs": delete(OUTBOX).where(_theirs),
-}
-_FORGET: Final = delete(OUTBOX).where(_row.subscriber == bindparam("of_subscriber", type_=Text))
+_letter: Final = DEAD_LETTERS.c
+_theirs: Final = _letter.subscriber == bindparam("of_subscriber", type_=Text)
+_LIST: Final = select(DEAD_LETTERS).order_by(_letter.id).limit(bindparam("count"))
+_LIST_THEIRS: Final = _LIST.where(_theirs)
+_NEWEST: Final = select(func.max(_letter.id))
+_IDS: Final = select(_letter.id).where(_letter.id <= bindparam("newest")).order_by(_letter.id).limit(_PIECE)
+_IDS_THEIRS: Final = _IDS.where(_theirs)
+_DISCARD: Final = delete(DEAD_LETTERS).where(_letter.id == bindparam("of_id"))
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
@@ -86,21 +64,40 @@ class DeadLetters:
 
     async def redrive(self, id: int | None = None, *, subscriber: str | None = None) -> int:  # noqa: A002 - its name
         """Deliver one again, or all of a subscriber, or all; returns how many."""
-        which, parameters = _which(id, subscriber)
-        parameters["now"] = self._clock.now().timestamp()
-        return (await self._database.execute(_REDRIVE[which], parameters)).rowcount
+        return await self._take_out(id, subscriber, redrive=True)
 
     async def discard(self, id: int | None = None, *, subscriber: str | None = None) -> int:  # noqa: A002 - its name
         """Delete one for good, or all of a subscriber, or all; returns how many."""
-        which, parameters = _which(id, subscriber)
-        return (await self._database.execute(_DISCARD[which], parameters)).rowcount
+        return await self._take_out(id, subscriber, redrive=False)
 
     async def forget(self, subscriber: str) -> int:
         """Delete all that is owed to a subscriber that is gone for good, dead or still waiting; returns how many."""
-        return (await self._database.execute(_FORGET, {"of_subscriber": subscriber})).rowcount
+        count = await self.discard(subscriber=subscriber)
+        for statement in (FORGET_FREE, FORGET_HELD):
+            deleted = _PIECE
+            while deleted == _PIECE:
+                values = {"whose": subscriber, "count": _PIECE}
+                deleted = (await self._database.execute(statement, values)).rowcount
+                count += deleted
+        return count
 
+    async def _take_out(self, id: int | None, subscriber: str | None, *, redrive: bool) -> int:  # noqa: A002 - as above
+        if id is not None:
+            return await self._take_out_piece([id], redrive=redrive)
+        # Those that are there by now: what is redriven and refused again becomes a letter anew.
+        newest, count = await self._database.fetch_value(_NEWEST), 0
+        while ids := await self._some(newest, subscriber):
+            count += await self._take_out_piece(ids, redrive=redrive)
+        return count
 
-def _which(id: int | None, subscriber: str | None) -> tuple[str, dict[str, Any]]:  # noqa: A002 - its name
-    if id is not None:
-        return "one", {"id": id}
-    return ("all", {}) if subscriber is None else ("theirs", {"of_subscriber": subscriber})
+    async def _some(self, newest: int | None, subscriber: str | None) -> Sequence[int]:
+        if subscriber is None:
+            return await self._database.fetch_all(_IDS, {"newest": newest}, into=int)
+        return await self._database.fetch_all(_IDS_THEIRS, {"newest": newest, "of_subscriber": subscriber}, into=int)
+
+    async def _take_out_piece(self, ids: Sequence[int], *, redrive: bool) -> int:
+        now = self._clock.now().timestamp()
+        async with self._database.unit() as unit:
+            if redrive:
+                await unit.execute(UNEARTH, [{"of_id": each, "now": now} for each in ids])
+            return (await unit.execute(_DISCARD, [{"of_id": each} for each in ids])).rowcount

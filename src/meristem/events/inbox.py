@@ -10,7 +10,7 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from msgspec import DecodeError
-from sqlalchemy import Float, Text, bindparam, delete, insert, literal, select
+from sqlalchemy import Text, bindparam, insert, literal, select
 
 from meristem.context import CURRENT
 from meristem.contracts.codec import decoder, violation
@@ -21,6 +21,7 @@ from meristem.events.policy import DEFAULT, DeliveryPolicy
 from meristem.events.subscription import subscriptions
 from meristem.events.tables import INBOX
 from meristem.lifecycle import Background
+from meristem.storage.sweep import Sweep
 from meristem.variables import within
 
 if TYPE_CHECKING:
@@ -32,17 +33,14 @@ logger: Final = logging.getLogger("meristem.events")
 Handle: TypeAlias = Callable[[Any], Awaitable[None]]
 Listener: TypeAlias = Callable[[Event, Envelope], Awaitable[None]]
 
-_PRUNE_EVERY: Final = 3600.0
-_PRUNE_AT_ONCE: Final = 5000
+_PRUNE_AFTER: Final = 600.0  # seconds, once the service has started and has nothing better to do
+_PRUNE_EVERY: Final = 86400.0  # a thirtieth of the time for which events are remembered
 
 _KNOWN: Final = select(literal(1)).where(
     *(INBOX.c[name] == bindparam(name, type_=Text) for name in ("event_id", "source", "subscriber"))
 )
 _RECORD: Final = insert(INBOX)
-_old: Final = (
-    select(INBOX.c.event_id).where(INBOX.c.handled_at < bindparam("before", type_=Float)).limit(_PRUNE_AT_ONCE)
-)
-_PRUNE: Final = delete(INBOX).where(INBOX.c.handled_at < bindparam("before", type_=Float), INBOX.c.event_id.in_(_old))
+FORGET: Final = Sweep(INBOX, INBOX.c.handled_at)
 
 
 class _Turns:
@@ -188,12 +186,11 @@ class Inbox:
             await listener(event, envelope)
 
     async def _keep_small(self, database: Database) -> None:
+        await self._clock.sleep(_PRUNE_AFTER)
         while True:
             before = self._clock.now().timestamp() - self._retention
             try:
-                # In portions: one delete of all would hold the writer while a month of events goes.
-                while (await database.execute(_PRUNE, {"before": before})).rowcount >= _PRUNE_AT_ONCE:
-                    pass
+                await FORGET.delete(database, before)
             except StorageError:
                 logger.exception("%s: old events could not be forgotten; trying again later", self.service)
             await self._clock.sleep(_PRUNE_EVERY)

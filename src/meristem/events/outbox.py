@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from meristem.storage.database import Database
     from meristem.storage.lease import Lease
     from meristem.storage.unit import UnitOfWork
+
+
+_ASKED: Final = 10  # keys of one transaction for which it asks whether they wait; the rest goes to the disk
+_PIECE: Final = 500  # rows changed at once
 
 
 class Delivery(msgspec.Struct, gc=False):
@@ -54,11 +58,27 @@ class Depth(msgspec.Struct, frozen=True):
     oldest: float
 
 
+class Claim(msgspec.Struct, frozen=True):
+    """What a relay got of the rows of some keys; `key` is the last of them.
+
+    `is_end` when no key with free rows comes after, `is_all` when no row of the subscriber is free any more.
+    """
+
+    deliveries: list[Delivery]
+    key: str
+    is_end: bool
+    is_all: bool
+
+
 class Courier(Protocol):
     """Delivers what the outbox holds: the relay of this process."""
 
     def accepts(self, subscriber: str) -> bool:
-        """Whether a new event of this subscriber may go to it from memory."""
+        """Whether a new event of this subscriber may go to it from memory, whatever its key."""
+        ...
+
+    def has_room(self, subscriber: str) -> bool:
+        """Whether one may that has no earlier event of its key before it."""
         ...
 
     def take(self, deliveries: Iterable[Delivery]) -> None:
@@ -73,13 +93,17 @@ class Courier(Protocol):
 class _Claimed(msgspec.Struct):
     seq: int
     event_id: str
-    subscriber: str
     type: str
     key: str
     body: str
     created: float
     attempts: int
     due_at: float
+
+
+class _LastTurn(msgspec.Struct):
+    key: str
+    is_end: bool
 
 
 class Outbox:
@@ -102,7 +126,7 @@ class Outbox:
         self.observers: list[Observer] = []
         self.courier: Courier | None = None
         self._database = database
-        self._claiming = statements.CLAIM_SIDE_BY_SIDE if database.writes_side_by_side else statements.CLAIM
+        self._side_by_side = database.writes_side_by_side
         self._destinations = destinations
         self._clock = clock
 
@@ -123,38 +147,61 @@ class Outbox:
         rows: list[dict[str, Any]] = []
         deliveries: list[Delivery] = []
         published: list[Published] = []
+        asked: dict[tuple[str, str], bool] = {}
         for event in unit.published:
             destinations = self._destinations(event.event_type)
             published.append(Published(event.event_type, len(destinations)))
-            if destinations:
-                envelope = enclose(event, self.source, now, context)
-                deliveries += self._owe(envelope, destinations, now.timestamp(), rows)
+            if not destinations:
+                continue
+            envelope = enclose(event, self.source, now, context)
+            body = write_json(envelope).decode()  # once for all subscribers
+            for subscriber in destinations:
+                # Asked for each row before it is written, because the row says whose it is: one that the relay takes
+                # from memory is held by this replica, any other is free for whichever looks first.
+                accepted = await self._is_accepted(unit, subscriber, envelope.subject, asked)
+                delivery = Delivery(
+                    envelope.id, subscriber, envelope.type, envelope.subject, envelope, now.timestamp(), 0,
+                    now.timestamp(), is_new=accepted,
+                )  # fmt: skip
+                deliveries.append(delivery)
+                rows.append(self._row(delivery, body))
         if rows:
             unit.at_commit(statements.INSERT, rows[0] if len(rows) == 1 else rows)  # one alone needs no savepoint
         unit.after_commit(lambda: self._committed(deliveries, published))
 
-    def _owe(
-        self, envelope: Envelope, destinations: Sequence[str], now: float, rows: list[dict[str, Any]]
-    ) -> Iterator[Delivery]:
-        body = write_json(envelope).decode()  # once for all subscribers
-        for subscriber in destinations:
-            # Asked for each row before it is written, because the row says whose it is: one that the relay takes from
-            # memory is held by this replica, any other is free for whichever looks first.
-            accepted = self.courier is not None and self.courier.accepts(subscriber)
-            rows.append(
-                {
-                    "event_id": envelope.id,
-                    "subscriber": subscriber,
-                    "type": envelope.type,
-                    "key": envelope.subject,
-                    "body": body,
-                    "created": now,
-                    "member": self.lease.member if accepted else None,
-                }
-            )
-            yield Delivery(
-                envelope.id, subscriber, envelope.type, envelope.subject, envelope, now, 0, now, is_new=accepted
-            )
+    async def _is_accepted(
+        self, unit: UnitOfWork, subscriber: str, key: str, asked: dict[tuple[str, str], bool]
+    ) -> bool:
+        """Whether the relay takes a row from memory: no earlier event of its key is in other hands."""
+        courier, place = self.courier, (subscriber, key)
+        if courier is None:
+            return False
+        if place in asked:  # as the row before it in this transaction: it must not overtake that
+            return asked[place]
+        if courier.accepts(subscriber):
+            return True
+        if not courier.has_room(subscriber):
+            asked[place] = False
+        elif not key:
+            return True
+        elif self._side_by_side or len(asked) >= _ASKED:
+            asked[place] = False
+        else:
+            # Nobody else writes until this transaction ends, so the answer stands when its rows are there.
+            found = await unit.fetch_value(statements.IS_BEHIND, self._where(subscriber) | {"of_key": key})
+            asked[place] = found is None
+        return asked[place]
+
+    def _row(self, delivery: Delivery, body: str) -> dict[str, Any]:
+        return {
+            "event_id": delivery.event_id,
+            "subscriber": delivery.subscriber,
+            "type": delivery.type,
+            "key": delivery.key,
+            "body": body,
+            "created": delivery.created,
+            "member": self.lease.member if delivery.is_new else None,
+        }
 
     def _committed(self, deliveries: list[Delivery], published: list[Published]) -> None:
         # Only now: what was rolled back must not be delivered, and a fact of it would be a lie.
@@ -169,7 +216,7 @@ class Outbox:
         self.courier.take(each for each in deliveries if each.is_new)
 
     async def subscribers(self) -> list[str]:
-        """Everyone for whom a row waits."""
+        """Everyone for whom a row is free."""
         found: list[str] = []
         after = ""
         while (name := await self._database.fetch_value(statements.NEXT_SUBSCRIBER, {"after": after})) is not None:
@@ -177,29 +224,38 @@ class Outbox:
             after = name
         return found
 
-    async def has_free(self, subscriber: str) -> bool:
-        """Whether rows wait that `claim` would take."""
-        return await self._database.fetch_value(statements.CLAIMABLE, self._claim(subscriber, 1)) is not None
+    async def claim(self, subscriber: str, after: str | None, *, turns: int, run: int, unkeyed: int) -> Claim:
+        """Take over rows that no replica holds: up to `run` of each of the next `turns` keys, oldest first.
 
-    async def claim(self, subscriber: str, count: int) -> list[Delivery]:
-        """Take over up to `count` rows that no live replica holds, oldest first, and none before its turn."""
+        The keys come after the key `after`, None for the first ones; up to `unkeyed` rows without a key come before.
+        Keys of which another replica holds rows are passed over.
+        """
+        where = self._where(subscriber) | {"after": after or "", "turns": turns}
+        which = {"done": -1 if after is None else 0, "run": run, "unkeyed": unkeyed}
+        claimable = statements.CLAIMABLE_SIDE_BY_SIDE if self._side_by_side else statements.CLAIMABLE
         async with self._database.unit() as unit:
-            rows = await unit.fetch_all(self._claiming, self._claim(subscriber, count), into=_Claimed)
-        rows.sort(key=lambda row: row.seq)
-        return [
+            rows = await unit.fetch_all(claimable, where | which, into=_Claimed)
+            # In the same transaction: what has been committed since then is told to the relay after this answer.
+            del where["me"]
+            last = await unit.fetch_one(statements.LAST_TURN, where, into=_LastTurn)
+            assert last is not None  # it counts
+            if rows:
+                unit.defer(statements.CLAIM, [{"of_seq": row.seq, "me": self.lease.member} for row in rows])
+            left = last.is_end and await unit.fetch_value(statements.ANY_FREE, {"whose": subscriber})
+        deliveries = [
             Delivery(
                 each.event_id, subscriber, each.type, each.key, each.body, each.created, each.attempts, each.due_at
             )
             for each in rows
         ]
+        return Claim(deliveries, last.key, last.is_end, last.is_end and left is None)
 
-    def _claim(self, subscriber: str, count: int) -> dict[str, Any]:
-        return {"whose": subscriber, "me": self.lease.member, "count": count}
+    def _where(self, subscriber: str) -> dict[str, Any]:
+        return {"whose": subscriber, "me": self.lease.member}
 
     async def remove(self, deliveries: Sequence[Delivery]) -> None:
         """Forget what was acknowledged, all of it in one transaction."""
-        values = [{"event": each.event_id, "of_subscriber": each.subscriber} for each in deliveries]
-        await self._database.execute(statements.REMOVE, values)
+        await self._database.execute(statements.REMOVE, [_name(each) for each in deliveries])
 
     async def postpone(self, delivery: Delivery, error: str) -> None:
         """Record a failed attempt and when the next is due."""
@@ -208,16 +264,37 @@ class Outbox:
 
     async def dead_letter(self, delivery: Delivery, attempts: int, error: str) -> None:
         """Make the row a dead letter."""
-        await self._database.execute(statements.DEAD_LETTER, self._failed(delivery, attempts, error))
+        async with self._database.unit() as unit:
+            unit.at_commit(statements.BURY, self._failed(delivery, attempts, error))
+            unit.at_commit(statements.DROP, _name(delivery) | {"me": self.lease.member})
 
     async def release(self) -> None:
         """Let go of every row that this replica holds."""
-        await self._database.execute(statements.RELEASE, {"me": self.lease.member})
+        await self._free(self.lease.member)
+
+    async def clear_up(self) -> None:
+        """Let go of every row that a replica held which lives no more."""
+        while (dead := await self._database.fetch_value(statements.DEAD_HOLDER)) is not None:
+            await self._free(dead)
+
+    async def _free(self, member: int) -> None:
+        # In pieces: a replica holds many rows, and writers wait for each piece alone.
+        values = {"me": member, "count": _PIECE}
+        while (await self._database.execute(statements.RELEASE, values)).rowcount == _PIECE:
+            pass
 
     async def depth(self) -> list[Depth]:
         """What waits to be delivered, and for a person, by subscriber."""
-        return await self._database.fetch_all(statements.DEPTH, into=Depth)
+        return [
+            each
+            for statement in (statements.PENDING, statements.DEAD)
+            for each in await self._database.fetch_all(statement, into=Depth)
+        ]
 
     def _failed(self, delivery: Delivery, attempts: int, error: str) -> dict[str, Any]:
-        where = {"event": delivery.event_id, "of_subscriber": delivery.subscriber, "me": self.lease.member}
-        return where | {"failed": attempts, "reason": error}
+        return _name(delivery) | {"me": self.lease.member, "failed": attempts, "reason": error}
+
+
+def _name(delivery: Delivery) -> dict[str, Any]:
+    """A row by what was known of it before it was written."""
+    return {"event": delivery.event_id, "of_subscriber": delivery.subscriber, "of_key": delivery.key}

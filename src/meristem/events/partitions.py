@@ -44,6 +44,8 @@ class Partitions:
         self._changed = changed
         self._partitions: dict[str, deque[Delivery]] = {}
         self._ready: deque[str] = deque()
+        self._express: deque[str] = deque()  # ready too: of events that came straight from their commit
+        self._express_is_next = False
         self._later: list[tuple[float, int, str]] = []
         self._order = count()
         self._paused_until = 0.0
@@ -70,7 +72,7 @@ class Partitions:
         partition = self._partitions.get(name)
         if partition is None:
             self._partitions[name] = deque((delivery,))
-            self._place(name, delivery.due_at)
+            self._place(name, delivery.due_at, self._express if delivery.is_new else self._ready)
         else:
             partition.append(delivery)
 
@@ -96,17 +98,17 @@ class Partitions:
         """Begin no further delivery."""
         self._open = False
 
-    def _place(self, name: str, due_at: float) -> None:
+    def _place(self, name: str, due_at: float, ready: deque[str] | None = None) -> None:
         due_at = max(due_at, self._paused_until)
         if due_at <= self._now():
-            self._ready.append(name)
+            (self._ready if ready is None else ready).append(name)
             self._staff()
         else:
             heapq.heappush(self._later, (due_at, next(self._order), name))
             self._wake_at(due_at)
 
     def _staff(self) -> None:
-        while self._open and self._workers < self._width and self._starting < len(self._ready):
+        while self._open and self._workers < self._width and self._starting < len(self._ready) + len(self._express):
             # Counted before it runs: this may be called many times before the loop gives the first worker its turn.
             self._workers += 1
             self._starting += 1
@@ -115,8 +117,7 @@ class Partitions:
     async def _work(self) -> None:
         self._starting -= 1
         try:
-            while self._ready and self._open:
-                name = self._ready.popleft()
+            while self._open and (name := self._next()) is not None:
                 if self._is_paused:
                     self._place(name, self._paused_until)
                 else:
@@ -124,6 +125,15 @@ class Partitions:
         finally:
             self._workers -= 1
             self._changed()
+
+    def _next(self) -> str | None:
+        """The partition that has waited longest: of a backlog and of what is new in turn, for neither waits behind all
+        of the other.
+        """
+        first, second = (self._express, self._ready) if self._express_is_next else (self._ready, self._express)
+        ready = first or second
+        self._express_is_next = ready is self._ready
+        return ready.popleft() if ready else None
 
     async def _serve(self, name: str) -> None:
         partition = self._partitions[name]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from meristem.errors import CallError, OperationError, StorageError, Undeliverable
 from meristem.events.acknowledgements import Acknowledgements
+from meristem.events.backlog import Backlog
 from meristem.events.bus import Bus, SubscriberAway
 from meristem.events.claims import Claims
 from meristem.events.facts import Away, DeadLettered, Delivered, DeliveryRetried, Observer, emit
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 logger: Final = logging.getLogger("meristem.events")
 
 _BATCH: Final = 500
+_UNDER_WAY: Final = 1.0  # seconds within which a commit that has begun is over
 _MISHAP: Final = 1.0  # seconds to wait when the relay's own database fails
 
 
@@ -58,12 +60,17 @@ class Relay:
         self._clock = clock
         self._width = width
         self._window = window
+        self._spare = window // 10
         self._claims = Claims(outbox.lease, poll, pulse)
         self._wake_up = WakeUp(clock)
         self._partitions: dict[str, Partitions] = {}
-        # Subscribers with rows on disk that are not in memory. Their new events go to disk too: one that went straight
-        # from its commit would overtake an earlier one of its key.
+        # Subscribers with rows on disk that are not in memory, and those of them that are worth a look before the next
+        # scan: not those all of whose keys are in another replica's hands.
         self._behind: set[str] = set()
+        self._to_fetch: set[str] = set()
+        # When the last row of a subscriber was fetched from disk: one may follow whose commit is still under way.
+        self._caught_up: dict[str, float] = {}
+        self._backlogs: dict[str, Backlog] = {}
         self._scan_is_due = True
         self._running = False
         self._quiet = asyncio.Event()
@@ -133,9 +140,29 @@ class Relay:
 
     def accepts(self, subscriber: str) -> bool:
         """From memory go events of which no earlier ones can be on disk or in another replica's hands."""
+        return (
+            self._running
+            and self._room(subscriber) > self._spare
+            and self._claims.is_alone
+            and self._has_caught_up(subscriber)
+        )
+
+    def has_room(self, subscriber: str) -> bool:
+        """A backlog does not fill the window: what need not wait behind it has the rest."""
+        return self._running and self._room(subscriber) > 0 and self._claims.are_open
+
+    def _room(self, subscriber: str) -> int:
         partitions = self._partitions.get(subscriber)
-        room = partitions is None or len(partitions.held) < self._window
-        return self._running and room and subscriber not in self._behind and self._claims.is_alone
+        return self._window if partitions is None else self._window - len(partitions.held)
+
+    def _has_caught_up(self, subscriber: str) -> bool:
+        if subscriber in self._behind:
+            return False
+        since = self._caught_up.get(subscriber)
+        if since is not None and since + _UNDER_WAY > monotonic():
+            return False
+        self._caught_up.pop(subscriber, None)
+        return True
 
     def take(self, deliveries: Iterable[Delivery]) -> None:
         if self._running:
@@ -144,7 +171,9 @@ class Relay:
 
     def fetch_soon(self, subscriber: str) -> None:
         """Rows of this subscriber are on disk only: fetch them as soon as there is room."""
-        self._behind.add(subscriber)
+        if subscriber not in self._behind:
+            self._behind.add(subscriber)
+            self._to_fetch.add(subscriber)
         self._wake_up.set(self._now())
 
     def scan_soon(self) -> None:
@@ -198,7 +227,7 @@ class Relay:
         if scanned is not None:
             await self._scan()
         if self._claims.are_open:
-            for subscriber in list(self._behind):
+            for subscriber in list(self._to_fetch):
                 await self._fetch(subscriber)
         if scanned is not None and not self._behind:
             self._claims.believe(scanned)
@@ -207,9 +236,10 @@ class Relay:
         """See which other replicas live, and which rows none holds."""
         self._scan_is_due = False
         await self._claims.look()
+        await self._outbox.clear_up()
+        self._to_fetch |= self._behind
         for subscriber in await self._outbox.subscribers():
-            if await self._outbox.has_free(subscriber):
-                self._behind.add(subscriber)
+            self.fetch_soon(subscriber)
 
     def _lose(self) -> None:
         """Others may have every row by now: forget what is in memory, and begin as at the start."""
@@ -220,15 +250,22 @@ class Relay:
         self.scan_soon()
 
     async def _fetch(self, subscriber: str) -> None:
-        """Fill the room that this subscriber has in memory from disk."""
-        partitions = self._of(subscriber)
-        while self._running and (room := min(_BATCH, self._window - len(partitions.held))) > 0:
-            # Fewer than there was room for: the disk holds no more. Nothing may be awaited between this answer and the
-            # two lines below it, or a row that is committed meanwhile would be taken for one in memory.
-            claimed = await self._outbox.claim(subscriber, room)
+        """Fill the room that this subscriber has in memory from disk, until there is none or a round finds nothing."""
+        found: int | None = None  # rows in this round; None in one that began before
+        backlog = self._backlogs.get(subscriber)
+        if backlog is None:
+            backlog = self._backlogs[subscriber] = Backlog(self._outbox, subscriber)
+        while self._running and (room := min(_BATCH, self._room(subscriber) - self._spare)) > 0:
+            if backlog.is_at_start:
+                found = 0
+            claimed = await backlog.claim(room)
             self.take(claimed)
-            if len(claimed) < room:
+            found = None if found is None else found + len(claimed)
+            if backlog.is_empty:
                 self._behind.discard(subscriber)
+                self._caught_up[subscriber] = monotonic()
+            if backlog.is_empty or (backlog.is_at_start and found == 0):
+                self._to_fetch.discard(subscriber)
                 return
 
     async def _deliver(self, partitions: Partitions, delivery: Delivery) -> float | None:

@@ -1,4 +1,4 @@
-"""The outbox's statements, built once; each is one round trip."""
+"""The outbox's statements, built once; none reads more rows than it answers with, however many wait."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
+    ColumnElement,
+    Integer,
     Text,
     and_,
     bindparam,
+    case,
     delete,
     exists,
     func,
@@ -16,113 +19,177 @@ from sqlalchemy import (
     literal,
     not_,
     null,
+    or_,
     select,
     update,
 )
 
-from meristem.events.tables import DEAD, OUTBOX, PENDING
-from meristem.storage.lease import MEMBERS, is_free, lives
+from meristem.events.tables import DEAD_LETTERS, FREE, HELD, OUTBOX
+from meristem.storage.lease import LIVING, MEMBERS, lives
 
 _me: Final = bindparam("me", type_=BigInteger)
+_whose: Final = bindparam("whose", type_=Text)
+_count: Final = bindparam("count", type_=Integer)
 _row: Final = OUTBOX.c
+_others: Final = select(MEMBERS.c.id).where(MEMBERS.c.id != _me)
+_LAST: Final = literal(2**63 - 1, BigInteger)
+
+_given: Final = ("event_id", "subscriber", "type", "key", "body", "created", "member")
+INSERT: Final = insert(OUTBOX).values(
+    {name: bindparam(name) for name in _given} | {"attempts": literal(0), "due_at": bindparam("created")}
+)
+
+
+# The replicas that hold rows, by leaps along the index; one of them that lives no more is dead and not yet cleared up.
+_first: Final = select(func.min(_row.member).label("member")).where(HELD).cte("holder", recursive=True)
+_later: Final = OUTBOX.alias("later").c
+_next_holder: Final = select(func.min(_later.member)).where(_later.member > _first.c.member, _later.member.is_not(None))
+_HOLDERS: Final = _first.union_all(select(_next_holder.scalar_subquery()).where(_first.c.member.is_not(None)))
+DEAD_HOLDER: Final = select(_HOLDERS.c.member).where(_HOLDERS.c.member.not_in(LIVING)).limit(1)
+_cleared_up: Final = ~DEAD_HOLDER.exists()
+
+# Some rows of a replica, dead or about to stop, become free.
+_theirs: Final = select(_row.seq).where(_row.member == _me, HELD).limit(_count)
+RELEASE: Final = update(OUTBOX).where(_row.seq.in_(_theirs)).values(member=null())
+
+
+def _is_free(row: Any, key: Any) -> ColumnElement[bool]:
+    return and_(row.subscriber == _whose, row.key == key, row.member.is_(None))
+
+
+def _is_held_elsewhere(key: Any) -> ColumnElement[bool]:
+    held = OUTBOX.alias("held").c
+    return exists(literal(1)).where(
+        held.member.in_(_others), held.member.is_not(None), held.subscriber == _whose, held.key == key
+    )
+
+
+# Some keys with free rows, by leaps along the index from `after` on: a key in other hands costs one leap, however many
+# rows it has. Turn 0 is where the last claim ended; a turn without a key is the end.
+_begin: Final = select(bindparam("after", type_=Text).label("key"), literal(0).label("number")).cte(
+    "turn", recursive=True
+)
+_next: Final = OUTBOX.alias("next").c
+_turns: Final = _begin.union_all(
+    select(
+        select(func.min(_next.key))
+        .where(_next.subscriber == _whose, _next.key > _begin.c.key, _next.member.is_(None))
+        .scalar_subquery(),
+        _begin.c.number + 1,
+    ).where(_begin.c.key.is_not(None), _begin.c.number < bindparam("turns", type_=Integer))
+)
+_turn: Final = _turns.c
+LAST_TURN: Final = select(func.max(_turn.key).label("key"), (func.count() > func.count(_turn.key)).label("is_end"))
+
 _candidates: Final = OUTBOX.alias("candidate")
 _candidate: Final = _candidates.c
-_earlier: Final = OUTBOX.alias("earlier").c
-_others: Final = select(MEMBERS.c.id).where(MEMBERS.c.id != _me)
+_run: Final = OUTBOX.alias("run").c
 
-INSERT: Final = insert(OUTBOX).values(
-    {
-        "event_id": bindparam("event_id"),
-        "subscriber": bindparam("subscriber"),
-        "type": bindparam("type"),
-        "key": bindparam("key"),
-        "body": bindparam("body"),
-        "created": bindparam("created"),
-        "attempts": literal(0),
-        "due_at": bindparam("created"),
-        "state": literal(PENDING),
-        "member": bindparam("member"),
-    }
-)
 
-# Free is what no replica holds, or one that is no longer alive; what this relay holds is in its memory already.
-_free: Final = is_free(_candidate.member)
-_overtakes: Final = exists(literal(1)).where(
-    _candidate.key != "",
-    _earlier.subscriber == _candidate.subscriber,
-    _earlier.key == _candidate.key,
-    _earlier.seq < _candidate.seq,
-    _earlier.state == PENDING,
-    _earlier.member.in_(_others),
-)
-# First, and once for all rows: alone, nobody is overtaken, and looking at all earlier rows of each key takes for ever.
-_others_live: Final = exists(_others)
+def _end(key: Any, length: str) -> ColumnElement[Any]:
+    """Where a run of a key's free rows ends: those of one key must not fill the memory while others wait."""
+    ends = select(_run.seq).where(_is_free(_run, key)).order_by(_run.seq).limit(1)
+    return func.coalesce(ends.offset(bindparam(length, type_=Integer)).scalar_subquery(), _LAST)
+
+
 CLAIMABLE: Final = (
-    select(_candidate.seq)
+    select(
+        *(_candidate[name] for name in ("seq", "event_id", "type", "key", "body", "created", "attempts", "due_at")),
+    )
+    .select_from(_turns.join(_candidates, _is_free(_candidate, _turn.key)))
     .where(
-        _candidate.subscriber == bindparam("whose", type_=Text),
-        _candidate.state == PENDING,
-        _free,
+        _turn.number > bindparam("done", type_=Integer),
+        _candidate.seq < case((_turn.key == "", _end(literal(""), "unkeyed")), else_=_end(_turn.key, "run")),
+        or_(_turn.key == "", not_(_is_held_elsewhere(_turn.key))),
         lives(_me),  # a replica that was taken for dead claims nothing
-        not_(and_(_others_live, _overtakes)),
+        _cleared_up,  # or an earlier row of a key may lie with the dead
     )
     .order_by(_candidate.seq)
-    .limit(bindparam("count"))
 )
-_CLAIMED: Final = (
-    _row.seq,
-    _row.event_id,
-    _row.subscriber,
-    _row.type,
-    _row.key,
-    _row.body,
-    _row.created,
-    _row.attempts,
-    _row.due_at,
-)
-CLAIM: Final = update(OUTBOX).where(_row.seq.in_(CLAIMABLE)).values(member=_me).returning(*_CLAIMED)
-
 # The same where relays claim side by side. One that claims just now holds locks on rows that still look free: they are
 # skipped, and so is whatever comes after them in their key, or else it would overtake them.
-_locked: Final = CLAIMABLE.add_columns(_candidate.key).with_for_update(of=_candidates, skip_locked=True).cte("locked")
+_locked: Final = CLAIMABLE.with_for_update(of=_candidates, skip_locked=True).cte("locked")
+_earlier: Final = OUTBOX.alias("earlier").c
 _skipped: Final = exists(literal(1)).where(
     _locked.c.key != "",
-    _earlier.subscriber == bindparam("whose", type_=Text),
-    _earlier.key == _locked.c.key,
+    _is_free(_earlier, _locked.c.key),
     _earlier.seq < _locked.c.seq,
-    _earlier.state == PENDING,
-    _earlier.member.is_distinct_from(_me),
     _earlier.seq.not_in(select(_locked.c.seq)),
 )
-CLAIM_SIDE_BY_SIDE: Final = (
-    update(OUTBOX)
-    .where(_row.seq.in_(select(_locked.c.seq).where(not_(and_(_others_live, _skipped)))))
-    .values(member=_me)
-    .returning(*_CLAIMED)
+CLAIMABLE_SIDE_BY_SIDE: Final = select(_locked).where(not_(_skipped)).order_by(_locked.c.seq)
+CLAIM: Final = update(OUTBOX).where(_row.seq == bindparam("of_seq")).values(member=_me)
+
+ANY_FREE: Final = select(_row.seq).where(_row.subscriber == _whose, FREE).limit(1)
+NEXT_SUBSCRIBER: Final = select(func.min(_row.subscriber)).where(_row.subscriber > bindparam("after", type_=Text), FREE)
+_of_key: Final = bindparam("of_key", type_=Text)
+_free_row: Final = OUTBOX.alias("free").c
+IS_BEHIND: Final = select(literal(1)).where(
+    or_(
+        exists(literal(1)).where(_is_free(_free_row, _of_key)),
+        _is_held_elsewhere(_of_key),
+        not_(_cleared_up),
+        not_(lives(_me)),
+    )
 )
-NEXT_SUBSCRIBER: Final = select(func.min(_row.subscriber)).where(
-    _row.subscriber > bindparam("after", type_=Text), _row.state == PENDING
-)
-# Counted in the index of the queue alone; the first row of each group is the oldest.
+"""A row if a new event of this key has earlier ones before it that are not in this replica's hands."""
+
+
+def _counted(table: Any, order: Any, *where: Any) -> Any:
+    """Counted in an index alone; the first of each subscriber is the oldest."""
+    return (
+        select(table.subscriber, func.count().label("count"), func.min(order).label("first"))
+        .where(*where)
+        .group_by(table.subscriber)
+    )
+
+
+_pending: Final = _counted(_row, _row.seq, FREE).union_all(_counted(_row, _row.seq, HELD)).subquery()
 _queues: Final = (
-    select(_row.subscriber, _row.state, func.count().label("count"), func.min(_row.seq).label("first"))
-    .group_by(_row.subscriber, _row.state)
+    select(_pending.c.subscriber, func.sum(_pending.c.count).label("count"), func.min(_pending.c.first).label("first"))
+    .group_by(_pending.c.subscriber)
     .subquery()
 )
-DEPTH: Final = (
-    select(_queues.c.subscriber, _queues.c.state, _queues.c.count.label("count"), _row.created.label("oldest"))
+PENDING: Final = (
+    select(_queues.c.subscriber, literal("pending").label("state"), _queues.c.count, _row.created.label("oldest"))
     .join(OUTBOX, _row.seq == _queues.c.first)
     .order_by(_queues.c.subscriber)
 )
-
-_delivered: Final = and_(
-    _row.event_id == bindparam("event", type_=Text), _row.subscriber == bindparam("of_subscriber", type_=Text)
+_letters: Final = _counted(DEAD_LETTERS.c, DEAD_LETTERS.c.id).subquery()
+DEAD: Final = (
+    select(
+        _letters.c.subscriber, literal("dead").label("state"), _letters.c.count, DEAD_LETTERS.c.created.label("oldest")
+    )
+    .join(DEAD_LETTERS, DEAD_LETTERS.c.id == _letters.c.first)
+    .order_by(_letters.c.subscriber)
+)
+_named: Final = and_(
+    _row.subscriber == bindparam("of_subscriber", type_=Text),
+    _row.key == _of_key,
+    _row.event_id == bindparam("event", type_=Text),
+    HELD,
 )
 # What was acknowledged is done, whoever holds the row by now. All else is for the one that holds it: a replica that
 # was taken for dead and comes back must not count an attempt, nor bury what another one delivers.
-RELEASE: Final = update(OUTBOX).where(_row.member == _me).values(member=null())
-REMOVE: Final = delete(OUTBOX).where(_delivered)
-_held: Final = and_(_delivered, _row.member == _me)
+REMOVE: Final = delete(OUTBOX).where(_named, _row.member.in_(LIVING))
+_held: Final = and_(_named, _row.member == _me)
 _failed: Final[dict[str, Any]] = {"attempts": bindparam("failed"), "error": bindparam("reason")}
 POSTPONE: Final = update(OUTBOX).where(_held).values(_failed | {"due_at": bindparam("due")})
-DEAD_LETTER: Final = update(OUTBOX).where(_held).values(_failed | {"state": literal(DEAD), "member": null()})
+_kept: Final = ("event_id", "subscriber", "type", "key", "body", "created")
+BURY: Final = insert(DEAD_LETTERS).from_select(
+    [*_kept, "attempts", "error"],
+    select(*(_row[name] for name in _kept), bindparam("failed", type_=Integer), bindparam("reason", type_=Text)).where(
+        _held
+    ),
+)
+UNEARTH: Final = insert(OUTBOX).from_select(
+    [*_kept, "attempts", "due_at"],
+    select(*(DEAD_LETTERS.c[name] for name in _kept), literal(0), bindparam("now", type_=_row.due_at.type)).where(
+        DEAD_LETTERS.c.id == bindparam("of_id")
+    ),
+)
+DROP: Final = delete(OUTBOX).where(_held)
+_of_gone: Final = select(_row.seq).where(_row.subscriber == _whose).limit(_count)
+FORGET_FREE: Final = delete(OUTBOX).where(_row.seq.in_(_of_gone.where(FREE)))
+FORGET_HELD: Final = delete(OUTBOX).where(
+    _row.seq.in_(_of_gone.where(_row.member.in_(select(_HOLDERS.c.member)), HELD))
+)

@@ -1,20 +1,25 @@
-"""The tables of events in a service's own database: the outbox it publishes from, the inbox that handles once."""
+"""The tables of events in a service's own database: what it publishes, its dead letters, and what it has heard.
+
+Every index is one more page in each commit, so there is none that only some rows or rare statements need: partial
+indexes hold the rows that are asked for, and what is old is found by a walk along the primary key.
+"""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, Table, Text
-from sqlalchemy.schema import DropTable
 
-from meristem.storage.versions import AddColumn, DropColumn, Revision, Schema
+from meristem.events.revisions import REVISIONS
+from meristem.storage.versions import Schema
 
 METADATA: Final = MetaData()
+_number: Final = BigInteger().with_variant(Integer, "sqlite")
 
 OUTBOX: Final = Table(
     "meristem_outbox",
     METADATA,
-    Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("seq", _number, primary_key=True, autoincrement=True),  # the order of commits
     Column("event_id", Text, nullable=False),
     Column("subscriber", Text, nullable=False),
     Column("type", Text, nullable=False),
@@ -23,14 +28,38 @@ OUTBOX: Final = Table(
     Column("created", Float, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("due_at", Float, nullable=False),
-    Column("state", Text, nullable=False),
+    Column("error", Text),  # why the last attempt failed, while the row waits for the next one
+    Column("member", BigInteger),  # the replica that holds the row in memory; none: free for the one that claims it
+)
+
+
+def _index_where(name: str, condition: Any, *columns: str) -> Index:
+    return Index(name, *(OUTBOX.c[column] for column in columns), sqlite_where=condition, postgresql_where=condition)
+
+
+FREE: Final = OUTBOX.c.member.is_(None)
+HELD: Final = OUTBOX.c.member.is_not(None)
+WAITING: Final = OUTBOX.c.error.is_not(None)
+_index_where("meristem_outbox_free", FREE, "subscriber", "key", "seq", "member")
+# By key too: what a replica holds keeps the others from its keys. By event: so a row is removed by the name that was
+# known before it was written, and its commit needs no answer.
+_index_where("meristem_outbox_held", HELD, "member", "subscriber", "key", "event_id")
+_index_where("meristem_outbox_waiting", WAITING, "subscriber", "due_at")
+
+DEAD_LETTERS: Final = Table(
+    "meristem_dead_letter",
+    METADATA,
+    Column("id", _number, primary_key=True, autoincrement=True),
+    Column("event_id", Text, nullable=False),
+    Column("subscriber", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("created", Float, nullable=False),
+    Column("attempts", Integer, nullable=False),
     Column("error", Text),
-    Column("member", BigInteger),  # the replica that holds the row in memory; none: the one that claims it
-    # The name by which a row is acknowledged: known before it is written, so that the commit needs no answer.
-    Index("meristem_outbox_event", "event_id", "subscriber", unique=True),
-    Index("meristem_outbox_queue", "subscriber", "state", "seq"),
-    Index("meristem_outbox_lane", "subscriber", "key", "seq"),
-    sqlite_autoincrement=True,  # the number of a dead letter names it to people: never reused
+    Index("meristem_dead_letter_subscriber", "subscriber", "id"),
+    sqlite_autoincrement=True,  # it names the letter to people: never reused
 )
 
 INBOX: Final = Table(
@@ -40,31 +69,7 @@ INBOX: Final = Table(
     Column("source", Text, primary_key=True),
     Column("subscriber", Text, primary_key=True),
     Column("handled_at", Float, nullable=False),
-    Index("meristem_inbox_age", "handled_at"),
     sqlite_with_rowid=False,
 )
 
-_before: Final = MetaData()
-_OUTBOX_BEFORE: Final = Table("meristem_outbox", _before, Column("owner", Text), Column("member", BigInteger))
-_RELAYS_BEFORE: Final = Table("meristem_relays", _before)
-SCHEMA: Final = Schema(
-    "events",
-    METADATA,
-    OUTBOX.name,
-    [
-        Revision("001_tables", compatible=True),
-        # Whoever held a row held it by a lease that is no more: the row is free.
-        Revision(
-            "002_lease",
-            compatible=False,
-            steps=[
-                AddColumn(_OUTBOX_BEFORE.c.member),
-                DropColumn(_OUTBOX_BEFORE.c.owner),
-                DropTable(_RELAYS_BEFORE),
-            ],
-        ),
-    ],
-)
-
-PENDING: Final = "pending"
-DEAD: Final = "dead"
+SCHEMA: Final = Schema("events", METADATA, OUTBOX.name, REVISIONS)

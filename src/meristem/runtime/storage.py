@@ -12,7 +12,6 @@ from meristem.contracts.operation import Semantics
 from meristem.events.inbox import Inbox
 from meristem.events.outbox import Outbox
 from meristem.events.relay import Relay
-from meristem.events.tables import DEAD, PENDING
 from meristem.lifecycle import Component, Stack
 from meristem.runtime.gauges import Counted
 from meristem.runtime.schema import check, upgrade
@@ -116,11 +115,11 @@ class ServiceStorage:
     async def count(self) -> Counted:
         """What waits in the database: events, dead letters, sagas."""
         depths = await self._outbox.depth()
-        pending = {each.subscriber: each for each in depths if each.state == PENDING}
+        pending = {each.subscriber: each for each in depths if each.state == "pending"}
         return Counted(
             pending={name: each.count for name, each in pending.items()},
             oldest={name: each.oldest for name, each in pending.items()},
-            dead={each.subscriber: each.count for each in depths if each.state == DEAD},
+            dead={each.subscriber: each.count for each in depths if each.state == "dead"},
             sagas=await self._count_sagas(),
         )
 

@@ -80,8 +80,9 @@ class SagaStore:
         if state is None:
             found = await self._database.fetch_all(sql.LIST, {"limit_": limit}, into=SagaRow)
         else:
-            values = {"limit_": limit, "state_": state.value}
-            found = await self._database.fetch_all(sql.LIST_IN, values, into=SagaRow)
+            is_done = state is SagaState.DONE
+            values = {"limit_": limit} | ({} if is_done else {"state_": state.value})
+            found = await self._database.fetch_all(sql.LIST_DONE if is_done else sql.LIST_IN, values, into=SagaRow)
         return [_summary(saga) for saga in found]
 
     async def counts(self) -> dict[SagaState, int]:

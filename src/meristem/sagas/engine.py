@@ -62,7 +62,8 @@ class SagaEngine:
         self._database = database
         self._clock = clock
         self._policy = policy or SagaPolicy()
-        self._journal = Journal(database, clock, self._policy, lease)
+        waits = {name: frozenset(each.event_type for each in saga.waits) for name, saga in self.definitions.items()}
+        self._journal = Journal(database, clock, self._policy, lease, waits)
         self._lease = lease
         self._background = Background(f"sagas of {service}")
         self._runners: dict[str, SagaRunner] = {}

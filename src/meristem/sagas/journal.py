@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -9,22 +10,33 @@ from meristem.clock import Clock
 from meristem.contracts.codec import encode
 from meristem.contracts.message import Event
 from meristem.sagas import statements as sql
+from meristem.sagas.forgetting import forget_events, forget_sagas
 from meristem.sagas.policy import SagaPolicy
 from meristem.sagas.records import EventRow, SagaRow, SagaState, StepRow
 from meristem.storage.database import Database
 from meristem.storage.lease import Lease
 
+_SWEEP_EACH: Final = timedelta(days=1)  # a thirtieth of the time for which sagas that ended are kept
 _AT_REST: Final = (SagaState.DONE, SagaState.FAILED)
 
 
 class Journal:
-    """The sagas of one service's database."""
+    """The sagas of one service's database; `waits` names the types of the events that each may wait for."""
 
-    def __init__(self, database: Database, clock: Clock, policy: SagaPolicy, lease: Lease) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        policy: SagaPolicy,
+        lease: Lease,
+        waits: Mapping[str, frozenset[str]],
+    ) -> None:
         self.database = database
         self.lease = lease
         self._clock = clock
         self._policy = policy
+        self._waits = waits
+        self._swept: datetime | None = None
 
     async def load(self, saga_id: str) -> SagaRow | None:
         """The saga of this id, whichever replica works on it."""
@@ -97,12 +109,11 @@ class Journal:
 
     async def forget(self) -> None:
         """Delete events that no saga can wait for any more, and sagas that ended long ago."""
-        seen = await self.database.fetch_value(sql.LAST_EVENT)
-        before: datetime = self._clock.now() - timedelta(seconds=self._policy.retention)
-        async with self.database.begin() as tx:
-            await tx.execute(sql.FORGET_EVENTS, {"seen_": seen})
-            await tx.execute(sql.FORGET_STEPS, {"before_": before})
-            await tx.execute(sql.FORGET_SAGAS, {"before_": before})
+        await forget_events(self.database, self._waits)
+        now = self._clock.now()
+        if self._swept is None or now - self._swept >= _SWEEP_EACH:
+            await forget_sagas(self.database, now - timedelta(seconds=self._policy.retention))
+            self._swept = now
 
     def now(self) -> datetime:
         """The journal's time."""

@@ -6,12 +6,13 @@ from typing import Any, Final
 
 from sqlalchemy import Column, Table, bindparam, delete, exists, func, insert, literal, or_, select, true, update
 
-from meristem.sagas.records import Kind, SagaState, StepState
-from meristem.sagas.tables import EVENTS, SAGAS, STEPS
+from meristem.sagas.records import SagaState
+from meristem.sagas.tables import AWAITS, EVENTS, NOT_DONE, SAGAS, SLEEPS, STEPS
 from meristem.storage.lease import is_free, lives
 
 ACTIVE: Final = (SagaState.RUNNING.value, SagaState.UNDOING.value)
 RESTING: Final = (SagaState.DONE.value, SagaState.FAILED.value)
+GOING: Final = tuple(each.value for each in SagaState if each.value not in RESTING)
 
 
 def _given(column: Column[Any]) -> Any:
@@ -64,22 +65,26 @@ CHANGE: Final = (
     .values(_setting(SAGAS, "state", "result", "error", "problem", "resume", "member", "wake_at", "updated"))
 )
 
-RELEASE: Final = update(SAGAS).where(SAGAS.c.member == bindparam("member_")).values(member=None)
+# Only one that is worked on has an owner.
+RELEASE: Final = (
+    update(SAGAS).where(SAGAS.c.state.in_(ACTIVE), NOT_DONE, SAGAS.c.member == bindparam("member_")).values(member=None)
+)
 
 LAPSED: Final = (
-    select(SAGAS.c.id)
-    .where(SAGAS.c.state.in_(ACTIVE), is_free(SAGAS.c.member))
-    .order_by(SAGAS.c.updated)
-    .limit(bindparam("limit_"))
+    select(SAGAS.c.id).where(SAGAS.c.state.in_(ACTIVE), NOT_DONE, is_free(SAGAS.c.member)).limit(bindparam("limit_"))
 )
 DUE: Final = (
     select(SAGAS.c.id)
-    .where(SAGAS.c.state == SagaState.WAITING.value, SAGAS.c.wake_at <= bindparam("now_", type_=SAGAS.c.wake_at.type))
+    .where(
+        SAGAS.c.state == SagaState.WAITING.value,
+        SAGAS.c.wake_at <= bindparam("now_", type_=SAGAS.c.wake_at.type),
+        SLEEPS,
+    )
     .order_by(SAGAS.c.wake_at)
     .limit(bindparam("limit_"))
 )
 
-NEXT_WAKE: Final = select(func.min(SAGAS.c.wake_at)).where(SAGAS.c.state == SagaState.WAITING.value)
+NEXT_WAKE: Final = select(func.min(SAGAS.c.wake_at)).where(SAGAS.c.state == SagaState.WAITING.value, SLEEPS)
 
 _taken = STEPS.alias("taken")
 # An event answers one wait of a saga: the second wait for the same type and key needs the next event.
@@ -90,8 +95,7 @@ ARRIVED: Final = (
     .join(SAGAS, SAGAS.c.id == STEPS.c.saga_id)
     .join(EVENTS, (EVENTS.c.type == STEPS.c.name) & (EVENTS.c.key == STEPS.c.subject))
     .where(
-        STEPS.c.state == StepState.WAITING.value,
-        STEPS.c.kind == Kind.WAIT.value,
+        AWAITS,
         SAGAS.c.state == SagaState.WAITING.value,
         EVENTS.c.id > SAGAS.c.horizon,
         _fresh,
@@ -102,7 +106,7 @@ ARRIVED: Final = (
 CLAIM: Final = (
     update(SAGAS)
     .where(*_mine, SAGAS.c.state == bindparam("state_"), lives(_given(SAGAS.c.member)))
-    .values(fence=SAGAS.c.fence + 1, attempts=SAGAS.c.attempts + 1)
+    .values(fence=SAGAS.c.fence + 1, attempts=SAGAS.c.attempts + 1, wake_at=None)
     .values(_setting(SAGAS, "state", "member", "updated"))
 )
 
@@ -118,24 +122,29 @@ EVENT: Final = (
     .order_by(EVENTS.c.id)
     .limit(1)
 )
-# A saga that is not at rest may still ask for any event after its horizon; without one, all that were there may go.
-FORGET_EVENTS: Final = delete(EVENTS).where(
-    EVENTS.c.id
-    <= func.coalesce(
-        select(func.min(SAGAS.c.horizon)).where(SAGAS.c.state.not_in(RESTING)).scalar_subquery(),
-        bindparam("seen_", type_=EVENTS.c.id.type),
-    )
+# A saga that is not at rest may still ask for any event of its kinds after its horizon.
+HORIZONS: Final = (
+    select(SAGAS.c.name, func.min(SAGAS.c.horizon).label("horizon"))
+    .where(SAGAS.c.state.in_(GOING), NOT_DONE)
+    .group_by(SAGAS.c.name)
 )
 LAST_EVENT: Final = select(func.coalesce(func.max(EVENTS.c.id), 0))
-_old = (SAGAS.c.state.in_(RESTING), SAGAS.c.updated < bindparam("before_", type_=SAGAS.c.updated.type))
-FORGET_STEPS: Final = delete(STEPS).where(STEPS.c.saga_id.in_(select(SAGAS.c.id).where(*_old)))
-FORGET_SAGAS: Final = delete(SAGAS).where(*_old)
+SOME_EVENTS: Final = (
+    select(EVENTS.c.id, EVENTS.c.type)
+    .where(EVENTS.c.id > bindparam("after_"), EVENTS.c.id <= bindparam("newest_"))
+    .order_by(EVENTS.c.id)
+    .limit(bindparam("limit_"))
+)
+FORGET_EVENT: Final = delete(EVENTS).where(EVENTS.c.id == bindparam("event_"))
+FORGET_STEPS: Final = delete(STEPS).where(STEPS.c.saga_id == bindparam("id_"))
+FORGET_SAGA: Final = delete(SAGAS).where(SAGAS.c.id == bindparam("id_"))
 
 COUNTS: Final = (
-    select(SAGAS.c.state, func.count().label("count")).where(SAGAS.c.state.not_in(RESTING)).group_by(SAGAS.c.state)
+    select(SAGAS.c.state, func.count().label("count")).where(SAGAS.c.state.in_(GOING), NOT_DONE).group_by(SAGAS.c.state)
 )
-LIST: Final = select(SAGAS).order_by(SAGAS.c.created.desc(), SAGAS.c.id).limit(bindparam("limit_"))
-LIST_IN: Final = LIST.where(SAGAS.c.state == bindparam("state_"))
+LIST: Final = select(SAGAS).order_by(SAGAS.c.created.desc()).limit(bindparam("limit_"))
+LIST_DONE: Final = LIST.where(SAGAS.c.state == SagaState.DONE.value)
+LIST_IN: Final = LIST.where(SAGAS.c.state == bindparam("state_"), NOT_DONE)
 _freed: Final[dict[str, Any]] = {
     "fence": SAGAS.c.fence + 1,
     "problem": None,

@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import BigInteger, Boolean, Column, DateTime, Index, Integer, MetaData, String, Table, Text
-from sqlalchemy.schema import CreateIndex
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    and_,
+    literal_column,
+)
 
-from meristem.storage.versions import AddColumn, DropColumn, Revision, Schema
+from meristem.sagas.revisions import REVISIONS
+from meristem.storage.versions import Schema
+
+if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement
 
 metadata: Final = MetaData()
 
 _moment = DateTime(timezone=True)
 _id = Integer().with_variant(BigInteger(), "postgresql")
+
+
+def _index_where(name: str, condition: ColumnElement[bool], *columns: Column[Any]) -> None:
+    Index(name, *columns, sqlite_where=condition, postgresql_where=condition)
+
 
 SAGAS: Final = Table(
     "meristem_saga",
@@ -37,9 +58,16 @@ SAGAS: Final = Table(
     Column("created", _moment, nullable=False),
     Column("updated", _moment, nullable=False),
     Column("asked", String(32)),  # what was asked under a scoped key, and whether anonymously
-    Index("meristem_saga_state", "state", "updated"),
+    Index("meristem_saga_created", "created"),
     Index("meristem_saga_asked", "asked"),
 )
+# Literals, since a partial index serves only a statement that repeats its condition.
+NOT_DONE: Final = SAGAS.c.state != literal_column("'done'")
+SLEEPS: Final = SAGAS.c.wake_at.is_not(None)
+_index_where(
+    "meristem_saga_state", NOT_DONE, *(SAGAS.c[each] for each in ("state", "created", "member", "name", "horizon"))
+)
+_index_where("meristem_saga_wake", SLEEPS, SAGAS.c.wake_at)
 
 STEPS: Final = Table(
     "meristem_saga_step",
@@ -59,8 +87,9 @@ STEPS: Final = Table(
     Column("attempts", Integer, nullable=False),
     Column("started", _moment, nullable=False),
     Column("ended", _moment),
-    Index("meristem_saga_step_wait", "state", "kind"),
 )
+AWAITS: Final = and_(STEPS.c.kind == literal_column("'wait'"), STEPS.c.state == literal_column("'waiting'"))
+_index_where("meristem_saga_step_wait", AWAITS, STEPS.c.name, STEPS.c.subject)
 
 EVENTS: Final = Table(
     "meristem_saga_event",
@@ -74,32 +103,4 @@ EVENTS: Final = Table(
     sqlite_autoincrement=True,  # an id is never used again, or a saga's horizon would hide an event
 )
 
-_SAGAS_BEFORE: Final = Table(
-    "meristem_saga",
-    MetaData(),
-    Column("owner", String),
-    Column("lease_until", _moment),
-    Column("member", BigInteger),
-    Column("asked", String(32)),
-)
-_ASKED: Final = Index("meristem_saga_asked", _SAGAS_BEFORE.c.asked)
-SCHEMA: Final = Schema(
-    "sagas",
-    metadata,
-    SAGAS.name,
-    [
-        Revision("001_tables", compatible=True),
-        # Whichever replica worked on a saga did so by a lease that is no more: another one takes it up.
-        Revision(
-            "002_lease",
-            compatible=False,
-            steps=[
-                AddColumn(_SAGAS_BEFORE.c.member),
-                DropColumn(_SAGAS_BEFORE.c.owner),
-                DropColumn(_SAGAS_BEFORE.c.lease_until),
-            ],
-        ),
-        # Beside this release an earlier one would begin a saga anew, by the id that a key as it came gives.
-        Revision("003_scoped_keys", compatible=False, steps=[AddColumn(_SAGAS_BEFORE.c.asked), CreateIndex(_ASKED)]),
-    ],
-)
+SCHEMA: Final = Schema("sagas", metadata, SAGAS.name, REVISIONS)

@@ -19,19 +19,19 @@ from sqlalchemy import (
     Table,
     and_,
     bindparam,
-    delete,
     exists,
     insert,
     or_,
     select,
 )
-from sqlalchemy.schema import CreateIndex
+from sqlalchemy.schema import CreateIndex, DropIndex
 
 from meristem.contracts.codec import canonical, declared, decode_fault, decoder, encode, encode_fault
 from meristem.contracts.message import Message
 from meristem.errors import CallError, Code, Fault, IntegrityViolation, StorageError
 from meristem.keys import ANONYMOUS, Twins, asked_by, asked_otherwise, of_an_earlier_release, owner_of, reused, twins_of
 from meristem.lifecycle import Background
+from meristem.storage.sweep import Sweep
 from meristem.storage.versions import AddColumn, Revision, Schema
 
 if TYPE_CHECKING:
@@ -45,7 +45,8 @@ if TYPE_CHECKING:
     from meristem.storage.unit import UnitOfWork
 
 logger = logging.getLogger(__name__)
-PRUNE_EVERY: Final = 3600.0  # seconds
+PRUNE_AFTER: Final = 600.0  # seconds, once the service has started and has nothing better to do
+PRUNE_EVERY: Final = 86400.0  # seconds: a thirtieth of the time for which answers are kept
 
 metadata: Final = MetaData()
 ANSWERS: Final = Table(
@@ -56,14 +57,20 @@ ANSWERS: Final = Table(
     Column("request", String(64), nullable=False),  # its digest: enough to refuse a key used for something else
     Column("fault", String(200)),
     Column("answer", LargeBinary, nullable=False),
-    Column("answered", DateTime(timezone=True), nullable=False, index=True),
+    Column("answered", DateTime(timezone=True), nullable=False),
     Column("owner", String(40)),  # whose answer it is; NULL in rows of releases that did not store it
     Index("meristem_once_asked", "request", "key"),
 )
 _BEFORE: Final = Table(
-    "meristem_once", MetaData(), Column("key", String), Column("request", String), Column("owner", String(40))
+    "meristem_once",
+    MetaData(),
+    Column("key", String),
+    Column("request", String),
+    Column("owner", String(40)),
+    Column("answered", DateTime(timezone=True)),
 )
 _ASKED: Final = Index("meristem_once_asked", _BEFORE.c.request, _BEFORE.c.key)
+_BY_AGE: Final = Index("ix_meristem_once_answered", _BEFORE.c.answered)
 SCHEMA: Final = Schema(
     "once",
     metadata,
@@ -72,6 +79,8 @@ SCHEMA: Final = Schema(
         Revision("001_tables", compatible=True),
         # Beside this release an earlier one would not find under a key as it came what is stored under a scoped one.
         Revision("002_scoped_keys", compatible=False, steps=[AddColumn(_BEFORE.c.owner), CreateIndex(_ASKED)]),
+        # One page less in the commit of each answer. An older release forgets without it too, only slower.
+        Revision("003_no_age", compatible=True, steps=[DropIndex(_BY_AGE)]),
     ],
 )
 
@@ -97,7 +106,7 @@ STORE: Final = insert(ANSWERS).from_select(
         ~exists().where(_by_twin)
     ),
 )
-FORGET: Final = delete(ANSWERS).where(ANSWERS.c.answered < bindparam("before"))
+FORGET: Final = Sweep(ANSWERS, ANSWERS.c.answered)
 
 
 class Answer(Message):
@@ -253,7 +262,7 @@ class _Once:
 
 
 class OldAnswers:
-    """Forgets answers that are older than anybody repeats a call, once an hour."""
+    """Forgets answers that are older than anybody repeats a call, once a day."""
 
     def __init__(self, database: Database, clock: Clock, *, retention: timedelta = timedelta(days=30)) -> None:
         self._database = database
@@ -273,9 +282,10 @@ class OldAnswers:
         await self._background.stop()
 
     async def _repeat(self) -> None:
+        await self._clock.sleep(PRUNE_AFTER)
         while True:
             try:
-                await self._database.execute(FORGET, {"before": self._clock.now() - self._retention})
+                await FORGET.delete(self._database, self._clock.now() - self._retention)
             except StorageError:
                 logger.exception("%s: old answers could not be forgotten; trying again later", self._database.name)
             await self._clock.sleep(PRUNE_EVERY)

@@ -95,6 +95,20 @@ def _drop_column(dropped: DropColumn, compiler: Any, **_: Any) -> str:
     return f"ALTER TABLE {names.format_table(column.table)} DROP COLUMN {names.format_column(column)}"
 
 
+class RenameTable(ExecutableDDLElement):
+    """`ALTER TABLE … RENAME TO …`; the table's indexes keep their names."""
+
+    def __init__(self, table: Table, to: str) -> None:
+        self.element = table
+        self.to = to
+
+
+@compiles(RenameTable)
+def _rename_table(renamed: RenameTable, compiler: Any, **_: Any) -> str:
+    names = compiler.preparer
+    return f"ALTER TABLE {names.format_table(renamed.element)} RENAME TO {names.quote(renamed.to)}"
+
+
 _Run: TypeAlias = Callable[[Statement], Awaitable[Outcome]]
 
 

@@ -1,49 +1,97 @@
 """What a relay may claim: the same rows, whether claims run one after the other or side by side."""
 
-from typing import Any
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
 
 import pytest
 from sqlalchemy import insert
 
+from meristem.clock import SystemClock
 from meristem.events import statements
-from meristem.events.tables import DEAD, OUTBOX, PENDING, SCHEMA
-from meristem.storage.database import database_for
-from meristem.storage.lease import MEMBERS
+from meristem.events.outbox import Claim, Outbox
+from meristem.events.tables import OUTBOX, SCHEMA
+from meristem.storage.database import Database, database_for
+from meristem.storage.lease import MEMBERS, Lease
 from meristem.storage.lease import SCHEMA as LEASE
 
 ME, ALIVE, DIED = 1, 2, 3
 ROWS = [
-    ("a", ALIVE, PENDING),  # 1
-    ("a", None, PENDING),  # 2: would overtake 1
-    ("b", DIED, PENDING),  # 3
-    ("b", None, PENDING),  # 4
-    ("c", ME, PENDING),  # 5
-    ("c", None, PENDING),  # 6: the claimer keeps it behind 5
-    ("", ALIVE, PENDING),  # 7
-    ("", None, PENDING),  # 8
-    ("d", None, DEAD),  # 9
-    ("d", None, PENDING),  # 10
+    ("a", ALIVE),  # 1
+    ("a", None),  # 2: would overtake 1
+    ("b", DIED),  # 3
+    ("b", None),  # 4
+    ("c", ME),  # 5
+    ("c", None),  # 6: the claimer keeps it behind 5
+    ("", ALIVE),  # 7
+    ("", None),  # 8
+    ("d", None),  # 9
+    ("d", None),  # 10
+    ("d", None),  # 11
 ]
 
 
-@pytest.mark.parametrize("claim", [statements.CLAIM, statements.CLAIM_SIDE_BY_SIDE])
-@pytest.mark.parametrize(("count", "claimed"), [(10, [3, 4, 6, 8, 10]), (3, [3, 4, 6])])
-async def test_a_claim_takes_what_nobody_alive_holds_and_nothing_before_its_turn(
-    claim: Any, count: int, claimed: list[int]
-):
+@pytest.fixture
+async def database() -> AsyncIterator[Database]:
     database = database_for("sqlite://")
     await database.start()
     await database.upgrade([LEASE, SCHEMA])
     async with database.begin() as tx:
         for member in (ME, ALIVE):
             await tx.execute(insert(MEMBERS), {"id": member, "name": str(member), "process": "", "beat": 0})
-        for number, (key, member, state) in enumerate(ROWS, 1):
+        for number, (key, member) in enumerate(ROWS, 1):
             row = {"seq": number, "event_id": str(number), "subscriber": "billing", "type": "t", "key": key, "body": ""}
-            row |= {"created": 1.0, "attempts": 0, "due_at": 1.0, "state": state, "member": member}
+            row |= {"created": 1.0, "attempts": 0, "due_at": 1.0, "member": member}
             await tx.execute(insert(OUTBOX), row)
-
-    async with database.begin() as tx:
-        found = await tx.fetch_all(claim, {"whose": "billing", "me": ME, "count": count})
-
-    assert sorted(each["seq"] for each in found) == claimed
+    yield database
     await database.stop()
+
+
+@pytest.fixture(params=["one after the other", "side by side"])
+def outbox(request: pytest.FixtureRequest, database: Database, monkeypatch: pytest.MonkeyPatch) -> Outbox:
+    if request.param == "side by side":
+        monkeypatch.setattr(statements, "CLAIMABLE", statements.CLAIMABLE_SIDE_BY_SIDE)
+    lease = Lease(database, "me")
+    lease.member = ME
+    return Outbox(database, "//test/rooms", lambda _: ["billing"], SystemClock(), lease)
+
+
+def claimed(claim: Claim) -> list[str]:
+    return [each.event_id for each in claim.deliveries]
+
+
+async def test_nothing_is_claimed_while_a_dead_replica_holds_rows(outbox):
+    claim = await outbox.claim("billing", None, turns=10, run=10, unkeyed=10)
+
+    assert claim.deliveries == []
+    assert not claim.is_all
+
+
+async def test_a_claim_takes_what_nobody_alive_holds_and_nothing_before_its_turn(outbox):
+    await outbox.clear_up()
+
+    claim = await outbox.claim("billing", None, turns=10, run=10, unkeyed=10)
+
+    assert claimed(claim) == ["3", "4", "6", "8", "9", "10", "11"]
+    assert (claim.is_end, claim.is_all) == (True, False)  # the second row waits for the first, in other hands
+
+
+async def test_a_claim_takes_a_run_of_each_of_some_keys_and_the_next_goes_on_behind_them(outbox):
+    await outbox.clear_up()
+
+    claims = [await outbox.claim("billing", None, turns=2, run=1, unkeyed=10)]
+    while not claims[-1].is_end:
+        claims.append(await outbox.claim("billing", claims[-1].key, turns=2, run=1, unkeyed=10))
+    again = await outbox.claim("billing", None, turns=10, run=1, unkeyed=10)
+
+    assert [claimed(each) for each in claims] == [["3", "8"], ["6", "9"], []]
+    assert claimed(again) == ["4", "10"]
+
+
+async def test_the_last_row_claimed_is_told(outbox, database):
+    await outbox.clear_up()
+    await database.execute(statements.REMOVE, {"event": "1", "of_subscriber": "billing", "of_key": "a"})
+
+    claim = await outbox.claim("billing", None, turns=10, run=10, unkeyed=10)
+
+    assert claim.is_all

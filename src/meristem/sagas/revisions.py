@@ -1,0 +1,64 @@
+"""What the releases changed of the journal's tables, frozen as it was written."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import BigInteger, Column, DateTime, Index, MetaData, String, Table, and_, literal_column
+from sqlalchemy.schema import CreateIndex, DropIndex
+
+from meristem.storage.versions import AddColumn, DropColumn, Revision
+
+_SAGAS_AT_FIRST: Final = Table(
+    "meristem_saga",
+    MetaData(),
+    Column("owner", String),
+    Column("lease_until", DateTime(timezone=True)),
+    Column("member", BigInteger),
+    Column("asked", String(32)),
+)
+_ASKED: Final = Index("meristem_saga_asked", _SAGAS_AT_FIRST.c.asked)
+
+_FOUND: Final = ("state", "created", "member", "name", "horizon")
+_leased: Final = MetaData()
+_saga: Final = Table("meristem_saga", _leased, *(Column(name) for name in (*_FOUND, "updated", "wake_at"))).c
+_step: Final = Table("meristem_saga_step", _leased, *(Column(name) for name in ("state", "kind", "name", "subject"))).c
+_SAGAS_BY_AGE: Final = Index("meristem_saga_state", _saga.state, _saga.updated)
+_STEPS_BY_STATE: Final = Index("meristem_saga_step_wait", _step.state, _step.kind)
+_not_done: Final = _saga.state != literal_column("'done'")
+_sleeps: Final = _saga.wake_at.is_not(None)
+_awaits: Final = and_(_step.kind == literal_column("'wait'"), _step.state == literal_column("'waiting'"))
+
+REVISIONS: Final = [
+    Revision("001_tables", compatible=True),
+    # Whichever replica worked on a saga did so by a lease that is no more: another one takes it up.
+    Revision(
+        "002_lease",
+        compatible=False,
+        steps=[
+            AddColumn(_SAGAS_AT_FIRST.c.member),
+            DropColumn(_SAGAS_AT_FIRST.c.owner),
+            DropColumn(_SAGAS_AT_FIRST.c.lease_until),
+        ],
+    ),
+    # Beside this release an earlier one would begin a saga anew, by the id that a key as it came gives.
+    Revision("003_scoped_keys", compatible=False, steps=[AddColumn(_SAGAS_AT_FIRST.c.asked), CreateIndex(_ASKED)]),
+    # Indexes of what is looked for, and no longer of all. An older release finds all without them too, only slower.
+    Revision(
+        "004_indexes",
+        compatible=True,
+        steps=[
+            DropIndex(_SAGAS_BY_AGE),
+            DropIndex(_STEPS_BY_STATE),
+            CreateIndex(Index("meristem_saga_created", _saga.created)),
+            *(
+                CreateIndex(Index(name, *columns, sqlite_where=where, postgresql_where=where))
+                for name, where, columns in (
+                    ("meristem_saga_state", _not_done, [_saga[each] for each in _FOUND]),
+                    ("meristem_saga_wake", _sleeps, [_saga.wake_at]),
+                    ("meristem_saga_step_wait", _awaits, [_step.name, _step.subject]),
+                )
+            ),
+        ],
+    ),
+]
