@@ -42,21 +42,44 @@ class Booked(Event, package="bench.v1", key="guest"):
     hotel: str = "Hotel zur Post"
 
 
+class Replica:
+    """What delivers the events of one database, beside others or alone."""
+
+    def __init__(self, database: Database, bus: DirectBus, number: int) -> None:
+        clock = SystemClock()
+        self.database = database
+        self.lease = Lease(database, f"bench-{number}")
+        self.outbox = Outbox(database, "//bench/publisher", bus.destinations, clock, lease=self.lease)
+        self.relay = Relay(self.outbox, bus, clock)
+
+    async def start(self) -> None:
+        """Join the others; the relay is started by itself."""
+        await self.lease.start()
+        await self.outbox.start()
+
+    async def stop(self) -> None:
+        await self.relay.drain()
+        for component in (self.relay, self.outbox, self.lease):
+            await component.stop()
+
+
 class Bench:
     """A publisher and `subscribers` services that write one row for each event."""
 
     def __init__(self, folder: Path, subscribers: int) -> None:
         clock, bus = SystemClock(), DirectBus()
-        self.publisher = database_for(f"sqlite:///{folder}/publisher.db", name="publisher")
+        self.url = f"sqlite:///{folder}/publisher.db"
+        self.publisher = database_for(self.url, name="publisher")
         self.databases = [database_for(f"sqlite:///{folder}/{each}.db", name=f"s{each}") for each in range(subscribers)]
         self.inboxes = [
             Inbox(database.name, database, {Booked: self._handler(database)}, clock) for database in self.databases
         ]
         self.handled = 0
+        self.expected: dict[str, asyncio.Event] = {}  # by the guest of an event that somebody waits for
         self.progress = asyncio.Event()
-        self.lease = Lease(self.publisher, "bench")
-        self.outbox = Outbox(self.publisher, "//bench/publisher", bus.destinations, clock, lease=self.lease)
-        self.relay = Relay(self.outbox, bus, clock)
+        self.replicas = [Replica(self.publisher, bus, 0)]
+        self.relay = self.replicas[0].relay
+        self._bus = bus
         for inbox in self.inboxes:
             bus.subscribe(inbox.service, inbox.policies, inbox.receive)
 
@@ -66,12 +89,22 @@ class Bench:
                 await tx.execute(ADD, {"name": event.guest})
             self.handled += 1
             self.progress.set()
+            if event.guest in self.expected:
+                self.expected[event.guest].set()
 
         return handle
 
     async def start(self) -> None:
         await self.open()
-        await self.relay.start()
+        await self.replicas[0].relay.start()
+
+    async def join(self) -> None:
+        """Have one more replica of the publisher deliver, with a connection of its own."""
+        replica = Replica(database_for(self.url, name="publisher"), self._bus, len(self.replicas))
+        self.replicas.append(replica)
+        await replica.database.start()
+        await replica.start()
+        await replica.relay.start()
 
     async def open(self) -> None:
         """All but the relay: what is published stays in the outbox."""
@@ -79,8 +112,9 @@ class Bench:
             await database.start()
             await database.upgrade([LEASE, SCHEMA])
             await database.create(METADATA)
-        for component in (self.lease, *self.inboxes, self.outbox):
-            await component.start()
+        for inbox in self.inboxes:
+            await inbox.start()
+        await self.replicas[0].start()
 
     async def wait_for(self, handled: int) -> None:
         """Wait until so many events have been handled."""
@@ -89,8 +123,9 @@ class Bench:
             await self.progress.wait()
 
     async def stop(self) -> None:
-        await self.relay.drain()
-        for component in (self.relay, self.outbox, self.lease, *self.inboxes, *self.databases, self.publisher):
+        for replica in reversed(self.replicas):
+            await replica.stop()
+        for component in (*self.inboxes, *self.databases, *(each.database for each in reversed(self.replicas))):
             await component.stop()
 
     async def run(self, count: int, in_flight: int, *, with_event: bool) -> tuple[float, float]:

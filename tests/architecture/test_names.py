@@ -16,6 +16,7 @@ PARTS = {
     "facts": "what a room emits to observers",
     "interface": "the operations of a protocol by their paths",
     "policy": "the numbers that a room's behaviour depends on",
+    "revisions": "what the releases changed of a room's tables",
     "statements": "the SQL of a room",
     "streaming": "the streams of a protocol",
     "tables": "the tables of a room",

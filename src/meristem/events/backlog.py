@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from meristem.events.outbox import Delivery, Outbox
 
 _TURNS: Final = 64  # keys of one claim to begin with: as many as are served side by side
+_FEW: Final = 8
 
 
 class Backlog:
@@ -38,8 +39,7 @@ class Backlog:
         # meanwhile would be taken for one in memory.
         self.is_empty = claim.is_all
         self._after = None if claim.is_end else claim.key
-        if len(claim.deliveries) >= room:
-            self._turns = max(_TURNS, turns // 2)
-        elif len(claim.deliveries) < room // 2 and not claim.is_end:
-            self._turns = 2 * turns
+        if len(claim.deliveries) < room // 2:
+            # Too short a run of too few keys, or too few rows of too many.
+            self._turns = max(_FEW, turns // 2) if claim.is_end else 2 * turns
         return claim.deliveries

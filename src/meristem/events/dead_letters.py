@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from sqlalchemy import Text, bindparam, delete, func, select
 
-from meristem.events.statements import FORGET_FREE, FORGET_HELD, UNEARTH
+from meristem.events.statements import FORGET_FREE, FORGET_HELD, HOLDERS, UNEARTH
 from meristem.events.tables import DEAD_LETTERS
 
 if TYPE_CHECKING:
+    from sqlalchemy.sql import Executable
+
     from meristem.clock import Clock
     from meristem.storage.database import Database
 
@@ -73,12 +75,17 @@ class DeadLetters:
     async def forget(self, subscriber: str) -> int:
         """Delete all that is owed to a subscriber that is gone for good, dead or still waiting; returns how many."""
         count = await self.discard(subscriber=subscriber)
-        for statement in (FORGET_FREE, FORGET_HELD):
-            deleted = _PIECE
-            while deleted == _PIECE:
-                values = {"whose": subscriber, "count": _PIECE}
-                deleted = (await self._database.execute(statement, values)).rowcount
-                count += deleted
+        of_subscriber = {"whose": subscriber, "count": _PIECE}
+        count += await self._forget(FORGET_FREE, of_subscriber)
+        for member in await self._database.fetch_all(HOLDERS, into=int):
+            count += await self._forget(FORGET_HELD, of_subscriber | {"me": member})
+        return count
+
+    async def _forget(self, statement: Executable, values: dict[str, Any]) -> int:
+        count, deleted = 0, _PIECE
+        while deleted == _PIECE:
+            deleted = (await self._database.execute(statement, values)).rowcount
+            count += deleted
         return count
 
     async def _take_out(self, id: int | None, subscriber: str | None, *, redrive: bool) -> int:  # noqa: A002 - as above

@@ -77,8 +77,8 @@ class Courier(Protocol):
         """Whether a new event of this subscriber may go to it from memory, whatever its key."""
         ...
 
-    def has_room(self, subscriber: str) -> bool:
-        """Whether one may that has no earlier event of its key before it."""
+    def has_room(self, subscriber: str, key: str) -> bool:
+        """Whether one of this key may, if no earlier one is before it."""
         ...
 
     def take(self, deliveries: Iterable[Delivery]) -> None:
@@ -180,7 +180,7 @@ class Outbox:
             return asked[place]
         if courier.accepts(subscriber):
             return True
-        if not courier.has_room(subscriber):
+        if not courier.has_room(subscriber, key):
             asked[place] = False
         elif not key:
             return True

@@ -63,6 +63,10 @@ class Partitions:
         """Whether a delivery is under way."""
         return self._workers > 0
 
+    def has(self, key: str) -> bool:
+        """Whether events of this key are here."""
+        return key in self._partitions
+
     def put(self, delivery: Delivery) -> None:
         """Append a delivery to its partition; one that is here already is not taken twice."""
         if delivery.event_id in self.held:

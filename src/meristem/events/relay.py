@@ -147,9 +147,11 @@ class Relay:
             and self._has_caught_up(subscriber)
         )
 
-    def has_room(self, subscriber: str) -> bool:
-        """A backlog does not fill the window: what need not wait behind it has the rest."""
-        return self._running and self._room(subscriber) > 0 and self._claims.are_open
+    def has_room(self, subscriber: str, key: str) -> bool:
+        """A backlog does not fill the window: keys of which nothing is in memory have the rest."""
+        room = self._room(subscriber)
+        is_new = room > 0 and not self._of(subscriber).has(key)
+        return self._running and (room > self._spare or is_new) and self._claims.are_open
 
     def _room(self, subscriber: str) -> int:
         partitions = self._partitions.get(subscriber)

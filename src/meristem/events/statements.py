@@ -45,6 +45,7 @@ _first: Final = select(func.min(_row.member).label("member")).where(HELD).cte("h
 _later: Final = OUTBOX.alias("later").c
 _next_holder: Final = select(func.min(_later.member)).where(_later.member > _first.c.member, _later.member.is_not(None))
 _HOLDERS: Final = _first.union_all(select(_next_holder.scalar_subquery()).where(_first.c.member.is_not(None)))
+HOLDERS: Final = select(_HOLDERS.c.member).where(_HOLDERS.c.member.is_not(None))
 DEAD_HOLDER: Final = select(_HOLDERS.c.member).where(_HOLDERS.c.member.not_in(LIVING)).limit(1)
 _cleared_up: Final = ~DEAD_HOLDER.exists()
 
@@ -190,6 +191,4 @@ UNEARTH: Final = insert(OUTBOX).from_select(
 DROP: Final = delete(OUTBOX).where(_held)
 _of_gone: Final = select(_row.seq).where(_row.subscriber == _whose).limit(_count)
 FORGET_FREE: Final = delete(OUTBOX).where(_row.seq.in_(_of_gone.where(FREE)))
-FORGET_HELD: Final = delete(OUTBOX).where(
-    _row.seq.in_(_of_gone.where(_row.member.in_(select(_HOLDERS.c.member)), HELD))
-)
+FORGET_HELD: Final = delete(OUTBOX).where(_row.seq.in_(_of_gone.where(_row.member == _me, HELD)))
