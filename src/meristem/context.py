@@ -9,9 +9,10 @@ import time
 from contextlib import contextmanager
 from contextvars import ContextVar
 from threading import Lock
-from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias, TypedDict, Unpack
 
 import msgspec
+from msgspec import structs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -186,9 +187,26 @@ def current() -> Context:
     return CURRENT.get()
 
 
+class Changes(TypedDict, total=False):
+    """What `using` changes of a context."""
+
+    user: Identity | None
+    key: str | None
+    deadline: float | None
+
+
 @contextmanager
-def using(context: Context) -> Iterator[Context]:
-    """Run a block within `context`."""
+def using(context: Context | None = None, /, **changes: Unpack[Changes]) -> Iterator[Context]:
+    """Run a block with another user, key or deadline than now, or within a whole other `context`.
+
+    `using(user=Identity("42"))` keeps deadline, trace, caller and key. Each call of a block `using(key=…)` goes out
+    under this very key; none is derived.
+    """
+    context = CURRENT.get() if context is None else context
+    if changes:
+        context = structs.replace(context, **changes)
+    if "key" in changes:
+        context.keys = None
     token = CURRENT.set(context)
     try:
         yield context

@@ -18,6 +18,8 @@ FLOORS = [
         "stop_signals",
         "variables",
         "descriptors",
+        "redaction",
+        "private_files",
     },
     {"contracts"},
     {"config", "telemetry", "resilience", "security", "discovery", "storage"},

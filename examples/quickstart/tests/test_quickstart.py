@@ -15,7 +15,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from meristem import CallError, Code, Context, using
+from meristem import CallError, Code, using
 from meristem.config.project import load_object, parse
 from meristem.supervision.lifeline import LIFELINE, Lifeline
 from meristem.testing.running import running
@@ -68,9 +68,9 @@ async def test_an_order_repeated_under_its_key_is_placed_once() -> None:
         await shop.Stock.client().deliver("lamp", 5)
         wanted = shop.PlaceOrder(customer="Ada", article="lamp", count=2)
 
-        with using(Context(key="basket-7")):
+        with using(key="basket-7"):
             first = await shop.Orders.client().place(wanted)
-        with using(Context(key="basket-7")):
+        with using(key="basket-7"):
             again = await shop.Orders.client().place(wanted)
 
         assert again == first

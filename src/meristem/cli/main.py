@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import io
 import sys
 from typing import Final
 
 import click
 
 from meristem.errors import CallError, Code, Fault, MeristemError, OperationError
+from meristem.redaction import redact
 from meristem.stop_signals import exiting
 
 EX_TEMPFAIL: Final = 75  # sysexits.h
@@ -65,11 +67,13 @@ def main() -> None:
     except click.exceptions.Abort:
         sys.exit(130)
     except click.ClickException as error:
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        click.echo(redact(shown.getvalue()), nl=False, err=True)
         sys.exit(error.exit_code)
     except (MeristemError, Fault) as error:
         click.secho("error: ", fg="red", bold=True, nl=False, err=True)
-        click.echo(f"{type(error).__name__}: {error}" if isinstance(error, Fault) else str(error), err=True)
+        click.echo(redact(f"{type(error).__name__}: {error}" if isinstance(error, Fault) else str(error)), err=True)
         sys.exit(EX_TEMPFAIL if _passes(error) else 1)
 
 

@@ -17,6 +17,7 @@ import msgspec
 from meristem.config.conversion import bare, describe, example, from_text, from_value, secret
 from meristem.contracts.message import MessageMeta
 from meristem.errors import ConfigurationError
+from meristem.redaction import redact
 
 SettingsT = TypeVar("SettingsT", bound="Settings")
 NOT_ALNUM: Final = re.compile(r"[^A-Z0-9]+")
@@ -46,7 +47,7 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Setting(msgspec.Struct, frozen=True):
-    """One setting as it was found: for `meristem settings` and the dashboard; a secret's value is hidden."""
+    """One setting as it was found, for `meristem settings`: a secret's value is hidden, and so is a URL's password."""
 
     name: str
     value: str
@@ -78,7 +79,7 @@ def load_all(
     made = {cls: loading.settings(cls) for cls in classes}
     loading.refuse_unknown(classes)
     if loading.problems:
-        listed = "".join(f"\n  - {problem}" for problem in loading.problems)
+        listed = "".join(f"\n  - {redact(problem)}" for problem in loading.problems)
         raise ConfigurationError(f"the settings of {service!r} cannot be used:{listed}")
     return made
 
@@ -210,7 +211,7 @@ class _Loading:
         return made
 
     def _note(self, dotted: str, type_: Any, value: Any, origin: str, path: tuple[str, ...]) -> None:
-        shown = "***" if secret(type_) else repr(value)
+        shown = "***" if secret(type_) else redact(repr(value))
         self.found.append(Setting(dotted, shown, origin, variable(self.system, self.service, *path)))
 
     def _missing(self, dotted: str, type_: Any, path: tuple[str, ...]) -> None:

@@ -22,6 +22,7 @@ SKEW: Final = 60.0  # seconds by which the clocks of two hosts may differ
 REMEMBERED: Final = 4096  # tokens kept on each side
 LONGEST: Final = 8192  # characters
 LEAST_SECRET: Final = 32  # bytes, the output of SHA-256 (RFC 2104, section 3)
+LEAST_DISTINCT: Final = 8  # bytes that differ: a word that is repeated is long and can be guessed
 PURPOSE: Final = b"meristem.token.1\n"  # the same secret signs nothing else
 
 K = TypeVar("K")
@@ -46,15 +47,27 @@ def new_secret() -> bytes:
     return secrets.token_bytes(LEAST_SECRET)
 
 
+def check_secret(secret: bytes, name: str = "a secret") -> bytes:
+    """The secret; raises ConfigurationError, by this name, for one that can be guessed."""
+    distinct = len(set(secret))
+    if len(secret) < LEAST_SECRET:
+        problem = f"has {len(secret)} bytes, and {LEAST_SECRET} are the least"
+    elif distinct < LEAST_DISTINCT:
+        problem = f"is made of {distinct} different bytes, and {LEAST_DISTINCT} are the least"
+    else:
+        return secret
+    raise ConfigurationError(
+        f"{name} {problem}: it could be guessed; make one with "
+        "`python3 -c 'import secrets; print(secrets.token_hex(32))'`"
+    )
+
+
 class Tokens:
     """Signs who calls, and reads it back; `also` are former secrets that are still accepted while one is changed."""
 
     def __init__(self, secret: bytes, *, also: Sequence[bytes] = (), now: Callable[[], float] = time.time) -> None:
         for each in (secret, *also):
-            if len(each) < LEAST_SECRET:
-                raise ConfigurationError(
-                    f"a secret of {len(each)} bytes can be guessed; use {LEAST_SECRET} or more, e.g. of new_secret()"
-                )
+            check_secret(each)
         self._secret = secret
         self._accepted = (secret, *also)
         self._now = now

@@ -12,6 +12,7 @@ import msgspec
 
 from meristem.config.project import put_on_path
 from meristem.errors import ConfigurationError
+from meristem.private_files import make_folder, write_file
 from meristem.supervision.environments import locked
 from meristem.system.describing import Described
 from meristem.system.description import name_of
@@ -146,7 +147,7 @@ class Descriptions:
         file = self._file(target)
         written = file.with_suffix(".new")
         try:
-            written.write_bytes(msgspec.json.encode(kept))
+            write_file(written, msgspec.json.encode(kept))
             written.replace(file)  # a reader sees the old or the new, never half of it
         except OSError:
             with contextlib.suppress(OSError):
@@ -160,6 +161,6 @@ class Descriptions:
         """Be the only one who makes descriptions; where nothing can be kept nobody else is disturbed."""
         with contextlib.ExitStack() as held:
             with contextlib.suppress(OSError):
-                self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                make_folder(self._folder)
                 held.enter_context(locked(self._folder / "lock"))
             yield

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from meristem.errors import ConfigurationError, OperationError
+from meristem.private_files import make_folder
 
 try:
     import fcntl
@@ -76,7 +77,7 @@ class Environments:
 
     def _make(self, place: Path, steps_at: Callable[[Path, int], Sequence[Callable[[], None]]]) -> None:
         try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(self.folder)
             with locked(place.with_suffix(".lock")) as lock:
                 if not place.exists():  # or another process has made it meanwhile
                     self._make_beside(place, place.with_suffix(".new"), lock, steps_at)

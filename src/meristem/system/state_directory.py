@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from meristem.errors import OperationError
-from meristem.security.tokens import Tokens, new_secret
+from meristem.private_files import make_folder, write_file
+from meristem.security.tokens import Tokens, check_secret, new_secret
 from meristem.system.presence import Presence
 
 try:
@@ -75,7 +76,7 @@ class StateDirectory:
     def prepare(self) -> None:
         """Make the folder; raises OperationError where that is not allowed."""
         try:
-            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(self.path)
         except OSError as error:
             raise OperationError(f"cannot make {self.path}: {error.strerror}; run in a folder you may write") from None
 
@@ -89,8 +90,15 @@ class StateDirectory:
         return self.tokens(environment) if known else None
 
     def secret(self, environment: Mapping[str, str]) -> str:
-        """The text that the parts of the system share, to be given to one that cannot read this folder."""
-        return environment.get(SECRET) or self._secret().hex()
+        """The text that the parts of the system share, to be given to one that cannot read this folder.
+
+        Raises ConfigurationError for a `MERISTEM_SECRET` that can be guessed, an empty one too.
+        """
+        given = environment.get(SECRET)
+        if given is None:
+            return self._secret().hex()
+        check_secret(given.encode(), SECRET)
+        return given
 
     def _secret(self) -> bytes:
         path = self.path / "secret"
@@ -154,7 +162,7 @@ class StateDirectory:
         """Write down where the system answers."""
         written = self._running.with_suffix(".new")
         with _written(self._running):
-            written.write_bytes(msgspec.json.encode(running))
+            write_file(written, msgspec.json.encode(running))
             written.replace(self._running)  # a reader sees the old or the new, never half of it
 
     def withdraw(self) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO, TypeAlias
 
 from meristem.context import current
 from meristem.errors import ConfigurationError
+from meristem.redaction import redact
 from meristem.telemetry.json_lines import JsonFormatter
 
 if TYPE_CHECKING:
@@ -21,7 +22,10 @@ Event: TypeAlias = "MutableMapping[str, Any]"
 
 
 class LogHandler(logging.StreamHandler[TextIO]):
-    """The handler that `configure` installs; a second `configure` replaces it."""
+    """The handler that `configure` installs; a second `configure` replaces it. No line shows a URL's password."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
 
 
 def configure(*, format: Format = "auto", level: str = "INFO", stream: TextIO | None = None) -> None:  # noqa: A002

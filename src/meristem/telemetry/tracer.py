@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
 import msgspec
 
 from meristem.context import CURRENT, Trace, Unseen
+from meristem.redaction import redact
 from meristem.telemetry.sampling import Allowance
 
 if TYPE_CHECKING:
@@ -152,4 +153,4 @@ class Tracer:
 
 def describe(error: BaseException) -> str:
     """An error as a span's status tells it."""
-    return f"{type(error).__name__}: {error}"
+    return redact(f"{type(error).__name__}: {error}")

@@ -181,6 +181,14 @@ def test_secrets_are_shown_nowhere():
     assert {each.value for each in found if each.name == "key"} == {"***"}
 
 
+def test_the_password_of_a_url_is_shown_nowhere():
+    environment = {"HOTELS_PAYMENTS_URL": "amqp://app:s3cret@broker"}
+    found = explain([BankSettings], system="hotels", service="payments", sources=Sources(environment=environment))
+    assert {each.value for each in found if each.name == "url"} == {"'amqp://app:***@broker'"}
+    with pytest.raises(ConfigurationError, match=r"'amqp://app:\*\*\*@broker' from the environment"):
+        from_env(POOL="amqp://app:s3cret@broker")
+
+
 def test_every_setting_can_tell_where_its_value_came_from():
     sources = Sources(environment={"HOTELS_PAYMENTS_URL": "x"}, files=(in_file(pool=2),))
     found = {each.name: each for each in explain([BankSettings], system="hotels", service="payments", sources=sources)}

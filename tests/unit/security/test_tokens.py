@@ -111,6 +111,21 @@ def test_a_former_secret_is_accepted_while_it_is_changed(time):
     assert Tokens(new, also=[old], now=time).verify(token) == Caller("payments")
 
 
-def test_a_short_secret_is_refused():
-    with pytest.raises(ConfigurationError, match="can be guessed"):
-        Tokens(b"secret")
+@pytest.mark.parametrize(
+    ("secret", "why"),
+    [
+        (b"secret", "has 6 bytes, and 32 are the least"),
+        (bytes(range(31)), "has 31 bytes, and 32 are the least"),
+        (b"changeme" * 8, "is made of 7 different bytes, and 8 are the least"),
+        (bytes(64), "is made of 1 different bytes, and 8 are the least"),
+    ],
+)
+def test_a_secret_that_can_be_guessed_is_refused(secret, why):
+    with pytest.raises(ConfigurationError, match=f"{why}: it could be guessed; make one with .python3 -c"):
+        Tokens(secret)
+    with pytest.raises(ConfigurationError, match=why):
+        Tokens(new_secret(), also=[secret])
+
+
+def test_thirty_two_bytes_of_which_eight_differ_are_a_secret():
+    assert Tokens(b"01234567" * 4).sign("orders")

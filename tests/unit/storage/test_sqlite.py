@@ -24,6 +24,7 @@ from meristem.storage.driver import Outcome, Statement
 from meristem.storage.sqlite.dialect import SqliteDialect
 from meristem.storage.sqlite.driver import SqliteDriver
 from meristem.storage.sqlite.jobs import Runner
+from meristem.storage.sqlite.migration import migration
 from meristem.storage.sqlite.reader import Readers
 from tests.suites.database import COUNTERS, FOREVER, METADATA, DatabaseSuite
 
@@ -82,6 +83,25 @@ async def prepared(url: str) -> None:
     await database.create(METADATA)
     await database.execute(insert(COUNTERS).values(name="a", value=0))
     await database.stop()
+
+
+@pytest.mark.parametrize("first", ["start", "migration"])
+async def test_data_is_for_its_user_alone(tmp_path: Path, first: str):
+    driver = SqliteDriver(tmp_path / "data" / "shop" / "test.db", name="test")
+    before = os.umask(0)
+    try:
+        if first == "migration":
+            with migration(tmp_path / "data" / "shop" / "test.db") as connection:
+                connection.exec_driver_sql("CREATE TABLE counters (value INTEGER)")
+        database = Database(driver, name="test")
+        await database.start()
+        modes = {each.name: each.stat().st_mode & 0o777 for each in (tmp_path / "data").rglob("*")}
+        await database.stop()
+    finally:
+        os.umask(before)
+
+    assert modes == {"shop": 0o700, "test.db": 0o600, "test.db-wal": 0o600, "test.db-shm": 0o600}
+    assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
 
 
 async def count(url: str) -> int:

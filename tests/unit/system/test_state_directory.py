@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from meristem.errors import OperationError
+from meristem.errors import ConfigurationError, OperationError
 from meristem.system.state_directory import ReplicaStatus, StateDirectory, SystemStatus
 
 
@@ -27,6 +27,32 @@ def test_what_the_shared_secret_signs_the_folder_verifies(state: StateDirectory)
 
     assert caller is not None
     assert caller.service == "orders"
+
+
+@pytest.mark.parametrize("secret", ["", "short", "a" * 64, "changeme" * 8])
+def test_a_secret_of_the_environment_that_can_be_guessed_is_refused_by_its_name(state: StateDirectory, secret: str):
+    for asked in (state.secret, state.tokens, state.known_tokens):
+        with pytest.raises(ConfigurationError, match="^MERISTEM_SECRET (has|is made of)"):
+            asked({"MERISTEM_SECRET": secret})
+
+
+def test_folder_and_files_are_for_their_user_alone(tmp_path: Path):
+    made = StateDirectory(tmp_path / "project", "shop")
+    before = os.umask(0)
+    try:
+        made.prepare()
+        made.claim()
+        made.announce(SystemStatus(os.getpid(), "http://127.0.0.1:8000", 0.0))
+        made.secret({})
+    finally:
+        made.release()
+        os.umask(before)
+
+    found = {str(each.relative_to(tmp_path)): each.stat().st_mode & 0o777 for each in tmp_path.rglob("*")}
+    assert {name for name, mode in found.items() if mode == 0o700} == {
+        "project", "project/.meristem", "project/.meristem/shop",
+    }  # fmt: skip
+    assert {mode for mode in found.values() if mode != 0o700} == {0o600}
 
 
 def test_processes_that_start_at_once_share_one_whole_secret(tmp_path: Path):

@@ -89,6 +89,20 @@ def test_an_exception_is_one_json_line_with_its_traceback_and_without_local_vari
     assert "hunter2" not in stream.getvalue()
 
 
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_no_line_shows_the_password_of_a_url(form):
+    stream = io.StringIO()
+    configure(format=form, stream=stream)
+    url = "amqp://app:s3cret@broker"
+    logging.getLogger("shop.stdlib").info("at %s", url, extra={"url": url})
+    structlog.get_logger("shop.structlog").info("at it", url=url)
+    error = ConnectionError(f"no answer from {url}")
+    logging.getLogger("shop.stdlib").error("gone", exc_info=error)
+
+    assert "s3cret" not in stream.getvalue()
+    assert stream.getvalue().count("amqp://app:***@broker") == 4
+
+
 def test_values_that_json_does_not_know_are_written_as_their_repr():
     stream = io.StringIO()
     configure(format="json", stream=stream)

@@ -59,7 +59,8 @@ class Ledger:
     """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))  # SQLite would let others read it
         self._lock = threading.Lock()
         self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30.0)
         self._database.row_factory = sqlite3.Row
@@ -137,7 +138,7 @@ def card_key(database: Path) -> bytes:
     """The key of the card fingerprints, in a file beside the database that only the bank may read."""
     path = database.with_suffix(".key")
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent) as file:  # made with mode 0600
             file.write(secrets.token_bytes(32))
             file.flush()

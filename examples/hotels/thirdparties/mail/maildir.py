@@ -28,8 +28,9 @@ class Maildir:
         self._received: dict[str, datetime] = {}
         self._places: dict[str, Path] = {}
         self._summaries: dict[str, Summary] = {}
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         for folder in ("tmp", "new", "cur"):
-            (directory / folder).mkdir(parents=True, exist_ok=True)
+            (directory / folder).mkdir(mode=0o700, parents=True, exist_ok=True)
         for file in self._files():
             self._remember(file)
 
@@ -90,7 +91,7 @@ class Maildir:
 
     def _write_once(self, file: Path, content: bytes) -> bool:
         draft = self._directory / "tmp" / uuid.uuid4().hex
-        with draft.open("xb") as handle:
+        with open(draft, "xb", opener=_private) as handle:
             handle.write(content)
             handle.flush()
             os.fsync(handle.fileno())
@@ -107,6 +108,11 @@ class Maildir:
 def _identity(raw: bytes, recipient: str) -> str:
     message_id = header_of(raw, "Message-ID") or f"<{uuid.uuid4()}>"
     return hashlib.sha256(f"{message_id}\n{recipient.casefold()}".encode("utf-8", "surrogateescape")).hexdigest()[:32]
+
+
+def _private(file: str, flags: int) -> int:
+    """Open a file that nobody but the server's user may read."""
+    return os.open(file, flags, 0o600)
 
 
 def _name(file: Path) -> str:

@@ -82,8 +82,9 @@ def test_no_file_of_the_bank_holds_a_card_number_or_security_code(bank: httpx.Cl
         assert b"987" not in content or file.suffix == ".key"
 
 
-def test_the_key_of_the_fingerprints_is_readable_by_the_bank_alone(bank: httpx.Client, database: Path) -> None:
-    assert database.with_suffix(".key").stat().st_mode & 0o777 == 0o600
+def test_its_files_are_readable_by_the_bank_alone(bank: httpx.Client, database: Path) -> None:
+    assert {each.stat().st_mode & 0o777 for each in database.parent.glob(f"{database.stem}.*")} == {0o600}
+    assert database.with_suffix(".key").exists()
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,14 @@ def test_a_message_is_listed_and_read_by_recipient(mail: httpx.Client) -> None:
     assert [entry["to"] for entry in mail.get("api/messages").json()] == ["grace@example.com", "ada@example.com"]
 
 
+def test_letters_are_readable_by_the_mail_server_alone(mail: httpx.Client, directory: Path) -> None:
+    send(mail, letter())
+
+    (kept,) = (directory / "new").iterdir()
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert {each.stat().st_mode & 0o777 for each in (directory, directory / "new", directory / "tmp")} == {0o700}
+
+
 def test_a_second_delivery_to_the_same_recipient_is_accepted_and_dropped(mail: httpx.Client) -> None:
     send(mail, letter())
     send(mail, letter())

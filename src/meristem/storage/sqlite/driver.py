@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 
 from meristem.descriptors import remedy
 from meristem.errors import ConfigurationError, MisuseError, StorageError
+from meristem.private_files import make_file, make_folder
 from meristem.storage.driver import Outcome, Statement, Withdrawn
 from meristem.storage.sqlite.dialect import SqliteDialect
 from meristem.storage.sqlite.jobs import Completions, Job
@@ -156,7 +157,8 @@ class SqliteDriver:
         else:
             self._file = self._path.absolute()
         try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self._file.parent)
+            make_file(self._file)  # SQLite gives its log and index the mode of the file
             return *self._open_writer(), self._connect_reader()
         except sqlite3.Error as error:
             raise translate(error, self._name, f"opening {self._file}") from error

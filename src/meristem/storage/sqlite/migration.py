@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from meristem.errors import ConfigurationError, MeristemError, StorageError
+from meristem.private_files import make_file, make_folder
 from meristem.storage.driver import shorten
 
 _PASSING: Final = tuple(
@@ -25,7 +26,11 @@ _BUSY_SECONDS: Final = 60.0  # another replica may be migrating: wait for it
 @contextmanager
 def migration(path: Path) -> Iterator[Connection]:
     """A connection inside one transaction that takes the write lock at once: replicas migrate one after the other."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        make_folder(path.parent)
+        make_file(path)  # for its user alone
+    except OSError as error:
+        raise StorageError(f"{path} can't be made: {error.strerror}; choose a folder that may be written") from None
     engine = create_engine("sqlite://", creator=lambda: _connect(path), poolclass=NullPool)
     event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
     try:

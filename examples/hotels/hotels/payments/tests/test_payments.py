@@ -24,7 +24,7 @@ from hotels.contracts.payments import (
 )
 from hotels.payments.service import PaymentsService
 
-from meristem import CallError, Code, Context, using
+from meristem import CallError, Code, using
 
 APPROVED, DECLINED, SLOW, BUSY_ONCE = "4242424242424242", "4000000000009995", "4000000000000119", "4000000000000341"
 PRICE = Money(amount=Decimal("160.00"))
@@ -54,7 +54,7 @@ async def charge(till: Any, number: str = APPROVED, booking: UUID | None = None,
 
 
 async def pay(till: Any, order: Charge, key: str) -> Payment:
-    with using(Context(key=key)):
+    with using(key=key):
         payment: Payment = await till.charge(order)
     return payment
 

@@ -33,7 +33,7 @@ from hotels.contracts.users import NewUser, User, Users, WrongCredentials
 from hotels.rooms.seeding import enter
 from hotels.system import system
 
-from meristem import CallError, Code, Context, Database, Identity, Service, on, using
+from meristem import CallError, Code, Database, Identity, Service, on, using
 from meristem.runtime.assembly import Assembly
 from meristem.testing.manual_clock import ManualClock
 
@@ -92,7 +92,7 @@ class Site:
         return BookingRequest(card=card, guest=guest, **{**values, **changes})
 
     async def book(self, wish: BookingRequest | None = None, key: str | None = None) -> Booking:
-        with using(Context(key=key)):
+        with using(key=key):
             return await self.reservations.book(wish or self.wish())
 
     async def hear(self) -> Any:
@@ -107,7 +107,7 @@ class Site:
     @asynccontextmanager
     async def signed_in(self) -> AsyncIterator[Reservations]:
         user = await self.owner()
-        with using(Context(user=Identity(str(user.user_id), user.name))):
+        with using(user=Identity(str(user.user_id), user.name)):
             yield self.reservations
 
     async def tracked(self, booking_id: UUID) -> Booking:
@@ -271,7 +271,7 @@ async def test_after_the_day_of_arrival_nothing_is_cancelled(site: Callable[...,
 async def test_somebody_else_s_booking_is_unknown(site: Callable[..., Any]) -> None:
     async with site() as given:
         booking = await given.book()
-        with using(Context(user=Identity(str(uuid4())))):
+        with using(user=Identity(str(uuid4()))):
             for ask in (given.reservations.booking, given.reservations.receipt, given.reservations.cancel):
                 with pytest.raises(BookingUnknown):
                     await ask(booking.booking_id)

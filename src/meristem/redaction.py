@@ -1,0 +1,22 @@
+"""Passwords in URLs, kept out of what people read: settings, logs, errors, traces."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+SHOWN: Final = "***"
+# A number before the end of the authority is a port. What follows a user is a password up to the last `@`: one that
+# nobody encoded may hold `/`, `:` and `@` itself. Bounded, as a line of a log may be long and of one word.
+PASSWORD: Final = re.compile(r"""(://[^\s"'<>/?#:@\[]{0,256}:)(?!\d{1,5}(?:[\s"'<>/?#]|$))[^\s"'<>]{0,1024}@""")
+PARAMETER: Final = re.compile(
+    r"""([?&;][\w.-]{0,64}(?:password|passwd|pwd|secret|token|credential|api_?key|access_?key)=)[^\s"'<>&;#]+""",
+    re.IGNORECASE,
+)
+
+
+def redact(text: str) -> str:
+    """The text with `***` for each password of a URL in it, be it before the host or a parameter of the query."""
+    if "://" not in text:
+        return text
+    return PARAMETER.sub(rf"\1{SHOWN}", PASSWORD.sub(rf"\1{SHOWN}@", text))

@@ -1,0 +1,51 @@
+"""No password of a URL is shown, whatever it is made of; what is no password stays."""
+
+import pytest
+
+from meristem.redaction import redact
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("postgresql://app:s3cret@db:5432/shop", "postgresql://app:***@db:5432/shop"),
+        ("postgresql+asyncpg://app:s3cret@db/shop?ssl=on", "postgresql+asyncpg://app:***@db/shop?ssl=on"),
+        ("redis://:s3cret@cache", "redis://:***@cache"),
+        ("smtps://me%40home:s%3Acret@mail", "smtps://me%40home:***@mail"),
+        ("amqp://app:s3:cr@et/x@broker/vhost", "amqp://app:***@broker/vhost"),
+        ("amqp://app:123@broker", "amqp://app:***@broker"),
+        ("amqp://app:12345@broker:5672", "amqp://app:***@broker:5672"),
+        ("no answer from ldap://root:s3cret@10.0.0.9!", "no answer from ldap://root:***@10.0.0.9!"),
+        ("['redis://:a1@one', 'redis://:b2@two']", "['redis://:***@one', 'redis://:***@two']"),
+        ('{"url":"redis://:a1@one","to":"b@c"}', '{"url":"redis://:***@one","to":"b@c"}'),
+        ("postgresql://db/shop?user=app&password=s3cret&ssl=on", "postgresql://db/shop?user=app&password=***&ssl=on"),
+        ("https://api/x?Api_Key=s3cret#top", "https://api/x?Api_Key=***#top"),
+        ("https://api/x?access_token=s3cret", "https://api/x?access_token=***"),
+    ],
+)
+def test_a_password_in_a_url_is_not_shown(text, shown):
+    assert redact(text) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "tcp://0.0.0.0:9000",
+        "http://localhost:8000/people/anna@example.org",
+        "http://[::1]:8000/people/anna@example.org",
+        "http://localhost:8000 asked for anna@example.org",
+        "smtp://anna@mail.example.org",
+        "sqlite:///data/shop.db",
+        "anna: s3cret@home",
+        "https://shop/search?q=tea:green@home",
+    ],
+)
+def test_what_is_no_password_stays(text):
+    assert redact(text) == text
+
+
+def test_a_long_line_of_one_word_is_read_to_its_end():
+    """How far a password may reach is bounded: with the square of its length this line would take hours."""
+    text = "a://b:" * 200_000
+
+    assert redact(text) == text
