@@ -2,13 +2,14 @@
 
 import pytest
 
-from meristem.context import Context, Identity, KeyChain, Place, Trace, current, using
+from meristem.context import Context, Identity, Place, Trace, current, using
+from meristem.keys import KeyChain
 
 ADA, EVE = Identity("ada"), Identity("eve")
 
 
 def whole() -> Context:
-    return Context(9.5, Trace.start(), "web", ADA, "order-7", KeyChain("order-7"), Place("shop", "Shop.buy"))
+    return Context(9.5, Trace.start(), "web", ADA, "order-7", KeyChain("order-7", "ada"), Place("shop", "Shop.buy"))
 
 
 def fields(context: Context) -> dict[str, object]:
