@@ -5,6 +5,7 @@ import contextvars
 import enum
 import gc
 import weakref
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -427,6 +428,37 @@ class Units:
 
         assert await database.fetch_all(COUNTER_NAMES, into=str) == ["kept", "kept too"]
         assert done == ["kept"]
+
+    async def test_a_block_with_all_of_the_statements_so_far_fails_alone(self, database: Database):
+        async with database.begin() as tx:
+            tx.at_commit(insert(COUNTERS).values(name="at commit", value=0))
+            await tx.publish("kept")
+            for name in ("first", "second"):
+                with suppress(LookupError):
+                    async with database.begin(), database.begin() as inner:
+                        await inner.execute(insert(COUNTERS).values(name=name, value=1))
+                        await inner.publish(name)
+                        raise LookupError
+            assert not tx.is_open
+            async with database.begin():
+                async with database.begin() as inner:
+                    inner.defer(insert(COUNTERS).values(name="kept", value=1))
+                with suppress(LookupError):
+                    async with database.begin() as inner:
+                        await inner.execute(insert(COUNTERS).values(name="third", value=1))
+                        raise LookupError
+            await tx.execute(insert(COUNTERS).values(name="last", value=1))
+            assert tx.published == ["kept"]
+        assert await database.fetch_all(COUNTER_NAMES, into=str) == ["at commit", "kept", "last"]
+
+    async def test_a_unit_in_which_a_block_with_all_statements_was_cancelled_cannot_commit(self, database: Database):
+        with pytest.raises(StorageError, match="cancelled"):
+            async with database.begin() as tx:
+                with suppress(TimeoutError):
+                    async with database.begin(), asyncio.timeout(0.05):
+                        await tx.fetch_all(FOREVER)
+                await tx.execute(insert(COUNTERS).values(name="half", value=1))
+        assert await database.fetch_all(COUNTER_NAMES, into=str) == []
 
     async def test_a_rolled_back_last_block_stays_out(self, database: Database):
         async with database.begin() as tx:

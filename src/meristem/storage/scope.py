@@ -17,7 +17,7 @@ _current: ContextVar[Scope | None] = ContextVar("meristem_storage_scope", defaul
 class Scope:
     """One `async with database.begin()`: the whole unit of work, or a part of it that can fail alone."""
 
-    __slots__ = ("_join", "_make", "_marks", "_savepoint", "outer", "owner", "unit")
+    __slots__ = ("_has_all", "_join", "_make", "_marks", "_savepoint", "outer", "owner", "unit")
 
     unit: UnitOfWork
 
@@ -26,6 +26,7 @@ class Scope:
         self._make = make
         self._join = join
         self._savepoint: Statement | None = None
+        self._has_all = False
         self._marks = (0, 0, 0)
         self.outer: Scope | None = None
 
@@ -49,7 +50,8 @@ class Scope:
                 else:
                     unit.discard()
             else:
-                unit.leave(self, self._marks if kind is not None else None, savepoint=self._savepoint)
+                failed = self._marks if kind is not None else None
+                unit.leave(self, failed, savepoint=self._savepoint, has_all=self._has_all)
         finally:
             # Not by token: a test's fixture may enter and leave in different contexts.
             _current.set(self.outer)
@@ -79,9 +81,14 @@ class Scope:
         scope = _current.get()
         return None if scope is None or scope.unit is not self.unit else scope
 
-    def savepoint(self, depth: int) -> list[Statement]:
-        """What must be sent before the scope's first statement."""
-        if self._savepoint is not None or not depth:
+    def open(self, depth: int, *, first: bool) -> list[Statement]:
+        """What must be sent before the scope's first statement; `first` says that the unit has run none yet."""
+        if self._savepoint is not None or self._has_all or not depth:
+            return []
+        if first:
+            # Most scopes are a handler's or a method's only one, inside that of the event or the call: what they do is
+            # all that was done, and to undo it is to roll the transaction back, for which no savepoint is needed.
+            self._has_all = True
             return []
         self._savepoint = Statement(f"SAVEPOINT scope_{depth}")
         return [self._savepoint]

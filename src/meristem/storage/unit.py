@@ -33,8 +33,8 @@ class Part(Protocol):
         """The part of the same unit that the running task is in."""
         ...
 
-    def savepoint(self, depth: int) -> list[Statement]:
-        """What must be sent before the part's first statement."""
+    def open(self, depth: int, *, first: bool) -> list[Statement]:
+        """What must be sent before the part's first statement; `first` says that the unit has run none yet."""
         ...
 
 
@@ -161,8 +161,9 @@ class UnitOfWork(Queries):
         here = self._scopes[-1].here()
         if here is not None:
             self.check_innermost(here)
+        first = not self._has_run and not self._prelude
         for depth, scope in enumerate(self._scopes):
-            self._prelude += scope.savepoint(depth)
+            self._prelude += scope.open(depth, first=first)
 
     def check_innermost(self, scope: Part) -> None:
         """Refuse the task that would work in a scope which another task opened meanwhile."""
@@ -181,11 +182,16 @@ class UnitOfWork(Queries):
         """Whether the scope is the whole unit."""
         return self._scopes[:1] == [scope]
 
-    def leave(self, scope: Part, failed: tuple[int, int, int] | None, *, savepoint: Statement | None) -> None:
-        """End an inner scope; if it failed, drop what came since its marks. The SQL goes with the next hop."""
+    def leave(
+        self, scope: Part, failed: tuple[int, int, int] | None, *, savepoint: Statement | None, has_all: bool
+    ) -> None:
+        """End an inner scope; if it failed, drop what came since its marks. The SQL goes with the next hop.
+
+        `has_all` says that every statement of the unit so far is the scope's: what then failed is the transaction.
+        """
         depth = len(self._scopes) - 1
         if self._ended:
-            savepoint = None
+            savepoint, has_all = None, False
         elif self._scopes[-1] is not scope:
             self._doomed = "blocks of it ended out of order, in different tasks"
             self._scopes.remove(scope)
@@ -196,6 +202,8 @@ class UnitOfWork(Queries):
         else:
             published, last, callbacks = failed
             del self.published[published:], self._last[last:], self._callbacks[callbacks:]
+            if has_all:
+                self._start_over()
         if savepoint is None:
             return
         # A savepoint is opened by the first statement inside, so a scope without any costs the database nothing.
@@ -244,6 +252,14 @@ class UnitOfWork(Queries):
             self._end()
             if self._transaction is not None:
                 self._transaction.abandon()
+
+    def _start_over(self) -> None:
+        """Roll back; whatever comes now runs in a new transaction."""
+        self._prelude.clear()
+        if self._transaction is not None:
+            self._transaction.abandon()
+            self._transaction = None
+        self._has_run = False
 
     def _end(self) -> None:
         self._ended = True

@@ -46,14 +46,14 @@ class Printer(BytesGenerator):
 WIRE = Wire(linesep=END, max_line_length=LINE)
 
 
-def compose(headers: Mapping[str, str], identity: str, text: str, html: str, receipt: Message | None = None) -> bytes:
-    """The letter with these headers; `identity` is letters and digits that occur in no other letter."""
+def compose(headers: Mapping[str, str], text: str, html: str, receipt: Message | None = None) -> bytes:
+    """The letter with these headers."""
     texts = [
         _encoded(f'text/{kind}; charset="utf-8"', each.encode()) for kind, each in (("plain", text), ("html", html))
     ]
-    letter = _multipart("alternative", f"texts-{identity}", texts)
+    letter = _multipart("alternative", "texts", texts)
     if receipt is not None:
-        letter = _multipart("mixed", f"letter-{identity}", [letter, receipt])
+        letter = _multipart("mixed", "letter", [letter, receipt])
     letter["MIME-Version"] = "1.0"
     for name, value in headers.items():
         letter[name] = value
@@ -84,6 +84,7 @@ def person(name: str, shown: str, address: str) -> str:
 
 
 def _multipart(kind: str, boundary: str, parts: list[Message]) -> Message:
+    # No part is more than headers and base64, in which two hyphens never stand: the same boundary divides all letters.
     whole = Message(WIRE)
     whole["Content-Type"] = f'multipart/{kind}; boundary="{boundary}"'
     for part in parts:

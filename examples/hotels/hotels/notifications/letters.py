@@ -55,10 +55,12 @@ class Stationery:
             lstrip_blocks=True,
         )
         self._templates.filters.update(money=money, day=day, nights=nights, guests=guests)
+        # Each letter would import it anew, which takes longer than to write it.
+        self._templates.globals["ui"] = self._templates.get_template("facts.html").module
 
     def message_id(self, due: LetterDue) -> str:
         """The Message-ID of a letter (RFC 5322, section 3.6.4), short enough to stand on one line."""
-        return f"<{_identity(due)}@{self._domain}>"
+        return f"<{uuid5(due.booking_id, due.letter.value).hex}@{self._domain}>"
 
     def write(self, due: LetterDue, written: datetime, receipt: bytes | None = None) -> Mail:
         """A letter, ready to be sent; `receipt` is the PDF that goes with it. Takes under a millisecond of a core."""
@@ -85,7 +87,7 @@ class Stationery:
         }
         text, html = (self._templates.get_template(f"{due.letter.value}.{kind}").render(values) for kind in TEXTS)
         attached = None if receipt is None else pdf(receipt, _file_name(due))
-        content = compose(headers, _identity(due), text, html, attached)
+        content = compose(headers, text, html, attached)
         return Mail(sender=self._settings.sender, recipient=due.recipient, content=content)
 
 
@@ -96,10 +98,6 @@ def recipient(letter: Letter, booking: Booking) -> str:
 
 def _addressee(due: LetterDue) -> str:
     return due.booking.hotel if due.letter in TO_THE_HOTEL else due.booking.guest_name
-
-
-def _identity(due: LetterDue) -> str:
-    return uuid5(due.booking_id, due.letter.value).hex
 
 
 def _file_name(due: LetterDue) -> str:
@@ -130,4 +128,6 @@ def guests(count: int) -> str:
 
 def one_line(text: str) -> str:
     """The text without anything that could end a header's line; it may come from a guest."""
-    return " ".join("".join(" " if unicodedata.category(each)[0] in "CZ" else each for each in text).split())
+    if not text.isprintable():
+        text = "".join(" " if unicodedata.category(each)[0] in "CZ" else each for each in text)
+    return " ".join(text.split())
