@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
-from meristem.context import current
 from meristem.events import statements
 from meristem.events.cloudevents import read_json, write_json
 from meristem.events.envelope import Envelope, enclose
@@ -143,12 +142,12 @@ class Outbox:
             self._database.before_commit.remove(self._write)
 
     async def _write(self, unit: UnitOfWork) -> None:
-        context, now = current(), self._clock.now()
+        now = self._clock.now()
         rows: list[dict[str, Any]] = []
         deliveries: list[Delivery] = []
         published: list[Published] = []
         asked: dict[tuple[str, str], bool] = {}
-        for event in unit.published:
+        for event, context in unit.published:
             destinations = self._destinations(event.event_type)
             published.append(Published(event.event_type, len(destinations)))
             if not destinations:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol, Self
 
 from sqlalchemy.sql import Executable
 
+from meristem.context import Context, current
 from meristem.errors import MisuseError, StorageError
 from meristem.storage.driver import Driver, Outcome, Statement, Transaction, Withdrawn
 from meristem.storage.observation import Observers, begin, emit
@@ -24,6 +25,13 @@ class Result(NamedTuple):
     """What a statement did: how many rows it changed, -1 where that has no meaning."""
 
     rowcount: int
+
+
+class Publication(NamedTuple):
+    """An event, and what surrounded the work that published it: by the commit that may be left."""
+
+    event: Any
+    context: Context
 
 
 class Part(Protocol):
@@ -48,7 +56,7 @@ class UnitOfWork(Queries):
         self, name: str, driver: Driver, statements: StatementCache, hooks: list[Hook], observers: Observers
     ) -> None:
         self.name = name
-        self.published: list[Any] = []
+        self.published: list[Publication] = []
         self._driver = driver
         self._transaction: Transaction | None = None
         self._statements = statements
@@ -85,7 +93,7 @@ class UnitOfWork(Queries):
     async def publish(self, event: Any) -> None:
         """Hand over an event: it leaves only if this unit commits."""
         self._check()
-        self.published.append(event)
+        self.published.append(Publication(event, current()))
 
     def defer(self, statement: Executable, parameters: Parameters = None) -> None:
         """Run a statement in the same hop as the next one, or as the commit; its failure fails the whole unit."""
