@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from meristem.context import Context, using
+from meristem.context import CURRENT
 from meristem.contracts.codec import decoder
 from meristem.errors import MisuseError
 from meristem.sagas.calls import Calls
@@ -153,14 +153,14 @@ class Execution:
         """Run a part of the saga in a task of its own, outside of whatever started it."""
         name = f"saga {self._saga.name} {self._saga.id}: {name}"
         # The engine's own variables: a task started in the caller's would run in its unit of work and its deadline.
-        return self._loop.create_task(work, name=name, context=self._variables.copy())
+        variables = self._variables.copy()
+        variables.run(CURRENT.set, self.invoker.origin.context())
+        return self._loop.create_task(work, name=name, context=variables)
 
     async def _body(self) -> Any:
         enter(self._saga.id)
         values = decoder(self._definition.input)(self._saga.input)  # type: ignore[arg-type]
-        origin = self.invoker.origin
-        with using(Context(None, origin.trace, origin.caller, origin.user, origin.key)):
-            return await self._definition.begin(self._instance, self._flow, values)
+        return await self._definition.begin(self._instance, self._flow, values)
 
     def _deliver(self, command: SagaCommand) -> None:
         row = command.row

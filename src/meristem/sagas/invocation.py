@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from meristem.context import CURRENT, Context
+from msgspec.structs import replace
+
+from meristem.context import CURRENT
 from meristem.errors import CallError, Code
 from meristem.keys import KeyChain
 from meristem.sagas.commands import Step
@@ -36,8 +38,7 @@ class Invoker:
         origin, key = self.origin, f"{self._saga_id}:{position}"
         subject = None if origin.user is None else origin.user.subject
         chain = None if step.direct else KeyChain(key, subject, before=before)
-        # Without the caller's deadline: a saga ends when it ends, and its caller may be long gone.
-        token = CURRENT.set(Context(None, origin.trace, origin.caller, origin.user, key, chain))
+        token = CURRENT.set(replace(origin.context(), key=key, keys=chain))
         try:
             return await method(*arguments)
         except asyncio.CancelledError:

@@ -28,6 +28,13 @@ class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
         """For whom the saga runs, as a key's owner."""
         return owner_of(None if self.user is None else self.user.subject)
 
+    def context(self) -> Context:
+        """What surrounds the work on the saga.
+
+        Without the caller's deadline: a saga ends when it ends, and its caller may be long gone.
+        """
+        return Context(None, self.trace, self.caller, self.user, self.key)
+
     @staticmethod
     def of(context: Context) -> Origin:
         """The origin of a saga that a call begins."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from meristem.context import using
 from meristem.contracts.codec import encode
 from meristem.errors import StorageError
 from meristem.sagas.compensation import Compensation
@@ -12,6 +13,7 @@ from meristem.sagas.execution import Execution
 from meristem.sagas.facts import SagaEnded
 from meristem.sagas.failures import Failure, describe, read, write
 from meristem.sagas.journal_writer import JournalWriter, LostLeaseError
+from meristem.sagas.origin import origin_of
 from meristem.sagas.outcome import Aborted, Raised, Returned, Stuck, Suspended
 from meristem.sagas.records import Kind, SagaRow, SagaState, StepRow
 from meristem.sagas.saga import Definition
@@ -59,10 +61,12 @@ class SagaRunner:
 
         Raises LostLeaseError when another replica has it now, StorageError when the journal cannot be written.
         """
-        # A new saga's row may not be written yet, so there is nothing to read.
-        history = [] if new else await self._parts.journal.steps(self.saga.id)
         try:
-            await self._drive(history, busy=busy)
+            # What is journaled, told and logged between the steps belongs to the saga's trace as the steps do.
+            with using(origin_of(self.saga).context()):
+                # A new saga's row may not be written yet, so there is nothing to read.
+                history = [] if new else await self._parts.journal.steps(self.saga.id)
+                await self._drive(history, busy=busy)
         except (LostLeaseError, StorageError):
             raise
         except Exception as error:  # a bug of ours, or a journal that fits no code: a person looks, other sagas go on

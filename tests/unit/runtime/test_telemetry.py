@@ -4,7 +4,8 @@ from typing import Protocol
 
 import pytest
 
-from meristem import CallError, Code, Contract, Service, System, safe
+from meristem import CallError, Code, Context, Contract, Database, Fault, Flow, Service, System, once, safe, saga, using
+from meristem.context import Trace
 from meristem.system.placement import Placement, Telemetry
 from meristem.testing.running import running
 
@@ -24,7 +25,32 @@ class DoorService(Door, Service):
         raise CallError(Code.DATA_LOSS, "it came off its hinges")
 
 
-SYSTEM = System("telemetry", services=[DoorService])
+class Jammed(Fault):
+    """The lock does not turn."""
+
+
+class Locks(Contract, Protocol, package="telemetry.v1"):
+    @once(raises=[Jammed])
+    async def turn(self) -> None: ...
+
+
+class LocksService(Locks, Service):
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    @saga
+    async def turn(self, flow: Flow) -> None:
+        await flow.call(self._insert, undo=self._draw)
+        raise Jammed
+
+    async def _insert(self) -> None:
+        """Put the key in."""
+
+    async def _draw(self, _: None) -> None:
+        """Pull the key out."""
+
+
+SYSTEM = System("telemetry", services=[DoorService, LocksService])
 
 
 async def recorded(**wanted: float) -> list[str]:
@@ -50,3 +76,16 @@ async def test_what_takes_longer_than_the_placement_says_is_recorded_besides():
 
 async def test_what_is_recorded_besides_is_bounded():
     assert await recorded(traces_per_second=0, late_per_second=0) == []
+
+
+async def test_what_a_saga_does_and_undoes_is_recorded_in_the_trace_that_began_it():
+    trace = Trace("1" * 32, "2" * 16, sampled=True)
+    async with running(SYSTEM) as app:
+        with using(Context(trace=trace)), pytest.raises(Jammed):
+            await app.client(Locks).turn()
+        await app.settled()
+        spans = app.telemetry.recent.trace(trace.trace_id)
+    steps = [span.name for span in spans if span.kind == "internal"]
+
+    assert steps == ["turn: LocksService._insert", "turn: LocksService._draw"]
+    assert all(span.parent_id is not None for span in spans)
