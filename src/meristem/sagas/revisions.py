@@ -17,7 +17,10 @@ _SAGAS_AT_FIRST: Final = Table(
     Column("member", BigInteger),
     Column("asked", String(32)),
 )
-_ASKED: Final = Index("meristem_saga_asked", _SAGAS_AT_FIRST.c.asked)
+_is_asked: Final = _SAGAS_AT_FIRST.c.asked.is_not(None)
+_ASKED: Final = Index(
+    "meristem_saga_asked", _SAGAS_AT_FIRST.c.asked, sqlite_where=_is_asked, postgresql_where=_is_asked
+)
 
 _FOUND: Final = ("state", "created", "member", "name", "horizon")
 _leased: Final = MetaData()

@@ -59,10 +59,10 @@ SAGAS: Final = Table(
     Column("updated", _moment, nullable=False),
     Column("asked", String(32)),  # what was asked under a scoped key, and whether anonymously
     Index("meristem_saga_created", "created"),
-    Index("meristem_saga_asked", "asked"),
 )
 # Literals, since a partial index serves only a statement that repeats its condition.
 NOT_DONE: Final = SAGAS.c.state != literal_column("'done'")
+_index_where("meristem_saga_asked", SAGAS.c.asked.is_not(None), SAGAS.c.asked)
 SLEEPS: Final = SAGAS.c.wake_at.is_not(None)
 _index_where(
     "meristem_saga_state", NOT_DONE, *(SAGAS.c[each] for each in ("state", "created", "member", "name", "horizon"))

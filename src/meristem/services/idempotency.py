@@ -20,7 +20,9 @@ from sqlalchemy import (
     and_,
     bindparam,
     exists,
+    func,
     insert,
+    literal_column,
     or_,
     select,
 )
@@ -36,6 +38,8 @@ from meristem.storage.versions import AddColumn, Revision, Schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from sqlalchemy import ColumnElement
 
     from meristem.clock import Clock
     from meristem.contracts.call import Call, Handler, Middleware
@@ -59,8 +63,21 @@ ANSWERS: Final = Table(
     Column("answer", LargeBinary, nullable=False),
     Column("answered", DateTime(timezone=True), nullable=False),
     Column("owner", String(40)),  # whose answer it is; NULL in rows of releases that did not store it
-    Index("meristem_once_asked", "request", "key"),
 )
+
+
+def _is_scoped(key: Column[Any]) -> ColumnElement[bool]:
+    """Whether a key can have twins; in literals, since a partial index serves only a statement that repeats it."""
+    return func.substr(key, literal_column("33"), literal_column("1")) == literal_column("'.'")
+
+
+def _index_of_twins(answers: Table) -> Index:
+    where = _is_scoped(answers.c.key)
+    columns = answers.c.request, answers.c.key
+    return Index("meristem_once_asked", *columns, sqlite_where=where, postgresql_where=where)
+
+
+_index_of_twins(ANSWERS)
 _BEFORE: Final = Table(
     "meristem_once",
     MetaData(),
@@ -69,7 +86,6 @@ _BEFORE: Final = Table(
     Column("owner", String(40)),
     Column("answered", DateTime(timezone=True)),
 )
-_ASKED: Final = Index("meristem_once_asked", _BEFORE.c.request, _BEFORE.c.key)
 _BY_AGE: Final = Index("ix_meristem_once_answered", _BEFORE.c.answered)
 SCHEMA: Final = Schema(
     "once",
@@ -78,7 +94,11 @@ SCHEMA: Final = Schema(
     [
         Revision("001_tables", compatible=True),
         # Beside this release an earlier one would not find under a key as it came what is stored under a scoped one.
-        Revision("002_scoped_keys", compatible=False, steps=[AddColumn(_BEFORE.c.owner), CreateIndex(_ASKED)]),
+        Revision(
+            "002_scoped_keys",
+            compatible=False,
+            steps=[AddColumn(_BEFORE.c.owner), CreateIndex(_index_of_twins(_BEFORE))],
+        ),
         # One page less in the commit of each answer. An older release forgets without it too, only slower.
         Revision("003_no_age", compatible=True, steps=[DropIndex(_BY_AGE)]),
     ],
@@ -89,6 +109,7 @@ _operation = ANSWERS.c.operation == bindparam("operation_")
 _as_it_came = and_(_operation, ANSWERS.c.key == bindparam("sent_"), ANSWERS.c.owner.is_(None))
 _by_twin = and_(
     _operation,
+    _is_scoped(ANSWERS.c.key),
     ANSWERS.c.request == bindparam("request_"),
     ANSWERS.c.key >= bindparam("low_"),
     ANSWERS.c.key < bindparam("high_"),

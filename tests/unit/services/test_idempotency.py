@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -10,11 +11,14 @@ from typing import Any, Protocol
 
 import pytest
 from sqlalchemy import Column, Integer, MetaData, String, Table, insert, select
+from sqlalchemy.dialects.sqlite import dialect
 
 from meristem import CallError, Code, Context, Contract, Database, Fault, Identity, Service, System, once, using
+from meristem.keys import scoped
 from meristem.runtime.assembly import Assembly
 from meristem.runtime.options import Options
-from meristem.services.idempotency import FIND
+from meristem.services.idempotency import FIND, STORE, metadata
+from meristem.storage.versions import creation
 from meristem.system.blueprint import Blueprint
 
 tables = MetaData()
@@ -151,3 +155,22 @@ async def test_a_key_that_reads_like_one_of_somebody_elses_answers_finds_none(tm
             await shop.sell("lamp")
 
         assert await sold(replica, "shop") == ["lamp"] * 2
+
+
+def test_twins_are_found_by_an_index_that_holds_scoped_keys_alone():
+    """Most answers are stored under the keys of sagas' steps, whose commits shall not write a page more for it."""
+    connection, known = sqlite3.connect(":memory:"), dialect(paramstyle="named")
+    for step in creation(metadata):
+        connection.execute(str(step.compile(dialect=known)))
+    for statement in (FIND, STORE):
+        text = statement.compile(dialect=known)
+        plan = connection.execute(f"EXPLAIN QUERY PLAN {text}", dict.fromkeys(text.params, "x")).fetchall()
+        assert any("USING INDEX meristem_once_asked (request=? AND key>? AND key<?)" in row[3] for row in plan)
+        assert not any(row[3].startswith("SCAN meristem_once") for row in plan)
+    row = {"v_operation": "/a", "v_request": "r", "v_fault": None, "v_answer": b"", "v_answered": None, "v_owner": "a"}
+    twins = {"operation_": "/a", "request_": "r", "low_": "", "high_": ""}
+    for key in (f"{'0' * 32}:3", "order-7", scoped("shop", "/a", None, "k")):
+        connection.execute(str(STORE.compile(dialect=known)), {**row, **twins, "v_answered": "now", "v_key": key})
+    indexed = "SELECT count(*) FROM meristem_once INDEXED BY meristem_once_asked WHERE substr(key, 33, 1) = '.'"
+
+    assert connection.execute(indexed).fetchone() == (1,)
