@@ -825,7 +825,9 @@ class Migrating:
             with database.migration() as connection:
                 connection.execute(text("SELECT * FROM nowhere"))
 
-        with pytest.raises(MisuseError if database.is_temporary else ConfigurationError, match="nowhere|a database that stays"):
+        with pytest.raises(
+            MisuseError if database.is_temporary else ConfigurationError, match="nowhere|a database that stays"
+        ):
             await asyncio.to_thread(migrate)
 
 

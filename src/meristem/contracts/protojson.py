@@ -37,21 +37,8 @@ def lenient(type_: Any, *, zeros: bool = False) -> Callable[[bytes], Any]:
     means the same in the mapping. A field that is given in both spellings counts as it is written in the contract.
     With `zeros` a field that must be there, and is not, is zero, as clients of protobuf leave it out: 0, "", false, [].
     """
-    coerce, exact, spellings = _Coercers(zeros=zeros).of(type_), decoder(type_), Spellings.of(type_)
-    # a number with a point is read as a Decimal, which has all of its digits
-    read, audited = msgspec.json.Decoder(float_hook=Decimal).decode, audit(type_)
-
-    def mapped(body: bytes) -> Any:
-        shaped: Any = None
-        try:
-            shaped = coerce(read(body))
-            return audited(msgspec.convert(shaped, type_, str_keys=True))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            found = violations(type_, shaped) if isinstance(shaped, dict) else []
-            first = refusal(error)
-            found.sort(key=lambda each: each.field != first.violations[0].field)  # as an exact reader would tell it
-            raise first if len(found) < 2 else refusal_of(found) from None
-
+    exact, spellings = decoder(type_), Spellings.of(type_)
+    mapped = read_by(type_, _Coercers(zeros=zeros).of(type_))
     if spellings is None:
         return mapped
 
@@ -62,6 +49,25 @@ def lenient(type_: Any, *, zeros: bool = False) -> Callable[[bytes], Any]:
             return exact(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return mapped(body)  # it is written as the mapping asks, or the error is found once more
+
+    return decode
+
+
+def read_by(type_: Any, coerce: Coerce) -> Callable[[bytes], Any]:
+    """Decodes JSON into `type_` by what `coerce` makes of it; raises CallError that names each field that is wrong."""
+    # a number with a point is read as a Decimal, which has all of its digits
+    read, audited = msgspec.json.Decoder(float_hook=Decimal).decode, audit(type_)
+
+    def decode(body: bytes) -> Any:
+        shaped: Any = None
+        try:
+            shaped = coerce(read(body))
+            return audited(msgspec.convert(shaped, type_, str_keys=True))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            found = violations(type_, shaped) if isinstance(shaped, dict) else []
+            first = refusal(error)
+            found.sort(key=lambda each: each.field != first.violations[0].field)  # as an exact reader would tell it
+            raise first if len(found) < 2 else refusal_of(found) from None
 
     return decode
 
@@ -133,7 +139,7 @@ class _Coercers:
 
     def build(self, type_: Any) -> Coerce:
         plain = {
-            int: _integer, float: _float, Decimal: _as_it_is, bytes: _base64,
+            int: integer, float: _float, Decimal: as_it_is, bytes: _base64,
             timedelta: _duration, datetime: _timestamp,
         }  # fmt: skip
         if type_ in plain:
@@ -145,7 +151,7 @@ class _Coercers:
         if is_union(type_):
             return self.union(get_args(type_))
         if isinstance(type_, type) and get_origin(type_) is None:
-            return _enum(type_) if issubclass(type_, Enum) else _plain
+            return _enum(type_) if issubclass(type_, Enum) else number
         return self.container(get_origin(type_), get_args(type_))
 
     def struct(self, type_: Any, struct: type[msgspec.Struct]) -> Coerce:
@@ -160,7 +166,7 @@ class _Coercers:
 
         def coerce(value: Any) -> Any:
             if not isinstance(value, dict):
-                return _plain(value)
+                return number(value)
             shaped = {tag: value[tag]} if tag is not None and tag in value else {}
             for key, item in value.items():
                 name, inner, nullable = fields.get(key, (None, None, False))
@@ -182,7 +188,7 @@ class _Coercers:
         tagged = {str(struct.__struct_config__.tag): self.of(each) for struct, each in structs}
         field = structs[0][0].__struct_config__.tag_field if structs else None
         dicts = [each for each in some if get_origin(each) is dict]
-        only = self.of(structs[0][1] if structs else dicts[0]) if len(structs) + len(dicts) == 1 else _as_it_is
+        only = self.of(structs[0][1] if structs else dicts[0]) if len(structs) + len(dicts) == 1 else as_it_is
         lists = [self.of(each) for each in some if get_origin(each) in COLLECTIONS]
         exact = Decimal in some and float not in some
         chosen = {spelling(snake(word(each))): each for each in some for spelling in (str, camel)}
@@ -191,7 +197,7 @@ class _Coercers:
             if isinstance(value, list) and lists:
                 return lists[0](value)
             if not isinstance(value, dict):
-                return value if exact else _plain(value)
+                return value if exact else number(value)
             if field not in value and len(value) == 1 and (key := next(iter(value))) in chosen:
                 return _tagged(chosen[key], self.of(chosen[key])(value[key]))  # a oneof of protobuf
             return tagged.get(str(value.get(field)), only)(value)
@@ -201,7 +207,7 @@ class _Coercers:
     def container(self, origin: Any, arguments: tuple[Any, ...]) -> Coerce:
         if origin is dict:
             inner = self.of(arguments[1])
-            return lambda value: {k: inner(v) for k, v in value.items()} if isinstance(value, dict) else _plain(value)
+            return lambda value: {k: inner(v) for k, v in value.items()} if isinstance(value, dict) else number(value)
         if origin is tuple and arguments[-1:] != (Ellipsis,):
             each = [self.of(argument) for argument in arguments]
             return lambda value: _fixed(each, value)
@@ -210,7 +216,7 @@ class _Coercers:
         def coerce(value: Any) -> Any:
             if isinstance(value, dict) and value.keys() == {"values"}:
                 value = value["values"]  # a list inside a list has a message around it in protobuf
-            return [inner(item) for item in value] if isinstance(value, list) else _plain(value)
+            return [inner(item) for item in value] if isinstance(value, list) else number(value)
 
         return coerce
 
@@ -227,7 +233,7 @@ def _fixed(each: list[Coerce], value: Any) -> Any:
         places = [value.get(f"place{number}", value.get(f"place_{number}")) for number in range(1, len(each) + 1)]
         value = places if len(value) <= len(each) else value
     if not isinstance(value, list) or len(value) != len(each):
-        return _plain(value)
+        return number(value)
     return [coerce(item) for coerce, item in zip(each, value, strict=True)]
 
 
@@ -247,12 +253,13 @@ def nullable(type_: Any) -> bool:
     return unwrap(type_) is type(None) or (is_union(unwrap(type_)) and type(None) in get_args(unwrap(type_)))
 
 
-def _as_it_is(value: Any) -> Any:
+def as_it_is(value: Any) -> Any:
+    """The value."""
     return value
 
 
-def _plain(value: Any) -> Any:
-    """A value for a type that no Decimal is of."""
+def number(value: Any) -> Any:
+    """A value for a type that no Decimal is of: a number with a point becomes a float."""
     return _number(value) if isinstance(value, Decimal) else value
 
 
@@ -261,7 +268,8 @@ def _number(value: Decimal) -> float | str:
     return number if isfinite(number) else str(value)  # which no float is read from
 
 
-def _integer(value: Any) -> Any:
+def integer(value: Any) -> Any:
+    """A value for an integer, which may be written as text or with zeros behind a point."""
     if isinstance(value, Decimal):
         return (
             int(value) if abs(value.adjusted()) < MOST_DIGITS and value == value.to_integral_value() else _number(value)
@@ -277,7 +285,7 @@ def _float(value: Any) -> Any:
 
 def _base64(value: Any) -> Any:
     if not isinstance(value, str):
-        return _plain(value)
+        return number(value)
     standard = value.replace("-", "+").replace("_", "/").rstrip("=")
     return standard + "=" * (-len(standard) % 4)
 
@@ -285,18 +293,18 @@ def _base64(value: Any) -> Any:
 def _duration(value: Any) -> Any:
     match = SECONDS.match(value) if isinstance(value, str) else None
     if match is None:
-        return _plain(value)
+        return number(value)
     sign, seconds, fraction = match.groups()
     return f"{sign}PT{seconds}.{(fraction or '0')[:6]}S"
 
 
 def _timestamp(value: Any) -> Any:
-    return value.replace("z", "Z").replace("t", "T") if isinstance(value, str) else _plain(value)
+    return value.replace("z", "Z").replace("t", "T") if isinstance(value, str) else number(value)
 
 
 def _literal(choices: tuple[Any, ...]) -> Coerce:
     numbers = {str(each): each for each in choices if isinstance(each, int)}
-    return lambda value: numbers.get(value, value) if isinstance(value, str) and value not in choices else _plain(value)
+    return lambda value: numbers.get(value, value) if isinstance(value, str) and value not in choices else number(value)
 
 
 def _enum(type_: type[Enum]) -> Coerce:
@@ -306,7 +314,7 @@ def _enum(type_: type[Enum]) -> Coerce:
 
     def coerce(value: Any) -> Any:
         if not isinstance(value, str) or value in values:
-            return _plain(value)
+            return number(value)
         return names.get(value, numbers.get(value, value))
 
     return coerce

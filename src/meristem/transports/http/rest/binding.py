@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from math import isfinite
 from typing import TYPE_CHECKING, Any, Final, get_args, get_origin
 from urllib.parse import parse_qsl
 
 import msgspec
 
-from meristem.contracts.codec import audit, refusal, violation
+from meristem.contracts.codec import refusal, violation
 from meristem.contracts.contract import PLACEHOLDER
-from meristem.contracts.protojson import coercer, lenient
-from meristem.contracts.wiretypes import COLLECTIONS, camel, fields_of, is_union, struct_of, unwrap
+from meristem.contracts.plainjson import from_text, plain
+from meristem.contracts.wiretypes import COLLECTIONS, fields_of, is_union, unwrap
 from meristem.errors import CallError, Code, FieldViolation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from meristem.contracts.operation import Http, Operation
 
@@ -25,22 +24,21 @@ EMPTY_BODY: Final = b"{}"
 
 
 class Binder:
-    """Makes the request of one operation. A repeated query parameter fills a list, in either spelling of its name."""
+    """Makes the request of one operation. A repeated query parameter fills a list."""
 
     def __init__(self, operation: Operation, http: Http) -> None:
         fields = fields_of(operation.request)
         self._request = operation.request
-        self._read = {each.name: _reader(each.type) for each in fields}
+        self._read = {each.name: from_text(each.type) for each in fields}
         self._lists = {each.name for each in fields if is_list(each.type)}
         self._required = [each.name for each in fields if each.required]
         self._path: list[str] = PLACEHOLDER.findall(http.path)
         self.takes_body = http.verb in WITH_BODY and set(self._read) != set(self._path)
         others = [each for each in fields if each.name not in self._path]
         self._query = {} if http.verb in WITH_BODY else {each.encode_name: each.name for each in others}
-        self._query |= {camel(written): name for written, name in self._query.items()}
         if self.takes_body:
             whole = operation.request if not self._path else _part(operation.request, others)
-            self._body = lenient(whole)
+            self._body = plain(whole)
 
     def bind(self, placeholders: Sequence[str], query: bytes, body: bytes) -> Any:
         """The request; raises CallError `invalid_argument` that names each field that does not fit."""
@@ -93,32 +91,6 @@ def is_list(type_: Any) -> bool:
     if is_union(type_):
         return any(is_list(each) for each in get_args(type_))
     return get_origin(type_) in COLLECTIONS
-
-
-def _reader(type_: Any) -> Callable[[Any], Any]:
-    """A function that reads a value from text, or from the texts of a list; an object is written as JSON.
-
-    Text is read as the ProtoJSON mapping reads strings: enums by name, too, and base64 in either alphabet.
-    """
-    if _is_object(unwrap(type_)):
-        return lambda text: msgspec.json.decode(text, type=type_)
-    if unwrap(type_) in (str, int, bool):
-        return lambda text: msgspec.convert(text, type_, strict=False)
-    coerce, audited = coercer(type_), audit(type_)
-
-    def read(text: Any) -> Any:
-        value = audited(msgspec.convert(coerce(text), type_, strict=False))
-        if isinstance(value, float) and not isfinite(value):
-            raise msgspec.ValidationError("Expected `float` that is a number")
-        return value
-
-    return read
-
-
-def _is_object(type_: Any) -> bool:
-    if is_union(type_):
-        return any(_is_object(unwrap(each)) for each in get_args(type_))
-    return get_origin(type_) is dict or struct_of(type_) is not None
 
 
 def _part(request: type, fields: list[msgspec.structs.FieldInfo]) -> type:

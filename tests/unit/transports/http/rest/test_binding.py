@@ -51,12 +51,10 @@ def bound(name: str, query: str, *placeholders: str, body: bytes = b"") -> Any:
     ("query", "field", "value"),
     [
         ("level=2", "level", Level.HIGH),
-        ("level=HIGH", "level", Level.HIGH),
-        ("levels=1&levels=HIGH", "levels", [Level.LOW, Level.HIGH]),
-        ("raw=-_8", "raw", b"\xfb\xff"),
+        ("levels=1&levels=2", "levels", [Level.LOW, Level.HIGH]),
         ("raw=%2B/8%3D", "raw", b"\xfb\xff"),
         ("wait=PT90S", "wait", timedelta(seconds=90)),
-        ("wait=1.5s", "wait", timedelta(seconds=1.5)),
+        ("wait=PT1.5S", "wait", timedelta(seconds=1.5)),
         ("price=10000000000000000.01", "price", Decimal("10000000000000000.01")),
         ("ratio=1.5", "ratio", 1.5),
     ],
@@ -66,7 +64,9 @@ def test_a_query_is_read_by_type(query, field, value):
 
 
 @pytest.mark.parametrize(
-    "query", ["level=3", "raw=%3F", "wait=soon", "price=NaN", "price=Infinity", "ratio=nan", "ratio=inf"]
+    "query",
+    ["level=3", "level=HIGH", "raw=%3F", "raw=-_8", "wait=soon", "wait=1.5s", "wait=90", "price=NaN", "price=Infinity"]
+    + ["ratio=nan", "ratio=inf", "ratio=1_0", "ratio=", "level=02"],
 )
 def test_text_that_is_no_value_is_refused_by_name(query):
     with pytest.raises(CallError) as caught:
@@ -76,5 +76,5 @@ def test_text_that_is_no_value_is_refused_by_name(query):
 
 
 def test_renamed_fields_have_their_names_in_query_and_body():
-    assert bound("seat", "class=first&rowNumber=7") == Seat(class_="first", row_number=7)
+    assert bound("seat", "class=first&row_number=7") == Seat(class_="first", row_number=7)
     assert bound("keep", "", "7", body=b'{"class": "first"}') == Seat(class_="first", row_number=7)

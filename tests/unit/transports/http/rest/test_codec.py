@@ -40,7 +40,7 @@ def test_path_and_query_become_the_message(codec):
 
 
 def test_a_body_becomes_the_message(codec):
-    body = b'{"hotelId": 1, "city": "Rome", "arrival": "2030-01-02"}'
+    body = b'{"hotel_id": 1, "city": "Rome", "arrival": "2030-01-02"}'
 
     assert codec("book").read(asked(body=body), None, None).request.hotel_id == 1
 

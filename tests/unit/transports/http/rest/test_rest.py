@@ -41,12 +41,6 @@ async def test_a_body_becomes_the_message_and_the_declared_status_is_sent(http):
     assert (answer.status_code, answer.json()) == (201, {"booking_id": "b7", "guest": "Rome"})
 
 
-async def test_both_spellings_and_numbers_as_text_are_read(http):
-    answer = await http.post("/api/bookings", json={"hotelId": "7", "city": "Rome", "arrival": "2030-01-02"})
-
-    assert answer.status_code == 201
-
-
 async def test_the_idempotency_key_and_the_user_reach_the_call(wire, http):
     await http.post("/api/bookings", json=STAY, headers={"idempotency-key": "k1", "authorization": "Bearer user-anna"})
 
@@ -86,6 +80,9 @@ async def test_a_fault_is_a_problem_with_its_fields_and_its_status(http):
     ("change", "field"),
     [
         ({"hotel_id": "seven"}, "hotel_id"),
+        ({"hotel_id": "7"}, "hotel_id"),
+        ({"nights": None}, "nights"),
+        ({"board": "BREAKFAST"}, "board"),
         ({"nights": 0}, "nights"),
         ({"arrival": "soon"}, "arrival"),
         ({"city": None}, "city"),
