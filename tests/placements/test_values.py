@@ -26,6 +26,8 @@ from systems.values import (
     Priced,
     Strict,
     Ticket,
+    Tree,
+    tree_of,
 )  # fmt: skip
 
 from meristem import CallError, Code
@@ -274,8 +276,38 @@ async def test_a_time_whose_zone_would_be_lost_is_refused(app, clock):
 async def test_what_is_no_value_at_all_is_refused(app):
     error = await refused(app.client(Mirror).text(object()))
 
+    assert error.message == "it cannot cross a wire: Encoding objects of type object is unsupported"
     assert error.code is Code.INVALID_ARGUMENT
     assert not error.may_have_happened
+
+
+def endless() -> Tree:
+    branches: list[Tree] = []
+    branches.append(Tree(branches=branches))
+    return branches[0]
+
+
+async def test_a_value_of_a_hundred_levels_arrives(app):
+    # the list of no branches in the innermost message is a level, too
+    assert await app.client(Mirror).tree(tree_of(99)) == tree_of(99)
+    assert await app.client(Mirror).grown(99) == tree_of(99)
+
+
+@pytest.mark.parametrize(
+    "value", [tree_of(100), tree_of(700), tree_of(10_000), endless()], ids=["100", "700", "10000", "endless"]
+)
+async def test_a_deeper_one_is_refused_alike_wherever_that_is_noticed(app, value):
+    error = await refused(app.client(Mirror).tree(value))
+
+    assert (error.code, error.message) == (Code.INVALID_ARGUMENT, "it is nested more than 100 levels deep")
+    assert (error.may_have_happened, [each.field for each in error.violations]) == (False, [""])
+
+
+@pytest.mark.parametrize("levels", [100, 10_000])
+async def test_a_reply_that_is_too_deep_is_the_service_s_failure(app, levels, caplog):
+    error = await refused(app.client(Mirror).grown(levels))
+
+    assert (error.code, error.violations) == (Code.INTERNAL, ())
 
 
 @pytest.mark.parametrize("name", ["wrong_reply", "unbounded_reply"])

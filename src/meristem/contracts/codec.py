@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from meristem.contracts.decimals import checker
+from meristem.contracts.decimals import Check, checker
+from meristem.contracts.depth import DEEPEST_VALUE, TOO_DEEP, TooDeepError, check_depth, holds_itself
 from meristem.contracts.losses import keeper
 from meristem.contracts.wiretypes import UnknownNameError, fields_of, struct_of, unwrap
 from meristem.errors import CallError, Code, Fault, FieldViolation
@@ -33,14 +34,22 @@ canonical: Final = msgspec.json.Encoder(decimal_format="string", uuid_format="ca
 @cache
 def encoder(type_: Any) -> Callable[[Any], bytes]:
     """Encodes values of `type_` as JSON; raises TypeError or ValueError for what JSON cannot hold."""
-    return keeper(type_, encode)
+    write = keeper(type_, encode)
+    if not holds_itself(type_):
+        return write
+
+    def encoded(value: Any) -> bytes:
+        check_depth(value)
+        return write(value)
+
+    return encoded
 
 
 @cache
-def decoder(type_: Any) -> Callable[[bytes | msgspec.Raw], Any]:
-    """Decodes JSON into `type_`, as written by Meristem itself; raises msgspec.ValidationError."""
+def decoder(type_: Any, *, deepest: int = DEEPEST_VALUE) -> Callable[[bytes | msgspec.Raw], Any]:
+    """Decodes JSON into `type_`, as written by Meristem itself; raises msgspec.ValidationError or RecursionError."""
     decode = msgspec.json.Decoder(type_).decode
-    check = checker(type_)
+    check = _checks(type_, deepest)
     if check is None:
         return decode
 
@@ -52,9 +61,23 @@ def decoder(type_: Any) -> Callable[[bytes | msgspec.Raw], Any]:
     return checked
 
 
+def _checks(type_: Any, deepest: int = DEEPEST_VALUE) -> Check | None:
+    """What msgspec does not check of a value: how deep it is, and its decimals."""
+    decimals = checker(type_)
+    if not holds_itself(type_):
+        return decimals
+
+    def check(value: Any, path: str) -> None:
+        check_depth(value, deepest=deepest)
+        if decimals is not None:
+            decimals(value, path)
+
+    return check
+
+
 def audit(type_: Any) -> Callable[[Any], Any]:
     """Hands on a value that msgspec has checked, or raises msgspec.ValidationError for what it does not check."""
-    check = checker(type_)
+    check = _checks(type_)
 
     def audited(value: Any) -> Any:
         if check is not None:
@@ -66,6 +89,8 @@ def audit(type_: Any) -> Callable[[Any], Any]:
 
 def violation(error: Exception) -> FieldViolation:
     """Which field a validation error is about (`guest.email`), and the reason in lower case."""
+    if isinstance(error, RecursionError | TooDeepError):
+        return FieldViolation("", TOO_DEEP)
     reason, at, where = str(error).rpartition(AT)  # the last: what is quoted before it may look like another
     match = PATH.fullmatch(where) if at else None
     reason, path = (reason, match["path"]) if match else (str(error), "")
@@ -85,7 +110,20 @@ def refusal(error: Exception) -> CallError:
     """The error a caller gets whose request does not fit its type."""
     found = violation(error)
     where = f"{found.field}: " if found.field else ""
+    if found.reason == TOO_DEEP:
+        where = "it "
     return CallError(Code.INVALID_ARGUMENT, f"{where}{found.reason}", may_have_happened=False, violations=(found,))
+
+
+UNENCODABLE: Final = (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError)
+"""What an encoder raises for a value that has no JSON."""
+
+
+def unencodable(error: Exception) -> CallError:
+    """The error a caller gets whose request has no JSON; nothing was sent."""
+    if isinstance(error, RecursionError | TooDeepError):
+        return refusal(error)
+    return CallError(Code.INVALID_ARGUMENT, f"it cannot cross a wire: {error}", may_have_happened=False)
 
 
 MOST_VIOLATIONS: Final = 100

@@ -18,10 +18,11 @@ from uuid import UUID
 
 import msgspec
 
-from meristem.contracts.codec import decoder, encoder, refusal
+from meristem.contracts.codec import UNENCODABLE, decoder, encoder, refusal, unencodable
 from meristem.contracts.decimals import DecimalMeta
+from meristem.contracts.depth import TooDeepError, check_depth, holds_itself
 from meristem.contracts.wiretypes import fields_of, is_union, peel, struct_of, unwrap
-from meristem.errors import CallError, Code
+from meristem.errors import CallError
 
 if typing.TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,16 +58,30 @@ def isolator(type_: Any, refused: Callable[[CallError], CallError] | None = None
                 raise
             raise refused(error) from None
 
-    return _Writer().isolator(type_, slowly)
+    isolate = _Writer().isolator(type_, slowly)
+    return _within_depth(isolate, slowly) if holds_itself(type_) else isolate
+
+
+def _within_depth(isolate: Callable[[Any], Any], slowly: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """For a type that holds itself: what is too deep makes the trip through the codec, which refuses it."""
+
+    def isolated(value: Any) -> Any:
+        try:
+            check_depth(value)
+        except TooDeepError:
+            return slowly(value)
+        return isolate(value)
+
+    return isolated
 
 
 def _through_codec(type_: Any, value: Any) -> Any:
     try:
         return decoder(type_)(encoder(type_)(value))
-    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+    except (msgspec.ValidationError, msgspec.DecodeError, RecursionError) as error:
         raise refusal(error) from None
-    except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
-        raise CallError(Code.INVALID_ARGUMENT, f"it cannot cross a wire: {error}", may_have_happened=False) from None
+    except UNENCODABLE as error:
+        raise unencodable(error) from None
 
 
 def _moment(value: datetime) -> bool:

@@ -19,6 +19,7 @@ from typing import Any, Final, Literal, TypeAlias, get_args, get_origin
 import msgspec
 
 from meristem.contracts.codec import audit, decoder, refusal, refusal_of, violations
+from meristem.contracts.depth import TooDeepError
 from meristem.contracts.wiretypes import COLLECTIONS, camel, fields_of, is_union, struct_of, unwrap
 
 Coerce: TypeAlias = Callable[[Any], Any]
@@ -64,8 +65,10 @@ def read_by(type_: Any, coerce: Coerce) -> Callable[[bytes], Any]:
             shaped = coerce(read(body))
             return audited(msgspec.convert(shaped, type_, str_keys=True))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            found = violations(type_, shaped) if isinstance(shaped, dict) else []
             first = refusal(error)
+            if isinstance(error, RecursionError | TooDeepError):
+                raise first from None
+            found = violations(type_, shaped) if isinstance(shaped, dict) else []
             found.sort(key=lambda each: each.field != first.violations[0].field)  # as an exact reader would tell it
             raise first if len(found) < 2 else refusal_of(found) from None
 

@@ -123,7 +123,28 @@ class Box(Message):
     names: dict[str, list[str]]
 
 
+class Tree(Message):
+    """Of any depth."""
+
+    branches: "list[Tree]" = []
+    last: "Tree | None" = None
+
+
+def tree_of(levels: int) -> Tree:
+    """A tree in which so many messages are inside one another."""
+    tree = Tree()
+    for _ in range(levels - 1):
+        tree = Tree(last=tree)
+    return tree
+
+
 class Mirror(Listing[Plain], Protocol, package="parity.mirror.v1"):
+    @safe
+    async def tree(self, value: Tree) -> Tree: ...
+
+    @safe
+    async def grown(self, levels: int) -> Tree: ...
+
     @safe
     async def strict(self, value: Strict) -> Strict: ...
 
@@ -208,6 +229,12 @@ class MirrorService(Mirror, Service):
 
     async def page(self, page: Pages[Plain]) -> Pages[Plain]:
         return page
+
+    async def tree(self, value: Tree) -> Tree:
+        return value
+
+    async def grown(self, levels: int) -> Tree:
+        return tree_of(levels)
 
     async def strict(self, value: Strict) -> Strict:
         return value

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from meristem.contracts.codec import encoder
+from meristem.contracts.codec import UNENCODABLE, encoder, unencodable
 from meristem.errors import CallError, Code
 from meristem.resilience.limits import ClientLimits
 from meristem.transports.http.address import Address
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from meristem.contracts.call import Call
     from meristem.contracts.operation import Operation
     from meristem.transports.endpoint import Sign
-
-UNENCODABLE = (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError)
 
 
 class Form(NamedTuple):
@@ -157,5 +155,4 @@ def _encoded(call: Call, form: Form) -> bytes:
     try:
         return form.write(call.request)
     except UNENCODABLE as error:
-        message = f"{call.operation.label}: the request cannot cross a wire: {error}"
-        raise CallError(Code.INVALID_ARGUMENT, message, may_have_happened=False) from None
+        raise unencodable(error) from None

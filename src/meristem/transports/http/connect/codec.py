@@ -11,6 +11,7 @@ import msgspec
 from meristem.contracts.call import Call
 from meristem.contracts.codec import decoder, encoder, refusal
 from meristem.contracts.counting import bound_values
+from meristem.contracts.depth import DEEPEST_VALUE
 from meristem.contracts.protojson import lenient
 from meristem.contracts.wiretypes import struct_of
 from meristem.errors import CallError, Code
@@ -224,7 +225,7 @@ def reply_reader(type_: Any) -> Callable[[bytes], Any]:
         return decoder(type_)
     if type_ is None or type_ is type(None):
         return lambda _body: None
-    wrapped = decoder(msgspec.defstruct("Reply", [("result", type_)]))
+    wrapped = decoder(msgspec.defstruct("Reply", [("result", type_)]), deepest=DEEPEST_VALUE + 1)
     return lambda body: wrapped(body).result
 
 

@@ -7,8 +7,9 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from meristem.contracts.codec import refusal, violation
+from meristem.contracts.codec import audit, refusal, violation
 from meristem.contracts.contract import PLACEHOLDER
+from meristem.contracts.depth import TooDeepError
 from meristem.contracts.plainjson import from_text, plain
 from meristem.contracts.wiretypes import COLLECTIONS, fields_of, is_union, unwrap
 from meristem.errors import CallError, Code, FieldViolation
@@ -29,6 +30,7 @@ class Binder:
     def __init__(self, operation: Operation, http: Http) -> None:
         fields = fields_of(operation.request)
         self._request = operation.request
+        self._audited = audit(operation.request)
         self._read = {each.name: from_text(each.type) for each in fields}
         self._lists = {each.name for each in fields if is_list(each.type)}
         self._required = [each.name for each in fields if each.required]
@@ -49,7 +51,9 @@ class Binder:
         for name, text in given:
             try:
                 values[name] = self._read[name](text)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            except (RecursionError, TooDeepError) as error:
+                raise refusal(error) from None
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 found = violation(error)
                 wrong.append(FieldViolation(f"{name}.{found.field}".rstrip("."), found.reason))
         if wrong:
@@ -64,8 +68,8 @@ class Binder:
         if missing:
             raise _refusal([FieldViolation(name, "is required") for name in missing])
         try:
-            return self._request(**values)
-        except (ValueError, TypeError) as error:  # a message's own __post_init__
+            return self._audited(self._request(**values))
+        except (ValueError, TypeError, TooDeepError) as error:  # a message's own __post_init__
             raise refusal(error) from None
 
     def _from_query(self, query: bytes) -> list[tuple[str, Any]]:
