@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from meristem.cli.loading_system import load_blueprint
+from meristem.cli.loading_system import load_blueprint, system_option
 from meristem.cli.output import print_json
-from meristem.context import Context, using
+from meristem.context import Context, Identity, using
 from meristem.errors import CallError, OperationError
 
 if TYPE_CHECKING:
@@ -25,10 +25,13 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("operation", metavar="SERVICE.METHOD")
 @click.argument("request", default="{}", metavar="JSON")
-@click.option("--system", "target", help="The system, as for `meristem run`; by default the project's.")
+@system_option
 @click.option("--address", help="Where it runs; by default where `meristem run` started it in this folder.")
 @click.option("--key", help="The idempotency key of the call.")
-def call(operation: str, request: str, target: str | None, address: str | None, key: str | None) -> None:
+@click.option("--user", help="Call for this user (its subject); the system has to run here, or MERISTEM_SECRET be set.")
+def call(
+    operation: str, request: str, target: str | None, address: str | None, key: str | None, user: str | None
+) -> None:
     """Call an operation: meristem call payments.ledger '{"booking_id": "…"}'."""
     from meristem.contracts.protojson import lenient  # noqa: PLC0415 - only this verb reads requests
     from meristem.runtime.remote import connect  # noqa: PLC0415
@@ -44,7 +47,11 @@ def call(operation: str, request: str, target: str | None, address: str | None, 
     arguments = {name: getattr(message, name) for name in names} if found.spread else {names[0]: message}
     state = StateDirectory(directory, blueprint.system.name)
     address = address or _address(state, blueprint.system.name)
-    with connect(address, tokens=state.known_tokens(os.environ)) as system, using(Context(key=key)):
+    tokens = state.known_tokens(os.environ)
+    if user is not None and tokens is None:
+        raise click.UsageError("--user is believed with the system's secret alone: set MERISTEM_SECRET")
+    context = Context(key=key, user=None if user is None else Identity(user))
+    with connect(address, tokens=tokens) as system, using(context):
         for reply in _replies(system, found, getattr(system.client(method), found.name), arguments):
             print_json(reply)
 

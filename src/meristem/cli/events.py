@@ -9,13 +9,12 @@ from typing import Any
 import click
 
 from meristem.cli.databases import in_each
-from meristem.cli.loading_system import json_option, load_blueprint, placement_option
+from meristem.cli.loading_system import json_option, load_blueprint, placement_option, system_argument, system_option
 from meristem.cli.output import print_json, print_table
 from meristem.clock import SystemClock
 from meristem.events.dead_letters import DeadLetter, DeadLetters
 from meristem.storage.database import Database
 
-system_option = click.option("--system", "target", help="The system, as for `meristem run`; by default the project's.")
 service_option = click.option("--service", help="Only events that this service published.")
 
 
@@ -25,7 +24,7 @@ def events() -> None:
 
 
 @events.command()
-@system_option
+@system_argument
 @placement_option
 @service_option
 @json_option

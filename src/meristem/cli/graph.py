@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from meristem.cli.loading_system import json_option, load_blueprint, placement_option, system_argument
-from meristem.cli.output import print_json
+from meristem.cli.output import print_json, print_rich
 from meristem.system.plan import Plan, ServicePlan
 
 
@@ -44,8 +44,7 @@ def as_mermaid(plan: Plan) -> str:
 
 
 def _print_tree(plan: Plan) -> None:
-    from rich.console import Console  # noqa: PLC0415 - JSON and Mermaid do without it
-    from rich.tree import Tree  # noqa: PLC0415
+    from rich.tree import Tree  # noqa: PLC0415 - JSON and Mermaid do without it
 
     root = Tree(f"[bold]{plan.system}[/]")
     services = {each.name: each for each in plan.services}
@@ -59,7 +58,7 @@ def _print_tree(plan: Plan) -> None:
             branch.add(f"[green]{name}[/] app at {mounts[name]}")
     for program in plan.programs:
         root.add(f"program [bold]{program.name}[/]: {' '.join(program.command)}")
-    Console().print(root)
+    print_rich(root)
 
 
 def _add_service(branch: object, service: ServicePlan) -> None:

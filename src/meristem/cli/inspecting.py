@@ -12,7 +12,7 @@ import msgspec
 
 from meristem.cli.loading_system import json_option, system_argument
 from meristem.cli.output import print_json, print_table
-from meristem.config.project import find
+from meristem.config.project import check_there, find
 from meristem.errors import OperationError
 from meristem.supervision.signals import RELOAD
 from meristem.system.placement import ALONE
@@ -59,7 +59,9 @@ def reload(target: str | None) -> None:
 
 def _running(target: str | None) -> list[SystemStatus]:
     """What runs from the project's folder: it need not be imported to be asked about."""
-    homes = find(target, Path.cwd()).root / ".meristem"
+    reference = find(target, Path.cwd())
+    check_there(reference)
+    homes = reference.root / ".meristem"
     found = [StateDirectory.at(path).running() for path in sorted(homes.glob("*")) if path.is_dir()]
     return [each for each in found if each is not None]
 

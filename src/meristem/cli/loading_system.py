@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import wraps
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,7 +22,25 @@ from meristem.system.placement import Placement
 from meristem.system.plan import Plan, ServicePlan
 from meristem.system.system import System
 
-system_argument = click.argument("target", required=False, metavar="[SYSTEM]")
+
+def system_option(verb: Any) -> Any:
+    """`--system`, by which every verb is told of which system it is to speak."""
+    text = "The system: a file, or module:attribute; by default the project's."
+    return click.option("--system", "target", help=text)(verb)
+
+
+def system_argument(verb: Any) -> Any:
+    """`[SYSTEM]`, for verbs that have no other argument: short for `--system`."""
+
+    @wraps(verb)
+    def named(*arguments: Any, target: str | None, named_target: str | None, **options: Any) -> Any:
+        if target is not None and named_target is not None:
+            raise click.UsageError(f"two systems are named, {named_target} and {target}; name one")
+        return verb(*arguments, target=target if named_target is None else named_target, **options)
+
+    return click.argument("named_target", required=False, metavar="[SYSTEM]")(system_option(named))
+
+
 placement_option = click.option(
     "--placement", type=click.Path(path_type=Path, dir_okay=False), help="The file that says where each part lives."
 )

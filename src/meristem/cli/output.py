@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import click
 import msgspec
+
+GAP: Final = 3  # spaces between two columns
+NARROWEST: Final = 20  # characters of a line of folded text
+UNBOUNDED: Final = 10_000  # characters of a line that nobody folds
 
 
 def print_json(value: Any) -> None:
@@ -17,21 +21,47 @@ def print_json(value: Any) -> None:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], empty: str) -> None:
-    """Print rows as a table, or say that there are none."""
-    from rich.console import Console  # noqa: PLC0415 - takes 40 ms that JSON output needs not spend
-    from rich.table import Table  # noqa: PLC0415
+    """Print rows as a table, or say that there are none.
+
+    The last column is text and is folded where a terminal is too narrow; the others hold ids, names and numbers, which
+    are never cut. Where there is no terminal nothing is folded: one row is one line.
+    """
+    from rich.table import Table  # noqa: PLC0415 - takes 40 ms that JSON output needs not spend
 
     if not rows:
         click.echo(empty)
         return
     table = Table(
-        title=title, title_justify="left", header_style="bold", box=None, pad_edge=False, padding=(0, 3, 0, 0)
+        title=title, title_justify="left", header_style="bold", box=None, pad_edge=False, padding=(0, GAP, 0, 0)
     )
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    widths = [
+        max(len(line) for cell in cells for line in cell.splitlines() or [""]) for cells in zip(*rows, strict=True)
+    ]
+    widths = [max(width, len(column)) for width, column in zip(widths, columns, strict=True)]
+    *fixed, last = columns
+    for column in fixed:
+        table.add_column(column, no_wrap=True)
+    table.add_column(last, overflow="fold")
     for row in rows:
-        table.add_row(*row)
-    Console().print(table)
+        table.add_row(*map(escaped, row))
+    least = sum(width + GAP for width in widths[:-1]) + min(widths[-1], NARROWEST)
+    print_rich(table, least=least, whole=sum(width + GAP for width in widths))
+
+
+def escaped(text: str) -> Any:
+    """Text as it is: brackets in it are no markup."""
+    from rich.text import Text  # noqa: PLC0415 - as above
+
+    return Text(text)
+
+
+def print_rich(shown: Any, *, least: int = 0, whole: int = UNBOUNDED) -> None:
+    """Print by rich: as wide as the terminal but not narrower than `least`, without one as wide as it is."""
+    from rich.console import Console  # noqa: PLC0415 - as above
+
+    console = Console(soft_wrap=False)
+    console.width = max(console.width, least) if console.is_terminal else whole
+    console.print(shown, crop=False)
 
 
 def say(text: str = "", **style: Any) -> None:

@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from meristem.cli.databases import in_each
-from meristem.cli.loading_system import json_option, load_blueprint, placement_option
+from meristem.cli.loading_system import json_option, load_blueprint, placement_option, system_argument, system_option
 from meristem.cli.output import print_json, print_table
-from meristem.errors import CallError, Code
+from meristem.errors import CallError
 from meristem.sagas.administration import SagaDetails, SagaStore, SagaSummary
 from meristem.sagas.records import SagaState
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from meristem.storage.database import Database
 
-system_option = click.option("--system", "target", help="The system, as for `meristem run`; by default the project's.")
 service_option = click.option("--service", help="Only sagas of this service.")
 
 
@@ -27,7 +28,7 @@ def sagas() -> None:
 
 
 @sagas.command(name="list")
-@system_option
+@system_argument
 @placement_option
 @service_option
 @click.option("--state", type=click.Choice([each.value for each in SagaState]), help="Only those in this state.")
@@ -66,7 +67,9 @@ def show(
     saga_id: str, target: str | None, placement: Path | None, service: str | None, *, values: bool, as_json: bool
 ) -> None:
     """Show a saga with its steps."""
-    details: SagaDetails = _of_one(target, placement, service, lambda store: store.show(saga_id, values=values))
+    details: SagaDetails = _of_one(
+        saga_id, target, placement, service, lambda store, found: store.show(found, values=values)
+    )
     if as_json:
         print_json(details)
         return
@@ -90,7 +93,7 @@ def show(
 @json_option
 def retry(saga_id: str, target: str | None, placement: Path | None, service: str | None, *, as_json: bool) -> None:
     """Let a parked saga go on where it stopped."""
-    saga: SagaSummary = _of_one(target, placement, service, lambda store: store.retry(saga_id))
+    saga: SagaSummary = _of_one(saga_id, target, placement, service, lambda store, found: store.retry(found))
     if as_json:
         print_json(saga)
         return
@@ -105,31 +108,36 @@ def retry(saga_id: str, target: str | None, placement: Path | None, service: str
 @json_option
 def cancel(saga_id: str, target: str | None, placement: Path | None, service: str | None, *, as_json: bool) -> None:
     """Have a saga undo what it did."""
-    saga: SagaSummary = _of_one(target, placement, service, lambda store: store.cancel(saga_id))
+    saga: SagaSummary = _of_one(saga_id, target, placement, service, lambda store, found: store.cancel(found))
     if as_json:
         print_json(saga)
         return
     click.echo(f"{saga.name} {saga.id} will be undone as soon as its service runs.")
 
 
-def _of_one(target: str | None, placement: Path | None, service: str | None, work: Any) -> Any:
-    """The answer of the service that knows the saga; a wrong argument when none does, or it is in no such state."""
-
-    async def ask(_: str, database: Database) -> Any:
-        store = SagaStore(database)
-        try:
-            return await work(store)
-        except CallError as error:
-            if error.code is Code.NOT_FOUND:
-                return None
-            raise click.BadParameter(error.message, param_hint="SAGA_ID") from None
-
+def _of_one(prefix: str, target: str | None, placement: Path | None, service: str | None, work: Any) -> Any:
+    """The answer for the one saga whose id begins so; a wrong argument otherwise, or where its state forbids it."""
     blueprint, directory = load_blueprint(target, placement)
-    answers = [each for each in in_each(blueprint, directory, service, ask).values() if each is not None]
-    if not answers:
+
+    async def look(_: str, database: Database) -> Sequence[str]:
+        return await SagaStore(database).ids(prefix) if prefix else []
+
+    found = [(name, each) for name, ids in in_each(blueprint, directory, service, look).items() for each in ids]
+    if not found:
         text = "no service has a saga of this id; `meristem sagas list` shows them"
         raise click.BadParameter(text, param_hint="SAGA_ID")
-    return answers[0]
+    if len(found) > 1:
+        several = ", ".join(each for _, each in found)
+        raise click.BadParameter(f"several sagas begin so: {several}; write more of it", param_hint="SAGA_ID")
+    ((owner, saga_id),) = found
+
+    async def ask(_: str, database: Database) -> Any:
+        try:
+            return await work(SagaStore(database), saga_id)
+        except CallError as error:
+            raise click.BadParameter(error.message, param_hint="SAGA_ID") from None
+
+    return in_each(blueprint, directory, owner, ask)[owner]
 
 
 def _milliseconds(seconds: float | None) -> str:

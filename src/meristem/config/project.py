@@ -8,13 +8,18 @@ import importlib.util
 import sys
 import tomllib
 import traceback
+from collections.abc import Sequence
+from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from meristem.errors import ConfigurationError, MeristemError
+
+SOURCE: Final = "src"
+"""The folder in a project's own from which its modules may be imported, too."""
 
 HOW = (
     "name it (`hotels.system:system` or `hello.py`), or write it into pyproject.toml:\n"
@@ -80,10 +85,39 @@ def parse(text: str, origin: str, root: Path) -> Reference:
         file = (root / target).resolve()
         if not file.is_file():
             raise ConfigurationError(f"{origin}: there is no file {file}")
+        if (file.parent / "__init__.py").is_file():
+            return _in_package(origin, file, attribute or None)
         return Reference(origin, file.parent, file=file, attribute=attribute or None)
     if not target or not all(part.isidentifier() for part in target.split(".")):
         raise ConfigurationError(f"{origin}: {text!r} is neither `package.module:attribute` nor a Python file; {HOW}")
     return Reference(origin, root, module=target, attribute=attribute or None)
+
+
+def _in_package(origin: str, file: Path, attribute: str | None) -> Reference:
+    """A file of a package is a module of it, else its own imports would not be found."""
+    top = file.parent
+    while (top.parent / "__init__.py").is_file():
+        top = top.parent
+    parts = file.relative_to(top.parent).with_suffix("").parts
+    if parts[-1] == "__init__":
+        parts = parts[:-1]
+    root = top.parent.parent if top.parent.name == SOURCE else top.parent
+    return Reference(origin, root, module=".".join(parts), attribute=attribute)
+
+
+def check_there(reference: Reference) -> None:
+    """Raise ConfigurationError where no module stands for a reference; nothing of the project is imported."""
+    if reference.module is None:
+        return
+    put_on_path(reference.root)
+    folders: Sequence[str] | None = None
+    known = ""
+    for part in reference.module.split("."):
+        known = f"{known}.{part}".lstrip(".")
+        spec = PathFinder.find_spec(known, folders)
+        if spec is None:
+            raise ConfigurationError(_not_found(reference, known))
+        folders = list(spec.submodule_search_locations or ())
 
 
 def load_object(reference: Reference | str) -> Any:
@@ -103,7 +137,7 @@ def load_object(reference: Reference | str) -> Any:
 
 def put_on_path(root: Path) -> None:
     """Let modules of a project's folder, and of `src` in it, be imported."""
-    for folder in (root / "src", root):
+    for folder in (root / SOURCE, root):
         if folder.is_dir() and str(folder) not in sys.path:
             sys.path.insert(0, str(folder))
 

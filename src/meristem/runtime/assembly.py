@@ -24,6 +24,7 @@ from meristem.runtime.shared import Shared
 from meristem.runtime.telemetry import ProcessTelemetry
 from meristem.services.inbound import OperationEndpoint
 from meristem.services.outbound import forwarding
+from meristem.services.service import is_contract
 from meristem.system.resources import database_url
 from meristem.telemetry.logging import follow_structlog
 
@@ -170,7 +171,7 @@ class Assembly:
         return self._clients
 
     def _is_faked(self, service: ServicePlan) -> bool:
-        faked = {contract.contract_name for contract in self.options.fakes}
+        faked = {contract.contract_name for contract in self.options.fakes if is_contract(contract)}
         # A service that only hears events has no contract that a fake could stand in for: it stays.
         return bool(service.contracts) and all(contract in faked for contract in service.contracts)
 

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from meristem.contracts.call import Handler, Middleware, compose
-from meristem.errors import WiringError
+from meristem.errors import CallError, Code, WiringError
 from meristem.resilience.deadline import Deadlines, deadline_middleware
 from meristem.services.client import make_client
 from meristem.services.inbound import Nearby, OperationEndpoint
@@ -87,7 +87,7 @@ class Clients:
             observed = self._telemetry.serving(type(fake).__name__, operation)
             # it may first be called for in the midst of another call
             make = partial(OperationEndpoint, system=self._blueprint.system.name)
-            method = getattr(fake, operation.name)
+            method = getattr(fake, operation.name, None) or _unfaked(operation, fake)
             return self._nearby(self._variables.copy().run(make, operation, method, observed))
         owner = self._blueprint.owner_of(contract)
         if owner is None:
@@ -102,6 +102,17 @@ class Clients:
         if operation.stream:
             return receiving(operation)(self.limited(operation, local_stream(operation, endpoint.handler)))
         return endpoint.nearby(Nearby(self._deadlines, isolation_of(operation)))
+
+
+def _unfaked(operation: Operation, fake: object) -> Callable[..., Any]:
+    """What stands for a method that a fake does not have."""
+
+    def refuse(*_: object, **__: object) -> Any:
+        name = type(fake).__name__
+        text = f"{name} fakes {operation.label.partition('.')[0]} without {operation.name}(): write it in {name}"
+        raise CallError(Code.UNIMPLEMENTED, text, may_have_happened=False)
+
+    return refuse
 
 
 def _transaction_check() -> Callable[[], bool] | None:

@@ -65,7 +65,7 @@ class ServiceInstance:
     async def start(self) -> None:
         if self.storage is not None:
             await self._stack.start(self.storage)
-        self._built = build(self.spec, self._give)
+        self._built = build(self.spec, self._give, self._around.options.fakes)
         # In the order in which they were made: what one of them needs has started before it.
         for provided in self._built.provided:
             if hasattr(provided, "start") and hasattr(provided, "stop"):

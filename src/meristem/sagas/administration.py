@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
@@ -112,6 +113,12 @@ class SagaStore:
         What is under way is finished first, to know whether there is something to undo.
         """
         return await self._change(sql.CANCEL, saga_id, "cancelled: it is {state}, and only what goes on can be")
+
+    async def ids(self, prefix: str) -> Sequence[str]:
+        """The ids that begin so, a few at most, in order; an id that is given whole is the only one."""
+        # Neighbours in the order of the key: neither a pattern nor a scan.
+        found = await self._database.fetch_all(sql.FROM_ID, {"id_": prefix}, into=str)
+        return [prefix] if prefix in found else [each for each in found if each.startswith(prefix)]
 
     async def _change(self, statement: object, saga_id: str, refusal: str) -> SagaSummary:
         values = {"id_": saga_id, "v_updated": self._clock.now()}

@@ -27,6 +27,7 @@ _mine = (SAGAS.c.id == bindparam("id_"), SAGAS.c.fence == bindparam("fence_"))
 # FOR UPDATE: where writers run side by side, a step waits for a take-over under way and then sees the new fence.
 _held = select(SAGAS.c.id).where(*_mine).with_for_update().scalar_subquery()
 
+FROM_ID: Final = select(SAGAS.c.id).where(SAGAS.c.id >= bindparam("id_")).order_by(SAGAS.c.id).limit(5)
 LOAD: Final = select(SAGAS).where(SAGAS.c.id == bindparam("id_"))
 STEPS_OF: Final = select(STEPS).where(STEPS.c.saga_id == bindparam("id_"))
 STEP: Final = STEPS_OF.where(STEPS.c.position == bindparam("position_"), STEPS.c.kind == bindparam("kind_"))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from meristem.errors import WiringError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from meristem.services.service import Need, Provider, Service, ServiceSpec
+
+NOTHING: Final[Mapping[Any, Any]] = MappingProxyType({})
 
 
 class Built(NamedTuple):
@@ -19,9 +22,12 @@ class Built(NamedTuple):
     provided: tuple[Any, ...]
 
 
-def build(spec: ServiceSpec, resolve: Callable[[Need], Any]) -> Built:
-    """Construct the service; `resolve` gives what no provider makes. Raises WiringError for a cycle of providers."""
-    construction = _Construction(spec, resolve)
+def build(spec: ServiceSpec, resolve: Callable[[Need], Any], fakes: Mapping[Any, Any] = NOTHING) -> Built:
+    """Construct the service; `resolve` gives what no provider makes, `fakes` what takes a provider's place.
+
+    Raises WiringError for a cycle of providers.
+    """
+    construction = _Construction(spec, resolve, fakes)
     arguments = {need.parameter: construction.get(need) for need in spec.needs}
     return Built(spec.implementation(**arguments), tuple(construction.made.values()))
 
@@ -29,8 +35,9 @@ def build(spec: ServiceSpec, resolve: Callable[[Need], Any]) -> Built:
 class _Construction:
     """One pass: each provider is run once, what it needs first."""
 
-    def __init__(self, spec: ServiceSpec, resolve: Callable[[Need], Any]) -> None:
+    def __init__(self, spec: ServiceSpec, resolve: Callable[[Need], Any], fakes: Mapping[Any, Any]) -> None:
         self._spec = spec
+        self._fakes = fakes
         self._resolve = resolve
         self._providers = {provider.makes: provider for provider in spec.providers}
         self._path: list[str] = []
@@ -40,6 +47,8 @@ class _Construction:
         provider = self._providers.get(need.type)
         if provider is None:
             return self._resolve(need)
+        if need.type in self._fakes:
+            return self._fakes[need.type]
         if need.type not in self.made:
             self.made[need.type] = self._make(provider)
         return self.made[need.type]

@@ -16,6 +16,7 @@ from meristem.system.blueprint import Blueprint
 from meristem.system.placement import ALONE, REST, Placement
 from meristem.system.system import System
 from meristem.testing.app import RunningSystem
+from meristem.testing.fakes import check_fakes, contracts_of
 from meristem.testing.wire import by_wire
 
 if TYPE_CHECKING:
@@ -51,7 +52,8 @@ async def running(
       where it is (`"shop.system:system"`). What the processes log is logged here, too.
 
     `fakes` maps a contract to the object that answers in its service's stead; the service itself is then not
-    started. `settings` are by service. `database` is a URL in which `{service}` stands for the service's name.
+    started. A class that a service `provides=` to itself can be faked, too; an unknown key is refused. `settings` are
+    by service. `database` is a URL in which `{service}` stands for the service's name.
     Of a `placement` all holds everywhere but its database, and its processes, which are for `where="processes"`.
     """
     if where == "processes":
@@ -62,6 +64,7 @@ async def running(
         options: dict[str, Any] = {"clock": clock, "overrides": settings, "environment": {}, "fakes": fakes}
         options |= {"database": database, "directory": directory}
         found = system if isinstance(system, System) else load_system(system)
+        check_fakes(found, fakes or {})
         place = by_wire if where == "wire" else _local
         placed = place(found, options, placement or Placement())
     async with placed as app:
@@ -80,7 +83,7 @@ def load_system(named: str) -> System:
 @asynccontextmanager
 async def _local(system: System, options: Mapping[str, Any], placement: Placement) -> AsyncIterator[RunningSystem]:
     alone = replace(placement, processes={ALONE: (REST,)})
-    blueprint = Blueprint(system, alone, assumed=tuple(options["fakes"] or ()))
+    blueprint = Blueprint(system, alone, assumed=contracts_of(options["fakes"]))
     assembly = RunningSystem(blueprint, ALONE, Options(**options))
     try:
         await assembly.start()

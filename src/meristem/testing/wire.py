@@ -19,6 +19,7 @@ from meristem.security.tokens import Tokens, new_secret
 from meristem.system.blueprint import Blueprint
 from meristem.system.placement import REST
 from meristem.testing.app import RunningSystem
+from meristem.testing.fakes import contracts_of
 from meristem.transports.http.server.http_server import HttpServer
 
 if TYPE_CHECKING:
@@ -36,9 +37,9 @@ CALLER: Final = "test"
 @asynccontextmanager
 async def by_wire(system: System, options: Mapping[str, Any], placement: Placement) -> AsyncIterator[RunningSystem]:
     """Run the system; the assembly given is one without services, as a test in another process would have."""
-    services = [each.name for each in Blueprint(system, assumed=tuple(options["fakes"] or ())).plan.services]
+    services = [each.name for each in Blueprint(system, assumed=contracts_of(options["fakes"])).plan.services]
     apart = replace(placement, processes={CALLER: (REST,), **{name: (name,) for name in services}})
-    blueprint = Blueprint(system, apart, assumed=tuple(options["fakes"] or ()))
+    blueprint = Blueprint(system, apart, assumed=contracts_of(options["fakes"]))
     tokens = Tokens(new_secret())
     async with AsyncExitStack() as ending:
         folder = ending.enter_context(tempfile.TemporaryDirectory(prefix="meristem-"))

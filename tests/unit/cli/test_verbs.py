@@ -332,6 +332,10 @@ async def test_a_release_is_rolled_back_over_what_is_compatible_and_refused_over
         (["call", "post.idle"], 75, "shop does not run here; start it with `meristem run` or give --address"),
         (["call", "orders.order", "{", "--address", "http://127.0.0.1:9"], 2, "Invalid value for JSON"),
         (["call", "orders.refuse", "--address", "http://127.0.0.1:9"], 75, "[unavailable]"),
+        (["ps", "nope"], 1, "names the module 'nope', but there is no 'nope'"),
+        (["reload", "nope"], 1, "names the module 'nope', but there is no 'nope'"),
+        (["graph", "hello.py", "--system", "shop.py"], 2, "two systems are named, hello.py and shop.py; name one"),
+        (["call", "post.idle", "--user", "ada", "--address", "http://127.0.0.1:9"], 2, "set MERISTEM_SECRET"),
         (["events", "redrive"], 2, "which? events redrive NUMBER --service NAME, --subscriber NAME or --all"),
         (["events", "redrive", "7", "--service", "orders"], 2, "orders has no dead letter 7; `meristem events dead`"),
         (["events", "discard", "7", "--service", "orders"], 2, "orders has no dead letter 7; `meristem events dead`"),
@@ -423,3 +427,44 @@ async def test_a_run_fails_when_an_address_that_was_asked_for_operators_is_taken
     assert ended.code == 1
     assert f"cannot listen on {taken}" in ended.err
     assert "Traceback" not in ended.err
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        ["graph", "--json"],
+        ["settings"],
+        ["contracts"],
+        ["ps"],
+        ["migrate", "--check"],
+        ["sagas", "list"],
+        ["events", "dead"],
+    ],
+)
+async def test_every_verb_is_told_of_a_system_in_the_same_way(meristem, verb):
+    by_option = await meristem(*verb, "--system", "hello.py")
+    by_name = await meristem(*verb, "hello.py")
+
+    assert by_option == by_name
+    assert by_name.code == 0, by_name.err
+
+
+async def test_a_saga_is_named_by_the_beginning_of_its_id_and_nothing_is_cut_where_there_is_no_terminal(
+    start, meristem, environment
+):
+    environment["COLUMNS"] = "40"
+    run = await start("run", "--port", "0")
+    await run.shows("shop runs at")
+    for item in ("lamp", "desk"):
+        assert (await meristem("call", "orders.order", f'{{"item": "{item}"}}', "--user", "ada")).code == 0
+    listed = (await meristem("sagas", "list", "--json")).json["orders"]
+    first, second = (each["id"] for each in listed)
+
+    shown = await meristem("sagas", "show", first[:8])
+    wrong = await meristem("sagas", "show", "x" * 8)
+    every = await meristem("sagas", "show", "")
+    table = (await meristem("sagas", "list")).out
+
+    assert first in shown.out
+    assert (wrong.code, every.code) == (2, 2)
+    assert all(any(each in line and "order" in line for line in table.splitlines()) for each in (first, second))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from meristem.config.project import find, load_object
+from meristem.config.project import check_there, find, load_object
 from meristem.errors import ConfigurationError
 
 
@@ -131,3 +131,29 @@ def test_a_pyproject_without_system_is_named(tmp_path):
     path.write_text("[tool.meristem]\nplacement = 'x'\n")
     with pytest.raises(ConfigurationError, match="has no `system`"):
         find(None, tmp_path)
+
+
+@pytest.mark.parametrize("folder", ["", "src"])
+@pytest.mark.parametrize("attribute", ["", ":LIMIT"])
+def test_a_file_of_a_package_is_a_module_of_it(tmp_path, monkeypatch, folder, attribute):
+    name = f"rooms_{folder}{len(attribute)}"
+    package = tmp_path / folder / name / "inner"
+    package.mkdir(parents=True)
+    for each in (package, package.parent):
+        (each / "__init__.py").write_text("")
+    (package.parent / "limits.py").write_text("LIMIT = 7\n")
+    (package / "service.py").write_text(f"from ..limits import LIMIT\nfrom {name} import limits\n")
+
+    reference = find(f"{folder}/{name}/inner/service.py{attribute}".lstrip("/"), tmp_path)
+    found = load_object(reference)
+
+    assert (found if attribute else found.LIMIT) == 7
+    assert (reference.root, reference.module) == (tmp_path, f"{name}.inner.service")
+
+
+@pytest.mark.parametrize(("named", "told"), [("nope", "there is no 'nope'"), ("json.nope", "there is no 'json.nope'")])
+def test_what_is_not_there_is_told_without_an_import(tmp_path, named, told):
+    with pytest.raises(ConfigurationError, match=told):
+        check_there(find(named, tmp_path))
+    (tmp_path / "broken.py").write_text("1 / 0")
+    check_there(find("broken", tmp_path))

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import pytest
 
-from meristem import ConfigurationError, Contract, MisuseError, Service, System, operation, safe
+from meristem import CallError, Code, ConfigurationError, Contract, MisuseError, Service, System, operation, safe
 from meristem.testing.manual_clock import ManualClock
 from meristem.testing.processes import Echo, as_toml
 from meristem.testing.running import load_system, running
@@ -114,3 +114,57 @@ def test_what_processes_log_is_logged_here_at_its_level(caplog):
 
     [record] = [each for each in caplog.records if each.levelno >= logging.WARNING]
     assert (record.name, record.levelname, record.getMessage()) == ("shop", "ERROR", "it broke\nTraceback: x")
+
+
+class Purse:
+    """What a service makes for itself."""
+
+    def __init__(self) -> None:
+        self.coins = 3
+
+
+class PurseService(Rates, Service, provides=[Purse]):
+    def __init__(self, purse: Purse) -> None:
+        self.purse = purse
+
+    async def rate(self, currency: str) -> float:
+        return float(self.purse.coins)
+
+    async def count(self) -> int:
+        return 0
+
+
+class FullPurse(Purse):
+    def __init__(self) -> None:
+        self.coins = 100
+
+
+@pytest.mark.parametrize("where", ["local", "wire"])
+async def test_what_a_service_provides_to_itself_can_be_faked(where):
+    async with running(System("purse", services=[PurseService]), where=where, fakes={Purse: FullPurse()}) as app:
+        assert await app.client(Rates).rate("EUR") == 100.0
+
+
+class Strange(Contract, Protocol, package="tests.v1"):
+    @safe
+    async def nothing(self) -> None: ...
+
+
+@pytest.mark.parametrize(("key", "there_are"), [(Strange, "Prices, Rates"), (Purse, "Prices, Rates"), (str, "Prices")])
+@pytest.mark.parametrize("where", ["local", "wire"])
+async def test_a_fake_of_what_the_system_does_not_have_is_refused(where, key, there_are):
+    with pytest.raises(MisuseError, match=f"provides {key.__name__}; what can be faked: {there_are}"):
+        async with running(SYSTEM, where=where, fakes={key: object()}):
+            pass
+
+
+async def test_a_method_that_a_fake_lacks_is_told_with_what_to_do():
+    class Half:
+        async def rate(self, currency: str) -> float:
+            return 2.0
+
+    async with running(SYSTEM, fakes={Rates: Half()}) as app:
+        assert await app.client(Prices).price(100) == 200.0
+        with pytest.raises(CallError, match=r"Half fakes Rates without count\(\): write it in Half") as caught:
+            await app.client(Rates).count()
+    assert caught.value.code is Code.UNIMPLEMENTED

@@ -65,8 +65,10 @@ def test_a_query_is_read_by_type(query, field, value):
 
 @pytest.mark.parametrize(
     "query",
-    ["level=3", "level=HIGH", "raw=%3F", "raw=-_8", "wait=soon", "wait=1.5s", "wait=90", "price=NaN", "price=Infinity"]
-    + ["ratio=nan", "ratio=inf", "ratio=1_0", "ratio=", "level=02"],
+    [
+        *("level=3", "level=HIGH", "level=02", "raw=%3F", "raw=-_8", "wait=soon", "wait=1.5s", "wait=90"),
+        *("price=NaN", "price=Infinity", "ratio=nan", "ratio=inf", "ratio=1_0", "ratio="),
+    ],
 )
 def test_text_that_is_no_value_is_refused_by_name(query):
     with pytest.raises(CallError) as caught:
