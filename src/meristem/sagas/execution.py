@@ -12,7 +12,7 @@ from meristem.context import CURRENT
 from meristem.contracts.codec import decoder
 from meristem.errors import MisuseError
 from meristem.sagas.calls import Calls
-from meristem.sagas.commands import CallCommand, SagaCommand, SleepCommand
+from meristem.sagas.commands import CallCommand, SagaCommand
 from meristem.sagas.engine_parts import EngineParts
 from meristem.sagas.failures import Failure
 from meristem.sagas.flow import Flow
@@ -26,13 +26,14 @@ from meristem.sagas.outcome import (
     Returned,
     Suspended,
     cancelled,
+    impatient,
     mismatch,
     raised,
     unreached,
     unreadable,
 )
 from meristem.sagas.pauses import Pauses
-from meristem.sagas.positions import enter, next_position
+from meristem.sagas.positions import enter, next_position, timed_out
 from meristem.sagas.recorder import Recorder
 from meristem.sagas.records import Kind, SagaRow, SagaState, StepRow, StepState
 from meristem.sagas.saga import Definition
@@ -74,6 +75,8 @@ class Execution:
         # calls under way are waited for, and then no other outcome may be journaled.
         self._stop: asyncio.Future[Outcome] = self._loop.create_future()
         self._is_closed = False
+        self._is_cut_short = False
+        self._branches: set[asyncio.Task[Any]] = set()  # the function's own tasks
         self._aborted: BaseException | None = None
         answered = [row.sequence for row in self._history.values() if row.sequence]
         self._ordering = ordering = Ordering(answered, self._deliver, self._on_quiet)
@@ -105,12 +108,20 @@ class Execution:
         if not self._stop.done():
             self._stop.set_result(outcome)
 
+    def left(self) -> None:
+        """The function stops to wait: by a limit of asyncio's own, which no replay would know of, the saga fails."""
+        if not (self._is_closed or self._stop.done()) and timed_out(self._branches):
+            self._is_cut_short = True
+            self.stop(impatient())
+
     def issue(self, command: SagaCommand) -> asyncio.Future[Any]:
         """Answer a command from the journal, or begin it."""
         if self._is_closed or self._stop.done():
             # Not an error of its own: code of the saga that handles errors could swallow it and go on.
             raise asyncio.CancelledError("the saga stops here")
         position = next_position(self._saga.id)
+        if (task := asyncio.current_task()) is not None:
+            self._branches.add(task)
         command.position, command.is_in_branch = position, "/" in position
         self.commands[position] = command
         self._ordering.issued()
@@ -159,6 +170,8 @@ class Execution:
 
     async def _body(self) -> Any:
         enter(self._saga.id)
+        if (task := asyncio.current_task()) is not None:
+            self._branches.add(task)
         values = decoder(self._definition.input)(self._saga.input)  # type: ignore[arg-type]
         return await self._definition.begin(self._instance, self._flow, values)
 
@@ -207,7 +220,9 @@ class Execution:
         for command in self.commands.values():
             command.future.cancel()
         for task, command in self._tasks.items():
-            if isinstance(command, SleepCommand):  # nothing happens by a pause, so nothing is lost with it
+            # Nothing happens by a pause, so nothing is lost with it; nor by a call of which nothing could be undone, if
+            # the function was cut short and has no use for its answer.
+            if not isinstance(command, CallCommand) or (self._is_cut_short and command.undo is None):
                 task.cancel()
         if not body.done():
             body.cancel()

@@ -27,6 +27,10 @@ class Issuer(Protocol):
         """Answer from the journal, or begin."""
         ...
 
+    def left(self) -> None:
+        """The running task of the function was cancelled while it waited for an answer."""
+        ...
+
 
 class Flow:
     """The durable side of a saga's function.
@@ -64,13 +68,13 @@ class Flow:
             self._future(), step.kind, step.name, fingerprint(step.name, arguments), step.reply,
             step=step, method=method, arguments=arguments, undo=undo,
         )  # fmt: skip
-        reply: R = await self._issuer.issue(command)
+        reply: R = await self._answer(command)
         return reply
 
     async def sleep(self, seconds: float) -> None:
         """Pause, for seconds or for weeks: a long pause keeps nothing in memory."""
         request = fingerprint("sleep", seconds)
-        await self._issuer.issue(SleepCommand(self._future(), Kind.SLEEP, "sleep", request, None, seconds=seconds))
+        await self._answer(SleepCommand(self._future(), Kind.SLEEP, "sleep", request, None, seconds=seconds))
 
     async def wait_for(self, event: type[E], *, key: str = "", timeout: float | None) -> E:  # noqa: ASYNC109 - durable
         """The first event of this type and key since the saga began; TimeoutError after `timeout` seconds.
@@ -84,7 +88,7 @@ class Flow:
             )
         name, request = event.event_type, fingerprint(event.event_type, [key, timeout])
         command = WaitCommand(self._future(), Kind.WAIT, name, request, event, key=key, seconds=timeout)
-        found: E = await self._issuer.issue(command)
+        found: E = await self._answer(command)
         return found
 
     def now(self) -> datetime:
@@ -102,6 +106,13 @@ class Flow:
     def at(self, moment: datetime) -> None:
         """Move `now()` on to an answer's time."""
         self._moment = max(self._moment, moment)  # never back: the clocks of two replicas may differ
+
+    async def _answer(self, command: SagaCommand) -> Any:
+        try:
+            return await self._issuer.issue(command)
+        except asyncio.CancelledError:
+            self._issuer.left()
+            raise
 
     def _draw(self) -> bytes:
         return hashlib.sha256(f"{self._seed}\n{next_draw(self.id)}".encode()).digest()

@@ -61,6 +61,15 @@ def cancelled() -> Raised:
     return Raised(describe(CallError(Code.CANCELED, text, may_have_happened=False)))
 
 
+def impatient() -> Raised:
+    """The function ended a wait by a limit that the journal knows nothing of."""
+    text = (
+        "a saga can't end a wait by asyncio.timeout() or asyncio.wait_for(): run again after a crash, it would end "
+        "elsewhere. Give the operation its timeout=, or use flow.wait_for(…, timeout=…) or flow.sleep()"
+    )
+    return Raised(describe(CallError(Code.UNIMPLEMENTED, text)))
+
+
 def mismatch(command: SagaCommand, row: StepRow) -> Stuck:
     """The code asks something else than the journal answers."""
     found, expected = f"{command.kind.value} {command.name}", f"{row.kind.value} {row.name}"

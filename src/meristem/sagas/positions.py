@@ -7,6 +7,7 @@ step the position it had, however the answers were timed: `0`, `1`, and in the b
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from contextvars import ContextVar
 from typing import Any, Final
 
@@ -49,6 +50,28 @@ def next_draw(saga_id: str) -> str:
         branch = _entered(branch, saga_id)
     branch.draws += 1
     return f"{branch.prefix}{branch.draws - 1}"
+
+
+def timed_out(tasks: Iterable[asyncio.Task[Any]]) -> bool:
+    """Whether a limit of asyncio's own cancelled the running task; `tasks` are those of the saga's function.
+
+    The trunk is cancelled by nothing else, but for a TaskGroup of which a branch failed. A branch may be cancelled by
+    its saga as it likes; that `asyncio.wait_for` did it is seen at the task that waits for it (Python 3.11).
+    """
+    if any(task.done() and not task.cancelled() and task.exception() for task in tasks):
+        return False
+    branch = _BRANCH.get()
+    is_trunk = branch is not None and branch.task is asyncio.current_task() and not branch.prefix
+    return is_trunk or any(_is_in_wait_for(task) for task in tasks)
+
+
+def _is_in_wait_for(task: asyncio.Task[Any]) -> bool:
+    step: Any = task.get_coro()
+    while step is not None:
+        if getattr(step, "cr_code", None) is asyncio.wait_for.__code__:
+            return True
+        step = getattr(step, "cr_await", None)
+    return False
 
 
 def _entered(parent: Branch | None, saga_id: str) -> Branch:
