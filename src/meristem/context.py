@@ -202,13 +202,14 @@ def using(context: Context | None = None, /, **changes: Unpack[Changes]) -> Iter
     `using(user=Identity("42"))` keeps deadline, trace, caller and key. Each call of a block `using(key=…)` goes out
     under this very key; none is derived.
     """
-    context = CURRENT.get() if context is None else context
+    before = CURRENT.get()
+    context = before if context is None else context
     if changes:
         context = structs.replace(context, **changes)
     if "key" in changes:
         context.keys = None
-    token = CURRENT.set(context)
+    CURRENT.set(context)
     try:
         yield context
     finally:
-        CURRENT.reset(token)
+        CURRENT.set(before)  # not by a token: work that is overdue ends in another task than it began in

@@ -1,13 +1,25 @@
-"""Context variables of its own for a piece of work that the task of another awaits."""
+"""Work that the task of another awaits: with context variables of its own, and left to itself when it is overdue."""
 
 from __future__ import annotations
 
 import types
-from typing import TYPE_CHECKING, Any
+from asyncio import CancelledError
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Generator
     from contextvars import Context as Variables
+
+    Steps = Coroutine[Any, Any, Any] | Generator[Any, Any, Any]
+
+
+class Due(Protocol):
+    """A moment at which work is to end."""
+
+    @property
+    def fired(self) -> bool:
+        """Whether it has come."""
+        ...
 
 
 async def awaited(work: Awaitable[Any]) -> Any:
@@ -28,20 +40,39 @@ async def within(variables: Variables, work: Coroutine[Any, Any, Any]) -> Any:
 
 
 @types.coroutine
-def resumed(variables: Variables, work: Coroutine[Any, Any, Any], waiting: Any) -> Generator[Any, Any, Any]:
-    """As `within`, for work whose first step has been taken there, and which waits for `waiting`."""
+def resumed(
+    variables: Variables | None,
+    work: Steps,
+    waiting: Any,
+    due: Due | None = None,
+    leave: Callable[[Coroutine[Any, Any, Any]], object] | None = None,
+) -> Generator[Any, Any, Any]:
+    """As `within`, for work whose first step has been taken, with `variables` if given, and which waits for `waiting`.
+
+    Work that is cancelled once `due` has come, and waits again instead of ending, is overdue: what is left of it goes
+    to `leave`, which runs it in a task of its own, and who awaits it is cancelled at once.
+    """
     # `yield from` by hand: each step of the work runs inside `variables`, what it waits for is waited for outside.
     step: Callable[[Any], Any]
     while True:
+        cancelled: CancelledError | None = None
         try:
             step, given = work.send, (yield waiting)
         # The task that awaited this is thrown away: the work must end in its own variables as well.
         except GeneratorExit:
-            variables.run(work.close)
+            if variables is None:
+                work.close()
+            else:
+                variables.run(work.close)
             raise
         except BaseException as error:
             step, given = work.throw, error
+            if isinstance(error, CancelledError):
+                cancelled = error
         try:
-            waiting = variables.run(step, given)
+            waiting = step(given) if variables is None else variables.run(step, given)
         except StopIteration as end:
             return end.value
+        if cancelled is not None and leave is not None and due is not None and due.fired:
+            leave(awaited(resumed(variables, work, waiting)))
+            raise cancelled

@@ -1,11 +1,13 @@
 """What stalls below a call keeps nobody waiting beyond the deadline, wherever it runs."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 
+import httpx
 import pytest
 import pytest_asyncio
-from systems.stalling import Ledger
+from systems.stalling import Deaf, Ledger
 
 from meristem import CallError, Code
 
@@ -43,3 +45,38 @@ async def test_a_lock_that_outlasts_the_databases_patience_is_unavailable(locked
 
     assert caught.value.code is Code.UNAVAILABLE
     assert caught.value.message.startswith("Ledger.add_patiently failed; the log says why")
+
+
+@pytest.mark.parametrize("method", ["swallow", "swallow_again_and_again", "raise_another", "clean_up_slowly"])
+async def test_a_method_that_goes_on_after_its_deadline_keeps_nobody_waiting(app, method: str):
+    began = time.monotonic()
+
+    with pytest.raises(CallError) as caught:
+        await getattr(app.client(Deaf), method)()
+
+    assert time.monotonic() - began < 0.4 + 1.0
+    assert caught.value.code is Code.DEADLINE_EXCEEDED
+    assert caught.value.message == f"Deaf.{method} did not answer within its timeout of 0.4 s"
+
+
+async def test_what_is_overdue_ends_its_clean_up(app):
+    deaf = app.client(Deaf)
+    with pytest.raises(CallError):
+        await deaf.clean_up_slowly()
+
+    async with asyncio.timeout(20):
+        while not await deaf.cleaned_up():
+            await asyncio.sleep(0.05)
+
+
+async def test_a_caller_from_outside_is_answered_at_the_deadline(app, where):
+    """It has no deadline of its own, and nothing but the server ends its wait."""
+    if where in ("local", "wire"):
+        pytest.skip("only processes have a public port")
+    began = time.monotonic()
+
+    async with httpx.AsyncClient(base_url=app.address) as browser:
+        answer = await browser.get("/api/swallow", timeout=10)
+
+    assert time.monotonic() - began < 0.4 + 1.0
+    assert (answer.status_code, answer.json()["code"]) == (504, "deadline_exceeded")

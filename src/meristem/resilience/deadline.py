@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
-from asyncio import CancelledError, Task
+from asyncio import Task
 from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from meristem.errors import CallError, Code
+from meristem.variables import resumed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 
     from meristem.context import Context
     from meristem.contracts.call import Call, Handler, Middleware
@@ -21,10 +23,14 @@ if TYPE_CHECKING:
 ON_THE_WAY: Final = 0.05  # seconds: a caller that gave the whole timeout began to count a little earlier
 GRAIN: Final = 0.01  # seconds: a call is cancelled at most this much after its deadline, never before
 CROWD: Final = 1024  # buckets above which the empty ones are cleared away
+_END: Final = object()
+
+logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
 _Task: TypeAlias = "Task[Any]"
+Leave: TypeAlias = "Callable[[Coroutine[Any, Any, Any]], None]"
 
 running_task: Callable[[asyncio.AbstractEventLoop], Any]  # a coroutine of a call always runs in a task
 if sys.version_info >= (3, 12):
@@ -54,8 +60,9 @@ class Bucket(dict[_Task, int]):
     def leave(self, task: _Task) -> bool:
         """Stop watching; true when the deadline cancelled the task and nobody else did.
 
-        The rule is that of `asyncio.Timeout`: the own cancellation is taken back, and a CancelledError is the
-        deadline's only when no other request to cancel came while the task was watched.
+        The rule is that of `asyncio.Timeout`: the own cancellation is taken back, and the end is the deadline's only
+        when no other request to cancel came while the task was watched. Then it is late however it ended: a method
+        may hide that it was cancelled, and answer, or raise something else.
         """
         cancelling = self.pop(task)
         return self.fired and task.uncancel() <= cancelling
@@ -70,6 +77,9 @@ class Deadlines:
         self._timer: asyncio.TimerHandle | None = None
         self._armed = sys.maxsize
         self._crowd = CROWD
+        self._overdue: set[_Task] = set()  # the loop itself holds tasks by weak references only
+        self._told: set[str] = set()
+        self._leave = self.leaver("work with a deadline")
 
     def bucket(self, at: float) -> Bucket:
         """The bucket of a deadline (on the clock of `time.monotonic`); enter it before the next await."""
@@ -84,13 +94,35 @@ class Deadlines:
             return await work
         bucket.enter(task)
         try:
-            result = await work
+            answer: list[Result] = []
+            steps = _steps(work, answer).__await__()
+            if (waiting := next(steps, _END)) is not _END:
+                await resumed(None, steps, waiting, bucket, self._leave)
         except BaseException as error:
-            if bucket.leave(task) and isinstance(error, CancelledError):
+            if bucket.leave(task):
                 raise late() from error
             raise
-        bucket.leave(task)
-        return result
+        if bucket.leave(task):
+            raise late()
+        return answer[0]
+
+    def leaver(self, label: str) -> Leave:
+        """What runs the rest of overdue work in a task of its own, and says so the first time."""
+
+        def leave(rest: Coroutine[Any, Any, Any]) -> None:
+            if label not in self._told:
+                self._told.add(label)
+                logger.warning("%s goes on after its deadline: it hides that it is cancelled, or is slow to end", label)
+            task = self.loop.create_task(rest, name=f"overdue: {label}")
+            self._overdue.add(task)
+            task.add_done_callback(self._on_ended)
+
+        return leave
+
+    def _on_ended(self, task: _Task) -> None:
+        self._overdue.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.info("%s ended with an error that nobody waits for: %r", task.get_name(), error)
 
     def _open(self, key: int) -> Bucket:
         found = self._buckets.get(key)
@@ -154,18 +186,21 @@ def silent(label: str, idle: float) -> CallError:
     return CallError(Code.DEADLINE_EXCEEDED, f"{label} sent nothing for {idle:g} s, its idle limit")
 
 
-def deadline_middleware(deadlines: Deadlines, operation: Operation) -> Middleware:
+def deadline_middleware(deadlines: Deadlines, operation: Operation, *, prompt: bool = False) -> Middleware:
     """Give each call the earlier of its caller's deadline and the operation's timeout, and cancel it then.
 
     It stands on both sides of a call. A task that is already watched for the same 10 ms is not watched again, so
     the second one in a process costs little, and a deadline that came by wire is watched because nobody does yet.
+    Work that is cancelled then and does not end is left to itself; what is known to be `prompt`, as a client is, always
+    ends, and costs less.
     A stream without a timeout of its own has its caller's deadline alone, and an end when it falls silent.
     Where caller and service are in one process, a unary call's answer does this itself (`services/inbound.py`): a layer
     more would cost a tenth of the whole call.
     """
     if operation.stream:
         return lambda handler: _watched_stream(handler, deadlines, operation)
-    return lambda handler: _watched(handler, deadlines, Window(deadlines, operation.label, operation.timeout))
+    leave = None if prompt else deadlines.leaver(operation.label)
+    return lambda handler: _watched(handler, deadlines, leave, Window(deadlines, operation.label, operation.timeout))
 
 
 class Window:
@@ -208,7 +243,7 @@ class Window:
         return error
 
 
-def _watched(handler: Handler, deadlines: Deadlines, window: Window) -> Handler:
+def _watched(handler: Handler, deadlines: Deadlines, leave: Leave | None, window: Window) -> Handler:
     loop, timeout = deadlines.loop, window.timeout
 
     async def watched(call: Call) -> Any:
@@ -222,18 +257,30 @@ def _watched(handler: Handler, deadlines: Deadlines, window: Window) -> Handler:
             return await handler(call)
         bucket[task] = task.cancelling()
         try:
-            reply = await handler(call)
+            if leave is None:
+                reply = await handler(call)
+            else:
+                answer: list[Any] = []
+                steps = _steps(handler(call), answer).__await__()
+                if (waiting := next(steps, _END)) is not _END:  # mostly the first step is all of it
+                    await resumed(None, steps, waiting, bucket, leave)
+                reply = answer[0]
         except BaseException as error:
-            if bucket.leave(task) and isinstance(error, CancelledError):
+            if bucket.leave(task):
                 raise window.exceeded(context, now) from error
             raise
-        if bucket.fired:
-            bucket.leave(task)
-        else:
+        if not bucket.fired:
             del bucket[task]
+        elif bucket.leave(task):  # it comes too late, as it would by wire, where nobody waits for it any more
+            raise window.exceeded(context, now)
         return reply
 
     return watched
+
+
+async def _steps(work: Awaitable[Result], answer: list[Result]) -> None:
+    """Await `work`, and tell its answer beside: an end without a value is told to `next` by no exception."""
+    answer.append(await work)
 
 
 def _watched_stream(handler: Handler, deadlines: Deadlines, operation: Operation) -> Handler:

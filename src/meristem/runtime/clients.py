@@ -94,7 +94,8 @@ class Clients:
             raise WiringError(f"no service of {self._blueprint.system.name!r} implements {contract.__name__}")
         # A deadline is watched on the side that can give up: around the way there, or within the handler itself nearby.
         if owner in self._dependencies:
-            return receiving(operation)(self.limited(operation, self._dependencies[owner].way(operation, caller)))
+            there = self._dependencies[owner].way(operation, caller)
+            return receiving(operation)(deadline_middleware(self._deadlines, operation, prompt=True)(there))
         return self._nearby(self._endpoints[operation.path])
 
     def _nearby(self, endpoint: OperationEndpoint) -> Handler:

@@ -58,7 +58,7 @@ class RemoteSystem:
         """A client whose calls are waited for by `wait`."""
         entries: dict[str, Any] = {}
         for name, operation in operations(contract).items():
-            handler = deadline_middleware(self._deadlines, operation)(self._client.call)
+            handler = deadline_middleware(self._deadlines, operation, prompt=True)(self._client.call)
             entries[name] = entry(operation, handler, None, None)
         return make_client(contract, entries)
 

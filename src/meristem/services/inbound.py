@@ -113,8 +113,9 @@ def _answering(endpoint: OperationEndpoint, nearby: Nearby | None) -> Handler:  
     enter, checked = endpoint.enter, operation.authenticated or operation.semantics is Semantics.ONCE
     stats, buckets, tracer = observed.stats, observed.stats.buckets, observed.tracer
     clock, allowance, slow = tracer.clock, tracer.allowance, tracer.slow
-    begin, end, one_clock = CURRENT.set, CURRENT.reset, tracer.clock is monotonic
+    begin, one_clock = CURRENT.set, tracer.clock is monotonic
     window, loop, (admit, separate) = _between(operation, nearby)
+    leave = None if nearby is None else nearby.deadlines.leaver(operation.label)
     clean, run = endpoint.variables, Variables.run
     work = surrounded or take
     if surrounded is not None or not endpoint.is_coroutine:
@@ -145,32 +146,35 @@ def _answering(endpoint: OperationEndpoint, nearby: Nearby | None) -> Handler:  
             trace = context.trace = tracer.enter(parent, started)
         else:
             trace = parent
-        variables = token = None
+        variables = before = None
         try:
             if checked or context.key is not None:
                 enter(call)
             else:
                 context.place = place
             if window is None:
-                token = begin(context)
+                before = CURRENT.get()
+                begin(context)
                 reply = await (take(call.request) if surrounded is None else surrounded(call))
             else:
                 variables = clean.copy()
                 answer: list[Any] = []
                 steps = _steps(context, work, call if surrounded else call.request, answer)
                 if (waiting := run(variables, next, steps, _END)) is not _END:  # mostly the first step is all of it
-                    await resumed(variables, steps, waiting)
+                    await resumed(variables, steps, waiting, bucket, leave)
                 reply = answer[0]
         except BaseException as error:
             failure = _permitted(operation, error) if variables is None else variables.run(_permitted, operation, error)
-            late = task is not None and bucket.leave(task) and isinstance(failure, CancelledError)
+            late = task is not None and bucket.leave(task)
         else:
             if task is not None:
-                # The bucket may have come due with the reply: then the cancellation that is under way is taken back.
-                if bucket.fired:
-                    bucket.leave(task)
-                else:
+                if not bucket.fired:
                     del bucket[task]
+                # It comes too late, as it would by wire, where nobody waits for it any more.
+                elif bucket.leave(task) and window is not None:
+                    failure = window.exceeded(context, now)
+                    observed.end(trace, parent, clock() - started, failure)
+                    raise failure
             seconds = clock() - started
             stats.seconds += seconds
             buckets[0 if seconds <= SOONEST else bisect_left(BOUNDS, seconds)] += 1
@@ -180,8 +184,8 @@ def _answering(endpoint: OperationEndpoint, nearby: Nearby | None) -> Handler:  
                 observed.emit_late(trace, parent, seconds, None)
             return reply if window is None else separate(reply)
         finally:
-            if token is not None:
-                end(token)
+            if before is not None:  # not by a token: what is left to itself goes on in a task of its own
+                begin(before)
         observed.end(trace, parent, clock() - started, failure)
         if window is not None:
             if late:

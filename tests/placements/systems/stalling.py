@@ -7,7 +7,7 @@ from typing import Protocol
 
 from sqlalchemy import Column, Integer, MetaData, Table, insert, text
 
-from meristem import Contract, Database, Service, System, operation, safe
+from meristem import Contract, Database, Service, System, get, operation, safe
 
 TABLES = MetaData()
 ROWS = Table("rows", TABLES, Column("id", Integer, primary_key=True), Column("n", Integer))
@@ -64,7 +64,7 @@ class LedgerService(Ledger, Service, tables=TABLES):
 
 
 class Deaf(Contract, Protocol, package="stalling.deaf.v1"):
-    @safe(timeout=0.4)
+    @safe(timeout=0.4, http=get("/swallow"))
     async def swallow(self) -> str: ...
 
     @safe(timeout=0.4)

@@ -123,20 +123,48 @@ async def test_a_cancellation_from_elsewhere_stays_a_cancellation(deadlines):
 async def test_a_cancellation_that_comes_together_with_the_deadline_is_not_swallowed(deadlines):
     """A caller that gave up must not see its task go on because a deadline passed in the same moment."""
 
-    async def slow_to_end(_: Call) -> None:
+    async def cancelled_twice(_: Call) -> None:
         try:
             await asyncio.Event().wait()
         finally:
-            fired.set()
-            await may_end.wait()
+            task.cancel()
 
-    fired, may_end = asyncio.Event(), asyncio.Event()
-    task = asyncio.create_task(guarded(deadlines, slow_to_end, 0.02)(a_call()))
-    await fired.wait()
-    task.cancel()
-    may_end.set()
+    task = asyncio.create_task(guarded(deadlines, cancelled_twice, 0.02)(a_call()))
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+@pytest.mark.parametrize("then", ["answers", "fails", "waits", "hides it again"])
+async def test_what_hides_its_cancellation_is_late_all_the_same(deadlines, then, caplog):
+    ended = asyncio.Event()
+
+    async def deaf(_: Call) -> str:
+        for _ in range(3):
+            try:
+                await asyncio.sleep(0.5 if then == "hides it again" else 30)
+            except asyncio.CancelledError:
+                if then == "fails":
+                    raise ValueError from None
+                if then == "answers":
+                    break
+                await asyncio.sleep(0.05)
+        ended.set()
+        return "stale"
+
+    began = monotonic()
+    task = asyncio.create_task(guarded(deadlines, deaf, 0.02)(a_call()))
+    with pytest.raises(CallError) as caught:
+        await task
+
+    assert monotonic() - began < 0.5
+    assert caught.value.code is Code.DEADLINE_EXCEEDED
+    assert task.cancelling() == 0
+    left = [each for each in asyncio.all_tasks() if each.get_name() == "overdue: Bank.debit"]
+    assert len(left) == ("goes on after its deadline" in caplog.text) == (then in {"waits", "hides it again"})
+    if then == "hides it again":
+        await asyncio.wait_for(ended.wait(), 20)
+    for each in left:
+        each.cancel()
 
 
 async def test_a_call_made_while_being_cancelled_has_its_own_deadline(deadlines):
