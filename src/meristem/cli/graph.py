@@ -51,7 +51,8 @@ def _print_tree(plan: Plan) -> None:
     mounts = {each.name: each.mount for each in plan.apps}
     for process in plan.processes:
         replicas = f" ({process.replicas} replicas)" if process.replicas > 1 else ""
-        branch = root.add(f"process [bold]{process.name}[/]{replicas}")
+        bounds = f" (at most {process.bounds})" if process.bounds else ""
+        branch = root.add(f"process [bold]{process.name}[/]{replicas}{bounds}")
         for name in process.services:
             _add_service(branch.add(f"[cyan]{name}[/]"), services[name])
         for name in process.apps:

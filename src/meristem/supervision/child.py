@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Final
 
 from meristem.descriptors import remedy
 from meristem.errors import ConfigurationError
+from meristem.supervision.confinement import LOOK
 from meristem.supervision.console import Lines
 from meristem.supervision.heartbeat import HEARTBEAT, STACKS, Heartbeat
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
+
+    from meristem.supervision.confinement import Confinement
 
 REMEMBERED: Final = 12  # last lines, to be shown when it fails
 CHUNK: Final = 65536
@@ -28,7 +31,7 @@ class Command:
     """What to start: arguments, environment, folder, and descriptors that it inherits.
 
     With `whole`, its end is asked of all the processes that it starts too, as for a shell or `npm start`. With `beats`
-    it tells by a heartbeat that it turns.
+    it tells by a heartbeat that it turns. `confinement` bounds what it takes.
     """
 
     def __init__(
@@ -40,6 +43,7 @@ class Command:
         descriptors: Sequence[int] = (),
         whole: bool = False,
         beats: bool = False,
+        confinement: Confinement | None = None,
     ) -> None:
         self.arguments = arguments
         self.environment = environment
@@ -47,6 +51,7 @@ class Command:
         self.descriptors = descriptors
         self.whole = whole
         self.beats = beats
+        self.confinement = confinement
 
 
 class Child:
@@ -61,6 +66,7 @@ class Child:
         self.code: int | None = None
         self.last: deque[str] = deque(maxlen=REMEMBERED)
         self._line = line
+        self._was_over = False
         self._process: asyncio.subprocess.Process | None = None
         self._heart: Heartbeat | None = None
         self._following: asyncio.Task[None] | None = None
@@ -89,7 +95,14 @@ class Child:
             os.close(inherited)
             if heart is not None:
                 heart.began()
-        self._following = asyncio.get_running_loop().create_task(self._follow(self._process, output))
+        try:
+            if self.command.confinement is not None:
+                self.command.confinement.confine(self._process.pid)
+        except OSError as error:
+            self.kill()
+            raise ConfigurationError(f"cannot be kept within memory= and cpu= of its placement: {error}") from error
+        finally:  # also what could not be bounded is followed to its end
+            self._following = asyncio.get_running_loop().create_task(self._follow(self._process, output))
 
     async def _spawn(self, output: int, heart: Heartbeat | None) -> asyncio.subprocess.Process:
         command = self.command
@@ -110,7 +123,7 @@ class Child:
         stream = asyncio.StreamReader()
         pipe, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(output, "rb", 0))
         reading = loop.create_task(self._read(stream))
-        self.code = await process.wait()
+        self.code = await self._ended(process)
         if self.command.whole:
             _signal_group(process.pid, signal.SIGKILL)  # what it left behind would keep its port
         await asyncio.wait({reading}, timeout=LINGER)
@@ -121,6 +134,27 @@ class Child:
             self._heart.close()
             self._heart = None
         self.ended.set()
+
+    async def _ended(self, process: asyncio.subprocess.Process) -> int:
+        """Wait for its end, which comes at once when it takes more memory than it may."""
+        confinement = self.command.confinement
+        if confinement is None:
+            return await process.wait()
+        waiting = asyncio.ensure_future(process.wait())
+        while not waiting.done():
+            await asyncio.wait({waiting}, timeout=LOOK if confinement.is_watched else None)
+            if confinement.is_watched and not waiting.done() and confinement.is_over(process.pid):
+                self.kill()
+        code = waiting.result()
+        self._was_over = code == -signal.SIGKILL and confinement.was_over()
+        confinement.release()
+        return code
+
+    def end_told(self) -> str:
+        """How it ended: `exit code 3`, `killed by SIGKILL`, and why if that was for its memory."""
+        confinement = self.command.confinement
+        told = describe_end(self.code)
+        return f"{told}: {confinement.reason()}" if self._was_over and confinement is not None else told
 
     async def _read(self, stream: asyncio.StreamReader) -> None:
         lines = Lines()

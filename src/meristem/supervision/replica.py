@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from meristem.supervision.confinement import Confinement
+
 RUN: Final = "MERISTEM_RUN"
 ADDRESS: Final = "MERISTEM_ADDRESS"
 PUBLIC_FD: Final = "MERISTEM_PUBLIC_FD"
@@ -26,13 +28,18 @@ class Arguments(Protocol):
 
 
 class ReplicaEnvironment(NamedTuple):
-    """What every replica of a system is given; `descriptors` are those of its process, which it holds to its end."""
+    """What every replica of a system is given.
+
+    `descriptors` are those of its process, which it holds to its end; `confined` keeps one start of it, named by a
+    text of its own, within the bounds of its process, if there are any.
+    """
 
     run: Path
     directory: Path
     arguments: Arguments
     environment: Mapping[str, str]
     descriptors: Callable[[str], Sequence[int]]
+    confined: Callable[[str, str], Confinement | None] = lambda _process, _name: None
 
 
 class Replica:
@@ -65,7 +72,12 @@ class Replica:
             descriptors.append(self._public)
         arguments = around.arguments(self.process, self.replica, f"unix:{self._own(generation)}")
         return Command(
-            arguments, environment=environment, directory=around.directory, descriptors=descriptors, beats=True
+            arguments,
+            environment=environment,
+            directory=around.directory,
+            descriptors=descriptors,
+            confinement=around.confined(self.process, f"{self.label}-{generation}"),
+            beats=True,
         )
 
     async def ready(self, generation: int) -> bool:

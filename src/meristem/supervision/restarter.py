@@ -9,7 +9,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from meristem.errors import ConfigurationError, OperationError
-from meristem.supervision.child import Child, describe_end
+from meristem.supervision.child import Child
 from meristem.supervision.watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -286,12 +286,12 @@ class Restarter:
         self.restarts += 1
         self._failures = 1 if lived >= self._policy.calm else self._failures + 1
         delay = self._policy.delay(self._failures)
-        self._say(f"{self.restartable.label} ended ({describe_end(child.code)}); it is started again in {delay:.1f} s")
+        self._say(f"{self.restartable.label} ended ({child.end_told()}); it is started again in {delay:.1f} s")
         self._enter(RunState.WAITING)
         await asyncio.sleep(delay)
 
     def _failed(self, child: Child) -> str:
-        return f"{self.restartable.label} could not start ({describe_end(child.code)}):\n{_last(child)}"
+        return f"{self.restartable.label} could not start ({child.end_told()}):\n{_last(child)}"
 
     def _line(self, line: bytes) -> None:
         self._wrote(self.restartable.label, line)

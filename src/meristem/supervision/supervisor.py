@@ -11,6 +11,7 @@ import msgspec
 
 from meristem.discovery.environment import url_variable
 from meristem.operators.server import OperatorAddresses, OperatorServer
+from meristem.supervision.confinement import Confinement, Means
 from meristem.supervision.lifeline import Lifelines
 from meristem.supervision.overview import Supervised, SupervisedPart
 from meristem.supervision.ports import Ports
@@ -30,7 +31,7 @@ from meristem.system.state_directory import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from meristem.supervision.console import LineWriter
@@ -133,7 +134,22 @@ class Supervisor:
             ADDRESS: self.address,
             "PYTHONUNBUFFERED": "1",
         }
-        return ReplicaEnvironment(self.run, self._place.directory, self._arguments, environment, self._descriptors)
+        return ReplicaEnvironment(
+            self.run, self._place.directory, self._arguments, environment, self._descriptors, self._confined()
+        )
+
+    def _confined(self) -> Callable[[str, str], Confinement | None]:
+        """What bounds the starts of replicas; says how, where it is not done by the kernel alone."""
+        bounds = {each.name: each.bounds for each in self.plan.processes if each.bounds}
+        if not bounds:
+            return lambda _process, _name: None
+        means = Means.here()
+        if means.problem:
+            self.say(means.remark())
+        prefix = f"meristem-{self.plan.system}-{os.getpid()}"
+        return lambda process, name: (
+            Confinement(f"{prefix}-{name.replace('/', '-')}", bounds[process], means) if process in bounds else None
+        )
 
     def _descriptors(self, process: str) -> Sequence[int]:
         """What a replica of a process holds to its end."""

@@ -18,6 +18,7 @@ from meristem.resilience.limits import ClientLimits, Limits
 from meristem.resilience.policies import Policies
 from meristem.security.forwarding import TrustedProxies
 from meristem.storage.adapters import DATABASES
+from meristem.system.bounds import LEAST, Bounds, Memory, Processors, size_of
 from meristem.transports.http.address import Address
 
 if TYPE_CHECKING:
@@ -36,13 +37,16 @@ class ProcessTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `python` is an interpreter of its own, `requirements` a file of packages that are installed for it alone; both are
     found from the placement file's folder. `port` is a public TCP port of its own. On a reload each replica is started
-    beside the one it replaces; with `overlap = false` after it, for what cannot run twice at once.
+    beside the one it replaces; with `overlap = false` after it, for what cannot run twice at once. `memory` and `cpu`
+    are the most that each replica may take: `memory = "512 MiB"` and half a processor, `cpu = 0.5`.
     """
 
     services: tuple[str, ...]
     replicas: Count = 1
     port: Port | None = None
     overlap: bool = True
+    memory: Memory | None = None
+    cpu: Processors | None = None
     python: Name | None = None
     requirements: Name | None = None
     settings: dict[str, dict[str, Any]] = {}
@@ -117,6 +121,7 @@ class Placed(msgspec.Struct, frozen=True):
     overlap: bool = True
     python: str | None = None
     requirements: str | None = None
+    bounds: Bounds = Bounds()
 
 
 class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -205,6 +210,7 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                     process.overlap,
                     process.python,
                     process.requirements,
+                    Bounds(None if process.memory is None else size_of(process.memory), process.cpu),
                 )
             )
         return placed
@@ -294,6 +300,8 @@ def _wrong_limit(table: str, written: dict[str, Any]) -> str | None:
 
 def _wrong_number(name: str, process: ProcessTable) -> str | None:
     problem = unfit(process)
+    if problem is None and process.memory is not None and size_of(process.memory) < LEAST:
+        problem = f"memory = {process.memory!r}; give at least {LEAST >> 20} MiB"
     return None if problem is None else f"{name}: {problem}"
 
 

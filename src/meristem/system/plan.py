@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from meristem.events.policy import DeliveryPolicy
+from meristem.system.bounds import Bounds
 
 
 class OperationPlan(msgspec.Struct, frozen=True):
@@ -59,7 +60,10 @@ class ProgramPlan(msgspec.Struct, frozen=True):
 
 
 class ProcessPlan(msgspec.Struct, frozen=True):
-    """A process and what lives in it; `python` and `requirements` are its own interpreter and packages."""
+    """A process and what lives in it; `python` and `requirements` are its own interpreter and packages.
+
+    `bounds` are the most that each of its replicas may take, in bytes and processors.
+    """
 
     name: str
     services: tuple[str, ...]
@@ -69,6 +73,7 @@ class ProcessPlan(msgspec.Struct, frozen=True):
     overlap: bool = True
     python: str | None = None
     requirements: str | None = None
+    bounds: Bounds = Bounds()
 
 
 class Plan(msgspec.Struct, frozen=True):
