@@ -57,6 +57,11 @@ class StandIn:
             await self.released.wait()
         if path == "/hang":
             time.sleep(1000)  # noqa: ASYNC251 - that is what it stands in for
+        if path == "/leak":
+            held = []
+            while True:
+                held.append(b"x" * (4 << 20))
+                await asyncio.sleep(0.01)
         if path == "/keep":  # also while it drains
             print("keeping", flush=True)
             await self.let_go.wait()

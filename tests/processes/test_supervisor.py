@@ -12,6 +12,7 @@ import pytest
 from meristem.errors import ConfigurationError, OperationError
 from meristem.supervision.restarter import StartError
 from meristem.supervision.restarts import Restarts
+from meristem.system.bounds import Bounds
 from meristem.system.plan import ProcessPlan, ProgramPlan
 from meristem.system.state_directory import StateDirectory
 
@@ -79,6 +80,22 @@ async def test_what_is_killed_is_started_again_and_the_reason_is_said(supervisor
         assert after.restarts == 1
         assert after.pid != before.pid
         assert await ask(after.address) == f"{after.pid} search-0"
+
+
+async def test_a_replica_over_its_memory_limit_is_started_again_with_one_line_that_names_it(supervisor_of, screen):
+    small = ProcessPlan("search", ("search",), (), bounds=Bounds(memory=100 << 20))
+    async with supervisor_of(plan(small)) as supervisor:
+        await supervisor.start()
+        [before] = supervisor.statuses()
+        with pytest.raises(OSError, match="reset|answer"):
+            await ask(before.address, "/leak")
+        await screen.shows(
+            "search-0 ended (killed by SIGKILL: over its memory limit of 100 MiB, memory= in the placement); "
+            "it is started again in"
+        )
+        await screen.shows("search-0 is ready again")
+
+        assert screen.text.count("memory limit") == 1
 
 
 async def test_what_crashes_again_and_again_is_never_given_up(supervisor_of, screen, tmp_path: Path):

@@ -35,8 +35,10 @@ class Bounds(msgspec.Struct, frozen=True):
         return self.memory is not None or self.cpu is not None
 
 
-def size_of(written: str) -> int:
+def size_of(written: str | int) -> int:
     """A written size in bytes; units are powers of 1024, `KiB`, `KB` and `K` alike."""
+    if isinstance(written, int):
+        return written
     match = WRITTEN.fullmatch(written)
     if match is None:
         raise ValueError(written)

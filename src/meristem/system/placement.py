@@ -45,7 +45,7 @@ class ProcessTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     replicas: Count = 1
     port: Port | None = None
     overlap: bool = True
-    memory: Memory | None = None
+    memory: Memory | int | None = None
     cpu: Processors | None = None
     python: Name | None = None
     requirements: Name | None = None
