@@ -299,10 +299,11 @@ def _wrong_limit(table: str, written: dict[str, Any]) -> str | None:
 
 
 def _wrong_number(name: str, process: ProcessTable) -> str | None:
-    problem = unfit(process)
-    if problem is None and process.memory is not None and size_of(process.memory) < LEAST:
-        problem = f"memory = {process.memory!r}; give at least {LEAST >> 20} MiB"
-    return None if problem is None else f"{name}: {problem}"
+    if (problem := unfit(process)) is not None:
+        return f"{name}: {problem}"
+    if process.memory is not None and size_of(process.memory) < LEAST:
+        return f"[processes.{name}]: memory = {process.memory!r}; give at least {LEAST >> 20} MiB"
+    return None
 
 
 def _wrong_address(address: str) -> str | None:

@@ -44,10 +44,16 @@ def test_the_star_takes_what_no_other_process_names(read):
 
 @pytest.mark.parametrize(
     ("written", "size"),
-    [("512 MiB", 512 << 20), ("512MiB", 512 << 20), ("512M", 512 << 20), ("1.5G", 3 << 29), ("100000000", 100_000_000)],
+    [
+        ("'512 MiB'", 512 << 20),
+        ("'512M'", 512 << 20),
+        ("'512MB'", 512 << 20),
+        ("'1.5G'", 3 << 29),
+        ("90000000", 90000000),
+    ],
 )
 def test_what_a_process_may_take_is_part_of_the_plan(read, written: str, size: int):
-    (placed,) = read(f"processes.a = {{ services = ['*'], memory = '{written}', cpu = 0.5 }}").place(SERVICES, APPS)
+    (placed,) = read(f"processes.a = {{ services = ['*'], memory = {written}, cpu = 0.5 }}").place(SERVICES, APPS)
 
     assert placed.bounds == Bounds(memory=size, cpu=0.5)
     assert not Placement().place(SERVICES, APPS)[0].bounds
@@ -195,17 +201,17 @@ def test_a_misspelt_key_is_refused_with_the_files_name(read, text):
         ("telemetry.traces_per_second = true", "[telemetry]: traces_per_second = True: expected `float`, got `bool`"),
         ("processes.a = { services = ['*'], replicas = 0 }", "[processes.a]: replicas = 0; give at least 1"),
         ("processes.a = { services = ['*'], memory = 'much' }", "[processes.a]: memory = 'much'; give a size in bytes"),
-        ("processes.a = { services = ['*'], memory = 512 }", "[processes.a]: memory = 512; give a size in bytes"),
+        ("processes.a = { services = ['*'], memory = 512 }", "[processes.a]: memory = 512; give at least 32 MiB"),
         ("processes.a = { services = ['*'], memory = '-1M' }", "[processes.a]: memory = '-1M'; give a size"),
-        ("processes.a = { services = ['*'], memory = '1 MiB' }", "memory = '1 MiB'; give at least 32 MiB"),
+        (
+            "processes.a = { services = ['*'], memory = '1 MiB' }",
+            "[processes.a]: memory = '1 MiB'; give at least 32 MiB",
+        ),
         (
             "processes.a = { services = ['*'], cpu = 0 }",
             "cpu = 0; give a number of processors from 0.01",
         ),
-        (
-            "processes.a = { services = ['*'], cpu = 'half' }",
-            "cpu = 'half'; give a number of processors",
-        ),
+        ("processes.a = { services = ['*'], cpu = 'half' }", "[processes.a]: cpu = 'half': expected `float"),
     ],
 )
 def test_a_number_that_cannot_be_meant_is_refused_with_file_table_key_and_what_is_allowed(read, text, said):
