@@ -92,8 +92,8 @@ async def test_an_event_on_its_way_to_a_process_that_hangs_uses_up_no_attempt(di
 @pytest.mark.parametrize("placement", [["--placement", "split.toml"], []], ids=["processes", "one process"])
 async def test_a_method_that_holds_the_event_loop_is_named_in_the_log(
     directory: Path,
-    ended: list[Command],
-    placement: list[str],  # noqa: F811
+    ended: list[Command],  # noqa: F811
+    placement: list[str],
 ):
     run = await meristem(directory, "run", "news.py", *placement, "--port", str(free_port()))
     ended.append(run)
