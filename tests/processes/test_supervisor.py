@@ -12,8 +12,8 @@ import pytest
 from meristem.errors import ConfigurationError, OperationError
 from meristem.supervision.restarter import StartError
 from meristem.supervision.restarts import Restarts
-from meristem.system.bounds import Bounds
 from meristem.system.plan import ProcessPlan, ProgramPlan
+from meristem.system.resource_bounds import Bounds
 from meristem.system.state_directory import StateDirectory
 
 from .conftest import PATIENCE, QUICK, ask, gone, plan, service

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from meristem.supervision.control_groups import ControlGroup, Parent, delegate, parents
 
 if TYPE_CHECKING:
-    from meristem.system.bounds import Bounds
+    from meristem.system.resource_bounds import Bounds
 
 LOOK: Final = 0.25  # seconds between two looks at the memory of a process that no group bounds
 BACKSTOP: Final = 512 << 20  # bytes of data beyond the limit at which the kernel refuses, should a look come too late

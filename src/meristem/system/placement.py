@@ -18,7 +18,7 @@ from meristem.resilience.limits import ClientLimits, Limits
 from meristem.resilience.policies import Policies
 from meristem.security.forwarding import TrustedProxies
 from meristem.storage.adapters import DATABASES
-from meristem.system.bounds import LEAST, Bounds, Memory, Processors, size_of
+from meristem.system.resource_bounds import LEAST, Bounds, Memory, Processors, size_of
 from meristem.transports.http.address import Address
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from meristem.events.policy import DeliveryPolicy
-from meristem.system.bounds import Bounds
+from meristem.system.resource_bounds import Bounds
 
 
 class OperationPlan(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ import pytest
 
 from meristem.supervision.child import Child, Command
 from meristem.supervision.confinement import Confinement, Means
-from meristem.system.bounds import Bounds
+from meristem.system.resource_bounds import Bounds
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the kernel's means are Linux's")
 LIMIT = 64 << 20

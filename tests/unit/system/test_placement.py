@@ -7,8 +7,8 @@ import pytest
 from meristem import ConfigurationError
 from meristem.resilience.breaker import BreakerPolicy
 from meristem.resilience.policies import Policies
-from meristem.system.bounds import Bounds
 from meristem.system.placement import Placement, Telemetry
+from meristem.system.resource_bounds import Bounds
 
 SERVICES, APPS = ["search", "payments", "documents"], ["web"]
 
