@@ -509,7 +509,7 @@ class Units:
 
     async def test_hooks_run_in_the_transaction_of_a_unit_that_published(self, database: Database):
         async def outbox(unit: UnitOfWork) -> None:
-            unit.at_commit(insert(COUNTERS), [{"name": each.event, "value": 1} for each in unit.published])
+            unit.at_commit(insert(COUNTERS), [{"name": event, "value": 1} for event in unit.published])
 
         database.before_commit.append(outbox)
         async with database.begin() as tx:
@@ -825,9 +825,8 @@ class Migrating:
             with database.migration() as connection:
                 connection.execute(text("SELECT * FROM nowhere"))
 
-        with pytest.raises(
-            MisuseError if database.is_temporary else ConfigurationError, match="nowhere|a database that stays"
-        ):
+        refusal = MisuseError if database.is_temporary else ConfigurationError
+        with pytest.raises(refusal, match="nowhere|a database that stays"):
             await asyncio.to_thread(migrate)
 
 

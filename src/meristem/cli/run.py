@@ -55,7 +55,7 @@ def run(
     if placement is not None:
         from meristem.cli.supervising import run_placed  # noqa: PLC0415 - a process alone does without it
 
-        run_placed(target, placement, faces, ["--log-level", log_level, "--log-format", log_format])
+        run_placed(target, placement, faces, log_level=log_level, log_format=log_format)
         return
     from meristem.cli.alone import run_alone  # noqa: PLC0415 - and a supervisor without this
     from meristem.telemetry.logging import configure  # noqa: PLC0415 - only a process's main configures logging

@@ -16,7 +16,7 @@ from meristem.cli.serving import Faces, ports_of, shown
 from meristem.config.project import find
 from meristem.descriptors import raise_limit
 from meristem.operators.server import OperatorAddresses
-from meristem.supervision.console import Console
+from meristem.supervision.console import Console, is_coloured
 from meristem.supervision.environments import PYTHON, Environments
 from meristem.supervision.restarts import Restarts
 from meristem.supervision.signals import supervise
@@ -25,10 +25,11 @@ from meristem.system.addresses import app_addresses, label_of
 from meristem.system.placement import Placement
 from meristem.system.plan import Plan
 from meristem.system.state_directory import StateDirectory
+from meristem.telemetry.logging import readable
 
 
-def run_placed(target: str | None, placement: Path, faces: Faces, logs: list[str]) -> None:
-    """Run until it is told to end; `logs` are options for every process."""
+def run_placed(target: str | None, placement: Path, faces: Faces, *, log_level: str, log_format: str) -> None:
+    """Run until it is told to end."""
     began = time.perf_counter()
     directory = find(target, Path.cwd()).root
     environment = {**os.environ, PYTHON: sys.executable}
@@ -37,6 +38,7 @@ def run_placed(target: str | None, placement: Path, faces: Faces, logs: list[str
     plan = _plan(target, placement)
     named = [target] if target else []
     page = ["--api-page"] if faces.api_page else []
+    logs = ["--log-level", log_level, "--log-format", "json"]  # what people read of it is made here, once for all
     asked = placed.operator.addresses if faces.operators is None else faces.operators
 
     def arguments(process: str, replica: int, listen: str) -> list[str]:
@@ -44,7 +46,9 @@ def run_placed(target: str | None, placement: Path, faces: Faces, logs: list[str
         return [*_meristem("process", pythons[process]), *named, *which, "--listen", listen, *page, *logs]
 
     labels = [label_of(each.name, index) for each in plan.processes for index in range(each.replicas)]
-    console = Console(sys.stdout.buffer, [NAME, *labels, *(each.name for each in plan.programs)], os.environ)
+    screen, names = sys.stdout.buffer, [NAME, *labels, *(each.name for each in plan.programs)]
+    as_console = readable(colours=is_coloured(screen, os.environ)) if log_format == "console" else bytes
+    console = Console(screen, names, os.environ, as_console)
     state = StateDirectory(directory, plan.system)
     wanted = OperatorAddresses.of(asked, faces.host, ports_of(plan, faces.port))
     supervisor = Supervisor(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, BinaryIO, Final, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 COLOURS: Final = (36, 33, 32, 35, 34, 96, 93, 92, 95, 94)  # SGR foregrounds that are read well on dark and light
 LONGEST: Final = 64 * 1024  # bytes of a line; what is longer is shown in pieces
@@ -59,32 +59,45 @@ class LineWriter(Protocol):
 class Console:
     """Writes the lines of several processes, in colour on a terminal unless `NO_COLOR` is set (no-color.org).
 
-    A screen that is gone (`| head`) is forgotten: the system goes on.
+    `shown` says how a line is shown, by default as it was written. A screen that is gone (`| head`) is forgotten: the
+    system goes on.
     """
 
-    def __init__(self, screen: BinaryIO, labels: Iterable[str], environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        screen: BinaryIO,
+        labels: Iterable[str],
+        environment: Mapping[str, str],
+        shown: Callable[[bytes], bytes] = bytes,
+    ) -> None:
         names = list(labels)
         self._screen = screen
+        self._shown = shown
         self._width = max(map(len, names), default=0)
         self._gone = False
-        coloured = screen.isatty() and not environment.get("NO_COLOR")
+        coloured = is_coloured(screen, environment)
         groups = list(dict.fromkeys(_group(each) for each in names))
         self._colours = {
             each: COLOURS[groups.index(_group(each)) % len(COLOURS)] for each in names if coloured and groups
         }
 
     def write(self, label: str, line: bytes) -> None:
-        """Write one line behind its label."""
+        """Write one line behind its label, and each of the lines that it is shown as."""
         if self._gone:
             return
         prefix = f"{label:<{self._width}} |"
         colour = self._colours.get(label)
-        shown = f"\x1b[{colour}m{prefix}\x1b[0m " if colour is not None else f"{prefix} "
+        before = (f"\x1b[{colour}m{prefix}\x1b[0m " if colour is not None else f"{prefix} ").encode()
         try:
-            self._screen.write(shown.encode() + line + b"\n")
+            self._screen.write(b"".join(before + each + b"\n" for each in self._shown(line).split(b"\n")))
             self._screen.flush()
         except (OSError, ValueError):  # ValueError: it was closed
             self._gone = True
+
+
+def is_coloured(screen: BinaryIO, environment: Mapping[str, str]) -> bool:
+    """Whether what is written there may have colours."""
+    return screen.isatty() and not environment.get("NO_COLOR")
 
 
 def _group(label: str) -> str:

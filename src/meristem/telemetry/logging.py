@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import TYPE_CHECKING, Any, Literal, TextIO, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TextIO, TypeAlias
+
+import msgspec
 
 from meristem.context import current
 from meristem.errors import ConfigurationError
@@ -12,13 +14,14 @@ from meristem.redaction import redact
 from meristem.telemetry.json_lines import JsonFormatter
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+    from collections.abc import Callable, MutableMapping
 
     from structlog.typing import Processor, WrappedLogger
 
 
 Format: TypeAlias = Literal["auto", "console", "json"]
 Event: TypeAlias = "MutableMapping[str, Any]"
+ALWAYS: Final = {"event", "level", "logger", "timestamp"}  # what every line of a process has in JSON
 
 
 class LogHandler(logging.StreamHandler[TextIO]):
@@ -88,6 +91,32 @@ def _console_formatter(*, terminal: bool) -> logging.Formatter:
         foreign_pre_chain=[*_shared(), structlog.stdlib.ExtraAdder(), drop_message],
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
     )
+
+
+def readable(*, colours: bool) -> Callable[[bytes], bytes]:
+    """A function that shows a line of `JsonFormatter` as the console does, and any other line as it is.
+
+    For who shows the lines of several processes: the console's 5 MB and 60 ms are then spent once.
+    """
+    render: Any = None
+
+    def shown(line: bytes) -> bytes:
+        nonlocal render
+        try:
+            event = msgspec.json.decode(line) if line.startswith(b"{") else None
+        except msgspec.DecodeError:
+            return line
+        if not isinstance(event, dict) or not event.keys() >= ALWAYS:
+            return line
+        if render is None:
+            import structlog  # noqa: PLC0415 - a start that logs nothing does without it
+
+            console, plain = structlog.dev.ConsoleRenderer, structlog.dev.plain_traceback
+            render = console(colors=colours, exception_formatter=plain, pad_event_to=0)
+        text: str = render(None, "", event)
+        return text.encode()
+
+    return shown
 
 
 def _shared() -> list[Processor]:

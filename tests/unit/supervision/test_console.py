@@ -49,6 +49,14 @@ def test_each_line_stands_behind_its_label():
     assert screen.getvalue() == b"edge-0   | hello\n"
 
 
+def test_what_a_line_is_shown_as_stands_behind_its_label_too():
+    screen = io.BytesIO()
+    console = Console(screen, ["edge-0"], {}, lambda line: line.replace(b"; ", b"\n"))
+    console.write("edge-0", b"failed; because")
+
+    assert screen.getvalue() == b"edge-0 | failed\nedge-0 | because\n"
+
+
 def test_replicas_of_a_process_share_a_colour_and_others_differ():
     screen = Terminal()
     console = Console(screen, ["edge-0", "edge-1", "stock-0"], {})

@@ -11,7 +11,7 @@ import structlog
 
 from meristem.context import Context, Place, Trace, Unseen, using
 from meristem.errors import ConfigurationError
-from meristem.telemetry.logging import LogHandler, configure, follow_structlog
+from meristem.telemetry.logging import LogHandler, configure, follow_structlog, readable
 
 TRACE = Trace("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331")
 
@@ -200,3 +200,20 @@ def test_without_logs_of_ours_structlog_is_left_alone():
         logging.getLogger().removeHandler(each)
     follow_structlog()
     assert not structlog.is_configured()
+
+
+def test_a_line_in_json_is_shown_as_the_console_would_have_written_it():
+    as_json, as_console = io.StringIO(), io.StringIO()
+    for form, stream in (("json", as_json), ("console", as_console)):
+        configure(format=form, stream=stream)
+        error = LookupError("no such room")
+        logging.getLogger("shop").error("not booked: %s", "b1", exc_info=error, extra={"booking": "b1"})
+    shown = readable(colours=False)(as_json.getvalue().strip().encode()).decode()
+    # all but the instant, which stands in front
+    assert shown.split()[1:] == as_console.getvalue().split()[1:]
+    assert "LookupError: no such room" in shown
+
+
+@pytest.mark.parametrize("line", [b"plain", b"", b"{", b"[1]", b'{"event": "an app\'s own"}', b'{"id": 1}', b"\xff{"])
+def test_other_lines_are_shown_as_they_are(line: bytes):
+    assert readable(colours=True)(line) == line
