@@ -32,7 +32,9 @@ _SCOPED: Final = re.compile(r"([0-9a-f]{32})\.([au][0-9a-f]*)")
 def check_key(label: str, key: str) -> None:
     """Raise CallError `invalid_argument` for a key that not every way to an operation could carry."""
     if len(key) > LONGEST or _SOUND.fullmatch(key) is None:
-        message = f"{label}: an idempotency key has 1 to {LONGEST} characters of printable ASCII"
+        message = (
+            f"{label}: an idempotency key has 1 to {LONGEST} characters of printable ASCII, and no space at either end"
+        )
         raise CallError(Code.INVALID_ARGUMENT, message, may_have_happened=False)
 
 

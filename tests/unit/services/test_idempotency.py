@@ -14,12 +14,14 @@ from sqlalchemy import Column, Integer, MetaData, String, Table, insert, select
 from sqlalchemy.dialects.sqlite import dialect
 
 from meristem import CallError, Code, Context, Contract, Database, Fault, Identity, Service, System, once, using
+from meristem.contracts.call import Call, Handler
 from meristem.keys import scoped
 from meristem.runtime.assembly import Assembly
 from meristem.runtime.options import Options
 from meristem.services.idempotency import FIND, STORE, metadata
 from meristem.storage.versions import creation
 from meristem.system.blueprint import Blueprint
+from meristem.testing.running import running
 
 tables = MetaData()
 SOLD = Table("sold", tables, Column("id", Integer, primary_key=True), Column("item", String))
@@ -140,6 +142,23 @@ async def test_an_answer_of_one_replica_is_given_again_by_another_whatever_the_o
 
         assert answer == again
         assert await sold(first, "shop") == ["lamp"]
+
+
+async def test_a_call_that_is_handed_on_twice_is_one_call():
+    """As a middleware does that repeats calls: the second time its key has been scoped already."""
+
+    def twice(handler: Handler) -> Handler:
+        async def handled(call: Call) -> Any:
+            await handler(call)
+            return await handler(call)
+
+        return handled
+
+    async with running(System("once", services=[TillService, ShopService], outgoing=[twice])) as app:
+        with asking("ada", "k"):
+            await app.client(Shop).sell("lamp")
+
+        assert (await sold(app, "shop"), await sold(app, "till")) == (["lamp"], ["charge"])
 
 
 @pytest.mark.parametrize("whose", [None, "bob"])
