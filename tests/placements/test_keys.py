@@ -8,6 +8,7 @@ import pytest
 from systems.counters import Counter, Till
 
 from meristem import CallError, Code, Context, Identity, using
+from meristem.keys import scoped
 
 SYSTEM = "systems.counters:system"
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -137,6 +138,19 @@ async def test_a_key_that_a_service_chooses_has_one_effect_and_its_answer_is_no_
     assert again == first
     assert {error.code for error in errors} == {Code.ALREADY_EXISTS}
     assert len(await app.client(Till).keys_of("noa")) == 0
+
+
+@pytest.mark.parametrize("name", ["order", "reserve"])
+async def test_a_key_that_reads_like_one_of_somebody_elses_answers_finds_none(app, name):
+    """Scoped keys are no secret: they stand in events, and with whom the service pays."""
+    counter = app.client(Counter)
+    with asking(None, f"secret {name}"):
+        first = await getattr(counter, name)("lamp")
+    known = scoped("counters", f"/parity.counter.v1.Counter/{name.title()}", None, f"secret {name}")
+    with asking(None, known):
+        second = await getattr(counter, name)("lamp")
+
+    assert second != first
 
 
 BAD = {"empty": "", "too long": "k" * 256, "not printable": "a\tb", "not ASCII": "schlüssel", "padded": " k"}

@@ -56,10 +56,16 @@ def origin_of(saga: SagaRow) -> Origin:
 
 def id_of_an_earlier(saga: SagaRow | None, input_: str, origin: Origin) -> str | None:
     """The id of the saga that was begun under the key as it came, if it is that caller's; CallError for its twin."""
-    owner = None if saga is None else origin_of(saga).owner
-    if saga is not None and owner != origin.owner and saga.input == input_ and ANONYMOUS in (owner, origin.owner):
+    earlier = None if saga is None else origin_of(saga)
+    # What this release begins from outside has a scoped key. One that is written like it, or like the key of a step,
+    # must not find what it stands for: keys are no secret.
+    if saga is None or earlier is None or saga.asked is not None or earlier.caller is not None:
+        return None
+    if earlier.owner == origin.owner:
+        return saga.id
+    if saga.input == input_ and ANONYMOUS in (earlier.owner, origin.owner):
         raise asked_otherwise(saga.name)
-    return None if saga is None or owner != origin.owner else saga.id
+    return None
 
 
 def asked(name: str, input_: str, key: str | None) -> str | None:
