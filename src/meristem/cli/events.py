@@ -1,8 +1,9 @@
-"""`meristem events`: dead letters, and their way back."""
+"""`meristem events`: what waits to be delivered, dead letters, and their way back."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from meristem.cli.loading_system import json_option, load_blueprint, placement_o
 from meristem.cli.output import print_json, print_table
 from meristem.clock import SystemClock
 from meristem.events.dead_letters import DeadLetter, DeadLetters
+from meristem.events.waiting import Waiting, waiting_in
 from meristem.storage.database import Database
 
 service_option = click.option("--service", help="Only events that this service published.")
@@ -20,7 +22,7 @@ service_option = click.option("--service", help="Only events that this service p
 
 @click.group()
 def events() -> None:
-    """Show dead letters and deliver them again."""
+    """Show what waits and what is dead, and deliver it again."""
 
 
 @events.command()
@@ -46,6 +48,44 @@ def dead(target: str | None, placement: Path | None, service: str | None, *, as_
     ]
     columns = ["publisher", "id", "event", "subscriber", "attempts", "error"]
     print_table("dead letters", columns, rows, "No dead letters.")
+
+
+@events.command()
+@system_option
+@placement_option
+@service_option
+@json_option
+def waiting(target: str | None, placement: Path | None, service: str | None, *, as_json: bool) -> None:
+    """List what waits to be delivered, and why: a subscriber that is away, or an outage of what it needs."""
+    blueprint, directory = load_blueprint(target, placement)
+
+    async def find(_: str, database: Database) -> Sequence[Waiting]:
+        return await waiting_in(database)
+
+    found = in_each(blueprint, directory, service, find)
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        [
+            publisher,
+            each.subscriber,
+            str(each.count),
+            moment(each.oldest),
+            str(each.failed),
+            moment(each.due_at),
+            each.error or "",
+        ]
+        for publisher, subscribers in found.items()
+        for each in subscribers
+    ]
+    columns = ["publisher", "subscriber", "events", "since", "failed", "next attempt", "error"]
+    print_table("waiting events", columns, rows, "No events wait.")
+
+
+def moment(seconds: float | None) -> str:
+    """A time in seconds since the epoch as people read it, in UTC."""
+    return "" if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(" ", "seconds")
 
 
 def _which(verb: Any) -> Any:

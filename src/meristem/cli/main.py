@@ -26,7 +26,7 @@ VERBS: Final = {
     "contracts": ("describing", "Write contracts for other languages: as protobuf or OpenAPI."),
     "settings": ("describing", "Show every setting, its value and where that comes from."),
     "sagas": ("sagas", "List, show and retry sagas."),
-    "events": ("events", "Show dead letters and deliver them again."),
+    "events": ("events", "Show what waits and what is dead, and deliver it again."),
     "migrate": ("migrating", "Bring the databases of services up to date, or write a new migration."),
 }
 

@@ -28,13 +28,17 @@ class Delivered(msgspec.Struct, frozen=True):
 
 
 class DeliveryRetried(msgspec.Struct, frozen=True):
-    """A delivery failed and will be tried again after `delay` seconds."""
+    """A delivery failed and will be tried again after `delay` seconds.
+
+    It is `counted` where the handler refused the event, and not where something that it needs was away.
+    """
 
     type: str
     subscriber: str
     attempt: int
     delay: float
     error: str
+    counted: bool = True
 
 
 class DeadLettered(msgspec.Struct, frozen=True):

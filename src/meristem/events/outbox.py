@@ -27,7 +27,8 @@ class Delivery(msgspec.Struct, gc=False):
     """One row of the outbox in the hands of a relay: an event that is owed to a subscriber.
 
     `body` is the envelope, or its JSON where it came from disk; times are seconds since the epoch. `is_new` while it
-    has been in the memory of the process that committed it, and no subscriber was handed it.
+    has been in the memory of the process that committed it, and no subscriber was handed it. `outages` counts the
+    attempts in a row that met one.
     """
 
     event_id: str
@@ -39,6 +40,7 @@ class Delivery(msgspec.Struct, gc=False):
     attempts: int
     due_at: float
     is_new: bool = False
+    outages: int = 0
 
     def open(self) -> Envelope:
         """The envelope; raises Undeliverable for a row that can't be read."""
@@ -256,9 +258,9 @@ class Outbox:
         """Forget what was acknowledged, all of it in one transaction."""
         await self._database.execute(statements.REMOVE, [_name(each) for each in deliveries])
 
-    async def postpone(self, delivery: Delivery, error: str) -> None:
-        """Record a failed attempt and when the next is due."""
-        values = self._failed(delivery, delivery.attempts, error) | {"due": delivery.due_at}
+    async def postpone(self, delivery: Delivery, due_at: float, error: str) -> None:
+        """Record why a delivery waits, and when the next attempt is due."""
+        values = self._failed(delivery, delivery.attempts, error) | {"due": due_at}
         await self._database.execute(statements.POSTPONE, values)
 
     async def dead_letter(self, delivery: Delivery, attempts: int, error: str) -> None:

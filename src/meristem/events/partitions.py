@@ -35,7 +35,8 @@ class Partitions:
     ) -> None:
         self.subscriber = subscriber
         self.held: set[str] = set()
-        self.rejections = 0
+        self.rejections = 0  # attempts in a row that did not reach the subscriber
+        self.outages = 0  # attempts in a row that met an outage of what its handlers need
         self._attempt = attempt
         self._width = width
         self._now = now
@@ -86,6 +87,15 @@ class Partitions:
             return False
         self._paused_until = until
         return True
+
+    def resume(self) -> None:
+        """Serve at once what waited for the subscriber to be there, or for what its handlers need."""
+        self._paused_until = 0.0
+        self.rejections = self.outages = 0
+        later, self._later = self._later, []
+        for _, _, name in sorted(later):
+            first = self._partitions[name][0]
+            self._place(name, 0.0 if first.outages else first.due_at)
 
     @property
     def _is_paused(self) -> bool:

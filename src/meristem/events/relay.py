@@ -9,14 +9,14 @@ from collections.abc import Coroutine, Iterable
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
-from meristem.errors import CallError, OperationError, StorageError, Undeliverable
+from meristem.errors import OperationError
 from meristem.events.acknowledgements import Acknowledgements
 from meristem.events.backlog import Backlog
-from meristem.events.bus import Bus, SubscriberAway
+from meristem.events.bus import Bus
 from meristem.events.claims import Claims
-from meristem.events.facts import Away, DeadLettered, Delivered, DeliveryRetried, Observer, emit
+from meristem.events.facts import Delivered, Observer, emit
+from meristem.events.failures import FailedDeliveries
 from meristem.events.partitions import Partitions
-from meristem.events.policy import DEFAULT
 from meristem.events.wake_up import WakeUp
 from meristem.lifecycle import Background
 from meristem.resilience.deadline import Deadlines
@@ -24,7 +24,6 @@ from meristem.resilience.deadline import Deadlines
 if TYPE_CHECKING:
     from meristem.clock import Clock
     from meristem.events.outbox import Delivery, Outbox
-    from meristem.events.policy import DeliveryPolicy
 
 logger: Final = logging.getLogger("meristem.events")
 
@@ -38,7 +37,8 @@ class Relay:
 
     `width` deliveries of one subscriber are in flight at most, `window` of its rows in memory; what does not fit is
     read from disk as room appears. Every `poll` seconds it looks for rows that no replica holds (of one that
-    died, redriven ones). A failed delivery is repeated by its subscription's policy, then becomes a dead letter.
+    died, redriven ones). What becomes of a
+    failed delivery is decided by `FailedDeliveries`.
     """
 
     _deadlines: Deadlines
@@ -77,6 +77,7 @@ class Relay:
         self._acknowledged = Acknowledgements(
             outbox, clock, spawn=self._spawn, forget=self._forget, changed=self._quiet.set
         )
+        self._failed = FailedDeliveries(outbox, self.observers, now=self._now, forget=self._forget)
         self._background = Background(f"relay of {outbox.source}")
         self._clean = contextvars.copy_context()
 
@@ -178,6 +179,11 @@ class Relay:
             self._to_fetch.add(subscriber)
         self._wake_up.set(self._now())
 
+    def resume(self, subscriber: str) -> None:
+        """A subscriber says that it is there: deliver what waits for it now."""
+        if (partitions := self._partitions.get(subscriber)) is not None:
+            partitions.resume()
+
     def scan_soon(self) -> None:
         """Look for rows of any subscriber on disk now, as every `poll` seconds."""
         self._scan_is_due = True
@@ -274,12 +280,8 @@ class Relay:
         policy = self._bus.policy(delivery.subscriber, delivery.type)
         try:
             await self._attempt(delivery, policy.timeout)
-        except SubscriberAway as away:
-            return self._wait_for(partitions, away)
-        except Undeliverable as refusal:
-            return await self._dead_letter(partitions, delivery, refusal)
-        except Exception as raised:  # whatever a handler raises: it is logged, recorded and tried again
-            return await self._failed(partitions, delivery, policy, raised)
+        except Exception as raised:  # whatever a handler raises: it is logged, recorded and mostly tried again
+            return await self._failed.handle(partitions, delivery, policy, raised)
         self._acknowledge(partitions, delivery)
         return None
 
@@ -293,6 +295,8 @@ class Relay:
 
     def _acknowledge(self, partitions: Partitions, delivery: Delivery) -> None:
         partitions.rejections = 0
+        if delivery.outages:  # what it needed is there again, which the others wait for as well
+            partitions.resume()
         self._acknowledged.add(partitions, delivery)
         if self.observers:
             seconds = self._now() - delivery.created
@@ -303,57 +307,3 @@ class Relay:
         # At half: a hop to the database for each row that is acknowledged would be one too many.
         if partitions.subscriber in self._behind and len(partitions.held) <= self._window // 2:
             self._wake_up.set(self._now())
-
-    def _wait_for(self, partitions: Partitions, away: SubscriberAway) -> float:
-        delay = DEFAULT.delay(partitions.rejections)
-        # All its partitions pause, and no attempt is counted: that it is away says nothing of the event.
-        if partitions.pause(self._now() + delay):
-            partitions.rejections += 1
-            emit(self.observers, Away(partitions.subscriber, delay, str(away)))
-        return self._now() + delay
-
-    async def _failed(
-        self, partitions: Partitions, delivery: Delivery, policy: DeliveryPolicy, failure: Exception
-    ) -> float | None:
-        if delivery.attempts + 1 >= policy.attempts:
-            return await self._dead_letter(partitions, delivery, failure)
-        delivery.attempts += 1
-        delay = policy.delay(delivery.attempts)
-        if isinstance(failure, CallError) and failure.retry_after is not None:
-            delay = max(delay, failure.retry_after)
-        delivery.due_at = self._now() + delay
-        tried = f"attempt {delivery.attempts} of {policy.attempts}"
-        logger.warning(
-            "%s did not handle %s (%s), again in %.1f s",
-            delivery.subscriber, delivery.type, tried, delay, exc_info=failure,
-        )  # fmt: skip
-        try:
-            await self._outbox.postpone(delivery, describe(failure))
-        except StorageError:  # the attempt counts in memory; after a crash it is tried once more
-            logger.exception("%s: a failed attempt could not be recorded", self._outbox.source)
-        emit(
-            self.observers,
-            DeliveryRetried(delivery.type, delivery.subscriber, delivery.attempts, delay, describe(failure)),
-        )
-        return delivery.due_at
-
-    async def _dead_letter(self, partitions: Partitions, delivery: Delivery, failure: Exception) -> float | None:
-        error = describe(failure)
-        attempts = delivery.attempts + 1
-        try:
-            await self._outbox.dead_letter(delivery, attempts, error)
-        except StorageError:
-            logger.exception("%s: a dead letter could not be recorded; trying again", self._outbox.source)
-            return self._now() + _MISHAP
-        self._forget(partitions, delivery)
-        logger.error(
-            "%s of %s is a dead letter after %d attempts: mend the cause, then run `meristem events redrive`",
-            delivery.type, delivery.subscriber, attempts, exc_info=failure,
-        )  # fmt: skip
-        emit(self.observers, DeadLettered(delivery.type, delivery.subscriber, attempts, error))
-        return None
-
-
-def describe(failure: BaseException) -> str:
-    """An error in one line, as it is kept beside the event."""
-    return f"{type(failure).__name__}: {failure}"[:1000]

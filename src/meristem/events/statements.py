@@ -24,7 +24,7 @@ from sqlalchemy import (
     update,
 )
 
-from meristem.events.tables import DEAD_LETTERS, FREE, HELD, OUTBOX
+from meristem.events.tables import DEAD_LETTERS, FREE, HELD, IS_WAITING, OUTBOX
 from meristem.storage.lease import LIVING, MEMBERS, lives
 
 _me: Final = bindparam("me", type_=BigInteger)
@@ -155,6 +155,20 @@ PENDING: Final = (
     .join(OUTBOX, _row.seq == _queues.c.first)
     .order_by(_queues.c.subscriber)
 )
+_waiting: Final = (
+    select(_row.subscriber, func.count().label("failed"), func.min(_row.due_at).label("due_at"))
+    .where(IS_WAITING)
+    .group_by(_row.subscriber)
+    .subquery()
+)
+_due: Final = OUTBOX.alias("due").c
+_why: Final = (
+    select(_due.error)
+    .where(_due.subscriber == _waiting.c.subscriber, _due.error.is_not(None))
+    .order_by(_due.due_at)
+    .limit(1)
+)
+WAITING: Final = select(_waiting, _why.scalar_subquery().label("error"))
 _letters: Final = _counted(DEAD_LETTERS.c, DEAD_LETTERS.c.id).subquery()
 DEAD: Final = (
     select(

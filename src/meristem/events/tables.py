@@ -39,12 +39,12 @@ def _index_where(name: str, condition: Any, *columns: str) -> Index:
 
 FREE: Final = OUTBOX.c.member.is_(None)
 HELD: Final = OUTBOX.c.member.is_not(None)
-WAITING: Final = OUTBOX.c.error.is_not(None)
+IS_WAITING: Final = OUTBOX.c.error.is_not(None)
 _index_where("meristem_outbox_free", FREE, "subscriber", "key", "seq", "member")
 # By key too: what a replica holds keeps the others from its keys. By event: so a row is removed by the name that was
 # known before it was written, and its commit needs no answer.
 _index_where("meristem_outbox_held", HELD, "member", "subscriber", "key", "event_id")
-_index_where("meristem_outbox_waiting", WAITING, "subscriber", "due_at")
+_index_where("meristem_outbox_waiting", IS_WAITING, "subscriber", "due_at")
 
 DEAD_LETTERS: Final = Table(
     "meristem_dead_letter",

@@ -80,6 +80,10 @@ class Breaker:
         """Whether a call would be refused now."""
         return self.state == "open" and self._now() < self._until
 
+    def probe_soon(self) -> None:
+        """Let the next call through as a probe, if the breaker is open: there is word that the endpoint lives."""
+        self._until = min(self._until, self._now())
+
     def middleware(self, handler: Handler) -> Handler:
         """Let calls through while the endpoint answers."""
 

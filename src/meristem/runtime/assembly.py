@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from meristem.contracts.call import ServedOperation, connected, wait_on
 from meristem.contracts.contract import operations
-from meristem.errors import MisuseError, WiringError
+from meristem.errors import CallError, MisuseError, WiringError
 from meristem.events.adapters import bus_for
 from meristem.lifecycle import Background, Stack
 from meristem.resilience.deadline import Deadlines
@@ -15,7 +16,7 @@ from meristem.resilience.limiter import Limiter
 from meristem.resilience.policies import Policies
 from meristem.runtime.clients import Clients
 from meristem.runtime.deliveries import Deliveries, Postbox, patient, sender
-from meristem.runtime.dependency import Dependency
+from meristem.runtime.dependency import Dependency, RemoteReplica
 from meristem.runtime.gauges import Gauges
 from meristem.runtime.injection import Injection
 from meristem.runtime.instance import ServiceInstance
@@ -29,13 +30,14 @@ from meristem.system.resources import database_url
 from meristem.telemetry.logging import follow_structlog
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from meristem.resilience.limits import Limits
     from meristem.services.service import ServiceSpec
     from meristem.system.blueprint import Blueprint
     from meristem.system.plan import ServicePlan
 
+logger = logging.getLogger(__name__)
 ContractT = TypeVar("ContractT")
 Result = TypeVar("Result")
 
@@ -101,6 +103,31 @@ class Assembly:
             for component in [each for instance in self.instances.values() for each in instance.workers()]:
                 await self._stack.start(component)
         await self._stack.start(self._gauges)
+        self._closing.spawn(self._announce(), "announce")
+
+    async def _announce(self) -> None:
+        """Tell every other process which subscribers are here: what waits for them there need not wait longer."""
+        here = [name for name, each in self.instances.items() if each.inbox is not None and each.inbox.policies]
+        if here:
+            found = [each for dependency in self._dependencies.values() for each in dependency.replicas]
+            by_address = {each.address: each for each in found}
+            await asyncio.gather(*(self._announce_to(each, here) for each in by_address.values()))
+
+    async def _announce_to(self, replica: RemoteReplica, here: list[str]) -> None:
+        known, contract, clients = operations(Deliveries), cast("type[Any]", Deliveries), self._started()
+        ways = {name: clients.limited(each, replica.client.call) for name, each in known.items()}
+        try:
+            await clients.over(contract, ways.__getitem__, None).announce(here)
+        except CallError as error:  # it starts later than this one, or finds out by itself in a few seconds
+            logger.debug("%s was not told that %s are here: %s", replica.address, ", ".join(here), error)
+
+    def _resume(self, services: Sequence[str]) -> None:
+        """Subscribers of another process say that they are there: deliver what waits for them."""
+        for name in services:
+            if name in self._dependencies:
+                self._dependencies[name].probe_soon()
+            for instance in self.instances.values():
+                instance.resume(name)
 
     async def drain(self) -> None:
         """Finish what is in flight."""
@@ -227,6 +254,6 @@ class Assembly:
         receivers = {name: each.receive for name, each in inboxes.items()}
         policies = {name: each.policies for name, each in inboxes.items()}
         assert self._deadlines is not None  # it has started
-        method = getattr(Postbox(receivers, policies, self._deadlines), operation.name)
+        method = getattr(Postbox(receivers, policies, self._deadlines, self._resume), operation.name)
         observed, system = self.telemetry.serving("events", operation), self.blueprint.system.name
         return OperationEndpoint(operation, method, observed, system=system).handler

@@ -10,13 +10,14 @@ import msgspec
 from meristem.context import current, using
 from meristem.contracts.contract import Contract
 from meristem.contracts.operation import idempotent
-from meristem.errors import CallError, Code, Fault, OperationError, Undeliverable
+from meristem.errors import CallError, Code, Fault, Undeliverable
 from meristem.events.bus import Receive, SubscriberAway
 from meristem.events.envelope import Envelope
+from meristem.events.outage import Outage, is_outage
 from meristem.events.policy import DEFAULT, DeliveryPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from meristem.resilience.deadline import Deadlines
 
@@ -31,7 +32,7 @@ class NotAccepted(Fault, code=Code.INVALID_ARGUMENT):
 
 
 class NotHandled(Fault, code=Code.ABORTED):
-    """The subscriber is well, and its handler failed by a call of its own or by time."""
+    """The subscriber is well, and what its handler needs is away, or it took too long."""
 
     reason: str
 
@@ -44,11 +45,17 @@ class Deliveries(Contract, Protocol, package="meristem.events.v1"):
         """Hand a CloudEvent, as JSON, to a service; returns when it is handled."""
         ...
 
+    @idempotent(timeout=5.0)
+    async def announce(self, services: list[str]) -> None:
+        """Say that these subscribers are there now: what waits for them need not wait longer."""
+        ...
+
 
 class Postbox:
     """Takes deliveries for the services that live in this process, each within its policy's time.
 
-    What fails here is told apart from what a process that hangs looks like: only the first uses up an attempt.
+    What fails here is told apart from what a process that hangs looks like; `resume` is told of subscribers that
+    say they are there.
     """
 
     def __init__(
@@ -56,10 +63,12 @@ class Postbox:
         receivers: Mapping[str, Receive],
         policies: Mapping[str, Mapping[str, DeliveryPolicy]],
         deadlines: Deadlines,
+        resume: Callable[[Sequence[str]], None] = lambda _: None,
     ) -> None:
         self._receivers = receivers
         self._policies = policies
         self._deadlines = deadlines
+        self._resume = resume
 
     async def deliver(self, service: str, event: str) -> None:
         receive = self._receivers.get(service)
@@ -74,10 +83,14 @@ class Postbox:
         # As a declared fault: it would arrive as `internal` else, and be tried again although no retry helps.
         except Undeliverable as error:
             raise NotAccepted(reason=str(error)) from None
-        except CallError as error:
-            if error.code in SILENCE:
+        # So would an outage; and what a handler's own calls say must not look like the way to it.
+        except Exception as error:
+            if is_outage(error):
                 raise NotHandled(reason=str(error)) from error
             raise
+
+    async def announce(self, services: list[str]) -> None:
+        self._resume(services)
 
 
 def sender(service: str, deliveries: Deliveries, policies: Mapping[str, DeliveryPolicy]) -> Receive:
@@ -91,7 +104,7 @@ def sender(service: str, deliveries: Deliveries, policies: Mapping[str, Delivery
         except NotAccepted as refusal:
             raise Undeliverable(refusal.reason) from None
         except NotHandled as failure:
-            raise OperationError(failure.reason) from None
+            raise Outage(failure.reason) from None
         except CallError as error:
             # An outage is no fault of the event: it waits, and none of its attempts is used up.
             if error.code in SILENCE:

@@ -32,6 +32,7 @@ class RemoteReplica:
         self.client = client
         self.address = address
         self.in_flight = 0
+        self.breaker = breaker
         self.handler: Handler = breaker.middleware(client.call)
 
 
@@ -80,6 +81,16 @@ class Dependency:
             self._end_watch()
         for peer in self._replicas.values():
             await peer.client.stop()
+
+    @property
+    def replicas(self) -> list[RemoteReplica]:
+        """Those that are known now."""
+        return list(self._replicas.values())
+
+    def probe_soon(self) -> None:
+        """It says that it is there: let a call find out, however long its breakers would still refuse one."""
+        for replica in self._replicas.values():
+            replica.breaker.probe_soon()
 
     def way(self, operation: Operation, caller: str | None) -> Handler:
         """The handler that takes calls of an operation there."""

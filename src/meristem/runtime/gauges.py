@@ -30,11 +30,13 @@ Labels: TypeAlias = tuple[str, ...]
 class Counted(msgspec.Struct, frozen=True):
     """What one service's database holds: events by subscriber, and sagas by state.
 
-    `oldest` is when the first of the `pending` events of a subscriber was published, in seconds since the epoch.
+    `oldest` is when the first of the `pending` events of a subscriber was published, in seconds since the epoch. Of
+    these are `waiting` whose last attempt failed.
     """
 
     pending: dict[str, int] = {}
     oldest: dict[str, float] = {}
+    waiting: dict[str, int] = {}
     dead: dict[str, int] = {}
     sagas: dict[str, int] = {}
 
@@ -60,6 +62,7 @@ class Gauges:
         for name, text, labels, read in (
             ("meristem_outbox_events", "Events that wait to be delivered.", served, self._pending),
             ("meristem_outbox_age_seconds", "Age of the oldest event that waits.", served, self._ages),
+            ("meristem_outbox_waiting", "Of these, events whose last attempt failed.", served, self._waiting),
             ("meristem_dead_letters", "Events that wait for a person.", served, self._dead),
             ("meristem_counted_timestamp_seconds", "When what waits was counted last.", ("service",), self._times),
             ("meristem_sagas", "Sagas that have not ended.", ("service", "state"), self._sagas),
@@ -111,6 +114,9 @@ class Gauges:
     def _ages(self) -> dict[Labels, float]:
         now = self._clock.now().timestamp()
         return self._shown("age", lambda found: {name: max(0.0, now - at) for name, at in found.oldest.items()})
+
+    def _waiting(self) -> dict[Labels, float]:
+        return self._shown("waiting", lambda found: found.waiting)
 
     def _dead(self) -> dict[Labels, float]:
         return self._shown("dead", lambda found: found.dead)

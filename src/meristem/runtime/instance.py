@@ -92,6 +92,11 @@ class ServiceInstance:
         # Last, so it ends first: a periodic job may still publish and begin sagas.
         return [*kept, Schedule(self.name, self.service, self._around.options.clock, duties)]
 
+    def resume(self, subscriber: str) -> None:
+        """Deliver what waits for a subscriber that says it is there."""
+        if self.storage is not None:
+            self.storage.resume(subscriber)
+
     def _give(self, need: Need) -> Any:
         if self.database is not None and need.type is type(self.database):
             return self.database

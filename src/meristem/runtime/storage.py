@@ -12,6 +12,7 @@ from meristem.contracts.operation import Semantics
 from meristem.events.inbox import Inbox
 from meristem.events.outbox import Outbox
 from meristem.events.relay import Relay
+from meristem.events.waiting import waiting_in
 from meristem.lifecycle import Component, Stack
 from meristem.runtime.gauges import Counted
 from meristem.runtime.schema import check, upgrade
@@ -107,6 +108,11 @@ class ServiceStorage:
         """Whether nothing is in memory that is still to be done."""
         return (self._relay is None or self._relay.is_settled) and (self._engine is None or self._engine.is_settled)
 
+    def resume(self, subscriber: str) -> None:
+        """Deliver what waits for a subscriber that says it is there."""
+        if self._relay is not None:
+            self._relay.resume(subscriber)
+
     async def scan(self) -> None:
         """Take up what is in the database alone, as happens every second: a redriven event."""
         if self._relay is not None:
@@ -116,9 +122,11 @@ class ServiceStorage:
         """What waits in the database: events, dead letters, sagas."""
         depths = await self._outbox.depth()
         pending = {each.subscriber: each for each in depths if each.state == "pending"}
+        waiting = await waiting_in(self.database)
         return Counted(
             pending={name: each.count for name, each in pending.items()},
             oldest={name: each.oldest for name, each in pending.items()},
+            waiting={each.subscriber: each.failed for each in waiting if each.failed},
             dead={each.subscriber: each.count for each in depths if each.state == "dead"},
             sagas=await self._count_sagas(),
         )

@@ -247,6 +247,7 @@ class SagaEngine:
             claimable = await self._journal.claimable(_BATCH)
             for saga_id in dict.fromkeys([*self._orphans, *claimable]):
                 await self._take_over(saga_id)
+            self._journal.claimed()
         for runner in list(self._runners.values()):
             runner.nudge()
         for saga_id in [each for each, callers in self._callers.items() if callers.begun]:

@@ -17,6 +17,7 @@ from meristem.storage.database import Database
 from meristem.storage.lease import Lease
 
 _SWEEP_EACH: Final = timedelta(days=1)  # a thirtieth of the time for which sagas that ended are kept
+_PIECE: Final = 500  # events that are looked at together
 _AT_REST: Final = (SagaState.DONE, SagaState.FAILED)
 
 
@@ -37,6 +38,7 @@ class Journal:
         self._policy = policy
         self._waits = waits
         self._swept: datetime | None = None
+        self._seen = self._reached = 0  # the last event up to which sagas were woken
 
     async def load(self, saga_id: str) -> SagaRow | None:
         """The saga of this id, whichever replica works on it."""
@@ -73,15 +75,19 @@ class Journal:
 
     async def claimable(self, limit: int) -> list[str]:
         """The sagas that no replica works on and one should: replicas that died, past wake-ups, events that came."""
-        now = self._clock.now()
-        found: list[str] = []
-        for statement, values in (
-            (sql.LAPSED, {"limit_": limit}),
-            (sql.DUE, {"now_": now, "limit_": limit}),
-            (sql.ARRIVED, {"limit_": limit}),
-        ):
-            found += await self.database.fetch_all(statement, values, into=str)
+        found = list(await self.database.fetch_all(sql.LAPSED, {"limit_": limit}, into=str))
+        found += await self.database.fetch_all(sql.DUE, {"now_": self._clock.now(), "limit_": limit}, into=str)
+        piece = {"after_": self._seen, "limit_": _PIECE}
+        while (last := await self.database.fetch_value(sql.CAME, piece)) is not None:
+            found += await self.database.fetch_all(sql.ARRIVED, piece, into=str)
+            piece["after_"] = self._reached = last
         return list(dict.fromkeys(found))
+
+    def claimed(self) -> None:
+        """What `claimable` found was taken up: the events behind it need not be looked at again."""
+        # Where writers run side by side, an event may commit after a later one.
+        if not self.database.writes_side_by_side:
+            self._seen = self._reached
 
     async def next_wake(self) -> float | None:
         """Seconds until the pause of a sleeping saga ends; None where none has an end."""

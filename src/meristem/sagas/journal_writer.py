@@ -25,11 +25,11 @@ class BegunElsewhereError(LostLeaseError):
 
 
 class _Entry(NamedTuple):
-    """A statement of the journal, and what it means that it changes no row."""
+    """A statement of the journal, and what it means that it changes no row; None where that means nothing."""
 
     statement: Executable
     values: dict[str, Any]
-    otherwise: Exception
+    otherwise: Exception | None
 
 
 _SAGA: Final = tuple(f"v_{name}" for name in SagaRow.__struct_fields__)
@@ -95,7 +95,8 @@ class JournalWriter:
                         self._add(unit, whole)
                 elif whole:  # a statement alone needs no unit of work
                     statement, values, otherwise = whole[0]
-                    if (await self._journal.database.execute(statement, values)).rowcount != 1:
+                    changed = (await self._journal.database.execute(statement, values)).rowcount
+                    if changed != 1 and otherwise is not None:
                         raise otherwise
                     self._on_written()
 
@@ -123,7 +124,11 @@ class JournalWriter:
 
     async def change(self, saga: SagaRow) -> None:
         """Store how far the saga has come; where it rests, it has no owner."""
-        await self._write(self._changed(saga))
+        entries = [self._changed(saga)]
+        if saga.state is SagaState.WAITING:
+            # In the same transaction: the event may have come since the saga looked for it, and nobody looks again.
+            entries.append(_Entry(sql.AWAKE, {"id_": self._saga_id, "fence_": self._fence}, None))
+        await self._write(*entries)
 
     async def found(self, row: StepRow) -> StepRow | None:
         """A step whose commit happened though its confirmation was lost; what was in the buffer went with it."""
@@ -144,7 +149,8 @@ class JournalWriter:
             return
         # In the unit of work that is open, if one is: an undo of the service's own commits with its row.
         statement, values, otherwise = entries[0]
-        if (await self._journal.database.execute(statement, values)).rowcount != 1:
+        changed = (await self._journal.database.execute(statement, values)).rowcount
+        if changed != 1 and otherwise is not None:
             raise otherwise
 
     def _with_buffer(self, entries: tuple[_Entry, ...]) -> list[_Entry]:

@@ -88,21 +88,46 @@ DUE: Final = (
 NEXT_WAKE: Final = select(func.min(SAGAS.c.wake_at)).where(SAGAS.c.state == SagaState.WAITING.value, SLEEPS)
 
 _taken = STEPS.alias("taken")
-# An event answers one wait of a saga: the second wait for the same type and key needs the next event.
-_fresh = ~exists().where(_taken.c.saga_id == SAGAS.c.id, _taken.c.event == EVENTS.c.id)
+
+
+def _is_fresh(event: Any) -> Any:
+    """An event answers one wait of a saga: the second wait for the same type and key needs the next event."""
+    return ~exists().where(_taken.c.saga_id == SAGAS.c.id, _taken.c.event == event)
+
+
+# From the events that came since the last look, not from all that wait: a piece of them costs what it has.
+_came = (
+    select(EVENTS.c.id, EVENTS.c.type, EVENTS.c.key)
+    .where(EVENTS.c.id > bindparam("after_", type_=EVENTS.c.id.type))
+    .order_by(EVENTS.c.id)
+    .limit(bindparam("limit_"))
+    .subquery("came")
+)
+CAME: Final = select(func.max(_came.c.id))
 ARRIVED: Final = (
     select(SAGAS.c.id)
-    .select_from(STEPS)
+    .select_from(_came)
+    .join(STEPS, (STEPS.c.name == _came.c.type) & (STEPS.c.subject == _came.c.key) & AWAITS)
     .join(SAGAS, SAGAS.c.id == STEPS.c.saga_id)
-    .join(EVENTS, (EVENTS.c.type == STEPS.c.name) & (EVENTS.c.key == STEPS.c.subject))
-    .where(
-        AWAITS,
-        SAGAS.c.state == SagaState.WAITING.value,
-        EVENTS.c.id > SAGAS.c.horizon,
-        _fresh,
-    )
+    .where(SAGAS.c.state == SagaState.WAITING.value, _came.c.id > SAGAS.c.horizon, _is_fresh(_came.c.id))
     .distinct()
-    .limit(bindparam("limit_"))
+)
+# A saga that has just gone to sleep while its event came: one that comes later finds it waiting.
+AWAKE: Final = (
+    update(SAGAS)
+    .where(
+        *_mine,
+        SAGAS.c.state == SagaState.WAITING.value,
+        exists(literal(1)).where(
+            STEPS.c.saga_id == SAGAS.c.id,
+            AWAITS,
+            EVENTS.c.type == STEPS.c.name,
+            EVENTS.c.key == STEPS.c.subject,
+            EVENTS.c.id > SAGAS.c.horizon,
+            _is_fresh(EVENTS.c.id),
+        ),
+    )
+    .values(state=SagaState.RUNNING.value)
 )
 CLAIM: Final = (
     update(SAGAS)

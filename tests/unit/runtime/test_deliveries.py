@@ -10,6 +10,7 @@ from meristem.contracts.message import Event
 from meristem.errors import CallError, Code, OperationError
 from meristem.events.bus import SubscriberAway
 from meristem.events.envelope import enclose
+from meristem.events.outage import Outage
 from meristem.events.policy import DeliveryPolicy
 from meristem.resilience.deadline import Deadlines
 from meristem.runtime.deliveries import MARGIN, Postbox, patient, sender
@@ -77,3 +78,20 @@ async def test_a_sender_waits_longer_than_the_subscriber_and_the_relay_longer_th
     await sender("billing", Asked(), POLICIES)(PAID)
 
     assert POLICIES[PAID.type].timeout + 0.9 * MARGIN < waits[0] < patient(POLICIES)[PAID.type].timeout
+
+
+async def test_an_outage_in_the_subscribers_process_waits_as_in_one_process():
+    async def receive(envelope, *, is_new=False):
+        raise ConnectionRefusedError("the mail server is away")
+
+    with pytest.raises(Outage, match="the mail server is away"):
+        await sending(receive)(PAID)
+
+
+async def test_subscribers_that_say_they_are_there_are_told_on():
+    heard = []
+    postbox = Postbox({}, {}, Deadlines(asyncio.get_running_loop()), heard.extend)
+
+    await postbox.announce(["billing", "mail"])
+
+    assert heard == ["billing", "mail"]

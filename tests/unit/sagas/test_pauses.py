@@ -230,6 +230,19 @@ async def test_events_that_no_saga_can_want_and_old_sagas_are_forgotten(database
         assert await running._journal.event(_after(0), PaymentSettled.event_type, "blue") is None
 
 
+@pytest.mark.parametrize(("begin", "kept"), [("nap", False), ("settle", True)])
+async def test_an_event_is_kept_only_while_a_saga_goes_on_that_can_want_it(database, remote, clock, begin, kept):
+    service, facts = Waiting(remote), Facts()
+    async with engine(service, database, clock, SLOW, [facts]) as running:
+        asking = asyncio.ensure_future(service.nap(9000.0) if begin == "nap" else service.settle("red"))
+        await facts.until(SagaEnded, state="waiting")
+        await running.on_event(PaymentSettled(room="blue", amount=2))
+        await running._journal.forget()
+        found = await running._journal.event(_after(0), PaymentSettled.event_type, "blue")
+        asking.cancel()
+    assert (found is not None) is kept
+
+
 async def test_a_pause_ends_in_time_while_old_sagas_are_being_forgotten(database, remote, clock, monkeypatch):
     service, facts, forgetting = Waiting(remote), Facts(), asyncio.Event()
 

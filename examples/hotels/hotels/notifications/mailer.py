@@ -12,7 +12,7 @@ from aiosmtplib import SMTPStatus
 
 from hotels.addresses import plain
 from hotels.notifications.settings import NotificationsSettings
-from meristem import ConfigurationError
+from meristem import CallError, Code, ConfigurationError
 
 CONNECTIONS = 8
 """At once; a letter for which there is none waits. Mail servers commonly allow a client twenty."""
@@ -103,16 +103,27 @@ class Mailer:
     async def send(self, mail: Mail) -> None:
         """Hand over a letter; raises what aiosmtplib raises when the server can't be reached or refuses it.
 
-        Raises TimeoutError when all of that takes too long.
+        Raises TimeoutError when all of that takes too long, CallError `unavailable` when the server takes no letter now
+        (RFC 5321, section 4.2.1: codes of 400 to 499).
         """
-        async with self._places, asyncio.timeout(self._timeout):
-            client = await self._ready_for(mail)
-            try:
-                await client.data(mail.content)
-            except BaseException:
-                client.close()
-                raise
-            self._put_back(client)
+        try:
+            async with self._places, asyncio.timeout(self._timeout):
+                await self._send(mail)
+        except aiosmtplib.SMTPResponseException as refusal:
+            if 400 <= refusal.code < 500:
+                raise CallError(
+                    Code.UNAVAILABLE, f"the mail server said {refusal.code}: {refusal.message}"
+                ) from refusal
+            raise
+
+    async def _send(self, mail: Mail) -> None:
+        client = await self._ready_for(mail)
+        try:
+            await client.data(mail.content)
+        except BaseException:
+            client.close()
+            raise
+        self._put_back(client)
 
     async def _ready_for(self, mail: Mail) -> aiosmtplib.SMTP:
         """A connection over which the server has said that it takes the letter."""

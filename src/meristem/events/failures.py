@@ -1,0 +1,130 @@
+"""What becomes of a delivery that failed: it waits while something is away, is tried again, or is a dead letter."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from meristem.backoff import FULL, wait_after
+from meristem.errors import CallError, StorageError, Undeliverable
+from meristem.events.bus import SubscriberAway
+from meristem.events.facts import Away, DeadLettered, DeliveryRetried, Observer, emit
+from meristem.events.outage import is_outage
+
+if TYPE_CHECKING:
+    from meristem.events.outbox import Delivery, Outbox
+    from meristem.events.partitions import Partitions
+    from meristem.events.policy import DeliveryPolicy
+
+logger: Final = logging.getLogger("meristem.events")
+
+PATIENCE: Final = 7 * 86400.0  # seconds since it was published for which an event waits for an outage to end
+_SHARE: Final = 0.1  # of its age, which the pauses of an event that waits may last: so the end is noticed soon after it
+_LONGEST: Final = 900.0  # seconds of such a pause
+_AWAY_BASE: Final = 0.25
+_AWAY_CAP: Final = 5.0  # seconds until a subscriber that is away is asked again, unless it says before that it is back
+_MISHAP: Final = 1.0  # seconds to wait when the relay's own database fails
+
+
+class FailedDeliveries:
+    """Decides by what failed, records it beside the event, and tells observers.
+
+    `now` is the relay's clock in seconds since the epoch; `forget` is called for a delivery whose row is done with.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        observers: list[Observer],
+        *,
+        now: Callable[[], float],
+        forget: Callable[[Partitions, Delivery], None],
+    ) -> None:
+        self._outbox = outbox
+        self._observers = observers
+        self._now = now
+        self._forget = forget
+
+    async def handle(
+        self, partitions: Partitions, delivery: Delivery, policy: DeliveryPolicy, failure: Exception
+    ) -> float | None:
+        """When to try again; None when the delivery is a dead letter."""
+        if isinstance(failure, SubscriberAway):
+            return await self._is_away(partitions, delivery, failure)
+        if isinstance(failure, Undeliverable):
+            return await self._bury(partitions, delivery, failure)
+        # Older than that, an outage counts as a refusal: the inbox will not know the event for ever.
+        if is_outage(failure) and self._now() - delivery.created < PATIENCE:
+            return await self._wait(partitions, delivery, policy, failure)
+        if delivery.attempts + 1 >= policy.attempts:
+            return await self._bury(partitions, delivery, failure)
+        delivery.attempts += 1
+        delivery.outages = 0
+        delay = policy.delay(delivery.attempts)
+        tried = f"attempt {delivery.attempts} of {policy.attempts}"
+        logger.warning(
+            "%s did not handle %s (%s), again in %.1f s",
+            delivery.subscriber, delivery.type, tried, delay, exc_info=failure,
+        )  # fmt: skip
+        return await self._again(delivery, delay, failure, counted=True)
+
+    async def _is_away(self, partitions: Partitions, delivery: Delivery, away: SubscriberAway) -> float:
+        delay = wait_after(partitions.rejections + 1, _AWAY_BASE, _AWAY_CAP, FULL)
+        # All its partitions pause, and no attempt is counted: that it is away says nothing of the event.
+        if partitions.pause(self._now() + delay):
+            partitions.rejections += 1
+            emit(self._observers, Away(partitions.subscriber, delay, str(away)))
+            if partitions.rejections == 1:
+                await self._record(delivery, self._now() + delay, away)
+        return self._now() + delay
+
+    async def _wait(
+        self, partitions: Partitions, delivery: Delivery, policy: DeliveryPolicy, failure: Exception
+    ) -> float:
+        delivery.outages += 1
+        cap = max(policy.cap, min(_LONGEST, _SHARE * (self._now() - delivery.created)))
+        delay = wait_after(delivery.outages, policy.base, cap, FULL)
+        if partitions.outages == 0:
+            logger.warning(
+                "%s waits for what its handler of %s needs, again in %.1f s; no attempt is counted: %s",
+                delivery.subscriber, delivery.type, delay, describe(failure),
+            )  # fmt: skip
+        partitions.outages += 1
+        return await self._again(delivery, delay, failure, counted=False)
+
+    async def _again(self, delivery: Delivery, delay: float, failure: Exception, *, counted: bool) -> float:
+        if isinstance(failure, CallError) and failure.retry_after is not None:
+            delay = max(delay, failure.retry_after)
+        delivery.due_at = self._now() + delay
+        await self._record(delivery, delivery.due_at, failure)
+        error, type_, subscriber = describe(failure), delivery.type, delivery.subscriber
+        emit(self._observers, DeliveryRetried(type_, subscriber, delivery.attempts, delay, error, counted))
+        return delivery.due_at
+
+    async def _record(self, delivery: Delivery, due_at: float, failure: Exception) -> None:
+        try:
+            await self._outbox.postpone(delivery, due_at, describe(failure))
+        except StorageError:  # what was counted counts in memory; after a crash it is tried once more
+            logger.exception("%s: a failed attempt could not be recorded", self._outbox.source)
+
+    async def _bury(self, partitions: Partitions, delivery: Delivery, failure: Exception) -> float | None:
+        error = describe(failure)
+        attempts = delivery.attempts + 1
+        try:
+            await self._outbox.dead_letter(delivery, attempts, error)
+        except StorageError:
+            logger.exception("%s: a dead letter could not be recorded; trying again", self._outbox.source)
+            return self._now() + _MISHAP
+        self._forget(partitions, delivery)
+        logger.error(
+            "%s of %s is a dead letter after %d attempts: mend the cause, then run `meristem events redrive`",
+            delivery.type, delivery.subscriber, attempts, exc_info=failure,
+        )  # fmt: skip
+        emit(self._observers, DeadLettered(delivery.type, delivery.subscriber, attempts, error))
+        return None
+
+
+def describe(failure: BaseException) -> str:
+    """An error in one line, as it is kept beside the event."""
+    return f"{type(failure).__name__}: {failure}"[:1000]

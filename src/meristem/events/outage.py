@@ -1,0 +1,59 @@
+"""Whether a failure is an outage, which passes, or a refusal of the event, which repeating it does not change."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from asyncio import CancelledError
+from collections.abc import Iterator
+from typing import Final
+
+from meristem.errors import CallError, Code, Fault, OperationError, StorageError
+
+AWAY: Final = frozenset({Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED, Code.RESOURCE_EXHAUSTED, Code.ABORTED})
+"""The codes by which a callee says that the same call may succeed later."""
+_NETWORK: Final = (ConnectionError, TimeoutError, socket.gaierror, socket.herror)
+_ERRNOS: Final = frozenset(
+    {
+        errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENOBUFS,
+        errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC,
+    }
+)  # fmt: skip
+_SEVERAL: Final = "Multiple exceptions: "  # asyncio tried several addresses, and names all their failures in one text
+_LOCKED: Final = frozenset({"SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_CANTOPEN"})
+
+
+class Outage(OperationError):
+    """What the handler of an event needs is away, or it took too long: the event waits, and no attempt is counted."""
+
+
+def is_outage(failure: BaseException) -> bool:
+    """Whether what a handler needs is away, or it took too long; else it refused the event.
+
+    An error says so itself, or it was raised `from` one that does: what a library makes of a refused connection is
+    known by its cause. Of several at once each must say so.
+    """
+    if isinstance(failure, BaseExceptionGroup):
+        return all(is_outage(each) for each in failure.exceptions)
+    return any(map(_says_so, _causes(failure)))
+
+
+def _causes(failure: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    cause: BaseException | None = failure
+    # A declared fault is the callee's answer, whatever it was made of.
+    while cause is not None and id(cause) not in seen and not isinstance(cause, Fault):
+        seen.add(id(cause))
+        yield cause
+        cause = cause.__cause__
+
+
+def _says_so(error: BaseException) -> bool:
+    if isinstance(error, CallError):
+        return error.code in AWAY
+    if isinstance(error, StorageError):
+        name = getattr(error.__cause__, "sqlite_errorname", "")
+        return any(name.startswith(each) for each in _LOCKED)
+    if isinstance(error, OSError):
+        return isinstance(error, _NETWORK) or error.errno in _ERRNOS or str(error).startswith(_SEVERAL)
+    return isinstance(error, (Outage, CancelledError))  # the last: a time limit cut it off
