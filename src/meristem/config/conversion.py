@@ -11,6 +11,7 @@ import msgspec
 
 from meristem.config.secret import Secret
 
+# msgspec reads true, false, 1 and 0; people write these as well.
 YES: Final = {"yes": True, "on": True, "no": False, "off": False}
 SEQUENCES: Final = (list, tuple, set, frozenset)
 EXAMPLES: Final[dict[Any, str]] = {
@@ -66,6 +67,7 @@ def from_text(text: str, type_: Any) -> Any:
     # Blanks around a number are a slip; in a text or a password they may be meant.
     elif kind is not str and kind is not Secret and isinstance(kind, type):
         value = text.strip()
+    # Not strict: all that comes from an environment is text, numbers too.
     return msgspec.convert(value, type_, strict=False, dec_hook=_hook)
 
 

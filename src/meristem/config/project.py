@@ -150,8 +150,10 @@ def load_module(reference: Reference) -> ModuleType:
         return importlib.import_module(name) if reference.file is None else _load_file(reference.file)
     except MeristemError:
         raise
+    # A module that ends the process while it is imported must be named, not obeyed.
     except (Exception, SystemExit) as error:
         missing = (error.name or "") if isinstance(error, ModuleNotFoundError) else ""
+        # Only where the named module, or a package around it, is missing: else it is there and imports what is not.
         if reference.file is None and missing and f"{name}.".startswith(f"{missing}."):
             raise ConfigurationError(_not_found(reference, missing)) from None
         raise ConfigurationError(f"{reference.origin}: {explained(error)}") from error

@@ -152,6 +152,7 @@ class _Loading:
         try:
             text, origin = self._environment(path, siblings)
         except OSError as error:
+            # Noted, not raised: whoever sets up a system is told all that is wrong at once.
             self.problems.append(f"{dotted}: the file {error.filename} cannot be read: {error.strerror}")
             return default
         if text is not None:
@@ -187,6 +188,7 @@ class _Loading:
         if direct is not None and file is not None:
             self.problems.append(f"{'.'.join(path)}: both {name} and {by_file} are set; unset one of them")
         if direct is None and file is not None:
+            # Editors and tools end a file with a line break; a blank there may be a part of the password.
             return Path(file).read_text(encoding="utf-8").rstrip("\r\n"), f"the file {file} ({by_file})"
         return direct, f"the environment variable {name}"
 

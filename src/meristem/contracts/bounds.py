@@ -40,6 +40,7 @@ def wrong(name: str, value: Any, type_: Any) -> str | None:
     reason = _refusal(value, type_)
     if reason is None:
         return None
+    # Of another type it is told what is expected; bounds would be no help.
     allowed = None if ", got " in reason else _allowed(type_)
     return f"{name} = {shortened(value)}" + (f": {reason}" if allowed is None else f"; give {allowed}")
 
@@ -72,6 +73,7 @@ def misfit(written: Any, type_: Any, *path: str) -> str | None:
         *table, name = path
         problem = wrong(name, written, type_)
         return None if problem is None else _said(table, problem)
+    # What stands deepest first: of the whole, msgspec would say the same without the value and what is allowed.
     for name, value in written.items():
         inner = _value_type(type_, name)
         found = None if inner is None else misfit(value, inner, *path, name)

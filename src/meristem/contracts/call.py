@@ -107,6 +107,7 @@ def wait_on(loop: asyncio.AbstractEventLoop, work: Awaitable[Result]) -> Result:
     Raises CallError `unavailable` when the loop ends first: it would never answer.
     """
 
+    # A coroutine around it: asyncio takes nothing else from another thread, and a call may be any awaitable.
     async def awaited() -> Result:
         return await work
 

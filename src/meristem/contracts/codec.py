@@ -26,6 +26,7 @@ LONGEST_REASON: Final = 500  # it quotes what was sent, which may be all of a bo
 MISSING: Final = re.compile(r"^Object missing required field `(?P<field>.+)`$")
 UNKNOWN: Final = re.compile(r"^Object contains unknown field `(?P<field>.+)`$")
 
+# A Decimal as text: most readers make a double of a number, and lose its digits (RFC 8259, section 6).
 encode: Final = msgspec.json.Encoder(decimal_format="string", uuid_format="canonical").encode
 canonical: Final = msgspec.json.Encoder(decimal_format="string", uuid_format="canonical", order="deterministic").encode
 """As `encode`, with sets and maps in one order whatever the process: equal values are equal text."""
@@ -139,6 +140,7 @@ def violations(type_: Any, value: Any, path: str = "") -> list[FieldViolation]:
     """Everything in a decoded value that does not fit, messages inside of messages and lists looked at one by one."""
     struct, bare = struct_of(type_), unwrap(type_)
     found: list[FieldViolation] = []
+    # One with a tag is judged whole, by msgspec: its tag may be what is wrong.
     if struct is not None and isinstance(value, dict) and struct.__struct_config__.tag_field is None:
         found = _in_fields(type_, value, path)
     elif typing.get_origin(bare) is list and isinstance(value, list):
@@ -213,5 +215,6 @@ def declared(fault: Fault, raises: tuple[type[Fault], ...]) -> Fault | None:
     if kind is None:
         return None
     declares: Any = kind
+    # By the codec and back: a subclass may have put anything into the fields, and only what is declared may leave.
     payload = fault_payload(declares)(**{name: getattr(fault, name) for name in kind.fields})
     return decode_fault(kind, encode(payload))

@@ -93,6 +93,7 @@ def _methods(contract: type[Contract]) -> dict[str, tuple[Any, Parameters]]:
     """The public methods, inherited ones included, each with what the type parameters of its class stand for."""
     found: dict[str, tuple[Any, Parameters]] = {}
     stand_for = _stand_for(contract)
+    # Bases first, so that what a class declares itself stands in the place of what it inherits.
     for cls in reversed(contract.__mro__):
         if cls in (object, Generic, Protocol, Contract):
             continue
@@ -110,6 +111,7 @@ def _stand_for(contract: Any) -> dict[Any, Parameters]:
     open_: list[tuple[Any, Parameters]] = [(contract, {})]
     while open_:
         cls, outer = open_.pop()
+        # What was written there (PEP 560): in `__bases__` the arguments of generic classes are lost.
         for base in getattr(cls, "__orig_bases__", cls.__bases__):
             origin = get_origin(base) or base
             given = [_filled(each, outer) for each in get_args(base)]
@@ -217,6 +219,7 @@ def _check_declaration(where: str, declaration: Declaration, *, stream: bool) ->
         _check_type(f"{where}, its fault", fault_payload(known))
     if stream and declaration.semantics is Semantics.ONCE:
         raise ContractError(f"{where}: a stream cannot be @once, its answer is never complete; declare it @safe")
+    # RFC 9110, section 9.2.1: caches, crawlers and proxies send a GET as often as they like.
     if declaration.http is not None and declaration.http.verb == "GET" and declaration.semantics is not Semantics.SAFE:
         raise ContractError(f"{where}: GET may be repeated and cached by anyone; declare it @safe or use post()")
 
@@ -252,6 +255,7 @@ def _check_routes(contract: type[Contract], known: dict[str, Operation]) -> None
         if not http.path.startswith("/"):
             raise ContractError(f"{where}: its path {http.path!r} must begin with '/'")
         _check_placeholders(where, operation, http)
+        # Without their names: `/rooms/{id}` and `/rooms/{room}` are one path to whoever looks for it.
         shape = (http.verb, PLACEHOLDER.sub("{}", http.path))
         if shape in taken:
             raise ContractError(

@@ -19,6 +19,7 @@ FIXED32: Final = 5
 
 def bound_values(body: bytes, limit: int) -> None:
     """Raises CallError `resource_exhausted` for JSON of more than `limit` values, keys not counted."""
+    # A value has two bytes at least, its own and what separates it: a shorter body needs no counting.
     if len(body) > 2 * limit and values_in(body, limit) > limit:
         raise too_many(limit)
 

@@ -40,6 +40,7 @@ class DecimalMeta(msgspec.Struct, frozen=True):
         places = max(0, -int(exponent))
         if self.decimal_places is not None and places > self.decimal_places:
             return f"Expected `decimal` with at most {self.decimal_places} digits behind the point"
+        # The zeros that are not written count as well: `1E+3` has four digits, and `0.001` three.
         if self.max_digits is not None and max(len(digits) + max(0, int(exponent)), places) > self.max_digits:
             return f"Expected `decimal` with at most {self.max_digits} digits"
         return None
@@ -100,6 +101,7 @@ class _Checkers:
             places = [(at, self.of(each)) for at, each in enumerate(arguments) if holds(each, (Decimal,))]
             return _places(places)
         if get_origin(type_) is dict:
+            # Of the values alone: a key is never a Decimal (`wiretypes`).
             return _each(self.of(arguments[1]), lambda value: value.values(), "[...]")
         return _each(self.of(arguments[0]), iter, None)
 

@@ -26,6 +26,7 @@ class MessageMeta(msgspec.StructMeta):
     ) -> Any:
         options: Any = {"frozen": True, "kw_only": True, "tag": tag, "forbid_unknown_fields": forbid_unknown_fields}
         cls: Any = super().__new__(mcls, name, bases, namespace, **options)
+        # Of the bases, so not of Event itself, which is never published and has no type on the wire.
         if any(isinstance(base, MessageMeta) and "event_type" in vars(base) for base in bases):
             _name_event(cls, package or cls.event_type.rpartition(".")[0], key or cls.event_key)
         elif package is not None or key is not None:

@@ -173,6 +173,7 @@ class _Document:
         if isinstance(field.default, str | int | float | bool):
             schema["default"] = field.default
         name, place = (field.encode_name, "query") if placeholder is None else (placeholder, "path")
+        # A parameter of a path must say that it is required (OpenAPI 3.1, 4.8.12.2).
         described: Json = {"name": name, "in": place, "required": place == "path" or field.required}
         if _is_object(field.type):
             return described | {"content": {"application/json": {"schema": schema}}}
@@ -192,6 +193,7 @@ class _Document:
     def _responses(self, operation: Operation, http: Http) -> Json:
         responses: Json = {}
         if operation.reply in (None, type(None)):
+            # As the codec of REST answers: without a body there is nothing that a 200 could describe.
             responses[str(204 if http.status == 200 else http.status)] = {"description": "Done."}
         else:
             responses[str(http.status)] = {"description": "The result.", "content": self._content(operation, http)}
@@ -205,6 +207,7 @@ class _Document:
             faults = by_status.get(status, [])
             text = " ".join([*(fault.summary() for fault in faults), *others.get(status, ())])
             refs = [{"$ref": REF.format(name=self._problems[fault])} for fault in faults]
+            # A fault's problem is a Problem as well: where both may come, `oneOf` would refuse what fits both.
             shared = status in SHARED or status in others
             responses[str(status)] = _problem(text, [*refs, {"$ref": self._problem}] if shared else refs, any_of=shared)
         responses["default"] = _problem("The request was refused, or failed.", [{"$ref": self._problem}])

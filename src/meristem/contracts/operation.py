@@ -157,6 +157,7 @@ class Operation:
         self, *, timeout: float | None = None, idle: float | None = None, retry: Retry | None = None
     ) -> Operation:
         """The same operation on other terms; what is None stays."""
+        # A copy: operations are made once for a contract, and another system's placement has terms of its own.
         changed = copy(self)
         changed.timeout = timeout or self.timeout
         changed.idle = idle or self.idle

@@ -104,6 +104,7 @@ class ProtoSchema:
     def _single(self, type_: Any) -> FieldShape:
         """The shape of a type inside a collection or oneof, where only a single value may stand."""
         shape = self.shape(type_)
+        # Protobuf has no list of lists, and a oneof holds no list: those get a message around them.
         if shape.label != "repeated":
             return msgspec.structs.replace(shape, label="")
         self.reshaped = True
@@ -118,6 +119,7 @@ class ProtoSchema:
         if type_ not in self._structs:
             name = self._named(word(type_))
             made = self._structs[type_] = _later(name)
+            # Before its fields are looked at: they may hold this very message, and none of them may take its name.
             self.messages[name] = ProtoMessage(name, [])
             known = fields_of(type_)
             shapes = {field.encode_name: self.shape(field.type) for field in known}
@@ -261,6 +263,7 @@ def _scalar(type_: Any) -> FieldShape | None:
         return FieldShape("int64", str, int) if numbers else FieldShape("string", _same, _same)
     if type_ not in SCALARS:
         return None
+    # ProtoJSON writes an int64 as text, because numbers of JavaScript are exact to 53 bits only.
     changes: dict[Any, tuple[Change, Change]] = {timedelta: (_seconds, _same), int: (str, int)}
     up, down = changes.get(type_, (_same, _same))
     return FieldShape(SCALARS[type_], up, down)
@@ -271,6 +274,7 @@ def _same(value: Any) -> Any:
 
 
 def _seconds(value: str) -> str:
+    # In whole numbers: the seconds of a long duration as a float have no room for microseconds.
     micros = msgspec.convert(value, timedelta) // timedelta(microseconds=1)
     whole, part = divmod(abs(micros), 1_000_000)
     return f"{'-' if micros < 0 else ''}{whole}.{part:06}s"

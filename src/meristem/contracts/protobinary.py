@@ -82,6 +82,7 @@ class ProtoCodec:
     def read_request(self, operation: Operation, body: bytes, values: int) -> Any:
         """The request message; raises CallError `invalid_argument`, `resource_exhausted` for more than `values`."""
         parsed = self.request_class(operation)()
+        # No value takes less than a byte: a body of no more bytes than that is not counted.
         if len(body) > values and fields_in(body, self._wire_form(parsed.DESCRIPTOR), values) > values:
             raise too_many(values)
         try:
@@ -89,6 +90,7 @@ class ProtoCodec:
         except message.DecodeError as error:
             text = f"the body is no {parsed.DESCRIPTOR.full_name}: {error}"
             raise CallError(Code.INVALID_ARGUMENT, text, may_have_happened=False) from None
+        # Zeros are not written in proto3: without the option, a required field that is 0 or "" would be missing.
         plain = json_format.MessageToDict(
             parsed, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
         )
@@ -135,6 +137,7 @@ def _fault(kind: Any, package: str) -> tuple[Any, FieldShape]:
 
 
 def _pool(package: str, schema: ProtoSchema) -> Any:
+    # One of its own, not the process's: there, the files of two contracts of one package would have one name.
     pool = descriptor_pool.DescriptorPool()
     for module in (timestamp_pb2, duration_pb2):
         pool.AddSerializedFile(module.DESCRIPTOR.serialized_pb)
@@ -172,6 +175,7 @@ def _add_field(described: Any, scope: str, field: Field) -> None:
     made = described.field.add(name=field.name, number=field.number, json_name=camel(field.name))
     made.label = FieldType.LABEL_REPEATED if field.label == "repeated" else FieldType.LABEL_OPTIONAL
     if field.key:
+        # A map is a list of entries, whose message readers expect under this name (protobuf language guide, "Maps").
         entry = "".join(part.title() for part in field.name.split("_")) + "Entry"
         nested = described.nested_type.add(name=entry)
         nested.options.map_entry = True

@@ -34,6 +34,7 @@ def proto_text(operations: Iterable[Operation]) -> str:
 
 def idempotency_level(operation: Operation) -> str | None:
     """What protobuf calls the semantics of an operation."""
+    # `@once` is IDEMPOTENT there: with its key repeated it has its effect once, and protobuf has no closer word.
     return {"safe": "NO_SIDE_EFFECTS", "idempotent": "IDEMPOTENT", "once": "IDEMPOTENT"}.get(operation.semantics.value)
 
 

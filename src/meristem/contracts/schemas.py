@@ -75,6 +75,7 @@ class _Key(msgspec.Struct, frozen=True):
 
 
 def _key(type_: Any) -> _Key:
+    # With its id: of a class that was made in a function there may be several of one name.
     name = f"{type_.__module__}.{type_.__qualname__}.{id(type_)}" if isinstance(type_, type) else repr(type_)
     return _Key(name, type_)
 

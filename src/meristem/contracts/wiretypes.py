@@ -47,6 +47,7 @@ def peel(type_: Any) -> tuple[Any, tuple[Any, ...]]:
             extras = (*more, *extras)
         elif isinstance(type_, NewType):
             type_ = type_.__supertype__
+        # By its name: Python 3.11, which cannot write one, has no such class.
         elif type(type_).__name__ == "TypeAliasType":  # `type Name = …` of Python 3.12
             type_ = type_.__value__
         else:
@@ -128,6 +129,7 @@ def shared_spelling(fields: typing.Iterable[msgspec.structs.FieldInfo]) -> str |
     """Why two fields could not be told apart on a wire, where `room_id` may be written `roomId`; None if all can."""
     taken: dict[str, str] = {}
     for field in fields:
+        # A set: most names have one spelling only, which is no clash with itself.
         for spelled in {field.encode_name, camel(field.encode_name)}:
             if (other := taken.setdefault(spelled, field.name)) != field.name:
                 return f"{other!r} and {field.name!r} are both {spelled!r} on the wire; rename one"
@@ -151,6 +153,7 @@ def _union(arguments: tuple[Any, ...], seen: frozenset[Any]) -> str | None:
 
 def _mapping(arguments: tuple[Any, ...], seen: frozenset[Any]) -> str | None:
     key = unwrap(arguments[0])
+    # RFC 8259, section 4: the names in an object are strings, so a key must be made of one without doubt.
     if key not in (str, int, UUID) and not (isinstance(key, type) and issubclass(key, Enum)):
         return f"a dict's keys cross the wire as strings: {key} must be str, int, UUID or an Enum"
     return unsupported(arguments[1], seen)

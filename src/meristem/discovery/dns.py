@@ -68,6 +68,7 @@ class DnsResolver(Directory):
         patience: float = 5.0,
         shortest: float = SHORTEST,
     ) -> None:
+        # Known before they are found: `LayeredResolver` asks once who knows a service, and never changes its mind.
         super().__init__(dict.fromkeys(names, ()))
         self._names = {service: Name.parse(text) for service, text in names.items()}
         self._asker = _asker(servers, port)
@@ -79,6 +80,7 @@ class DnsResolver(Directory):
         asked = {service: asyncio.Event() for service in self._names}
         for service, name in self._names.items():
             self._following.spawn(self._follow(service, name, asked[service]), service)
+        # Until each was asked for, not until it is found: a service that is not up yet must not hold up its callers.
         await asyncio.gather(*(each.wait() for each in asked.values()))
 
     async def drain(self) -> None:
@@ -96,8 +98,10 @@ class DnsResolver(Directory):
             elif not lost:
                 logger.warning("no DNS server answers for %s; %s stays where it was", name.host, service)
             lost = found is None
+            # Also without an answer; it comes after `put`, so whoever has waited finds what was found.
             asked.set()
             ttl = found.ttl if found is not None else 0.0
+            # An hour is a usual time to live, and a pod does not live so long.
             await asyncio.sleep(min(max(ttl, self._shortest), LONGEST))
 
     async def _ask(self, name: Name) -> Found | None:
@@ -114,15 +118,18 @@ class DnsResolver(Directory):
             return None
 
     async def _hosts(self, host: str, port: int) -> Found:
+        # With the search list of resolv.conf, by which `search.shop` is a name within a cluster of Kubernetes.
         answers = await self._asker.resolve_name(host, lifetime=self._patience, search=True)
         ttls = [answer.rrset.ttl for answer in answers.values() if answer.rrset is not None]
         return Found(tuple(tcp_address(each, port) for each in answers.addresses()), min(ttls, default=0.0))
 
     async def _services(self, host: str) -> Found | None:
         answer = await self._asker.resolve(host, "SRV", lifetime=self._patience, search=True)
+        # RFC 2782: those of the lowest number are the ones to use; the others wait for these to be gone.
         first = min(record.priority for record in answer)
         targets = [Name(record.target.to_text(), record.port) for record in answer if record.priority == first]
         founds = [each for each in await asyncio.gather(*map(self._ask, targets)) if each is not None]
+        # Nobody answered for any of them: the last addresses stay. Where some did, the others are left out.
         if not founds:
             return None
         addresses = tuple(address for found in founds for address in found.addresses)

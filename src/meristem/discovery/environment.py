@@ -46,6 +46,7 @@ def read_environment(
 
 def _address(variable: str, url: str, check: Callable[[str], None]) -> str:
     try:
+        # First: it knows which packages bring other schemes, whose addresses are passed on as they are.
         check(url)
     except ConfigurationError as error:
         raise ConfigurationError(f"{variable}: {error}; {FORMS}") from None

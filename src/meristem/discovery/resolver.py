@@ -53,9 +53,11 @@ class Directory:
     def put(self, service: str, addresses: Iterable[str]) -> None:
         """Replace the addresses of a service; watchers hear of it when they differ."""
         now = _sorted(addresses)
+        # Servers turn the records of a name round (RFC 1794): sorted, only another set of addresses is a change.
         if self._addresses.get(service) == now:
             return
         self._addresses[service] = now
+        # A copy: a watcher may end its own watch when it is called.
         for watcher in tuple(self._watchers.get(service, ())):
             watcher(now)
 
@@ -76,6 +78,7 @@ async def changes(resolver: Resolver, service: str) -> AsyncIterator[tuple[str, 
     end = resolver.watch(service, lambda _: changed.set())
     try:
         while True:
+            # Before the addresses are read: what changes from here on wakes the wait below.
             changed.clear()
             yield resolver.addresses(service)
             await changed.wait()

@@ -55,6 +55,7 @@ class OperatorApp:
             return _missing(f"operators read {PATHS}")
         query = parse_qs(scope["query_string"].decode("latin-1"))
         chosen = _chosen(self._overview.instances(), query)
+        # Said rather than shown as an empty system, which would look sound.
         if query and not chosen:
             return _missing("no process is chosen by this query")
         if path == "/metrics":
@@ -67,6 +68,7 @@ class OperatorApp:
     async def _health(self, chosen: Sequence[Instance]) -> SystemHealth:
         found = await asyncio.gather(*(each.health() for each in chosen))
         overview = self._overview
+        # Every part: one that waits for its restart is not ready, even if others answer meanwhile.
         status = READY if all(each.status == READY for each in found) else NOT_READY
         told = list(zip(chosen, found, strict=True))
         processes = tuple(health for each, health in told if "program" not in each.labels)
@@ -101,6 +103,7 @@ async def _asked(instance: Instance, media: str) -> str | OSError | None:
 
 def _known_figures(instance: Instance, media: str, *, up: bool) -> MetricsPage:
     """What is known of a part without its word, also of one that is down."""
+    # OpenMetrics names a counter's family without the `_total` of its samples; the older format knows no such ending.
     restarts = "meristem_restarts" if media == OPENMETRICS else "meristem_restarts_total"
     text = (
         "# HELP meristem_up Whether the part answered when these figures were gathered.\n"

@@ -98,6 +98,7 @@ class OperatorServer:
         if await self._could_listen(PORT):
             return
         self.remark = f"port {PORT} is taken"
+        # Not the next port: a third system's reader would take this one for it.
         if not await self._could_listen(0):
             self.remark += ", and so is every other one"
 
@@ -123,6 +124,7 @@ class HostGuard:
         self._guarded = guarded
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        # A Unix socket has no port, and no page of a browser reaches it.
         _, port = scope.get("server") or (None, None)
         if port in self._guarded and not _names_this_machine(scope["headers"]):
             if scope["type"] == "http":

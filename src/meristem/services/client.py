@@ -35,6 +35,7 @@ def make_client(contract: Callable[..., ContractT], entries: Mapping[str, Entry]
     """
     known: Any = contract
     methods = {name: _method(operation, entries[name]) for name, operation in operations(known).items()}
+    # By its operations a saga knows that a step calls a service (`sagas/commands.py`).
     slots = {"__operations__": operations(known), "__init__": lambda _: None, "__module__": known.__module__}
     made = type(f"{known.__name__}Client", (known,), {**methods, **slots, "__doc__": known.__doc__})
     return made()  # type: ignore[no-any-return]
@@ -43,6 +44,7 @@ def make_client(contract: Callable[..., ContractT], entries: Mapping[str, Entry]
 def _method(operation: Operation, entry: Entry) -> Callable[..., Any]:
     """A method with the operation's own parameters, so that a wrong argument is refused as Python refuses it."""
     defaults = {f"__default_{each.name}": each.default for each in operation.parameters}
+    # In a class's body Python rewrites `__x` to `_Class__x` (Language Reference, 6.2.1), so no parameter is called so.
     names: dict[str, Any] = {"__Request": operation.request, **defaults, **entry.names}
     text = method_source(operation, entry)
     exec(_compiled(text, f"<client of {operation.contract}>"), names)  # noqa: S102 - own text

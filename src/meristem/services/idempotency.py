@@ -177,6 +177,7 @@ class _Once:
 
     async def answer(self, call: Call) -> Any:
         asked = self._asked(call)
+        # Again after each wait: of several that waited, one went first. Shielded: they all wait for one future.
         while (running := self._running.get(asked.key)) is not None:
             await asyncio.shield(running)
         with self._alone(asked):
@@ -204,6 +205,7 @@ class _Once:
         try:
             yield
         finally:
+            # That it has ended, not the answer: the next one looks into the database, where a failure left none.
             self._running.pop(asked.key).set_result(None)
             self._asking[what] -= 1
             if not self._asking[what]:
@@ -218,6 +220,7 @@ class _Once:
                 raise
             return await self._keep_fault(known, asked)
         except IntegrityViolation:
+            # Where no answer is there, the constraint that was violated is one of the service's own tables.
             stored = await self._find(asked)  # another replica was first
             if stored is None:
                 raise

@@ -85,6 +85,7 @@ class Schedule:
         while not self._draining:
             await self._clock.sleep(method.seconds)
             try:
+                # Nobody asked for this run: no user, deadline or trace of what started the service stands behind it.
                 with using(Context(caller=self._name)):
                     if method.each or self._duties is None:
                         await job()

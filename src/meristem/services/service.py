@@ -143,6 +143,7 @@ class ServiceSpec(msgspec.Struct, frozen=True):
 
 def is_contract(type_: Any) -> bool:
     """Whether the type is a contract itself, not an implementation."""
+    # Its own, not an inherited one: an implementation has the name of its contract, too.
     return isinstance(type_, type) and bool(type_.__dict__.get("contract_name"))
 
 

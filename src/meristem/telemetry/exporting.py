@@ -14,6 +14,7 @@ ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 
 def exporter(environment: Mapping[str, str], attributes: Mapping[str, str] | None = None) -> OtlpSink | None:
     """The sink for OTLP when an endpoint is set; raises ConfigurationError when its extra is not installed."""
+    # OpenTelemetry's own switch, which is to hold for whatever exports by it.
     disabled = environment.get("OTEL_SDK_DISABLED", "").lower() == "true"
     if disabled or not any(environment.get(name) for name in ENDPOINTS):
         return None

@@ -71,6 +71,7 @@ def _published(measures: list[Measure]) -> Metric:
 def exposition(registry: Registry, accept: str = "") -> tuple[bytes, str]:
     """The body and content type of `/metrics`: OpenMetrics where the Accept header asks for it, else Prometheus."""
     encode, content_type = choose_encoder(accept)
+    # To describe itself the collector would gather all figures once more.
     collectors = CollectorRegistry(auto_describe=False)
     collectors.register(Collector(registry))
     return encode(collectors), content_type

@@ -69,6 +69,7 @@ def _families(text: str, labels: str) -> dict[str, _Family]:
 
 def _labelled(sample: str, labels: str) -> str:
     """`calls{code="ok"} 3` and `up 1` with labels more."""
+    # A label's value may hold blanks and braces: what stands before the first of either is the name.
     name, _, _ = sample.partition(" ")
     if "{" not in name:
         return f"{name}{{{labels}}}{sample[len(name) :]}"

@@ -47,6 +47,7 @@ def quantile(buckets: Iterable[int], fraction: float) -> float:
     counts = list(buckets)
     rank = fraction * sum(counts)
     below = 0
+    # The last bucket has no upper edge: what falls there is told as the largest bound.
     for index, count in enumerate(counts[:-1]):
         if count and below + count >= rank:
             low = BOUNDS[index - 1] if index else 0.0
@@ -84,6 +85,7 @@ class OperationStats:
             self.service,
             self.operation,
             {OK: total - sum(self.others.values()), **self.others},
+            # Told by the two others: a counter less for each call.
             self.begun - total,
             total,
             self.seconds,

@@ -56,6 +56,7 @@ class OtlpSink:
     def _readable(self, span: Span) -> ReadableSpan:
         trace_id = int(span.trace_id, 16)
         state = TraceState.from_header([span.state]) if span.state else None
+        # Also of a call that was recorded after the fact: the SDK's processor passes over spans without the flag.
         sampled = TraceFlags(TraceFlags.SAMPLED)
         parent = None
         if span.parent_id is not None:

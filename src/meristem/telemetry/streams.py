@@ -36,6 +36,7 @@ class EndingStream:
             await close()
 
     def _end(self, error: BaseException | None) -> None:
+        # Once: a consumer may close a stream that has ended by itself.
         ended, self._ended = self._ended, None
         if ended is not None:
             ended(error)

@@ -115,6 +115,7 @@ class Tracer:
         error: str | None = None,
     ) -> None:
         """Hand a span that took `seconds` and ends now to the sinks."""
+        # Back from now, by the duration that a steady clock measured: the time of day may have been set meanwhile.
         start = time.time_ns() - int(seconds * 1e9)
         span = Span(
             name,

@@ -37,6 +37,7 @@ class ManualClock:
             return
         self._count += 1
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        # Numbered: of two that wake at one time the earlier one goes first, and futures have no order of their own.
         heapq.heappush(self._sleepers, (self._now + max(timedelta(seconds=seconds), _TICK), self._count, future))
         self._changed.set()
         await future
@@ -55,6 +56,7 @@ class ManualClock:
             self._now = max(self._now, at)
             if not future.done():
                 future.set_result(None)
+                # After each: who wakes may sleep again, and be due before the next one.
                 await _let_others_run()
         self._now = target
         await _let_others_run()

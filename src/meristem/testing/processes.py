@@ -122,6 +122,7 @@ def _placement(
         if blueprint.system.apps:
             alone["apps"] = (REST,)
         placement = Placement(processes=alone, resources=Resources(database=database))
+    # The test's own settings are the stronger ones, key by key, as they are without processes.
     merged = {
         name: {**placement.settings.get(name, {}), **settings.get(name, {})}
         for name in {*settings, *placement.settings}

@@ -89,6 +89,7 @@ async def _local(system: System, options: Mapping[str, Any], placement: Placemen
         await assembly.start()
         await assembly.activate()
         yield assembly
+        # Only after a test that went well: one that failed must not wait for what it broke.
         await assembly.drain()
     finally:
         await assembly.stop()

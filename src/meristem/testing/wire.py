@@ -52,6 +52,7 @@ async def by_wire(system: System, options: Mapping[str, Any], placement: Placeme
             await stack.start(assembly)
             await assembly.activate()
             server = HttpServer(assembly.routes(), limits=assembly.limits, verify=tokens.verify)
+            # Connections take over these variables, so that code behind them finds the clients of this assembly.
             with connected(assembly):
                 await stack.start(Serving(server, [Listen(addresses[assembly.process.name], public=False)]))
         outside = RunningSystem(blueprint, CALLER, around)
