@@ -41,12 +41,14 @@ def run_alone(blueprint: Blueprint, directory: Path, faces: Faces, began: float)
     """Run until it is told to end."""
     state = StateDirectory(directory, blueprint.system.name)
     state.prepare()
+    # First of all: of two runs in one folder, one alone may wait for what a former one left, and remove it.
     state.claim()
     sockets = run_directory(state.path, blueprint.plan)
     try:
         asyncio.run(succeed(state, sockets, say))
         prepare_run_directory(sockets)
         try:
+            # Chosen before anything listens there: programs and apps are told the address as they start.
             faces = faces._replace(port=faces.port or free_port(faces.host))
             run_on_loop(_run(blueprint, directory, state, faces, began))
         finally:
@@ -65,6 +67,7 @@ async def _run(blueprint: Blueprint, directory: Path, state: StateDirectory, fac
     operators = OperatorServer(overview, wanted.and_socket(run_directory(state.path, plan)))
 
     def started(_: Process) -> None:
+        # Only now: whoever reads it (`meristem call`) may call at once.
         state.announce(SystemStatus(os.getpid(), address, time.time(), operators=operators.addresses))
         _print_started(plan, address)
         for name, where in shown(plan, address, operators, api_page=faces.api_page):
@@ -107,6 +110,7 @@ def _programs(plan: Plan, directory: Path, address: str, state: StateDirectory) 
         directory=directory,
         wrote=console.write,
         say=lambda message: say(message, fg="yellow", err=True),
+        # Programs hold the run's lock as well: the next run waits until the last of them has ended.
         held=() if presence is None else (presence,),
     )
 

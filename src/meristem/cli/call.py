@@ -46,6 +46,7 @@ def call(
     names = [each.name for each in found.parameters]
     arguments = {name: getattr(message, name) for name in names} if found.spread else {names[0]: message}
     state = StateDirectory(directory, blueprint.system.name)
+    # The lock tells whether it runs: an address that a killed run left behind is not called.
     address = address or _address(state, blueprint.system.name)
     tokens = state.known_tokens(os.environ)
     if user is not None and tokens is None:

@@ -56,6 +56,7 @@ def settings(target: str | None, placement: Path | None, *, as_json: bool) -> No
     sources = Sources(environment=os.environ, files=(File("placement", blueprint.placement.settings),))
     found: dict[str, list[Setting]] = {
         each.name: explain(
+            # Read from their own modules: the services need not be importable here.
             [settings_at(path, each.name) for path in each.settings],
             system=blueprint.system.name,
             service=each.name,

@@ -135,6 +135,7 @@ def _apply(
         raise click.UsageError("numbers are each publisher's own: add --service, the publisher that `dead` shows")
     blueprint, directory = load_blueprint(target, placement)
     hears = {name for names in blueprint.plan.subscribers().values() for name in names}
+    # What a service that has gone left behind may be discarded, but nobody would ever take it if it were redriven.
     if verb == "redrive" and subscriber is not None and subscriber not in hears:
         there_are = ", ".join(sorted(hears)) or "none"
         raise click.BadParameter(

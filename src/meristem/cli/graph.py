@@ -34,6 +34,7 @@ def as_mermaid(plan: Plan) -> str:
     lines += [f"  {each.name}([{each.name}])" for each in plan.apps]
     lines += [f"  {each.name} --> {callee}" for each in plan.services for callee in each.calls]
     publishers = {event: event.rpartition(".")[0] for each in plan.services for event in each.hears}
+    # Who publishes is not in the plan: the service whose contract shares the event's package is taken for it.
     owners = {package.rpartition(".")[0]: each.name for each in plan.services for package in each.contracts}
     for each in plan.services:
         for event in each.hears:

@@ -53,6 +53,7 @@ def reload(target: str | None) -> None:
     if not running:
         raise OperationError("no supervised system runs from here; start one with: meristem run --placement FILE")
     for each in running:
+        # Surely its supervisor: `running` has asked the kernel who holds the lock. Others would die of this signal.
         os.kill(each.pid, RELOAD)
         click.echo(f"asked process {each.pid}; its log tells how it goes")
 
@@ -87,8 +88,10 @@ def rows_of(running: SystemStatus, now: float) -> list[Row]:
 def memory_of(pid: int) -> int | None:
     """The resident memory of a process in bytes; None when it has ended."""
     try:
+        # The second number is what is resident, in pages (proc(5)).
         pages = Path(f"/proc/{pid}/statm").read_text().split()[1]
     except FileNotFoundError:
+        # The process has ended, or there is no /proc (macOS); `ps` tells which, in KiB.
         asked = ["ps", "-o", "rss=", "-p", str(pid)]
         told = subprocess.run(asked, capture_output=True, text=True, check=False)  # noqa: S603 - a system's own tool
         return int(told.stdout) * 1024 if told.stdout.strip() else None

@@ -63,8 +63,10 @@ def main() -> None:
     """
     try:
         with exiting():
+            # Else click would end the process itself, with its own codes and words.
             meristem(standalone_mode=False)
     except click.exceptions.Abort:
+        # 128 and the number of SIGINT, as a shell says it.
         sys.exit(130)
     except click.ClickException as error:
         shown = io.StringIO()

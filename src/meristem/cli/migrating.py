@@ -82,6 +82,7 @@ def _write(
         raise click.UsageError(f"a migration belongs to one service: add --service, one of {', '.join(names)}")
     (name,) = names
     database, folder, tables = open_database(blueprint, directory, name), folders[name], _tables(blueprint, name)
+    # Up to date first: what is compared with the tables is the database, and it must have all earlier revisions.
     if folder.is_dir():
         # not told what differs: that is about to be written
         in_each(blueprint, directory, name, lambda _, opened: upgrade(opened, folder, lambda: None), of_any_shape=True)

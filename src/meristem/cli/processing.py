@@ -70,9 +70,11 @@ def process(
     """
     from meristem.telemetry.logging import configure  # noqa: PLC0415 - only a process's main configures logging
 
+    # First: from here on it ends with its supervisor, also in the midst of an import.
     hold(os.environ)
     configure(format=log_format, level=log_level)
     blueprint, directory = load_process(target, placement, plan)
+    # As it was before `offer` adds the addresses of the public side: those of replicas are looked for here.
     environment = dict(os.environ)
     named = _name(blueprint, name)
     sides = Sides(_listen(blueprint, named, listens, publics, environment), operators, address, api_page)
@@ -113,6 +115,7 @@ async def _serve(
         if sides.operators:
             overview = SingleProcess(made, sides.address)
             await stack.start(OperatorServer(overview, OperatorAddresses(sides.operators)))
+        # Before the services: they follow what it has found as they start.
         await stack.start(resolver)
         await serve(made, _say_started)
 

@@ -31,6 +31,7 @@ from meristem.telemetry.logging import readable
 def run_placed(target: str | None, placement: Path, faces: Faces, *, log_level: str, log_format: str) -> None:
     """Run until it is told to end."""
     began = time.perf_counter()
+    # Its folder without an import: the supervisor outlives what it starts, and holds none of its code.
     directory = find(target, Path.cwd()).root
     environment = {**os.environ, PYTHON: sys.executable}
     placed = Placement.read(placement)

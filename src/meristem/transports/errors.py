@@ -104,6 +104,7 @@ def details_of(operation: Operation, error: Fault | CallError, *, binary: bool) 
         details.append(ErrorDetail(BAD_REQUEST, value, {"fieldViolations": found}))
     if error.retry_after is not None:
         seconds, fraction = divmod(max(0.0, error.retry_after), 1)
+        # google.protobuf.Duration: field 1 are whole seconds, field 2 nanoseconds, both varints.
         duration = b"\x08" + _varint(int(seconds)) + b"\x10" + _varint(int(fraction * 1e9))
         details.append(ErrorDetail(RETRY_INFO, _field(1, duration), {"retryDelay": f"{error.retry_after:f}s"}))
     if not error.may_have_happened:
@@ -148,6 +149,7 @@ def error_of(operation: Operation, code: str, message: str, details: Mapping[str
     Raises msgspec.DecodeError for a detail that is not what its type says.
     """
     for fault in operation.raises:
+        # Other servers may leave the JSON out: the fault's bytes alone are not read here, so its code must do.
         if (json := details.get(fault_type(operation, fault))) is not None and bytes(json) != b"null":
             return decode_fault(fault, json)
     private = FROM_BELOW in details

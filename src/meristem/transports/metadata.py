@@ -81,6 +81,7 @@ def context_of(
     """
     context = Context(deadline)
     if principal is not None:
+        # Of a caller in the system its token alone says for whom it acts; a bearer token beside it means nothing.
         context.caller = principal.service
         context.user = principal.user
     else:

@@ -29,6 +29,7 @@ def unpacked(encoding: bytes, body: bytes, limit: int) -> bytes:
     if encoding != b"gzip":
         found = encoding.decode("latin-1")
         raise _refused(Code.UNIMPLEMENTED, f"content-encoding {found!r} is not supported; use gzip or identity")
+    # 16 more than the largest window, 15: with gzip's header and trailer, and nothing else (zlib module).
     inflater = zlib.decompressobj(wbits=31)
     most = min(limit, max(UNSUSPECTED, MOST_EXPANSION * len(body)))
     try:

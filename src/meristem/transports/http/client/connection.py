@@ -94,6 +94,7 @@ class ClientConnection(asyncio.Protocol):
     def close(self) -> None:
         """End the connection and whatever it waits for."""
         self._spent = True
+        # Not `close`, which would first write what is left: nobody waits for an answer to that.
         self.transport.abort()
 
     # The transport's side
@@ -112,6 +113,7 @@ class ClientConnection(asyncio.Protocol):
         if waiter is not None and self._whole and data.startswith(OK_JSON):
             end = data.find(b"\r\n\r\n", PREFIX)
             length = data[PREFIX:end]
+            # Whole and alone in one piece, as nearly all are; a part of an answer, or more than one, is for the parser.
             if end > 0 and length.isdigit() and end + 4 + int(length) == len(data) <= self._reply_limit:
                 self.waiter = None
                 if not waiter.done():
@@ -125,6 +127,7 @@ class ClientConnection(asyncio.Protocol):
     def _parse(self, data: bytes) -> None:
         if self._whole:
             self._whole = False
+            # A new one for each answer: nothing of the last one's state can be taken for this one's.
             self._parser = httptools.HttpResponseParser(self)
         try:
             self._parser.feed_data(data)
@@ -168,6 +171,7 @@ class ClientConnection(asyncio.Protocol):
             return
         status, body = self._parser.get_status_code(), b"".join(self._chunks)
         self._chunks = []
+        # The server's farewell (`NOT_SERVED`): it closed while this request was on its way, which so was not served.
         if status == 408 and self._spent and not body:
             self._fail(LostError("the server closes idle connections and did not take the request", happened=False))
         else:

@@ -69,6 +69,7 @@ class HttpClient:
         """Wait until no call is in flight."""
         if self.in_flight:
             self._quiet = self._quiet or asyncio.get_running_loop().create_future()
+            # Shielded: all who drain wait for one future.
             await asyncio.shield(self._quiet)
 
     async def stop(self) -> None:
@@ -90,6 +91,7 @@ class HttpClient:
             try:
                 answer = await connection.send(request)
             except BaseException as error:
+                # Whatever happened: the answer may still come, and would be read as that to the next call.
                 connection.close()
                 if isinstance(error, LostError):
                     raise self._unavailable(form, error) from None

@@ -48,6 +48,7 @@ class Pool:
         try:
             return await waiter
         except asyncio.CancelledError:
+            # Cancelled in the turn in which it was given something: that goes to the next one, or is lost to all.
             if waiter.done() and not waiter.cancelled() and (given := waiter.result()) is not None:
                 self.give(given)
             elif waiter.done() and not waiter.cancelled():
@@ -58,6 +59,7 @@ class Pool:
         """Take a connection back after a call; one that is spent is closed."""
         if self._closed or not connection.usable:
             connection.close()
+        # Used last, given first: those that are not needed stay idle, and their servers let them go.
         elif not self._wake(connection):
             self.idle.append(connection)
 
@@ -75,6 +77,7 @@ class Pool:
             connection = await self._opened(label)
         except BaseException:
             self._connecting -= 1
+            # The place is free: who waits longest may try to connect.
             self._wake(None)
             raise
         self._connecting -= 1

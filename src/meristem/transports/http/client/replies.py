@@ -50,6 +50,7 @@ class Replies:
 
     def _go_on(self) -> None:
         transport = self._connection.transport
+        # From half of the window on: at its edge each message would stop and start the reading.
         if len(self._messages) <= self._window // 2 and not transport.is_reading() and not transport.is_closing():
             transport.resume_reading()
 

@@ -41,6 +41,7 @@ TIMEOUT: Final = b"connect-timeout-ms"
 VERSION: Final = b"connect-protocol-version"
 LIGHT_BINARY: Final = 4 * 1024  # protobuf becomes JSON value by value, in Python
 CODINGS: Final = frozenset((b"content-encoding", b"connect-content-encoding"))
+# RFC 9110, section 12.5.5: a cache must not give packed bytes to who did not ask for them.
 PACKED: Final = ((b"content-encoding", b"gzip"), (b"vary", b"accept-encoding"))
 
 
@@ -74,6 +75,7 @@ class ConnectRequest(msgspec.Struct, gc=False):
         """The request with the proofs that its head holds; `wrong` is why its message can't be had."""
         token, bearer, media = _text(head.get(TOKEN)), bearer_of(head.get(AUTHORIZATION)), media_of(head)
         light = LIGHT_BINARY if media.endswith(b"proto") else LIGHT
+        # Whatever is compressed counts as heavy: what it becomes is known only when it has been unpacked.
         heavy = len(body) > light or not head.keys().isdisjoint(CODINGS)
         return ConnectRequest(head, body, token, bearer, media, heavy, wrong)
 

@@ -30,6 +30,7 @@ class EnvelopeReader:
         self._data += data
         while len(self._data) >= PREFIX.size:
             flags, length = PREFIX.unpack_from(self._data)
+            # As soon as it is told: what is announced would be waited for, and kept meanwhile.
             if length > self._limit:
                 raise ValueError(f"a message of {length} bytes is above the limit of {self._limit}")
             if len(self._data) < PREFIX.size + length:

@@ -72,6 +72,7 @@ class Route:
         if request.method == "POST":
             if request.head.get(b"content-type") == self._media[0] or media_of(request.head) in self._media:
                 return None
+            # `accept-post` names the known ones, as connect-go does it.
             return Response(415, b"", b"", [(b"accept-post", b", ".join(self._media))])
         if request.method == "GET" and self._gettable:
             return None
@@ -120,6 +121,7 @@ def _from_query(request: Request) -> ConnectRequest:
     head[b"content-encoding"] = query.get("compression", "identity").encode("utf-8", "replace")
     message: str = query.get("message", "")
     if query.get("base64") != "1":
+        # Bytes that are no UTF-8 go through as they were sent; the reader of the message refuses them.
         return ConnectRequest.of(head, message.encode("utf-8", "surrogateescape"))
     try:
         body = base64.urlsafe_b64decode(message.rstrip("=") + "=" * (-len(message.rstrip("=")) % 4))

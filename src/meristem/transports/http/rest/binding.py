@@ -60,6 +60,7 @@ class Binder:
             raise _refusal(wrong)
         if self.takes_body:
             read = self._body(body.strip() or EMPTY_BODY)
+            # What stands in the path is stronger, and no body can name it: `_part` has only the other fields.
             values = {name: getattr(read, name) for name in read.__struct_fields__} | values
         return self._made(values)
 
@@ -76,6 +77,7 @@ class Binder:
         if not query or not self._query:
             return []
         try:
+            # Bounded before they are split: millions of `&` would hold the event loop.
             pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS)
         except ValueError as error:
             raise CallError(Code.INVALID_ARGUMENT, f"the query: {error}", may_have_happened=False) from None

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
 ENCODING: Final = b"content-encoding"
 PLAIN: Final = (NOSNIFF,)
+# Files are shown by what their media type says; without nosniff a browser could run an upload as a script.
 INLINE: Final = (NOSNIFF, (b"content-disposition", b"inline"))
 
 
@@ -90,6 +91,7 @@ class RestCodec:
     def read(self, request: RestRequest, principal: Principal | None, user: Identity | None) -> Call:
         """The call; raises CallError for one without the user it needs, then for each field that does not fit."""
         context = context_from(request.head, principal, user)
+        # Before the body is looked at: a stranger is not told what a sound request looks like.
         if self.operation.authenticated and context.user is None:
             raise CallError(Code.UNAUTHENTICATED, "sign in first and send `Authorization: Bearer …`")
         body = request.body

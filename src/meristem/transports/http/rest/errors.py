@@ -93,5 +93,6 @@ def _fault(error: Fault, docs: str, headers: list[tuple[bytes, bytes]]) -> Probl
     kind: Any = type(error)
     values = msgspec.to_builtins(fault_payload(kind)(**error.values()))
     for field, value in values.items():
+        # RFC 9457, section 3.2: a problem's own members stand beside the standard ones, whose names are taken.
         members[f"{field}_" if field in RESERVED else field] = value
     return Problem(status_of(error), error.summary(), error.summary(), f"{docs}#fault-{name}", members, headers)

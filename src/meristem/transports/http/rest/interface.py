@@ -75,6 +75,7 @@ class RestInterface:
             page = None if self._pages is None else self._pages.find(below)
             return None if page is None else _page(request.method, path, *page)
         method = request.method
+        # RFC 9110, section 9.3.2: HEAD is answered as GET is; the connection leaves the body out.
         codec = verbs.get("GET" if method == "HEAD" else method)
         if codec is not None:
             return Match(codec, path, placeholders)

@@ -82,6 +82,7 @@ class Router(Generic[T]):
         if verb in node.verbs:
             raise WiringError(f"{verb} {path}: {node.verbs[verb]} and {value} share this route; give one another path")
         node.verbs[verb] = value
+        # Paths are asked for as they were sent, and an escape may be written in several ways: it goes by segments.
         if PLACEHOLDER.search(path) is None and "%" not in path:
             self._words[path] = node.verbs
 
@@ -92,6 +93,7 @@ class Router(Generic[T]):
         bound: list[str] = []
         segments = path.strip("/").split("/")
         if "%" in path:
+            # After they were cut: an encoded slash (`%2F`) is a part of its segment.
             segments = [unquote(each) for each in segments]
         node = self._find(self._root, segments, 0, bound)
         return ({}, []) if node is None else (node.verbs, bound)

@@ -38,6 +38,7 @@ class ServerSentEvents(JsonLines):
     media = b"text/event-stream"
 
     def item(self, value: bytes) -> bytes:
+        # One line, for JSON is written without line breaks: with one, each line would need its own `data:`.
         return b"data: " + value + b"\n\n"
 
     def problem(self, value: bytes) -> bytes:

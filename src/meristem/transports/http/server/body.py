@@ -10,6 +10,7 @@ from meristem.transports.http.server.head import UnsoundError
 if TYPE_CHECKING:
     from meristem.resilience.limits import Limits
 
+# Fifteen digits at most: with more, the counter of who stands in front may overflow (RFC 9112, section 7.1).
 CHUNK_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[\t -~\x80-\xff]*)?\r\n")
 MOST_OF_LINE: Final = 256  # of a chunk's size and extensions
 BYTES_OF_CHUNK: Final = 32  # that a chunk has on average, beyond the first `body_chunks`

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from meristem.transports.http.server.body import Body
     from meristem.transports.http.server.listener import Listener
 
+# Where Python can: a handler that never waits answers in this very turn of the loop.
 EAGER: Final[dict[str, Any]] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
 
 
@@ -197,6 +198,7 @@ class ServerConnection(PacedConnection):
         self.phase = BUSY
         self.used = True
         task = Task(self._answer(codec, request), loop=self.loop, name=codec.operation.path, **EAGER)
+        # Begun eagerly it may be over: then `_answer` has cleared `self.task`, which nobody would do once more.
         if not task.done():
             self.task = task
 

@@ -53,6 +53,7 @@ class _Reading:
         self.target = url
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        # The parser leaves blanks at the end, which are none of the value (RFC 9112, section 5).
         self.fields.append((name.lower(), value.rstrip(b" \t")))
 
 
@@ -61,6 +62,7 @@ def read_head(data: bytes, limits: Limits) -> Request:
 
     A parser of its own for each head: nothing of its state is left when the next one comes.
     """
+    # Before the parser sees it: each line costs. Two of them are the request line and the empty one.
     if data.count(b"\n") - 2 > limits.head_fields:
         raise UnsoundError(431, f"a request may have {limits.head_fields} header fields")
     version = _version(data)

@@ -204,6 +204,7 @@ async def _listen(address: Address, listener: Listener, tls: ssl.SSLContext | No
     loop = asyncio.get_running_loop()
     if address.path:
         server = await loop.create_unix_server(listener.connection, address.path, ssl=tls, backlog=BACKLOG)
+        # The folder is its user's alone already (`prepare_run_directory`); this holds for sockets in other places.
         os.chmod(address.path, 0o600)  # noqa: PTH101 - quick; who may open it is the user that runs the system
         return BoundListener(address, listener, server, tls)
     if address.descriptor >= 0:

@@ -142,6 +142,7 @@ class PacedConnection(asyncio.Protocol):
 
     def linger(self) -> None:
         """Say no more, but read on until the peer has seen the last answer: closing now might destroy it."""
+        # RFC 9112, section 9.6: bytes that arrive after a close are answered by a reset, which can wipe out the answer.
         self.phase = LINGER
         self.mark = self.listener.reaper.now
         self.inbox.clear()

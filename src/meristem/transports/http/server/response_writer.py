@@ -86,6 +86,7 @@ class ResponseWriter:
             elif name not in OF_THE_CONNECTION:
                 lines.append(b"%b: %b\r\n" % (name, value))
         self.started = True
+        # RFC 9112, section 6.3: these have no body, whatever their head says of one.
         if self._request.method == "HEAD" or status in (204, 304):
             self._left = -1  # no body, whatever is given
         self._head = b"".join(lines)
