@@ -13,7 +13,8 @@ from typing import Any, Final, Literal, TypeAlias, get_args, get_origin
 import msgspec
 
 from meristem.contracts.codec import audit, decoder
-from meristem.contracts.protojson import as_it_is, integer, number, read_by
+from meristem.contracts.coercion import as_it_is, integer, number
+from meristem.contracts.protojson import read_by
 from meristem.contracts.wiretypes import COLLECTIONS, fields_of, is_union, struct_of, unwrap
 
 Shape: TypeAlias = Callable[[Any], Any]

@@ -30,8 +30,7 @@ from uuid import UUID
 import msgspec
 
 from meristem.contracts.codec import encode, fault_payload
-from meristem.contracts.protojson import nullable, snake, word
-from meristem.contracts.wiretypes import COLLECTIONS, fields_of, is_union, struct_of, unwrap
+from meristem.contracts.wiretypes import COLLECTIONS, fields_of, is_union, nullable, snake, struct_of, unwrap, word
 
 if typing.TYPE_CHECKING:
     from collections.abc import Collection, Iterable

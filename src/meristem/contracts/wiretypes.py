@@ -80,6 +80,11 @@ def is_union(type_: Any) -> bool:
     return get_origin(type_) in (Union, types.UnionType)
 
 
+def nullable(type_: Any) -> bool:
+    """Whether None is a value of the type."""
+    return unwrap(type_) is type(None) or (is_union(unwrap(type_)) and type(None) in get_args(unwrap(type_)))
+
+
 def unsupported(type_: Any, seen: frozenset[Any] = frozenset()) -> str | None:
     """Why the type cannot cross a wire and what to write instead; None when it can."""
     type_ = unwrap(type_)
@@ -140,6 +145,22 @@ def camel(name: str) -> str:
     """The ProtoJSON spelling of a field: `booking_id` becomes `bookingId`."""
     head, *rest = name.split("_")
     return head + "".join(part[:1].upper() + part[1:] for part in rest)
+
+
+def word(type_: Any) -> str:
+    """The name of a type as a part of a protobuf name."""
+    type_ = unwrap(type_)
+    if get_origin(type_) is None:
+        name = getattr(type_, "__name__", str(type_))
+        return str(name[:1].upper() + name[1:])
+    origin = getattr(get_origin(type_), "__name__", "Value")
+    inner = "".join(word(each) for each in get_args(type_) if isinstance(each, type))
+    return f"{inner}{origin[:1].upper()}{origin[1:]}"
+
+
+def snake(name: str) -> str:
+    """`CreditCard` as a field is called: `credit_card`."""
+    return "".join(f"_{each.lower()}" if each.isupper() and at else each.lower() for at, each in enumerate(name))
 
 
 def _union(arguments: tuple[Any, ...], seen: frozenset[Any]) -> str | None:

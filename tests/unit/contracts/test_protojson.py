@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meristem.contracts.codec import violation
+from meristem.contracts.coercion import coercer
 from meristem.contracts.message import Message
-from meristem.contracts.protojson import coercer, lenient
+from meristem.contracts.protojson import lenient
 from meristem.contracts.wiretypes import camel
 from meristem.errors import CallError
 
