@@ -69,6 +69,7 @@ class Adapters(Generic[AdapterT]):
     def _find(self, url: str) -> _Entry:
         scheme = _scheme(url)
         family = scheme.partition("+")[0]
+        # These first: no package can take their place, and the metadata of what is installed need not be read.
         found = self._built_in.get(scheme) or self._built_in.get(family)
         if found is None:
             installed = self._installed()
@@ -89,6 +90,7 @@ class Adapters(Generic[AdapterT]):
         for each in entry_points(group=self._group):
             entry = _Entry(each.value, each.dist.name if each.dist is not None else each.module)
             other = found.setdefault(each.name, entry)
+            # The same entry may be met twice: a package that is found by two folders of the import path.
             if other != entry:
                 raise ConfigurationError(
                     f"both {other.package} and {entry.package} bring an adapter for the {self._port} {each.name!r}: "

@@ -118,5 +118,6 @@ def as_system(found: Any, reference: Reference) -> System:
 
 
 def _is_service_of(member: Any, module: ModuleType) -> bool:
+    # What a module only imports is none of its services.
     own = isinstance(member, type) and issubclass(member, Service) and member.__module__ == module.__name__
     return own and bool(getattr(member, "contract_name", None))

@@ -16,6 +16,7 @@ from meristem.stop_signals import exiting
 EX_TEMPFAIL: Final = 75  # sysexits.h
 PASSING: Final = frozenset({Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED, Code.RESOURCE_EXHAUSTED, Code.ABORTED})
 """The codes of a call that may go well another time."""
+# The texts stand here because click, to list them, would import the module of every verb.
 VERBS: Final = {
     "run": ("run", "Run a system: all in one process, or as a placement says."),
     "process": ("processing", "Run one process of a placement, as a container does."),

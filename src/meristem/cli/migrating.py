@@ -54,6 +54,7 @@ def migrate(
             return await pending(database, folders[name], lambda: _tables(blueprint, name))
         return await upgrade(database, folders[name], lambda: _tables(blueprint, name))
 
+    # Of any shape: an older one is what this verb is there to mend.
     found = in_each(blueprint, directory, service, work, of_any_shape=True)
     if as_json:
         print_json(found)

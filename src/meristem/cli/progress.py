@@ -16,6 +16,7 @@ class TerminalProgress:
     """Shows a bar on a terminal; elsewhere a line every few seconds."""
 
     def track(self, items: Iterable[T], description: str, total: int | None = None) -> Iterable[T]:
+        # Not to the standard output, which may be JSON for a program.
         if sys.stderr.isatty():
             from rich.console import Console  # noqa: PLC0415 - only a terminal pays for it
             from rich.progress import track  # noqa: PLC0415
