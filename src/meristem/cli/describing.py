@@ -9,7 +9,7 @@ import click
 
 from meristem.cli.loading_system import json_option, load_blueprint, placement_option, system_argument
 from meristem.cli.output import print_json, print_table
-from meristem.config.settings import File, Setting, Sources, explain
+from meristem.config.settings import Setting, Sources, explain
 from meristem.contracts.contract import operations
 from meristem.system.blueprint import Blueprint
 from meristem.system.description import settings_at
@@ -28,13 +28,14 @@ def contracts(target: str | None, form: str, contract: str | None) -> None:
         return
     from meristem.contracts.prototext import proto_text  # noqa: PLC0415 - only this verb writes protobuf
 
-    known = {each.__name__: each for each in blueprint.contracts()}
-    if contract is not None and contract not in known:
-        known_ones = ", ".join(known)
-        raise click.BadParameter(f"there is no contract {contract!r}; there are {known_ones}", param_hint="--contract")
-    for name, each in known.items():
-        if contract in (None, name):
-            click.echo(proto_text(list(operations(each).values())))
+    known = blueprint.contracts()
+    # By either name: two versions of a contract have one class name, and differ in their package.
+    chosen = [each for each in known if contract in (None, each.__name__, each.contract_name)]
+    if contract is not None and not chosen:
+        there_are = ", ".join(dict.fromkeys(each.__name__ for each in known)) or "none"
+        raise click.BadParameter(f"there is no contract {contract!r}; there are {there_are}", param_hint="--contract")
+    for each in chosen:
+        click.echo(proto_text(list(operations(each).values())))
 
 
 def _openapi(blueprint: Blueprint) -> str:
@@ -53,16 +54,16 @@ def _openapi(blueprint: Blueprint) -> str:
 def settings(target: str | None, placement: Path | None, *, as_json: bool) -> None:
     """Show every setting, its value and where that comes from; secrets stay hidden."""
     blueprint, _ = load_blueprint(target, placement)
-    sources = Sources(environment=os.environ, files=(File("placement", blueprint.placement.settings),))
+    plan, placed = blueprint.plan, blueprint.placement
     found: dict[str, list[Setting]] = {
         each.name: explain(
             # Read from their own modules: the services need not be importable here.
             [settings_at(path, each.name) for path in each.settings],
             system=blueprint.system.name,
             service=each.name,
-            sources=sources,
+            sources=Sources(environment=os.environ, files=placed.settings_of(plan.process_of(each.name).name)),
         )
-        for each in blueprint.plan.services
+        for each in plan.services
         if each.settings
     }
     if as_json:

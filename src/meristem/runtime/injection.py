@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from meristem.clock import Clock
-from meristem.config.settings import File, Sources, load_all
+from meristem.config.settings import Sources, load_all
 from meristem.errors import ConfigurationError, WiringError
 from meristem.services.service import Progress, is_contract, is_settings
 
@@ -46,8 +46,7 @@ class Injection:
     def _settings(self, spec: ServiceSpec) -> Mapping[type[Any], Any]:
         """All settings classes of a service, loaded together so that a key of none of them is refused."""
         if spec.name not in self._loaded:
-            written = self._blueprint.placement.settings_of(self._process)
-            files = tuple(File(f"{table} of the placement", settings) for table, settings in written)
+            files = self._blueprint.placement.settings_of(self._process)
             # Once for all classes of the service: one of them alone would take the keys of the others for misspelt.
             sources = Sources(overrides=self._options.overrides, environment=self._options.environment, files=files)
             system = self._blueprint.system.name

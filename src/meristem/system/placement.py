@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 import msgspec
 from msgspec import Meta
 
+from meristem.config.settings import File
 from meristem.contracts.bounds import Count, Rate, misfit, unfit
 from meristem.errors import ConfigurationError
 from meristem.events.adapters import BUSES
@@ -222,11 +223,10 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         rest = [each for each in tables if REST in each.services]
         return next(iter((*named, *rest)), ProcessTable(()))
 
-    def settings_of(self, process: str) -> list[tuple[str, dict[str, dict[str, Any]]]]:
-        """The settings that hold in a process, by service, each with the table they stand in; the strongest first."""
-        written = self.processes[process]
-        own = written.settings if isinstance(written, ProcessTable) else {}
-        return [(f"[processes.{process}.settings]", own), ("[settings]", self.settings)]
+    def settings_of(self, process: str) -> tuple[File, ...]:
+        """The settings that hold in a process, each with the table they stand in; the strongest first."""
+        own = File(f"[processes.{process}.settings] of the placement", self.process(process).settings)
+        return own, File("[settings] of the placement", self.settings)
 
     def limits_of(self, process: str) -> Limits:
         """The limits of a process's server: what its own table says, then that of all, then the defaults."""

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from meristem import ConfigurationError
+from meristem.config.settings import File
 from meristem.resilience.breaker import BreakerPolicy
 from meristem.resilience.policies import Policies
 from meristem.system.placement import Placement, Telemetry
@@ -67,9 +68,9 @@ def test_settings_of_a_process_are_stronger_than_those_of_all(read):
         [settings.search]
         budget = 0.3
     """)
-    (first, own), (second, shared) = placement.settings_of("main")
-    assert (first, own) == ("[processes.main.settings]", {"search": {"budget": 0.1}})
-    assert (second, shared) == ("[settings]", {"search": {"budget": 0.3}})
+    own, shared = placement.settings_of("main")
+    assert own == File("[processes.main.settings] of the placement", {"search": {"budget": 0.1}})
+    assert shared == File("[settings] of the placement", {"search": {"budget": 0.3}})
 
 
 def test_limits_of_a_process_are_stronger_than_those_of_all_and_those_than_the_defaults(read):

@@ -1,0 +1,67 @@
+"""What `meristem contracts` and `meristem settings` tell is all of it, and what holds where a service runs."""
+
+import pytest
+
+VERSIONS = """
+from typing import Protocol
+from meristem import Contract, Service, Settings, System, safe
+
+class Limits(Settings):
+    most: int = 1
+
+def contract(package):
+    class Rooms(Contract, Protocol, package=package):
+        @safe
+        async def count(self) -> int: ...
+
+    return Rooms
+
+First, Second = contract("inn.v1"), contract("inn.v2")
+
+class OldService(First, Service):
+    async def count(self) -> int:
+        return 1
+
+class NewService(Second, Service):
+    def __init__(self, limits: Limits) -> None: ...
+
+    async def count(self) -> int:
+        return 2
+
+system = System("inn", services=[OldService, NewService])
+"""
+PLACED = """
+[processes]
+old = ["old"]
+new = { services = ["new"], settings = { new = { most = 7 } } }
+
+[settings.new]
+most = 3
+"""
+
+
+@pytest.fixture(autouse=True)
+def inn(project):
+    (project / "inn.py").write_text(VERSIONS)
+    (project / "placed.toml").write_text(PLACED)
+
+
+async def test_two_contracts_of_one_name_are_both_written_and_told_apart_by_their_packages(meristem):
+    both = await meristem("contracts", "inn.py:system")
+    named = await meristem("contracts", "inn.py:system", "--contract", "Rooms")
+    second = await meristem("contracts", "inn.py:system", "--contract", "inn.v2.Rooms")
+
+    assert [line for line in both.out.splitlines() if line.startswith("package")] == [
+        "package inn.v1;",
+        "package inn.v2;",
+    ]
+    assert named.out == both.out
+    assert "package inn.v2;" in second.out
+    assert "package inn.v1;" not in second.out
+
+
+async def test_settings_are_told_as_they_hold_in_the_process_of_the_service(meristem):
+    found = await meristem("settings", "inn.py:system", "--placement", "placed.toml", "--json")
+
+    (most,) = found.json["new"]
+    assert (most["value"], most["origin"]) == ("7", "[settings.new] in [processes.new.settings] of the placement")
