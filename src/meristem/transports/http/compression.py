@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import zlib
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from meristem.transports.metadata import Metadata
 
 CODINGS: Final = (b"gzip", b"identity")
+NEVER: Final = re.compile(rb"q=0(?:\.0{0,3})?")
 MIN_COMPRESSED: Final = 1400  # below one network packet nothing is gained
 UNSUSPECTED: Final = 1024 * 1024
 MOST_EXPANSION: Final = 100  # gzip reaches 1032, what people send hardly 30
@@ -43,14 +45,26 @@ def unpacked(encoding: bytes, body: bytes, limit: int) -> bytes:
         raise _refused(Code.RESOURCE_EXHAUSTED, message)
     if not inflater.eof:
         raise _refused(Code.INVALID_ARGUMENT, "the gzip body ends too early")
+    # RFC 1952, section 2.2 lets members follow each other; a million empty ones would cost what the bound saves.
+    if inflater.unused_data:
+        raise _refused(Code.INVALID_ARGUMENT, "the body holds more than one gzip member; pack it as one")
     return plain
 
 
 def packed(metadata: Metadata, body: bytes) -> bytes | None:
     """The body as gzip where the client of a request accepts that and it pays; None to send it as it is."""
-    if len(body) < MIN_COMPRESSED or b"gzip" not in metadata.get(b"accept-encoding", b""):
+    if len(body) < MIN_COMPRESSED or not _accepts_gzip(metadata.get(b"accept-encoding", b"")):
         return None
     return gzip.compress(body, compresslevel=4, mtime=0)
+
+
+def _accepts_gzip(accepted: bytes) -> bool:
+    """Whether gzip is among what a client accepts, with a weight above 0 (RFC 9110, 12.4.2 and 12.5.3)."""
+    for each in accepted.lower().split(b","):
+        coding, _, weight = each.partition(b";")
+        if coding.strip() == b"gzip":
+            return NEVER.fullmatch(weight.strip()) is None
+    return False
 
 
 def _refused(code: Code, message: str) -> CallError:
