@@ -53,7 +53,7 @@ def reload(target: str | None) -> None:
     if not running:
         raise OperationError("no supervised system runs from here; start one with: meristem run --placement FILE")
     for each in running:
-        # Surely its supervisor: `running` has asked the kernel who holds the lock. Others would die of this signal.
+        # Surely a supervisor: `running` has seen that its lock is held. Another program would die of this signal.
         os.kill(each.pid, RELOAD)
         click.echo(f"asked process {each.pid}; its log tells how it goes")
 

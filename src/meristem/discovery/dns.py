@@ -68,7 +68,7 @@ class DnsResolver(Directory):
         patience: float = 5.0,
         shortest: float = SHORTEST,
     ) -> None:
-        # Known before they are found: `LayeredResolver` asks once who knows a service, and never changes its mind.
+        # Known before they are found: whom `LayeredResolver` asks about a service must never change.
         super().__init__(dict.fromkeys(names, ()))
         self._names = {service: Name.parse(text) for service, text in names.items()}
         self._asker = _asker(servers, port)

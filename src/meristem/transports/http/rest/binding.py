@@ -60,7 +60,7 @@ class Binder:
             raise _refusal(wrong)
         if self.takes_body:
             read = self._body(body.strip() or EMPTY_BODY)
-            # What stands in the path is stronger, and no body can name it: `_part` has only the other fields.
+            # No body can name what stands in the path: it is read by `_part`, which has only the other fields.
             values = {name: getattr(read, name) for name in read.__struct_fields__} | values
         return self._made(values)
 
