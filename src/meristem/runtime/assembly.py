@@ -204,8 +204,7 @@ class Assembly:
 
     async def _start_instance(self, spec: ServiceSpec, injection: Injection) -> None:
         """Have a service live here."""
-        own = self.options.database
-        url = own.format(service=spec.name) if own else database_url(self.blueprint, spec.name)
+        url = database_url(self.blueprint, spec.name, self.options.database)
         around = Shared(
             self.blueprint.system.name,
             self.options.instance or f"{self.process.name}-{self.options.replica}",

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from meristem.discovery.environment import read_environment
 from meristem.discovery.layered import LayeredResolver
 from meristem.discovery.static import StaticResolver
-from meristem.errors import ConfigurationError
 from meristem.system.addresses import service_addresses
+from meristem.system.templates import filled
 from meristem.transports.adapters import CLIENTS
 
 if TYPE_CHECKING:
@@ -50,13 +50,11 @@ def _by_dns(template: str, plan: Plan, services: list[str], stronger: Resolver) 
 
     # Not asked for what a variable names: the start waits until each name has been looked up once.
     wanted = [name for name in services if not stronger.knows(name)]
-    try:
-        names = {
-            name: template.format(service=name, process=plan.process_of(name).name, system=plan.system)
+    return DnsResolver(
+        {
+            name: filled(
+                "discovery.dns", template, service=name, process=plan.process_of(name).name, system=plan.system
+            )
             for name in wanted
         }
-    except (KeyError, IndexError, ValueError):
-        raise ConfigurationError(
-            f"placement: discovery.dns = {template!r}: write {{service}}, {{process}} or {{system}} for what varies"
-        ) from None
-    return DnsResolver(names)
+    )

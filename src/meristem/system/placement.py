@@ -20,6 +20,7 @@ from meristem.resilience.policies import Policies
 from meristem.security.forwarding import TrustedProxies
 from meristem.storage.adapters import DATABASES
 from meristem.system.resource_bounds import LEAST, Bounds, Memory, Processors, size_of
+from meristem.system.templates import filled
 from meristem.transports.http.address import Address
 
 if TYPE_CHECKING:
@@ -197,6 +198,7 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         named = [part for process in written.values() for part in process.services if part != REST]
         self._check(parts, named, [name for name, process in written.items() if REST in process.services])
         self._check_tables(services, written)
+        self._check_resources()
         placed = []
         for name, process in written.items():
             rest = [part for part in parts if part not in named] if REST in process.services else []
@@ -262,6 +264,12 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                     raise ConfigurationError(
                         f"placement: [{table}.{service}]: {_unknown('service', service, services)}"
                     )
+
+    def _check_resources(self) -> None:
+        """Refuse what each process would stumble over as it starts."""
+        filled("resources.database", self.resources.database, service="", system="")
+        if self.discovery.dns is not None:
+            filled("discovery.dns", self.discovery.dns, service="", process="", system="")
         try:
             # Asked now, by scheme alone: a misspelt address should fail before processes start, and imports no adapter.
             BUSES.check(self.resources.bus)

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from meristem.system.templates import filled
+
 if TYPE_CHECKING:
     from meristem.system.blueprint import Blueprint
 
 
-def database_url(blueprint: Blueprint, service: str) -> str:
-    """The URL of a service's database; a relative path in it is one below the project's folder."""
-    return blueprint.placement.resources.database.format(system=blueprint.system.name, service=service)
+def database_url(blueprint: Blueprint, service: str, template: str | None = None) -> str:
+    """The URL of a service's database, by the `template` or the placement's own.
+
+    A relative path in it is one below the project's folder. Raises ConfigurationError for a name that is none.
+    """
+    written = template or blueprint.placement.resources.database
+    return filled("resources.database", written, service=service, system=blueprint.system.name)

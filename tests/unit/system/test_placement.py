@@ -103,6 +103,13 @@ def test_limits_of_a_process_are_stronger_than_those_of_all_and_those_than_the_d
             'resources.database = "mongodb://x"',
             r"\[resources\]: there is no adapter for the database 'mongodb'.*",
         ),
+        (
+            'resources.database = "sqlite:///{serivce}.db"',
+            r"resources.database = 'sqlite:///\{serivce\}.db': write \{service\} or \{system\} for what varies",
+        ),
+        ('resources.database = "sqlite:///{}.db"', r"write \{service\} or \{system\}"),
+        ('resources.database = "sqlite:///{service.name}.db"', r"write \{service\} or \{system\}"),
+        ('discovery.dns = "{servce}:80"', r"discovery.dns = .*: write \{service\}, \{process\} or \{system\} for what"),
         ("server.head_byte = 2048", r"\[server\]: there is no limit 'head_byte'; did you mean 'head_bytes'"),
         ("server.head_seconds = 0", r"\[server\]: head_seconds = 0: expected `float` >= 0.1"),
         ("server.idle_seconds = nan", r"\[server\]: idle_seconds = nan: expected `float`"),

@@ -6,7 +6,18 @@ from typing import Protocol
 
 import pytest
 
-from meristem import CallError, Code, ConfigurationError, Contract, MisuseError, Service, System, operation, safe
+from meristem import (
+    CallError,
+    Code,
+    ConfigurationError,
+    Contract,
+    Database,
+    MisuseError,
+    Service,
+    System,
+    operation,
+    safe,
+)
 from meristem.testing.manual_clock import ManualClock
 from meristem.testing.processes import Echo, as_toml
 from meristem.testing.running import load_system, running
@@ -96,6 +107,16 @@ async def test_processes_need_to_know_where_the_system_is():
 def test_a_name_of_something_else_is_refused():
     with pytest.raises(ConfigurationError, match="names type, not a System"):
         load_system("decimal:Decimal")
+
+
+@pytest.mark.parametrize("where", ["local", "wire"])
+async def test_the_database_of_a_test_is_written_as_a_placement_writes_it(tmp_path, where):
+    class Keeping(Service):
+        def __init__(self, database: Database) -> None: ...
+
+    url = f"sqlite:///{tmp_path}/{{system}}-{{service}}.db"
+    async with running(System("kept", services=[Keeping]), where=where, database=url):
+        assert (tmp_path / "kept-keeping.db").exists()
 
 
 def test_a_placement_is_written_as_toml():
