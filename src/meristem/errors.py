@@ -17,6 +17,7 @@ Fault                           a business answer that a contract declares (`rai
 
 from __future__ import annotations
 
+import errno
 import inspect
 from enum import Enum
 from typing import Any, ClassVar, Final, Self, dataclass_transform
@@ -58,6 +59,13 @@ DEFINITE: Final = frozenset(
 """The codes of a refusal: nothing happened, and the same call would be refused again."""
 
 
+PASSING_ERRNOS: Final = frozenset(
+    {errno.EAGAIN, errno.EBUSY, errno.EDQUOT, errno.EINTR, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+    | {errno.ENOSPC, errno.ETIMEDOUT}
+)
+"""What the operating system refuses for a while."""
+
+
 class MeristemError(Exception):
     """The root of every error that Meristem raises itself."""
 
@@ -79,7 +87,16 @@ class ConfigurationError(MisuseError):
 
 
 class OperationError(MeristemError):
-    """Something went wrong while the program ran."""
+    """Something went wrong while the program ran; `lasting` says that it stays so until somebody mends it."""
+
+    lasting: bool = False
+
+    @classmethod
+    def of_system(cls, message: str, error: OSError) -> Self:
+        """What the operating system refused: a full disk may be emptied, a folder that is read-only stays so."""
+        made = cls(message)
+        made.lasting = error.errno not in PASSING_ERRNOS
+        return made
 
 
 class StorageError(OperationError):

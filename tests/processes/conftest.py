@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -142,3 +143,58 @@ async def gone(pid: int) -> None:
     finally:
         loop.remove_reader(descriptor)
         os.close(descriptor)
+
+
+class Command:
+    """`meristem …` in the folder of the shop, with its lines."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.text = ""
+
+    async def shows(self, part: str, times: int = 1) -> str:
+        async with asyncio.timeout(PATIENCE):
+            while self.text.count(part) < times:
+                line = (await self.process.stdout.readline()).decode()
+                assert line, f"it ended without {part!r}: {self.text}"
+                self.text += line
+        return next(line for line in reversed(self.text.splitlines()) if part in line)
+
+
+async def meristem(directory: Path, *arguments: str, **environment: str) -> Command:
+    return Command(await begun(sys.executable, "-m", "meristem", *arguments, cwd=directory, **environment))
+
+
+async def told(directory: Path, *arguments: str) -> tuple[int, str]:
+    """The exit code and output of a command that ends by itself."""
+    command = await meristem(directory, *arguments)
+    text = (await output(command.process)).decode()
+    assert command.process.returncode is not None
+    return command.process.returncode, text
+
+
+@pytest.fixture
+async def ended() -> AsyncIterator[list[Command]]:
+    """Commands that are ended after the test."""
+    commands: list[Command] = []
+    yield commands
+    for command in commands:
+        if command.process.returncode is None:
+            command.process.terminate()
+        await output(command.process)
+
+
+SPLIT = """
+[processes]
+edge = ["web"]
+stock = { services = ["stock"], replicas = 2 }
+rest = ["*"]
+"""
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    shutil.copy(Path(__file__).with_name("shop.py"), tmp_path)
+    (tmp_path / "pyproject.toml").write_text('[tool.meristem]\nsystem = "shop:system"\n')
+    (tmp_path / "split.toml").write_text(SPLIT)
+    return tmp_path

@@ -3,10 +3,8 @@
 import asyncio
 import json
 import os
-import shutil
 import signal
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
@@ -14,61 +12,7 @@ import pytest
 
 from meristem.supervision.ports import free_port
 
-from .conftest import PATIENCE, begun, gone, output
-
-SPLIT = """
-[processes]
-edge = ["web"]
-stock = { services = ["stock"], replicas = 2 }
-rest = ["*"]
-"""
-
-
-class Command:
-    """`meristem …` in the folder of the shop, with its lines."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self.process = process
-        self.text = ""
-
-    async def shows(self, part: str, times: int = 1) -> str:
-        async with asyncio.timeout(PATIENCE):
-            while self.text.count(part) < times:
-                line = (await self.process.stdout.readline()).decode()
-                assert line, f"it ended without {part!r}: {self.text}"
-                self.text += line
-        return next(line for line in reversed(self.text.splitlines()) if part in line)
-
-
-@pytest.fixture
-def directory(tmp_path: Path) -> Path:
-    shutil.copy(Path(__file__).with_name("shop.py"), tmp_path)
-    (tmp_path / "pyproject.toml").write_text('[tool.meristem]\nsystem = "shop:system"\n')
-    (tmp_path / "split.toml").write_text(SPLIT)
-    return tmp_path
-
-
-async def meristem(directory: Path, *arguments: str, **environment: str) -> Command:
-    return Command(await begun(sys.executable, "-m", "meristem", *arguments, cwd=directory, **environment))
-
-
-async def told(directory: Path, *arguments: str) -> tuple[int, str]:
-    """The exit code and output of a command that ends by itself."""
-    command = await meristem(directory, *arguments)
-    text = (await output(command.process)).decode()
-    assert command.process.returncode is not None
-    return command.process.returncode, text
-
-
-@pytest.fixture
-async def ended() -> AsyncIterator[list[Command]]:
-    """Commands that are ended after the test."""
-    commands: list[Command] = []
-    yield commands
-    for command in commands:
-        if command.process.returncode is None:
-            command.process.terminate()
-        await output(command.process)
+from .conftest import PATIENCE, Command, gone, meristem, output, told
 
 
 async def test_a_placed_system_serves_is_shown_and_is_renewed_under_load(directory: Path, ended: list[Command]):

@@ -11,8 +11,7 @@ import pytest
 
 from meristem.supervision.ports import free_port
 
-from .conftest import PATIENCE
-from .test_command import Command, ended, meristem, told  # noqa: F401 - a fixture
+from .conftest import PATIENCE, Command, meristem, told
 
 NEWS = """
 import os, time
@@ -73,7 +72,7 @@ async def pid_of(directory: Path, process: str) -> int:
     return next(row["pid"] for row in json.loads(shown) if row["name"] == process)
 
 
-async def test_an_event_on_its_way_to_a_process_that_hangs_uses_up_no_attempt(directory: Path, ended: list[Command]):  # noqa: F811
+async def test_an_event_on_its_way_to_a_process_that_hangs_uses_up_no_attempt(directory: Path, ended: list[Command]):
     run = await meristem(directory, "run", "news.py", "--placement", "split.toml", "--port", str(free_port()))
     ended.append(run)
     address = next(word for word in (await run.shows("news runs at")).split() if word.startswith("http://"))
@@ -92,7 +91,7 @@ async def test_an_event_on_its_way_to_a_process_that_hangs_uses_up_no_attempt(di
 @pytest.mark.parametrize("placement", [["--placement", "split.toml"], []], ids=["processes", "one process"])
 async def test_a_method_that_holds_the_event_loop_is_named_in_the_log(
     directory: Path,
-    ended: list[Command],  # noqa: F811
+    ended: list[Command],
     placement: list[str],
 ):
     run = await meristem(directory, "run", "news.py", *placement, "--port", str(free_port()))

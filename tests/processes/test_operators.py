@@ -14,8 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from meristem.supervision import readiness
 from meristem.system.plan import ProcessPlan, ProgramPlan
 
-from .conftest import PATIENCE, plan
-from .test_command import Command, directory, ended, meristem, told  # noqa: F401 - fixtures among them
+from .conftest import PATIENCE, Command, meristem, plan, told
 
 EDGE = ProcessPlan("edge", (), ("web",))
 TWO = ProcessPlan("stock", ("stock",), (), replicas=2)
@@ -74,7 +73,7 @@ async def test_the_operators_look_in_before_everything_is_ready(supervisor_of, s
     assert late.status_code == 200
 
 
-async def test_one_address_has_the_figures_of_every_process(directory, ended: list[Command]):  # noqa: F811
+async def test_one_address_has_the_figures_of_every_process(directory, ended: list[Command]):
     operators = "tcp://127.0.0.1:0"
     run = await meristem(directory, "run", "--placement", "split.toml", "--port", "0", "--operator", operators)
     ended.append(run)
@@ -111,7 +110,7 @@ async def test_one_address_has_the_figures_of_every_process(directory, ended: li
     assert sum(each.value for each in answered) >= 1
 
 
-async def test_a_process_alone_takes_addresses_for_each_side(directory, ended: list[Command]):  # noqa: F811
+async def test_a_process_alone_takes_addresses_for_each_side(directory, ended: list[Command]):
     which = ["process", "--placement", "split.toml", "--process"]
     sides = ["--public", "tcp://127.0.0.1:0", "--listen", "tcp://127.0.0.1:0", "--operator", "unix:operator.sock"]
     stock = await meristem(directory, *which, "stock", *sides)
@@ -130,7 +129,7 @@ async def test_a_process_alone_takes_addresses_for_each_side(directory, ended: l
     assert [(each["process"], each["services"]) for each in health["processes"]] == [("stock", ["stock"])]
 
 
-async def test_a_process_that_hosts_an_app_needs_a_public_address(directory):  # noqa: F811
+async def test_a_process_that_hosts_an_app_needs_a_public_address(directory):
     which = ["process", "--placement", "split.toml", "--process", "edge"]
     code, text = await told(directory, *which, "--listen", "tcp://127.0.0.1:0")
 
@@ -138,7 +137,7 @@ async def test_a_process_that_hosts_an_app_needs_a_public_address(directory):  #
     assert "edge hosts web, and apps are served at public addresses only" in " ".join(text.split())
 
 
-async def test_a_placement_says_where_operators_read(directory, ended: list[Command]):  # noqa: F811
+async def test_a_placement_says_where_operators_read(directory, ended: list[Command]):
     placement = directory / "split.toml"
     placement.write_text(f'{placement.read_text()}\n[operator]\nlisten = "unix:{directory}/operator.sock"\n')
     run = await meristem(directory, "run", "--placement", "split.toml", "--port", "0")
@@ -151,7 +150,7 @@ async def test_a_placement_says_where_operators_read(directory, ended: list[Comm
     assert "8001" not in run.text
 
 
-async def test_an_address_of_a_placement_that_is_taken_fails_the_run_before_anything_starts(directory):  # noqa: F811
+async def test_an_address_of_a_placement_that_is_taken_fails_the_run_before_anything_starts(directory):
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from meristem.errors import ConfigurationError, OperationError
-from meristem.supervision.restarter import StartError
+from meristem.supervision.restartable import StartError
 from meristem.supervision.restarts import Restarts
 from meristem.system.plan import ProcessPlan, ProgramPlan
 from meristem.system.resource_bounds import Bounds

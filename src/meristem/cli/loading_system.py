@@ -42,7 +42,15 @@ def system_argument(verb: Any) -> Any:
 
 
 placement_option = click.option(
-    "--placement", type=click.Path(path_type=Path, dir_okay=False), help="The file that says where each part lives."
+    "--placement",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="The file that says where each part lives.",
+)
+log_level_option = click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
+    default="info",
+    show_default=True,
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 

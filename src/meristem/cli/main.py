@@ -5,6 +5,9 @@ from __future__ import annotations
 import importlib
 import io
 import sys
+import sysconfig
+import traceback
+from pathlib import Path
 from typing import Final
 
 import click
@@ -57,10 +60,10 @@ def meristem() -> None:
 
 
 def main() -> None:
-    """Run the command; what the user can mend is said in one message, without a traceback.
+    """Run the command; what goes wrong is said in one line, below a traceback where the user's code raised it.
 
-    What may go well another time ends with EX_TEMPFAIL, so that a supervisor tries again; a call that was answered
-    with an error and misuse of the framework end with 1, misuse of the command with 2.
+    The codes are those of docs/cli.md: 1 is to be mended, 2 is wrong use of the command, and EX_TEMPFAIL may go well
+    another time, so that whoever supervises tries again.
     """
     try:
         with exiting():
@@ -78,10 +81,24 @@ def main() -> None:
         click.secho("error: ", fg="red", bold=True, nl=False, err=True)
         click.echo(redact(f"{type(error).__name__}: {error}" if isinstance(error, Fault) else str(error)), err=True)
         sys.exit(EX_TEMPFAIL if _passes(error) else 1)
+    except Exception as error:
+        traceback.print_exc()
+        click.secho("error: ", fg="red", bold=True, nl=False, err=True)
+        click.echo(f"{type(error).__name__}: {error} ({_where(error)}); mend it and run again", err=True)
+        sys.exit(1)
 
 
 def _passes(error: MeristemError | Fault) -> bool:
     """Whether it may go well another time."""
     if isinstance(error, CallError | Fault):
         return error.code in PASSING
-    return isinstance(error, OperationError)
+    return isinstance(error, OperationError) and not error.lasting
+
+
+def _where(error: Exception) -> str:
+    """The innermost line that is neither Meristem's nor a library's, where there is one."""
+    frames = traceback.extract_tb(error.__traceback__)
+    of_others = (str(Path(__file__).parents[1]), *map(str, sysconfig.get_paths().values()))
+    own = [each for each in frames if not each.filename.startswith(of_others)]
+    last = (own or frames)[-1]
+    return f"{last.filename}:{last.lineno}, in {last.name}"

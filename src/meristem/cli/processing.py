@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from meristem.cli.loading_system import load_process, placement_option, system_argument
+from meristem.cli.loading_system import load_process, log_level_option, placement_option, system_argument
 from meristem.cli.output import say
 from meristem.cli.progress import TerminalProgress
 from meristem.cli.serving import offer, run_on_loop
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, dir_okay=False),
     help="What `meristem graph --json` told of the services that cannot be imported here.",
 )
-@click.option("--log-level", default="info", show_default=True, help="debug, info, warning or error.")
+@log_level_option
 @click.option("--log-format", type=click.Choice(["auto", "console", "json"]), default="auto", show_default=True)
 def process(
     target: str | None,

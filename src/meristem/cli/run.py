@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from meristem.cli.loading_system import load_system, placement_option, system_argument
+from meristem.cli.loading_system import load_system, log_level_option, placement_option, system_argument
 from meristem.cli.serving import Faces
 from meristem.supervision.lifeline import hold
 from meristem.system.blueprint import Blueprint
@@ -29,7 +29,7 @@ from meristem.system.blueprint import Blueprint
 )
 @click.option("--api-page/--no-api-page", default=None, help="Show the description of the API.  [default: on loopback]")
 @click.option("--reload", is_flag=True, help="Start again whenever the project's code changes.")
-@click.option("--log-level", default="info", show_default=True, help="debug, info, warning or error.")
+@log_level_option
 @click.option("--log-format", type=click.Choice(["console", "json"]), default="console", show_default=True)
 def run(
     target: str | None,

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from meristem.resilience.limits import Limits
     from meristem.services.service import ServiceSpec
+    from meristem.storage.database import Database
     from meristem.system.blueprint import Blueprint
     from meristem.system.plan import ServicePlan
 
@@ -55,6 +56,7 @@ class Assembly:
         self.instances: dict[str, ServiceInstance] = {}
         resource = {"service.name": f"{blueprint.system.name}.{process}"}
         self.telemetry = ProcessTelemetry(self.options.environment, resource, blueprint.placement.telemetry)
+        self.databases: dict[str, Database] = {}
         self._gauges = Gauges(self.telemetry.registry, self.options.clock)
         self._stack = Stack()
         self._bus = bus_for(blueprint.placement.resources.bus, system=blueprint.system.name)
@@ -217,6 +219,7 @@ class Assembly:
         await self._stack.start(instance)
         self.instances[spec.name] = instance
         if instance.storage is not None:
+            self.databases[spec.name] = instance.storage.database
             self._gauges.counters[spec.name] = instance.storage.count
         self._endpoints.update(instance.endpoints)
 

@@ -36,6 +36,7 @@ class OwnInstance:
             self._address or next(iter(served.addresses), None),
             served.assembly.process.services,
             served.assembly.process.apps,
+            served.problem,
         )
 
     async def figures(self, media: str) -> str | None:

@@ -43,9 +43,9 @@ class PublicProbe:
 class InternalProbes:
     """What the system itself may ask a process; nothing else is there, for REST and apps are public.
 
-    `/health/live` (the event loop turns), `/health/ready` (which tells the `state`: `starting`, `ready` or `draining`),
-    `/health` (the same) and, by ASGI, `/metrics`. `figures` gives media type and text of the metrics for what the
-    client accepts.
+    `/health/live` (the event loop turns), `/health/ready` (which tells the `state`: `starting`, `ready`, `unready` or
+    `draining`), `/health` (the same) and, by ASGI, `/metrics`. `figures` gives media type and text of the metrics for
+    what the client accepts.
     """
 
     def __init__(self, state: Callable[[], str], figures: Callable[[str], Awaitable[tuple[str, bytes]]]) -> None:

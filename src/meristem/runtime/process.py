@@ -17,6 +17,7 @@ from meristem.hosting.asgi.mounts import Entered, Mounts
 from meristem.hosting.loading import load_app
 from meristem.lifecycle import Stack, end, first_of, where
 from meristem.runtime.assembly import Assembly
+from meristem.runtime.database_watch import DatabaseWatch
 from meristem.runtime.loop_watch import LoopWatch
 from meristem.runtime.probes import InternalProbes, PublicProbe
 from meristem.security.forwarding import TrustedProxies
@@ -53,8 +54,8 @@ class Listen(NamedTuple):
 class Process:
     """Serves one process of a plan between `start` and `stop`; what runs `beside` it starts last and ends first.
 
-    `state` is `starting`, `ready`, `draining` or `stopped`, `since` when it was made. `api_page` shows the description
-    of the REST interface to the public.
+    `state` is `starting`, `ready`, `unready` (while `problem` tells what is wrong), `draining` or `stopped`, `since`
+    when it was made. `api_page` shows the description of the REST interface to the public.
     """
 
     def __init__(
@@ -74,10 +75,21 @@ class Process:
         self._tokens = tokens
         self._beside = beside
         self._api_page = api_page
-        self.state = "starting"
+        self._phase = "starting"
+        self._databases = DatabaseWatch(self.assembly.databases)
         self.since = time.time()
         self._stack = Stack()
         self._server: HttpServer | None = None
+
+    @property
+    def state(self) -> str:
+        """How it fares."""
+        return "unready" if self._phase == "ready" and self.problem is not None else self._phase
+
+    @property
+    def problem(self) -> str | None:
+        """What keeps it from being ready although it has started."""
+        return self._databases.problem
 
     @property
     def addresses(self) -> list[str]:
@@ -109,19 +121,20 @@ class Process:
         )
         await self._stack.start(Serving(self._server, self._listen))
         await self.assembly.activate()
-        self.state = "ready"
+        await self._stack.start(self._databases)
+        self._phase = "ready"
         for component in self._beside:
             await self._stack.start(component)
 
     async def drain(self) -> None:
         """Accept no more, answer what is in flight, then let the services finish."""
         # Said first: whoever asks whether this process is ready sends nothing more while the rest goes on.
-        self.state = "draining"
+        self._phase = "draining"
         await self._stack.drain()
 
     async def stop(self) -> None:
         """Stop everything, in reverse."""
-        self.state = "stopped"
+        self._phase = "stopped"
         await self._stack.stop()
 
     async def _applications(self) -> ASGIApp | None:

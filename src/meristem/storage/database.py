@@ -58,6 +58,10 @@ class Database(Queries):
             await self._driver.start()
             self._started = True
 
+    def missing(self) -> str | None:
+        """What is gone of the open database, and what to do; None when all is there."""
+        return self._driver.missing() if self._started else None
+
     async def drain(self) -> None:
         """Nothing to do: commits under way are finished by `stop`."""
 

@@ -116,6 +116,13 @@ class Driver(Protocol):
         """Finish commits under way, roll back what is left, close."""
         ...
 
+    def missing(self) -> str | None:
+        """What is gone of an open database, a deleted file for instance, and what to do; None when all is there.
+
+        Asked each second on the event loop. What is written while something is missing raises a StorageError.
+        """
+        ...
+
     def close_soon(self) -> None:
         """Close without waiting: the last resort for a database that was not stopped."""
         ...

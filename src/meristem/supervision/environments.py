@@ -82,7 +82,9 @@ class Environments:
                 if not place.exists():  # or another process has made it meanwhile
                     self._make_beside(place, place.with_suffix(".new"), lock, steps_at)
         except OSError as error:
-            raise OperationError(f"cannot make {place}: {error.strerror}; set {PLACE} to a folder with room") from None
+            raise OperationError.of_system(
+                f"cannot make {place}: {error.strerror}; set {PLACE} to a folder with room", error
+            ) from None
 
     def _make_beside(
         self, place: Path, beside: Path, lock: int, steps_at: Callable[[Path, int], Sequence[Callable[[], None]]]

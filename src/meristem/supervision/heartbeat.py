@@ -49,6 +49,7 @@ def heartbeat(environment: MutableMapping[str, str]) -> Callable[[], None]:
         return _unheard
     descriptor = int(given)
     os.set_inheritable(descriptor, False)
+    faulthandler.enable()  # what crashes says where
     faulthandler.register(STACKS)
 
     def beat() -> None:

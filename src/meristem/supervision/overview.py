@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from meristem.operators.health import DRAINING, SILENT, InstanceHealth
 from meristem.supervision.readiness import fetched, told
-from meristem.supervision.restarter import RunState
+from meristem.supervision.restartable import RunState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -13,7 +13,8 @@ from meristem.supervision import orphan_guard
 from meristem.supervision.child import Child, Command
 from meristem.supervision.ports import free_port
 from meristem.supervision.readiness import answers
-from meristem.supervision.restarter import Restarter, RunState, together
+from meristem.supervision.restartable import RunState
+from meristem.supervision.restarter import Restarter, together
 from meristem.supervision.restarts import Restarts
 
 if TYPE_CHECKING:

@@ -5,65 +5,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from enum import Enum
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
-from meristem.errors import ConfigurationError, OperationError
+from meristem.errors import ConfigurationError
 from meristem.supervision.child import Child
+from meristem.supervision.restartable import RUNNING, Restartable, RunState, StartError
 from meristem.supervision.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
 
-    from meristem.supervision.child import Command
     from meristem.supervision.restarts import Restarts
 
 PROBE: Final = 0.05  # seconds between two questions whether it is ready
 WRONG: Final = (1, 2)  # exit codes of a program that is written or called wrongly: starting it again can't help
-
-
-class StartError(OperationError):
-    """What is run could not start at all; the message ends with its last lines."""
-
-
-class RunState(Enum):
-    """What it does at this moment."""
-
-    STARTING = "starting"
-    READY = "ready"
-    SILENT = "silent"
-    WAITING = "waiting"
-    STOPPED = "stopped"
-
-
-RUNNING: Final = (RunState.READY, RunState.SILENT)
-
-
-class Restartable(Protocol):
-    """What a restarter keeps. `generation` counts its starts; `successor` is one that starts beside its predecessor."""
-
-    label: str
-    address: str
-
-    def command(self, generation: int, *, successor: bool) -> Command:
-        """How to start it."""
-        ...
-
-    async def ready(self, generation: int) -> bool:
-        """Whether it is ready."""
-        ...
-
-    async def lives(self, child: Child) -> bool:
-        """Whether it gave a sign of life since this was asked last."""
-        ...
-
-    def admit(self, generation: int) -> None:
-        """It is ready: let others find it."""
-        ...
-
-    def dismiss(self, generation: int) -> None:
-        """It has ended: remove what it left."""
-        ...
+EX_TEMPFAIL: Final = 75  # sysexits.h: it may go well another time
+CRASHES: Final = 3  # of what was never ready, and says nothing by its exit code
 
 
 class Restarter:
@@ -92,7 +49,7 @@ class Restarter:
         self._born = 0
         self._failures = 0
         self._was_ready = False
-        self._ready_at = 0.0
+        self._ready_at = self._begun = 0.0
         self._ready = asyncio.Event()
         self._settled = asyncio.Event()  # cleared while a successor gets ready
         self._settled.set()
@@ -117,6 +74,7 @@ class Restarter:
     async def start(self) -> None:
         """Return when it is ready; raises StartError when it ended by its own fault or was not ready in time."""
         loop, label = asyncio.get_running_loop(), self.restartable.label
+        self._begun = loop.time()
         self._restarting = loop.create_task(self._run(), name=f"run {label}")
         self._watching = loop.create_task(self._watchdog.run(), name=f"watch {label}")
         waiting = asyncio.ensure_future(self._ready.wait())
@@ -228,7 +186,7 @@ class Restarter:
         try:
             await child.start()
         except ConfigurationError as error:
-            self._never(child, f"{self.restartable.label}: {error}")
+            self._never(child, f"{self.restartable.label}: {error}", lasting=True)
             child.ended.set()
             return
         self._changed(self)  # it has a pid now
@@ -249,11 +207,11 @@ class Restarter:
                 child, f"{self.restartable.label} was not ready within {patience:g} s; it wrote:\n{_last(child)}"
             )
 
-    def _never(self, child: Child, problem: str) -> None:
+    def _never(self, child: Child, problem: str, *, lasting: bool = False) -> None:
         """What could not start at the first attempt fails; later, it is said and tried again."""
         if not self._was_ready:
             self._living.discard(child)
-            raise StartError(problem)
+            raise StartError(problem, lasting=lasting)
         self._say(problem)
 
     async def _until_ready(self, child: Child, generation: int) -> bool:
@@ -277,8 +235,8 @@ class Restarter:
         self.restartable.dismiss(self._generation)
         if self._closing:
             return
-        if not self._was_ready and child.code in WRONG:
-            raise StartError(self._failed(child))
+        if not self._was_ready:
+            self._give_up(child)
         if self._planned is not None and not self._planned.done():
             if was in RUNNING:
                 return
@@ -290,8 +248,20 @@ class Restarter:
         self._enter(RunState.WAITING)
         await asyncio.sleep(delay)
 
+    def _give_up(self, child: Child) -> None:
+        """Raise StartError when starting again what was never ready cannot help any more."""
+        loop = asyncio.get_running_loop()
+        passes = child.code == EX_TEMPFAIL
+        if child.code in WRONG or (not passes and self._failures + 1 >= CRASHES):
+            raise StartError(self._failed(child), lasting=True)
+        if passes and loop.time() - self._begun >= self._policy.patience:
+            raise StartError(self._failed(child))
+
     def _failed(self, child: Child) -> str:
-        return f"{self.restartable.label} could not start ({child.end_told()}):\n{_last(child)}"
+        return (
+            f"{self.restartable.label} could not start ({child.end_told()}); mend what it wrote last, and run "
+            f"again:\n{_last(child)}"
+        )
 
     def _line(self, line: bytes) -> None:
         self._wrote(self.restartable.label, line)

@@ -17,7 +17,8 @@ from meristem.supervision.overview import Supervised, SupervisedPart
 from meristem.supervision.ports import Ports
 from meristem.supervision.programs import GRACE, Programs, program_ports, program_urls
 from meristem.supervision.replica import ADDRESS, RUN, Replica, ReplicaEnvironment
-from meristem.supervision.restarter import Restarter, StartError, together
+from meristem.supervision.restartable import StartError
+from meristem.supervision.restarter import Restarter, together
 from meristem.supervision.restarts import Restarts
 from meristem.supervision.start_order import waits
 from meristem.supervision.succession import succeed

@@ -78,7 +78,9 @@ class StateDirectory:
         try:
             make_folder(self.path)
         except OSError as error:
-            raise OperationError(f"cannot make {self.path}: {error.strerror}; run in a folder you may write") from None
+            raise OperationError.of_system(
+                f"cannot make {self.path}: {error.strerror}; run in a folder you may write", error
+            ) from None
 
     def tokens(self, environment: Mapping[str, str]) -> Tokens:
         """What signs and verifies the calls of the system's parts, by `MERISTEM_SECRET` or a secret kept here."""
@@ -106,7 +108,9 @@ class StateDirectory:
             try:
                 self._make_secret(path)
             except OSError as error:
-                raise OperationError(f"cannot make {path}: {error.strerror}; set {SECRET} instead") from None
+                raise OperationError.of_system(
+                    f"cannot make {path}: {error.strerror}; set {SECRET} instead", error
+                ) from None
         return path.read_bytes()
 
     def _make_secret(self, path: Path) -> None:
@@ -210,7 +214,9 @@ def prepare_run_directory(run: Path) -> None:
     try:
         run.mkdir(mode=0o700)
     except OSError as error:
-        raise OperationError(f"cannot make {run} for sockets: {error.strerror}") from None
+        raise OperationError.of_system(
+            f"cannot make {run} for sockets: {error.strerror}; free that place, or run in a folder you may write", error
+        ) from None
 
 
 def remove_run_directory(run: Path) -> None:
@@ -224,8 +230,8 @@ def _written(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OperationError(
-            f"cannot write {path}: {error.strerror}; make room, or run in a folder you may write"
+        raise OperationError.of_system(
+            f"cannot write {path}: {error.strerror}; make room, or run in a folder you may write", error
         ) from None
 
 

@@ -353,7 +353,8 @@ async def test_a_release_is_rolled_back_over_what_is_compatible_and_refused_over
         (["migrate", "--new", "first"], 2, "a migration belongs to one service: add --service"),
         (["process", "--process", "mian", "--listen", "tcp://127.0.0.1:0"], 2, "there is no process 'mian'"),
         (["process"], 2, "where shall the process listen?"),
-        (["graph", "--placement", "none.toml"], 1, "there is no placement file none.toml"),
+        (["graph", "--placement", "none.toml"], 2, "'none.toml' does not exist"),
+        (["run", "--log-level", "loud"], 2, "'loud' is not one of"),
         (["dance"], 2, "No such command 'dance'"),
     ],
 )

@@ -32,6 +32,8 @@ class Lifespan:
         self._told: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._heard: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
+        self._began = False
+        self._crash: Exception | None = None
         self.state: dict[str, Any] = {}
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
@@ -52,8 +54,19 @@ class Lifespan:
             raise OperationError(
                 f"app {self._name!r} did not start within {self._starting:g} s: it does not answer lifespan.startup"
             ) from None
+        if self._crash is not None:
+            raise self._failed(f"{type(self._crash).__name__}: {self._crash}") from self._crash
         if answer is not None and answer["type"] == "lifespan.startup.failed":
-            raise OperationError(f"app {self._name!r} could not start: {answer.get('message') or 'see its log'}")
+            raise self._failed(answer.get("message") or "see its log")
+
+    def _failed(self, message: str) -> OperationError:
+        """The error of one line; some applications send all of a traceback."""
+        *above, last = message.strip().splitlines()
+        if above:
+            logger.error("app %r could not start:\n%s", self._name, message)
+        failed = OperationError(f"app {self._name!r} could not start: {last}; mend it and run again")
+        failed.lasting = True
+        return failed
 
     async def drain(self) -> None:
         """Requests in flight are the server's to wait for."""
@@ -81,9 +94,18 @@ class Lifespan:
     async def _run(self) -> None:
         scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self.state}
         try:
-            await self._app(scope, self._told.get, self._heard.put)
-        except Exception:  # the protocol: an application that raises here does without a lifespan
-            logger.debug("app %r has no lifespan", self._name, exc_info=True)
+            await self._app(scope, self._receive, self._heard.put)
+        except Exception as error:
+            if self._began:  # it took the event, so it has a lifespan, and that failed
+                logger.exception("the lifespan of app %r failed", self._name)
+                self._crash = error
+            else:  # the protocol: an application that raises before does without one
+                logger.debug("app %r has no lifespan", self._name, exc_info=True)
+
+    async def _receive(self) -> dict[str, Any]:
+        event = await self._told.get()
+        self._began = True
+        return event
 
     async def _tell(self, event: str, task: asyncio.Task[None]) -> dict[str, Any] | None:
         """The application's answer, None when it listens no more."""

@@ -21,12 +21,13 @@ from meristem.errors import ConfigurationError, MisuseError, StorageError
 from meristem.private_files import make_file, make_folder
 from meristem.storage.driver import Outcome, Statement, Withdrawn
 from meristem.storage.sqlite.dialect import SqliteDialect
+from meristem.storage.sqlite.files import OpenFiles
 from meristem.storage.sqlite.jobs import Completions, Job
 from meristem.storage.sqlite.lookups import Lookups
 from meristem.storage.sqlite.migration import migration
 from meristem.storage.sqlite.reader import Readers
 from meristem.storage.sqlite.syncer import Syncer
-from meristem.storage.sqlite.translation import translate
+from meristem.storage.sqlite.translation import OPENING, translate
 from meristem.storage.sqlite.writer import Turn, WriteJob, Writer
 
 _STATEMENTS = 512  # prepared statements that a connection keeps
@@ -66,6 +67,7 @@ class SqliteDriver:
         self._sync = sync
         self._folder: str | None = None
         self._file = Path()
+        self._files = OpenFiles(name)
         self._writer: Writer | None = None
         self._syncer: Syncer | None = None
         self._readers: Readers | None = None
@@ -76,6 +78,7 @@ class SqliteDriver:
         self._loop = asyncio.get_running_loop()
         self._completions = Completions(self._loop)
         connection, log, reading = await asyncio.to_thread(self._open)
+        self._files = OpenFiles(self._name, self._file, Path(f"{self._file}-wal"))
         given = (self._name, self._completions)
         self._syncer = None if log is None else Syncer(log, *given, self._sync)
         self._writer = Writer(connection, *given, self._syncer, busy_timeout=self._busy_timeout)
@@ -91,6 +94,10 @@ class SqliteDriver:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
+
+    def missing(self) -> str | None:
+        """What is gone of the files that are open."""
+        return self._files.look()
 
     def close_soon(self) -> None:
         """Let the connections close after what is queued."""
@@ -136,6 +143,8 @@ class SqliteDriver:
         """Queue steps for the writing thread."""
         if self._writer is None:
             raise self._closed()
+        if self._files.missing is not None:
+            raise self._files.refuse()
         job = WriteJob(steps, self._loop.create_future(), transaction=turn, commits=commits)
         self._writer.submit(job)
         return job
@@ -161,9 +170,11 @@ class SqliteDriver:
             make_file(self._file)  # SQLite gives its log and index the mode of the file
             return *self._open_writer(), self._connect_reader()
         except sqlite3.Error as error:
-            raise translate(error, self._name, f"opening {self._file}") from error
+            raise translate(error, self._name, f"{OPENING}{self._file}") from error
         except OSError as error:
-            raise StorageError(f"database {self._name!r} can't be opened: {error}{remedy(error)}") from error
+            raise StorageError.of_system(
+                f"database {self._name!r} can't be opened: {error}{remedy(error)}", error
+            ) from error
 
     def _open_writer(self) -> tuple[sqlite3.Connection, int | None]:
         connection = _connect(str(self._file), self._busy_timeout)
@@ -172,9 +183,11 @@ class SqliteDriver:
         mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
         if mode != "wal":
             connection.close()
-            raise StorageError(
+            refused = StorageError(
                 f"{self._file} can't use a write-ahead log: put it on a local disk, not on a network share"
             )
+            refused.lasting = True
+            raise refused
         connection.execute("PRAGMA foreign_keys=ON")
         connection.execute(f"PRAGMA wal_autocheckpoint={_LOG_PAGES}")
         # An empty transaction has SQLite make the log's file: it is opened below, and connections that only read

@@ -9,6 +9,17 @@ from meristem.errors import IntegrityViolation, MeristemError, MisuseError, Stor
 from meristem.storage.driver import shorten
 from meristem.storage.sqlite.locked import is_locked
 
+_LASTING = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_CANTOPEN", "SQLITE_PERM", "SQLITE_READONLY", "SQLITE_ERROR")
+_REMEDIES = {
+    ("SQLITE_BUSY", "SQLITE_LOCKED"):
+        ": another process holds the write lock; shorten its transactions, or move to a database server",
+    ("SQLITE_READONLY",): ": this statement writes; run it inside `async with database.begin() as tx`",
+    ("SQLITE_CORRUPT", "SQLITE_NOTADB"):
+        ": the file is damaged; restore it from a backup, or move it away to begin with an empty one",
+    ("SQLITE_FULL",): ": the disk is full",
+    ("SQLITE_CANTOPEN",): ": check that the folder exists and may be written",
+}  # fmt: skip
+OPENING = "opening "  # begins what stands for a statement where the file is opened
 _KINDS = ("UNIQUE", "FOREIGN KEY", "NOT NULL", "CHECK")
 
 
@@ -21,7 +32,9 @@ def translate(error: sqlite3.Error, database: str, text: str) -> MeristemError:
     if isinstance(error, (sqlite3.ProgrammingError, sqlite3.InterfaceError)):
         return MisuseError(f"the statement can't be run: {reason} ({place})")
     kind = StorageUnavailable if is_locked(error) else StorageError
-    return kind(f"{reason}{_remedy(reason, error)} ({place})")
+    found = kind(f"{reason}{_remedy(reason, error, text)} ({place})")
+    found.lasting = getattr(error, "sqlite_errorname", "").startswith(_LASTING) and not shortage()
+    return found
 
 
 def _violation(reason: str, place: str) -> IntegrityViolation:
@@ -30,16 +43,12 @@ def _violation(reason: str, place: str) -> IntegrityViolation:
     return IntegrityViolation(f"{reason} ({place})", kind=(kind or "unknown").lower(), constraint=constraint or None)
 
 
-def _remedy(reason: str, error: sqlite3.Error) -> str:
+def _remedy(reason: str, error: sqlite3.Error, text: str) -> str:
     name = getattr(error, "sqlite_errorname", "")
-    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return ": another process holds the write lock; shorten its transactions, or move to a database server"
     if "no such table" in reason or "no such column" in reason or "has no column named" in reason:
         return ": the schema is behind the code; run its migrations (`meristem migrate`)"
-    if name.startswith("SQLITE_READONLY"):
-        return ": this statement writes; run it inside `async with database.begin() as tx`"
-    if name.startswith("SQLITE_FULL"):
-        return ": the disk is full"
-    if name.startswith("SQLITE_CANTOPEN"):
-        return shortage() or ": check that the folder exists and may be written"
-    return ""
+    if name.startswith("SQLITE_CANTOPEN") and (all_in_use := shortage()):
+        return all_in_use
+    if name.startswith("SQLITE_READONLY") and text.startswith(OPENING):
+        return ": let this user write the file and its folder"
+    return next((remedy for prefixes, remedy in _REMEDIES.items() if name.startswith(prefixes)), "")
