@@ -21,10 +21,10 @@ from meristem.errors import ConfigurationError, MisuseError, StorageError
 from meristem.private_files import make_file, make_folder
 from meristem.storage.driver import Outcome, Statement, Withdrawn
 from meristem.storage.sqlite.dialect import SqliteDialect
-from meristem.storage.sqlite.files import OpenFiles
 from meristem.storage.sqlite.jobs import Completions, Job
 from meristem.storage.sqlite.lookups import Lookups
 from meristem.storage.sqlite.migration import migration
+from meristem.storage.sqlite.open_files import OpenFiles
 from meristem.storage.sqlite.reader import Readers
 from meristem.storage.sqlite.syncer import Syncer
 from meristem.storage.sqlite.translation import OPENING, translate
