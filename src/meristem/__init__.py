@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from meristem.events.subscription import on
     from meristem.runtime.remote import connect
     from meristem.sagas.flow import Flow
+    from meristem.sagas.handle import SagaHandle, start_saga
+    from meristem.sagas.records import SagaState
     from meristem.sagas.saga import saga
     from meristem.storage.database import Database
 
@@ -45,9 +47,12 @@ if TYPE_CHECKING:
 LATER: Final = {
     "Database": "meristem.storage.database",
     "Flow": "meristem.sagas.flow",
+    "SagaHandle": "meristem.sagas.handle",
+    "SagaState": "meristem.sagas.records",
     "connect": "meristem.runtime.remote",
     "on": "meristem.events.subscription",
     "saga": "meristem.sagas.saga",
+    "start_saga": "meristem.sagas.handle",
 }
 
 __all__ = [
@@ -77,7 +82,9 @@ __all__ = [
     "Program",
     "Progress",
     "Retry",
+    "SagaHandle",
     "SagaParked",
+    "SagaState",
     "Secret",
     "Service",
     "Settings",
@@ -99,6 +106,7 @@ __all__ = [
     "put",
     "safe",
     "saga",
+    "start_saga",
     "using",
     "wait",
 ]

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from systems.keeping import Audit, Bank, Post, Refused, Shop
 
-from meristem import CallError, Code, Context, using
+from meristem import CallError, Code, Context, SagaHandle, SagaState, start_saga, using
 
 SYSTEM = "systems.keeping:system"
 OPTIONS = {"settings": {"shop": {"greeting": "olá é𝄞", "limit": 7, "colours": {"a b": 'x"\\y'}}}}
@@ -77,6 +77,70 @@ async def test_a_saga_that_is_started_again_with_its_key_gives_the_same_answer(a
 
     assert answers == ["order of 5"] * 5
     assert await bank.debits("again") == [5]
+
+
+async def test_a_saga_is_started_without_waiting_and_asked_for_later(app):
+    shop, bank = app.client(Shop), app.client(Bank)
+    handle = await start_saga(shop.patient, "started")
+    await bank.until("started", 1)
+    assert await handle.state() in (SagaState.RUNNING, SagaState.WAITING)
+
+    await shop.pay("started")
+    again = SagaHandle.of(shop.patient, handle.id)
+    assert await again.result() == "paid by started"
+    assert (await handle.state(), await handle.result()) == (SagaState.DONE, "paid by started")
+
+
+async def test_a_saga_that_was_started_fails_as_one_that_was_called(app):
+    handle = await start_saga(app.client(Shop).order, "started-bad", 40, fail=True)
+    with pytest.raises(Refused) as caught:
+        await handle.result()
+
+    assert caught.value.reason == "1000 is too much"
+    assert await handle.state() is SagaState.FAILED
+    with pytest.raises(CallError) as refused:
+        await handle.cancel()
+    assert refused.value.code is Code.FAILED_PRECONDITION
+
+
+async def test_a_saga_that_was_started_is_cancelled_and_undone(app):
+    shop, bank = app.client(Shop), app.client(Bank)
+    handle = await start_saga(shop.patient, "stopped")
+    await bank.until("stopped", 1)
+    await handle.cancel()
+
+    with pytest.raises(CallError) as caught:
+        await handle.result()
+    assert caught.value.code is Code.CANCELED
+    assert await handle.state() is SagaState.FAILED
+
+
+async def test_under_one_key_a_saga_is_one_whether_it_is_started_or_called(app):
+    shop, bank = app.client(Shop), app.client(Bank)
+    with using(key="started-key"):
+        first, second = await start_saga(shop.order, "one", 5), await start_saga(shop.order, "one", 5)
+        answer = await shop.order("one", 5)
+        with pytest.raises(CallError) as caught:
+            await start_saga(shop.order, "one", 6)
+
+    assert first.id == second.id
+    assert (await first.result(), answer) == ("order of 5", "order of 5")
+    assert await bank.debits("one") == [5]
+    assert caught.value.code is Code.ALREADY_EXISTS
+
+
+async def test_what_is_no_saga_is_not_started_without_waiting(app):
+    for method in (app.client(Shop).pay, app.client(Audit).heard):
+        with pytest.raises(CallError) as caught:
+            await start_saga(method, *("nobody", 1)[: 1 if method.__name__ == "pay" else 2])
+        assert caught.value.code is Code.UNIMPLEMENTED
+
+
+async def test_an_id_that_nobody_knows_is_not_found(app):
+    with pytest.raises(CallError) as caught:
+        await SagaHandle.of(app.client(Shop).order, "5f0c").state()
+
+    assert caught.value.code is Code.NOT_FOUND
 
 
 async def test_a_saga_waits_for_an_event(app):

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from meristem.resilience.limits import Limits
+    from meristem.runtime.steering import ServiceSagas
     from meristem.services.service import ServiceSpec
     from meristem.storage.database import Database
     from meristem.system.blueprint import Blueprint
@@ -63,6 +64,7 @@ class Assembly:
         self._closing = Background(f"connections of {process}")
         self._endpoints: dict[str, OperationEndpoint] = {}
         self._dependencies: dict[str, Dependency] = {}
+        self._helm: dict[str, OperationEndpoint] = {}
         self._routes: dict[str, ServedOperation] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._deadlines: Deadlines | None = None
@@ -167,6 +169,9 @@ class Assembly:
                     operation = endpoint.operation
                     admitted = limiter.middleware(operation)(endpoint.handler)
                     self._routes[path] = ServedOperation(operation, clients.limited(operation, admitted))
+            for path, endpoint in self._helm.items():
+                operation = endpoint.operation
+                self._routes[path] = ServedOperation(operation, clients.limited(operation, endpoint.handler))
             # Events of other processes come past the limiter: to shed a delivery is only to have it once more.
             for operation in operations(Deliveries).values():
                 self._routes[operation.path] = ServedOperation(
@@ -222,6 +227,23 @@ class Assembly:
             self.databases[spec.name] = instance.storage.database
             self._gauges.counters[spec.name] = instance.storage.count
         self._endpoints.update(instance.endpoints)
+        if instance.sagas is not None and not self._helm:
+            self._helm = self._steered()
+            self._endpoints.update(self._helm)
+
+    def _steered(self) -> dict[str, OperationEndpoint]:
+        """What starts and steers the sagas of the services here."""
+        from meristem.runtime.steering import Helm  # noqa: PLC0415 - a process without sagas does not pay for them
+        from meristem.sagas.handle import Sagas  # noqa: PLC0415
+
+        def sagas(service: str) -> ServiceSagas | None:
+            return self.instances[service].sagas if service in self.instances else None
+
+        helm, made = Helm(sagas), {}
+        for operation in operations(cast("Any", Sagas)).values():
+            method, observed = getattr(helm, operation.name), self.telemetry.serving("sagas", operation)
+            made[operation.path] = OperationEndpoint(operation, method, observed, system=self.blueprint.system.name)
+        return made
 
     async def _start_dependency(self, service: ServicePlan) -> None:
         """Reach a service that lives elsewhere: call it, and owe it the events that it subscribed to."""

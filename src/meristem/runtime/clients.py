@@ -8,9 +8,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from meristem.contracts.call import Handler, Middleware, compose
+from meristem.contracts.contract import operations
 from meristem.errors import CallError, Code, WiringError
 from meristem.resilience.deadline import Deadlines, deadline_middleware
-from meristem.services.client import make_client
+from meristem.services.client import DOOR, Door, make_client
 from meristem.services.inbound import Nearby, OperationEndpoint
 from meristem.services.outbound import entry, receiving
 from meristem.transports.local import isolation_of, local_stream
@@ -59,6 +60,26 @@ class Clients:
             known: Any = contract
             ways = {name: self._way(known, each, caller) for name, each in self._blueprint.operations(known).items()}
             found = self._made[contract, caller] = self.over(contract, ways.__getitem__, caller)
+            owner = self._blueprint.owner_of(known)
+            if owner is not None and known not in self._options.fakes:
+                door = Door(owner, partial(self.sagas, owner, caller), self._blueprint.operations(known))
+                setattr(found, DOOR, door)
+        return found
+
+    def sagas(self, service: str, caller: str | None) -> Any:
+        """A client by which the sagas of a service are started without waiting, and steered."""
+        found = self._made.get((service, caller))
+        if found is None:
+            from meristem.sagas.handle import Sagas  # noqa: PLC0415 - few programs start sagas so
+
+            known: Any = Sagas
+            if service not in self._dependencies and any(
+                each.path not in self._endpoints for each in operations(known).values()
+            ):
+                text = f"{service} has no sagas, so nothing of it is started without waiting: call it"
+                raise CallError(Code.UNIMPLEMENTED, text, may_have_happened=False)
+            ways = {name: self._to(service, each, caller) for name, each in operations(known).items()}
+            found = self._made[service, caller] = self.over(known, ways.__getitem__, caller)
         return found
 
     def over(self, contract: Callable[..., ContractT], way: Callable[[str], Handler], caller: str | None) -> ContractT:
@@ -92,6 +113,9 @@ class Clients:
         owner = self._blueprint.owner_of(contract)
         if owner is None:
             raise WiringError(f"no service of {self._blueprint.system.name!r} implements {contract.__name__}")
+        return self._to(owner, operation, caller)
+
+    def _to(self, owner: str, operation: Operation, caller: str | None) -> Handler:
         # A deadline is watched on the side that can give up: around the way there, or within the handler itself nearby.
         if owner in self._dependencies:
             there = self._dependencies[owner].way(operation, caller)

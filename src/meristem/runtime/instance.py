@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from meristem.contracts.operation import Operation
     from meristem.events.inbox import Inbox
     from meristem.runtime.shared import Shared
+    from meristem.runtime.steering import ServiceSagas
     from meristem.runtime.storage import ServiceStorage
     from meristem.services.container import Built
     from meristem.services.service import Need, ServiceSpec
@@ -39,6 +40,7 @@ class ServiceInstance:
         self.spec = spec
         self.name = spec.name
         self.endpoints: dict[str, OperationEndpoint] = {}
+        self.sagas: ServiceSagas | None = None
         self.storage = _storage_of(spec, url, around) if needs_database(spec) else None
         self._around = around
         self._resolve = resolve
@@ -74,6 +76,10 @@ class ServiceInstance:
             # Only now: handlers are methods of the service, and the first event may need what its providers started.
             await self.storage.hear(self._built.service)
         self.endpoints = {each.path: self._endpoint(each) for each in self.spec.operations.values()}
+        if self.storage is not None and self.storage.has_sagas:
+            from meristem.runtime.steering import ServiceSagas  # noqa: PLC0415 - as with storage
+
+            self.sagas = ServiceSagas(self.service, self.spec.operations, self._endpoint)
 
     async def start_service(self) -> None:
         """Start the service's object, once every service of the process hears: it may publish already."""
@@ -102,12 +108,12 @@ class ServiceInstance:
             return self.database
         return self._resolve(need)
 
-    def _endpoint(self, operation: Operation) -> OperationEndpoint:
+    def _endpoint(self, operation: Operation, method: Callable[..., Any] | None = None) -> OperationEndpoint:
         once = () if self.storage is None else self.storage.once(operation)
         # `@once` is innermost: the others see each repetition, and what one of them refuses is not kept as the answer.
         around = (*self._around.middleware, *self.spec.implementation.middleware, *once)
         observed = self._around.telemetry.serving(self.name, operation)
-        method = getattr(self.service, operation.name)
+        method = method or getattr(self.service, operation.name)
         return OperationEndpoint(operation, method, observed, around, system=self._around.system)
 
 

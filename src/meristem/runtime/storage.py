@@ -58,6 +58,11 @@ class ServiceStorage:
         )
         self._outbox.observers.append(around.telemetry.on_fact)
 
+    @property
+    def has_sagas(self) -> bool:
+        """Whether methods of the service are sagas."""
+        return bool(self._sagas)
+
     async def start(self) -> None:
         """Open the database and bring its tables up to date, or see that they are."""
         database, options = self.database, self._around.options

@@ -24,8 +24,20 @@ class Callers:
         self.input = input_
         self.owner = owner
         self.count = 0
-        self.begun = False  # whether the saga's row is in the journal, and so whether others may bring it to rest
-        self.rested: asyncio.Future[SagaRow | Exception] = asyncio.get_running_loop().create_future()
+        self.at_once = False  # whether the saga's row is written before the function begins: somebody waits for that
+        loop = asyncio.get_running_loop()
+        self.stored: asyncio.Future[None] = loop.create_future()
+        self.rested: asyncio.Future[SagaRow | Exception] = loop.create_future()
+
+    @property
+    def begun(self) -> bool:
+        """Whether the saga's row is in the journal, and so whether others may bring it to rest."""
+        return self.stored.done()
+
+    def begin(self) -> None:
+        """The saga's row is in the journal."""
+        if not self.stored.done():
+            self.stored.set_result(None)
 
     def resolve(self, outcome: SagaRow | Exception) -> None:
         """Tell all of them."""
@@ -39,6 +51,15 @@ class Callers:
             text = f"{name} was not done in time and goes on; ask again with the same idempotency key"
             raise CallError(Code.DEADLINE_EXCEEDED, text)
         return self.rested.result()
+
+    async def storing(self, name: str, seconds: float | None) -> None:
+        """Wait until the saga is stored; raises why it is not, CallError `deadline_exceeded` after `seconds`."""
+        waiting: set[asyncio.Future[Any]] = {self.rested, self.stored}
+        await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if self.rested.done() and isinstance(error := self.rested.result(), Exception):
+            raise error
+        if not self.stored.done() and not self.rested.done():
+            raise CallError(Code.DEADLINE_EXCEEDED, f"{name} was not stored in time; start it again under the same key")
 
 
 def answer_of(definition: Definition, outcome: SagaRow | Exception) -> Any:

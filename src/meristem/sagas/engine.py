@@ -17,6 +17,7 @@ from meristem.contracts.message import Event
 from meristem.errors import CallError, Code, MeristemError, MisuseError, StorageError
 from meristem.keys import asked_otherwise, reused
 from meristem.lifecycle import Background
+from meristem.sagas.administration import SagaStore
 from meristem.sagas.callers import Callers, answer_of
 from meristem.sagas.engine_parts import EngineParts
 from meristem.sagas.facts import Fact, Observer, SagaBegan, SagaLost
@@ -122,6 +123,50 @@ class SagaEngine:
         Raises the saga's Fault or CallError; CallError `deadline_exceeded` when the caller's time ends first (the
         saga goes on); SagaParked when a person must look; `already_exists` for a key that began something else.
         """
+        callers = await self._callers_of(definition, values)
+        outcome = await self._wait(definition, callers, current().remaining())
+        return answer_of(definition, outcome)
+
+    async def begin(self, definition: Definition, values: msgspec.Struct) -> str:
+        """Start a saga, or find the one that this idempotency key began; its id, once it is stored. Raises as `run`."""
+        callers = await self._callers_of(definition, values, at_once=True)
+        callers.count += 1
+        try:
+            await callers.storing(definition.name, current().remaining())
+        finally:
+            self._leave(callers)
+        return callers.saga_id
+
+    async def look(self, saga_id: str, seconds: float) -> SagaRow:
+        """The saga when it rests, or after so many seconds; raises CallError `not_found`."""
+        saga = await self._known(saga_id)
+        if at_rest(saga) or seconds <= 0:
+            return saga
+        callers = self._callers.get(saga_id)
+        if callers is None:
+            callers = self._callers[saga_id] = Callers(saga_id, saga.input, origin_of(saga).owner)
+            callers.begin()
+        callers.count += 1
+        try:
+            await asyncio.wait({callers.rested}, timeout=seconds)
+        finally:
+            self._leave(callers)
+        return await self._known(saga_id)
+
+    async def cancel(self, saga_id: str) -> None:
+        """Have a saga undo what it did; CallError `failed_precondition` when it has ended or is being undone."""
+        await SagaStore(self._database, self._clock).cancel(saga_id)
+        self._poller.poke()
+
+    async def _known(self, saga_id: str) -> SagaRow:
+        saga = await self._journal.load(saga_id)
+        if saga is None:
+            text = f"{self._service} has no saga {saga_id!r}: it was never started, or has ended long ago"
+            raise CallError(Code.NOT_FOUND, text, may_have_happened=False)
+        return saga
+
+    async def _callers_of(self, definition: Definition, values: msgspec.Struct, *, at_once: bool = False) -> Callers:
+        """Those who wait for the saga that this call is about; it is begun if nobody has yet."""
         self._check(definition)
         context = current()
         if context.keys is not None:  # a saga that a saga's step starts is a call of that step
@@ -134,11 +179,11 @@ class SagaEngine:
         callers = self._callers.get(saga_id)
         if callers is None:
             callers = self._callers[saga_id] = Callers(saga_id, text, origin.owner)
+            callers.at_once = at_once
             self._work(self._begin(definition, callers, origin), f"{definition.name} {saga_id}")
         elif (callers.input, callers.owner) != (text, origin.owner):
             raise reused(definition.name)
-        outcome = await self._wait(definition, callers, context.remaining())
-        return answer_of(definition, outcome)
+        return callers
 
     async def on_event(self, event: Event) -> None:
         """Keep an event for the sagas that wait for it; it joins the unit of work that is open, if one is."""
@@ -161,9 +206,12 @@ class SagaEngine:
         try:
             return await callers.outcome(definition.name, seconds)
         finally:
-            callers.count -= 1
-            if not callers.count and callers.begun and callers.saga_id not in self._runners:
-                self._callers.pop(callers.saga_id, None)
+            self._leave(callers)
+
+    def _leave(self, callers: Callers) -> None:
+        callers.count -= 1
+        if not callers.count and callers.begun and callers.saga_id not in self._runners:
+            self._callers.pop(callers.saga_id, None)
 
     async def _begin(self, definition: Definition, callers: Callers, origin: Origin) -> None:
         """Work on a new saga, or find the one that its key began."""
@@ -176,7 +224,7 @@ class SagaEngine:
                 if await self._begin_new(definition, callers, new, twin):
                     return
                 saga = await self._journal.load(callers.saga_id)
-            callers.begun = True
+            callers.begin()
             if saga is None:
                 self._resolve(callers.saga_id, asked_otherwise(definition.name))
             elif (saga.input, origin_of(saga).owner) != (callers.input, callers.owner):
@@ -190,13 +238,13 @@ class SagaEngine:
         """Work on a saga whose row goes with its first commit; False when that finds its row, or that of its twin."""
 
         def begun() -> None:
-            callers.begun = True
+            callers.begin()
             self._emit(SagaBegan(saga.id, saga.name, resumed=False))
 
         writer = JournalWriter(self._journal, saga)
         writer.buffer_new(saga, twin, begun)
         try:
-            if definition.waits:  # the row says which events came before it
+            if definition.waits or callers.at_once:  # the row says which events came before it, and that it is there
                 await writer.flush()
                 saga = await self._journal.load(saga.id) or saga
             await self._drive(definition, saga, writer, new=True, busy=False)

@@ -17,6 +17,7 @@ from meristem.contracts.wiretypes import annotations_of
 from meristem.errors import MisuseError, WiringError
 from meristem.sagas.commands import SAGA_MARK
 from meristem.sagas.flow import Flow
+from meristem.sagas.records import SagaRow
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -30,6 +31,18 @@ class Engine(Protocol):
 
     async def run(self, definition: Definition, values: msgspec.Struct) -> Any:
         """Start the saga, or attach to it, and wait for its answer."""
+        ...
+
+    async def begin(self, definition: Definition, values: msgspec.Struct) -> str:
+        """Start the saga, or find it; its id, once it is stored."""
+        ...
+
+    async def look(self, saga_id: str, seconds: float) -> SagaRow:
+        """The saga when it rests, or after so many seconds; raises CallError `not_found`."""
+        ...
+
+    async def cancel(self, saga_id: str) -> None:
+        """Have a saga undo what it did; raises CallError for one that has ended."""
         ...
 
 
@@ -135,12 +148,7 @@ def saga(
 
         @functools.wraps(function)
         async def begin(self: object, *arguments: Any, **named: Any) -> Any:
-            engine: Engine | None = getattr(self, _ENGINE, None)
-            if engine is None:
-                raise WiringError(
-                    f"{function.__qualname__} is a saga and has no engine; run its service in a system, "
-                    "or in a test start a SagaEngine for it"
-                )
+            engine = engine_of(self, definition)
             return await engine.run(definition, definition.values(self, arguments, named))
 
         del begin.__wrapped__  # what it wraps takes a flow, which callers don't give
@@ -164,6 +172,17 @@ def sagas_of(service: type) -> dict[str, Definition]:
             if isinstance(definition, Definition):
                 found[name] = definition
     return found
+
+
+def engine_of(instance: object, definition: Definition) -> Engine:
+    """What runs the sagas of a service's instance."""
+    engine: Engine | None = getattr(instance, _ENGINE, None)
+    if engine is None:
+        raise WiringError(
+            f"{definition.function.__qualname__} is a saga and has no engine; run its service in a system, "
+            "or in a test start a SagaEngine for it"
+        )
+    return engine
 
 
 def bind(instance: object, engine: Engine) -> None:

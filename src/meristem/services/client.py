@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -26,6 +26,17 @@ class Entry(NamedTuple):
 
     lines: tuple[str, ...]
     names: Mapping[str, Any]
+
+
+DOOR: Final = "__sagas__"
+
+
+class Door(NamedTuple):
+    """What a client bears under the name `DOOR`: how the sagas are reached that may stand behind its `operations`."""
+
+    service: str
+    sagas: Callable[[], Any]
+    operations: Mapping[str, Operation]
 
 
 def make_client(contract: Callable[..., ContractT], entries: Mapping[str, Entry]) -> ContractT:

@@ -164,7 +164,7 @@ def _answering(endpoint: OperationEndpoint, nearby: Nearby | None) -> Handler:  
                     await resumed(variables, steps, waiting, bucket, leave)
                 reply = answer[0]
         except BaseException as error:
-            failure = _permitted(operation, error) if variables is None else variables.run(_permitted, operation, error)
+            failure = permitted(operation, error) if variables is None else variables.run(permitted, operation, error)
             late = task is not None and bucket.leave(task)
         else:
             if task is not None:
@@ -248,7 +248,7 @@ def _answer_stream(endpoint: OperationEndpoint, handler: Handler) -> Handler:
         try:
             return _items(operation, variables, await within(variables, awaited(handler(call))))
         except (Exception, CancelledError) as error:
-            failure = variables.run(_permitted, operation, error)
+            failure = variables.run(permitted, operation, error)
         raise failure
 
     return answered
@@ -262,7 +262,7 @@ async def _items(operation: Operation, variables: Variables, items: AsyncIterato
             try:
                 item = await within(variables, awaited(anext(items, _END)))
             except (Exception, CancelledError) as error:
-                failure = variables.run(_permitted, operation, error)
+                failure = variables.run(permitted, operation, error)
                 continue
             if item is _END:
                 return
@@ -283,7 +283,7 @@ async def _close(operation: Operation, variables: Variables, items: AsyncIterato
         variables.run(logger.exception, "%s failed while its stream was closed", operation.label)
 
 
-def _permitted(operation: Operation, error: BaseException) -> BaseException:
+def permitted(operation: Operation, error: BaseException) -> BaseException:
     """What the caller may see of an error: what a wire would carry, and nothing that hangs on it."""
     if isinstance(error, CallError):
         return error.passed_on()

@@ -42,6 +42,16 @@ def entry(
     return Entry(("return __enter({request})",), {"__enter": enter_stream if operation.stream else enter})
 
 
+def key_of(operation: Operation) -> str:
+    """The idempotency key under which a call of an operation goes out now."""
+    outer = CURRENT.get()
+    if outer.keys is not None:
+        # Derived, not drawn: when the caller is repeated, this call is known as the one that was made before.
+        return outer.keys.derive(operation.path, None if outer.user is None else outer.user.subject)
+    # Drawn once here, outside of the retries: all attempts of this call share it.
+    return outer.key or os.urandom(16).hex()
+
+
 def receiving(operation: Operation) -> Middleware:
     """Mark what calls to services elsewhere raise as private: it has reached the caller for which its text was.
 
@@ -106,7 +116,6 @@ def _safe_entry(
 def _surroundings(
     operation: Operation, caller: str | None, transaction_is_open: Callable[[], bool] | None
 ) -> Callable[[], Context]:
-    path = operation.path
     effect = operation.semantics is not Semantics.SAFE
     needs_key = operation.semantics is Semantics.ONCE
 
@@ -116,15 +125,7 @@ def _surroundings(
         outer = CURRENT.get()
         if not effect:
             return Context(outer.deadline, outer.trace, caller, outer.user)
-        if outer.keys is not None:
-            # Derived, not drawn: when the caller is repeated, this call is known as the one that was made before.
-            user = outer.user
-            key: str | None = outer.keys.derive(path, None if user is None else user.subject)
-        elif outer.key is not None or not needs_key:
-            key = outer.key
-        else:
-            # Drawn once here, outside of the retries: all attempts of this call share it.
-            key = os.urandom(16).hex()
+        key = key_of(operation) if needs_key or outer.keys is not None else outer.key
         return Context(outer.deadline, outer.trace, caller, outer.user, key)
 
     return surround

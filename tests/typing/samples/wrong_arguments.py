@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from meristem import Flow, Service, saga
+from meristem import Flow, SagaHandle, Service, saga, start_saga
 
 from good import Booking, CardDeclined, Charge, Money, Payment, Payments  # isort: skip
 
@@ -25,6 +25,15 @@ async def calls(payments: Payments) -> None:
     async for each in payments.payments(currency=1):  # expect-error
         print(each)
     await Payments.client().charge(Payment(payment_id=1, amount=money))  # expect-error
+
+
+async def without_waiting(booking: Booking, charge: Charge) -> None:
+    handle: SagaHandle[Payment] = await start_saga(booking.book, charge, gift=True)
+    payment: Payment = await handle.result()
+    await start_saga(booking.book)  # expect-error
+    await start_saga(booking.book, payment)  # expect-error
+    await start_saga(booking.book, charge, gifts=True)  # expect-error
+    text: str = await handle.result()  # expect-error
 
 
 class BookingService(Booking, Service):

@@ -9,7 +9,7 @@ import time
 import pytest
 from sagakit import Booking, Bookings, CardDeclined, Facts, Request, engine, keyed, told
 
-from meristem import CallError, Code
+from meristem import CallError, Code, Flow, MisuseError, SagaHandle, SagaState, saga, start_saga
 from meristem.context import Unseen
 from meristem.sagas.administration import SagaStore
 from meristem.sagas.facts import SagaEnded
@@ -34,6 +34,72 @@ async def test_a_fault_is_remembered_under_its_key(database, remote):
             with keyed("k"), pytest.raises(CardDeclined, match="empty"):
                 await service.book(Request())
     assert remote.names() == ["hold", "release"]
+
+
+async def test_a_saga_that_is_started_is_stored_before_its_first_step_has_ended(database, remote):
+    class Slow(Bookings):
+        free = asyncio.Event()
+
+        @saga
+        async def wait(self, flow: Flow) -> str:
+            return await flow.call(self.step)
+
+        async def step(self) -> str:
+            await self.free.wait()
+            return "done"
+
+    service = Slow(remote, database)
+    async with engine(service, database):
+        handle = await start_saga(service.wait)
+        assert (await SagaStore(database).show(handle.id)).saga.state is SagaState.RUNNING
+        waiting = asyncio.ensure_future(handle.result())
+        service.free.set()
+        assert await waiting == "done"
+
+
+async def test_the_handle_of_a_saga_that_another_engine_goes_on_with_gives_its_answer(database, remote):
+    remote.plans["hold"] = ["hang"]
+    first, second = Bookings(remote), Bookings(remote)
+    async with engine(first, database):
+        handle = await start_saga(first.book, Request())
+        await remote.reached.wait()
+    async with engine(second, database):
+        assert await SagaHandle.of(second.book, handle.id).result() == Booking(room="blue", paid=100)
+    assert remote.names() == ["hold", "charge"]
+
+
+async def test_who_stops_waiting_for_a_handle_stops_nothing(database, remote):
+    remote.plans["hold"] = ["hang"]
+    service = Bookings(remote)
+    async with engine(service, database):
+        handle = await start_saga(service.book, Request())
+        waiting = asyncio.ensure_future(handle.result())
+        await remote.reached.wait()
+        waiting.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await waiting
+        remote.freed.set()
+        assert (await handle.result()).paid == 100
+
+
+async def test_a_handle_tells_of_a_bug_no_more_than_a_caller_is_told(database, remote):
+    class Broken(Bookings):
+        @saga
+        async def fail(self, flow: Flow) -> str:
+            raise RuntimeError("s3cret")
+
+    service = Broken(remote)
+    async with engine(service, database):
+        handle = await start_saga(service.fail)
+        with pytest.raises(CallError) as caught:
+            await handle.result()
+    assert caught.value.code is Code.INTERNAL
+    assert "s3cret" not in str(caught.value)
+
+
+async def test_a_method_that_is_no_saga_has_no_handle(remote):
+    with pytest.raises(MisuseError, match="Remote.client cannot be started as a saga"):
+        await start_saga(remote.client, 1)
 
 
 async def test_the_steps_keep_the_trace_of_the_call_that_began_them(database, remote, monkeypatch):

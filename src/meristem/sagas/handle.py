@@ -1,0 +1,184 @@
+"""Sagas that are started without waiting: a handle tells their state and answer, and ends them before their time."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Generic, ParamSpec, Protocol, Self, TypeVar
+
+from meristem.contracts.codec import decoder, encoder
+from meristem.contracts.contract import Contract
+from meristem.contracts.message import Message
+from meristem.contracts.operation import Operation, idempotent, safe
+from meristem.errors import CallError, MisuseError, SagaParked
+from meristem.sagas.callers import answer_of
+from meristem.sagas.commands import SAGA_MARK
+from meristem.sagas.failures import describe, read, revive, write
+from meristem.sagas.records import SagaRow, SagaState
+from meristem.sagas.saga import Definition, engine_of
+from meristem.services.client import DOOR, Door
+from meristem.services.outbound import key_of
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+LOOK: Final = 10.0  # seconds that one call waits for a saga's rest
+
+
+class SagaStatus(Message):
+    """How far a saga has come: its result as JSON when it is done, the journal's form of its error when it failed."""
+
+    state: SagaState
+    result: str | None = None
+    failure: str | None = None
+
+
+class Sagas(Contract, Protocol, package="meristem.sagas.v1"):
+    """Starts and steers the sagas of a process's services, for callers that do not wait."""
+
+    @idempotent(timeout=30.0)
+    async def begin(self, service: str, operation: str, request: str, key: str) -> str:
+        """Start the saga behind an operation under an idempotency key; its id, once it is stored. A request is JSON.
+
+        Raises CallError `unimplemented` for an operation that is no saga.
+        """
+        ...
+
+    @safe(timeout=30.0)
+    async def look(self, service: str, saga_id: str, seconds: float) -> SagaStatus:
+        """The saga's state when it rests, or after so many seconds; raises CallError `not_found`."""
+        ...
+
+    @idempotent(timeout=30.0)
+    async def cancel(self, service: str, saga_id: str) -> None:
+        """Undo what the saga did; raises CallError `failed_precondition` for one that has ended."""
+        ...
+
+
+class Steering(Protocol):
+    """The way to one service's sagas of one kind."""
+
+    reply: Any
+
+    async def begin(self, arguments: tuple[Any, ...], named: dict[str, Any]) -> str: ...
+
+    async def look(self, saga_id: str, seconds: float) -> SagaStatus: ...
+
+    async def cancel(self, saga_id: str) -> None: ...
+
+
+class SagaHandle(Generic[R]):
+    """A saga that goes on by itself; keep its `id` to ask for it again with `SagaHandle.of`."""
+
+    def __init__(self, saga_id: str, steering: Steering) -> None:
+        self.id = saga_id
+        self._steering = steering
+
+    @classmethod
+    def of(cls, method: Callable[..., Awaitable[R]], saga_id: str) -> Self:
+        """The handle of a saga that `method` began; nothing is asked yet."""
+        return cls(saga_id, _steering(method))
+
+    async def state(self) -> SagaState:
+        """How far it has come; raises CallError `not_found` for an id that its service does not know."""
+        return (await self._steering.look(self.id, 0.0)).state
+
+    async def result(self) -> R:
+        """Its answer, waited for until the deadline of the call that runs now; raises its Fault or CallError.
+
+        SagaParked when a person must look. The saga goes on whatever becomes of this call: ask again.
+        """
+        while (status := await self._steering.look(self.id, LOOK)).state not in (SagaState.DONE, SagaState.FAILED):
+            if status.state is SagaState.PARKED:
+                raise SagaParked(self.id, private=True)
+        if status.failure is not None:
+            raise revive(read(status.failure))
+        result: R = decoder(self._steering.reply)((status.result or "null").encode())
+        return result
+
+    async def cancel(self) -> None:
+        """Have it undo what it did; raises CallError `failed_precondition` when it has ended or is undone already."""
+        await self._steering.cancel(self.id)
+
+
+async def start_saga(method: Callable[P, Awaitable[R]], *arguments: P.args, **named: P.kwargs) -> SagaHandle[R]:
+    """Start a saga and do not wait for it: `handle = await start_saga(trips.book, "IC 42", card="good")`.
+
+    `method` is a client's whose operation is a saga, or a saga of the service itself. When this returns, the saga is
+    stored. Under the same idempotency key it is the same saga, whether it was started so or called.
+    """
+    steering = _steering(method)
+    return SagaHandle(await steering.begin(arguments, named), steering)
+
+
+def _steering(method: Callable[..., Any]) -> Steering:
+    owner = getattr(method, "__self__", None)
+    definition = getattr(getattr(method, "__func__", None), SAGA_MARK, None)
+    if isinstance(definition, Definition):
+        return OwnSagas(owner, definition)
+    door: Door | None = getattr(owner, DOOR, None)
+    name = getattr(method, "__name__", "")
+    if door is None or name not in door.operations:
+        raise MisuseError(
+            f"{getattr(method, '__qualname__', repr(method))} cannot be started as a saga: give a method of a client "
+            "inside a running system, or a saga of the service itself"
+        )
+    return SagasElsewhere(door, door.operations[name], method)
+
+
+class OwnSagas:
+    """The sagas of the service whose code asks."""
+
+    def __init__(self, instance: object, definition: Definition) -> None:
+        self.reply = definition.returns
+        self._instance = instance
+        self._definition = definition
+
+    async def begin(self, arguments: tuple[Any, ...], named: dict[str, Any]) -> str:
+        engine = engine_of(self._instance, self._definition)
+        return await engine.begin(self._definition, self._definition.values(self._instance, arguments, named))
+
+    async def look(self, saga_id: str, seconds: float) -> SagaStatus:
+        row = await engine_of(self._instance, self._definition).look(saga_id, seconds)
+        return status_of(self._definition, row, lambda error: error)
+
+    async def cancel(self, saga_id: str) -> None:
+        await engine_of(self._instance, self._definition).cancel(saga_id)
+
+
+class SagasElsewhere:
+    """The sagas behind an operation of another service, wherever it lives."""
+
+    def __init__(self, door: Door, operation: Operation, method: Callable[..., Any]) -> None:
+        self.reply = operation.reply
+        self._service = door.service
+        self._sagas: Callable[[], Sagas] = door.sagas
+        self._operation = operation
+        self._method = method
+
+    async def begin(self, arguments: tuple[Any, ...], named: dict[str, Any]) -> str:
+        operation = self._operation
+        given = inspect.signature(self._method).bind(*arguments, **named).arguments
+        request = operation.request(**given) if operation.spread else next(iter(given.values()))
+        text, key = encoder(operation.request)(request).decode(), key_of(operation)
+        return await self._sagas().begin(self._service, operation.path, text, key)
+
+    async def look(self, saga_id: str, seconds: float) -> SagaStatus:
+        return await self._sagas().look(self._service, saga_id, seconds)
+
+    async def cancel(self, saga_id: str) -> None:
+        await self._sagas().cancel(self._service, saga_id)
+
+
+def status_of(definition: Definition, saga: SagaRow, permitted: Callable[[Exception], BaseException]) -> SagaStatus:
+    """What who asks is told of a saga; its error as its caller may have it."""
+    if saga.state is not SagaState.FAILED:
+        return SagaStatus(state=saga.state, result=saga.result)
+    try:
+        answer_of(definition, saga)
+    except Exception as error:  # it is what the saga came to
+        told = permitted(error)
+        if isinstance(told, CallError) and told is not error:
+            told.private = True  # for who asked, and not for their callers
+        return SagaStatus(state=saga.state, failure=write(describe(told)))
+    raise RuntimeError(f"saga {saga.id} failed without an error")
