@@ -15,8 +15,8 @@ from meristem.events.backlog import Backlog
 from meristem.events.bus import Bus
 from meristem.events.claims import Claims
 from meristem.events.facts import Delivered, Observer, emit
-from meristem.events.failures import FailedDeliveries
 from meristem.events.partitions import Partitions
+from meristem.events.redelivery import FailedDeliveries
 from meristem.events.wake_up import WakeUp
 from meristem.lifecycle import Background
 from meristem.resilience.deadline import Deadlines
