@@ -283,7 +283,7 @@ async def test_what_is_no_value_at_all_is_refused(app):
 
 def endless() -> Tree:
     branches: list[Tree] = []
-    branches.append(Tree(branches=branches))
+    branches += [Tree(branches=branches), Tree(branches=branches)]  # to be walked 2 to the power of 100 times
     return branches[0]
 
 

@@ -45,7 +45,7 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
     for row in rows:
         table.add_row(*map(escaped, row))
     least = sum(width + GAP for width in widths[:-1]) + min(widths[-1], NARROWEST)
-    print_rich(table, least=least, whole=sum(width + GAP for width in widths))
+    print_rich(table, least=least, whole=max(len(title), sum(width + GAP for width in widths)))
 
 
 def escaped(text: str) -> Any:

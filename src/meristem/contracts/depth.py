@@ -37,11 +37,12 @@ def _recurs(type_: Any, around: frozenset[Any]) -> bool:
     return any(_recurs(each, around) for each in parts if each is not Ellipsis)
 
 
-def check_depth(value: Any, path: str = "", *, deepest: int = DEEPEST_VALUE) -> None:  # noqa: ARG001 - as each check
+def check_depth(value: Any, *, deepest: int = DEEPEST_VALUE) -> None:
     """Raise TooDeepError for a value that is deeper, one that holds itself without end included."""
-    level = [value]
+    level = {id(value): value}
     for _ in range(deepest):
-        level = [part for each in level for part in _parts(each)]
+        # each part once a level: one that holds itself twice would else be two, four, eight of itself
+        level = {id(part): part for each in level.values() for part in _parts(each)}
         if not level:
             return
     raise TooDeepError
