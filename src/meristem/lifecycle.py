@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Collection, Coroutine
 
+from meristem.variables import resumed
+
 logger = logging.getLogger(__name__)
 GRACE: Final = 4.0  # seconds for what was cancelled to end: a supervisor gives 35 in all, of which draining may take 30
 
@@ -142,8 +144,18 @@ def where(task: asyncio.Task[Any]) -> str:
     """The innermost coroutine that a task waits in, asyncio's own left out."""
     waits: Any = task.get_coro()
     found = waits
-    while (code := getattr(waits, "cr_code", None)) is not None:
-        found = found if Path(code.co_filename).parent.name == "asyncio" else waits
-        waits = waits.cr_await
+    while waits is not None:
+        code = getattr(waits, "cr_code", None)
+        if code is not None and Path(code.co_filename).parent.name != "asyncio":
+            found = waits
+        waits = _below(waits)
     frame = getattr(found, "cr_frame", None)
     return getattr(found, "__qualname__", "?") + (f" ({frame.f_code.co_filename}:{frame.f_lineno})" if frame else "")
+
+
+def _below(step: Any) -> Any:
+    """What a coroutine or generator waits for, also if it takes the steps of that by hand, as `variables` does."""
+    frame = getattr(step, "gi_frame", None)
+    if frame is not None and frame.f_code is resumed.__code__:
+        return frame.f_locals["work"]
+    return getattr(step, "cr_await", None) or getattr(step, "gi_yieldfrom", None)

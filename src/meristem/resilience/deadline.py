@@ -95,8 +95,8 @@ class Deadlines:
         bucket.enter(task)
         try:
             answer: list[Result] = []
-            steps = _steps(work, answer).__await__()
-            if (waiting := next(steps, _END)) is not _END:
+            steps = _steps(work, answer)
+            if (waiting := next(steps.__await__(), _END)) is not _END:
                 await resumed(None, steps, waiting, bucket, self._leave)
         except BaseException as error:
             if bucket.leave(task):
@@ -261,8 +261,8 @@ def _watched(handler: Handler, deadlines: Deadlines, leave: Leave | None, window
                 reply = await handler(call)
             else:
                 answer: list[Any] = []
-                steps = _steps(handler(call), answer).__await__()
-                if (waiting := next(steps, _END)) is not _END:  # mostly the first step is all of it
+                steps = _steps(handler(call), answer)
+                if (waiting := next(steps.__await__(), _END)) is not _END:  # mostly the first step is all of it
                     await resumed(None, steps, waiting, bucket, leave)
                 reply = answer[0]
         except BaseException as error:

@@ -147,7 +147,7 @@ class Child:
                 self.kill()
         code = waiting.result()
         self._was_over = code == -signal.SIGKILL and confinement.was_over()
-        confinement.release()
+        await confinement.release()
         return code
 
     def end_told(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import math
 import os
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from meristem.system.resource_bounds import Bounds
 
 LOOK: Final = 0.25  # seconds between two looks at the memory of a process that no group bounds
+ROUNDS: Final = 20  # tries to give up the group of a replica that has ended
+PAUSE: Final = 0.05  # seconds between them
 BACKSTOP: Final = 512 << 20  # bytes of data beyond the limit at which the kernel refuses, should a look come too late
 STEP: Final = 1.25  # by which a step of niceness divides a process's share
 
@@ -103,10 +106,16 @@ class Confinement:
         group = self._groups.get("memory")
         return self._over or (group is not None and group.kills() > 0)
 
-    def release(self) -> None:
-        """Give up what was made for it."""
-        for group in self._groups.values():
-            group.remove()
+    async def release(self) -> None:
+        """End what a replica has left behind within its bounds, and give up what was made for it."""
+        left = list(self._groups.values())
+        for _ in range(ROUNDS):
+            for group in left:
+                group.kill()
+            left = [group for group in left if not group.remove()]
+            if not left:
+                return
+            await asyncio.sleep(PAUSE)  # the kernel takes a moment to bury what was killed
 
     def reason(self) -> str:
         """Why it was ended, in words."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -71,10 +72,21 @@ class ControlGroup:
                     return int(value)
         return 0
 
-    def remove(self) -> None:
-        """Give it up; one in which something still lives stays, and is taken up again under its name."""
+    def kill(self) -> None:
+        """End what still lives in it."""
         with contextlib.suppress(OSError):
+            for pid in (self.path / "cgroup.procs").read_text().split():
+                os.kill(int(pid), signal.SIGKILL)
+
+    def remove(self) -> bool:
+        """Give it up; false while something still lives in it."""
+        try:
             self.path.rmdir()
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
+        return True
 
     def _write(self, file: str, value: object) -> None:
         # Opened as it is, never made: in a folder that is no group there would be files that nobody reads.

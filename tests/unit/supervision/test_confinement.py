@@ -70,11 +70,12 @@ async def test_what_is_killed_for_another_reason_is_not_blamed_on_memory(means: 
     assert child.end_told() == "killed by SIGKILL"
 
 
-async def test_groups_are_gone_with_their_processes():
+async def test_groups_are_gone_with_their_processes_and_with_what_those_leave_behind():
     here = Means.here()
     if here.problem:
         pytest.skip(here.problem)
-    child = a_child("pass", Bounds(memory=LIMIT, cpu=0.5), here)
+    leaves_one = "import os, time; os.fork() or time.sleep(600)"
+    child = a_child(leaves_one, Bounds(memory=LIMIT, cpu=0.5), here)
     await child.start()
     await asyncio.wait_for(child.ended.wait(), 60)
 
