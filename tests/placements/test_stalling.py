@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 import pytest_asyncio
-from systems.stalling import Deaf, Ledger
+from systems.stalling import Back, Deaf, Front, Ledger
 
 from meristem import CallError, Code
 
@@ -57,6 +57,22 @@ async def test_a_method_that_goes_on_after_its_deadline_keeps_nobody_waiting(app
     assert time.monotonic() - began < 0.4 + 1.0
     assert caught.value.code is Code.DEADLINE_EXCEEDED
     assert caught.value.message == f"Deaf.{method} did not answer within its timeout of 0.4 s"
+
+
+@pytest.mark.parametrize("method", ["nap_after_another", "nap_below_another"])
+async def test_a_call_ends_at_its_deadline_whatever_it_called_before_or_waits_for(app, method: str):
+    began = time.monotonic()
+
+    with pytest.raises(CallError) as caught:
+        await getattr(app.client(Front), method)()
+
+    assert time.monotonic() - began < 0.4 + SLACK
+    assert caught.value.code is Code.DEADLINE_EXCEEDED
+    assert "did not answer within" in caught.value.message
+    task = asyncio.current_task()
+    assert task is not None
+    assert not task.cancelling()
+    await app.client(Back).nap(0.01)  # nothing of it is left to the next one
 
 
 async def test_what_is_overdue_ends_its_clean_up(app):

@@ -29,6 +29,7 @@ class Call(msgspec.Struct, eq=False, gc=False):
     operation: Operation
     request: Any
     context: Context
+    reply: Any = None  # on its way out of the method's own variables
 
 
 Handler: TypeAlias = Callable[[Call], Awaitable[Any]]

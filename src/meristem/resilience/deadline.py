@@ -42,20 +42,25 @@ else:  # asyncio.current_task is Python code here and four times slower than the
 class Bucket(dict[_Task, int]):
     """The tasks whose deadlines fall in the same 10 ms, each with the cancellations that it had when it entered.
 
-    A task is in a bucket at most once: whoever finds it there need not watch it again.
+    A task is in a bucket at most once: whoever finds it there need not watch it again. Who enters around one that is
+    watched already, because its first step came before, counts as `around` it: the outermost leaves last.
     """
 
-    __slots__ = ("ends", "fired", "kept")
+    __slots__ = ("around", "ends", "fired", "kept")
 
     def __init__(self, ends: float) -> None:
         super().__init__()
         self.ends = ends
+        self.around: dict[_Task, int] = {}
         self.fired = False
         self.kept = 0.0  # somebody may still enter until then, though the bucket is empty
 
     def enter(self, task: _Task) -> None:
-        """Watch `task` until it leaves."""
-        self[task] = task.cancelling()
+        """Watch `task` until it leaves as often as it entered."""
+        if task in self:
+            self.around[task] = self.around.get(task, 0) + 1
+        else:
+            self[task] = task.cancelling()
 
     def leave(self, task: _Task) -> bool:
         """Stop watching; true when the deadline cancelled the task and nobody else did.
@@ -64,6 +69,10 @@ class Bucket(dict[_Task, int]):
         when no other request to cancel came while the task was watched. Then it is late however it ended: a method
         may hide that it was cancelled, and answer, or raise something else.
         """
+        if self.around and (count := self.around.pop(task, 0)):
+            if count > 1:
+                self.around[task] = count - 1
+            return False
         cancelling = self.pop(task)
         return self.fired and task.uncancel() <= cancelling
 
@@ -220,19 +229,33 @@ class Window:
         self.bucket = Bucket(0.0)
         self.until = 0.0
 
+    def limit(self, context: Context, now: float) -> bool:
+        """Give a call that begins `now` its deadline; says whether it is the timeout to the full.
+
+        Raises CallError when it is late already.
+        """
+        inherited, deadline = context.deadline, now + self.timeout
+        if inherited is None or inherited >= deadline:
+            context.deadline = deadline
+            return True
+        if inherited <= now:
+            raise self._told(refuse_past(self.label, inherited, now))
+        return False
+
     def bucket_of(self, context: Context, now: float) -> Bucket:
         """Give a call that begins `now` its deadline, and find its bucket; raises CallError when it is late already."""
-        inherited, deadline = context.deadline, now + self.timeout
-        if inherited is not None and inherited < deadline:
-            if inherited <= now:
-                raise self._told(refuse_past(self.label, inherited, now))
-            return self._open(inherited)
-        context.deadline = deadline
+        if not self.limit(context, now):
+            return self.bucket_for(context)
         if now >= self.until:
-            self.bucket = bucket = self._open(deadline)
+            self.bucket = bucket = self.bucket_for(context)
             self.until = bucket.ends - self.timeout
             bucket.kept = max(bucket.kept, self.until)
         return self.bucket
+
+    def bucket_for(self, context: Context) -> Bucket:
+        """The bucket of a call's deadline, which it has been given."""
+        assert context.deadline is not None
+        return self._open(context.deadline)
 
     def exceeded(self, context: Context, started: float) -> CallError:
         """The error of a call that was cancelled at its deadline."""
@@ -269,7 +292,7 @@ def _watched(handler: Handler, deadlines: Deadlines, leave: Leave | None, window
             if bucket.leave(task):
                 raise window.exceeded(context, now) from error
             raise
-        if not bucket.fired:
+        if not bucket.fired and not bucket.around:
             del bucket[task]
         elif bucket.leave(task):  # it comes too late, as it would by wire, where nobody waits for it any more
             raise window.exceeded(context, now)

@@ -75,7 +75,7 @@ class Attempt(Call, eq=False, gc=False):
         # a repeated run derives the same idempotency keys, and its span stands beside the first one's
         keys = None if context.keys is None else context.keys.again()
         context = msgspec.structs.replace(context, keys=keys)
-        return Attempt(call.operation, call.request, context, tried, moved)
+        return Attempt(call.operation, call.request, context, tried=tried, moved=moved)
 
 
 def tried_by(call: Call) -> tuple[str, ...]:

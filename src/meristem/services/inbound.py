@@ -125,17 +125,11 @@ def _answering(endpoint: OperationEndpoint, nearby: Nearby | None) -> Handler:  
         context, started, task = call.context, clock(), None
         if window is not None:
             now = started if one_clock else monotonic()
-            if context.deadline is None and now < window.until:
-                context.deadline, bucket = now + timeout, window.bucket
+            if context.deadline is None:
+                context.deadline = now + timeout
             else:
-                bucket = window.bucket_of(context, now)
+                window.limit(context, now)
             call.request = admit(call.request)
-            task = running_task(loop)
-            # A call within a call of this task whose deadlines share a bucket: the outer one's ends both.
-            if task in bucket:
-                task = None
-            else:
-                bucket[task] = task.cancelling()
         stats.begun += 1
         parent = context.trace
         # No allowance for a new trace now: a position without ids, which are drawn only if somebody reads them.
@@ -158,17 +152,19 @@ def _answering(endpoint: OperationEndpoint, nearby: Nearby | None) -> Handler:  
                 reply = await (take(call.request) if surrounded is None else surrounded(call))
             else:
                 variables = clean.copy()
-                answer: list[Any] = []
-                steps = _steps(context, work, call if surrounded else call.request, answer)
+                steps = _steps(call, work, call if surrounded else call.request)
                 if (waiting := run(variables, next, steps, _END)) is not _END:  # mostly the first step is all of it
+                    # Watched from here on: what ends in its first step gives no deadline the time to come.
+                    bucket, task = window.bucket_for(context), running_task(loop)
+                    bucket.enter(task)
                     await resumed(variables, steps, waiting, bucket, leave)
-                reply = answer[0]
+                reply = call.reply
         except BaseException as error:
             failure = permitted(operation, error) if variables is None else variables.run(permitted, operation, error)
             late = task is not None and bucket.leave(task)
         else:
             if task is not None:
-                if not bucket.fired:
+                if not bucket.fired and not bucket.around:
                     del bucket[task]
                 # It comes too late, as it would by wire, where nobody waits for it any more.
                 elif bucket.leave(task) and window is not None:
@@ -206,14 +202,14 @@ def _between(operation: Operation, nearby: Nearby | None) -> tuple[Window | None
 
 
 @coroutine
-def _steps(context: Context, work: Callable[[Any], Any], given: Any, answer: list[Any]) -> Generator[Any, Any, None]:
-    """The steps of a method, which fill `answer`; to be run in variables of its own.
+def _steps(call: Call, work: Callable[[Any], Any], given: Any) -> Generator[Any, Any, None]:
+    """The steps of a method, which leave its reply with the call; to be run in variables of its own.
 
     The reply isn't returned: the end of a generator without a value is told to `next` by no exception, which would
     cost as much as four awaits.
     """
-    CURRENT.set(context)
-    answer.append((yield from work(given)))
+    CURRENT.set(call.context)
+    call.reply = yield from work(given)
 
 
 async def _begun(work: Callable[[Any], Any], given: Any) -> Any:

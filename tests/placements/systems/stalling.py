@@ -1,4 +1,4 @@
-"""A service whose database another program locks, and one that does not hear that it is to end."""
+"""A service whose database another program locks, one that does not hear that it is to end, and one before another."""
 
 import asyncio
 import sqlite3
@@ -113,4 +113,35 @@ class DeafService(Deaf, Service):
         return self.cleaned
 
 
-system = System("stalling", services=[LedgerService, DeafService])
+class Front(Contract, Protocol, package="stalling.front.v1"):
+    @safe(timeout=0.4)
+    async def nap_after_another(self) -> None: ...
+
+    @safe(timeout=0.4)
+    async def nap_below_another(self) -> None: ...
+
+
+class Back(Contract, Protocol, package="stalling.back.v1"):
+    @safe(timeout=0.4)
+    async def nap(self, seconds: float) -> None: ...
+
+
+class FrontService(Front, Service):
+    def __init__(self, back: Back) -> None:
+        self.back = back
+
+    async def nap_after_another(self) -> None:
+        await self.back.nap(0.01)
+        await self.back.nap(0.01)
+        await asyncio.sleep(30)
+
+    async def nap_below_another(self) -> None:
+        await self.back.nap(30.0)
+
+
+class BackService(Back, Service):
+    async def nap(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+system = System("stalling", services=[LedgerService, DeafService, FrontService, BackService])
