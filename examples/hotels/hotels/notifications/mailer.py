@@ -12,7 +12,7 @@ from aiosmtplib import SMTPStatus
 
 from hotels.addresses import plain
 from hotels.notifications.settings import NotificationsSettings
-from meristem import CallError, Code, ConfigurationError
+from meristem import ConfigurationError
 
 CONNECTIONS = 8
 """At once; a letter for which there is none waits. Mail servers commonly allow a client twenty."""
@@ -21,6 +21,10 @@ IDLE = 30.0
 """Seconds after which an unused connection is closed; a server waits five minutes (RFC 5321, section 4.5.3.2.7)."""
 
 DEFAULT_PORTS = {"smtp": 25, "starttls": 587, "smtps": 465}
+
+
+class NotNow(aiosmtplib.SMTPException, ConnectionError):
+    """The mail server takes no letter for the moment (RFC 5321, section 4.2.1: codes of 400 to 499)."""
 
 
 class Mail(msgspec.Struct, frozen=True):
@@ -103,17 +107,14 @@ class Mailer:
     async def send(self, mail: Mail) -> None:
         """Hand over a letter; raises what aiosmtplib raises when the server can't be reached or refuses it.
 
-        Raises TimeoutError when all of that takes too long, CallError `unavailable` when the server takes no letter now
-        (RFC 5321, section 4.2.1: codes of 400 to 499).
+        Raises TimeoutError when all of that takes too long, NotNow when the server takes no letter for the moment.
         """
         try:
             async with self._places, asyncio.timeout(self._timeout):
                 await self._send(mail)
         except aiosmtplib.SMTPResponseException as refusal:
             if 400 <= refusal.code < 500:
-                raise CallError(
-                    Code.UNAVAILABLE, f"the mail server said {refusal.code}: {refusal.message}"
-                ) from refusal
+                raise NotNow(f"the mail server said {refusal.code}: {refusal.message}") from refusal
             raise
 
     async def _send(self, mail: Mail) -> None:

@@ -163,8 +163,9 @@ async def test_a_letter_that_is_refused_is_tried_again_as_the_same_mail(
     )
     async with writing() as app:
         post.refusing = "451 try again later"
-        with pytest.raises(aiosmtplib.SMTPException):
+        with pytest.raises(aiosmtplib.SMTPException) as refused:
             await app.notifications.send(due)
+        assert isinstance(refused.value, ConnectionError)  # an outage: the letter waits, and is no dead letter
         first = app.notifications.stationery.message_id(due)
         assert await app.client(Notifications).sent(booking.booking_id) == []
 
