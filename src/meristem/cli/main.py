@@ -82,9 +82,9 @@ def main() -> None:
         click.echo(redact(f"{type(error).__name__}: {error}" if isinstance(error, Fault) else str(error)), err=True)
         sys.exit(EX_TEMPFAIL if _passes(error) else 1)
     except Exception as error:
-        traceback.print_exc()
+        click.echo(redact("".join(traceback.format_exception(error))), nl=False, err=True)
         click.secho("error: ", fg="red", bold=True, nl=False, err=True)
-        click.echo(f"{type(error).__name__}: {error} ({_where(error)}); mend it and run again", err=True)
+        click.echo(redact(f"{type(error).__name__}: {error} ({_where(error)}); mend it and run again"), err=True)
         sys.exit(1)
 
 

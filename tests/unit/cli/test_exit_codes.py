@@ -29,6 +29,7 @@ class KeeperService(Keeper, Service, tables=metadata):
     async def start(self) -> None:
         match os.environ.get("BOOM"):
             case "start": raise ValueError("no such currency: XYZ")
+            case "secret": raise ValueError("cannot reach postgresql://ada:letmein@db/shop")
             case "later": raise CallError(Code.UNAVAILABLE, "the bank cannot be reached")
             case "at once": os.abort()
     async def keep(self) -> None:
@@ -79,6 +80,17 @@ async def test_what_the_users_code_raises_at_the_start_is_to_be_mended(
 
     assert await running.ended() == 1
     assert said in running.text
+
+
+async def test_a_password_in_what_the_users_code_raises_is_masked(start, environment, keeper):
+    environment["BOOM"] = "secret"
+    running = await start("run", "keeper.py", "--port", "0")
+
+    assert await running.ended() == 1
+    assert "cannot reach postgresql://ada:" in running.text
+    assert "letmein" not in running.text.replace(
+        'raise ValueError("cannot reach postgresql://ada:letmein@db/shop")', ""
+    )
 
 
 async def test_what_crashes_at_once_ends_a_run_of_processes_with_where_it_crashed(start, environment, keeper):
