@@ -216,8 +216,12 @@ def test_work_that_comes_as_a_thread_falls_asleep_is_done(monkeypatch: pytest.Mo
 
 def test_a_thread_outlives_what_fails_on_it(caplog: pytest.LogCaptureFixture):
     ours, done = Workers.join(), threading.Event()
-
     ours.write(lambda: 1 / 0)  # type: ignore[arg-type, return-value]
+    for _ in range(200):
+        if caplog.text:
+            break
+        done.wait(0.1)
+
     ours.write(done.set)
 
     assert done.wait(PATIENCE)
