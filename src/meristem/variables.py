@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 from asyncio import CancelledError
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Generator
@@ -20,6 +20,15 @@ class Due(Protocol):
     def fired(self) -> bool:
         """Whether it has come."""
         ...
+
+
+END: Final = object()
+"""What `next` gives at the end of work whose answer is told beside."""
+
+
+async def told_beside(work: Awaitable[Any], answer: list[Any]) -> None:
+    """Await `work`, and tell its answer beside: an end without a value is told to `next` by no exception."""
+    answer.append(await work)
 
 
 async def awaited(work: Awaitable[Any]) -> Any:

@@ -38,7 +38,7 @@ USED = {
         "post_compile_params": "storage/compiled.py",
         "effective_value": "storage/compiled.py",
     },
-    "asyncio": {"_current_tasks": "resilience/deadline.py"},
+    "asyncio": {"_current_tasks": "resilience/timers.py"},
 }
 PARTS = [(package, part, where) for package, parts in USED.items() for part, where in parts.items()]
 ITEMS = Table("items", MetaData(), Column("id", Integer, primary_key=True), Column("name", Text, default=lambda: "?"))

@@ -19,7 +19,7 @@ from meristem.events.partitions import Partitions
 from meristem.events.redelivery import FailedDeliveries
 from meristem.events.wake_up import WakeUp
 from meristem.lifecycle import Background
-from meristem.resilience.deadline import Deadlines
+from meristem.resilience.timers import Deadlines
 
 if TYPE_CHECKING:
     from meristem.clock import Clock

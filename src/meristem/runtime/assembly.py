@@ -11,9 +11,9 @@ from meristem.contracts.contract import operations
 from meristem.errors import CallError, MisuseError, WiringError
 from meristem.events.adapters import bus_for
 from meristem.lifecycle import Background, Stack
-from meristem.resilience.deadline import Deadlines
 from meristem.resilience.limiter import Limiter
 from meristem.resilience.policies import Policies
+from meristem.resilience.timers import Deadlines
 from meristem.runtime.clients import Clients
 from meristem.runtime.deliveries import Deliveries, Postbox, patient, sender
 from meristem.runtime.dependency import Dependency, RemoteReplica

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from meristem.contracts.call import Handler, Middleware, compose
 from meristem.contracts.contract import operations
 from meristem.errors import CallError, Code, WiringError
-from meristem.resilience.deadline import Deadlines, deadline_middleware
+from meristem.resilience.deadline import deadline_middleware
+from meristem.resilience.timers import Deadlines
 from meristem.services.client import DOOR, Door, make_client
 from meristem.services.inbound import Nearby, OperationEndpoint
 from meristem.services.outbound import entry, receiving

@@ -19,7 +19,7 @@ from meristem.events.policy import DEFAULT, DeliveryPolicy
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from meristem.resilience.deadline import Deadlines
+    from meristem.resilience.timers import Deadlines
 
 MARGIN: Final = 5.0  # seconds beyond the policy's in which a process that lives says that its handler took too long
 SILENCE: Final = (Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED)  # what also a process says that is not there, or hangs

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from meristem.contracts.call import CONNECTOR, wait_on
 from meristem.contracts.contract import operations
-from meristem.resilience.deadline import Deadlines, deadline_middleware
+from meristem.resilience.deadline import deadline_middleware
+from meristem.resilience.timers import Deadlines
 from meristem.services.client import make_client
 from meristem.services.outbound import entry
 from meristem.transports.adapters import client_for

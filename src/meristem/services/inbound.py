@@ -22,7 +22,8 @@ from meristem.contracts.isolation import Isolation
 from meristem.contracts.operation import Semantics
 from meristem.contracts.undeclared import undeclared
 from meristem.errors import CallError, Fault
-from meristem.resilience.deadline import Window, running_task
+from meristem.resilience.deadline import Window
+from meristem.resilience.timers import running_task
 from meristem.services.admission import admission
 from meristem.telemetry.metrics import BOUNDS
 from meristem.variables import awaited, resumed, within
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from meristem.context import Context, Position
     from meristem.contracts.call import Call, Connector, Handler, Middleware
     from meristem.contracts.operation import Operation
-    from meristem.resilience.deadline import Deadlines
+    from meristem.resilience.timers import Deadlines
     from meristem.telemetry.observing import Observed
 
 logger = logging.getLogger(__name__)

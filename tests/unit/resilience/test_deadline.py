@@ -11,7 +11,8 @@ from meristem.context import Context
 from meristem.contracts.call import Call, Handler
 from meristem.contracts.operation import Declaration, Operation
 from meristem.errors import CallError, Code
-from meristem.resilience.deadline import GRAIN, Deadlines, deadline_middleware, exceeded
+from meristem.resilience.deadline import deadline_middleware, exceeded
+from meristem.resilience.timers import GRAIN, Deadlines
 
 
 def an_operation(timeout: float | None = 5.0, *, stream: bool = False, idle: float | None = None) -> Operation:

@@ -9,10 +9,11 @@ import pytest
 from meristem.contracts.call import Call
 from meristem.errors import CallError, Code, Fault
 from meristem.resilience.balancer import Balancer, BalancerPolicy
-from meristem.resilience.deadline import Deadlines, deadline_middleware
+from meristem.resilience.deadline import deadline_middleware
 from meristem.resilience.facts import Ejected, Hedged
 from meristem.resilience.hedge import HedgePolicy, Hedging
 from meristem.resilience.retry import BudgetPolicy, RetryBudget
+from meristem.resilience.timers import Deadlines
 
 QUICK = HedgePolicy(at_least=0.02, unknown=0.004)  # of a timeout of 5 s
 LASTING = BalancerPolicy(eject_for=3600.0, eject_at_most=3600.0)  # who is ejected stays so, however slow the machine

@@ -12,7 +12,7 @@ from meristem.events.bus import SubscriberAway
 from meristem.events.envelope import enclose
 from meristem.events.outage import Outage
 from meristem.events.policy import DeliveryPolicy
-from meristem.resilience.deadline import Deadlines
+from meristem.resilience.timers import Deadlines
 from meristem.runtime.deliveries import MARGIN, Postbox, patient, sender
 
 
