@@ -17,7 +17,7 @@ SLY = "=?utf-8?q?a=0D=0ABcc=3A_all=40guest=2Eexample?="
 
 
 def letter(**headers: str) -> bytes:
-    return compose(headers, "b0", "text", "<p>text</p>")
+    return compose(headers, "text", "<p>text</p>")
 
 
 def read(content: bytes) -> EmailMessage:
@@ -117,7 +117,7 @@ def test_what_is_no_address_is_refused(name: str, address: str) -> None:
 )
 def test_texts_and_files_read_back(text: str) -> None:
     receipt = bytes(range(256)) * 40
-    content = compose({"Subject": "x"}, "b0", text, f"<p>{text}</p>", pdf(receipt, "a.pdf"))
+    content = compose({"Subject": "x"}, text, f"<p>{text}</p>", pdf(receipt, "a.pdf"))
     parsed = read(content)
 
     plain, html = parsed.get_body(("plain",)), parsed.get_body(("html",))
@@ -146,7 +146,7 @@ def test_the_library_writes_the_same_by_its_slower_way(monkeypatch: pytest.Monke
     texts = "Zoë\n.\nFrom here\n", "<p>Zoë</p>\n" * 50
 
     def written() -> bytes:
-        return compose(headers, "b0", *texts, pdf(bytes(range(256)) * 40, "a.pdf"))
+        return compose(headers, *texts, pdf(bytes(range(256)) * 40, "a.pdf"))
 
     ours = written()
     monkeypatch.setattr(composing, "Printer", BytesGenerator)
