@@ -43,7 +43,7 @@ from meristem.system.placement import Placement, Telemetry
 HOUSE: Final = f"{Path(meristem.__file__).parent}/"
 WRITTEN: Final = ("<client of", "<isolator of", "<REST ")  # names of code that the framework writes at run time
 COUNT: Final = 30  # requests of each kind; what most of them have in common is the walk
-SECRET: Final = b"w" * 32
+SECRET: Final = b"of the walks alone" + bytes(range(14))
 TOKEN: Final = "letmein"
 TABLES: Final = MetaData()
 GUESTS: Final = Table("guest", TABLES, Column("id", Integer, primary_key=True), Column("name", String(20)))

@@ -448,7 +448,7 @@ class Units:
                         await inner.execute(insert(COUNTERS).values(name="third", value=1))
                         raise LookupError
             await tx.execute(insert(COUNTERS).values(name="last", value=1))
-            assert tx.published == ["kept"]
+            assert [each.event for each in tx.published] == ["kept"]
         assert await database.fetch_all(COUNTER_NAMES, into=str) == ["at commit", "kept", "last"]
 
     async def test_a_unit_in_which_a_block_with_all_statements_was_cancelled_cannot_commit(self, database: Database):
@@ -509,7 +509,7 @@ class Units:
 
     async def test_hooks_run_in_the_transaction_of_a_unit_that_published(self, database: Database):
         async def outbox(unit: UnitOfWork) -> None:
-            unit.at_commit(insert(COUNTERS), [{"name": event, "value": 1} for event in unit.published])
+            unit.at_commit(insert(COUNTERS), [{"name": each.event, "value": 1} for each in unit.published])
 
         database.before_commit.append(outbox)
         async with database.begin() as tx:

@@ -62,7 +62,7 @@ def test_a_key_used_for_another_request_is_refused(site: Site, untouched):
     forgetful = guest("Forgetful Guest")
     assert site.book(untouched()["room_id"], "key", guest=forgetful).status_code == 201
     other = site.book(untouched()["room_id"], "key", guest=forgetful)
-    assert other.status_code == 400
+    assert other.status_code == 409
     assert "key" in other.json()["detail"]
     assert len(site.bookings(site.signed_in(forgetful))) == 1
 

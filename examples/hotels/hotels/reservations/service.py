@@ -21,7 +21,7 @@ from hotels.contracts.reservations import (
     Status,
 )
 from hotels.contracts.rooms import Hold, HoldUnknown, Rooms, RoomTaken
-from hotels.contracts.users import User, Users
+from hotels.contracts.users import NewUser, User, Users
 from hotels.reservations import tables
 from hotels.reservations.orders import Order, make_order
 from hotels.reservations.records import Kept, Records
@@ -140,7 +140,7 @@ class ReservationsService(Reservations, Service, tables=tables.metadata, provide
         if identity is not None:
             user = await self.users.user(UUID(identity.subject))
         else:
-            user = None if request.guest is None else await self.users.enroll(request.guest)
+            user = None if request.guest is None else await self._enrolled(request.guest)
         if user is None:
             raise CallError(
                 Code.UNAUTHENTICATED,
@@ -148,6 +148,15 @@ class ReservationsService(Reservations, Service, tables=tables.metadata, provide
                 may_have_happened=False,
             )
         return user
+
+    async def _enrolled(self, guest: NewUser) -> User:
+        try:
+            return await self.users.enroll(guest)
+        except CallError as error:
+            if error.code is not Code.INVALID_ARGUMENT:
+                raise
+            # What is wrong with the details is the guest's to know: said here, it is no text from below any more.
+            raise CallError(error.code, error.message, violations=error.violations, may_have_happened=False) from None
 
     # The saga's own steps: each commits together with its place in the journal.
 

@@ -67,7 +67,7 @@ async def test_every_hotel_is_told(database: Database) -> None:
     told: list[Any] = []
 
     async def hear(unit: Any) -> None:
-        told.extend(unit.published)
+        told.extend(each.event for each in unit.published)
 
     database.before_commit.append(hear)
     await seeding.seed(database, Watched(), 60)
