@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeVar
 
 from meristem.errors import CallError, Code
 
@@ -29,11 +29,19 @@ _SOUND: Final = re.compile(PATTERN)
 _SCOPED: Final = re.compile(r"([0-9a-f]{32})\.([au][0-9a-f]*)")
 
 
-def check_key(label: str, key: str) -> None:
+class Labelled(Protocol):
+    """Something that people call by its label; only an error asks for it."""
+
+    @property
+    def label(self) -> str: ...
+
+
+def check_key(operation: Labelled, key: str) -> None:
     """Raise CallError `invalid_argument` for a key that not every way to an operation could carry."""
     if len(key) > LONGEST or _SOUND.fullmatch(key) is None:
         message = (
-            f"{label}: an idempotency key has 1 to {LONGEST} characters of printable ASCII, and no space at either end"
+            f"{operation.label}: an idempotency key has 1 to {LONGEST} characters of printable ASCII, and no space at "
+            "either end"
         )
         raise CallError(Code.INVALID_ARGUMENT, message, may_have_happened=False)
 

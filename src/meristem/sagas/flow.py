@@ -68,7 +68,11 @@ class Flow:
             self._future(), step.kind, step.name, fingerprint(step.name, arguments), step.reply,
             step=step, method=method, arguments=arguments, undo=undo,
         )  # fmt: skip
-        reply: R = await self._answer(command)
+        try:  # as `_answer` does, which would be a coroutine more on the way of every step
+            reply: R = await self._issuer.issue(command)
+        except asyncio.CancelledError:
+            self._issuer.left()
+            raise
         return reply
 
     async def sleep(self, seconds: float) -> None:

@@ -38,7 +38,7 @@ class Invoker:
         origin, key = self.origin, f"{self._saga_id}:{position}"
         subject = None if origin.user is None else origin.user.subject
         chain = None if step.direct else KeyChain(key, subject, before=before)
-        token = CURRENT.set(replace(origin.context(), key=key, keys=chain))
+        token = CURRENT.set(replace(CURRENT.get(), key=key, keys=chain))  # whose rest is the saga's own origin
         try:
             return await method(*arguments)
         except asyncio.CancelledError:

@@ -43,7 +43,7 @@ def admission(operation: Operation, place: Place, system: str) -> Callable[[Call
                 context.key = key = os.urandom(16).hex()
                 context.keys = KeyChain(key, subject)
             return
-        check_key(label, key)
+        check_key(operation, key)
         by_service = context.caller is not None
         # Where a service asks, the answer that is stored under its key excludes another request anyway.
         request = b"" if once and by_service else canonical(call.request)

@@ -45,8 +45,8 @@ class Prepared:
     def step(self, parameters: Parameters, decode: Any = None, *, first: bool = False) -> Statement:
         """The statement with these values, ready for the driver."""
         if parameters is None or isinstance(parameters, _MAPPINGS):
-            given = _given(parameters or _NOTHING, self.own)
-            text, row = self.shape.encode(given, self.held)
+            given = parameters or _NOTHING
+            text, row = self.shape.encode(_given(given, self.own) if self.own else given, self.held)
             return Statement(text, row, decode=decode, first=first)
         rows: Iterable[Any] = self._rows(self._statement(), parameters)
         if len(parameters) <= _ENCODED_HERE:
@@ -89,7 +89,7 @@ class StatementCache:
         # Only the columns of an INSERT or UPDATE depend on the names given; a select has one form.
         prepared = known.get(None)
         if prepared is None:
-            names = tuple(_names(statement, parameters))
+            names = tuple(parameters if isinstance(parameters, dict) else _names(statement, parameters))
             prepared = known.get(names)
             if prepared is None:
                 prepared = self._prepare(statement, names)

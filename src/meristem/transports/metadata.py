@@ -56,7 +56,7 @@ def carried(operation: Operation, context: Context) -> Carried:
             state = position.state.encode("latin-1")
     if (key := context.key) is None or operation.semantics is Semantics.SAFE:
         return trace, state, None
-    check_key(operation.label, key)
+    check_key(operation, key)
     return trace, state, key.encode("latin-1")
 
 

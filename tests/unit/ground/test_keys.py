@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from meristem.errors import CallError, Code
@@ -9,17 +11,18 @@ from meristem.keys import NO_TWINS, KeyChain, Work, asked_by, check_key, owner_o
 
 SOUND = ["k", "~", "a b", "k" * 255, "!{}\"'\\"]
 WRONG = ["", " ", " k", "k ", "k" * 256, "a\tb", "a\nb", "a\x7fb", "schlüssel", "\x00"]
+PAY = SimpleNamespace(label="Bank.pay")
 
 
 @pytest.mark.parametrize("key", SOUND)
 def test_what_a_header_carries_as_it_is_is_a_key(key):
-    check_key("Bank.pay", key)
+    check_key(PAY, key)
 
 
 @pytest.mark.parametrize("key", WRONG)
 def test_anything_else_is_refused(key):
     with pytest.raises(CallError, match=r"^\[invalid_argument\] Bank.pay: .* 1 to 255 characters") as caught:
-        check_key("Bank.pay", key)
+        check_key(PAY, key)
     assert (caught.value.code, caught.value.may_have_happened) == (Code.INVALID_ARGUMENT, False)
 
 
@@ -39,7 +42,7 @@ def test_a_key_differs_by_system_operation_user_and_itself():
     }
     assert len(keys) == 8
     for key in keys:
-        check_key("Bank.pay", key)
+        check_key(PAY, key)
 
 
 def test_the_twins_of_an_anonymous_key_are_those_of_all_users_and_the_reverse():
