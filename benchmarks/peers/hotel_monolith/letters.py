@@ -50,6 +50,7 @@ class Letters:
             lstrip_blocks=True,
         )
         self._templates.filters.update(money=money, day=day, nights=nights, guests=guests)
+        self._templates.globals["ui"] = self._templates.get_template("facts.html").module
 
     def write(self, kind: str, booking: Booking, now: datetime, number: str, pdf: bytes | None) -> EmailMessage:
         """A letter, ready to be sent."""
