@@ -77,7 +77,7 @@ async def ready(stage):
     await stage.clock.sleeping(len(stage.subscribers))
 
 
-async def test_events_wait_for_a_day_with_growing_pauses_until_what_the_handler_needs_is_there_again(stage):
+async def test_events_wait_for_hours_with_growing_pauses_until_what_the_handler_needs_is_there_again(stage):
     billing = stage.subscriber("billing", policy=IMPATIENT)
     down = ConnectionRefusedError("the mail server is away")
 
@@ -90,7 +90,7 @@ async def test_events_wait_for_a_day_with_growing_pauses_until_what_the_handler_
     began = stage.clock.now()
     await stage.publish(Noted(number=1), Noted(number=2))
     retried = await stage.emitted(DeliveryRetried, 2)
-    while stage.clock.now() - began < timedelta(days=1):
+    while stage.clock.now() - began < timedelta(hours=8):
         count = len(retried)
         await stage.clock.advance(7200.0)
         retried = await stage.emitted(DeliveryRetried, count + 2)
