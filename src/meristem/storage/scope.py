@@ -9,7 +9,7 @@ from types import TracebackType
 
 from meristem.errors import MisuseError
 from meristem.storage.driver import Statement
-from meristem.storage.unit import UnitOfWork
+from meristem.storage.unit import Marks, UnitOfWork
 
 _current: ContextVar[Scope | None] = ContextVar("meristem_storage_scope", default=None)
 
@@ -17,17 +17,16 @@ _current: ContextVar[Scope | None] = ContextVar("meristem_storage_scope", defaul
 class Scope:
     """One `async with database.begin()`: the whole unit of work, or a part of it that can fail alone."""
 
-    __slots__ = ("_has_all", "_join", "_make", "_marks", "_savepoint", "outer", "owner", "unit")
+    __slots__ = ("_join", "_make", "_marks", "_savepoint", "outer", "owner", "unit")
 
     unit: UnitOfWork
+    _marks: Marks
 
     def __init__(self, owner: object, make: Callable[[], UnitOfWork], *, join: bool) -> None:
         self.owner = owner
         self._make = make
         self._join = join
         self._savepoint: Statement | None = None
-        self._has_all = False
-        self._marks = (0, 0, 0)
         self.outer: Scope | None = None
 
     async def __aenter__(self) -> UnitOfWork:
@@ -50,8 +49,7 @@ class Scope:
                 else:
                     unit.discard()
             else:
-                failed = self._marks if kind is not None else None
-                unit.leave(self, failed, savepoint=self._savepoint, has_all=self._has_all)
+                unit.leave(self, self._marks if kind is not None else None, savepoint=self._savepoint)
         finally:
             # Not by token: a test's fixture may enter and leave in different contexts.
             _current.set(self.outer)
@@ -81,14 +79,12 @@ class Scope:
         scope = _current.get()
         return None if scope is None or scope.unit is not self.unit else scope
 
-    def open(self, depth: int, *, first: bool) -> list[Statement]:
-        """What must be sent before the scope's first statement; `first` says that the unit has run none yet."""
-        if self._savepoint is not None or self._has_all or not depth:
-            return []
-        if first:
-            # Most scopes are a handler's or a method's only one, inside that of the event or the call: what they do is
-            # all that was done, and to undo it is to roll the transaction back, for which no savepoint is needed.
-            self._has_all = True
+    def savepoint(self, depth: int) -> list[Statement]:
+        """What must be sent before the scope's first statement."""
+        *_, is_first = self._marks
+        # Most scopes are a handler's or a method's only one, inside that of the event or the call: what they do is all
+        # that was done, and to undo it is to roll the transaction back, for which no savepoint is needed.
+        if is_first or self._savepoint is not None:
             return []
         self._savepoint = Statement(f"SAVEPOINT scope_{depth}")
         return [self._savepoint]

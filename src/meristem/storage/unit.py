@@ -20,6 +20,9 @@ _log = logging.getLogger("meristem.storage")
 
 Hook = Callable[["UnitOfWork"], Awaitable[None]]
 
+Marks = tuple[int, int, int, bool]
+"""What a unit held as a part of it began: events, statements of its commit, callbacks; and whether none had run yet."""
+
 
 class Result(NamedTuple):
     """What a statement did: how many rows it changed, -1 where that has no meaning."""
@@ -41,8 +44,8 @@ class Part(Protocol):
         """The part of the same unit that the running task is in."""
         ...
 
-    def open(self, depth: int, *, first: bool) -> list[Statement]:
-        """What must be sent before the part's first statement; `first` says that the unit has run none yet."""
+    def savepoint(self, depth: int) -> list[Statement]:
+        """What must be sent before the part's first statement."""
         ...
 
 
@@ -169,9 +172,8 @@ class UnitOfWork(Queries):
         here = self._scopes[-1].here()
         if here is not None:
             self.check_innermost(here)
-        first = not self._has_run and not self._prelude
         for depth, scope in enumerate(self._scopes):
-            self._prelude += scope.open(depth, first=first)
+            self._prelude += scope.savepoint(depth)
 
     def check_innermost(self, scope: Part) -> None:
         """Refuse the task that would work in a scope which another task opened meanwhile."""
@@ -181,25 +183,21 @@ class UnitOfWork(Queries):
                 "the other's statements would share that block's fate; run them one after the other"
             )
 
-    def enter(self, scope: Part) -> tuple[int, int, int]:
+    def enter(self, scope: Part) -> Marks:
         """Add a scope; the marks say what to drop should it fail."""
         self._scopes.append(scope)
-        return len(self.published), len(self._last), len(self._callbacks)
+        is_first = not self._has_run and not self._prelude
+        return len(self.published), len(self._last), len(self._callbacks), is_first
 
     def is_root(self, scope: Part) -> bool:
         """Whether the scope is the whole unit."""
         return self._scopes[:1] == [scope]
 
-    def leave(
-        self, scope: Part, failed: tuple[int, int, int] | None, *, savepoint: Statement | None, has_all: bool
-    ) -> None:
-        """End an inner scope; if it failed, drop what came since its marks. The SQL goes with the next hop.
-
-        `has_all` says that every statement of the unit so far is the scope's: what then failed is the transaction.
-        """
+    def leave(self, scope: Part, failed: Marks | None, *, savepoint: Statement | None) -> None:
+        """End an inner scope; if it failed, drop what came since its marks. The SQL goes with the next hop."""
         depth = len(self._scopes) - 1
         if self._ended:
-            savepoint, has_all = None, False
+            savepoint = None
         elif self._scopes[-1] is not scope:
             self._doomed = "blocks of it ended out of order, in different tasks"
             self._scopes.remove(scope)
@@ -208,9 +206,9 @@ class UnitOfWork(Queries):
         if failed is None:
             self._check()
         else:
-            published, last, callbacks = failed
+            published, last, callbacks, is_first = failed
             del self.published[published:], self._last[last:], self._callbacks[callbacks:]
-            if has_all:
+            if is_first and not self._ended:  # every statement so far is the scope's: what failed is the transaction
                 self._start_over()
         if savepoint is None:
             return
