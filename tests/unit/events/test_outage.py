@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-from datetime import timedelta
 
 import pytest
 
@@ -87,13 +86,12 @@ async def test_events_wait_for_hours_with_growing_pauses_until_what_the_handler_
 
     billing.before = send
     await ready(stage)
-    began = stage.clock.now()
     await stage.publish(Noted(number=1), Noted(number=2))
     retried = await stage.emitted(DeliveryRetried, 2)
-    while stage.clock.now() - began < timedelta(hours=8):
-        count = len(retried)
-        await stage.clock.advance(7200.0)
-        retried = await stage.emitted(DeliveryRetried, count + 2)
+    await stage.clock.advance(8 * 3600.0)
+    for _ in range(12):  # the pauses of an event that is hours old double with each failure
+        await stage.clock.advance(900.0)
+        retried = await stage.emitted(DeliveryRetried, len(retried) + 2)
 
     assert not any(each.counted for each in retried)
     assert {each.attempt for each in retried} == {0}
@@ -155,12 +153,13 @@ async def test_an_outage_of_more_than_a_week_counts(stage):
     billing.before = fail
     await ready(stage)
     await stage.publish(Noted(number=1))
-    await stage.emitted(DeliveryRetried)
-    await stage.clock.advance(8 * DAY)
+    retried = await stage.emitted(DeliveryRetried)
+    while not retried[-1].counted:
+        await stage.clock.advance(8 * DAY)
+        retried = await stage.emitted(DeliveryRetried, len(retried) + 1)
     await stage.clock.advance(2.0)
 
     await stage.emitted(DeadLettered)
-    assert [each.counted for each in await stage.emitted(DeliveryRetried)][-1]
 
 
 async def test_a_subscriber_that_says_it_is_back_is_served_at_once(stage):

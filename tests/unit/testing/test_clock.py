@@ -70,3 +70,10 @@ async def test_a_wait_shorter_than_the_clock_can_tell_still_ends_later():
         await clock.sleeping()
         await clock.advance(1)
         await waiter
+
+
+async def test_a_sleep_counts_from_its_call_however_late_its_task_begins():
+    clock = ManualClock()
+    sleeper = asyncio.create_task(clock.sleep(10))
+    await clock.advance(10)
+    assert sleeper.done()
