@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-import weakref
 from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -19,7 +18,8 @@ class ManualClock:
 
     def __init__(self, start: datetime = _START) -> None:
         self._now = start
-        self._sleepers: list[tuple[datetime, int, weakref.ref[asyncio.Future[None]]]] = []
+        self._sleepers: list[tuple[datetime, int, asyncio.Future[None]]] = []
+        self._sleeping = 0
         self._count = 0
         self._changed = asyncio.Event()
 
@@ -30,7 +30,7 @@ class ManualClock:
     @property
     def sleepers(self) -> int:
         """How many tasks sleep on this clock."""
-        return sum(_waits(sleeper) for _, _, sleeper in self._sleepers)
+        return self._sleeping
 
     def sleep(self, seconds: float) -> Coroutine[Any, Any, None]:
         """Wait until `advance` has moved the time by `seconds`, counted from the call: not from when it is awaited."""
@@ -39,11 +39,16 @@ class ManualClock:
         self._count += 1
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         # Numbered: of two that wake at one time the earlier one goes first, and futures have no order of their own.
-        # Weakly: a task that is cancelled before it begins drops the sleep without having seen it.
-        at = self._now + max(timedelta(seconds=seconds), _TICK)
-        heapq.heappush(self._sleepers, (at, self._count, weakref.ref(future)))
+        heapq.heappush(self._sleepers, (self._now + max(timedelta(seconds=seconds), _TICK), self._count, future))
+        return self._wait(future)
+
+    async def _wait(self, moment: asyncio.Future[None]) -> None:
+        self._sleeping += 1
         self._changed.set()
-        return _wait_for(future)
+        try:
+            await moment
+        finally:
+            self._sleeping -= 1
 
     async def sleeping(self, count: int = 1) -> None:
         """Wait until at least `count` tasks sleep on this clock."""
@@ -55,22 +60,14 @@ class ManualClock:
         """Move the time, and let each sleeper whose time has come run at the moment it asked for."""
         target = self._now + timedelta(seconds=seconds)
         while self._sleepers and self._sleepers[0][0] <= target:
-            at, _, sleeper = heapq.heappop(self._sleepers)
+            at, _, future = heapq.heappop(self._sleepers)
             self._now = max(self._now, at)
-            if (future := sleeper()) is not None and not future.done():
+            if not future.done():
                 future.set_result(None)
                 # After each: who wakes may sleep again, and be due before the next one.
                 await _let_others_run()
         self._now = target
         await _let_others_run()
-
-
-def _waits(sleeper: weakref.ref[asyncio.Future[None]]) -> bool:
-    return (future := sleeper()) is not None and not future.done()
-
-
-async def _wait_for(moment: asyncio.Future[None]) -> None:
-    await moment
 
 
 async def _let_others_run() -> None:
