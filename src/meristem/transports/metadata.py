@@ -31,6 +31,7 @@ def add_field(fields: dict[bytes, bytes], name: bytes, value: bytes) -> None:
 
     A field that is repeated is joined to one list, as any proxy may do (RFC 9110, section 5.3): two lines of
     `tracestate` are one. Of what can be no list, such as a `traceparent`, nothing sound comes out: neither line counts.
+    What must not be told twice at all has been refused before.
     A list ends at 8 KiB: nothing here reads longer ones, and joining thousands of lines takes long.
     """
     earlier = fields.get(name)

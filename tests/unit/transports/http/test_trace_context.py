@@ -3,40 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import Any
 
 import pytest
 
 from meristem.context import Context, Trace
 from meristem.contracts.call import Call
-from tests.suites.trace_context import CASES, PARENT, SPAN, TRACE, Case
-
-STAY = json.dumps({"hotel_id": 1, "city": "Rome", "arrival": "2030-01-02"})
-JSON = "content-type: application/json"
-OWN = "user-agent: meristem/1"
-
-WAYS = {
-    "rest": ("GET /api/hotels/1/stays HTTP/1.1", [], b""),
-    "rest with a body": ("POST /api/bookings HTTP/1.1", [JSON], STAY.encode()),
-    "rest as a stream": ("GET /api/count?until=1 HTTP/1.1", [], b""),
-    "rpc": ("POST /shop.rooms.v1.Rooms/Describe HTTP/1.1", [JSON], b"{}"),
-    "rpc of a user": ("POST /shop.rooms.v1.Rooms/Describe HTTP/1.1", [JSON, "authorization: Bearer user-1"], b"{}"),
-    "rpc by the name of our client": ("POST /shop.rooms.v1.Rooms/Describe HTTP/1.1", [JSON, OWN], b"{}"),
-    "rpc by get": ("GET /shop.rooms.v1.Rooms/Stays?encoding=json&message=%7B%22hotelId%22%3A1%7D HTTP/1.1", [], b""),
-    "rpc as a stream": (
-        "POST /shop.rooms.v1.Rooms/Count HTTP/1.1",
-        ["content-type: application/connect+json"],
-        b'\0\0\0\0\x0b{"until":1}',
-    ),
-}  # fmt: skip
-
-
-def request(way: str, case: Case) -> bytes:
-    first, fields, body = WAYS[way]
-    length = [f"content-length: {len(body)}"] if body else []
-    own = [f"{name}: {value}" for name, value in case.lines]
-    return "\r\n".join([first, "host: localhost", *fields, *own, *length, "", ""]).encode() + body
+from tests.suites.trace_context import CASES, PARENT, SPAN, TRACE
+from tests.suites.ways_in import WAYS, request
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -47,7 +21,7 @@ async def test_every_case_of_the_recommendation_holds(wire, way):
     for name, case in CASES.items():
         wire.handlers.used.clear()
         reader, writer = await asyncio.open_unix_connection(path)
-        writer.write(request(way, case))
+        writer.write(request(way, *case.lines))
         status = await wire.within(reader.readline())
         assert status.split()[1][:1] == b"2", (name, status)
         await wire.within(wire.handlers.used.wait())

@@ -112,9 +112,12 @@ def _from_query(request: Request) -> ConnectRequest:
     """The message of a GET, whose head then says what its query says (Connect protocol, "Unary-Get-Request")."""
     head, text = dict(request.head), request.query.decode("latin-1")
     try:
-        query = dict(parse_qsl(text, keep_blank_values=True, errors="surrogateescape", max_num_fields=MOST_PARAMETERS))
+        pairs = parse_qsl(text, keep_blank_values=True, errors="surrogateescape", max_num_fields=MOST_PARAMETERS)
     except ValueError as error:
         return ConnectRequest.of(head, b"", _unreadable(f"the query: {error}"))
+    query = dict(pairs)
+    if len(query) != len(pairs):
+        return ConnectRequest.of(head, b"", _unreadable("the query: a parameter is given more than once"))
     if query.get("connect") == "v1":
         head[b"connect-protocol-version"] = b"1"
     head[b"content-type"] = b"application/" + query.get("encoding", "json").encode("utf-8", "replace")

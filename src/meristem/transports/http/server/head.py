@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 import httptools
 
+from meristem.transports.http.connect.codec import TIMEOUT, VERSION
 from meristem.transports.http.request import Request
-from meristem.transports.metadata import add_field
+from meristem.transports.metadata import AUTHORIZATION, KEY, TOKEN, add_field
 
 if TYPE_CHECKING:
     from meristem.asgi import Field
@@ -27,8 +28,13 @@ REQUEST_LINE: Final = re.compile(rb"(GET|HEAD|POST|PUT|PATCH|DELETE) (/[!\"$-~]*
 MOST_REMEMBERED: Final = 2048  # bytes for each connection
 LENGTH: Final = re.compile(rb"[0-9]{1,18}")
 WEBSOCKET_KEY: Final = re.compile(rb"[A-Za-z0-9+/]{22}==")
-ONCE: Final = (b"host", b"authorization", b"content-length", b"transfer-encoding")
-"""Fields whose second line somebody else may believe."""
+FRAMING: Final = (b"host", b"content-length", b"transfer-encoding")
+OF_CALLS: Final = (AUTHORIZATION, TOKEN, KEY, TIMEOUT, VERSION, b"content-type", b"connect-content-encoding")
+ONCE: Final = frozenset((*FRAMING, *OF_CALLS))
+"""Fields of one value, whose second line somebody else may believe.
+
+Not `traceparent`: with two of them a trace begins anew, as W3C Trace Context asks for.
+"""
 
 
 class UnsoundError(Exception):
