@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from meristem.context import current
+from meristem.context import CURRENT
 from meristem.runtime.reporting import FactReports
 from meristem.sagas.facts import StepEnded
 from meristem.telemetry.exporting import exporter
@@ -87,7 +87,7 @@ class ProcessTelemetry:
         failed = isinstance(result, BaseException)
         self._statements[service, "error" if failed else "ok"] += 1
         self._seconds[service,] = self._seconds.get((service,), 0.0) + seconds
-        trace = current().trace
+        trace = CURRENT.get().trace
         # A span only within a trace that is recorded; the counters above have every statement.
         if trace is None or not trace.sampled:
             return

@@ -130,7 +130,7 @@ class Execution:
             self.stop(mismatch(command, row))
             return command.future
         command.row = row
-        if isinstance(command, CallCommand):
+        if self._busy and isinstance(command, CallCommand):
             command.may_have_begun = self._may_have_begun()
         if row is not None and row.sequence:
             self._ordering.answered(row.sequence, command)
@@ -147,11 +147,11 @@ class Execution:
         return command.future
 
     def _may_have_begun(self) -> bool:
-        """Whether the last owner may have died within a call that is issued now.
+        """Whether the last owner, which was busy, may have died within a call that is issued now.
 
         As long as the function has seen the journal's answers alone, it asks only for what it asked for then.
         """
-        return self._busy and not self._is_undoing and not self._ordering.is_live
+        return not self._is_undoing and not self._ordering.is_live
 
     def _is_finished_anyway(self, command: CallCommand) -> bool:
         """Whether a call of a saga that was cancelled is made all the same.

@@ -60,7 +60,7 @@ class Pool:
         if self._closed or not connection.usable:
             connection.close()
         # Used last, given first: those that are not needed stay idle, and their servers let them go.
-        elif not self._wake(connection):
+        elif not (self._waiting and self._wake(connection)):
             self.idle.append(connection)
 
     def _wake(self, connection: ClientConnection | None) -> bool:
