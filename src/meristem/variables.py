@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import operator
 import types
 from asyncio import CancelledError
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Generator
     from contextvars import Context as Variables
 
     Steps = Coroutine[Any, Any, Any] | Generator[Any, Any, Any]
+
+
+Result = TypeVar("Result")
 
 
 class Due(Protocol):
@@ -22,18 +26,30 @@ class Due(Protocol):
         ...
 
 
+Leave: TypeAlias = "Callable[[Coroutine[Any, Any, Any]], object]"
+"""Takes what is left of work that is overdue, to run it in a task of its own."""
+
 END: Final = object()
-"""What `next` gives at the end of work whose answer is told beside."""
+"""What `next` gives at the end of work that leaves its answer beside it."""
 
 
-async def told_beside(work: Awaitable[Any], answer: list[Any]) -> None:
-    """Await `work`, and tell its answer beside: an end without a value is told to `next` by no exception."""
-    answer.append(await work)
-
-
-async def awaited(work: Awaitable[Any]) -> Any:
+async def awaited(work: Awaitable[Result]) -> Result:
     """Anything that can be awaited, as a coroutine."""
     return await work
+
+
+async def attended(work: Awaitable[Result], due: Due, leave: Leave) -> Result:
+    """Await `work` until it is cancelled at `due`; if it does not end then, `leave` gets what is left of it."""
+    answer: list[Result] = []
+    steps = _told_beside(work, answer)
+    if (waiting := next(steps.__await__(), END)) is not END:  # mostly the first step is all of it
+        await resumed(None, steps, waiting, due, leave)
+    return answer[0]
+
+
+async def _told_beside(work: Awaitable[Result], answer: list[Result]) -> None:
+    """An end without a value is told to `next` by no exception, which would cost as much as four awaits."""
+    answer.append(await work)
 
 
 async def within(variables: Variables, work: Coroutine[Any, Any, Any]) -> Any:
@@ -54,7 +70,7 @@ def resumed(
     work: Steps,
     waiting: Any,
     due: Due | None = None,
-    leave: Callable[[Coroutine[Any, Any, Any]], object] | None = None,
+    leave: Leave | None = None,
 ) -> Generator[Any, Any, Any]:
     """As `within`, for work whose first step has been taken, with `variables` if given, and which waits for `waiting`.
 
@@ -62,6 +78,7 @@ def resumed(
     to `leave`, which runs it in a task of its own, and who awaits it is cancelled at once.
     """
     # `yield from` by hand: each step of the work runs inside `variables`, what it waits for is waited for outside.
+    run: Callable[..., Any] = operator.call if variables is None else variables.run
     step: Callable[[Any], Any]
     while True:
         cancelled: CancelledError | None = None
@@ -69,17 +86,14 @@ def resumed(
             step, given = work.send, (yield waiting)
         # The task that awaited this is thrown away: the work must end in its own variables as well.
         except GeneratorExit:
-            if variables is None:
-                work.close()
-            else:
-                variables.run(work.close)
+            run(work.close)
             raise
         except BaseException as error:
             step, given = work.throw, error
             if isinstance(error, CancelledError):
                 cancelled = error
         try:
-            waiting = step(given) if variables is None else variables.run(step, given)
+            waiting = run(step, given)
         except StopIteration as end:
             return end.value
         if cancelled is not None and leave is not None and due is not None and due.fired:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias, T
 import msgspec
 
 from meristem.errors import CallError, Code, MisuseError
+from meristem.variables import awaited
 
 if TYPE_CHECKING:
     from meristem.context import Context
@@ -107,12 +108,8 @@ def wait_on(loop: asyncio.AbstractEventLoop, work: Awaitable[Result]) -> Result:
 
     Raises CallError `unavailable` when the loop ends first: it would never answer.
     """
-
     # A coroutine around it: asyncio takes nothing else from another thread, and a call may be any awaitable.
-    async def awaited() -> Result:
-        return await work
-
-    future = asyncio.run_coroutine_threadsafe(awaited(), loop)
+    future = asyncio.run_coroutine_threadsafe(awaited(work), loop)
     while not concurrent.futures.wait({future}, timeout=LOOK).done:
         if not loop.is_running():
             raise CallError(Code.UNAVAILABLE, "the process stops: its event loop answers no more")

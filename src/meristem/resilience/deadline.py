@@ -7,8 +7,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from meristem.errors import CallError, Code
-from meristem.resilience.timers import Bucket, Deadlines, running_task
-from meristem.variables import END, resumed, told_beside
+from meristem.resilience.timers import running_task
+from meristem.variables import attended
 
 if TYPE_CHECKING:
     from asyncio import Task
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from meristem.context import Context
     from meristem.contracts.call import Call, Handler, Middleware
     from meristem.contracts.operation import Operation
-    from meristem.resilience.timers import Leave
+    from meristem.resilience.timers import Deadlines
+    from meristem.variables import Leave
 
 ON_THE_WAY: Final = 0.05  # seconds: a caller that gave the whole timeout began to count a little earlier
 
@@ -57,93 +58,56 @@ def deadline_middleware(deadlines: Deadlines, operation: Operation, *, prompt: b
     if operation.stream:
         return lambda handler: _watched_stream(handler, deadlines, operation)
     leave = None if prompt else deadlines.leaver(operation.label)
-    return lambda handler: _watched(handler, deadlines, leave, Window(deadlines, operation.label, operation.timeout))
+    return lambda handler: _watched(handler, deadlines, leave, TimeLimit(operation.label, operation.timeout))
 
 
-class Window:
-    """Finds the buckets of calls that have one timeout; a call that has it to the full costs one comparison.
+class TimeLimit:
+    """How long the calls of one operation may take; its errors are `private` where the caller gets them straight."""
 
-    `until` is when the deadlines of such calls leave `bucket`. Its errors are `private` where the caller gets them
-    straight from here.
-    """
+    __slots__ = ("_label", "_private", "_timeout")
 
-    __slots__ = ("_open", "_private", "bucket", "label", "timeout", "until")
-
-    def __init__(self, deadlines: Deadlines, label: str, timeout: float, *, private: bool = False) -> None:
-        self._open = deadlines.bucket
+    def __init__(self, label: str, timeout: float, *, private: bool = False) -> None:
+        self._label = label
+        self._timeout = timeout
         self._private = private
-        self.label = label
-        self.timeout = timeout
-        self.bucket = Bucket(0.0)
-        self.until = 0.0
 
-    def limit(self, context: Context, now: float) -> bool:
-        """Give a call that begins `now` its deadline; says whether it is the timeout to the full.
-
-        Raises CallError when it is late already.
-        """
-        inherited, deadline = context.deadline, now + self.timeout
-        if inherited is None or inherited >= deadline:
+    def give(self, context: Context, now: float) -> float:
+        """Give a call that begins `now` its deadline; raises CallError when it is late already."""
+        inherited, deadline = context.deadline, now + self._timeout
+        if inherited is None or inherited > deadline:
             context.deadline = deadline
-            return True
+            return deadline
         if inherited <= now:
-            raise self._told(refuse_past(self.label, inherited, now))
-        return False
-
-    def bucket_of(self, context: Context, now: float) -> Bucket:
-        """Give a call that begins `now` its deadline, and find its bucket; raises CallError when it is late already."""
-        if not self.limit(context, now):
-            return self.bucket_for(context)
-        if now >= self.until:
-            self.bucket = bucket = self.bucket_for(context)
-            self.until = bucket.ends - self.timeout
-            bucket.kept = max(bucket.kept, self.until)
-        return self.bucket
-
-    def bucket_for(self, context: Context) -> Bucket:
-        """The bucket of a call's deadline, which it has been given."""
-        assert context.deadline is not None
-        return self._open(context.deadline)
+            raise self._told(refuse_past(self._label, inherited, now))
+        return inherited
 
     def exceeded(self, context: Context, started: float) -> CallError:
         """The error of a call that was cancelled at its deadline."""
-        return self._told(exceeded(self.label, self.timeout, context.deadline or started, started))
+        return self._told(exceeded(self._label, self._timeout, context.deadline or started, started))
 
     def _told(self, error: CallError) -> CallError:
         error.private = self._private
         return error
 
 
-def _watched(handler: Handler, deadlines: Deadlines, leave: Leave | None, window: Window) -> Handler:
-    loop, timeout = deadlines.loop, window.timeout
+def _watched(handler: Handler, deadlines: Deadlines, leave: Leave | None, limit: TimeLimit) -> Handler:
+    loop = deadlines.loop
 
     async def watched(call: Call) -> Any:
         now, context = monotonic(), call.context
-        if context.deadline is None and now < window.until:
-            context.deadline, bucket = now + timeout, window.bucket
-        else:
-            bucket = window.bucket_of(context, now)
+        bucket = deadlines.bucket(limit.give(context, now))
         task: Task[Any] = running_task(loop)
         if task in bucket:
             return await handler(call)
         bucket[task] = task.cancelling()
         try:
-            if leave is None:
-                reply = await handler(call)
-            else:
-                answer: list[Any] = []
-                steps = told_beside(handler(call), answer)
-                if (waiting := next(steps.__await__(), END)) is not END:  # mostly the first step is all of it
-                    await resumed(None, steps, waiting, bucket, leave)
-                reply = answer[0]
+            reply = await (handler(call) if leave is None else attended(handler(call), bucket, leave))
         except BaseException as error:
             if bucket.leave(task):
-                raise window.exceeded(context, now) from error
+                raise limit.exceeded(context, now) from error
             raise
-        if not bucket.fired and not bucket.around:
-            del bucket[task]
-        elif bucket.leave(task):  # it comes too late, as it would by wire, where nobody waits for it any more
-            raise window.exceeded(context, now)
+        if bucket.leave(task):  # it comes too late, as it would by wire, where nobody waits for it any more
+            raise limit.exceeded(context, now)
         return reply
 
     return watched

@@ -9,10 +9,12 @@ from asyncio import Task
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
-from meristem.variables import END, resumed, told_beside
+from meristem.variables import attended
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
+
+    from meristem.variables import Leave
 
 GRAIN: Final = 0.01  # seconds: a call is cancelled at most this much after its deadline, never before
 CROWD: Final = 1024  # buckets above which the empty ones are cleared away
@@ -22,7 +24,6 @@ logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 _Task: TypeAlias = "Task[Any]"
-Leave: TypeAlias = "Callable[[Coroutine[Any, Any, Any]], None]"
 
 running_task: Callable[[asyncio.AbstractEventLoop], Any]  # a coroutine of a call always runs in a task
 if sys.version_info >= (3, 12):
@@ -38,14 +39,13 @@ class Bucket(dict[_Task, int]):
     watched already, because its first step came before, counts as `around` it: the outermost leaves last.
     """
 
-    __slots__ = ("around", "ends", "fired", "kept")
+    __slots__ = ("around", "ends", "fired")
 
     def __init__(self, ends: float) -> None:
         super().__init__()
         self.ends = ends
         self.around: dict[_Task, int] = {}
         self.fired = False
-        self.kept = 0.0  # somebody may still enter until then, though the bucket is empty
 
     def enter(self, task: _Task) -> None:
         """Watch `task` until it leaves as often as it entered."""
@@ -85,7 +85,15 @@ class Deadlines:
     def bucket(self, at: float) -> Bucket:
         """The bucket of a deadline (on the clock of `time.monotonic`); enter it before the next await."""
         key = int(at / GRAIN)
-        return self._buckets.get(key) or self._open(key)
+        bucket = self._buckets.get(key)
+        if bucket is None:
+            if len(self._buckets) >= self._crowd:
+                self._clear()
+                self._crowd = max(CROWD, 2 * len(self._buckets))
+            bucket = self._buckets[key] = Bucket((key + 1) * GRAIN)
+            if key < self._armed:
+                self._arm(key)
+        return bucket
 
     async def within(self, at: float, work: Awaitable[Result], late: Callable[[], Exception]) -> Result:
         """What `work` gives; at the deadline it is cancelled and `late()` raised, a moment later at most."""
@@ -95,17 +103,14 @@ class Deadlines:
             return await work
         bucket.enter(task)
         try:
-            answer: list[Result] = []
-            steps = told_beside(work, answer)
-            if (waiting := next(steps.__await__(), END)) is not END:
-                await resumed(None, steps, waiting, bucket, self._leave)
+            answer = await attended(work, bucket, self._leave)
         except BaseException as error:
             if bucket.leave(task):
                 raise late() from error
             raise
         if bucket.leave(task):
             raise late()
-        return answer[0]
+        return answer
 
     def leaver(self, label: str) -> Leave:
         """What runs the rest of overdue work in a task of its own, and says so the first time."""
@@ -124,18 +129,6 @@ class Deadlines:
         self._overdue.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.info("%s ended with an error that nobody waits for: %r", task.get_name(), error)
-
-    def _open(self, key: int) -> Bucket:
-        found = self._buckets.get(key)
-        if found is not None:  # it was there, but empty
-            return found
-        if len(self._buckets) >= self._crowd:
-            self._clear()
-            self._crowd = max(CROWD, 2 * len(self._buckets))
-        bucket = self._buckets[key] = Bucket((key + 1) * GRAIN)
-        if key < self._armed:
-            self._arm(key)
-        return bucket
 
     def _arm(self, key: int) -> None:
         if self._timer is not None:
@@ -157,8 +150,7 @@ class Deadlines:
             self._arm(min(self._buckets))
 
     def _clear(self) -> None:
-        now = monotonic()
-        self._buckets = {key: each for key, each in self._buckets.items() if each or each.kept > now}
+        self._buckets = {key: bucket for key, bucket in self._buckets.items() if bucket}
 
     def stop(self) -> None:
         """Watch no longer; calls in flight are left to themselves."""

@@ -22,11 +22,11 @@ from meristem.contracts.isolation import Isolation
 from meristem.contracts.operation import Semantics
 from meristem.contracts.undeclared import undeclared
 from meristem.errors import CallError, Fault
-from meristem.resilience.deadline import Window
+from meristem.resilience.deadline import TimeLimit
 from meristem.resilience.timers import running_task
 from meristem.services.admission import admission
 from meristem.telemetry.metrics import BOUNDS
-from meristem.variables import awaited, resumed, within
+from meristem.variables import END, awaited, resumed, within
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Generator, Iterable
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 SOONEST: Final = BOUNDS[0]
-_END: Final = object()
 
 
 def _taking_request(operation: Operation, method: Callable[..., Any]) -> Callable[[Any], Any]:
@@ -115,8 +114,8 @@ def _answering(endpoint: OperationEndpoint, nearby: Nearby | None) -> Handler:  
     stats, buckets, tracer = observed.stats, observed.stats.buckets, observed.tracer
     clock, allowance, slow = tracer.clock, tracer.allowance, tracer.slow
     begin, one_clock = CURRENT.set, tracer.clock is monotonic
-    window, loop, (admit, separate) = _between(operation, nearby)
-    leave = None if nearby is None else nearby.deadlines.leaver(operation.label)
+    limit, deadlines, (admit, separate) = _between(operation, nearby)
+    leave = None if deadlines is None else deadlines.leaver(operation.label)
     clean, run = endpoint.variables, Variables.run
     work = surrounded or take
     if surrounded is not None or not endpoint.is_coroutine:
@@ -124,12 +123,12 @@ def _answering(endpoint: OperationEndpoint, nearby: Nearby | None) -> Handler:  
 
     async def answered(call: Call) -> Any:  # noqa: C901, PLR0912, PLR0915
         context, started, task = call.context, clock(), None
-        if window is not None:
+        if limit is not None:
             now = started if one_clock else monotonic()
             if context.deadline is None:
-                context.deadline = now + timeout
+                deadline = context.deadline = now + timeout
             else:
-                window.limit(context, now)
+                deadline = limit.give(context, now)
             call.request = admit(call.request)
         stats.begun += 1
         parent = context.trace
@@ -147,16 +146,16 @@ def _answering(endpoint: OperationEndpoint, nearby: Nearby | None) -> Handler:  
                 enter(call)
             else:
                 context.place = place
-            if window is None:
+            if deadlines is None:
                 before = CURRENT.get()
                 begin(context)
                 reply = await (take(call.request) if surrounded is None else surrounded(call))
             else:
                 variables = clean.copy()
                 steps = _steps(call, work, call if surrounded else call.request)
-                if (waiting := run(variables, next, steps, _END)) is not _END:  # mostly the first step is all of it
+                if (waiting := run(variables, next, steps, END)) is not END:  # mostly the first step is all of it
                     # Watched from here on: what ends in its first step gives no deadline the time to come.
-                    bucket, task = window.bucket_for(context), running_task(loop)
+                    bucket, task = deadlines.bucket(deadline), running_task(deadlines.loop)
                     bucket.enter(task)
                     await resumed(variables, steps, waiting, bucket, leave)
                 reply = call.reply
@@ -164,14 +163,11 @@ def _answering(endpoint: OperationEndpoint, nearby: Nearby | None) -> Handler:  
             failure = permitted(operation, error) if variables is None else variables.run(permitted, operation, error)
             late = task is not None and bucket.leave(task)
         else:
-            if task is not None:
-                if not bucket.fired and not bucket.around:
-                    del bucket[task]
-                # It comes too late, as it would by wire, where nobody waits for it any more.
-                elif bucket.leave(task) and window is not None:
-                    failure = window.exceeded(context, now)
-                    observed.end(trace, parent, clock() - started, failure)
-                    raise failure
+            # It comes too late, as it would by wire, where nobody waits for it any more.
+            if task is not None and bucket.leave(task) and limit is not None:
+                failure = limit.exceeded(context, now)
+                observed.end(trace, parent, clock() - started, failure)
+                raise failure
             seconds = clock() - started
             stats.seconds += seconds
             buckets[0 if seconds <= SOONEST else bisect_left(BOUNDS, seconds)] += 1
@@ -179,14 +175,14 @@ def _answering(endpoint: OperationEndpoint, nearby: Nearby | None) -> Handler:  
                 observed.emit(trace, parent, seconds, None)
             elif seconds >= slow:
                 observed.emit_late(trace, parent, seconds, None)
-            return reply if window is None else separate(reply)
+            return reply if limit is None else separate(reply)
         finally:
             if before is not None:  # not by a token: what is left to itself goes on in a task of its own
                 begin(before)
         observed.end(trace, parent, clock() - started, failure)
-        if window is not None:
+        if limit is not None:
             if late:
-                raise window.exceeded(context, now) from failure
+                raise limit.exceeded(context, now) from failure
             if isinstance(failure, CallError):
                 failure.private = True  # it has reached the caller for which its text was
         raise failure  # here, so that it drags no other error along: after a wire it would not either
@@ -194,12 +190,12 @@ def _answering(endpoint: OperationEndpoint, nearby: Nearby | None) -> Handler:  
     return answered
 
 
-def _between(operation: Operation, nearby: Nearby | None) -> tuple[Window | None, Any, Isolation]:
-    """The window of its deadlines, the loop that they are watched on, and the isolation; nothing for a far caller."""
+def _between(operation: Operation, nearby: Nearby | None) -> tuple[TimeLimit | None, Deadlines | None, Isolation]:
+    """What a near caller's call has of its own: a limit of time, who watches it, and the separation of its values."""
     if nearby is None:
         return None, None, Isolation(_as_it_is, _as_it_is)
-    window = Window(nearby.deadlines, operation.label, operation.timeout, private=True)
-    return window, nearby.deadlines.loop, nearby.isolation
+    limit = TimeLimit(operation.label, operation.timeout, private=True)
+    return limit, nearby.deadlines, nearby.isolation
 
 
 @coroutine
@@ -257,11 +253,11 @@ async def _items(operation: Operation, variables: Variables, items: AsyncIterato
     try:
         while failure is None:
             try:
-                item = await within(variables, awaited(anext(items, _END)))
+                item = await within(variables, awaited(anext(items, END)))
             except (Exception, CancelledError) as error:
                 failure = variables.run(permitted, operation, error)
                 continue
-            if item is _END:
+            if item is END:
                 return
             yield item
     finally:
