@@ -215,3 +215,19 @@ async def test_strangers_by_rest_and_rpc_have_one_scope_for_each_user(app, where
     assert other.json() != by_rest.json()
     assert (conflict.status_code, conflict.json()["code"]) == (409, "already_exists")
     assert [each.status_code for each in anonymous] == [409, 409]
+
+
+@pytest.mark.parametrize("item", ["lamp", "sofa"])
+@pytest.mark.parametrize("whose", [None, "uma"])
+async def test_the_key_that_a_saga_without_one_was_given_finds_it_for_nobody(app, where, whose, item):
+    """Whom its steps pay learns it: no stranger who does is given the answer, or a refusal that tells of the saga."""
+    if where in ("local", "wire"):
+        pytest.skip("only processes have a public port")
+    async with httpx.AsyncClient(base_url=app.address) as browser:
+        first = (await browser.post("/api/sign", json={"item": "lamp"})).json()
+        headers = {"idempotency-key": first.split()[0]}
+        if whose is not None:
+            headers["authorization"] = f"Bearer {whose}"
+        second = await browser.post("/api/sign", json={"item": item}, headers=headers)
+
+    assert (second.status_code, second.json() == first) == (200, False)

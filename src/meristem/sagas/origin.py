@@ -57,8 +57,8 @@ def origin_of(saga: SagaRow) -> Origin:
 def id_of_an_earlier(saga: SagaRow | None, input_: str, origin: Origin) -> str | None:
     """The id of the saga that was begun under the key as it came, if it is that caller's; CallError for its twin."""
     earlier = None if saga is None else origin_of(saga)
-    # What this release begins from outside has a scoped key. One that is written like it, or like the key of a step,
-    # must not find what it stands for: keys are no secret.
+    # One that is written like the key of what this release began, from outside or as a step, must not find it: keys
+    # are no secret.
     if saga is None or earlier is None or saga.asked is not None or earlier.caller is not None:
         return None
     if earlier.owner == origin.owner:
@@ -71,6 +71,11 @@ def id_of_an_earlier(saga: SagaRow | None, input_: str, origin: Origin) -> str |
 def asked(name: str, input_: str, key: str | None) -> str | None:
     """What a call asks under a scoped key, and whether anonymously; the same whoever asks."""
     return None if key is None else _asked(name, input_, asked_by(key))
+
+
+def _mark(origin: Origin) -> str | None:
+    """What tells a saga without a scoped key from one of an earlier release; a calling service tells it as well."""
+    return "" if origin.caller is None else None
 
 
 def asked_otherwise_as(name: str, input_: str, key: str | None) -> str | None:
@@ -87,5 +92,5 @@ def new_saga(definition: Definition, saga_id: str, input_: str, origin: Origin, 
     return SagaRow(
         id=saga_id, name=definition.name, version=definition.version, state=SagaState.RUNNING, input=input_,
         context=encode(origin).decode(), seed=secrets.token_hex(16), created=now, updated=now,
-        asked=asked(definition.name, input_, origin.key),
+        asked=asked(definition.name, input_, origin.key) or _mark(origin),
     )  # fmt: skip

@@ -57,7 +57,7 @@ SAGAS: Final = Table(
     Column("attempts", Integer, nullable=False),
     Column("created", _moment, nullable=False),
     Column("updated", _moment, nullable=False),
-    Column("asked", String(32)),  # what was asked under a scoped key, and whether anonymously
+    Column("asked", String(32)),  # what was asked under a scoped key, and whether anonymously; see `origin`
     Index("meristem_saga_created", "created"),
 )
 # Literals, since a partial index serves only a statement that repeats its condition.

@@ -56,6 +56,9 @@ class Counter(Contract, Protocol, package="parity.counter.v1"):
     @once(http=post("/reserve"), timeout=20.0)
     async def reserve(self, item: str) -> str: ...
 
+    @once(http=post("/sign"), timeout=20.0)
+    async def sign(self, item: str) -> str: ...
+
     @once(timeout=20.0)
     async def clerk(self, item: str) -> str: ...
 
@@ -102,6 +105,11 @@ class CounterService(Counter, Service):
     @saga
     async def reserve(self, flow: Flow, item: str) -> str:
         return f"{item} for {await flow.call(self.till.charge, 1000)}"
+
+    @saga
+    async def sign(self, flow: Flow, item: str) -> str:
+        """Tells its key, as whoever is paid learns it."""
+        return f"{current().key} for {await flow.call(self.till.charge, 1000)}"
 
     async def clerk(self, item: str) -> str:
         """The till is not told who asked: a clerk goes there for everybody."""
