@@ -86,6 +86,7 @@ def _process(blueprint: Blueprint, directory: Path, state: StateDirectory, faces
         directory=directory,
         apps=app_addresses(blueprint.plan, base_address(faces.host, faces.port)),
         secret=state.secret(os.environ).encode(),
+        development=faces.development,
     )
     return Process(
         blueprint,

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 @click.option("--public", "publics", multiple=True, help="An address for anybody: REST, RPC and apps.")
 @click.option("--operator", "operators", multiple=True, help="An address for operators, e.g. tcp://0.0.0.0:9000.")
 @click.option("--api-page", is_flag=True, help="Show the description of the API at public addresses.")
+@click.option("--development", is_flag=True, help="Tell a bug in what a saga calls at once, and do not try again.")
 @click.option("--address", envvar=ADDRESS, help="The base address of the system as the public knows it.")
 @click.option(
     "--plan",
@@ -60,6 +61,7 @@ def process(
     plan: Path | None,
     *,
     api_page: bool,
+    development: bool,
     log_level: str,
     log_format: Any,
 ) -> None:
@@ -77,17 +79,21 @@ def process(
     # As it was before `offer` adds the addresses of the public side: those of replicas are looked for here.
     environment = dict(os.environ)
     named = _name(blueprint, name)
-    sides = Sides(_listen(blueprint, named, listens, publics, environment), operators, address, api_page)
+    sides = Sides(_listen(blueprint, named, listens, publics, environment), operators, address, api_page, development)
     run_on_loop(_serve(blueprint, named, replica, sides, directory, environment))
 
 
 class Sides(NamedTuple):
-    """Where a process answers and whom; `address` is the base address of the system, as the public knows it."""
+    """Where a process answers and whom; `address` is the base address of the system, as the public knows it.
+
+    In `development` a bug is told at once where it would be repeated in production.
+    """
 
     listen: list[Listen]
     operators: tuple[str, ...]
     address: str | None
     api_page: bool
+    development: bool
 
 
 async def _serve(
@@ -108,7 +114,7 @@ async def _serve(
     tokens = state.tokens(environment)
     resolver = _resolver(blueprint, name, environment)
     secret = state.secret(environment)
-    options = _options(blueprint, replica, sides.address, directory, environment, resolver, tokens, secret)
+    options = _options(blueprint, replica, sides, directory, environment, resolver, tokens, secret)
     offer(environment_for(blueprint.plan, sides.address or ""))
     made = Process(blueprint, name, options=options, listen=sides.listen, tokens=tokens, api_page=sides.api_page)
     async with Stack() as stack:
@@ -123,7 +129,7 @@ async def _serve(
 def _options(
     blueprint: Blueprint,
     replica: int,
-    address: str | None,
+    sides: Sides,
     directory: Path,
     environment: Mapping[str, str],
     resolver: Resolver,
@@ -136,12 +142,13 @@ def _options(
         progress=TerminalProgress(),
         environment=environment,
         directory=directory,
-        apps=_apps(blueprint, address, environment),
+        apps=_apps(blueprint, sides.address, environment),
         resolver=resolver,
         sign=tokens.prove,
         secret=secret.encode(),
         replica=replica,
         instance=environment.get(INSTANCE),
+        development=sides.development,
         beat=heartbeat(os.environ),
     )
 

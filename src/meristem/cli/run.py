@@ -28,6 +28,11 @@ from meristem.system.blueprint import Blueprint
     help="An address for operators, e.g. tcp://0.0.0.0:9000; may be repeated.  [default: 127.0.0.1:8001 on loopback]",
 )
 @click.option("--api-page/--no-api-page", default=None, help="Show the description of the API.  [default: on loopback]")
+@click.option(
+    "--development/--no-development",
+    default=None,
+    help="Tell a bug in what a saga calls at once, and do not try again.  [default: on loopback]",
+)
 @click.option("--reload", is_flag=True, help="Start again whenever the project's code changes.")
 @log_level_option
 @click.option("--log-format", type=click.Choice(["console", "json"]), default="console", show_default=True)
@@ -39,6 +44,7 @@ def run(
     operators: tuple[str, ...],
     *,
     api_page: bool | None,
+    development: bool | None,
     reload: bool,
     log_level: str,
     log_format: Any,
@@ -51,7 +57,9 @@ def run(
         sys.exit(run_reloading([each for each in sys.argv[1:] if each != "--reload"], Path.cwd()))
     from meristem.operators.server import is_loopback  # noqa: PLC0415 - what serves takes time to import
 
-    faces = Faces(host, port, operators or None, is_loopback(host) if api_page is None else api_page)
+    near = is_loopback(host)
+    shows, tells = (near if each is None else each for each in (api_page, development))
+    faces = Faces(host, port, operators or None, api_page=shows, development=tells)
     if placement is not None:
         from meristem.cli.supervising import run_placed  # noqa: PLC0415 - a process alone does without it
 

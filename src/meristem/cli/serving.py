@@ -24,6 +24,7 @@ class Faces(NamedTuple):
     port: int
     operators: tuple[str, ...] | None
     api_page: bool
+    development: bool
 
 
 def shown(plan: Plan, address: str, operators: OperatorServer, *, api_page: bool) -> Iterator[tuple[str, str]]:

@@ -38,13 +38,13 @@ def run_placed(target: str | None, placement: Path, faces: Faces, *, log_level: 
     pythons = Environments(directory, environment, TerminalProgress()).of_processes(placed)
     plan = _plan(target, placement)
     named = [target] if target else []
-    page = ["--api-page"] if faces.api_page else []
+    flags = [*(["--api-page"] if faces.api_page else []), *(["--development"] if faces.development else [])]
     logs = ["--log-level", log_level, "--log-format", "json"]  # what people read of it is made here, once for all
     asked = placed.operator.addresses if faces.operators is None else faces.operators
 
     def arguments(process: str, replica: int, listen: str) -> list[str]:
         which = ["--placement", str(placement.absolute()), "--process", process, "--replica", str(replica)]
-        return [*_meristem("process", pythons[process]), *named, *which, "--listen", listen, *page, *logs]
+        return [*_meristem("process", pythons[process]), *named, *which, "--listen", listen, *flags, *logs]
 
     labels = [label_of(each.name, index) for each in plan.processes for index in range(each.replicas)]
     screen, names = sys.stdout.buffer, [NAME, *labels, *(each.name for each in plan.programs)]

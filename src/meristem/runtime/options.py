@@ -34,7 +34,8 @@ class Options:
     where services of other processes answer, `sign` proves to them who calls; `replica` is this process's number and
     `instance` the name under which it holds leases, by default made of process and number. All processes of a system
     share one `secret`; without one it is new at each start, as in a test.
-    `outgoing` wraps each operation where it is called, around its deadline. `beat` is called while the loop turns.
+    `outgoing` wraps each operation where it is called, around its deadline. In `development` a bug is told at once
+    where it would be repeated in production. `beat` is called while the loop turns.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Options:
         replica: int = 0,
         instance: str | None = None,
         outgoing: Callable[[Operation], Sequence[Middleware]] | None = None,
+        development: bool = False,
         beat: Callable[[], None] = lambda: None,
     ) -> None:
         self.clock = clock or SystemClock()
@@ -72,6 +74,7 @@ class Options:
         self.replica = replica
         self.instance = instance
         self.outgoing = outgoing or _nothing_more
+        self.development = development
         self.beat = beat
 
 

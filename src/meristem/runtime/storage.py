@@ -84,8 +84,12 @@ class ServiceStorage:
         self.inbox = inbox = Inbox.of(self._spec.name, service, self.database, self._clock)
         if self._sagas:
             from meristem.sagas.engine import SagaEngine  # noqa: PLC0415 - a service without sagas does not pay for it
+            from meristem.sagas.policy import IN_DEVELOPMENT, SagaPolicy  # noqa: PLC0415
 
-            self._engine = engine = SagaEngine(self._spec.name, service, self.database, self._clock, lease=self.lease)
+            policy = IN_DEVELOPMENT if self._around.options.development else SagaPolicy()
+            self._engine = engine = SagaEngine(
+                self._spec.name, service, self.database, self._clock, lease=self.lease, policy=policy
+            )
             engine.observers.append(self._around.telemetry.on_saga_fact(self._spec.name))
             waits = [event for saga in self._sagas.values() for event in saga.waits]
             # In the inbox's own transaction: an event is either handled and kept for its sagas, or neither.

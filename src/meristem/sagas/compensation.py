@@ -11,7 +11,7 @@ from meristem.contracts.codec import encode
 from meristem.errors import CallError, Fault
 from meristem.sagas.commands import CallCommand, SagaCommand, Step, step_of
 from meristem.sagas.engine_parts import EngineParts
-from meristem.sagas.failures import Verdict, describe, judge, write
+from meristem.sagas.failures import Verdict, describe, is_bug, judge, read, revive, told, write
 from meristem.sagas.invocation import Invoker
 from meristem.sagas.journal_writer import JournalWriter, LostLeaseError
 from meristem.sagas.records import Kind, SagaRow, StepRow, StepState
@@ -33,7 +33,7 @@ class Compensation:
         undone: dict[str, StepRow],
     ) -> None:
         self._clock = parts.clock
-        self._policy = parts.policy.undo
+        self._policy = parts.policy
         self._database = parts.journal.database
         self._saga = saga
         self._writer = writer
@@ -41,13 +41,16 @@ class Compensation:
         self._report = report
         self._undone = undone
 
-    async def run(self, commands: list[SagaCommand], uncertain: list[CallCommand]) -> str | None:
-        """Resolve and undo everything; a text when a person must look, at the step that it names."""
+    async def run(self, commands: list[SagaCommand], uncertain: list[CallCommand], *, resumed: bool) -> str | None:
+        """Resolve and undo everything; a text when a person must look, at the step that it names.
+
+        `resumed`: the steps failed in another life of the saga, and what was wrong may be mended.
+        """
         # Resolved first: the answer of one that did happen comes last of all, so it is the first to be undone.
         sequence = max((command.row.sequence for command in commands if command.row is not None), default=0)
         for command in uncertain:
             sequence += 1
-            if (problem := await self._resolve(command, sequence)) is not None:
+            if (problem := await self._resolve(command, sequence, resumed=resumed)) is not None:
                 return problem
         calls = [command for command in commands if isinstance(command, CallCommand) and command.undo]
         done = [call for call in calls if call.row is not None and call.row.state is StepState.DONE]
@@ -57,12 +60,16 @@ class Compensation:
                 return problem
         return None
 
-    async def _resolve(self, command: CallCommand, sequence: int) -> str | None:
+    async def _resolve(self, command: CallCommand, sequence: int, *, resumed: bool) -> str | None:
         """Repeat an uncertain step under its key until it says yes or no."""
         row = command.journaled
-        for attempt in range(1, self._policy.attempts + 1):
-            if attempt > 1:
-                await self._clock.sleep(self._policy.delay(attempt - 1))
+        known = None if resumed or row.error is None else revive(read(row.error))
+        # A bug that has just shown itself counts: it is to be told, not to be met once more.
+        error, attempt = (known, 1) if known is not None and is_bug(known) else (None, 0)
+        while error is None or not self._is_last(error, attempt):
+            if attempt:
+                await self._clock.sleep(self._policy.undo.delay(attempt))
+            attempt += 1
             row.attempts += 1  # under the key of the first attempt, so the callee knows which call is meant
             error = await self._repeat(command, row)
             if error is None or isinstance(error, Fault) or _is_definite(error):
@@ -73,7 +80,15 @@ class Compensation:
                 self._report(row)
                 return None
             logger.warning("saga %s %s: %s is still uncertain: %s", self._saga.name, self._saga.id, command.name, error)
-        return f"step {command.position} ({command.name}) may have happened, and its service does not tell: {error}"
+        why = "failed by a bug" if is_bug(error) else "does not tell"
+        return f"step {command.position} ({command.name}) may have happened, and its service {why}: {told(error)}"
+
+    def _is_last(self, error: Exception, attempt: int) -> bool:
+        """Whether an attempt that failed so is not followed by another."""
+        policy = self._policy
+        return attempt >= (
+            min(policy.undo.attempts, policy.undo_bug_attempts) if is_bug(error) else policy.undo.attempts
+        )
 
     async def _repeat(self, command: CallCommand, row: StepRow) -> Exception | None:
         try:
@@ -93,16 +108,21 @@ class Compensation:
         row = known or StepRow(
             self._saga.id, command.position, Kind.UNDO, step.name, command.request, StepState.FAILED, self._clock.now()
         )
-        for attempt in range(1, self._policy.attempts + 1):
-            if attempt > 1:
-                await self._clock.sleep(self._policy.delay(attempt - 1))
+        error, attempt = None, 0
+        while error is None or not self._is_last(error, attempt):
+            if attempt:
+                await self._clock.sleep(self._policy.undo.delay(attempt))
+            attempt += 1
             error = await self._attempt(command, (step, command.undo), row, stored=command.position in self._undone)
             if error is None:
                 self._report(row)
                 return None
-            logger.warning("saga %s %s: the undo %s failed: %s", self._saga.name, self._saga.id, step.name, error)
+            # The traceback once, and not by each attempt; a callee of another service has logged its own.
+            shown = None if attempt > 1 or isinstance(error, (CallError, Fault)) else error
+            where = (self._saga.name, self._saga.id, step.name)
+            logger.warning("saga %s %s: the undo %s failed: %s", *where, told(error), exc_info=shown)
             await self._note(command, row, error)
-        return f"the undo {step.name} of step {command.position} ({command.name}) fails: {error}"
+        return f"the undo {step.name} of step {command.position} ({command.name}) fails: {told(error)}"
 
     async def _attempt(
         self, command: CallCommand, undo: tuple[Step, Callable[[Any], Awaitable[object]]], row: StepRow, *, stored: bool

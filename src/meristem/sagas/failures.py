@@ -10,7 +10,17 @@ from typing import Final, Literal
 import msgspec
 
 from meristem.contracts.codec import decode_fault, decoder, encode, encode_fault
-from meristem.errors import DEFINITE, CallError, Code, Fault, FieldViolation, MisuseError, SagaParked
+from meristem.errors import (
+    DEFINITE,
+    CallError,
+    Code,
+    Fault,
+    FieldViolation,
+    IntegrityViolation,
+    MisuseError,
+    SagaParked,
+    StorageError,
+)
 
 PASSING: Final = frozenset({Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED, Code.DEADLINE_EXCEEDED, Code.CANCELED})
 
@@ -66,6 +76,18 @@ def judge(error: CallError) -> Verdict:
     return Verdict.UNCERTAIN if error.code in PASSING else Verdict.BROKEN
 
 
+def is_bug(error: Exception) -> bool:
+    """Whether code is to be mended, rather than a line or a database to come back."""
+    if isinstance(error, CallError):
+        return error.code is Code.INTERNAL
+    return isinstance(error, IntegrityViolation) or not isinstance(error, (Fault, StorageError))
+
+
+def told(error: BaseException) -> str:
+    """An error in a line, for people."""
+    return str(error) if isinstance(error, (CallError, Fault)) else f"{type(error).__name__}: {error}"
+
+
 def describe(error: BaseException) -> Failure:
     """The journal's form of an error; one that is neither a fault nor a call's becomes `internal`."""
     name = f"{type(error).__module__}:{type(error).__qualname__}"
@@ -81,8 +103,7 @@ def describe(error: BaseException) -> Failure:
         violations = tuple((each.field, each.reason) for each in error.violations)
         happened, private = error.may_have_happened, error.private
         return Failure("call", name, error.message, error.code, happened, violations, private=private)
-    text = f"{type(error).__name__}: {error}"
-    return Failure("call", name, text, details="".join(traceback.format_exception(error)))
+    return Failure("call", name, told(error), details="".join(traceback.format_exception(error)))
 
 
 def write(failure: Failure) -> str:

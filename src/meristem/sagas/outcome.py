@@ -11,7 +11,7 @@ import msgspec
 
 from meristem.errors import CallError, Code
 from meristem.sagas.commands import SagaCommand
-from meristem.sagas.failures import Failure, describe
+from meristem.sagas.failures import Failure, StepBroken, describe
 from meristem.sagas.records import SagaRow, StepRow
 
 logger = logging.getLogger(__name__)
@@ -93,5 +93,6 @@ def raised(error: BaseException | None, saga: SagaRow) -> Raised:
     """The function's error; None when it cancelled itself."""
     failure = describe(error or CallError(Code.CANCELED, "the saga's function cancelled itself"))
     if failure.details:
-        logger.error("saga %s %s failed by a bug and is undone", saga.name, saga.id, exc_info=error)
+        shown = None if isinstance(error, StepBroken) else error  # the traceback of a step was logged where it failed
+        logger.error("saga %s %s failed by a bug and is undone", saga.name, saga.id, exc_info=shown)
     return Raised(failure)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import msgspec
 
@@ -32,8 +32,8 @@ class SagaPolicy(msgspec.Struct, frozen=True):
 
     What other replicas left or woke is found within `scan` seconds of the machine, whatever the clock says. A saga
     that has nothing to do for `longest_nap` is put to sleep in the journal. `undo` says how often an undo is repeated
-    before the saga is parked. A callee that fails by a bug is tried `bug_attempts` times. Finished sagas are forgotten
-    after `retention`.
+    before the saga is parked. A callee that fails by a bug is tried `bug_attempts` times for a step, and
+    `undo_bug_attempts` times to take one back. Finished sagas are forgotten after `retention`.
     """
 
     scan: Seconds = 1.0
@@ -41,8 +41,13 @@ class SagaPolicy(msgspec.Struct, frozen=True):
     grace: Pause = 5.0
     retention: Seconds = 30 * 86400.0
     bug_attempts: Attempts = 3
+    undo_bug_attempts: Attempts = 16
     retry: Backoff = Backoff(base=0.1, cap=5.0)
     undo: Backoff = Backoff(base=0.2, cap=60.0, attempts=16)
 
     def __post_init__(self) -> None:
         require(self)
+
+
+IN_DEVELOPMENT: Final = SagaPolicy(bug_attempts=1, undo_bug_attempts=1)
+"""Who wrote the bug is there: what an operation is repeated for in production would only keep them waiting."""

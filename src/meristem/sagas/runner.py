@@ -70,7 +70,7 @@ class SagaRunner:
         except (LostLeaseError, StorageError):
             raise
         except Exception as error:  # a bug of ours, or a journal that fits no code: a person looks, other sagas go on
-            logger.exception("saga %s %s cannot go on and is parked", self.saga.name, self.saga.id)
+            logger.exception("saga %s %s cannot go on", self.saga.name, self.saga.id)
             await self._park(f"it cannot go on: {type(error).__name__}: {error}")
 
     async def _drive(self, history: list[StepRow], *, busy: bool) -> None:
@@ -87,7 +87,7 @@ class SagaRunner:
         if isinstance(outcome, Stuck):
             await self._park(outcome.problem)
         elif self.saga.state is SagaState.UNDOING:
-            await self._undo(execution, history)
+            await self._undo(execution, history, resumed=True)
         elif isinstance(outcome, Raised):
             await self._fail(execution, history, outcome.failure)
         elif isinstance(outcome, Suspended):
@@ -109,18 +109,18 @@ class SagaRunner:
         # Before the first undo: after a crash the saga goes on undoing, though its function might succeed by then.
         self.saga.error = write(failure)
         await self._writer.begin_undo(self.saga, [command.journaled for command in execution.uncertain])
-        await self._undo(execution, history)
+        await self._undo(execution, history, resumed=False)
 
-    async def _undo(self, execution: Execution, history: list[StepRow]) -> None:
+    async def _undo(self, execution: Execution, history: list[StepRow], *, resumed: bool) -> None:
         undone = {row.position: row for row in history if row.kind is Kind.UNDO}
         compensation = Compensation(
             self._parts, self.saga, self._writer,
             invoker=execution.invoker, report=execution.recorder.report, undone=undone,
         )  # fmt: skip
-        problem = await compensation.run(list(execution.commands.values()), execution.uncertain)
+        problem = await compensation.run(list(execution.commands.values()), execution.uncertain, resumed=resumed)
         if problem is not None:
-            cause = "" if self.saga.error is None else f" (it is undone because: {read(self.saga.error).message})"
-            await self._park(problem + cause)
+            cause = "" if self.saga.error is None else read(self.saga.error).message
+            await self._park(problem if cause in problem else f"{problem} (it is undone because: {cause})")
             return
         self.saga.state = SagaState.FAILED
         await self._writer.change(self.saga)
@@ -128,6 +128,7 @@ class SagaRunner:
     async def _park(self, problem: str) -> None:
         self.saga.resume, self.saga.state, self.saga.problem = self.saga.state, SagaState.PARKED, problem
         await self._writer.change(self.saga)
+        logger.error("saga %s %s is parked: %s", self.saga.name, self.saga.id, problem)
 
     def _too_old(self) -> str:
         definition, saga = self._definition, self.saga

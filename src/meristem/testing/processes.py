@@ -68,6 +68,7 @@ async def by_processes(
     database: str,
     directory: Path | None,
     placement: Placement | None,
+    development: bool,
 ) -> AsyncIterator[RunningSystem]:
     """Start the processes, wait until all are ready, and end them when the block does."""
     with tempfile.TemporaryDirectory(prefix="meristem-") as folder:
@@ -82,7 +83,7 @@ async def by_processes(
         file = Path(folder) / "placement.toml"
         file.write_text(as_toml(msgspec.to_builtins(placed)), encoding="utf-8")
         place = Workplace(state, directory or Path(folder), port=0)
-        command = _Command(reference, file, environments.of_processes(placed))
+        command = _Command(reference, file, environments.of_processes(placed), development=development)
         supervisor = Supervisor(blueprint.plan, place, arguments=command, console=Echo(), environment=environment)
         async with Stack() as stack:
             await stack.start(supervisor)
@@ -133,15 +134,16 @@ def _placement(
 class _Command:
     """The command line of a replica: `meristem process`."""
 
-    def __init__(self, reference: Reference, placement: Path, pythons: Mapping[str, str]) -> None:
+    def __init__(self, reference: Reference, placement: Path, pythons: Mapping[str, str], *, development: bool) -> None:
         self._pythons = pythons
         self._system = f"{reference.file or reference.module}:{reference.attribute}"
         self._placement = str(placement)
+        self._development = ["--development"] if development else []
 
     def __call__(self, process: str, replica: int, listen: str) -> list[str]:
         which = ["--placement", self._placement, "--process", process, "--replica", str(replica)]
-        logs = ["--log-format", "json", "--log-level", "info"]
-        return [self._pythons[process], "-m", "meristem", "process", self._system, *which, "--listen", listen, *logs]
+        options = ["--listen", listen, "--log-format", "json", "--log-level", "info", *self._development]
+        return [self._pythons[process], "-m", "meristem", "process", self._system, *which, *options]
 
 
 class Echo:

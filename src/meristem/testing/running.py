@@ -39,6 +39,7 @@ async def running(
     database: str = "sqlite://",
     directory: Path | None = None,
     placement: Placement | None = None,
+    development: bool = True,
 ) -> AsyncIterator[RunningSystem]:
     """Run all services of a system for a test, with databases of their own that vanish afterwards.
 
@@ -55,14 +56,18 @@ async def running(
     started. A class that a service `provides=` to itself can be faked, too; an unknown key is refused. `settings` are
     by service. `database` is a URL in which `{service}` stands for the service's name.
     Of a `placement` all holds everywhere but its database, and its processes, which are for `where="processes"`.
+    A saga tells a bug in what it calls at once, unless `development=False`: then it tries again as in production.
     """
     if where == "processes":
         _check_processes(system, fakes, clock)
         assert isinstance(system, str)
-        placed = _by_processes(system, settings=settings, database=database, directory=directory, placement=placement)
+        placed = _by_processes(
+            system, settings=settings, database=database, directory=directory, placement=placement,
+            development=development,
+        )  # fmt: skip
     else:
         options: dict[str, Any] = {"clock": clock, "overrides": settings, "environment": {}, "fakes": fakes}
-        options |= {"database": database, "directory": directory}
+        options |= {"database": database, "directory": directory, "development": development}
         found = system if isinstance(system, System) else load_system(system)
         check_fakes(found, fakes or {})
         place = by_wire if where == "wire" else _local
