@@ -4,8 +4,10 @@ import logging
 from datetime import date
 from decimal import Decimal
 
+import httpx
 import pytest
-from systems.failing import Declined, Failing, Gone, Middle, Money, Rare
+from msgspec import to_builtins
+from systems.failing import Declined, Failing, Gone, Guest, Middle, Money, Rare
 
 from meristem import CallError, Code
 from meristem.errors import DEFINITE
@@ -84,6 +86,35 @@ async def test_an_exception_arrives_as_internal_and_is_logged_once_where_it_happ
     assert "s3cret" not in f"{caught.value} {caught.value.__cause__} {caught.value.__context__}"
     assert "ValueError: the password is s3cret" in text
     assert sum("Failing.crash failed" in record.getMessage() for record in caplog.records) == 1
+
+
+BROKEN = {
+    "unique": ("ada@s3cret.example", "pass-s3cret", "UNIQUE constraint failed: guests.email"),
+    "not null": ("x@s3cret.example", None, "NOT NULL constraint failed: guests.password"),
+    "check": ("x@s3cret.example", "s3", "CHECK constraint failed: long_enough"),
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+@pytest.mark.parametrize("many", [2, 400])
+async def test_no_row_of_a_bulk_insert_that_fails_is_told_to_the_caller_or_the_log(
+    app, where, logged, caplog, broken, many
+):
+    guests = [Guest(email=f"{number}@s3cret.example", password="pass-s3cret") for number in range(many)]
+    email, password, reason = BROKEN[broken]
+    guests += [Guest(email="ada@s3cret.example", password="pass-s3cret"), Guest(email=email, password=password)]
+    with pytest.raises(CallError) as caught:
+        await app.client(Failing).invite(guests)
+    told = [str(caught.value), repr(caught.value), await logged("Failing.invite failed")]
+    if where in ("processes", "named"):
+        async with httpx.AsyncClient(base_url=app.address) as browser:
+            answer = await browser.post("/api/guests", json={"guests": to_builtins(guests)})
+        assert (answer.status_code, answer.json()["code"]) == (500, "internal")
+        told.append(answer.text)
+
+    assert caught.value.code is Code.INTERNAL
+    assert reason in told[2]
+    assert not [each for each in (*told, caplog.text) if "s3cret" in each]
 
 
 async def test_an_exception_two_hops_away_is_logged_once_and_says_where(app, caplog, logged):

@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 import enum
 import gc
+import traceback
 import weakref
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta, timezone
@@ -81,6 +82,27 @@ FEES = Table(
     Column("note", String(20)),
     Column("changed", Integer, default=0, onupdate=7),
 )
+GUESTS = Table(
+    "guests",
+    METADATA,
+    Column("email", String(80), primary_key=True),
+    Column("password", String(80), CheckConstraint("length(password) > 4", name="long_enough"), nullable=False),
+    Column("status", Enum(Status, validate_strings=True)),
+    Column("born", Date),
+    Column("visits", Integer),
+)
+SECRET = "-".join(("hunter", "two"))  # no line of the source holds it, which a traceback would show
+REFUSED: dict[str, dict[str, Any]] = {
+    "unique": {"email": SECRET},
+    "not null": {"password": None},
+    "check": {"password": SECRET[:3]},
+    "no member of the enum": {"status": SECRET},
+    "no date": {"born": SECRET},
+    "a type of no column": {"password": [SECRET]},
+    "too large": {"visits": 2**80},
+    "no text": {"password": f"{SECRET}\ud800"},
+    "no column": {"telephone": SECRET},
+}
 PARTS = Table("parts", METADATA, Column("id", Integer, primary_key=True), Column("of", ForeignKey("counters.name")))
 
 ADD = insert(PAYMENTS)
@@ -164,6 +186,22 @@ class Values:
         with pytest.raises(MisuseError, match="'id'") as refused:
             await pay(database, id="secret-number")
         assert "secret-number" not in str(refused.value)
+
+    @pytest.mark.parametrize("many", [2, 400])  # a short list is encoded at once, a long one as it is run
+    @pytest.mark.parametrize("row", REFUSED.values(), ids=REFUSED)
+    async def test_no_value_of_a_bulk_statement_is_told_by_its_error(self, database: Database, row: Any, many: int):
+        await database.execute(insert(GUESTS), {"email": SECRET, "password": SECRET})
+        rows = [{"email": f"{SECRET}{number}", "password": SECRET} for number in range(many - 1)]
+
+        with pytest.raises((StorageError, MisuseError)) as at_once:
+            await database.execute(insert(GUESTS).values([*rows[:20], rows[0] | row]))
+        with pytest.raises((StorageError, MisuseError)) as refused:
+            await database.execute(insert(GUESTS), [*rows, {"email": "x", "password": SECRET} | row])
+
+        for error in (at_once.value, refused.value):
+            assert SECRET not in "".join(traceback.format_exception(error))
+            assert SECRET not in repr(error)
+        assert await database.fetch_value(select(func.count()).select_from(GUESTS)) == 1
 
     async def test_null_is_none(self, database: Database):
         key = await pay(database)

@@ -5,10 +5,13 @@ from datetime import date
 from decimal import Decimal
 from typing import Protocol
 
+from sqlalchemy import CheckConstraint, Column, MetaData, String, Table, insert
+
 from meristem import (
     CallError,
     Code,
     Contract,
+    Database,
     Fault,
     FieldViolation,
     Message,
@@ -16,7 +19,21 @@ from meristem import (
     System,
     current,
     operation,
+    post,
 )  # fmt: skip
+
+tables = MetaData()
+GUESTS = Table(
+    "guests",
+    tables,
+    Column("email", String(80), primary_key=True),
+    Column("password", String(80), CheckConstraint("length(password) > 4", name="long_enough"), nullable=False),
+)
+
+
+class Guest(Message):
+    email: str
+    password: str | None
 
 
 class Money(Message):
@@ -59,6 +76,9 @@ class Failing(Contract, Protocol, package="parity.failing.v1"):
     @operation
     async def crash(self, secret: str) -> str: ...
 
+    @operation(http=post("/guests"))
+    async def invite(self, guests: list[Guest]) -> None: ...
+
     @operation
     async def refuse(
         self, code: str, *, happened: bool | None, retry_after: float | None, fields: list[str]
@@ -90,9 +110,10 @@ class Middle(Contract, Protocol, package="parity.failing.v1"):
     async def caught(self, which: str) -> str: ...
 
 
-class FailingService(Failing, Service):
-    def __init__(self) -> None:
+class FailingService(Failing, Service, tables=tables):
+    def __init__(self, database: Database) -> None:
         self.calls = 0
+        self.database = database
 
     async def fault(self, which: str) -> str:
         if which == "gone":
@@ -108,6 +129,11 @@ class FailingService(Failing, Service):
 
     async def crash(self, secret: str) -> str:
         raise ValueError(f"the password is {secret}")
+
+    async def invite(self, guests: list[Guest]) -> None:
+        rows = [{"email": each.email, "password": each.password} for each in guests]
+        async with self.database.begin() as tx:
+            await tx.execute(insert(GUESTS), rows)
 
     async def refuse(self, code: str, *, happened: bool | None, retry_after: float | None, fields: list[str]) -> None:
         self.calls += 1

@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 import sys
+import traceback
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,17 @@ down_revision = None
 def upgrade():
     op.create_table("half", sa.Column("id", sa.Integer))
     op.execute("SELECT * FROM nowhere")
+"""
+
+
+BULK = """
+from alembic import op
+from sqlalchemy import Column, String
+down_revision = None
+revision = "a"
+def upgrade():
+    guests = op.create_table("guests", Column("email", String(80), primary_key=True))
+    op.bulk_insert(guests, [{"email": "-".join(("hunter", "two"))} for _ in range(2)])
 """
 
 
@@ -187,6 +199,18 @@ async def test_revisions_that_cannot_be_run_are_told_in_one_sentence(rooms, vers
     with pytest.raises(ConfigurationError, match=told) as caught:
         await migrations.upgrade(rooms, versions)
     assert str(versions) in str(caught.value)
+
+
+async def test_no_row_that_a_revision_writes_is_told_by_its_error(rooms, versions):
+    versions.mkdir(parents=True)
+    (versions / "0.py").write_text(BULK)
+
+    with pytest.raises(ConfigurationError, match="IntegrityError: UNIQUE constraint failed: guests.email") as caught:
+        await migrations.upgrade(rooms, versions)
+
+    told = "".join(traceback.format_exception(caught.value))
+    assert "sqlalchemy.exc.IntegrityError" in told  # the cause is told, too
+    assert "hunter-two" not in told
 
 
 async def test_a_missing_folder_is_named(rooms: Database, versions: Path):

@@ -17,7 +17,7 @@ import msgspec
 from meristem.errors import StorageError
 from meristem.storage.driver import Outcome, Statement
 from meristem.storage.sqlite.locked import Patience
-from meristem.storage.sqlite.translation import translate
+from meristem.storage.sqlite.translation import translate, unfit
 
 _CHUNK = 100  # rows handled at a time
 _AGAIN = 0.01  # seconds between two interrupts of a cancelled job
@@ -143,6 +143,9 @@ class Runner:
             return self._many(step) if step.many else self._one(step.text, step.parameters, step)
         except sqlite3.Error as error:
             raise translate(error, self._database, step.text) from error
+        except (OverflowError, UnicodeEncodeError) as error:  # the latter holds the text
+            refused = unfit(error, self._database, step.text)
+        raise refused
 
     def _one(self, text: str, parameters: Any, step: Statement) -> Outcome:
         cursor = self.connection.execute(text, parameters)

@@ -31,7 +31,8 @@ def migration(path: Path) -> Iterator[Connection]:
         make_file(path)  # for its user alone
     except OSError as error:
         raise StorageError(f"{path} can't be made: {error.strerror}; choose a folder that may be written") from None
-    engine = create_engine("sqlite://", creator=lambda: _connect(path), poolclass=NullPool)
+    # Rows that a revision writes may be personal: its errors, which are logged with their causes, tell none of them.
+    engine = create_engine("sqlite://", creator=lambda: _connect(path), poolclass=NullPool, hide_parameters=True)
     event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
     try:
         with engine.begin() as connection:

@@ -37,6 +37,13 @@ def translate(error: sqlite3.Error, database: str, text: str) -> MeristemError:
     return found
 
 
+def unfit(error: OverflowError | UnicodeEncodeError, database: str, text: str) -> MisuseError:
+    """The error for a value that sqlite3 can't hand to SQLite; it names no position, and must not tell the value."""
+    large = isinstance(error, OverflowError)
+    reason = "an int takes up to 64 bits" if large else "text with a surrogate in it is no UTF-8"
+    return MisuseError(f"a value can't be stored: {reason} (database {database!r}, statement: {shorten(text)})")
+
+
 def _violation(reason: str, place: str) -> IntegrityViolation:
     kind = next((kind for kind in _KINDS if reason.startswith(kind)), None)
     _, _, constraint = reason.partition(" constraint failed: ")
