@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class Clock(Protocol):
@@ -18,8 +19,8 @@ class Clock(Protocol):
         """The current time, aware, in UTC."""
         ...
 
-    async def sleep(self, seconds: float) -> None:
-        """Wait until `seconds` have passed on this clock."""
+    def sleep(self, seconds: float) -> Coroutine[Any, Any, None]:
+        """Wait until `seconds` have passed on this clock; most clocks write it as `async def`."""
         ...
 
 
