@@ -4,6 +4,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PATHS  := src tests examples benchmarks
 
+# Who has switched bytecode off would compile the framework anew in each of the many processes that start here.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: run test lint check bench docs pictures soak faults clean
 
 run: $(VENV)/.run

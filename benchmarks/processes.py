@@ -64,9 +64,12 @@ class Started:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """This process's environment, with the tree's own packages found first."""
+    """This process's environment, with the tree's own packages found first.
+
+    They keep their bytecode, as what was installed has it: a start that compiles the framework is no user's.
+    """
     path = os.pathsep.join([*map(str, PATHS), *filter(None, [os.environ.get("PYTHONPATH")])])
-    return {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", **more}
+    return {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "", **more}
 
 
 @contextmanager
