@@ -118,6 +118,12 @@ def _steering(method: Callable[..., Any]) -> Steering:
         return OwnSagas(owner, definition)
     door: Door | None = getattr(owner, DOOR, None)
     name = getattr(method, "__name__", "")
+    if door is None and name in (known := getattr(owner, "__operations__", {})):
+        raise MisuseError(
+            f"{known[name].label} cannot be started without waiting from outside the system (by `connect`), or on a "
+            "fake: call it under an idempotency key and ask again with the same one, or publish an operation that "
+            "starts it and gives the handle's id"
+        )
     if door is None or name not in door.operations:
         raise MisuseError(
             f"{getattr(method, '__qualname__', repr(method))} cannot be started as a saga: give a method of a client "

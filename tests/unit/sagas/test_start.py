@@ -5,11 +5,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from typing import Protocol
 
 import pytest
 from sagakit import Booking, Bookings, CardDeclined, Facts, Request, engine, keyed, told
 
-from meristem import CallError, Code, Flow, MisuseError, SagaHandle, SagaState, saga, start_saga
+from meristem import (
+    CallError,
+    Code,
+    Contract,
+    Flow,
+    MisuseError,
+    SagaHandle,
+    SagaState,
+    connect,
+    once,
+    post,
+    saga,
+    start_saga,
+    wait,
+)  # fmt: skip
 from meristem.context import Unseen
 from meristem.sagas.administration import SagaStore
 from meristem.sagas.facts import SagaEnded
@@ -100,6 +115,23 @@ async def test_a_handle_tells_of_a_bug_no_more_than_a_caller_is_told(database, r
 async def test_a_method_that_is_no_saga_has_no_handle(remote):
     with pytest.raises(MisuseError, match="Remote.client cannot be started as a saga"):
         await start_saga(remote.client, 1)
+
+
+class Trips(Contract, Protocol, package="tests.trips.v1"):
+    @once(http=post("/trips"))
+    async def book(self, train: str) -> str: ...
+
+
+def test_a_client_from_outside_is_told_what_to_do_instead_of_starting_a_saga():
+    told = (
+        r"Trips.book cannot be started .* from outside .*: call it under an idempotency key .*, or publish an operation"
+    )
+    with connect("http://127.0.0.1:9"):  # nothing is sent there
+        book = Trips.client().book
+        with pytest.raises(MisuseError, match=told):
+            wait(start_saga(book, "IC 42"))
+        with pytest.raises(MisuseError, match=told):
+            SagaHandle.of(book, "0" * 32)
 
 
 async def test_the_steps_keep_the_trace_of_the_call_that_began_them(database, remote, monkeypatch):
