@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from meristem.transports.metadata import Metadata
 
 HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(?::[0-9]{0,5})?")
-ABSOLUTE: Final = re.compile(rb"https?://([^/?#@]+)(.*)", re.IGNORECASE)
-OTHER_VERSION: Final = re.compile(rb"[A-Z]+ [!-~]+ HTTP/[0-9]\.[0-9]")
-REQUEST_LINE: Final = re.compile(rb"(GET|HEAD|POST|PUT|PATCH|DELETE) (/[!\"$-~]*) HTTP/1\.1\r\n")
+ABSOLUTE: Final = re.compile(rb"https?://([^/?@]+)([/?].*)?", re.IGNORECASE)
+REQUEST_LINE: Final = re.compile(rb"[!-~]+ [!\"$-~]+ HTTP/([0-9]\.[0-9])\r\n")  # with no fragment: `#` is none of it
+USUAL_LINE: Final = re.compile(rb"(GET|HEAD|POST|PUT|PATCH|DELETE) (/[!\"$-~]*) HTTP/1\.1\r\n")
 MOST_REMEMBERED: Final = 2048  # bytes for each connection
 LENGTH: Final = re.compile(rb"[0-9]{1,18}")
 WEBSOCKET_KEY: Final = re.compile(rb"[A-Za-z0-9+/]{22}==")
@@ -83,6 +83,8 @@ def read_head(data: bytes, limits: Limits) -> Request:
     except httptools.HttpParserError as error:
         raise UnsoundError(400, f"this is no sound HTTP/1.1 request: {error}") from None
     method: str = parser.get_method().decode()
+    if method == "CONNECT":  # whatever its target: who stands in front would take an answer for an open tunnel
+        raise UnsoundError(501, "this server is no proxy")
     fields = reading.fields
     head = dict(fields)
     if len(head) != len(fields):
@@ -101,7 +103,7 @@ class FieldsMemory:
     """Knows the fields of a connection's last request: most clients send the same ones with every request.
 
     Why this is safe: a parser reads each line of a head by itself, so lines that are byte for byte the same mean the
-    same below any request line of the strict form beside `REQUEST_LINE`, in which no two parsers see two things.
+    same below any request line of the form `USUAL_LINE`, in which no two parsers see two things.
     """
 
     __slots__ = ("_block", "_fields", "_head")
@@ -113,7 +115,7 @@ class FieldsMemory:
 
     def read(self, data: bytes, limits: Limits) -> Request:
         """As `read_head`."""
-        line = REQUEST_LINE.match(data)
+        line = USUAL_LINE.match(data)
         if line is None:
             return read_head(data, limits)
         start, block = line.end(), self._block
@@ -175,14 +177,15 @@ def is_websocket(request: Request) -> bool:
 
 
 def _version(data: bytes) -> str:
-    line = data[: data.find(b"\r\n")]
-    if line.endswith(b" HTTP/1.1"):
-        return "1.1"
-    if line.endswith(b" HTTP/1.0"):
-        return "1.0"
-    if OTHER_VERSION.fullmatch(line) is not None:
+    # The whole line, before the parser sees it: that takes a lone line feed for the end of one without a version,
+    # and several spaces for one.
+    line = REQUEST_LINE.match(data)
+    if line is None:
+        raise UnsoundError(400, "a request begins with a line such as `GET /path HTTP/1.1`, with single spaces")
+    version = line[1].decode()
+    if version not in ("1.1", "1.0"):
         raise UnsoundError(505, "this port speaks HTTP/1.1 and HTTP/1.0")
-    raise UnsoundError(400, "this is no request of HTTP/1.1")
+    return version
 
 
 def _joined(fields: list[Field]) -> dict[bytes, bytes]:
@@ -197,8 +200,6 @@ def _joined(fields: list[Field]) -> dict[bytes, bytes]:
 
 def _origin(method: str, target: bytes, fields: list[Field], head: dict[bytes, bytes]) -> bytes:
     """The path of a target in another form (RFC 9112, 3.2); the host that an absolute one names counts."""
-    if method == "CONNECT":
-        raise UnsoundError(501, "this server is no proxy")
     if method == "OPTIONS" and target == b"*":
         return target
     if (found := ABSOLUTE.fullmatch(target)) is None or b"host" not in head:
@@ -206,7 +207,8 @@ def _origin(method: str, target: bytes, fields: list[Field], head: dict[bytes, b
     host = found[1]
     head[b"host"] = host
     fields[:] = [(name, host if name == b"host" else value) for name, value in fields]
-    return found[2] if found[2][:1] == b"/" else b"/" + found[2]
+    rest = found[2] or b""
+    return rest if rest[:1] == b"/" else b"/" + rest
 
 
 def _check_host(version: str, head: Metadata) -> None:

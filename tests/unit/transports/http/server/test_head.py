@@ -48,6 +48,15 @@ UNSOUND = {
     "another protocol": (head(HOST, first=b"DESCRIBE / RTSP/1.0"), 400),
     "an unknown method": (head(HOST, first=b"FETCH / HTTP/1.1"), 501),
     "a proxy's method": (head(HOST, first=b"CONNECT x:1 HTTP/1.1"), 501),
+    "a proxy's method with a path": (head(HOST, first=b"CONNECT /a HTTP/1.1"), 501),
+    "a line that ends with a line feed": (head(b"A: b", HOST, first=b"GET /a HTTP/1.1\nB: c"), 400),
+    "a line without a version, and a field with one": (head(HOST, first=b"GET /a\nA: b HTTP/1.1"), 400),
+    "two spaces before the target": (head(HOST, first=b"GET  /a HTTP/1.1"), 400),
+    "two spaces behind the target": (head(HOST, first=b"GET /a  HTTP/1.1"), 400),
+    "a space behind the version": (head(HOST, first=b"GET /a HTTP/1.1 "), 400),
+    "a fragment": (head(HOST, first=b"GET /a#b HTTP/1.1"), 400),
+    "a fragment of an absolute target": (head(HOST, first=b"GET http://x/a#b HTTP/1.1"), 400),
+    "a user in an absolute target": (head(HOST, first=b"GET http://a@x/b HTTP/1.1"), 400),
     "a target that is no path": (head(HOST, first=b"GET ftp://x/ HTTP/1.1"), 400),
     "a raw letter in the target": (head(HOST, first="GET /ü HTTP/1.1".encode()), 400),
     "a long target": (head(HOST, first=b"GET /" + b"a" * 1010 + b" HTTP/1.1"), 431),
@@ -100,6 +109,11 @@ def test_an_unsound_head_is_refused_in_any_segmentation(name):
     assert all(each.startswith(("4", "5")) for each in found), found
     assert str(status) in found
     assert len(found) == 1
+
+
+@pytest.mark.parametrize("data", [b"\x16\x03\x01\x02", b"GET / HTTP/1.1\n", b"\r\n\0", LINE + b"\r\nHost: x\n"])
+def test_what_can_become_no_head_is_refused_before_its_end(data):
+    assert {framed(data, size)[0] for size in (None, 1, 2)} == {"400"}
 
 
 @pytest.mark.parametrize(
