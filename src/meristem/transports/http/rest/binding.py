@@ -78,7 +78,8 @@ class Binder:
             return []
         try:
             # Bounded before they are split: millions of `&` would hold the event loop.
-            pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS)
+            text = query.decode("latin-1")
+            pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS, errors="strict")
         except ValueError as error:
             raise CallError(Code.INVALID_ARGUMENT, f"the query: {error}", may_have_happened=False) from None
         several: dict[str, list[str]] = {}

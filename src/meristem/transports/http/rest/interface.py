@@ -70,7 +70,10 @@ class RestInterface:
             return None
         path = request.path.decode("latin-1")
         below = path[len(self._prefix) :]
-        verbs, placeholders = self._router.find(below)
+        try:
+            verbs, placeholders = self._router.find(below)
+        except UnicodeDecodeError:
+            return problem_response(Problem(400, "the escapes of the path are not UTF-8"), path)
         if not verbs:
             page = None if self._pages is None else self._pages.find(below)
             return None if page is None else _page(request.method, path, *page)

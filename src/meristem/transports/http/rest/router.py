@@ -87,14 +87,18 @@ class Router(Generic[T]):
             self._words[path] = node.verbs
 
     def find(self, path: str) -> tuple[dict[str, T], list[str]]:
-        """The values at a path (still percent-encoded) by verb, and what its placeholders stand for."""
+        """The values at a path (still percent-encoded) by verb, and what its placeholders stand for.
+
+        One slash at its end is forgiven. Raises UnicodeDecodeError for escapes that are no UTF-8: put right by guess,
+        two paths would be one.
+        """
         if (verbs := self._words.get(path)) is not None:  # all words: no other path would be tried before
             return verbs, []
         bound: list[str] = []
-        segments = path.strip("/").split("/")
+        segments = path[1:].removesuffix("/").split("/")
         if "%" in path:
             # After they were cut: an encoded slash (`%2F`) is a part of its segment.
-            segments = [unquote(each) for each in segments]
+            segments = [unquote(each, errors="strict") for each in segments]
         node = self._find(self._root, segments, 0, bound)
         return ({}, []) if node is None else (node.verbs, bound)
 

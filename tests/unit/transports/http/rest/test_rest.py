@@ -105,6 +105,13 @@ async def test_every_wrong_parameter_of_path_and_query_is_named(http):
     assert both.status_code == 422
 
 
+@pytest.mark.parametrize("path", ["/api/bookings/%ff/receipt.pdf", "/api/hotels/7/stays?tags=%ff"])
+async def test_escapes_that_are_no_utf_8_are_400(http, path):
+    answer = await http.get(path)
+
+    assert (answer.status_code, answer.headers["content-type"]) == (400, "application/problem+json")
+
+
 async def test_a_missing_parameter_is_named(http):
     answer = await http.get("/api/count")
 

@@ -110,9 +110,17 @@ def rooms() -> Router[str]:
         ("/rooms/free/beds", {"GET": "GET /rooms/free/{day}"}, ["beds"]),
         ("/100%25", {"GET": "GET /100%"}, []),
         ("/rooms//beds", {}, []),
+        ("//rooms", {}, []),
+        ("/rooms//", {}, []),
         ("/rooms/7/chairs", {}, []),
         ("/", {}, []),
     ],
 )
 def test_words_go_before_placeholders_and_each_segment_is_decoded(rooms, path, found, placeholders):
     assert rooms.find(path) == (found, placeholders)
+
+
+@pytest.mark.parametrize("path", ["/rooms/%ff", "/rooms/%C3", "/rooms/%C3%28", "/r%ffms"])
+def test_escapes_that_are_no_text_are_not_guessed_at(rooms, path):
+    with pytest.raises(UnicodeDecodeError):
+        rooms.find(path)
