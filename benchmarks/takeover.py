@@ -22,7 +22,8 @@ from sqlalchemy import Column, Integer, MetaData, String, Table, insert
 
 from benchmarks.figures import Spread, spreads
 from meristem import Contract, Database, Flow, Service, System, once, saga
-from meristem.system.placement import Placement, ProcessTable, Resources
+from meristem.system.placement import Placement
+from meristem.system.placement_tables import ProcessTable, Resources
 from meristem.testing.running import running
 
 METADATA = MetaData()

@@ -38,7 +38,8 @@ from meristem.runtime.options import Options
 from meristem.runtime.process import Listen, Process
 from meristem.security.tokens import Tokens
 from meristem.system.blueprint import Blueprint
-from meristem.system.placement import Placement, Telemetry
+from meristem.system.placement import Placement
+from meristem.system.placement_tables import Telemetry
 
 HOUSE: Final = f"{Path(meristem.__file__).parent}/"
 WRITTEN: Final = ("<client of", "<isolator of", "<REST ")  # names of code that the framework writes at run time

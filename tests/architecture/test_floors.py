@@ -20,6 +20,7 @@ FLOORS = [
         "descriptors",
         "redaction",
         "private_files",
+        "hints",
     },
     {"contracts"},
     {"config", "telemetry", "resilience", "security", "discovery", "storage"},

@@ -11,7 +11,8 @@ from statistics import quantiles
 import pytest
 
 from meristem.supervision.confinement import Means
-from meristem.system.placement import REST, Placement, ProcessTable
+from meristem.system.placement import REST, Placement
+from meristem.system.placement_tables import ProcessTable
 from meristem.testing.running import running
 from tests.faults import greedy
 from tests.faults.greedy import Orders

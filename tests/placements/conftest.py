@@ -13,7 +13,8 @@ from msgspec.structs import replace
 
 from meristem.runtime.assembly import Assembly
 from meristem.supervision.environments import PLACE
-from meristem.system.placement import REST, Placement, ProcessTable
+from meristem.system.placement import REST, Placement
+from meristem.system.placement_tables import ProcessTable
 from meristem.system.system import System
 from meristem.testing.running import load_system, running
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import importlib.util
 import sys
@@ -17,6 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from meristem.errors import ConfigurationError, MeristemError
+from meristem.hints import meant
 
 SOURCE: Final = "src"
 """The folder in a project's own from which its modules may be imported, too."""
@@ -203,8 +203,7 @@ def _load_file(file: Path) -> ModuleType:
 def _not_found(reference: Reference, missing: str) -> str:
     folder = reference.root.joinpath(*missing.split(".")[:-1])
     names = [path.stem for path in folder.glob("*") if path.suffix == ".py" or (path / "__init__.py").is_file()]
-    close = difflib.get_close_matches(missing.rpartition(".")[2], names, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else "is the project installed, or run from its folder?"
+    hint = meant(missing.rpartition(".")[2], names, "is the project installed, or run from its folder?")
     return f"{reference.origin} names the module {reference.module!r}, but there is no {missing!r} in {folder}; {hint}"
 
 
@@ -213,7 +212,6 @@ def _attribute(holder: Any, name: str, reference: Reference) -> Any:
         return getattr(holder, name)
     except AttributeError:
         public = [each for each in vars(holder) if not each.startswith("_")] if hasattr(holder, "__dict__") else []
-        close = difflib.get_close_matches(name, public, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else "write the name of the variable that holds it"
+        hint = meant(name, public, "write the name of the variable that holds it")
         where = reference.module or reference.file
         raise ConfigurationError(f"{reference.origin}: {where} has no {name!r}; {hint}") from None

@@ -6,9 +6,8 @@ the default in the class.
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -17,6 +16,7 @@ import msgspec
 from meristem.config.conversion import bare, describe, example, from_text, from_value, secret
 from meristem.contracts.message import MessageMeta
 from meristem.errors import ConfigurationError
+from meristem.hints import meant
 from meristem.redaction import redact
 
 SettingsT = TypeVar("SettingsT", bound="Settings")
@@ -234,7 +234,7 @@ class _Loading:
         fields = {field.name: field.type for cls in classes for field in msgspec.structs.fields(cls)}
         for key, value in values.items():
             if key not in fields:
-                self.problems.append(f"{where} has an unknown key {prefix + key!r}{_suggestion(key, list(fields))}")
+                self.problems.append(f"{where} has an unknown key {prefix + key!r}; {_meant(key, fields)}")
             elif _nested(fields[key], value):
                 self._unknown([bare(fields[key])], value, where, f"{prefix}{key}.")
 
@@ -261,8 +261,5 @@ def _reason(error: Exception) -> str:
     return text[:1].lower() + text[1:]
 
 
-def _suggestion(key: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(key, known, n=1)
-    if close:
-        return f"; did you mean {close[0]!r}?"
-    return f"; known are {', '.join(sorted(known)) or 'none'}"
+def _meant(key: str, known: Iterable[str]) -> str:
+    return meant(key, known, f"known are {', '.join(sorted(known)) or 'none'}")

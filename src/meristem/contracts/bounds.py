@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import types
 import typing
-from difflib import get_close_matches
 from functools import cache
 from itertools import pairwise
 from reprlib import repr as shortened
@@ -16,6 +15,7 @@ from msgspec import Meta
 
 from meristem.contracts.codec import AT
 from meristem.errors import MisuseError
+from meristem.hints import meant
 
 _FINITE: Final = sys.float_info.max
 
@@ -115,8 +115,8 @@ def _hint(written: dict[str, Any], type_: Any) -> str:
     struct = _struct(type_)
     known = [] if struct is None else list(_fields(struct))
     unknown = [name for name in written if name not in known]
-    close = get_close_matches(unknown[0], known, 1) if known and unknown else []
-    return f"; did you mean `{close[0]}`?" if close else ""
+    hint = meant(unknown[0], known) if unknown else ""
+    return f"; {hint}" if hint else ""
 
 
 def _value_type(type_: Any, name: str) -> Any:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from meristem.contracts.operation import Operation
     from meristem.sagas.facts import Fact as SagaFact
     from meristem.sagas.facts import Observer as OnSagaFact
-    from meristem.system.placement import Telemetry
+    from meristem.system.placement_tables import Telemetry
     from meristem.telemetry.otlp import OtlpSink
 
 STATEMENTS: Final = "meristem_statements_total"

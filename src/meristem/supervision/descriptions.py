@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from meristem.supervision.environments import Environments
-    from meristem.system.placement import Placement, ProcessTable
+    from meristem.system.placement import Placement
+    from meristem.system.placement_tables import ProcessTable
     from meristem.system.system import System
 
 FOLDER: Final = "services"

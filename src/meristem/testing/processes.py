@@ -22,7 +22,8 @@ from meristem.supervision.environments import PYTHON, Environments
 from meristem.supervision.supervisor import NAME, Supervisor, Workplace
 from meristem.system.addresses import service_addresses
 from meristem.system.blueprint import Blueprint
-from meristem.system.placement import REST, Placement, Resources
+from meristem.system.placement import REST, Placement
+from meristem.system.placement_tables import Resources
 from meristem.system.state_directory import StateDirectory
 from meristem.testing.app import RunningSystem
 from meristem.testing.elsewhere import settled

@@ -14,7 +14,8 @@ from meristem.runtime.options import Options
 from meristem.runtime.process import Listen, Process
 from meristem.security.tokens import Tokens, new_secret
 from meristem.system.blueprint import Blueprint
-from meristem.system.placement import Placement, Resources
+from meristem.system.placement import Placement
+from meristem.system.placement_tables import Resources
 
 
 class Ordered(Event, package="shop.v1", key="item"):

@@ -6,7 +6,8 @@ import pytest
 
 from meristem import CallError, Code, Contract, Service, System, post, safe
 from meristem.resilience.limits import ClientLimits
-from meristem.system.placement import REST, Placement, ProcessTable
+from meristem.system.placement import REST, Placement
+from meristem.system.placement_tables import ProcessTable
 from meristem.testing.running import running
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from meristem import CallError, Code, Context, Contract, Database, Fault, Flow, Service, System, once, safe, saga, using
 from meristem.context import Trace
-from meristem.system.placement import Placement, Telemetry
+from meristem.system.placement import Placement
+from meristem.system.placement_tables import Telemetry
 from meristem.testing.running import running
 
 

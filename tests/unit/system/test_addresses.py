@@ -16,7 +16,8 @@ from meristem.system.addresses import (
     service_addresses,
     sockets,
 )
-from meristem.system.placement import Discovery, Placement
+from meristem.system.placement import Placement
+from meristem.system.placement_tables import Discovery
 from meristem.system.plan import AppPlan, Plan, ProcessPlan, ServicePlan
 
 

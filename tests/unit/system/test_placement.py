@@ -8,7 +8,8 @@ from meristem import ConfigurationError
 from meristem.config.settings import File
 from meristem.resilience.breaker import BreakerPolicy
 from meristem.resilience.policies import Policies
-from meristem.system.placement import Placement, Telemetry
+from meristem.system.placement import Placement
+from meristem.system.placement_tables import Telemetry
 from meristem.system.resource_bounds import Bounds
 
 SERVICES, APPS = ["search", "payments", "documents"], ["web"]
@@ -178,7 +179,7 @@ def test_a_misspelt_key_is_refused_with_the_files_name(read, text):
             "[policies.search.breaker]: open_for = 40.0 is above open_at_most = 30.0; give open_for <= open_at_most",
         ),
         ("policies.search.breaker.treshold = 1", "[policies.search.breaker]: object contains unknown field `treshold`"),
-        ("policies.search.breaker.probs = 1", "unknown field `probs`; did you mean `probes`?"),
+        ("policies.search.breaker.probs = 1", "unknown field `probs`; did you mean 'probes'?"),
         ("policies.search.budget.share = -0.1", "[policies.search.budget]: share = -0.1; give 0 to 1"),
         ("policies.search.budget.burst = nan", "[policies.search.budget]: burst = nan; give 0 or more"),
         ("policies.search.balancer.memory = 0", "[policies.search.balancer]: memory = 0; give more than 0 seconds"),

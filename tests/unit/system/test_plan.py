@@ -26,7 +26,8 @@ from meristem import (
 )  # fmt: skip
 from meristem.resilience.policies import OperationPolicy, Policies
 from meristem.system.blueprint import Blueprint
-from meristem.system.placement import Placement, ProcessTable
+from meristem.system.placement import Placement
+from meristem.system.placement_tables import ProcessTable
 from meristem.system.plan import Plan
 
 

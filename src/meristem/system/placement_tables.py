@@ -1,0 +1,94 @@
+"""The tables of a placement file: what may be written in each, and its defaults."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias
+
+import msgspec
+from msgspec import Meta
+
+from meristem.contracts.bounds import Count, Rate
+from meristem.system.resource_bounds import Memory, Processors
+
+Name: TypeAlias = Annotated[str, Meta(min_length=1, description="at least one character")]
+Port: TypeAlias = Annotated[int, Meta(ge=1, le=65535, description="one between 1 and 65535")]
+
+
+class ProcessTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A process as a placement file writes it: `["search"]` or `{ services = ["search"], replicas = 2 }`.
+
+    `python` is an interpreter of its own, `requirements` a file of packages that are installed for it alone; both are
+    found from the placement file's folder. `port` is a public TCP port of its own. On a reload each replica is started
+    beside the one it replaces; with `overlap = false` after it, for what cannot run twice at once. `memory` and `cpu`
+    are the most that each replica may take: `memory = "512 MiB"` and half a processor, `cpu = 0.5`.
+    """
+
+    services: tuple[str, ...]
+    replicas: Count = 1
+    port: Port | None = None
+    overlap: bool = True
+    memory: Memory | int | None = None
+    cpu: Processors | None = None
+    python: Name | None = None
+    requirements: Name | None = None
+    settings: dict[str, dict[str, Any]] = {}
+    server: dict[str, Any] = {}
+
+    def below(self, folder: Path) -> ProcessTable:
+        """The same with paths that hold wherever they are read; an interpreter without `/` is one of `PATH`."""
+        python, requirements = self.python, self.requirements
+        if python is not None and "/" in python:
+            python = os.path.abspath(folder / python)  # noqa: PTH100 - a link is what tells a virtual environment
+        if requirements is not None:
+            requirements = str((folder / requirements).resolve())
+        return msgspec.structs.replace(self, python=python, requirements=requirements)
+
+
+class Resources(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What services use; in the database's URL, `{service}` and `{system}` stand for their names."""
+
+    database: str = "sqlite:///.meristem/{system}/{service}.db"
+    bus: str = "direct"
+
+
+class Discovery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How processes on several hosts find each other: `dns = "{service}.shop.svc.cluster.local:8000"`.
+
+    `{service}`, `{process}` and `{system}` stand for names; `_http._tcp.{service}.shop.svc` asks for SRV records.
+    """
+
+    dns: str | None = None
+
+
+class Telemetry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What each process records: new traces a second, and besides them calls that failed or took `slow` seconds."""
+
+    traces_per_second: Rate = 20.0
+    slow: Annotated[float, Meta(ge=0, le=86400.0, description="0 seconds to a day")] = 1.0
+    late_per_second: Rate = 100.0
+
+
+class Supervision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When a process counts as hanging: one without a heartbeat for `hung` seconds is replaced.
+
+    An event loop that is held for `late` seconds is a warning with the stack of what holds it.
+    """
+
+    hung: Annotated[float, Meta(ge=2, le=86400.0, description="2 seconds to a day")] = 30.0
+    late: Annotated[float, Meta(ge=0.1, le=86400.0, description="0.1 seconds to a day")] = 1.0
+
+
+class Operator(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where operators read, besides a Unix socket in the state directory: `listen = "tcp://0.0.0.0:9000"`, or a list.
+
+    Left out, it is 127.0.0.1:8001 where the system runs on loopback; `[]` is nowhere else than at the socket.
+    """
+
+    listen: Name | tuple[Name, ...] | None = None
+
+    @property
+    def addresses(self) -> tuple[str, ...] | None:
+        """What is written, as a list; None where nothing is."""
+        return (self.listen,) if isinstance(self.listen, str) else self.listen
