@@ -13,11 +13,10 @@ from typing import Any, Final
 from sqlalchemy import Column, Connection, MetaData, String, Table, delete, insert, select
 
 from meristem.storage import migrations
+from meristem.storage.alembic_folder import FRAMEWORK_PREFIX, config_of, is_the_services
 from meristem.storage.database import Database
 
-_AGREED: Final = Table(
-    f"{migrations.FRAMEWORK_PREFIX}agreed", MetaData(), Column("fingerprint", String(64), primary_key=True)
-)
+_AGREED: Final = Table(f"{FRAMEWORK_PREFIX}agreed", MetaData(), Column("fingerprint", String(64), primary_key=True))
 _ONLY_DECLARED: Final = "is only in `tables=`"
 _ONLY_KEPT: Final = "is only in the database"
 
@@ -30,7 +29,7 @@ async def drift(database: Database, tables: MetaData, versions: Path | None) -> 
     """
 
     def compare(connection: Connection) -> list[str]:
-        if versions is not None and migrations.is_ahead(connection, migrations.config_of(connection, versions)):
+        if versions is not None and migrations.is_ahead(connection, config_of(connection, versions)):
             return []
         return sorted(_differences(connection, tables, with_tables=versions is not None))
 
@@ -65,7 +64,7 @@ def _differences(connection: Connection, tables: MetaData, *, with_tables: bool)
     from alembic.autogenerate import compare_metadata  # noqa: PLC0415 - costs 60 ms, which most starts needn't pay
     from alembic.runtime.migration import MigrationContext  # noqa: PLC0415 - as above
 
-    options = {"include_object": migrations.is_the_services}
+    options = {"include_object": is_the_services}
     for found in compare_metadata(MigrationContext.configure(connection, opts=options), tables):
         changes: Any = found
         for each in changes if isinstance(changes, list) else [changes]:

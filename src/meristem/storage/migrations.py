@@ -11,11 +11,9 @@ all of them, for databases that are still to come; one whose tables are there al
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import itertools
-import traceback
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,19 +28,22 @@ from sqlalchemy import (
     inspect,
     select,
 )
-from sqlalchemy.exc import SQLAlchemyError
 
-from meristem.errors import ConfigurationError, MeristemError
+from meristem.errors import ConfigurationError
+from meristem.storage.alembic_folder import (
+    FRAMEWORK_PREFIX,
+    config_of,
+    explained,
+    is_no_table,
+    is_the_services,
+    scripts_of,
+)
 from meristem.storage.database import Database
 from meristem.storage.versions import REVISIONS, SERVICE, Recorded, check_newer, record
 
 T = TypeVar("T")
 
-FRAMEWORK_PREFIX = "meristem_"
-"""Tables whose names begin so belong to the framework: it creates them, and migrations leave them alone."""
-
 _SCHEMA = Table(f"{FRAMEWORK_PREFIX}schema", MetaData(), Column("fingerprint", String(64), primary_key=True))
-_ENVIRONMENT = Path(__file__).parent / "environment"
 
 
 async def upgrade(database: Database, versions: Path) -> list[str]:
@@ -81,9 +82,9 @@ async def revision(
                 f"database {database.name!r} is at a revision that this release does not have: "
                 "write the new revision with the release that has it"
             )
-        if metadata is not None and not _scripts(config):
+        if metadata is not None and not scripts_of(config):
             _check_first(connection, config, database.name)
-            config.attributes |= {"is_first": True, "include_name": _is_no_table}
+            config.attributes |= {"is_first": True, "include_name": is_no_table}
         return _revision(config, versions, message)
 
     return await in_thread(database, write)
@@ -112,7 +113,7 @@ def _upgrade(connection: Connection, versions: Path, name: str) -> list[str]:
         return []
     if (adopted := _adopted(connection, config)) is not None:
         command.stamp(config, adopted)
-    with _explained(versions):
+    with explained(versions):
         command.upgrade(config, "head")
     _record(connection, config)
     _SCHEMA.create(connection, checkfirst=True)
@@ -136,7 +137,7 @@ def _current(connection: Connection) -> str | None:
 
 def _pending(connection: Connection, config: Any, name: str) -> list[str]:
     """What would be applied, oldest first; nothing where a newer release has gone ahead and this one may follow."""
-    known = _scripts(config)
+    known = scripts_of(config)
     at = _current(connection) or _adopted(connection, config)
     if at is not None and at not in known:
         _check_ahead(connection, at, known, name)
@@ -147,7 +148,7 @@ def _pending(connection: Connection, config: Any, name: str) -> list[str]:
 
 def _adopted(connection: Connection, config: Any) -> str | None:
     """The first revision, where a database without any holds what it makes: its tables were made without migrations."""
-    first = next(iter(_scripts(config).values()), None)
+    first = next(iter(scripts_of(config).values()), None)
     is_whole = first is not None and getattr(first.module, "holds_all_tables", False)
     if first is None or not is_whole or _current(connection) is not None or not _own_tables(connection):
         return None
@@ -176,57 +177,10 @@ def _check_first(connection: Connection, config: Any, name: str) -> None:
         )
 
 
-def _is_no_table(name: str | None, kind: str, parents: Any) -> bool:  # noqa: ARG001 - Alembic's signature
-    """As if the database were empty."""
-    return kind != "table"
-
-
-def _scripts(config: Any) -> dict[str, Any]:
-    """The revisions of the folder, oldest first, each with its script; raises ConfigurationError for two newest."""
-    from alembic.script import ScriptDirectory  # noqa: PLC0415 - see _upgrade
-
-    versions = config.attributes["versions"]
-    with _explained(versions):
-        directory = ScriptDirectory.from_config(config)
-        heads = directory.get_heads()
-        scripts = {each.revision: each for each in reversed(list(directory.iterate_revisions("heads", "base")))}
-    if len(heads) > 1:
-        raise ConfigurationError(
-            f"{versions} has several newest revisions, {', '.join(sorted(heads))}: let one follow the other, by its "
-            "`down_revision`"
-        )
-    return scripts
-
-
-@contextlib.contextmanager
-def _explained(versions: Path) -> Iterator[None]:
-    """Tell what fails in a folder's revisions in one sentence; what the database refuses is told by its driver."""
-    try:
-        yield
-    except MeristemError:
-        raise
-    except SQLAlchemyError as error:
-        if place := _place(error, versions):
-            error.add_note(place)
-        raise
-    except KeyError as error:
-        raise ConfigurationError(f"{versions}: a revision follows {error}, which is not there; mend it") from error
-    except Exception as error:
-        place = _place(error, versions)
-        where = f" ({place})" if place else ""
-        raise ConfigurationError(f"a revision in {versions} fails: {type(error).__name__}: {error}{where}") from error
-
-
-def _place(error: BaseException, versions: Path) -> str | None:
-    """The line of a revision at which it failed."""
-    lines = [each for each in traceback.extract_tb(error.__traceback__) if Path(each.filename).parent == versions]
-    return f"{lines[-1].filename}:{lines[-1].lineno}" if lines else None
-
-
 def is_ahead(connection: Connection, config: Any) -> bool:
     """Whether the database is at a revision that the folder does not have."""
     at = _current(connection)
-    return at is not None and at not in _scripts(config)
+    return at is not None and at not in scripts_of(config)
 
 
 def _check_ahead(connection: Connection, at: str, known: Collection[str], name: str) -> None:
@@ -254,7 +208,7 @@ def _record(connection: Connection, config: Any) -> None:
     """Keep what the applied revisions say of older releases, which have no file of them to read it from."""
     REVISIONS.create(connection, checkfirst=True)
     recorded = _recorded(connection)
-    for revision, script in _scripts(config).items():
+    for revision, script in scripts_of(config).items():
         if revision not in recorded:
             connection.execute(record(Recorded(SERVICE, revision, bool(getattr(script.module, "compatible", False)))))
 
@@ -276,29 +230,6 @@ def _revision(config: Any, versions: Path, message: str) -> Path | None:
         process_revision_directives=drop_if_empty,
     )
     return Path(script.path) if script and not isinstance(script, list) else None
-
-
-def config_of(connection: Connection, versions: Path, metadata: MetaData | None = None) -> Any:
-    """Alembic's configuration for a folder of revisions and an open database."""
-    from argparse import Namespace  # noqa: PLC0415 - see _upgrade
-
-    from alembic.config import Config  # noqa: PLC0415 - see _upgrade
-
-    config = Config(cmd_opts=Namespace(quiet=True))
-    config.set_main_option("script_location", _quoted(_ENVIRONMENT))
-    config.set_main_option("version_locations", _quoted(versions))
-    config.set_main_option("path_separator", "newline")
-    config.attributes |= {"connection": connection, "metadata": metadata, "include_object": is_the_services}
-    config.attributes["versions"] = versions
-    return config
-
-
-def is_the_services(thing: Any, name: str | None, kind: str, reflected: bool, other: Any) -> bool:  # noqa: ARG001
-    return kind != "table" or name is None or not name.startswith(FRAMEWORK_PREFIX)
-
-
-def _quoted(path: Path) -> str:
-    return str(path.absolute()).replace("%", "%%")
 
 
 async def in_thread(database: Database, work: Callable[[Connection], T]) -> T:
