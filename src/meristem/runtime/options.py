@@ -35,7 +35,8 @@ class Options:
     `instance` the name under which it holds leases, by default made of process and number. All processes of a system
     share one `secret`; without one it is new at each start, as in a test.
     `outgoing` wraps each operation where it is called, around its deadline. In `development` a bug is told at once
-    where it would be repeated in production. `beat` is called while the loop turns.
+    where it would be repeated in production. A clock that is moved `by_hand` stands still in between: a saga that
+    pauses does not wait for it in memory. `beat` is called while the loop turns.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Options:
         instance: str | None = None,
         outgoing: Callable[[Operation], Sequence[Middleware]] | None = None,
         development: bool = False,
+        by_hand: bool = False,
         beat: Callable[[], None] = lambda: None,
     ) -> None:
         self.clock = clock or SystemClock()
@@ -75,6 +77,7 @@ class Options:
         self.instance = instance
         self.outgoing = outgoing or _nothing_more
         self.development = development
+        self.by_hand = by_hand
         self.beat = beat
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from meristem.contracts.operation import Semantics
 from meristem.events.inbox import Inbox
 from meristem.events.outbox import Outbox
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from meristem.contracts.operation import Operation
     from meristem.runtime.shared import Shared
     from meristem.sagas.engine import SagaEngine
+    from meristem.sagas.naps import Nap
     from meristem.services.service import Service, ServiceSpec
 
 
@@ -87,6 +90,8 @@ class ServiceStorage:
             from meristem.sagas.policy import IN_DEVELOPMENT, SagaPolicy  # noqa: PLC0415
 
             policy = IN_DEVELOPMENT if self._around.options.development else SagaPolicy()
+            if self._around.options.by_hand:
+                policy = replace(policy, longest_nap=0.0)
             self._engine = engine = SagaEngine(
                 self._spec.name, service, self.database, self._clock, lease=self.lease, policy=policy
             )
@@ -116,6 +121,15 @@ class ServiceStorage:
     def is_settled(self) -> bool:
         """Whether nothing is in memory that is still to be done."""
         return (self._relay is None or self._relay.is_settled) and (self._engine is None or self._engine.is_settled)
+
+    @property
+    def naps(self) -> list[Nap]:
+        """The pauses that sagas make in memory."""
+        return [] if self._engine is None else self._engine.naps
+
+    async def is_overdue(self) -> bool:
+        """Whether the pause of a saga that sleeps in the database is over."""
+        return self._engine is not None and await self._engine.is_overdue()
 
     def resume(self, subscriber: str) -> None:
         """Deliver what waits for a subscriber that says it is there."""

@@ -42,6 +42,7 @@ class Calls:
         on_uncertain: OnUncertain,
     ) -> None:
         self._clock = parts.clock
+        self._naps = parts.naps
         self._policy = parts.policy
         self._database = parts.journal.database
         self._saga = saga
@@ -88,7 +89,7 @@ class Calls:
                 await self._give_up(command, row, error, doubt=doubt)
                 return
             logger.info("saga %s %s: %s is tried again: %s", self._saga.name, self._saga.id, command.name, error)
-            await self._clock.sleep(pause)
+            await self._naps.take(self._saga, f"pauses before another {command.name}", pause)
 
     async def _run_local(self, command: CallCommand, row: StepRow) -> None:
         writer = self._writer

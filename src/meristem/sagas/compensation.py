@@ -33,6 +33,7 @@ class Compensation:
         undone: dict[str, StepRow],
     ) -> None:
         self._clock = parts.clock
+        self._naps = parts.naps
         self._policy = parts.policy
         self._database = parts.journal.database
         self._saga = saga
@@ -68,7 +69,7 @@ class Compensation:
         error, attempt = (known, 1) if known is not None and is_bug(known) else (None, 0)
         while error is None or not self._is_last(error, attempt):
             if attempt:
-                await self._clock.sleep(self._policy.undo.delay(attempt))
+                await self._pause(command.name, attempt)
             attempt += 1
             row.attempts += 1  # under the key of the first attempt, so the callee knows which call is meant
             error = await self._repeat(command, row)
@@ -82,6 +83,9 @@ class Compensation:
             logger.warning("saga %s %s: %s is still uncertain: %s", self._saga.name, self._saga.id, command.name, error)
         why = "failed by a bug" if is_bug(error) else "does not tell"
         return f"step {command.position} ({command.name}) may have happened, and its service {why}: {told(error)}"
+
+    async def _pause(self, name: str, attempt: int) -> None:
+        await self._naps.take(self._saga, f"pauses before another {name}", self._policy.undo.delay(attempt))
 
     def _is_last(self, error: Exception, attempt: int) -> bool:
         """Whether an attempt that failed so is not followed by another."""
@@ -111,7 +115,7 @@ class Compensation:
         error, attempt = None, 0
         while error is None or not self._is_last(error, attempt):
             if attempt:
-                await self._clock.sleep(self._policy.undo.delay(attempt))
+                await self._pause(step.name, attempt)
             attempt += 1
             error = await self._attempt(command, (step, command.undo), row, stored=command.position in self._undone)
             if error is None:

@@ -23,6 +23,7 @@ from meristem.sagas.engine_parts import EngineParts
 from meristem.sagas.facts import Fact, Observer, SagaBegan, SagaLost
 from meristem.sagas.journal import Journal, at_rest
 from meristem.sagas.journal_writer import BegunElsewhereError, JournalWriter, LostLeaseError
+from meristem.sagas.naps import Nap, Naps
 from meristem.sagas.origin import Origin, asked_otherwise_as, id_of, id_of_an_earlier, new_saga, origin_of
 from meristem.sagas.policy import SagaPolicy
 from meristem.sagas.poller import Poller
@@ -62,6 +63,7 @@ class SagaEngine:
         self._instance = instance
         self._database = database
         self._clock = clock
+        self._naps = Naps(clock)
         self._policy = policy or SagaPolicy()
         waits = {name: frozenset(each.event_type for each in saga.waits) for name, saga in self.definitions.items()}
         self._journal = Journal(database, clock, self._policy, lease, waits)
@@ -81,7 +83,7 @@ class SagaEngine:
     async def start(self) -> None:
         """Resume at once what a dead process of this machine left behind."""
         variables = contextvars.copy_context()
-        self._parts = EngineParts(self._journal, self._clock, self._policy, self._emit, variables)
+        self._parts = EngineParts(self._journal, self._clock, self._naps, self._policy, self._emit, variables)
         self._accepting = self._claiming = True
         self._lease.lost.append(self._lose)
         self._lease.freed.append(self._poller.poke)
@@ -110,6 +112,16 @@ class SagaEngine:
     def is_settled(self) -> bool:
         """Whether no saga runs here, and none is about to; those that wait may go on waiting."""
         return not (self._working or self._orphans or self._poller.is_looking)
+
+    @property
+    def naps(self) -> list[Nap]:
+        """The pauses that sagas make here and now, those until the next attempt among them."""
+        return list(self._naps.open)
+
+    async def is_overdue(self) -> bool:
+        """Whether the pause of a sleeping saga is over, and nobody has taken it up yet."""
+        left = await self._journal.next_wake()
+        return left is not None and left <= 0
 
     async def settle(self) -> None:
         """Wait until no saga runs here."""

@@ -10,6 +10,7 @@ import msgspec
 from meristem.clock import Clock
 from meristem.sagas.facts import Fact
 from meristem.sagas.journal import Journal
+from meristem.sagas.naps import Naps
 from meristem.sagas.policy import SagaPolicy
 
 
@@ -18,6 +19,7 @@ class EngineParts(msgspec.Struct, frozen=True):
 
     journal: Journal
     clock: Clock
+    naps: Naps
     policy: SagaPolicy
     emit: Callable[[Fact], None]
     variables: Variables

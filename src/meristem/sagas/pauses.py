@@ -29,6 +29,7 @@ class Pauses:
         self.nudge = asyncio.Event()
         self.dormant: dict[SagaCommand, datetime | None] = {}
         self._clock = parts.clock
+        self._naps = parts.naps
         self._longest_nap = parts.policy.longest_nap
         self._journal = parts.journal
         self._saga = saga
@@ -62,7 +63,7 @@ class Pauses:
         left = self._left(row.due)
         if left is not None and left > self._longest_nap:
             self.rest(command, row.due)
-        await self._clock.sleep(left or 0.0)
+        await self._naps.take(self._saga, "sleeps", left or 0.0)
         self.wake(command)
         row.state = StepState.DONE
 

@@ -17,6 +17,7 @@ from meristem.system.placement import ALONE, REST, Placement
 from meristem.system.system import System
 from meristem.testing.app import RunningSystem
 from meristem.testing.fakes import check_fakes, contracts_of
+from meristem.testing.manual_clock import ManualClock
 from meristem.testing.wire import by_wire
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ async def running(
     else:
         options: dict[str, Any] = {"clock": clock, "overrides": settings, "environment": {}, "fakes": fakes}
         options |= {"database": database, "directory": directory, "development": development}
+        options |= {"by_hand": isinstance(clock, ManualClock)}
         found = system if isinstance(system, System) else load_system(system)
         check_fakes(found, fakes or {})
         place = by_wire if where == "wire" else _local
