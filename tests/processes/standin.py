@@ -5,6 +5,7 @@ It is called with its process, its replica and its listening address; files in i
 
 import asyncio
 import os
+import re
 import signal
 import socket
 import sys
@@ -12,9 +13,10 @@ import time
 from pathlib import Path
 
 from meristem.supervision.heartbeat import heartbeat
-from meristem.supervision.lifeline import hold
+from meristem.supervision.lifeline import GRACE, hold
 
 TURNS = 10
+DRAIN = 1.0 if Path("brief").exists() else GRACE  # seconds that an orphan has
 LABEL = f"{sys.argv[1]}-{sys.argv[2]}"
 
 
@@ -57,6 +59,13 @@ class StandIn:
             await self.released.wait()
         if path == "/hang":
             time.sleep(1000)  # noqa: ASYNC251 - that is what it stands in for
+        if path == "/spin":
+            print("held", flush=True)
+            while True:
+                pass
+        if path == "/grip":  # no thread of this process runs any more
+            print("held", flush=True)
+            re.match(r"(a+)+$", "a" * 100 + "b")
         if path == "/leak":
             held = []
             while True:
@@ -76,7 +85,7 @@ async def beat() -> None:
 
 
 async def main() -> None:
-    hold(os.environ)
+    hold(os.environ, grace=DRAIN)
     beating = asyncio.create_task(beat())
     print(f"began {os.getpid()}", flush=True)
     if says("wrong"):

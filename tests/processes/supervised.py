@@ -1,5 +1,7 @@
 """Supervises stand-ins by the plan in `plan.json` of the folder it is called with, at a port, until it is told to end.
 
+The third argument is the time after which orphans are made to end.
+
 It ends too when the test that started it is gone.
 """
 
@@ -31,5 +33,6 @@ supervisor = Supervisor(
     arguments=arguments,
     console=Console(sys.stdout.buffer, [], os.environ),
     environment=os.environ,
+    orphans=float(sys.argv[3]),
 )
 asyncio.run(supervise(supervisor, lambda: print("ready", supervisor.address, flush=True)))

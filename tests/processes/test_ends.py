@@ -1,6 +1,7 @@
 """However a supervisor ends, nobody is left behind."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -11,6 +12,7 @@ import msgspec
 import pytest
 
 from meristem.errors import OperationError
+from meristem.supervision.guard import PATIENCE as ORPHANS
 from meristem.supervision.ports import free_port
 from meristem.supervision.succession import succeed
 from meristem.system.addresses import run_directory
@@ -43,9 +45,10 @@ class Run:
         return [(each.process, each.pid) for each in running.replicas if each.pid is not None]
 
 
-async def begin(directory: Path, shop: Plan = SHOP, port: int = 0) -> Run:
+async def begin(directory: Path, shop: Plan = SHOP, port: int = 0, orphans: float = ORPHANS) -> Run:
     (directory / "plan.json").write_bytes(msgspec.json.encode(shop))
-    process = await begun(sys.executable, str(Path(__file__).with_name("supervised.py")), str(directory), str(port))
+    script = str(Path(__file__).with_name("supervised.py"))
+    process = await begun(sys.executable, script, str(directory), str(port), str(orphans))
     return Run(process, StateDirectory(directory, "shop"))
 
 
@@ -150,6 +153,35 @@ async def test_what_a_killed_supervisor_leaves_ends_with_those_who_are_called_la
     os.kill(pids["edge"], signal.SIGUSR1)
     assert await kept
     await asyncio.gather(*map(gone, pids.values()))
+
+
+@pytest.mark.parametrize(
+    ("held", "orphans"),
+    [pytest.param("/spin", 600.0, id="by itself"), pytest.param("/grip", 1.0, id="by the guard")],
+)
+async def test_what_a_killed_supervisor_leaves_ends_though_its_event_loop_or_its_interpreter_is_held(
+    tmp_path: Path, held: str, orphans: float
+):
+    (tmp_path / "brief").touch()  # an orphan has a second for its drain
+    run = await begin(tmp_path, orphans=orphans)
+    await run.shows("ready http")
+    replicas = run.replicas()
+    folder = run_directory(run.state.path, SHOP)
+    asked = asyncio.create_task(ask(f"unix:{folder}/search-0.sock", held))
+    await run.shows("held")
+
+    run.process.kill()
+
+    try:
+        await asyncio.gather(*(gone(pid) for _, pid in replicas))
+    except TimeoutError:
+        for _, pid in replicas:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        raise
+    with pytest.raises(OSError, match=r"."):
+        await asked
+    await output(run.process)
 
 
 async def test_a_run_that_follows_a_killed_one_waits_until_that_has_answered_and_takes_its_port(tmp_path: Path):

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from meristem.discovery.environment import url_variable
-from meristem.supervision import orphan_guard
 from meristem.supervision.child import Child, Command
+from meristem.supervision.guard import OF_PROGRAMS, OrphanGuard
 from meristem.supervision.ports import free_port
 from meristem.supervision.readiness import answers
-from meristem.supervision.restartable import RunState
 from meristem.supervision.restarter import Restarter, together
 from meristem.supervision.restarts import Restarts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from meristem.system.plan import ProgramPlan
 
@@ -84,9 +81,7 @@ class Programs:
     ) -> None:
         given = {name: value for name, value in environment.items() if not name.startswith(OURS)}
         self._changed = changed
-        self._held = held
-        self._guard: asyncio.subprocess.Process | None = None
-        self._guarded: dict[Restarter, int] = {}
+        self._guard = OrphanGuard(OF_PROGRAMS, asks=True, held=held)
         policy = restarts or Restarts(grace=GRACE)
         self.restarters = [
             Restarter(
@@ -103,15 +98,7 @@ class Programs:
         """Return when each is ready; raises StartError."""
         if not self.restarters:
             return
-        self._guard = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-IS",
-            str(Path(orphan_guard.__file__)),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.DEVNULL,
-            pass_fds=self._held,
-            start_new_session=True,
-        )
+        await self._guard.start()
         await together(each.start() for each in self.restarters)
 
     async def replace(self) -> None:
@@ -125,11 +112,7 @@ class Programs:
 
     async def stop(self) -> None:
         await self.drain()
-        if self._guard is not None:
-            assert self._guard.stdin is not None
-            self._guard.stdin.close()
-            await self._guard.wait()
-            self._guard = None
+        await self._guard.stop()
 
     def kill(self) -> None:
         """End them at once."""
@@ -137,18 +120,5 @@ class Programs:
             restarter.kill()
 
     def _on_change(self, restarter: Restarter) -> None:
-        self._tell_guard(restarter)
+        self._guard.tell(restarter)
         self._changed(restarter)
-
-    def _tell_guard(self, restarter: Restarter) -> None:
-        """The guard knows whom to end if this process is killed."""
-        pid = restarter.pid if restarter.state is not RunState.STOPPED else None
-        former = self._guarded.pop(restarter, None)
-        if pid is not None:
-            self._guarded[restarter] = pid
-        if pid == former or self._guard is None or self._guard.stdin is None:
-            return
-        lines = [f"-{former}\n"] if former is not None else []
-        lines += [f"+{pid}\n"] if pid is not None else []
-        with contextlib.suppress(OSError, RuntimeError):
-            self._guard.stdin.write("".join(lines).encode())

@@ -71,6 +71,11 @@ class Restarter:
         """The process id of what runs now."""
         return None if self._child is None else self._child.pid
 
+    @property
+    def pids(self) -> frozenset[int]:
+        """The process ids of all that it keeps: more than one while one succeeds another."""
+        return frozenset(child.pid for child in self._living if child.pid is not None)
+
     async def start(self) -> None:
         """Return when it is ready; raises StartError when it ended by its own fault or was not ready in time."""
         loop, label = asyncio.get_running_loop(), self.restartable.label
@@ -141,6 +146,7 @@ class Restarter:
             self._settled.set()
         await old.end(self._policy.grace)
         self._living.discard(old)
+        self._changed(self)
         self.restartable.dismiss(former)
 
     async def _admitted(self, child: Child, generation: int) -> None:
@@ -148,6 +154,7 @@ class Restarter:
         ready = False
         try:
             await child.start()
+            self._changed(self)
             ready = await self._until_ready(child, generation)
         finally:
             if not ready:

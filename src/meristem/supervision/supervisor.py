@@ -12,6 +12,7 @@ import msgspec
 from meristem.discovery.environment import url_variable
 from meristem.operators.server import OperatorAddresses, OperatorServer
 from meristem.supervision.confinement import Confinement, Means
+from meristem.supervision.guard import PATIENCE, OrphanGuard
 from meristem.supervision.lifeline import Lifelines
 from meristem.supervision.overview import Supervised, SupervisedPart
 from meristem.supervision.ports import Ports
@@ -59,7 +60,8 @@ class Workplace(NamedTuple):
 class Supervisor:
     """Keeps every process and program of a plan alive between `start` and `stop`.
 
-    `arguments` gives the command line of a replica, `environment` is what all inherit.
+    `arguments` gives the command line of a replica, `environment` is what all inherit. Replicas that live on for
+    `orphans` seconds when this process was killed are made to end.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Supervisor:
         console: LineWriter,
         environment: Mapping[str, str],
         restarts: Restarts | None = None,
+        orphans: float = PATIENCE,
     ) -> None:
         self.plan = plan
         self.address = ""
@@ -81,6 +84,7 @@ class Supervisor:
         self._console = console
         self._environment = environment
         self._restarts = restarts or Restarts()
+        self._guard = OrphanGuard(orphans)
         self._waits = waits(plan)
         self._ports = Ports()
         self._lifelines: Lifelines | None = None
@@ -107,6 +111,7 @@ class Supervisor:
         prepare_run_directory(self.run)  # now that nothing can keep this run from following
         self._prepared = True
         await self._admit_operators()
+        await self._guard.start()
         self._lifelines = Lifelines(self._waits)  # children end when they break: also when this process is killed
         ports = program_ports(self.plan.programs)
         around = self._surroundings(program_urls(ports))
@@ -162,9 +167,11 @@ class Supervisor:
         return () if descriptor is None else (descriptor,)
 
     def _restarter(self, replica: Replica) -> Restarter:
-        return Restarter(
-            replica, self._restarts, wrote=self._console.write, say=self.say, changed=lambda _: self._announce_soon()
-        )
+        return Restarter(replica, self._restarts, wrote=self._console.write, say=self.say, changed=self._on_change)
+
+    def _on_change(self, restarter: Restarter) -> None:
+        self._guard.tell(restarter)
+        self._announce_soon()
 
     def _programs_at(self, ports: Mapping[str, int]) -> Programs:
         urls = {**environment_for(self.plan, self.address), **program_urls(ports)}
@@ -233,6 +240,7 @@ class Supervisor:
         if self._programs is not None:
             await self._programs.stop()
         await self._stop_processes()
+        await self._guard.stop()
         if self.operators is not None:
             await self.operators.stop()
         self._ports.close()
