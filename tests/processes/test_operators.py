@@ -12,6 +12,7 @@ from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from meristem.supervision import readiness
+from meristem.supervision.ports import free_port
 from meristem.system.plan import ProcessPlan, ProgramPlan
 
 from .conftest import PATIENCE, Command, meristem, plan, told
@@ -71,6 +72,46 @@ async def test_the_operators_look_in_before_everything_is_ready(supervisor_of, s
 
     assert (early.status_code, early.json()["processes"][0]["status"]) == (503, "starting")
     assert late.status_code == 200
+
+
+async def test_health_in_public_comes_last_and_stays_when_a_service_elsewhere_does_not_answer(
+    directory: Path, ended: list[Command]
+):
+    port, operators = free_port(), f"127.0.0.1:{free_port()}"
+    side = ["--operator", f"tcp://{operators}"]
+    run = await meristem(directory, "run", "--placement", "split.toml", "--port", str(port), *side)
+    ended.append(run)
+    async with (
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE) as balancer,
+        httpx.AsyncClient(base_url=f"http://{operators}", timeout=PATIENCE) as operator,
+    ):
+        first = await asked_until_answered(balancer, "/health")  # connections wait until the edge takes them
+        others = [each for each in (await operator.get("/health")).json()["processes"] if each["process"] != "edge"]
+        await run.shows("shop runs at")
+        stock = [each["pid"] for each in others if each["process"] == "stock"]
+        for pid in stock:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            during = await balancer.get("/health")
+            refused = await balancer.get("/api/stock/lamp")
+            system = await operator.get("/health/ready")
+        finally:
+            for pid in stock:
+                os.kill(pid, signal.SIGCONT)
+
+    assert (first.status_code, during.status_code) == (200, 200)
+    assert {each["status"] for each in others} == {"ready"}
+    assert refused.status_code in (503, 504)
+    assert (system.status_code, system.json()) == (503, {"status": "not ready"})
+
+
+async def asked_until_answered(client: httpx.AsyncClient, path: str) -> httpx.Response:
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            try:
+                return await client.get(path)
+            except httpx.ConnectError:  # nobody has opened the port yet
+                await asyncio.sleep(0.05)
 
 
 async def test_one_address_has_the_figures_of_every_process(directory, ended: list[Command]):
