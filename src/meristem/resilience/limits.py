@@ -25,6 +25,9 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     MiB, or else to 100 times what was sent. For hosted apps `body_seconds` is the longest time without a byte, and a
     body that takes longer than that in all must come with `body_rate` bytes a second at least.
 
+    A client that takes nothing of what it was sent for `write_seconds` is cut off. What takes longer than that in all
+    must be taken at `write_rate` bytes a second at least.
+
     A body that comes in chunks has `body_chunks` of them, and any number more while they hold 32 bytes on average.
 
     `pipelined_bytes` may wait behind an unanswered request before the connection is read no further. While a server
@@ -50,6 +53,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     body_seconds: Seconds = 30.0
     body_rate: Count = 240
     write_seconds: Seconds = 30.0
+    write_rate: Count = 4096
     idle_seconds: Seconds = 75.0
     linger_seconds: Seconds = 2.0
     first_seconds: Seconds = 1.0

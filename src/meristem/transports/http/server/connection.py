@@ -41,7 +41,7 @@ class ServerConnection(PacedConnection):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.listener.forget(self)
-        self.paused = False
+        self.taking = None
         if self.drained is not None:
             self.drained.set()
         if self.task is not None:
@@ -281,8 +281,9 @@ class ServerConnection(PacedConnection):
     def check(self, now: float) -> None:
         """Close when the peer took longer than its limit allows, at `now` of the reaper's clock."""
         phase, waited, listener = self.phase, now - self.mark, self.listener
-        if self.paused:
-            phase = UNREAD
+        if self.taking is not None:
+            self.taking.look(now)
+            phase, waited = UNREAD, self.taking.slow(now, listener.limits.write_rate)
         elif self.hosted is not None:
             phase, waited = HOSTED_BODY, self.hosted.waited(now)
         found = overdue(phase, waited, listener.limits, draining=listener.draining)

@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import unquote
 
+from meristem.transports.http.server.pace import Pace
 from meristem.transports.http.server.response_writer import Answered, ResponseWriter
 
 if TYPE_CHECKING:
@@ -45,8 +46,8 @@ class HostedRequest:
     """One request and the app's answer to it; the app goes on when its client has gone, but is told."""
 
     __slots__ = (
-        "_began", "_connection", "_expects", "_gone", "_handed", "_heard", "_held", "_limits", "_news", "_parts",
-        "_reaper", "_scope", "_size", "_unread", "body", "request", "writer",
+        "_connection", "_expects", "_gone", "_handed", "_held", "_limits", "_news", "_pace", "_parts", "_reaper",
+        "_scope", "_unread", "body", "request", "writer",
     )  # fmt: skip
 
     def __init__(
@@ -61,8 +62,7 @@ class HostedRequest:
         self._reaper = reaper
         self._parts: list[bytes] = []
         self._unread = 0
-        self._size = 0
-        self._began = self._heard = self._reaper.now
+        self._pace = Pace(reaper.now)
         self._held: float | None = None  # since when the app holds the client up
         self._handed = False  # the app has all of the body
         self._gone = False
@@ -76,14 +76,14 @@ class HostedRequest:
             connection.bound()
             return
         part = body.take(connection.inbox)
-        self._heard = self._reaper.now
+        now = self._reaper.now
+        self._pace.move(len(part), now)
         if part:
             self._expects = False
             self._parts.append(part)
-            self._size += len(part)
             self._unread += len(part)
             if self._unread > MOST_UNREAD and not body.done:
-                self._held, connection.held = self._heard, True
+                self._held, connection.held = now, True
                 connection.transport.pause_reading()
         if body.done:
             connection.bound()
@@ -93,8 +93,7 @@ class HostedRequest:
         """For how long the client has been slow with the body: without a byte, or below the least rate."""
         if self.body.done or self._held is not None:
             return 0.0
-        slow = now - self._began - self._size / self._limits.body_rate
-        return max(now - self._heard, slow)
+        return self._pace.slow(now, self._limits.body_rate)
 
     def lost(self) -> None:
         """The client has gone, or gets no more answer."""
@@ -143,9 +142,8 @@ class HostedRequest:
             self._expects = False
             self._connection.transport.write(CONTINUE)
         if self._held is not None:
-            now = self._reaper.now
-            self._began += now - self._held  # the client was not to blame
-            self._heard, self._held, self._connection.held = now, None, False
+            self._pace.excuse(self._held, self._reaper.now)
+            self._held, self._connection.held = None, False
             self._connection.read_on()
 
     def _ready(self) -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from meristem.transports.http.responses import NOT_SERVED, refused
 from meristem.transports.http.server.framer import Framer
+from meristem.transports.http.server.pace import Taking
 from meristem.transports.http.server.phases import BUSY, HOSTED, IDLE, LINGER
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ class PacedConnection(asyncio.Protocol):
     """The transport's side of a connection; `listener` has what they all share."""
 
     __slots__ = (
-        "drained", "framer", "held", "inbox", "listener", "loop", "mark", "own", "paused", "phase", "socket", "task",
+        "drained", "framer", "held", "inbox", "listener", "loop", "mark", "own", "phase", "socket", "taking", "task",
         "transport", "used",
     )  # fmt: skip
 
@@ -34,7 +35,7 @@ class PacedConnection(asyncio.Protocol):
         self.inbox = self.framer.inbox
         self.task: asyncio.Task[None] | None = None
         self.socket: Any = None
-        self.paused = False
+        self.taking: Taking | None = None  # of a peer that has yet to take much of what was written
         self.held = False  # an app reads no more of a body for now
         self.drained: asyncio.Event | None = None
         self.own = True  # until a request shows another client
@@ -53,14 +54,18 @@ class PacedConnection(asyncio.Protocol):
 
     # Writing
 
+    @property
+    def paused(self) -> bool:
+        """Whether the peer has yet to read what was sent."""
+        return self.taking is not None
+
     def pause_writing(self) -> None:
-        self.paused = True
-        self.mark = self.listener.reaper.now
+        self.taking = Taking(self.transport, self.listener.reaper.now)
         if self.socket is not None:
             self.socket.pause_writing()
 
     def resume_writing(self) -> None:
-        self.paused = False
+        self.taking = None
         self.mark = self.listener.reaper.now
         if self.socket is not None:
             self.socket.resume_writing()
@@ -74,7 +79,7 @@ class PacedConnection(asyncio.Protocol):
         """Wait until the peer has read enough, or has gone."""
         if self.drained is None:
             self.drained = asyncio.Event()
-        while self.paused:
+        while self.taking is not None:
             self.drained.clear()
             await self.drained.wait()
 
@@ -93,7 +98,7 @@ class PacedConnection(asyncio.Protocol):
 
     def rest(self) -> None:
         """Between two requests: the next one may have arrived."""
-        if self.paused:  # `resume_writing` goes on: who does not read is not served
+        if self.taking is not None:  # `resume_writing` goes on: who does not read is not served
             self.phase = BUSY
             return
         self.phase = IDLE

@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import tracemalloc
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -131,6 +132,24 @@ async def test_a_slow_upload_at_a_sane_rate_goes_on_for_an_app(wire):
 
     answer = await asyncio.wait_for(reader.readuntil(b"20000"), PATIENCE)
     assert answer.startswith(b"HTTP/1.1 200")
+    writer.close()
+
+
+@pytest.mark.parametrize(("rate", "served"), [(1_000_000, True), (1_000_000_000, False)])
+async def test_who_reads_a_long_answer_steadily_is_served_to_the_end_at_a_sane_rate(wire, rate, served):
+    """Of four megabytes 64 KiB every 20 ms, which is four times longer than a client may read nothing."""
+    server = await wire.server(write_seconds=0.3, write_rate=rate)
+    reader, writer = await dial(server)
+    body = json.dumps({"data": "eHh4" * MIB}).encode()
+    writer.write(head("/shop.rooms.v1.Rooms/Blob", f"content-length: {len(body)}") + body)
+
+    read = 0
+    with suppress(ConnectionResetError):
+        while read < 4 * MIB and (part := await asyncio.wait_for(reader.read(64 * 1024), PATIENCE)):
+            read += len(part)
+            await asyncio.sleep(0.02)  # the pace is the matter of this test
+
+    assert (read >= 4 * MIB) == served
     writer.close()
 
 
