@@ -173,6 +173,16 @@ async def test_the_longest_key_and_spaces_within_are_sound(app):
             assert await app.client(Counter).order("lamp") == await app.client(Counter).order("lamp")
 
 
+async def test_an_operation_that_a_contract_inherits_is_answered_once_under_a_key_and_again_without(app):
+    till = app.client(Till)
+    with asking(None, "open"):
+        first = [await till.open() for _ in range(2)]
+
+    assert first[0] == first[1]
+    assert await till.open() == first[0] + 1
+    assert await app.client(Counter).opens() == 2
+
+
 async def test_a_safe_call_has_no_key(app):
     for key in ("k", ""):
         with asking("quinn", key):

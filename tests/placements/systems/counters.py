@@ -29,7 +29,12 @@ CHARGES = Table(
 )
 
 
-class Till(Contract, Protocol, package="parity.till.v1"):
+class Opened(Contract, Protocol, package="parity.opened.v1"):
+    @once(timeout=20.0)
+    async def open(self) -> int: ...
+
+
+class Till(Opened, Protocol, package="parity.till.v1"):
     @once(timeout=20.0)
     async def charge(self, cents: int) -> str: ...
 
@@ -59,6 +64,9 @@ class Counter(Contract, Protocol, package="parity.counter.v1"):
     @once(http=post("/sign"), timeout=20.0)
     async def sign(self, item: str) -> str: ...
 
+    @operation(timeout=20.0)
+    async def opens(self) -> int: ...
+
     @once(timeout=20.0)
     async def clerk(self, item: str) -> str: ...
 
@@ -78,6 +86,11 @@ class Counter(Contract, Protocol, package="parity.counter.v1"):
 class TillService(Till, Service, tables=tables):
     def __init__(self, database: Database) -> None:
         self.database = database
+        self.opened = 0
+
+    async def open(self) -> int:
+        self.opened += 1
+        return self.opened
 
     async def charge(self, cents: int) -> str:
         user = current().user
@@ -110,6 +123,11 @@ class CounterService(Counter, Service):
     async def sign(self, flow: Flow, item: str) -> str:
         """Tells its key, as whoever is paid learns it."""
         return f"{current().key} for {await flow.call(self.till.charge, 1000)}"
+
+    async def opens(self) -> int:
+        """How many times more the till is open after two calls."""
+        before = await self.till.open()
+        return await self.till.open() - before + 1
 
     async def clerk(self, item: str) -> str:
         """The till is not told who asked: a clerk goes there for everybody."""

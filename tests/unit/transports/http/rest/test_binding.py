@@ -27,6 +27,10 @@ class Seat(Message):
     row_number: int = 1
 
 
+class Strict(Message, forbid_unknown_fields=True):
+    newsletter: bool
+
+
 class Seats(Contract, Protocol, package="seats.v1"):
     @safe(http=get("/seats"))
     async def find(
@@ -36,6 +40,9 @@ class Seats(Contract, Protocol, package="seats.v1"):
 
     @safe(http=get("/seat"))
     async def seat(self, seat: Seat) -> None: ...
+
+    @operation(http=put("/strict"))
+    async def strict(self, strict: Strict) -> None: ...
 
     @operation(http=put("/seats/{row_number}.txt"))
     async def keep(self, seat: Seat) -> None: ...
@@ -80,3 +87,11 @@ def test_text_that_is_no_value_is_refused_by_name(query):
 def test_renamed_fields_have_their_names_in_query_and_body():
     assert bound("seat", "class=first&row_number=7") == Seat(class_="first", row_number=7)
     assert bound("keep", "", "7", body=b'{"class": "first"}') == Seat(class_="first", row_number=7)
+
+
+def test_a_field_that_a_strict_message_does_not_have_is_refused_in_its_body():
+    with pytest.raises(CallError) as caught:
+        bound("strict", "", body=b'{"newsletter": true, "newsleter_day": 3}')
+
+    assert [each.field for each in caught.value.violations] == ["newsleter_day"]
+    assert bound("strict", "", body=b'{"newsletter": true}') == Strict(newsletter=True)

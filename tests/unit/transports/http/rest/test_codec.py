@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 
 import pytest
@@ -43,6 +44,15 @@ def test_a_body_becomes_the_message(codec):
     body = b'{"hotel_id": 1, "city": "Rome", "arrival": "2030-01-02"}'
 
     assert codec("book").read(asked(body=body), None, None).request.hotel_id == 1
+
+
+def test_a_body_may_be_packed_by_gzip_and_by_nothing_that_is_not_known(codec):
+    packed = gzip.compress(b'{"hotel_id": 1, "city": "Rome", "arrival": "2030-01-02"}')
+
+    assert codec("book").read(asked({b"content-encoding": b"gzip"}, body=packed), None, None).request.hotel_id == 1
+    with pytest.raises(RefusedError) as raised:
+        codec("book").read(asked({b"content-encoding": b"br"}, body=packed), None, None)
+    assert raised.value.status == 415
 
 
 def test_a_body_that_is_no_json_is_refused_by_its_media_type(codec):
