@@ -1,4 +1,4 @@
-"""The engine of one service's sagas: starts them, takes over what others left behind."""
+"""The engine of one service's sagas: starts them, answers their callers, and looks after what others left."""
 
 from __future__ import annotations
 
@@ -14,21 +14,20 @@ from meristem.clock import Clock
 from meristem.context import current
 from meristem.contracts.codec import canonical
 from meristem.contracts.message import Event
-from meristem.errors import CallError, Code, MeristemError, MisuseError, StorageError
+from meristem.errors import CallError, Code, MeristemError, MisuseError
 from meristem.keys import asked_otherwise, reused
-from meristem.lifecycle import Background
 from meristem.sagas.administration import SagaStore
 from meristem.sagas.callers import Callers, answer_of
 from meristem.sagas.engine_parts import EngineParts
-from meristem.sagas.facts import Fact, Observer, SagaBegan, SagaLost
+from meristem.sagas.facts import Fact, Observer, SagaBegan
 from meristem.sagas.journal import Journal, at_rest
-from meristem.sagas.journal_writer import BegunElsewhereError, JournalWriter, LostLeaseError
+from meristem.sagas.journal_writer import BegunElsewhereError, JournalWriter
 from meristem.sagas.naps import Nap, Naps
 from meristem.sagas.origin import Origin, asked_otherwise_as, id_of, id_of_an_earlier, new_saga, origin_of
 from meristem.sagas.policy import SagaPolicy
 from meristem.sagas.poller import Poller
-from meristem.sagas.records import SagaRow, SagaState
-from meristem.sagas.runner import SagaRunner
+from meristem.sagas.records import SagaRow
+from meristem.sagas.runner_pool import RunnerPool
 from meristem.sagas.saga import Definition, bind, sagas_of
 from meristem.storage.database import Database
 from meristem.storage.lease import Lease
@@ -60,7 +59,6 @@ class SagaEngine:
         self.waits = frozenset(event.event_type for each in self.definitions.values() for event in each.waits)
         self.observers: list[Observer] = list(observers)
         self._service = service
-        self._instance = instance
         self._database = database
         self._clock = clock
         self._naps = Naps(clock)
@@ -68,41 +66,39 @@ class SagaEngine:
         waits = {name: frozenset(each.event_type for each in saga.waits) for name, saga in self.definitions.items()}
         self._journal = Journal(database, clock, self._policy, lease, waits)
         self._lease = lease
-        self._background = Background(f"sagas of {service}")
-        self._runners: dict[str, SagaRunner] = {}
         self._callers: dict[str, Callers] = {}
-        self._parts: EngineParts | None = None
-        self._accepting = self._claiming = False
-        self._orphans: set[str] = set()  # held here, but not worked on since their journal failed
-        self._unknown: set[str] = set()  # of a newer release, said so once in the log
-        self._working: set[asyncio.Task[None]] = set()  # on one saga each
+        self._started = self._accepting = self._claiming = False
         self._rested = asyncio.Event()
         self._poller = Poller(service, self._journal, clock, self._policy, look=self._scan, looked=self._rested.set)
+        self._pool = RunnerPool(
+            service, instance, self.definitions, self._journal,
+            emit=self._emit, resolve=self._resolve, poke=self._poller.poke, rested=self._rested.set,
+        )  # fmt: skip
         bind(instance, self)
 
     async def start(self) -> None:
         """Resume at once what a dead process of this machine left behind."""
         variables = contextvars.copy_context()
-        self._parts = EngineParts(self._journal, self._clock, self._naps, self._policy, self._emit, variables)
-        self._accepting = self._claiming = True
-        self._lease.lost.append(self._lose)
+        self._pool.start(EngineParts(self._journal, self._clock, self._naps, self._policy, self._emit, variables))
+        self._started = self._accepting = self._claiming = True
+        self._lease.lost.append(self._pool.lose)
         self._lease.freed.append(self._poller.poke)
         await self._scan()
-        self._poller.start(self._spawn)
+        self._poller.start(self._pool.spawn)
 
     async def drain(self) -> None:
         """Take nothing over any more, and give what runs a moment to end."""
         self._claiming = False
-        busy = [each.rested for each in self._callers.values() if each.saga_id in self._runners]
+        busy = [each.rested for each in self._callers.values() if self._pool.works_on(each.saga_id)]
         if busy:
             await asyncio.wait(busy, timeout=self._policy.grace)
 
     async def stop(self) -> None:
         """Interrupt what runs, each at its last journaled step, and let any other replica have the sagas."""
         self._accepting = self._claiming = False
-        await self._background.stop()
-        if self._parts is not None:
-            self._parts = None  # the leases go last: nothing runs here any more that another owner could meet
+        await self._pool.stop()
+        if self._started:
+            self._started = False  # the leases go last: nothing runs here any more that another owner could meet
             await self._journal.release()
         for callers in self._callers.values():
             callers.resolve(CallError(Code.UNAVAILABLE, f"{self._service} stops; the saga goes on elsewhere or later"))
@@ -111,7 +107,7 @@ class SagaEngine:
     @property
     def is_settled(self) -> bool:
         """Whether no saga runs here, and none is about to; those that wait may go on waiting."""
-        return not (self._working or self._orphans or self._poller.is_looking)
+        return self._pool.is_idle and not self._poller.is_looking
 
     @property
     def naps(self) -> list[Nap]:
@@ -192,7 +188,7 @@ class SagaEngine:
         if callers is None:
             callers = self._callers[saga_id] = Callers(saga_id, text, origin.owner)
             callers.at_once = at_once
-            self._work(self._begin(definition, callers, origin), f"{definition.name} {saga_id}")
+            self._pool.work(self._begin(definition, callers, origin), f"{definition.name} {saga_id}")
         elif (callers.input, callers.owner) != (text, origin.owner):
             raise reused(definition.name)
         return callers
@@ -222,7 +218,7 @@ class SagaEngine:
 
     def _leave(self, callers: Callers) -> None:
         callers.count -= 1
-        if not callers.count and callers.begun and callers.saga_id not in self._runners:
+        if not callers.count and callers.begun and not self._pool.works_on(callers.saga_id):
             self._callers.pop(callers.saga_id, None)
 
     async def _begin(self, definition: Definition, callers: Callers, origin: Origin) -> None:
@@ -259,42 +255,11 @@ class SagaEngine:
             if definition.waits or callers.at_once:  # the row says which events came before it, and that it is there
                 await writer.flush()
                 saga = await self._journal.load(saga.id) or saga
-            await self._drive(definition, saga, writer, new=True, busy=False)
+            await self._pool.drive(definition, saga, writer, new=True, busy=False)
         except BegunElsewhereError:
-            self._orphans.add(saga.id)  # should it be of here: the confirmation of its first commit was lost
+            self._pool.adopt(saga.id)  # should it be of here: the confirmation of its first commit was lost
             return False
         return True
-
-    async def _drive(
-        self, definition: Definition, saga: SagaRow, writer: JournalWriter, *, new: bool, busy: bool
-    ) -> None:
-        """Work on a saga; whatever happens to this work, the journal says how to go on."""
-        if self._parts is None:
-            return
-        runner = self._runners[saga.id] = SagaRunner(self._parts, definition, self._instance, saga, writer)
-        if not new:
-            self._emit(SagaBegan(saga.id, saga.name, resumed=True))
-        try:
-            await runner.drive(new=new, busy=busy)
-        except BegunElsewhereError:
-            raise
-        except LostLeaseError:
-            logger.warning("saga %s %s was taken over by another replica", saga.name, saga.id)
-            self._emit(SagaLost(saga.id, saga.name))
-            return
-        except StorageError as error:
-            logger.exception("saga %s %s: its journal failed; it is taken up again in a moment", saga.name, saga.id)
-            self._orphans.add(saga.id)
-            if not writer.is_begun:
-                self._resolve(saga.id, error)
-            return
-        finally:
-            del self._runners[saga.id]
-        self._emit(runner.ended())
-        if at_rest(saga):
-            self._resolve(saga.id, saga)
-        else:
-            self._poller.poke()  # an event may have come while it went to sleep
 
     def _resolve(self, saga_id: str, outcome: SagaRow | Exception) -> None:
         callers = self._callers.pop(saga_id, None)
@@ -304,62 +269,12 @@ class SagaEngine:
     async def _scan(self) -> None:
         """Take over what is left alone, wake what waits for events, answer who waits for another replica's saga."""
         if self._claiming:
-            claimable = await self._journal.claimable(_BATCH)
-            for saga_id in dict.fromkeys([*self._orphans, *claimable]):
-                await self._take_over(saga_id)
+            await self._pool.take_over(await self._journal.claimable(_BATCH))
             self._journal.claimed()
-        for runner in list(self._runners.values()):
-            runner.nudge()
+        self._pool.nudge()
         for saga_id in [each for each, callers in self._callers.items() if callers.begun]:
-            if saga_id not in self._runners and (saga := await self._journal.load(saga_id)) and at_rest(saga):
+            if not self._pool.works_on(saga_id) and (saga := await self._journal.load(saga_id)) and at_rest(saga):
                 self._resolve(saga_id, saga)
-
-    def _lose(self) -> None:
-        """This replica was taken for dead: what runs here ends, and is taken up anew by whichever is first."""
-        for runner in list(self._runners.values()):
-            runner.lose()
-        self._poller.poke()
-
-    async def _take_over(self, saga_id: str) -> None:
-        saga = await self._journal.load(saga_id)
-        orphan = saga_id in self._orphans
-        self._orphans.discard(saga_id)
-        if saga is None or at_rest(saga) or (orphan and saga.member != self._lease.member):
-            return
-        # Worked on here, and yet claimable: its lease lapsed, since it could not be renewed, or the fence was raised.
-        if (runner := self._runners.get(saga_id)) is not None:
-            if saga.fence != runner.saga.fence:
-                runner.lose()
-            return
-        definition = self.definitions.get(saga.name)
-        if definition is None or saga.version > definition.version:
-            if saga_id not in self._unknown:
-                self._unknown.add(saga_id)
-                logger.warning(
-                    "saga %s %s, version %s, is left to a newer release of %s: this one does not have it",
-                    saga.name, saga_id, saga.version, self._service,
-                )  # fmt: skip
-            return
-        busy = saga.state is SagaState.RUNNING  # a waiting one had nothing under way when it went to sleep
-        if await self._journal.claim(saga):
-            work = self._drive(definition, saga, JournalWriter(self._journal, saga), new=False, busy=busy)
-            self._work(work, f"{saga.name} {saga_id}")
-
-    def _work(self, work: Any, name: str) -> None:
-        if (task := self._spawn(work, name)) is not None:
-            self._working.add(task)
-            task.add_done_callback(self._worked)
-
-    def _worked(self, task: asyncio.Task[None]) -> None:
-        self._working.discard(task)
-        self._rested.set()
-
-    def _spawn(self, work: Any, name: str) -> asyncio.Task[None] | None:
-        """In the context of the engine's start: a saga belongs to no call and to no unit of work."""
-        if self._parts is None:
-            work.close()
-            return None
-        return self._parts.variables.copy().run(self._background.spawn, work, name)
 
     def _emit(self, fact: Fact) -> None:
         for observer in self.observers:

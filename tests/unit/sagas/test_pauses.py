@@ -98,8 +98,8 @@ async def test_a_long_sleep_is_kept_in_the_journal_and_nowhere_else(database, re
 
 
 async def test_a_sleep_goes_on_after_a_restart_for_the_rest_of_its_time(database, remote, clock):
-    async with engine(Waiting(remote), database, clock, SLOW) as first:
-        service = first._instance
+    service = Waiting(remote)
+    async with engine(service, database, clock, SLOW):
         with keyed("k"):
             asking = asyncio.ensure_future(service.nap(20.0))
         await clock.sleeping(2)

@@ -1,0 +1,165 @@
+"""The sagas that this process works on, and those that it takes over because nobody does."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from meristem.errors import StorageError
+from meristem.lifecycle import Background
+from meristem.sagas.engine_parts import EngineParts
+from meristem.sagas.facts import Fact, SagaBegan, SagaLost
+from meristem.sagas.journal import Journal, at_rest
+from meristem.sagas.journal_writer import BegunElsewhereError, JournalWriter, LostLeaseError
+from meristem.sagas.records import SagaRow, SagaState
+from meristem.sagas.runner import SagaRunner
+from meristem.sagas.saga import Definition
+
+logger = logging.getLogger(__name__)
+
+
+class RunnerPool:
+    """Has a runner for each saga that is worked on here.
+
+    `resolve` is told what a saga came to, `poke` that another look is due, `rested` each time that work on one ends.
+    """
+
+    def __init__(
+        self,
+        service: str,
+        instance: object,
+        definitions: Mapping[str, Definition],
+        journal: Journal,
+        *,
+        emit: Callable[[Fact], None],
+        resolve: Callable[[str, SagaRow | Exception], None],
+        poke: Callable[[], None],
+        rested: Callable[[], None],
+    ) -> None:
+        self._service = service
+        self._instance = instance
+        self._definitions = definitions
+        self._journal = journal
+        self._emit = emit
+        self._resolve = resolve
+        self._poke = poke
+        self._rested = rested
+        self._background = Background(f"sagas of {service}")
+        self._runners: dict[str, SagaRunner] = {}
+        self._parts: EngineParts | None = None
+        self._orphans: set[str] = set()  # held here, but not worked on since their journal failed
+        self._unknown: set[str] = set()  # of a newer release, said so once in the log
+        self._working: set[asyncio.Task[None]] = set()  # on one saga each
+
+    def start(self, parts: EngineParts) -> None:
+        """Take work from now on."""
+        self._parts = parts
+
+    async def stop(self) -> None:
+        """Interrupt what runs, each at its last journaled step."""
+        await self._background.stop()
+        self._parts = None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no saga runs here, and none is to be taken up again."""
+        return not (self._working or self._orphans)
+
+    def works_on(self, saga_id: str) -> bool:
+        """Whether a saga runs here."""
+        return saga_id in self._runners
+
+    def adopt(self, saga_id: str) -> None:
+        """Look at a saga once more at the next take-over, whatever the journal then finds claimable."""
+        self._orphans.add(saga_id)
+
+    async def take_over(self, claimable: Iterable[str]) -> None:
+        """Go on with those sagas, and with what was left because its journal had failed."""
+        for saga_id in dict.fromkeys([*self._orphans, *claimable]):
+            await self._take_over(saga_id)
+
+    def nudge(self) -> None:
+        """An event may have come for any that waits."""
+        for runner in list(self._runners.values()):
+            runner.nudge()
+
+    def lose(self) -> None:
+        """This replica was taken for dead: what runs here ends, and is taken up anew by whichever is first."""
+        for runner in list(self._runners.values()):
+            runner.lose()
+        self._poke()
+
+    async def drive(
+        self, definition: Definition, saga: SagaRow, writer: JournalWriter, *, new: bool, busy: bool
+    ) -> None:
+        """Work on a saga; whatever happens to this work, the journal says how to go on."""
+        if self._parts is None:
+            return
+        runner = self._runners[saga.id] = SagaRunner(self._parts, definition, self._instance, saga, writer)
+        if not new:
+            self._emit(SagaBegan(saga.id, saga.name, resumed=True))
+        try:
+            await runner.drive(new=new, busy=busy)
+        except BegunElsewhereError:
+            raise
+        except LostLeaseError:
+            logger.warning("saga %s %s was taken over by another replica", saga.name, saga.id)
+            self._emit(SagaLost(saga.id, saga.name))
+            return
+        except StorageError as error:
+            logger.exception("saga %s %s: its journal failed; it is taken up again in a moment", saga.name, saga.id)
+            self._orphans.add(saga.id)
+            if not writer.is_begun:
+                self._resolve(saga.id, error)
+            return
+        finally:
+            del self._runners[saga.id]
+        self._emit(runner.ended())
+        if at_rest(saga):
+            self._resolve(saga.id, saga)
+        else:
+            self._poke()  # an event may have come while it went to sleep
+
+    async def _take_over(self, saga_id: str) -> None:
+        saga = await self._journal.load(saga_id)
+        orphan = saga_id in self._orphans
+        self._orphans.discard(saga_id)
+        if saga is None or at_rest(saga) or (orphan and saga.member != self._journal.lease.member):
+            return
+        # Worked on here, and yet claimable: its lease lapsed, since it could not be renewed, or the fence was raised.
+        if (runner := self._runners.get(saga_id)) is not None:
+            if saga.fence != runner.saga.fence:
+                runner.lose()
+            return
+        definition = self._definitions.get(saga.name)
+        if definition is None or saga.version > definition.version:
+            if saga_id not in self._unknown:
+                self._unknown.add(saga_id)
+                logger.warning(
+                    "saga %s %s, version %s, is left to a newer release of %s: this one does not have it",
+                    saga.name, saga_id, saga.version, self._service,
+                )  # fmt: skip
+            return
+        busy = saga.state is SagaState.RUNNING  # a waiting one had nothing under way when it went to sleep
+        if await self._journal.claim(saga):
+            work = self.drive(definition, saga, JournalWriter(self._journal, saga), new=False, busy=busy)
+            self.work(work, f"{saga.name} {saga_id}")
+
+    def work(self, work: Any, name: str) -> None:
+        """Run what works on one saga; the pool is not idle until it ends."""
+        if (task := self.spawn(work, name)) is not None:
+            self._working.add(task)
+            task.add_done_callback(self._worked)
+
+    def _worked(self, task: asyncio.Task[None]) -> None:
+        self._working.discard(task)
+        self._rested()
+
+    def spawn(self, work: Any, name: str) -> asyncio.Task[None] | None:
+        """In the context of the engine's start: a saga belongs to no call and to no unit of work."""
+        if self._parts is None:
+            work.close()
+            return None
+        return self._parts.variables.copy().run(self._background.spawn, work, name)
