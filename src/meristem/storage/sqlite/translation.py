@@ -53,7 +53,10 @@ def _violation(reason: str, place: str) -> IntegrityViolation:
 def _remedy(reason: str, error: sqlite3.Error, text: str) -> str:
     name = getattr(error, "sqlite_errorname", "")
     if "no such table" in reason or "no such column" in reason or "has no column named" in reason:
-        return ": the schema is behind the code; run its migrations (`meristem migrate`)"
+        return (
+            ": the database has another schema than this code; run its migrations (`meristem migrate`), or the newer "
+            "release that has migrated it already"
+        )
     if name.startswith("SQLITE_CANTOPEN") and (all_in_use := shortage()):
         return all_in_use
     if name.startswith("SQLITE_READONLY") and text.startswith(OPENING):
