@@ -27,6 +27,7 @@ from sqlalchemy import (
     insert,
     inspect,
     select,
+    update,
 )
 
 from meristem.errors import ConfigurationError
@@ -44,6 +45,7 @@ from meristem.storage.versions import REVISIONS, SERVICE, Recorded, check_newer,
 T = TypeVar("T")
 
 _SCHEMA = Table(f"{FRAMEWORK_PREFIX}schema", MetaData(), Column("fingerprint", String(64), primary_key=True))
+_AT = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
 
 
 async def upgrade(database: Database, versions: Path) -> list[str]:
@@ -102,8 +104,8 @@ def fingerprint(versions: Path) -> str:
 def _upgrade(connection: Connection, versions: Path, name: str) -> list[str]:
     if not versions.is_dir():
         raise ConfigurationError(f"there is no folder {versions}: create it, or use database.create(metadata)")
-    wanted = fingerprint(versions)
-    if _stored_fingerprint(connection) == wanted:
+    folder = fingerprint(versions)
+    if _stored_state(connection) == _state(connection, folder):
         return []
     from alembic import command  # noqa: PLC0415 - costs 60 ms, which a start with nothing new needn't pay
 
@@ -118,11 +120,17 @@ def _upgrade(connection: Connection, versions: Path, name: str) -> list[str]:
     _record(connection, config)
     _SCHEMA.create(connection, checkfirst=True)
     connection.execute(delete(_SCHEMA))
-    connection.execute(insert(_SCHEMA).values(fingerprint=wanted))
+    connection.execute(insert(_SCHEMA).values(fingerprint=_state(connection, folder)))
     return applied
 
 
-def _stored_fingerprint(connection: Connection) -> str | None:
+def _state(connection: Connection, folder: str) -> str:
+    """A digest of the folder and of where the database is: Alembic's own command may have taken it back."""
+    at = connection.scalar(select(_AT.c.version_num)) if inspect(connection).has_table(_AT.name) else None
+    return hashlib.sha256(f"{folder} {at}".encode()).hexdigest()
+
+
+def _stored_state(connection: Connection) -> str | None:
     if not inspect(connection).has_table(_SCHEMA.name):
         return None
     found: str | None = connection.scalar(select(_SCHEMA.c.fingerprint))
@@ -159,7 +167,7 @@ def _adopted(connection: Connection, config: Any) -> str | None:
 def _own_tables(connection: Connection) -> list[str]:
     """The service's tables in the database."""
     tables = inspect(connection).get_table_names()
-    return [each for each in tables if not each.startswith(FRAMEWORK_PREFIX) and each != "alembic_version"]
+    return [each for each in tables if not each.startswith(FRAMEWORK_PREFIX) and each != _AT.name]
 
 
 def _check_first(connection: Connection, config: Any, name: str) -> None:
@@ -205,12 +213,19 @@ def _recorded(connection: Connection) -> dict[str, Recorded]:
 
 
 def _record(connection: Connection, config: Any) -> None:
-    """Keep what the applied revisions say of older releases, which have no file of them to read it from."""
+    """Keep what the applied revisions say of older releases, which have no file of them to read it from.
+
+    A mark that was forgotten at first can so be set afterwards, by the release that has the file.
+    """
     REVISIONS.create(connection, checkfirst=True)
     recorded = _recorded(connection)
     for revision, script in scripts_of(config).items():
+        wanted = Recorded(SERVICE, revision, bool(getattr(script.module, "compatible", False)))
         if revision not in recorded:
-            connection.execute(record(Recorded(SERVICE, revision, bool(getattr(script.module, "compatible", False)))))
+            connection.execute(record(wanted))
+        elif recorded[revision] != wanted:
+            row = (REVISIONS.c.room == SERVICE) & (REVISIONS.c.name == revision)
+            connection.execute(update(REVISIONS).where(row).values(compatible=wanted.compatible))
 
 
 def _revision(config: Any, versions: Path, message: str) -> Path | None:
