@@ -31,7 +31,7 @@ class Claims:
 
     def now(self) -> float:
         """The time by which this relay and the others judge one another, in seconds."""
-        return monotonic() if self._pulse is None else self._pulse.now().timestamp()
+        return monotonic() if self._pulse is None else self._pulse.steady()
 
     async def pause(self) -> None:
         """Wait until it is time for the next look."""

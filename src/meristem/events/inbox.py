@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from msgspec import DecodeError
 from sqlalchemy import Text, bindparam, insert, literal, select
 
+from meristem.clock import SteadyTime
 from meristem.context import CURRENT
 from meristem.contracts.codec import decoder, violation
 from meristem.contracts.message import Event
@@ -186,9 +187,10 @@ class Inbox:
             await listener(event, envelope)
 
     async def _keep_small(self, database: Database) -> None:
+        passing = SteadyTime(self._clock)
         await self._clock.sleep(_PRUNE_AFTER)
         while True:
-            before = self._clock.now().timestamp() - self._retention
+            before = passing.earlier().timestamp() - self._retention  # what is forgotten too early is handled twice
             try:
                 await FORGET.delete(database, before)
             except StorageError:

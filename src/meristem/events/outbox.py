@@ -26,9 +26,9 @@ _PIECE: Final = 500  # rows changed at once
 class Delivery(msgspec.Struct, gc=False):
     """One row of the outbox in the hands of a relay: an event that is owed to a subscriber.
 
-    `body` is the envelope, or its JSON where it came from disk; times are seconds since the epoch. `is_new` while it
-    has been in the memory of the process that committed it, and no subscriber was handed it. `outages` counts the
-    attempts in a row that met one.
+    `body` is the envelope, or its JSON where it came from disk; times are on the steady time of the outbox's clock,
+    while rows keep the time of day. `is_new` while it has been in the memory of the process that committed it, and no
+    subscriber was handed it. `outages` counts the attempts in a row that met one.
     """
 
     event_id: str
@@ -144,7 +144,7 @@ class Outbox:
             self._database.before_commit.remove(self._write)
 
     async def _write(self, unit: UnitOfWork) -> None:
-        now = self._clock.now()
+        now, created = self._clock.now(), self._clock.steady()
         rows: list[dict[str, Any]] = []
         deliveries: list[Delivery] = []
         published: list[Published] = []
@@ -161,11 +161,11 @@ class Outbox:
                 # from memory is held by this replica, any other is free for whichever looks first.
                 accepted = await self._is_accepted(unit, subscriber, envelope.subject, asked)
                 delivery = Delivery(
-                    envelope.id, subscriber, envelope.type, envelope.subject, envelope, now.timestamp(), 0,
-                    now.timestamp(), is_new=accepted,
+                    envelope.id, subscriber, envelope.type, envelope.subject, envelope, created, 0, created,
+                    is_new=accepted,
                 )  # fmt: skip
                 deliveries.append(delivery)
-                rows.append(self._row(delivery, body))
+                rows.append(self._row(delivery, body, now.timestamp()))
         if rows:
             unit.at_commit(statements.INSERT, rows[0] if len(rows) == 1 else rows)  # one alone needs no savepoint
         unit.after_commit(lambda: self._committed(deliveries, published))
@@ -193,14 +193,14 @@ class Outbox:
             asked[place] = found is None
         return asked[place]
 
-    def _row(self, delivery: Delivery, body: str) -> dict[str, Any]:
+    def _row(self, delivery: Delivery, body: str, created: float) -> dict[str, Any]:
         return {
             "event_id": delivery.event_id,
             "subscriber": delivery.subscriber,
             "type": delivery.type,
             "key": delivery.key,
             "body": body,
-            "created": delivery.created,
+            "created": created,
             "member": self.lease.member if delivery.is_new else None,
         }
 
@@ -243,12 +243,14 @@ class Outbox:
             if rows:
                 unit.defer(statements.CLAIM, [{"of_seq": row.seq, "me": self.lease.member} for row in rows])
             left = last.is_end and await unit.fetch_value(statements.ANY_FREE, {"whose": subscriber})
+        since = self._clock.steady() - self._clock.now().timestamp()  # from the time of day as it is shown now
         deliveries = [
             Delivery(
-                each.event_id, subscriber, each.type, each.key, each.body, each.created, each.attempts, each.due_at
+                each.event_id, subscriber, each.type, each.key, each.body, each.created + since, each.attempts,
+                each.due_at + since,
             )
             for each in rows
-        ]
+        ]  # fmt: skip
         return Claim(deliveries, last.key, last.is_end, last.is_end and left is None)
 
     def _where(self, subscriber: str) -> dict[str, Any]:
@@ -258,9 +260,10 @@ class Outbox:
         """Forget what was acknowledged, all of it in one transaction."""
         await self._database.execute(statements.REMOVE, [_name(each) for each in deliveries])
 
-    async def postpone(self, delivery: Delivery, due_at: float, error: str) -> None:
-        """Record why a delivery waits, and when the next attempt is due."""
-        values = self._failed(delivery, delivery.attempts, error) | {"due": due_at}
+    async def postpone(self, delivery: Delivery, delay: float, error: str) -> None:
+        """Record why a delivery waits, and that the next attempt is due after so many seconds."""
+        due = self._clock.now().timestamp() + delay
+        values = self._failed(delivery, delivery.attempts, error) | {"due": due}
         await self._database.execute(statements.POSTPONE, values)
 
     async def dead_letter(self, delivery: Delivery, attempts: int, error: str) -> None:

@@ -19,7 +19,7 @@ class Partitions:
     """The deliveries of one subscriber that are in memory.
 
     A partition holds the events of one key; only its first is ever in flight, and while that waits for a retry the
-    partition waits. `width` partitions are served at once. Times are seconds since the epoch, on the relay's clock.
+    partition waits. `width` partitions are served at once. Times are on the clock's steady time.
     """
 
     def __init__(

@@ -30,7 +30,7 @@ _MISHAP: Final = 1.0  # seconds to wait when the relay's own database fails
 class FailedDeliveries:
     """Decides by what failed, records it beside the event, and tells observers.
 
-    `now` is the relay's clock in seconds since the epoch; `forget` is called for a delivery whose row is done with.
+    `now` is the relay's steady time; `forget` is called for a delivery whose row is done with.
     """
 
     def __init__(
@@ -45,6 +45,12 @@ class FailedDeliveries:
         self._observers = observers
         self._now = now
         self._forget = forget
+
+    def mistrust(self, delivery: Delivery, policy: DeliveryPolicy) -> None:
+        """Of a delivery from disk: a pause longer than any was written before the clock stepped back, and is over."""
+        now = self._now()
+        if delivery.due_at - now > _longest_pause(delivery, policy, now):
+            delivery.due_at = now
 
     async def handle(
         self, partitions: Partitions, delivery: Delivery, policy: DeliveryPolicy, failure: Exception
@@ -76,15 +82,14 @@ class FailedDeliveries:
             partitions.rejections += 1
             emit(self._observers, Away(partitions.subscriber, delay, str(away)))
             if partitions.rejections == 1:
-                await self._record(delivery, self._now() + delay, away)
+                await self._record(delivery, delay, away)
         return self._now() + delay
 
     async def _wait(
         self, partitions: Partitions, delivery: Delivery, policy: DeliveryPolicy, failure: Exception
     ) -> float:
         delivery.outages += 1
-        cap = max(policy.cap, min(_LONGEST, _SHARE * (self._now() - delivery.created)))
-        delay = wait_after(delivery.outages, policy.base, cap, FULL)
+        delay = wait_after(delivery.outages, policy.base, _longest_pause(delivery, policy, self._now()), FULL)
         if partitions.outages == 0:
             logger.warning(
                 "%s waits for what its handler of %s needs, again in %.1f s; no attempt is counted: %s",
@@ -97,14 +102,14 @@ class FailedDeliveries:
         if isinstance(failure, CallError) and failure.retry_after is not None:
             delay = max(delay, failure.retry_after)
         delivery.due_at = self._now() + delay
-        await self._record(delivery, delivery.due_at, failure)
+        await self._record(delivery, delay, failure)
         error, type_, subscriber = describe(failure), delivery.type, delivery.subscriber
         emit(self._observers, DeliveryRetried(type_, subscriber, delivery.attempts, delay, error, counted))
         return delivery.due_at
 
-    async def _record(self, delivery: Delivery, due_at: float, failure: Exception) -> None:
+    async def _record(self, delivery: Delivery, delay: float, failure: Exception) -> None:
         try:
-            await self._outbox.postpone(delivery, due_at, describe(failure))
+            await self._outbox.postpone(delivery, delay, describe(failure))
         except StorageError:  # what was counted counts in memory; after a crash it is tried once more
             logger.exception("%s: a failed attempt could not be recorded", self._outbox.source)
 
@@ -123,6 +128,11 @@ class FailedDeliveries:
         )  # fmt: skip
         emit(self._observers, DeadLettered(delivery.type, delivery.subscriber, attempts, error))
         return None
+
+
+def _longest_pause(delivery: Delivery, policy: DeliveryPolicy, now: float) -> float:
+    """Seconds that a delivery waits for its next attempt at most, whatever the last one met."""
+    return max(policy.cap, min(_LONGEST, _SHARE * (now - delivery.created)))
 
 
 def describe(failure: BaseException) -> str:

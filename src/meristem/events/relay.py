@@ -57,7 +57,7 @@ class Relay:
         self.observers: list[Observer] = []
         self._outbox = outbox
         self._bus = bus
-        self._clock = clock
+        self._now = clock.steady
         self._width = width
         self._window = window
         self._spare = window // 10
@@ -203,9 +203,6 @@ class Relay:
             )
         return partitions
 
-    def _now(self) -> float:
-        return self._clock.now().timestamp()
-
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         self._clean.run(self._background.spawn, work, "deliver")
 
@@ -267,6 +264,8 @@ class Relay:
             if backlog.is_at_start:
                 found = 0
             claimed = await backlog.claim(room)
+            for each in claimed:
+                self._failed.mistrust(each, self._bus.policy(subscriber, each.type))
             self.take(claimed)
             found = None if found is None else found + len(claimed)
             if backlog.is_empty:
@@ -299,7 +298,7 @@ class Relay:
             partitions.resume()
         self._acknowledged.add(partitions, delivery)
         if self.observers:
-            seconds = self._now() - delivery.created
+            seconds = max(0.0, self._now() - delivery.created)
             emit(self.observers, Delivered(delivery.type, delivery.subscriber, seconds, delivery.attempts + 1))
 
     def _forget(self, partitions: Partitions, delivery: Delivery) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class WakeUp:
-    """Set by anyone, awaited by one; times are seconds since the epoch on the clock."""
+    """Set by anyone, awaited by one; times are on the clock's steady time."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -28,7 +28,7 @@ class WakeUp:
 
     async def wait(self) -> None:
         """Wait until the earliest time has come, and forget it."""
-        while (remaining := self._at - self._clock.now().timestamp()) > 0:
+        while (remaining := self._at - self._clock.steady()) > 0:
             self._moved.clear()
             await self._pass(remaining)
         self._at = math.inf

@@ -28,6 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.schema import CreateIndex, DropIndex
 
+from meristem.clock import SteadyTime
 from meristem.contracts.codec import canonical, declared, decode_fault, decoder, encode, encode_fault
 from meristem.contracts.message import Message
 from meristem.errors import CallError, Code, Fault, IntegrityViolation, StorageError
@@ -306,10 +307,12 @@ class OldAnswers:
         await self._background.stop()
 
     async def _repeat(self) -> None:
+        passing = SteadyTime(self._clock)
         await self._clock.sleep(PRUNE_AFTER)
         while True:
             try:
-                await FORGET.delete(self._database, self._clock.now() - self._retention)
+                # What is forgotten too early is done twice: a clock that was set forward makes nothing old.
+                await FORGET.delete(self._database, passing.earlier() - self._retention)
             except StorageError:
                 logger.exception("%s: old answers could not be forgotten; trying again later", self._database.name)
             await self._clock.sleep(PRUNE_EVERY)

@@ -17,15 +17,24 @@ class ManualClock:
     """Time stands still until `advance`; sleepers wake in the order of their times."""
 
     def __init__(self, start: datetime = _START) -> None:
-        self._now = start
+        self._start = self._now = start
+        self._stepped = timedelta()
         self._sleepers: list[tuple[datetime, int, asyncio.Future[None]]] = []
         self._sleeping = 0
         self._count = 0
         self._changed = asyncio.Event()
 
     def now(self) -> datetime:
-        """The time that the test has reached."""
-        return self._now
+        """The time of day that the test has reached."""
+        return self._now + self._stepped
+
+    def steady(self) -> float:
+        """The seconds that have passed, however often the time of day was set."""
+        return (self._now - self._start).total_seconds()
+
+    def step(self, seconds: float) -> None:
+        """Set the time of day, forward or back, as a time server does with a wrong one: no time passes by it."""
+        self._stepped += timedelta(seconds=seconds)
 
     @property
     def sleepers(self) -> int:

@@ -1,7 +1,9 @@
 """Time that a test moves."""
 
 import asyncio
+from datetime import UTC, datetime
 
+from meristem.clock import SteadyTime, SystemClock
 from meristem.testing.manual_clock import ManualClock
 
 
@@ -77,3 +79,35 @@ async def test_a_sleep_counts_from_its_call_however_late_its_task_begins():
     sleeper = asyncio.create_task(clock.sleep(10))
     await clock.advance(10)
     assert sleeper.done()
+
+
+async def test_a_step_sets_the_time_of_day_and_no_time_passes():
+    clock = ManualClock()
+    before, sleeper = clock.now(), asyncio.create_task(clock.sleep(10))
+    for seconds in (3600, -7200):
+        clock.step(seconds)
+        await clock.advance(0)
+    assert (clock.now() - before).total_seconds() == -3600
+    assert clock.steady() == 0.0
+    assert not sleeper.done()
+    await clock.advance(10)
+    assert sleeper.done()
+    assert clock.steady() == 10.0
+
+
+async def test_steady_time_goes_on_from_what_the_clock_showed_at_first():
+    clock = ManualClock()
+    before, time = clock.now(), SteadyTime(clock)
+    clock.step(3600)
+    await clock.advance(10)
+    assert (time.now() - before).total_seconds() == 10
+    assert time.earlier() == time.now()
+    clock.step(-7200)
+    assert time.earlier() == clock.now() < time.now()
+
+
+def test_the_time_of_the_machine_passes_while_its_time_of_day_is_whatever_it_is(monkeypatch):
+    clock = SystemClock()
+    first = clock.steady()
+    monkeypatch.setattr(SystemClock, "now", lambda _: datetime(1970, 1, 1, tzinfo=UTC))
+    assert 0.0 <= first <= clock.steady()

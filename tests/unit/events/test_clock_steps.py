@@ -1,0 +1,154 @@
+"""A clock that is set, forward or back, delays no retry and hastens none; of a pause on disk no more is believed."""
+
+import pytest
+from sqlalchemy import update
+
+from meristem.events.bus import SubscriberAway
+from meristem.events.direct import DirectBus
+from meristem.events.facts import Away, Delivered, DeliveryRetried
+from meristem.events.policy import DeliveryPolicy
+from meristem.events.relay import Relay
+from meristem.events.tables import OUTBOX
+from meristem.testing.manual_clock import ManualClock
+from tests.suites.bus import PATIENT, Noted, Stage
+
+HOUR, DAY = 3600.0, 86400.0
+STEPS = pytest.mark.parametrize("seconds", [-HOUR, HOUR, -3650 * DAY, 3650 * DAY])
+
+
+@pytest.fixture
+async def staged(tmp_path):
+    """Makes replicas of a publisher on one database and one clock, one after the other."""
+    clock, stages = ManualClock(), []
+
+    def make():
+        stage = Stage(tmp_path, DirectBus(), clock)
+        stage.relay = Relay(stage.outbox, stage.bus, clock)  # its polls take the machine's time
+        stage.relay.observers.append(stage._on_fact)
+        stages.append(stage)
+        return stage
+
+    yield make
+    for each in stages:
+        await each.stop()
+
+
+@pytest.fixture
+def stage(staged):
+    return staged()
+
+
+async def refused_once(stage, failure, policy=PATIENT):
+    """A subscriber whose handler has failed once, and would not again."""
+    billing, failures = stage.subscriber("billing", policy=policy), iter([failure])
+
+    async def fail_once(_):
+        if error := next(failures, None):
+            raise error
+
+    billing.before = fail_once
+    await stage.start()
+    await stage.publish(Noted(number=1))
+    await stage.emitted(DeliveryRetried)
+    return billing
+
+
+@STEPS
+@pytest.mark.parametrize("failure", [RuntimeError("refused"), ConnectionRefusedError("away")], ids=["refused", "away"])
+async def test_an_event_is_tried_again_within_its_pause_whatever_the_clock_is_set_to(stage, seconds, failure):
+    billing = await refused_once(stage, failure)
+    stage.clock.step(seconds)
+    await stage.clock.advance(0)
+    assert billing.seen == [1]  # a step forward is no time that has passed
+
+    await stage.clock.advance(PATIENT.cap)
+    await stage.settle()
+
+    assert billing.seen == [1, 1]
+    assert await billing.entries() == [1]
+
+
+@STEPS
+async def test_a_subscriber_that_was_away_is_asked_again_within_seconds_whatever_the_clock_is_set_to(stage, seconds):
+    billing = stage.subscriber("billing")
+    receive, asked = billing.inbox.receive, []
+
+    async def away_at_first(envelope, *, is_new):
+        asked.append(envelope.id)
+        if len(asked) == 1:
+            raise SubscriberAway("its process is down")
+        await receive(envelope, is_new=is_new)
+
+    billing.inbox.receive = away_at_first
+    await stage.start()
+    await stage.publish(Noted(number=1))
+    await stage.emitted(Away)
+    await stage.clock.sleeping(len(stage.subscribers) + 1)  # the relay waits until it asks again
+    stage.clock.step(seconds)
+    await stage.clock.advance(0)
+    assert len(asked) == 1
+
+    await stage.clock.advance(5.0)
+    await stage.settle()
+
+    assert await billing.entries() == [1]
+
+
+async def test_an_outage_is_as_old_as_the_time_that_has_passed_not_as_the_clock_says(stage):
+    """A clock that is set forward by a year makes no outage so old that it counts as a refusal."""
+    policy = DeliveryPolicy(attempts=1, base=1.0, cap=1.0)
+    billing, failures = stage.subscriber("billing", policy=policy), iter([TimeoutError(), TimeoutError()])
+
+    async def fail_twice(_):
+        if error := next(failures, None):
+            raise error
+
+    billing.before = fail_twice
+    await stage.start()
+    await stage.publish(Noted(number=1))
+    await stage.emitted(DeliveryRetried)
+    stage.clock.step(365 * DAY)
+    await stage.clock.advance(policy.cap)
+    await stage.emitted(DeliveryRetried, 2)
+    await stage.clock.advance(policy.cap)
+    [delivered] = await stage.emitted(Delivered)
+
+    assert await billing.entries() == [1]
+    assert delivered.seconds <= 2 * policy.cap
+
+
+@pytest.mark.parametrize("seconds", [-HOUR, -3650 * DAY])
+@pytest.mark.parametrize("failure", [RuntimeError("refused"), ConnectionRefusedError("away")], ids=["refused", "away"])
+async def test_a_restart_after_the_clock_was_set_back_tries_again_at_once(stage, staged, seconds, failure):
+    await refused_once(stage, failure)
+    await stage.vanish()
+    stage.clock.step(seconds)
+
+    again = staged()
+    billing = again.subscriber("billing")
+    await again.start()
+    await again.emitted(Delivered)
+    await again.settle()
+
+    assert await billing.entries() == [1]
+
+
+async def test_a_pause_on_disk_that_can_have_been_meant_is_kept_and_a_longer_one_is_over(stage, staged):
+    policy = DeliveryPolicy(attempts=3, base=60.0, cap=60.0)
+    await refused_once(stage, RuntimeError("refused"), policy)
+    await stage.vanish()
+    now = stage.clock.now().timestamp()
+
+    for pause, is_kept in ((policy.cap - 1.0, True), (policy.cap + 1.0, False)):
+        again = staged()
+        billing = again.subscriber("billing", policy=policy)
+        await again.database.start()
+        await again.database.execute(update(OUTBOX).values(due_at=now + pause))
+        await again.start()
+        await again.relay.scan()
+        if is_kept:
+            await again.clock.advance(0)
+            assert billing.seen == []
+            await again.vanish()
+        else:
+            await again.emitted(Delivered)
