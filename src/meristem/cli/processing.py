@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,11 +16,11 @@ from meristem.cli.serving import offer, run_on_loop
 from meristem.lifecycle import Stack
 from meristem.supervision.heartbeat import heartbeat
 from meristem.supervision.lifeline import hold
-from meristem.supervision.replica import ADDRESS, INSTANCE, PUBLIC_FD, RUN
+from meristem.supervision.replica import ADDRESS, INSTANCE, PUBLIC_FD, RUN, admitted
 from meristem.system.addresses import app_addresses, environment_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from meristem.discovery.resolver import Resolver
     from meristem.runtime.options import Options
@@ -150,7 +151,14 @@ def _options(
         instance=environment.get(INSTANCE),
         development=sides.development,
         beat=heartbeat(os.environ),
+        found=_found(sides.listen, environment),
     )
+
+
+def _found(listen: Iterable[Listen], environment: Mapping[str, str]) -> Callable[[], Awaitable[None]] | None:
+    """What waits until a supervisor has given the socket of this replica its name; nothing without one."""
+    sockets = [each.address for each in listen if not each.public and each.address.startswith("unix:")]
+    return partial(admitted, sockets[0]) if RUN in environment and sockets else None
 
 
 def _name(blueprint: Blueprint, given: str | None) -> str:

@@ -113,6 +113,8 @@ class Assembly:
         """Tell every other process which subscribers are here: what waits for them there need not wait longer."""
         here = [name for name, each in self.instances.items() if each.inbox is not None and each.inbox.policies]
         if here:
+            if self.options.found is not None:  # before that they would call, find nobody, and wait all the longer
+                await self.options.found()
             found = [each for dependency in self._dependencies.values() for each in dependency.replicas]
             by_address = {each.address: each for each in found}
             await asyncio.gather(*(self._announce_to(each, here) for each in by_address.values()))

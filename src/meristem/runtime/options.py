@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -36,7 +36,8 @@ class Options:
     share one `secret`; without one it is new at each start, as in a test.
     `outgoing` wraps each operation where it is called, around its deadline. In `development` a bug is told at once
     where it would be repeated in production. A clock that is moved `by_hand` stands still in between: a saga that
-    pauses does not wait for it in memory. `beat` is called while the loop turns.
+    pauses does not wait for it in memory. `beat` is called while the loop turns, `found` waits until the others find
+    this process where they look for it.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Options:
         development: bool = False,
         by_hand: bool = False,
         beat: Callable[[], None] = lambda: None,
+        found: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.clock = clock or SystemClock()
         self.progress = progress or Silent()
@@ -79,6 +81,7 @@ class Options:
         self.development = development
         self.by_hand = by_hand
         self.beat = beat
+        self.found = found
 
 
 def _nothing_more(_: Operation) -> Sequence[Middleware]:

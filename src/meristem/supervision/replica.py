@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from meristem.supervision.child import Child, Command
@@ -11,7 +13,6 @@ from meristem.system.addresses import label_of, socket_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
     from meristem.supervision.confinement import Confinement
 
@@ -19,12 +20,20 @@ RUN: Final = "MERISTEM_RUN"
 ADDRESS: Final = "MERISTEM_ADDRESS"
 PUBLIC_FD: Final = "MERISTEM_PUBLIC_FD"
 INSTANCE: Final = "MERISTEM_INSTANCE"
+LOOK: Final = 0.02  # seconds
 
 
 class Arguments(Protocol):
     """The command line of a replica that is to listen on `listen`."""
 
     def __call__(self, process: str, replica: int, listen: str) -> Sequence[str]: ...
+
+
+async def admitted(address: str) -> None:
+    """In a replica: return once the socket that it listens on has the name that others know, by `Replica.admit`."""
+    listens_there = Path(address.removeprefix("unix:")).exists
+    while listens_there():  # noqa: ASYNC110 - another process renames it
+        await asyncio.sleep(LOOK)
 
 
 class ReplicaEnvironment(NamedTuple):
