@@ -141,9 +141,11 @@ def serving(site: str, folder: Path, third: Parties, home: Path) -> Iterator[tup
 
 
 @contextmanager
-def meristem(folder: Path, variables: Mapping[str, str], *options: str) -> Iterator[tuple[Started, str]]:
+def meristem(
+    folder: Path, variables: Mapping[str, str], *options: str, port: int | None = None
+) -> Iterator[tuple[Started, str]]:
     """`meristem run` of the hotel system in a folder."""
-    port = free_port()
+    port = port or free_port()
     command = python("meristem", "run", "hotels.system:system", "--port", str(port), "--log-level", "error", *options)
     with started(command, core=SERVER, folder=folder, ready="runs at http", variables=variables) as process:
         yield process, f"http://127.0.0.1:{port}"

@@ -1,4 +1,7 @@
-"""Minutes of guests at the hotel site, split into processes, while processes are killed and stopped at random.
+"""Minutes of guests at the hotel site, split into processes, while everything that may happen to processes happens.
+
+They are killed and stopped for a while at random; one subscriber is away for a third of the time, one process hangs
+until it is replaced, and the supervisor is killed and followed by a new run.
 
     python -m benchmarks.soak [--minutes 5] [--quick] [--seed N]
 
@@ -12,9 +15,7 @@ import argparse
 import asyncio
 import email
 import json
-import os
 import random
-import signal
 import sqlite3
 import sys
 import tempfile
@@ -26,58 +27,19 @@ from typing import Any
 from uuid import UUID
 
 import aiohttp
-import msgspec
 import uvloop
 
 from benchmarks import audit, journeys
 from benchmarks.audit import Sample, Seen
 from benchmarks.machine import CLIENT, descendants, memory_mb, open_files
-from benchmarks.processes import Started, output_of, python
+from benchmarks.processes import output_of, python
+from benchmarks.trouble import Site, Trouble, lives
 from benchmarks.visitors import Visitors
-from meristem.system.state_directory import ReplicaStatus, SystemStatus
 
-LABELS = "hotels"
 SAMPLING = 2.0  # seconds
 SETTLING = 150.0
 FILES = 40  # connections that a pool may keep
 RESTING = 120.0  # seconds: a server closes connections that were idle for 75
-
-
-class Trouble:
-    """Kills and stops processes of the site, one at a time."""
-
-    def __init__(self, site: Path, rng: random.Random) -> None:
-        self.announced = site / ".meristem" / LABELS / "running.json"
-        self.done: Counter[str] = Counter()
-        self._rng = rng
-
-    def replicas(self) -> list[ReplicaStatus]:
-        """The processes that the supervisor keeps."""
-        return list(msgspec.json.decode(self.announced.read_bytes(), type=SystemStatus).replicas)
-
-    async def make(self, end: float) -> None:
-        """Go on until then; what was stopped goes on in any case."""
-        while (left := end - time.monotonic()) > 0:
-            await asyncio.sleep(min(left, self._rng.uniform(1.5, 5.0)))
-            ready = [each for each in self.replicas() if each.state == "ready" and each.pid is not None]
-            if ready:
-                await self._strike(self._rng.choice(ready))
-
-    async def _strike(self, victim: ReplicaStatus) -> None:
-        assert victim.pid is not None
-        try:
-            if self._rng.random() < 0.5:
-                os.kill(victim.pid, signal.SIGKILL)
-                self.done[f"{victim.process} killed"] += 1
-                return
-            os.kill(victim.pid, signal.SIGSTOP)
-            self.done[f"{victim.process} stopped for a while"] += 1
-            try:
-                await asyncio.sleep(self._rng.uniform(0.2, 3.0))
-            finally:
-                os.kill(victim.pid, signal.SIGCONT)
-        except ProcessLookupError:
-            return  # it ended by itself
 
 
 class Soak:
@@ -95,15 +57,14 @@ class Soak:
         site = self.folder / "site"
         with journeys.parties(self.folder / "parties") as third:
             journeys.seed(site, third)
-            variables = journeys.hotel_variables(third, self.folder)
-            with journeys.meristem(site, variables, "--placement", str(journeys.PLACEMENT)) as (server, address):
-                bookings = uvloop.run(self._work(site, server, address, third))
+            with Site(site, journeys.hotel_variables(third, self.folder)) as hotels:
+                bookings = uvloop.run(self._work(hotels, third))
                 self.wrong += self._commands(site)
-                family = descendants(server.pid)
-            self.wrong += [f"process {pid} outlived its supervisor" for pid in family if _lives(pid)]
+                family = descendants(hotels.supervisor)
+            self.wrong += [f"process {pid} outlived its supervisor" for pid in family if lives(pid)]
             self.wrong += [f"{each.name} was left behind" for each in (site / ".meristem").rglob("*.sock")]
             bank = _bank(third.url)
-        ledger = _ledger(site / ".meristem" / LABELS / "payments.db")
+        ledger = _ledger(site / ".meristem" / "hotels" / "payments.db")
         self.wrong += audit.money_astray(bookings, bank, ledger)
         self.wrong += audit.mail_astray(bookings, _mails(third.mailbox))
         self.wrong += audit.too_heavy(self.samples)
@@ -111,35 +72,36 @@ class Soak:
         kinds = Counter(each.status for each in bookings)
         say(f"bookings: {', '.join(f'{count} {status}' for status, count in sorted(kinds.items()))}")
 
-    async def _work(self, site: Path, server: Started, address: str, third: journeys.Parties) -> list[Seen]:
+    async def _work(self, site: Site, third: journeys.Parties) -> list[Seen]:
         trouble = Trouble(site, self.rng)
-        async with aiohttp.ClientSession(address, timeout=aiohttp.ClientTimeout(total=40.0)) as http:
+        async with aiohttp.ClientSession(site.address, timeout=aiohttp.ClientTimeout(total=40.0)) as http:
             visitors = Visitors(http, self.rng)
             await visitors.arrive()
             end = time.monotonic() + self.seconds
-            sampling = asyncio.create_task(self._sample(server.pid, trouble))
+            sampling = asyncio.create_task(self._sample(site))
             async with asyncio.TaskGroup() as group:
                 group.create_task(trouble.make(end - 3.0))
+                group.create_task(trouble.go_through(self.seconds))
                 for number in range(visitors.count):
                     group.create_task(visitors.stay(number, end))
             say(f"trouble: {', '.join(f'{what} {count} times' for what, count in sorted(trouble.done.items()))}")
             say(f"guests: {', '.join(f'{what} {count}' for what, count in sorted(visitors.outcomes.items()))}")
             bookings = await self._settle(visitors, third.mailbox)
-            self.wrong += visitors.wrong
+            self.wrong += trouble.wrong + visitors.wrong
             self.wrong += audit.unfinished(bookings)
             self.wrong += audit.promises_broken(visitors.promised, bookings)
             sampling.cancel()
             await asyncio.sleep(SAMPLING)
-        await self._rest(server.pid, trouble)
+        await self._rest(site)
         return bookings
 
-    async def _rest(self, supervisor: int, trouble: Trouble) -> None:
+    async def _rest(self, site: Site) -> None:
         """Give the pools time to let go of the connections of the busiest moment; what stays open leaks."""
         began = time.monotonic()
-        self._take(supervisor, trouble)
+        self._take(site)
         while audit.leaking_files(self.samples, FILES) and time.monotonic() - began < RESTING:
             await asyncio.sleep(SAMPLING)
-            self._take(supervisor, trouble)
+            self._take(site)
         say(f"connections at rest after {time.monotonic() - began:.0f} s")
 
     async def _settle(self, visitors: Visitors, mailbox: Path) -> list[Seen]:
@@ -156,14 +118,14 @@ class Soak:
                 return bookings
             await asyncio.sleep(0.5)
 
-    async def _sample(self, supervisor: int, trouble: Trouble) -> None:
+    async def _sample(self, site: Site) -> None:
         while True:
-            self._take(supervisor, trouble)
+            self._take(site)
             await asyncio.sleep(SAMPLING)
 
-    def _take(self, supervisor: int, trouble: Trouble) -> None:
-        named = {each.pid: f"{each.process}-{each.replica}" for each in trouble.replicas() if each.state == "ready"}
-        for pid, name in {**named, supervisor: "supervisor"}.items():
+    def _take(self, site: Site) -> None:
+        named = {each.pid: f"{each.process}-{each.replica}" for each in site.replicas() if each.state == "ready"}
+        for pid, name in {**named, site.supervisor: "supervisor"}.items():
             if pid is not None and (memory := memory_mb(pid)):
                 self.samples[name, pid].append(Sample(time.monotonic(), memory, open_files(pid)))
 
@@ -183,14 +145,6 @@ class Soak:
         """The last weight of each process that lives at the end."""
         last = {name: all_[-1] for (name, _), all_ in self.samples.items()}
         return [f"{name}: {each.memory:.0f} MB, {each.files} files" for name, each in sorted(last.items())]
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 def _bank(url: str) -> dict[str, Decimal]:
