@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 LIFELINE: Final = "MERISTEM_LIFELINE"
-GRACE: Final = 40.0  # seconds for the ordinary drain of an orphan, then it ends at once
+# Less than a drain has otherwise: the site is down until the last orphan has ended, and what is durable goes on then.
+GRACE: Final = 12.0  # seconds for the drain of an orphan, then it ends at once
 CALLERS: Final = 0.7  # the part of them for which it waits for those that may still call it
 
 
