@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 from meristem.errors import ConfigurationError
@@ -21,7 +22,10 @@ class _Entry(NamedTuple):
 
     def load(self) -> Any:
         module, _, name = self.value.partition(" [")[0].strip().partition(":")
-        return getattr(importlib.import_module(module), name)
+        found = attrgetter(name)(importlib.import_module(module))
+        if not callable(found):
+            raise TypeError(f"{name} is no function that opens one")
+        return found
 
     @property
     def remedy(self) -> str:
@@ -59,10 +63,10 @@ class Adapters(Generic[AdapterT]):
     def _load(self, scheme: str, entry: _Entry) -> AdapterT:
         try:
             found: AdapterT = entry.load()
-        except Exception as error:  # whatever a package raises while it is imported
+        except (Exception, SystemExit) as error:  # whatever a package raises while it is imported
             raise ConfigurationError(
                 f"the adapter {entry.value} for the {self._port} {scheme!r} can't be imported: "
-                f"{type(error).__name__}: {error}; {entry.remedy}"
+                f"{type(error).__name__}: {' '.join(str(error).split())}; {entry.remedy}"
             ) from error
         return found
 
@@ -73,7 +77,13 @@ class Adapters(Generic[AdapterT]):
         found = self._built_in.get(scheme) or self._built_in.get(family)
         if found is None:
             installed = self._installed()
-            found = installed.get(scheme) or installed.get(family)
+            brought = installed.get(scheme) or installed.get(family, [])
+            if len(brought) > 1:
+                packages = " and ".join(each.package for each in brought)
+                raise ConfigurationError(
+                    f"both {packages} bring an adapter for the {self._port} {scheme!r}: uninstall one"
+                )
+            found = brought[0] if brought else None
         if found is None:
             known = ", ".join(sorted({*self._built_in, *self._installed()}))
             raise ConfigurationError(
@@ -82,20 +92,16 @@ class Adapters(Generic[AdapterT]):
             )
         return found
 
-    def _installed(self) -> dict[str, _Entry]:
+    def _installed(self) -> dict[str, list[_Entry]]:
         """What packages bring; their metadata is read only for a scheme that is not built in."""
         from importlib.metadata import entry_points  # noqa: PLC0415 - costs 20 ms, which the built-in schemes don't pay
 
-        found: dict[str, _Entry] = {}
+        found: dict[str, list[_Entry]] = {}
         for each in entry_points(group=self._group):
             entry = _Entry(each.value, each.dist.name if each.dist is not None else each.module)
-            other = found.setdefault(each.name, entry)
             # The same entry may be met twice: a package that is found by two folders of the import path.
-            if other != entry:
-                raise ConfigurationError(
-                    f"both {other.package} and {entry.package} bring an adapter for the {self._port} {each.name!r}: "
-                    "uninstall one"
-                )
+            if entry not in (known := found.setdefault(each.name, [])):
+                known.append(entry)
         return found
 
 

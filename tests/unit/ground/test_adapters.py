@@ -36,7 +36,7 @@ def adapters() -> Adapters[object]:
 
 
 def test_an_adapter_is_imported_when_its_scheme_is_first_asked_for(install: Install, adapters: Adapters[object]):
-    install("acme-bus", "acme = acme_bus:opened", acme_bus="opened = object()")
+    install("acme-bus", "acme = acme_bus:opened", acme_bus="opened = dict")
 
     adapters.check("acme://host")
 
@@ -46,10 +46,10 @@ def test_an_adapter_is_imported_when_its_scheme_is_first_asked_for(install: Inst
 
 
 def test_a_scheme_with_a_driver_is_that_or_else_its_family(install: Install, adapters: Adapters[object]):
-    install("acme-bus", "acme = acme_plain:it\nacme+fast = acme_fast:it", acme_plain="it = 1", acme_fast="it = 2")
+    install("acme-bus", "acme = acme_plain:it\nacme+fast = acme_fast:it", acme_plain="it = int", acme_fast="it = str")
 
-    assert adapters.adapter("acme+fast://host") == 2
-    assert adapters.adapter("acme+slow://host") == 1
+    assert adapters.adapter("acme+fast://host") is str
+    assert adapters.adapter("acme+slow://host") is int
 
 
 def test_an_unknown_scheme_is_told_what_is_known_and_what_to_install(install: Install, adapters: Adapters[object]):
@@ -74,6 +74,9 @@ def test_an_adapter_whose_library_is_missing_names_the_extra(adapters: Adapters[
         ("import libacme", "ModuleNotFoundError: No module named 'libacme'"),
         ("", "AttributeError: module 'acme_broken' has no attribute 'opened'"),
         ("raise OSError('no licence')", "OSError: no licence"),
+        ("raise OSError('no\\nlicence')", "OSError: no licence"),
+        ("raise SystemExit('no licence')", "SystemExit: no licence"),
+        ("opened = 3", "TypeError: opened is no function that opens one"),
     ],
 )
 def test_a_broken_package_is_told_in_one_sentence(
@@ -102,7 +105,18 @@ def test_two_packages_that_bring_one_scheme_are_both_named(install: Install, ada
     assert "other-bus" in str(refused.value)
 
 
+def test_two_packages_that_bring_one_scheme_are_in_no_others_way(install: Install, adapters: Adapters[object]):
+    install("acme-bus", "acme = acme_bus:opened")
+    install("other-bus", "acme = other_bus:opened\nother = other_bus:Opens.here")
+    install("third-bus", "third = third_bus:Opens.here", third_bus="class Opens:\n here = dict")
+
+    adapters.check("other://host")
+    assert adapters.adapter("third://host") is dict
+    with pytest.raises(ConfigurationError, match="there is one for acme, direct, far, other, third"):
+        adapters.check("unknown://host")
+
+
 def test_a_built_in_adapter_is_not_replaced_by_a_package(install: Install, adapters: Adapters[object]):
-    install("acme-bus", "direct = acme_bus:opened", acme_bus="opened = object()")
+    install("acme-bus", "direct = acme_bus:opened", acme_bus="opened = dict")
 
     assert adapters.adapter("direct") is sys.modules["json"].loads
