@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 PATIENCE: Final = 60.0  # seconds in which an interpreter must have said what it is
 QUIETLY: Final = ("--quiet", "--disable-pip-version-check", "--no-input")
+NAMES_A_FILE: Final = re.compile(rb"^\s*(?:-[rc]\s*|--(?:requirement|constraint)[\s=]\s*)([^\s#]+)", re.MULTILINE)
 REMEMBERED: Final = 12  # last lines of a tool, to be shown when it fails
 # Its first lines run on any Python, so that one that is too old says so.
 PROBE: Final = """
@@ -67,19 +69,25 @@ def probe(python: str) -> Interpreter:
 def key(version: str, base: str, requirements: Path) -> str:
     """What an environment depends on, as a name: interpreter, requirements, and how Meristem is installed here."""
     own = [(each.name, each.version, each.read_text("RECORD")) for each in _from_folders()]
-    told = [version, os.path.realpath(base), _text(requirements), *map(str, own)]
-    return hashlib.sha256("\n".join(told).encode()).hexdigest()[:12]
+    told = [version, os.path.realpath(base), *map(str, own)]
+    return hashlib.sha256("\n".join(told).encode() + b"\n".join(_contents(requirements).values())).hexdigest()[:12]
 
 
-def _text(requirements: Path) -> str:
-    """A file of requirements with the files that it names."""
-    try:
-        text = requirements.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigurationError(f"cannot read the requirements {requirements}: {error.strerror}") from None
-    named = [line.split(maxsplit=1) for line in text.splitlines()]
-    others = [each[1] for each in named if len(each) == 2 and each[0] in ("-r", "--requirement", "-c", "--constraint")]
-    return text + "".join(_text(requirements.parent / each.strip()) for each in others)
+def _contents(requirements: Path) -> dict[Path, bytes]:
+    """A file of requirements and the files that it names, each once; what has a URL is the installer's to read."""
+    found: dict[Path, bytes] = {}
+    wanted = [requirements]
+    while wanted:
+        file = wanted.pop(0)
+        if file in found:
+            continue
+        try:
+            found[file] = file.read_bytes()
+        except OSError as error:
+            raise ConfigurationError(f"cannot read the requirements {file}: {error.strerror}") from None
+        named = [os.fsdecode(each) for each in NAMES_A_FILE.findall(found[file])]
+        wanted += [Path(os.path.normpath(file.parent / each)) for each in named if "://" not in each]
+    return found
 
 
 def steps(place: Path, base: str, requirements: Path, lock: int) -> Sequence[Callable[[], None]]:
@@ -101,19 +109,24 @@ def steps(place: Path, base: str, requirements: Path, lock: int) -> Sequence[Cal
 
     return [
         lambda: _run([*create, str(place)], what, lock),
-        lambda: _run([*install, "-r", str(requirements)], what, lock),
+        # In the file's own folder, from which `./packages/one.whl` in it is meant, wherever the run was started.
+        lambda: _run([*install, "-r", str(requirements.absolute())], what, lock, requirements.absolute().parent),
         framework,
         lambda: _run([python, "-c", "import meristem"], what, lock),
     ]
 
 
 def _tools(base: str, python: str) -> tuple[list[str], list[str]]:
-    """The commands that create an environment and that install into it; its own pip is made only where none is."""
+    """The commands that create an environment and that install into it; its own pip is made only where none is.
+
+    `-P` keeps modules of the folder they run in from taking the place of those that they need.
+    """
     if uv := shutil.which("uv"):
         return [uv, "venv", "--quiet", "--python", base], [uv, "pip", "install", "--quiet", "--python", python]
+    venv = [base, "-P", "-m", "venv"]
     if probe(base).has_pip:
-        return [base, "-m", "venv", "--without-pip"], [base, "-m", "pip", "--python", python, "install", *QUIETLY]
-    return [base, "-m", "venv"], [python, "-m", "pip", "install", *QUIETLY]
+        return [*venv, "--without-pip"], [base, "-P", "-m", "pip", "--python", python, "install", *QUIETLY]
+    return venv, [python, "-P", "-m", "pip", "install", *QUIETLY]
 
 
 def _needed() -> list[str]:
@@ -152,8 +165,8 @@ def _normal(name: str) -> str:
     return name.lower().replace("_", "-").replace(".", "-")
 
 
-def _run(command: Sequence[str], what: str, lock: int) -> None:
-    """Run a tool; raises OperationError with its last lines.
+def _run(command: Sequence[str], what: str, lock: int, folder: Path | None = None) -> None:
+    """Run a tool, in `folder` if one is given; raises OperationError with its last lines.
 
     It has a session of its own: it is ended with the tools that it runs itself, and asks no terminal for a password.
     """
@@ -165,6 +178,7 @@ def _run(command: Sequence[str], what: str, lock: int) -> None:
         text=True,
         pass_fds=(lock,),
         start_new_session=True,
+        cwd=folder,
     ) as tool:
         try:
             told, _ = tool.communicate()

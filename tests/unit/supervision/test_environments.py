@@ -16,6 +16,7 @@ import pytest
 import meristem
 from meristem.errors import ConfigurationError, OperationError
 from meristem.supervision.environments import PLACE, PYTHON, Environments
+from meristem.supervision.virtual_environment import key
 
 NOTHING = "nothing-of-the-kind @ file:///nowhere/nothing.whl\n"
 
@@ -54,7 +55,8 @@ def grown(tmp_path_factory) -> tuple[Path, Path, list[str], list[str]]:
     """An environment that two asked for at once: folder, requirements, both answers, and what was shown."""
     folder = tmp_path_factory.mktemp("grown")
     requirements = folder / "seedling.txt"
-    requirements.write_text(f"{wheel(folder, '1.0')}\n")
+    requirements.write_text(f"./{wheel(folder, '1.0').name}\n")  # found from the file's folder, not from this one
+    (folder / "queue.py").write_text("raise RuntimeError('an installer needs the other queue')")
     answers: list[str] = []
     progress = Counting()
 
@@ -99,6 +101,23 @@ def test_what_is_there_is_not_made_again_and_other_requirements_are_another_envi
     with pytest.raises(KeyboardInterrupt):
         Environments(folder, {}, progress).python(None, str(requirements))
     assert len(progress.shown) == 2
+
+
+@pytest.mark.parametrize(
+    "line", ["-r more.txt", "-rmore.txt", "--requirement more.txt", "--requirement=more.txt", "  -c more.txt  # why"]
+)
+def test_a_file_that_the_requirements_name_counts_whichever_way_it_is_named(tmp_path, line):
+    requirements, more = tmp_path / "x.txt", tmp_path / "more.txt"
+    requirements.write_bytes(line.encode() + b"\n-r x.txt\n-r https://nowhere.test/y.txt\n# \xff: no UTF-8\n")
+    more.write_text("# as it was\n-r x.txt")
+    before = key("3.11", sys.executable, requirements)
+
+    assert key("3.11", sys.executable, requirements) == before
+    more.write_text("# changed\n-r x.txt")
+    assert key("3.11", sys.executable, requirements) != before
+    more.unlink()
+    with pytest.raises(ConfigurationError, match="cannot read the requirements .*more.txt: No such file"):
+        key("3.11", sys.executable, requirements)
 
 
 def test_one_that_was_interrupted_leaves_nothing_behind(tmp_path):
