@@ -71,7 +71,12 @@ class MeristemError(Exception):
 
 
 class MisuseError(MeristemError):
-    """The program is written or configured wrongly; the message says what to change."""
+    """The program is written or configured wrongly; the message says what to change.
+
+    `subject` is the class of the program that it is about, where that is known.
+    """
+
+    subject: type | None = None
 
 
 class ContractError(MisuseError):

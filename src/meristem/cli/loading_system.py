@@ -113,7 +113,7 @@ def as_system(found: Any, reference: Reference) -> System:
         systems = [each for each in vars(found).values() if isinstance(each, System)]
         if len(systems) == 1:
             return systems[0]
-        services = [each for each in vars(found).values() if _is_service_of(each, found)]
+        services = _services_of(found)
         if not systems and services:
             return System(snake(found.__name__.rpartition(".")[2]), services=services)
         problem = f"{len(systems)} systems" if systems else "neither a System nor a Service"
@@ -125,7 +125,8 @@ def as_system(found: Any, reference: Reference) -> System:
     raise ConfigurationError(f"{reference.origin} names {type(found).__name__}, not a System")
 
 
-def _is_service_of(member: Any, module: ModuleType) -> bool:
-    # What a module only imports is none of its services.
-    own = isinstance(member, type) and issubclass(member, Service) and member.__module__ == module.__name__
-    return own and bool(getattr(member, "contract_name", None))
+def _services_of(module: ModuleType) -> list[type[Service]]:
+    """The services of a module: not what it only imports, and not a base of others, which is no whole one."""
+    members = [each for each in vars(module).values() if isinstance(each, type) and issubclass(each, Service)]
+    own = [each for each in dict.fromkeys(members) if each.__module__ == module.__name__]
+    return [each for each in own if not any(each in other.__mro__[1:] for other in own)]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib
 import io
 import sys
-import sysconfig
 import traceback
-from pathlib import Path
 from typing import Final
 
 import click
 
+from meristem.cli.tracebacks import own_traceback
+from meristem.config.project import is_own
 from meristem.errors import CallError, Code, Fault, MeristemError, OperationError
 from meristem.redaction import redact
 from meristem.stop_signals import exiting
@@ -60,7 +60,7 @@ def meristem() -> None:
 
 
 def main() -> None:
-    """Run the command; what goes wrong is said in one line, below a traceback where the user's code raised it.
+    """Run the command; what goes wrong is said in one line, below the user's own lines where they led to it.
 
     The codes are those of docs/cli.md: 1 is to be mended, 2 is wrong use of the command, and EX_TEMPFAIL may go well
     another time, so that whoever supervises tries again.
@@ -78,11 +78,14 @@ def main() -> None:
         click.echo(redact(shown.getvalue()), nl=False, err=True)
         sys.exit(error.exit_code)
     except (MeristemError, Fault) as error:
+        click.echo(redact(own_traceback(error)), nl=False, err=True)
         click.secho("error: ", fg="red", bold=True, nl=False, err=True)
         click.echo(redact(f"{type(error).__name__}: {error}" if isinstance(error, Fault) else str(error)), err=True)
         sys.exit(EX_TEMPFAIL if _passes(error) else 1)
     except Exception as error:
-        click.echo(redact("".join(traceback.format_exception(error))), nl=False, err=True)
+        # One without a line of the project's is ours to mend: then all of it is shown.
+        whole = own_traceback(error) or "".join(traceback.format_exception(error))
+        click.echo(redact(whole), nl=False, err=True)
         click.secho("error: ", fg="red", bold=True, nl=False, err=True)
         click.echo(redact(f"{type(error).__name__}: {error} ({_where(error)}); mend it and run again"), err=True)
         sys.exit(1)
@@ -98,7 +101,6 @@ def _passes(error: MeristemError | Fault) -> bool:
 def _where(error: Exception) -> str:
     """The innermost line that is neither Meristem's nor a library's, where there is one."""
     frames = traceback.extract_tb(error.__traceback__)
-    of_others = (str(Path(__file__).parents[1]), *map(str, sysconfig.get_paths().values()))
-    own = [each for each in frames if not each.filename.startswith(of_others)]
+    own = [each for each in frames if is_own(each.filename)]
     last = (own or frames)[-1]
     return f"{last.filename}:{last.lineno}, in {last.name}"

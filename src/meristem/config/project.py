@@ -161,23 +161,32 @@ def load_module(reference: Reference) -> ModuleType:
 
 def explained(error: BaseException) -> str:
     """An error of a module that fails as it is imported, with the project's lines that led to it, and a remedy."""
-    places = [f"{each.filename}:{each.lineno}" for each in traceback.extract_tb(error.__traceback__) if _is_own(each)]
-    text = str(error)
-    if isinstance(error, SyntaxError):  # no line of that file has run
-        places, text = [*places, f"{error.filename}:{error.lineno}"], error.msg
-    remedy = ""
+    text = error.msg if isinstance(error, SyntaxError) else str(error)
+    remedy = "mend it and run again"
     if isinstance(error, ModuleNotFoundError) and "." not in (error.name or "."):
-        remedy = f"; install it for {sys.executable}, or give its process a file of `requirements` that has it"
-    return f"{type(error).__name__}: {text}" + (f" ({' → '.join(places)})" if places else "") + remedy
+        remedy = f"install it for {sys.executable}, or give its process a file of `requirements` that has it"
+    return f"{type(error).__name__}: {text}{places(error)}; {remedy}"
 
 
-def _is_own(frame: traceback.FrameSummary) -> bool:
-    """Whether a line is the project's: neither ours, nor the standard library's, nor an installed package's."""
-    path = Path(frame.filename)
+def places(error: BaseException) -> str:
+    """The project's lines that led to an error, in brackets, with the text of the last; empty where none did."""
+    frames = [each for each in traceback.extract_tb(error.__traceback__) if is_own(each.filename)]
+    found, text = [f"{each.filename}:{each.lineno}" for each in frames], frames[-1].line if frames else None
+    if isinstance(error, SyntaxError):  # no line of that file has run
+        found, text = [*found, f"{error.filename}:{error.lineno}"], (error.text or "").strip()
+    if not found:
+        return ""
+    return f" ({' → '.join(found)}: {text})" if text else f" ({' → '.join(found)})"
+
+
+def is_own(filename: str) -> bool:
+    """Whether a file is the project's: neither ours, nor the standard library's, nor an installed package's."""
+    path = Path(filename)
     elsewhere = {"site-packages", "dist-packages"} & set(path.parts) or path.is_relative_to(
         Path(traceback.__file__).parent
     )
-    return not (elsewhere or frame.filename.startswith("<") or path.is_relative_to(Path(__file__).parents[1]))
+    # What was compiled elsewhere, or has no file, has no absolute path.
+    return path.is_absolute() and not (elsewhere or path.is_relative_to(Path(__file__).parents[1]))
 
 
 def _load_file(file: Path) -> ModuleType:

@@ -160,6 +160,14 @@ def is_database(type_: Any) -> bool:
 
 def describe(service: type[Service]) -> ServiceSpec:
     """Understand a service class; raises WiringError that names class, parameter and remedy."""
+    try:
+        return _described(service)
+    except WiringError as error:
+        error.subject = service  # no line of the program runs now: whoever shows it may look there
+        raise
+
+
+def _described(service: type[Service]) -> ServiceSpec:
     contracts = contracts_of(service)
     known: dict[str, Operation] = {}
     for contract in contracts:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from meristem.config.project import explained, put_on_path
+from meristem.config.project import explained, places, put_on_path
 from meristem.errors import MeristemError
 from meristem.services.service import describe
 from meristem.system.description import description, service_named
@@ -35,7 +35,7 @@ def described(targets: list[str], root: Path) -> Described:
             inside = os.path.relpath(found.migrations, root) if Path(found.migrations).is_relative_to(root) else None
             services[target] = msgspec.structs.replace(found, target=target, migrations=inside or found.migrations)
         except MeristemError as error:
-            problems[target] = str(error)
+            problems[target] = f"{error}{places(error)}"
         # A module may call `sys.exit`, which is no Exception; the services after it are described all the same.
         except (Exception, SystemExit) as error:
             problems[target] = explained(error)

@@ -83,7 +83,7 @@ def test_what_is_not_there_is_named_with_a_remedy(project, argument, told):
 def test_an_error_inside_the_module_is_told_with_its_place_and_remedy(project):
     with pytest.raises(ConfigurationError) as caught:
         load_object(find("inn.broken:system", project))
-    place = f"{project / 'inn' / 'broken.py'}:1"
+    place = f"{project / 'inn' / 'broken.py'}:1: import nothing_of_that_name"
     assert f"No module named 'nothing_of_that_name' ({place}); install it for {sys.executable}" in str(caught.value)
     assert isinstance(caught.value.__cause__, ModuleNotFoundError)
 
@@ -95,10 +95,14 @@ def test_the_projects_lines_that_led_to_an_error_are_told_and_no_others(project)
     inn = project / "inn"
     with pytest.raises(ConfigurationError) as caught:
         load_object(find("inn.outer:system", project))
-    assert str(caught.value).endswith(f"({inn / 'outer.py'}:2 → {inn / 'inner.py'}:2)")
+    assert str(caught.value).endswith(
+        f"({inn / 'outer.py'}:2 → {inn / 'inner.py'}:2: json.loads('nothing')); mend it and run again"
+    )
     with pytest.raises(ConfigurationError) as caught:
         load_object(find("inn.wrong:system", project))
-    assert str(caught.value).endswith(f"SyntaxError: invalid syntax ({inn / 'wrong.py'}:2)")
+    assert str(caught.value).endswith(
+        f"SyntaxError: invalid syntax ({inn / 'wrong.py'}:2: def (); mend it and run again"
+    )
 
 
 def test_a_module_that_exits_is_told(project):
