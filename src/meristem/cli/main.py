@@ -26,6 +26,7 @@ VERBS: Final = {
     "ps": ("inspecting", "Show the processes of a running system."),
     "reload": ("inspecting", "Start every process of a running system anew; no request is lost."),
     "graph": ("graph", "Show what a system consists of and who calls whom."),
+    "check": ("checking", "Find what services reach of one another by other ways than their contracts."),
     "call": ("call", 'Call an operation: meristem call payments.ledger \'{"booking_id": "…"}\'.'),
     "contracts": ("describing", "Write contracts for other languages: as protobuf or OpenAPI."),
     "settings": ("describing", "Show every setting, its value and where that comes from."),

@@ -44,7 +44,7 @@ def find(argument: str | None, directory: Path) -> Reference:
     """The reference an argument names, or else the one of the nearest pyproject.toml from `directory` upwards."""
     if argument is not None:
         return parse(argument, f"the argument {argument!r}", directory)
-    path = _nearest(directory)
+    path = nearest(directory)
     table = tool_table(path) if path is not None else {}
     if path is None or "system" not in table:
         where = (
@@ -69,7 +69,7 @@ def tool_table(path: Path) -> dict[str, Any]:
     return table
 
 
-def _nearest(directory: Path) -> Path | None:
+def nearest(directory: Path) -> Path | None:
     """The nearest pyproject.toml that speaks of Meristem, or the nearest at all."""
     candidates = [folder / "pyproject.toml" for folder in (directory, *directory.parents)]
     found = [path for path in candidates if path.is_file()]

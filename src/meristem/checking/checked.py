@@ -1,0 +1,128 @@
+"""A system as the rules see it: its modules, who they belong to, and which of them all may import."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from meristem.checking.check_options import CheckOptions
+from meristem.checking.codebase import Codebase, Site, Symbol
+from meristem.checking.finding import Finding
+from meristem.checking.import_graph import import_graph, reachable
+from meristem.checking.modules import read_modules
+from meristem.checking.parts import Parts, parts_of
+from meristem.checking.reading import summary_of
+from meristem.checking.summary import Summary, ValueKind
+
+if TYPE_CHECKING:
+    from meristem.checking.parts import SystemPart
+    from meristem.system.plan import Plan
+
+VOCABULARY: Final = frozenset({"Contract", "Message", "Event", "Fault"})
+
+
+class Checked:
+    """A system as the rules see it."""
+
+    def __init__(self, plan: Plan, system: str, root: Path, options: CheckOptions) -> None:
+        self.plan = plan
+        self.root = root
+        self.options = options
+        targets = [*(each.target for each in plan.services), *(each.target for each in plan.apps)]
+        contracts = [path for each in plan.services for path in each.contracts.values()]
+        named = [each.partition(":")[0] for each in (*targets, *contracts)]
+        self.modules = read_modules([system, *named], root)
+        summaries = {name: summary_of(module) for name, module in self.modules.items()}
+        self.defining = _defining(summaries, system)
+        self.codebase = Codebase(summaries, parts_of(plan, self.defining, options.shared))
+        self.graph = import_graph(self.codebase, self.modules)
+        self.public = self._public({each.partition(":")[0] for each in contracts})
+
+    def file(self, module: str) -> str:
+        """The file of a module, relative to the project's folder where it is in there."""
+        path = self.modules[module].path.resolve()
+        root = self.root.resolve()
+        return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
+
+    def finding(
+        self, rule: str, module: str, line: int, parts: tuple[str, ...], subject: str, problem: str, remedy: str
+    ) -> Finding:
+        """A finding in a module."""
+        return Finding(self.file(module), line, rule, parts, subject, problem, remedy)
+
+    def commons_of(self, part: SystemPart) -> set[str]:
+        """The modules of nobody that a part's own import; its own too, where that is nobody's."""
+        if part.name not in self._commons:
+            nobodys = {name for name in self.modules if self.codebase.parts.owner(name) is None} - self.defining
+            own = [name for name in self.modules if self.codebase.parts.owner(name) is part] or [part.module]
+            self._commons[part.name] = reachable(self.graph, own, nobodys) | ({part.module} & nobodys)
+        return self._commons[part.name]
+
+    @cached_property
+    def _commons(self) -> dict[str, set[str]]:
+        return {}
+
+    @cached_property
+    def reached_by(self) -> dict[Symbol, dict[str, Site]]:
+        """Which parts reach a name, and where each begins to."""
+        found: dict[Symbol, dict[str, Site]] = defaultdict(dict)
+        for part in self.codebase.parts.all:
+            for symbol, entry in self.codebase.reached(part).items():
+                found[symbol][part.name] = entry
+        return dict(found)
+
+    def users_of(self, symbol: Symbol) -> list[SystemPart]:
+        """The parts whose code a definition is: its owner, or those who reach it."""
+        owner = self.codebase.owner(symbol)
+        if owner is not None:
+            return [owner]
+        return [part for part in self.codebase.parts.all if part.name in self.reached_by.get(symbol, {})]
+
+    def _public(self, contracts: Iterable[str]) -> set[str]:
+        """The modules in a part's package that all may import: contracts, events, messages, and what those need."""
+        found = {name for name in contracts if name in self.modules}
+        found |= {name for name, summary in self.codebase.summaries.items() if self._is_vocabulary(summary)}
+        near = {name for name, summary in self.codebase.summaries.items() if not self._is_private(summary)}
+        return found | reachable(self.graph, found, near)
+
+    def _is_vocabulary(self, summary: Summary) -> bool:
+        said = (
+            binding.kind is ValueKind.CLASS and self.codebase.derives(Symbol(summary.name, name), VOCABULARY)
+            for name, binding in summary.bindings.items()
+        )
+        return not self._is_private(summary) and any(said)
+
+    def _is_private(self, summary: Summary) -> bool:
+        """Whether a module holds a service, an app, or what is kept."""
+        if summary.test or any(part.module == summary.name for part in self.codebase.parts.all):
+            return True
+        private = {
+            ValueKind.TABLE,
+            ValueKind.METADATA,
+            ValueKind.ENGINE,
+            ValueKind.SESSION,
+            ValueKind.CACHE,
+            ValueKind.MUTABLE,
+            ValueKind.CONTEXT,
+        }
+        return any(each.kind in private or bool(each.cls and each.text) for each in summary.bindings.values())
+
+    def excepted(self, module: str) -> bool:
+        """Whether a module may import what it likes: it defines the system, or one to try out some of its parts."""
+        summary = self.codebase.summaries[module]
+        if module in self.defining or any(part.module == module for part in self.codebase.parts.all):
+            return module in self.defining
+        started = summary.test and any(
+            self.codebase.module_of(each.target) in self.defining for each in summary.imports
+        )
+        return summary.makes_system or started
+
+
+def _defining(summaries: Mapping[str, Summary], system: str) -> set[str]:
+    """The modules that define a system: where its path leads, and those that hand it on."""
+    nowhere = Codebase(summaries, Parts(()))
+    place = nowhere.locate(system)
+    return {nowhere.module_of(system)} | ({place.symbol.module} if place is not None else set())

@@ -1,0 +1,217 @@
+"""All modules of a system together: where a dotted path leads, what each part reaches, and what is written."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Final
+
+import msgspec
+
+from meristem.checking.parts import Parts, SystemPart
+from meristem.checking.summary import Access, Binding, Summary, Use, ValueKind
+
+DEEPEST: Final = 30  # aliases of aliases that are followed
+
+
+class Symbol(msgspec.Struct, frozen=True, order=True):
+    """A name of a module; an empty one is the module's body."""
+
+    module: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.module}.{self.name}" if self.name else self.module
+
+
+class Resolved(msgspec.Struct, frozen=True):
+    """Where a path leads: a name of a module, and the attributes that follow; `instance` of the class that it names."""
+
+    symbol: Symbol
+    rest: tuple[str, ...] = ()
+    instance: bool = False
+
+
+class Site(msgspec.Struct, frozen=True):
+    """Access a part comes to reach something: the line in its own code, and what is there."""
+
+    module: str
+    line: int
+
+
+class Codebase:
+    """The modules of a system and who they belong to."""
+
+    def __init__(self, summaries: Mapping[str, Summary], parts: Parts) -> None:
+        self.summaries = dict(summaries)
+        self.parts = parts
+        self._reached: dict[str, dict[Symbol, Site]] = {}
+
+    def module_of(self, path: str) -> str:
+        """The longest beginning of a path that is a module of the system; empty where none is."""
+        while path and path not in self.summaries:
+            path = path.rpartition(".")[0]
+        return path
+
+    def binding(self, symbol: Symbol) -> Binding | None:
+        """What a name of a module is bound to."""
+        summary = self.summaries.get(symbol.module)
+        return summary.bindings.get(symbol.name) if summary is not None else None
+
+    def locate(self, path: str, depth: int = 0) -> Resolved | None:
+        """Where a path leads, through aliases and names that are handed on; None for what is not of this system."""
+        module = self.module_of(path)
+        if not module or depth > DEEPEST:
+            return None
+        name, *rest = path[len(module) + 1 :].split(".")
+        instance = name.endswith("()")
+        symbol = Symbol(module, name.removesuffix("()"))
+        binding = self.binding(symbol)
+        if binding is not None and binding.kind is ValueKind.ALIAS and binding.origin != path:
+            return self.locate(".".join([binding.origin, *rest]), depth + 1)
+        place = Resolved(symbol, tuple(rest), instance)
+        return self._declared(place) if rest and binding is not None and binding.kind is ValueKind.CLASS else place
+
+    def target(self, use: Use) -> Resolved | None:
+        """Where a use leads; an attribute of a module is a name of it."""
+        whole = f"{use.target}.{use.attribute}" if use.attribute and use.target in self.summaries else use.target
+        return self.locate(whole)
+
+    def _declared(self, place: Resolved) -> Resolved:
+        """The class, among a class and its bases, in which an attribute is declared."""
+        for symbol in self.family(place.symbol):
+            facts = self.class_at(symbol)
+            assert facts is not None
+            if place.rest[0] in facts.cls.mutable:  # type: ignore[union-attr]
+                return Resolved(symbol, place.rest, place.instance)
+        return place
+
+    def class_at(self, symbol: Symbol) -> Binding | None:
+        """A class of the system; None for what is none."""
+        binding = self.binding(symbol)
+        return binding if binding is not None and binding.cls is not None else None
+
+    def family(self, symbol: Symbol) -> Iterator[Symbol]:
+        """A class and the classes of the system from which it is derived."""
+        waiting, seen = [symbol], set()
+        while waiting:
+            each = waiting.pop(0)
+            found = self.class_at(each)
+            if found is None or found.cls is None or each in seen:
+                continue
+            seen.add(each)
+            yield each
+            waiting += [place.symbol for base in found.cls.bases if (place := self.locate(base)) is not None]
+
+    def derives(self, symbol: Symbol, names: frozenset[str]) -> bool:
+        """Whether a class is derived from one of the framework's that is named."""
+        for each in self.family(symbol):
+            facts = self.class_at(each)
+            assert facts is not None
+            assert facts.cls is not None
+            if any(base.startswith("meristem.") and base.rpartition(".")[2] in names for base in facts.cls.bases):
+                return True
+        return False
+
+    # who owns what
+
+    @cached_property
+    def metadata(self) -> dict[Symbol, list[SystemPart]]:
+        """The services to which a MetaData belongs, by `tables=` of their classes."""
+        found: dict[Symbol, list[SystemPart]] = defaultdict(list)
+        for part in self.parts.all:
+            binding = self.class_at(Symbol(part.module, part.attribute))
+            if binding is not None and binding.cls is not None and binding.cls.tables:
+                place = self.locate(binding.cls.tables)
+                if place is not None:
+                    found[place.symbol].append(part)
+        return dict(found)
+
+    def owner(self, symbol: Symbol) -> SystemPart | None:
+        """The part that a name belongs to: by its module, as its class, or as its table."""
+        for part in self.parts.all:
+            if part.service and (part.module, part.attribute) == (symbol.module, symbol.name):
+                return part
+        binding = self.binding(symbol)
+        if binding is not None and binding.kind in (ValueKind.TABLE, ValueKind.METADATA):
+            place = self.locate(binding.metadata) if binding.metadata else Resolved(symbol)
+            owners = self.metadata.get(place.symbol, []) if place is not None else []
+            if len(owners) == 1:
+                return owners[0]
+        return self.parts.owner(symbol.module)
+
+    @cached_property
+    def tables(self) -> dict[str, set[str]]:
+        """The names of the parts that have a table, by the table's name in the database."""
+        found: dict[str, set[str]] = defaultdict(set)
+        for module, summary in self.summaries.items():
+            for binding in summary.bindings.values() if not summary.test else ():
+                owner = self.owner(Symbol(module, binding.name))
+                if binding.text and binding.kind in (ValueKind.TABLE, ValueKind.CLASS) and owner is not None:
+                    found[binding.text.lower()].add(owner.name)
+            for each in summary.tables if not summary.test else ():
+                owner = self.owner(Symbol(module, each.by))
+                if each.created and owner is not None:
+                    found[each.table.lower()].add(owner.name)
+        return dict(found)
+
+    # who reaches what
+
+    def roots(self, part: SystemPart) -> Iterator[Symbol]:
+        """What is a part's own: all in its modules, or its class alone where others stand beside it."""
+        if not part.package:
+            yield Symbol(part.module, part.attribute)
+        for module, summary in self.summaries.items():
+            if not summary.test and self.parts.owner(module) is part:
+                yield from (Symbol(module, name) for name in ("", *summary.bindings))
+
+    def reached(self, part: SystemPart) -> Mapping[Symbol, Site]:
+        """All that a part's code reaches by names, and where it begins to; what is another part's is not entered."""
+        if part.name not in self._reached:
+            self._reached[part.name] = self._walk(part)
+        return self._reached[part.name]
+
+    def _walk(self, part: SystemPart) -> dict[Symbol, Site]:
+        found: dict[Symbol, Site] = {}
+        waiting: list[tuple[Symbol, Site | None]] = [(symbol, None) for symbol in self.roots(part)]
+        entered = {symbol for symbol, _ in waiting}
+        while waiting:
+            symbol, entry = waiting.pop(0)
+            for use in self.uses_by.get(symbol, ()):
+                target = self.target(use)
+                if target is None or target.symbol in entered:
+                    continue
+                entered.add(target.symbol)
+                found[target.symbol] = entry or Site(symbol.module, use.line)
+                if self.owner(target.symbol) in (None, part):
+                    waiting.append((target.symbol, found[target.symbol]))
+            own = Site(symbol.module, self._line(symbol))
+            found.setdefault(symbol, entry or own)
+        return found
+
+    def _line(self, symbol: Symbol) -> int:
+        binding = self.binding(symbol)
+        return binding.line if binding is not None else 1
+
+    @cached_property
+    def uses_by(self) -> dict[Symbol, list[Use]]:
+        """What each definition uses."""
+        found: dict[Symbol, list[Use]] = defaultdict(list)
+        for module, summary in self.summaries.items():
+            for use in summary.uses:
+                found[Symbol(module, use.by)].append(use)
+        return dict(found)
+
+    @cached_property
+    def writes(self) -> dict[Symbol, list[tuple[str, Use, Resolved]]]:
+        """What is written, by whom: the module, the use, and where it leads."""
+        found: dict[Symbol, list[tuple[str, Use, Resolved]]] = defaultdict(list)
+        for module, summary in self.summaries.items():
+            for use in summary.uses if not summary.test else ():
+                if use.access is Access.READ:
+                    continue
+                place = self.target(use)
+                if place is not None:
+                    found[place.symbol].append((module, use, place))
+        return dict(found)

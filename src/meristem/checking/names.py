@@ -1,0 +1,99 @@
+"""Which thing a name in the source stands for, as a dotted path: `shop.common.prices.RATES`."""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import TypeAlias
+
+Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+NAMED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.ExceptHandler, ast.MatchAs, ast.MatchStar)
+INNER = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
+
+
+class NameScope:
+    """The names of one body; a name without a path is a local value. `()` after a class's path is an instance of it."""
+
+    def __init__(self, names: Mapping[str, str | None], parent: NameScope | None = None) -> None:
+        self.names = dict(names)
+        self.parent = parent
+        self.globals: frozenset[str] = frozenset()
+        self.attributes: Mapping[str, str] = {}
+        """What attributes of `self` were set to, where that has a path."""
+
+    def lookup(self, name: str) -> str | None:
+        """The path of a name, None for a local value and for a builtin."""
+        if name in self.names and name not in self.globals:
+            return self.names[name]
+        return None if self.parent is None else self.parent.lookup(name)
+
+    def knows(self, name: str) -> bool:
+        """Whether a name is bound at all: what is not is a builtin."""
+        return name in self.names or (self.parent is not None and self.parent.knows(name))
+
+    def origin(self, node: ast.expr) -> str | None:
+        """The path of what an expression stands for; an item's path is that of its collection."""
+        if isinstance(node, ast.Name):
+            return self.lookup(node.id)
+        if isinstance(node, ast.Subscript):
+            return self.origin(node.value)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "type" and node.args:
+            return (self.origin(node.args[0]) or "").removesuffix("()") or None
+        holder = self.origin(node.value) if isinstance(node, ast.Attribute) else None
+        return self._member(holder, node.attr) if holder and isinstance(node, ast.Attribute) else None
+
+    def _member(self, holder: str, name: str) -> str:
+        if not holder.endswith("()"):
+            return f"{holder}.{name}"
+        return holder.removesuffix("()") if name == "__class__" else self.held(name) or f"{holder}.{name}"
+
+    def held(self, name: str) -> str | None:
+        """What an attribute of `self` was set to."""
+        return self.attributes.get(name) or (None if self.parent is None else self.parent.held(name))
+
+    def callee(self, node: ast.expr) -> str:
+        """The path of what is called; a builtin's is its name, and what cannot be told is empty."""
+        if isinstance(node, ast.Name) and not self.knows(node.id):
+            return node.id
+        return self.origin(node) or ""
+
+
+def function_scope(
+    function: Function, parent: NameScope, imports: Mapping[str, str], instance: Mapping[str, str]
+) -> NameScope:
+    """The scope of a function: its parameters and variables; one that is set once to what has a path is an alias."""
+    arguments = function.args
+    every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
+    parameters = [each.arg for each in every if each is not None]
+    scope = NameScope(dict.fromkeys(parameters), parent)
+    body = [function.body] if isinstance(function, ast.Lambda) else function.body
+    nodes = [node for statement in body for node in own_nodes(statement)]
+    scope.globals = frozenset(name for node in nodes if isinstance(node, ast.Global) for name in node.names)
+    bound = Counter(name for node in nodes for name in _binds(node))
+    scope.names |= {name: None for name in bound if name not in scope.globals}
+    scope.names |= {**imports} | {name: path for name, path in instance.items() if name not in bound}
+    for node in nodes:
+        if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
+            name = node.targets[0].id
+            if bound[name] == 1 and name not in parameters and not isinstance(node.value, ast.Subscript):
+                scope.names[name] = scope.origin(node.value)
+    return scope
+
+
+def own_nodes(node: ast.AST) -> Iterator[ast.AST]:
+    """The nodes of a body without those of the functions and classes in it, which are there themselves."""
+    yield node
+    if not isinstance(node, INNER):
+        for child in ast.iter_child_nodes(node):
+            yield from own_nodes(child)
+
+
+def _binds(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store | ast.Del):
+        yield node.id
+    elif isinstance(node, ast.Import | ast.ImportFrom):
+        for each in node.names:
+            yield each.asname or each.name.partition(".")[0]
+    elif isinstance(node, NAMED) and node.name:
+        yield node.name

@@ -1,0 +1,294 @@
+"""Reads one module into its summary, by its source alone."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from meristem.checking.definitions import binding_of, class_attributes
+from meristem.checking.file_access import file_use
+from meristem.checking.names import NameScope, function_scope, own_nodes
+from meristem.checking.summary import Access, Binding, Import, Summary, TableName, Use, ValueKind
+from meristem.checking.values import FIRST_ARGUMENT, MUTATING, tables_in
+
+if TYPE_CHECKING:
+    from meristem.checking.modules import Module
+    from meristem.checking.names import Function
+
+SYSTEM: Final = frozenset({"meristem.System", "meristem.system.system.System"})
+IMPORTING: Final = frozenset({"importlib.import_module", "__import__", "importlib.__import__"})
+_SECOND: Final = frozenset({"create_index", "drop_index", "create_unique_constraint", "create_foreign_key"})
+"""Alembic's operations that name the table second."""
+
+
+def summary_of(module: Module) -> Summary:
+    """Read a module."""
+    reader = Reader(module)
+    for statement in top_level(module.tree.body):
+        reader.define(statement)
+    for statement in top_level(module.tree.body):
+        reader.read(statement)
+    return reader.summary
+
+
+def top_level(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """The statements that run as a module is imported, those of its `if`, `try`, `with` and loops too."""
+    for statement in body:
+        if isinstance(statement, ast.If) and _for_types(statement.test):
+            yield from (each for each in statement.body if isinstance(each, ast.Import | ast.ImportFrom))
+            yield from top_level(statement.orelse)
+            continue
+        yield statement
+        if isinstance(statement, ast.If | ast.Try | ast.With | ast.For | ast.While):
+            inner = [getattr(statement, each, []) for each in ("body", "orelse", "finalbody")]
+            inner += [handler.body for handler in getattr(statement, "handlers", [])]
+            for each in inner:
+                yield from top_level(each)
+
+
+def _for_types(test: ast.expr) -> bool:
+    name = test.attr if isinstance(test, ast.Attribute) else getattr(test, "id", "")
+    return name == "TYPE_CHECKING"
+
+
+class Reader(ast.NodeVisitor):
+    """Walks a module once for the names that it binds, and once for what its definitions do."""
+
+    def __init__(self, module: Module) -> None:
+        self.module = module
+        self.summary = Summary(module.name, module.test)
+        self.scope = NameScope({})
+        self.by = ""
+        self.typed = _typed_only(module.tree)
+
+    def define(self, statement: ast.stmt) -> None:
+        """Take up the names that a statement binds."""
+        if isinstance(statement, ast.Import | ast.ImportFrom):
+            for name, target in self.targets(statement).items():
+                self.scope.names[name] = target
+                self.summary.bindings[name] = Binding(name, statement.lineno, ValueKind.ALIAS, target)
+            return
+        for name, value in _bound(statement):
+            path = f"{self.module.name}.{name}"
+            made = binding_of(name, path, statement, value, self.scope)
+            known = self.summary.bindings.get(name)
+            # Of two assignments the one that says more counts: `cache = None` may stand before its dict.
+            if known is None or known.kind in (ValueKind.CONSTANT, ValueKind.INSTANCE):
+                self.summary.bindings[name] = made
+            self.scope.names[name] = path
+
+    def targets(self, node: ast.Import | ast.ImportFrom) -> dict[str, str]:
+        """The names that an import binds, and what each stands for."""
+        if isinstance(node, ast.Import):
+            return {
+                each.asname or (top := each.name.partition(".")[0]): each.name if each.asname else top
+                for each in node.names
+            }
+        base = self.module.absolute(node.module, node.level)
+        return {each.asname or each.name: f"{base}.{each.name}" for each in node.names if each.name != "*"}
+
+    def read(self, statement: ast.stmt) -> None:
+        """Take up what a statement of the module's body does."""
+        if isinstance(statement, ast.Import | ast.ImportFrom):
+            if statement not in self.typed:
+                self.visit(statement)
+            return
+        names = [name for name, _ in _bound(statement)]
+        self.by = names[0] if len(names) == 1 else ""
+        if isinstance(statement, ast.If | ast.Try | ast.With | ast.For | ast.While):
+            for head in _heads(statement):
+                self.visit(head)
+        else:
+            self.visit(statement)
+
+    def visit_Import(self, node: ast.Import) -> None:
+        self.summary.imports += [Import(each.name, node.lineno, whole=True) for each in node.names]
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        base = self.module.absolute(node.module, node.level)
+        for each in node.names:
+            self.summary.imports.append(Import(base if each.name == "*" else f"{base}.{each.name}", node.lineno))
+
+    def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+        for each in (*node.decorator_list, *node.args.defaults, *(d for d in node.args.kw_defaults if d is not None)):
+            self.visit(each)
+        self.within(node, self.scope, None)
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> None:
+        self.visit_FunctionDef(node)
+
+    def visit_Lambda(self, node: ast.Lambda) -> None:
+        self.within(node, self.scope, None)
+
+    def within(self, function: Function, parent: NameScope, instance: str | None) -> None:
+        """Read a function's body in a scope of its own; a method's first parameter is the `instance`."""
+        outer = self.scope
+        self.scope = self.scope_of(function, parent, instance)
+        for each in [function.body] if isinstance(function, ast.Lambda) else function.body:
+            self.visit(each)
+        self.scope = outer
+
+    def scope_of(self, function: Function, parent: NameScope, instance: str | None) -> NameScope:
+        """The scope of a function."""
+        body = [] if isinstance(function, ast.Lambda) else function.body
+        nodes = [node for statement in body for node in own_nodes(statement)]
+        imports: dict[str, str] = {}
+        for node in nodes:
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                imports |= self.targets(node)
+        first = next((each.arg for each in (*function.args.posonlyargs, *function.args.args)), None)
+        return function_scope(function, parent, imports, {first: instance} if first and instance else {})
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
+        for head in (*node.decorator_list, *node.bases, *(keyword.value for keyword in node.keywords)):
+            self.visit(head)
+        outer, path = self.scope, f"{self.module.name}.{node.name}" if self.by == node.name else None
+        body = NameScope({}, outer)
+        methods = [each for each in node.body if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)]
+        around = NameScope({}, outer)  # a method sees the names around its class, not those in it
+        scopes = {each.name: self.scope_of(each, around, first_argument(each, path)) for each in methods}
+        around.attributes = class_attributes(methods, scopes)
+        for each in node.body:
+            if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef):
+                for default in (*each.decorator_list, *each.args.defaults):
+                    self.visit(default)
+                self.within(each, around, first_argument(each, path))
+            else:
+                self.scope = body
+                self.visit(each)
+                body.names |= {name: None for name, _ in _bound(each)}
+                self.scope = outer
+
+    def use(self, node: ast.expr, access: Access, attribute: str = "") -> None:
+        """Note that what an expression stands for is used."""
+        target = self.scope.origin(node)
+        if target:
+            self.summary.uses.append(Use(self.by, target, node.lineno, access, attribute))
+
+    def visit_Name(self, node: ast.Name) -> None:
+        if isinstance(node.ctx, ast.Load):
+            self.use(node, Access.READ)
+        elif self.scope.parent is not None and self._is_global(node.id):
+            self.summary.uses.append(Use(self.by, f"{self.module.name}.{node.id}", node.lineno, Access.REBIND))
+
+    def _is_global(self, name: str) -> bool:
+        return name in self.scope.globals
+
+    def visit_Attribute(self, node: ast.Attribute) -> None:
+        if not isinstance(node.ctx, ast.Load):
+            self.use(node.value, Access.ATTRIBUTE, node.attr)
+        elif self.scope.origin(node):
+            self.use(node, Access.READ)
+            return
+        self.visit(node.value)
+
+    def visit_Subscript(self, node: ast.Subscript) -> None:
+        if not isinstance(node.ctx, ast.Load):
+            self.use(node.value, Access.ITEM)
+        self.generic_visit(node)
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> None:
+        # `ITEMS += [1]` through a name that a function took over changes the list itself.
+        if isinstance(node.target, ast.Name) and not self._is_global(node.target.id) and self.scope.parent is not None:
+            self.use(node.target, Access.ITEM)
+        self.generic_visit(node)
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
+        self.visit(node.target)
+        if node.value is not None:
+            self.visit(node.value)
+
+    def visit_Call(self, node: ast.Call) -> None:
+        callee = self.scope.callee(node.func)
+        if isinstance(node.func, ast.Attribute) and node.func.attr in MUTATING:
+            self.use(node.func.value, Access.METHOD)
+        if callee in FIRST_ARGUMENT and node.args:
+            self.use(node.args[0], Access.METHOD)
+        if callee in ("setattr", "delattr") and len(node.args) > 1:
+            self.use(node.args[0], Access.ATTRIBUTE, _text(node.args[1]) or "?")
+        if callee in IMPORTING and node.args and _text(node.args[0]):
+            self.summary.imports.append(Import(self._dynamic(node), node.lineno, whole=True, dynamic=True))
+        if callee in SYSTEM:
+            self.summary.makes_system = True
+        opened = file_use(node, self.by, self.scope)
+        if opened is not None:
+            self.summary.files.append(opened)
+        self._named_table(node, callee)
+        self.generic_visit(node)
+
+    def _dynamic(self, node: ast.Call) -> str:
+        name = _text(node.args[0])
+        level = len(name) - len(name.lstrip("."))
+        return self.module.absolute(name[level:] or None, level) if level else name
+
+    def _named_table(self, node: ast.Call, callee: str) -> None:
+        """Tables that are named by a text: a foreign key, SQLAlchemy's `table()`, an operation of a migration."""
+        name = callee.rpartition(".")[2]
+        texts = [_text(each) for each in node.args[:3]]
+        if callee.startswith("alembic.op."):
+            found = texts[1:3] if name == "create_foreign_key" else texts[1:2] if name in _SECOND else texts[:1]
+        elif name == "ForeignKey" and texts:
+            found = [texts[0].rpartition(".")[0].rpartition(".")[2]]
+        elif callee in ("sqlalchemy.table", "sqlalchemy.sql.table"):
+            found = texts[:1]
+        else:
+            return
+        self.summary.tables += [TableName(self.by, node.lineno, each) for each in found if each]
+
+    def visit_Expr(self, node: ast.Expr) -> None:
+        if not isinstance(node.value, ast.Constant):  # a docstring is no statement
+            self.visit(node.value)
+
+    def visit_Constant(self, node: ast.Constant) -> None:
+        if isinstance(node.value, str):
+            self._statement(node.value, node.lineno)
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> None:
+        self._statement("".join(_text(each) or "?" for each in node.values), node.lineno)
+        for each in node.values:
+            if isinstance(each, ast.FormattedValue):
+                self.visit(each.value)
+
+    def _statement(self, text: str, line: int) -> None:
+        self.summary.tables += [TableName(self.by, line, name, made) for name, made in tables_in(text).items()]
+
+
+def first_argument(method: ast.FunctionDef | ast.AsyncFunctionDef, path: str | None) -> str | None:
+    """What a method's first parameter is: an instance of its class, the class itself, or neither."""
+    decorators = {each.id for each in method.decorator_list if isinstance(each, ast.Name)}
+    if path is None or "staticmethod" in decorators:
+        return None
+    return path if "classmethod" in decorators or method.name == "__init_subclass__" else f"{path}()"
+
+
+def _bound(statement: ast.stmt) -> list[tuple[str, ast.expr | None]]:
+    """The names that a statement binds by itself, and to what."""
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return [(statement.name, None)]
+    if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+        return [(statement.target.id, statement.value)]
+    if isinstance(statement, ast.Assign):
+        return [(each.id, statement.value) for each in statement.targets if isinstance(each, ast.Name)]
+    if isinstance(statement, ast.AugAssign):
+        return []
+    type_alias = getattr(statement, "name", None) if type(statement).__name__ == "TypeAlias" else None
+    return [(type_alias.id, None)] if isinstance(type_alias, ast.Name) else []
+
+
+def _heads(statement: ast.stmt) -> Iterator[ast.expr]:
+    """What a compound statement evaluates itself; its bodies are statements of their own."""
+    for each in ("test", "iter"):
+        if isinstance(found := getattr(statement, each, None), ast.expr):
+            yield found
+    yield from (each.context_expr for each in getattr(statement, "items", []))
+
+
+def _typed_only(tree: ast.Module) -> set[ast.stmt]:
+    """The imports that only type checkers see."""
+    tests = [node for node in tree.body if isinstance(node, ast.If) and _for_types(node.test)]
+    return {each for node in tests for each in node.body}
+
+
+def _text(node: ast.expr) -> str:
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""

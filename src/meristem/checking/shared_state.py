@@ -1,0 +1,179 @@
+"""The rules about what changes while the system runs and is reached by two parts: divided, each has its own."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from meristem.checking.codebase import Resolved, Site, Symbol
+from meristem.checking.summary import BY_NATURE, Access, FileUse, Use, ValueKind
+
+if TYPE_CHECKING:
+    from meristem.checking.checked import Checked
+    from meristem.checking.codebase import Codebase
+    from meristem.checking.finding import Finding
+    from meristem.checking.parts import SystemPart
+    from meristem.checking.summary import Binding
+
+KEEP: Final = "let one service keep it, in its database if it must last, and the others ask by its contract"
+OWN: Final = {
+    ValueKind.ENGINE: "let each service ask for `Database` in its constructor",
+    ValueKind.SESSION: "make one in each service's constructor, or by `provides=`",
+    ValueKind.CACHE: "make one in each service, and let none rely on what another put into it",
+    ValueKind.CONTEXT: "pass the value in the request: a context variable ends at the process",
+    ValueKind.LOCK: "it holds within one process: guard the thing by its owner's database, and ask by its contract",
+}
+UNCACHED: Final = "let one service answer by its contract, or move the function into each; each process fills its own"
+
+
+def state(checked: Checked) -> Iterator[Finding]:
+    """Something that changes is reached by two parts."""
+    codebase = checked.codebase
+    for symbol, users in sorted(checked.reached_by.items()):
+        binding = codebase.binding(symbol)
+        if binding is None or len(users) < 2 or codebase.summaries[symbol.module].test:
+            continue
+        if codebase.owner(symbol) is not None or (codebase.parts.is_shared(str(symbol)) and _named(checked, symbol)):
+            continue
+        found = changes(codebase, symbol, binding)
+        if found is None:
+            continue
+        what, remedy = found
+        first, second, *_ = users
+        problem = (
+            f"{symbol.name} {what}, and is reached in {_at(checked, users[first])} and {_at(checked, users[second])}"
+        )
+        names = (first, second)
+        yield checked.finding("state", symbol.module, binding.line, names, str(symbol), problem, remedy)
+
+
+def _named(checked: Checked, symbol: Symbol) -> bool:
+    """Whether a name itself is declared shared: of a module that is, state is none the less found."""
+    return str(symbol) in checked.options.shared
+
+
+def _at(checked: Checked, entry: Site) -> str:
+    return f"{checked.file(entry.module)}:{entry.line}"
+
+
+def changes(codebase: Codebase, symbol: Symbol, binding: Binding) -> tuple[str, str] | None:
+    """Why something of a module is state, and what to do; None for what does not change as the system runs."""
+    if binding.kind in BY_NATURE:
+        return f"is a {binding.kind}", OWN.get(binding.kind, KEEP)
+    if binding.cached:
+        return "keeps the results of its calls", UNCACHED
+    if binding.default:
+        return f"changes or hands out the default of {binding.default!r}, one collection for all calls", (
+            f"write `{binding.default}=None` and make it in the function"
+        )
+    made_of = _class_of(codebase, binding)
+    if made_of is not None and made_of[1]:
+        return f"is one {made_of[0]}, which {made_of[1]}() changes", KEEP
+    for module, use, place in codebase.writes.get(symbol, ()):
+        if module == symbol.module and (use.by == "" or (use.by == symbol.name and binding.cls is None)):
+            continue  # built as it is imported: alike in every process
+        if _changes(codebase, binding, use, place, of_system=made_of is not None):
+            return f"is changed in {codebase.summaries[module].name}, line {use.line}", KEEP
+    return None
+
+
+def _class_of(codebase: Codebase, binding: Binding) -> tuple[str, str] | None:
+    """The system's own class of an object, and its method that changes it."""
+    if binding.kind is not ValueKind.INSTANCE:
+        return None
+    place = codebase.locate(binding.origin)
+    found = codebase.class_at(place.symbol) if place is not None and not place.rest else None
+    if found is None or place is None:
+        return None
+    for symbol in codebase.family(place.symbol):
+        each = codebase.class_at(symbol)
+        if each is not None and each.cls is not None and each.cls.changing:
+            return found.name, each.cls.changing
+    return found.name, ""
+
+
+def _changes(codebase: Codebase, binding: Binding, use: Use, place: Resolved, *, of_system: bool) -> bool:
+    """Whether a write changes what a name stands for."""
+    if use.access is Access.REBIND:
+        return True
+    if binding.cls is not None:
+        if place.instance:
+            return bool(place.rest) and place.rest[0] in binding.cls.mutable and not _set_on_instance(codebase, place)
+        return bool(place.rest) or use.access is Access.ATTRIBUTE
+    if binding.kind is ValueKind.FUNCTION:
+        return True
+    if binding.kind is ValueKind.INSTANCE and not of_system:
+        # An object of a framework: `app.x = …` is its way of being configured.
+        return use.access is Access.ITEM and not place.rest
+    return binding.kind in (ValueKind.MUTABLE, ValueKind.INSTANCE) or (
+        use.access is Access.ATTRIBUTE and not place.rest
+    )
+
+
+def _set_on_instance(codebase: Codebase, place: Resolved) -> bool:
+    return any(
+        place.rest[0] in each.cls.own
+        for symbol in codebase.family(place.symbol)
+        if (each := codebase.class_at(symbol)) is not None and each.cls is not None
+    )
+
+
+def files(checked: Checked) -> Iterator[Finding]:
+    """One part writes a file that another opens."""
+    found: dict[str, list[tuple[str, FileUse, SystemPart]]] = defaultdict(list)
+    for module, summary in checked.codebase.summaries.items():
+        for each in summary.files if not summary.test else ():
+            path = _path(checked.codebase, each)
+            for part in checked.users_of(Symbol(module, each.by)) if path else ():
+                found[path].append((module, each, part))
+    for path, uses in sorted(found.items()):
+        writes = next(((module, use, part) for module, use, part in uses if use.writes), None)
+        if writes is None:
+            continue
+        module, use, part = writes
+        for other_module, other, other_part in uses:
+            if other_part is not part:
+                where = f"{checked.file(other_module)}:{other.line}"
+                problem = f"{path} is written here and opened by {other_part.name} in {where}"
+                names = (part.name, other_part.name)
+                yield checked.finding("file", module, use.line, names, path, problem, KEEP_FILE)
+                break
+
+
+KEEP_FILE: Final = "let one service keep the file, and the other ask by its contract: they may live on two hosts"
+
+
+def _path(codebase: Codebase, use: FileUse) -> str:
+    """By what a file is known: its path, or the constant that holds it."""
+    if use.path or not use.name:
+        return use.path
+    place = codebase.locate(use.name)
+    binding = codebase.binding(place.symbol) if place is not None else None
+    if place is None or binding is None or place.instance:
+        return ""
+    return binding.text or str(place.symbol)
+
+
+def patches(checked: Checked) -> Iterator[Finding]:
+    """A part sets an attribute of a module or class from outside of the system."""
+    codebase = checked.codebase
+    for module, summary in codebase.summaries.items():
+        for use in summary.uses if not summary.test else ():
+            if use.access is not Access.ATTRIBUTE or codebase.module_of(use.target):
+                continue
+            if not (_is_module(codebase, module, use.target) or use.target.rpartition(".")[2][:1].isupper()):
+                continue  # `g.x = …`, `app.x = …`: an object of a framework
+            for part in checked.users_of(Symbol(module, use.by)):
+                what = f"{use.target}.{use.attribute}"
+                problem = f"{what} is replaced, for all that lives in the same process and for nobody else"
+                remedy = "pass what differs to whatever uses it, or wrap it in a function of your own"
+                yield checked.finding("patch", module, use.line, (part.name,), what, problem, remedy)
+
+
+def _is_module(codebase: Codebase, module: str, target: str) -> bool:
+    """Whether a path from outside is surely a module: it was imported by `import`."""
+    return any(
+        each.whole and (each.target == target or each.target.startswith(f"{target}."))
+        for each in codebase.summaries[module].imports
+    )

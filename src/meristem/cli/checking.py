@@ -1,0 +1,65 @@
+"""`meristem check`: whether a system can be divided."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import msgspec
+
+from meristem.checking.baseline import Judged, judge, read_baseline, write_baseline
+from meristem.checking.check import check as findings_of
+from meristem.checking.check_options import read_options
+from meristem.checking.finding import Finding
+from meristem.cli.loading_system import json_option, load_blueprint, system_argument
+from meristem.cli.output import print_json
+from meristem.config.project import find, nearest
+
+
+@click.command()
+@system_argument
+@click.option("--update-baseline", is_flag=True, help="Make what is found now what is known.")
+@json_option
+def check(target: str | None, *, update_baseline: bool, as_json: bool) -> None:
+    """Find what services reach of one another by other ways than their contracts; exit with 1 where they do."""
+    reference = find(target, Path.cwd())
+    blueprint, root = load_blueprint(target)
+    plan = blueprint.plan
+    project = nearest(root) or root / "pyproject.toml"
+    options = read_options(project)
+    module = reference.module or (reference.file.stem if reference.file is not None else "")
+    found = findings_of(plan, f"{module}.{reference.attribute or ''}".rstrip("."), root, options)
+    baseline = project.parent / options.baseline
+    if update_baseline:
+        write_baseline(baseline, found)
+    judged = judge(found, read_baseline(baseline))
+    if as_json:
+        print_json({"new": [_row(each) for each in judged.new], "known": judged.known, "gone": judged.gone})
+    else:
+        _print(judged, options.off, baseline)
+    if not judged.well:
+        raise SystemExit(1)
+
+
+def _row(finding: Finding) -> dict[str, object]:
+    return {**msgspec.structs.asdict(finding), "key": finding.key}
+
+
+def _print(judged: Judged, off: dict[str, str], baseline: Path) -> None:
+    for each in judged.new:
+        click.echo(f"{each.file}:{each.line}: [{each.rule}] {' and '.join(each.parts)}: {each.problem}")
+        click.echo(f"    {each.remedy}")
+    for key, count in judged.gone.items():
+        click.echo(f"{baseline.name}: {_counted(count, 'fault')} gone: {key}")
+    if judged.gone:
+        click.echo("    take them out of the baseline: meristem check --update-baseline")
+    said = [_counted(len(judged.new), "new finding") if judged.new else "Nothing new was found"]
+    if not judged.known and not judged.new:
+        said = ["Nothing was found"]
+    said += [f"{judged.known} known"] if judged.known else []
+    said += [f"without the rules {', '.join(off)}"] if off else []
+    click.echo(", ".join(said) + ".")
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" + ("" if count == 1 else "s")
