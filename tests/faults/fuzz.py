@@ -14,13 +14,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .malformed import SOUND, malformed
-from .victim import GOOD, MIB, Victim, many_files, running
+from .victim import GOOD, MIB, Victim, heard, many_files, running
 
 HOUSE = Path(__file__).with_name("house.py")
+LIMIT = 0.5  # seconds
 LIMITS = "\n".join(
-    ["[server]", *(f"{part}_seconds = 0.5" for part in ("head", "body", "write", "idle", "linger", "first"))]
+    ["[server]", *(f"{part}_seconds = {LIMIT}" for part in ("head", "body", "write", "idle", "linger", "first"))]
 )
-PATIENCE = 20.0  # seconds for an answer or the end, on a busy machine; the server's limits are half a second
+PATIENCE = 20.0  # seconds in which nothing comes, on a busy machine
 ANSWER = re.compile(rb"HTTP/1\.1 (101|[2-5]\d\d)")
 FAILURE = re.compile(rb"HTTP/1\.1 5(?!01|03|04|05)\d\d")  # 504: a mutation may leave a call no time
 MOST_GROWTH = 1.2
@@ -37,7 +38,8 @@ class Seen:
     failed: list[tuple[int, bytes]] = field(default_factory=list)
     greetings: int = 0
     longest: float = 0.0
-    unanswered: int = 0
+    unanswered: list[tuple[float, bytes]] = field(default_factory=list)
+    late: int = 0
     before: int = 0
     after: int = 0
 
@@ -45,7 +47,8 @@ class Seen:
         answers = ", ".join(f"{status}: {count}" for status, count in sorted(self.statuses.items()))
         return (
             f"{self.sent:,} sent; {len(self.hung)} hung {self.hung[:9]}, {len(self.failed)} failed {self.failed[:9]}; "
-            f"the neighbour had {self.greetings} answers, {self.unanswered} not, after {self.longest:.2f} s at most; "
+            f"the neighbour had {self.greetings} answers after {self.longest:.2f} s at most, "
+            f"{len(self.unanswered)} not {self.unanswered[:9]}, {self.late} times it was late itself; "
             f"memory {self.before / MIB:.1f} -> {self.after / MIB:.1f} MiB; first answers {answers}"
         )
 
@@ -95,14 +98,21 @@ class Attack:
 
     async def _neighbour(self) -> None:
         """Somebody else, who is answered all the while."""
+        seen = self.seen
         while True:
-            began = time.monotonic()
+            began, held, answer = time.monotonic(), 0.0, b"no connection"
             with suppress(OSError):
-                answer = await self._victim.answer(GOOD)
-                self.seen.longest = max(self.seen.longest, time.monotonic() - began)
-                self.seen.greetings += b"Ada" in answer
-                late = answer.startswith(b"HTTP/1.1 408")  # this machine held the neighbour up, not the server
-                self.seen.unanswered += b"Ada" not in answer and not late
+                async with self._victim.dial() as (reader, writer):
+                    writer.write(GOOD)
+                    held = time.monotonic() - began
+                    answer = await asyncio.wait_for(heard(reader), PATIENCE)
+            seen.longest = max(seen.longest, time.monotonic() - began)
+            if b"Ada" in answer:
+                seen.greetings += 1
+            elif held > LIMIT / 2 and answer.startswith(b"HTTP/1.1 408"):
+                seen.late += 1  # this side did not get to send in time: the server rightly said that it waits no more
+            else:
+                seen.unanswered.append((held, answer[:200]))
             await asyncio.sleep(0.05)  # a pace, not a wait
 
     async def _send(self, number: int) -> None:
@@ -121,22 +131,26 @@ class Attack:
     async def _exchange(
         self, segments: list[bytes], source: tuple[str, int] | None = None, *, to_the_end: bool
     ) -> bytes:
-        """What comes until the first answer, or the end of the connection; a WebSocket has none by itself."""
+        """What comes until the first answer, or the end of the connection; a WebSocket has none by itself.
+
+        Raises TimeoutError when nothing comes any more, not when much does.
+        """
         reader, writer = await asyncio.open_connection("127.0.0.1", self._victim.port, local_addr=source)
-        received = b""
+        received, loop = bytearray(), asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(PATIENCE) as patience:
                 with suppress(OSError):
                     for each in segments:
                         writer.write(each)
                         await asyncio.sleep(0)
                     while more := await reader.read(MIB):
                         received += more
+                        patience.reschedule(loop.time() + PATIENCE)
                         if b"HTTP/1.1 101" in received or (not to_the_end and ANSWER.search(received)):
                             break
         finally:
             writer.transport.abort()
-        return received
+        return bytes(received)
 
 
 async def progress(seen: Seen, last: int) -> None:
