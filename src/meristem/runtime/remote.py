@@ -15,7 +15,7 @@ from meristem.services.outbound import entry
 from meristem.transports.adapters import client_for
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
     from contextvars import Token
 
     from meristem.contracts.call import Connector
@@ -29,11 +29,11 @@ class RemoteSystem:
     """A system that runs elsewhere, reached at one address; it works between `__enter__` and `__exit__`.
 
     Its calls run on an event loop in a thread of its own, so code that is not async just waits for them. Without
-    `tokens` only operations that the system publishes (those with `http=`) answer.
+    `tokens` only operations that the system publishes (those with `http=`) answer. `headers` go out with each call.
     """
 
-    def __init__(self, address: str, tokens: Tokens | None = None) -> None:
-        self._client = client_for(address, sign=None if tokens is None else tokens.prove)
+    def __init__(self, address: str, tokens: Tokens | None = None, headers: Mapping[str, str] | None = None) -> None:
+        self._client = client_for(address, sign=None if tokens is None else tokens.prove, headers=headers)
         # A loop of its own in a thread, because it must turn while the caller's code blocks in `wait`.
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name=f"calls to {address}", daemon=True)
@@ -68,6 +68,14 @@ class RemoteSystem:
         return wait_on(self._loop, work)
 
 
-def connect(address: str = "http://127.0.0.1:8000", *, tokens: Tokens | None = None) -> RemoteSystem:
-    """Reach a running system: inside the block `Payments.client()` gives clients and `wait(…)` their answers."""
-    return RemoteSystem(address, tokens)
+def connect(
+    address: str = "http://127.0.0.1:8000",
+    *,
+    tokens: Tokens | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> RemoteSystem:
+    """Reach a running system: inside the block `Payments.client()` gives clients and `wait(…)` their answers.
+
+    Who has signed in says so by `headers={"Authorization": "Bearer …"}`.
+    """
+    return RemoteSystem(address, tokens, headers)

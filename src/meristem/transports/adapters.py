@@ -8,14 +8,18 @@ from meristem.adapters import Adapters
 from meristem.resilience.limits import ClientLimits
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from meristem.transports.endpoint import EndpointClient, Sign
 
 
 class OpenClient(Protocol):
     """What a package brings under the entry point group `meristem.clients`, named like its addresses' scheme."""
 
-    def __call__(self, address: str, *, sign: Sign | None, limits: ClientLimits) -> EndpointClient:
-        """A client of `address`; raises ConfigurationError for one that can't be meant."""
+    def __call__(
+        self, address: str, *, sign: Sign | None, limits: ClientLimits, headers: Mapping[str, str]
+    ) -> EndpointClient:
+        """A client of `address`; raises ConfigurationError for one that can't be meant. `headers` go with each call."""
         ...
 
 
@@ -29,9 +33,15 @@ CLIENTS: Final[Adapters[OpenClient]] = Adapters(
 )
 
 
-def client_for(address: str, *, sign: Sign | None = None, limits: ClientLimits | None = None) -> EndpointClient:
+def client_for(
+    address: str,
+    *,
+    sign: Sign | None = None,
+    limits: ClientLimits | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> EndpointClient:
     """A client of the process at `address`: `unix:/run/shop.sock`, `tcp://host:port` or `http://host:port`.
 
     Raises ConfigurationError for a scheme without an adapter, and for an address that its adapter can't read.
     """
-    return CLIENTS.adapter(address)(address, sign=sign, limits=limits or ClientLimits())
+    return CLIENTS.adapter(address)(address, sign=sign, limits=limits or ClientLimits(), headers=headers or {})

@@ -168,6 +168,59 @@ async def test_a_running_system_is_called_and_looked_into(start, meristem):
     assert "SAGA_ID: no service has a saga of this id; `meristem sagas list` shows them\n" in unknown.err
 
 
+WHO = """
+from typing import Protocol
+from meristem import Contract, Identity, Service, System, get, safe
+from meristem.context import current
+
+class Who(Contract, Protocol, package="who.v1"):
+    @safe(http=get("/who"), authenticated=True, timeout=60.0)
+    async def am_i(self) -> str: ...
+    @safe(timeout=60.0)
+    async def inside(self) -> str: ...
+
+class WhoService(Who, Service):
+    async def am_i(self) -> str:
+        return current().user.subject
+    async def inside(self) -> str:
+        return "inside"
+
+async def authenticate(token):
+    return Identity("ada") if token == "good" else None
+
+system = System("who", services=[WhoService], authenticate=authenticate)
+"""
+
+
+async def test_a_call_is_made_as_who_has_a_token_and_with_header_fields_of_ones_own(start, meristem, project: Path):
+    (project / "who.py").write_text(WHO)
+    running = await start("run", "who.py", "--port", "0")
+    await running.shows("who runs at ")
+
+    async def told(*options: str, operation: str = "who.am_i") -> tuple[int, str]:
+        ended = await meristem("call", "--system", "who.py", operation, *options)
+        return ended.code, (ended.out or ended.err).strip()
+
+    assert await told("--token", "good") == (0, '"ada"')
+    assert await told("--header", "authorization: Bearer good", "--header", "X-Region: eu") == (0, '"ada"')
+    code, said = await told("--token", "bad")
+    assert (code, "[unauthenticated]" in said) == (1, True)
+    code, said = await told(
+        "--token", "good", operation="who.inside"
+    )  # as from outside: the folder's secret is not used
+    assert (code, "[permission_denied]" in said) == (1, True)
+    assert await told(operation="who.inside") == (0, '"inside"')
+    for options, why in (
+        (("--token", "good", "--user", "bob"), "--user and --token each say who calls; give one"),
+        (("--header", "region"), "region has no colon: write 'Name: value'"),
+        (("--token", "good", "--header", "Authorization: Bearer bad"), "authorization is given twice"),
+        (("--header", "Host: evil"), "the header field 'host' is written by the client itself"),
+        (("--token", "a\nb: c"), "is no header field"),
+    ):
+        code, said = await told(*options)
+        assert (code, why in said) == (2, True), said
+
+
 async def test_only_a_call_that_may_go_well_another_time_ends_with_the_code_that_says_so(start, meristem):
     running = await start("run", "--port", "0")
     await running.shows("shop runs at ")

@@ -68,8 +68,8 @@ def open_bus(url: str, *, system: str) -> Bus:
 class AcmeClient:
     """Calls over a wire of its own, or what passes for one in a test."""
 
-    def __init__(self, address: str, *, sign: Sign | None, limits: ClientLimits) -> None:
-        self._http = HttpClient(address.replace("acme:", "unix:"), sign=sign, limits=limits)
+    def __init__(self, address: str, *, sign: Sign | None, limits: ClientLimits, headers: Mapping[str, str]) -> None:
+        self._http = HttpClient(address.replace("acme:", "unix:"), sign=sign, limits=limits, headers=headers)
 
     async def call(self, call: Any) -> Any:
         CALLS.append(call.operation.name)
@@ -82,5 +82,5 @@ class AcmeClient:
         await self._http.stop()
 
 
-def open_client(address: str, *, sign: Sign | None, limits: ClientLimits) -> EndpointClient:
-    return AcmeClient(address, sign=sign, limits=limits)
+def open_client(address: str, *, sign: Sign | None, limits: ClientLimits, headers: Mapping[str, str]) -> EndpointClient:
+    return AcmeClient(address, sign=sign, limits=limits, headers=headers)

@@ -17,11 +17,11 @@ from meristem.transports.http.client.replies import EndOfStream, Replies
 from meristem.transports.http.connect.codec import reply_reader
 from meristem.transports.http.connect.errors import read_error, read_unary_error
 from meristem.transports.http.connect.framing import envelope
-from meristem.transports.http.connect.ownhead import RequestForm
+from meristem.transports.http.connect.ownhead import RequestForm, own_lines
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from meristem.context import Context
     from meristem.contracts.call import Call
@@ -41,8 +41,8 @@ class Form(NamedTuple):
 class HttpClient:
     """Calls operations at `address`; `call` is a Handler.
 
-    `sign` makes the token that proves who calls. A call that is cancelled closes its connection, which cancels the
-    work at the server.
+    `sign` makes the token that proves who calls; `headers` go out with each request. A call that is cancelled closes
+    its connection, which cancels the work at the server.
     """
 
     def __init__(
@@ -52,11 +52,13 @@ class HttpClient:
         sign: Sign | None = None,
         limits: ClientLimits | None = None,
         tls: ssl.SSLContext | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         self.address = Address.parse(address)
         self.in_flight = 0
         self._limits = limits or ClientLimits()
         self._sign = sign
+        self._lines = own_lines(headers or {})
         self._pool = Pool(self.address, self._limits, tls)
         self._idle = self._pool.idle
         self._forms: dict[Operation, Form] = {}
@@ -134,7 +136,7 @@ class HttpClient:
             self._done()
 
     def _form(self, operation: Operation) -> Form:
-        request = RequestForm(operation, self.address, self._sign).request
+        request = RequestForm(operation, self.address, self._sign, self._lines).request
         form = self._forms[operation] = Form(
             operation.label, request, encoder(operation.request), reply_reader(operation.reply)
         )

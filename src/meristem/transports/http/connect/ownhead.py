@@ -21,9 +21,12 @@ import re
 from time import monotonic
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from meristem.transports.metadata import TOKEN, carried, too_late
+from meristem.errors import MisuseError
+from meristem.transports.metadata import KEY, TOKEN, carried, too_late
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from meristem.context import Context
     from meristem.contracts.operation import Operation
     from meristem.transports.endpoint import Sign
@@ -41,24 +44,35 @@ CHANGING: Final = re.compile(
     rb"content-length: (\d{1,12})\r\n\r\n"
 )
 
+FIELD: Final = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+): ([!-~](?:[ -~]*[!-~])?)")
+"""A line of a head: a name and a value of visible characters (RFC 9110, section 5)."""
+WRITTEN_HERE: Final = frozenset(
+    {"host", "user-agent", "content-type", "content-length", "transfer-encoding", "connection", "expect", "upgrade"}
+    | {"te", "trailer", "content-encoding", TOKEN.decode(), KEY.decode(), "traceparent", "tracestate"}
+)
+
 Changing: TypeAlias = tuple[bytes | None, bytes | None, bytes | None, bytes | None, bytes]
 """Timeout, traceparent, tracestate, idempotency key and content length, as they were sent."""
 
 
 class RequestForm:
-    """What the requests of one operation to one address have in common; `sign` makes the token of who calls."""
+    """What the requests of one operation to one address have in common.
+
+    `sign` makes the token of who calls, `lines` are header fields of the caller's own (`own_lines`).
+    """
 
     __slots__ = ("_address", "_constant", "_head", "_operation", "_sign", "_token")
 
-    def __init__(self, operation: Operation, address: Address, sign: Sign | None) -> None:
+    def __init__(self, operation: Operation, address: Address, sign: Sign | None, lines: tuple[str, ...] = ()) -> None:
         media = "application/connect+json" if operation.stream else "application/json"
-        lines = (
+        whole = (
             f"POST {operation.path} HTTP/1.1",
             f"host: {address.authority}",
             f"user-agent: {OWN_AGENT.decode()}",
             f"content-type: {media}",
+            *lines,
         )
-        self._constant = "\r\n".join(lines).encode("latin-1")
+        self._constant = "\r\n".join(whole).encode("latin-1")
         self._head = self._constant + LAST_CONSTANT
         self._operation = operation
         self._address = address
@@ -87,3 +101,15 @@ class RequestForm:
     def _take(self, token: str) -> None:
         self._token = token
         self._head = b"%b\r\n%b: %b%b" % (self._constant, TOKEN, token.encode("latin-1"), LAST_CONSTANT)
+
+
+def own_lines(headers: Mapping[str, str]) -> tuple[str, ...]:
+    """The lines of a caller's own header fields; MisuseError for what is none, and for what the client itself says."""
+    lines = tuple(f"{name.lower()}: {value.strip()}" for name, value in headers.items())
+    for line in lines:
+        name = line.partition(":")[0]
+        if FIELD.fullmatch(line) is None:
+            raise MisuseError(f"{name!r} is no header field: a name of letters and `-`, a value of visible characters")
+        if name in WRITTEN_HERE or name.startswith("connect-"):
+            raise MisuseError(f"the header field {name!r} is written by the client itself")
+    return lines

@@ -12,7 +12,7 @@ import pytest
 
 from meristem.context import Context, Identity, Trace
 from meristem.contracts.call import ServedOperation
-from meristem.errors import CallError, Code
+from meristem.errors import CallError, Code, MisuseError
 from meristem.resilience.limits import Limits
 from meristem.transports.errors import fault_type
 from meristem.transports.http.address import Address
@@ -20,7 +20,7 @@ from meristem.transports.http.compression import unpacked
 from meristem.transports.http.connect.codec import ConnectRequest, OwnRequest
 from meristem.transports.http.connect.errors import read_unary_error
 from meristem.transports.http.connect.interface import Route
-from meristem.transports.http.connect.ownhead import RequestForm
+from meristem.transports.http.connect.ownhead import RequestForm, own_lines
 from meristem.transports.http.request import Request
 from meristem.transports.http.server.head import read_head
 from meristem.transports.http.server.headcache import HeadCache
@@ -64,6 +64,37 @@ def test_what_the_client_writes_the_server_recognizes_without_a_parser(wire, rou
     assert call.context.trace == Trace("ab" * 16, "cd" * 8, True, "a=b", foreign=True)
     assert call.context.key == "k-1"
     assert 4 < call.context.remaining() <= 5
+
+
+def test_the_callers_own_header_fields_go_out_with_each_request(wire):
+    lines = own_lines({"Authorization": "Bearer abc", "X-Region": "eu, us"})
+    form = RequestForm(wire.operations["book"], Address.parse("unix:/x"), None, lines)
+    for _ in range(2):
+        request = request_of(form.request(Context(key="k"), STAY))
+        assert request.head.get(b"authorization") == b"Bearer abc"
+        assert request.head.get(b"x-region") == b"eu, us"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("", "x", "is no header field"),
+        ("a b", "x", "is no header field"),
+        ("a", "", "is no header field"),
+        ("a", "b\r\nhost: evil", "is no header field"),
+        ("a\r\nb", "c", "is no header field"),
+        ("a", "ü", "is no header field"),
+        ("Host", "evil", "written by the client itself"),
+        ("Content-Length", "3", "written by the client itself"),
+        ("Transfer-Encoding", "chunked", "written by the client itself"),
+        ("Meristem-Token", "x", "written by the client itself"),
+        ("Idempotency-Key", "x", "written by the client itself"),
+        ("Connect-Timeout-Ms", "3", "written by the client itself"),
+    ],
+)
+def test_what_is_no_header_field_of_the_callers_is_refused(name, value, said):
+    with pytest.raises(MisuseError, match=said):
+        own_lines({name: value})
 
 
 def test_a_request_in_pieces_or_with_another_behind_it_is_left_to_the_parser(wire, route):
