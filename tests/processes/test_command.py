@@ -43,14 +43,41 @@ async def test_a_placed_system_serves_is_shown_and_is_renewed_under_load(directo
                     statuses.append((await visitor.get("/", headers={"connection": "close"})).status_code)
 
         visitors = [asyncio.create_task(visit()) for _ in range(2)]
-        code, _ = await told(directory, "reload")
-        assert code == 0
-        await run.shows("everything has been started anew")
+        code, said = await told(directory, "reload", "--wait")
+        assert code == 0, said
+        assert said.endswith("shop has been started anew\n")
+        _, shown = await told(directory, "ps", "--json")
+        renewed = json.loads(shown)
+        assert all(row["state"] == "ready" for row in renewed)
+        assert {row["pid"] for row in renewed}.isdisjoint(row["pid"] for row in rows.values())
+        for row in renewed:
+            assert f"{row['name']}-{row['replica']} is ready as process {row['pid']}\n" in said
         enough.set()
         await asyncio.gather(*visitors)
 
         assert set(statuses) == {200}, run.text
         assert (await web.get("/")).text.split()[0] != pid
+
+
+async def test_a_reload_that_is_waited_for_tells_which_process_could_not_start(directory: Path, ended: list[Command]):
+    run = await meristem(directory, "run", "--placement", "split.toml", "--port", "0")
+    ended.append(run)
+    await run.shows("shop runs at")
+    _, before = await told(directory, "ps", "--json")
+    sound = (directory / "shop.py").read_text()
+    (directory / "shop.py").write_text(sound + "\nraise RuntimeError('half written')\n")
+    code, said = await told(directory, "reload", "--wait")
+
+    assert code == 1
+    assert "error: shop was not started anew, and the rest keeps running as it was: " in said
+    assert "could not start (exit code 1)" in said
+    assert "RuntimeError: half written" in said
+    _, after = await told(directory, "ps", "--json")
+    assert [row["pid"] for row in json.loads(after)] == [row["pid"] for row in json.loads(before)]
+
+    (directory / "shop.py").write_text(sound)
+    code, said = await told(directory, "reload", "--wait")
+    assert (code, said.splitlines()[-1]) == (0, "shop has been started anew")
 
 
 async def test_a_killed_service_comes_back_and_calls_succeed_again(directory: Path, ended: list[Command]):

@@ -12,9 +12,9 @@ import msgspec
 
 from meristem.cli.loading_system import json_option, system_argument
 from meristem.cli.output import print_json, print_table
+from meristem.cli.renewal import ask_to_reload, reload_and_wait
 from meristem.config.project import check_there, find
 from meristem.errors import OperationError
-from meristem.supervision.signals import RELOAD
 from meristem.system.placement import ALONE
 from meristem.system.state_directory import ReplicaStatus, StateDirectory, SystemStatus
 
@@ -47,24 +47,31 @@ def ps(target: str | None, *, as_json: bool) -> None:
 
 @click.command()
 @system_argument
-def reload(target: str | None) -> None:
+@click.option("--wait", is_flag=True, help="End when the new processes are ready, or with what kept one from it.")
+def reload(target: str | None, *, wait: bool) -> None:
     """Start every process of a running system anew, one replica after the other; no request is lost."""
-    running = [each for each in _running(target) if each.replicas]
-    if not running:
+    asked = [state for state, running in _states(target) if running.replicas]
+    if not asked:
         raise OperationError("no supervised system runs from here; start one with: meristem run --placement FILE")
-    for each in running:
-        # Surely a supervisor: `running` has seen that its lock is held. Another program would die of this signal.
-        os.kill(each.pid, RELOAD)
-        click.echo(f"asked process {each.pid}; its log tells how it goes")
+    for state in asked:
+        if wait:
+            reload_and_wait(state)
+        elif (running := state.running()) is not None:
+            ask_to_reload(running)
+            click.echo(f"asked process {running.pid}; its log tells how it goes")
 
 
 def _running(target: str | None) -> list[SystemStatus]:
     """What runs from the project's folder: it need not be imported to be asked about."""
+    return [running for _, running in _states(target)]
+
+
+def _states(target: str | None) -> list[tuple[StateDirectory, SystemStatus]]:
     reference = find(target, Path.cwd())
     check_there(reference)
     homes = reference.root / ".meristem"
-    found = [StateDirectory.at(path).running() for path in sorted(homes.glob("*")) if path.is_dir()]
-    return [each for each in found if each is not None]
+    states = [StateDirectory.at(path) for path in sorted(homes.glob("*")) if path.is_dir()]
+    return [(state, running) for state in states if (running := state.running()) is not None]
 
 
 def rows_of(running: SystemStatus, now: float) -> list[Row]:

@@ -162,7 +162,7 @@ class Restarter:
                 self._living.discard(child)
                 self.restartable.dismiss(generation)
         if not ready:
-            raise StartError(self._failed(child))
+            raise StartError(self._failed(child), lasting=child.code in WRONG)
         self.restartable.admit(generation)
 
     def _bear(self, *, successor: bool) -> tuple[Child, int]:
@@ -247,7 +247,7 @@ class Restarter:
         if self._planned is not None and not self._planned.done():
             if was in RUNNING:
                 return
-            self._planned.set_exception(StartError(self._failed(child)))
+            self._planned.set_exception(StartError(self._failed(child), lasting=child.code in WRONG))
         self.restarts += 1
         self._failures = 1 if lived >= self._policy.calm else self._failures + 1
         delay = self._policy.delay(self._failures)

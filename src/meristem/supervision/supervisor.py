@@ -26,6 +26,7 @@ from meristem.supervision.succession import succeed
 from meristem.system.addresses import app_addresses, base_address, edge, environment_for, run_directory
 from meristem.system.state_directory import (
     SECRET,
+    ReloadStatus,
     ReplicaStatus,
     SystemStatus,
     prepare_run_directory,
@@ -91,6 +92,7 @@ class Supervisor:
         self._restarters: dict[str, list[Restarter]] = {}
         self._programs: Programs | None = None
         self._reloading: asyncio.Task[None] | None = None
+        self._reload_status: ReloadStatus | None = None
         self._began = time.time()
         self._announcing = False
         self._claimed = self._prepared = False
@@ -207,6 +209,19 @@ class Supervisor:
             self._reloading = asyncio.get_running_loop().create_task(self._reload(), name="reload")
 
     async def _reload(self) -> None:
+        number = 1 if self._reload_status is None else self._reload_status.number + 1
+        self._tell_reload(ReloadStatus(number))
+        ended = ReloadStatus(number, ended=True, problem="it was broken off")
+        try:
+            ended = await self._replace_all(number)
+        finally:
+            self._tell_reload(ended)
+
+    def _tell_reload(self, status: ReloadStatus) -> None:
+        self._reload_status = status
+        self._announce_soon()
+
+    async def _replace_all(self, number: int) -> ReloadStatus:
         self.say("starting everything anew, one replica after the other")
         overlap = {process.name: process.overlap for process in self.plan.processes}
         try:
@@ -217,8 +232,9 @@ class Supervisor:
                 await self._programs.replace()
         except StartError as error:  # what is wrong with one would be wrong with all of them
             self.say(f"the rest keeps running as it was: {error}")
-        else:
-            self.say("everything has been started anew")
+            return ReloadStatus(number, ended=True, problem=str(error), lasting=error.lasting)
+        self.say("everything has been started anew")
+        return ReloadStatus(number, ended=True)
 
     def _in_order(self) -> Iterator[str]:
         """Process names, those who are called first."""
@@ -300,8 +316,11 @@ class Supervisor:
         self._announcing = False
         if self._claimed:
             operators = () if self.operators is None else self.operators.addresses
-            running = SystemStatus(os.getpid(), self.address, self._began, tuple(self.statuses()), operators)
-            self._place.state.announce(running)
+            self._place.state.announce(
+                SystemStatus(
+                    os.getpid(), self.address, self._began, tuple(self.statuses()), operators, self._reload_status
+                )
+            )
 
 
 def _row(part: SupervisedPart) -> ReplicaStatus:

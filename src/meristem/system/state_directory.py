@@ -44,6 +44,18 @@ class ReplicaStatus(msgspec.Struct, frozen=True):
     address: str | None = None
 
 
+class ReloadStatus(msgspec.Struct, frozen=True):
+    """The last reload of a run, counted from 1: whether it has ended, and what kept it from going through.
+
+    A problem that is `lasting` stays until somebody mends it.
+    """
+
+    number: int
+    ended: bool = False
+    problem: str | None = None
+    lasting: bool = False
+
+
 class SystemStatus(msgspec.Struct, frozen=True):
     """What a running system tells the command line: who it is and where it answers the public and its operators."""
 
@@ -52,6 +64,7 @@ class SystemStatus(msgspec.Struct, frozen=True):
     started: float
     replicas: tuple[ReplicaStatus, ...] = ()
     operators: tuple[str, ...] = ()
+    reload: ReloadStatus | None = None
 
 
 class StateDirectory:
