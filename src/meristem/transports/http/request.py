@@ -34,6 +34,11 @@ class Request(msgspec.Struct, gc=False):
 class ReplyWriter(Protocol):
     """Sends a response whose body is written bit by bit."""
 
+    @property
+    def bodiless(self) -> bool:
+        """Whether nothing follows the head, as in an answer to HEAD."""
+        ...
+
     def start(self, status: int, media: bytes, fields: Sequence[Field] = ()) -> None:
         """The head; it is sent at once."""
         ...

@@ -72,10 +72,10 @@ class ReplyStream:
             first = await anext(items, NOTHING)
             writer.start(200, style.media, FIELDS)
             try:
-                if first is not NOTHING:
+                if first is not NOTHING and not writer.bodiless:  # else nobody reads on, and a stream may have no end
                     await writer.write(style.item(write(first)))
-                async for reply in items:
-                    await writer.write(style.item(write(reply)))
+                    async for reply in items:
+                        await writer.write(style.item(write(reply)))
             except Exception as error:  # a boundary: the status is sent, so the stream itself tells of the error
                 await writer.write(style.problem(self._problem(shield(self._operation, error))))
         await writer.write(b"", more=False)

@@ -63,6 +63,11 @@ class ResponseWriter:
         self._chunked = False
         self._close = False
 
+    @property
+    def bodiless(self) -> bool:
+        """Whether nothing follows the head, as in an answer to HEAD."""
+        return self._request.method == "HEAD"
+
     def start(self, status: int, media: bytes, fields: Sequence[Field] = ()) -> None:
         """The head, sent at once."""
         self.begin(status, [(b"content-type", media), *fields])
@@ -87,7 +92,7 @@ class ResponseWriter:
                 lines.append(b"%b: %b\r\n" % (name, value))
         self.started = True
         # RFC 9112, section 6.3: these have no body, whatever their head says of one.
-        if self._request.method == "HEAD" or status in (204, 304):
+        if self.bodiless or status in (204, 304):
             self._left = -1  # no body, whatever is given
         self._head = b"".join(lines)
 

@@ -191,6 +191,15 @@ async def test_a_stream_is_json_lines_or_events(http):
     assert json.loads(broken.text.splitlines()[-1])["problem"]["fault"] == "RoomTaken"
 
 
+async def test_a_stream_of_which_the_head_alone_is_asked_for_ends_with_that(wire, http):
+    answer = await wire.within(http.head("/api/count?until=1000000000"))
+    after = await wire.within(http.get("/api/count?until=1"))
+
+    assert (answer.status_code, answer.headers["content-type"], answer.content) == (200, "application/jsonl", b"")
+    assert wire.handlers.cancelled.is_set()
+    assert after.text == "0\n"
+
+
 async def test_who_leaves_a_stream_cancels_it(wire, http):
     async with http.stream("GET", "/api/count?until=1000000000") as answer:
         assert await anext(answer.aiter_lines()) == "0"
