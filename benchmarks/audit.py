@@ -19,6 +19,7 @@ LETTERS = {
 GROWTH = 6.0  # MB a minute
 WEIGHT = 250.0  # MB
 SETTLED = 60.0  # seconds of life after which a process has loaded what it needs
+TOGETHER = 1.0  # seconds within which the samples of one moment are taken
 LONG = 60.0  # seconds that a slope needs beyond that
 
 
@@ -103,9 +104,13 @@ def slope(samples: Sequence[Sample]) -> float | None:
 
 
 def leaking_files(samples: Mapping[tuple[str, int], Sequence[Sample]], allowed: int) -> list[str]:
-    """No process has many more files and sockets open at the end, when nothing goes on, than it had at first."""
+    """No process has many more files and sockets open at the end, when nothing goes on, than it had at first.
+
+    One that was killed before, perhaps in its busiest moment, was never at rest.
+    """
+    end = max((all_[-1].at for all_ in samples.values()), default=0.0)
     return [
         f"{name} (pid {pid}) has {all_[-1].files} files and sockets open, and had {all_[0].files} at first"
         for (name, pid), all_ in samples.items()
-        if all_[-1].files > all_[0].files + allowed
+        if all_[-1].at > end - TOGETHER and all_[-1].files > all_[0].files + allowed
     ]

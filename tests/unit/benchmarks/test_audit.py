@@ -66,3 +66,10 @@ def test_files_that_stay_open_are_a_leak():
     samples = {("rooms-0", 1): [Sample(0.0, 80.0, 30), Sample(9.0, 80.0, 90)]}
     assert leaking_files(samples, 40) == ["rooms-0 (pid 1) has 90 files and sockets open, and had 30 at first"]
     assert leaking_files(samples, 60) == []
+
+
+def test_a_process_that_was_killed_while_busy_leaks_nothing():
+    lived = [Sample(0.0, 80.0, 30), Sample(9.0, 80.0, 35)]
+    assert (
+        leaking_files({("rooms-0", 1): [Sample(0.0, 80.0, 30), Sample(5.0, 80.0, 90)], ("rooms-0", 2): lived}, 40) == []
+    )
