@@ -24,6 +24,11 @@ class Bell:
         self._hearing, self._ringing = _channel()
         self._asleep = False
 
+    @property
+    def is_asleep(self) -> bool:
+        """Whether its thread sleeps."""
+        return self._asleep
+
     def ring(self) -> bool:
         """Wake the thread; says whether it was asleep. To be called after what it shall see is in place."""
         if not self._asleep:

@@ -21,6 +21,7 @@ from meristem.storage.sqlite.translation import translate, unfit
 
 _CHUNK = 100  # rows handled at a time
 _AGAIN = 0.01  # seconds between two interrupts of a cancelled job
+_LAGS = 8  # wake-ups over which the event loop's lag is averaged
 _BREATH_EVERY = 0.001  # seconds for which the event loop's thread may wait for the interpreter
 _BREATH = 0.00005  # seconds; the kernel makes more of it
 
@@ -60,12 +61,17 @@ class Job(msgspec.Struct, eq=False):
 
 
 class Completions:
-    """Carries finished jobs to the event loop: one wake-up for all that finished meanwhile."""
+    """Carries finished jobs to the event loop: one wake-up for all that finished meanwhile.
+
+    `lag` is how many seconds after a job's end the loop lately took notice: what ends sooner is of no use to it.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.lag = 0.0
         self._loop = loop
         self._finished: deque[Job] = deque()
         self._scheduled = False
+        self._since = 0.0
 
     def give(self, job: Job, value: Any = None, error: BaseException | None = None) -> None:
         """Finish a job, from any thread."""
@@ -74,6 +80,7 @@ class Completions:
         self._finished.append(job)
         if not self._scheduled:
             self._scheduled = True
+            self._since = perf_counter()
             try:
                 self._loop.call_soon_threadsafe(self._deliver)
             except RuntimeError:
@@ -83,6 +90,7 @@ class Completions:
     def _deliver(self) -> None:
         # Cleared first: what a thread appends from here on is either taken below or wakes the loop again.
         self._scheduled = False
+        self.lag += (perf_counter() - self._since - self.lag) / _LAGS
         while self._finished:
             job = self._finished.popleft()
             job.finished = True

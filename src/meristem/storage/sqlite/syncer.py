@@ -7,7 +7,7 @@ import os
 from collections import deque
 from collections.abc import Callable
 from threading import Event, Lock
-from time import monotonic
+from time import monotonic, sleep
 from typing import Final
 
 from meristem.errors import StorageError
@@ -17,6 +17,9 @@ from meristem.storage.sqlite.workers import Workers
 
 GROUP_SECONDS: Final = 0.001  # the longest that a commit waits for others to share its sync
 GROUP_SIZE: Final = 64
+LAGS: Final = 4  # times the event loop's lag that a sync waits for more commits
+SHORTEST: Final = 0.0005  # seconds of lag, below which the loop has nothing better to do than to hear of commits
+LONGEST: Final = 0.01  # seconds that a sync waits for more commits
 
 logger = logging.getLogger("meristem.storage")
 
@@ -26,7 +29,8 @@ class Syncer:
 
     The writer goes on with the next transaction while the disk works. A commit is acknowledged when a sync that began
     after it has ended, which is what `synchronous=FULL` promises one commit at a time. A writer with nothing left to do
-    syncs on its own thread, which saves waking another one; while it has work, it asks for one.
+    syncs on its own thread, which saves waking another one; while it has work, it asks for one. The busier the event
+    loop is, the more commits share a sync.
     """
 
     def __init__(self, log: int, database: str, completions: Completions, sync: Callable[[int], None]) -> None:
@@ -80,6 +84,7 @@ class Syncer:
                 return
 
     def _acknowledge(self) -> None:
+        self._gather()
         # What has been committed by now is in the log: the sync that begins below covers all of it.
         count, log = len(self._committed), self._log
         if not self.failed and log is not None:
@@ -101,3 +106,13 @@ class Syncer:
                 )
             else:
                 self._completions.give(job, outcome)
+
+    def _gather(self) -> None:
+        """Wait for more commits while the event loop is behind: sooner it would not hear of these.
+
+        A sync costs a processor twice as much as a commit, which on a busy one the loop has to wait for.
+        """
+        lag = self._completions.lag
+        is_worth_it = lag > SHORTEST and len(self._committed) < GROUP_SIZE and not self._closing
+        if is_worth_it and self._workers.have_spare:
+            sleep(min(LAGS * lag, LONGEST))

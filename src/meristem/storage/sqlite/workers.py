@@ -56,6 +56,11 @@ class Workers:
         for bell in self._bells:
             bell.ring()
 
+    @property
+    def have_spare(self) -> bool:
+        """Whether there is a thread that does nothing, or may yet be started."""
+        return len(self._bells) < MOST or any(bell.is_asleep for bell in self._bells)
+
     def write(self, work: Callable[[], None]) -> None:
         """Run what writes, on any thread."""
         self._writing.append(work)
