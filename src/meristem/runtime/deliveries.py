@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -9,7 +10,7 @@ import msgspec
 
 from meristem.context import current, using
 from meristem.contracts.contract import Contract
-from meristem.contracts.operation import idempotent
+from meristem.contracts.operation import Retry, idempotent
 from meristem.errors import CallError, Code, Fault, Undeliverable
 from meristem.events.bus import Receive, SubscriberAway
 from meristem.events.envelope import Envelope
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from meristem.resilience.timers import Deadlines
 
 MARGIN: Final = 5.0  # seconds beyond the policy's in which a process that lives says that its handler took too long
+PROBING: Final = 0.02  # seconds until a breaker that waits for its probes is asked again
+PROBES: Final = 50
 SILENCE: Final = (Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED)  # what also a process says that is not there, or hangs
 
 
@@ -40,7 +43,9 @@ class NotHandled(Fault, code=Code.ABORTED):
 class Deliveries(Contract, Protocol, package="meristem.events.v1"):
     """Takes events for the services of a process."""
 
-    @idempotent(raises=[NotAccepted, NotHandled], timeout=86400.0)  # the policy of the subscription bounds it
+    # The policy of the subscription bounds it. The relay tries again: a repetition below, which waits for a breaker as
+    # long as that is open, would keep its place from a subscriber that says that it is back.
+    @idempotent(raises=[NotAccepted, NotHandled], timeout=86400.0, retry=Retry(attempts=1))
     async def deliver(self, service: str, event: str) -> None:
         """Hand a CloudEvent, as JSON, to a service; returns when it is handled."""
         ...
@@ -100,7 +105,7 @@ def sender(service: str, deliveries: Deliveries, policies: Mapping[str, Delivery
         latest = monotonic() + _policy(policies, envelope).timeout + MARGIN
         try:
             with using(msgspec.structs.replace(current(), deadline=latest)):
-                await deliveries.deliver(service, msgspec.json.encode(envelope).decode())
+                await _tried(deliveries, service, msgspec.json.encode(envelope).decode())
         except NotAccepted as refusal:
             raise Undeliverable(refusal.reason) from None
         except NotHandled as failure:
@@ -112,6 +117,18 @@ def sender(service: str, deliveries: Deliveries, policies: Mapping[str, Delivery
             raise
 
     return send
+
+
+async def _tried(deliveries: Deliveries, service: str, event: str) -> None:
+    """Hand an event over, as soon as a breaker has seen that the subscriber is back: others may be its probes."""
+    for _ in range(PROBES):
+        try:
+            return await deliveries.deliver(service, event)
+        except CallError as error:
+            if error.may_have_happened or error.retry_after != 0.0:
+                raise
+        await asyncio.sleep(PROBING)
+    return await deliveries.deliver(service, event)
 
 
 def patient(policies: Mapping[str, DeliveryPolicy]) -> dict[str, DeliveryPolicy]:

@@ -6,14 +6,17 @@ from datetime import UTC, datetime
 import pytest
 
 from meristem.context import EMPTY, current
+from meristem.contracts.call import Call
+from meristem.contracts.contract import operations
 from meristem.contracts.message import Event
 from meristem.errors import CallError, Code, OperationError
 from meristem.events.bus import SubscriberAway
 from meristem.events.envelope import enclose
 from meristem.events.outage import Outage
 from meristem.events.policy import DeliveryPolicy
+from meristem.resilience.retry import RetryBudget, Retrying
 from meristem.resilience.timers import Deadlines
-from meristem.runtime.deliveries import MARGIN, Postbox, patient, sender
+from meristem.runtime.deliveries import MARGIN, Deliveries, Postbox, patient, sender
 
 
 class Paid(Event, package="shop.v1"):
@@ -95,3 +98,33 @@ async def test_subscribers_that_say_they_are_there_are_told_on():
     await postbox.announce(["billing", "mail"])
 
     assert heard == ["billing", "mail"]
+
+
+async def test_an_event_waits_a_moment_for_the_probes_of_a_breaker_and_for_no_open_one():
+    class Guarded:
+        def __init__(self, *left: float):
+            self.left = list(left)
+
+        async def deliver(self, service, event):
+            if self.left:
+                left = self.left.pop()
+                raise CallError(Code.UNAVAILABLE, "circuit breaker", may_have_happened=False, retry_after=left)
+
+    await sender("billing", Guarded(0.0, 0.0), POLICIES)(PAID)
+    with pytest.raises(SubscriberAway, match="circuit breaker"):
+        await sender("billing", Guarded(7.0), POLICIES)(PAID)
+
+
+async def test_a_delivery_that_is_refused_is_the_relays_again_at_once():
+    """It would hold its place while a breaker is open, although the subscriber says that it is back."""
+
+    async def refuse(_call):
+        raise CallError(Code.UNAVAILABLE, "circuit breaker", may_have_happened=False, retry_after=7.0)
+
+    async def sleep(_seconds):
+        raise AssertionError("it waits below the relay")
+
+    deliver = operations(Deliveries)["deliver"]
+    handler = Retrying(deliver, RetryBudget("billing"), sleep=sleep).middleware(refuse)
+    with pytest.raises(CallError, match="circuit breaker"):
+        await handler(Call(deliver, None, EMPTY))
