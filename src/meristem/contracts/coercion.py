@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from enum import Enum
 from math import isfinite
@@ -61,8 +61,7 @@ class _Coercers:
 
     def build(self, type_: Any) -> Coerce:
         plain = {
-            int: integer, float: _float, Decimal: as_it_is, bytes: _base64,
-            timedelta: _duration, datetime: _timestamp,
+            int: integer, float: _float, Decimal: as_it_is, bytes: _base64, timedelta: _duration,
         }  # fmt: skip
         if type_ in plain:
             return plain[type_]
@@ -217,10 +216,6 @@ def _duration(value: Any) -> Any:
     sign, seconds, fraction = match.groups()
     # Of nine digits six: a timedelta has no nanoseconds.
     return f"{sign}PT{seconds}.{(fraction or '0')[:6]}S"
-
-
-def _timestamp(value: Any) -> Any:
-    return value.replace("z", "Z").replace("t", "T") if isinstance(value, str) else number(value)
 
 
 def _literal(choices: tuple[Any, ...]) -> Coerce:

@@ -80,7 +80,6 @@ class ProtoSchema:
         self.operations = list(operations)
         self.messages: dict[str, ProtoMessage] = {}
         self._structs: dict[Any, FieldShape] = {}
-        self._names: dict[str, Any] = {}
         self.reshaped = False  # whether the JSON of some value differs from ProtoJSON in more than its names
         faults: list[Any] = list(dict.fromkeys(fault for each in self.operations for fault in each.raises))
         for fault in faults:  # first, for its name is the type of a detail, which nothing else may have
