@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, TypeAlias, get_args, get_origin
 
 import msgspec
 
+from meristem.contracts.pertype import PerType
 from meristem.contracts.wiretypes import (
     COLLECTIONS,
     camel,
@@ -41,23 +42,12 @@ def coercer(type_: Any, *, zeros: bool = False) -> Coerce:
     return _Coercers(zeros=zeros).of(type_)
 
 
-class _Coercers:
-    """Builds one coercer per type; a message may hold itself."""
+class _Coercers(PerType[Coerce]):
+    """Brings decoded ProtoJSON into shape; with `zeros` what must be there, and is not, is zero."""
 
     def __init__(self, *, zeros: bool) -> None:
-        self.made: dict[Any, Coerce] = {}
+        super().__init__()
         self.zeros = zeros
-
-    def of(self, type_: Any) -> Coerce:
-        type_ = unwrap(type_)
-        if type_ not in self.made:
-
-            def later(value: Any) -> Any:  # stands in while the type that holds itself is built
-                return self.made[type_](value)
-
-            self.made[type_] = later
-            self.made[type_] = self.build(type_)
-        return self.made[type_]
 
     def build(self, type_: Any) -> Coerce:
         plain = {

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias, get_args, get_origin
 
 import msgspec
 
+from meristem.contracts.pertype import PerType
 from meristem.contracts.wiretypes import COLLECTIONS, fields_of, is_union, peel, struct_of
 
 Check: TypeAlias = Callable[[Any, str], None]
@@ -71,24 +72,12 @@ def checker(type_: Any) -> Check | None:
     return _Checkers().of(type_) if holds(type_, (Decimal,)) else None
 
 
-class _Checkers:
-    """Builds one function per type; a message may hold itself."""
-
-    def __init__(self) -> None:
-        self.made: dict[Any, Check] = {}
+class _Checkers(PerType[Check]):
+    """Checks each Decimal in a value."""
 
     def of(self, type_: Any) -> Check:
         bare, constraints = peel(type_)
-        if bare is Decimal:
-            return _decimal(constraints)
-        if bare not in self.made:
-
-            def later(value: Any, path: str) -> None:  # stands in while the type that holds itself is built
-                self.made[bare](value, path)
-
-            self.made[bare] = later
-            self.made[bare] = self.build(bare)
-        return self.made[bare]
+        return _decimal(constraints) if bare is Decimal else super().of(bare)
 
     def build(self, type_: Any) -> Check:
         cls = struct_of(type_)

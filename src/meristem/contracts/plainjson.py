@@ -14,6 +14,7 @@ import msgspec
 
 from meristem.contracts.codec import audit, decoder
 from meristem.contracts.coercion import as_it_is, integer, number
+from meristem.contracts.pertype import PerType
 from meristem.contracts.protojson import read_by
 from meristem.contracts.wiretypes import COLLECTIONS, fields_of, is_union, struct_of, unwrap
 
@@ -61,24 +62,10 @@ def _reads_numbers_twice(type_: Any, seen: frozenset[Any]) -> bool:
     return any(_reads_numbers_twice(each, seen) for each in members if each is not Ellipsis)
 
 
-class _Shapes:
-    """Makes of decoded JSON, whose numbers with a point are Decimals, what msgspec reads; a message may hold itself."""
+class _Shapes(PerType[Shape]):
+    """Makes of decoded JSON, whose numbers with a point are Decimals, what msgspec reads."""
 
-    def __init__(self) -> None:
-        self._made: dict[Any, Shape] = {}
-
-    def of(self, type_: Any) -> Shape:
-        type_ = unwrap(type_)
-        if type_ not in self._made:
-
-            def later(value: Any) -> Any:  # stands in while the type that holds itself is built
-                return self._made[type_](value)
-
-            self._made[type_] = later
-            self._made[type_] = self._build(type_)
-        return self._made[type_]
-
-    def _build(self, type_: Any) -> Shape:
+    def build(self, type_: Any) -> Shape:
         leaf = {int: integer, float: number, Decimal: as_it_is}.get(type_)
         if get_origin(type_) is Literal or (isinstance(type_, type) and issubclass(type_, Enum)):
             leaf = integer  # 3.0 is one of 3 and 4, and none of "a" and "b"
