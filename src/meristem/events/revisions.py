@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, Tabl
 from sqlalchemy.schema import CreateIndex, CreateTable, DropIndex, DropTable
 from sqlalchemy.sql.elements import ClauseElement
 
-from meristem.storage.versions import AddColumn, DropColumn, RenameTable, Revision
+from meristem.storage.versions import AddColumn, DropColumn, RenameTable, Revision, index_where
 
 _number: Final = BigInteger().with_variant(Integer, "sqlite")
 
@@ -82,7 +82,7 @@ REVISIONS: Final = [
             DropTable(_OUTBOX_LEASED),
             RenameTable(_OUTBOX, "meristem_outbox"),
             *(
-                CreateIndex(Index(name, *columns, sqlite_where=where, postgresql_where=where))
+                CreateIndex(index_where(name, where, *columns))
                 for name, where, columns in (
                     ("meristem_outbox_free", _is_free, (_row.subscriber, _row.key, _row.seq, _row.member)),
                     ("meristem_outbox_held", _is_held, (_row.member, _row.subscriber, _row.key, _row.event_id)),

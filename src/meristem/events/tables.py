@@ -6,12 +6,12 @@ indexes hold the rows that are asked for, and what is old is found by a walk alo
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, Table, Text
 
 from meristem.events.revisions import REVISIONS
-from meristem.storage.versions import Schema
+from meristem.storage.versions import Schema, index_where
 
 METADATA: Final = MetaData()
 _number: Final = BigInteger().with_variant(Integer, "sqlite")
@@ -33,18 +33,15 @@ OUTBOX: Final = Table(
 )
 
 
-def _index_where(name: str, condition: Any, *columns: str) -> Index:
-    return Index(name, *(OUTBOX.c[column] for column in columns), sqlite_where=condition, postgresql_where=condition)
-
-
-FREE: Final = OUTBOX.c.member.is_(None)
-HELD: Final = OUTBOX.c.member.is_not(None)
-IS_WAITING: Final = OUTBOX.c.error.is_not(None)
-_index_where("meristem_outbox_free", FREE, "subscriber", "key", "seq", "member")
+_row: Final = OUTBOX.c
+FREE: Final = _row.member.is_(None)
+HELD: Final = _row.member.is_not(None)
+IS_WAITING: Final = _row.error.is_not(None)
+index_where("meristem_outbox_free", FREE, _row.subscriber, _row.key, _row.seq, _row.member)
 # By key too: what a replica holds keeps the others from its keys. By event: so a row is removed by the name that was
 # known before it was written, and its commit needs no answer.
-_index_where("meristem_outbox_held", HELD, "member", "subscriber", "key", "event_id")
-_index_where("meristem_outbox_waiting", IS_WAITING, "subscriber", "due_at")
+index_where("meristem_outbox_held", HELD, _row.member, _row.subscriber, _row.key, _row.event_id)
+index_where("meristem_outbox_waiting", IS_WAITING, _row.subscriber, _row.due_at)
 
 DEAD_LETTERS: Final = Table(
     "meristem_dead_letter",

@@ -7,7 +7,7 @@ from typing import Final
 from sqlalchemy import BigInteger, Column, DateTime, Index, MetaData, String, Table, and_, literal_column
 from sqlalchemy.schema import CreateIndex, DropIndex
 
-from meristem.storage.versions import AddColumn, DropColumn, Revision
+from meristem.storage.versions import AddColumn, DropColumn, Revision, index_where
 
 _SAGAS_AT_FIRST: Final = Table(
     "meristem_saga",
@@ -18,9 +18,7 @@ _SAGAS_AT_FIRST: Final = Table(
     Column("asked", String(32)),
 )
 _is_asked: Final = _SAGAS_AT_FIRST.c.asked.is_not(None)
-_ASKED: Final = Index(
-    "meristem_saga_asked", _SAGAS_AT_FIRST.c.asked, sqlite_where=_is_asked, postgresql_where=_is_asked
-)
+_ASKED: Final = index_where("meristem_saga_asked", _is_asked, _SAGAS_AT_FIRST.c.asked)
 
 _FOUND: Final = ("state", "created", "member", "name", "horizon")
 _leased: Final = MetaData()
@@ -55,7 +53,7 @@ REVISIONS: Final = [
             DropIndex(_STEPS_BY_STATE),
             CreateIndex(Index("meristem_saga_created", _saga.created)),
             *(
-                CreateIndex(Index(name, *columns, sqlite_where=where, postgresql_where=where))
+                CreateIndex(index_where(name, where, *columns))
                 for name, where, columns in (
                     ("meristem_saga_state", _not_done, [_saga[each] for each in _FOUND]),
                     ("meristem_saga_wake", _sleeps, [_saga.wake_at]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
 from sqlalchemy import (
     BigInteger,
@@ -20,19 +20,12 @@ from sqlalchemy import (
 )
 
 from meristem.sagas.revisions import REVISIONS
-from meristem.storage.versions import Schema
-
-if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement
+from meristem.storage.versions import Schema, index_where
 
 metadata: Final = MetaData()
 
 _moment = DateTime(timezone=True)
 _id = Integer().with_variant(BigInteger(), "postgresql")
-
-
-def _index_where(name: str, condition: ColumnElement[bool], *columns: Column[Any]) -> None:
-    Index(name, *columns, sqlite_where=condition, postgresql_where=condition)
 
 
 SAGAS: Final = Table(
@@ -62,12 +55,12 @@ SAGAS: Final = Table(
 )
 # Literals, since a partial index serves only a statement that repeats its condition.
 NOT_DONE: Final = SAGAS.c.state != literal_column("'done'")
-_index_where("meristem_saga_asked", SAGAS.c.asked.is_not(None), SAGAS.c.asked)
+index_where("meristem_saga_asked", SAGAS.c.asked.is_not(None), SAGAS.c.asked)
 SLEEPS: Final = SAGAS.c.wake_at.is_not(None)
-_index_where(
+index_where(
     "meristem_saga_state", NOT_DONE, *(SAGAS.c[each] for each in ("state", "created", "member", "name", "horizon"))
 )
-_index_where("meristem_saga_wake", SLEEPS, SAGAS.c.wake_at)
+index_where("meristem_saga_wake", SLEEPS, SAGAS.c.wake_at)
 
 STEPS: Final = Table(
     "meristem_saga_step",
@@ -89,7 +82,7 @@ STEPS: Final = Table(
     Column("ended", _moment),
 )
 AWAITS: Final = and_(STEPS.c.kind == literal_column("'wait'"), STEPS.c.state == literal_column("'waiting'"))
-_index_where("meristem_saga_step_wait", AWAITS, STEPS.c.name, STEPS.c.subject)
+index_where("meristem_saga_step_wait", AWAITS, STEPS.c.name, STEPS.c.subject)
 
 EVENTS: Final = Table(
     "meristem_saga_event",

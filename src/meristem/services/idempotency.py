@@ -35,7 +35,7 @@ from meristem.errors import CallError, Code, Fault, IntegrityViolation, StorageE
 from meristem.keys import ANONYMOUS, Twins, asked_by, asked_otherwise, of_an_earlier_release, owner_of, reused, twins_of
 from meristem.lifecycle import Background
 from meristem.storage.sweep import Sweep
-from meristem.storage.versions import AddColumn, Revision, Schema
+from meristem.storage.versions import AddColumn, Revision, Schema, index_where
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,9 +73,7 @@ def _is_scoped(key: Column[Any]) -> ColumnElement[bool]:
 
 
 def _index_of_twins(answers: Table) -> Index:
-    where = _is_scoped(answers.c.key)
-    columns = answers.c.request, answers.c.key
-    return Index("meristem_once_asked", *columns, sqlite_where=where, postgresql_where=where)
+    return index_where("meristem_once_asked", _is_scoped(answers.c.key), answers.c.request, answers.c.key)
 
 
 _index_of_twins(ANSWERS)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from sqlalchemy import Boolean, Column, DateTime, MetaData, String, Table, func, insert, select
+from sqlalchemy import Boolean, Column, ColumnElement, DateTime, Index, MetaData, String, Table, func, insert, select
 from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
@@ -227,6 +227,11 @@ def creation(tables: MetaData) -> list[ClauseElement]:
         indexes = sorted(table.indexes, key=lambda index: str(index.name))
         steps += [CreateIndex(index, if_not_exists=True) for index in indexes]
     return steps
+
+
+def index_where(name: str, condition: ColumnElement[bool], *columns: Column[Any]) -> Index:
+    """A partial index, which holds only the rows that fulfil the condition; a statement it serves repeats that."""
+    return Index(name, *columns, sqlite_where=condition, postgresql_where=condition)
 
 
 def record(each: Recorded) -> Insert:
