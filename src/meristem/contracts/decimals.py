@@ -9,7 +9,7 @@ from typing import Any, TypeAlias, get_args, get_origin
 import msgspec
 
 from meristem.contracts.pertype import PerType
-from meristem.contracts.wiretypes import COLLECTIONS, fields_of, is_union, peel, struct_of
+from meristem.contracts.wiretypes import fields_of, is_union, parts_of, peel, struct_of
 
 Check: TypeAlias = Callable[[Any, str], None]
 
@@ -60,11 +60,7 @@ def holds(type_: Any, leaves: tuple[Any, ...], seen: frozenset[Any] = frozenset(
     bare, _ = peel(type_)
     if bare in leaves:
         return True
-    if struct_of(bare) is not None:
-        return bare not in seen and any(holds(each.type, leaves, seen | {bare}) for each in fields_of(bare))
-    if is_union(bare) or get_origin(bare) in (*COLLECTIONS, dict):
-        return any(holds(each, leaves, seen) for each in get_args(bare) if each is not Ellipsis)
-    return False
+    return bare not in seen and any(holds(each, leaves, seen | {bare}) for each in parts_of(bare))
 
 
 def checker(type_: Any) -> Check | None:

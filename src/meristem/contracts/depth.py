@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, Final, Literal, get_args, get_origin
+from typing import Any, Final
 
 import msgspec
 
-from meristem.contracts.wiretypes import fields_of, struct_of, unwrap
+from meristem.contracts.wiretypes import parts_of, unwrap
 
 DEEPEST_VALUE: Final = 100
 """Messages and collections in one another, the outermost counted; parsers of protobuf allow as many messages."""
@@ -31,10 +31,7 @@ def _recurs(type_: Any, around: frozenset[Any]) -> bool:
     type_ = unwrap(type_)
     if type_ in around:
         return True
-    if struct_of(type_) is not None:
-        return any(_recurs(each.type, around | {type_}) for each in fields_of(type_))
-    parts = get_args(type_) if get_origin(type_) is not Literal else ()
-    return any(_recurs(each, around) for each in parts if each is not Ellipsis)
+    return any(_recurs(each, around | {type_}) for each in parts_of(type_))
 
 
 def check_depth(value: Any, *, deepest: int = DEEPEST_VALUE) -> None:

@@ -21,7 +21,7 @@ import msgspec
 from meristem.contracts.codec import UNENCODABLE, decoder, encoder, refusal, unencodable
 from meristem.contracts.decimals import DecimalMeta
 from meristem.contracts.depth import TooDeepError, check_depth, holds_itself
-from meristem.contracts.wiretypes import fields_of, is_union, peel, struct_of, unwrap
+from meristem.contracts.wiretypes import fields_of, is_union, parts_of, peel, struct_of, unwrap
 from meristem.errors import CallError
 
 if typing.TYPE_CHECKING:
@@ -310,6 +310,7 @@ def _can_change(type_: Any, seen: frozenset[Any]) -> bool:
     if origin in (list, set, dict):
         return True
     if (cls := struct_of(type_)) is not None:
-        frozen = cls.__struct_config__.frozen
-        return not frozen or any(_can_change(each.type, seen | {type_}) for each in fields_of(type_))
-    return origin is not None and any(_can_change(each, seen) for each in get_args(type_))
+        if not cls.__struct_config__.frozen:
+            return True
+        seen |= {type_}
+    return any(_can_change(each, seen) for each in parts_of(type_))

@@ -16,7 +16,7 @@ from meristem.contracts.codec import audit, decoder
 from meristem.contracts.coercion import as_it_is, integer, number
 from meristem.contracts.pertype import PerType
 from meristem.contracts.protojson import read_by
-from meristem.contracts.wiretypes import COLLECTIONS, fields_of, is_union, struct_of, unwrap
+from meristem.contracts.wiretypes import COLLECTIONS, fields_of, is_union, parts_of, struct_of, unwrap
 
 Shape: TypeAlias = Callable[[Any], Any]
 
@@ -54,12 +54,10 @@ def _reads_numbers_twice(type_: Any, seen: frozenset[Any]) -> bool:
     type_ = unwrap(type_)
     if type_ in seen:
         return False
-    if struct_of(type_) is not None:
-        return any(_reads_numbers_twice(each.type, seen | {type_}) for each in fields_of(type_))
-    members = get_args(type_) if get_origin(type_) is not Literal else ()
-    if is_union(type_) and Decimal in map(unwrap, members) and len(members) > 1 + (type(None) in members):
+    parts = parts_of(type_)
+    if is_union(type_) and Decimal in map(unwrap, parts) and len(parts) > 1 + (type(None) in parts):
         return True
-    return any(_reads_numbers_twice(each, seen) for each in members if each is not Ellipsis)
+    return any(_reads_numbers_twice(each, seen | {type_}) for each in parts)
 
 
 class _Shapes(PerType[Shape]):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 import msgspec
 
-from meristem.contracts.wiretypes import fields_of, is_union, struct_of, unwrap
+from meristem.contracts.wiretypes import fields_of, is_union, parts_of, struct_of, unwrap
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -95,13 +95,12 @@ def _complete(schema: Any) -> None:
 
 def _gather(type_: Any, found: dict[Any, None]) -> None:
     type_ = unwrap(type_)
-    if struct_of(type_) is None:
-        for each in get_args(type_) if get_origin(type_) is not Literal else ():
-            _gather(each, found)
-    elif type_ not in found:
+    if struct_of(type_) is not None:
+        if type_ in found:
+            return
         found[type_] = None
-        for field in fields_of(type_):
-            _gather(field.type, found)
+    for each in parts_of(type_):
+        _gather(each, found)
 
 
 def _date(type_: Any, schema: Any) -> None:

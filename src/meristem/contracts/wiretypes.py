@@ -75,6 +75,14 @@ def fields_of(struct: Any) -> tuple[msgspec.structs.FieldInfo, ...]:
         raise UnknownNameError(getattr(struct, "__name__", str(struct)), error.name) from None
 
 
+def parts_of(type_: Any) -> list[Any]:
+    """The types of what a value may hold directly: of fields, of items, and the members of a union."""
+    bare = unwrap(type_)
+    if struct_of(bare) is not None:
+        return [each.type for each in fields_of(bare)]
+    return [] if get_origin(bare) is Literal else [each for each in get_args(bare) if each is not Ellipsis]
+
+
 def is_union(type_: Any) -> bool:
     """Whether the type is `A | B` or `Optional[A]`."""
     return get_origin(type_) in (Union, types.UnionType)
