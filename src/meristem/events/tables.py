@@ -6,7 +6,7 @@ indexes hold the rows that are asked for, and what is old is found by a walk alo
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, Table, Text
 
@@ -16,17 +16,25 @@ from meristem.storage.versions import Schema, index_where
 METADATA: Final = MetaData()
 _number: Final = BigInteger().with_variant(Integer, "sqlite")
 
+
+def _of_event() -> list[Column[Any]]:
+    """What an event takes along when it becomes a dead letter, and back."""
+    return [
+        Column("event_id", Text, nullable=False),
+        Column("subscriber", Text, nullable=False),
+        Column("type", Text, nullable=False),
+        Column("key", Text, nullable=False),
+        Column("body", Text, nullable=False),
+        Column("created", Float, nullable=False),
+        Column("attempts", Integer, nullable=False),
+    ]
+
+
 OUTBOX: Final = Table(
     "meristem_outbox",
     METADATA,
     Column("seq", _number, primary_key=True, autoincrement=True),  # the order of commits
-    Column("event_id", Text, nullable=False),
-    Column("subscriber", Text, nullable=False),
-    Column("type", Text, nullable=False),
-    Column("key", Text, nullable=False),
-    Column("body", Text, nullable=False),
-    Column("created", Float, nullable=False),
-    Column("attempts", Integer, nullable=False),
+    *_of_event(),
     Column("due_at", Float, nullable=False),
     Column("error", Text),  # why the last attempt failed, while the row waits for the next one
     Column("member", BigInteger),  # the replica that holds the row in memory; none: free for the one that claims it
@@ -47,13 +55,7 @@ DEAD_LETTERS: Final = Table(
     "meristem_dead_letter",
     METADATA,
     Column("id", _number, primary_key=True, autoincrement=True),
-    Column("event_id", Text, nullable=False),
-    Column("subscriber", Text, nullable=False),
-    Column("type", Text, nullable=False),
-    Column("key", Text, nullable=False),
-    Column("body", Text, nullable=False),
-    Column("created", Float, nullable=False),
-    Column("attempts", Integer, nullable=False),
+    *_of_event(),
     Column("error", Text),
     Index("meristem_dead_letter_subscriber", "subscriber", "id"),
     sqlite_autoincrement=True,  # it names the letter to people: never reused
