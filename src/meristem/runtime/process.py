@@ -108,10 +108,11 @@ class Process:
         await self._stack.start(LoopWatch(assembly.telemetry.registry, late=late, beat=assembly.options.beat))
         await self._stack.start(assembly)
         internal = InternalProbes(lambda: self.state, self.assembly.figures)
+        routes = self._routes()
         self._server = HttpServer(
-            self._routes(),
+            routes,
             await self._applications(),
-            interfaces=[PublicProbe(lambda: self.state), self._rest()],
+            interfaces=[PublicProbe(lambda: self.state), self._rest(routes)],
             # Twice: as an interface it answers about health at once; figures, which have to wait, are the app.
             internal=Beside([internal], internal),
             limits=self.assembly.limits,
@@ -155,9 +156,9 @@ class Process:
         proxies = TrustedProxies(self.assembly.limits.trusted_proxies)
         return Entered(Forwarded(Mounts(mounts), proxies), self._enter)
 
-    def _rest(self) -> RestInterface:
+    def _rest(self, routes: Mapping[str, ServedOperation]) -> RestInterface:
         system = self._blueprint.system
-        published = [each for each in self._routes().values() if each.operation.http is not None]
+        published = [each for each in routes.values() if each.operation.http is not None]
         return RestInterface(
             published,
             prefix=system.api,
