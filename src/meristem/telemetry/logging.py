@@ -85,12 +85,20 @@ def _console_formatter(*, terminal: bool) -> logging.Formatter:
     import structlog  # noqa: PLC0415 - see `follow_structlog`
 
     # without local variables: they hold what must not be shown
-    traceback = structlog.dev.RichTracebackFormatter(show_locals=False) if terminal else structlog.dev.plain_traceback
-    render = structlog.dev.ConsoleRenderer(colors=terminal, exception_formatter=traceback, pad_event_to=0)
+    traceback = structlog.dev.RichTracebackFormatter(show_locals=False) if terminal else None
+    render = _renderer(colours=terminal, traceback=traceback)
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[*_shared(), structlog.stdlib.ExtraAdder(), drop_message],
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
     )
+
+
+def _renderer(*, colours: bool, traceback: Any = None) -> Any:
+    """What makes a line for people of an event; tracebacks are as Python writes them unless one is given for them."""
+    import structlog  # noqa: PLC0415 - see `follow_structlog`
+
+    shown = traceback or structlog.dev.plain_traceback
+    return structlog.dev.ConsoleRenderer(colors=colours, exception_formatter=shown, pad_event_to=0)
 
 
 def readable(*, colours: bool) -> Callable[[bytes], bytes]:
@@ -109,10 +117,7 @@ def readable(*, colours: bool) -> Callable[[bytes], bytes]:
         if not isinstance(event, dict) or not event.keys() >= ALWAYS:
             return line
         if render is None:
-            import structlog  # noqa: PLC0415 - a start that logs nothing does without it
-
-            console, plain = structlog.dev.ConsoleRenderer, structlog.dev.plain_traceback
-            render = console(colors=colours, exception_formatter=plain, pad_event_to=0)
+            render = _renderer(colours=colours)  # late: a start that logs nothing does without structlog
         text: str = render(None, "", event)
         return text.encode()
 
