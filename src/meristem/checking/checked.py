@@ -89,11 +89,11 @@ class Checked:
         return found | reachable(self.graph, found, near)
 
     def _is_vocabulary(self, summary: Summary) -> bool:
-        said = (
-            binding.kind is ValueKind.CLASS and self.codebase.derives(Symbol(summary.name, name), VOCABULARY)
-            for name, binding in summary.bindings.items()
-        )
-        return not self._is_private(summary) and any(said)
+        places = (self.codebase.locate(f"{summary.name}.{name}") for name in summary.bindings)
+        said = any(place is not None and self.codebase.derives(place.symbol, VOCABULARY) for place in places)
+        imported = self.graph.find_modules_directly_imported_by(summary.name)
+        near = (self.codebase.summaries[each] for each in imported if each in self.codebase.summaries)
+        return said and not self._is_private(summary) and not any(map(self._is_private, near))
 
     def _is_private(self, summary: Summary) -> bool:
         """Whether a module holds a service, an app, or what is kept."""

@@ -46,7 +46,17 @@ class Codebase:
     def __init__(self, summaries: Mapping[str, Summary], parts: Parts) -> None:
         self.summaries = dict(summaries)
         self.parts = parts
+        for summary in summaries.values():
+            for binding in summary.bindings.values():
+                self._correct(binding)
         self._reached: dict[str, dict[Symbol, Site]] = {}
+
+    def _correct(self, binding: Binding) -> None:
+        """Take back what a last name alone told: `Session` or `cache` may be the system's own."""
+        if binding.kind not in (ValueKind.ALIAS, ValueKind.CLASS) and self.module_of(binding.origin):
+            binding.kind = ValueKind.INSTANCE
+        if self.module_of(binding.cached_by):
+            binding.cached_by = ""
 
     def module_of(self, path: str) -> str:
         """The longest beginning of a path that is a module of the system; empty where none is."""
@@ -68,6 +78,10 @@ class Codebase:
         instance = name.endswith("()")
         symbol = Symbol(module, name.removesuffix("()"))
         binding = self.binding(symbol)
+        if binding is None:
+            starred = self._starred(symbol, rest, depth)
+            if starred is not None:
+                return starred
         if binding is not None and binding.kind is ValueKind.ALIAS and binding.origin != path:
             return self.locate(".".join([binding.origin, *rest]), depth + 1)
         place = Resolved(symbol, tuple(rest), instance)
@@ -75,8 +89,23 @@ class Codebase:
 
     def target(self, use: Use) -> Resolved | None:
         """Where a use leads; an attribute of a module is a name of it."""
-        whole = f"{use.target}.{use.attribute}" if use.attribute and use.target in self.summaries else use.target
-        return self.locate(whole)
+        of_module = use.access is Access.ATTRIBUTE and use.target in self.summaries
+        return self.locate(f"{use.target}.{use.attribute}" if of_module else use.target)
+
+    def _starred(self, symbol: Symbol, rest: list[str], depth: int) -> Resolved | None:
+        """Where a name leads that `import *` brought."""
+        for module in self.summaries[symbol.module].stars:
+            found = self.locate(".".join([module, symbol.name, *rest]), depth + 1) if symbol.name else None
+            if found is not None and self.binding(found.symbol) is not None:
+                return found
+        return None
+
+    def _changes_argument(self, use: Use) -> bool:
+        """Whether a function of the system changes the content of what it is passed."""
+        callee, _, argument = use.attribute.partition("#")
+        place = self.locate(callee)
+        binding = self.binding(place.symbol) if place is not None and not place.rest else None
+        return binding is not None and argument in binding.changes
 
     def _declared(self, place: Resolved) -> Resolved:
         """The class, among a class and its bases, in which an attribute is declared."""
@@ -162,9 +191,20 @@ class Codebase:
         """What is a part's own: all in its modules, or its class alone where others stand beside it."""
         if not part.package:
             yield Symbol(part.module, part.attribute)
+            yield from self._hung_on(part)
         for module, summary in self.summaries.items():
             if not summary.test and self.parts.owner(module) is part:
                 yield from (Symbol(module, name) for name in ("", *summary.bindings))
+
+    def _hung_on(self, part: SystemPart) -> Iterator[Symbol]:
+        """The functions and classes that name an application beside them, as those do that it decorates."""
+        path = f"{part.module}.{part.attribute}."
+        summary = self.summaries.get(part.module)
+        for use in summary.uses if summary is not None and not part.service else ():
+            binding = self.binding(Symbol(part.module, use.by))
+            made = binding is not None and binding.kind in (ValueKind.FUNCTION, ValueKind.CLASS)
+            if made and f"{use.target}.".startswith(path):
+                yield Symbol(part.module, use.by)
 
     def reached(self, part: SystemPart) -> Mapping[Symbol, Site]:
         """All that a part's code reaches by names, and where it begins to; what is another part's is not entered."""
@@ -209,7 +249,7 @@ class Codebase:
         found: dict[Symbol, list[tuple[str, Use, Resolved]]] = defaultdict(list)
         for module, summary in self.summaries.items():
             for use in summary.uses if not summary.test else ():
-                if use.access is Access.READ:
+                if use.access is Access.READ or (use.access is Access.PASSED and not self._changes_argument(use)):
                     continue
                 place = self.target(use)
                 if place is not None:

@@ -8,7 +8,7 @@ from typing import Final
 
 from meristem.checking.names import NameScope, own_nodes
 from meristem.checking.summary import Binding, ClassFacts, ValueKind
-from meristem.checking.values import MUTATING, caches, constant_path, kind_of
+from meristem.checking.values import MUTATING, caching, constant_path, kind_of
 
 MAKING: Final = frozenset({"__init__", "__new__", "__post_init__", "__attrs_post_init__", "__enter__", "__aenter__"})
 Method = ast.FunctionDef | ast.AsyncFunctionDef
@@ -21,8 +21,9 @@ def binding_of(name: str, path: str, statement: ast.stmt, value: ast.expr | None
         facts = class_facts(statement, scope)
         return Binding(name, line, ValueKind.CLASS, cls=facts, text=_table_name(statement))
     if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
-        cached = any(caches(each, scope) for each in statement.decorator_list)
-        return Binding(name, line, ValueKind.FUNCTION, cached=cached, default=changed_default(statement, scope))
+        cached_by = next(filter(None, (caching(each, scope) for each in statement.decorator_list)), "")
+        default, changes = changed_default(statement, scope), changed_parameters(statement)
+        return Binding(name, line, ValueKind.FUNCTION, cached_by=cached_by, default=default, changes=changes)
     kind = kind_of(value, scope)
     made = Binding(name, line, kind, text=constant_path(value, scope))
     if kind is ValueKind.ALIAS and value is not None:
@@ -30,8 +31,7 @@ def binding_of(name: str, path: str, statement: ast.stmt, value: ast.expr | None
         made.kind = ValueKind.CONSTANT if made.origin == path else ValueKind.ALIAS
     elif isinstance(value, ast.Call):
         made.origin = scope.callee(value.func)
-        if kind is ValueKind.FUNCTION or caches(value.func, scope):
-            made.cached = True
+        made.cached_by = caching(value.func, scope)
         if kind is ValueKind.TABLE and len(value.args) > 1:
             first = value.args[0]
             made.text = str(first.value) if isinstance(first, ast.Constant) else ""
@@ -81,6 +81,13 @@ def changed_default(function: Method, scope: NameScope) -> str:
         if isinstance(changed, ast.Name) and changed.id in mutable:
             return changed.id
     return ""
+
+
+def changed_parameters(function: Method) -> tuple[str, ...]:
+    """The parameters whose content a function changes, by name and, as digits, by position."""
+    found = {each.id for node in _nodes(function) if isinstance(each := _changed(node), ast.Name)}
+    positions = enumerate((*function.args.posonlyargs, *function.args.args))
+    return (*sorted(found), *(str(number) for number, each in positions if each.arg in found))
 
 
 def _changed(node: ast.AST) -> ast.expr | None:

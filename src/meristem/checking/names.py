@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TypeAlias
@@ -21,16 +22,24 @@ class NameScope:
         self.globals: frozenset[str] = frozenset()
         self.attributes: Mapping[str, str] = {}
         """What attributes of `self` were set to, where that has a path."""
+        self.starred = ""
+        """The module whose names these are, where `import *` brings it some that it doesn't write."""
 
     def lookup(self, name: str) -> str | None:
         """The path of a name, None for a local value and for a builtin."""
         if name in self.names and name not in self.globals:
             return self.names[name]
-        return None if self.parent is None else self.parent.lookup(name)
+        if self.parent is not None:
+            return self.parent.lookup(name)
+        return f"{self.starred}.{name}" if self.starred and not hasattr(builtins, name) else None
 
     def knows(self, name: str) -> bool:
         """Whether a name is bound at all: what is not is a builtin."""
         return name in self.names or (self.parent is not None and self.parent.knows(name))
+
+    def take(self, name: str, value: ast.expr | None) -> None:
+        """Let a name stand for what it is set to."""
+        self.names[name] = self.origin(value) if value is not None else None
 
     def origin(self, node: ast.expr) -> str | None:
         """The path of what an expression stands for; an item's path is that of its collection."""
@@ -73,12 +82,30 @@ def function_scope(
     bound = Counter(name for node in nodes for name in _binds(node))
     scope.names |= {name: None for name in bound if name not in scope.globals}
     scope.names |= {**imports} | {name: path for name, path in instance.items() if name not in bound}
-    for node in nodes:
-        if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
-            name = node.targets[0].id
-            if bound[name] == 1 and name not in parameters and not isinstance(node.value, ast.Subscript):
-                scope.names[name] = scope.origin(node.value)
+    for name, value in (each for node in nodes for each in _aliases(node)):
+        if bound[name] == 1 and name not in parameters:
+            scope.take(name, value)
     return scope
+
+
+def _aliases(node: ast.AST) -> Iterator[tuple[str, ast.expr]]:
+    """The names that a node sets to something whole, or to what is in it."""
+    if isinstance(node, ast.Assign):
+        for target in node.targets:
+            yield from matched(target, node.value)
+    elif isinstance(node, ast.AnnAssign | ast.NamedExpr) and node.value is not None:
+        yield from matched(node.target, node.value)
+    elif isinstance(node, ast.For | ast.AsyncFor):
+        yield from matched(node.target, node.iter)
+
+
+def matched(target: ast.expr, value: ast.expr) -> Iterator[tuple[str, ast.expr]]:
+    """Each name of an assignment's target, and the value that it is given."""
+    if isinstance(target, ast.Name):
+        yield target.id, value
+    elif isinstance(target, ast.Tuple | ast.List) and isinstance(value, ast.Tuple | ast.List):
+        for each, its in zip(target.elts, value.elts, strict=False):
+            yield from matched(each, its)
 
 
 def own_nodes(node: ast.AST) -> Iterator[ast.AST]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from meristem.checking.definitions import binding_of, class_attributes
 from meristem.checking.file_access import file_use
-from meristem.checking.names import NameScope, function_scope, own_nodes
+from meristem.checking.names import NameScope, function_scope, matched, own_nodes
 from meristem.checking.summary import Access, Binding, Import, Summary, TableName, Use, ValueKind
 from meristem.checking.values import FIRST_ARGUMENT, MUTATING, tables_in
 
@@ -68,6 +68,9 @@ class Reader(ast.NodeVisitor):
             for name, target in self.targets(statement).items():
                 self.scope.names[name] = target
                 self.summary.bindings[name] = Binding(name, statement.lineno, ValueKind.ALIAS, target)
+            if isinstance(statement, ast.ImportFrom) and statement.names[0].name == "*":
+                self.summary.stars.append(self.module.absolute(statement.module, statement.level))
+                self.scope.starred = self.module.name
             return
         for name, value in _bound(statement):
             path = f"{self.module.name}.{name}"
@@ -169,11 +172,8 @@ class Reader(ast.NodeVisitor):
     def visit_Name(self, node: ast.Name) -> None:
         if isinstance(node.ctx, ast.Load):
             self.use(node, Access.READ)
-        elif self.scope.parent is not None and self._is_global(node.id):
+        elif node.id in self.scope.globals:
             self.summary.uses.append(Use(self.by, f"{self.module.name}.{node.id}", node.lineno, Access.REBIND))
-
-    def _is_global(self, name: str) -> bool:
-        return name in self.scope.globals
 
     def visit_Attribute(self, node: ast.Attribute) -> None:
         if not isinstance(node.ctx, ast.Load):
@@ -186,12 +186,6 @@ class Reader(ast.NodeVisitor):
     def visit_Subscript(self, node: ast.Subscript) -> None:
         if not isinstance(node.ctx, ast.Load):
             self.use(node.value, Access.ITEM)
-        self.generic_visit(node)
-
-    def visit_AugAssign(self, node: ast.AugAssign) -> None:
-        # `ITEMS += [1]` through a name that a function took over changes the list itself.
-        if isinstance(node.target, ast.Name) and not self._is_global(node.target.id) and self.scope.parent is not None:
-            self.use(node.target, Access.ITEM)
         self.generic_visit(node)
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
@@ -215,6 +209,10 @@ class Reader(ast.NodeVisitor):
         if opened is not None:
             self.summary.files.append(opened)
         self._named_table(node, callee)
+        for number, each in enumerate(node.args):
+            self.use(each, Access.PASSED, f"{callee}#{number}")
+        for keyword in node.keywords:
+            self.use(keyword.value, Access.PASSED, f"{callee}#{keyword.arg}")
         self.generic_visit(node)
 
     def _dynamic(self, node: ast.Call) -> str:
@@ -269,9 +267,7 @@ def _bound(statement: ast.stmt) -> list[tuple[str, ast.expr | None]]:
     if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
         return [(statement.target.id, statement.value)]
     if isinstance(statement, ast.Assign):
-        return [(each.id, statement.value) for each in statement.targets if isinstance(each, ast.Name)]
-    if isinstance(statement, ast.AugAssign):
-        return []
+        return [each for target in statement.targets for each in matched(target, statement.value)]
     type_alias = getattr(statement, "name", None) if type(statement).__name__ == "TypeAlias" else None
     return [(type_alias.id, None)] if isinstance(type_alias, ast.Name) else []
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from meristem.checking.codebase import Resolved, Site, Symbol
-from meristem.checking.summary import BY_NATURE, Access, FileUse, Use, ValueKind
+from meristem.checking.summary import BY_NATURE, Access, Binding, FileUse, Use, ValueKind
 
 if TYPE_CHECKING:
     from meristem.checking.checked import Checked
     from meristem.checking.codebase import Codebase
     from meristem.checking.finding import Finding
     from meristem.checking.parts import SystemPart
-    from meristem.checking.summary import Binding
 
 KEEP: Final = "let one service keep it, in its database if it must last, and the others ask by its contract"
 OWN: Final = {
@@ -32,11 +32,13 @@ def state(checked: Checked) -> Iterator[Finding]:
     codebase = checked.codebase
     for symbol, users in sorted(checked.reached_by.items()):
         binding = codebase.binding(symbol)
-        if binding is None or len(users) < 2 or codebase.summaries[symbol.module].test:
+        if binding is None and symbol in codebase.writes:
+            binding = Binding(symbol.name, 1, ValueKind.CONSTANT)  # a module is given a name by another
+        if binding is None or not symbol.name or len(users) < 2 or codebase.summaries[symbol.module].test:
             continue
         if codebase.owner(symbol) is not None or (codebase.parts.is_shared(str(symbol)) and _named(checked, symbol)):
             continue
-        found = changes(codebase, symbol, binding)
+        found = changes(checked, symbol, binding)
         if found is None:
             continue
         what, remedy = found
@@ -57,24 +59,27 @@ def _at(checked: Checked, entry: Site) -> str:
     return f"{checked.file(entry.module)}:{entry.line}"
 
 
-def changes(codebase: Codebase, symbol: Symbol, binding: Binding) -> tuple[str, str] | None:
+def changes(checked: Checked, symbol: Symbol, binding: Binding) -> tuple[str, str] | None:
     """Why something of a module is state, and what to do; None for what does not change as the system runs."""
     if binding.kind in BY_NATURE:
-        return f"is a {binding.kind}", OWN.get(binding.kind, KEEP)
-    if binding.cached:
+        article = "an" if binding.kind[0] in "aeiou" else "a"
+        return f"is {article} {binding.kind}", OWN.get(binding.kind, KEEP)
+    if binding.cached_by:
         return "keeps the results of its calls", UNCACHED
     if binding.default:
         return f"changes or hands out the default of {binding.default!r}, one collection for all calls", (
             f"write `{binding.default}=None` and make it in the function"
         )
+    codebase = checked.codebase
     made_of = _class_of(codebase, binding)
     if made_of is not None and made_of[1]:
         return f"is one {made_of[0]}, which {made_of[1]}() changes", KEEP
     for module, use, place in codebase.writes.get(symbol, ()):
-        if module == symbol.module and (use.by == "" or (use.by == symbol.name and binding.cls is None)):
+        own = use.by == "" or (use.by == symbol.name and binding.kind not in (ValueKind.CLASS, ValueKind.FUNCTION))
+        if own and module == symbol.module:
             continue  # built as it is imported: alike in every process
         if _changes(codebase, binding, use, place, of_system=made_of is not None):
-            return f"is changed in {codebase.summaries[module].name}, line {use.line}", KEEP
+            return f"is changed in {checked.file(module)}:{use.line}", KEEP
     return None
 
 
@@ -146,13 +151,13 @@ KEEP_FILE: Final = "let one service keep the file, and the other ask by its cont
 
 def _path(codebase: Codebase, use: FileUse) -> str:
     """By what a file is known: its path, or the constant that holds it."""
-    if use.path or not use.name:
+    if not use.name:
         return use.path
     place = codebase.locate(use.name)
     binding = codebase.binding(place.symbol) if place is not None else None
     if place is None or binding is None or place.instance:
         return ""
-    return binding.text or str(place.symbol)
+    return os.path.normpath("/".join(filter(None, [binding.text or str(place.symbol), use.below])))
 
 
 def patches(checked: Checked) -> Iterator[Finding]:

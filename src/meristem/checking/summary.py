@@ -38,6 +38,7 @@ class Access(StrEnum):
     READ = "read"
     ITEM = "item"
     METHOD = "method"  # one of those that change a collection
+    PASSED = "passed"  # to a function, as `attribute` says: its path, and which argument
     ATTRIBUTE = "attribute"
     REBIND = "rebind"
 
@@ -77,9 +78,12 @@ class Binding(msgspec.Struct):
     kind: ValueKind
     origin: str = ""
     cls: ClassFacts | None = None
-    cached: bool = False
+    cached_by: str = ""
+    """The decorator by which a function keeps its results."""
     default: str = ""
     """A parameter whose mutable default the function changes or hands out."""
+    changes: tuple[str, ...] = ()
+    """The parameters whose content a function changes, by name and, as digits, by position."""
     text: str = ""
     """The name of a table, or the path that a constant holds."""
     metadata: str = ""
@@ -95,13 +99,15 @@ class Import(msgspec.Struct, frozen=True):
 
 
 class FileUse(msgspec.Struct, frozen=True):
-    """A file is opened: at a constant path, or at the one that `name`, a dotted path, holds."""
+    """A file is opened: at a constant path, or at (or below) the one that `name`, a dotted path, holds."""
 
     by: str
     line: int
     writes: bool
     path: str = ""
     name: str = ""
+    below: str = ""
+    """The constant path below that of `name`."""
 
 
 class TableName(msgspec.Struct, frozen=True):
@@ -121,6 +127,8 @@ class Summary(msgspec.Struct):
     bindings: dict[str, Binding] = {}
     uses: list[Use] = []
     imports: list[Import] = []
+    stars: list[str] = []
+    """The modules of `from … import *`."""
     files: list[FileUse] = []
     tables: list[TableName] = []
     makes_system: bool = False

@@ -88,11 +88,11 @@ def _known(callee: str) -> ValueKind | None:
     return _BY_NAME.get(name) if module else None
 
 
-def caches(decorator: ast.expr, scope: NameScope) -> bool:
-    """Whether a decorator keeps the results of its function."""
-    called = decorator.func if isinstance(decorator, ast.Call) else decorator
-    module, _, name = scope.callee(called).rpartition(".")
-    return bool(module) and name in CACHING
+def caching(decorator: ast.expr, scope: NameScope) -> str:
+    """The path of a decorator that keeps the results of its function; empty for another."""
+    path = scope.callee(decorator.func if isinstance(decorator, ast.Call) else decorator)
+    module, _, name = path.rpartition(".")
+    return path if module and name in CACHING else ""
 
 
 def constant_path(node: ast.expr | None, scope: NameScope) -> str:

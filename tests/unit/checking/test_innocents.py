@@ -81,6 +81,28 @@ INNOCENT: dict[str, Files] = {
     }
     | stock("from receipts import SEEN", "SEEN.append(1)")
     | orders("from receipts import SEEN", "SEEN.append(1)"),
+    "a class of the system's own with the name of a library's": both(
+        "from bazaar.common.names import Cache\nlimits = Cache(3)\n", "limits.most", "limits"
+    )
+    | {"bazaar/common/names.py": "class Cache:\n    def __init__(self, most):\n        self.most = most\n"},
+    "a metric": both("from prometheus_client import Counter\nsold = Counter('a', 'b')\n", "sold.inc()", "sold"),
+    "templates that are made as they are imported": both(
+        "from jinja2 import Environment\npages = Environment()\npages.filters['x'] = str\n",
+        "pages.list_templates()",
+        "pages",
+    ),
+    "a contract that its package hands on": {
+        "bazaar/stock/events.py": "from meristem import Event\nclass Gone(Event, package='bazaar.stock.v1'):\n"
+        "    article: str\n",
+        "bazaar/stock/__init__.py": "from bazaar.stock.events import Gone\n",
+    }
+    | orders("from bazaar.stock import Gone", "Gone(article='x')"),
+    "a function that changes what is its caller's own": both(
+        "def fill(rows):\n    rows.append(1)\n", "rows = []; fill(rows)", "fill"
+    ),
+    "a counter that is set again in a loop": both(
+        "LEFT = {'a': 1}\n", "\n        for n in LEFT.values():\n            n += 1", "LEFT"
+    ),
     "a library's own settings": orders("import structlog, sys", "structlog.configure(); sys.path.append('x')"),
 }
 

@@ -131,6 +131,46 @@ PLANTED: dict[str, tuple[str, set[str], Files]] = {
         }
         | orders("from bazaar.common.state import SEEN", "len(SEEN)"),
     ),
+    "a dict that a function changes": (
+        "state",
+        {"orders", "stock"},
+        both("SEEN = {}  # <-\ndef put(where):\n    where['a'] = 1\n", "put(SEEN)", "SEEN, put", "len(SEEN)"),
+    ),
+    "a list that is looped over": (
+        "state",
+        {"orders", "stock"},
+        both("ROWS = [{}]  # <-\n", "\n        for row in ROWS:\n            row['a'] = 1", "ROWS", "len(ROWS)"),
+    ),
+    "a list that comes by a star": (
+        "state",
+        {"orders", "stock"},
+        {COMMON: "SEEN = []  # <-\n"}
+        | stock("from bazaar.common.state import *", "SEEN.append(1)")
+        | orders("from bazaar.common.state import *", "len(SEEN)"),
+    ),
+    "a name that is given to a module": (
+        "state",
+        {"orders", "stock"},
+        {COMMON: "# <-\n"}
+        | stock("from bazaar.common import state", "state.current = 1")
+        | orders("from bazaar.common import state", "state.current"),
+    ),
+    "a count that a function keeps on itself": (
+        "state",
+        {"orders", "stock"},
+        both("def up():  # <-\n    up.calls += 1\nup.calls = 0\n", "up()", "up"),
+    ),
+    "one object by a class method": (
+        "state",
+        {"orders", "stock"},
+        both(
+            "class Bank:  # <-\n    _one = None\n    @classmethod\n    def one(cls):\n"
+            "        cls._one = cls._one or cls()\n"
+            "        return cls._one\n",
+            "Bank.one()",
+            "Bank",
+        ),
+    ),
     "a counter by functions": (
         "state",
         {"orders", "stock"},
@@ -233,6 +273,19 @@ PLANTED: dict[str, tuple[str, set[str], Files]] = {
         {"orders", "stock"},
         stock("", "open('sales.csv', 'a').write('x')")
         | orders("from pathlib import Path", "Path('./sales.csv').write_text('x')  # <-"),
+    ),
+    "a file in a folder that both know": (
+        "file",
+        {"orders", "stock"},
+        {COMMON: "from pathlib import Path\nFOLDER = Path('data')\n"}
+        | stock("from bazaar.common.state import FOLDER", "(FOLDER / 'x.csv').write_text('x')  # <-")
+        | orders("", "open('data/x.csv')"),
+    ),
+    "a database file of both": (
+        "file",
+        {"orders", "stock"},
+        stock("import sqlite3", "sqlite3.connect('shop.db')")
+        | orders("import sqlite3", "sqlite3.connect('shop.db')  # <-"),
     ),
     "a file by a constant that both have": (
         "file",

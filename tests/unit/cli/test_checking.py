@@ -48,7 +48,7 @@ async def test_a_finding_names_file_line_both_services_and_the_remedy_and_exits_
     ended = await meristem("check")
 
     assert ended.code == 1
-    assert ended.out.startswith("pair.py:6: [state] one and two: SEEN is changed in pair, line 18, and is reached in ")
+    assert ended.out.startswith("pair.py:6: [state] one and two: SEEN is changed in pair.py:18, and is reached in ")
     assert "pair.py:18 and pair.py:23" in ended.out
     assert "let one service keep it" in ended.out
     assert ended.out.endswith("1 new finding.\n")
