@@ -60,7 +60,7 @@ class Calls:
         # of the service takes them along in its own commit, unless what runs beside it may need them there sooner.
         if not is_local or command.is_in_branch:
             await self._writer.flush()
-        row = command.new_row(self._saga.id, self._clock.now())
+        row, began = command.new_row(self._saga.id, self._clock.now()), self._clock.steady()
         # Whether some attempt may have had its effect, be it the one during which the last owner died.
         doubt = command.may_have_begun and not command.step.harmless
         while True:
@@ -84,7 +84,7 @@ class Calls:
             else:
                 return
             doubt = self._is_in_doubt(error, command, doubt)
-            pause = self._pause(error, row)
+            pause = self._pause(error, row.attempts, self._clock.steady() - began)
             if pause is None:
                 await self._give_up(command, row, error, doubt=doubt)
                 return
@@ -147,15 +147,14 @@ class Calls:
             return False
         return before or (verdict is not Verdict.LATER and not command.step.harmless)
 
-    def _pause(self, error: Exception, row: StepRow) -> float | None:
+    def _pause(self, error: Exception, attempts: int, spent: float) -> float | None:
         """Seconds until the next attempt; None when there shall be none."""
         if not isinstance(error, CallError):
             return None
         verdict, policy = judge(error), self._policy
-        if verdict is Verdict.FINAL or (verdict is Verdict.BROKEN and row.attempts >= policy.bug_attempts):
+        if verdict is Verdict.FINAL or (verdict is Verdict.BROKEN and attempts >= policy.bug_attempts):
             return None
-        delay = max(policy.retry.delay(row.attempts), error.retry_after or 0.0)
-        spent = (self._clock.now() - row.started).total_seconds()
+        delay = max(policy.retry.delay(attempts), error.retry_after or 0.0)
         return None if spent + delay > self._patience else delay
 
     async def _give_up(self, command: CallCommand, row: StepRow, error: Exception, *, doubt: bool) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from meristem.clock import Clock
+from meristem.clock import Clock, SteadyTime
 from meristem.contracts.codec import encode
 from meristem.contracts.message import Event
 from meristem.sagas import statements as sql
@@ -16,13 +16,19 @@ from meristem.sagas.records import EventRow, SagaRow, SagaState, StepRow
 from meristem.storage.database import Database
 from meristem.storage.lease import Lease
 
-_SWEEP_EACH: Final = timedelta(days=1)  # a thirtieth of the time for which sagas that ended are kept
+_SWEEP_EACH: Final = 86400.0  # seconds: a thirtieth of the time for which sagas that ended are kept
+_DOUBT_AFTER: Final = 60.0  # seconds: a machine that began with a wrong time of day has set it by then
+_DOUBT_EACH: Final = 600.0
 _PIECE: Final = 500  # events that are looked at together
 _AT_REST: Final = (SagaState.DONE, SagaState.FAILED)
 
 
 class Journal:
-    """The sagas of one service's database; `waits` names the types of the events that each may wait for."""
+    """The sagas of one service's database; `waits` names the types of the events that each may wait for.
+
+    When pauses end is told by a time of day that never steps, so that a clock that is set neither prolongs nor ends
+    one while the process lives.
+    """
 
     def __init__(
         self,
@@ -35,9 +41,11 @@ class Journal:
         self.database = database
         self.lease = lease
         self._clock = clock
+        self._passing = SteadyTime(clock)
         self._policy = policy
         self._waits = waits
-        self._swept: datetime | None = None
+        self._swept: float | None = None
+        self._doubted = clock.steady() + _DOUBT_AFTER - _DOUBT_EACH
         self._seen = self._reached = 0  # the last event up to which sagas were woken
 
     async def load(self, saga_id: str) -> SagaRow | None:
@@ -64,7 +72,7 @@ class Journal:
             "state_": saga.state.value,
             "v_state": state.value,
             "v_member": member,
-            "v_updated": self._clock.now(),
+            "v_updated": self.now(),
         }
         if (await self.database.execute(sql.CLAIM, values)).rowcount != 1:
             return False
@@ -76,12 +84,25 @@ class Journal:
     async def claimable(self, limit: int) -> list[str]:
         """The sagas that no replica works on and one should: replicas that died, past wake-ups, events that came."""
         found = list(await self.database.fetch_all(sql.LAPSED, {"limit_": limit}, into=str))
-        found += await self.database.fetch_all(sql.DUE, {"now_": self._clock.now(), "limit_": limit}, into=str)
+        found += await self.database.fetch_all(sql.DUE, {"now_": self.now(), "limit_": limit}, into=str)
+        found += await self._from_later(limit)
         piece = {"after_": self._seen, "limit_": _PIECE}
         while (last := await self.database.fetch_value(sql.CAME, piece)) is not None:
             found += await self.database.fetch_all(sql.ARRIVED, piece, into=str)
             piece["after_"] = self._reached = last
         return list(dict.fromkeys(found))
+
+    async def _from_later(self, limit: int) -> Sequence[str]:
+        """Sagas that fell asleep later than it is: by another clock, or before this one was set back.
+
+        They are woken to see how much is left of their pauses, which may be far less than it seems.
+        """
+        if self._clock.steady() - self._doubted < _DOUBT_EACH:
+            return ()
+        found = await self.database.fetch_all(sql.FROM_LATER, {"now_": self.now(), "limit_": limit}, into=str)
+        if len(found) < limit:
+            self._doubted = self._clock.steady()
+        return found
 
     def claimed(self) -> None:
         """What `claimable` found was taken up: the events behind it need not be looked at again."""
@@ -92,7 +113,7 @@ class Journal:
     async def next_wake(self) -> float | None:
         """Seconds until the pause of a sleeping saga ends; None where none has an end."""
         moment = await self.database.fetch_value(sql.NEXT_WAKE)
-        return None if moment is None else (moment - self._clock.now()).total_seconds()
+        return None if moment is None else (moment - self.now()).total_seconds()
 
     async def release(self) -> None:
         """Let go of every saga, so that another replica goes on at once."""
@@ -116,14 +137,14 @@ class Journal:
     async def forget(self) -> None:
         """Delete events that no saga can wait for any more, and sagas that ended long ago."""
         await forget_events(self.database, self._waits)
-        now = self._clock.now()
-        if self._swept is None or now - self._swept >= _SWEEP_EACH:
-            await forget_sagas(self.database, now - timedelta(seconds=self._policy.retention))
-            self._swept = now
+        passed = self._clock.steady()
+        if self._swept is None or passed - self._swept >= _SWEEP_EACH:
+            await forget_sagas(self.database, self._passing.earlier() - timedelta(seconds=self._policy.retention))
+            self._swept = passed
 
     def now(self) -> datetime:
-        """The journal's time."""
-        return self._clock.now()
+        """The time of day by which the journal tells when pauses end: it does not step."""
+        return self._passing.now()
 
 
 def at_rest(saga: SagaRow) -> bool:

@@ -110,7 +110,7 @@ class JournalWriter:
 
     async def answer(self, row: StepRow) -> None:
         """Store the answer of a step that is in the journal already."""
-        names = ("state", "sequence", "reply", "error", "event", "attempts", "ended")
+        names = ("state", "sequence", "reply", "error", "due", "event", "attempts", "ended")
         values = {f"v_{name}": getattr(row, name) for name in names}
         where = {"position_": row.position, "kind_": row.kind.value}
         await self._write(self._mine(sql.ANSWER, {**values, **where}))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from meristem.lifecycle import first_of
 from meristem.sagas.commands import SagaCommand, SleepCommand, WaitCommand
@@ -41,14 +41,24 @@ class Pauses:
         """Journal when the pause ends, wait, and journal that it has ended."""
         row = command.row
         if row is None:
-            row = command.new_row(self._saga.id, self._clock.now())
+            row = command.new_row(self._saga.id, self._journal.now())
             if isinstance(command, WaitCommand) and await self._has_arrived(command, row):
                 await self._recorder.record(command, row)
                 return
             # Before it begins: the due time is the first run's, however often the process is started again.
             await self._writer.record(row)
+        elif row.due is not None and command.seconds is not None:
+            await self._shorten(row, row.due, timedelta(seconds=command.seconds))
         await (self._wait(command, row) if isinstance(command, WaitCommand) else self._sleep(command, row))
         await self._recorder.record(command, row, known=True)
+
+    async def _shorten(self, row: StepRow, due: datetime, longest: timedelta) -> None:
+        """More left than was asked for: it began by another clock, or before this one was set back."""
+        now = self._journal.now()
+        if due - now > longest:
+            # By the clock as it is now: if it was wrong when this process began, the journal's time still is.
+            row.due = now + min(due - self._clock.now(), longest)
+            await self._writer.answer(row)
 
     def rest(self, command: SagaCommand, until: datetime | None) -> None:
         """Nothing will come of this command for long."""
@@ -91,7 +101,7 @@ class Pauses:
         return True
 
     def _left(self, due: datetime | None) -> float | None:
-        return None if due is None else (due - self._clock.now()).total_seconds()
+        return None if due is None else (due - self._journal.now()).total_seconds()
 
     async def _nudged(self, seconds: float | None) -> None:
         """Until an event may have come, or the time is over."""

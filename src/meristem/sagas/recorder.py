@@ -46,6 +46,6 @@ class Recorder:
 
     def report(self, row: StepRow) -> None:
         """Tell observers that a step or an undo ended."""
-        seconds = ((row.ended or row.started) - row.started).total_seconds()
+        seconds = max(0.0, ((row.ended or row.started) - row.started).total_seconds())
         error = None if row.error is None else read(row.error).message
         self._emit(StepEnded(self._saga.id, self._saga.name, row.position, row.kind, row.name, seconds, error))

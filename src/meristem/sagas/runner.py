@@ -52,7 +52,7 @@ class SagaRunner:
     def ended(self) -> SagaEnded:
         """How the saga came to rest, or to sleep."""
         saga = self.saga
-        seconds = (self._parts.clock.now() - saga.created).total_seconds()
+        seconds = max(0.0, (self._parts.clock.now() - saga.created).total_seconds())
         error = saga.problem or (read(saga.error).message if saga.error else None)
         return SagaEnded(saga.id, saga.name, saga.state.value, seconds, error)
 

@@ -58,7 +58,7 @@ ANSWER: Final = (
         STEPS.c.position == bindparam("position_"),
         STEPS.c.kind == bindparam("kind_"),
     )
-    .values(_setting(STEPS, "state", "sequence", "reply", "error", "event", "attempts", "ended"))
+    .values(_setting(STEPS, "state", "sequence", "reply", "error", "due", "event", "attempts", "ended"))
 )
 CHANGE: Final = (
     update(SAGAS)
@@ -82,6 +82,16 @@ DUE: Final = (
         SLEEPS,
     )
     .order_by(SAGAS.c.wake_at)
+    .limit(bindparam("limit_"))
+)
+
+FROM_LATER: Final = (
+    select(SAGAS.c.id)
+    .where(
+        SAGAS.c.state == SagaState.WAITING.value,
+        SAGAS.c.updated > bindparam("now_", type_=SAGAS.c.updated.type),
+        SLEEPS,
+    )
     .limit(bindparam("limit_"))
 )
 
