@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from meristem.cli.output import say
 from meristem.cli.progress import TerminalProgress
 from meristem.cli.serving import Faces, offer, ports_of, run_on_loop, shown
+from meristem.cli.settings import note_settings
 from meristem.lifecycle import Stack
 from meristem.operators.server import OperatorAddresses, OperatorServer
 from meristem.runtime.introspection import SingleProcess
@@ -59,6 +60,7 @@ def run_alone(blueprint: Blueprint, directory: Path, faces: Faces, began: float)
 
 
 async def _run(blueprint: Blueprint, directory: Path, state: StateDirectory, faces: Faces, began: float) -> None:
+    note_settings(blueprint, ALONE, 0, os.environ, state, os.getpid())
     plan, address = blueprint.plan, base_address(faces.host, faces.port)
     programs = _programs(plan, directory, address, state)
     process = _process(blueprint, directory, state, faces, programs)

@@ -1,18 +1,12 @@
-"""`meristem contracts` and `meristem settings`: what others may know of a system, and what it was told."""
+"""`meristem contracts`: what others may know of a system."""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import click
 
-from meristem.cli.loading_system import json_option, load_blueprint, placement_option, system_argument
-from meristem.cli.output import print_json, print_table
-from meristem.config.settings import Setting, Sources, explain
+from meristem.cli.loading_system import load_blueprint, system_argument
 from meristem.contracts.contract import operations
 from meristem.system.blueprint import Blueprint
-from meristem.system.description import settings_at
 
 
 @click.command()
@@ -45,29 +39,3 @@ def _openapi(blueprint: Blueprint) -> str:
     known = [each for contract in blueprint.contracts() for each in operations(contract).values()]
     system = blueprint.system
     return document(known, prefix=system.api, title=system.name, version="1.0.0", status_of=status_of_class).decode()
-
-
-@click.command()
-@system_argument
-@placement_option
-@json_option
-def settings(target: str | None, placement: Path | None, *, as_json: bool) -> None:
-    """Show every setting, its value and where that comes from; secrets stay hidden."""
-    blueprint, _ = load_blueprint(target, placement)
-    plan, placed = blueprint.plan, blueprint.placement
-    found: dict[str, list[Setting]] = {
-        each.name: explain(
-            # Read from their own modules: the services need not be importable here.
-            [settings_at(path, each.name) for path in each.settings],
-            system=blueprint.system.name,
-            service=each.name,
-            sources=Sources(environment=os.environ, files=placed.settings_of(plan.process_of(each.name).name)),
-        )
-        for each in plan.services
-        if each.settings
-    }
-    if as_json:
-        print_json(found)
-        return
-    rows = [[name, each.name, each.value, each.origin, each.variable] for name, own in found.items() for each in own]
-    print_table("settings", ["service", "setting", "value", "from", "variable"], rows, "No service asks for settings.")

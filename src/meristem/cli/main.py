@@ -29,7 +29,7 @@ VERBS: Final = {
     "check": ("checking", "Find what services reach of one another by other ways than their contracts."),
     "call": ("call", 'Call an operation: meristem call payments.ledger \'{"booking_id": "…"}\'.'),
     "contracts": ("describing", "Write contracts for other languages: as protobuf or OpenAPI."),
-    "settings": ("describing", "Show every setting, its value and where that comes from."),
+    "settings": ("settings", "Show every setting that is used, its value and where that comes from."),
     "sagas": ("sagas", "List, show and retry sagas."),
     "events": ("events", "Show what waits and what is dead, and deliver it again."),
     "migrate": ("migrating", "Bring the databases of services up to date, or write a new migration."),

@@ -105,6 +105,7 @@ async def _serve(
     directory: Path,
     environment: Mapping[str, str],
 ) -> None:
+    from meristem.cli.settings import note_settings  # noqa: PLC0415
     from meristem.operators.server import OperatorAddresses, OperatorServer  # noqa: PLC0415
     from meristem.runtime.introspection import SingleProcess  # noqa: PLC0415
     from meristem.runtime.process import Process, serve  # noqa: PLC0415
@@ -112,6 +113,8 @@ async def _serve(
 
     state = StateDirectory(directory, blueprint.system.name)
     state.prepare()
+    if RUN in environment:  # else nobody keeps count of what runs here
+        note_settings(blueprint, name, replica, environment, state, os.getppid())
     tokens = state.tokens(environment)
     resolver = _resolver(blueprint, name, environment)
     secret = state.secret(environment)

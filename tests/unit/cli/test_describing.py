@@ -1,13 +1,16 @@
 """What `meristem contracts` and `meristem settings` tell is all of it, and what holds where a service runs."""
 
+import signal
+
 import pytest
 
 VERSIONS = """
 from typing import Protocol
-from meristem import Contract, Service, Settings, System, safe
+from meristem import Contract, Secret, Service, Settings, System, safe
 
 class Limits(Settings):
     most: int = 1
+    key: Secret = Secret("")
 
 def contract(package):
     class Rooms(Contract, Protocol, package=package):
@@ -60,8 +63,37 @@ async def test_two_contracts_of_one_name_are_both_written_and_told_apart_by_thei
     assert "package inn.v1;" not in second.out
 
 
+@pytest.mark.parametrize("placement", [(), ("--placement", "placed.toml")], ids=["one process", "processes"])
+async def test_settings_are_those_that_the_running_system_uses(start, meristem, environment, placement):
+    alone = await meristem("settings", "inn.py:system", "--json")
+    assert alone.err == "inn does not run here: this is what it would use, started from this shell\n"
+    assert alone.json["new"][0]["value"] == "1"
+
+    environment["INN_NEW_KEY"] = "open sesame"
+    environment["INN_NEW_MOST"] = "9"
+    running = await start("run", "inn.py:system", "--port", "0", *placement)
+    await running.shows("inn runs at ")
+    del environment["INN_NEW_MOST"], environment["INN_NEW_KEY"]  # another shell has not been told
+    used = await meristem("settings", "inn.py:system", "--json")
+    would = await meristem("settings", "inn.py:system", "--placement", "placed.toml", "--json")
+    table = await meristem("settings", "inn.py:system")
+
+    most, key = used.json["new"]
+    assert (most["value"], most["origin"], used.err) == ("9", "the environment variable INN_NEW_MOST", "")
+    assert "open sesame" not in used.out + table.out
+    assert key["origin"] == "the environment variable INN_NEW_KEY"
+    assert would.json["new"][0]["value"] == "7"
+    assert table.out.startswith("settings that inn uses")
+
+    running.process.send_signal(signal.SIGTERM)
+    await running.ended()
+    after = await meristem("settings", "inn.py:system", "--json")
+    assert after.json["new"][0]["value"] == "1"
+    assert "inn does not run here" in after.err
+
+
 async def test_settings_are_told_as_they_hold_in_the_process_of_the_service(meristem):
     found = await meristem("settings", "inn.py:system", "--placement", "placed.toml", "--json")
 
-    (most,) = found.json["new"]
+    most = found.json["new"][0]
     assert (most["value"], most["origin"]) == ("7", "[settings.new] in [processes.new.settings] of the placement")

@@ -1,0 +1,104 @@
+"""`meristem settings`: what a system was told, as its processes noted it when they started."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+import msgspec
+
+from meristem.cli.loading_system import json_option, load_blueprint, placement_option, system_argument
+from meristem.cli.output import print_json, print_table
+from meristem.config.settings import Setting, Sources, explain
+from meristem.private_files import make_folder, write_file
+from meristem.system.addresses import label_of
+from meristem.system.description import settings_at
+from meristem.system.state_directory import StateDirectory
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from meristem.system.blueprint import Blueprint
+
+FOLDER: Final = "settings"
+
+
+class Noted(msgspec.Struct, frozen=True):
+    """The settings of the services of one process; what is secret in them is hidden already.
+
+    `run` is the process that answers for the run: its supervisor, or itself where it runs alone.
+    """
+
+    run: int
+    settings: dict[str, list[Setting]]
+
+
+@click.command()
+@system_argument
+@placement_option
+@json_option
+def settings(target: str | None, placement: Path | None, *, as_json: bool) -> None:
+    """Show every setting, its value and where that comes from; secrets stay hidden.
+
+    It is what the running system uses; where none runs, or for a placement that is named, what one started here would.
+    """
+    blueprint, directory = load_blueprint(target, placement)
+    name = blueprint.system.name
+    used = None if placement else _used(StateDirectory(directory, name))
+    found = used
+    if found is None:
+        found = settings_of(blueprint, [each.name for each in blueprint.plan.processes], os.environ)
+    if as_json:
+        print_json(found)
+    else:
+        rows = [[who, each.name, each.value, each.origin, each.variable] for who, own in found.items() for each in own]
+        title = f"settings that {name} uses" if used is not None else "settings"
+        print_table(title, ["service", "setting", "value", "from", "variable"], rows, "No service asks for settings.")
+    if used is None and placement is None:
+        click.echo(f"{name} does not run here: this is what it would use, started from this shell", err=True)
+
+
+def settings_of(blueprint: Blueprint, processes: list[str], environment: Mapping[str, str]) -> dict[str, list[Setting]]:
+    """The settings of the services in these processes, by service."""
+    plan = blueprint.plan
+    return {
+        each.name: explain(
+            # Read from their own modules: the services need not be importable here.
+            [settings_at(path, each.name) for path in each.settings],
+            system=blueprint.system.name,
+            service=each.name,
+            sources=Sources(environment=environment, files=blueprint.placement.settings_of(process)),
+        )
+        for each in plan.services
+        if each.settings and (process := plan.process_of(each.name).name) in processes
+    }
+
+
+def note_settings(
+    blueprint: Blueprint, process: str, replica: int, environment: Mapping[str, str], state: StateDirectory, run: int
+) -> None:
+    """Write down what this process uses, for `meristem settings` in other shells."""
+    noted = Noted(run, settings_of(blueprint, [process], environment))
+    # Whoever may not write here runs all the same.
+    with contextlib.suppress(OSError):
+        make_folder(state.path / FOLDER)
+        write_file(state.path / FOLDER / f"{label_of(process, replica)}.json", msgspec.json.encode(noted))
+
+
+def _used(state: StateDirectory) -> dict[str, list[Setting]] | None:
+    """What the processes that run now have noted; None where none does."""
+    running = state.running()
+    if running is None:
+        return None
+    found: dict[str, list[Setting]] = {}
+    for path in sorted((state.path / FOLDER).glob("*.json")):
+        try:
+            noted = msgspec.json.decode(path.read_bytes(), type=Noted)
+        except (OSError, msgspec.DecodeError):  # it is being written
+            continue
+        # One that was left by a former run tells nothing of this one.
+        found |= noted.settings if noted.run == running.pid else {}
+    return found
