@@ -1,5 +1,12 @@
 """A clock that is set, forward or back, delays no retry and hastens none; of a pause on disk no more is believed."""
 
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from sqlalchemy import update
 
@@ -152,3 +159,25 @@ async def test_a_pause_on_disk_that_can_have_been_meant_is_kept_and_a_longer_one
             await again.vanish()
         else:
             await again.emitted(Delivered)
+
+
+async def run(folder, what, seconds):
+    program = Path(__file__).with_name("stepping_program.py")
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    return await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, str(program), str(folder), what, str(seconds)],
+        env=environment, capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("seconds", [-HOUR, HOUR])
+async def test_a_process_whose_clock_is_set_while_an_event_waits_tries_it_again(tmp_path, seconds):
+    ended = await run(tmp_path, "step", seconds)
+    assert (ended.returncode, ended.stdout) == (0, "handled\n"), ended.stderr
+
+
+async def test_a_process_that_is_started_after_the_clock_was_set_back_handles_what_another_one_left(tmp_path):
+    assert (await run(tmp_path, "fail", 0)).returncode == -signal.SIGKILL
+    ended = await run(tmp_path, "resume", -HOUR)
+    assert (ended.returncode, ended.stdout) == (0, "handled\n"), ended.stderr
