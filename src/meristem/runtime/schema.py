@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from meristem.errors import ConfigurationError
 from meristem.events.tables import SCHEMA as EVENTS
 from meristem.sagas.tables import SCHEMA as SAGAS
-from meristem.services.idempotency import SCHEMA as ONCE
+from meristem.services.answers import SCHEMA as ONCE
 from meristem.storage.lease import SCHEMA as LEASE
 
 if TYPE_CHECKING:

@@ -20,7 +20,8 @@ from meristem.runtime.gauges import Counted
 from meristem.runtime.schema import check, upgrade
 from meristem.sagas.saga import sagas_of
 from meristem.security.digest import Digest
-from meristem.services.idempotency import OldAnswers, answer_once
+from meristem.services.answers import OldAnswers
+from meristem.services.idempotency import answer_once
 from meristem.storage.database import database_for
 from meristem.storage.lease import Lease
 from meristem.system.description import migrations_of

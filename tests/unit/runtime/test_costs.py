@@ -15,7 +15,7 @@ from meristem.events import statements as events
 from meristem.runtime.schema import SCHEMAS
 from meristem.sagas import forgetting
 from meristem.sagas import statements as sagas
-from meristem.services import idempotency
+from meristem.services import answers
 from meristem.storage import lease
 from meristem.storage.sweep import Sweep
 
@@ -31,7 +31,7 @@ IN_MEMORY = {"events.WAITING", "sagas.RELEASE"}
 
 def _statements() -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for module in (events, sagas, idempotency, inbox, dead_letters, forgetting, lease):
+    for module in (events, sagas, answers, inbox, dead_letters, forgetting, lease):
         room = module.__name__.rpartition(".")[2].replace("statements", module.__name__.split(".")[1])
         for name, value in vars(module).items():
             if isinstance(value, Sweep):

@@ -10,13 +10,13 @@ from sqlalchemy.sql import ClauseElement, Executable
 from meristem.events import dead_letters, inbox
 from meristem.events import statements as events
 from meristem.sagas import statements as sagas
-from meristem.services import idempotency
+from meristem.services import answers
 from meristem.storage.sqlite.dialect import SqliteDialect
 
 POSTGRESQL = postgresql.dialect(paramstyle="numeric_dollar")
 OWN = {
     f"{module.__name__.removeprefix('meristem.')}.{name}": value
-    for module in (events, sagas, idempotency, inbox, dead_letters)
+    for module in (events, sagas, answers, inbox, dead_letters)
     for name, value in vars(module).items()
     if isinstance(value, Executable) and isinstance(value, ClauseElement)
 }

@@ -18,7 +18,7 @@ from meristem.contracts.call import Call, Handler
 from meristem.keys import scoped
 from meristem.runtime.assembly import Assembly
 from meristem.runtime.options import Options
-from meristem.services.idempotency import FIND, STORE, metadata
+from meristem.services.answers import FIND, STORE, metadata
 from meristem.storage.versions import creation
 from meristem.system.blueprint import Blueprint
 from meristem.testing.running import running
