@@ -7,16 +7,16 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import copy_context
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from msgspec import DecodeError
 from sqlalchemy import Text, bindparam, insert, literal, select
 
-from meristem.clock import SteadyTime
 from meristem.context import CURRENT
 from meristem.contracts.codec import decoder, violation
 from meristem.contracts.message import Event
-from meristem.errors import IntegrityViolation, StorageError, Undeliverable, WiringError
+from meristem.errors import IntegrityViolation, Undeliverable, WiringError
 from meristem.events.envelope import Envelope
 from meristem.events.policy import DEFAULT, DeliveryPolicy
 from meristem.events.subscription import subscriptions
@@ -33,9 +33,6 @@ logger: Final = logging.getLogger("meristem.events")
 
 Handle: TypeAlias = Callable[[Any], Awaitable[None]]
 Listener: TypeAlias = Callable[[Event, Envelope], Awaitable[None]]
-
-_PRUNE_AFTER: Final = 600.0  # seconds, once the service has started and has nothing better to do
-_PRUNE_EVERY: Final = 86400.0  # a thirtieth of the time for which events are remembered
 
 _KNOWN: Final = select(literal(1)).where(
     *(INBOX.c[name] == bindparam(name, type_=Text) for name in ("event_id", "source", "subscriber"))
@@ -58,7 +55,7 @@ class Inbox:
     """Takes the events that a service subscribed to.
 
     `handlers` maps event classes to coroutine functions. With a database each event is handled once, however often
-    it is delivered, for `retention` seconds; without one it is handled at least once. Deliveries of one event wait
+    it is delivered, for the time of `retention`; without one it is handled at least once. Deliveries of one event wait
     for each other. Listeners see events in the same unit of work, after the handler.
     """
 
@@ -70,7 +67,7 @@ class Inbox:
         clock: Clock,
         *,
         policies: Mapping[type[Event], DeliveryPolicy] | None = None,
-        retention: float = 30 * 86400.0,
+        retention: timedelta = timedelta(days=30),
     ) -> None:
         self.service = service
         self._database = database
@@ -106,7 +103,8 @@ class Inbox:
     async def start(self) -> None:
         """Forget old events from time to time."""
         if self._database is not None:
-            self._background.spawn(self._keep_small(self._database), "prune")
+            forgetting = FORGET.delete_daily(self._database, self._clock, self._retention, "old events")
+            self._background.spawn(forgetting, "prune")
 
     async def drain(self) -> None:
         """The relay that delivers is drained first; nothing to do."""
@@ -185,14 +183,3 @@ class Inbox:
             await handle(event)
         for listener in self._listeners.get(envelope.type, ()):
             await listener(event, envelope)
-
-    async def _keep_small(self, database: Database) -> None:
-        passing = SteadyTime(self._clock)
-        await self._clock.sleep(_PRUNE_AFTER)
-        while True:
-            before = passing.earlier().timestamp() - self._retention  # what is forgotten too early is handled twice
-            try:
-                await FORGET.delete(database, before)
-            except StorageError:
-                logger.exception("%s: old events could not be forgotten; trying again later", self.service)
-            await self._clock.sleep(_PRUNE_EVERY)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,9 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.schema import CreateIndex, DropIndex
 
-from meristem.clock import SteadyTime
 from meristem.contracts.message import Message
-from meristem.errors import StorageError
 from meristem.lifecycle import Background
 from meristem.storage.sweep import Sweep
 from meristem.storage.versions import AddColumn, Revision, Schema, index_where
@@ -37,10 +34,6 @@ if TYPE_CHECKING:
 
     from meristem.clock import Clock
     from meristem.storage.database import Database
-
-logger = logging.getLogger(__name__)
-PRUNE_AFTER: Final = 600.0  # seconds, once the service has started and has nothing better to do
-PRUNE_EVERY: Final = 86400.0  # seconds: a thirtieth of the time for which answers are kept
 
 metadata: Final = MetaData()
 ANSWERS: Final = Table(
@@ -139,7 +132,9 @@ class OldAnswers:
 
     async def start(self) -> None:
         """Begin to forget."""
-        self._background.spawn(self._repeat(), "prune")
+        self._background.spawn(
+            FORGET.delete_daily(self._database, self._clock, self._retention, "old answers"), "prune"
+        )
 
     async def drain(self) -> None:
         """Nobody waits for it."""
@@ -147,14 +142,3 @@ class OldAnswers:
     async def stop(self) -> None:
         """Forget no more."""
         await self._background.stop()
-
-    async def _repeat(self) -> None:
-        passing = SteadyTime(self._clock)
-        await self._clock.sleep(PRUNE_AFTER)
-        while True:
-            try:
-                # What is forgotten too early is done twice: a clock that was set forward makes nothing old.
-                await FORGET.delete(self._database, passing.earlier() - self._retention)
-            except StorageError:
-                logger.exception("%s: old answers could not be forgotten; trying again later", self._database.name)
-            await self._clock.sleep(PRUNE_EVERY)

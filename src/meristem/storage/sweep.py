@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+import logging
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from sqlalchemy import bindparam, delete, select, tuple_
+from sqlalchemy import Float, bindparam, delete, select, tuple_
+
+from meristem.clock import SteadyTime
+from meristem.errors import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
     from sqlalchemy import Column, ColumnElement, Table
 
+    from meristem.clock import Clock
     from meristem.storage.database import Database
+
+logger: Final = logging.getLogger("meristem.storage")
 
 _PIECE: Final = 500  # rows that are looked at, and deleted at most, by one statement
 _PAUSE: Final = 0.02  # seconds of the machine between two pieces
+_AT_FIRST: Final = 600.0  # seconds, once the service has started and has nothing better to do
+_DAY: Final = 86400.0  # seconds: a thirtieth of the time for which records and answers are kept
 
 
 class Sweep:
@@ -36,6 +46,7 @@ class Sweep:
         )
         of_row = (column == bindparam(f"of_{column.name}", type_=column.type) for column in columns)
         self.deletion = delete(table).where(*of_row, is_old)
+        self._in_seconds = isinstance(age.type, Float)  # since 1970, not as a time of day
 
     async def find(self, database: Database, before: Any) -> AsyncIterator[Sequence[Mapping[str, Any]]]:
         """Walk through the whole table; gives the primary keys of what is old, a piece at a time."""
@@ -57,3 +68,18 @@ class Sweep:
             values = [{f"of_{name}": each[name] for name in self._names} | {"before": before} for each in old]
             deleted += (await database.execute(self.deletion, values)).rowcount
         return deleted
+
+    async def delete_daily(self, database: Database, clock: Clock, retention: timedelta, what: str) -> NoReturn:
+        """Delete once a day what is older than `retention`, until this is cancelled; the log calls it `what`.
+
+        What is forgotten too early is done twice: a clock that was set forward makes nothing old.
+        """
+        passing = SteadyTime(clock)
+        await clock.sleep(_AT_FIRST)
+        while True:
+            before = passing.earlier() - retention
+            try:
+                await self.delete(database, before.timestamp() if self._in_seconds else before)
+            except StorageError:
+                logger.exception("%s: %s could not be forgotten; trying again later", database.name, what)
+            await clock.sleep(_DAY)
