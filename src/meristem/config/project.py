@@ -7,7 +7,7 @@ import importlib.util
 import sys
 import tomllib
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
+from meristem.config.source_names import names_in
 from meristem.errors import ConfigurationError, MeristemError
 from meristem.hints import meant
 
@@ -106,18 +107,25 @@ def _in_package(origin: str, file: Path, attribute: str | None) -> Reference:
 
 
 def check_there(reference: Reference) -> None:
-    """Raise ConfigurationError where no module stands for a reference; nothing of the project is imported."""
-    if reference.module is None:
-        return
+    """Raise ConfigurationError where nothing stands for a reference; nothing of the project is imported."""
+    file = reference.file if reference.module is None else _file_of(reference)
+    first, _, _ = (reference.attribute or "").partition(".")
+    if first and file is not None and (names := names_in(file)) is not None and first not in names:
+        raise ConfigurationError(_not_held(reference, first, names))
+
+
+def _file_of(reference: Reference) -> Path | None:
+    """The source of a reference's module, None where it has none; ConfigurationError where there is no module."""
     put_on_path(reference.root)
     folders: Sequence[str] | None = None
-    known = ""
-    for part in reference.module.split("."):
+    known, origin = "", None
+    for part in (reference.module or "").split("."):
         known = f"{known}.{part}".lstrip(".")
         spec = PathFinder.find_spec(known, folders)
         if spec is None:
             raise ConfigurationError(_not_found(reference, known))
-        folders = list(spec.submodule_search_locations or ())
+        folders, origin = list(spec.submodule_search_locations or ()), spec.origin
+    return Path(origin) if origin is not None and origin.endswith(".py") else None
 
 
 def load_object(reference: Reference | str) -> Any:
@@ -220,7 +228,11 @@ def _attribute(holder: Any, name: str, reference: Reference) -> Any:
     try:
         return getattr(holder, name)
     except AttributeError:
-        public = [each for each in vars(holder) if not each.startswith("_")] if hasattr(holder, "__dict__") else []
-        hint = meant(name, public, "write the name of the variable that holds it")
-        where = reference.module or reference.file
-        raise ConfigurationError(f"{reference.origin}: {where} has no {name!r}; {hint}") from None
+        names = vars(holder) if hasattr(holder, "__dict__") else ()
+        raise ConfigurationError(_not_held(reference, name, names)) from None
+
+
+def _not_held(reference: Reference, name: str, names: Iterable[str]) -> str:
+    public = [each for each in names if not each.startswith("_")]
+    hint = meant(name, public, "write the name of the variable that holds it")
+    return f"{reference.origin}: {reference.module or reference.file} has no {name!r}; {hint}"

@@ -161,3 +161,41 @@ def test_what_is_not_there_is_told_without_an_import(tmp_path, named, told):
         check_there(find(named, tmp_path))
     (tmp_path / "broken.py").write_text("1 / 0")
     check_there(find("broken", tmp_path))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "system = 1",
+        "system: int = 1",
+        "if True:\n    system = 1",
+        "try:\n    import x as system\nexcept ImportError:\n    pass",
+        "from shop import system",
+        "with open('x') as system: pass",
+        "for system in (): pass",
+        "(system := 1)",
+        "a, (b, *system) = ()",
+        "class system: pass",
+        "async def system(): pass",
+        "def make():\n    global system\n    system = 1\nmake()",
+        "match 1:\n    case system: pass",
+        "from shop import *",
+        "globals()['system'] = 1",
+        "def __getattr__(name): return 1",
+        "half written (",
+    ],
+)
+def test_a_name_that_a_source_may_give_is_there(project, source):
+    (project / "held.py").write_text(source)
+    check_there(find("held.py:system", project))
+    check_there(find("held:system.part", project))
+
+
+@pytest.mark.parametrize(
+    "source", ["def make():\n    system = 1", "class A:\n    system = 1", "x = system", "lambda system: 1"]
+)
+def test_a_name_that_a_source_does_not_give_is_refused_without_an_import(project, source):
+    (project / "held.py").write_text(f"raise SystemExit\nsistem = 1\n{source}")
+    for named in ("held.py:system", "held:system"):
+        with pytest.raises(ConfigurationError, match="has no 'system'; did you mean 'sistem'"):
+            check_there(find(named, project))
