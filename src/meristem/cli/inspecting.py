@@ -97,7 +97,7 @@ def memory_of(pid: int) -> int | None:
     try:
         # The second number is what is resident, in pages (proc(5)).
         pages = Path(f"/proc/{pid}/statm").read_text().split()[1]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # the latter where it ends between opening and reading
         # The process has ended, or there is no /proc (macOS); `ps` tells which, in KiB.
         asked = ["ps", "-o", "rss=", "-p", str(pid)]
         told = subprocess.run(asked, capture_output=True, text=True, check=False)  # noqa: S603 - a system's own tool

@@ -43,11 +43,15 @@ def optional(type_: Any) -> bool:
     return type(None) in union_members(inner)
 
 
-def secret(type_: Any) -> bool:
-    """Whether a Secret may stand anywhere in the type, so that no value of it is shown."""
+def secret(type_: Any, holders: frozenset[Any] = frozenset()) -> bool:
+    """Whether a Secret may stand anywhere in the type, so that no value of it is shown.
+
+    `holders` are the messages in which the type stands: one that holds itself has nothing more in it the second time.
+    """
     if isinstance(type_, type) and issubclass(type_, msgspec.Struct):
-        return any(secret(field.type) for field in msgspec.structs.fields(type_))
-    return type_ is Secret or any(secret(each) for each in get_args(type_) if each is not type_)
+        inside = holders | {type_}
+        return type_ not in holders and any(secret(each.type, inside) for each in msgspec.structs.fields(type_))
+    return type_ is Secret or any(secret(each, holders) for each in get_args(type_) if each is not type_)
 
 
 def from_text(text: str, type_: Any) -> Any:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol, TypeA
 import msgspec
 
 from meristem.contracts.bounds import Attempts, Pause
+from meristem.errors import ContractError
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar as TypeVarWithDefault
@@ -203,6 +204,9 @@ class declares:  # noqa: N801 - read as a decorator: @safe, @idempotent, @once, 
         bounds each wait for an item of a stream: 60 seconds. `authenticated` refuses a call that no signed-in user
         stands behind.
         """
+        if http is not None and not isinstance(http, Http):
+            places = 'http=get("/notes/{note_id}"), or post, put, patch, delete'
+            raise ContractError(f"http={http!r} says no place in REST: write {places}")
         faults = tuple(raises or ())
         declaration = Declaration(self.semantics, timeout, idle, faults, http, retry or Retry(), authenticated)
 

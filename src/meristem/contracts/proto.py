@@ -93,7 +93,7 @@ class ProtoSchema:
         if struct_of(type_) is not None:
             return self._struct(type_)
         if (scalar := _scalar(type_)) is not None:
-            self.reshaped = self.reshaped or type_ is timedelta or scalar.type == "int64"
+            self.reshaped = self.reshaped or scalar.up is not _same
             return scalar
         if is_union(type_):
             return self._union([unwrap(each) for each in get_args(type_) if each is not type(None)], type_)
@@ -257,8 +257,13 @@ def _fields_down(shapes: dict[str, FieldShape], always: dict[str, Any]) -> Chang
 def _scalar(type_: Any) -> FieldShape | None:
     if get_origin(type_) is Literal or (isinstance(type_, type) and issubclass(type_, Enum)):
         values = get_args(type_) if get_origin(type_) is Literal else [each.value for each in type_]
-        numbers = all(isinstance(each, int) for each in values)
-        return FieldShape("int64", str, int) if numbers else FieldShape("string", _same, _same)
+        if all(isinstance(each, int) for each in values):
+            return FieldShape("int64", str, int)
+        if all(isinstance(each, str) for each in values):
+            return FieldShape("string", _same, _same)
+        # Of text and numbers together each is written as text, and known by it; a text that reads like one is the text.
+        known = {str(each): each for each in values} | {each: each for each in values}
+        return FieldShape("string", str, lambda text: known.get(text, text))
     if type_ not in SCALARS:
         return None
     # ProtoJSON writes an int64 as text, because numbers of JavaScript are exact to 53 bits only.

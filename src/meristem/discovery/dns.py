@@ -133,7 +133,8 @@ class DnsResolver(Directory):
         if not founds:
             return None
         addresses = tuple(address for found in founds for address in found.addresses)
-        return Found(addresses, min(found.ttl for found in founds))
+        own = 0.0 if answer.rrset is None else answer.rrset.ttl
+        return Found(addresses, min(own, *(found.ttl for found in founds)))
 
 
 def _asker(servers: Sequence[str] | None, port: int) -> Asker:

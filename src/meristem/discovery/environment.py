@@ -63,7 +63,9 @@ def _address(variable: str, url: str, check: Callable[[str], None]) -> str:
         raise ConfigurationError(f"{variable}: {url!r} is no address of a service; {FORMS}")
     if port is None and parts.scheme == "tcp":
         raise ConfigurationError(f"{variable}: {url!r} has no port; {FORMS}")
-    return tcp_address(parts.hostname, port or 80)
+    if port == 0:
+        raise ConfigurationError(f"{variable}: {url!r} has port 0, at which nobody can be reached; {FORMS}")
+    return tcp_address(parts.hostname, 80 if port is None else port)
 
 
 def tcp_address(host: str, port: int) -> str:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from meristem.runtime.storage import ServiceStorage
 
 AGAIN: Final = 0.02  # seconds until a database is asked again about what only it knows of
+PRIVATE: Final = "sqlite://"  # a database of each process's own, which vanishes with it
 UNDER_WAY: Final = ("running", "undoing")
 UNTIL: Final = " until "
 

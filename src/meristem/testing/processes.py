@@ -9,12 +9,14 @@ import sys
 import sysconfig
 import tempfile
 from contextlib import asynccontextmanager
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from meristem.discovery.static import StaticResolver
+from meristem.errors import MisuseError
 from meristem.lifecycle import Stack
 from meristem.runtime.options import Options, Silent
 from meristem.supervision.descriptions import Descriptions
@@ -25,7 +27,7 @@ from meristem.system.blueprint import Blueprint
 from meristem.system.placement import REST, Placement
 from meristem.system.placement_tables import Resources
 from meristem.system.state_directory import StateDirectory
-from meristem.testing.app import RunningSystem
+from meristem.testing.app import PRIVATE, RunningSystem
 from meristem.testing.elsewhere import settled
 from meristem.testing.wire import CALLER
 
@@ -66,7 +68,7 @@ async def by_processes(
     reference: Reference,
     *,
     settings: Mapping[str, Mapping[str, Any]] | None,
-    database: str,
+    database: str | None,
     directory: Path | None,
     placement: Placement | None,
     development: bool,
@@ -117,19 +119,22 @@ async def _outside(
 
 
 def _placement(
-    blueprint: Blueprint, placement: Placement | None, settings: Mapping[str, Mapping[str, Any]], database: str
+    blueprint: Blueprint, placement: Placement | None, settings: Mapping[str, Mapping[str, Any]], database: str | None
 ) -> Placement:
     if placement is None:
         alone: dict[str, Any] = {each.name: (each.name,) for each in blueprint.plan.services}
         if blueprint.system.apps:
             alone["apps"] = (REST,)
-        placement = Placement(processes=alone, resources=Resources(database=database))
+        placement = Placement(processes=alone, resources=Resources(database=PRIVATE))
     # The test's own settings are the stronger ones, key by key, as they are without processes.
     merged = {
         name: {**placement.settings.get(name, {}), **settings.get(name, {})}
         for name in {*settings, *placement.settings}
     }
-    return msgspec.structs.replace(placement, settings=merged)
+    resources = placement.resources
+    if database is not None:
+        resources = msgspec.structs.replace(resources, database=database)
+    return msgspec.structs.replace(placement, settings=merged, resources=resources)
 
 
 class _Command:
@@ -166,13 +171,22 @@ class Echo:
 
 def as_toml(values: Mapping[str, Any]) -> str:
     """A mapping of plain values as TOML, each key on one line."""
-    return "".join(f"{json.dumps(key)} = {_inline(each)}\n" for key, each in values.items() if each is not None)
+    return "".join(f"{_quoted(key)} = {_inline(each)}\n" for key, each in values.items() if each is not None)
 
 
 def _inline(value: Any) -> str:
     if isinstance(value, dict):
-        pairs = (f"{json.dumps(str(key))} = {_inline(each)}" for key, each in value.items() if each is not None)
+        pairs = (f"{_quoted(str(key))} = {_inline(each)}" for key, each in value.items() if each is not None)
         return "{" + ", ".join(pairs) + "}"
     if isinstance(value, list | tuple):
+        if None in value:
+            raise MisuseError(f"TOML has no None, and so no list with one in it: {value!r}; leave it out")
         return "[" + ", ".join(map(_inline, value)) + "]"
-    return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, float) and not isfinite(value):
+        return str(value)  # inf, -inf and nan, as TOML spells them, too
+    return _quoted(value) if isinstance(value, str) else json.dumps(value)
+
+
+def _quoted(text: str) -> str:
+    # JSON leaves a DEL as it is, which TOML forbids.
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

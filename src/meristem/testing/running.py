@@ -15,7 +15,7 @@ from meristem.runtime.options import Options
 from meristem.system.blueprint import Blueprint
 from meristem.system.placement import ALONE, REST, Placement
 from meristem.system.system import System
-from meristem.testing.app import RunningSystem
+from meristem.testing.app import PRIVATE, RunningSystem
 from meristem.testing.fakes import check_fakes, contracts_of
 from meristem.testing.manual_clock import ManualClock
 from meristem.testing.wire import by_wire
@@ -37,7 +37,7 @@ async def running(
     fakes: Mapping[type, object] | None = None,
     clock: Clock | None = None,
     settings: Mapping[str, Mapping[str, Any]] | None = None,
-    database: str = "sqlite://",
+    database: str | None = None,
     directory: Path | None = None,
     placement: Placement | None = None,
     development: bool = True,
@@ -55,8 +55,9 @@ async def running(
 
     `fakes` maps a contract to the object that answers in its service's stead; the service itself is then not
     started. A class that a service `provides=` to itself can be faked, too; an unknown key is refused. `settings` are
-    by service. `database` is a URL in which `{service}` stands for the service's name.
-    Of a `placement` all holds everywhere but its database, and its processes, which are for `where="processes"`.
+    by service. `database` is a URL in which `{service}` stands for the service's name, `sqlite://` unless given.
+    Of a `placement` all holds everywhere but its processes and its resources, which are for `where="processes"`; a
+    `database` that is given is stronger there, too.
     A saga tells a bug in what it calls at once, unless `development=False`: then it tries again as in production.
     """
     if where == "processes":
@@ -68,7 +69,7 @@ async def running(
         )  # fmt: skip
     else:
         options: dict[str, Any] = {"clock": clock, "overrides": settings, "environment": {}, "fakes": fakes}
-        options |= {"database": database, "directory": directory, "development": development}
+        options |= {"database": database or PRIVATE, "directory": directory, "development": development}
         options |= {"by_hand": isinstance(clock, ManualClock)}
         found = system if isinstance(system, System) else load_system(system)
         check_fakes(found, fakes or {})

@@ -171,6 +171,30 @@ def test_a_check_of_the_class_itself_is_reported_as_a_problem():
         load(Window, system="s", service="p", sources=Sources(environment={"S_P_LOW": "9"}))
 
 
+class Node(Message):
+    """Holds itself; only the second kind holds a secret, too."""
+
+    inner: "Node | None" = None
+    others: dict[str, "Node"] = {}
+
+
+class Guarded(Message):
+    inner: "Guarded | None" = None
+    nodes: list[Node] = []
+    key: Secret | None = None
+
+
+class TreeSettings(Settings):
+    tree: Node = Node()
+    guarded: Guarded = Guarded()
+
+
+def test_a_settings_class_may_hold_a_message_that_holds_itself():
+    found = explain([TreeSettings], system="s", service="payments", sources=Sources())
+
+    assert {each.name: each.value == "***" for each in found} == {"tree": False, "guarded": True}
+
+
 def test_secrets_are_shown_nowhere():
     made = from_env(KEY="s3cret")
     assert "s3cret" not in f"{made} {made.key} {made.key!r} {[made.key]}"

@@ -278,6 +278,11 @@ def test_two_faults_of_a_contract_cannot_have_one_name_on_the_wire():
         define({"one": one, "two": two})
 
 
+def test_a_place_in_rest_that_is_written_as_text_is_refused_with_how_to_write_it():
+    with pytest.raises(ContractError, match=r"http='GET /x' says no place in REST: write http=get\("):
+        safe(http="GET /x")  # type: ignore[arg-type]
+
+
 def test_two_operations_cannot_share_a_route():
     @safe(http=get("/things/{a}"))
     async def one(self, a: str) -> str: ...

@@ -23,6 +23,7 @@ class Server(asyncio.DatagramProtocol):
     def __init__(self) -> None:
         self.zone: dict[tuple[str, str], list[str]] | None = {}
         self.ttl = 0
+        self.ttls: dict[str, int] = {}  # by type, where one differs
         self.asked = asyncio.Event()
 
     def connection_made(self, transport) -> None:
@@ -38,7 +39,8 @@ class Server(asyncio.DatagramProtocol):
         answer = dns.message.make_response(query)
         answer.flags |= dns.flags.RA
         if (name, kind) in self.zone:
-            answer.answer.append(dns.rrset.from_text_list(question.name, self.ttl, "IN", kind, self.zone[name, kind]))
+            ttl = self.ttls.get(kind, self.ttl)
+            answer.answer.append(dns.rrset.from_text_list(question.name, ttl, "IN", kind, self.zone[name, kind]))
         elif not any(known == name for known, _ in self.zone):
             answer.set_rcode(dns.rcode.NXDOMAIN)
         self.transport.sendto(answer.to_wire(), address)
@@ -120,6 +122,17 @@ async def test_a_record_is_believed_for_its_time_to_live(server: Server):
         server.asked.clear()
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(server.asked.wait(), 0.2)
+
+
+async def test_srv_records_are_believed_for_their_own_time_to_live_though_their_hosts_last_longer(server: Server):
+    server.zone = {
+        ("_http._tcp.search.shop.svc", "SRV"): ["0 5 8001 a.shop.svc."],
+        ("a.shop.svc", "A"): ["10.0.0.1"],
+    }
+    server.ttls = {"SRV": 0, "A": 3600}
+    async with asking(server, "_http._tcp.search.shop.svc"):
+        server.asked.clear()
+        await asyncio.wait_for(server.asked.wait(), 15)  # after thirty seconds at the latest it asks in any case
 
 
 async def test_nobody_there_is_no_failure_of_a_start(server: Server):

@@ -29,7 +29,18 @@ def test_a_variable_that_is_a_setting_is_no_address():
 
 
 @pytest.mark.parametrize(
-    "url", ["https://a:1", "http://a:1/path", "a:1", "tcp://a", "http://a:99999", "unix:", "http://"]
+    "url",
+    [
+        "https://a:1",
+        "http://a:1/path",
+        "a:1",
+        "tcp://a",
+        "http://a:99999",
+        "unix:",
+        "http://",
+        "http://a:0",
+        "tcp://a:0",
+    ],
 )
 def test_a_malformed_address_is_refused_by_the_name_of_its_variable(url: str):
     with pytest.raises(ConfigurationError, match="SEARCH_URL.*write http://host:port"):

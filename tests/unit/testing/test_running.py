@@ -2,6 +2,7 @@
 
 import logging
 import tomllib
+from math import inf, isnan, nan
 from typing import Protocol
 
 import pytest
@@ -18,6 +19,7 @@ from meristem import (
     operation,
     safe,
 )
+from meristem.system.placement import Placement
 from meristem.testing.manual_clock import ManualClock
 from meristem.testing.processes import Echo, as_toml
 from meristem.testing.running import load_system, running
@@ -125,6 +127,42 @@ def test_a_placement_is_written_as_toml():
     assert tomllib.loads(as_toml(values)) == {
         "a b": {"x": [1, 2.5, True], 'q"': "é𝄞\n\\"}, "n": {}, "t": [{"u": ["v"]}],
     }  # fmt: skip
+
+
+def test_what_json_writes_otherwise_is_toml_all_the_same():
+    values = {"a\x7fb": [inf, -inf, 1e300], "text": '\x7f\x00\x1f"', "none": None}
+
+    assert tomllib.loads(as_toml(values)) == {"a\x7fb": [inf, -inf, 1e300], "text": '\x7f\x00\x1f"'}
+    assert isnan(tomllib.loads(as_toml({"x": nan}))["x"])
+    with pytest.raises(MisuseError, match="TOML has no None"):
+        as_toml({"x": {"y": [1, None]}})
+
+
+KEPT = """
+from typing import Protocol
+from meristem import Contract, Database, Service, System, safe
+
+class Keeping(Contract, Protocol, package="kept.v1"):
+    @safe(timeout=60.0)
+    async def where(self) -> str: ...
+
+class KeepingService(Keeping, Service):
+    def __init__(self, database: Database) -> None: ...
+    async def where(self) -> str:
+        return "here"
+
+system = System("kept", services=[KeepingService])
+"""
+
+
+@pytest.mark.parametrize("placed", [Placement(processes={"one": ("*",)}), None], ids=["placed", "each by itself"])
+async def test_the_database_of_a_test_is_stronger_than_its_placements(tmp_path, monkeypatch, placed):
+    module = "kept_by_each" if placed is None else "kept_as_placed"  # no two tests import one name
+    (tmp_path / f"{module}.py").write_text(KEPT)
+    monkeypatch.chdir(tmp_path)
+    url = f"sqlite:///{tmp_path}/mine-{{service}}.db"
+    async with running(f"{module}.py:system", where="processes", placement=placed, database=url):
+        assert (tmp_path / "mine-keeping.db").exists()
 
 
 def test_what_processes_log_is_logged_here_at_its_level(caplog):
