@@ -23,6 +23,7 @@ LIMITS = "\n".join(
 )
 PATIENCE = 20.0  # seconds in which nothing comes, on a busy machine
 ANSWER = re.compile(rb"HTTP/1\.1 (101|[2-5]\d\d)")
+SWITCHED = b"HTTP/1.1 101"
 FAILURE = re.compile(rb"HTTP/1\.1 5(?!01|03|04|05)\d\d")  # 504: a mutation may leave a call no time
 MOST_GROWTH = 1.2
 TO_THE_END = 8  # of so many connections one is awaited to its end, the others to their answer
@@ -146,7 +147,8 @@ class Attack:
                     while more := await reader.read(MIB):
                         received += more
                         patience.reschedule(loop.time() + PATIENCE)
-                        if b"HTTP/1.1 101" in received or (not to_the_end and ANSWER.search(received)):
+                        latest = received[-len(more) - len(SWITCHED) :]  # an answer may have sixty megabytes
+                        if SWITCHED in latest or (not to_the_end and ANSWER.search(latest)):
                             break
         finally:
             writer.transport.abort()
