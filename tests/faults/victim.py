@@ -64,10 +64,25 @@ class Victim:
         return b"Ada" in await self.answer(GOOD)
 
     @property
+    def serving(self) -> set[int]:
+        """The processes that serve: with a placement those that the command has started."""
+        found = set()
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                parent = (process / "stat").read_text().rpartition(")")[2].split()[1]
+                if int(parent) == self.pid and b"\0process\0" in (process / "cmdline").read_bytes():
+                    found.add(int(process.name))
+        return found or {self.pid}
+
+    @property
     def memory(self) -> int:
-        """Resident bytes."""
-        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE")
+        """Resident bytes of what serves."""
+        return sum(map(_resident, self.serving))
+
+
+def _resident(pid: int) -> int:
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 @contextmanager
@@ -88,7 +103,10 @@ def running(system: Path, log: Path, *options: str) -> Iterator[Victim]:
         subprocess.Popen(command, cwd=system.parent, stdout=written, stderr=written) as process,
     ):
         try:
-            yield Victim(process.pid, _port(process, log))
+            victim = Victim(process.pid, _port(process, log))
+            begun = victim.serving
+            yield victim
+            assert victim.serving == begun  # a supervisor would have started a crashed one again
             assert process.poll() is None
             process.send_signal(signal.SIGTERM)
             assert process.wait(PATIENCE) == 0
