@@ -65,8 +65,6 @@ def _import(
         taken = [each for each in taken if _is_private(checked, each)]
         if not taken:
             return
-    if taken and all(codebase.parts.is_shared(str(each)) for each in taken):
-        return
     rule, problem, remedy = _said(checked, taken, owner, imported)
     if codebase.parts.owner(importer) is None:
         problem += f", and {importer} is imported by {' and '.join(each.name for each in users)}"
@@ -114,8 +112,6 @@ def reaches(checked: Checked) -> Iterator[Finding]:
             owner = codebase.owner(symbol)
             if owner is None or owner is part or codebase.parts.owner(symbol.module) is owner:
                 continue  # what is in a module of the owner's is found as an import
-            if codebase.parts.is_shared(str(symbol)):
-                continue
             binding = codebase.binding(symbol)
             table = binding is not None and binding.kind in (ValueKind.TABLE, ValueKind.METADATA)
             rule, what, remedy = ("table", "a table", TABLE) if table else ("class", "the class", CALL)

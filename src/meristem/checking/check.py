@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from meristem.checking import boundaries, shared_state
+from meristem.checking import boundaries, shared_state, structure
 from meristem.checking.check_options import CheckOptions
 from meristem.checking.checked import Checked
 
@@ -21,6 +21,11 @@ RULES = (
     shared_state.state,
     shared_state.files,
     shared_state.patches,
+    structure.directions,
+    structure.circles,
+    structure.untested,
+    structure.unheard,
+    structure.uncalled,
 )
 
 
@@ -30,5 +35,5 @@ def check(plan: Plan, system: str, root: Path, options: CheckOptions | None = No
     Nothing of it is imported. Raises ConfigurationError for source that can't be read, and without grimp.
     """
     checked = Checked(plan, system, root, options or CheckOptions())
-    found = {each for rule in RULES for each in rule(checked) if each.rule not in checked.options.off}
+    found = {each for rule in RULES for each in rule(checked) if not checked.options.excuses(each)}
     return sorted(found)

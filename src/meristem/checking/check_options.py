@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import msgspec
 
-from meristem.checking.finding import RULES
+from meristem.checking.finding import RULES, Finding
 from meristem.config.project import tool_table
 from meristem.errors import ConfigurationError
 from meristem.hints import meant
 
 
 class CheckOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`shared` modules belong to nobody; a name of a module there may be state that parts share knowingly.
+    """`shared` modules belong to nobody, whichever package they stand in.
 
-    `off` gives for each rule that is switched off the reason.
+    `layers` are lists of parts, the highest first: calls go down. `calls` are the parts that a part may call. `off`
+    gives the reason for each rule that is switched off: wholly (`patch`), or for one subject (`state shop.rates.ALL`).
     """
 
     shared: tuple[str, ...] = ()
+    layers: tuple[tuple[str, ...], ...] = ()
+    calls: dict[str, tuple[str, ...]] = {}
     off: dict[str, str] = {}
     baseline: str = "check-baseline.json"
 
+    def excuses(self, finding: Finding) -> bool:
+        """Whether a finding is switched off."""
+        return finding.rule in self.off or f"{finding.rule} {finding.subject}" in self.off
 
-def read_options(pyproject: Path) -> CheckOptions:
-    """The options of a project; raises ConfigurationError for what is none, and for a rule that is none."""
+
+def read_options(pyproject: Path, parts: Collection[str]) -> CheckOptions:
+    """The options of a project; raises ConfigurationError for what is none, and for a part or rule that is none."""
     if not pyproject.is_file():
         return CheckOptions()
     where = f"{pyproject}: [tool.meristem.check]"
@@ -32,13 +40,18 @@ def read_options(pyproject: Path) -> CheckOptions:
         options = msgspec.convert(tool_table(pyproject).get("check", {}), CheckOptions)
     except msgspec.ValidationError as error:
         raise ConfigurationError(f"{where}: {error}") from None
-    for rule, reason in options.off.items():
+    named = [*options.calls, *(each for called in options.calls.values() for each in called)]
+    for part in (*named, *(each for layer in options.layers for each in layer)):
+        if part not in parts:
+            raise ConfigurationError(f"{where}: there is no part {part!r}; {meant(part, parts, _one_of(parts))}")
+    for off, reason in options.off.items():
+        rule = off.partition(" ")[0]
         if rule not in RULES:
-            raise ConfigurationError(f"{where}: there is no rule {rule!r}; {meant(rule, RULES, _one_of(tuple(RULES)))}")
+            raise ConfigurationError(f"{where}: there is no rule {rule!r}; {meant(rule, RULES, _one_of(RULES))}")
         if not reason.strip():
-            raise ConfigurationError(f"{where}: say why {rule!r} is off")
+            raise ConfigurationError(f"{where}: say why {off!r} is off")
     return options
 
 
-def _one_of(names: tuple[str, ...]) -> str:
+def _one_of(names: Collection[str]) -> str:
     return f"there are {', '.join(names)}"

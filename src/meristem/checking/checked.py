@@ -74,6 +74,41 @@ class Checked:
                 found[symbol][part.name] = entry
         return dict(found)
 
+    @cached_property
+    def contracts(self) -> dict[Symbol, str]:
+        """The service that answers for each contract."""
+        paths = ((path.replace(":", "."), each.name) for each in self.plan.services for path in each.contracts.values())
+        return {place.symbol: name for path, name in paths if (place := self.codebase.locate(path)) is not None}
+
+    @cached_property
+    def calls(self) -> dict[tuple[str, str], Site]:
+        """Who calls whom, and where: as constructors ask for it, and by clients that code makes itself."""
+        found: dict[tuple[str, str], Site] = {}
+        for part in self.codebase.parts.all:
+            for symbol in self.codebase.reached(part):
+                for use in self.codebase.uses_by.get(symbol, ()) if self.codebase.owner(symbol) in (None, part) else ():
+                    place = self.codebase.locate(use.target)
+                    callee = (
+                        self.contracts.get(place.symbol) if place is not None and place.rest == ("client",) else None
+                    )
+                    if callee is not None and callee != part.name:
+                        found.setdefault((part.name, callee), Site(symbol.module, use.line))
+        for service in self.plan.services:
+            module, _, attribute = service.target.partition(":")
+            binding = self.codebase.binding(Symbol(module, attribute))
+            for callee in service.calls:
+                found.setdefault((service.name, callee), Site(module, binding.line if binding is not None else 1))
+        return found
+
+    def operation(self, service: str, name: str) -> Site | None:
+        """Where a contract declares an operation."""
+        for symbol in (each for each, owner in self.contracts.items() if owner == service):
+            for each in self.codebase.family(symbol):
+                binding = self.codebase.class_at(each)
+                if binding is not None and binding.cls is not None and name in binding.cls.methods:
+                    return Site(each.module, binding.cls.methods[name])
+        return None
+
     def users_of(self, symbol: Symbol) -> list[SystemPart]:
         """The parts whose code a definition is: its owner, or those who reach it."""
         owner = self.codebase.owner(symbol)

@@ -143,6 +143,11 @@ class Codebase:
                 return True
         return False
 
+    def package_of(self, symbol: Symbol) -> str:
+        """The `package=` of a class, or of the first of its bases that gives one."""
+        found = (each.cls.package for one in self.family(symbol) if (each := self.class_at(one)) and each.cls)
+        return next(filter(None, found), "")
+
     # who owns what
 
     @cached_property

@@ -50,6 +50,7 @@ def class_facts(node: ast.ClassDef, scope: NameScope) -> ClassFacts:
         package=str(package.value) if isinstance(package, ast.Constant) else "",
         mutable=dict(_collections(node, scope)),
         own={name for method in methods for name in _set_on_self(method)},
+        methods={each.name: each.lineno for each in methods},
         changing=next((each.name for each in methods if each.name not in MAKING and _changes_self(each)), ""),
     )
 

@@ -14,6 +14,12 @@ RULES: Final = {
     "state": "two parts reach state that changes",
     "file": "two parts share a file",
     "patch": "code outside of the part is patched",
+    "layer": "a call goes up the layers, or stays in one",
+    "call": "a call is not among those that its part may make",
+    "circle": "calls form a circle",
+    "untested": "a service has no tests",
+    "unheard": "an event is heard by no service",
+    "uncalled": "an operation is called by nobody",
 }
 """Every rule, by the name with which it is switched off."""
 

@@ -20,7 +20,9 @@ def import_graph(codebase: Codebase, modules: Mapping[str, Module]) -> ImportGra
         import grimp  # noqa: PLC0415 - an extra
     except ImportError:
         raise ConfigurationError("check reads imports by grimp: pip install 'meristem[check]'") from None
-    packages = sorted(name for name, module in modules.items() if "." not in name and module.package)
+    packages = sorted(
+        name for name, module in modules.items() if "." not in name and module.package and not module.test
+    )
     graph = (
         grimp.build_graph(*packages, exclude_type_checking_imports=True, cache_dir=None)
         if packages

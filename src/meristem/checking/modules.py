@@ -14,6 +14,7 @@ import msgspec
 from meristem.errors import ConfigurationError
 
 OWN_DISTRIBUTION: Final = ("pyproject.toml", "setup.py", "setup.cfg", "pyvenv.cfg")
+TESTS: Final = frozenset({"tests", "test"})
 """A folder with one of these below a package is installed by itself: it is none of the system's."""
 
 
@@ -29,8 +30,12 @@ class Module(msgspec.Struct, frozen=True):
     def test(self) -> bool:
         """Whether it is part of a test suite, which is not there when the system runs."""
         name = self.path.stem
-        parts = self.name.split(".")
-        return "tests" in parts or name.startswith("test_") or name.endswith("_test") or name == "conftest"
+        return (
+            bool(TESTS & {*self.name.split(".")})
+            or name.startswith("test_")
+            or name.endswith("_test")
+            or name == "conftest"
+        )
 
     def absolute(self, module: str | None, level: int) -> str:
         """The full name of what `from ..module import` names in this module."""
@@ -62,9 +67,9 @@ def place_of(top: str, root: Path) -> Path | None:
 
 
 def read_modules(names: Iterable[str], root: Path) -> dict[str, Module]:
-    """The modules of the top-level packages around `names`, and the single files of `root` that they import."""
+    """The modules of the top-level packages around `names`, the project's tests, and what of `root` these import."""
     found: dict[str, Module] = {}
-    waiting = list(dict.fromkeys(name.partition(".")[0] for name in names))
+    waiting = list(dict.fromkeys((*(name.partition(".")[0] for name in names), *_tests(root))))
     known = set(waiting)
     while waiting:
         top = waiting.pop(0)
@@ -84,6 +89,12 @@ def _in_project(top: str, root: Path) -> bool:
     if folder is not None:
         return any(folder.rglob("*.py")) and not _is_distribution(folder)
     return any((each / f"{top}.py").is_file() for each in (root / "src", root))
+
+
+def _tests(root: Path) -> Iterator[str]:
+    """The tests that stand beside the packages of a project."""
+    yield from (name for name in sorted(TESTS) if _in_project(name, root))
+    yield from (each.stem for each in sorted(root.glob("test_*.py")))
 
 
 def _is_distribution(folder: Path) -> bool:

@@ -41,14 +41,10 @@ class Parts:
 
     def owner(self, module: str) -> SystemPart | None:
         """The part to which a module belongs, None for one that is nobody's or that is declared shared."""
-        if self.is_shared(module):
+        if any(module == each or module.startswith(f"{each}.") for each in self._shared):
             return None
         owners = [each for each in self.all if each.owns(module)]
         return max(owners, key=lambda each: len(each.package), default=None)
-
-    def is_shared(self, path: str) -> bool:
-        """Whether a module, or a name in one, is declared shared, itself or by a package around it."""
-        return any(path == each or path.startswith(f"{each}.") for each in self._shared)
 
 
 def parts_of(plan: Plan, others: Iterable[str], shared: Iterable[str] = ()) -> Parts:

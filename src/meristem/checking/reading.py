@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
@@ -178,10 +179,13 @@ class Reader(ast.NodeVisitor):
     def visit_Attribute(self, node: ast.Attribute) -> None:
         if not isinstance(node.ctx, ast.Load):
             self.use(node.value, Access.ATTRIBUTE, node.attr)
-        elif self.scope.origin(node):
-            self.use(node, Access.READ)
+            self.visit(node.value)
             return
-        self.visit(node.value)
+        self.summary.attributes.add(node.attr)
+        if self.scope.origin(node):
+            self.use(node, Access.READ)
+        else:
+            self.visit(node.value)
 
     def visit_Subscript(self, node: ast.Subscript) -> None:
         if not isinstance(node.ctx, ast.Load):
@@ -249,6 +253,8 @@ class Reader(ast.NodeVisitor):
                 self.visit(each.value)
 
     def _statement(self, text: str, line: int) -> None:
+        if self.summary.test:
+            self.summary.words |= set(re.findall(r"\w+", text))
         self.summary.tables += [TableName(self.by, line, name, made) for name, made in tables_in(text).items()]
 
 

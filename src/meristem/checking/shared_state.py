@@ -36,7 +36,7 @@ def state(checked: Checked) -> Iterator[Finding]:
             binding = Binding(symbol.name, 1, ValueKind.CONSTANT)  # a module is given a name by another
         if binding is None or not symbol.name or len(users) < 2 or codebase.summaries[symbol.module].test:
             continue
-        if codebase.owner(symbol) is not None or (codebase.parts.is_shared(str(symbol)) and _named(checked, symbol)):
+        if codebase.owner(symbol) is not None:
             continue
         found = changes(checked, symbol, binding)
         if found is None:
@@ -48,11 +48,6 @@ def state(checked: Checked) -> Iterator[Finding]:
         )
         names = (first, second)
         yield checked.finding("state", symbol.module, binding.line, names, str(symbol), problem, remedy)
-
-
-def _named(checked: Checked, symbol: Symbol) -> bool:
-    """Whether a name itself is declared shared: of a module that is, state is none the less found."""
-    return str(symbol) in checked.options.shared
 
 
 def _at(checked: Checked, entry: Site) -> str:

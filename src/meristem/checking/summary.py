@@ -66,6 +66,8 @@ class ClassFacts(msgspec.Struct):
     """Attributes of the class itself that are collections, by line."""
     own: set[str] = set()
     """Attributes that its methods set on an instance."""
+    methods: dict[str, int] = {}
+    """The lines of its methods."""
     changing: str = ""
     """A method, other than those that make it, that changes its instance."""
 
@@ -131,4 +133,8 @@ class Summary(msgspec.Struct):
     """The modules of `from … import *`."""
     files: list[FileUse] = []
     tables: list[TableName] = []
+    attributes: set[str] = set()
+    """The names of all attributes that are read."""
+    words: set[str] = set()
+    """The words of a test's texts."""
     makes_system: bool = False

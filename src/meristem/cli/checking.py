@@ -26,7 +26,7 @@ def check(target: str | None, *, update_baseline: bool, as_json: bool) -> None:
     blueprint, root = load_blueprint(target)
     plan = blueprint.plan
     project = nearest(root) or root / "pyproject.toml"
-    options = read_options(project)
+    options = read_options(project, [each.name for part in (plan.services, plan.apps) for each in part])
     module = reference.module or (reference.file.stem if reference.file is not None else "")
     found = findings_of(plan, f"{module}.{reference.attribute or ''}".rstrip("."), root, options)
     baseline = project.parent / options.baseline
@@ -57,7 +57,7 @@ def _print(judged: Judged, off: dict[str, str], baseline: Path) -> None:
     if not judged.known and not judged.new:
         said = ["Nothing was found"]
     said += [f"{judged.known} known"] if judged.known else []
-    said += [f"without the rules {', '.join(off)}"] if off else []
+    said += [f"switched off: {', '.join(off)}"] if off else []
     click.echo(", ".join(said) + ".")
 
 

@@ -9,6 +9,7 @@ import pytest
 from meristem.checking.check import check
 from meristem.checking.check_options import CheckOptions
 from meristem.checking.finding import Finding
+from meristem.events.policy import DEFAULT
 from meristem.system.plan import AppPlan, Plan, ServicePlan
 
 BAZAAR = {
@@ -84,7 +85,7 @@ PLAN = Plan(
     (
         ServicePlan(
             "stock", "bazaar.stock.service:StockService", {"bazaar.stock.v1.Stock": "bazaar.contracts:Stock"}, (), (),
-            {}, (), database=True,
+            {"bazaar.orders.v1.OrderPlaced": DEFAULT}, (), database=True,
         ),
         ServicePlan(
             "orders", "bazaar.orders.service:OrdersService", {"bazaar.orders.v1.Orders": "bazaar.contracts:Orders"},

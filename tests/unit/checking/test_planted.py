@@ -62,7 +62,7 @@ PLANTED: dict[str, tuple[str, set[str], Files]] = {
     "import in a test of a service": (
         "table",
         {"orders", "stock"},
-        {"bazaar/orders/tests/test_count.py": "from bazaar.stock.tables import articles  # <-\n"},
+        {"bazaar/orders/tests/test_count.py": "from bazaar.stock.tables import articles  # <-\nMENTIONED = 'stock'\n"},
     ),
     "another service's table": (
         "table",

@@ -108,14 +108,14 @@ async def test_a_baseline_that_is_none_is_to_be_mended(pair, meristem):
 
 async def test_state_that_is_meant_and_a_rule_that_is_off_are_not_spoken_of(pair, meristem):
     with (pair / "pyproject.toml").open("a") as file:
-        file.write('[tool.meristem.check]\nshared = ["pair.SEEN"]\n')
+        file.write("[tool.meristem.check.off]\n'state pair.SEEN' = 'counts its own process'\n")
     assert (await meristem("check")).code == 0
 
     (pair / "pyproject.toml").write_text(
         '[tool.meristem]\nsystem = "pair:system"\n[tool.meristem.check.off]\nstate = "divided next year"\n'
     )
     ended = await meristem("check")
-    assert (ended.code, ended.out) == (0, "Nothing was found, without the rules state.\n")
+    assert (ended.code, ended.out) == (0, "Nothing was found, switched off: state.\n")
 
 
 @pytest.mark.parametrize(
@@ -124,6 +124,8 @@ async def test_state_that_is_meant_and_a_rule_that_is_off_are_not_spoken_of(pair
         ('off = {stat = "why"}', "there is no rule 'stat'; did you mean 'state'?"),
         ('off = {state = " "}', "say why 'state' is off"),
         ("share = []", "`share`"),
+        ('layers = [["on"], ["two"]]', "there is no part 'on'; did you mean 'one'?"),
+        ("calls = {one = ['tow']}", "there is no part 'tow'; did you mean 'two'?"),
     ],
 )
 async def test_options_that_are_none_are_refused(table, said, pair, meristem):
