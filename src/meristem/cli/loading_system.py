@@ -73,6 +73,7 @@ def load_process(target: str | None, placement: Path | None, plan: Path | None) 
     placed = Placement.read(placement) if placement else Placement()
     if plan is not None:
         return Blueprint(system, placed, described=_shipped(plan, system)), reference.root
+    # A container has the interpreter and the packages of its image: only where somebody supervises is one made.
     supervised = Environments(reference.root, os.environ, TerminalProgress()) if PYTHON in os.environ else None
     descriptions = Descriptions(
         system, placed, reference.root, supervised, environment=os.environ, any_interpreter=True
@@ -110,6 +111,7 @@ def as_system(found: Any, reference: Reference) -> System:
     if isinstance(found, System):
         return found
     if isinstance(found, ModuleType):
+        # An imported one counts as well: a module for the command line may be nothing but that import.
         systems = [each for each in vars(found).values() if isinstance(each, System)]
         if len(systems) == 1:
             return systems[0]

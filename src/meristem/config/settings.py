@@ -112,6 +112,7 @@ class _Loading:
 
     def settings(self, cls: type[Settings]) -> Any:
         section = f"[settings.{self.service}]"
+        # The first that knows a value has it: so the order of the sources' files is their rank.
         layers = [_Layer(file.origin, file.settings.get(self.service, {}), section) for file in self.sources.files]
         overrides = _Layer("an override", self.sources.overrides.get(self.service, {}), "overrides")
         return self._struct(cls, (), overrides, layers, None)
@@ -129,6 +130,7 @@ class _Loading:
             value = self._field(field, (*path, field.name), default, overrides, files, names)
             if value is not msgspec.NODEFAULT:
                 values[field.name] = value
+        # Not made of the fields that went well: its own check would complain of what is told already.
         if len(self.problems) > before:
             return msgspec.NODEFAULT
         try:
@@ -194,6 +196,7 @@ class _Loading:
 
     def _set_below(self, path: tuple[str, ...], layers: list[_Layer], name: str) -> bool:
         prefix = variable(self.system, self.service, *path) + "__"
+        # Whether the rest of such a name is a field's is of no matter here: each field looks for its own.
         in_environment = any(each.startswith(prefix) for each in self.sources.environment)
         return in_environment or any(isinstance(layer.values.get(name), Mapping) for layer in layers)
 
