@@ -5,11 +5,15 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
+from sqlalchemy import select
+
 from meristem.errors import ConfigurationError
 from meristem.events.tables import SCHEMA as EVENTS
 from meristem.sagas.tables import SCHEMA as SAGAS
 from meristem.services.answers import SCHEMA as ONCE
 from meristem.storage.lease import SCHEMA as LEASE
+from meristem.storage.lease import replicas
+from meristem.storage.versions import REVISIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -48,6 +52,8 @@ async def upgrade(database: Database, versions: Path, tables: Callable[[], MetaD
             await drift.agree(database, own, None)
     if own is not None:
         _tell(database, await drift.new_drift(database, own, folder), folder)
+    if applied:
+        await _warn_of_older(database, applied)
     return applied
 
 
@@ -97,6 +103,22 @@ async def check_framework(database: Database) -> None:
         await database.upgrade(SCHEMAS)
     else:
         _refuse(database, missing)
+
+
+async def _warn_of_older(database: Database, applied: Sequence[str]) -> None:
+    """Tell which replicas still run on tables that a revision has just made another release's.
+
+    They are not in its way: those of the release that already does without what it takes go on well, and nothing in
+    the database tells of which release a replica is. But where their statements fail, nothing else would say why.
+    """
+    marked = await database.fetch_all(select(REVISIONS.c.name).where(~REVISIONS.c.compatible), into=str)
+    against = [each for each in applied if each.rpartition(" ")[2] in marked]
+    if against and (running := await replicas(database)):
+        logger.warning(
+            "database %r was changed by %s, not marked as compatible, while %s ran on it: what fails there is mended "
+            "by its restart; expand in one release and contract in a later one, or stop all before",
+            database.name, ", ".join(against), ", ".join(running),
+        )  # fmt: skip
 
 
 def _refuse(database: Database, missing: Sequence[str]) -> None:

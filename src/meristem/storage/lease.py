@@ -61,6 +61,7 @@ LIVING: Final = select(MEMBERS.c.id)
 _me: Final = bindparam("me", type_=BigInteger)
 _I_LIVE: Final = exists().where(MEMBERS.c.id == _me)
 _ALL: Final = select(MEMBERS.c.id, MEMBERS.c.process, MEMBERS.c.beat)
+_REPLICAS: Final = select(MEMBERS.c.name, MEMBERS.c.process).order_by(MEMBERS.c.id)
 _OTHERS: Final = select(func.count()).select_from(MEMBERS).where(MEMBERS.c.id != _me)
 _JOIN: Final = insert(MEMBERS).returning(MEMBERS.c.id)
 _REPLACE: Final = delete(MEMBERS).where(MEMBERS.c.name == bindparam("of_name"))
@@ -94,6 +95,17 @@ class _Member(msgspec.Struct):
 class _Holder(msgspec.Struct):
     member: int
     lives: bool
+
+
+class _Replica(msgspec.Struct):
+    name: str
+    process: str
+
+
+async def replicas(database: Database) -> list[str]:
+    """The names of the replicas that are taken for alive on a database, without those that certainly died."""
+    found = await database.fetch_all(_REPLICAS, into=_Replica)
+    return [each.name for each in found if not is_certainly_dead(each.process)]
 
 
 class Lease:
