@@ -27,13 +27,15 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
     are never cut. Where there is no terminal nothing is folded: one row is one line.
     """
     from rich.table import Table  # noqa: PLC0415 - takes 40 ms that JSON output needs not spend
+    from rich.text import Text  # noqa: PLC0415 - as above
 
     if not rows:
         click.echo(empty)
         return
-    table = Table(
-        title=title, title_justify="left", header_style="bold", box=None, pad_edge=False, padding=(0, GAP, 0, 0)
-    )
+    # Above the table, not in it: there it would be folded where the rows are shorter.
+    if title:
+        print_rich(Text(title, style="italic"))
+    table = Table(header_style="bold", box=None, pad_edge=False, padding=(0, GAP, 0, 0))
     widths = [
         max(len(line) for cell in cells for line in cell.splitlines() or [""]) for cells in zip(*rows, strict=True)
     ]
@@ -45,7 +47,7 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
     for row in rows:
         table.add_row(*map(escaped, row))
     least = sum(width + GAP for width in widths[:-1]) + min(widths[-1], NARROWEST)
-    print_rich(table, least=least, whole=max(len(title), sum(width + GAP for width in widths)))
+    print_rich(table, least=least, whole=sum(width + GAP for width in widths))
 
 
 def escaped(text: str) -> Any:
@@ -60,8 +62,15 @@ def print_rich(shown: Any, *, least: int = 0, whole: int = UNBOUNDED) -> None:
     from rich.console import Console  # noqa: PLC0415 - as above
 
     console = Console(soft_wrap=False)
-    console.width = max(console.width, least) if console.is_terminal else whole
-    console.print(shown, crop=False)
+    if console.is_terminal:
+        console.width = max(console.width, least)
+        console.print(shown, crop=False)
+        return
+    console.width = whole
+    with console.capture() as written:
+        console.print(shown, crop=False)
+    # What fills a line up to the width of all is for no program.
+    click.echo("\n".join(line.rstrip() for line in written.get().splitlines()))
 
 
 def say(text: str = "", **style: Any) -> None:

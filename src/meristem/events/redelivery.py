@@ -69,9 +69,11 @@ class FailedDeliveries:
         delivery.outages = 0
         delay = policy.delay(delivery.attempts)
         tried = f"attempt {delivery.attempts} of {policy.attempts}"
+        # The traceback once: by each attempt it would only be longer to read.
+        shown = failure if delivery.attempts == 1 else None
         logger.warning(
-            "%s did not handle %s (%s), again in %.1f s",
-            delivery.subscriber, delivery.type, tried, delay, exc_info=failure,
+            "%s did not handle %s (%s), again in %.1f s: %s",
+            delivery.subscriber, delivery.type, tried, delay, describe(failure), exc_info=shown,
         )  # fmt: skip
         return await self._again(delivery, delay, failure, counted=True)
 

@@ -121,6 +121,21 @@ async def test_a_retry_is_waited_for_and_a_dead_letter_is_not(where):
         assert await app.client(Right).caught() == 1
 
 
+async def test_an_event_that_is_refused_again_and_again_is_told_with_a_traceback_at_first_and_at_last(caplog):
+    class Stubborn(RightService, name="right", tables=metadata):
+        @on(Ball, attempts=4, base=0.001, cap=0.002)
+        async def catch(self, ball: Ball) -> None:
+            raise RuntimeError("never")
+
+    async with running(System("stubborn", services=[LeftService, Stubborn])) as app:
+        await app.client(Left).throw("ball", 0)
+        await app.settled()
+
+    told = [each for each in caplog.records if each.name == "meristem.events"]
+    assert [bool(each.exc_info) for each in told] == [True, False, False, True]
+    assert all(each.getMessage().endswith(": RuntimeError: never") for each in told[:3])
+
+
 async def test_what_is_redriven_is_waited_for():
     async with running(SYSTEM) as app:
         right = app.instances["right"].service
