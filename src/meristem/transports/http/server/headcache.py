@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 LENGTH: Final = len(LAST_CONSTANT)
 LAST: Final = (TIMEOUT, TRACE, TRACE_STATE, KEY)
 UNCOMMON: Final = (b"transfer-encoding", b"expect", b"upgrade", b"connection", b"authorization")
-MOST_KNOWN: Final = 4096  # tokens change; the memory for them is bounded
+MOST_BYTES: Final = 4 * 1024 * 1024  # tokens change, and a stranger may write in each head what he likes
+ENTRY: Final = 512  # bytes that a head costs beside its own and those of its token
 
 
 class HeadCache:
@@ -34,6 +35,7 @@ class HeadCache:
 
     def __init__(self) -> None:
         self._known: dict[bytes, tuple[OwnCodec, str | None]] = {}
+        self._size = 0
 
     def recognize(self, data: bytes, limit: int) -> tuple[OwnCodec, OwnRequest] | None:
         """The request that `data` is, with a body up to `limit`, and its codec; None when the parser must see it."""
@@ -62,7 +64,11 @@ class HeadCache:
             return
         if match.groups()[:4] != tuple(map(head.get, LAST)):  # one of them stands in the first part, too
             return
-        if len(self._known) >= MOST_KNOWN:
+        constant, token = data[:at], head.get(TOKEN)
+        if constant in self._known:
+            return
+        self._size += ENTRY + 2 * at
+        if self._size > MOST_BYTES:
             self._known.clear()
-        token = head.get(TOKEN)
-        self._known[data[:at]] = (found.own, None if token is None else token.decode("latin-1"))
+            self._size = ENTRY + 2 * at
+        self._known[constant] = (found.own, None if token is None else token.decode("latin-1"))

@@ -108,6 +108,21 @@ def test_a_request_in_pieces_or_with_another_behind_it_is_left_to_the_parser(wir
     assert cache.recognize(request, len(STAY) - 1) is None
 
 
+def test_heads_that_are_never_the_same_fill_no_memory(wire, route):
+    request = RequestForm(wire.operations["book"], Address.parse("unix:/x"), None).request(Context(), STAY)
+    cache = HeadCache()
+    tracemalloc.start()
+
+    for number in range(200):
+        junk = b"x-number: %d%b\r\ncontent-type" % (number, b"a" * 60_000)
+        cache.learn(request_of(request.replace(b"content-type", junk)), route)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert held < 5 * MIB  # of twelve megabytes
+    assert cache.recognize(request.replace(b"content-type", junk), LIMIT) is not None
+
+
 def test_who_only_says_to_be_our_client_is_read_as_any_other(route):
     head = b"POST /x HTTP/1.1\r\nhost: x\r\nuser-agent: meristem/1\r\nconnect-timeout-ms: 5 seconds\r\n\r\n"
 
