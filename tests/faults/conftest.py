@@ -17,6 +17,7 @@ from meristem.runtime.process import Listen, Process
 from meristem.security.tokens import Tokens, new_secret
 from meristem.system.blueprint import Blueprint
 from meristem.system.placement import REST, Placement
+from meristem.system.placement_tables import Telemetry
 
 from .chaos import Proxy
 from .till import Effects, Till, till
@@ -34,10 +35,14 @@ class Scene:
         self.front: Assembly
         self.back: Process
 
-    async def till(self, *, replicas: int = 1, policies: Policies | None = None) -> Till:
+    async def till(
+        self, *, replicas: int = 1, policies: Policies | None = None, telemetry: Telemetry | None = None
+    ) -> Till:
         """A client of the service, which it finds behind so many proxies."""
         placement = Placement(
-            processes={"front": (REST,), "back": ("till",)}, policies={"till": policies or Policies()}
+            processes={"front": (REST,), "back": ("till",)},
+            policies={"till": policies or Policies()},
+            telemetry=telemetry or Telemetry(),
         )
         blueprint = Blueprint(till(self.effects), placement)
         tokens = Tokens(new_secret())
