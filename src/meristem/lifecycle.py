@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 from meristem.variables import resumed
 
 logger = logging.getLogger(__name__)
-GRACE: Final = 4.0  # seconds for what was cancelled to end: a supervisor gives 35 in all, of which draining may take 30
+DRAINING: Final = 30.0  # seconds for what is in flight when a process is asked to end
+GRACE: Final = 4.0  # seconds for what was cancelled to end
+ENDING: Final = DRAINING + GRACE + 1.0  # seconds for a process to end in all, before it is killed
 
 
 class Component(Protocol):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from meristem.lifecycle import ENDING
 from meristem.supervision.lifeline import LIFELINE, Lifeline
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 CODE: Final = (".py", ".toml")  # pages are read anew by their template engines; logs and uploads are no code
 IGNORED: Final = (".meristem", ".venv", "venv", ".tox", ".nox", "build", "dist")
 LOOK: Final = 200  # milliseconds between two looks whether the system has ended
-GRACE: Final = 30.0  # seconds for what is in flight
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -108,14 +108,14 @@ class _Child:
             self._tell(number)
 
     def end(self) -> int:
-        """Ask it to end unless that was done, and make it end when it has not after `GRACE` seconds; its exit code."""
+        """Ask it to end unless that was done, and make it end when it has not after `ENDING` seconds; its exit code."""
         process = self._process
         if process is None:
             return 0
         if not self._told:
             self._tell(signal.SIGINT)
         try:
-            return process.wait(GRACE)
+            return process.wait(ENDING)
         except subprocess.TimeoutExpired:
             process.kill()
             return process.wait()

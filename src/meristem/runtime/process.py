@@ -15,7 +15,7 @@ from meristem.hosting.asgi.forwarded import Forwarded
 from meristem.hosting.asgi.lifespan import Lifespan
 from meristem.hosting.asgi.mounts import Entered, Mounts
 from meristem.hosting.loading import load_app
-from meristem.lifecycle import Stack, end, first_of, where
+from meristem.lifecycle import DRAINING, Stack, end, first_of, where
 from meristem.runtime.assembly import Assembly
 from meristem.runtime.database_watch import DatabaseWatch
 from meristem.runtime.loop_watch import LoopWatch
@@ -194,7 +194,7 @@ class Serving:
         await self._server.stop()
 
 
-async def serve(process: Process, started: Callable[[Process], Any], *, grace: float = 30.0) -> None:
+async def serve(process: Process, started: Callable[[Process], Any], *, grace: float = DRAINING) -> None:
     """Run a process until it is asked to end; what is in flight has `grace` seconds, a second signal ends it at once.
 
     `started` is called once the process accepts connections. A process that is asked while it starts does not get so

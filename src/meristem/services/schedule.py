@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
 
 from meristem.context import Context, using
 from meristem.contracts.bounds import Seconds, wrong
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from meristem.clock import Clock
 
 logger = logging.getLogger(__name__)
+_GRACE: Final = 25.0  # seconds for runs under way: the drain of a process takes 30, and deliveries come after these
 Job = TypeVar("Job", bound="Callable[[Any], Awaitable[None]]")
 
 
@@ -75,15 +77,32 @@ class Schedule:
         self._clock = clock
         self._duties = duties
         self._background = Background(name)
+        self._runs: dict[asyncio.Task[Any], str] = {}  # that are under way, by the tasks that repeat them
         self._draining = False
 
     async def start(self) -> None:
         for name, method in scheduled(type(self._service)).items():
             self._background.spawn(self._repeat(name, getattr(self._service, name), method), name)
 
+    async def drain(self) -> None:
+        """Begin no further run, and let those that are under way end."""
+        self._draining = True
+        if self._runs:
+            await asyncio.wait(self._runs, timeout=_GRACE)
+        for name in self._runs.values():
+            logger.warning("%s.%s has not ended after %g s, and is cancelled", self._name, name, _GRACE)
+
+    async def stop(self) -> None:
+        """Cancel what still runs."""
+        await self._background.stop()
+
     async def _repeat(self, name: str, job: Callable[[], Coroutine[Any, Any, None]], method: ScheduledMethod) -> None:
+        task: Any = asyncio.current_task()
         while not self._draining:
             await self._clock.sleep(method.seconds)
+            if self._draining:  # it has begun during the sleep
+                return
+            self._runs[task] = name
             try:
                 # Nobody asked for this run: no user, deadline or trace of what started the service stands behind it.
                 with using(Context(caller=self._name)):
@@ -93,9 +112,5 @@ class Schedule:
                         await self._duties.run_alone(f"{self._name}.{name}", job)
             except Exception:  # one failed run must not end the job
                 logger.exception("%s.%s failed; it runs again in %g s", self._name, name, method.seconds)
-
-    async def drain(self) -> None:
-        self._draining = True
-
-    async def stop(self) -> None:
-        await self._background.stop()
+            finally:
+                del self._runs[task]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from meristem.backoff import HALF, wait_after
+from meristem.lifecycle import ENDING
 
 
 class Restarts(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,7 +20,7 @@ class Restarts(msgspec.Struct, frozen=True, kw_only=True):
     cap: float = 30.0
     calm: float = 15.0
     patience: float = 60.0
-    grace: float = 35.0
+    grace: float = ENDING
     hung: float = 30.0
 
     def delay(self, failures: int) -> float:

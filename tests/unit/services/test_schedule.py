@@ -118,3 +118,56 @@ def test_a_lease_is_needed_for_what_one_replica_does():
 
     assert needs_lease(Guard)
     assert not needs_lease(Watch)
+
+
+class Slow(Sweeper):
+    """A run of it takes until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go, self.began, self.ended = asyncio.Event(), asyncio.Event(), 0
+
+    @every(seconds=60)
+    async def mow(self) -> None:
+        self.began.set()
+        await self.go.wait()
+        self.ended += 1
+
+    @every(seconds=90)
+    async def sweep(self) -> None:
+        self.runs.put_nowait("swept")
+
+
+async def test_a_drain_lets_a_run_end_and_begins_none():
+    slow, clock = Slow(), ManualClock()
+    schedule = Schedule("garden", slow, clock, None)
+    await schedule.start()
+    try:
+        await clock.sleeping(2)
+        await clock.advance(60)
+        await slow.began.wait()
+        draining = asyncio.create_task(schedule.drain())
+        await clock.advance(600)  # and what would be due by then is not begun
+        assert not draining.done()
+        slow.go.set()
+        async with asyncio.timeout(60):
+            await draining
+        assert slow.ended == 1
+    finally:
+        await schedule.stop()
+    assert slow.runs.empty()
+
+
+async def test_a_drain_does_not_wait_for_a_run_that_does_not_end(monkeypatch, caplog):
+    monkeypatch.setattr("meristem.services.schedule._GRACE", 0.01)
+    slow, clock = Slow(), ManualClock()
+    schedule = Schedule("garden", slow, clock, None)
+    await schedule.start()
+    await clock.sleeping(2)
+    await clock.advance(60)
+    await slow.began.wait()
+    async with asyncio.timeout(60):
+        await schedule.drain()
+    assert "garden.mow has not ended" in caplog.text
+    await schedule.stop()
+    assert slow.ended == 0
