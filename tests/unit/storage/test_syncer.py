@@ -10,7 +10,7 @@ import pytest
 from meristem.storage.driver import Outcome
 from meristem.storage.sqlite import jobs, syncer
 from meristem.storage.sqlite.jobs import Completions, Job
-from meristem.storage.sqlite.syncer import LAGS, LONGEST, Syncer
+from meristem.storage.sqlite.syncer import LAGS, LONGEST, MANY, Syncer
 from meristem.storage.sqlite.workers import Workers
 
 
@@ -55,8 +55,8 @@ def behind(loop: asyncio.AbstractEventLoop, lag: float) -> Completions:
     return completions
 
 
-def synced(loop: asyncio.AbstractEventLoop, completions: Completions, disk: Disk) -> list[Job]:
-    """Commit once, and have that synced; gives all that was committed meanwhile."""
+def synced(loop: asyncio.AbstractEventLoop, completions: Completions, disk: Disk, *groups: int) -> list[Job]:
+    """Have groups of so many commits synced, by default of a single one; gives all that was committed meanwhile."""
     with tempfile.TemporaryFile() as log:
         made = Syncer(log.fileno(), "test", completions, disk.sync)
         done: list[Job] = []
@@ -66,8 +66,10 @@ def synced(loop: asyncio.AbstractEventLoop, completions: Completions, disk: Disk
             made.committed(done[-1], Outcome([], 1))
 
         disk.commit = commit
-        commit()
-        made.sync_here()
+        for count in groups or (1,):
+            for _ in range(count):
+                commit()
+            made.sync_here()
         made._workers.leave()
     loop.run_until_complete(asyncio.sleep(0))
     return done
@@ -103,6 +105,14 @@ def test_no_sync_waits_on_a_thread_that_another_database_may_need(
 
     assert not waited
     assert disk.syncs == 1
+
+
+def test_where_many_share_a_sync_none_waits_for_more(loop, waited: list[float], disk: Disk):
+    synced(loop, behind(loop, 0.002), disk, MANY, 1)
+    assert not waited
+
+    synced(loop, behind(loop, 0.002), disk, MANY, 1, 1)
+    assert len(waited) == 1
 
 
 def test_the_lag_is_how_late_the_loop_lately_heard_of_ends(loop, monkeypatch: pytest.MonkeyPatch):

@@ -19,7 +19,8 @@ GROUP_SECONDS: Final = 0.001  # the longest that a commit waits for others to sh
 GROUP_SIZE: Final = 64
 LAGS: Final = 4  # times the event loop's lag that a sync waits for more commits
 SHORTEST: Final = 0.0005  # seconds of lag, below which the loop has nothing better to do than to hear of commits
-LONGEST: Final = 0.01  # seconds that a sync waits for more commits
+LONGEST: Final = 0.006  # seconds that a sync waits for more commits
+MANY: Final = 8  # commits to a sync, from which on more of them save little
 
 logger = logging.getLogger("meristem.storage")
 
@@ -44,6 +45,7 @@ class Syncer:
         self._committed: deque[tuple[Job, Outcome]] = deque()
         self._syncing = Lock()
         self._due = 0.0
+        self._shared = 0  # how many commits the last sync was for
         self._closing = False
 
     def committed(self, job: Job, outcome: Outcome) -> None:
@@ -87,6 +89,7 @@ class Syncer:
         self._gather()
         # What has been committed by now is in the log: the sync that begins below covers all of it.
         count, log = len(self._committed), self._log
+        self._shared = count
         if not self.failed and log is not None:
             try:
                 self._sync(log)
@@ -110,9 +113,11 @@ class Syncer:
     def _gather(self) -> None:
         """Wait for more commits while the event loop is behind: sooner it would not hear of these.
 
-        A sync costs a processor twice as much as a commit, which on a busy one the loop has to wait for.
+        A sync costs a processor twice as much as a commit, which on a busy one the loop has to wait for. Where many
+        share one as it is, each would wait for tasks that wait themselves.
         """
+        if self._closing or max(self._shared, len(self._committed)) >= MANY:
+            return
         lag = self._completions.lag
-        is_worth_it = lag > SHORTEST and len(self._committed) < GROUP_SIZE and not self._closing
-        if is_worth_it and self._workers.have_spare:
+        if lag > SHORTEST and self._workers.have_spare:
             sleep(min(LAGS * lag, LONGEST))
