@@ -6,6 +6,7 @@ import os
 import subprocess
 import time
 from pathlib import Path
+from typing import Final
 
 import click
 import msgspec
@@ -14,9 +15,11 @@ from meristem.cli.loading_system import json_option, system_argument
 from meristem.cli.output import print_json, print_table
 from meristem.cli.renewal import ask_to_reload, reload_and_wait
 from meristem.config.project import check_there, find
-from meristem.errors import OperationError
+from meristem.errors import ConfigurationError, OperationError
 from meristem.system.placement import ALONE
 from meristem.system.state_directory import ReplicaStatus, StateDirectory, SystemStatus
+
+HOME: Final = ".meristem"
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -67,11 +70,22 @@ def _running(target: str | None) -> list[SystemStatus]:
 
 
 def _states(target: str | None) -> list[tuple[StateDirectory, SystemStatus]]:
-    reference = find(target, Path.cwd())
-    check_there(reference)
-    homes = reference.root / ".meristem"
-    states = [StateDirectory.at(path) for path in sorted(homes.glob("*")) if path.is_dir()]
+    states = [StateDirectory.at(path) for path in sorted(_homes(target).glob("*")) if path.is_dir()]
     return [(state, running) for state in states if (running := state.running()) is not None]
+
+
+def _homes(target: str | None) -> Path:
+    """The folder in which the systems of a project keep their state."""
+    here = Path.cwd()
+    try:
+        reference = find(target, here)
+    except ConfigurationError:
+        # Nothing says which system: then it is what was run from this folder.
+        if target is None and (here / HOME).is_dir():
+            return here / HOME
+        raise
+    check_there(reference)
+    return reference.root / HOME
 
 
 def rows_of(running: SystemStatus, now: float) -> list[Row]:

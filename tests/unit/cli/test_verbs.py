@@ -139,6 +139,17 @@ async def test_a_second_run_in_the_folder_is_refused_and_may_go_well_another_tim
     assert "Traceback" not in second.err
 
 
+async def test_what_runs_from_a_folder_is_shown_there_though_nothing_names_a_system(start, meristem, project: Path):
+    (project / "pyproject.toml").unlink()
+    nothing = await meristem("ps")
+    assert (nothing.code, "which system?" in nothing.err) == (1, True)
+    running = await start("run", "hello.py", "--port", "0")
+    await running.shows("hello runs at ")
+
+    assert [each["state"] for each in (await meristem("ps", "--json")).json] == ["ready"]
+    assert (await meristem("reload")).err.startswith("error: no supervised system runs from here")
+
+
 async def test_a_running_system_is_called_and_looked_into(start, meristem):
     running = await start("run", "--port", "0")
     await running.shows("shop runs at ")
