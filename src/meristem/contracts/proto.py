@@ -257,6 +257,9 @@ def _fields_down(shapes: dict[str, FieldShape], always: dict[str, Any]) -> Chang
 def _scalar(type_: Any) -> FieldShape | None:
     if get_origin(type_) is Literal or (isinstance(type_, type) and issubclass(type_, Enum)):
         values = get_args(type_) if get_origin(type_) is Literal else [each.value for each in type_]
+        if None in values:
+            others = _scalar(Literal[tuple(each for each in values if each is not None)])
+            return others and msgspec.structs.replace(others, label="optional")
         if all(isinstance(each, int) for each in values):
             return FieldShape("int64", str, int)
         if all(isinstance(each, str) for each in values):

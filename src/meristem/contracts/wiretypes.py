@@ -90,7 +90,11 @@ def is_union(type_: Any) -> bool:
 
 def nullable(type_: Any) -> bool:
     """Whether None is a value of the type."""
-    return unwrap(type_) is type(None) or (is_union(unwrap(type_)) and type(None) in get_args(unwrap(type_)))
+    known = unwrap(type_)
+    choices = get_args(known)
+    if get_origin(known) is Literal:
+        return None in choices
+    return known is type(None) or (is_union(known) and type(None) in choices)
 
 
 def unsupported(type_: Any, seen: frozenset[Any] = frozenset()) -> str | None:

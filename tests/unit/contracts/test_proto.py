@@ -134,6 +134,7 @@ def test_every_value_survives_binary_protobuf(value):
 class Mixed(Message):
     word: Literal["a", 3]
     others: list[Literal["b", 4]] = []
+    none: Literal[1, 2, None] = None
 
 
 class Mixing(Contract, Protocol, package="mixing.v1"):
@@ -145,11 +146,11 @@ def test_a_number_among_texts_is_written_as_text_and_read_as_the_number():
     mix = operations(Mixing)["mix"]
     codec = ProtoCodec([mix])
 
-    assert "string word = 1;\n  repeated string others = 2;" in proto_text([mix])
-    for value in (Mixed(word=3, others=["b", 4]), Mixed(word="a")):
+    assert "string word = 1;\n  repeated string others = 2;\n  optional int64 none = 3;" in proto_text([mix])
+    for value in (Mixed(word=3, others=["b", 4]), Mixed(word="a", none=2), Mixed(word="a", none=None)):
         assert codec.read_request(mix, codec.write_reply(mix, value), VALUES) == value
-    written = ProtoSchema([mix]).reply_json(mix, encode(Mixed(word=3, others=[4])))
-    assert json.loads(written) == {"word": "3", "others": ["4"]}
+    written = ProtoSchema([mix]).reply_json(mix, encode(Mixed(word=3, others=[4], none=2)))
+    assert json.loads(written) == {"word": "3", "others": ["4"], "none": "2"}
 
 
 def test_replies_that_are_no_messages_stand_in_a_field():

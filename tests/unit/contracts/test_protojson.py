@@ -301,3 +301,14 @@ def test_everything_that_does_not_fit_is_told():
 
 def test_names_are_spelled_as_protobuf_spells_them():
     assert [camel(each) for each in ("a", "booking_id", "x_2_y")] == ["a", "bookingId", "x2Y"]
+
+
+class Choice(Message):
+    of: Literal["a", 3, None]
+
+
+@pytest.mark.parametrize("of", ["a", 3, None])
+def test_none_among_the_choices_of_a_literal_is_one_of_them(of):
+    body = msgspec.json.encode({"of": of})
+
+    assert read_by(Choice, coercer(Choice))(body) == lenient(Choice)(body) == Choice(of=of)
