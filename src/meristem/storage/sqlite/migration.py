@@ -15,7 +15,13 @@ from sqlalchemy.pool import NullPool
 from meristem.errors import ConfigurationError, MeristemError, StorageError
 from meristem.private_files import make_file, make_folder
 from meristem.storage.driver import shorten
-from meristem.storage.sqlite.integrity import highest_ids, keep_autoincrement, lost_references, restore_highest_ids
+from meristem.storage.sqlite.integrity import (
+    highest_ids,
+    keep_what_a_copy_loses,
+    lost_references,
+    restore,
+    restore_highest_ids,
+)
 
 _PASSING: Final = tuple(
     f"SQLITE_{each}" for each in ("BUSY", "LOCKED", "FULL", "IOERR", "CANTOPEN", "READONLY", "NOMEM", "INTERRUPT")
@@ -37,7 +43,7 @@ def migration(path: Path) -> Iterator[Connection]:
     # Rows that a revision writes may be personal: its errors, which are logged with their causes, tell none of them.
     engine = create_engine("sqlite://", creator=lambda: _connect(path), poolclass=NullPool, hide_parameters=True)
     event.listen(engine, "begin", _begin)
-    event.listen(engine, "before_execute", keep_autoincrement)
+    event.listen(engine, "before_execute", keep_what_a_copy_loses)
     try:
         with engine.begin() as connection:
             raw = _raw(connection)
@@ -48,7 +54,7 @@ def migration(path: Path) -> Iterator[Connection]:
                 raw.set_authorizer(None)
             if raw.total_changes > changes:
                 restore_highest_ids(raw, before)
-                if told := lost_references(raw, lambda: _connect(path, timeout=0)):
+                if told := restore(connection) or lost_references(raw, lambda: _connect(path, timeout=0)):
                     raise ConfigurationError(f"{_hopeless(path)}: {told}")
     except MeristemError as error:
         if _ends_transaction(error.__cause__):
