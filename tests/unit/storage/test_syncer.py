@@ -76,9 +76,9 @@ def synced(loop: asyncio.AbstractEventLoop, completions: Completions, disk: Disk
 
 
 def test_while_the_loop_is_behind_a_sync_waits_for_more_commits(loop, waited: list[float], disk: Disk):
-    done = synced(loop, behind(loop, 0.002), disk)
+    done = synced(loop, behind(loop, 0.001), disk)
 
-    assert waited == [LAGS * 0.002]
+    assert waited == [LAGS * 0.001]
     assert [job.finished for job in done] == [True, True]
     assert disk.syncs == 1
 
@@ -101,17 +101,17 @@ def test_no_sync_waits_on_a_thread_that_another_database_may_need(
 ):
     monkeypatch.setattr(Workers, "have_spare", False)
 
-    synced(loop, behind(loop, 0.002), disk)
+    synced(loop, behind(loop, 0.001), disk)
 
     assert not waited
     assert disk.syncs == 1
 
 
 def test_where_many_share_a_sync_none_waits_for_more(loop, waited: list[float], disk: Disk):
-    synced(loop, behind(loop, 0.002), disk, MANY, 1)
+    synced(loop, behind(loop, 0.001), disk, MANY, 1)
     assert not waited
 
-    synced(loop, behind(loop, 0.002), disk, MANY, 1, 1)
+    synced(loop, behind(loop, 0.001), disk, MANY, 1, 1)
     assert len(waited) == 1
 
 
