@@ -66,6 +66,14 @@ class Checked:
         return {}
 
     @cached_property
+    def loaded(self) -> set[str]:
+        """The modules that are of this system as it runs; another may stand in the same package."""
+        owned = {
+            name for name, each in self.codebase.summaries.items() if self.codebase.parts.owner(name) and not each.test
+        }
+        return owned.union(*(self.commons_of(part) for part in self.codebase.parts.all))
+
+    @cached_property
     def reached_by(self) -> dict[Symbol, dict[str, Site]]:
         """Which parts reach a name, and where each begins to."""
         found: dict[Symbol, dict[str, Site]] = defaultdict(dict)

@@ -110,10 +110,12 @@ def matched(target: ast.expr, value: ast.expr) -> Iterator[tuple[str, ast.expr]]
 
 def own_nodes(node: ast.AST) -> Iterator[ast.AST]:
     """The nodes of a body without those of the functions and classes in it, which are there themselves."""
-    yield node
-    if not isinstance(node, INNER):
-        for child in ast.iter_child_nodes(node):
-            yield from own_nodes(child)
+    waiting = [node]
+    while waiting:
+        each = waiting.pop()
+        yield each
+        if not isinstance(each, INNER):
+            waiting += reversed(list(ast.iter_child_nodes(each)))
 
 
 def _binds(node: ast.AST) -> Iterator[str]:

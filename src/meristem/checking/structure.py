@@ -97,8 +97,8 @@ def unheard(checked: Checked) -> Iterator[Finding]:
     heard = {event for service in checked.plan.services for event in service.hears}
     imported = [checked.codebase.locate(each.target) for _, test in _tests(checked) for each in test.imports]
     tested = {place.symbol for place in imported if place is not None}
-    for name, summary in checked.codebase.summaries.items() if tested else ():
-        for binding in summary.bindings.values() if not summary.test else ():
+    for name in sorted(checked.loaded) if any(_tests(checked)) else ():
+        for binding in checked.codebase.summaries[name].bindings.values():
             symbol = Symbol(name, binding.name)
             package = checked.codebase.package_of(symbol)
             if not package or not checked.codebase.derives(symbol, EVENT):
@@ -130,7 +130,7 @@ def uncalled(checked: Checked) -> Iterator[Finding]:
             attribute
             for name, summary in checked.codebase.summaries.items()
             if summary.test or checked.codebase.parts.owner(name) is not part
-            for attribute in summary.attributes
+            for attribute in summary.attributes | summary.words
         }
         for operation in service.operations:
             if operation.http is None and operation.name not in named:

@@ -86,6 +86,12 @@ def test_an_event_that_no_service_and_no_test_hears_is_told(checking: Checking):
     assert checking(heard) == []
 
 
+def test_an_event_of_another_system_in_the_package_is_not_spoken_of(checking: Checking):
+    events = "from meristem import Event\nclass Rung(Event, package='bazaar.bells.v1'):\n    pass\n"
+
+    assert checking(TESTS | {"bazaar/bells/events.py": events}) == []
+
+
 def test_an_operation_that_no_code_names_is_told_unless_it_has_a_path(checking: Checking):
     contracts = BAZAAR["bazaar/contracts.py"].replace(
         "def left(self", "def audit(self) -> int: ...\n\n            async def left(self"
