@@ -34,7 +34,8 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     drains, an idle connection has `first_seconds` for one more request, so that none is lost that was on its way.
 
     Of all `connections` as many as `connections_per_address` may come from one address; set it where clients connect
-    directly, for behind a proxy all come from there. Unix sockets are not counted.
+    directly, for behind a proxy all come from there. An IPv6 network of 64 bits counts as one address, for one host may
+    have all of it. Unix sockets are not counted.
 
     `trusted_proxies` are the peers that are believed when they say where a request came from: addresses, networks, and
     `unix` for those who connect to a Unix socket.

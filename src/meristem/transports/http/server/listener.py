@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from meristem.lifecycle import end
@@ -193,4 +194,13 @@ class Listener:
 def _address(connection: Accepted) -> str | None:
     """The address that a connection comes from, None for a Unix socket."""
     peer = connection.transport.get_extra_info("peername")
-    return str(peer[0]) if isinstance(peer, tuple) else None
+    return crowd_of(str(peer[0])) if isinstance(peer, tuple) else None
+
+
+def crowd_of(host: str) -> str:
+    """What counts as one address: of IPv6 the first 64 bits, for a host chooses the others itself (RFC 4291, 2.5.4)."""
+    if ":" not in host:
+        return host
+    address = IPv6Address(host)
+    mapped = address.ipv4_mapped
+    return str(mapped) if mapped is not None else str(IPv6Address(int(address) >> 64 << 64))

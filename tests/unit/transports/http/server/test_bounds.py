@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from meristem.transports.http.server.listener import crowd_of
+
 PATIENCE = 30
 MIB = 1024 * 1024
 RPC = "/shop.rooms.v1.Rooms/Blob"
@@ -169,6 +171,22 @@ async def test_time_in_which_an_app_does_not_read_is_not_the_clients(wire):
 
     assert b"1000000" in await asyncio.wait_for(reader.readuntil(b"1000000"), PATIENCE)
     writer.close()
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("127.0.0.1", "127.0.0.1", True),
+        ("127.0.0.1", "127.0.0.2", False),
+        ("2001:db8:0:1::1", "2001:db8:0:1:ffff::2", True),
+        ("2001:db8:0:1::1", "2001:db8:0:2::1", False),
+        ("fe80::1%eth0", "fe80::2%eth0", True),
+        ("::ffff:192.0.2.1", "192.0.2.1", True),
+        ("::ffff:192.0.2.1", "::ffff:192.0.2.2", False),
+    ],
+)
+def test_the_addresses_that_one_host_may_choose_are_one(one, other, same):
+    assert (crowd_of(one) == crowd_of(other)) == same
 
 
 async def test_connections_of_one_address_are_bounded_and_unix_sockets_are_not(wire):
