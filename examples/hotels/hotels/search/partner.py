@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
 from typing import Annotated
 
@@ -55,7 +55,7 @@ class PartnerClient:
 
     def __init__(self, settings: SearchSettings, clock: Clock) -> None:
         self.settings = settings
-        self.breaker = Breaker(settings.partner_failures, timedelta(seconds=settings.partner_pause), clock)
+        self.breaker = Breaker(settings.partner_failures, settings.partner_pause, clock)
         self._http: aiohttp.ClientSession | None = None
 
     async def start(self) -> None:
@@ -106,19 +106,19 @@ class PartnerClient:
 class Breaker:
     """Leaves a partner alone that failed several times in a row; after a pause one request tries whether it is back."""
 
-    def __init__(self, failures: int, pause: timedelta, clock: Clock) -> None:
+    def __init__(self, failures: int, pause: float, clock: Clock) -> None:
         self._limit = failures
         self._pause = pause
         self._clock = clock
         self._failures = 0
-        self._closed_until = clock.now()
+        self._closed_until = clock.steady()
         self._trying = False
 
     def lets_through(self) -> bool:
         """Whether the next request may go; one that goes must be answered by one of the three below."""
         if self._failures < self._limit:
             return True
-        if self._trying or self._clock.now() < self._closed_until:
+        if self._trying or self._clock.steady() < self._closed_until:
             return False
         self._trying = True
         return True
@@ -132,7 +132,7 @@ class Breaker:
         """The partner was too slow or answered badly."""
         self._failures += 1
         self._trying = False
-        self._closed_until = self._clock.now() + self._pause
+        self._closed_until = self._clock.steady() + self._pause
 
     def abandoned(self) -> None:
         """Nobody waits for the answer any more: it says nothing about the partner."""
