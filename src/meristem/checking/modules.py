@@ -114,7 +114,7 @@ def _below(top: str, place: Path) -> Iterator[Module]:
         )
         around = (top, *here.relative_to(place).parts)
         for file in sorted(files):
-            if file.endswith(".py"):
+            if file.endswith(".py") and not file.startswith("."):
                 package = file == "__init__.py"
                 yield _read(".".join(around if package else (*around, file[:-3])), here / file, package=package)
 
@@ -124,7 +124,7 @@ def _read(name: str, path: Path, *, package: bool) -> Module:
         return Module(name, path, ast.parse(path.read_bytes(), str(path)), package)
     except SyntaxError as error:
         raise ConfigurationError(f"{path}:{error.lineno}: {error.msg}; mend it, then check again") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigurationError(f"{path} cannot be read: {error}") from None
 
 

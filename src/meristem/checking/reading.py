@@ -12,6 +12,7 @@ from meristem.checking.file_access import file_use
 from meristem.checking.names import NameScope, function_scope, matched, own_nodes
 from meristem.checking.summary import Access, Binding, Import, Summary, TableName, Use, ValueKind
 from meristem.checking.values import FIRST_ARGUMENT, MUTATING, tables_in
+from meristem.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from meristem.checking.modules import Module
@@ -24,12 +25,15 @@ _SECOND: Final = frozenset({"create_index", "drop_index", "create_unique_constra
 
 
 def summary_of(module: Module) -> Summary:
-    """Read a module."""
+    """Read a module; raises ConfigurationError for one that nests too deeply."""
     reader = Reader(module)
-    for statement in top_level(module.tree.body):
-        reader.define(statement)
-    for statement in top_level(module.tree.body):
-        reader.read(statement)
+    try:
+        for statement in top_level(module.tree.body):
+            reader.define(statement)
+        for statement in top_level(module.tree.body):
+            reader.read(statement)
+    except RecursionError:
+        raise ConfigurationError(f"{module.path} nests too deeply to be read; take it out of the package") from None
     return reader.summary
 
 
