@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+import asyncio
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 if TYPE_CHECKING:
-    import asyncio
-
     from meristem.resilience.limits import Limits
     from meristem.transports.http.request import Request
+
+FRAMES: Final = 64  # that are handed on in one turn of the event loop
+LONG: Final = {126: 2, 127: 8}  # bytes of a length that has no room in seven bits
 
 
 class Lender(Protocol):
@@ -52,21 +54,85 @@ class SocketHost:
 
 
 class Socket:
-    """uvicorn's protocol, which gets no byte before the handshake is answered: it would fail (RFC 6455, 4.1)."""
+    """uvicorn's protocol, which gets no byte before the handshake is answered: it would fail (RFC 6455, 4.1).
+
+    In one turn of the loop it gets a few frames only: a read holds forty thousand empty ones, which took two seconds.
+    """
 
     def __init__(self, protocol: Any, lent: Lent) -> None:
         self._protocol = protocol
         self._lent = lent
+        self._frames = Frames()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._protocol, name)
 
     def data_received(self, data: bytes) -> None:
         """Hand the bytes on; a client that sends before it may is cut off."""
-        if self._lent.accepted:
-            self._protocol.data_received(data)
-        else:
+        if not self._lent.accepted:
             self._lent.abort()
+            return
+        self._frames.inbox += data
+        if not self._lent.behind:
+            self._hand_on()
+
+    def _hand_on(self) -> None:
+        lent, frames = self._lent, self._frames
+        lent.behind = False
+        if lent.is_closing():
+            return
+        part = frames.take(FRAMES)
+        if part:
+            self._protocol.data_received(part)
+        if lent.is_closing():
+            return
+        if frames.more:
+            lent.behind = True
+            lent.hold()
+            asyncio.get_running_loop().call_soon(self._hand_on)
+        else:
+            lent.go_on()
+
+
+class Frames:
+    """What has arrived of a WebSocket, cut at the beginnings of frames (RFC 6455, 5.2); `more` when some are left."""
+
+    def __init__(self) -> None:
+        self.inbox = bytearray()
+        self.more = False
+        self._left = 0  # bytes of the payload that is under way
+
+    def take(self, most: int) -> bytes:
+        """Cut out so many beginnings of frames and what is there of their payloads; half a beginning stays."""
+        inbox, at, count = self.inbox, 0, 0
+        while True:
+            step = min(self._left, len(inbox) - at)
+            at += step
+            self._left -= step
+            size = _beginning(inbox, at)
+            if size == 0 or count == most:
+                break
+            self._left = _payload(inbox, at)
+            at += size
+            count += 1
+        self.more = size > 0
+        part = bytes(memoryview(inbox)[:at])
+        del inbox[:at]
+        return part
+
+
+def _beginning(data: bytearray, at: int) -> int:
+    """The size of a frame's beginning, 0 where it has not arrived whole."""
+    if len(data) - at < 2:
+        return 0
+    second = data[at + 1]
+    size = 2 + LONG.get(second & 127, 0) + (4 if second & 128 else 0)
+    return size if len(data) - at >= size else 0
+
+
+def _payload(data: bytearray, at: int) -> int:
+    short = data[at + 1] & 127
+    return int.from_bytes(data[at + 2 : at + 2 + LONG[short]], "big") if short in LONG else short
 
 
 class Lent:
@@ -75,6 +141,8 @@ class Lent:
     def __init__(self, lender: Lender) -> None:
         self._lender = lender
         self.accepted = False
+        self.behind = False  # more has arrived than was handed on
+        self._paused = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._lender.transport, name)
@@ -85,3 +153,24 @@ class Lent:
             self.accepted = data.startswith(b"HTTP/1.1 101")
         if not self._lender.transport.is_closing():
             self._lender.transport.write(data)
+
+    def pause_reading(self) -> None:
+        """Read no further until uvicorn wants more."""
+        self._paused = True
+        self.hold()
+
+    def resume_reading(self) -> None:
+        """Read further once all that has arrived is handed on."""
+        self._paused = False
+        self.go_on()
+
+    def hold(self) -> None:
+        """Read no further for now."""
+        if not self.is_closing():
+            self._lender.transport.pause_reading()
+
+    def go_on(self) -> None:
+        """Read further unless something is against it."""
+        transport = self._lender.transport
+        if not self._paused and not self.behind and not transport.is_closing() and not transport.is_reading():
+            transport.resume_reading()
