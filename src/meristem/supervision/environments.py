@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -78,7 +79,7 @@ class Environments:
     def _make(self, place: Path, steps_at: Callable[[Path, int], Sequence[Callable[[], None]]]) -> None:
         try:
             make_folder(self.folder)
-            with locked(place.with_suffix(".lock")) as lock:
+            with locked(place.with_suffix(".lock"), self._progress) as lock:
                 if not place.exists():  # or another process has made it meanwhile
                     self._make_beside(place, place.with_suffix(".new"), lock, steps_at)
         except OSError as error:
@@ -109,15 +110,21 @@ def _which(python: str) -> str:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[int]:
-    """Be the only process inside; the kernel frees the lock of one that is killed.
+def locked(path: Path, progress: Progress | None = None) -> Iterator[int]:
+    """Be the only process inside; the kernel frees the lock of one that is killed. `progress` shows a wait for another.
 
     Gives the lock's descriptor: a child that inherits it holds the lock until it has ended, too.
     """
     descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
     try:
         if fcntl is not None:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                waits = [partial(fcntl.flock, descriptor, fcntl.LOCK_EX)]
+                what = f"Waiting for another process that makes {path.stem}"
+                for wait in waits if progress is None else progress.track(waits, what, 1):
+                    wait()
         yield descriptor
     finally:
         os.close(descriptor)

@@ -15,7 +15,7 @@ import pytest
 
 import meristem
 from meristem.errors import ConfigurationError, OperationError
-from meristem.supervision.environments import PLACE, PYTHON, Environments
+from meristem.supervision.environments import PLACE, PYTHON, Environments, locked
 from meristem.supervision.virtual_environment import key
 
 NOTHING = "nothing-of-the-kind @ file:///nowhere/nothing.whl\n"
@@ -118,6 +118,23 @@ def test_a_file_that_the_requirements_name_counts_whichever_way_it_is_named(tmp_
     more.unlink()
     with pytest.raises(ConfigurationError, match="cannot read the requirements .*more.txt: No such file"):
         key("3.11", sys.executable, requirements)
+
+
+def test_who_waits_for_another_process_is_told_so(tmp_path):
+    other = os.open(tmp_path / "x.lock", os.O_CREAT | os.O_RDWR)
+    fcntl.flock(other, fcntl.LOCK_EX)
+
+    class Told(Counting):
+        def track(self, items: Iterable, description: str, total: int | None = None) -> Iterable:
+            os.close(other)
+            return super().track(items, description, total)
+
+    progress = Told()
+    for _ in range(2):
+        with locked(tmp_path / "x.lock", progress):
+            pass
+
+    assert progress.shown == ["Waiting for another process that makes x"]
 
 
 def test_one_that_was_interrupted_leaves_nothing_behind(tmp_path):
