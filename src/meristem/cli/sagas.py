@@ -56,13 +56,16 @@ def list_(
     print_table("sagas", ["service", "id", "saga", "state", "updated", "problem"], rows, "No sagas.")
 
 
+def of_one_saga(verb: Any) -> Any:
+    """The argument and the options of a verb that is about one saga."""
+    for each in (json_option, service_option, placement_option, system_option, click.argument("saga_id")):
+        verb = each(verb)
+    return verb
+
+
 @sagas.command()
-@click.argument("saga_id")
-@system_option
-@placement_option
-@service_option
+@of_one_saga
 @click.option("--values", is_flag=True, help="Show input, replies and result; they may be private.")
-@json_option
 def show(
     saga_id: str, target: str | None, placement: Path | None, service: str | None, *, values: bool, as_json: bool
 ) -> None:
@@ -86,33 +89,26 @@ def show(
 
 
 @sagas.command()
-@click.argument("saga_id")
-@system_option
-@placement_option
-@service_option
-@json_option
+@of_one_saga
 def retry(saga_id: str, target: str | None, placement: Path | None, service: str | None, *, as_json: bool) -> None:
     """Let a parked saga go on where it stopped."""
     saga: SagaSummary = _of_one(saga_id, target, placement, service, lambda store, found: store.retry(found))
-    if as_json:
-        print_json(saga)
-        return
-    click.echo(f"{saga.name} {saga.id} is {saga.state} and goes on as soon as its service runs.")
+    _tell(saga, f"is {saga.state} and goes on as soon as its service runs", as_json=as_json)
 
 
 @sagas.command()
-@click.argument("saga_id")
-@system_option
-@placement_option
-@service_option
-@json_option
+@of_one_saga
 def cancel(saga_id: str, target: str | None, placement: Path | None, service: str | None, *, as_json: bool) -> None:
     """Have a saga undo what it did."""
     saga: SagaSummary = _of_one(saga_id, target, placement, service, lambda store, found: store.cancel(found))
+    _tell(saga, "will be undone as soon as its service runs", as_json=as_json)
+
+
+def _tell(saga: SagaSummary, news: str, *, as_json: bool) -> None:
     if as_json:
         print_json(saga)
-        return
-    click.echo(f"{saga.name} {saga.id} will be undone as soon as its service runs.")
+    else:
+        click.echo(f"{saga.name} {saga.id} {news}.")
 
 
 def _of_one(prefix: str, target: str | None, placement: Path | None, service: str | None, work: Any) -> Any:
