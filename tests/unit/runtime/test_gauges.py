@@ -24,7 +24,7 @@ class Paid(Event, package="gauges.v1"):
 
 
 class Orders(Contract, Protocol, package="gauges.v1"):
-    @once(timeout=0.3)
+    @once(timeout=60.0)
     async def order(self, article: str) -> None: ...
 
     @once(timeout=0.3)
