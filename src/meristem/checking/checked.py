@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -18,6 +18,8 @@ from meristem.checking.reading import summary_of
 from meristem.checking.summary import Summary, ValueKind
 
 if TYPE_CHECKING:
+    from grimp import ImportGraph
+
     from meristem.checking.parts import SystemPart
     from meristem.system.plan import Plan
 
@@ -38,8 +40,11 @@ class Checked:
         summaries = {name: summary_of(module) for name, module in self.modules.items()}
         self.defining = _defining(summaries, system)
         self.codebase = Codebase(summaries, parts_of(plan, self.defining, options.shared))
-        self.graph = import_graph(self.codebase, self.modules)
-        self.public = self._public({each.partition(":")[0] for each in contracts})
+
+    @cached_property
+    def graph(self) -> ImportGraph:
+        """Which module imports which."""
+        return import_graph(self.codebase, self.modules)
 
     def file(self, module: str) -> str:
         """The file of a module, relative to the project's folder where it is in there."""
@@ -124,8 +129,10 @@ class Checked:
             return [owner]
         return [part for part in self.codebase.parts.all if part.name in self.reached_by.get(symbol, {})]
 
-    def _public(self, contracts: Iterable[str]) -> set[str]:
+    @cached_property
+    def public(self) -> set[str]:
         """The modules in a part's package that all may import: contracts, events, messages, and what those need."""
+        contracts = [path.partition(":")[0] for each in self.plan.services for path in each.contracts.values()]
         found = {name for name in contracts if name in self.modules}
         found |= {name for name, summary in self.codebase.summaries.items() if self._is_vocabulary(summary)}
         near = {name for name, summary in self.codebase.summaries.items() if not self._is_private(summary)}

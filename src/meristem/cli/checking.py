@@ -27,8 +27,7 @@ def check(target: str | None, *, update_baseline: bool, as_json: bool) -> None:
     plan = blueprint.plan
     project = nearest(root) or root / "pyproject.toml"
     options = read_options(project, [each.name for part in (plan.services, plan.apps) for each in part])
-    module = reference.module or (reference.file.stem if reference.file is not None else "")
-    found = findings_of(plan, f"{module}.{reference.attribute or ''}".rstrip("."), root, options)
+    found = findings_of(plan, reference.path, root, options)
     baseline = project.parent / options.baseline
     if update_baseline:
         write_baseline(baseline, found)

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
+from meristem.checking.client_calls import ClientCall, client_calls
 from meristem.cli.loading_system import json_option, load_blueprint, placement_option, system_argument
 from meristem.cli.output import print_json, print_rich
+from meristem.config.project import find
 from meristem.system.plan import Plan, ServicePlan
+
+if TYPE_CHECKING:
+    from rich.tree import Tree
 
 
 @click.command()
@@ -16,23 +24,29 @@ from meristem.system.plan import Plan, ServicePlan
 @placement_option
 @json_option
 @click.option("--mermaid", is_flag=True, help="Print a Mermaid diagram.")
-def graph(target: str | None, placement: Path | None, *, as_json: bool, mermaid: bool) -> None:
+@click.option(
+    "--clients", "by_clients", is_flag=True, help="Show the calls by X.client(), too, as the source has them."
+)
+def graph(target: str | None, placement: Path | None, *, as_json: bool, mermaid: bool, by_clients: bool) -> None:
     """Show what a system consists of and who calls whom."""
-    blueprint, _ = load_blueprint(target, placement)
+    blueprint, root = load_blueprint(target, placement)
+    plan = blueprint.plan
+    clients = client_calls(plan, find(target, Path.cwd()).path, root) if by_clients else ()
     if as_json:
-        print_json(blueprint.plan)
+        print_json(msgspec.structs.asdict(plan) | {"clients": clients} if by_clients else plan)
     elif mermaid:
-        click.echo(as_mermaid(blueprint.plan))
+        click.echo(as_mermaid(plan, clients))
     else:
-        _print_tree(blueprint.plan)
+        _print_tree(plan, clients)
 
 
-def as_mermaid(plan: Plan) -> str:
-    """The call graph and the flow of events as a Mermaid flowchart."""
+def as_mermaid(plan: Plan, clients: Sequence[ClientCall] = ()) -> str:
+    """The call graph and the flow of events as a Mermaid flowchart; calls by clients are thick arrows."""
     lines = ["flowchart LR"]
     lines += [f"  {each.name}[{each.name}]" for each in plan.services]
     lines += [f"  {each.name}([{each.name}])" for each in plan.apps]
     lines += [f"  {each.name} --> {callee}" for each in plan.services for callee in each.calls]
+    lines += [f"  {each.caller} ==> {each.callee}" for each in clients]
     publishers = {event: event.rpartition(".")[0] for each in plan.services for event in each.hears}
     # Who publishes is not in the plan: the service whose contract shares the event's package is taken for it.
     owners = {package.rpartition(".")[0]: each.name for each in plan.services for package in each.contracts}
@@ -44,7 +58,7 @@ def as_mermaid(plan: Plan) -> str:
     return "\n".join(lines)
 
 
-def _print_tree(plan: Plan) -> None:
+def _print_tree(plan: Plan, clients: Sequence[ClientCall]) -> None:
     from rich.tree import Tree  # noqa: PLC0415 - JSON and Mermaid do without it
 
     root = Tree(f"[bold]{plan.system}[/]")
@@ -55,12 +69,20 @@ def _print_tree(plan: Plan) -> None:
         bounds = f" (at most {process.bounds})" if process.bounds else ""
         branch = root.add(f"process [bold]{process.name}[/]{replicas}{bounds}")
         for name in process.services:
-            _add_service(branch.add(f"[cyan]{name}[/]"), services[name])
+            shown = branch.add(f"[cyan]{name}[/]")
+            _add_service(shown, services[name])
+            _add_clients(shown, name, clients)
         for name in process.apps:
-            branch.add(f"[green]{name}[/] app at {mounts[name]}")
+            _add_clients(branch.add(f"[green]{name}[/] app at {mounts[name]}"), name, clients)
     for program in plan.programs:
         root.add(f"program [bold]{program.name}[/]: {' '.join(program.command)}")
     print_rich(root)
+
+
+def _add_clients(branch: Tree, part: str, clients: Sequence[ClientCall]) -> None:
+    for each in clients:
+        if each.caller == part:
+            branch.add(f"calls {each.callee} by a client [dim]{each.file}:{each.line}[/]")
 
 
 def _add_service(branch: object, service: ServicePlan) -> None:

@@ -40,6 +40,12 @@ class Reference(msgspec.Struct, frozen=True):
     file: Path | None = None
     attribute: str | None = None
 
+    @property
+    def path(self) -> str:
+        """The dotted path of the object: `hotels.system.system`."""
+        module = self.module or (self.file.stem if self.file is not None else "")
+        return f"{module}.{self.attribute}" if self.attribute else module
+
 
 def find(argument: str | None, directory: Path) -> Reference:
     """The reference an argument names, or else the one of the nearest pyproject.toml from `directory` upwards."""

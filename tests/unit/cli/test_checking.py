@@ -173,3 +173,21 @@ async def test_the_examples_are_clean_without_a_baseline(folder, argument, envir
 
     assert json.loads(out) == {"new": [], "known": 0, "gone": {}}
     assert process.returncode == 0
+
+
+async def test_a_graph_tells_calls_by_clients_from_those_that_a_constructor_asks_for(pair, meristem):
+    (pair / "pair.py").write_text(STATEFUL.replace(ASKS, ASKS.replace("len(SEEN)", "await One.client().one()")))
+
+    tree = await meristem("graph", "--clients")
+    assert "calls one by a client pair.py:23" in tree.out
+    assert "  two ==> one" in (await meristem("graph", "--clients", "--mermaid")).out.splitlines()
+    told = (await meristem("graph", "--clients", "--json")).json
+    assert told["clients"] == [{"caller": "two", "callee": "one", "file": "pair.py", "line": 23}]
+    assert {key: value for key, value in told.items() if key != "clients"} == (await meristem("graph", "--json")).json
+    assert "by a client" not in (await meristem("graph")).out
+
+
+async def test_a_call_that_a_constructor_asks_for_is_none_by_a_client(project, meristem):
+    told = await meristem("graph", "shop.py", "--clients", "--json")
+
+    assert told.json["clients"] == []
