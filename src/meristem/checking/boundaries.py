@@ -24,6 +24,7 @@ PRIVATE: Final = BY_NATURE | {
 }
 """What nobody else may take from a module that holds a contract and more."""
 CALL: Final = "ask for its contract in the constructor, or call it by `X.client()`"
+TABLE: Final = "ask its owner by a contract, or hear its events and keep a table of your own"
 MOVE: Final = "call its contract, or move what both need to a module that belongs to neither"
 
 
@@ -95,9 +96,6 @@ def _said(checked: Checked, taken: list[Symbol], owner: SystemPart, imported: st
     names = ", ".join(sorted({each.name for each in taken}))
     what = f"{imported} ({names})" if names else imported
     return "import", f"{what} belongs to {owner.name}", MOVE
-
-
-TABLE: Final = "ask its owner by a contract, or hear its events and keep a table of your own"
 
 
 def _is_table(binding: Binding) -> bool:

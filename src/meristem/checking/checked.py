@@ -116,10 +116,9 @@ class Checked:
     def operation(self, service: str, name: str) -> Site | None:
         """Where a contract declares an operation."""
         for symbol in (each for each, owner in self.contracts.items() if owner == service):
-            for each in self.codebase.family(symbol):
-                binding = self.codebase.class_at(each)
-                if binding is not None and binding.cls is not None and name in binding.cls.methods:
-                    return Site(each.module, binding.cls.methods[name])
+            for each, facts in self.codebase.family(symbol):
+                if name in facts.methods:
+                    return Site(each.module, facts.methods[name])
         return None
 
     def users_of(self, symbol: Symbol) -> list[SystemPart]:

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from meristem.checking.parts import Parts, SystemPart
-from meristem.checking.summary import Access, Binding, Summary, Use, ValueKind
+from meristem.checking.summary import Access, Binding, ClassFacts, Summary, Use, ValueKind
 
 DEEPEST: Final = 30  # aliases of aliases that are followed
 
@@ -109,44 +109,29 @@ class Codebase:
 
     def _declared(self, place: Resolved) -> Resolved:
         """The class, among a class and its bases, in which an attribute is declared."""
-        for symbol in self.family(place.symbol):
-            facts = self.class_at(symbol)
-            assert facts is not None
-            if place.rest[0] in facts.cls.mutable:  # type: ignore[union-attr]
-                return Resolved(symbol, place.rest, place.instance)
-        return place
+        homes = (symbol for symbol, facts in self.family(place.symbol) if place.rest[0] in facts.mutable)
+        return Resolved(next(homes, place.symbol), place.rest, place.instance)
 
-    def class_at(self, symbol: Symbol) -> Binding | None:
-        """A class of the system; None for what is none."""
-        binding = self.binding(symbol)
-        return binding if binding is not None and binding.cls is not None else None
-
-    def family(self, symbol: Symbol) -> Iterator[Symbol]:
-        """A class and the classes of the system from which it is derived."""
+    def family(self, symbol: Symbol) -> Iterator[tuple[Symbol, ClassFacts]]:
+        """A class and the classes of the system from which it is derived; nothing for what is no class."""
         waiting, seen = [symbol], set()
         while waiting:
             each = waiting.pop(0)
-            found = self.class_at(each)
-            if found is None or found.cls is None or each in seen:
+            binding = self.binding(each)
+            if binding is None or binding.cls is None or each in seen:
                 continue
             seen.add(each)
-            yield each
-            waiting += [place.symbol for base in found.cls.bases if (place := self.locate(base)) is not None]
+            yield each, binding.cls
+            waiting += [place.symbol for base in binding.cls.bases if (place := self.locate(base)) is not None]
 
     def derives(self, symbol: Symbol, names: frozenset[str]) -> bool:
         """Whether a class is derived from one of the framework's that is named."""
-        for each in self.family(symbol):
-            facts = self.class_at(each)
-            assert facts is not None
-            assert facts.cls is not None
-            if any(base.startswith("meristem.") and base.rpartition(".")[2] in names for base in facts.cls.bases):
-                return True
-        return False
+        bases = [base for _, facts in self.family(symbol) for base in facts.bases]
+        return any(base.startswith("meristem.") and base.rpartition(".")[2] in names for base in bases)
 
     def package_of(self, symbol: Symbol) -> str:
         """The `package=` of a class, or of the first of its bases that gives one."""
-        found = (each.cls.package for one in self.family(symbol) if (each := self.class_at(one)) and each.cls)
-        return next(filter(None, found), "")
+        return next((facts.package for _, facts in self.family(symbol) if facts.package), "")
 
     # who owns what
 
@@ -155,11 +140,11 @@ class Codebase:
         """The services to which a MetaData belongs, by `tables=` of their classes."""
         found: dict[Symbol, list[SystemPart]] = defaultdict(list)
         for part in self.parts.all:
-            binding = self.class_at(Symbol(part.module, part.attribute))
-            if binding is not None and binding.cls is not None and binding.cls.tables:
-                place = self.locate(binding.cls.tables)
-                if place is not None:
-                    found[place.symbol].append(part)
+            binding = self.binding(Symbol(part.module, part.attribute))
+            tables = binding.cls.tables if binding is not None and binding.cls is not None else ""
+            place = self.locate(tables)
+            if place is not None:
+                found[place.symbol].append(part)
         return dict(found)
 
     def owner(self, symbol: Symbol) -> SystemPart | None:

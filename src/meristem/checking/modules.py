@@ -57,13 +57,11 @@ def place_of(top: str, root: Path) -> Path | None:
         spec = importlib.util.find_spec(top)
     except (ImportError, ValueError):
         return None
-    if spec is None or not (spec.submodule_search_locations or (spec.origin or "").endswith(".py")):
-        return None
-    return (
-        Path(next(iter(spec.submodule_search_locations)))
-        if spec.submodule_search_locations
-        else Path(spec.origin or "")
-    )
+    folders = list(spec.submodule_search_locations or ()) if spec is not None else []
+    file = spec.origin if spec is not None else None
+    if folders or file is None or not file.endswith(".py"):
+        return Path(folders[0]) if folders else None
+    return Path(file)
 
 
 def read_modules(names: Iterable[str], root: Path) -> dict[str, Module]:

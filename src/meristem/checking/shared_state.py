@@ -83,14 +83,10 @@ def _class_of(codebase: Codebase, binding: Binding) -> tuple[str, str] | None:
     if binding.kind is not ValueKind.INSTANCE:
         return None
     place = codebase.locate(binding.origin)
-    found = codebase.class_at(place.symbol) if place is not None and not place.rest else None
-    if found is None or place is None:
+    family = list(codebase.family(place.symbol)) if place is not None and not place.rest else []
+    if not family:
         return None
-    for symbol in codebase.family(place.symbol):
-        each = codebase.class_at(symbol)
-        if each is not None and each.cls is not None and each.cls.changing:
-            return found.name, each.cls.changing
-    return found.name, ""
+    return family[0][0].name, next((facts.changing for _, facts in family if facts.changing), "")
 
 
 def _changes(codebase: Codebase, binding: Binding, use: Use, place: Resolved, *, of_system: bool) -> bool:
@@ -112,11 +108,7 @@ def _changes(codebase: Codebase, binding: Binding, use: Use, place: Resolved, *,
 
 
 def _set_on_instance(codebase: Codebase, place: Resolved) -> bool:
-    return any(
-        place.rest[0] in each.cls.own
-        for symbol in codebase.family(place.symbol)
-        if (each := codebase.class_at(symbol)) is not None and each.cls is not None
-    )
+    return any(place.rest[0] in facts.own for _, facts in codebase.family(place.symbol))
 
 
 def files(checked: Checked) -> Iterator[Finding]:
