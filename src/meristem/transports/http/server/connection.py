@@ -13,7 +13,7 @@ from meristem.transports.http.server.body import SizedBody
 from meristem.transports.http.server.head import UnsoundError, is_websocket, persists
 from meristem.transports.http.server.hosted import CONTINUE, HostedRequest
 from meristem.transports.http.server.intake import MOST_DROPPED, Intake
-from meristem.transports.http.server.pacing import PacedConnection
+from meristem.transports.http.server.pacing import MUCH, PacedConnection
 from meristem.transports.http.server.phases import BODY, BUSY, HEAD, HOSTED, HOSTED_BODY, IDLE, SOCKET, UNREAD
 from meristem.transports.http.server.response_writer import ResponseWriter
 from meristem.transports.http.server.timeouts import Ending, overdue
@@ -72,6 +72,8 @@ class ServerConnection(PacedConnection):
         elif phase == BODY:
             inbox += data
             self._collect()
+            if len(data) >= MUCH:
+                self.give_way()
         elif phase == BUSY:
             inbox += data
             self.bound()

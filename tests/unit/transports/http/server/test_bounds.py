@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import socket
 import tracemalloc
 from contextlib import suppress
 from typing import Any
 
 import pytest
 
+from meristem.transports.http.server.intake import Intake
 from meristem.transports.http.server.listener import crowd_of
 
 PATIENCE = 30
@@ -122,6 +124,34 @@ async def test_a_body_that_drips_is_refused_in_time(wire, path, framing):
 
     assert await answer == [408]
     writer.close()
+
+
+async def test_others_run_between_two_readings_of_a_long_body(wire, monkeypatch):
+    """In its chunks each reading takes long, and a quick client always has more to read."""
+    server = await wire.server("tcp://127.0.0.1:0")
+    address = ("127.0.0.1", int(server.addresses[0].rpartition(":")[2]))
+    body = (b"20\r\n" + b" " * 32 + b"\r\n") * 200_000 + b"0\r\n\r\n"
+    turn, turns = 0, []
+    take = Intake.take
+
+    def noted(self: Intake, inbox: bytearray) -> bool:
+        turns.append((turn, len(inbox)))
+        return take(self, inbox)
+
+    def send() -> bytes:
+        with socket.create_connection(address, PATIENCE) as client:
+            client.sendall(head("/api/bookings", "transfer-encoding: chunked") + body)
+            return client.recv(100)
+
+    monkeypatch.setattr(Intake, "take", noted)
+    sending = asyncio.ensure_future(asyncio.to_thread(send))
+    while not sending.done():
+        turn += 1
+        await asyncio.sleep(0)
+
+    long = [each for each, size in turns if size >= 64 * 1024]
+    assert (await sending).startswith(b"HTTP/1.1 422")
+    assert len(long) == len(set(long))
 
 
 async def test_a_slow_upload_at_a_sane_rate_goes_on_for_an_app(wire):
