@@ -75,6 +75,10 @@ INNOCENT: dict[str, Files] = {
     | stock("", "open('rates.csv').read()")
     | orders("from pathlib import Path", "Path('rates.csv').read_text()"),
     "two files": stock("", "open('a.csv', 'w')") | orders("", "open('b.csv', 'w')"),
+    "a distribution below a package": {
+        "bazaar/orders/vendored/pyproject.toml": "",
+        "bazaar/orders/vendored/__init__.py": "import json\njson.dumps = str\n",
+    },
     "a distribution below the project": {
         "receipts/pyproject.toml": "",
         "receipts/__init__.py": "SEEN = []\n",
