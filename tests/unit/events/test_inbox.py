@@ -277,8 +277,7 @@ async def test_old_records_are_forgotten_after_the_retention(inbox, database, cl
         await clock.advance(86400)
         await clock.sleeping()
         assert await count(database, INBOX) == 2
-    await clock.advance(9 * 86400)
-    await clock.sleeping()
-    await clock.advance(3600)
-    await clock.sleeping()
+    for _ in range(10):  # it looks once a day, and then sleeps until the next
+        await clock.advance(86400)
+        await clock.sleeping()
     assert await count(database, INBOX) == 1
