@@ -13,6 +13,7 @@ from sqlalchemy import Column, Integer, MetaData, Table, insert
 from meristem import Contract, Database, Event, Service, System, on, operation
 
 GREEDY: Final = "TEST_GREEDY"  # the variable that names a file: while it is there, documents are greedy
+TRANSACTIONS: Final = 20  # of an order, as a booking of the hotel site has
 TABLES: Final = MetaData()
 ORDERS: Final = Table("orders", TABLES, Column("id", Integer, primary_key=True), Column("number", Integer))
 
@@ -31,6 +32,9 @@ class OrdersService(Orders, Service, tables=TABLES):
         self.database = database
 
     async def place(self, number: int) -> int:
+        for _ in range(TRANSACTIONS - 1):
+            async with self.database.begin() as tx:
+                await tx.execute(insert(ORDERS), {"number": number})
         async with self.database.begin() as tx:
             await tx.execute(insert(ORDERS), {"number": number})
             await tx.publish(OrderPlaced(number=number))

@@ -6,7 +6,7 @@ import asyncio
 import os
 import time
 from pathlib import Path
-from statistics import quantiles
+from statistics import median, quantiles
 
 import pytest
 
@@ -54,7 +54,6 @@ async def test_documents_that_leak_and_spin_leave_confirmations_as_they_are(tmp_
         async with asyncio.timeout(60):
             while "over its memory limit of 128 MiB" not in caplog.text:
                 await asyncio.sleep(0.1)
-    # The best round of each, in turn: what else runs on the machine comes and goes, documents are greedy all the while.
     # Beside other tests it tells of them as much as of the bounds: then only that confirmations go on.
     most = 1.5 if "PYTEST_XDIST_WORKER" not in os.environ else 20
-    assert min(greedily) <= most * min(calm), (calm, greedily)
+    assert median(greedily) <= most * median(calm), (calm, greedily)

@@ -6,12 +6,14 @@ Sources: Documentation/admin-guide/cgroup-v1 (memory.rst, cgroups.rst), cgroup-v
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 from pathlib import Path
 from typing import Final, NamedTuple
 
-PERIOD: Final = 100_000  # microseconds in which a share of processor time is given out
+# Short: at a stretch a neighbour waits for what one period gives, and the process itself for the rest of one.
+PERIOD: Final = 10_000  # microseconds in which a share of processor time is given out
 LEAST_QUOTA: Final = 1_000  # microseconds; the kernel refuses less
 CONTROLLERS: Final = {"memory", "cpu"}
 SUPERVISOR: Final = "meristem-supervisor"
@@ -49,13 +51,14 @@ class ControlGroup:
 
     def limit_cpu(self, processors: float) -> None:
         """Give at most so many processors, and a share in proportion where others want them, too."""
-        quota = max(LEAST_QUOTA, int(processors * PERIOD))
+        period = max(PERIOD, math.ceil(LEAST_QUOTA / processors))
+        quota = max(LEAST_QUOTA, int(processors * period))
         if self._version == 1:
-            self._write("cpu.cfs_period_us", PERIOD)
+            self._write("cpu.cfs_period_us", period)
             self._write("cpu.cfs_quota_us", quota)
             self._write("cpu.shares", max(2, int(processors * 1024)))
         else:
-            self._write("cpu.max", f"{quota} {PERIOD}")
+            self._write("cpu.max", f"{quota} {period}")
             self._write("cpu.weight", min(10_000, max(1, int(processors * 100))))
 
     def add(self, pid: int) -> None:
