@@ -6,7 +6,6 @@ import os
 import subprocess
 import time
 from pathlib import Path
-from typing import Final
 
 import click
 import msgspec
@@ -17,9 +16,7 @@ from meristem.cli.renewal import ask_to_reload, reload_and_wait
 from meristem.config.project import check_there, find
 from meristem.errors import ConfigurationError, OperationError
 from meristem.system.placement import ALONE
-from meristem.system.state_directory import ReplicaStatus, StateDirectory, SystemStatus
-
-HOME: Final = ".meristem"
+from meristem.system.state_directory import HOME, ReplicaStatus, StateDirectory, SystemStatus
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -53,13 +50,13 @@ def ps(target: str | None, *, as_json: bool) -> None:
 @click.option("--wait", is_flag=True, help="End when the new processes are ready, or with what kept one from it.")
 def reload(target: str | None, *, wait: bool) -> None:
     """Start every process of a running system anew, one replica after the other; no request is lost."""
-    asked = [state for state, running in _states(target) if running.replicas]
+    asked = [(state, running) for state, running in _states(target) if running.replicas]
     if not asked:
         raise OperationError("no supervised system runs from here; start one with: meristem run --placement FILE")
-    for state in asked:
+    for state, running in asked:
         if wait:
             reload_and_wait(state)
-        elif (running := state.running()) is not None:
+        else:
             ask_to_reload(running)
             click.echo(f"asked process {running.pid}; its log tells how it goes")
 

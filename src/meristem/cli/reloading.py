@@ -15,12 +15,13 @@ import click
 
 from meristem.lifecycle import ENDING
 from meristem.supervision.lifeline import LIFELINE, Lifeline
+from meristem.system.state_directory import HOME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 CODE: Final = (".py", ".toml")  # pages are read anew by their template engines; logs and uploads are no code
-IGNORED: Final = (".meristem", ".venv", "venv", ".tox", ".nox", "build", "dist")
+IGNORED: Final = (HOME, ".venv", "venv", ".tox", ".nox", "build", "dist")
 LOOK: Final = 200  # milliseconds between two looks whether the system has ended
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

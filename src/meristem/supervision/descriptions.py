@@ -19,6 +19,7 @@ from meristem.system.description import name_of
 from meristem.system.fingerprint import Fingerprint
 from meristem.system.placement import REST
 from meristem.system.plan import ServicePlan
+from meristem.system.state_directory import HOME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -63,7 +64,7 @@ class Descriptions:
         self._environments = environments
         self._environment = environment
         self._any_interpreter = any_interpreter
-        self._folder = root / ".meristem" / system.name / FOLDER
+        self._folder = root / HOME / system.name / FOLDER
 
     def all(self) -> Mapping[str, ServicePlan]:
         """The description of each service that is named by text, by that text.

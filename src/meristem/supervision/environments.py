@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from meristem.errors import ConfigurationError, OperationError
 from meristem.private_files import make_folder
+from meristem.system.state_directory import HOME
 
 try:
     import fcntl
@@ -36,7 +37,7 @@ class Environments:
     """
 
     def __init__(self, root: Path, environment: Mapping[str, str], progress: Progress) -> None:
-        self.folder = Path(environment.get(PLACE) or root / ".meristem" / "environments").absolute()
+        self.folder = Path(environment.get(PLACE) or root / HOME / "environments").absolute()
         self._own = environment.get(PYTHON) or sys.executable
         self._progress = progress
         self._found: dict[tuple[str | None, str | None], str] = {}

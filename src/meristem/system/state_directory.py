@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 SECRET: Final = "MERISTEM_SECRET"  # noqa: S105 - the name of a variable
+HOME: Final = ".meristem"  # in a project: what its systems remember, and the environments of their processes
 GLANCE: Final = 0.05  # seconds, in which a command that asks for the lock's state has long let go of it
 
 
@@ -74,7 +75,7 @@ class StateDirectory:
     """
 
     def __init__(self, directory: Path, system: str) -> None:
-        self.path = directory / ".meristem" / system
+        self.path = directory / HOME / system
         self.presence = Presence(self.path / "processes")
         self.former: tuple[ReplicaStatus, ...] = ()
         self._running = self.path / "running.json"
