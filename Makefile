@@ -3,11 +3,14 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PATHS  := src tests examples benchmarks
+# Those of the hotel site's suites that run a system; the others would only take time here.
+EVERYWHERE := $(addprefix hotels/,tests/test_everywhere.py payments users reservations documents rooms/tests/test_holds.py \
+	search/tests/test_partner.py notifications/tests/test_letters.py)
 
 # Who has switched bytecode off would compile the framework anew in each of the many processes that start here.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: run test lint check bench docs pictures soak faults clean
+.PHONY: run test lint check contracts divided divided-quickstart divided-hotels scaffolds bench docs pictures soak faults clean
 
 run: $(VENV)/.run
 	@echo "Starting the hotel booking site; stop it with Ctrl-C."
@@ -22,7 +25,30 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check $(PATHS)
 	$(BIN)/mypy
 
-check: lint test
+# `make -j 2 divided` checks both at once.
+divided: divided-quickstart divided-hotels
+
+divided-quickstart: $(VENV)/.dev
+	@echo "Running the tests of the shop in one file in every placement, one after the other."
+	cd examples/quickstart && ../../$(BIN)/meristem check --divided tests/test_orders.py
+
+divided-hotels: $(VENV)/.dev
+	@echo "Running tests of the hotel site in every placement, one after the other."
+	cd examples/hotels && ../../$(BIN)/meristem check --divided -n 3 $(EVERYWHERE)
+
+# What it was: a commit. In a system that others call it would be what runs: origin/main, or the tag of a release.
+AGAINST ?= HEAD~1
+
+contracts: $(VENV)/.dev
+	@echo "Looking for changes of the examples' contracts that would break who calls them, since $(AGAINST)."
+	cd examples/quickstart && ../../$(BIN)/meristem contracts check orders.py --against $(AGAINST) --kind wire --kind json
+	cd examples/hotels && ../../$(BIN)/meristem contracts check --against $(AGAINST) --kind wire --kind json
+
+scaffolds: $(VENV)/.dev
+	@echo "Running new projects of every kind, each in an environment of its own."
+	$(BIN)/python -m pytest tests/scaffolds -m ""
+
+check: lint test divided
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.run
@@ -39,6 +65,7 @@ soak: $(VENV)/.dev
 
 faults: $(VENV)/.dev
 	$(BIN)/python -m tests.faults.fuzz
+	PARITY_SEED=whole $(BIN)/python -m pytest -n auto --dist loadgroup tests/placements
 
 clean:
 	rm -rf $(VENV) .meristem examples/hotels/.meristem

@@ -1,9 +1,15 @@
-"""Every test ends, also one that has failed."""
+"""Every test ends, also one that has failed; and how many run side by side."""
 
 from __future__ import annotations
 
+import os
+from datetime import UTC, datetime
+
 import pytest
 from pytest_timeout import get_env_settings
+
+# Here, before workers begin: all of them collect the same tests, also at midnight (see tests/placements/conftest.py).
+os.environ.setdefault("PARITY_SEED", str(datetime.now(UTC).toordinal()))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -12,3 +18,9 @@ def pytest_runtest_teardown(item: pytest.Item) -> None:
     hooks = item.config.pluginmanager.hook
     hooks.pytest_timeout_cancel_timer(item=item)
     hooks.pytest_timeout_set_timer(item=item, settings=get_env_settings(item.config))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """`-n auto` is one worker more than processors: much of the time tests wait for processes, timers and servers."""
+    return (os.cpu_count() or 1) + 1

@@ -7,13 +7,15 @@ What is left in seconds, milliseconds or MB is what people wait for or pay for.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from benchmarks import backlog, colocated, rest, steps, takeover
+from benchmarks import backlog, colocated, computing, grpc_ends, rest, steps, takeover
 from benchmarks.echo import CONNECT, GRPC, HTTPX, LIMIT, MOLECULER, OURS
 from benchmarks.figures import Spread, short
 from benchmarks.journeys import MONOLITH, ONE
 from benchmarks.startup import HOTELS, MERISTEM, ONE_SERVICE, THEIRS
+
+TIE: Final = 0.8  # of theirs: what is nearer tells more of the machine and of the hour than of the two
 
 
 class Bar(NamedTuple):
@@ -37,6 +39,12 @@ def at_least(name: str, factor: float, ours: Spread | None, theirs: Spread | Non
     """Ours must be so many times theirs: the median of the rounds' ratios."""
     ratio = _ratio(ours, theirs)
     return Bar(name, f"≥ {factor:.2g} x", _times(ratio), None if ratio is None else ratio.median >= factor)
+
+
+def not_less(name: str, ours: Spread | None, theirs: Spread | None) -> Bar:
+    """Ours must be as much as theirs, by the median of the rounds' ratios; less than a fifth apart is a tie."""
+    ratio = _ratio(ours, theirs)
+    return Bar(name, "≥ 1 x, or a tie", _times(ratio), None if ratio is None else ratio.median > TIE)
 
 
 def at_most_times(name: str, factor: float, ours: Spread | None, theirs: Spread | None) -> Bar:
@@ -103,6 +111,20 @@ def of_calls(figures: Figures) -> list[Bar]:
     ]
 
 
+def of_grpc(figures: Figures) -> list[Bar]:
+    """The bars of gRPC with one end of ours: what the busier end allows, beside grpc.aio at both."""
+
+    def allowed(pair: str, work: str) -> Spread | None:
+        return capacity(figures.get(pair, {}).get(work, {}))
+
+    names = {"echo 64": "echo", "list 64": "list of 100"}
+    return [
+        not_less(f"gRPC, {name}, {pair}: {grpc_ends.STOCK}", allowed(pair, work), allowed(grpc_ends.STOCK, work))
+        for pair in (grpc_ends.SERVED, grpc_ends.CALLING)
+        for work, name in names.items()
+    ]
+
+
 def of_rest(figures: Figures) -> list[Bar]:
     """The bars of requests by one raw client, by the CPU of the server."""
 
@@ -135,6 +157,24 @@ def of_storage(figures: Mapping[str, Spread]) -> list[Bar]:
     return [
         at_least("transaction with an event, 16 in flight: SQLAlchemy + aiosqlite", 4.0, ours, theirs),
         at_most("event loop held by statements (99.9 % of ticks)", 5.0, "ms", late),
+    ]
+
+
+def of_computing(figures: Mapping[str, Spread]) -> list[Bar]:
+    """The bars of what computes, each beside the same work without what is offered for it."""
+    return [
+        at_most_times(
+            "a neighbour's p99 beside computations in workers: beside the same on the loop",
+            0.5,
+            figures.get(computing.WORKERS),
+            figures.get(computing.INLINE),
+        ),
+        at_least(
+            "calls of a model, batched: one by one",
+            3.0,
+            figures.get(computing.BATCHED),
+            figures.get(computing.ONE_BY_ONE),
+        ),
     ]
 
 

@@ -18,9 +18,9 @@ from typing import Any, NamedTuple, Protocol
 
 import uvloop
 
+from benchmarks.alone import alone
 from benchmarks.figures import Spread, spread
 from meristem import Contract, Message, Service, System, safe
-from meristem.testing.running import running
 
 PLAIN, CALL, CALL_LIST = "plain await", "colocated call", "colocated call, list of 100"
 TIMES = "colocated call, times a plain await"
@@ -89,7 +89,7 @@ async def microseconds(kind: Kind) -> float:
 
 async def measure(slices: int) -> dict[str, Spread]:
     """Microseconds of each kind, and how many plain awaits a call is worth."""
-    async with running(System("bench", services=[EchoService])) as app:
+    async with alone(System("bench", services=[EchoService])) as app:
         found: dict[str, list[float]] = {}
         all_kinds = kinds(app.client(Echo))
         for kind in all_kinds.values():
@@ -103,7 +103,7 @@ async def measure(slices: int) -> dict[str, Spread]:
 
 async def only(name: str, count: int) -> None:
     """Make so many calls of one kind and nothing else."""
-    async with running(System("bench", services=[EchoService])) as app:
+    async with alone(System("bench", services=[EchoService])) as app:
         kind = kinds(app.client(Echo))[name]
         await microseconds(kind._replace(times=WARM))
         await microseconds(kind._replace(times=count))

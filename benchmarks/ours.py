@@ -20,7 +20,8 @@ from meristem.system.placement import ALONE, Placement
 
 SECRET = "MERISTEM_SECRET"
 CALLER, SERVER = "caller", "offers"
-PLACEMENT = f'[processes]\n{SERVER} = ["offers"]\n'
+# No server here has an access log, those of the peers neither.
+PLACEMENT = f'[processes]\n{SERVER} = ["offers"]\n[telemetry]\naccess_log = false\n'
 
 
 class Quote(Message):

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Protocol
 
 from benchmarks.ours import ROWS, Query, Quote, Quotes
-from meristem import Contract, Identity, Service, System, post, safe
+from meristem import Contract, Identity, Service, System, safe
 
 TOKEN = "letmein"
 
 
 class PublicOffers(Contract, Protocol, package="bench.offers.v1"):
-    @safe(http=post("/echo"))
+    @safe(http="POST /echo")
     async def echo(self, quote: Quote) -> Quote: ...
 
-    @safe(http=post("/search"))
+    @safe(http="POST /search")
     async def search(self, query: Query) -> Quotes: ...
 
 

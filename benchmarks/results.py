@@ -6,12 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import NamedTuple
 
-from benchmarks import backlog, echo, journeys, rest, startup, steps, takeover
+from benchmarks import backlog, echo, grpc_ends, journeys, rest, startup, steps, takeover
 from benchmarks.bars import (
     Bar,
     of_backlog,
     of_calls,
     of_colocated,
+    of_computing,
+    of_grpc,
     of_journeys,
     of_rest,
     of_start,
@@ -26,9 +28,11 @@ class Findings(NamedTuple):
     """Everything that a run found; None stands for what was left out."""
 
     calls: echo.Results | None = None
+    grpc: echo.Results | None = None
     rest: echo.Results | None = None
     colocated: Mapping[str, Spread] | None = None
     storage: Mapping[str, Spread] | None = None
+    computing: Mapping[str, Spread] | None = None
     hotels: journeys.Results | None = None
     steps: steps.Results | None = None
     backlog: Mapping[str, Spread] | None = None
@@ -41,8 +45,10 @@ class Findings(NamedTuple):
         return [
             *of_colocated(self.colocated or {}),
             *of_calls({} if self.calls is None else self.calls.figures),
+            *of_grpc({} if self.grpc is None else self.grpc.figures),
             *of_rest({} if self.rest is None else self.rest.figures),
             *of_storage(self.storage or {}),
+            *of_computing(self.computing or {}),
             *of_journeys({} if self.hotels is None else self.hotels.figures),
             *of_steps({} if self.steps is None else self.steps.figures),
             *of_backlog(self.backlog or {}),
@@ -72,6 +78,7 @@ def document(
     ]
     if found.calls is not None:
         parts += _calls(found.calls)
+    parts += _grpc(found.grpc)
     if found.rest is not None:
         parts += _rest(found.rest)
     if found.colocated is not None:
@@ -81,6 +88,7 @@ def document(
         ]
     if found.storage is not None:
         parts += _storage(found.storage)
+    parts += _computing(found.computing)
     if found.hotels is not None:
         parts += _hotels(found.hotels)
     if found.steps is not None:
@@ -138,6 +146,28 @@ def _calls(found: echo.Results) -> list[str]:
     ]
 
 
+def _grpc(found: echo.Results | None) -> list[str]:
+    if found is None:
+        return []
+    works = ("echo 64", "list 64")
+    rows = [
+        (name, *(cell(each[work][kind]) for work in works for kind in ("per_second", "server_us", "client_us")))
+        for name, each in found.figures.items()
+    ]
+    ends = ("per second", "server µs", "client µs")
+    columns = [f"{work}, {what}" for work in ("echo", "list of 100") for what in ends]
+    return [
+        "## gRPC",
+        (
+            "A stock client on our server and our client on a stock server, beside grpc.aio with protobuf classes at "
+            "both ends; 64 calls in flight, the pairs in turn. Ours has all that a call has by default on. "
+            f"The bars compare the CPU of the busier end with that of {grpc_ends.STOCK!r}."
+        ),
+        table(("client on server", *columns), rows),
+        *_skipped(found.skipped),
+    ]
+
+
 def _rest(found: echo.Results) -> list[str]:
     columns = ("echo 64", "list 64")
     rows = [
@@ -181,6 +211,20 @@ def _storage(found: Mapping[str, Spread]) -> list[str]:
         (
             "Two statements and an event in one transaction, and reads of one row, per second; every commit is synced "
             "to the disk. Peer: SQLAlchemy Core over aiosqlite."
+        ),
+        table(("", "figure"), _rows(found)),
+    ]
+
+
+def _computing(found: Mapping[str, Spread] | None) -> list[str]:
+    if found is None:
+        return []
+    return [
+        "## Work that computes",
+        (
+            "A neighbour calls every millisecond while others compute for 50 ms at a time, on the event loop or by "
+            "`cpu=True`. A model that is made up takes a millisecond a call and a fiftieth of one an item; 32 callers "
+            "ask it at a time, one by one or by `@batched`."
         ),
         table(("", "figure"), _rows(found)),
     ]

@@ -2,9 +2,9 @@
 
     python -m benchmarks.run [--quick] [--only PART] [--only PART] … [--rounds N] [--seconds S]
 
-The parts are colocated, calls, rest, storage, hotels, steps, backlog, takeover and start. A full run takes about
-twenty minutes on an idle machine, a quick one four. With `--quick` or `--only` nothing is written unless `--write` asks
-for it: the page holds full runs.
+The parts are colocated, calls, grpc, rest, storage, computing, hotels, steps, backlog, takeover and start. A full run
+takes about twenty minutes on an idle machine, a quick one four. With `--quick` or `--only` nothing is written unless
+`--write` asks for it: the page holds full runs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from benchmarks import echo, journeys, plot, rest, startup, steps, takeover
+from benchmarks import echo, grpc_ends, journeys, plot, rest, startup, steps, takeover
 from benchmarks.bars import Bar
 from benchmarks.figures import Spread, spreads
 from benchmarks.machine import SERVER, facts, versions
@@ -29,7 +29,9 @@ from benchmarks.results import Findings, document
 
 PAGE = ROOT / "benchmarks" / "RESULTS.md"
 PICTURE = ROOT / "docs" / "images" / "benchmarks.png"
-PARTS = ("colocated", "calls", "rest", "storage", "hotels", "steps", "backlog", "takeover", "start")
+PARTS = (
+    "colocated", "calls", "grpc", "rest", "storage", "computing", "hotels", "steps", "backlog", "takeover", "start",
+)  # fmt: skip
 CLOSE = 10  # rounds of what is close to its bar
 
 
@@ -69,8 +71,12 @@ def measure(parts: list[str], rounds: int, seconds: float, say: Callable[[str], 
     runs: dict[str, Callable[[], Any]] = {
         "colocated": lambda: colocated(rounds + more),
         "calls": lambda: echo.run(echo.Load(echo.WORKS, seconds), rounds, say, more),
+        "grpc": lambda: grpc_ends.run(
+            echo.Load(grpc_ends.WORKS, seconds), 1 if quick else max(rounds, grpc_ends.ROUNDS), say
+        ),
         "rest": lambda: rest.run(seconds, rounds, say, more),
         "storage": lambda: storage(rounds),
+        "computing": lambda: spreads(_json("benchmarks.computing", "--json", core=None) for _ in range(rounds)),
         "hotels": lambda: journeys.run(seconds * 3, rounds, say, more),
         "steps": lambda: steps.run(rounds, seconds * 4, say),
         "backlog": lambda: drained(1 if quick else 2, quick),

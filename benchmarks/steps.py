@@ -17,13 +17,13 @@ from typing import NamedTuple, Protocol
 
 import uvloop
 
+from benchmarks.alone import alone
 from benchmarks.figures import Spread, spreads
 from benchmarks.load import keep_in_flight
 from benchmarks.machine import SERVER
 from benchmarks.peers import setup
 from benchmarks.processes import answer_of, python
 from meristem import Contract, Database, Flow, Service, System, once, saga
-from meristem.testing.running import running
 
 IN_FLIGHT = 16
 OURS, PEER = "saga of three steps", "DBOS, workflow of three steps"
@@ -40,9 +40,9 @@ class WorkService(Work, Service):
 
     @saga
     async def work(self, flow: Flow, number: int) -> int:
-        first = await flow.call(self.step, number)
-        second = await flow.call(self.step, first)
-        return await flow.call(self.step, second)
+        first = await flow.step(self.step, number)
+        second = await flow.step(self.step, first)
+        return await flow.step(self.step, second)
 
     async def step(self, number: int) -> int:
         return number + 1
@@ -77,7 +77,7 @@ def _per_second(module: str, seconds: float, **options: Path) -> float:
 async def per_second(seconds: float) -> float:
     """Sagas of ours that end per second, in this process, on a file in the current folder."""
     system = System("steps", services=[WorkService])
-    async with running(system, database=f"sqlite:///{Path.cwd()}/{{service}}.db") as app:
+    async with alone(system, database=f"sqlite:///{Path.cwd()}/{{service}}.db") as app:
         client = app.client(Work)
         await client.work(0)
         count, took = await keep_in_flight(lambda: client.work(0), IN_FLIGHT, seconds)

@@ -24,7 +24,7 @@ from benchmarks.figures import Spread, spreads
 from meristem import Contract, Database, Flow, Service, System, once, saga
 from meristem.system.placement import Placement
 from meristem.system.placement_tables import ProcessTable, Resources
-from meristem.testing.running import running
+from meristem.testing import running
 
 METADATA = MetaData()
 SEEN = Table(
@@ -51,9 +51,9 @@ class WorkService(Work, Service, tables=METADATA):
 
     @saga
     async def work(self, flow: Flow) -> None:
-        await flow.call(self.note, "begun")
-        await flow.call(self.linger)
-        await flow.call(self.note, "ended")
+        await flow.step(self.note, "begun")
+        await flow.step(self.linger)
+        await flow.step(self.note, "ended")
 
     async def note(self, step: str) -> None:
         await self.database.execute(insert(SEEN), {"step": step, "pid": os.getpid()})

@@ -31,11 +31,12 @@ import uvloop
 from sqlalchemy import Column, Integer, MetaData, String, Table, bindparam, select
 
 import meristem
-from meristem import Contract, Database, Event, Flow, Identity, Message, Service, System, get, on, once, safe, saga
+from meristem import Contract, Database, Event, Flow, Identity, Message, Service, System, on, once, safe, saga
 from meristem.discovery.static import StaticResolver
 from meristem.runtime.assembly import Assembly
+from meristem.runtime.listen import Listen
 from meristem.runtime.options import Options
-from meristem.runtime.process import Listen, Process
+from meristem.runtime.process import Process
 from meristem.security.tokens import Tokens
 from meristem.system.blueprint import Blueprint
 from meristem.system.placement import Placement
@@ -64,7 +65,7 @@ class Booked(Event, package="bench.walks.v1", key="city"):
 
 
 class Quotes(Contract, Protocol, package="bench.walks.v1"):
-    @safe(http=get("/quotes/{hotel_id}"))
+    @safe(http="GET /quotes/{hotel_id}")
     async def cheapest(self, hotel_id: int) -> Quote: ...
 
 
@@ -94,9 +95,9 @@ class DeskService(Service, tables=TABLES):
         self.database = database
 
     @saga
-    async def book(self, flow: Flow, times: int) -> None:
+    async def book(self, _: Flow, times: int) -> None:
         for _ in range(times):
-            await flow.call(self.rooms.hold, QUOTE)
+            await self.rooms.hold(QUOTE)
             RECORDING.cut()
 
     @on(Booked)
@@ -109,7 +110,8 @@ async def authenticate(token: str) -> Identity | None:
 
 system: Final = System("walks", services=[QuotesService, RoomsService, DeskService], authenticate=authenticate)
 PLACEMENT: Final = Placement(
-    processes={"caller": (), "desk": ("desk", "quotes"), "rooms": ("rooms",)}, telemetry=Telemetry(traces_per_second=0)
+    processes={"caller": (), "desk": ("desk", "quotes"), "rooms": ("rooms",)},
+    telemetry=Telemetry(traces_per_second=0, access_log=False),
 )
 
 
@@ -245,7 +247,10 @@ async def walk_through(folder: Path) -> dict[str, tuple[list[CodeType], str]]:
         await desk.start()
         try:
             service = desk.assembly.instances["desk"].service
-            return {**await within(service), **await from_outside(folder, desk.addresses[0])}
+            return {
+                **await within(service),
+                **await from_outside(folder, next(each for each in desk.addresses if each.startswith("tcp"))),
+            }
         finally:
             await desk.stop()
 

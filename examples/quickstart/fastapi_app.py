@@ -1,15 +1,26 @@
-"""An ordinary FastAPI application; it knows nothing of Meristem."""
+"""A FastAPI application as its tutorials write it; it knows nothing of Meristem. `python fastapi_app.py` runs it."""
 
+import uvicorn
 from fastapi import FastAPI
+from pydantic import BaseModel
 
 app = FastAPI()
 
 
-@app.get("/hello/{name}")
-async def hello(name: str) -> str:
-    return f"Hello, {name}, from FastAPI!"
+class AddRequest(BaseModel):
+    a: int
+    b: int
 
 
-@app.get("/add/{one}/{other}")
-async def add(one: int, other: int) -> dict[str, int]:
-    return {"sum": one + other}
+@app.get("/hello")
+async def hello() -> dict[str, str]:
+    return {"message": "Hello, World!"}
+
+
+@app.post("/add")
+async def add(request: AddRequest) -> dict[str, int]:
+    return {"result": request.a + request.b}
+
+
+if __name__ == "__main__":
+    uvicorn.run(app, port=8000)

@@ -1,15 +1,22 @@
-"""An ordinary Flask application; it knows nothing of Meristem."""
+"""A Flask application as its tutorials write it; it knows nothing of Meristem. `python flask_app.py` runs it."""
 
-from flask import Flask
+from typing import Any
+
+from flask import Flask, request
 
 app = Flask(__name__)
 
 
-@app.get("/hello/<name>")
-def hello(name: str) -> str:
-    return f"Hello, {name}, from Flask!"
+@app.get("/hello")
+def hello() -> dict[str, str]:
+    return {"message": "Hello, World!"}
 
 
-@app.get("/add/<int:one>/<int:other>")
-def add(one: int, other: int) -> dict[str, int]:
-    return {"sum": one + other}
+@app.post("/add")
+def add() -> dict[str, Any]:
+    data = request.get_json()
+    return {"result": data["a"] + data["b"]}
+
+
+if __name__ == "__main__":
+    app.run(port=5000)

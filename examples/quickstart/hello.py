@@ -1,10 +1,10 @@
 from typing import Protocol
 
-from meristem import Contract, Service, get, safe
+from meristem import Contract, Service, safe
 
 
 class Greeter(Contract, Protocol, package="hello.v1"):
-    @safe(http=get("/hello/{name}"))
+    @safe(http="GET /hello/{name}")
     async def hello(self, name: str) -> str: ...
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Protocol
 from uuid import UUID
 
@@ -9,6 +10,7 @@ from msgspec import Meta
 from sqlalchemy import Column, Integer, MetaData, String, Table, Uuid, bindparam, func, insert, select, update
 
 from meristem import (
+    About,
     CallError,
     Code,
     Contract,
@@ -19,16 +21,16 @@ from meristem import (
     Message,
     Service,
     System,
-    get,
     idempotent,
     on,
     once,
-    post,
     safe,
     saga,
 )
 
 Count = Annotated[int, Meta(ge=1, le=1000)]
+Article = Annotated[str, Meta(max_length=80, examples=["lamp"])]
+Customer = Annotated[str, Meta(min_length=1, max_length=80, examples=["Ada"])]
 
 # What the services may know of one another
 
@@ -64,8 +66,8 @@ class Order(Message):
 class PlaceOrder(Message):
     """What a customer asks for."""
 
-    customer: Annotated[str, Meta(min_length=1, max_length=80)]
-    article: str
+    customer: Customer
+    article: Article
     count: Count = 1
 
 
@@ -92,25 +94,33 @@ class Stock(Contract, Protocol, package="shop.stock.v1"):
         """Say how many there are."""
         ...
 
-    @safe(http=get("/stock/{article}"))
-    async def left(self, article: str) -> int: ...
+    @safe(http="GET /stock/{article}")
+    async def left(self, article: Article) -> int:
+        """How many there are."""
+        ...
 
 
 class Orders(Contract, Protocol, package="shop.orders.v1"):
     """Takes orders."""
 
-    @once(http=post("/orders", status=201), raises=[OutOfStock, LimitReached], timeout=10.0)
-    async def place(self, order: PlaceOrder) -> Order: ...
+    @once(http="POST /orders", status=201, raises=[OutOfStock, LimitReached], timeout=10.0)
+    async def place(self, order: PlaceOrder) -> Order:
+        """Order articles: they are taken out of the stock, and the order is accepted."""
+        ...
 
-    @safe(http=get("/orders/{order_id}"))
-    async def order(self, order_id: UUID) -> Order: ...
+    @safe(http="GET /orders/{order_id}")
+    async def order(self, order_id: UUID) -> Order:
+        """An order that was accepted."""
+        ...
 
 
 class Statistics(Contract, Protocol, package="shop.statistics.v1"):
     """Counts what is sold."""
 
-    @safe(http=get("/statistics/{article}"))
-    async def sold(self, article: str) -> int: ...
+    @safe(http="GET /statistics/{article}")
+    async def sold(self, article: Article) -> int:
+        """How many were ordered so far."""
+        ...
 
 
 # Stock: its own table, in its own database
@@ -123,11 +133,11 @@ LEFT = select(ARTICLES.c.left).where(ARTICLES.c.article == bindparam("wanted"))
 ADD = update(ARTICLES).where(ARTICLES.c.article == bindparam("wanted")).values(left=ARTICLES.c.left + bindparam("more"))
 
 
+@dataclass
 class StockService(Stock, Service, tables=stock):
     """Never gives the last one away twice: the read and the write are one transaction."""
 
-    def __init__(self, database: Database) -> None:
-        self.database = database
+    database: Database
 
     async def take(self, article: str, count: Count) -> Taken:
         async with self.database.begin() as tx:
@@ -169,17 +179,17 @@ ORDERED = select(func.coalesce(func.sum(ORDERS.c["count"]), 0)).where(ORDERS.c.c
 LIMIT = 100
 
 
+@dataclass
 class OrdersService(Orders, Service, tables=orders):
     """An order ends either accepted, or with the articles back in the stock."""
 
-    def __init__(self, stock: Stock, database: Database) -> None:
-        self.stock = stock
-        self.database = database
+    stock: Stock
+    database: Database
 
     @saga
     async def place(self, flow: Flow, order: PlaceOrder) -> Order:
-        await flow.call(self.stock.take, order.article, order.count, undo=self.stock.put_back)
-        return await flow.call(self.accept, flow.uuid(), order)
+        await flow.with_undo(self.stock.take(order.article, order.count), self.stock.put_back)
+        return await flow.step(self.accept, flow.uuid(), order)
 
     async def accept(self, order_id: UUID, wanted: PlaceOrder) -> Order:
         """A step of the saga: it commits together with its place in the journal, and with the event."""
@@ -212,11 +222,11 @@ SALES = Table(
 SOLD = select(func.coalesce(func.sum(SALES.c["count"]), 0)).where(SALES.c.article == bindparam("wanted"))
 
 
+@dataclass
 class StatisticsService(Statistics, Service, tables=statistics):
     """Counts each event once, however often it is delivered."""
 
-    def __init__(self, database: Database) -> None:
-        self.database = database
+    database: Database
 
     @on(OrderPlaced)
     async def count(self, event: OrderPlaced) -> None:
@@ -227,4 +237,8 @@ class StatisticsService(Statistics, Service, tables=statistics):
         return int(await self.database.fetch_value(SOLD, {"wanted": article}))
 
 
-system = System("shop", services=[StockService, OrdersService, StatisticsService])
+system = System(
+    "shop",
+    services=[StockService, OrdersService, StatisticsService],
+    about=About(description="A shop in one file.", contact="ada@shop.example"),
+)

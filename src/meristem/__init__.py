@@ -9,11 +9,12 @@ from meristem.clock import Clock
 from meristem.config.secret import Secret
 from meristem.config.settings import Settings
 from meristem.context import Context, Identity, current, using
-from meristem.contracts.call import Call, Handler, Middleware, wait
+from meristem.contracts.about import About
+from meristem.contracts.call import Call, Handler, Middleware, block_on
 from meristem.contracts.contract import Contract
 from meristem.contracts.decimals import DecimalMeta
 from meristem.contracts.message import Event, Message
-from meristem.contracts.operation import Retry, delete, get, idempotent, once, operation, patch, post, put, safe
+from meristem.contracts.operation import Retry, idempotent, once, operation, safe
 from meristem.errors import (
     CallError,
     Code,
@@ -32,15 +33,19 @@ from meristem.errors import (
 )
 from meristem.services.schedule import every
 from meristem.services.service import Progress, Service
-from meristem.system.system import App, Program, System
+from meristem.system.beside import App, Program
+from meristem.system.system import System
 
 if TYPE_CHECKING:
+    from meristem.contracts.travelling import Travelling
     from meristem.events.subscription import on
+    from meristem.frameworks.errors import answer_errors
     from meristem.runtime.remote import connect
     from meristem.sagas.flow import Flow
     from meristem.sagas.handle import SagaHandle, start_saga
     from meristem.sagas.records import SagaState
     from meristem.sagas.saga import saga
+    from meristem.services.batching import batched
     from meristem.storage.database import Database
 
 # A program pays for importing SQLAlchemy and the like only if it asks for what needs them.
@@ -49,6 +54,9 @@ LATER: Final = {
     "Flow": "meristem.sagas.flow",
     "SagaHandle": "meristem.sagas.handle",
     "SagaState": "meristem.sagas.records",
+    "Travelling": "meristem.contracts.travelling",
+    "answer_errors": "meristem.frameworks.errors",
+    "batched": "meristem.services.batching",
     "connect": "meristem.runtime.remote",
     "on": "meristem.events.subscription",
     "saga": "meristem.sagas.saga",
@@ -56,6 +64,7 @@ LATER: Final = {
 }
 
 __all__ = [
+    "About",
     "App",
     "Call",
     "CallError",
@@ -90,25 +99,23 @@ __all__ = [
     "Settings",
     "StorageError",
     "System",
+    "Travelling",
     "Undeliverable",
     "WiringError",
+    "answer_errors",
+    "batched",
+    "block_on",
     "connect",
     "current",
-    "delete",
     "every",
-    "get",
     "idempotent",
     "on",
     "once",
     "operation",
-    "patch",
-    "post",
-    "put",
     "safe",
     "saga",
     "start_saga",
     "using",
-    "wait",
 ]
 
 

@@ -28,9 +28,14 @@ class _Entry(NamedTuple):
         return found
 
     @property
+    def extra(self) -> str:
+        return self.value.partition(" [")[2].rstrip("] ")
+
+    @property
     def remedy(self) -> str:
-        extra = self.value.partition(" [")[2].rstrip("] ")
-        return f"install {self.package}[{extra}]" if extra else f"mend or reinstall the package {self.package}"
+        if self.extra:
+            return f"pip install '{self.package}[{self.extra}]'"
+        return f"mend or reinstall the package {self.package}"
 
 
 class Adapters(Generic[AdapterT]):
@@ -64,6 +69,11 @@ class Adapters(Generic[AdapterT]):
         try:
             found: AdapterT = entry.load()
         except (Exception, SystemExit) as error:  # whatever a package raises while it is imported
+            missing = _missing(error)
+            if entry.extra and missing is not None:
+                raise ConfigurationError(
+                    f"the {self._port} {scheme!r} needs an extra ({missing} is missing): {entry.remedy}"
+                ) from error
             raise ConfigurationError(
                 f"the adapter {entry.value} for the {self._port} {scheme!r} can't be imported: "
                 f"{type(error).__name__}: {' '.join(str(error).split())}; {entry.remedy}"
@@ -103,6 +113,12 @@ class Adapters(Generic[AdapterT]):
             if entry not in (known := found.setdefault(each.name, [])):
                 known.append(entry)
         return found
+
+
+def _missing(error: BaseException) -> str | None:
+    """The module that isn't installed, where an import failed by that; an adapter may say so in words of its own."""
+    told = error.__cause__ if isinstance(error, ConfigurationError) else error
+    return told.name if isinstance(told, ModuleNotFoundError) else None
 
 
 def _scheme(url: str) -> str:

@@ -14,6 +14,10 @@ Field: TypeAlias = tuple[bytes, bytes]
 NO_CONTENT: Final = 204
 
 
+class BrokenOffError(Exception):
+    """An app's answer breaks off, for a reason that it has told: its client must not take a part for the whole."""
+
+
 async def respond(
     send: Send,
     status: int,

@@ -9,13 +9,13 @@ import time
 from contextlib import contextmanager
 from contextvars import ContextVar
 from threading import Lock
-from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, TypeAlias, TypedDict, Unpack
 
 import msgspec
 from msgspec import structs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Callable, Iterator
 
     from meristem.keys import KeyChain
 
@@ -36,6 +36,8 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=IDS.seed)
 
 WHITE: Final = " \t"
+ODD: Final = "13579bdf"
+DEADLINE_FIELD: Final = "connect-timeout-ms"  # of the Connect protocol: up to ten digits, milliseconds
 MOST_MEMBERS: Final = 32
 LONG_MEMBER: Final = 128  # goes first where the whole is too long
 LONGEST_STATE: Final = 512
@@ -52,11 +54,11 @@ class Trace(msgspec.Struct, frozen=True, gc=False):
 
     def header(self) -> str:
         """The `traceparent` header, version 00."""
-        return f"00-{self.trace_id}-{self.span_id}-{'01' if self.sampled else '00'}"
+        return f"00-{self.trace_id}-{self.span_id}-01" if self.sampled else f"00-{self.trace_id}-{self.span_id}-00"
 
     def child(self) -> Trace:
         """A new span below this one."""
-        return Trace(self.trace_id, _hexadecimal(8), self.sampled, self.state)
+        return Trace(self.trace_id, IDS.getrandbits(64).to_bytes(8, "big").hex(), self.sampled, self.state)
 
     def ids(self) -> Trace:
         """The position with its ids."""
@@ -65,7 +67,7 @@ class Trace(msgspec.Struct, frozen=True, gc=False):
     @staticmethod
     def start(*, sampled: bool = False) -> Trace:
         """The first span of a new trace."""
-        ids = _hexadecimal(24)
+        ids = IDS.getrandbits(192).to_bytes(24, "big").hex()
         return Trace(ids[:32], ids[32:], sampled)
 
     @staticmethod
@@ -77,12 +79,8 @@ class Trace(msgspec.Struct, frozen=True, gc=False):
         match = TRACEPARENT.match(header.strip(WHITE)) if header else None
         if match is None:
             return None
-        sampled = bool(int(match["flags"], 16) & 1)
-        return Trace(match["trace"], match["span"], sampled, trace_state(state) if state else "", foreign)
-
-
-def _hexadecimal(size: int) -> str:
-    return IDS.getrandbits(size * 8).to_bytes(size, "big").hex()
+        _, trace, span, flags = match.groups()
+        return Trace(trace, span, flags[1] in ODD, trace_state(state) if state else "", foreign)
 
 
 def trace_state(text: str) -> str:
@@ -108,24 +106,28 @@ NAMING: Final = Lock()  # a call may log from several threads
 
 
 class Unseen(msgspec.Struct, gc=False, eq=False):
-    """The beginning of a trace that is not sampled: it has no ids until they are asked for.
+    """A position in a trace that is not sampled: it has no ids until they are asked for.
 
     Few do: a log line, a call by wire, an event, an error. All calls made below in this process share the object, and
-    so the ids.
+    so the ids. A trace begins with it, or goes on from the `traceparent` that a service of the system sent.
     """
 
-    sampled: bool = False
+    came: bytes | None = None
     _ids: Trace | None = None
+    sampled: ClassVar[bool] = False
     state: ClassVar[str] = ""
     foreign: ClassVar[bool] = False
 
     def ids(self) -> Trace:
         """The position with its ids, the same whenever it is asked for."""
-        if self._ids is None:
+        ids = self._ids
+        if ids is None:
             with NAMING:
-                if self._ids is None:
-                    self._ids = Trace.start()
-        return self._ids
+                ids = self._ids = self._ids or self._came() or Trace.start()
+        return ids
+
+    def _came(self) -> Trace | None:
+        return None if self.came is None else Trace.parse(self.came.decode("latin-1"))
 
     @property
     def trace_id(self) -> str:
@@ -137,7 +139,7 @@ class Unseen(msgspec.Struct, gc=False, eq=False):
 
     def header(self) -> str:
         """The `traceparent` header, version 00."""
-        return self.ids().header()
+        return (self._ids or self.ids()).header()
 
     def child(self) -> Trace:
         """A new span below this one."""
@@ -162,6 +164,14 @@ class Place(msgspec.Struct, frozen=True):
     operation: str
 
 
+class StepMaker(Protocol):
+    """What makes the calls of a saga's function steps of it."""
+
+    def operation(self, operation: Any, call: Callable[[Any], Awaitable[Any]], request: Any) -> Awaitable[Any]:
+        """The step that `call(request)` is, a call of `operation`; it begins when it is awaited."""
+        ...
+
+
 class Context(msgspec.Struct, gc=False):
     """What surrounds the work that runs now; `current()` gives it."""
 
@@ -169,13 +179,31 @@ class Context(msgspec.Struct, gc=False):
     trace: Position | None = None
     caller: str | None = None  # the service that calls, None at the edge
     user: Identity | None = None
+    baggage: str = ""  # the values that travel, as a list of W3C Baggage; see `Travelling`
     key: str | None = None  # the idempotency key of the call that runs now
     keys: KeyChain | None = None  # derives the keys of the calls made below
     place: Place | None = None  # where the call is answered, for logs
+    steps: StepMaker | None = None  # in the function of a saga: each call there is a step
 
     def remaining(self) -> float | None:
         """Seconds until the deadline, never below zero; None without a deadline."""
         return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
+
+    def headers(self) -> dict[str, str]:
+        """The header fields with which an HTTP request to anybody goes on with what runs now.
+
+        `httpx.get(url, headers=current().headers())` works with any client: `traceparent` and `tracestate` (W3C Trace
+        Context), and what is left until the deadline as `connect-timeout-ms` (Connect protocol). The user, the key and
+        the values that travel are not among them: those are for this system alone.
+        """
+        found: dict[str, str] = {}
+        if self.trace is not None:
+            found["traceparent"] = self.trace.header()
+            if self.trace.state:
+                found["tracestate"] = self.trace.state
+        if (left := self.remaining()) is not None:
+            found[DEADLINE_FIELD] = str(max(1, int(left * 1000)))  # the protocol knows no timeout of nothing
+        return found
 
 
 EMPTY: Final = Context()
@@ -203,7 +231,10 @@ def using(context: Context | None = None, /, **changes: Unpack[Changes]) -> Iter
     under this very key; none is derived.
     """
     before = CURRENT.get()
-    context = before if context is None else context
+    if context is None:
+        context = before
+    elif context.steps is not before.steps:  # the function of a saga is in it whatever surrounds it else
+        context = structs.replace(context, steps=before.steps)
     if changes:
         context = structs.replace(context, **changes)
     if "key" in changes:

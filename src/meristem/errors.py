@@ -7,6 +7,7 @@ MeristemError
 │   └── ConfigurationError      a setting, placement or resource is missing or malformed
 └── OperationError              something went wrong while the program ran
     ├── CallError               a call failed; carries a Code and whether the call may have happened
+    │   ├── NotServedHere       this process does not serve the call, or not to its end; another one may
     │   └── SagaParked          a saga stopped where a person must look; carries its id
     ├── StorageError            the database refused or lost a statement
     │   ├── IntegrityViolation  a row would break a constraint (unique, foreign key, not null, check)
@@ -59,6 +60,10 @@ DEFINITE: Final = frozenset(
 """The codes of a refusal: nothing happened, and the same call would be refused again."""
 
 
+LONGEST_DELAY: Final = 315_576_000_000.0  # seconds, those of a google.protobuf.Duration
+REPEATABLE: Final = frozenset({Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED, Code.ABORTED})
+"""The codes with which a client repeats a call that did not come to its service, or broke on the way."""
+
 PASSING_ERRNOS: Final = frozenset(
     {errno.EAGAIN, errno.EBUSY, errno.EDQUOT, errno.EINTR, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
     | {errno.ENOSPC, errno.ETIMEDOUT}
@@ -73,10 +78,10 @@ class MeristemError(Exception):
 class MisuseError(MeristemError):
     """The program is written or configured wrongly; the message says what to change.
 
-    `subject` is the class of the program that it is about, where that is known.
+    `subjects` are the classes of the program that it is about, where they are known.
     """
 
-    subject: type | None = None
+    subjects: tuple[type, ...] = ()
 
 
 class ContractError(MisuseError):
@@ -135,8 +140,8 @@ class FieldViolation:
     __slots__ = ("field", "reason")
 
     def __init__(self, field: str, reason: str) -> None:
-        self.field = field
-        self.reason = reason
+        self.field = _sayable(field)
+        self.reason = _sayable(reason)
 
     def __repr__(self) -> str:
         return f"FieldViolation({self.field!r}, {self.reason!r})"
@@ -148,14 +153,18 @@ class CallError(OperationError):
     `may_have_happened` is False only when the call certainly changed nothing: it may be repeated whatever its
     semantics. Where it is not given, the code decides: a refusal (`DEFINITE`) changed nothing, anything else may have.
     `violations` names the fields of a refused request, `origin` the endpoint that failed, where one of several was
-    chosen; `lost` says that its connection broke before an answer came, `answered` that a server sent it.
+    chosen; `lost` says that its connection broke before an answer came, `answered` that a server sent it, `unborn` that
+    its endpoint has yet to come into being, as while a system starts. One that is
+    `from_service` is how the service's own code ended the call: an answer, which no client repeats by itself.
     A `private` one came from a call below: its text is for the code that made that call, and for logs. Who lets it pass
     tells callers from outside the code alone.
     """
 
     origin: str | None = None
     lost: bool = False
+    unborn: bool = False
     answered: bool = False
+    from_service: bool = False
 
     def __init__(
         self,
@@ -167,12 +176,12 @@ class CallError(OperationError):
         retry_after: float | None = None,
         private: bool = False,
     ) -> None:
-        super().__init__(message)
+        self.message = _sayable(message)
+        super().__init__(self.message)
         self.code = code
-        self.message = message
         self.may_have_happened = code not in DEFINITE if may_have_happened is None else may_have_happened
         self.violations = violations
-        self.retry_after = retry_after
+        self.retry_after = None if retry_after is None or not retry_after <= LONGEST_DELAY else max(0.0, retry_after)
         self.private = private
 
     def __str__(self) -> str:
@@ -180,7 +189,7 @@ class CallError(OperationError):
 
     def passed_on(self) -> CallError:
         """The error as it leaves a service: what a wire would carry, and nothing that hangs on it."""
-        return CallError(
+        error = CallError(
             self.code,
             self.message,
             # one of a call below tells of that call, and before it the service may have done something
@@ -189,12 +198,19 @@ class CallError(OperationError):
             retry_after=self.retry_after,
             private=self.private,
         )
+        error.from_service = True
+        return error
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (
             _rebuild_call_error,
             (self.code, self.message, self.may_have_happened, self.violations, self.retry_after, self.private),
         )
+
+
+def _sayable(text: str) -> str:
+    """A text that every wire carries: half of a surrogate pair, which is no character, becomes a question mark."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _rebuild_call_error(
@@ -208,6 +224,22 @@ def _rebuild_call_error(
     return CallError(
         code, message, may_have_happened=happened, violations=violations, retry_after=retry_after, private=private
     )
+
+
+class NotServedHere(CallError):
+    """This process does not serve the call, or not to its end; another one may, or this one after a restart.
+
+    Where the framework raises it in place of the service's own code, a client may repeat the call.
+    """
+
+    def __init__(self, message: str, *, may_have_happened: bool) -> None:
+        super().__init__(Code.UNAVAILABLE, message, may_have_happened=may_have_happened)
+
+    def passed_on(self) -> CallError:
+        """The error as it is, or as one of the service that met it in a call below."""
+        if self.private:
+            return super().passed_on()
+        return NotServedHere(self.message, may_have_happened=self.may_have_happened)
 
 
 class SagaParked(CallError):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Collection, Coroutine
+    from collections.abc import Awaitable, Collection, Coroutine, Iterable
 
 from meristem.variables import resumed
 
@@ -76,6 +76,28 @@ class Stack:
             warnings.warn(f"never stopped: {names}; await Stack.stop()", ResourceWarning, stacklevel=2)
 
 
+class SideBySide:
+    """Components that start one after the other, and drain and stop at the same time."""
+
+    def __init__(self, components: Collection[Component]) -> None:
+        self._components = components
+
+    async def start(self) -> None:
+        for component in self._components:
+            await component.start()
+
+    async def drain(self) -> None:
+        """Drain all of them; it takes as long as the one that takes longest."""
+        await asyncio.gather(*(component.drain() for component in self._components))
+
+    async def stop(self) -> None:
+        """Stop all of them; the first failure is raised when all were stopped."""
+        ended = await asyncio.gather(*(each.stop() for each in self._components), return_exceptions=True)
+        for failure in ended:
+            if failure is not None:
+                raise failure
+
+
 class Background:
     """The background tasks of one owner: their failures are logged at once, and none outlives `stop`."""
 
@@ -123,6 +145,16 @@ async def first_of(*waits: Awaitable[Any], timeout: float | None = None) -> None
         for future in futures:
             future.cancel()
         await asyncio.gather(*futures, return_exceptions=True)  # raises when this task itself is cancelled
+
+
+async def together(works: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Run all to their ends; the first failure ends the others and is raised."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for work in works:
+                group.create_task(work)
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None
 
 
 async def end(tasks: Collection[asyncio.Task[Any]]) -> Collection[asyncio.Task[Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import types
-from asyncio import CancelledError
+from asyncio import CancelledError, current_task
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
@@ -33,6 +33,14 @@ END: Final = object()
 """What `next` gives at the end of work that leaves its answer beside it."""
 
 
+def is_cancelled(error: BaseException) -> bool:
+    """Whether somebody cancelled the running task, which `error` tells; else its work met the end of another task."""
+    if not isinstance(error, CancelledError):
+        return False
+    task = current_task()
+    return task is None or task.cancelling() > 0
+
+
 async def awaited(work: Awaitable[Result]) -> Result:
     """Anything that can be awaited, as a coroutine."""
     return await work
@@ -41,13 +49,13 @@ async def awaited(work: Awaitable[Result]) -> Result:
 async def attended(work: Awaitable[Result], due: Due, leave: Leave) -> Result:
     """Await `work` until it is cancelled at `due`; if it does not end then, `leave` gets what is left of it."""
     answer: list[Result] = []
-    steps = _told_beside(work, answer)
+    steps = told_beside(work, answer)
     if (waiting := next(steps.__await__(), END)) is not END:  # mostly the first step is all of it
         await resumed(None, steps, waiting, due, leave)
     return answer[0]
 
 
-async def _told_beside(work: Awaitable[Result], answer: list[Result]) -> None:
+async def told_beside(work: Awaitable[Result], answer: list[Result]) -> None:
     """An end without a value is told to `next` by no exception, which would cost as much as four awaits."""
     answer.append(await work)
 

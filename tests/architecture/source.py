@@ -1,6 +1,7 @@
 """The package as the tests of its architecture see it: its files, what each imports, and on which line."""
 
 import ast
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -53,7 +54,10 @@ def imports_of(module: str) -> list[Import]:
     return list(dict.fromkeys(found))
 
 
-IMPORTS = [each for module in MODULES for each in imports_of(module)]
+@cache
+def imports() -> list[Import]:
+    """What every module imports; read when first asked for: most workers collect the tests that ask, and run others."""
+    return [each for module in MODULES for each in imports_of(module)]
 
 
 def room_of(module: str) -> str:

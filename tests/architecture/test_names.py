@@ -8,6 +8,7 @@ from tests.architecture.source import MODULES, SOURCE
 # the same part of each room that has it
 PARTS = {
     "adapters": "the registry of adapters: of all ports, and what a room's port is asked for",
+    "address": "what the addresses of a wire look like",
     "application": "an ASGI application that answers one protocol",
     "codec": "how messages become bytes: the format, and a protocol's choice among formats",
     "connection": "one end of a connection: the client's and the server's",

@@ -21,15 +21,25 @@ import pytest
 from meristem.cli.main import VERBS, meristem
 from meristem.supervision.lifeline import LIFELINE, Lifeline
 from meristem.system.placement import Placement
+from tests.suites.type_checkers import SOURCE, mypy, runs_mypy
 
 from .pages import ROOT, Block, Reader, as_module, blocks, pages, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SERVED = ("README.md", "docs/start.md", "docs/hosting.md", "docs/placement.md", "docs/http-api.md", "docs/cli.md")
+SERVED = (
+    "README.md",
+    "docs/start.md",
+    "docs/new.md",
+    "docs/hosting.md",
+    "docs/placement.md",
+    "docs/http-api.md",
+    "docs/connect.md",
+    "docs/cli.md",
+)
 """Pages whose commands are run too, against a service that runs."""
-TYPED = ("README.md", "docs/start.md", "docs/contracts.md", "docs/services.md", "docs/sagas.md")
+TYPED = ("README.md", "docs/start.md", "docs/contracts.md", "docs/services.md", "docs/sagas.md", "docs/connect.md")
 ADDRESS, OPERATORS = "127.0.0.1:8000", "127.0.0.1:8001"
 PATIENCE = 60.0  # seconds for what takes one on an idle machine
 LINE = Lifeline()  # open as long as this process lives: what it starts ends with it, however it ends
@@ -105,34 +115,35 @@ def test_a_command_has_the_verbs_and_options_that_are_shown(block: Block) -> Non
         assert shown <= known, line
 
 
-@pytest.mark.parametrize("checker", ["mypy", "pyright"])
-def test_type_checkers_accept_the_examples(folder: Path, tmp_path: Path, checker: str) -> None:
-    """Both read the same files: a user may run either."""
-    checked = [folder / "orders.py", *(_typed(page, tmp_path) for page in TYPED)]
-    source = str(ROOT / "src")
-    (tmp_path / "pyrightconfig.json").write_text(
-        msgspec.json.encode({"include": [path.name for path in checked], "extraPaths": [source, "."]}).decode()
-    )
-    cache = str(ROOT / ".mypy_cache/docs")
-    commands = {
-        "mypy": ["mypy", "--strict", "--config-file=", "--cache-dir", cache, *map(str, checked)],
-        "pyright": ["pyright", "--pythonpath", sys.executable],
-    }
-    if checker == "pyright" and shutil.which("node") is None:  # it would download it, and nothing would bound that
+@runs_mypy
+def test_mypy_accepts_the_examples(folder: Path) -> None:
+    found = mypy(folder, *_checked(folder))
+    assert found.returncode == 0, found.stdout + found.stderr
+
+
+def test_pyright_accepts_the_examples(folder: Path) -> None:
+    config = {"include": _checked(folder), "extraPaths": [str(SOURCE), "."]}
+    (folder / "pyrightconfig.json").write_text(msgspec.json.encode(config).decode())
+    if shutil.which("node") is None:  # it would download it, and nothing would bound that
         missing = "Node.js, on which pyright runs, is not installed (Debian: apt-get install nodejs)"
         pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
-    # pyright would also ask the package index whether there is a newer one
+    # it would also ask the package index whether there is a newer one
     quiet = {"NO_COLOR": "1", "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"}
     found = subprocess.run(
-        [sys.executable, "-m", *commands[checker]],
-        cwd=tmp_path,
-        env={**os.environ, **quiet, "MYPYPATH": f"{source}:{tmp_path}"},
+        [sys.executable, "-m", "pyright", "--pythonpath", sys.executable],
+        cwd=folder,
+        env={**os.environ, **quiet},
         capture_output=True,
         text=True,
         check=False,
         timeout=100,
     )
     assert found.returncode == 0, found.stdout + found.stderr
+
+
+def _checked(folder: Path) -> list[str]:
+    """The files that a type checker reads: a user may run either."""
+    return ["orders.py", *(_typed(page, folder).name for page in TYPED)]
 
 
 def _typed(page: str, folder: Path) -> Path:

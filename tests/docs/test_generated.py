@@ -11,7 +11,7 @@ from sqlalchemy import Column, Integer, MetaData, Numeric, Table, Text, bindpara
 
 from meristem import Contract, Message, operation, safe
 from meristem.contracts.contract import operations
-from meristem.contracts.isolation import _Writer
+from meristem.contracts.isolator_writer import IsolatorWriter
 from meristem.services import outbound
 from meristem.services.client import Entry, method_source
 from meristem.storage.compiled import CompiledStatement, encoder_source
@@ -57,9 +57,9 @@ def test_a_clients_safe_method_is_as_its_docstring_shows():
 
 
 def test_the_isolator_of_a_message_is_as_its_writer_shows():
-    writer = _Writer()
+    writer = IsolatorWriter()
     writer.isolator(Charge, lambda value: value)
-    assert "\n\n".join(writer.texts) == example_of(_Writer)
+    assert "\n\n".join(writer.texts) == example_of(IsolatorWriter)
 
 
 def test_a_decoder_of_rows_is_as_its_docstring_shows():

@@ -16,9 +16,9 @@ from meristem import Contract, Message, safe
 from meristem.contracts.codec import decoder, encoder
 from meristem.contracts.contract import operations
 from meristem.contracts.plainjson import from_text, plain
-from meristem.contracts.proto import ProtoSchema
+from meristem.contracts.protobuf.json_replies import ProtoReplies
+from meristem.contracts.protobuf.proto_text import proto_text
 from meristem.contracts.protojson import lenient
-from meristem.contracts.prototext import proto_text
 from meristem.contracts.schemas import Schemas
 from meristem.storage.database import database_for
 
@@ -67,7 +67,7 @@ def test_every_form_of_a_value_is_as_the_table_says(cells):
     assert encoder(type_)(value).decode() == written
     for read in (decoder(type_), lenient(type_), plain(type_)):
         assert read(written.encode()) == value
-    reply = ProtoSchema([operation]).reply_json(operation, b'{"result":' + written.encode() + b"}")
+    reply = ProtoReplies(operation).json(b'{"result":' + written.encode() + b"}")
     assert json.loads(reply) == {"result": json.loads(generated)}
     assert lenient(operation.request)(b'{"value":' + generated.encode() + b"}").value == value
     schemas = Schemas([type_])

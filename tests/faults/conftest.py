@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -12,8 +12,9 @@ import pytest
 from meristem.discovery.static import StaticResolver
 from meristem.resilience.policies import Policies
 from meristem.runtime.assembly import Assembly
+from meristem.runtime.listen import Listen
 from meristem.runtime.options import Options
-from meristem.runtime.process import Listen, Process
+from meristem.runtime.process import Process
 from meristem.security.tokens import Tokens, new_secret
 from meristem.system.blueprint import Blueprint
 from meristem.system.placement import REST, Placement
@@ -21,6 +22,19 @@ from meristem.system.placement_tables import Telemetry
 
 from .chaos import Proxy
 from .till import Effects, Till, till
+
+try:
+    import uvloop
+except ImportError:  # not on Windows
+    uvloop = None
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Tests that name loops run on those that are here; the others, whose servers are processes, on asyncio's."""
+    marker = item.get_closest_marker("asyncio")
+    named = marker is not None and "loop_factories" in marker.kwargs
+    others = {"uvloop": uvloop.new_event_loop} if named and uvloop is not None else {}
+    return {"asyncio": asyncio.new_event_loop, **others}
 
 
 class Scene:

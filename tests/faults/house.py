@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any, Protocol
 
-from meristem import App, Contract, Message, Service, System, get, post, safe
+from meristem import App, Contract, Message, Service, System, safe
 
 
 class Line(Message):
@@ -14,16 +14,16 @@ class Line(Message):
 
 
 class House(Contract, Protocol, package="house.v1"):
-    @safe(http=get("/hello/{name}"))
+    @safe(http="GET /hello/{name}")
     async def hello(self, name: str) -> str: ...
 
-    @safe(http=post("/lines"))
+    @safe(http="POST /lines")
     async def send(self, lines: list[Line], note: str = "") -> int: ...
 
-    @safe(http=get("/blob"))
+    @safe(http="GET /blob")
     async def blob(self, size: int) -> str: ...
 
-    @safe(http=get("/count"))
+    @safe(http="GET /count")
     def count(self, until: int) -> AsyncIterator[str]: ...
 
 

@@ -12,9 +12,9 @@ import pytest
 from meristem.contracts.call import Call, ServedOperation
 from meristem.contracts.contract import Contract, operations
 from meristem.contracts.message import Message
-from meristem.contracts.operation import get, operation, post, safe
-from meristem.contracts.protobinary import ProtoCodec
-from meristem.contracts.prototext import proto_text
+from meristem.contracts.operation import operation, safe
+from meristem.contracts.protobuf.binary import ProtoCodec
+from meristem.contracts.protobuf.proto_text import proto_text
 from meristem.errors import CallError, Code, Fault, FieldViolation
 from meristem.transports.http.rest.interface import RestInterface
 from meristem.transports.http.server.http_server import HttpServer
@@ -45,17 +45,23 @@ class Gone(Fault, code=Code.NOT_FOUND):
 
 
 class Quotes(Contract, Protocol, package="interop.quotes.v1"):
-    @safe(raises=[Gone], http=get("/quotes"))
+    @safe(raises=[Gone], http="POST /quotes")
     async def echo(self, quote: Quote) -> Quote: ...
 
-    @safe(raises=[Gone], http=get("/count/{until}"))
+    @safe(raises=[Gone], http="GET /count/{until}")
     def count(self, until: int) -> AsyncIterator[int]: ...
 
-    @operation(http=post("/wait"))
+    @operation(http="POST /wait")
     async def wait(self) -> None: ...
 
     @operation
     async def internal(self) -> None: ...
+
+    @operation(raises=[Gone])
+    async def total(self, quotes: AsyncIterator[Quote]) -> int: ...
+
+    @operation
+    def chat(self, words: AsyncIterator[str]) -> AsyncIterator[str]: ...
 
 
 class Served:
@@ -114,12 +120,38 @@ class Served:
     async def internal(self, _call: Call) -> None:
         return None
 
+    async def total(self, call: Call) -> Any:
+        total = 0
+        async for quote in call.request:
+            if quote.city == "Gone":
+                raise Gone(hotel_id=total)
+            total += quote.hotel_id
+        return total
+
+    async def chat(self, call: Call) -> Any:
+        async def words() -> AsyncIterator[str]:
+            async for each in call.request:
+                yield each.words
+
+        return words()
+
+
+class Partner:
+    """Who stands behind the token `partner`."""
+
+    service = "partner"
+    user = None
+
 
 @pytest.fixture
 async def served() -> AsyncIterator[Served]:
     known = Served()
     routes = {each.path: ServedOperation(each, getattr(known, name)) for name, each in known.operations.items()}
-    server = HttpServer(routes, interfaces=[RestInterface(routes.values())])
+    server = HttpServer(
+        routes,
+        interfaces=[RestInterface(routes.values())],
+        verify=lambda token: Partner() if token == "partner" else None,
+    )
     await server.start("tcp://127.0.0.1:0", public=True)
     known.url = server.addresses[0].replace("tcp", "http")
     yield known

@@ -4,45 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import shutil
-import subprocess
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 
+from tests.interop.nodejs import installed
+
 HERE = Path(__file__).parent / "node"
-FETCHING = ["--prefer-offline", "--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-timeout=20000"]
 
 pytestmark = pytest.mark.xdist_group("node")  # its packages are installed once
 
 
-def lacking(what: str) -> NoReturn:
-    """Skip the test; in CI it fails."""
-    if os.environ.get("CI"):
-        pytest.fail(f"CI must have the client of Node.js: {what}")
-    pytest.skip(what)
-
-
 @pytest.fixture(scope="session")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the packages and the client; what npm fetched once it takes from its cache."""
-    if shutil.which("node") is None or shutil.which("npm") is None:
-        lacking("node and npm are not installed")
-    folder = shutil.copytree(
-        HERE, tmp_path_factory.mktemp("interop") / "node", ignore=shutil.ignore_patterns("node_modules")
-    )
-    command = ["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error", *FETCHING]
-    try:
-        installed = subprocess.run(
-            command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=80, check=False
-        )
-    except subprocess.TimeoutExpired:
-        lacking("npm did not install connect-node within 80 s; is its registry reachable?")
-    if installed.returncode:
-        lacking(f"npm cannot install connect-node: {installed.stderr.strip()[-300:]}")
-    return folder
+    """A folder with the packages and the client."""
+    return installed(HERE, tmp_path_factory.mktemp("interop") / "node", seconds=80)
 
 
 @pytest.mark.parametrize("encoding", ["json", "proto"])
@@ -61,6 +37,9 @@ async def test_a_node_client_is_served(served, node, encoding):
     assert seen["same"]
     assert seen["json"]["hotelId"] == str(2**60)
     assert seen["numbers"] == [0, 1, 2, 3, 4]
+    assert seen["total"] == str(7 * 2**60)
+    assert seen["chat"]["code"] == "Unimplemented"
+    assert "call it by gRPC" in seen["chat"]["message"]
     assert seen["fault"] == {"code": "NotFound", "message": "The quote is gone.", "details": ["interop.quotes.v1.Gone"]}
     assert seen["deadline"]["code"] == "DeadlineExceeded"
     assert seen["internal"]["code"] == "PermissionDenied"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -14,6 +15,8 @@ from connectrpc.client import ConnectClient  # noqa: E402
 from connectrpc.code import Code  # noqa: E402
 from connectrpc.errors import ConnectError  # noqa: E402
 from connectrpc.method import IdempotencyLevel, MethodInfo  # noqa: E402
+
+TOKEN = {"meristem-token": "partner"}
 
 
 class Json:
@@ -125,5 +128,70 @@ async def test_an_internal_operation_is_denied_with_the_way_out(served, client):
 
     with pytest.raises(ConnectError, match="meristem-token") as caught:
         await client.execute_unary(request=internal.input(), method=internal)
+
+    assert caught.value.code is Code.PERMISSION_DENIED
+
+
+async def test_a_client_s_stream_is_read_and_answered_once(served, client):
+    total = method(served, "total")
+
+    async def quotes() -> AsyncIterator[Any]:
+        for number in range(1000):
+            yield served.message(hotel_id=number)
+
+    reply = await client.execute_client_stream(request=quotes(), method=total, headers=TOKEN)
+
+    assert reply.result == 499_500
+
+
+async def test_a_client_s_stream_is_answered_early_by_a_fault(served, client):
+    total = method(served, "total")
+
+    async def quotes() -> AsyncIterator[Any]:
+        yield served.message(hotel_id=2)
+        yield served.message(city="Gone")
+        for _ in range(1000):
+            yield served.message()
+
+    with pytest.raises(ConnectError) as caught:
+        await client.execute_client_stream(request=quotes(), method=total, headers=TOKEN)
+
+    assert (caught.value.code, caught.value.message) == (Code.NOT_FOUND, "The quote is gone.")
+
+
+async def test_an_item_that_does_not_fit_is_an_invalid_argument(served, client):
+    total = method(served, "total")
+
+    async def quotes() -> AsyncIterator[Any]:
+        yield served.message()
+        yield total.input()
+
+    with pytest.raises(ConnectError) as caught:
+        await client.execute_client_stream(request=quotes(), method=total, headers=TOKEN)
+
+    assert caught.value.code is Code.INVALID_ARGUMENT
+
+
+async def test_streams_on_both_sides_are_refused_over_http_1_with_the_way_out(served, client):
+    chat = method(served, "chat")
+
+    async def words() -> AsyncIterator[Any]:
+        yield chat.input(words="hello")
+
+    with pytest.raises(ConnectError, match="HTTP/1.1 has no way for: call it by gRPC") as caught:
+        async for _ in client.execute_bidi_stream(request=words(), method=chat, headers=TOKEN):
+            pass
+
+    assert caught.value.code is Code.UNIMPLEMENTED
+
+
+async def test_a_client_s_stream_is_internal_unless_a_token_says_otherwise(served, client):
+    total = method(served, "total")
+
+    async def quotes() -> AsyncIterator[Any]:
+        yield served.message()
+
+    with pytest.raises(ConnectError, match="meristem-token") as caught:
+        await client.execute_client_stream(request=quotes(), method=total)
 
     assert caught.value.code is Code.PERMISSION_DENIED

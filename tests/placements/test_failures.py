@@ -7,6 +7,7 @@ from decimal import Decimal
 import httpx
 import pytest
 from msgspec import to_builtins
+from placed import APART
 from systems.failing import Declined, Failing, Gone, Guest, Middle, Money, Rare
 
 from meristem import CallError, Code
@@ -106,7 +107,7 @@ async def test_no_row_of_a_bulk_insert_that_fails_is_told_to_the_caller_or_the_l
     with pytest.raises(CallError) as caught:
         await app.client(Failing).invite(guests)
     told = [str(caught.value), repr(caught.value), await logged("Failing.invite failed")]
-    if where in ("processes", "named"):
+    if where in APART:
         async with httpx.AsyncClient(base_url=app.address) as browser:
             answer = await browser.post("/api/guests", json={"guests": to_builtins(guests)})
         assert (answer.status_code, answer.json()["code"]) == (500, "internal")
@@ -146,6 +147,31 @@ async def test_how_long_to_wait_passes_to_the_caller(app, seconds):
         await app.client(Failing).refuse("permission_denied", happened=True, retry_after=seconds, fields=[])
 
     assert caught.value.retry_after == seconds
+
+
+@pytest.mark.parametrize(("what", "kept"), [("inf", None), ("nan", None), ("1e300", None), ("-1.0", 0.0)])
+async def test_a_pause_that_no_wire_can_tell_is_none(app, what, kept):
+    with pytest.raises(CallError) as caught:
+        await app.client(Failing).say(what)
+
+    assert (caught.value.code, caught.value.message, caught.value.retry_after) == (Code.OUT_OF_RANGE, "wait", kept)
+
+
+async def test_half_a_character_is_a_question_mark_in_an_error(app):
+    with pytest.raises(CallError) as caught:
+        await app.client(Failing).say("half a character")
+
+    error = caught.value
+    assert (error.code, error.message) == (Code.OUT_OF_RANGE, "no ? é")
+    assert [(each.field, each.reason) for each in error.violations] == [("name?", "is ?")]
+
+
+async def test_an_error_of_many_words_is_still_that_error(app):
+    with pytest.raises(CallError) as caught:
+        await app.client(Failing).say("much")
+
+    assert caught.value.code is Code.OUT_OF_RANGE
+    assert caught.value.message.startswith("é" * 10_000)
 
 
 @pytest.mark.parametrize("happened", [True, False])

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 
 import httpx
 import pytest
+from placed import APART
 from systems.counters import Counter, Till
 
 from meristem import CallError, Code, Context, Identity, using
@@ -190,7 +191,7 @@ async def test_a_safe_call_has_no_key(app):
 
 
 async def test_rest_and_rpc_refuse_the_same_keys(app, where):
-    if where in ("local", "wire"):
+    if where not in APART:
         pytest.skip("only processes have a public port")
     wrong = {b"", b"k" * 256, "schlüssel".encode()}
     async with httpx.AsyncClient(base_url=app.address, headers={"authorization": "Bearer rita"}) as browser:
@@ -206,7 +207,7 @@ async def test_rest_and_rpc_refuse_the_same_keys(app, where):
 
 
 async def test_strangers_by_rest_and_rpc_have_one_scope_for_each_user(app, where):
-    if where in ("local", "wire"):
+    if where not in APART:
         pytest.skip("only processes have a public port")
     async with httpx.AsyncClient(base_url=app.address, headers={"idempotency-key": "rest"}) as browser:
 
@@ -231,7 +232,7 @@ async def test_strangers_by_rest_and_rpc_have_one_scope_for_each_user(app, where
 @pytest.mark.parametrize("whose", [None, "uma"])
 async def test_the_key_that_a_saga_without_one_was_given_finds_it_for_nobody(app, where, whose, item):
     """Whom its steps pay learns it: no stranger who does is given the answer, or a refusal that tells of the saga."""
-    if where in ("local", "wire"):
+    if where not in APART:
         pytest.skip("only processes have a public port")
     async with httpx.AsyncClient(base_url=app.address) as browser:
         first = (await browser.post("/api/sign", json={"item": "lamp"})).json()

@@ -25,3 +25,9 @@ async def test_a_service_runs_in_the_interpreter_of_its_process(app, where):
     here = f"{sys.version_info.major}.{sys.version_info.minor}"
     assert version == (ANOTHER[0] if where == "named" else here)
     assert (executable == sys.executable) == (where != "named")
+
+
+async def test_services_are_of_the_release_of_their_process(app, where):
+    found = await app.client(Asking).releases()
+
+    assert found == (["newer", "older"] if where == "skewed" else ["systems", "systems"])

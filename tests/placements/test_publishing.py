@@ -50,3 +50,18 @@ async def test_a_periodic_run_publishes_for_nobody_but_whom_it_names(app):
         ("nobody's", None, None),
         ("clock's", "clock", "1" * 32),
     ]
+
+
+async def test_a_handler_that_fails_shows_each_error_s_traceback_once_and_a_line_for_each_attempt(app, caplog, logged):
+    await app.client(Herald).mutter("hm")
+    buried = await logged("is a dead letter after 4 attempts")
+
+    lines = [caplog.handler.format(record) for record in caplog.records]
+    tracebacks = [each for each in lines if "Traceback (most recent call last)" in each]
+    assert ["make_out" in each for each in tracebacks] == [True, True]
+    assert "KeyError: 'hm'" in tracebacks[0]
+    assert "KeyError: 'at the last attempt'" in tracebacks[1]
+    attempts = [each for each in lines if "did not handle" in each]
+    assert len(attempts) == 3
+    assert all("KeyError: 'hm'" in each for each in attempts)
+    assert "KeyError: 'at the last attempt'" in buried

@@ -3,13 +3,13 @@
 import os
 from typing import Any, Protocol
 
-from meristem import App, Contract, Service, System, get, safe
+from meristem import App, Contract, Service, System, safe
 
 
 class Stock(Contract, Protocol, package="shop.stock.v1"):
     """What is in the warehouse."""
 
-    @safe(http=get("/stock/{item}"))
+    @safe(http="GET /stock/{item}")
     async def left(self, item: str) -> int:
         """How many are left."""
         ...
@@ -18,7 +18,7 @@ class Stock(Contract, Protocol, package="shop.stock.v1"):
 class Orders(Contract, Protocol, package="shop.orders.v1"):
     """What can be sold."""
 
-    @safe(http=get("/orders/{item}"))
+    @safe(http="GET /orders/{item}")
     async def possible(self, item: str) -> bool:
         """Whether it can be ordered."""
         ...

@@ -98,7 +98,8 @@ async def main() -> None:
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, asked.set)
     loop.add_signal_handler(signal.SIGUSR1, stand_in.let_go.set)
-    servers = [await asyncio.start_unix_server(stand_in.serve, sys.argv[3].removeprefix("unix:"))]
+    own = socket.socket(fileno=int(sys.argv[3].removeprefix("fd:")))
+    servers = [await asyncio.start_unix_server(stand_in.serve, sock=own)]
     if "MERISTEM_PUBLIC_FD" in os.environ:
         inherited = socket.socket(fileno=int(os.environ["MERISTEM_PUBLIC_FD"]))
         servers.append(await asyncio.start_server(stand_in.serve, sock=inherited))

@@ -24,7 +24,7 @@ async def test_a_placed_system_serves_is_shown_and_is_renewed_under_load(directo
     async with httpx.AsyncClient(base_url=address, timeout=PATIENCE) as web:
         pid, possible, stock_url, bank_url = (await web.get("/")).text.split()
         assert (possible, stock_url) == ("True", address)
-        assert not bank_url.startswith(address)  # it is hosted by another process
+        assert bank_url == f"{address}/bank"  # although it is hosted by another process
         assert (await web.get(f"{bank_url}/debit")).text == "/bank/debit"
         assert (await web.get("/api/stock/chair")).json() == 5
 
@@ -37,12 +37,13 @@ async def test_a_placed_system_serves_is_shown_and_is_renewed_under_load(directo
         statuses: list[int] = []
         enough = asyncio.Event()
 
-        async def visit() -> None:
-            async with httpx.AsyncClient(base_url=address, timeout=PATIENCE) as visitor:
+        async def visit(method: str, path: str, **headers: str) -> None:
+            async with httpx.AsyncClient(base_url=address, timeout=PATIENCE, headers=headers) as visitor:
                 while not enough.is_set():
-                    statuses.append((await visitor.get("/", headers={"connection": "close"})).status_code)
+                    statuses.append((await visitor.request(method, path)).status_code)
 
-        visitors = [asyncio.create_task(visit()) for _ in range(2)]
+        asked = [visit("GET", "/", connection="close"), visit("GET", "/bank/x"), visit("POST", "/bank/x")]
+        visitors = [asyncio.create_task(each) for each in asked]
         code, said = await told(directory, "reload", "--wait")
         assert code == 0, said
         assert said.endswith("shop has been started anew\n")
@@ -167,7 +168,7 @@ class Answer(http.server.SimpleHTTPRequestHandler):
 http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Answer).serve_forever()
 '''
 system = System(
-    "slowly", programs=[Program("ratings", ["python3", "-c", ANSWER], health="/", environment={"PORT": "PLACE"})]
+    "slowly", programs=[Program("ratings", ["python3", "-c", ANSWER], health="/", port=PLACE)]
 )
 """
 

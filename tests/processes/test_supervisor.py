@@ -254,7 +254,8 @@ async def test_running_is_announced_while_it_lasts(supervisor_of, tmp_path: Path
     assert not supervisor.run.exists()
 
 
-HASTY = msgspec.structs.replace(QUICK, hung=1.2)
+HASTY = msgspec.structs.replace(QUICK, hung=1.2, calm=0.1)
+CALM = msgspec.structs.replace(QUICK, calm=0.1)
 
 
 async def state_of(supervisor, state: str, restarts: int) -> None:
@@ -318,7 +319,7 @@ http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Answer).serve_for
 
 async def test_a_program_is_given_a_port_and_addresses_and_is_started_again(supervisor_of, screen):
     ratings = ProgramPlan("ratings", ("sh", "-c", f"python3 -c '{PROGRAM}' 2>&1 & wait"), "/")
-    async with supervisor_of(plan(SEARCH, programs=(ratings,))) as supervisor:
+    async with supervisor_of(plan(SEARCH, programs=(ratings,)), restarts=CALM) as supervisor:
         await supervisor.start()
         [_, before] = supervisor.statuses()
         body = await ask(before.address.replace("tcp:", "http:"))

@@ -115,7 +115,7 @@ class DeskService(Desk, Service, tables=desk_tables):
 
     @saga(waits=[Paid])
     async def sell(self, flow: Flow, item: str) -> str:
-        number = await flow.call(self.ledger.book, item, undo=self.ledger.strike)
+        number = await flow.with_undo(self.ledger.book(item), self.ledger.strike)
         if item == "nothing":
             raise SoldOut(item=item)
         if item == "riddle":
@@ -126,7 +126,7 @@ class DeskService(Desk, Service, tables=desk_tables):
     @saga
     async def reserve(self, flow: Flow, item: str) -> str:
         await flow.sleep(60.0)
-        return f"{item} {await flow.call(self.ledger.book, item)}"
+        return f"{item} {await self.ledger.book(item)}"
 
 
 async def _hang_if_told(operation: str, text: str) -> None:

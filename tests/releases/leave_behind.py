@@ -11,9 +11,10 @@ import sys
 from pathlib import Path
 
 from meristem.context import Context, using
+from meristem.runtime.options import Options
 from meristem.sagas import engine
 from meristem.sagas.policy import Backoff, SagaPolicy
-from meristem.testing.running import Options, running
+from meristem.testing import running
 from tests.releases.desk import SECRET, Desk, system
 
 HANGS = "book slow,strike 7,noted later"

@@ -20,7 +20,7 @@ from meristem.sagas.administration import SagaStore
 from meristem.sagas.records import SagaState
 from meristem.system.blueprint import Blueprint
 from meristem.system.description import migrations_of
-from meristem.testing.running import running
+from meristem.testing import running
 from tests.releases.desk import SECRET, Desk, Ledger, SoldOut, system
 
 BEFORE_VERSIONS = Path(__file__).with_name("before_versions.sql")
@@ -51,7 +51,7 @@ def keyed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 async def test_nothing_is_lost_of_what_a_release_without_versions_left(kept, keyed):
     async with asyncio.timeout(60), running(system, database=kept) as app:
         desk, ledger = Desk.client(), Ledger.client()
-        store = SagaStore(app.instances["desk"].database)
+        store = SagaStore(app.database("desk"))
 
         # Answers that were given are given again.
         with keyed("note-hello"):
@@ -79,7 +79,7 @@ async def test_nothing_is_lost_of_what_a_release_without_versions_left(kept, key
 
         # What was owed is delivered; what was handled already is not handled again; the dead letter is still there.
         await app.settled()
-        letters = DeadLetters(app.instances["desk"].database, SystemClock())
+        letters = DeadLetters(app.database("desk"), SystemClock())
         assert [each.key for each in await letters.list()] == ["nonsense"]
         await letters.redrive()
         await app.settled()
@@ -134,7 +134,7 @@ async def test_what_an_earlier_release_stored_under_a_key_is_given_again_or_refu
         return using(Context(user=Identity("ada"), key=text))
 
     async with asyncio.timeout(60), running(system, database=kept) as app:
-        desk, database = Desk.client(), app.instances["desk"].database
+        desk, database = Desk.client(), app.database("desk")
         before = await database.fetch_all(text("SELECT id FROM notes"))
         refused = [
             (keyed("note-hello"), desk.note, "another", "was used for another request"),

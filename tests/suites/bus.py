@@ -25,7 +25,7 @@ from meristem.events.tables import SCHEMA
 from meristem.storage.database import database_for
 from meristem.storage.lease import SCHEMA as LEASE
 from meristem.storage.lease import Lease
-from meristem.testing.manual_clock import ManualClock
+from meristem.testing import ManualClock
 
 FactT = TypeVar("FactT")
 LEDGER = MetaData()

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from bus import ENTRIES, Noted, Stage
 from sqlalchemy import insert
 
-from meristem.testing.manual_clock import ManualClock
+from meristem.testing import ManualClock
 
 
 def die() -> NoReturn:

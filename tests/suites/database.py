@@ -545,6 +545,19 @@ class Units:
         assert result.rowcount == 1
         assert await database.fetch_value(select(COUNTERS.c.value)) == 1
 
+    async def test_rows_of_a_statement_that_runs_with_the_commit_are_there_afterwards(self, database: Database):
+        await database.execute(insert(COUNTERS), [{"name": "a", "value": 1}, {"name": "b", "value": 2}])
+        async with database.begin() as tx:
+            before = tx.fetch_at_commit(COUNTER_NAMES, into=str)
+            changed = tx.fetch_at_commit(delete(COUNTERS).returning(COUNTERS.c.value), into=int)
+            after = tx.fetch_at_commit(COUNTER_NAMES, into=str)
+            assert not tx.is_open
+            assert before == changed == after == []
+
+        assert before == ["a", "b"]
+        assert sorted(changed) == [1, 2]
+        assert after == []
+
     async def test_hooks_run_in_the_transaction_of_a_unit_that_published(self, database: Database):
         async def outbox(unit: UnitOfWork) -> None:
             unit.at_commit(insert(COUNTERS), [{"name": each.event, "value": 1} for each in unit.published])

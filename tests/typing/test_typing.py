@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 
-PATIENCE = 100.0  # seconds for a type checker whose cache is empty
+from tests.suites.type_checkers import PATIENCE, SOURCE, mypy, runs_mypy
+
 SAMPLES = Path(__file__).with_name("samples")
-ROOT = Path(__file__).parents[2]
-SOURCE = ROOT / "src"
 EXPECTED = re.compile(r"# expect-error(?:\[(?P<checker>\w+)\])?")
 
 
@@ -41,17 +40,9 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.glob("*.py"))
 
 
+@runs_mypy
 def test_mypy_strict_reports_the_marked_lines_and_no_other(folder: Path):
-    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--follow-imports=silent"]
-    run = subprocess.run(
-        [*command, "--cache-dir", str(ROOT / ".mypy_cache"), *names(folder)],
-        cwd=folder,
-        env={"MYPYPATH": f"{SOURCE}:{folder}", "PATH": "", "NO_COLOR": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=PATIENCE,
-    )
+    run = mypy(folder, *names(folder))
     found: dict[str, set[int]] = {name: set() for name in names(folder)}
     for name, line in re.findall(r"^([\w./]+\.py):(\d+): error:", run.stdout, re.MULTILINE):
         found[name].add(int(line))

@@ -20,8 +20,7 @@ from hotels.contracts.money import Money
 from hotels.contracts.reservations import Booking, Status
 from hotels.contracts.rooms import Hotel, HotelListed, Place, Room
 from meristem import Service, System
-from meristem.runtime.assembly import Assembly
-from meristem.testing.running import running
+from meristem.testing import running
 
 NAMES = UUID("0b0c5f0e-5b1e-4a44-8d1a-9a2f3c4d5e6f")
 
@@ -35,16 +34,6 @@ def run(tmp_path: Path) -> Callable[..., Any]:
         return running(System("hotels", services=services), database=database, **options)
 
     return start
-
-
-def service_of(app: Assembly, name: str) -> Any:
-    """The object behind a service's contract: where its handlers are."""
-    return app.instances[name].service
-
-
-@pytest.fixture(name="service_of")
-def _service_of() -> Callable[[Assembly, str], Any]:
-    return service_of
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from hotels.contracts.users import Users
-from meristem import App, Identity, System
+from meristem import About, App, Identity, System
 
 
 async def authenticate(token: str) -> Identity | None:
@@ -31,11 +31,18 @@ STAND_INS = [
     App("mailbox", "thirdparties.mail.app:app", mount="/mailbox"),
 ]
 
+ABOUT = About(
+    title="Hotels",
+    description="Find a room that is free, book it and pay, and get the receipt.",
+    contact="desk@hotels.example",
+)
+
 system = System(
     "hotels",
     services=SERVICES,
     apps=[App("web", "hotels.web.app:app", mount="/"), *STAND_INS],
     authenticate=authenticate,
+    about=ABOUT,
 )
 
 production = System(
@@ -43,4 +50,5 @@ production = System(
     services=SERVICES,
     apps=[App("web", "hotels.web.production:app", mount="/")],
     authenticate=authenticate,
+    about=ABOUT,
 )

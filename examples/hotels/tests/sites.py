@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -22,7 +23,6 @@ from hotels.contracts.payments import LedgerEntry, Payments
 
 from meristem import connect
 from meristem.supervision.lifeline import LIFELINE, Lifeline
-from meristem.system.state_directory import StateDirectory
 
 SYSTEM = "hotels.system:system"
 ARRIVAL = date.today() + timedelta(days=40)  # noqa: DTZ011 - a stay in the near future, whatever the zone
@@ -202,9 +202,12 @@ class Site:
 
     def ledger(self, booking_id: str) -> list[LedgerEntry]:
         """What payments entered for a booking, asked as another part of the system would."""
-        tokens = StateDirectory(self.home, "hotels").tokens(os.environ)
-        with connect(self.address, tokens=tokens) as system:
-            return system.wait(system.client(Payments).ledger(UUID(booking_id)))
+
+        async def asked() -> list[LedgerEntry]:
+            async with connect(folder=self.home, service="auditor") as hotels:
+                return await hotels.client(Payments).ledger(UUID(booking_id))
+
+        return asyncio.run(asked())
 
     def owed(self) -> list[str]:
         """What the databases of the services say is still to be done: events to deliver, sagas to bring to rest."""

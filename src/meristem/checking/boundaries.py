@@ -38,6 +38,7 @@ def imports(checked: Checked) -> Iterator[Finding]:
             if owner is None:
                 continue
             users = _users(checked, importer, owner)
+            # Each line that imports it: one remedy may be right for one and wrong for another.
             if users:
                 for line in lines_of(checked.graph, importer, imported):
                     yield from _import(checked, users, owner, importer, imported, line)
@@ -62,8 +63,9 @@ def _import(
         if each.line == line and (place := codebase.locate(each.target)) is not None and place.symbol.name
     ]
     taken = [each for each in taken if each.module == imported or codebase.owner(each) is owner]
+    # A module of contracts may hold a service or a table, too: these alone may not be taken from it.
     if imported in checked.public:
-        taken = [each for each in taken if _is_private(checked, each)]
+        taken = [each for each in taken if _is_own(checked, each)]
         if not taken:
             return
     rule, problem, remedy = _said(checked, taken, owner, imported)
@@ -74,7 +76,7 @@ def _import(
     yield checked.finding(rule, importer, line, names, subject, problem, remedy)
 
 
-def _is_private(checked: Checked, symbol: Symbol) -> bool:
+def _is_own(checked: Checked, symbol: Symbol) -> bool:
     binding = checked.codebase.binding(symbol)
     own_class = any(
         (each.module, each.attribute) == (symbol.module, symbol.name) for each in checked.codebase.parts.all
@@ -84,6 +86,7 @@ def _is_private(checked: Checked, symbol: Symbol) -> bool:
 
 def _said(checked: Checked, taken: list[Symbol], owner: SystemPart, imported: str) -> tuple[str, str, str]:
     """The rule that an import breaks, what is wrong and what to do, by what is taken."""
+    # The gravest first: a class or a table can't be had otherwise than by a contract, a function can be moved.
     for symbol in taken:
         if owner.service and (symbol.module, symbol.name) == (owner.module, owner.attribute):
             return "class", f"{symbol.name} is the class of the service {owner.name}", CALL
@@ -119,20 +122,9 @@ def reaches(checked: Checked) -> Iterator[Finding]:
         if len(owners) > 1:
             names = tuple(each.name for each in owners)
             problem = f"{symbol.name} is `tables=` of both"
-            yield checked.finding(
-                "table",
-                symbol.module,
-                _line(checked, symbol),
-                names,
-                str(symbol),
-                problem,
-                "give each a MetaData of its own",
-            )
-
-
-def _line(checked: Checked, symbol: Symbol) -> int:
-    binding = checked.codebase.binding(symbol)
-    return binding.line if binding is not None else 1
+            line = codebase.site(symbol).line
+            remedy = "give each a MetaData of its own"
+            yield checked.finding("table", symbol.module, line, names, str(symbol), problem, remedy)
 
 
 def statements(checked: Checked) -> Iterator[Finding]:
@@ -141,6 +133,7 @@ def statements(checked: Checked) -> Iterator[Finding]:
     for module, summary in codebase.summaries.items():
         for each in summary.tables if not summary.test else ():
             owners = codebase.tables.get(each.table.lower(), set())
+            # A table of one's own may have the same name as another's, in a database of one's own.
             for part in checked.users_of(Symbol(module, each.by)):
                 if owners and part.name not in owners:
                     owner = min(owners)

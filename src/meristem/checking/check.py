@@ -23,6 +23,7 @@ RULES = (
     shared_state.patches,
     structure.directions,
     structure.circles,
+    structure.contract_circles,
     structure.untested,
     structure.unheard,
     structure.uncalled,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from meristem.checking.finding import RULES, Finding
+from meristem.checking.finding import DIVIDED, RULES, Finding
 from meristem.config.project import tool_table
 from meristem.errors import ConfigurationError
 from meristem.hints import meant
@@ -30,9 +30,21 @@ class CheckOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Whether a finding is switched off."""
         return finding.rule in self.off or f"{finding.rule} {finding.subject}" in self.off
 
+    def rules_off(self) -> list[str]:
+        """What of the source is switched off."""
+        return [each for each in self.off if each.partition(" ")[0] != DIVIDED]
 
-def read_options(pyproject: Path, parts: Collection[str]) -> CheckOptions:
-    """The options of a project; raises ConfigurationError for what is none, and for a part or rule that is none."""
+    def tests_off(self) -> dict[str, str]:
+        """The tests that `--divided` leaves out, and why."""
+        found = [(*each.partition(" "), reason) for each, reason in self.off.items()]
+        return {test: reason for rule, _, test, reason in found if rule == DIVIDED}
+
+
+def read_options(pyproject: Path, parts: Collection[str] | None) -> CheckOptions:
+    """The options of a project; raises ConfigurationError for what is none, and for a part or rule that is none.
+
+    Without `parts` it isn't asked which there are.
+    """
     if not pyproject.is_file():
         return CheckOptions()
     where = f"{pyproject}: [tool.meristem.check]"
@@ -42,7 +54,7 @@ def read_options(pyproject: Path, parts: Collection[str]) -> CheckOptions:
         raise ConfigurationError(f"{where}: {error}") from None
     named = [*options.calls, *(each for called in options.calls.values() for each in called)]
     for part in (*named, *(each for layer in options.layers for each in layer)):
-        if part not in parts:
+        if parts is not None and part not in parts:
             raise ConfigurationError(f"{where}: there is no part {part!r}; {meant(part, parts, _one_of(parts))}")
     for off, reason in options.off.items():
         rule = off.partition(" ")[0]
@@ -50,6 +62,8 @@ def read_options(pyproject: Path, parts: Collection[str]) -> CheckOptions:
             raise ConfigurationError(f"{where}: there is no rule {rule!r}; {meant(rule, RULES, _one_of(RULES))}")
         if not reason.strip():
             raise ConfigurationError(f"{where}: say why {off!r} is off")
+        if off == DIVIDED:
+            raise ConfigurationError(f"{where}: name the test that is off: '{DIVIDED} tests/test_orders.py::test_one'")
     return options
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -27,16 +27,18 @@ VOCABULARY: Final = frozenset({"Contract", "Message", "Event", "Fault"})
 
 
 class Checked:
-    """A system as the rules see it."""
+    """A system as the rules see it; the modules `beside` it are read as well."""
 
-    def __init__(self, plan: Plan, system: str, root: Path, options: CheckOptions) -> None:
+    def __init__(
+        self, plan: Plan, system: str, root: Path, options: CheckOptions, *, beside: Iterable[str] = ()
+    ) -> None:
         self.plan = plan
         self.root = root
         self.options = options
         targets = [*(each.target for each in plan.services), *(each.target for each in plan.apps)]
         contracts = [path for each in plan.services for path in each.contracts.values()]
         named = [each.partition(":")[0] for each in (*targets, *contracts)]
-        self.modules = read_modules([system, *named], root)
+        self.modules = read_modules([system, *named, *beside], root)
         summaries = {name: summary_of(module) for name, module in self.modules.items()}
         self.defining = _defining(summaries, system)
         self.codebase = Codebase(summaries, parts_of(plan, self.defining, options.shared))
@@ -61,6 +63,7 @@ class Checked:
     def commons_of(self, part: SystemPart) -> set[str]:
         """The modules of nobody that a part's own import; its own too, where that is nobody's."""
         if part.name not in self._commons:
+            # Through modules of nobody only: what lies behind another part's module is that part's affair.
             nobodys = {name for name in self.modules if self.codebase.parts.owner(name) is None} - self.defining
             own = [name for name in self.modules if self.codebase.parts.owner(name) is part] or [part.module]
             self._commons[part.name] = reachable(self.graph, own, nobodys) | ({part.module} & nobodys)
@@ -108,9 +111,8 @@ class Checked:
                         found.setdefault((part.name, callee), Site(symbol.module, use.line))
         for service in self.plan.services:
             module, _, attribute = service.target.partition(":")
-            binding = self.codebase.binding(Symbol(module, attribute))
-            for callee in service.calls:
-                found.setdefault((service.name, callee), Site(module, binding.line if binding is not None else 1))
+            for callee in (*service.calls, *self.plan.outside(service)):
+                found.setdefault((service.name, callee), self.codebase.site(Symbol(module, attribute)))
         return found
 
     def operation(self, service: str, name: str) -> Site | None:
@@ -134,7 +136,7 @@ class Checked:
         contracts = [path.partition(":")[0] for each in self.plan.services for path in each.contracts.values()]
         found = {name for name in contracts if name in self.modules}
         found |= {name for name, summary in self.codebase.summaries.items() if self._is_vocabulary(summary)}
-        near = {name for name, summary in self.codebase.summaries.items() if not self._is_private(summary)}
+        near = {name for name, summary in self.codebase.summaries.items() if not self._keeps_own(summary)}
         return found | reachable(self.graph, found, near)
 
     def _is_vocabulary(self, summary: Summary) -> bool:
@@ -142,9 +144,9 @@ class Checked:
         said = any(place is not None and self.codebase.derives(place.symbol, VOCABULARY) for place in places)
         imported = self.graph.find_modules_directly_imported_by(summary.name)
         near = (self.codebase.summaries[each] for each in imported if each in self.codebase.summaries)
-        return said and not self._is_private(summary) and not any(map(self._is_private, near))
+        return said and not self._keeps_own(summary) and not any(map(self._keeps_own, near))
 
-    def _is_private(self, summary: Summary) -> bool:
+    def _keeps_own(self, summary: Summary) -> bool:
         """Whether a module holds a service, an app, or what is kept."""
         if summary.test or any(part.module == summary.name for part in self.codebase.parts.all):
             return True
@@ -172,6 +174,7 @@ class Checked:
 
 def _defining(summaries: Mapping[str, Summary], system: str) -> set[str]:
     """The modules that define a system: where its path leads, and those that hand it on."""
+    # Whom a module belongs to depends on these, so the path is followed before there are parts.
     nowhere = Codebase(summaries, Parts(()))
     place = nowhere.locate(system)
     return {nowhere.module_of(system)} | ({place.symbol.module} if place is not None else set())

@@ -34,7 +34,7 @@ class Resolved(msgspec.Struct, frozen=True):
 
 
 class Site(msgspec.Struct, frozen=True):
-    """Access a part comes to reach something: the line in its own code, and what is there."""
+    """A line of a module: where a part begins to reach something, or where something is defined."""
 
     module: str
     line: int
@@ -55,6 +55,7 @@ class Codebase:
         """Take back what a last name alone told: `Session` or `cache` may be the system's own."""
         if binding.kind not in (ValueKind.ALIAS, ValueKind.CLASS) and self.module_of(binding.origin):
             binding.kind = ValueKind.INSTANCE
+        # A decorator of that name which the system wrote itself need not keep anything.
         if self.module_of(binding.cached_by):
             binding.cached_by = ""
 
@@ -74,6 +75,7 @@ class Codebase:
         module = self.module_of(path)
         if not module or depth > DEEPEST:
             return None
+        # What follows the module is one of its names, then attributes of what that is.
         name, *rest = path[len(module) + 1 :].split(".")
         instance = name.endswith("()")
         symbol = Symbol(module, name.removesuffix("()"))
@@ -82,6 +84,7 @@ class Codebase:
             starred = self._starred(symbol, rest, depth)
             if starred is not None:
                 return starred
+        # `from shop import shop` in the package `shop` is an alias of itself, and leads nowhere else.
         if binding is not None and binding.kind is ValueKind.ALIAS and binding.origin != path:
             return self.locate(".".join([binding.origin, *rest]), depth + 1)
         place = Resolved(symbol, tuple(rest), instance)
@@ -109,6 +112,7 @@ class Codebase:
 
     def _declared(self, place: Resolved) -> Resolved:
         """The class, among a class and its bases, in which an attribute is declared."""
+        # Two classes derived from one share what it declares: the base is what both reach.
         homes = (symbol for symbol, facts in self.family(place.symbol) if place.rest[0] in facts.mutable)
         return Resolved(next(homes, place.symbol), place.rest, place.instance)
 
@@ -149,6 +153,7 @@ class Codebase:
 
     def owner(self, symbol: Symbol) -> SystemPart | None:
         """The part that a name belongs to: by its module, as its class, or as its table."""
+        # Before its module: a service may stand in a module with others.
         for part in self.parts.all:
             if part.service and (part.module, part.attribute) == (symbol.module, symbol.name):
                 return part
@@ -156,6 +161,7 @@ class Codebase:
         if binding is not None and binding.kind in (ValueKind.TABLE, ValueKind.METADATA):
             place = self.locate(binding.metadata) if binding.metadata else Resolved(symbol)
             owners = self.metadata.get(place.symbol, []) if place is not None else []
+            # Of two that claim it neither has it: that is a finding of its own.
             if len(owners) == 1:
                 return owners[0]
         return self.parts.owner(symbol.module)
@@ -169,6 +175,7 @@ class Codebase:
                 owner = self.owner(Symbol(module, binding.name))
                 if binding.text and binding.kind in (ValueKind.TABLE, ValueKind.CLASS) and owner is not None:
                     found[binding.text.lower()].add(owner.name)
+            # `CREATE TABLE` in a text or a migration makes a table as surely as a `Table` does.
             for each in summary.tables if not summary.test else ():
                 owner = self.owner(Symbol(module, each.by))
                 if each.created and owner is not None:
@@ -204,6 +211,7 @@ class Codebase:
 
     def _walk(self, part: SystemPart) -> dict[Symbol, Site]:
         found: dict[Symbol, Site] = {}
+        # Breadth first, so that the entry which is told is one with few steps behind it.
         waiting: list[tuple[Symbol, Site | None]] = [(symbol, None) for symbol in self.roots(part)]
         entered = {symbol for symbol, _ in waiting}
         while waiting:
@@ -214,15 +222,17 @@ class Codebase:
                     continue
                 entered.add(target.symbol)
                 found[target.symbol] = entry or Site(symbol.module, use.line)
+                # What is another's is a finding where it is touched; what it does in turn is its owner's affair.
                 if self.owner(target.symbol) in (None, part):
                     waiting.append((target.symbol, found[target.symbol]))
-            own = Site(symbol.module, self._line(symbol))
-            found.setdefault(symbol, entry or own)
+            if entry is None:  # a root: nothing led to it
+                found[symbol] = self.site(symbol)
         return found
 
-    def _line(self, symbol: Symbol) -> int:
+    def site(self, symbol: Symbol) -> Site:
+        """Where a name is bound; the first line of its module for one that the source does not show."""
         binding = self.binding(symbol)
-        return binding.line if binding is not None else 1
+        return Site(symbol.module, binding.line if binding is not None else 1)
 
     @cached_property
     def uses_by(self) -> dict[Symbol, list[Use]]:
@@ -239,6 +249,7 @@ class Codebase:
         found: dict[Symbol, list[tuple[str, Use, Resolved]]] = defaultdict(list)
         for module, summary in self.summaries.items():
             for use in summary.uses if not summary.test else ():
+                # Most of what is passed on is only read there.
                 if use.access is Access.READ or (use.access is Access.PASSED and not self._changes_argument(use)):
                     continue
                 place = self.target(use)

@@ -13,15 +13,19 @@ RULES: Final = {
     "sql": "text names another service's table",
     "state": "two parts reach state that changes",
     "file": "two parts share a file",
-    "patch": "code outside of the part is patched",
+    "patch": "code outside of the part, or its process, is changed",
     "layer": "a call goes up the layers, or stays in one",
     "call": "a call is not among those that its part may make",
-    "circle": "calls form a circle",
+    "circle": "calls, or the modules of contracts, form a circle",
     "untested": "a service has no tests",
     "unheard": "an event is heard by no service",
     "uncalled": "an operation is called by nobody",
+    "divided": "a test shows something else where services live apart",
 }
 """Every rule, by the name with which it is switched off."""
+
+DIVIDED: Final = "divided"
+"""The rule of `meristem check --divided`, which finds nothing by the source."""
 
 
 class Finding(msgspec.Struct, frozen=True, order=True):

@@ -14,8 +14,9 @@ import msgspec
 from meristem.errors import ConfigurationError
 
 OWN_DISTRIBUTION: Final = ("pyproject.toml", "setup.py", "setup.cfg", "pyvenv.cfg")
-TESTS: Final = frozenset({"tests", "test"})
 """A folder with one of these below a package is installed by itself: it is none of the system's."""
+
+TESTS: Final = frozenset({"tests", "test"})
 
 
 class Module(msgspec.Struct, frozen=True):

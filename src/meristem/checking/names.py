@@ -27,10 +27,12 @@ class NameScope:
 
     def lookup(self, name: str) -> str | None:
         """The path of a name, None for a local value and for a builtin."""
+        # Declared `global`, the name is the module's, however it is bound here.
         if name in self.names and name not in self.globals:
             return self.names[name]
         if self.parent is not None:
             return self.parent.lookup(name)
+        # The module's own path, not that of the starred one: who follows it looks into both.
         return f"{self.starred}.{name}" if self.starred and not hasattr(builtins, name) else None
 
     def knows(self, name: str) -> bool:
@@ -48,6 +50,7 @@ class NameScope:
         if isinstance(node, ast.Subscript):
             return self.origin(node.value)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "type" and node.args:
+            # `type(self).cache` is the class's attribute, and so all its instances'.
             return (self.origin(node.args[0]) or "").removesuffix("()") or None
         holder = self.origin(node.value) if isinstance(node, ast.Attribute) else None
         return self._member(holder, node.attr) if holder and isinstance(node, ast.Attribute) else None
@@ -55,6 +58,7 @@ class NameScope:
     def _member(self, holder: str, name: str) -> str:
         if not holder.endswith("()"):
             return f"{holder}.{name}"
+        # An instance's attribute is what a method set it to, else that of its class.
         return holder.removesuffix("()") if name == "__class__" else self.held(name) or f"{holder}.{name}"
 
     def held(self, name: str) -> str | None:
@@ -79,6 +83,7 @@ def function_scope(
     body = [function.body] if isinstance(function, ast.Lambda) else function.body
     nodes = [node for statement in body for node in own_nodes(statement)]
     scope.globals = frozenset(name for node in nodes if isinstance(node, ast.Global) for name in node.names)
+    # One that is bound twice may stand for either: it stands for nothing, and no finding hangs on a guess.
     bound = Counter(name for node in nodes for name in _binds(node))
     scope.names |= {name: None for name in bound if name not in scope.globals}
     scope.names |= {**imports} | {name: path for name, path in instance.items() if name not in bound}
@@ -96,6 +101,7 @@ def _aliases(node: ast.AST) -> Iterator[tuple[str, ast.expr]]:
     elif isinstance(node, ast.AnnAssign | ast.NamedExpr) and node.value is not None:
         yield from matched(node.target, node.value)
     elif isinstance(node, ast.For | ast.AsyncFor):
+        # Of a loop the items come from the collection, so that mutating one of them is seen.
         yield from matched(node.target, node.iter)
 
 
@@ -104,6 +110,7 @@ def matched(target: ast.expr, value: ast.expr) -> Iterator[tuple[str, ast.expr]]
     if isinstance(target, ast.Name):
         yield target.id, value
     elif isinstance(target, ast.Tuple | ast.List) and isinstance(value, ast.Tuple | ast.List):
+        # As far as they pair: a star on the left takes an unknown number.
         for each, its in zip(target.elts, value.elts, strict=False):
             yield from matched(each, its)
 

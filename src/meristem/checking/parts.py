@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from meristem.system.system import TARGET
+from meristem.system.beside import TARGET
 
 if TYPE_CHECKING:
     from meristem.system.plan import Plan
@@ -50,8 +50,9 @@ class Parts:
 def parts_of(plan: Plan, others: Iterable[str], shared: Iterable[str] = ()) -> Parts:
     """The parts of a plan; the modules in `others` belong to none of them: those that define systems."""
     targets = [(each.name, each.target, True) for each in plan.services]
-    # An application that a system was given as an object has no module of its own.
-    targets += [(each.name, each.target, False) for each in plan.apps if TARGET.match(each.target)]
+    # An application that a system was given as an object has no module of its own, one in a folder none of the project.
+    apps = ((each.name, each.target.removesuffix("()")) for each in plan.apps if each.folder is None)
+    targets += [(name, target, False) for name, target in apps if TARGET.match(target)]
     places = [target.partition(":")[0] for _, target, _ in targets]
     others = set(others)
     parts = []

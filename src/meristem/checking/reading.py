@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from meristem.checking.definitions import binding_of, class_attributes
 from meristem.checking.file_access import file_use
-from meristem.checking.names import NameScope, function_scope, matched, own_nodes
+from meristem.checking.module_body import bound, heads, top_level, typed_only
+from meristem.checking.names import NameScope, function_scope, own_nodes
 from meristem.checking.summary import Access, Binding, Import, Summary, TableName, Use, ValueKind
 from meristem.checking.values import FIRST_ARGUMENT, MUTATING, tables_in
 from meristem.errors import ConfigurationError
@@ -28,6 +28,7 @@ def summary_of(module: Module) -> Summary:
     """Read a module; raises ConfigurationError for one that nests too deeply."""
     reader = Reader(module)
     try:
+        # Twice: a function may use a name that is bound below it.
         for statement in top_level(module.tree.body):
             reader.define(statement)
         for statement in top_level(module.tree.body):
@@ -35,26 +36,6 @@ def summary_of(module: Module) -> Summary:
     except RecursionError:
         raise ConfigurationError(f"{module.path} nests too deeply to be read; take it out of the package") from None
     return reader.summary
-
-
-def top_level(body: list[ast.stmt]) -> Iterator[ast.stmt]:
-    """The statements that run as a module is imported, those of its `if`, `try`, `with` and loops too."""
-    for statement in body:
-        if isinstance(statement, ast.If) and _for_types(statement.test):
-            yield from (each for each in statement.body if isinstance(each, ast.Import | ast.ImportFrom))
-            yield from top_level(statement.orelse)
-            continue
-        yield statement
-        if isinstance(statement, ast.If | ast.Try | ast.With | ast.For | ast.While):
-            inner = [getattr(statement, each, []) for each in ("body", "orelse", "finalbody")]
-            inner += [handler.body for handler in getattr(statement, "handlers", [])]
-            for each in inner:
-                yield from top_level(each)
-
-
-def _for_types(test: ast.expr) -> bool:
-    name = test.attr if isinstance(test, ast.Attribute) else getattr(test, "id", "")
-    return name == "TYPE_CHECKING"
 
 
 class Reader(ast.NodeVisitor):
@@ -65,7 +46,7 @@ class Reader(ast.NodeVisitor):
         self.summary = Summary(module.name, module.test)
         self.scope = NameScope({})
         self.by = ""
-        self.typed = _typed_only(module.tree)
+        self.typed = typed_only(module.tree)
 
     def define(self, statement: ast.stmt) -> None:
         """Take up the names that a statement binds."""
@@ -75,9 +56,10 @@ class Reader(ast.NodeVisitor):
                 self.summary.bindings[name] = Binding(name, statement.lineno, ValueKind.ALIAS, target)
             if isinstance(statement, ast.ImportFrom) and statement.names[0].name == "*":
                 self.summary.stars.append(self.module.absolute(statement.module, statement.level))
+                # A name that is bound nowhere is then taken for one that the star brought.
                 self.scope.starred = self.module.name
             return
-        for name, value in _bound(statement):
+        for name, value in bound(statement):
             path = f"{self.module.name}.{name}"
             made = binding_of(name, path, statement, value, self.scope)
             known = self.summary.bindings.get(name)
@@ -102,10 +84,10 @@ class Reader(ast.NodeVisitor):
             if statement not in self.typed:
                 self.visit(statement)
             return
-        names = [name for name, _ in _bound(statement)]
+        names = [name for name, _ in bound(statement)]
         self.by = names[0] if len(names) == 1 else ""
         if isinstance(statement, ast.If | ast.Try | ast.With | ast.For | ast.While):
-            for head in _heads(statement):
+            for head in heads(statement):
                 self.visit(head)
         else:
             self.visit(statement)
@@ -131,6 +113,7 @@ class Reader(ast.NodeVisitor):
 
     def within(self, function: Function, parent: NameScope, instance: str | None) -> None:
         """Read a function's body in a scope of its own; a method's first parameter is the `instance`."""
+        # A default was read outside: it is made once, as the function is defined.
         outer = self.scope
         self.scope = self.scope_of(function, parent, instance)
         for each in [function.body] if isinstance(function, ast.Lambda) else function.body:
@@ -152,10 +135,12 @@ class Reader(ast.NodeVisitor):
         for head in (*node.decorator_list, *node.bases, *(keyword.value for keyword in node.keywords)):
             self.visit(head)
         outer, path = self.scope, f"{self.module.name}.{node.name}" if self.by == node.name else None
+        # A class in a function is another one at each call: nobody reaches it by a path.
         body = NameScope({}, outer)
         methods = [each for each in node.body if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)]
         around = NameScope({}, outer)  # a method sees the names around its class, not those in it
         scopes = {each.name: self.scope_of(each, around, first_argument(each, path)) for each in methods}
+        # What one method sets on `self` another one uses, so all of them are looked at before any is read.
         around.attributes = class_attributes(methods, scopes)
         for each in node.body:
             if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -165,7 +150,7 @@ class Reader(ast.NodeVisitor):
             else:
                 self.scope = body
                 self.visit(each)
-                body.names |= {name: None for name, _ in _bound(each)}
+                body.names |= {name: None for name, _ in bound(each)}
                 self.scope = outer
 
     def use(self, node: ast.expr, access: Access, attribute: str = "") -> None:
@@ -203,6 +188,7 @@ class Reader(ast.NodeVisitor):
 
     def visit_Call(self, node: ast.Call) -> None:
         callee = self.scope.callee(node.func)
+        # By the name of the method alone: the type of what it is called on can't be told from the source.
         if isinstance(node.func, ast.Attribute) and node.func.attr in MUTATING:
             self.use(node.func.value, Access.METHOD)
         if callee in FIRST_ARGUMENT and node.args:
@@ -217,6 +203,7 @@ class Reader(ast.NodeVisitor):
         if opened is not None:
             self.summary.files.append(opened)
         self._named_table(node, callee)
+        # What is passed on may be mutated there: where that is found out, the parameter is known by its place.
         for number, each in enumerate(node.args):
             self.use(each, Access.PASSED, f"{callee}#{number}")
         for keyword in node.keywords:
@@ -235,6 +222,7 @@ class Reader(ast.NodeVisitor):
         if callee.startswith("alembic.op."):
             found = texts[1:3] if name == "create_foreign_key" else texts[1:2] if name in _SECOND else texts[:1]
         elif name == "ForeignKey" and texts:
+            # `ForeignKey("shop.orders.id")`: schema, table and column.
             found = [texts[0].rpartition(".")[0].rpartition(".")[2]]
         elif callee in ("sqlalchemy.table", "sqlalchemy.sql.table"):
             found = texts[:1]
@@ -251,12 +239,14 @@ class Reader(ast.NodeVisitor):
             self._statement(node.value, node.lineno)
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> None:
+        # A `?` for each value: a table that is named by one stays unknown, the others don't.
         self._statement("".join(_text(each) or "?" for each in node.values), node.lineno)
         for each in node.values:
             if isinstance(each, ast.FormattedValue):
                 self.visit(each.value)
 
     def _statement(self, text: str, line: int) -> None:
+        # A test may name what it tests in a text: a path of REST, a topic, a command.
         if self.summary.test:
             self.summary.words |= set(re.findall(r"\w+", text))
         self.summary.tables += [TableName(self.by, line, name, made) for name, made in tables_in(text).items()]
@@ -268,32 +258,6 @@ def first_argument(method: ast.FunctionDef | ast.AsyncFunctionDef, path: str | N
     if path is None or "staticmethod" in decorators:
         return None
     return path if "classmethod" in decorators or method.name == "__init_subclass__" else f"{path}()"
-
-
-def _bound(statement: ast.stmt) -> list[tuple[str, ast.expr | None]]:
-    """The names that a statement binds by itself, and to what."""
-    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        return [(statement.name, None)]
-    if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
-        return [(statement.target.id, statement.value)]
-    if isinstance(statement, ast.Assign):
-        return [each for target in statement.targets for each in matched(target, statement.value)]
-    type_alias = getattr(statement, "name", None) if type(statement).__name__ == "TypeAlias" else None
-    return [(type_alias.id, None)] if isinstance(type_alias, ast.Name) else []
-
-
-def _heads(statement: ast.stmt) -> Iterator[ast.expr]:
-    """What a compound statement evaluates itself; its bodies are statements of their own."""
-    for each in ("test", "iter"):
-        if isinstance(found := getattr(statement, each, None), ast.expr):
-            yield found
-    yield from (each.context_expr for each in getattr(statement, "items", []))
-
-
-def _typed_only(tree: ast.Module) -> set[ast.stmt]:
-    """The imports that only type checkers see."""
-    tests = [node for node in tree.body if isinstance(node, ast.If) and _for_types(node.test)]
-    return {each for node in tests for each in node.body}
 
 
 def _text(node: ast.expr) -> str:

@@ -24,6 +24,9 @@ OWN: Final = {
     ValueKind.CONTEXT: "pass the value in the request: a context variable ends at the process",
     ValueKind.LOCK: "it holds within one process: guard the thing by its owner's database, and ask by its contract",
 }
+OF_PROCESS: Final = frozenset(
+    {"os.chdir", "os.umask", "os.putenv", "os.unsetenv", "time.tzset", "locale.setlocale", "random.seed"}
+)
 UNCACHED: Final = "let one service answer by its contract, or move the function into each; each process fills its own"
 
 
@@ -36,6 +39,7 @@ def state(checked: Checked) -> Iterator[Finding]:
             binding = Binding(symbol.name, 1, ValueKind.CONSTANT)  # a module is given a name by another
         if binding is None or not symbol.name or len(users) < 2 or codebase.summaries[symbol.module].test:
             continue
+        # State of another part is found by the rules about boundaries, where it is taken.
         if codebase.owner(symbol) is not None:
             continue
         found = changes(checked, symbol, binding)
@@ -94,9 +98,11 @@ def _changes(codebase: Codebase, binding: Binding, use: Use, place: Resolved, *,
     if use.access is Access.REBIND:
         return True
     if binding.cls is not None:
+        # What each instance sets for itself is its own, though the class gives a default for it.
         if place.instance:
             return bool(place.rest) and place.rest[0] in binding.cls.mutable and not _set_on_instance(codebase, place)
         return bool(place.rest) or use.access is Access.ATTRIBUTE
+    # An attribute of a function is a global with another name.
     if binding.kind is ValueKind.FUNCTION:
         return True
     if binding.kind is ValueKind.INSTANCE and not of_system:
@@ -116,6 +122,7 @@ def files(checked: Checked) -> Iterator[Finding]:
     found: dict[str, list[tuple[str, FileUse, SystemPart]]] = defaultdict(list)
     for module, summary in checked.codebase.summaries.items():
         for each in summary.files if not summary.test else ():
+            # By what is written alone: a path that is put together as the system runs has no name here.
             path = _path(checked.codebase, each)
             for part in checked.users_of(Symbol(module, each.by)) if path else ():
                 found[path].append((module, each, part))
@@ -130,6 +137,7 @@ def files(checked: Checked) -> Iterator[Finding]:
                 problem = f"{path} is written here and opened by {other_part.name} in {where}"
                 names = (part.name, other_part.name)
                 yield checked.finding("file", module, use.line, names, path, problem, KEEP_FILE)
+                # One other user is enough to tell: with it mended, the next run tells of the next.
                 break
 
 
@@ -148,19 +156,30 @@ def _path(codebase: Codebase, use: FileUse) -> str:
 
 
 def patches(checked: Checked) -> Iterator[Finding]:
-    """A part sets an attribute of a module or class from outside of the system."""
-    codebase = checked.codebase
-    for module, summary in codebase.summaries.items():
+    """A part sets an attribute of a module or class from outside of the system, or changes its process as it runs."""
+    for module, summary in checked.codebase.summaries.items():
         for use in summary.uses if not summary.test else ():
-            if use.access is not Access.ATTRIBUTE or codebase.module_of(use.target):
+            if (what := _patched(checked.codebase, module, use)) is None:
                 continue
-            if not (_is_module(codebase, module, use.target) or use.target.rpartition(".")[2][:1].isupper()):
-                continue  # `g.x = …`, `app.x = …`: an object of a framework
             for part in checked.users_of(Symbol(module, use.by)):
-                what = f"{use.target}.{use.attribute}"
-                problem = f"{what} is replaced, for all that lives in the same process and for nobody else"
+                problem = f"{what}, for all that lives in the same process and for nobody else"
                 remedy = "pass what differs to whatever uses it, or wrap it in a function of your own"
-                yield checked.finding("patch", module, use.line, (part.name,), what, problem, remedy)
+                subject = what.partition(" ")[0]
+                yield checked.finding("patch", module, use.line, (part.name,), subject, problem, remedy)
+
+
+def _patched(codebase: Codebase, module: str, use: Use) -> str | None:
+    """What a use changes that is nobody's own, None for any other."""
+    # In a function alone: what a module says as it is imported (`DJANGO_SETTINGS_MODULE`) begins the process.
+    if use.by and use.target in OF_PROCESS:
+        return f"{use.target} changes the process"
+    if use.by and use.target == "os.environ" and use.access in (Access.ITEM, Access.METHOD):
+        return "os.environ is changed"
+    if use.access is not Access.ATTRIBUTE or codebase.module_of(use.target):
+        return None
+    if not (_is_module(codebase, module, use.target) or use.target.rpartition(".")[2][:1].isupper()):
+        return None  # `g.x = …`, `app.x = …`: an object of a framework
+    return f"{use.target}.{use.attribute} is replaced"
 
 
 def _is_module(codebase: Codebase, module: str, target: str) -> bool:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from meristem.checking.codebase import Symbol
+from meristem.checking.import_graph import lines_of, reachable
 
 if TYPE_CHECKING:
     from meristem.checking.checked import Checked
@@ -18,6 +20,7 @@ EVENT: Final = frozenset({"Event"})
 
 def directions(checked: Checked) -> Iterator[Finding]:
     """A call goes up the layers, or is not among those that its part may make."""
+    # The first layer is the highest; a part in none of them may call and be called by any.
     layer = {part: number for number, parts in enumerate(checked.options.layers) for part in parts}
     allowed = checked.options.calls
     for (caller, callee), site in sorted(checked.calls.items()):
@@ -39,7 +42,9 @@ def circles(checked: Checked) -> Iterator[Finding]:
     """Parts call each other in a circle, by clients that none asked for in its constructor."""
     told: set[frozenset[str]] = set()
     for (caller, callee), site in sorted(checked.calls.items()):
+        # Constructors can't be in a circle, which a plan refuses: these are calls by `X.client()`.
         back = _way(checked, callee, caller)
+        # Each circle once, from whichever of its calls it was found.
         if back and frozenset(back) not in told:
             told.add(frozenset(back))
             problem = f"calls form a circle: {' → '.join((caller, *back))}"
@@ -47,6 +52,34 @@ def circles(checked: Checked) -> Iterator[Finding]:
             yield checked.finding(
                 "circle", site.module, site.line, (caller, callee), " ".join(sorted(back)), problem, remedy
             )
+
+
+def contract_circles(checked: Checked) -> Iterator[Finding]:
+    """The contracts of several services need each other to be imported: none can be taken without the rest."""
+    owners: dict[str, set[str]] = defaultdict(set)
+    for symbol, service in checked.contracts.items():
+        owners[symbol.module].add(service)
+    # A package's own file hands on what its modules define: that they name it is no need of theirs.
+    between = {name for name in checked.public if name in owners or not checked.modules[name].package}
+    needs = {module: reachable(checked.graph, [module], between) for module in sorted(owners)}
+    told: set[str] = set()
+    for module, needed in needs.items():
+        circle = sorted(each for each in needed if each in owners and module in needs[each])
+        services = sorted(set().union(*(owners[each] for each in circle)))
+        # Within one service's contracts a circle hurts nobody: they are taken together anyway.
+        if len(circle) < 2 or len(services) < 2 or told & {*circle}:
+            continue
+        told |= {*circle}
+        first = next(
+            each
+            for each in sorted(needed)
+            if checked.graph.direct_import_exists(importer=module, imported=each)
+            and (module in reachable(checked.graph, [each], between))
+        )
+        line = next(iter(lines_of(checked.graph, module, first)), 1)
+        problem = f"contracts import each other in a circle: {', '.join(circle)}"
+        remedy = "move what they share into a module that imports neither"
+        yield checked.finding("circle", module, line, tuple(services), " ".join(circle), problem, remedy)
 
 
 def _way(checked: Checked, first: str, last: str) -> tuple[str, ...]:
@@ -67,9 +100,11 @@ def untested(checked: Checked) -> Iterator[Finding]:
     words: set[str] = set()
     owners: set[str] = set()
     for name, summary in _tests(checked):
+        # Generous on purpose: whatever a test mentions counts, for a false alarm here would be switched off for good.
         words |= summary.attributes | summary.words | {each.target.rpartition(".")[2] for each in summary.imports}
         owner = checked.codebase.parts.owner(name)
         owners |= {owner.name} if owner is not None else set()
+    # A project whose tests stand elsewhere would have all of its services found.
     for service in checked.plan.services if any(_tests(checked)) else ():
         module, _, attribute = service.target.partition(":")
         known = {service.name, module.rpartition(".")[2], attribute} | {
@@ -87,8 +122,7 @@ def _tests(checked: Checked) -> Iterator[tuple[str, Summary]]:
 
 
 def _of_part(checked: Checked, rule: str, part: SystemPart, problem: str, remedy: str) -> Finding:
-    binding = checked.codebase.binding(Symbol(part.module, part.attribute))
-    line = binding.line if binding is not None else 1
+    line = checked.codebase.site(Symbol(part.module, part.attribute)).line
     return checked.finding(rule, part.module, line, (part.name,), part.name, problem, remedy)
 
 
@@ -133,7 +167,7 @@ def uncalled(checked: Checked) -> Iterator[Finding]:
             for attribute in summary.attributes | summary.words
         }
         for operation in service.operations:
-            if operation.http is None and operation.name not in named:
+            if not operation.public and operation.name not in named:
                 place = checked.operation(service.name, operation.name)
                 if place is not None:
                     problem = f"nobody calls {operation.name} of {service.name}"

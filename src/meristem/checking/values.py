@@ -79,6 +79,7 @@ def kind_of(value: ast.expr | None, scope: NameScope) -> ValueKind:
         return _BY_NAME.get(callee) or _known(callee) or ValueKind.INSTANCE
     if isinstance(value, ast.Name | ast.Attribute) and scope.origin(value):
         return ValueKind.ALIAS
+    # What is neither written as a collection nor made by a call is taken for constant: a number, a text, a tuple.
     return ValueKind.CONSTANT
 
 
@@ -100,6 +101,7 @@ def constant_path(node: ast.expr | None, scope: NameScope) -> str:
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return os.path.normpath(node.value)
     if isinstance(node, ast.Call) and node.args and scope.callee(node.func) in _PATHS:
+        # One part that varies and the whole does: two files are the same only where nothing is left open.
         parts = [constant_path(each, scope) for each in node.args]
         return os.path.normpath("/".join(parts)) if all(parts) else ""
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
@@ -110,6 +112,7 @@ def constant_path(node: ast.expr | None, scope: NameScope) -> str:
 
 def tables_in(text: str) -> dict[str, bool]:
     """The names of the tables in statements of SQL, and whether each is created; none where a text is no statement."""
+    # Prose has "from" and "into" as well: only a text that begins as a statement does is one.
     if not _OF_STATEMENTS.match(text):
         return {}
     created = {_bare(each) for each in _CREATED.findall(text)}
@@ -117,4 +120,5 @@ def tables_in(text: str) -> dict[str, bool]:
 
 
 def _bare(name: str) -> str:
+    # Without its schema: of two services in one database each may have written it, or not.
     return name.rpartition(".")[2].strip(" \"'`[]")

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 import os
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import click
 
+from meristem.baggage import DECLARED
 from meristem.cli.loading_system import load_blueprint, system_option
 from meristem.cli.output import print_json
+from meristem.cli.standard_input import input_lines
 from meristem.context import Context, Identity, using
 from meristem.errors import CallError, MisuseError, OperationError
+from meristem.hints import meant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator
 
     from meristem.contracts.operation import Operation
     from meristem.runtime.remote import RemoteSystem
@@ -24,36 +29,35 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("operation", metavar="SERVICE.METHOD")
-@click.argument("request", default="{}", metavar="JSON")
+@click.argument("request", required=False, metavar="[JSON]")
 @system_option
 @click.option("--address", help="Where it runs; by default where `meristem run` started it in this folder.")
 @click.option("--key", help="The idempotency key of the call.")
 @click.option("--user", help="Call for this user (its subject); the system has to run here, or MERISTEM_SECRET be set.")
 @click.option("--token", help="Call from outside, as who has this bearer token; only public operations answer.")
 @click.option("--header", "headers", multiple=True, help="Send this as well: 'Name: value'; may be repeated.")
+@click.option("--travelling", multiple=True, help="Set a value that travels: 'locale=pt'; may be repeated.")
 def call(
     operation: str,
-    request: str,
+    request: str | None,
     target: str | None,
     address: str | None,
     key: str | None,
     user: str | None,
     token: str | None,
     headers: tuple[str, ...],
+    travelling: tuple[str, ...],
 ) -> None:
-    """Call an operation: meristem call payments.ledger '{"booking_id": "…"}'."""
-    from meristem.contracts.protojson import lenient  # noqa: PLC0415 - only this verb reads requests
-    from meristem.runtime.remote import connect  # noqa: PLC0415
+    """Call an operation: meristem call payments.ledger '{"booking_id": "…"}'.
+
+    One that takes a stream reads its items from standard input, a line of JSON each.
+    """
+    from meristem.runtime.remote import RemoteSystem  # noqa: PLC0415
     from meristem.system.state_directory import StateDirectory  # noqa: PLC0415
 
     blueprint, directory = load_blueprint(target)
     found, method = _find(blueprint, operation)
-    try:
-        message = lenient(found.request)(request.encode())
-    except CallError as refusal:  # nothing was sent
-        raise click.BadParameter(refusal.message, param_hint="JSON") from None
-    names = [each.name for each in found.parameters]
-    arguments = {name: getattr(message, name) for name in names} if found.spread else {names[0]: message}
+    arguments = _items(found, request) if found.takes_stream else _arguments(found, request or "{}")
     fields = _fields(headers, token)
     state = StateDirectory(directory, blueprint.system.name)
     # The lock tells whether it runs: an address that a killed run left behind is not called.
@@ -64,10 +68,46 @@ def call(
         raise click.UsageError("--user and --token each say who calls; give one")
     if user is not None and tokens is None:
         raise click.UsageError("--user is believed with the system's secret alone: set MERISTEM_SECRET")
-    context = Context(key=key, user=None if user is None else Identity(user))
-    with connect(address, tokens=tokens, headers=fields) as system, using(context):
-        for reply in _replies(system, found, getattr(system.client(method), found.name), arguments):
-            print_json(reply)
+    baggage = _baggage(travelling, is_trusted=tokens is not None)
+    context = Context(key=key, user=None if user is None else Identity(user), baggage=baggage)
+    remote = RemoteSystem(address, sign=None if tokens is None else tokens.prove, headers=fields)
+    with using(context):
+        asyncio.run(_call(remote, method, found, arguments))
+
+
+def _arguments(operation: Operation, request: str) -> dict[str, Any]:
+    """What a request gives for each parameter."""
+    message = _read(operation, request.encode(), "JSON")
+    names = [each.name for each in operation.parameters]
+    return {name: getattr(message, name) for name in names} if operation.spread else {names[0]: message}
+
+
+def _items(operation: Operation, request: str | None) -> dict[str, Any]:
+    """The items of standard input as the only argument."""
+    name = operation.parameters[0].name
+    if request is not None:
+        text = f"{operation.label} takes a stream: give its items on standard input, a line of JSON each"
+        raise click.BadParameter(text, param_hint="JSON")
+
+    async def items() -> AsyncIterator[Any]:
+        number = 0
+        async for line in input_lines():
+            number += 1
+            # A value that is no message stands on its line alone, and in the request by the parameter's name.
+            body = b'{"%b":%b}' % (name.encode(), line) if operation.spread else line
+            message = _read(operation, body, f"item {number} of standard input")
+            yield getattr(message, name) if operation.spread else message
+
+    return {name: items()}
+
+
+def _read(operation: Operation, body: bytes, hint: str) -> Any:
+    from meristem.contracts.protojson import lenient  # noqa: PLC0415 - only this verb reads requests
+
+    try:
+        return lenient(operation.request)(body)
+    except CallError as refusal:
+        raise click.BadParameter(refusal.message, param_hint=hint) from None
 
 
 def _fields(headers: tuple[str, ...], token: str | None) -> dict[str, str]:
@@ -88,6 +128,32 @@ def _fields(headers: tuple[str, ...], token: str | None) -> dict[str, str]:
     except MisuseError as error:
         raise click.BadParameter(str(error), param_hint="--header") from None
     return fields
+
+
+def _baggage(travelling: tuple[str, ...], *, is_trusted: bool) -> str:
+    """The values that go with the call; one that nothing declares, or a stranger can't set, would be ignored."""
+    found: dict[str, str] = {}
+    for line in travelling:
+        name, equals, text = line.partition("=")
+        declared = DECLARED.get(name)
+        problem = ""
+        if not equals:
+            problem = f"{line!r} has no value: write name=value"
+        elif declared is None:
+            known = sorted(DECLARED)
+            there_are = f"there are {', '.join(known)}" if known else "the system declares none"
+            problem = f"no value travels as {name!r}; {meant(name, known, there_are)}"
+        elif name in found:
+            problem = f"{name} is given twice"
+        elif not declared.public and not is_trusted:
+            problem = f"{name} is not public: only the system sets it, and this call comes from outside"
+        if problem or declared is None:
+            raise click.BadParameter(problem, param_hint="--travelling")
+        try:
+            found[name] = declared.admit(quote(text, safe=""))
+        except CallError as unfit:
+            raise click.BadParameter(unfit.message.removeprefix("baggage: "), param_hint="--travelling") from None
+    return ",".join(found.values())
 
 
 def _address(state: StateDirectory, system: str) -> str:
@@ -119,14 +185,12 @@ def _operation(blueprint: Blueprint, service: str, method: str) -> tuple[Operati
     return found, contract
 
 
-def _replies(system: RemoteSystem, operation: Operation, method: Any, arguments: dict[str, Any]) -> Iterator[Any]:
-    """The reply, or each of a stream's."""
-    if not operation.stream:
-        yield system.wait(method(**arguments))
-        return
-    items = aiter(method(**arguments))
-    while True:
-        try:
-            yield system.wait(anext(items))
-        except StopAsyncIteration:
+async def _call(remote: RemoteSystem, contract: type[Any], operation: Operation, arguments: dict[str, Any]) -> None:
+    """Print the reply, or each of a stream's."""
+    async with remote as system:
+        answer = getattr(system.client(contract), operation.name)(**arguments)
+        if not operation.stream:
+            print_json(await answer)
             return
+        async for each in answer:
+            print_json(each)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, TypeVar
 
 import click
@@ -12,8 +15,7 @@ from meristem.storage.database import Database, database_for
 from meristem.system.resources import database_url
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-    from pathlib import Path
+    from collections.abc import Awaitable, Callable, Iterator
 
     from meristem.system.blueprint import Blueprint
 
@@ -36,6 +38,16 @@ def open_database(blueprint: Blueprint, directory: Path, service: str) -> Databa
     return database_for(database_url(blueprint, service), name=service, directory=directory)
 
 
+@contextmanager
+def _opened(blueprint: Blueprint, directory: Path, service: str, *, make: bool) -> Iterator[Database]:
+    database = open_database(blueprint, directory, service)
+    if make or database.exists() or database.is_temporary:
+        yield database
+        return
+    with TemporaryDirectory(prefix="meristem-") as folder:
+        yield database_for(f"sqlite:///{service}.db", name=service, directory=Path(folder))
+
+
 def in_each(
     blueprint: Blueprint,
     directory: Path,
@@ -43,18 +55,22 @@ def in_each(
     work: Callable[[str, Database], Awaitable[T]],
     *,
     of_any_shape: bool = False,
+    make: bool = False,
 ) -> dict[str, T]:
-    """What `work` finds in the database of each service, whose framework tables must have this release's shape."""
+    """What `work` finds in the database of each service, whose framework tables must have this release's shape.
+
+    One that is not there is made with `make`; else `work` is given an empty one that is gone afterwards.
+    """
 
     async def visit(name: str) -> T:
-        database = open_database(blueprint, directory, name)
-        await database.start()
-        try:
-            if not of_any_shape:
-                await check_framework(database)
-            return await work(name, database)
-        finally:
-            await database.stop()
+        with _opened(blueprint, directory, name, make=make) as database:
+            await database.start()
+            try:
+                if not of_any_shape:
+                    await check_framework(database)
+                return await work(name, database)
+            finally:
+                await database.stop()
 
     async def all_of_them() -> dict[str, T]:
         return {name: await visit(name) for name in names_with_database(blueprint, service)}

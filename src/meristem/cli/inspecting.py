@@ -6,6 +6,7 @@ import os
 import subprocess
 import time
 from pathlib import Path
+from typing import Final
 
 import click
 import msgspec
@@ -15,19 +16,25 @@ from meristem.cli.output import print_json, print_table
 from meristem.cli.renewal import ask_to_reload, reload_and_wait
 from meristem.config.project import check_there, find
 from meristem.errors import ConfigurationError, OperationError
-from meristem.system.placement import ALONE
-from meristem.system.state_directory import HOME, ReplicaStatus, StateDirectory, SystemStatus
+from meristem.hints import meant
+from meristem.system.state_directory import HOME, StateDirectory, SystemStatus
+
+EXTERNAL: Final = "external"
 
 
 class Row(msgspec.Struct, frozen=True):
-    """A process or program as `meristem ps` shows it: `uptime` in seconds in its state, `memory` in bytes."""
+    """A process or program of a system as `meristem ps` shows it: `uptime` in seconds in its state, `memory` in bytes.
 
+    A system of another team has neither, for nobody here knows how it fares.
+    """
+
+    system: str
     name: str
     replica: int
     pid: int | None
     state: str
     restarts: int
-    uptime: float
+    uptime: float | None
     memory: int | None
     address: str | None
 
@@ -37,36 +44,47 @@ class Row(msgspec.Struct, frozen=True):
 @json_option
 def ps(target: str | None, *, as_json: bool) -> None:
     """Show the processes of the systems that run from this project's folder."""
-    rows = [row for running in _running(target) for row in rows_of(running, time.time())]
+    rows = [row for state, running in _states(target) for row in rows_of(state.path.name, running, time.time())]
     if as_json:
         print_json(rows)
         return
     columns = ["process", "replica", "pid", "state", "restarts", "uptime", "memory"]
-    print_table("", columns, [_cells(row) for row in rows], "Nothing runs from here.")
+    cells = [_cells(row) for row in rows]
+    if len({row.system for row in rows}) > 1:  # whose each is; of the one there is nothing to tell apart
+        columns, cells = ["system", *columns], [[row.system, *own] for row, own in zip(rows, cells, strict=True)]
+    print_table("", columns, cells, "Nothing runs from here.")
 
 
 @click.command()
 @system_argument
+@click.option("--name", help="Which system, where several run from here; `meristem ps` shows them.")
 @click.option("--wait", is_flag=True, help="End when the new processes are ready, or with what kept one from it.")
-def reload(target: str | None, *, wait: bool) -> None:
+def reload(target: str | None, *, name: str | None, wait: bool) -> None:
     """Start every process of a running system anew, one replica after the other; no request is lost."""
-    asked = [(state, running) for state, running in _states(target) if running.replicas]
-    if not asked:
+    state, running = _supervised(target, name)
+    if wait:
+        reload_and_wait(state)
+    else:
+        ask_to_reload(running)
+        click.echo(f"asked process {running.pid}; its log tells how it goes")
+
+
+def _supervised(target: str | None, name: str | None) -> tuple[StateDirectory, SystemStatus]:
+    """The one system that is meant of those that run from here under a supervisor."""
+    known = {state.path.name: (state, running) for state, running in _states(target) if not running.alone}
+    if not known:
         raise OperationError("no supervised system runs from here; start one with: meristem run --placement FILE")
-    for state, running in asked:
-        if wait:
-            reload_and_wait(state)
-        else:
-            ask_to_reload(running)
-            click.echo(f"asked process {running.pid}; its log tells how it goes")
-
-
-def _running(target: str | None) -> list[SystemStatus]:
-    """What runs from the project's folder: it need not be imported to be asked about."""
-    return [running for _, running in _states(target)]
+    names = ", ".join(known)
+    if name is None and len(known) > 1:
+        raise click.UsageError(f"several systems run from here: give one with --name ({names})")
+    if name is not None and name not in known:
+        hint = meant(name, known, f"there is {names}")
+        raise click.UsageError(f"no supervised system {name!r} runs from here; {hint}")
+    return known[name or names]
 
 
 def _states(target: str | None) -> list[tuple[StateDirectory, SystemStatus]]:
+    """What runs from the project's folder: it need not be imported to be asked about."""
     states = [StateDirectory.at(path) for path in sorted(_homes(target).glob("*")) if path.is_dir()]
     return [(state, running) for state in states if (running := state.running()) is not None]
 
@@ -85,11 +103,11 @@ def _homes(target: str | None) -> Path:
     return reference.root / HOME
 
 
-def rows_of(running: SystemStatus, now: float) -> list[Row]:
-    """The rows of one system; one that runs in a single process is a row itself."""
-    alone = ReplicaStatus(ALONE, 0, running.pid, "ready", 0, running.started, running.address)
+def rows_of(system: str, running: SystemStatus, now: float) -> list[Row]:
+    """The rows of one system."""
     return [
         Row(
+            system,
             each.process,
             each.replica,
             each.pid,
@@ -99,8 +117,8 @@ def rows_of(running: SystemStatus, now: float) -> list[Row]:
             memory_of(each.pid) if each.pid is not None else None,
             each.address,
         )
-        for each in running.replicas or (alone,)
-    ]
+        for each in running.replicas
+    ] + [Row(system, name, 0, None, EXTERNAL, 0, None, None, where) for name, where in running.external.items()]
 
 
 def memory_of(pid: int) -> int | None:
@@ -119,6 +137,8 @@ def memory_of(pid: int) -> int | None:
 def _cells(row: Row) -> list[str]:
     memory = "" if row.memory is None else f"{row.memory / 2**20:.0f} MiB"
     pid = "" if row.pid is None else str(row.pid)
+    if row.uptime is None:
+        return [row.name, "", "", f"{row.state} at {row.address}" if row.address else row.state, "", "", ""]
     return [row.name, str(row.replica), pid, row.state, str(row.restarts), _duration(row.uptime), memory]
 
 

@@ -6,7 +6,7 @@ import os
 from functools import wraps
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -18,9 +18,12 @@ from meristem.services.service import Service, snake
 from meristem.supervision.descriptions import Descriptions
 from meristem.supervision.environments import PYTHON, Environments
 from meristem.system.blueprint import Blueprint
-from meristem.system.placement import Placement
+from meristem.system.placement import Placement, read_from
 from meristem.system.plan import Plan, ServicePlan
 from meristem.system.system import System
+
+if TYPE_CHECKING:
+    from meristem.contracts.contract import Contract
 
 
 def system_option(verb: Any) -> Any:
@@ -60,8 +63,9 @@ def load_blueprint(target: str | None, placement: Path | None = None) -> tuple[B
     system, reference = load_system(target)
     placed = Placement.read(placement) if placement else Placement()
     environments = Environments(reference.root, os.environ, TerminalProgress())
-    described = Descriptions(system, placed, reference.root, environments, environment=os.environ).all()
-    return Blueprint(system, placed, described=described), reference.root
+    with read_from(placement):
+        described = Descriptions(system, placed, reference.root, environments, environment=os.environ).all()
+        return Blueprint(system, placed, described=described), reference.root
 
 
 def load_process(target: str | None, placement: Path | None, plan: Path | None) -> tuple[Blueprint, Path]:
@@ -72,14 +76,16 @@ def load_process(target: str | None, placement: Path | None, plan: Path | None) 
     system, reference = load_system(target)
     placed = Placement.read(placement) if placement else Placement()
     if plan is not None:
-        return Blueprint(system, placed, described=_shipped(plan, system)), reference.root
+        with read_from(placement):
+            return Blueprint(system, placed, described=_shipped(plan, system)), reference.root
     # A container has the interpreter and the packages of its image: only where somebody supervises is one made.
     supervised = Environments(reference.root, os.environ, TerminalProgress()) if PYTHON in os.environ else None
     descriptions = Descriptions(
         system, placed, reference.root, supervised, environment=os.environ, any_interpreter=True
     )
     try:
-        return Blueprint(system, placed, described=descriptions.all()), reference.root
+        with read_from(placement):
+            return Blueprint(system, placed, described=descriptions.all()), reference.root
     except ConfigurationError as error:
         if supervised is not None:
             raise
@@ -104,6 +110,17 @@ def load_system(target: str | None) -> tuple[System, Reference]:
     """The system that an argument or the project names, and where it is."""
     reference = find(target, Path.cwd())
     return as_system(load_object(reference), reference), reference
+
+
+def load_contracts(target: str | None) -> tuple[type[Contract], ...]:
+    """The contracts of a system, or of a module that has no system and no service, as one that was imported."""
+    reference = find(target, Path.cwd())
+    found = load_object(reference)
+    if isinstance(found, ModuleType) and not _services_of(found):
+        own = [each for each in vars(found).values() if getattr(each, "contract_name", "")]
+        if own and not any(isinstance(each, System) for each in vars(found).values()):
+            return tuple(each for each in own if each.__module__ == found.__name__)
+    return load_blueprint(target)[0].contracts()
 
 
 def as_system(found: Any, reference: Reference) -> System:

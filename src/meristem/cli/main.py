@@ -21,6 +21,7 @@ PASSING: Final = frozenset({Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED, Code.RESOU
 """The codes of a call that may go well another time."""
 # The texts stand here because click, to list them, would import the module of every verb.
 VERBS: Final = {
+    "new": ("new", "Write a new system, service or app, which runs and passes its tests at once."),
     "run": ("run", "Run a system: all in one process, or as a placement says."),
     "process": ("processing", "Run one process of a placement, as a container does."),
     "ps": ("inspecting", "Show the processes of a running system."),
@@ -28,7 +29,7 @@ VERBS: Final = {
     "graph": ("graph", "Show what a system consists of and who calls whom."),
     "check": ("checking", "Find what services reach of one another by other ways than their contracts."),
     "call": ("call", 'Call an operation: meristem call payments.ledger \'{"booking_id": "…"}\'.'),
-    "contracts": ("describing", "Write contracts for other languages: as protobuf or OpenAPI."),
+    "contracts": ("contracts", "Write contracts for other languages, and find what would break callers."),
     "settings": ("settings", "Show every setting that is used, its value and where that comes from."),
     "sagas": ("sagas", "List, show and retry sagas."),
     "events": ("events", "Show what waits and what is dead, and deliver it again."),

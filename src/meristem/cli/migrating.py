@@ -55,7 +55,7 @@ def migrate(
         return await upgrade(database, folders[name], lambda: _tables(blueprint, name))
 
     # Of any shape: an older one is what this verb is there to mend.
-    found = in_each(blueprint, directory, service, work, of_any_shape=True)
+    found = in_each(blueprint, directory, service, work, of_any_shape=True, make=not check)
     if as_json:
         print_json(found)
     else:
@@ -86,6 +86,13 @@ def _write(
     # Up to date first: what is compared with the tables is the database, and it must have all earlier revisions.
     if folder.is_dir():
         # not told what differs: that is about to be written
-        in_each(blueprint, directory, name, lambda _, opened: upgrade(opened, folder, lambda: None), of_any_shape=True)
+        in_each(
+            blueprint,
+            directory,
+            name,
+            lambda _, opened: upgrade(opened, folder, lambda: None),
+            of_any_shape=True,
+            make=True,
+        )
     written = asyncio.run(revision(database, folder, message, tables, compatible=compatible))
     click.echo(f"wrote {written}; read it before you apply it" if written else "nothing differs from the tables")

@@ -73,6 +73,11 @@ def print_rich(shown: Any, *, least: int = 0, whole: int = UNBOUNDED) -> None:
     click.echo("\n".join(line.rstrip() for line in written.get().splitlines()))
 
 
+def counted(count: int, what: str) -> str:
+    """A number of things in words: `1 test`, `2 tests`."""
+    return f"{count} {what}" + ("" if count == 1 else "s")
+
+
 def say(text: str = "", **style: Any) -> None:
     """Print a line of what runs on; a screen that is gone (a closed terminal, `| head`) does not end it."""
     try:

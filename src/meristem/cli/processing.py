@@ -13,18 +13,21 @@ from meristem.cli.loading_system import load_process, log_level_option, placemen
 from meristem.cli.output import say
 from meristem.cli.progress import TerminalProgress
 from meristem.cli.serving import offer, run_on_loop
+from meristem.config.project import load_object
+from meristem.hosting.own_folder import enter
 from meristem.lifecycle import Stack
 from meristem.supervision.heartbeat import heartbeat
 from meristem.supervision.lifeline import hold
-from meristem.supervision.replica import ADDRESS, INSTANCE, PUBLIC_FD, RUN, admitted
-from meristem.system.addresses import app_addresses, environment_for
+from meristem.supervision.replica import ADDRESS, GRPC, GRPC_SOCKET, INSTANCE, PUBLIC_FD, RUN, admitted
+from meristem.system.addresses import app_addresses, called_by_grpc, edge, environment_for, part_addresses
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from meristem.discovery.resolver import Resolver
+    from meristem.runtime.listen import Listen
     from meristem.runtime.options import Options
-    from meristem.runtime.process import Listen, Process
+    from meristem.runtime.process import Process
     from meristem.security.tokens import Tokens
     from meristem.system.blueprint import Blueprint
 
@@ -48,6 +51,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, dir_okay=False),
     help="What `meristem graph --json` told of the services that cannot be imported here.",
 )
+@click.option("--observer", hidden=True, help="What is told of each event that is committed, as `module:function`.")
 @log_level_option
 @click.option("--log-format", type=click.Choice(["auto", "console", "json"]), default="auto", show_default=True)
 def process(
@@ -60,6 +64,7 @@ def process(
     operators: tuple[str, ...],
     address: str | None,
     plan: Path | None,
+    observer: str | None,
     *,
     api_page: bool,
     development: bool,
@@ -80,14 +85,26 @@ def process(
     # As it was before `offer` adds the addresses of the public side: those of replicas are looked for here.
     environment = dict(os.environ)
     named = _name(blueprint, name)
-    sides = Sides(_listen(blueprint, named, listens, publics, environment), operators, address, api_page, development)
+    listen = _listen(blueprint, named, listens, publics, environment)
+    _enter(blueprint, named, directory)
+    sides = Sides(listen, operators, address, api_page, development, observer)
     run_on_loop(_serve(blueprint, named, replica, sides, directory, environment))
+
+
+def _enter(blueprint: Blueprint, process: str, directory: Path) -> None:
+    """Work in the folder of the app that this process is for, if it has one, and import from there first."""
+    plan = blueprint.plan
+    here = next(each.apps for each in plan.processes if each.name == process)
+    for app in plan.apps:
+        if app.name in here and app.folder is not None:
+            enter(directory / app.folder, directory)
 
 
 class Sides(NamedTuple):
     """Where a process answers and whom; `address` is the base address of the system, as the public knows it.
 
-    In `development` a bug is told at once where it would be repeated in production.
+    In `development` a bug is told at once where it would be repeated in production. `observer` names what is told of
+    each event, for a test of the system.
     """
 
     listen: list[Listen]
@@ -95,6 +112,7 @@ class Sides(NamedTuple):
     address: str | None
     api_page: bool
     development: bool
+    observer: str | None
 
 
 async def _serve(
@@ -119,8 +137,15 @@ async def _serve(
     resolver = _resolver(blueprint, name, environment)
     secret = state.secret(environment)
     options = _options(blueprint, replica, sides, directory, environment, resolver, tokens, secret)
-    offer(environment_for(blueprint.plan, sides.address or ""))
-    made = Process(blueprint, name, options=options, listen=sides.listen, tokens=tokens, api_page=sides.api_page)
+    offer(environment_for(part_addresses(blueprint.plan, sides.address or "", {})))
+    made = Process(
+        blueprint,
+        name,
+        options=options,
+        listen=sides.listen,
+        tokens=tokens,
+        api_page=sides.api_page,
+    )
     async with Stack() as stack:
         if sides.operators:
             overview = SingleProcess(made, sides.address)
@@ -155,13 +180,14 @@ def _options(
         development=sides.development,
         beat=heartbeat(os.environ),
         found=_found(sides.listen, environment),
+        observers=[] if sides.observer is None else [load_object(sides.observer)],
     )
 
 
 def _found(listen: Iterable[Listen], environment: Mapping[str, str]) -> Callable[[], Awaitable[None]] | None:
     """What waits until a supervisor has given the socket of this replica its name; nothing without one."""
-    sockets = [each.address for each in listen if not each.public and each.address.startswith("unix:")]
-    return partial(admitted, sockets[0]) if RUN in environment and sockets else None
+    inherited = [int(each.address[3:]) for each in listen if not each.public and each.address.startswith("fd:")]
+    return partial(admitted, inherited[0]) if RUN in environment and inherited else None
 
 
 def _name(blueprint: Blueprint, given: str | None) -> str:
@@ -177,23 +203,41 @@ def _name(blueprint: Blueprint, given: str | None) -> str:
 def _listen(
     blueprint: Blueprint, name: str, listens: Iterable[str], publics: Iterable[str], environment: Mapping[str, str]
 ) -> list[Listen]:
-    from meristem.runtime.process import Listen  # noqa: PLC0415
+    from meristem.runtime.listen import Listen  # noqa: PLC0415
 
     found = [Listen(each, public=False) for each in listens] + [Listen(each, public=True) for each in publics]
     if PUBLIC_FD in environment:
         found.append(Listen(f"fd:{environment[PUBLIC_FD]}", public=True))
+    process = next(each for each in blueprint.plan.processes if each.name == name)
+    if process.grpc is not None:
+        address = environment.get(GRPC) or process.grpc.address("127.0.0.1")
+        # A supervisor keeps the port for its replicas; elsewhere one that another program has is an error.
+        found.append(Listen(f"grpc://{address}", public=True, port=process.grpc, shared=GRPC in environment))
+    if GRPC_SOCKET in environment:
+        found.append(Listen(f"grpc+unix:{environment[GRPC_SOCKET]}", public=False))
     if not found:
         raise click.UsageError(
             "where shall the process listen? give --listen tcp://0.0.0.0:8000 for calls of the system's own, "
             "--public for those of anybody"
         )
-    apps = next(each.apps for each in blueprint.plan.processes if each.name == name)
-    if apps and not any(each.public for each in found):
+    called = called_by_grpc(process, blueprint.plan)
+    if called and not any(each.is_grpc and not each.public for each in found):
         raise click.UsageError(
-            f"{name} hosts {', '.join(apps)}, and apps are served at public addresses only: give "
-            "--public tcp://0.0.0.0:8000"
+            f"{', '.join(called)} of {name} is called by gRPC, and nothing listens for that: give "
+            "--listen grpc://0.0.0.0:50051"
+        )
+    if process.apps and not any(_serves_apps(each, blueprint, name) for each in found):
+        given, to = ("--public", "the public") if edge(blueprint.plan).name == name else ("--listen", "the edge")
+        raise click.UsageError(
+            f"{name} hosts {', '.join(process.apps)}, and nothing listens there for {to}: give {given} "
+            "tcp://0.0.0.0:8000"
         )
     return found
+
+
+def _serves_apps(listen: Listen, blueprint: Blueprint, name: str) -> bool:
+    """Whether somebody may reach the apps of a process there: the public, or an edge that forwards to it."""
+    return not listen.is_grpc and (listen.public or edge(blueprint.plan).name != name)
 
 
 def _resolver(blueprint: Blueprint, name: str, environment: Mapping[str, str]) -> Resolver:
@@ -211,15 +255,15 @@ def _resolver(blueprint: Blueprint, name: str, environment: Mapping[str, str]) -
 
 
 def _apps(blueprint: Blueprint, address: str | None, environment: Mapping[str, str]) -> dict[str, str]:
-    """Where hosted apps are: as variables say, or below the public address."""
+    """Where hosted apps and programs are: as variables say; apps else below the public address."""
     from meristem.discovery.environment import url_variable  # noqa: PLC0415
 
     system = blueprint.system.name
     found = app_addresses(blueprint.plan, address) if address else {}
-    for app in blueprint.plan.apps:
-        given = environment.get(url_variable(system, app.name)) or environment.get(url_variable(app.name))
+    for part in [each.name for each in blueprint.plan.apps] + [each.name for each in blueprint.plan.programs]:
+        given = environment.get(url_variable(system, part)) or environment.get(url_variable(part))
         if given:
-            found[app.name] = given
+            found[part] = given
     return found
 
 

@@ -26,11 +26,11 @@ LOOK: Final = 200  # milliseconds between two looks whether the system has ended
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def run_reloading(arguments: Sequence[str], directory: Path) -> int:
+def run_reloading(arguments: Sequence[str], directory: Path, *, placed: bool) -> int:
     """Run `meristem ARGUMENTS`, again after each change of code below `directory`; returns the last exit code.
 
     A system that ended by a fault is started again at the next change. SIGINT, SIGTERM and SIGHUP end it as they
-    would without reloading.
+    would without reloading. One that is `placed` has a supervisor, which is waited for however long its processes take.
     """
     from watchfiles import DefaultFilter, watch  # noqa: PLC0415 - watching is for development
 
@@ -50,7 +50,7 @@ def run_reloading(arguments: Sequence[str], directory: Path) -> int:
     )
     next(changes)  # watching begins here: no change after the first start is missed
     lifeline = Lifeline()
-    system = _Child(arguments, lifeline)
+    system = _Child(arguments, lifeline, patience=None if placed else ENDING)
     with _passing_on(system, ended):
         system.start()
         for changed in changes:
@@ -79,10 +79,12 @@ class _Child:
     the terminal. Elsewhere it has a session of its own and hears of every signal by us alone: two would end it at once.
     """
 
-    def __init__(self, arguments: Sequence[str], lifeline: Lifeline) -> None:
+    def __init__(self, arguments: Sequence[str], lifeline: Lifeline, *, patience: float | None) -> None:
         self._command = [sys.executable, "-m", "meristem", *arguments]
         self._environment = {**os.environ, LIFELINE: str(lifeline.reading)}
         self._descriptor = lifeline.reading
+        # A supervisor ends its processes one after the other, each in its time; killed, it would leave orphans.
+        self._patience = patience
         self._in_foreground = sys.stdin.isatty() and os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
         self._process: subprocess.Popen[bytes] | None = None
         self._told = False
@@ -109,14 +111,14 @@ class _Child:
             self._tell(number)
 
     def end(self) -> int:
-        """Ask it to end unless that was done, and make it end when it has not after `ENDING` seconds; its exit code."""
+        """Ask it to end unless that was done, and make it end when its patience is over; its exit code."""
         process = self._process
         if process is None:
             return 0
         if not self._told:
-            self._tell(signal.SIGINT)
+            self._tell(signal.SIGTERM)  # not SIGINT: a shell has what it starts in the background ignore that
         try:
-            return process.wait(ENDING)
+            return process.wait(self._patience)
         except subprocess.TimeoutExpired:
             process.kill()
             return process.wait()

@@ -54,7 +54,8 @@ def run(
     if reload:
         from meristem.cli.reloading import run_reloading  # noqa: PLC0415 - watching is for development
 
-        sys.exit(run_reloading([each for each in sys.argv[1:] if each != "--reload"], Path.cwd()))
+        arguments = [each for each in sys.argv[1:] if each != "--reload"]
+        sys.exit(run_reloading(arguments, Path.cwd(), placed=placement is not None))
     from meristem.operators.server import is_loopback  # noqa: PLC0415 - what serves takes time to import
 
     near = is_loopback(host)
@@ -66,9 +67,11 @@ def run(
         run_placed(target, placement, faces, log_level=log_level, log_format=log_format)
         return
     from meristem.cli.alone import run_alone  # noqa: PLC0415 - and a supervisor without this
+    from meristem.cli.companions import Told  # noqa: PLC0415
     from meristem.telemetry.logging import configure  # noqa: PLC0415 - only a process's main configures logging
 
     began = time.perf_counter()
     configure(format=log_format, level=log_level)
     system, reference = load_system(target)
-    run_alone(Blueprint(system), reference.root, faces, began)
+    told = Told(target, log_level, log_format, tells)
+    run_alone(Blueprint(system), reference.root, faces, began, told)

@@ -85,6 +85,9 @@ def show(
         [each.position, each.kind, each.name, each.state, str(each.attempts), _milliseconds(each.seconds), _note(each)]
         for each in details.steps
     ]
+    if (now := details.under_way) is not None:
+        where = f"at {now.replica}" if now.replica else "at no replica that lives"
+        rows.append([now.position or "", "", "", "under way", "", "", f"since {now.since:%Y-%m-%d %H:%M:%S} {where}"])
     print_table("steps", ["step", "kind", "name", "state", "attempts", "ms", ""], rows, "No step yet.")
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from meristem.cli.output import forget_lost_screens
 from meristem.descriptors import raise_limit
 from meristem.lifecycle import end
+from meristem.system.addresses import label_of_program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Mapping
@@ -39,7 +40,13 @@ def ports_of(plan: Plan, public: int) -> Iterator[int]:
     """The ports that a system is known to need, before it takes them."""
     yield public
     yield from (each.port for each in plan.processes if each.port is not None)
-    yield from (int(each.environment["PORT"]) for each in plan.programs if each.environment.get("PORT"))
+    yield from (int(each.grpc.address("").rpartition(":")[2]) for each in plan.processes if each.grpc is not None)
+    yield from (each.port for each in plan.programs if each.port is not None)
+
+
+def program_labels(plan: Plan) -> list[str]:
+    """What stands before the lines of the programs, for each replica."""
+    return [label_of_program(each, index) for each in plan.programs for index in range(each.replicas)]
 
 
 def offer(variables: Mapping[str, str]) -> None:

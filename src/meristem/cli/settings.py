@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from meristem.system.blueprint import Blueprint
+from meristem.system.external_access import ExternalSettings, sources_of
 
 FOLDER: Final = "settings"
 
@@ -74,6 +75,14 @@ def settings_of(blueprint: Blueprint, processes: list[str], environment: Mapping
         )
         for each in plan.services
         if each.settings and (process := plan.process_of(each.name).name) in processes
+    } | {
+        each.name: explain(
+            [ExternalSettings],
+            system=blueprint.system.name,
+            service=each.name,
+            sources=sources_of(each.name, blueprint.system.name, blueprint.placement, environment),
+        )
+        for each in plan.external
     }
 
 

@@ -12,16 +12,18 @@ from pathlib import Path
 import msgspec
 
 from meristem.cli.progress import TerminalProgress
-from meristem.cli.serving import Faces, ports_of, shown
+from meristem.cli.serving import Faces, ports_of, program_labels, shown
 from meristem.config.project import find
 from meristem.descriptors import raise_limit
 from meristem.operators.server import OperatorAddresses
 from meristem.supervision.console import Console, is_coloured
 from meristem.supervision.environments import PYTHON, Environments
+from meristem.supervision.interpreters import interpreters
 from meristem.supervision.restarts import Restarts
 from meristem.supervision.signals import supervise
 from meristem.supervision.supervisor import NAME, Supervisor, Workplace
 from meristem.system.addresses import app_addresses, label_of
+from meristem.system.external_access import addresses_outside
 from meristem.system.placement import Placement
 from meristem.system.plan import Plan
 from meristem.system.state_directory import StateDirectory
@@ -35,8 +37,8 @@ def run_placed(target: str | None, placement: Path, faces: Faces, *, log_level: 
     directory = find(target, Path.cwd()).root
     environment = {**os.environ, PYTHON: sys.executable}
     placed = Placement.read(placement)
-    pythons = Environments(directory, environment, TerminalProgress()).of_processes(placed)
     plan = _plan(target, placement)
+    pythons, foreign = interpreters(plan, placed, directory, Environments(directory, environment, TerminalProgress()))
     named = [target] if target else []
     flags = [*(["--api-page"] if faces.api_page else []), *(["--development"] if faces.development else [])]
     logs = ["--log-level", log_level, "--log-format", "json"]  # what people read of it is made here, once for all
@@ -47,7 +49,7 @@ def run_placed(target: str | None, placement: Path, faces: Faces, *, log_level: 
         return [*_meristem("process", pythons[process]), *named, *which, "--listen", listen, *flags, *logs]
 
     labels = [label_of(each.name, index) for each in plan.processes for index in range(each.replicas)]
-    screen, names = sys.stdout.buffer, [NAME, *labels, *(each.name for each in plan.programs)]
+    screen, names = sys.stdout.buffer, [NAME, *labels, *program_labels(plan)]
     as_console = readable(colours=is_coloured(screen, os.environ)) if log_format == "console" else bytes
     console = Console(screen, names, os.environ, as_console)
     state = StateDirectory(directory, plan.system)
@@ -58,13 +60,18 @@ def run_placed(target: str | None, placement: Path, faces: Faces, *, log_level: 
         arguments=arguments,
         console=console,
         environment=environment,
-        restarts=Restarts(hung=placed.supervision.hung),
+        restarts=Restarts(hung=placed.supervision.hung, away=placed.supervision.away),
+        external=addresses_outside(plan, placed, os.environ),
+        foreign=foreign,
     )
 
     def started() -> None:
         for app, address in app_addresses(supervisor.plan, supervisor.address).items():
             supervisor.say(f"app {app} at {address}")
         assert supervisor.operators is not None  # it has started
+        for process in supervisor.plan.processes:
+            if process.grpc is not None:
+                supervisor.say(f"gRPC at {process.grpc.address(faces.host)}")
         for name, where in shown(plan, supervisor.address, supervisor.operators, api_page=faces.api_page):
             supervisor.say(f"{name} at {where}")
         seconds = time.perf_counter() - began

@@ -17,13 +17,13 @@ MERISTEM: Final = str(Path(__file__).parents[1])
 def own_traceback(error: BaseException) -> str:
     """The traceback from the project's first line on, as Python writes it; empty where no line is the project's.
 
-    A misuse that is noticed when no line of the project runs is shown with the class that it is about.
+    A misuse that is noticed when no line of the project runs is shown with the classes that it is about.
     """
     # What wraps an error of the project's in words of ours says the same once more.
     while not _is_told_by(error) and (cause := error.__cause__ or _context(error)) is not None:
         error = cause
     if not _is_told_by(error):
-        return _place_of(error)
+        return "".join(map(_place_of, error.subjects)) if isinstance(error, MisuseError) else ""
     told = traceback.TracebackException.from_exception(error)
     _cut(told)
     # Of our own errors the frames alone: their text is the line that follows.
@@ -63,12 +63,11 @@ def _own_frames(stack: traceback.StackSummary) -> list[traceback.FrameSummary]:
     return own if own[-1:] == raised else own + raised
 
 
-def _place_of(error: BaseException) -> str:
-    subject = error.subject if isinstance(error, MisuseError) else None
+def _place_of(subject: type) -> str:
     try:
-        file, (lines, first) = inspect.getsourcefile(subject), inspect.getsourcelines(subject)  # type: ignore[arg-type]
+        file, (lines, first) = inspect.getsourcefile(subject), inspect.getsourcelines(subject)
     except (TypeError, OSError):
         return ""
     # Decorators stand before the line that names it.
     skipped = next((number for number, line in enumerate(lines) if line.lstrip().startswith(("class ", "def "))), 0)
-    return f'  File "{file}", line {first + skipped}, in {subject.__name__}\n    {lines[skipped].strip()}\n'  # type: ignore[union-attr]
+    return f'  File "{file}", line {first + skipped}, in {subject.__name__}\n    {lines[skipped].strip()}\n'

@@ -149,10 +149,15 @@ def load_object(reference: Reference | str) -> Any:
     return found
 
 
+def folders_of(root: Path) -> tuple[Path, ...]:
+    """The folders from which a project's modules are imported: its own, and `src` in it."""
+    return tuple(folder for folder in (root, root / SOURCE) if folder.is_dir())
+
+
 def put_on_path(root: Path) -> None:
     """Let modules of a project's folder, and of `src` in it, be imported."""
-    for folder in (root / SOURCE, root):
-        if folder.is_dir() and str(folder) not in sys.path:
+    for folder in reversed(folders_of(root)):
+        if str(folder) not in sys.path:
             sys.path.insert(0, str(folder))
 
 

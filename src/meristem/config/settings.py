@@ -6,29 +6,55 @@ the default in the class.
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 import msgspec
 
 from meristem.config.conversion import bare, describe, example, from_text, from_value, secret
 from meristem.contracts.message import MessageMeta
-from meristem.errors import ConfigurationError
+from meristem.errors import ConfigurationError, MisuseError
 from meristem.hints import meant
 from meristem.redaction import redact
 
 SettingsT = TypeVar("SettingsT", bound="Settings")
 NOT_ALNUM: Final = re.compile(r"[^A-Z0-9]+")
+OF_APP: Final[ContextVar[Callable[[type[Any]], Any] | None]] = ContextVar("meristem.settings", default=None)
+"""Gives the settings of the hosted app whose code runs."""
 
 
 class Settings(msgspec.Struct, metaclass=MessageMeta):
     """The settings of a service: derive, annotate, give defaults, and ask for the class in `__init__`.
 
     `class BankSettings(Settings): url: str = "app://bank"` in the service `payments` of the system `hotels` is set
-    by the variable `HOTELS_PAYMENTS_URL` or by `url = …` under `[settings.payments]` in a file.
+    by the variable `HOTELS_PAYMENTS_URL` or by `url = …` under `[settings.payments]` in a file. A hosted app loads its
+    own: `WebSettings.load()`.
     """
+
+    @classmethod
+    def load(cls, *, standalone: str | None = None) -> Self:
+        """The settings of the hosted app whose code runs, from the same places as those of a service.
+
+        Where no system runs, as for a command of the app's framework or in its tests, `standalone="hotels.web"` names
+        system and app, and the environment alone is read. Raises ConfigurationError that lists every problem, and
+        MisuseError where the running code is not an app's.
+        """
+        of_app = OF_APP.get()
+        if of_app is not None:
+            found: Self = of_app(cls)
+            return found
+        system, _, app = (standalone or "").partition(".")
+        if not app:
+            raise MisuseError(
+                f"{cls.__name__}.load(): no app of a system runs here. A service asks for its settings in __init__; an "
+                f'app is named by text, App("web", "shop.web:app"), to be imported where it lives; elsewhere give '
+                f'standalone="shop.web", the names of system and app'
+            )
+        return load(cls, system=system, service=app, sources=Sources(environment=os.environ))
 
 
 class File(msgspec.Struct, frozen=True):
@@ -39,10 +65,14 @@ class File(msgspec.Struct, frozen=True):
 
 
 class Sources(msgspec.Struct, frozen=True, kw_only=True):
-    """Where values come from, strongest first; `overrides` and files are by service, then by field."""
+    """Where values come from, strongest first; `overrides` and files are by service, then by field.
+
+    `aliases` are second names of variables, for where the first one is not set: `{"SHOP_BANK_URL": "BANK_URL"}`.
+    """
 
     overrides: Mapping[str, Mapping[str, Any]] = {}
     environment: Mapping[str, str] = {}
+    aliases: Mapping[str, str] = {}
     files: tuple[File, ...] = ()
 
 
@@ -72,16 +102,27 @@ def load(cls: type[SettingsT], *, system: str, service: str, sources: Sources) -
 
 
 def load_all(
-    classes: list[type[Settings]], *, system: str, service: str, sources: Sources
+    classes: list[type[Settings]], *, system: str, service: str, sources: Sources, complete: bool = True
 ) -> dict[type[Settings], Any]:
-    """All settings classes of a service together, so that a key which belongs to none of them is refused."""
+    """All settings classes of a service together, so that a key which belongs to none of them is refused.
+
+    Unless they are `complete`: an app may load others later.
+    """
     loading = _Loading(system, service, sources)
     made = {cls: loading.settings(cls) for cls in classes}
-    loading.refuse_unknown(classes)
+    if complete:
+        loading.refuse_unknown(classes)
     if loading.problems:
         listed = "".join(f"\n  - {redact(problem)}" for problem in loading.problems)
         raise ConfigurationError(f"the settings of {service!r} cannot be used:{listed}")
     return made
+
+
+def unclaimed(classes: list[type[Settings]], *, system: str, service: str, sources: Sources) -> list[str]:
+    """What is wrong with keys that belong to none of the classes of a service or app."""
+    loading = _Loading(system, service, sources)
+    loading.refuse_unknown(classes)
+    return loading.problems
 
 
 def explain(classes: list[type[Settings]], *, system: str, service: str, sources: Sources) -> list[Setting]:
@@ -181,7 +222,7 @@ class _Loading:
         return default
 
     def _environment(self, path: tuple[str, ...], siblings: set[str]) -> tuple[str | None, str]:
-        """The text of a setting's variable, or of the file that `…_FILE` names."""
+        """The text of a setting's variable, of the file that `…_FILE` names, or of the variable's second name."""
         name = variable(self.system, self.service, *path)
         by_file = f"{name}_FILE"
         direct = self.sources.environment.get(name)
@@ -192,6 +233,9 @@ class _Loading:
         if direct is None and file is not None:
             # Editors and tools end a file with a line break; a blank there may be a part of the password.
             return Path(file).read_text(encoding="utf-8").rstrip("\r\n"), f"the file {file} ({by_file})"
+        alias = self.sources.aliases.get(name, "")
+        if not direct and self.sources.environment.get(alias):
+            return self.sources.environment[alias], f"the environment variable {alias}"
         return direct, f"the environment variable {name}"
 
     def _set_below(self, path: tuple[str, ...], layers: list[_Layer], name: str) -> bool:

@@ -115,7 +115,7 @@ def _hint(written: dict[str, Any], type_: Any) -> str:
     struct = _struct(type_)
     known = [] if struct is None else list(_fields(struct))
     unknown = [name for name in written if name not in known]
-    hint = meant(unknown[0], known) if unknown else ""
+    hint = meant(unknown[0], known, f"there are {', '.join(known)}") if unknown else ""
     return f"; {hint}" if hint else ""
 
 

@@ -22,15 +22,20 @@ if TYPE_CHECKING:
 class Call(msgspec.Struct, eq=False, gc=False):
     """One call of an operation: its request message and what surrounds it.
 
-    `request` is an instance of `operation.request`; a handler returns the reply, or an async iterator of replies
-    for an operation that streams. It and its context refer to data alone, so the collector of cycles need not know
-    them, which makes them cheaper.
+    `request` is an instance of `operation.request`, or `Items` of them for an operation that takes a stream; a handler
+    returns the reply, or an async iterator of replies for an operation that streams. It and its context refer to data
+    alone, so the collector of cycles need not know them, which makes them cheaper.
     """
 
     operation: Operation
     request: Any
     context: Context
     reply: Any = None  # on its way out of the method's own variables
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether its request can be sent again; the items of a stream that were taken are gone."""
+        return not self.operation.takes_stream or not getattr(self.request, "begun", True)
 
 
 Handler: TypeAlias = Callable[[Call], Awaitable[Any]]
@@ -42,6 +47,10 @@ class ServedOperation(NamedTuple):
 
     operation: Operation
     handler: Handler
+
+    def by_rpc(self) -> ServedOperation:
+        """The same for who calls by RPC; see `Operation.by_rpc`."""
+        return ServedOperation(self.operation.by_rpc(), self.handler)
 
 
 def compose(handler: Handler, middleware: Iterable[Middleware]) -> Handler:
@@ -89,14 +98,14 @@ def connector() -> Connector:
     found = CONNECTOR.get()
     if found is None:
         raise MisuseError(
-            "no system runs here: use a client inside an app that the system hosts, "
-            "or open one with `with connect('http://…')`"
+            "no system runs here: inside of an app that a system hosts there is one; elsewhere write "
+            "`async with connect('http://…') as system:` and ask `system.client(…)`"
         )
     return found
 
 
-def wait(work: Awaitable[Result]) -> Result:
-    """The result of a call, for code that is not async: `offers = wait(Search.client().find("Porto"))`.
+def block_on(work: Awaitable[Result]) -> Result:
+    """The result of a call, for code that is not async: `offers = block_on(Search.client().find("Porto"))`.
 
     Raises MisuseError where an event loop runs: await the call there.
     """

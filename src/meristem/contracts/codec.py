@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from meristem.contracts.decimals import Check, checker
+from meristem.contracts.checks import Check, checker
+from meristem.contracts.costly import frugal
 from meristem.contracts.depth import DEEPEST_VALUE, TOO_DEEP, TooDeepError, check_depth, holds_itself
 from meristem.contracts.losses import keeper
 from meristem.contracts.wiretypes import UnknownNameError, fields_of, struct_of, unwrap
@@ -28,8 +29,6 @@ UNKNOWN: Final = re.compile(r"^Object contains unknown field `(?P<field>.+)`$")
 
 # A Decimal as text: most readers make a double of a number, and lose its digits (RFC 8259, section 6).
 encode: Final = msgspec.json.Encoder(decimal_format="string", uuid_format="canonical").encode
-canonical: Final = msgspec.json.Encoder(decimal_format="string", uuid_format="canonical", order="deterministic").encode
-"""As `encode`, with sets and maps in one order whatever the process: equal values are equal text."""
 
 
 @cache
@@ -47,19 +46,35 @@ def encoder(type_: Any) -> Callable[[Any], bytes]:
 
 
 @cache
-def decoder(type_: Any, *, deepest: int = DEEPEST_VALUE) -> Callable[[bytes | msgspec.Raw], Any]:
+def decoder(type_: Any, *, deepest: int = DEEPEST_VALUE) -> Callable[[bytes | str | msgspec.Raw], Any]:
     """Decodes JSON into `type_`, as written by Meristem itself; raises msgspec.ValidationError or RecursionError."""
-    decode = msgspec.json.Decoder(type_).decode
+    decode = _frugally(type_)
     check = _checks(type_, deepest)
     if check is None:
         return decode
 
-    def checked(body: bytes | msgspec.Raw) -> Any:
+    def checked(body: bytes | str | msgspec.Raw) -> Any:
         value = decode(body)
         check(value, "")
         return value
 
     return checked
+
+
+def _frugally(type_: Any) -> Callable[[bytes | str | msgspec.Raw], Any]:
+    """Decodes JSON into `type_`, looked at before where a sender could have that take long."""
+    decode, careful = msgspec.json.Decoder(type_).decode, frugal(type_)
+    if careful is None:
+        return decode
+    look, least = careful
+    read = msgspec.json.Decoder(float_hook=str).decode
+
+    def frugally(body: bytes | str | msgspec.Raw) -> Any:
+        if (len(body) if isinstance(body, str) else memoryview(body).nbytes) > least:
+            look(read(body))
+        return decode(body)
+
+    return frugally
 
 
 def _checks(type_: Any, deepest: int = DEEPEST_VALUE) -> Check | None:
@@ -181,7 +196,8 @@ def fault_payload(fault: Any) -> type[msgspec.Struct]:
     for name in fault.fields:
         default = getattr(fault, name, msgspec.NODEFAULT)
         fields.append((name, hints[name]) if default is msgspec.NODEFAULT else (name, hints[name], default))
-    return msgspec.defstruct(fault.__name__, fields, frozen=True, kw_only=True)
+    named: dict[str, Any] = {"module": fault.__module__, "namespace": {"__doc__": fault.__doc__}}
+    return msgspec.defstruct(fault.__name__, fields, frozen=True, kw_only=True, **named)
 
 
 def _own_hints(cls: type) -> dict[str, Any]:

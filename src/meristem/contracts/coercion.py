@@ -13,11 +13,14 @@ from typing import Any, Final, Literal, TypeAlias, get_args, get_origin
 import msgspec
 
 from meristem.contracts.pertype import PerType
+from meristem.contracts.protokinds import FieldMask, is_open_enum, value_name
 from meristem.contracts.wiretypes import (
     COLLECTIONS,
     camel,
     fields_of,
+    is_fixed_tuple,
     is_union,
+    json_spelling,
     nullable,
     snake,
     struct_of,
@@ -50,26 +53,27 @@ class _Coercers(PerType[Coerce]):
         self.zeros = zeros
 
     def build(self, type_: Any) -> Coerce:
-        plain = {
-            int: integer, float: _float, Decimal: as_it_is, bytes: _base64, timedelta: _duration,
+        plain: dict[Any, Coerce] = {
+            int: integer, float: _float, Decimal: as_it_is, bytes: _base64, timedelta: _duration, Any: numbers,
         }  # fmt: skip
         if type_ in plain:
             return plain[type_]
         if get_origin(type_) is Literal:
             return _literal(get_args(type_))
         if (struct := struct_of(type_)) is not None:
-            return self.struct(type_, struct)
+            read = self.struct(type_, struct)
+            return _mask(read) if struct is FieldMask else read
         if is_union(type_):
             return self.union(get_args(type_))
         if isinstance(type_, type) and get_origin(type_) is None:
             return _enum(type_) if issubclass(type_, Enum) else number
-        return self.container(get_origin(type_), get_args(type_))
+        return self.container(type_)
 
     def struct(self, type_: Any, struct: type[msgspec.Struct]) -> Coerce:
         fields: dict[str, tuple[str, Coerce, bool]] = {}
         for field in fields_of(type_):
             entry = (field.encode_name, self.of(field.type), nullable(field.type))
-            fields[camel(field.encode_name)] = entry
+            fields[json_spelling(field)] = entry
             fields[field.encode_name] = entry
         missing = {each.encode_name: zero_of(each.type) for each in fields_of(type_) if each.required and self.zeros}
         missing = {name: zero for name, zero in missing.items() if zero is not None}
@@ -117,11 +121,12 @@ class _Coercers(PerType[Coerce]):
 
         return coerce
 
-    def container(self, origin: Any, arguments: tuple[Any, ...]) -> Coerce:
+    def container(self, type_: Any) -> Coerce:
+        origin, arguments = get_origin(type_), get_args(type_)
         if origin is dict:
             inner = self.of(arguments[1])
-            return lambda value: {k: inner(v) for k, v in value.items()} if isinstance(value, dict) else number(value)
-        if origin is tuple and arguments[-1:] != (Ellipsis,):
+            return _mapping(inner, flat=not _holds_objects(arguments[1]))
+        if is_fixed_tuple(type_):
             each = [self.of(argument) for argument in arguments]
             return lambda value: _fixed(each, value)
         inner = self.of(arguments[0])
@@ -132,6 +137,26 @@ class _Coercers(PerType[Coerce]):
             return [inner(item) for item in value] if isinstance(value, list) else number(value)
 
         return coerce
+
+
+def _mapping(inner: Coerce, *, flat: bool) -> Coerce:
+    """A map; where its values are no objects (`flat`), it may have a message around it, as one that may be None has."""
+
+    def coerce(value: Any) -> Any:
+        if not isinstance(value, dict):
+            return number(value)
+        if flat and value.keys() == {"values"} and isinstance(value["values"], dict):
+            value = value["values"]
+        return {key: inner(item) for key, item in value.items()}
+
+    return coerce
+
+
+def _holds_objects(type_: Any) -> bool:
+    bare = unwrap(type_)
+    if is_union(bare):
+        return any(_holds_objects(each) for each in get_args(bare))
+    return bare is Any or get_origin(bare) is dict or struct_of(bare) is not None
 
 
 def _tagged(type_: Any, value: Any) -> Any:
@@ -156,7 +181,7 @@ def zero_of(type_: Any) -> Any:
     origin = get_origin(bare)
     if origin is dict:
         return {}
-    if origin in COLLECTIONS and (origin is not tuple or get_args(bare)[-1:] == (Ellipsis,)):
+    if origin in COLLECTIONS and not is_fixed_tuple(bare):
         return []
     return {bool: False, int: 0, float: 0.0, str: "", bytes: ""}.get(bare) if isinstance(bare, type) else None
 
@@ -169,6 +194,13 @@ def as_it_is(value: Any) -> Any:
 def number(value: Any) -> Any:
     """A value for a type that no Decimal is of: a number with a point becomes a float."""
     return _number(value) if isinstance(value, Decimal) else value
+
+
+def numbers(value: Any) -> Any:
+    """Any JSON, its numbers with a point as floats."""
+    if isinstance(value, dict):
+        return {key: numbers(item) for key, item in value.items()}
+    return [numbers(item) for item in value] if isinstance(value, list) else number(value)
 
 
 def _number(value: Decimal) -> float | str:
@@ -213,14 +245,27 @@ def _literal(choices: tuple[Any, ...]) -> Coerce:
     return lambda value: numbers.get(value, value) if isinstance(value, str) and value not in choices else number(value)
 
 
+def _mask(read: Coerce) -> Coerce:
+    """A FieldMask is a text in ProtoJSON, its paths in camel case and with commas between them."""
+
+    def coerce(value: Any) -> Any:
+        if not isinstance(value, str):
+            return read(value)
+        return {"paths": [snake(each) for each in value.split(",") if each]}
+
+    return coerce
+
+
 def _enum(type_: type[Enum]) -> Coerce:
     values = {each.value for each in type_}
-    names = {each.name: each.value for each in type_}
+    names = {spelled: each.value for name, each in type_.__members__.items() for spelled in (name, value_name(name))}
     numbers = {str(each.value): each.value for each in type_ if isinstance(each.value, int)}
 
     def coerce(value: Any) -> Any:
         if not isinstance(value, str) or value in values:
             return number(value)
+        if is_open_enum(type_) and INTEGER.match(value):
+            return int(value.partition(".")[0])
         return names.get(value, numbers.get(value, value))
 
     return coerce

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import inspect
-import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from functools import cache
-from typing import Any, ClassVar, Generic, Protocol, Self, TypeAlias, TypeVar, get_args, get_origin
+from pathlib import Path
+from typing import Any, ClassVar, Final, Generic, Protocol, Self, TypeAlias, TypeVar, get_args, get_origin
 
 import msgspec
 
-from meristem.contracts.bounds import Seconds, fits, unfit
 from meristem.contracts.call import connector
-from meristem.contracts.codec import decoder, fault_payload
-from meristem.contracts.operation import Declaration, Http, Operation, Parameter, Semantics
-from meristem.contracts.wiretypes import UnknownNameError, annotations_of, fields_of, struct_of, unsupported, unwrap
-from meristem.errors import ContractError, Fault
+from meristem.contracts.declaration_checks import check_declaration, check_name, check_names, check_type
+from meristem.contracts.operation import Declaration, Http, Operation, Parameter
+from meristem.contracts.rest_fields import Body, place_in
+from meristem.contracts.routes import check_apart, place_of
+from meristem.contracts.wiretypes import UnknownNameError, annotations_of, struct_of, unwrap
+from meristem.errors import ContractError
 
+STREAMS: Final = (AsyncIterator, AsyncIterable, AsyncGenerator)
 Parameters: TypeAlias = dict[Any, Any]
 """What the type parameters of a generic class stand for."""
-
-PLACEHOLDER = re.compile(r"{(\w+)}")
 
 
 class Contract(Protocol):
@@ -43,7 +43,7 @@ class Contract(Protocol):
                 declared = f"class {cls.__name__}(Contract, Protocol, package='shop.orders.v1')"
                 raise ContractError(f"{cls.__name__}: name its package: {declared}")
             return
-        cls.contract_name = f"{package}.{cls.__name__}"
+        cls.contract_name = f"{package}.{cls.__name__}" if package else cls.__name__
         try:
             operations(cls)
         except UnknownNameError:
@@ -81,12 +81,25 @@ def _check_pattern(cls: type, package: str | None) -> None:
 @cache
 def operations(contract: Any) -> dict[str, Operation]:
     """The operations of a contract by method name; raises ContractError for what is declared wrongly."""
-    known = {name: _operation(contract, name, *found) for name, found in _methods(contract).items()}
+    known = {}
+    for name, (method, stand_for) in _methods(contract).items():
+        try:
+            known[name] = _operation(contract, name, method, stand_for)
+        except ContractError as error:
+            error.args = (f"{_file(method)}: {error}",)  # the traceback names the line of the class at best
+            raise
     if not known:
         raise ContractError(f"{contract.__name__}: declare at least one public async method")
-    _check_names(contract, known)
-    _check_routes(contract, known)
+    check_names(contract.__name__, known)
+    check_apart(known.values())
     return known
+
+
+def _file(method: Any) -> str:
+    """File and line of a method, as editors take them: the file from the working directory if it lies below that."""
+    code = method.__code__
+    path = Path(code.co_filename)
+    return f"{path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}:{code.co_firstlineno}"
 
 
 def _methods(contract: type[Contract]) -> dict[str, tuple[Any, Parameters]]:
@@ -134,20 +147,22 @@ def _operation(contract: type[Contract], name: str, method: Any, stand_for: Para
     signature = inspect.signature(method)
     hints = {each: _filled(hint, stand_for) for each, hint in annotations_of(method, where).items()}
     parameters = tuple(_parameter(where, parameter, hints) for parameter in list(signature.parameters.values())[1:])
+    parameters, takes_stream = _items(where, parameters)
     if "return" not in hints:
         raise ContractError(f"{where}: annotate what it returns, `-> None` if nothing")
     reply, stream = _reply(where, method, hints["return"])
     declaration: Declaration = getattr(method, "__declaration__", Declaration())
-    _check_declaration(where, declaration, stream=stream)
+    check_name(where, declaration.name)
+    check_declaration(where, declaration, stream=stream, takes_stream=takes_stream)
     for parameter in parameters:
-        _check_type(f"{where}, parameter {parameter.name!r}", parameter.type)
+        check_type(f"{where}, parameter {parameter.name!r}", parameter.type)
     if reply is not type(None):
-        _check_type(f"{where}, its return type", reply)
+        check_type(f"{where}, its return type", reply)
     if len(parameters) == 1 and struct_of(parameters[0].type) is not None:
         request, spread = unwrap(parameters[0].type), False
     else:
         request, spread = _request(contract, name, parameters), True
-        _check_type(where, request)
+        check_type(where, request)
     return Operation(
         contract.contract_name,
         name,
@@ -157,7 +172,11 @@ def _operation(contract: type[Contract], name: str, method: Any, stand_for: Para
         spread=spread,
         reply=reply,
         stream=stream,
+        takes_stream=takes_stream,
         doc=inspect.getdoc(method) or "",
+        http=_place(where, declaration, request, reply, parameters, takes_stream=takes_stream),
+        module=contract.__module__,
+        contract_doc=inspect.cleandoc(vars(contract).get("__doc__") or ""),
     )
 
 
@@ -169,6 +188,25 @@ def _parameter(where: str, parameter: inspect.Parameter, hints: dict[str, Any]) 
     default = msgspec.NODEFAULT if parameter.default is inspect.Parameter.empty else parameter.default
     named = parameter.kind is inspect.Parameter.KEYWORD_ONLY
     return Parameter(parameter.name, hints[parameter.name], default, named)
+
+
+def _items(where: str, parameters: tuple[Parameter, ...]) -> tuple[tuple[Parameter, ...], bool]:
+    """The parameters, and whether the only one is a stream, whose type is then that of an item."""
+    streams = [each for each in parameters if get_origin(each.type) in STREAMS]
+    if not streams:
+        return parameters, False
+    name, type_ = streams[0].name, streams[0].type
+    if get_origin(type_) is not AsyncIterator:
+        raise ContractError(f"{where}: declare the stream as `{name}: AsyncIterator[…]`")
+    if len(parameters) > 1:
+        others = ", ".join(each.name for each in parameters if each is not streams[0])
+        raise ContractError(
+            f"{where}: the stream {name!r} is the only parameter, as in gRPC: put {others} into its items, or into a "
+            "call that comes before"
+        )
+    if streams[0].default is not msgspec.NODEFAULT:
+        raise ContractError(f"{where}: the stream {name!r} has no default: declare `{name}: AsyncIterator[…]`")
+    return (msgspec.structs.replace(streams[0], type=get_args(type_)[0]),), True
 
 
 def _reply(where: str, method: Any, returns: Any) -> tuple[Any, bool]:
@@ -193,85 +231,22 @@ def _request(contract: type[Contract], name: str, parameters: tuple[Parameter, .
     return made
 
 
-def _check_type(where: str, type_: Any) -> None:
-    problem = unsupported(type_)
-    if problem is not None:
-        raise ContractError(f"{where}: {problem}")
+def _place(
+    where: str,
+    declaration: Declaration,
+    request: type,
+    reply: Any,
+    parameters: tuple[Parameter, ...],
+    *,
+    takes_stream: bool,
+) -> Http | None:
+    marked = {each.name: place for each in parameters if (place := place_in(each.type)) is not None}
+    for name, place in marked.items():
+        if declaration.http is None:
+            raise ContractError(f"{where}: {name!r} has a place in REST, and the method none: write http= beside it")
+        if place != Body() and len(parameters) == 1 and struct_of(parameters[0].type) is not None:
+            raise ContractError(f"{where}: {name!r} is a message: its fields have the places, {name!r} is their body")
     try:
-        decoder(type_)
-    except TypeError as error:  # a constraint that its type does not have
+        return place_of(declaration, request, reply, takes_stream=takes_stream)
+    except ContractError as error:
         raise ContractError(f"{where}: {error}") from None
-
-
-def _check_declaration(where: str, declaration: Declaration, *, stream: bool) -> None:
-    for name, seconds in (("timeout", declaration.timeout), ("idle", declaration.idle)):
-        if not fits(seconds, Seconds | None):
-            raise ContractError(f"{where}: {name}={seconds!r} must be more than 0 seconds, and finite")
-    problem = unfit(declaration.retry)
-    if problem is not None:
-        raise ContractError(f"{where}: {declaration.retry}: {problem}")
-    if declaration.idle is not None and not stream:
-        raise ContractError(f"{where}: idle={declaration.idle} is for streams; give a timeout")
-    for fault in declaration.raises:
-        if not (isinstance(fault, type) and issubclass(fault, Fault)):
-            raise ContractError(f"{where}: raises=[{fault!r}] must name classes derived from Fault")
-        known: Any = fault
-        _check_type(f"{where}, its fault", fault_payload(known))
-    if stream and declaration.semantics is Semantics.ONCE:
-        raise ContractError(f"{where}: a stream cannot be @once, its answer is never complete; declare it @safe")
-    # RFC 9110, section 9.2.1: caches, crawlers and proxies send a GET as often as they like.
-    if declaration.http is not None and declaration.http.verb == "GET" and declaration.semantics is not Semantics.SAFE:
-        raise ContractError(f"{where}: GET may be repeated and cached by anyone; declare it @safe or use post()")
-
-
-def _check_names(contract: type[Contract], known: dict[str, Operation]) -> None:
-    """Two operations, or two faults, that no caller elsewhere could tell apart are refused."""
-    operations_by_name: dict[str, str] = {}
-    faults: dict[str, type[Fault]] = {}
-    for operation in known.values():
-        other = operations_by_name.setdefault(operation.wire_name, operation.name)
-        if other != operation.name:
-            where = f"{contract.__name__}.{operation.name}"
-            raise ContractError(f"{where}: it and {other!r} are both {operation.wire_name!r} on the wire; rename one")
-        for fault in operation.raises:
-            if faults.setdefault(fault.__name__, fault) is not fault:
-                raise ContractError(
-                    f"{contract.__name__}.{operation.name}: {_path(fault)} and {_path(faults[fault.__name__])} are "
-                    f"both {fault.__name__!r} on the wire; rename one"
-                )
-
-
-def _path(cls: type) -> str:
-    return f"{cls.__module__}.{cls.__qualname__}"
-
-
-def _check_routes(contract: type[Contract], known: dict[str, Operation]) -> None:
-    taken: dict[tuple[str, str], str] = {}
-    for operation in known.values():
-        http: Http | None = operation.http
-        if http is None:
-            continue
-        where = f"{contract.__name__}.{operation.name}"
-        if not http.path.startswith("/"):
-            raise ContractError(f"{where}: its path {http.path!r} must begin with '/'")
-        _check_placeholders(where, operation, http)
-        # Without their names: `/rooms/{id}` and `/rooms/{room}` are one path to whoever looks for it.
-        shape = (http.verb, PLACEHOLDER.sub("{}", http.path))
-        if shape in taken:
-            raise ContractError(
-                f"{where}: {http.verb} {http.path} is already {contract.__name__}.{taken[shape]}; give one another path"
-            )
-        taken[shape] = operation.name
-
-
-def _check_placeholders(where: str, operation: Operation, http: Http) -> None:
-    fields = [each.name for each in fields_of(operation.request)]
-    placeholders = PLACEHOLDER.findall(http.path)
-    for placeholder in placeholders:
-        if placeholder not in fields:
-            known = ", ".join(fields) or "(none)"
-            raise ContractError(f"{where}: {{{placeholder}}} in {http.path!r} is none of its parameters: {known}")
-    if len(set(placeholders)) < len(placeholders):
-        raise ContractError(f"{where}: {http.path!r} has one placeholder twice")
-    if "}{" in http.path:
-        raise ContractError(f"{where}: write something between the placeholders of {http.path!r} to tell them apart")

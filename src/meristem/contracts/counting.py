@@ -1,33 +1,57 @@
-"""How many values a body holds, counted before anything is made of them: a value costs far more than its bytes."""
+"""How many values a body holds, counted before anything is made of them: a value costs far more than its bytes.
+
+So does text: a decoder makes a string in one go, and one that is not plain ASCII takes ten times as long. It counts as
+values, too.
+"""
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from meristem.errors import CallError, Code
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 SLICE: Final = 256 * 1024
+ESCAPES: Final = 64  # in strings, that take as long as one value
+WIDE: Final = 128  # bytes of strings that are not ASCII, which do
 
 WireForm: TypeAlias = "dict[int, WireForm | int]"
-"""Of a protobuf message by field number: the form of a message in it, the fewest bytes of a number in a packed list."""
+"""Of a protobuf message by field number: the form of a message in it, the bytes of a number in a packed list, or TEXT.
+
+Numbers that are varints have the width 1, the fewest that one may have.
+"""
+
+TEXT: Final = 0
 
 VARINT: Final = 0
 FIXED64: Final = 1
 DELIMITED: Final = 2
 FIXED32: Final = 5
+LONGEST_VARINT: Final = 10  # bytes
+CONTINUED: Final = bytes(range(0x80, 0x100))
+"""The bytes of a varint after which it goes on."""
 
 
 def bound_values(body: bytes, limit: int) -> None:
-    """Raises CallError `resource_exhausted` for JSON of more than `limit` values, keys not counted."""
+    """Raises CallError `invalid_argument` for JSON of more than `limit` values, keys not counted, its text counted."""
     # A value has two bytes at least, its own and what separates it: a shorter body needs no counting.
-    if len(body) > 2 * limit and values_in(body, limit) > limit:
+    if len(body) <= 2 * limit:
+        return
+    count = values_in(body, limit)
+    # No byte of text costs more than one of an escape, which has two.
+    if count + len(body) // ESCAPES > limit and count + text_in(body, limit - count) > limit:
         raise too_many(limit)
 
 
 def too_many(limit: int) -> CallError:
     """The refusal of a body that holds too much."""
-    message = f"the request holds more than {limit} values; send it in parts, or raise `body_values` of [server]"
-    return CallError(Code.RESOURCE_EXHAUSTED, message, may_have_happened=False)
+    message = (
+        f"the request holds more than {limit} values, as one of which {ESCAPES} escapes in strings count, or {WIDE} "
+        "bytes of strings that are not ASCII; send it in parts, or raise `body_values` of [server]"
+    )
+    return CallError(Code.INVALID_ARGUMENT, message, may_have_happened=False)
 
 
 def values_in(body: bytes, limit: int) -> int:
@@ -38,18 +62,57 @@ def values_in(body: bytes, limit: int) -> int:
     """
     if (most := _most_in(body, limit)) <= limit:
         return most
-    count, inside, at = 1, False, 0
-    while at < len(body) and count <= limit:
+    count, inside = 1, False
+    for piece in _pieces(body):
+        parts = _unquoted(piece).split(b'"')
+        count += _beginnings(b'"'.join(parts[inside::2]))  # a bracket before a string and one after are no pair
+        inside ^= len(parts) % 2 == 0
+        if count > limit:
+            break
+    return count
+
+
+def text_in(body: bytes, limit: int) -> int:
+    """As how many values the strings of a JSON text count: for their escapes, and for those that are not ASCII.
+
+    More than `limit` is told as soon as it is known.
+    A string is as wide as its widest letter, wherever that stands, so each counts whole. Of several that end in one
+    slice the others count with it.
+    """
+    escapes = wide = 0
+    run, is_wide = 0, False  # of the string that is under way
+    for piece in _pieces(body):
+        escapes += piece.count(b"\\") - piece.count(rb"\\")
+        first, quote, rest = _unquoted(piece).partition(b'"')
+        run, is_wide = run + len(first), is_wide or _is_wide(first)
+        if quote:
+            between, _, last = rest.rpartition(b'"')
+            wide += run * is_wide + len(between) * _is_wide(between)
+            run, is_wide = len(last), _is_wide(last)
+        if escapes // ESCAPES + (wide + run * is_wide) // WIDE > limit:
+            break
+    return escapes // ESCAPES + (wide + run * is_wide) // WIDE
+
+
+def _is_wide(text: bytes) -> bool:
+    return not text.isascii() or rb"\u" in text
+
+
+def _pieces(body: bytes) -> Iterator[bytes]:
+    """A JSON text in slices: neither `[]` nor an escape is cut in two."""
+    at = 0
+    while at < len(body):
         piece = body[at : at + SLICE]
-        if len(piece) == SLICE:  # neither `[]` nor an escape is cut in two
+        if len(piece) == SLICE:
             piece = piece[:-1] if piece[-1:] in b"[{" else piece
             piece = piece[:-1] if (len(piece) - len(piece.rstrip(b"\\"))) % 2 else piece
         at += len(piece)
-        plain = piece.replace(rb"\\", b"").replace(rb"\"", b"")
-        parts = plain.split(b'"')
-        count += _beginnings(b'"'.join(parts[inside::2]))  # a bracket before a string and one after are no pair
-        inside ^= len(parts) % 2 == 0
-    return count
+        yield piece
+
+
+def _unquoted(piece: bytes) -> bytes:
+    """The text without quotation marks in strings."""
+    return piece.replace(rb"\\", b"").replace(rb"\"", b"")
 
 
 def _most_in(body: bytes, limit: int) -> int:
@@ -69,6 +132,7 @@ def _beginnings(text: bytes) -> int:
 def fields_in(body: bytes, form: WireForm, limit: int) -> int:
     """How many values a protobuf message of `form` holds, with those of the messages in it; stops beyond `limit`.
 
+    Text that is not ASCII counts as in JSON.
     What is malformed ends the count: its parser refuses it there (protobuf encoding, "Message Structure").
     """
     count = 0
@@ -85,8 +149,10 @@ def fields_in(body: bytes, form: WireForm, limit: int) -> int:
                 elif kind == DELIMITED:
                     length, at = _varint(body, at)
                     inner = known.get(tag >> 3)
-                    if isinstance(inner, int):
-                        count += length // inner
+                    if inner == TEXT:
+                        count += 0 if body[at : at + length].isascii() else length // WIDE
+                    elif isinstance(inner, int):
+                        count += length // inner if inner > 1 else _varints(body[at : min(at + length, end)], limit)
                     elif inner is not None:
                         waiting.append((at, min(at + length, end), inner))
                     at += length
@@ -95,6 +161,13 @@ def fields_in(body: bytes, form: WireForm, limit: int) -> int:
     except IndexError:
         return count
     return count
+
+
+def _varints(packed: bytes, limit: int) -> int:
+    """How many numbers a packed list of varints holds, each as long as it is large; stops beyond `limit`."""
+    if len(packed) > limit * LONGEST_VARINT:
+        return limit + 1
+    return len(packed.translate(None, CONTINUED))
 
 
 def _varint(body: bytes, at: int) -> tuple[int, int]:

@@ -1,17 +1,13 @@
-"""What msgspec does not check of a Decimal: that it is a number, its bounds and its digits."""
+"""The bounds of a Decimal and its digits, which msgspec does not know."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from decimal import Decimal
-from typing import Any, TypeAlias, get_args, get_origin
+from typing import Any
 
 import msgspec
 
-from meristem.contracts.pertype import PerType
-from meristem.contracts.wiretypes import fields_of, is_union, parts_of, peel, struct_of
-
-Check: TypeAlias = Callable[[Any, str], None]
+from meristem.contracts.wiretypes import parts_of, peel
 
 
 class DecimalMeta(msgspec.Struct, frozen=True):
@@ -61,85 +57,3 @@ def holds(type_: Any, leaves: tuple[Any, ...], seen: frozenset[Any] = frozenset(
     if bare in leaves:
         return True
     return bare not in seen and any(holds(each, leaves, seen | {bare}) for each in parts_of(bare))
-
-
-def checker(type_: Any) -> Check | None:
-    """A function that raises msgspec.ValidationError for a value with a wrong Decimal; None where there can be none."""
-    return _Checkers().of(type_) if holds(type_, (Decimal,)) else None
-
-
-class _Checkers(PerType[Check]):
-    """Checks each Decimal in a value."""
-
-    def of(self, type_: Any) -> Check:
-        bare, constraints = peel(type_)
-        return _decimal(constraints) if bare is Decimal else super().of(bare)
-
-    def build(self, type_: Any) -> Check:
-        cls = struct_of(type_)
-        if cls is not None:
-            return self.struct(cls, type_)
-        if is_union(type_):
-            return self.union([each for each in get_args(type_) if holds(each, (Decimal,))])
-        arguments = get_args(type_)
-        if get_origin(type_) is tuple and arguments[-1:] != (Ellipsis,):
-            places = [(at, self.of(each)) for at, each in enumerate(arguments) if holds(each, (Decimal,))]
-            return _places(places)
-        if get_origin(type_) is dict:
-            # Of the values alone: a key is never a Decimal (`wiretypes`).
-            return _each(self.of(arguments[1]), lambda value: value.values(), "[...]")
-        return _each(self.of(arguments[0]), iter, None)
-
-    def struct(self, cls: type, type_: Any) -> Check:
-        fields = [
-            (each.name, f".{each.encode_name}", self.of(each.type))
-            for each in fields_of(type_)
-            if holds(each.type, (Decimal,))
-        ]
-
-        def check(value: Any, path: str) -> None:
-            if type(value) is cls:
-                for name, written, inner in fields:
-                    inner(getattr(value, name), path + written)
-
-        return check
-
-    def union(self, members: list[Any]) -> Check:
-        checks: dict[Any, Check] = {}
-        for each in members:
-            bare, _ = peel(each)
-            checks[struct_of(bare) or get_origin(bare) or bare] = self.of(each)
-
-        def check(value: Any, path: str) -> None:
-            if (inner := checks.get(type(value))) is not None:
-                inner(value, path)
-
-        return check
-
-
-def _decimal(constraints: tuple[Any, ...]) -> Check:
-    metas = tuple(each for each in constraints if isinstance(each, DecimalMeta))
-
-    def check(value: Any, path: str) -> None:
-        if not metas and type(value) is Decimal and value.is_finite():
-            return
-        if type(value) is Decimal and (problem := problem_of(value, metas)) is not None:
-            raise msgspec.ValidationError(f"{problem} - at `${path}`" if path else problem)
-
-    return check
-
-
-def _places(places: list[tuple[int, Check]]) -> Check:
-    def check(value: Any, path: str) -> None:
-        for at, inner in places:
-            inner(value[at], f"{path}[{at}]")
-
-    return check
-
-
-def _each(inner: Check, parts: Callable[[Any], Any], written: str | None) -> Check:
-    def check(value: Any, path: str) -> None:
-        for at, part in enumerate(parts(value)):
-            inner(part, path + (written or f"[{at}]"))
-
-    return check

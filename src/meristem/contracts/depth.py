@@ -29,7 +29,7 @@ def holds_itself(type_: Any) -> bool:
 
 def _recurs(type_: Any, around: frozenset[Any]) -> bool:
     type_ = unwrap(type_)
-    if type_ in around:
+    if type_ in around or type_ is Any:
         return True
     return any(_recurs(each, around | {type_}) for each in parts_of(type_))
 

@@ -22,7 +22,7 @@ def keeper(type_: Any, encode: Callable[[Any], bytes]) -> Callable[[Any], bytes]
 
     It is `encode` itself where nothing can be lost. A NaN leaves `null` behind, so only a text with one is looked at.
     """
-    clocks, floats = holds(type_, (datetime, time)), holds(type_, (float,))
+    clocks, floats = holds(type_, (datetime, time)), holds(type_, (float, Any))
     if not clocks and not floats:
         return encode
 

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import msgspec
 
 from meristem.contracts.codec import encode, fault_payload
-from meristem.contracts.contract import PLACEHOLDER
+from meristem.contracts.examples import UNKNOWN, example_of
+from meristem.contracts.file_part import FilePart
 from meristem.contracts.operation import Semantics
+from meristem.contracts.protodocs import is_deprecated
+from meristem.contracts.rest_fields import FORM, PLACEHOLDER, raw_media, rest_fields, upload_of
 from meristem.contracts.schemas import REF, Schemas
-from meristem.contracts.wiretypes import fields_of, is_union, struct_of, unwrap
+from meristem.contracts.wiretypes import fields_of, struct_of
 from meristem.keys import LONGEST, PATTERN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from meristem.contracts.about import About
     from meristem.contracts.operation import Http, Operation
     from meristem.errors import Fault
 
 Json: TypeAlias = dict[str, Any]
 
-WITH_BODY: Final = ("POST", "PUT", "PATCH")
 SHARED: Final = frozenset((400, 401, 403, 404, 409, 413, 415, 422, 429, 499, 500, 501, 503, 504))
 """The statuses of errors that no contract declares: a fault that has one does not have it alone."""
 
@@ -67,12 +70,12 @@ KEY_TAKEN: Final = "The Idempotency-Key was used for another request, or for thi
 def document(
     operations: Sequence[Operation],
     *,
+    name: str,
     prefix: str,
-    title: str,
-    version: str,
+    about: About,
     status_of: Callable[[type[Fault]], int],
 ) -> bytes:
-    """The OpenAPI document, as JSON, of the operations that have `http=`.
+    """The OpenAPI document, as JSON, of the operations of the system `name` that have `http=`.
 
     `status_of` says with which HTTP status the REST interface answers a fault.
     """
@@ -80,7 +83,7 @@ def document(
     return encode(
         {
             "openapi": "3.1.0",
-            "info": {"title": title, "version": version},
+            "info": about.info(name),
             "servers": [{"url": prefix or "/"}],
             "tags": [{"name": name} for name in sorted({described.tag(each) for each in described.operations})],
             "paths": described.paths(),
@@ -147,48 +150,72 @@ class _Document:
             "parameters": self._parameters(operation, http, path),
             "responses": self._responses(operation, http),
         }
-        if text.strip():
-            described["description"] = text.strip()
+        if operation.doc:  # the whole where one line is all: tools that show descriptions alone show it, too
+            described["description"] = text.strip() or summary
+        if is_deprecated(operation.doc):
+            described["deprecated"] = True
         if (body := self._body(operation, http)) is not None:
-            described["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
+            described["requestBody"] = body
         if operation.authenticated:
             described["security"] = [{"bearer": []}]
         return described
 
     def _parameters(self, operation: Operation, http: Http, path: str) -> list[Json]:
-        in_path = dict(zip(PLACEHOLDER.findall(http.path), PLACEHOLDER.findall(path), strict=True))
+        places = rest_fields(operation.request, http.verb, http.path)
         parameters = [
-            self._parameter(field, in_path.get(field.name))
-            for field in fields_of(operation.request)
-            if field.name in in_path or http.verb not in WITH_BODY
+            # where the path stands with other names for its placeholders, they are called by these
+            *(
+                self._parameter(each, name, "path")
+                for each, name in zip(places.path, PLACEHOLDER.findall(path), strict=True)
+            ),
+            *(self._parameter(each, each.encode_name, "query") for each in places.query),
+            *(self._parameter(each, name, "header") for name, each in places.header.items()),
         ]
         if operation.semantics is not Semantics.SAFE:
             text = ONCE_KEY if operation.semantics is Semantics.ONCE else HANDED_ON_KEY
             parameters.append(KEY_PARAMETER | {"description": text})
         return parameters
 
-    def _parameter(self, field: msgspec.structs.FieldInfo, placeholder: str | None) -> Json:
-        """A parameter of the query, or of the path, where it is called as its placeholder is."""
+    def _parameter(self, field: msgspec.structs.FieldInfo, name: str, place: str) -> Json:
         schema = dict(self.schema(field.type))
+        text, examples = schema.pop("description", ""), schema.get("examples")
         if isinstance(field.default, str | int | float | bool):
             schema["default"] = field.default
-        name, place = (field.encode_name, "query") if placeholder is None else (placeholder, "path")
         # A parameter of a path must say that it is required (OpenAPI 3.1, 4.8.12.2).
         described: Json = {"name": name, "in": place, "required": place == "path" or field.required}
-        if _is_object(field.type):
-            return described | {"content": {"application/json": {"schema": schema}}}
+        if text:
+            described["description"] = text
+        if examples:  # once more here, where tools of OpenAPI 3.0 look for it
+            described["example"] = examples[0]
         return described | {"schema": schema}
 
     def _body(self, operation: Operation, http: Http) -> Json | None:
-        in_path = PLACEHOLDER.findall(http.path)
-        fields = [each for each in fields_of(operation.request) if each.name not in in_path]
-        if http.verb not in WITH_BODY or not fields:
+        """The body of a request by its media type."""
+        places = rest_fields(operation.request, http.verb, http.path)
+        if operation.takes_stream and (upload := upload_of(operation.request)) is not None:
+            content: Json = {"schema": {"type": "object"}} if upload.media == FORM else {}
+            return {"required": True, "content": {upload.media: content}}
+        if (whole := places.whole) is not None:
+            media = raw_media(whole)
+            content = {"schema": self.schema(whole.type)} if media is None else {}
+            return {"required": whole.required, "content": {media or "application/json": self._shown(content)}}
+        if not places.body:
             return None
-        if not in_path:
-            return self.schema(operation.request)
-        required = [field.encode_name for field in fields if field.required]
-        body: Json = {"type": "object", "properties": {each.encode_name: self.schema(each.type) for each in fields}}
-        return body | ({"required": required} if required else {})
+        if len(places.body) == len(fields_of(operation.request)):
+            schema = self.schema(operation.request)
+        else:
+            required = [each.encode_name for each in places.body if each.required]
+            schema = {
+                "type": "object",
+                "properties": {each.encode_name: self.schema(each.type) for each in places.body},
+            }
+            schema |= {"required": required} if required else {}
+        return {"required": True, "content": {"application/json": self._shown({"schema": schema})}}
+
+    def _shown(self, content: Json) -> Json:
+        """A body with an example, where one can be made."""
+        example = example_of(content["schema"], self._schemas.components) if "schema" in content else UNKNOWN
+        return content if example is UNKNOWN else content | {"example": example}
 
     def _responses(self, operation: Operation, http: Http) -> Json:
         responses: Json = {}
@@ -214,6 +241,8 @@ class _Document:
         return responses
 
     def _content(self, operation: Operation, http: Http) -> Json:
+        if struct_of(operation.reply) is FilePart:
+            return {"application/octet-stream": {}}
         if http.media != "application/json":
             return {http.media: {"schema": {"type": "string", "contentMediaType": http.media}}}
         schema = self.schema(operation.reply)
@@ -259,10 +288,3 @@ def _path(cls: type) -> str:
 def _problem(text: str, schemas: list[Json], *, any_of: bool = False) -> Json:
     schema = schemas[0] if len(schemas) == 1 else {"anyOf" if any_of else "oneOf": schemas}
     return {"description": text, "content": {PROBLEM_MEDIA: {"schema": schema}}}
-
-
-def _is_object(type_: Any) -> bool:
-    type_ = unwrap(type_)
-    if is_union(type_):
-        return any(_is_object(each) for each in get_args(type_))
-    return struct_of(type_) is not None

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol, TypeA
 import msgspec
 
 from meristem.contracts.bounds import Attempts, Pause
-from meristem.errors import ContractError
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar as TypeVarWithDefault
@@ -41,41 +40,17 @@ class Semantics(Enum):
 
 
 class Http(msgspec.Struct, frozen=True):
-    """Where an operation stands in the REST interface."""
+    """Where an operation stands in the REST interface, by which `alone` outsiders may call it."""
 
     verb: Verb
     path: str
     status: int = 200
     media: str = "application/json"
-
-
-def get(path: str, *, media: str = "application/json") -> Http:
-    """Map a safe operation to GET; what the path does not bind comes from the query."""
-    return Http("GET", path, 200, media)
-
-
-def post(path: str, *, status: int = 200) -> Http:
-    """Map an operation to POST; what the path does not bind comes from the body."""
-    return Http("POST", path, status)
-
-
-def put(path: str, *, status: int = 200) -> Http:
-    """Map an operation to PUT; what the path does not bind comes from the body."""
-    return Http("PUT", path, status)
-
-
-def patch(path: str, *, status: int = 200) -> Http:
-    """Map an operation to PATCH; what the path does not bind comes from the body."""
-    return Http("PATCH", path, status)
-
-
-def delete(path: str, *, status: int = 200) -> Http:
-    """Map an operation to DELETE; what the path does not bind comes from the query."""
-    return Http("DELETE", path, status)
+    alone: bool = False
 
 
 class Retry(msgspec.Struct, frozen=True):
-    """How a caller repeats a call that may be repeated: full jitter below `base * 2**n`, at most `cap` seconds."""
+    """How a caller repeats a call that failed on the way: full jitter below `base * 2**n`, at most `cap` seconds."""
 
     attempts: Attempts = 3
     base: Pause = 0.05
@@ -95,9 +70,14 @@ class Declaration(msgspec.Struct, frozen=True):
     timeout: float | None = None
     idle: float | None = None
     raises: tuple[type[Fault], ...] = ()
-    http: Http | None = None
+    http: str | None = None
+    status: int | None = None
+    media: str | None = None
     retry: Retry = Retry()
     authenticated: bool = False
+    public: bool = False
+    name: str | None = None
+    cpu: bool = False
 
 
 class Parameter(msgspec.Struct, frozen=True):
@@ -113,14 +93,17 @@ class Operation:
     """A method of a contract, understood.
 
     `request` is the message a call carries: the method's only parameter when that is a message, else a message
-    made of its parameters (`spread` is then true). `reply` is the annotated return type, or the type of each
-    element of a stream. `timeout` bounds the whole call, and is infinite for a stream that declares none; `idle` bounds
-    each wait for an item of a stream.
+    made of its parameters (`spread` is then true). `reply` is the annotated return type. Where the replies are a
+    `stream`, that is the type of each of them; where the operation `takes_stream`, so is `request`. One that `lasts`
+    has a stream on either side: its `timeout` bounds the whole call, and is infinite where none is declared; `idle`
+    bounds each wait for an item. What is `public` anybody may call who reaches the port. `module` is where the contract
+    is written.
     """
 
     __slots__ = (
-        "authenticated", "contract", "doc", "http", "idle", "name", "parameters", "path", "raises", "reply", "request",
-        "retry", "semantics", "spread", "stream", "timeout", "wire_name",
+        "authenticated", "contract", "contract_doc", "cpu", "doc", "http", "idle", "lasts", "module", "name",
+        "parameters", "path", "public", "raises", "reply", "request", "retry", "semantics", "spread", "stream",
+        "takes_stream", "timeout", "wire_name",
     )  # fmt: skip
 
     def __init__(
@@ -134,28 +117,51 @@ class Operation:
         spread: bool,
         reply: Any,
         stream: bool,
+        takes_stream: bool = False,
         doc: str,
+        http: Http | None = None,
+        module: str = "",
+        contract_doc: str = "",
     ) -> None:
         self.contract = contract
         self.name = name
-        self.wire_name = "".join(part.capitalize() for part in name.split("_"))
+        self.wire_name = declaration.name or "".join(part.capitalize() for part in name.split("_"))
         self.path = f"/{contract}/{self.wire_name}"
         self.semantics = declaration.semantics
-        self.timeout = declaration.timeout or (inf if stream else TIMEOUT)
-        self.idle = declaration.idle or (IDLE if stream else inf)
+        self.lasts = stream or takes_stream
+        self.timeout = declaration.timeout or (inf if self.lasts else TIMEOUT)
+        self.idle = declaration.idle or (IDLE if self.lasts else inf)
         self.raises = declaration.raises
-        self.http = declaration.http
+        self.http = http
         self.retry = declaration.retry
         self.authenticated = declaration.authenticated
+        self.public = declaration.public or http is not None
+        self.cpu = declaration.cpu
         self.parameters = parameters
         self.request = request
         self.spread = spread
         self.reply = reply
         self.stream = stream
+        self.takes_stream = takes_stream
         self.doc = doc
+        self.module = module
+        self.contract_doc = contract_doc
+
+    def by_rpc(self) -> Operation:
+        """The same operation for who calls it by RPC: outsiders may not where REST alone tells what it asks for."""
+        if self.http is None or not self.http.alone:
+            return self
+        changed = copy(self)
+        changed.public = False
+        return changed
 
     def under(
-        self, *, timeout: float | None = None, idle: float | None = None, retry: Retry | None = None
+        self,
+        *,
+        timeout: float | None = None,
+        idle: float | None = None,
+        retry: Retry | None = None,
+        authenticated: bool | None = None,
     ) -> Operation:
         """The same operation on other terms; what is None stays."""
         # A copy: operations are made once for a contract, and another system's placement has terms of its own.
@@ -163,6 +169,7 @@ class Operation:
         changed.timeout = timeout or self.timeout
         changed.idle = idle or self.idle
         changed.retry = retry or self.retry
+        changed.authenticated = self.authenticated if authenticated is None else authenticated
         return changed
 
     @property
@@ -194,21 +201,45 @@ class declares:  # noqa: N801 - read as a decorator: @safe, @idempotent, @once, 
         timeout: float | None = None,
         idle: float | None = None,
         raises: list[type[Fault]] | None = None,
-        http: Http | None = None,
+        http: str | None = None,
+        status: int | None = None,
+        media: str | None = None,
         retry: Retry | None = None,
         authenticated: bool = False,
+        public: bool = False,
+        name: str | None = None,
+        cpu: bool = False,
     ) -> Method:
         """Declare the method: its times, the faults it `raises`, its place in REST, how it is retried.
 
         `timeout` bounds the whole call: 5 seconds where nothing is said, and for a stream no bound at all. `idle`
         bounds each wait for an item of a stream: 60 seconds. `authenticated` refuses a call that no signed-in user
-        stands behind.
+        stands behind. `public` lets anybody call it who reaches the port, by RPC; what has a place in REST is public.
+
+        `http="GET /notes/{note_id}"` is a method of HTTP and a path; a parameter that is not in the path comes from
+        the query for GET and DELETE, from the body for POST, PUT and PATCH. It is answered with `status`, 200 unless
+        given, as JSON; `media` is the type of what is answered as bytes or text instead.
+
+        `name` is what the operation is called on the wire of RPC, where that is not the method's name in capitals:
+        `list_skus` is `ListSkus` there, and with `name="ListSKUs"` that.
+
+        What computes for long is `cpu`: its method runs in worker processes, and its service has neither a database
+        nor clients. A call whose time is over ends with its worker.
         """
-        if http is not None and not isinstance(http, Http):
-            places = 'http=get("/notes/{note_id}"), or post, put, patch, delete'
-            raise ContractError(f"http={http!r} says no place in REST: write {places}")
-        faults = tuple(raises or ())
-        declaration = Declaration(self.semantics, timeout, idle, faults, http, retry or Retry(), authenticated)
+        declaration = Declaration(
+            self.semantics,
+            timeout=timeout,
+            idle=idle,
+            raises=tuple(raises or ()),
+            http=http,
+            status=status,
+            media=media,
+            retry=retry or Retry(),
+            authenticated=authenticated,
+            public=public,
+            name=name,
+            cpu=cpu,
+        )
 
         def declare(target: Any) -> Any:
             target.__declaration__ = declaration

@@ -12,11 +12,21 @@ from typing import Any, Final, Literal, TypeAlias, get_args, get_origin
 
 import msgspec
 
-from meristem.contracts.codec import audit, decoder
-from meristem.contracts.coercion import as_it_is, integer, number
+from meristem.contracts.codec import audit, decoder, refusal
+from meristem.contracts.coercion import as_it_is, integer, number, numbers
+from meristem.contracts.costly import CostlyError, frugal
 from meristem.contracts.pertype import PerType
 from meristem.contracts.protojson import read_by
-from meristem.contracts.wiretypes import COLLECTIONS, fields_of, is_union, parts_of, struct_of, unwrap
+from meristem.contracts.wiretypes import (
+    COLLECTIONS,
+    fields_of,
+    is_choice,
+    is_fixed_tuple,
+    is_union,
+    parts_of,
+    struct_of,
+    unwrap,
+)
 
 Shape: TypeAlias = Callable[[Any], Any]
 
@@ -43,6 +53,8 @@ def plain(type_: Any) -> Callable[[bytes], Any]:
     def decode(body: bytes) -> Any:
         try:
             return exact(body)
+        except CostlyError as error:
+            raise refusal(error) from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return again(body)  # it has such a number, or its errors are gathered
 
@@ -64,11 +76,11 @@ class _Shapes(PerType[Shape]):
     """Makes of decoded JSON, whose numbers with a point are Decimals, what msgspec reads."""
 
     def build(self, type_: Any) -> Shape:
-        leaf = {int: integer, float: number, Decimal: as_it_is}.get(type_)
-        if get_origin(type_) is Literal or (isinstance(type_, type) and issubclass(type_, Enum)):
+        leaf = {int: integer, float: number, Decimal: as_it_is, Any: numbers}.get(type_)
+        if is_choice(type_):
             leaf = integer  # 3.0 is one of 3 and 4, and none of "a" and "b"
         if leaf is not None:
-            return lambda value: leaf(value) if isinstance(value, Decimal) else value
+            return lambda value: leaf(value) if isinstance(value, Decimal) or leaf is numbers else value
         if struct_of(type_) is not None:
             fields = {each.encode_name: self.of(each.type) for each in fields_of(type_)}
             return _each_key(fields.get)
@@ -78,7 +90,7 @@ class _Shapes(PerType[Shape]):
         if origin is dict:
             inner = self.of(arguments[1])
             return _each_key(lambda _: inner)
-        if origin is tuple and arguments[-1:] != (Ellipsis,):
+        if is_fixed_tuple(type_):
             return _each_place([self.of(each) for each in arguments])
         return _each_item(self.of(arguments[0])) if origin in COLLECTIONS else number
 
@@ -125,29 +137,22 @@ def _each_place(shapes: list[Shape]) -> Shape:
 
 
 def from_text(type_: Any) -> Callable[[Any], Any]:
-    """A function that reads a value from text, or from the texts of a list; an object is written as JSON.
+    """A function that reads a plain value from text, or a list of them from several.
 
     It raises msgspec.DecodeError.
     """
-    if _is_object(type_):
-        exact = decoder(type_)
-        return lambda text: exact(text.encode())
-    shaped, audited = _text(type_), audit(type_)
+    shaped, audited, careful = _text(type_), audit(type_), frugal(type_)
 
     def read(text: Any) -> Any:
-        value = audited(msgspec.convert(shaped(text), type_))
+        found = shaped(text)
+        if careful is not None:
+            careful.look(found)
+        value = audited(msgspec.convert(found, type_))
         if isinstance(value, float) and not isfinite(value):
             raise msgspec.ValidationError("Expected `float` that is a number")
         return value
 
     return read
-
-
-def _is_object(type_: Any) -> bool:
-    type_ = unwrap(type_)
-    if is_union(type_):
-        return any(_is_object(each) for each in get_args(type_))
-    return get_origin(type_) is dict or struct_of(type_) is not None
 
 
 def _text(type_: Any) -> Shape:

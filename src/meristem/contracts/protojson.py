@@ -8,7 +8,6 @@ wire.
 
 from __future__ import annotations
 
-from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
@@ -16,8 +15,10 @@ import msgspec
 
 from meristem.contracts.codec import audit, decoder, refusal, refusal_of, violations
 from meristem.contracts.coercion import coercer
+from meristem.contracts.costly import CostlyError, decimal, frugal
 from meristem.contracts.depth import TooDeepError
-from meristem.contracts.wiretypes import COLLECTIONS, camel, fields_of, is_union, struct_of, unwrap
+from meristem.contracts.protokinds import FieldMask
+from meristem.contracts.wiretypes import COLLECTIONS, fields_of, is_union, json_spelling, struct_of, unwrap
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +44,8 @@ def lenient(type_: Any, *, zeros: bool = False) -> Callable[[bytes], Any]:
             return mapped(body)
         try:
             return exact(body)
+        except CostlyError as error:
+            raise refusal(error) from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return mapped(body)  # it is written as the mapping asks, or the error is found once more
 
@@ -52,14 +55,31 @@ def lenient(type_: Any, *, zeros: bool = False) -> Callable[[bytes], Any]:
 def read_by(type_: Any, coerce: Coerce) -> Callable[[bytes], Any]:
     """Decodes JSON into `type_` by what `coerce` makes of it; raises CallError that names each field that is wrong."""
     # a number with a point is read as a Decimal, which has all of its digits
-    read, audited = msgspec.json.Decoder(float_hook=Decimal).decode, audit(type_)
+    read, fits = msgspec.json.Decoder(float_hook=decimal).decode, fitting(type_)
 
     def decode(body: bytes) -> Any:
-        shaped: Any = None
         try:
             shaped = coerce(read(body))
-            return audited(msgspec.convert(shaped, type_, str_keys=True))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise refusal(error) from None
+        return fits(shaped)
+
+    return decode
+
+
+def fitting(type_: Any) -> Callable[[Any], Any]:
+    """Makes a `type_` of decoded JSON; raises CallError that names each field that is wrong."""
+    audited, careful = audit(type_), frugal(type_)
+
+    def fits(shaped: Any) -> Any:
+        if careful is not None:
+            try:
+                careful.look(shaped)
+            except (msgspec.ValidationError, RecursionError) as error:
+                raise refusal(error) from None
+        try:
+            return audited(msgspec.convert(shaped, type_, str_keys=True))
+        except (msgspec.ValidationError, RecursionError) as error:
             first = refusal(error)
             if isinstance(error, RecursionError | TooDeepError):
                 raise first from None
@@ -67,7 +87,7 @@ def read_by(type_: Any, coerce: Coerce) -> Callable[[bytes], Any]:
             found.sort(key=lambda each: each.field != first.violations[0].field)  # as an exact reader would tell it
             raise first if len(found) < 2 else refusal_of(found) from None
 
-    return decode
+    return fits
 
 
 class Spellings:
@@ -102,11 +122,13 @@ class Spellings:
 
     def fields(self, type_: Any) -> bool:
         """Take in a message; it may hold itself."""
+        if type_ is FieldMask:
+            return False
         if type_ in self._seen:
             return True
         self._seen.add(type_)
         known = fields_of(type_)
-        names = [each.encode_name for each in known if not each.required]
-        others = [camel(each) for each in names if camel(each) != each]
+        spelled = {each.encode_name: json_spelling(each) for each in known if not each.required}
+        others = [other for name, other in spelled.items() if other != name]
         self.found.update(f'"{each}"'.encode() for each in others)
         return all(self.gather(each.type) for each in known)

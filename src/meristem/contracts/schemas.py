@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 
 import msgspec
 
+from meristem.contracts.codec import fault_payload
 from meristem.contracts.wiretypes import fields_of, is_union, parts_of, struct_of, unwrap
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from meristem.contracts.operation import Operation
+
 DECIMAL: Final = r"^-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$"
+DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 REF: Final = "#/components/schemas/{name}"
 
 
@@ -25,15 +29,15 @@ class Schemas:
         for type_ in given:
             _gather(type_, structs)
         keys = dict.fromkeys(_key(type_) for type_ in (*structs, *given))
-        schemas, self._components = msgspec.json.schema_components([each.type for each in keys], ref_template=REF)
+        schemas, self.components = msgspec.json.schema_components([each.type for each in keys], ref_template=REF)
         self._of = dict(zip(keys, schemas, strict=True))
-        for schema in self._components.values():
+        for schema in self.components.values():
             _complete(schema)
         for key, schema in self._of.items():
             _complete(schema)
             _date(key.type, schema)
         for struct in structs:
-            properties = self._components[self.of(struct)["$ref"].rpartition("/")[2]].get("properties", {})
+            properties = self.components[self.of(struct)["$ref"].rpartition("/")[2]].get("properties", {})
             for field in fields_of(struct):
                 _date(field.type, properties[field.encode_name])
 
@@ -43,7 +47,7 @@ class Schemas:
 
     def free(self, name: str) -> str:
         """A name for a component of ours that no message of the system's has."""
-        while name in self._components:
+        while name in self.components:
             name = f"{name}_"
         return name
 
@@ -55,13 +59,29 @@ class Schemas:
             node = waiting.pop()
             if isinstance(node, dict):
                 name = str(node.get("$ref", "")).rpartition("/")[2]
-                if name in self._components and name not in found:
-                    found[name] = self._components[name]
+                if name in self.components and name not in found:
+                    found[name] = self.components[name]
                     waiting.append(found[name])
                 waiting.extend(node.values())
             elif isinstance(node, list):
                 waiting.extend(node)
         return found
+
+
+def json_schemas(operations: Iterable[Operation]) -> dict[str, str]:
+    """JSON Schema of the messages of contracts, in a file for each, by its name: requests, replies and faults."""
+    grouped: dict[str, list[Operation]] = {}
+    for each in operations:
+        grouped.setdefault(each.contract, []).append(each)
+    files = {}
+    for contract, known in sorted(grouped.items()):
+        faults: list[Any] = [fault for each in known for fault in each.raises]
+        types = [*(each.request for each in known), *(each.reply for each in known), *map(fault_payload, faults)]
+        components = Schemas(types).components
+        schema = {"$schema": DIALECT, "$id": f"{contract}.schema.json", "$defs": dict(sorted(components.items()))}
+        text = msgspec.json.format(msgspec.json.encode(schema)).decode()
+        files[f"{contract}.schema.json"] = text.replace(REF.format(name=""), "#/$defs/") + "\n"
+    return files
 
 
 class _Key(msgspec.Struct, frozen=True):

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from meristem.context import current
+from meristem.contracts.operation import Semantics
 from meristem.errors import CallError, Code, Fault, StorageUnavailable
 
 if TYPE_CHECKING:
     from meristem.contracts.operation import Operation
 
 logger = logging.getLogger(__name__)
+
+_PASSING: Final = frozenset({Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED, Code.RESOURCE_EXHAUSTED, Code.ABORTED})
 
 
 def undeclared(operation: Operation, error: BaseException) -> CallError:
@@ -26,10 +29,25 @@ def undeclared(operation: Operation, error: BaseException) -> CallError:
 
 def withheld(operation: Operation, error: CallError) -> CallError:
     """Log an error of a call below, whose text is not for callers from outside; what they get instead."""
-    logger.warning("%s failed by a call below: %s", operation.label, error)
-    return CallError(
-        error.code, _sentence(operation.label), may_have_happened=error.may_have_happened, retry_after=error.retry_after
-    )
+    return withheld_at(operation.label, error, _advice(operation, error))
+
+
+def withheld_at(label: str, error: CallError, advice: str) -> CallError:
+    """As `withheld`, where no operation is answered: `label` says what failed, `advice` what to do if that passes."""
+    logger.warning("%s failed by a call below: %s", label, error)
+    text = f"{_sentence(label)}{advice if error.code in _PASSING else ''}"
+    told = CallError(error.code, text, may_have_happened=error.may_have_happened, retry_after=error.retry_after)
+    told.from_service = error.from_service
+    return told
+
+
+def _advice(operation: Operation, error: CallError) -> str:
+    """What a caller can do about a failure that passes: it must know whether a repetition could do it twice."""
+    if not error.may_have_happened:
+        return ". Nothing was done: try again"
+    if operation.semantics is Semantics.ONCE:
+        return ". It may have been done: try again under the same idempotency key, which gives the answer of the first"
+    return ". Try again" if operation.semantics.repeatable else ". It may have been done: look before you try again"
 
 
 def internal(label: str) -> CallError:

@@ -20,6 +20,22 @@ COLLECTIONS: Final = (list, set, frozenset, tuple)
 DEEPEST: Final = 50  # messages inside messages in a type; only one that grows with each step of itself has more
 
 
+class ProtoType(msgspec.Struct, frozen=True):
+    """The protobuf type of a plain value, where Python's own says too little: `Annotated[int, ProtoType("int32")]`."""
+
+    name: str
+
+
+class JsonName(msgspec.Struct, frozen=True):
+    """How JSON of protobuf spells a field, where that is not its name in camel case."""
+
+    name: str
+
+
+ANY_JSON: Final = frozenset(ProtoType(f"google.protobuf.{each}") for each in ("Struct", "Value", "ListValue"))
+"""What holds whatever JSON can hold; anywhere else a contract says what a value is."""
+
+
 class UnknownNameError(ContractError):
     """A name in an annotation that means nothing, or not yet: a type may be defined further down."""
 
@@ -52,6 +68,11 @@ def peel(type_: Any) -> tuple[Any, tuple[Any, ...]]:
             type_ = type_.__value__
         else:
             return type_, extras
+
+
+def is_any_json(type_: Any) -> bool:
+    """Whether the type is one of protobuf's that hold any JSON."""
+    return any(isinstance(each, ProtoType) and each in ANY_JSON for each in peel(type_)[1])
 
 
 def unwrap(type_: Any) -> Any:
@@ -88,6 +109,23 @@ def is_union(type_: Any) -> bool:
     return get_origin(type_) in (Union, types.UnionType)
 
 
+def is_choice(type_: Any) -> bool:
+    """Whether the type is an Enum or a Literal."""
+    return get_origin(type_) is Literal or (isinstance(type_, type) and issubclass(type_, Enum))
+
+
+def choices_of(type_: Any) -> tuple[Any, ...]:
+    """The values of an Enum or Literal; a type that is neither has none."""
+    if get_origin(type_) is Literal:
+        return get_args(type_)
+    return tuple(each.value for each in type_) if is_choice(type_) else ()
+
+
+def is_fixed_tuple(type_: Any) -> bool:
+    """Whether the type is a tuple with a type for each place: `tuple[A, B]`, and not `tuple[A, ...]`."""
+    return get_origin(type_) is tuple and get_args(type_)[-1:] != (Ellipsis,)
+
+
 def nullable(type_: Any) -> bool:
     """Whether None is a value of the type."""
     known = unwrap(type_)
@@ -99,6 +137,8 @@ def nullable(type_: Any) -> bool:
 
 def unsupported(type_: Any, seen: frozenset[Any] = frozenset()) -> str | None:
     """Why the type cannot cross a wire and what to write instead; None when it can."""
+    if is_any_json(type_):
+        return None
     type_ = unwrap(type_)
     if type_ in IMMUTABLE_LEAVES or type_ is None or get_origin(type_) is Literal:
         return None
@@ -114,11 +154,22 @@ def _parts(type_: Any, origin: Any, arguments: tuple[Any, ...], seen: frozenset[
         return f"{type_} stands for nothing: say what it is where the type is used, e.g. Page[Row]"
     if is_union(type_):
         return _union(arguments, seen)
+    if origin in (set, frozenset) and _is_unhashable(arguments[0], frozenset()):
+        item = getattr(unwrap(arguments[0]), "__name__", str(arguments[0]))
+        return f"a set holds what has a hash, and {item} is or holds a list, set or dict: write list[{item}]"
     if origin in COLLECTIONS:
         return _first(tuple(each for each in arguments if each is not Ellipsis), seen)
     if origin is dict:
         return _mapping(arguments, seen)
     return f"{type_} cannot cross a wire; use messages, lists, dicts and the plain values of the type table"
+
+
+def _is_unhashable(type_: Any, seen: frozenset[Any]) -> bool:
+    """Whether a value of the type may be, or hold, what changes."""
+    bare = unwrap(type_)
+    if is_any_json(type_) or get_origin(bare) in (list, set, dict):
+        return True
+    return bare not in seen and any(_is_unhashable(each, seen | {bare}) for each in parts_of(bare))
 
 
 def _class(type_: type) -> str | None:
@@ -142,15 +193,25 @@ def _fields(type_: Any, seen: frozenset[Any]) -> str | None:
     return None
 
 
+def json_name_of(type_: Any) -> str | None:
+    """How JSON of protobuf spells a field of the type, where its annotation says so."""
+    return next((each.name for each in peel(type_)[1] if isinstance(each, JsonName)), None)
+
+
 def shared_spelling(fields: typing.Iterable[msgspec.structs.FieldInfo]) -> str | None:
     """Why two fields could not be told apart on a wire, where `room_id` may be written `roomId`; None if all can."""
     taken: dict[str, str] = {}
     for field in fields:
         # A set: most names have one spelling only, which is no clash with itself.
-        for spelled in {field.encode_name, camel(field.encode_name)}:
+        for spelled in {field.encode_name, json_spelling(field)}:
             if (other := taken.setdefault(spelled, field.name)) != field.name:
                 return f"{other!r} and {field.name!r} are both {spelled!r} on the wire; rename one"
     return None
+
+
+def json_spelling(field: msgspec.structs.FieldInfo) -> str:
+    """How JSON of protobuf spells a field: as its annotation says, or else in camel case."""
+    return json_name_of(field.type) or camel(field.encode_name)
 
 
 def camel(name: str) -> str:

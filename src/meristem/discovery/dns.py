@@ -56,7 +56,8 @@ class DnsResolver(Directory):
     """Looks up a name for each service and follows its changes.
 
     A name without records means that no replica is ready. When the servers do not answer at all, the last known
-    addresses stay. `servers` and `port` are those of the machine unless given.
+    addresses stay. `servers` and `port` are those of the machine unless given. `schemes` are those of the
+    addresses by service, `tcp` unless given.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class DnsResolver(Directory):
         port: int = 53,
         patience: float = 5.0,
         shortest: float = SHORTEST,
+        schemes: Mapping[str, str] | None = None,
     ) -> None:
         # Known before they are found: whom `LayeredResolver` asks about a service must never change.
         super().__init__(dict.fromkeys(names, ()))
@@ -74,6 +76,7 @@ class DnsResolver(Directory):
         self._asker = _asker(servers, port)
         self._patience = patience
         self._shortest = shortest
+        self._schemes = schemes or {}
         self._following = Background("discovery")
 
     async def start(self) -> None:
@@ -94,7 +97,8 @@ class DnsResolver(Directory):
         while True:
             found = await self._ask(name)
             if found is not None:
-                self.put(service, found.addresses)
+                scheme = self._schemes.get(service, "tcp")
+                self.put(service, tuple(f"{scheme}:{each.partition(':')[2]}" for each in found.addresses))
             elif not lost:
                 logger.warning("no DNS server answers for %s; %s stays where it was", name.host, service)
             lost = found is None

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 logger: Final = logging.getLogger("meristem.events")
 
-_BATCH: Final = 500
-_GATHER: Final = 0.1  # seconds for which acknowledgements gather before they are written in one transaction
+_BATCH: Final = 100  # rows of one transaction: writers wait for it
+_GATHER: Final = 0.5  # seconds for which acknowledgements gather before they are written in one transaction
 _MISHAP: Final = 1.0  # seconds to wait when the outbox's database fails
 
 

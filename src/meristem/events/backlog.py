@@ -1,7 +1,8 @@
-"""What of one subscriber is on disk: a relay fetches it key by key, round after round."""
+"""What is on disk alone, by subscriber: a relay fetches it key by key, round after round."""
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -9,6 +10,7 @@ if TYPE_CHECKING:
 
 _TURNS: Final = 64  # keys of one claim to begin with: as many as are served side by side
 _FEW: Final = 8
+_UNDER_WAY: Final = 1.0  # seconds within which a commit that has begun is over
 
 
 class Backlog:
@@ -43,3 +45,65 @@ class Backlog:
             # Too short a run of too few keys, or too few rows of too many.
             self._turns = max(_FEW, turns // 2) if claim.is_end else 2 * turns
         return claim.deliveries
+
+
+class Backlogs:
+    """The subscribers with rows on disk that are not in memory.
+
+    `due` has those of them that are worth a look before the next scan: not those all of whose keys are in another
+    replica's hands.
+    """
+
+    def __init__(self, outbox: Outbox) -> None:
+        self.due: set[str] = set()
+        self._outbox = outbox
+        self._behind: set[str] = set()
+        # When the last row of a subscriber was fetched from disk: one may follow whose commit is still under way.
+        self._caught_up: dict[str, float] = {}
+        self._of: dict[str, Backlog] = {}
+
+    @property
+    def are_empty(self) -> bool:
+        """Whether no subscriber has one."""
+        return not self._behind
+
+    def has(self, subscriber: str) -> bool:
+        """Whether a subscriber has rows on disk alone."""
+        return subscriber in self._behind
+
+    def is_caught_up(self, subscriber: str) -> bool:
+        """Whether a subscriber has had none for long enough that no commit can still bring one."""
+        if subscriber in self._behind:
+            return False
+        since = self._caught_up.get(subscriber)
+        if since is not None and since + _UNDER_WAY > monotonic():
+            return False
+        self._caught_up.pop(subscriber, None)
+        return True
+
+    def of(self, subscriber: str) -> Backlog:
+        """The rows of a subscriber, and where in them the relay is."""
+        backlog = self._of.get(subscriber)
+        if backlog is None:
+            backlog = self._of[subscriber] = Backlog(self._outbox, subscriber)
+        return backlog
+
+    def add(self, subscriber: str) -> None:
+        """A subscriber has rows on disk alone; where that is known, it is not looked at any sooner."""
+        if subscriber not in self._behind:
+            self._behind.add(subscriber)
+            self.due.add(subscriber)
+
+    def remove(self, subscriber: str) -> None:
+        """Its last row was fetched."""
+        self._behind.discard(subscriber)
+        self.due.discard(subscriber)
+        self._caught_up[subscriber] = monotonic()
+
+    def put_off(self, subscriber: str) -> None:
+        """None of its rows is free: look again after the next scan."""
+        self.due.discard(subscriber)
+
+    def retry(self) -> None:
+        """A scan is under way: all of them are worth a look."""
+        self.due |= self._behind

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from meristem.baggage import sound
 from meristem.context import Context, Identity, Trace
 from meristem.contracts.codec import encode
 from meristem.keys import KeyChain
@@ -23,7 +24,8 @@ class Envelope(
 
     `subject` is the ordering key. `traceparent` and `tracestate` are the Distributed Tracing extension, `authid` and
     `authclaims` the Auth Context extension (the user on whose behalf it happened), `causationid` the idempotency key
-    of the work that published it.
+    of the work that published it. `baggage` is an extension of our own: the values that travel, as the header of that
+    name has them.
     """
 
     id: str
@@ -38,10 +40,11 @@ class Envelope(
     authtype: str = ""
     authid: str = ""
     authclaims: str = ""
+    baggage: str = ""
     data: msgspec.Raw = msgspec.Raw(b"null")
 
     def context(self, subscriber: str, deadline: float | None = None) -> Context:
-        """What surrounds the handler of `subscriber`: the publisher's trace and user, and keys derived from this event.
+        """What surrounds the handler of `subscriber`: the publisher's trace, user and baggage, and keys of this event.
 
         A repeated delivery derives the same keys, so that the calls its handler makes have their effect once.
         """
@@ -50,7 +53,7 @@ class Envelope(
         publisher = self.source.rpartition("/")[2] or None
         user = self._user() if self.authid else None
         keys = KeyChain(key, self.authid or None)
-        return Context(deadline, trace.child() if trace else None, publisher, user, key, keys)
+        return Context(deadline, trace.child() if trace else None, publisher, user, sound(self.baggage), key, keys)
 
     def _user(self) -> Identity:
         claims = msgspec.json.decode(self.authclaims, type=_Claims) if self.authclaims else _Claims()
@@ -79,6 +82,7 @@ def enclose(event: Event, source: str, now: datetime, context: Context) -> Envel
         authtype="app_user" if user is not None else "",
         authid=user.subject if user is not None else "",
         authclaims=encode(_Claims(user.name, user.roles)).decode() if user is not None else "",
+        baggage=context.baggage,
         data=msgspec.Raw(encode(event)),
     )
 

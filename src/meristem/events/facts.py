@@ -8,14 +8,18 @@ from typing import Final, TypeAlias
 
 import msgspec
 
+from meristem.contracts.message import Event
+
 logger: Final = logging.getLogger(__name__)
 
 
 class Published(msgspec.Struct, frozen=True):
-    """An event was committed; `subscribers` counts those that are owed it."""
+    """An event was committed by `source` (`//hotels/payments`); `subscribers` counts those that are owed it."""
 
     type: str
     subscribers: int
+    source: str
+    event: Event
 
 
 class Delivered(msgspec.Struct, frozen=True):

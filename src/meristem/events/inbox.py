@@ -18,6 +18,7 @@ from meristem.contracts.codec import decoder, violation
 from meristem.contracts.message import Event
 from meristem.errors import IntegrityViolation, Undeliverable, WiringError
 from meristem.events.envelope import Envelope
+from meristem.events.outage import describe, is_outage
 from meristem.events.policy import DEFAULT, DeliveryPolicy
 from meristem.events.subscription import subscriptions
 from meristem.events.tables import INBOX
@@ -34,6 +35,7 @@ logger: Final = logging.getLogger("meristem.events")
 Handle: TypeAlias = Callable[[Any], Awaitable[None]]
 Listener: TypeAlias = Callable[[Event, Envelope], Awaitable[None]]
 
+_REMEMBERED: Final = 1000  # failures whose traceback was shown
 _KNOWN: Final = select(literal(1)).where(
     *(INBOX.c[name] == bindparam(name, type_=Text) for name in ("event_id", "source", "subscriber"))
 )
@@ -78,6 +80,7 @@ class Inbox:
         self._clock = clock
         self._retention = retention
         self._turns: dict[tuple[str, str], _Turns] = {}
+        self._refused: dict[tuple[str, str], str] = {}  # how each event failed last
         self._background = Background(f"inbox of {service}")
 
     @classmethod
@@ -157,10 +160,31 @@ class Inbox:
     async def _handle_within_context(self, event: Event, envelope: Envelope, *, is_new: bool) -> None:
         policy = self._policies.get(envelope.type, DEFAULT)
         CURRENT.set(envelope.context(self.service, time.monotonic() + policy.timeout))
-        if self._database is None:
-            await self._handle(event, envelope)
-        else:
-            await self._handle_once(self._database, event, envelope, is_new=is_new)
+        try:
+            if self._database is None:
+                await self._handle(event, envelope)
+            else:
+                await self._handle_once(self._database, event, envelope, is_new=is_new)
+        except Exception as error:
+            self._log(envelope, error)
+            raise
+        if self._refused:
+            self._refused.pop((envelope.source, envelope.id), None)
+
+    def _log(self, envelope: Envelope, error: Exception) -> None:
+        """Show a traceback where it happens, and once: by each attempt it would only be longer to read.
+
+        Whoever delivers has a line for each attempt. An outage is no bug to look for, nor is what the handler says of
+        the event.
+        """
+        if isinstance(error, Undeliverable) or is_outage(error):
+            return
+        name, described = (envelope.source, envelope.id), describe(error)
+        if self._refused.pop(name, None) != described:
+            logger.error("%s failed at %s %s", self.service, envelope.type, envelope.id, exc_info=error)
+        self._refused[name] = described
+        if len(self._refused) > _REMEMBERED:
+            del self._refused[next(iter(self._refused))]
 
     async def _handle_once(self, database: Database, event: Event, envelope: Envelope, *, is_new: bool) -> None:
         row: dict[str, Any] = {"event_id": envelope.id, "source": envelope.source, "subscriber": self.service}

@@ -12,6 +12,7 @@ from meristem.errors import CallError, Code, Fault, OperationError, StorageError
 
 AWAY: Final = frozenset({Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED, Code.RESOURCE_EXHAUSTED, Code.ABORTED})
 """The codes by which a callee says that the same call may succeed later."""
+LONGEST: Final = 1000  # characters of an error beside its event
 _NETWORK: Final = (ConnectionError, TimeoutError, socket.gaierror, socket.herror)
 _ERRNOS: Final = frozenset(
     {
@@ -23,8 +24,16 @@ _SEVERAL: Final = "Multiple exceptions: "  # asyncio tried several addresses, an
 _LOCKED: Final = frozenset({"SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_CANTOPEN"})
 
 
-class Outage(OperationError):
-    """What the handler of an event needs is away, or it took too long: the event waits, and no attempt is counted."""
+class FailedElsewhere(OperationError):
+    """A handler of another process failed; the text is the error as `describe` has it there.
+
+    Where it is an outage, the event waits as in one process, and no sooner is it tried than the callee asked for.
+    """
+
+    def __init__(self, described: str, *, is_outage: bool = False, retry_after: float | None = None) -> None:
+        super().__init__(described)
+        self.is_outage = is_outage
+        self.retry_after = retry_after
 
 
 def is_outage(failure: BaseException) -> bool:
@@ -56,4 +65,17 @@ def _says_so(error: BaseException) -> bool:
         return any(name.startswith(each) for each in _LOCKED)
     if isinstance(error, OSError):
         return isinstance(error, _NETWORK) or error.errno in _ERRNOS or str(error).startswith(_SEVERAL)
-    return isinstance(error, (Outage, CancelledError))  # the last: a time limit cut it off
+    if isinstance(error, FailedElsewhere):
+        return error.is_outage
+    return isinstance(error, CancelledError)  # a time limit cut it off
+
+
+def describe(failure: BaseException) -> str:
+    """An error in one line, as it is kept beside the event; the same wherever its handler lives."""
+    text = str(failure) if isinstance(failure, FailedElsewhere) else f"{type(failure).__name__}: {failure}"
+    return text[:LONGEST]
+
+
+def patience_asked_for(failure: BaseException) -> float | None:
+    """The seconds after which a callee wants to be asked again; None where it said nothing."""
+    return failure.retry_after if isinstance(failure, CallError | FailedElsewhere) else None

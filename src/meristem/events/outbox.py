@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
@@ -151,7 +152,7 @@ class Outbox:
         asked: dict[tuple[str, str], bool] = {}
         for event, context in unit.published:
             destinations = self._destinations(event.event_type)
-            published.append(Published(event.event_type, len(destinations)))
+            published.append(Published(event.event_type, len(destinations), self.source, event))
             if not destinations:
                 continue
             envelope = enclose(event, self.source, now, context)
@@ -231,18 +232,16 @@ class Outbox:
         The keys come after the key `after`, None for the first ones; up to `unkeyed` rows without a key come before.
         Keys of which another replica holds rows are passed over.
         """
-        where = self._where(subscriber) | {"after": after or "", "turns": turns}
-        which = {"done": -1 if after is None else 0, "run": run, "unkeyed": unkeyed}
-        claimable = statements.CLAIMABLE_SIDE_BY_SIDE if self._side_by_side else statements.CLAIMABLE
+        which = {"whose": subscriber, "after": after or "", "turns": turns}
+        how_many = {"me": self.lease.member, "done": -1 if after is None else 0, "run": run, "unkeyed": unkeyed}
+        claim = statements.CLAIM_SIDE_BY_SIDE if self._side_by_side else statements.CLAIM
+        # In one transaction: what has been committed since then is told to the relay after this answer.
         async with self._database.unit() as unit:
-            rows = await unit.fetch_all(claimable, where | which, into=_Claimed)
-            # In the same transaction: what has been committed since then is told to the relay after this answer.
-            del where["me"]
-            last = await unit.fetch_one(statements.LAST_TURN, where, into=_LastTurn)
-            assert last is not None  # it counts
-            if rows:
-                unit.defer(statements.CLAIM, [{"of_seq": row.seq, "me": self.lease.member} for row in rows])
-            left = last.is_end and await unit.fetch_value(statements.ANY_FREE, {"whose": subscriber})
+            last = unit.fetch_at_commit(statements.LAST_TURN, which, into=_LastTurn)
+            rows = unit.fetch_at_commit(claim, which | how_many, into=_Claimed)
+            left = unit.fetch_at_commit(statements.ANY_FREE, {"whose": subscriber}, into=int)
+        [turn] = last
+        rows.sort(key=attrgetter("seq"))
         since = self._clock.steady() - self._clock.now().timestamp()  # from the time of day as it is shown now
         deliveries = [
             Delivery(
@@ -251,7 +250,7 @@ class Outbox:
             )
             for each in rows
         ]  # fmt: skip
-        return Claim(deliveries, last.key, last.is_end, last.is_end and left is None)
+        return Claim(deliveries, turn.key, turn.is_end, turn.is_end and not left)
 
     def _where(self, subscriber: str) -> dict[str, Any]:
         return {"whose": subscriber, "me": self.lease.member}

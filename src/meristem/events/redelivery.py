@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from meristem.backoff import FULL, wait_after
-from meristem.errors import CallError, StorageError, Undeliverable
+from meristem.errors import StorageError, Undeliverable
 from meristem.events.bus import SubscriberAway
 from meristem.events.facts import Away, DeadLettered, DeliveryRetried, Observer, emit
-from meristem.events.outage import is_outage
+from meristem.events.outage import describe, is_outage, patience_asked_for
 
 if TYPE_CHECKING:
     from meristem.events.outbox import Delivery, Outbox
@@ -69,11 +69,9 @@ class FailedDeliveries:
         delivery.outages = 0
         delay = policy.delay(delivery.attempts)
         tried = f"attempt {delivery.attempts} of {policy.attempts}"
-        # The traceback once: by each attempt it would only be longer to read.
-        shown = failure if delivery.attempts == 1 else None
         logger.warning(
             "%s did not handle %s (%s), again in %.1f s: %s",
-            delivery.subscriber, delivery.type, tried, delay, describe(failure), exc_info=shown,
+            delivery.subscriber, delivery.type, tried, delay, describe(failure),
         )  # fmt: skip
         return await self._again(delivery, delay, failure, counted=True)
 
@@ -101,8 +99,7 @@ class FailedDeliveries:
         return await self._again(delivery, delay, failure, counted=False)
 
     async def _again(self, delivery: Delivery, delay: float, failure: Exception, *, counted: bool) -> float:
-        if isinstance(failure, CallError) and failure.retry_after is not None:
-            delay = max(delay, failure.retry_after)
+        delay = max(delay, patience_asked_for(failure) or 0.0)
         delivery.due_at = self._now() + delay
         await self._record(delivery, delay, failure)
         error, type_, subscriber = describe(failure), delivery.type, delivery.subscriber
@@ -125,8 +122,8 @@ class FailedDeliveries:
             return self._now() + _MISHAP
         self._forget(partitions, delivery)
         logger.error(
-            "%s of %s is a dead letter after %d attempts: mend the cause, then run `meristem events redrive`",
-            delivery.type, delivery.subscriber, attempts, exc_info=failure,
+            "%s of %s is a dead letter after %d attempts: mend the cause, then run `meristem events redrive`: %s",
+            delivery.type, delivery.subscriber, attempts, error,
         )  # fmt: skip
         emit(self._observers, DeadLettered(delivery.type, delivery.subscriber, attempts, error))
         return None
@@ -135,8 +132,3 @@ class FailedDeliveries:
 def _longest_pause(delivery: Delivery, policy: DeliveryPolicy, now: float) -> float:
     """Seconds that a delivery waits for its next attempt at most, whatever the last one met."""
     return max(policy.cap, min(_LONGEST, _SHARE * (now - delivery.created)))
-
-
-def describe(failure: BaseException) -> str:
-    """An error in one line, as it is kept beside the event."""
-    return f"{type(failure).__name__}: {failure}"[:1000]

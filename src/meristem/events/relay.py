@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from meristem.errors import OperationError
 from meristem.events.acknowledgements import Acknowledgements
-from meristem.events.backlog import Backlog
+from meristem.events.backlog import Backlogs
 from meristem.events.bus import Bus
 from meristem.events.claims import Claims
 from meristem.events.facts import Delivered, Observer, emit
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 logger: Final = logging.getLogger("meristem.events")
 
 _BATCH: Final = 500
-_UNDER_WAY: Final = 1.0  # seconds within which a commit that has begun is over
 _MISHAP: Final = 1.0  # seconds to wait when the relay's own database fails
 
 
@@ -64,13 +63,7 @@ class Relay:
         self._claims = Claims(outbox.lease, poll, pulse)
         self._wake_up = WakeUp(clock)
         self._partitions: dict[str, Partitions] = {}
-        # Subscribers with rows on disk that are not in memory, and those of them that are worth a look before the next
-        # scan: not those all of whose keys are in another replica's hands.
-        self._behind: set[str] = set()
-        self._to_fetch: set[str] = set()
-        # When the last row of a subscriber was fetched from disk: one may follow whose commit is still under way.
-        self._caught_up: dict[str, float] = {}
-        self._backlogs: dict[str, Backlog] = {}
+        self._backlogs = Backlogs(outbox)
         self._scan_is_due = True
         self._running = False
         self._quiet = asyncio.Event()
@@ -128,7 +121,18 @@ class Relay:
     @property
     def is_settled(self) -> bool:
         """Whether nothing is in memory that waits to be delivered or became a dead letter."""
-        return self._acknowledged.is_empty and not self._behind and self._is_idle
+        return self._acknowledged.is_empty and self._backlogs.are_empty and self._is_idle
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something is delivered now, removed or fetched: all else that is in memory waits for its time."""
+        fetches = any(self._room(each) > self._spare for each in self._backlogs.due)
+        delivers = any(each.in_flight for each in self._partitions.values())
+        return delivers or fetches or self._scan_is_due or not self._acknowledged.is_empty
+
+    def hurry(self) -> None:
+        """Remove what was acknowledged without waiting for more to be."""
+        self._acknowledged.hurry()
 
     @property
     def _is_idle(self) -> bool:
@@ -145,7 +149,7 @@ class Relay:
             self._running
             and self._room(subscriber) > self._spare
             and self._claims.is_alone
-            and self._has_caught_up(subscriber)
+            and self._backlogs.is_caught_up(subscriber)
         )
 
     def has_room(self, subscriber: str, key: str) -> bool:
@@ -158,15 +162,6 @@ class Relay:
         partitions = self._partitions.get(subscriber)
         return self._window if partitions is None else self._window - len(partitions.held)
 
-    def _has_caught_up(self, subscriber: str) -> bool:
-        if subscriber in self._behind:
-            return False
-        since = self._caught_up.get(subscriber)
-        if since is not None and since + _UNDER_WAY > monotonic():
-            return False
-        self._caught_up.pop(subscriber, None)
-        return True
-
     def take(self, deliveries: Iterable[Delivery]) -> None:
         if self._running:
             for delivery in deliveries:
@@ -174,9 +169,7 @@ class Relay:
 
     def fetch_soon(self, subscriber: str) -> None:
         """Rows of this subscriber are on disk only: fetch them as soon as there is room."""
-        if subscriber not in self._behind:
-            self._behind.add(subscriber)
-            self._to_fetch.add(subscriber)
+        self._backlogs.add(subscriber)
         self._wake_up.set(self._now())
 
     def resume(self, subscriber: str) -> None:
@@ -232,9 +225,9 @@ class Relay:
         if scanned is not None:
             await self._scan()
         if self._claims.are_open:
-            for subscriber in list(self._to_fetch):
+            for subscriber in list(self._backlogs.due):
                 await self._fetch(subscriber)
-        if scanned is not None and not self._behind:
+        if scanned is not None and self._backlogs.are_empty:
             self._claims.believe(scanned)
 
     async def _scan(self) -> None:
@@ -242,7 +235,7 @@ class Relay:
         self._scan_is_due = False
         await self._claims.look()
         await self._outbox.clear_up()
-        self._to_fetch |= self._behind
+        self._backlogs.retry()
         for subscriber in await self._outbox.subscribers():
             self.fetch_soon(subscriber)
 
@@ -257,9 +250,7 @@ class Relay:
     async def _fetch(self, subscriber: str) -> None:
         """Fill the room that this subscriber has in memory from disk, until there is none or a round finds nothing."""
         found: int | None = None  # rows in this round; None in one that began before
-        backlog = self._backlogs.get(subscriber)
-        if backlog is None:
-            backlog = self._backlogs[subscriber] = Backlog(self._outbox, subscriber)
+        backlog = self._backlogs.of(subscriber)
         while self._running and (room := min(_BATCH, self._room(subscriber) - self._spare)) > 0:
             if backlog.is_at_start:
                 found = 0
@@ -269,10 +260,10 @@ class Relay:
             self.take(claimed)
             found = None if found is None else found + len(claimed)
             if backlog.is_empty:
-                self._behind.discard(subscriber)
-                self._caught_up[subscriber] = monotonic()
-            if backlog.is_empty or (backlog.is_at_start and found == 0):
-                self._to_fetch.discard(subscriber)
+                self._backlogs.remove(subscriber)
+                return
+            if backlog.is_at_start and found == 0:
+                self._backlogs.put_off(subscriber)
                 return
 
     async def _deliver(self, partitions: Partitions, delivery: Delivery) -> float | None:
@@ -304,5 +295,5 @@ class Relay:
     def _forget(self, partitions: Partitions, delivery: Delivery) -> None:
         partitions.held.discard(delivery.event_id)
         # At half: a hop to the database for each row that is acknowledged would be one too many.
-        if partitions.subscriber in self._behind and len(partitions.held) <= self._window // 2:
+        if self._backlogs.has(partitions.subscriber) and len(partitions.held) <= self._window // 2:
             self._wake_up.set(self._now())

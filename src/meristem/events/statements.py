@@ -8,6 +8,7 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Integer,
+    Select,
     Text,
     and_,
     bindparam,
@@ -23,6 +24,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from meristem.events.tables import DEAD_LETTERS, FREE, HELD, IS_WAITING, OUTBOX
 from meristem.storage.lease import LIVING, MEMBERS, lives
@@ -93,10 +95,8 @@ def _end(key: Any, length: str) -> ColumnElement[Any]:
     return func.coalesce(ends.offset(bindparam(length, type_=Integer)).scalar_subquery(), _LAST)
 
 
-CLAIMABLE: Final = (
-    select(
-        *(_candidate[name] for name in ("seq", "event_id", "type", "key", "body", "created", "attempts", "due_at")),
-    )
+_claimable: Final = (
+    select(_candidate.seq, _candidate.key)
     .select_from(_turns.join(_candidates, _is_free(_candidate, _turn.key)))
     .where(
         _turn.number > bindparam("done", type_=Integer),
@@ -105,11 +105,10 @@ CLAIMABLE: Final = (
         lives(_me),  # a replica that was taken for dead claims nothing
         _cleared_up,  # or an earlier row of a key may lie with the dead
     )
-    .order_by(_candidate.seq)
 )
 # The same where relays claim side by side. One that claims just now holds locks on rows that still look free: they are
 # skipped, and so is whatever comes after them in their key, or else it would overtake them.
-_locked: Final = CLAIMABLE.with_for_update(of=_candidates, skip_locked=True).cte("locked")
+_locked: Final = _claimable.with_for_update(of=_candidates, skip_locked=True).cte("locked")
 _earlier: Final = OUTBOX.alias("earlier").c
 _skipped: Final = exists(literal(1)).where(
     _locked.c.key != "",
@@ -117,8 +116,16 @@ _skipped: Final = exists(literal(1)).where(
     _earlier.seq < _locked.c.seq,
     _earlier.seq.not_in(select(_locked.c.seq)),
 )
-CLAIMABLE_SIDE_BY_SIDE: Final = select(_locked).where(not_(_skipped)).order_by(_locked.c.seq)
-CLAIM: Final = update(OUTBOX).where(_row.seq == bindparam("of_seq")).values(member=_me)
+
+
+def _claim(numbers: Select[Any]) -> ReturningUpdate[Any]:
+    """Look and take in one statement: between two, writers would wait for an event loop that is busy delivering."""
+    taken = ("seq", "event_id", "type", "key", "body", "created", "attempts", "due_at")
+    return update(OUTBOX).where(_row.seq.in_(numbers)).values(member=_me).returning(*(_row[name] for name in taken))
+
+
+CLAIM: Final = _claim(_claimable.with_only_columns(_candidate.seq))
+CLAIM_SIDE_BY_SIDE: Final = _claim(select(_locked.c.seq).where(not_(_skipped)))
 
 ANY_FREE: Final = select(_row.seq).where(_row.subscriber == _whose, FREE).limit(1)
 NEXT_SUBSCRIBER: Final = select(func.min(_row.subscriber)).where(_row.subscriber > bindparam("after", type_=Text), FREE)

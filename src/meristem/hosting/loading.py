@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from meristem.config.project import load_object, parse
-from meristem.errors import ConfigurationError
+from meristem.config.project import explained, load_object, parse
+from meristem.errors import ConfigurationError, MeristemError
+from meristem.hosting.app_routes import routes_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,25 +16,47 @@ if TYPE_CHECKING:
     from meristem.resilience.limits import Limits
 
 
-def load_app(name: str, target: Any, root: Path, limits: Limits) -> ASGIApp:
+class LoadedApp(NamedTuple):
+    """An application as ASGI, and the paths that its framework tells of it (`routes_of`)."""
+
+    app: ASGIApp
+    routes: list[str]
+
+
+def load_app(name: str, target: Any, root: Path, limits: Limits) -> LoadedApp:
     """The application as ASGI; a WSGI one is wrapped so that it runs in threads, as many as `limits` say.
 
-    `target` is the application or says where it is (`"shop.web:app"`, importable from `root`). Raises
-    ConfigurationError when it is neither ASGI nor WSGI.
+    `target` is the application or says where it is (`"shop.web:app"`, importable from `root`) or what makes it
+    (`"shop.web:create_app()"`). Raises ConfigurationError when it is neither ASGI nor WSGI.
     """
-    app = load_object(parse(target, f"app {name!r}", root)) if isinstance(target, str) else target
+    app = _found(name, target, root) if isinstance(target, str) else target
     if not callable(app):
         raise ConfigurationError(f"app {name!r}: {target!r} is {type(app).__name__}, not an application")
     if speaks_asgi(app):
-        return app
+        return LoadedApp(app, routes_of(app))
     if speaks_wsgi(app):
         from meristem.hosting.wsgi.application import WSGIHost  # noqa: PLC0415 - only who has a WSGI app pays for it
 
-        return WSGIHost(name, app, limits)
+        return LoadedApp(WSGIHost(name, app, limits), routes_of(app))
     raise ConfigurationError(
         f"app {name!r}: {target!r} takes neither (scope, receive, send) nor (environ, start_response); "
-        f"name the application object, not a function that makes it"
+        f'name the application object, or a function that makes it, with brackets: "shop.web:create_app()"'
     )
+
+
+def _found(name: str, target: str, root: Path) -> Any:
+    """What a text names, or what the function returns that it names with brackets."""
+    found = load_object(parse(target.removesuffix("()"), f"app {name!r}", root))
+    if not target.endswith("()"):
+        return found
+    if not callable(found):
+        raise ConfigurationError(f"app {name!r}: {target!r} calls {type(found).__name__}; leave the brackets out")
+    try:
+        return found()
+    except MeristemError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise ConfigurationError(f"app {name!r}: {target!r} failed: {explained(error)}") from error
 
 
 def speaks_asgi(app: Any) -> bool:

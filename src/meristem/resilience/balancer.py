@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
 from meristem.contracts.bounds import Part, Pause, Seconds, Share
 from meristem.contracts.message import Message
 from meristem.errors import CallError, Code
-from meristem.resilience.breaker import blames
+from meristem.resilience.breaker import BreakerOpen, blames
 from meristem.resilience.facts import Ejected, OnFact, ignore
 from meristem.resilience.retry import Attempt, tried_by
 
@@ -148,18 +148,23 @@ class Balancer:
 
         async def moving(call: Call) -> Any:
             # Each endpoint once at most: when all of them are down, the last error is raised, and retries begin.
+            met: list[CallError] = []
             for _ in range(len(self._targets) - 1):
                 try:
                     return await take(call, self.choose(call))
                 except CallError as error:
                     if error.origin is None or not _moves(call, error):
                         raise
+                    met.append(error)
                     call = Attempt.of(call, (*tried_by(call), error.origin), moved=error.lost)
-            return await take(call, self.choose(call))
+            try:
+                return await take(call, self.choose(call))
+            except BreakerOpen as refusal:
+                raise max([refusal, *met], key=_hope) from None
 
         def balanced(call: Call) -> Awaitable[Any]:
-            targets = self._targets
-            return take(call, targets[0]) if len(targets) == 1 else moving(call)  # alone, there is nothing to choose
+            targets = self._targets  # of one there is nothing to choose, and nobody beside it to ask
+            return self.take(call, targets[0]) if len(targets) == 1 else moving(call)
 
         return balanced
 
@@ -175,7 +180,8 @@ class Balancer:
             raise
         finally:
             endpoint.in_flight -= 1
-        self._answered(target, started)
+        if len(self._targets) > 1 or target.failing:  # alone, it is compared with nothing
+            self._answered(target, started)
         return reply
 
     def silent(self, target: Target) -> None:
@@ -240,9 +246,14 @@ class Balancer:
         self._emit(Ejected(self.dependency, target.endpoint.address, seconds))
 
 
+def _hope(error: CallError) -> int:
+    """How far a retry may help: after a failure, after the probes of a breaker, and least while that is open."""
+    return 2 if not isinstance(error, BreakerOpen) else 1 if error.probed is not None else 0
+
+
 def _moves(call: Call, error: CallError) -> bool:
     """Whether the call is to be taken to another endpoint at once."""
-    if error.code is not Code.UNAVAILABLE:
+    if error.code is not Code.UNAVAILABLE or error.from_service or not call.repeatable:
         return False
     if not error.may_have_happened:
         return True

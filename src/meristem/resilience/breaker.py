@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from asyncio import CancelledError
 from time import monotonic
@@ -41,12 +42,28 @@ class BreakerPolicy(Message, forbid_unknown_fields=True):
     rising: ClassVar = ("open_for", "open_at_most")
 
 
+class BreakerOpen(CallError):
+    """The refusal of a breaker, which sent nothing; while probes are under way, `probed` ends with the next of them."""
+
+    def __init__(self, message: str, left: float, probed: asyncio.Future[None] | None) -> None:
+        super().__init__(Code.UNAVAILABLE, message, may_have_happened=False, retry_after=left)
+        self.probed = probed
+
+
 def blames(error: BaseException, call: Call, now: float) -> bool:
     """Whether an error speaks against the endpoint; a caller that gave up does not, a deadline that passed does."""
     if isinstance(error, CallError):
         return error.code in FAILURES
     deadline = call.context.deadline
     return isinstance(error, CancelledError) and deadline is not None and now >= deadline
+
+
+def is_away(error: BaseException, call: Call, now: float) -> bool:
+    """Whether an endpoint failed to answer: what its service's own code says is an answer, in one process as here.
+
+    One that has yet to come into being has failed at nothing: calls must find it once it is there.
+    """
+    return blames(error, call, now) and not (isinstance(error, CallError) and (error.from_service or error.unborn))
 
 
 class Breaker:
@@ -73,6 +90,7 @@ class Breaker:
         self._opened = 0  # times in a row
         self._until = 0.0
         self._probing = self._probed = 0
+        self._next_probe: asyncio.Future[None] | None = None  # for those who wait for one to end
         self._reason = ""
 
     @property
@@ -94,7 +112,7 @@ class Breaker:
             try:
                 return await handler(call)
             except BaseException as error:
-                if self.state == "closed" and blames(error, call, self._now()):
+                if self.state == "closed" and is_away(error, call, self._now()):
                     self._failed()
                 raise
 
@@ -111,17 +129,25 @@ class Breaker:
             reply = await handler(call)
         except BaseException as error:
             self._probing -= 1
-            if self.state == "half_open" and blames(error, call, self._now()):
+            if self.state == "half_open" and is_away(error, call, self._now()):
                 self._open(f"a probe failed: {error}" if str(error) else "a probe met its deadline")
             elif not isinstance(error, CancelledError):
                 self._answered()
+            self._probe_ended()
             raise
         self._probing -= 1
         self._answered()
+        self._probe_ended()
         return reply
 
+    def _probe_ended(self) -> None:
+        """However it ended: the breaker is closed or open now, or has room for another one."""
+        if self._next_probe is not None:
+            self._next_probe.set_result(None)
+            self._next_probe = None
+
     def _answered(self) -> None:
-        """A probe came back; with a refusal or a fault too, for the endpoint lives."""
+        """A probe came back; with an error of its service too, for the endpoint lives."""
         self._probed += 1
         if self.state == "half_open" and self._probed >= self.policy.probes:
             self._close()
@@ -158,12 +184,11 @@ class Breaker:
         before, self.state = self.state, after
         self._emit(BreakerChanged(self.name, before, after, reason))
 
-    def _refusal(self) -> CallError:
+    def _refusal(self) -> BreakerOpen:
         left = max(0.0, self._until - self._now())
-        when = f"open for {left:.1f} s more" if self.state == "open" else "waiting for its probes"
-        return CallError(
-            Code.UNAVAILABLE,
-            f"{self.name}: circuit breaker {when}, because {self._reason}",
-            may_have_happened=False,
-            retry_after=left,
-        )
+        if self.state == "open":
+            when, probed = f"open for {left:.1f} s more", None
+        else:
+            when, probed = "waiting for its probes", self._next_probe or asyncio.get_running_loop().create_future()
+            self._next_probe = probed
+        return BreakerOpen(f"{self.name}: circuit breaker {when}, because {self._reason}", left, probed)

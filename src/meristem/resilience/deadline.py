@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from meristem.contracts.items import Items
 from meristem.errors import CallError, Code
 from meristem.resilience.timers import running_task
-from meristem.variables import attended
+from meristem.variables import END, resumed, told_beside
 
 if TYPE_CHECKING:
     from asyncio import Task
@@ -44,21 +46,32 @@ def silent(label: str, idle: float) -> CallError:
     return CallError(Code.DEADLINE_EXCEEDED, f"{label} sent nothing for {idle:g} s, its idle limit")
 
 
-def deadline_middleware(deadlines: Deadlines, operation: Operation, *, prompt: bool = False) -> Middleware:
+def unfed(label: str, idle: float) -> CallError:
+    """The error of a call that was ended because its caller sent no further item."""
+    return CallError(Code.DEADLINE_EXCEEDED, f"{label} was sent nothing for {idle:g} s, its idle limit")
+
+
+def deadline_middleware(
+    deadlines: Deadlines, operation: Operation, *, prompt: bool = False, private: bool = False
+) -> Middleware:
     """Give each call the earlier of its caller's deadline and the operation's timeout, and cancel it then.
 
-    It stands on both sides of a call. A task that is already watched for the same 10 ms is not watched again, so
-    the second one in a process costs little, and a deadline that came by wire is watched because nobody does yet.
-    Work that is cancelled then and does not end is left to itself; what is known to be `prompt`, as a client is, always
-    ends, and costs less.
-    A stream without a timeout of its own has its caller's deadline alone, and an end when it falls silent.
+    It stands on both sides of a call. Work is watched from its first wait on, and left to itself where it is cancelled
+    then and does not end. What is known to be `prompt`, as a client is, always waits and always ends: it is watched at
+    once, but not again in a task that is already watched for the same 10 ms.
+    Where its caller has the errors straight they are `private`, whoever raised them.
+    A stream without a timeout of its own has its caller's deadline alone, and an end when it falls silent. The items of
+    a caller are waited for by its callee: where the work is `prompt`, that is elsewhere.
     Where caller and service are in one process, a unary call's answer does this itself (`services/inbound.py`): a layer
     more would cost a tenth of the whole call.
     """
-    if operation.stream:
-        return lambda handler: _watched_stream(handler, deadlines, operation)
-    leave = None if prompt else deadlines.leaver(operation.label)
-    return lambda handler: _watched(handler, deadlines, leave, TimeLimit(operation.label, operation.timeout))
+    if operation.lasts:
+        return lambda handler: _watched_stream(handler, deadlines, operation, prompt=prompt)
+    limit = TimeLimit(operation.label, operation.timeout, private=private)
+    if prompt:
+        return lambda handler: _prompt(handler, deadlines, limit)
+    leave = deadlines.leaver(operation.label)
+    return lambda handler: _watched(handler, deadlines, leave, limit)
 
 
 class TimeLimit:
@@ -89,8 +102,13 @@ class TimeLimit:
         error.private = self._private
         return error
 
+    def passes(self, error: BaseException) -> None:
+        """An error of the call itself goes on to the caller."""
+        if self._private and isinstance(error, CallError):
+            error.private = True
 
-def _watched(handler: Handler, deadlines: Deadlines, leave: Leave | None, limit: TimeLimit) -> Handler:
+
+def _prompt(handler: Handler, deadlines: Deadlines, limit: TimeLimit) -> Handler:
     loop = deadlines.loop
 
     async def watched(call: Call) -> Any:
@@ -98,13 +116,18 @@ def _watched(handler: Handler, deadlines: Deadlines, leave: Leave | None, limit:
         bucket = deadlines.bucket(limit.give(context, now))
         task: Task[Any] = running_task(loop)
         if task in bucket:
-            return await handler(call)
+            try:
+                return await handler(call)
+            except BaseException as error:
+                limit.passes(error)
+                raise
         bucket[task] = task.cancelling()
         try:
-            reply = await (handler(call) if leave is None else attended(handler(call), bucket, leave))
+            reply = await handler(call)
         except BaseException as error:
             if bucket.leave(task):
                 raise limit.exceeded(context, now) from error
+            limit.passes(error)
             raise
         if bucket.leave(task):  # it comes too late, as it would by wire, where nobody waits for it any more
             raise limit.exceeded(context, now)
@@ -113,8 +136,32 @@ def _watched(handler: Handler, deadlines: Deadlines, leave: Leave | None, limit:
     return watched
 
 
-def _watched_stream(handler: Handler, deadlines: Deadlines, operation: Operation) -> Handler:
+def _watched(handler: Handler, deadlines: Deadlines, leave: Leave, limit: TimeLimit) -> Handler:
+    async def watched(call: Call) -> Any:
+        now, context = monotonic(), call.context
+        reply: list[Any] = []
+        deadline = limit.give(context, now)
+        steps = told_beside(handler(call), reply)
+        if (waiting := next(steps.__await__(), END)) is END:
+            return reply[0]  # mostly the first step is all of it, and gives no deadline the time to come
+        bucket, task = deadlines.bucket(deadline), running_task(deadlines.loop)
+        bucket.enter(task)
+        try:
+            await resumed(None, steps, waiting, bucket, leave)
+        except BaseException as error:
+            if bucket.leave(task):
+                raise limit.exceeded(context, now) from error
+            raise
+        if bucket.leave(task):
+            raise limit.exceeded(context, now)
+        return reply[0]
+
+    return watched
+
+
+def _watched_stream(handler: Handler, deadlines: Deadlines, operation: Operation, *, prompt: bool) -> Handler:
     label, timeout, idle = operation.label, operation.timeout, operation.idle
+    is_fed = operation.takes_stream and not prompt
 
     async def watched(call: Call) -> Any:
         started, inherited = monotonic(), call.context.deadline
@@ -122,10 +169,27 @@ def _watched_stream(handler: Handler, deadlines: Deadlines, operation: Operation
             raise refuse_past(label, inherited, started)
         deadline = min(started + timeout, inf if inherited is None else inherited)
         call.context.deadline = deadline if deadline < inf else None
-        stream = WatchedStream(deadlines, deadline, idle, lambda: exceeded(label, timeout, deadline, started), label)
-        return await stream.begin(handler(call))
+        if is_fed:
+            call.request = WatchedItems(call.request, deadlines, idle, label)
+        late = partial(exceeded, label, timeout, deadline, started)
+        stream = WatchedStream(deadlines, deadline, idle, late, label, prompt=prompt)
+        return await (stream.begin(handler(call)) if operation.stream else stream.whole(handler(call)))
 
     return watched
+
+
+class WatchedItems(Items):
+    """The items of a request, each of which is waited for `idle` seconds at most; between them the callee has time."""
+
+    def __init__(self, items: Items, deadlines: Deadlines, idle: float, label: str) -> None:
+        super().__init__(items)
+        self._deadlines = deadlines
+        self._idle = idle
+        self._label = label
+
+    async def take(self) -> Any:
+        late = partial(unfed, self._label, self._idle)
+        return await self._deadlines.within(monotonic() + self._idle, anext(self._items), late)
 
 
 class WatchedStream:
@@ -135,9 +199,17 @@ class WatchedStream:
     """
 
     def __init__(
-        self, deadlines: Deadlines, deadline: float, idle: float, error: Callable[[], CallError], label: str
+        self,
+        deadlines: Deadlines,
+        deadline: float,
+        idle: float,
+        error: Callable[[], CallError],
+        label: str,
+        *,
+        prompt: bool = False,
     ) -> None:
         self._items: Any = None
+        self._prompt = prompt
         self._deadlines = deadlines
         self._deadline = deadline
         self._idle = idle
@@ -148,6 +220,12 @@ class WatchedStream:
         """Take the items from who makes them."""
         self._items = await self._within(handed, monotonic())
         return self
+
+    async def whole(self, work: Awaitable[Result]) -> Result:
+        """The one answer to a stream of items, which has until the deadline of the whole."""
+        if self._deadline == inf:
+            return await work
+        return await self._deadlines.within(self._deadline, work, self._error, prompt=self._prompt)
 
     def __aiter__(self) -> WatchedStream:
         return self
@@ -162,8 +240,8 @@ class WatchedStream:
     def _within(self, work: Awaitable[Result], now: float) -> Awaitable[Result]:
         silence = now + self._idle
         if silence < self._deadline:
-            return self._deadlines.within(silence, work, lambda: silent(self._label, self._idle))
-        return self._deadlines.within(self._deadline, work, self._error)
+            return self._deadlines.within(silence, work, partial(silent, self._label, self._idle), prompt=self._prompt)
+        return self._deadlines.within(self._deadline, work, self._error, prompt=self._prompt)
 
     async def aclose(self) -> None:
         """End the stream early and release what produces it."""

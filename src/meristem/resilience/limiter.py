@@ -101,7 +101,9 @@ class Limiter:
     def middleware(self, operation: Operation) -> Middleware:
         """Admit calls of `operation`; all operations of a service share the limit."""
         usual = Usual()
-        return lambda handler: self._stream(handler) if operation.stream else self._unary(handler, usual)
+        if operation.lasts:
+            return lambda handler: self._stream(handler, replies=operation.stream)
+        return lambda handler: self._unary(handler, usual)
 
     def _unary(self, handler: Handler, usual: Usual) -> Handler:
         gate, now = self.gate, self._now
@@ -129,17 +131,22 @@ class Limiter:
 
         return admitted
 
-    def _stream(self, handler: Handler) -> Handler:
+    def _stream(self, handler: Handler, *, replies: bool) -> Handler:
+        """How long a stream takes is its peer's affair too: it takes a place, and says nothing of speed."""
         gate = self.gate
 
         async def admitted(call: Call) -> Any:
             if not gate.try_enter() and not await gate.enter():
                 raise self._refusal()
             try:
-                return LeavingStream(await handler(call), gate.leave)
+                reply = await handler(call)
             except BaseException:
                 gate.leave()
                 raise
+            if replies:
+                return LeavingStream(reply, gate.leave)
+            gate.leave()
+            return reply
 
         return admitted
 

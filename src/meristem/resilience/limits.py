@@ -21,8 +21,9 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     for its target, and `head_fields` fields; its trailers may have as much again, and are dropped.
 
     `body_bytes` and `body_seconds` bound the whole body of a request that Meristem serves itself (RPC and REST). Such
-    a request holds at most `body_values` values: numbers, strings, lists and objects. A compressed one may unpack to a
-    MiB, or else to 100 times what was sent. For hosted apps `body_seconds` is the longest time without a byte, and a
+    a request holds at most `body_values` values: numbers, strings, lists and objects; 64 escapes in strings count as
+    one, and so do 128 bytes of strings that are not ASCII. A compressed one may unpack to a MiB, or else to 100 times
+    what was sent. For hosted apps `body_seconds` is the longest time without a byte, and a
     body that takes longer than that in all must come with `body_rate` bytes a second at least.
 
     A client that takes nothing of what it was sent for `write_seconds` is cut off. What takes longer than that in all
@@ -75,7 +76,8 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ClientLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a client uses and accepts. Sizes in bytes, times in seconds.
 
-    At most `connections` are open to one address; further calls wait in the order in which they came.
+    At most `connections` are open to one address; further calls wait in the order in which they came. One of them may
+    carry many calls at once, as many as there may be connections.
     """
 
     connections: Count = 256

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from msgspec.structs import replace
 
@@ -30,7 +30,7 @@ class OperationPolicy(Message, forbid_unknown_fields=True):
 
     def problem(self, operation: Operation) -> str | None:
         """What cannot be meant of this operation; None for a sound policy."""
-        if self.idle is not None and not operation.stream:
+        if self.idle is not None and not operation.lasts:
             return f"idle = {self.idle!r} is for streams; give a timeout"
         return unfit(self.govern(operation).retry)
 
@@ -42,8 +42,12 @@ class OperationPolicy(Message, forbid_unknown_fields=True):
 
 
 class Policies(Message, forbid_unknown_fields=True):
-    """What holds where a placement says nothing else; durations in seconds."""
+    """What holds where a placement says nothing else; durations in seconds.
 
+    `transport` is how processes of the system call the service: over HTTP, or `grpc`.
+    """
+
+    transport: Literal["http", "grpc"] = "http"
     budget: BudgetPolicy = BudgetPolicy()
     breaker: BreakerPolicy = BreakerPolicy()
     balancer: BalancerPolicy = BalancerPolicy()

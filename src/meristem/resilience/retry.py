@@ -1,4 +1,4 @@
-"""Retries: full jitter, only where a repeat does no harm, within the deadline and a budget per dependency."""
+"""Retries of what failed on the way: full jitter, no harm, within the deadline and a budget per dependency."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from meristem.backoff import FULL, wait_after
 from meristem.contracts.bounds import Amount, Rate, Share
 from meristem.contracts.call import Call
 from meristem.contracts.message import Message
-from meristem.errors import CallError, Code
+from meristem.errors import REPEATABLE, CallError
+from meristem.resilience.breaker import BreakerOpen
 from meristem.resilience.facts import CallRetried, OnFact, RetryRefused, ignore
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from meristem.contracts.call import Handler, Middleware
     from meristem.contracts.operation import Operation
 
-RETRYABLE: Final = frozenset({Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED, Code.ABORTED})
+PROBED_WITHIN: Final = 1.0  # seconds in which a call waits for the probes of a breaker
 
 
 class BudgetPolicy(Message, forbid_unknown_fields=True):
@@ -84,8 +85,10 @@ def tried_by(call: Call) -> tuple[str, ...]:
 
 
 def may_retry(operation: Operation, error: CallError) -> bool:
-    """Whether another attempt can do no harm and has a chance."""
-    return error.code in RETRYABLE and (operation.semantics.repeatable or not error.may_have_happened)
+    """Whether another attempt can do no harm and has a chance; what the service's own code says is its answer."""
+    if error.code not in REPEATABLE or error.from_service:
+        return False
+    return operation.semantics.repeatable or not error.may_have_happened
 
 
 class Retrying:
@@ -119,36 +122,60 @@ class Retrying:
             trace = call.context.trace
             try:
                 return await handler(call)
-            except CallError as error:
-                if not may_retry(operation, error):
+            except CallError as failure:
+                if not may_retry(operation, failure) or not call.repeatable:
                     raise
-                call.context.trace = trace
+                error = failure
+            call.context.trace = trace
+            try:  # outside of `except`: the last failure would be told as one that came of handling the first
                 return await self._again(handler, call, error)
+            finally:
+                del error  # it knows this frame by its traceback
 
         return retried
 
     async def _again(self, handler: Handler, call: Call, error: CallError) -> Any:
         tried: tuple[str, ...] = ()
-        for attempt in range(1, self._policy.attempts):
-            if error.origin is not None:
-                tried = (*tried, error.origin)
-            delay = self._delay(attempt, error)
-            self._check(call, delay, error)
-            self._emit(CallRetried(self._operation.label, attempt + 1, delay, error.code.value))
-            await self._sleep(delay)
+        attempt, patience = 1, self._now() + PROBED_WITHIN
+        while True:
+            if isinstance(error, BreakerOpen):
+                await self._probed(call, error, patience)
+            elif attempt >= self._policy.attempts:
+                break
+            else:
+                if error.origin is not None:
+                    tried = (*tried, error.origin)
+                delay = self._delay(attempt, error)
+                self._check(call, delay, error)
+                attempt += 1
+                self._emit(CallRetried(self._operation.label, attempt, delay, error.code.value))
+                await self._sleep(delay)
             started = self._now()
             try:
                 reply = await handler(Attempt.of(call, tried))
             except CallError as failure:
                 error = failure
-                if not may_retry(self._operation, error):
+                if not may_retry(self._operation, error) or not call.repeatable:
                     raise
             else:
                 self._needs += ((self._now() - started) - self._needs) * 0.2
                 return reply
-        if self._policy.attempts > 1:
-            error.add_note(f"{self._operation.label} was tried {self._policy.attempts} times")
+        if attempt > 1:
+            error.add_note(f"{self._operation.label} was tried {attempt} times")
         raise error
+
+    async def _probed(self, call: Call, refusal: BreakerOpen, latest: float) -> None:
+        """Wait for others to probe; raise the refusal of an open breaker: whoever waited for that would be in its way.
+
+        Nothing was sent, so this is no attempt and takes nothing from the budget.
+        """
+        deadline = call.context.deadline
+        patience = (latest if deadline is None else min(latest, deadline)) - self._now()
+        if refusal.probed is None or patience <= 0:
+            raise refusal
+        await asyncio.wait({refusal.probed}, timeout=patience)
+        if not refusal.probed.done():
+            raise refusal
 
     def _delay(self, attempt: int, error: CallError) -> float:
         """Full jitter; never sooner than a server asked for, and then spread by a tenth."""

@@ -95,15 +95,20 @@ class Deadlines:
                 self._arm(key)
         return bucket
 
-    async def within(self, at: float, work: Awaitable[Result], late: Callable[[], Exception]) -> Result:
-        """What `work` gives; at the deadline it is cancelled and `late()` raised, a moment later at most."""
+    async def within(
+        self, at: float, work: Awaitable[Result], late: Callable[[], Exception], *, prompt: bool = False
+    ) -> Result:
+        """What `work` gives; at the deadline it is cancelled and `late()` raised, a moment later at most.
+
+        Work that does not end then is left to itself; what is known to be `prompt` is waited for.
+        """
         task: _Task = running_task(self.loop)
         bucket = self.bucket(at)
         if task in bucket:
             return await work
         bucket.enter(task)
         try:
-            answer = await attended(work, bucket, self._leave)
+            answer = await (work if prompt else attended(work, bucket, self._leave))
         except BaseException as error:
             if bucket.leave(task):
                 raise late() from error

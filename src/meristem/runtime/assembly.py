@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import ChainMap
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from meristem.contracts.call import ServedOperation, connected, wait_on
 from meristem.contracts.contract import operations
 from meristem.errors import CallError, MisuseError, WiringError
 from meristem.events.adapters import bus_for
-from meristem.lifecycle import Background, Stack
+from meristem.lifecycle import Background, SideBySide, Stack
 from meristem.resilience.limiter import Limiter
 from meristem.resilience.policies import Policies
 from meristem.resilience.timers import Deadlines
@@ -21,6 +22,8 @@ from meristem.runtime.gauges import Gauges
 from meristem.runtime.injection import Injection
 from meristem.runtime.instance import ServiceInstance
 from meristem.runtime.options import Options
+from meristem.runtime.outward import external_dependency, is_called_by
+from meristem.runtime.settings_source import SettingsSource
 from meristem.runtime.shared import Shared
 from meristem.runtime.telemetry import ProcessTelemetry
 from meristem.services.inbound import OperationEndpoint
@@ -57,6 +60,7 @@ class Assembly:
         self.instances: dict[str, ServiceInstance] = {}
         resource = {"service.name": f"{blueprint.system.name}.{process}"}
         self.telemetry = ProcessTelemetry(self.options.environment, resource, blueprint.placement.telemetry)
+        self.settings = SettingsSource(blueprint, process, self.options)
         self.databases: dict[str, Database] = {}
         self._gauges = Gauges(self.telemetry.registry, self.options.clock)
         self._stack = Stack()
@@ -64,6 +68,8 @@ class Assembly:
         self._closing = Background(f"connections of {process}")
         self._endpoints: dict[str, OperationEndpoint] = {}
         self._dependencies: dict[str, Dependency] = {}
+        # Apart: what is told to the other processes, or handed on to them for callers outside, is none of theirs.
+        self._external: dict[str, Dependency] = {}
         self._helm: dict[str, OperationEndpoint] = {}
         self._routes: dict[str, ServedOperation] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -76,10 +82,11 @@ class Assembly:
         self._deadlines = Deadlines(self._loop)
         try:
             with connected(self):  # for all that begins here, wherever it is called from later
+                elsewhere = ChainMap(self._dependencies, self._external)
                 self._clients = Clients(
-                    self.blueprint, self.options, self._deadlines, self._endpoints, self._dependencies, self.telemetry
+                    self.blueprint, self.options, self._deadlines, self._endpoints, elsewhere, self.telemetry
                 )
-                await self._start_services(Injection(self.blueprint, self.process.name, self.options, self._clients))
+                await self._start_services(Injection(self.settings, self.options, self._clients))
         except BaseException:
             await self.stop()
             raise
@@ -91,6 +98,7 @@ class Assembly:
             # The ways to other processes first: what a service does in its own `start` may call and publish by them.
             if service.name not in self.process.services:
                 await self._start_dependency(service)
+        await self._start_external()
         for service in self.blueprint.plan.services:
             if service.name in self.process.services and not self._is_faked(service):
                 spec = self.blueprint.spec(service.name)
@@ -106,6 +114,9 @@ class Assembly:
             await self._stack.start(self._bus)  # before the relays, so that it outlives them
             for component in [each for instance in self.instances.values() for each in instance.workers()]:
                 await self._stack.start(component)
+            # Last, so they end first: a periodic job may still publish and begin sagas, of other services, too. Side by
+            # side, because each waits for its runs: one after the other they would outlast the drain of the process.
+            await self._stack.start(SideBySide([each.schedule() for each in self.instances.values()]))
         await self._stack.start(self._gauges)
         self._closing.spawn(self._announce(), "announce")
 
@@ -158,7 +169,7 @@ class Assembly:
             asyncio.get_running_loop()
         except RuntimeError:
             return wait_on(self._loop, work)
-        raise MisuseError("an event loop runs here: write `await` instead of wait(...)")
+        raise MisuseError("an event loop runs here: write `await` instead of block_on(...)")
 
     def routes(self) -> dict[str, ServedOperation]:
         """What this process answers to other processes, by path; each service sheds what it cannot carry."""
@@ -222,7 +233,13 @@ class Assembly:
             self.telemetry,
             self.blueprint.system.middleware,
         )
-        instance = ServiceInstance(spec, url=url, resolve=lambda need: injection.give(spec, need), around=around)
+        instance = ServiceInstance(
+            spec,
+            url=url,
+            resolve=lambda need: injection.give(spec, need),
+            around=around,
+            table=self.blueprint.placement.process(self.process.name),
+        )
         await self._stack.start(instance)
         self.instances[spec.name] = instance
         if instance.storage is not None:
@@ -271,6 +288,15 @@ class Assembly:
             # Its types of events are known from the plan: the class that hears them is never imported here.
             send = sender(service.name, deliveries, service.hears)
             self._bus.forward(service.name, patient(service.hears), send)
+
+    async def _start_external(self) -> None:
+        """Reach the systems of other teams that this process may call."""
+        faked = {contract.contract_name for contract in self.options.fakes if is_contract(contract)}
+        for each in self.blueprint.plan.external:
+            if each.contract not in faked and is_called_by(each, self.blueprint, self.process.name):
+                made = external_dependency(each, self.blueprint, self.options, self.telemetry, self._closing)
+                await self._stack.start(made)
+                self._external[each.name] = made
 
     def _policies(self, service: str) -> Policies:
         return self.blueprint.placement.policies.get(service, Policies())

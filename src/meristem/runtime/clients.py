@@ -106,12 +106,19 @@ class Clients:
     def _way(self, contract: Any, operation: Operation, caller: str | None) -> Handler:
         fake = self._options.fakes.get(contract)
         if fake is not None:
+            if self._blueprint.external_of(contract) is not None:
+                operation = operation.under(authenticated=False)  # there the token signs in, whoever calls here
             observed = self._telemetry.serving(type(fake).__name__, operation)
             # it may first be called for in the midst of another call
             make = partial(OperationEndpoint, system=self._blueprint.system.name)
             method = getattr(fake, operation.name, None) or _unfaked(operation, fake)
             return self._nearby(self._variables.copy().run(make, operation, method, observed))
         owner = self._blueprint.owner_of(contract)
+        if (outside := self._blueprint.external_of(contract)) is not None:
+            if outside not in self._dependencies:
+                text = f"no service of this process asks for {contract.__name__}: ask for it in a constructor"
+                raise WiringError(f"{text}, then its address and token are known here")
+            owner = outside
         if owner is None:
             raise WiringError(f"no service of {self._blueprint.system.name!r} implements {contract.__name__}")
         return self._to(owner, operation, caller)
@@ -120,11 +127,14 @@ class Clients:
         # A deadline is watched on the side that can give up: around the way there, or within the handler itself nearby.
         if owner in self._dependencies:
             there = self._dependencies[owner].way(operation, caller)
-            return receiving(operation)(deadline_middleware(self._deadlines, operation, prompt=True)(there))
+            watched = deadline_middleware(self._deadlines, operation, prompt=True, private=True)(there)
+            return receiving(operation)(watched) if operation.lasts else watched
         return self._nearby(self._endpoints[operation.path])
 
     def _nearby(self, endpoint: OperationEndpoint) -> Handler:
         operation = endpoint.operation
+        if operation.takes_stream:  # the wait for an item is the callee's, and so stands behind what brings it
+            return receiving(operation)(local_stream(operation, self.limited(operation, endpoint.handler)))
         if operation.stream:
             return receiving(operation)(self.limited(operation, local_stream(operation, endpoint.handler)))
         return endpoint.nearby(Nearby(self._deadlines, isolation_of(operation)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -11,10 +10,10 @@ import msgspec
 from meristem.context import current, using
 from meristem.contracts.contract import Contract
 from meristem.contracts.operation import Retry, idempotent
-from meristem.errors import CallError, Code, Fault, Undeliverable
+from meristem.errors import CallError, Code, Fault, NotServedHere, Undeliverable
 from meristem.events.bus import Receive, SubscriberAway
 from meristem.events.envelope import Envelope
-from meristem.events.outage import Outage, is_outage
+from meristem.events.outage import FailedElsewhere, describe, is_outage, patience_asked_for
 from meristem.events.policy import DEFAULT, DeliveryPolicy
 
 if TYPE_CHECKING:
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from meristem.resilience.timers import Deadlines
 
 MARGIN: Final = 5.0  # seconds beyond the policy's in which a process that lives says that its handler took too long
-PROBING: Final = 0.02  # seconds until a breaker that waits for its probes is asked again
-PROBES: Final = 50
 SILENCE: Final = (Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED)  # what also a process says that is not there, or hangs
 
 
@@ -35,16 +32,17 @@ class NotAccepted(Fault, code=Code.INVALID_ARGUMENT):
 
 
 class NotHandled(Fault, code=Code.ABORTED):
-    """The subscriber is well, and what its handler needs is away, or it took too long."""
+    """The subscriber is well, and its handler failed: by an outage, or as `error` tells."""
 
-    reason: str
+    error: str
+    is_outage: bool
+    retry_after: float | None
 
 
 class Deliveries(Contract, Protocol, package="meristem.events.v1"):
     """Takes events for the services of a process."""
 
-    # The policy of the subscription bounds it. The relay tries again: a repetition below, which waits for a breaker as
-    # long as that is open, would keep its place from a subscriber that says that it is back.
+    # The policy of the subscription bounds it, and the relay tries again.
     @idempotent(raises=[NotAccepted, NotHandled], timeout=86400.0, retry=Retry(attempts=1))
     async def deliver(self, service: str, event: str) -> None:
         """Hand a CloudEvent, as JSON, to a service; returns when it is handled."""
@@ -79,20 +77,20 @@ class Postbox:
         receive = self._receivers.get(service)
         if receive is None:
             # No refusal of the event: the service may answer elsewhere a moment later, and then it is delivered there.
-            raise CallError(Code.UNAVAILABLE, f"{service!r} does not live here", may_have_happened=False)
+            raise NotServedHere(f"{service!r} does not live here", may_have_happened=False)
         envelope = msgspec.json.decode(event, type=Envelope)
         timeout = _policy(self._policies[service], envelope).timeout
         late = CallError(Code.DEADLINE_EXCEEDED, f"not handled within {timeout:g} s")
         try:
             await self._deadlines.within(monotonic() + timeout, receive(envelope), lambda: late)
-        # As a declared fault: it would arrive as `internal` else, and be tried again although no retry helps.
+        # As declared faults: anything else would arrive as `internal`, speak against the process, and tell of itself
+        # in the log alone; and what a handler's own calls say must not look like the way to it.
         except Undeliverable as error:
             raise NotAccepted(reason=str(error)) from None
-        # So would an outage; and what a handler's own calls say must not look like the way to it.
         except Exception as error:
-            if is_outage(error):
-                raise NotHandled(reason=str(error)) from error
-            raise
+            raise NotHandled(
+                error=describe(error), is_outage=is_outage(error), retry_after=patience_asked_for(error)
+            ) from error
 
     async def announce(self, services: list[str]) -> None:
         self._resume(services)
@@ -105,11 +103,11 @@ def sender(service: str, deliveries: Deliveries, policies: Mapping[str, Delivery
         latest = monotonic() + _policy(policies, envelope).timeout + MARGIN
         try:
             with using(msgspec.structs.replace(current(), deadline=latest)):
-                await _tried(deliveries, service, msgspec.json.encode(envelope).decode())
+                await deliveries.deliver(service, msgspec.json.encode(envelope).decode())
         except NotAccepted as refusal:
             raise Undeliverable(refusal.reason) from None
         except NotHandled as failure:
-            raise Outage(failure.reason) from None
+            raise FailedElsewhere(failure.error, is_outage=failure.is_outage, retry_after=failure.retry_after) from None
         except CallError as error:
             # An outage is no fault of the event: it waits, and none of its attempts is used up.
             if error.code in SILENCE:
@@ -117,18 +115,6 @@ def sender(service: str, deliveries: Deliveries, policies: Mapping[str, Delivery
             raise
 
     return send
-
-
-async def _tried(deliveries: Deliveries, service: str, event: str) -> None:
-    """Hand an event over, as soon as a breaker has seen that the subscriber is back: others may be its probes."""
-    for _ in range(PROBES):
-        try:
-            return await deliveries.deliver(service, event)
-        except CallError as error:
-            if error.may_have_happened or error.retry_after != 0.0:
-                raise
-        await asyncio.sleep(PROBING)
-    return await deliveries.deliver(service, event)
 
 
 def patient(policies: Mapping[str, DeliveryPolicy]) -> dict[str, DeliveryPolicy]:

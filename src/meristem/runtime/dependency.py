@@ -14,8 +14,10 @@ from meristem.resilience.retry import RetryBudget, retry_middleware
 from meristem.transports.adapters import client_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import ssl
+    from collections.abc import Callable, Mapping, Sequence
 
+    from meristem.contracts.call import Middleware
     from meristem.contracts.operation import Operation
     from meristem.discovery.resolver import Resolver
     from meristem.lifecycle import Background
@@ -28,12 +30,12 @@ if TYPE_CHECKING:
 class RemoteReplica:
     """One replica: a client of its address behind a circuit breaker."""
 
-    def __init__(self, address: str, client: EndpointClient, breaker: Breaker) -> None:
+    def __init__(self, address: str, client: EndpointClient, breaker: Breaker, around: Sequence[Middleware]) -> None:
         self.client = client
         self.address = address
         self.in_flight = 0
         self.breaker = breaker
-        self.handler: Handler = breaker.middleware(client.call)
+        self.handler: Handler = breaker.middleware(compose(client.call, around))
 
 
 class Dependency:
@@ -41,7 +43,7 @@ class Dependency:
 
     A call passes the bulkhead, then the retries within the dependency's budget; each attempt goes to the better of
     two replicas chosen at random, through that replica's circuit breaker. A safe call does not wait for a replica
-    that has fallen silent.
+    that has fallen silent. `headers` go out with each call; `around` is put around what is sent, the first outermost.
     """
 
     def __init__(
@@ -54,6 +56,9 @@ class Dependency:
         limits: ClientLimits,
         telemetry: ProcessTelemetry,
         closing: Background,
+        headers: Mapping[str, str] | None = None,
+        tls: ssl.SSLContext | None = None,
+        around: Sequence[Middleware] = (),
     ) -> None:
         self.name = name
         self._resolver = resolver
@@ -62,6 +67,9 @@ class Dependency:
         self._limits = limits
         self._telemetry = telemetry
         self._closing = closing
+        self._headers = headers
+        self._tls = tls
+        self._around = around
         self._replicas: dict[str, RemoteReplica] = {}
         self._balancer = Balancer(name, policy=policies.balancer, on_fact=telemetry.on_fact)
         self._budget = RetryBudget(name, policies.budget)
@@ -95,14 +103,18 @@ class Dependency:
     def way(self, operation: Operation, caller: str | None) -> Handler:
         """The handler that takes calls of an operation there."""
         retry = retry_middleware(operation, self._budget, on_fact=self._telemetry.on_fact)
-        watched = self._telemetry.calling(caller, operation)
+        watched = self._telemetry.calling(caller, operation, self._system())
         # From outside in: a call that waits to be repeated keeps its place in the bulkhead, or new calls would take it;
         # each attempt is a span of its own, since each may go to another replica.
         return compose(self._balanced(operation), [self._bulkhead.middleware, retry, watched])
 
+    def _system(self) -> str:
+        """The name of the wire, by the addresses that are known when a client is made."""
+        return "grpc" if any(each.startswith("grpc") for each in self._resolver.addresses(self.name)) else "connectrpc"
+
     def _balanced(self, operation: Operation) -> Handler:
         # A hedge runs beside the first attempt: not even of an idempotent call may two be under way at once.
-        if operation.semantics is not Semantics.SAFE or operation.stream:
+        if operation.semantics is not Semantics.SAFE or operation.lasts:
             return self._balancer.handler
         on_fact = self._telemetry.on_fact
         hedging = Hedging(operation, self._balancer, self._budget, self._policies.hedge, on_fact=on_fact)
@@ -112,8 +124,8 @@ class Dependency:
         for address in addresses:
             if address not in self._replicas:
                 breaker = Breaker(f"{self.name} at {address}", self._policies.breaker, on_fact=self._telemetry.on_fact)
-                client = client_for(address, sign=self._sign, limits=self._limits)
-                self._replicas[address] = RemoteReplica(address, client, breaker)
+                client = client_for(address, sign=self._sign, limits=self._limits, headers=self._headers, tls=self._tls)
+                self._replicas[address] = RemoteReplica(address, client, breaker, self._around)
         gone = [self._replicas.pop(address) for address in list(self._replicas) if address not in addresses]
         # Before the ones that are gone are closed: no new call may choose a client that only finishes what it has.
         self._balancer.update(self._replicas.values())

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from meristem.lifecycle import Component, Stack
 from meristem.services.container import build
 from meristem.services.inbound import OperationEndpoint
-from meristem.services.schedule import Schedule
+from meristem.services.schedule import Schedule, scheduled
 from meristem.system.description import needs_database
 
 if TYPE_CHECKING:
@@ -15,18 +16,21 @@ if TYPE_CHECKING:
 
     from meristem.contracts.operation import Operation
     from meristem.events.inbox import Inbox
+    from meristem.runtime.cpu_pool import CpuPool
     from meristem.runtime.shared import Shared
     from meristem.runtime.steering import ServiceSagas
     from meristem.runtime.storage import ServiceStorage
     from meristem.services.container import Built
     from meristem.services.service import Need, ServiceSpec
     from meristem.storage.database import Database
+    from meristem.system.placement_tables import ProcessTable
 
 
 class ServiceInstance:
     """Starts a service: first what it keeps, then what it provides to itself, then the service.
 
-    `resolve` gives the constructor what it asks for beside the database.
+    `resolve` gives the constructor what it asks for beside the database. `table` is what the placement says of its
+    process, in whose workers an operation that computes runs.
     """
 
     def __init__(
@@ -36,6 +40,7 @@ class ServiceInstance:
         url: str,
         resolve: Callable[[Need], Any],
         around: Shared,
+        table: ProcessTable,
     ) -> None:
         self.spec = spec
         self.name = spec.name
@@ -46,12 +51,16 @@ class ServiceInstance:
         self._resolve = resolve
         self._stack = Stack()
         self._built: Built | None = None
+        self._schedule: Schedule | None = None
+        self._table = table
+        self.pool: CpuPool | None = None
 
     @property
     def service(self) -> Any:
         """The service's object; it exists from `start` on."""
         if self._built is None:
-            raise RuntimeError(f"{self.name} has not been started")
+            where = "lives in its workers alone" if self.pool is not None else "has not been started"
+            raise RuntimeError(f"{self.name} {where}")
         return self._built.service
 
     @property
@@ -67,23 +76,41 @@ class ServiceInstance:
     async def start(self) -> None:
         if self.storage is not None:
             await self._stack.start(self.storage)
-        self._built = build(self.spec, self._give, self._around.options.fakes)
-        # In the order in which they were made: what one of them needs has started before it.
-        for provided in self._built.provided:
-            if hasattr(provided, "start") and hasattr(provided, "stop"):
-                await self._stack.start(_Living(provided))
+        if not self._only_computes:
+            await self._build()
         if self.storage is not None:
             # Only now: handlers are methods of the service, and the first event may need what its providers started.
-            await self.storage.hear(self._built.service)
+            await self.storage.hear(self.service)
+        if any(each.cpu for each in self.spec.operations.values()):
+            from meristem.runtime.cpu_pool import CpuPool, workers_of  # noqa: PLC0415 - few services compute
+
+            workers = workers_of(self._table.workers, self._table.cpu)
+            self.pool = CpuPool(self.spec, self._give, self._around.options.environment, workers)
+            await self._stack.start(self.pool)
         self.endpoints = {each.path: self._endpoint(each) for each in self.spec.operations.values()}
         if self.storage is not None and self.storage.has_sagas:
             from meristem.runtime.steering import ServiceSagas  # noqa: PLC0415 - as with storage
 
             self.sagas = ServiceSagas(self.service, self.spec.operations, self._endpoint)
 
+    async def _build(self) -> None:
+        self._built = build(self.spec, self._give, self._around.options.fakes)
+        # In the order in which they were made: what one of them needs has started before it.
+        for provided in self._built.provided:
+            if hasattr(provided, "start") and hasattr(provided, "stop"):
+                await self._stack.start(_Living(provided))
+
+    @property
+    def _only_computes(self) -> bool:
+        """Whether all that the service does is done in its workers, so that nobody needs its object, or model, here."""
+        known = self.spec.operations.values()
+        here = self.storage is not None or scheduled(self.spec.implementation) or not known
+        return not here and all(each.cpu for each in known)
+
     async def start_service(self) -> None:
         """Start the service's object, once every service of the process hears: it may publish already."""
-        await self._stack.start(_Living(self.service))
+        if self._built is not None:
+            await self._stack.start(_Living(self._built.service))
 
     async def drain(self) -> None:
         await self._stack.drain()
@@ -92,11 +119,21 @@ class ServiceInstance:
         await self._stack.stop()
 
     def workers(self) -> list[Component]:
-        """What works by itself, to be started when every service is: deliveries, sagas, periodic jobs."""
-        kept = [] if self.storage is None else self.storage.workers()
+        """What works by itself, to be started when every service is: deliveries and sagas."""
+        return [] if self.storage is None else self.storage.workers()
+
+    def schedule(self) -> Schedule:
+        """Its periodic jobs, to be started after all workers."""
         duties = None if self.storage is None else self.storage.lease
-        # Last, so it ends first: a periodic job may still publish and begin sagas.
-        return [*kept, Schedule(self.name, self.service, self._around.options.clock, duties)]
+        service = None if self._built is None else self._built.service
+        self._schedule = Schedule(self.name, service, self._around.options.clock, duties)
+        return self._schedule
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something works by itself here now, and not only waits for its time."""
+        jobs = self._schedule is not None and self._schedule.is_busy
+        return jobs or (self.storage is not None and self.storage.is_busy)
 
     def resume(self, subscriber: str) -> None:
         """Deliver what waits for a subscriber that says it is there."""
@@ -113,6 +150,8 @@ class ServiceInstance:
         # `@once` is innermost: the others see each repetition, and what one of them refuses is not kept as the answer.
         around = (*self._around.middleware, *self.spec.implementation.middleware, *once)
         observed = self._around.telemetry.serving(self.name, operation)
+        if operation.cpu and self.pool is not None:
+            method = partial(self.pool.run, operation)
         method = method or getattr(self.service, operation.name)
         return OperationEndpoint(operation, method, observed, around, system=self._around.system)
 

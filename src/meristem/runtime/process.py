@@ -8,21 +8,23 @@ import gc
 import logging
 import time
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from meristem.contracts.call import CONNECTOR
+from meristem.gateway.arrivals import Arrivals
 from meristem.hosting.asgi.forwarded import Forwarded
-from meristem.hosting.asgi.lifespan import Lifespan
-from meristem.hosting.asgi.mounts import Entered, Mounts
-from meristem.hosting.loading import load_app
+from meristem.hosting.asgi.mounts import Mounts
 from meristem.lifecycle import DRAINING, Stack, end, first_of, where
 from meristem.runtime.assembly import Assembly
 from meristem.runtime.database_watch import DatabaseWatch
+from meristem.runtime.forwardings import forwardings
+from meristem.runtime.grpc_serving import GrpcServing, grpc_server
+from meristem.runtime.hosted_apps import start_apps
 from meristem.runtime.loop_watch import LoopWatch
 from meristem.runtime.probes import InternalProbes, PublicProbe
 from meristem.security.forwarding import TrustedProxies
 from meristem.stop_signals import StopSignals
-from meristem.telemetry.logging import follow_structlog
+from meristem.system.addresses import edge
 from meristem.transports.http.rest.interface import RestInterface
 from meristem.transports.http.server.http_server import Beside, HttpServer
 
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from meristem.contracts.call import ServedOperation
     from meristem.hosting.asgi.protocol import ASGIApp
     from meristem.lifecycle import Component
+    from meristem.runtime.listen import Listen
     from meristem.runtime.options import Options
     from meristem.security.tokens import Tokens
     from meristem.system.blueprint import Blueprint
@@ -40,20 +43,11 @@ logger = logging.getLogger(__name__)
 COLLECTING: Final = (10_000, 20, 20)  # allocations and rounds between collections: a request frees most by itself
 
 
-class Listen(NamedTuple):
-    """An address to listen on.
-
-    A public one is for anybody: RPC, REST, apps and a bare `/health`. The others are for the system's own: RPC of what
-    lives here, and the probes.
-    """
-
-    address: str
-    public: bool
-
-
 class Process:
-    """Serves one process of a plan between `start` and `stop`; what runs `beside` it starts last and ends first.
+    """Serves one process of a plan between `start` and `stop`.
 
+    What runs `before` it starts first and ends last, what runs `beside` it starts last and ends first. What is `needed`
+    by the public starts when the services answer, and before the public may come.
     `state` is `starting`, `ready`, `unready` (while `problem` tells what is wrong), `draining` or `stopped`, `since`
     when it was made. `api_page` shows the description of the REST interface to the public.
     """
@@ -66,6 +60,8 @@ class Process:
         options: Options,
         listen: Sequence[Listen],
         tokens: Tokens,
+        before: Sequence[Component] = (),
+        needed: Sequence[Component] = (),
         beside: Sequence[Component] = (),
         api_page: bool = False,
     ) -> None:
@@ -73,6 +69,8 @@ class Process:
         self._blueprint = blueprint
         self._listen = listen
         self._tokens = tokens
+        self._before = before
+        self._needed = needed
         self._beside = beside
         self._api_page = api_page
         self._phase = "starting"
@@ -80,6 +78,7 @@ class Process:
         self.since = time.time()
         self._stack = Stack()
         self._server: HttpServer | None = None
+        self._grpc: GrpcServing | None = None
 
     @property
     def state(self) -> str:
@@ -94,7 +93,8 @@ class Process:
     @property
     def addresses(self) -> list[str]:
         """Where the process listens, with the ports it was given."""
-        return [] if self._server is None else self._server.addresses
+        grpc = [] if self._grpc is None else self._grpc.addresses
+        return grpc if self._server is None else [*self._server.addresses, *grpc]
 
     async def start(self) -> None:
         """Start the services, then the apps, accept connections, then let go on what was left undone.
@@ -103,24 +103,32 @@ class Process:
         """
         # Never reset: what begins from here on, connections and apps included, belongs to this process.
         CONNECTOR.set(self.assembly)
+        for component in self._before:
+            await self._stack.start(component)
         assembly = self.assembly
         late = self._blueprint.placement.supervision.late
         await self._stack.start(LoopWatch(assembly.telemetry.registry, late=late, beat=assembly.options.beat))
         await self._stack.start(assembly)
         internal = InternalProbes(lambda: self.state, self.assembly.figures)
-        routes = self._routes()
+        routes, hosted = self._routes(), await start_apps(self.assembly, self._stack, described=self._api_page)
         self._server = HttpServer(
             routes,
-            await self._applications(),
+            await self._public(hosted),
             interfaces=[PublicProbe(lambda: self.state), self._rest(routes)],
-            # Twice: as an interface it answers about health at once; figures, which have to wait, are the app.
-            internal=Beside([internal], internal),
+            # Twice: as an interface it answers about health at once; figures, which have to wait, are of the app.
+            internal=Beside([internal], self._internal(hosted, internal)),
             limits=self.assembly.limits,
             verify=self._tokens.verify,
             # it may ask services: connections inherit what CONNECTOR is here
             authenticate=self._blueprint.system.authenticate,
+            on_answer=self.assembly.telemetry.on_answer if self._blueprint.placement.telemetry.access_log else None,
         )
-        await self._stack.start(Serving(self._server, self._listen))
+        listen = [each for each in self._listen if not each.is_grpc]
+        await self._stack.start(Serving(self._server, [each for each in listen if not each.public]))
+        for component in self._needed:
+            await self._stack.start(component)
+        await self._stack.start(Serving(self._server, [each for each in listen if each.public]))
+        await self._start_grpc(routes)
         await self.assembly.activate()
         await self._stack.start(self._databases)
         self._phase = "ready"
@@ -138,23 +146,30 @@ class Process:
         self._phase = "stopped"
         await self._stack.stop()
 
-    async def _applications(self) -> ASGIApp | None:
-        """The apps, for all that neither RPC nor REST knows."""
-        system = self._blueprint.system
-        here = set(self.assembly.process.apps)
-        mounts: dict[str, ASGIApp] = {}
-        for app in system.apps:
-            if app.name in here:
-                loaded = load_app(app.name, app.target, self.assembly.options.directory, self.assembly.limits)
-                follow_structlog()  # the app may have imported it
-                living = Lifespan(app.name, loaded)
-                # Before the server is there: a lifespan that fails must end the start, not a request.
-                await self._stack.start(living)
-                mounts[app.mount] = living
+    async def _start_grpc(self, routes: Mapping[str, ServedOperation]) -> None:
+        listen = [each for each in self._listen if each.is_grpc]
+        if listen:
+            server = grpc_server(self.assembly, routes, self._tokens, lambda: self.state)
+            self._grpc = GrpcServing(server, listen, described=self._api_page)
+            await self._stack.start(self._grpc)
+
+    async def _public(self, hosted: Mapping[str, ASGIApp]) -> ASGIApp | None:
+        """The apps, for all that neither RPC nor REST knows: at the edge also those that live elsewhere."""
+        mounts = {each.mount: hosted[each.name] for each in self._blueprint.system.apps if each.name in hosted}
+        if edge(self._blueprint.plan).name == self.assembly.process.name:
+            for mount, (upstream, forwarding) in forwardings(self.assembly).items():
+                await self._stack.start(upstream)
+                mounts[mount] = forwarding
         if not mounts:
             return None
-        proxies = TrustedProxies(self.assembly.limits.trusted_proxies)
-        return Entered(Forwarded(Mounts(mounts), proxies), self._enter)
+        return Forwarded(Mounts(mounts), TrustedProxies(self.assembly.limits.trusted_proxies))
+
+    def _internal(self, hosted: Mapping[str, ASGIApp], probes: InternalProbes) -> ASGIApp:
+        """What the system's own addresses serve beside RPC: the apps to the edge, and figures."""
+        apps = [each for each in self._blueprint.system.apps if each.name in hosted]
+        return Arrivals(
+            {each.name: Mounts({each.mount: hosted[each.name]}) for each in apps}, probes, self._tokens.verify
+        )
 
     def _rest(self, routes: Mapping[str, ServedOperation]) -> RestInterface:
         system = self._blueprint.system
@@ -162,7 +177,8 @@ class Process:
         return RestInterface(
             published,
             prefix=system.api,
-            title=system.name,
+            name=system.name,
+            about=system.about,
             limits=self.assembly.limits,
             described=self._api_page,
         )
@@ -171,9 +187,6 @@ class Process:
         """All operations where the public comes; elsewhere those that live here."""
         public = any(each.public for each in self._listen)
         return self.assembly.public_routes() if public else self.assembly.routes()
-
-    def _enter(self) -> None:
-        CONNECTOR.set(self.assembly)
 
 
 class Serving:
@@ -184,8 +197,8 @@ class Serving:
         self._listen = listen
 
     async def start(self) -> None:
-        for address, public in self._listen:
-            await self._server.start(address, public=public)
+        for each in self._listen:
+            await self._server.start(each.address, public=each.public)
 
     async def drain(self) -> None:
         await self._server.drain()

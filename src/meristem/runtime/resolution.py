@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from meristem.discovery.environment import read_environment
+from meristem.discovery.environment import read_environment, replicas_variable
 from meristem.discovery.layered import LayeredResolver
 from meristem.discovery.static import StaticResolver
-from meristem.system.addresses import service_addresses
+from meristem.errors import ConfigurationError
+from meristem.system.addresses import app_sockets, edge, service_addresses
 from meristem.system.templates import filled
 from meristem.transports.adapters import CLIENTS
+from meristem.transports.http.address import Address
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -31,18 +33,30 @@ def resolver_for(
 ) -> Resolver:
     """The resolver of the process named `process`; `run` is the folder of the sockets where a supervisor gives one.
 
-    `taken` are variables that are settings here. Raises ConfigurationError for a malformed variable or name.
+    `taken` are variables that are settings here. The edge knows apps and mounted programs, too. Raises
+    ConfigurationError for a malformed variable or name.
     """
-    elsewhere = [name for each in plan.processes if each.name != process for name in each.services]
-    layers: list[Resolver] = [
-        StaticResolver(read_environment(environment, plan.system, elsewhere, check=CLIENTS.check, taken=taken)),
-    ]
+    others = [each for each in plan.processes if each.name != process]
+    services = [name for each in others for name in each.services]
+    is_edge = edge(plan).name == process
+    apps = [name for each in others for name in each.apps] if is_edge else []
+    programs = [each.name for each in plan.programs if each.mount is not None] if is_edge else []
+    given = read_environment(environment, plan.system, services, check=CLIENTS.check, taken=taken)
+    given |= read_environment(environment, plan.system, apps, check=_check, named=replicas_variable)
+    given |= read_environment(environment, plan.system, programs, check=_check)
+    layers: list[Resolver] = [StaticResolver(given)]
     if placement.discovery.dns is not None:
-        layers.append(_by_dns(placement.discovery.dns, plan, elsewhere, layers[0]))
+        layers.append(_by_dns(placement.discovery.dns, plan, [*services, *apps], layers[0]))
     if run is not None:
-        found = service_addresses(plan, run)
-        layers.append(StaticResolver({name: found[name] for name in elsewhere}))
+        found = service_addresses(plan, run) | app_sockets(plan, run)
+        layers.append(StaticResolver({name: found[name] for name in (*services, *apps)}))
     return LayeredResolver(*layers)
+
+
+def _check(address: str) -> None:
+    """Raises ConfigurationError for what can't be forwarded to."""
+    if Address.parse(address).secure:
+        raise ConfigurationError(f"{address}: the edge speaks no TLS to what it forwards to; give http:// or tcp://")
 
 
 def _by_dns(template: str, plan: Plan, services: list[str], stronger: Resolver) -> Resolver:
@@ -56,5 +70,6 @@ def _by_dns(template: str, plan: Plan, services: list[str], stronger: Resolver) 
                 "discovery.dns", template, service=name, process=plan.process_of(name).name, system=plan.system
             )
             for name in wanted
-        }
+        },
+        schemes={each.name: "grpc" for each in plan.services if each.transport == "grpc"},
     )

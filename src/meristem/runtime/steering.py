@@ -53,7 +53,7 @@ class ServiceSagas:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise refusal(error) from None
         outer = current()
-        context = Context(outer.deadline, outer.trace, outer.caller, outer.user, key)
+        context = Context(outer.deadline, outer.trace, outer.caller, outer.user, outer.baggage, key)
         saga_id: str = await starter.handler(Call(starter.operation, message, context))
         return saga_id
 

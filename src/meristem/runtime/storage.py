@@ -60,7 +60,7 @@ class ServiceStorage:
             clock,
             lease=self.lease,
         )
-        self._outbox.observers.append(around.telemetry.on_fact)
+        self._outbox.observers += [around.telemetry.on_fact, *around.options.observers]
 
     @property
     def has_sagas(self) -> bool:
@@ -122,6 +122,16 @@ class ServiceStorage:
     def is_settled(self) -> bool:
         """Whether nothing is in memory that is still to be done."""
         return (self._relay is None or self._relay.is_settled) and (self._engine is None or self._engine.is_settled)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether events are delivered or sagas run at this moment: what pauses until a time of the clock does not."""
+        return (self._relay is not None and self._relay.is_busy) or (self._engine is not None and self._engine.is_busy)
+
+    def hurry(self) -> None:
+        """Write down now what was delivered."""
+        if self._relay is not None:
+            self._relay.hurry()
 
     @property
     def naps(self) -> list[Nap]:

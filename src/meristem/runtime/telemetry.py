@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from meristem.context import CURRENT
+from meristem.context import CURRENT, EMPTY, using
 from meristem.runtime.reporting import FactReports
 from meristem.sagas.facts import StepEnded
 from meristem.telemetry.exporting import exporter
+from meristem.telemetry.http_requests import HttpRequests, log_request
+from meristem.telemetry.http_requests import logger as access
 from meristem.telemetry.metrics import Measure, Registry
 from meristem.telemetry.observing import Observed, observing_middleware
 from meristem.telemetry.tracer import Recent, Tracer
@@ -22,7 +26,10 @@ if TYPE_CHECKING:
     from meristem.sagas.facts import Observer as OnSagaFact
     from meristem.system.placement_tables import Telemetry
     from meristem.telemetry.otlp import OtlpSink
+    from meristem.telemetry.tracer import Value
+    from meristem.transports.http.server.told_connection import AnsweredRequest
 
+PROBED: Final = ("/health", 200)
 STATEMENTS: Final = "meristem_statements_total"
 STATEMENT_SECONDS: Final = "meristem_statement_seconds_total"
 
@@ -39,6 +46,7 @@ class ProcessTelemetry:
             slow=wanted.slow,
             late_per_second=wanted.late_per_second,
         )
+        self._logged = wanted.access_log
         self._environment = environment
         self._attributes = attributes
         self._exporter: OtlpSink | None = None
@@ -70,10 +78,27 @@ class ProcessTelemetry:
         """What counts and traces an operation where it is answered."""
         return Observed(self.registry.operation("server", service, operation.label), self.tracer, operation)
 
-    def calling(self, caller: str | None, operation: Operation) -> Middleware:
-        """Count and trace an operation where it is called by wire."""
+    def requests(self, app: str) -> HttpRequests:
+        """What tells of the requests to a hosted app."""
+        return HttpRequests(app, self.tracer, logged=self._logged)
+
+    def on_answer(self, answered: AnsweredRequest) -> None:
+        """Write what was answered at a public address into the access log, under the trace and user of its call.
+
+        Probes that went well are left out: they come every few seconds, without end.
+        """
+        if access.isEnabledFor(logging.INFO) and (answered.path, answered.status) != PROBED:
+            with using(answered.context or EMPTY):
+                log_request(answered.method, answered.path, answered.client, answered.status, answered.seconds)
+
+    def forwarded(self, process: str) -> HttpRequests:
+        """What tells of the requests that an edge hands on to processes, which log them."""
+        return HttpRequests(process, self.tracer, logged=False)
+
+    def calling(self, caller: str | None, operation: Operation, system: str) -> Middleware:
+        """Count and trace an operation where it is called by wire; `system` is OpenTelemetry's name of that."""
         stats = self.registry.operation("client", caller or "edge", operation.label)
-        return observing_middleware(stats, self.tracer, operation, "connectrpc")
+        return observing_middleware(stats, self.tracer, operation, system)
 
     def figures(self, accept: str) -> tuple[str, bytes]:
         """Media type and text of `/metrics`."""
@@ -91,8 +116,7 @@ class ProcessTelemetry:
         # A span only within a trace that is recorded; the counters above have every statement.
         if trace is None or not trace.sampled:
             return
-        verb = text.split(maxsplit=1)[0].upper() if text else "?"
-        attributes = {"db.system.name": system, "db.query.text": text, "db.operation.name": verb}
+        verb, attributes = _described(system, text)
         self.tracer.fact(verb, "client", service, seconds, attributes, type(result).__name__ if failed else None)
 
     def on_saga_fact(self, service: str) -> OnSagaFact:
@@ -105,3 +129,10 @@ class ProcessTelemetry:
                 self.tracer.fact(f"{fact.saga}: {fact.name}", "internal", service, fact.seconds, attributes, fact.error)
 
         return on_fact
+
+
+@lru_cache(1000)
+def _described(system: str, text: str) -> tuple[str, Mapping[str, Value]]:
+    """The verb of a statement, and what its spans tell of it: the same of each run."""
+    verb = text.split(maxsplit=1)[0].upper() if text else "?"
+    return verb, {"db.system.name": system, "db.query.text": text, "db.operation.name": verb}

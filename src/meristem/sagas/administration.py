@@ -15,6 +15,7 @@ from meristem.sagas import statements as sql
 from meristem.sagas.failures import read
 from meristem.sagas.records import SagaRow, SagaState, StepRow
 from meristem.storage.database import Database
+from meristem.storage.lease import holder
 
 
 class SagaSummary(Message):
@@ -51,11 +52,24 @@ class StepSummary(Message):
     reply: str | None = None
 
 
+class UnderWay(Message):
+    """What goes on now, which has no row before its answer: `position`, where one step follows the other.
+
+    `since` the answer before it, or since a replica took the saga up. `replica` holds it; None where none that lives
+    does, so that another one will.
+    """
+
+    since: datetime
+    position: str | None = None
+    replica: str | None = None
+
+
 class SagaDetails(Message):
     """A saga with its steps in the order in which they began; `input` and `result` are JSON."""
 
     saga: SagaSummary
     steps: list[StepSummary]
+    under_way: UnderWay | None = None
     details: str = ""
     input: str | None = None
     result: str | None = None
@@ -98,10 +112,20 @@ class SagaStore:
         return SagaDetails(
             saga=_summary(saga),
             steps=[_step(row, values=values) for row in sorted(steps, key=lambda row: (row.started, row.position))],
+            under_way=await self._under_way(saga, steps),
             details=read(saga.error).details if saga.error else "",
             input=saga.input if values else None,
             result=saga.result if values else None,
         )
+
+    async def _under_way(self, saga: SagaRow, steps: Sequence[StepRow]) -> UnderWay | None:
+        if saga.state not in (SagaState.RUNNING, SagaState.UNDOING):
+            return None
+        since = max([saga.updated, *(row.ended for row in steps if row.ended is not None)])
+        # Side by side, or while steps are undone, the next one is not known from those that have been answered.
+        is_trunk = saga.state is SagaState.RUNNING and all(row.ended and row.position.isdecimal() for row in steps)
+        replica = None if saga.member is None else await holder(self._database, saga.member)
+        return UnderWay(since=since, position=str(len(steps)) if is_trunk else None, replica=replica)
 
     async def retry(self, saga_id: str) -> SagaSummary:
         """Let a parked saga go on where it stopped; CallError `failed_precondition` when it is not parked."""

@@ -19,9 +19,9 @@ logger = logging.getLogger(__name__)
 class Callers:
     """The callers that wait for one saga; `rested` gets its row, or why there is none."""
 
-    def __init__(self, saga_id: str, input_: str, owner: str) -> None:
+    def __init__(self, saga_id: str, request: str, owner: str) -> None:
         self.saga_id = saga_id
-        self.input = input_
+        self.request = request
         self.owner = owner
         self.count = 0
         self.at_once = False  # whether the saga's row is written before the function begins: somebody waits for that
@@ -68,7 +68,7 @@ def answer_of(definition: Definition, outcome: SagaRow | Exception) -> Any:
         raise outcome
     # Read from the row for each caller: also the first one gets what a restarted process would give.
     if outcome.state is SagaState.DONE:
-        return decoder(definition.returns)(outcome.result or "null")  # type: ignore[arg-type]
+        return decoder(definition.returns)(outcome.result or "null")
     if outcome.state is SagaState.FAILED and outcome.error is not None:
         failure = read(outcome.error)
         if failure.details:

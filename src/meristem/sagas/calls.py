@@ -70,7 +70,9 @@ class Calls:
                     await self._run_local(command, row)
                 else:
                     step, arguments = command.step, command.arguments
-                    reply = await self._invoker.invoke(step, command.method, arguments, command.position)
+                    reply = await self._invoker.invoke(
+                        step, command.method, arguments, command.position, command.context
+                    )
                     row.reply, row.state = encode(reply).decode(), StepState.DONE
                     # The callee gives a lasting answer again, but the order of answers side by side only we know.
                     if step.lasting and self._ordering.is_alone(command):
@@ -111,8 +113,8 @@ class Calls:
         sequence = 0
         try:
             async with self._database.unit() as unit:
-                step, position = command.step, command.position
-                reply = await self._invoker.invoke(step, command.method, command.arguments, position, before)
+                step, position, context = command.step, command.position, command.context
+                reply = await self._invoker.invoke(step, command.method, command.arguments, position, context, before)
                 row.reply, row.state, row.ended = encode(reply).decode(), StepState.DONE, self._clock.now()
                 # The number is taken before the commit, so that answers which come during it are handed out after.
                 row.sequence = sequence = self._ordering.reserve()

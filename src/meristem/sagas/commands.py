@@ -7,12 +7,14 @@ import hashlib
 import inspect
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final
 
 import msgspec
 
-from meristem.contracts.codec import canonical, decoder
+from meristem.context import Context
+from meristem.contracts.canonical import canonical
+from meristem.contracts.codec import decoder
 from meristem.contracts.operation import Operation, Semantics
 from meristem.contracts.wiretypes import annotations_of
 from meristem.errors import MisuseError
@@ -57,12 +59,12 @@ class SagaCommand(msgspec.Struct, eq=False):
         row = self.row or self.journaled
         if row.error is not None:
             raise revive(read(row.error))
-        return None if row.reply is None else decoder(self.reply)(row.reply)  # type: ignore[arg-type]
+        return None if row.reply is None else decoder(self.reply)(row.reply)
 
     def late_reply(self) -> Any:
         """The reply, be it one that came after the function had been told of an error."""
         text = self.journaled.reply
-        return None if text is None else decoder(self.reply)(text)  # type: ignore[arg-type]
+        return None if text is None else decoder(self.reply)(text)
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -82,14 +84,27 @@ class Step(msgspec.Struct, frozen=True):
 class CallCommand(SagaCommand, kw_only=True):
     """A call of another service, or a step of the service itself.
 
-    `may_have_begun`: before this execution, which then finds no answer of it in the journal.
+    `may_have_begun`: before this execution, which then finds no answer of it in the journal. `values` are a request's,
+    where those after the first `told` are defaults, which `request` is without.
     """
 
     step: Step
     method: Callable[..., Awaitable[Any]]
     arguments: tuple[Any, ...]
-    undo: Callable[[Any], Awaitable[object]] | None
+    context: Context
+    undo: Callable[[Any], Awaitable[object]] | None = None
+    values: tuple[Any, ...] = ()
+    told: int = 0
     may_have_begun: bool = False
+
+    def matches(self, row: StepRow) -> bool:
+        if SagaCommand.matches(self, row):
+            return True
+        if (row.kind, row.name) != (self.kind, self.name):
+            return False
+        # An earlier release told a request with a default that was written out from one without.
+        longer = range(self.told + 1, len(self.values) + 1)
+        return any(row.request == fingerprint(self.name, self.values[:count]) for count in longer)
 
 
 class SleepCommand(SagaCommand, kw_only=True):
@@ -117,8 +132,9 @@ class WaitCommand(SleepCommand, kw_only=True):
 def step_of(method: Callable[..., Awaitable[Any]], *, needs_reply: bool = True) -> Step:
     """How to treat `method`; raises MisuseError when its answer could not be journaled."""
     client: Any = type(getattr(method, "__self__", None))
-    if hasattr(client, "__operations__") and (step := _operation_step(client, getattr(method, "__name__", ""))):
-        return step
+    operation = getattr(client, "__operations__", {}).get(getattr(method, "__name__", ""))
+    if operation is not None:
+        return step_of_operation(operation)
     function = getattr(method, "__func__", method)
     definition = getattr(function, SAGA_MARK, None)
     if definition is not None:
@@ -129,13 +145,19 @@ def step_of(method: Callable[..., Awaitable[Any]], *, needs_reply: bool = True) 
     return Step(Kind.LOCAL, name, _returns(function) if needs_reply else Any, False)
 
 
-@cache  # a client's class lives as long as its contract
-def _operation_step(client: Any, name: str) -> Step | None:
-    operation: Operation | None = client.__operations__.get(name)
-    if operation is None:
-        return None
+@lru_cache(maxsize=1024)
+def step_of_operation(operation: Operation) -> Step:
+    """How to treat a call of another service; raises MisuseError for one that can't be a step."""
     if operation.stream:
-        raise MisuseError(f"{operation.label} is a stream; a saga's step needs one answer")
+        raise MisuseError(
+            f"{operation.label} is a stream, and a saga's step has one answer: read it in a method of the service, "
+            "and run that by flow.step()"
+        )
+    if operation.takes_stream:
+        raise MisuseError(
+            f"{operation.label} takes a stream, which can't be journaled nor sent again: call it in a method of the "
+            "service, and run that by flow.step()"
+        )
     if not operation.semantics.repeatable:
         raise MisuseError(f"{operation.label}: a saga repeats a step after a crash; declare it @once or @idempotent")
     harmless, lasting = operation.semantics is Semantics.SAFE, operation.semantics is Semantics.ONCE

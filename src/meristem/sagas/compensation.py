@@ -96,7 +96,9 @@ class Compensation:
 
     async def _repeat(self, command: CallCommand, row: StepRow) -> Exception | None:
         try:
-            reply = await self._invoker.invoke(command.step, command.method, command.arguments, command.position)
+            reply = await self._invoker.invoke(
+                command.step, command.method, command.arguments, command.position, command.context
+            )
             row.reply = encode(reply).decode()
         except Exception as error:  # a boundary: whatever it is, the saga goes on or is parked with it
             return error
@@ -140,11 +142,11 @@ class Compensation:
             # In one unit, or a crash between the undo and its row would have it done twice.
             if step.kind is Kind.LOCAL:
                 async with self._database.unit():
-                    await self._invoker.invoke(step, method, (command.late_reply(),), position)
+                    await self._invoker.invoke(step, method, (command.late_reply(),), position, command.context)
                     _finish(row, self._clock.now())
                     await write_row(row)
             else:
-                await self._invoker.invoke(step, method, (command.late_reply(),), position)
+                await self._invoker.invoke(step, method, (command.late_reply(),), position, command.context)
                 _finish(row, self._clock.now())
                 await write_row(row)
         except LostLeaseError:

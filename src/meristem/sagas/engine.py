@@ -12,9 +12,9 @@ import msgspec
 
 from meristem.clock import Clock
 from meristem.context import current
-from meristem.contracts.codec import canonical
+from meristem.contracts.canonical import canonical
 from meristem.contracts.message import Event
-from meristem.errors import CallError, Code, MeristemError, MisuseError
+from meristem.errors import CallError, Code, MeristemError, MisuseError, NotServedHere
 from meristem.keys import asked_otherwise, reused
 from meristem.sagas.administration import SagaStore
 from meristem.sagas.callers import Callers, answer_of
@@ -23,7 +23,7 @@ from meristem.sagas.facts import Fact, Observer, SagaBegan
 from meristem.sagas.journal import Journal, at_rest
 from meristem.sagas.journal_writer import BegunElsewhereError, JournalWriter
 from meristem.sagas.naps import Nap, Naps
-from meristem.sagas.origin import Origin, asked_otherwise_as, id_of, id_of_an_earlier, new_saga, origin_of
+from meristem.sagas.origin import Origin, asked_otherwise_as, id_of, id_of_an_earlier, new_saga, origin_of, request_of
 from meristem.sagas.policy import SagaPolicy
 from meristem.sagas.poller import Poller
 from meristem.sagas.records import SagaRow
@@ -64,10 +64,10 @@ class SagaEngine:
         self._naps = Naps(clock)
         self._policy = policy or SagaPolicy()
         waits = {name: frozenset(each.event_type for each in saga.waits) for name, saga in self.definitions.items()}
-        self._journal = Journal(database, clock, self._policy, lease, waits)
+        self._journal = Journal(database, clock, lease, waits)
         self._lease = lease
         self._callers: dict[str, Callers] = {}
-        self._started = self._accepting = self._claiming = False
+        self._accepting = self._claiming = False
         self._rested = asyncio.Event()
         self._poller = Poller(service, self._journal, clock, self._policy, look=self._scan, looked=self._rested.set)
         self._pool = RunnerPool(
@@ -80,7 +80,7 @@ class SagaEngine:
         """Resume at once what a dead process of this machine left behind."""
         variables = contextvars.copy_context()
         self._pool.start(EngineParts(self._journal, self._clock, self._naps, self._policy, self._emit, variables))
-        self._started = self._accepting = self._claiming = True
+        self._accepting = self._claiming = True
         self._lease.lost.append(self._pool.lose)
         self._lease.freed.append(self._poller.poke)
         await self._scan()
@@ -96,18 +96,22 @@ class SagaEngine:
     async def stop(self) -> None:
         """Interrupt what runs, each at its last journaled step, and let any other replica have the sagas."""
         self._accepting = self._claiming = False
-        await self._pool.stop()
-        if self._started:
-            self._started = False  # the leases go last: nothing runs here any more that another owner could meet
+        if await self._pool.stop():  # the leases go last: nothing runs here any more that another owner could meet
             await self._journal.release()
         for callers in self._callers.values():
-            callers.resolve(CallError(Code.UNAVAILABLE, f"{self._service} stops; the saga goes on elsewhere or later"))
+            text = f"{self._service} stops; the saga goes on elsewhere or later"
+            callers.resolve(NotServedHere(text, may_have_happened=True))
         self._callers.clear()
 
     @property
     def is_settled(self) -> bool:
         """Whether no saga runs here, and none is about to; those that wait may go on waiting."""
         return self._pool.is_idle and not self._poller.is_looking
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a saga runs here that does not pause, or one is about to."""
+        return self._poller.is_looking or self._pool.works_beside({each.saga_id for each in self._naps.open})
 
     @property
     def naps(self) -> list[Nap]:
@@ -152,7 +156,8 @@ class SagaEngine:
             return saga
         callers = self._callers.get(saga_id)
         if callers is None:
-            callers = self._callers[saga_id] = Callers(saga_id, saga.input, origin_of(saga).owner)
+            request = request_of(self.definitions.get(saga.name), saga)
+            callers = self._callers[saga_id] = Callers(saga_id, request, origin_of(saga).owner)
             callers.begin()
         callers.count += 1
         try:
@@ -179,17 +184,17 @@ class SagaEngine:
         context = current()
         if context.keys is not None:  # a saga that a saga's step starts is a call of that step
             await context.keys.ready()
-        text, origin, name = canonical(values).decode(), Origin.of(context), definition.name
+        request, origin, name = canonical(values).decode(), Origin.of(context), definition.name
         saga_id = id_of(self._service, name, origin.key)
         if context.keys is not None and context.keys.sent:  # an earlier release took the key as it came
             earlier = await self._journal.load(id_of(self._service, name, context.keys.sent))
-            saga_id = id_of_an_earlier(earlier, text, origin) or saga_id
+            saga_id = id_of_an_earlier(definition, earlier, request, origin) or saga_id
         callers = self._callers.get(saga_id)
         if callers is None:
-            callers = self._callers[saga_id] = Callers(saga_id, text, origin.owner)
+            callers = self._callers[saga_id] = Callers(saga_id, request, origin.owner)
             callers.at_once = at_once
-            self._pool.work(self._begin(definition, callers, origin), f"{definition.name} {saga_id}")
-        elif (callers.input, callers.owner) != (text, origin.owner):
+            self._pool.work(self._begin(definition, callers, values, origin), f"{definition.name} {saga_id}")
+        elif (callers.request, callers.owner) != (request, origin.owner):
             raise reused(definition.name)
         return callers
 
@@ -202,7 +207,7 @@ class SagaEngine:
 
     def _check(self, definition: Definition) -> None:
         if not self._accepting:
-            raise CallError(Code.UNAVAILABLE, f"the sagas of {self._service} do not run now", may_have_happened=False)
+            raise NotServedHere(f"the sagas of {self._service} do not run now", may_have_happened=False)
         if transaction_is_open():
             raise MisuseError(
                 f"{definition.name} is started inside an open database transaction, which would hold its locks until "
@@ -221,21 +226,21 @@ class SagaEngine:
         if not callers.count and callers.begun and not self._pool.works_on(callers.saga_id):
             self._callers.pop(callers.saga_id, None)
 
-    async def _begin(self, definition: Definition, callers: Callers, origin: Origin) -> None:
+    async def _begin(self, definition: Definition, callers: Callers, values: msgspec.Struct, origin: Origin) -> None:
         """Work on a new saga, or find the one that its key began."""
         try:
             # Without a key the id is drawn by chance, so there can't be a row.
             saga = None if origin.key is None else await self._journal.load(callers.saga_id)
             if saga is None:
-                new = new_saga(definition, callers.saga_id, callers.input, origin, self._clock.now())
-                twin = asked_otherwise_as(definition.name, callers.input, origin.key)
+                new = new_saga(definition, callers.saga_id, values, origin, self._clock.now())
+                twin = asked_otherwise_as(definition.name, callers.request, origin.key)
                 if await self._begin_new(definition, callers, new, twin):
                     return
                 saga = await self._journal.load(callers.saga_id)
             callers.begin()
             if saga is None:
                 self._resolve(callers.saga_id, asked_otherwise(definition.name))
-            elif (saga.input, origin_of(saga).owner) != (callers.input, callers.owner):
+            elif (request_of(definition, saga), origin_of(saga).owner) != (callers.request, callers.owner):
                 self._resolve(callers.saga_id, reused(definition.name))
             elif at_rest(saga):
                 self._resolve(callers.saga_id, saga)

@@ -37,6 +37,7 @@ from meristem.sagas.positions import enter, next_position, timed_out
 from meristem.sagas.recorder import Recorder
 from meristem.sagas.records import Kind, SagaRow, SagaState, StepRow, StepState
 from meristem.sagas.saga import Definition
+from meristem.sagas.steps import Steps
 
 
 class Execution:
@@ -86,7 +87,8 @@ class Execution:
             parts, saga, writer, invoker=self.invoker, ordering=ordering, recorder=recorder,
             patience=definition.patience, on_uncertain=self._on_uncertain,
         )  # fmt: skip
-        self._flow = Flow(self, saga.id, saga.version, began=saga.created, seed=saga.seed, waits=definition.waits)
+        self._steps = Steps(self, self.invoker.context)
+        self._flow = Flow(self, self._steps, saga, definition.waits)
 
     async def run(self) -> Outcome:
         """Run the function to its end, or to where it must stop; nothing of it runs on afterwards."""
@@ -165,14 +167,15 @@ class Execution:
         name = f"saga {self._saga.name} {self._saga.id}: {name}"
         # The engine's own variables: a task started in the caller's would run in its unit of work and its deadline.
         variables = self._variables.copy()
-        variables.run(CURRENT.set, self.invoker.origin.context())
+        variables.run(CURRENT.set, self.invoker.context)
         return self._loop.create_task(work, name=name, context=variables)
 
     async def _body(self) -> Any:
         enter(self._saga.id)
+        CURRENT.set(self._steps.context)
         if (task := asyncio.current_task()) is not None:
             self._branches.add(task)
-        values = decoder(self._definition.input)(self._saga.input)  # type: ignore[arg-type]
+        values = decoder(self._definition.input)(self._saga.input)
         return await self._definition.begin(self._instance, self._flow, values)
 
     def _deliver(self, command: SagaCommand) -> None:

@@ -113,7 +113,7 @@ def write(failure: Failure) -> str:
 
 def read(text: str) -> Failure:
     """A failure from JSON."""
-    failure: Failure = decoder(Failure)(text)  # type: ignore[arg-type]
+    failure: Failure = decoder(Failure)(text)
     return failure
 
 

@@ -4,32 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime
-from typing import Any, Protocol, TypeVar, TypeVarTuple
+from typing import Any, ParamSpec, TypeVar
 from uuid import UUID
 
 from meristem.contracts.message import Event
 from meristem.errors import MisuseError
-from meristem.sagas.commands import CallCommand, SagaCommand, SleepCommand, WaitCommand, fingerprint, step_of
+from meristem.sagas.commands import SleepCommand, WaitCommand, fingerprint
 from meristem.sagas.positions import next_draw
-from meristem.sagas.records import Kind
+from meristem.sagas.records import Kind, SagaRow
+from meristem.sagas.steps import Issuer, Steps, answer, with_undo
 
-Ts = TypeVarTuple("Ts")
+P = ParamSpec("P")
 R = TypeVar("R")
 E = TypeVar("E", bound=Event)
-
-
-class Issuer(Protocol):
-    """What performs the commands of one saga."""
-
-    def issue(self, command: SagaCommand) -> asyncio.Future[Any]:
-        """Answer from the journal, or begin."""
-        ...
-
-    def left(self) -> None:
-        """The running task of the function was cancelled while it waited for an answer."""
-        ...
 
 
 class Flow:
@@ -39,46 +28,39 @@ class Flow:
     chance goes through the flow: the function is run again after a crash and must ask the same questions.
     """
 
-    __slots__ = ("_future", "_issuer", "_moment", "_seed", "_waits", "id", "version")
+    __slots__ = ("_future", "_issuer", "_moment", "_seed", "_steps", "_waits", "id", "version")
 
-    def __init__(
-        self, issuer: Issuer, saga_id: str, version: int, *, began: datetime, seed: str, waits: tuple[type[Event], ...]
-    ) -> None:
-        self.id = saga_id
-        self.version = version
+    def __init__(self, issuer: Issuer, steps: Steps, saga: SagaRow, waits: tuple[type[Event], ...]) -> None:
+        self.id = saga.id
+        self.version = saga.version
         self._issuer = issuer
         self._future = asyncio.get_running_loop().create_future
-        self._moment = began
-        self._seed = seed
+        self._steps = steps
+        self._moment = saga.created
+        self._seed = saga.seed
         self._waits = waits
 
-    async def call(
-        self,
-        method: Callable[[*Ts], Awaitable[R]],
-        *arguments: *Ts,
-        undo: Callable[[R], Awaitable[object]] | None = None,
-    ) -> R:
-        """Call a client's method, or run a step of this service, once; `undo` gets the reply if the saga fails later.
+    def step(
+        self, method: Callable[P, Awaitable[R]], /, *arguments: P.args, **named: P.kwargs
+    ) -> Coroutine[Any, Any, R]:
+        """Run an async method of this service once, or another saga of it: `await flow.step(self.note, order)`.
 
-        A step of the service itself commits in one transaction with its place in the journal. Raises the declared
-        faults, and CallError for a definite failure; without an `undo` also when it may have happened.
+        A method commits in one transaction with its place in the journal. Raises the declared faults, and CallError.
         """
-        step = step_of(method)
-        command = CallCommand(
-            self._future(), step.kind, step.name, fingerprint(step.name, arguments), step.reply,
-            step=step, method=method, arguments=arguments, undo=undo,
-        )  # fmt: skip
-        try:  # as `_answer` does, which would be a coroutine more on the way of every step
-            reply: R = await self._issuer.issue(command)
-        except asyncio.CancelledError:
-            self._issuer.left()
-            raise
-        return reply
+        return self._steps.function(method, arguments, named)
+
+    def with_undo(self, call: Awaitable[R], undo: Callable[[R], Awaitable[object]], /) -> Coroutine[Any, Any, R]:
+        """A step that is taken back if the saga fails later; `undo` gets its reply.
+
+        `payment = await flow.with_undo(self.payments.charge(order), self.payments.refund)`. The undo is known before
+        the step begins, so it also follows where nobody can tell whether the step happened.
+        """
+        return with_undo(call, undo)
 
     async def sleep(self, seconds: float) -> None:
         """Pause, for seconds or for weeks: a long pause keeps nothing in memory."""
         request = fingerprint("sleep", seconds)
-        await self._answer(SleepCommand(self._future(), Kind.SLEEP, "sleep", request, None, seconds=seconds))
+        await answer(self._issuer, SleepCommand(self._future(), Kind.SLEEP, "sleep", request, None, seconds=seconds))
 
     async def wait_for(self, event: type[E], *, key: str = "", timeout: float | None) -> E:  # noqa: ASYNC109 - durable
         """The first event of this type and key since the saga began; TimeoutError after `timeout` seconds.
@@ -92,7 +74,7 @@ class Flow:
             )
         name, request = event.event_type, fingerprint(event.event_type, [key, timeout])
         command = WaitCommand(self._future(), Kind.WAIT, name, request, event, key=key, seconds=timeout)
-        found: E = await self._answer(command)
+        found: E = await answer(self._issuer, command)
         return found
 
     def now(self) -> datetime:
@@ -110,13 +92,6 @@ class Flow:
     def at(self, moment: datetime) -> None:
         """Move `now()` on to an answer's time."""
         self._moment = max(self._moment, moment)  # never back: the clocks of two replicas may differ
-
-    async def _answer(self, command: SagaCommand) -> Any:
-        try:
-            return await self._issuer.issue(command)
-        except asyncio.CancelledError:
-            self._issuer.left()
-            raise
 
     def _draw(self) -> bytes:
         return hashlib.sha256(f"{self._seed}\n{next_draw(self.id)}".encode()).digest()

@@ -15,7 +15,7 @@ from meristem.sagas.callers import answer_of
 from meristem.sagas.commands import SAGA_MARK
 from meristem.sagas.failures import describe, read, revive, write
 from meristem.sagas.records import SagaRow, SagaState
-from meristem.sagas.saga import Definition, engine_of
+from meristem.sagas.saga import Definition, engine_of, outside_of_sagas
 from meristem.services.client import DOOR, Door
 from meristem.services.outbound import key_of
 
@@ -81,6 +81,7 @@ class SagaHandle(Generic[R]):
 
     async def state(self) -> SagaState:
         """How far it has come; raises CallError `not_found` for an id that its service does not know."""
+        _check_place()
         return (await self._steering.look(self.id, 0.0)).state
 
     async def result(self) -> R:
@@ -88,6 +89,7 @@ class SagaHandle(Generic[R]):
 
         SagaParked when a person must look. The saga goes on whatever becomes of this call: ask again.
         """
+        _check_place()
         while (status := await self._steering.look(self.id, LOOK)).state not in (SagaState.DONE, SagaState.FAILED):
             if status.state is SagaState.PARKED:
                 raise SagaParked(self.id, private=True)
@@ -98,6 +100,7 @@ class SagaHandle(Generic[R]):
 
     async def cancel(self) -> None:
         """Have it undo what it did; raises CallError `failed_precondition` when it has ended or is undone already."""
+        _check_place()
         await self._steering.cancel(self.id)
 
 
@@ -107,8 +110,13 @@ async def start_saga(method: Callable[P, Awaitable[R]], *arguments: P.args, **na
     `method` is a client's whose operation is a saga, or a saga of the service itself. When this returns, the saga is
     stored. Under the same idempotency key it is the same saga, whether it was started so or called.
     """
+    _check_place()
     steering = _steering(method)
     return SagaHandle(await steering.begin(arguments, named), steering)
+
+
+def _check_place() -> None:
+    outside_of_sagas("start_saga() or a handle", "a method of the service that uses it, and `await flow.step(…)`")
 
 
 def _steering(method: Callable[..., Any]) -> Steering:

@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from meristem.context import CURRENT
+from meristem.context import CURRENT, Context
 from meristem.errors import CallError, Code
 from meristem.keys import KeyChain
 from meristem.sagas.commands import Step
@@ -20,7 +20,7 @@ class Invoker:
     """Makes the calls of one saga."""
 
     def __init__(self, saga: SagaRow) -> None:
-        self.origin = origin_of(saga)
+        self.context = origin_of(saga).context()
         self._saga_id = saga.id
 
     async def invoke(
@@ -29,16 +29,18 @@ class Invoker:
         method: Callable[..., Awaitable[Any]],
         arguments: tuple[Any, ...],
         position: str,
+        context: Context,
         before: Callable[[], Awaitable[None]] | None = None,
     ) -> Any:
-        """Call once. A direct call goes out under the position's key; those that a step makes, under derived keys.
+        """Call once, in the `context` that the step was made in.
 
-        Each of the latter waits for `before`.
+        A direct call goes out under the position's key; those that a step makes, under derived keys, and each of them
+        waits for `before`.
         """
-        origin, key = self.origin, f"{self._saga_id}:{position}"
-        subject = None if origin.user is None else origin.user.subject
+        key, user = f"{self._saga_id}:{position}", context.user
+        subject = None if user is None else user.subject
         chain = None if step.direct else KeyChain(key, subject, before=before)
-        token = CURRENT.set(replace(CURRENT.get(), key=key, keys=chain))  # whose rest is the saga's own origin
+        token = CURRENT.set(replace(context, key=key, keys=chain, steps=None))
         try:
             return await method(*arguments)
         except asyncio.CancelledError:

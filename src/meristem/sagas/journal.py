@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from meristem.clock import Clock, SteadyTime
@@ -11,12 +11,10 @@ from meristem.contracts.codec import encode
 from meristem.contracts.message import Event
 from meristem.sagas import statements as sql
 from meristem.sagas.forgetting import forget_events, forget_sagas
-from meristem.sagas.policy import SagaPolicy
 from meristem.sagas.records import EventRow, SagaRow, SagaState, StepRow
 from meristem.storage.database import Database
 from meristem.storage.lease import Lease
 
-_SWEEP_EACH: Final = 86400.0  # seconds: a thirtieth of the time for which sagas that ended are kept
 _DOUBT_AFTER: Final = 60.0  # seconds: a machine that began with a wrong time of day has set it by then
 _DOUBT_EACH: Final = 600.0
 _PIECE: Final = 500  # events that are looked at together
@@ -34,7 +32,6 @@ class Journal:
         self,
         database: Database,
         clock: Clock,
-        policy: SagaPolicy,
         lease: Lease,
         waits: Mapping[str, frozenset[str]],
     ) -> None:
@@ -42,9 +39,7 @@ class Journal:
         self.lease = lease
         self._clock = clock
         self._passing = SteadyTime(clock)
-        self._policy = policy
         self._waits = waits
-        self._swept: float | None = None
         self._doubted = clock.steady() + _DOUBT_AFTER - _DOUBT_EACH
         self._seen = self._reached = 0  # the last event up to which sagas were woken
 
@@ -134,13 +129,13 @@ class Journal:
         values = {"type_": type_, "key_": key, "after_": saga.horizon, "id_": saga.id}
         return await self.database.fetch_one(sql.EVENT, values, into=EventRow)
 
-    async def forget(self) -> None:
-        """Delete events that no saga can wait for any more, and sagas that ended long ago."""
+    async def forget_events(self) -> None:
+        """Delete events that no saga can wait for any more."""
         await forget_events(self.database, self._waits)
-        passed = self._clock.steady()
-        if self._swept is None or passed - self._swept >= _SWEEP_EACH:
-            await forget_sagas(self.database, self._passing.earlier() - timedelta(seconds=self._policy.retention))
-            self._swept = passed
+
+    async def forget_sagas(self, before: datetime) -> None:
+        """Delete sagas that ended before then, with their steps."""
+        await forget_sagas(self.database, before)
 
     def now(self) -> datetime:
         """The time of day by which the journal tells when pauses end: it does not step."""

@@ -9,6 +9,7 @@ from datetime import datetime
 import msgspec
 
 from meristem.context import Context, Identity, Trace
+from meristem.contracts.canonical import canonical
 from meristem.contracts.codec import decoder, encode
 from meristem.keys import ANONYMOUS, asked_by, asked_otherwise, owner_of, twins_of
 from meristem.sagas.records import SagaRow, SagaState
@@ -22,6 +23,7 @@ class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
     caller: str | None = None
     user: Identity | None = None
     key: str | None = None
+    baggage: str = ""
 
     @property
     def owner(self) -> str:
@@ -33,12 +35,13 @@ class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
 
         Without the caller's deadline: a saga ends when it ends, and its caller may be long gone.
         """
-        return Context(None, self.trace, self.caller, self.user, self.key)
+        return Context(None, self.trace, self.caller, self.user, self.baggage, self.key)
 
     @staticmethod
     def of(context: Context) -> Origin:
         """The origin of a saga that a call begins."""
-        return Origin(context.trace.ids() if context.trace else None, context.caller, context.user, context.key)
+        trace = context.trace.ids() if context.trace else None
+        return Origin(trace, context.caller, context.user, context.key, context.baggage)
 
 
 def id_of(service: str, name: str, key: str | None) -> str:
@@ -50,11 +53,19 @@ def id_of(service: str, name: str, key: str | None) -> str:
 
 def origin_of(saga: SagaRow) -> Origin:
     """Where a saga comes from, as its row says."""
-    origin: Origin = decoder(Origin)(saga.context)  # type: ignore[arg-type]
+    origin: Origin = decoder(Origin)(saga.context)
     return origin
 
 
-def id_of_an_earlier(saga: SagaRow | None, input_: str, origin: Origin) -> str | None:
+def request_of(definition: Definition | None, saga: SagaRow) -> str:
+    """What a saga was asked for, as the text by which that is known again: its parameters may have become more."""
+    try:
+        return saga.input if definition is None else canonical(decoder(definition.input)(saga.input)).decode()
+    except msgspec.MsgspecError:  # of a release with other parameters: no request of this one's
+        return saga.input
+
+
+def id_of_an_earlier(definition: Definition, saga: SagaRow | None, request: str, origin: Origin) -> str | None:
     """The id of the saga that was begun under the key as it came, if it is that caller's; CallError for its twin."""
     earlier = None if saga is None else origin_of(saga)
     # One that is written like the key of what this release began, from outside or as a step, must not find it: keys
@@ -63,14 +74,14 @@ def id_of_an_earlier(saga: SagaRow | None, input_: str, origin: Origin) -> str |
         return None
     if earlier.owner == origin.owner:
         return saga.id
-    if saga.input == input_ and ANONYMOUS in (earlier.owner, origin.owner):
+    if request_of(definition, saga) == request and ANONYMOUS in (earlier.owner, origin.owner):
         raise asked_otherwise(saga.name)
     return None
 
 
-def asked(name: str, input_: str, key: str | None) -> str | None:
+def asked(name: str, request: str, key: str | None) -> str | None:
     """What a call asks under a scoped key, and whether anonymously; the same whoever asks."""
-    return None if key is None else _asked(name, input_, asked_by(key))
+    return None if key is None else _asked(name, request, asked_by(key))
 
 
 def _mark(origin: Origin) -> str | None:
@@ -78,19 +89,20 @@ def _mark(origin: Origin) -> str | None:
     return "" if origin.caller is None else None
 
 
-def asked_otherwise_as(name: str, input_: str, key: str | None) -> str | None:
+def asked_otherwise_as(name: str, request: str, key: str | None) -> str | None:
     """What the same request is asked as by a caller who is signed in otherwise."""
-    return None if key is None else _asked(name, input_, twins_of(key).low)
+    return None if key is None else _asked(name, request, twins_of(key).low)
 
 
-def _asked(name: str, input_: str, by: str | None) -> str | None:
-    return hashlib.sha256(f"{by}\n{name}\n{input_}".encode()).hexdigest()[:32] if by else None
+def _asked(name: str, request: str, by: str | None) -> str | None:
+    return hashlib.sha256(f"{by}\n{name}\n{request}".encode()).hexdigest()[:32] if by else None
 
 
-def new_saga(definition: Definition, saga_id: str, input_: str, origin: Origin, now: datetime) -> SagaRow:
-    """The row of a saga that begins now."""
+def new_saga(definition: Definition, saga_id: str, values: msgspec.Struct, origin: Origin, now: datetime) -> SagaRow:
+    """The row of a saga that begins now; it keeps all values, since a default may be another one when it is resumed."""
     return SagaRow(
-        id=saga_id, name=definition.name, version=definition.version, state=SagaState.RUNNING, input=input_,
-        context=encode(origin).decode(), seed=secrets.token_hex(16), created=now, updated=now,
-        asked=asked(definition.name, input_, origin.key) or _mark(origin),
+        id=saga_id, name=definition.name, version=definition.version, state=SagaState.RUNNING,
+        input=encode(values).decode(), context=encode(origin).decode(), seed=secrets.token_hex(16),
+        created=now, updated=now,
+        asked=asked(definition.name, canonical(values).decode(), origin.key) or _mark(origin),
     )  # fmt: skip

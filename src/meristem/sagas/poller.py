@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
+from datetime import timedelta
 from typing import Any
 
 from meristem.clock import Clock
@@ -12,10 +13,11 @@ from meristem.errors import StorageError
 from meristem.lifecycle import first_of
 from meristem.sagas.journal import Journal
 from meristem.sagas.policy import SagaPolicy
+from meristem.storage.sweep import forget_daily
 
 logger = logging.getLogger(__name__)
 
-_FORGET_EACH = 600.0
+_FORGET_EACH = 600.0  # seconds: a saga that ends sets free the events that it alone could want
 
 
 class Poller:
@@ -47,7 +49,9 @@ class Poller:
     def start(self, spawn: Callable[[Coroutine[Any, Any, None], str], object]) -> None:
         """Begin; the owner of `spawn` ends the tasks."""
         spawn(self._scanning(), "take-over")
-        spawn(self._forgetting(), "forget")
+        spawn(self._forgetting(), "forget events")
+        retention, what = timedelta(seconds=self._policy.retention), f"old sagas of {self._service}"
+        spawn(forget_daily(self._journal.forget_sagas, self._clock, retention, what), "forget sagas")
 
     def poke(self) -> None:
         """Have the engine look around now."""
@@ -62,9 +66,9 @@ class Poller:
         while True:
             await self._clock.sleep(_FORGET_EACH)
             try:
-                await self._journal.forget()
+                await self._journal.forget_events()
             except StorageError:
-                logger.exception("old sagas of %s could not be deleted", self._service)
+                logger.exception("events for the sagas of %s could not be forgotten; trying again", self._service)
 
     async def _scanning(self) -> None:
         has_waited = False  # the engine has looked around just before it starts this

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from meristem.errors import StorageError
@@ -57,15 +57,21 @@ class RunnerPool:
         """Take work from now on."""
         self._parts = parts
 
-    async def stop(self) -> None:
-        """Interrupt what runs, each at its last journaled step."""
+    async def stop(self) -> bool:
+        """Interrupt what runs, each at its last journaled step; whether it had taken work at all."""
+        had_started = self._parts is not None
         await self._background.stop()
         self._parts = None
+        return had_started
 
     @property
     def is_idle(self) -> bool:
         """Whether no saga runs here, and none is to be taken up again."""
         return not (self._working or self._orphans)
+
+    def works_beside(self, pausing: Collection[str]) -> bool:
+        """Whether other sagas than those that pause run here, or are to be taken up again."""
+        return len(self._working) > len(pausing) or bool(self._orphans)
 
     def works_on(self, saga_id: str) -> bool:
         """Whether a saga runs here."""

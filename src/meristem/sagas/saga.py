@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from functools import cached_property
 from types import CoroutineType
-from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar, overload
+from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar, get_origin, overload
 
 import msgspec
 
+from meristem.context import CURRENT
 from meristem.contracts.bounds import Pause, wrong
 from meristem.contracts.message import Event
 from meristem.contracts.wiretypes import annotations_of
@@ -69,6 +70,8 @@ class Definition:
         for name, parameter in list(self.signature.parameters.items())[1:]:
             if name not in hints:
                 raise MisuseError(f"{self.function.__qualname__}: annotate {name!r}, so that it can be journaled")
+            if get_origin(hints[name]) is AsyncIterator:
+                raise MisuseError(f"{self.function.__qualname__}: the stream {name!r} can't be journaled: take a list")
             bare = parameter.default is inspect.Parameter.empty
             fields.append((name, hints[name]) if bare else (name, hints[name], parameter.default))
         return msgspec.defstruct(f"{self.name}_input", fields, frozen=True, kw_only=True)
@@ -148,6 +151,7 @@ def saga(
 
         @functools.wraps(function)
         async def begin(self: object, *arguments: Any, **named: Any) -> Any:
+            outside_of_sagas(f"{function.__qualname__}()", f"await flow.step(self.{function.__name__}, …)")
             engine = engine_of(self, definition)
             return await engine.run(definition, definition.values(self, arguments, named))
 
@@ -172,6 +176,12 @@ def sagas_of(service: type) -> dict[str, Definition]:
             if isinstance(definition, Definition):
                 found[name] = definition
     return found
+
+
+def outside_of_sagas(what: str, remedy: str) -> None:
+    """Raise MisuseError in a saga's function: what it does there by itself, a resumed run would do again."""
+    if CURRENT.get().steps is not None:
+        raise MisuseError(f"in a saga's function {what} would run again when the saga resumes: write {remedy}")
 
 
 def engine_of(instance: object, definition: Definition) -> Engine:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from urllib.parse import quote, unquote
 
 from meristem.errors import ConfigurationError
 
@@ -24,6 +25,12 @@ FORWARDED: Final = b"forwarded"
 X_FOR: Final = b"x-forwarded-for"
 X_PROTO: Final = b"x-forwarded-proto"
 X_HOST: Final = b"x-forwarded-host"
+LONGEST: Final = 8 * 1024  # of a `Forwarded` that is read: each of its elements takes a while
+APP: Final = b"meristem-app"
+ORIGIN: Final = b"meristem-origin"
+"""Fields by which the edge of a system hands a request to an app of another process: from outside they never come."""
+
+READ_HERE: Final = (FORWARDED, X_FOR, X_PROTO, X_HOST, APP, ORIGIN)
 MOST_HOPS: Final = 32  # so many proxies nobody has; what stands before them a client has written
 SCHEMES: Final = ("http", "https")
 HOST: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::\d{1,5})?")
@@ -87,7 +94,7 @@ class TrustedProxies:
         if by_x and standard and (told and told[0]) != (contrary and contrary[0]):
             raise ContradictionError("`Forwarded` and `X-Forwarded-For` name different clients")
         believed = x_believed or standard_believed
-        kept = [each for each in fields if is_forwarded(each[0]) and each[0] not in (FORWARDED, X_FOR, X_PROTO, X_HOST)]
+        kept = [each for each in fields if is_forwarded(each[0]) and each[0] not in READ_HERE]
         if x_believed:
             kept.append((X_FOR, ", ".join(each.text for each in x_believed).encode("latin-1")))
         if standard_believed:
@@ -123,7 +130,34 @@ class TrustedProxies:
 
 def is_forwarded(name: bytes) -> bool:
     """Whether a field, its name in lower case, says where a request came from."""
-    return name.startswith(b"x-forwarded-") or name in (FORWARDED, b"x-real-ip")
+    return name.startswith(b"x-forwarded-") or name in (FORWARDED, b"x-real-ip", APP, ORIGIN)
+
+
+Peer: TypeAlias = "tuple[str, int | None] | None"
+
+
+def origin_text(client: Peer, server: Peer, scheme: str) -> bytes:
+    """Where a request came from, as the value of a field: `https 192.0.2.1 51234 shop.example 443`, `-` for nothing."""
+    return " ".join((scheme, *_end_text(client), *_end_text(server))).encode()
+
+
+def read_origin(text: bytes) -> tuple[Peer, Peer, str] | None:
+    """Client, server and scheme of `origin_text`; None for what is none."""
+    parts = text.decode("latin-1").split(" ")
+    if len(parts) != 5 or parts[0] not in SCHEMES:
+        return None
+    scheme, client, client_port, server, server_port = parts
+    return _end_of(client, client_port), _end_of(server, server_port), scheme
+
+
+def _end_text(end: Peer) -> tuple[str, str]:
+    if end is None:
+        return "-", "-"
+    return quote(end[0], safe=":"), "-" if end[1] is None else str(end[1])
+
+
+def _end_of(name: str, port: str) -> Peer:
+    return None if name == "-" else (unquote(name), int(port) if port.isdecimal() else None)
 
 
 def _client(hops: list[Hop]) -> tuple[str, int] | None:
@@ -146,11 +180,13 @@ def _x_hops(fields: Sequence[Field]) -> list[Hop]:
 
 
 def _standard_hops(fields: Sequence[Field]) -> list[Hop]:
-    """The elements of `Forwarded`; none where it is malformed (RFC 7239, section 4)."""
+    """The elements of `Forwarded`; none where it is malformed (RFC 7239, section 4) or long."""
     text = ",".join(value.decode("latin-1") for name, value in fields if name == FORWARDED)
     elements: list[tuple[dict[str, str], str]] = []
     said: dict[str, str] = {}
     at = start = 0
+    if len(text) > LONGEST:
+        return []
     while at < len(text):
         match = PAIR.match(text, at)
         if match is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from meristem.contracts.codec import canonical
+from meristem.contracts.canonical import canonical
 from meristem.contracts.operation import Semantics
 from meristem.errors import CallError, Code
 from meristem.keys import KeyChain, Work, check_key, scoped

@@ -86,6 +86,7 @@ SCHEMA: Final = Schema(
 )
 
 _operation = ANSWERS.c.operation == bindparam("operation_")
+_by_key = and_(_operation, ANSWERS.c.key == bindparam("key_"))
 # An earlier release stored the key as it came.
 _as_it_came = and_(_operation, ANSWERS.c.key == bindparam("sent_"), ANSWERS.c.owner.is_(None))
 _by_twin = and_(
@@ -95,18 +96,16 @@ _by_twin = and_(
     ANSWERS.c.key >= bindparam("low_"),
     ANSWERS.c.key < bindparam("high_"),
 )
-# The operation in each branch, so that each is looked up by an index.
-FIND: Final = (
-    select(ANSWERS.c.key, ANSWERS.c.request, ANSWERS.c.owner, ANSWERS.c.fault, ANSWERS.c.answer)
-    .where(or_(and_(_operation, ANSWERS.c.key == bindparam("key_")), _as_it_came, _by_twin))
-    .limit(1)
+FIND: Final = select(ANSWERS.c.key, ANSWERS.c.request, ANSWERS.c.owner, ANSWERS.c.fault, ANSWERS.c.answer).where(
+    _by_key
 )
+# The operation in each branch, so that each is looked up by an index.
+FIND_SCOPED: Final = select(*FIND.selected_columns).where(or_(_by_key, _as_it_came, _by_twin)).limit(1)
+_given = {column.name: bindparam(f"v_{column.name}", type_=column.type) for column in ANSWERS.c}
+STORE: Final = insert(ANSWERS).values(_given)
 # The statement itself looks for twins: writers come one after the other, whichever replica they are of.
-STORE: Final = insert(ANSWERS).from_select(
-    [column.name for column in ANSWERS.c],
-    select(*(bindparam(f"v_{column.name}", type_=column.type) for column in ANSWERS.c)).where(
-        ~exists().where(_by_twin)
-    ),
+STORE_SCOPED: Final = insert(ANSWERS).from_select(
+    list(_given), select(*_given.values()).where(~exists().where(_by_twin))
 )
 FORGET: Final = Sweep(ANSWERS, ANSWERS.c.answered)
 

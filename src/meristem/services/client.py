@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
 from meristem.contracts.contract import operations
+from meristem.contracts.items import GivenItems
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -57,6 +58,8 @@ def _method(operation: Operation, entry: Entry) -> Callable[..., Any]:
     defaults = {f"__default_{each.name}": each.default for each in operation.parameters}
     # In a class's body Python rewrites `__x` to `_Class__x` (Language Reference, 6.2.1), so no parameter is called so.
     names: dict[str, Any] = {"__Request": operation.request, **defaults, **entry.names}
+    if operation.takes_stream:
+        names["__Request"] = partial(GivenItems, operation)
     text = method_source(operation, entry)
     exec(_compiled(text, f"<client of {operation.contract}>"), names)  # noqa: S102 - own text
     method = names[operation.name]
@@ -80,6 +83,8 @@ def method_source(operation: Operation, entry: Entry) -> str:
         parameters.append(parameter.name if is_needed else f"{parameter.name}=__default_{parameter.name}")
     arguments = ", ".join(f"{each.name}={each.name}" for each in operation.parameters)
     request = f"__Request({arguments})" if operation.spread else operation.parameters[0].name
+    if operation.takes_stream:
+        request = f"__Request({operation.parameters[0].name})"
     body = [f"    {line.format(request=request)}" for line in entry.lines]
     return "\n".join([f"def {operation.name}({', '.join(parameters)}):", *body])
 

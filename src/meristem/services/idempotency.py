@@ -7,10 +7,21 @@ from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from meristem.contracts.codec import canonical, declared, decode_fault, decoder, encode, encode_fault
+from meristem.contracts.canonical import canonical
+from meristem.contracts.codec import declared, decode_fault, decoder, encode, encode_fault
 from meristem.errors import CallError, Code, Fault, IntegrityViolation
-from meristem.keys import ANONYMOUS, Twins, asked_by, asked_otherwise, of_an_earlier_release, owner_of, reused, twins_of
-from meristem.services.answers import FIND, STORE, Answer
+from meristem.keys import (
+    ANONYMOUS,
+    NO_TWINS,
+    Twins,
+    asked_by,
+    asked_otherwise,
+    of_an_earlier_release,
+    owner_of,
+    reused,
+    twins_of,
+)
+from meristem.services.answers import FIND, FIND_SCOPED, STORE, STORE_SCOPED, Answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -137,7 +148,10 @@ class _Once:
             "v_answered": self._clock.now(),
             "v_owner": asked.owner,
         }
-        unit.at_commit(STORE, row | self._twins(asked), otherwise=asked_otherwise(self._operation.label))
+        if asked.twins is NO_TWINS:
+            unit.at_commit(STORE, row)
+        else:
+            unit.at_commit(STORE_SCOPED, row | self._twins(asked), otherwise=asked_otherwise(self._operation.label))
 
     def _twins(self, asked: Asked) -> dict[str, str]:
         low, high = asked.twins
@@ -145,8 +159,11 @@ class _Once:
 
     async def _find(self, asked: Asked) -> Answer | None:
         """What excludes that the call is made: the answer under its key, or that of a twin."""
+        if asked.twins is NO_TWINS:  # a service's own key, which never came in another form
+            where = {"operation_": self._operation.path, "key_": asked.key}
+            return await self._database.fetch_one(FIND, where, into=Answer)
         where = {"key_": asked.key, "sent_": asked.sent} | self._twins(asked)
-        return await self._database.fetch_one(FIND, where, into=Answer)
+        return await self._database.fetch_one(FIND_SCOPED, where, into=Answer)
 
     def _repeat(self, stored: Answer, asked: Asked) -> Any:
         label = self._operation.label

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from asyncio import CancelledError, current_task
+from asyncio import CancelledError
 from bisect import bisect_left
 from contextvars import Context as Variables
 from contextvars import copy_context
@@ -19,6 +19,7 @@ from meristem.context import CURRENT, Place, Unseen
 from meristem.contracts.call import CONNECTOR, compose
 from meristem.contracts.codec import declared
 from meristem.contracts.isolation import Isolation
+from meristem.contracts.items import TakenItems
 from meristem.contracts.operation import Semantics
 from meristem.contracts.undeclared import undeclared
 from meristem.errors import CallError, Fault
@@ -26,7 +27,7 @@ from meristem.resilience.deadline import TimeLimit
 from meristem.resilience.timers import running_task
 from meristem.services.admission import admission
 from meristem.telemetry.metrics import BOUNDS
-from meristem.variables import END, awaited, resumed, within
+from meristem.variables import END, awaited, is_cancelled, resumed, within
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Generator, Iterable
@@ -42,8 +43,10 @@ SOONEST: Final = BOUNDS[0]
 
 
 def _taking_request(operation: Operation, method: Callable[..., Any]) -> Callable[[Any], Any]:
-    """The method as one that takes the request message, whatever its parameters are."""
+    """The method as one that takes the request message, or the items of one, whatever its parameters are."""
     named = [each.name for each in operation.parameters if each.named]
+    if operation.takes_stream:
+        return lambda items: _call_by_name(method, (TakenItems(operation, items),), 1 - len(named), named)
     count = len(operation.parameters) - len(named)
     if operation.spread and named:
         return lambda request: _call_by_name(method, msgspec.structs.astuple(request), count, named)
@@ -90,8 +93,8 @@ class OperationEndpoint:
         self.is_coroutine = iscoroutinefunction(method)
         self.variables = copy_context()  # as a process of its own would begin: nothing of any caller
         self.surrounded: Handler | None = None
-        if operation.stream:
-            handler = compose(_beginning(self.take), around)
+        if operation.lasts:
+            handler = compose((_beginning if operation.stream else _asking)(self.take), around)
             self.handler = observed.stream(_answer_stream(self, handler))
             return
         if around:
@@ -166,20 +169,20 @@ def _answering(endpoint: OperationEndpoint, nearby: Nearby | None) -> Handler:  
             # It comes too late, as it would by wire, where nobody waits for it any more.
             if task is not None and bucket.leave(task) and limit is not None:
                 failure = limit.exceeded(context, now)
-                observed.end(trace, parent, clock() - started, failure)
+                observed.end(context, trace, parent, clock() - started, failure)
                 raise failure
             seconds = clock() - started
             stats.seconds += seconds
             buckets[0 if seconds <= SOONEST else bisect_left(BOUNDS, seconds)] += 1
             if trace.sampled:
-                observed.emit(trace, parent, seconds, None)
+                observed.emit(context, trace, parent, seconds, None)
             elif seconds >= slow:
-                observed.emit_late(trace, parent, seconds, None)
+                observed.emit_late(context, trace, parent, seconds, None)
             return reply if limit is None else separate(reply)
         finally:
             if before is not None:  # not by a token: what is left to itself goes on in a task of its own
                 begin(before)
-        observed.end(trace, parent, clock() - started, failure)
+        observed.end(context, trace, parent, clock() - started, failure)
         if limit is not None:
             if late:
                 raise limit.exceeded(context, now) from failure
@@ -231,6 +234,13 @@ def _beginning(take: Callable[[Any], Any]) -> Handler:
     return begin
 
 
+def _asking(take: Callable[[Any], Any]) -> Handler:
+    async def ask(call: Call) -> Any:
+        return await take(call.request)
+
+    return ask
+
+
 def _answer_stream(endpoint: OperationEndpoint, handler: Handler) -> Handler:
     operation, clean, enter = endpoint.operation, endpoint.variables, endpoint.enter
 
@@ -239,7 +249,8 @@ def _answer_stream(endpoint: OperationEndpoint, handler: Handler) -> Handler:
         variables = clean.copy()
         variables.run(_surround, call.context, CONNECTOR.get())
         try:
-            return _items(operation, variables, await within(variables, awaited(handler(call))))
+            reply = await within(variables, awaited(handler(call)))
+            return _items(operation, variables, reply) if operation.stream else reply
         except (Exception, CancelledError) as error:
             failure = variables.run(permitted, operation, error)
         raise failure
@@ -280,11 +291,11 @@ def permitted(operation: Operation, error: BaseException) -> BaseException:
     """What the caller may see of an error: what a wire would carry, and nothing that hangs on it."""
     if isinstance(error, CallError):
         return error.passed_on()
-    if not isinstance(error, Exception | CancelledError) or (isinstance(error, CancelledError) and _is_cancelled()):
+    if not isinstance(error, Exception | CancelledError) or is_cancelled(error):
         return error
     if isinstance(error, Fault) and (fault := _declared(operation, error)) is not None:
         return fault
-    return undeclared(operation, error)
+    return undeclared(operation, error).passed_on()
 
 
 def _declared(operation: Operation, error: Fault) -> Fault | None:
@@ -293,9 +304,3 @@ def _declared(operation: Operation, error: Fault) -> Fault | None:
     except (TypeError, ValueError, msgspec.MsgspecError):
         logger.exception("%s: the fields of %s are not as declared", operation.label, type(error).__name__)
         return None
-
-
-def _is_cancelled() -> bool:
-    """Whether somebody cancelled this task; else the method met the end of a task of its own."""
-    task = current_task()
-    return task is None or task.cancelling() > 0

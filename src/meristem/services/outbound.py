@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from meristem.context import CURRENT, Context
 from meristem.contracts.call import Call
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from meristem.contracts.operation import Operation
 
 
+# The rest of a method is for calls that are made elsewhere, and for the step when it is performed.
+_STEP: Final = "if {steps} is not None: return {steps}.operation(__operation, __enter, {{request}})"
+
+
 def entry(
     operation: Operation, handler: Handler, caller: str | None, transaction_is_open: Callable[[], bool] | None
 ) -> Entry:
@@ -27,7 +31,7 @@ def entry(
     It raises MisuseError when a database transaction is open: it would hold its locks while another service works.
     Where there is no database, `transaction_is_open` is None.
     """
-    if operation.semantics is Semantics.SAFE and not operation.stream:
+    if operation.semantics is Semantics.SAFE and not operation.lasts:
         return _safe_entry(operation, handler, caller, transaction_is_open)
     surround = _surroundings(operation, caller, transaction_is_open)
 
@@ -39,7 +43,11 @@ def entry(
     def enter_stream(request: Any) -> Any:
         return _stream(handler, Call(operation, request, surround()), transaction_is_open)
 
-    return Entry(("return __enter({request})",), {"__enter": enter_stream if operation.stream else enter})
+    lines = ("__steps = __current().steps", _STEP.format(steps="__steps"), "return __enter({request})")
+    return Entry(
+        lines,
+        {"__current": CURRENT.get, "__operation": operation, "__enter": enter_stream if operation.stream else enter},
+    )
 
 
 def key_of(operation: Operation) -> str:
@@ -94,13 +102,26 @@ def _safe_entry(
         def quote(self, q):
             if __transaction_is_open(): raise __holds_locks(__operation)
             __outer = __current()
-            return __handler(__Call(__operation, q, __Context(__outer.deadline, __outer.trace, __caller, __outer.user)))
+            if __outer.steps is not None: return __outer.steps.operation(__operation, __enter, q)
+            __context = __Context(__outer.deadline, __outer.trace, __caller, __outer.user, __outer.baggage)
+            return __handler(__Call(__operation, q, __context))
     """
-    context = "__Context(__outer.deadline, __outer.trace, __caller, __outer.user)"
-    lines = ["__outer = __current()", f"return __handler(__Call(__operation, {{request}}, {context}))"]
+    lines = [
+        "__outer = __current()",
+        _STEP.format(steps="__outer.steps"),
+        "__context = __Context(__outer.deadline, __outer.trace, __caller, __outer.user, __outer.baggage)",
+        "return __handler(__Call(__operation, {request}, __context))",
+    ]
     if transaction_is_open is not None:
         lines.insert(0, "if __transaction_is_open(): raise __holds_locks(__operation)")
+
+    def enter(request: Any) -> Any:
+        outer = CURRENT.get()
+        context = Context(outer.deadline, outer.trace, caller, outer.user, outer.baggage)
+        return handler(Call(operation, request, context))
+
     names = {
+        "__enter": enter,
         "__transaction_is_open": transaction_is_open,
         "__holds_locks": _holds_locks,
         "__current": CURRENT.get,
@@ -124,9 +145,9 @@ def _surroundings(
             raise _holds_locks(operation)
         outer = CURRENT.get()
         if not effect:
-            return Context(outer.deadline, outer.trace, caller, outer.user)
+            return Context(outer.deadline, outer.trace, caller, outer.user, outer.baggage)
         key = key_of(operation) if needs_key or outer.keys is not None else outer.key
-        return Context(outer.deadline, outer.trace, caller, outer.user, key)
+        return Context(outer.deadline, outer.trace, caller, outer.user, outer.baggage, key)
 
     return surround
 

@@ -96,6 +96,11 @@ class Schedule:
         """Cancel what still runs."""
         await self._background.stop()
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a run is under way."""
+        return bool(self._runs)
+
     async def _repeat(self, name: str, job: Callable[[], Coroutine[Any, Any, None]], method: ScheduledMethod) -> None:
         task: Any = asyncio.current_task()
         while not self._draining:

@@ -6,6 +6,8 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import InitVar
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, get_type_hints
 
 import msgspec
@@ -34,11 +36,12 @@ class Progress(Protocol):
 class Service:
     """An implementation of contracts: `class PaymentsService(Payments, Service, tables=metadata)`.
 
-    The constructor's parameters are found by type: a contract gives a client, `Database` the service's own
-    database, a `Settings` class its settings, `Clock` and `Progress` themselves, and what `provides` lists (classes
-    and annotated functions, whose own parameters are found the same way). Migrations lie in `migrations/versions`
-    beside the service's module; without them the tables are created as they are. `middleware` wraps each of its
-    operations inside its context, `outgoing` each call that it makes; the first is outermost.
+    The parameters of its constructor, which may be a dataclass's, are found by type: a contract gives a client,
+    `Database` the service's own database, a `Settings` class its settings, `Clock` and `Progress` themselves, and
+    what `provides` lists (classes and annotated functions, whose own parameters are found the same way). Migrations
+    lie in `migrations/versions` beside the service's module; without them the tables are created as they are.
+    `middleware` wraps each of its operations inside its context, `outgoing` each call that it makes; the first is
+    outermost.
     """
 
     service_name: ClassVar[str] = ""
@@ -62,7 +65,8 @@ class Service:
         cls.provides = tuple(provides) or cls.provides
         cls.middleware = tuple(middleware) or cls.middleware
         cls.outgoing = tuple(outgoing) or cls.outgoing
-        cls.service_name = name or default_name(cls.__name__)
+        # `@dataclass(slots=True)` makes the class once more: what its line said is in its own attributes alone.
+        cls.service_name = name or cls.__dict__.get("service_name") or default_name(cls.__name__)
 
     async def start(self) -> None:
         """Become ready; called after the database is, before the first call arrives."""
@@ -163,7 +167,7 @@ def describe(service: type[Service]) -> ServiceSpec:
     try:
         return _described(service)
     except WiringError as error:
-        error.subject = service  # no line of the program runs now: whoever shows it may look there
+        error.subjects = (service,)  # no line of the program runs now: whoever shows it may look there
         raise
 
 
@@ -186,6 +190,7 @@ def _described(service: type[Service]) -> ServiceSpec:
     needs = _needs(service, constructor(service))
     for need in (*needs, *(each for provider in providers for each in provider.needs)):
         _check_need(service, need, makes, contracts)
+        _check_computes(service, need, known)
     return ServiceSpec(service.service_name, service, contracts, known, needs, providers)
 
 
@@ -201,7 +206,7 @@ def _needs(owner: type | Callable[..., Any], function: Callable[..., Any]) -> tu
         return ()
     label = getattr(owner, "__name__", repr(owner))
     try:
-        hints = get_type_hints(function)
+        hints = _hints(owner, function)
     except NameError as error:
         raise WiringError(f"{label}: {error.name!r} in its constructor is not defined where the class is") from None
     needs = []
@@ -213,6 +218,26 @@ def _needs(owner: type | Callable[..., Any], function: Callable[..., Any]) -> tu
             raise WiringError(f"{label}: annotate the parameter {parameter.name!r}; parameters are found by type")
         needs.append(Need(parameter.name, hints[parameter.name]))
     return tuple(needs)
+
+
+def _hints(owner: type | Callable[..., Any], function: Callable[..., Any]) -> dict[str, Any]:
+    """The types of a constructor's parameters; raises NameError."""
+    maker = next((each for each in getattr(owner, "__mro__", ()) if each.__dict__.get("__init__") is function), None)
+    fields = {} if maker is None else maker.__dict__.get("__dataclass_fields__", {})
+    given = {name: each for name, each in function.__annotations__.items() if name != "return"}
+    if maker is None or any(name not in fields or fields[name].type is not each for name, each in given.items()):
+        return get_type_hints(function)  # one that is written, also in a dataclass
+    # A dataclass makes its constructor in its own module, where the text of an inherited field's type may mean nothing.
+    return {name: _field_type(maker, name) for name in given}
+
+
+def _field_type(cls: type, name: str) -> Any:
+    """The type of a dataclass's field, as it is meant in the class that declares it last."""
+    declares = next(each for each in cls.__mro__ if name in inspect.get_annotations(each))
+    annotation = SimpleNamespace(__annotations__={name: inspect.get_annotations(declares)[name]})
+    known = sys.modules.get(declares.__module__)
+    hint = get_type_hints(annotation, vars(known) if known else {}, dict(vars(declares)))[name]
+    return hint.type if isinstance(hint, InitVar) else hint
 
 
 def _provider(service: type[Service], make: Callable[..., Any]) -> Provider:
@@ -236,4 +261,14 @@ def _check_need(service: type[Service], need: Need, makes: tuple[Any, ...], own:
         raise WiringError(
             f"{service.__name__}: nothing gives its parameter `{need.parameter}: {shown}`; ask for a contract, "
             f"Database, Settings, Clock or Progress, or list what makes {shown} in provides=[...]"
+        )
+
+
+def _check_computes(service: type[Service], need: Need, known: Mapping[str, Operation]) -> None:
+    """Refuse what no worker has, where an operation runs in workers."""
+    computing = next((each for each in known.values() if each.cpu), None)
+    if computing is not None and (is_contract(need.type) or is_database(need.type)):
+        raise WiringError(
+            f"{service.__name__} asks for {need.type.__name__}, and {computing.label} is cpu=True: it runs in worker "
+            f"processes, which have neither clients nor a database; let a service of its own compute, and call that"
         )

@@ -10,6 +10,7 @@ from pathlib import Path
 from sqlalchemy import Connection, MetaData
 from sqlalchemy.sql import Executable
 
+from meristem.context import CURRENT
 from meristem.errors import MisuseError
 from meristem.storage import versions
 from meristem.storage.adapters import DATABASES
@@ -58,6 +59,10 @@ class Database(Queries):
             await self._driver.start()
             self._started = True
 
+    def exists(self) -> bool:
+        """Whether there is a database to open; else `start` would make one."""
+        return self._driver.exists()
+
     def missing(self) -> str | None:
         """What is gone of the open database, and what to do; None when all is there."""
         return self._driver.missing() if self._started else None
@@ -73,6 +78,8 @@ class Database(Queries):
 
     def begin(self) -> Scope:
         """`async with database.begin() as tx`: a transaction, or a part of the current unit that can fail alone."""
+        if CURRENT.get().steps is not None:
+            raise _between_steps()
         return Scope(self, self._new_unit, join=True)
 
     def unit(self) -> Scope:
@@ -84,6 +91,8 @@ class Database(Queries):
         unit = current_unit(self)
         if unit is not None:
             return await unit.execute(statement, parameters)
+        if CURRENT.get().steps is not None:
+            raise _between_steps()
         step = self._statements.prepare(statement, parameters).step(parameters)
         began = begin(self.observers)
         try:
@@ -125,6 +134,8 @@ class Database(Queries):
         unit = current_unit(self)
         if unit is not None and unit.has_begun:
             return await unit.run(step)
+        if CURRENT.get().steps is not None:
+            raise _between_steps()
         if prepared.shape.writes:
             raise MisuseError("this statement writes: run it inside `async with database.begin() as tx`, by tx.fetch_*")
         began = begin(self.observers)
@@ -143,6 +154,13 @@ class Database(Queries):
         if getattr(self, "_started", False):
             warnings.warn(f"database {self.name!r} was not stopped", ResourceWarning, source=self, stacklevel=2)
             self._driver.close_soon()
+
+
+def _between_steps() -> MisuseError:
+    return MisuseError(
+        "a saga's function leaves the database to its steps, which are in the journal: put the statement in a method "
+        "of the service, and run it by `await flow.step(self.method, …)`"
+    )
 
 
 def database_for(url: str, *, name: str = "database", directory: Path | None = None) -> Database:

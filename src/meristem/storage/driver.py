@@ -116,6 +116,10 @@ class Driver(Protocol):
         """Finish commits under way, roll back what is left, close."""
         ...
 
+    def exists(self) -> bool:
+        """Whether there is something to open; else `start` would make it."""
+        ...
+
     def missing(self) -> str | None:
         """What is gone of an open database, a deleted file for instance, and what to do; None when all is there.
 

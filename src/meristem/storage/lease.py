@@ -62,6 +62,7 @@ _me: Final = bindparam("me", type_=BigInteger)
 _I_LIVE: Final = exists().where(MEMBERS.c.id == _me)
 _ALL: Final = select(MEMBERS.c.id, MEMBERS.c.process, MEMBERS.c.beat)
 _REPLICAS: Final = select(MEMBERS.c.name, MEMBERS.c.process).order_by(MEMBERS.c.id)
+_REPLICA: Final = select(MEMBERS.c.name, MEMBERS.c.process).where(MEMBERS.c.id == _me)
 _OTHERS: Final = select(func.count()).select_from(MEMBERS).where(MEMBERS.c.id != _me)
 _JOIN: Final = insert(MEMBERS).returning(MEMBERS.c.id)
 _REPLACE: Final = delete(MEMBERS).where(MEMBERS.c.name == bindparam("of_name"))
@@ -106,6 +107,12 @@ async def replicas(database: Database) -> list[str]:
     """The names of the replicas that are taken for alive on a database, without those that certainly died."""
     found = await database.fetch_all(_REPLICAS, into=_Replica)
     return [each.name for each in found if not is_certainly_dead(each.process)]
+
+
+async def holder(database: Database, member: int) -> str | None:
+    """The name of the replica that holds what is stamped with a number; None where that is taken for dead."""
+    found = await database.fetch_one(_REPLICA, {"me": member}, into=_Replica)
+    return None if found is None or is_certainly_dead(found.process) else found.name
 
 
 class Lease:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from sqlalchemy import Float, bindparam, delete, select, tuple_
@@ -13,7 +12,8 @@ from meristem.clock import SteadyTime
 from meristem.errors import StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+    from datetime import datetime, timedelta
 
     from sqlalchemy import Column, ColumnElement, Table
 
@@ -25,7 +25,7 @@ logger: Final = logging.getLogger("meristem.storage")
 _PIECE: Final = 500  # rows that are looked at, and deleted at most, by one statement
 _PAUSE: Final = 0.02  # seconds of the machine between two pieces
 _AT_FIRST: Final = 600.0  # seconds, once the service has started and has nothing better to do
-_DAY: Final = 86400.0  # seconds: a thirtieth of the time for which records and answers are kept
+_DAY: Final = 86400.0  # seconds: a thirtieth of the time for which records, answers and sagas are kept
 
 
 class Sweep:
@@ -69,17 +69,29 @@ class Sweep:
             deleted += (await database.execute(self.deletion, values)).rowcount
         return deleted
 
-    async def delete_daily(self, database: Database, clock: Clock, retention: timedelta, what: str) -> NoReturn:
-        """Delete once a day what is older than `retention`, until this is cancelled; the log calls it `what`.
+    def delete_daily(
+        self, database: Database, clock: Clock, retention: timedelta, what: str
+    ) -> Coroutine[Any, Any, NoReturn]:
+        """Delete once a day what is older than `retention`, until this is cancelled; the log calls it `what`."""
 
-        What is forgotten too early is done twice: a clock that was set forward makes nothing old.
-        """
-        passing = SteadyTime(clock)
-        await clock.sleep(_AT_FIRST)
-        while True:
-            before = passing.earlier() - retention
-            try:
-                await self.delete(database, before.timestamp() if self._in_seconds else before)
-            except StorageError:
-                logger.exception("%s: %s could not be forgotten; trying again later", database.name, what)
-            await clock.sleep(_DAY)
+        async def forget(before: datetime) -> None:
+            await self.delete(database, before.timestamp() if self._in_seconds else before)
+
+        return forget_daily(forget, clock, retention, f"{database.name}: {what}")
+
+
+async def forget_daily(
+    forget: Callable[[datetime], Awaitable[object]], clock: Clock, retention: timedelta, what: str
+) -> NoReturn:
+    """Have `forget` delete once a day what is older than `retention`, until this is cancelled; the log calls it `what`.
+
+    What is forgotten too early is done twice: a clock that was set forward makes nothing old.
+    """
+    passing = SteadyTime(clock)
+    await clock.sleep(_AT_FIRST)
+    while True:
+        try:
+            await forget(passing.earlier() - retention)
+        except StorageError:
+            logger.exception("%s could not be forgotten; trying again later", what)
+        await clock.sleep(_DAY)

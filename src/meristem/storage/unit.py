@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self, TypeVar
 
 from sqlalchemy.sql import Executable
 
 from meristem.context import Context, current
 from meristem.errors import MisuseError, StorageError
-from meristem.storage.driver import Driver, Outcome, Statement, Transaction, Withdrawn
+from meristem.storage import rows
+from meristem.storage.driver import Description, Driver, Outcome, Statement, Transaction, Withdrawn
 from meristem.storage.observation import Observers, begin, emit
 from meristem.storage.queries import Queries
 from meristem.storage.statement_cache import Parameters, Prepared, StatementCache
 
 _log = logging.getLogger("meristem.storage")
+
+T = TypeVar("T")
 
 Hook = Callable[["UnitOfWork"], Awaitable[None]]
 
@@ -117,6 +120,20 @@ class UnitOfWork(Queries):
         step = self._statements.prepare(statement, parameters).step(parameters)
         step.otherwise = otherwise
         self._last.append(step)
+
+    def fetch_at_commit(self, statement: Executable, parameters: Parameters = None, *, into: type[T]) -> list[T]:
+        """As `at_commit`, for a statement that gives rows: the list holds them once the commit has happened."""
+        self._check()
+        prepared = self._statements.prepare(statement, parameters)
+        decode = prepared.shape.decoder(rows.typed, into)
+        found: list[T] = []
+
+        def keep(raw: list[Any], description: Description) -> list[Any]:
+            found.extend(decode(raw, description))
+            return []
+
+        self._last.append(prepared.step(parameters, keep))
+        return found
 
     def after_commit(self, callback: Callable[[], None]) -> None:
         """Call back once the commit is durable; never after a rollback."""

@@ -11,9 +11,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from meristem.supervision.control_groups import ControlGroup, Parent, delegate, parents
+from meristem.supervision.batch_scheduling import schedule_as_batch
+from meristem.supervision.control_groups import ControlGroup, Parent, delegate, parents, remove_left
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from meristem.system.plan import Plan
     from meristem.system.resource_bounds import Bounds
 
 LOOK: Final = 0.25  # seconds between two looks at the memory of a process that no group bounds
@@ -35,7 +39,7 @@ class Means(NamedTuple):
         found: dict[str, Parent] = {}
         problem = "this system has none"
         for controller, parent in parents().items():
-            trial = ControlGroup(parent, f"meristem-trial-{os.getpid()}")
+            trial = ControlGroup(parent, "trial")
             try:
                 delegate(parent)
                 trial.make()
@@ -45,6 +49,11 @@ class Means(NamedTuple):
                 found[controller] = parent
                 trial.remove()
         return cls(found, "" if len(found) == 2 else problem)
+
+    def remove_left(self) -> None:
+        """Give up the groups that supervisors which were killed have left."""
+        for parent in self.groups.values():
+            remove_left(parent)
 
     def remark(self) -> str:
         """What an operator should know of how bounds are kept here; nothing where groups do all of it."""
@@ -80,6 +89,9 @@ class Confinement:
                 _limit_data(pid, memory + BACKSTOP)
             if cpu is not None and "cpu" not in self._groups:
                 _make_way(pid, cpu)
+            elif cpu is not None and cpu < 1:
+                # Only here, where a quota ends each long piece: elsewhere others would wait for the whole of it.
+                schedule_as_batch(pid)
 
     def _enter(self, pid: int) -> None:
         for controller, group in self._groups.items():
@@ -123,6 +135,20 @@ class Confinement:
         return f"over its memory limit of {self._bounds.memory / (1 << 20):.4g} MiB, memory= in the placement"
 
 
+def confinements(plan: Plan, say: Callable[[str], None]) -> Callable[[str, str], Confinement | None]:
+    """What bounds a start of a replica, given its process and label; `say` is told where the kernel alone does not."""
+    bounds = {each.name: each.bounds for each in plan.processes if each.bounds}
+    if not bounds:
+        return lambda _process, _label: None
+    means = Means.here()
+    means.remove_left()
+    if means.problem:
+        say(means.remark())
+    return lambda process, label: (
+        Confinement(f"{plan.system}-{label.replace('/', '-')}", bounds[process], means) if process in bounds else None
+    )
+
+
 def _resident(pid: int) -> int:
     try:
         pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
@@ -145,5 +171,9 @@ def _make_way(pid: int, processors: float) -> None:
     else:
         allowed = list(range(os.cpu_count() or 1))
     nice = round(math.log(max(1.0, len(allowed) / processors), STEP))
+    nice = min(19, os.getpriority(os.PRIO_PROCESS, 0) + nice)
     with contextlib.suppress(PermissionError):
-        os.setpriority(os.PRIO_PROCESS, pid, min(19, max(nice, os.getpriority(os.PRIO_PROCESS, 0))))
+        os.setpriority(os.PRIO_PROCESS, pid, nice)
+    # A session has a group of its own in the scheduler, whose niceness alone counts outside (sched(7), autogroup).
+    with contextlib.suppress(OSError):
+        Path(f"/proc/{pid}/autogroup").write_text(str(nice))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import re
 import signal
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -17,6 +18,7 @@ PERIOD: Final = 10_000  # microseconds in which a share of processor time is giv
 LEAST_QUOTA: Final = 1_000  # microseconds; the kernel refuses less
 CONTROLLERS: Final = {"memory", "cpu"}
 SUPERVISOR: Final = "meristem-supervisor"
+OURS: Final = re.compile(r"meristem-([1-9][0-9]*)-")  # by whose process id it was made
 
 
 class Parent(NamedTuple):
@@ -27,10 +29,10 @@ class Parent(NamedTuple):
 
 
 class ControlGroup:
-    """A group for one replica under one controller; made by the first limit, gone with `remove`."""
+    """A group for one replica under one controller, named after this process; gone with `remove`."""
 
     def __init__(self, parent: Parent, name: str) -> None:
-        self.path = parent.path / name
+        self.path = parent.path / f"meristem-{os.getpid()}-{name}"
         self._version = parent.version
 
     def make(self) -> None:
@@ -145,6 +147,25 @@ def delegate(parent: Parent) -> None:
         own.mkdir(exist_ok=True)
         (own / "cgroup.procs").write_text(str(os.getpid()))
         switch.write_text("+memory +cpu")
+
+
+def remove_left(parent: Parent) -> None:
+    """Give up the groups of supervisors that were killed: empty ones whose maker has ended."""
+    with contextlib.suppress(OSError):
+        for each in list(parent.path.iterdir()):
+            if (made := OURS.match(each.name)) and not _lives(int(made[1])):
+                with contextlib.suppress(OSError):  # something lives in it, or another run was faster
+                    each.rmdir()
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
 
 
 def _below(place: Path, root: str, group: str) -> Path:

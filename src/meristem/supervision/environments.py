@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from meristem.services.service import Progress
-    from meristem.system.placement import Placement
+    from meristem.system.plan import Plan
 
 PYTHON: Final = "MERISTEM_PYTHON"  # who supervises tells with which interpreter it was started
 PLACE: Final = "MERISTEM_ENVIRONMENTS"  # another folder for them, such as one that a build server keeps
@@ -38,7 +38,7 @@ class Environments:
 
     def __init__(self, root: Path, environment: Mapping[str, str], progress: Progress) -> None:
         self.folder = Path(environment.get(PLACE) or root / HOME / "environments").absolute()
-        self._own = environment.get(PYTHON) or sys.executable
+        self.own = environment.get(PYTHON) or sys.executable
         self._progress = progress
         self._found: dict[tuple[str | None, str | None], str] = {}
 
@@ -49,15 +49,17 @@ class Environments:
         cannot be made.
         """
         if (python, requirements) not in self._found:
-            base = self._own if python is None else _which(python)
+            base = self.own if python is None else self.found(python)
             given = python is not None or requirements is not None
             self._found[python, requirements] = self._prepared(base, requirements) if given else base
         return self._found[python, requirements]
 
-    def of_processes(self, placement: Placement) -> dict[str, str]:
-        """The interpreter of each process of a placement; raises as `python` does."""
-        tables = {name: placement.process(name) for name in placement.processes}
-        return {name: self.python(each.python, each.requirements) for name, each in tables.items()}
+    def of_processes(self, plan: Plan) -> dict[str, str]:
+        """The interpreter of each process of a plan that no app has for itself; raises as `python` does."""
+        apart = {each.name for each in plan.apps if each.is_apart}
+        return {
+            each.name: self.python(each.python, each.requirements) for each in plan.processes if each.name not in apart
+        }
 
     def _prepared(self, base: str, requirements: str | None) -> str:
         from meristem.supervision import virtual_environment as venv  # noqa: PLC0415 - most processes share theirs
@@ -74,10 +76,19 @@ class Environments:
         place = self.folder / f"{wanted.stem}-{venv.key(known.version, base, wanted)}"
         python = place / "bin" / "python"
         if not python.exists():
-            self._make(place, lambda beside, lock: venv.steps(beside, base, wanted, lock))
+            self.make(place, lambda beside, lock: venv.steps(beside, base, wanted, lock))
         return str(python)
 
-    def _make(self, place: Path, steps_at: Callable[[Path, int], Sequence[Callable[[], None]]]) -> None:
+    def found(self, python: str) -> str:
+        """Where an interpreter is, by its path or by the name of one in `PATH`; raises ConfigurationError."""
+        found = shutil.which(python)
+        if found is None:
+            place = f"{python} is no program" if "/" in python else f"there is no {python!r} in PATH"
+            raise ConfigurationError(f"placement: python = {python!r}: {place}; install it, or give its path")
+        return found
+
+    def make(self, place: Path, steps_at: Callable[[Path, int], Sequence[Callable[[], None]]]) -> None:
+        """Make an environment by steps that work on a folder beside its place, whole or not at all."""
         try:
             make_folder(self.folder)
             with locked(place.with_suffix(".lock"), self._progress) as lock:
@@ -100,14 +111,6 @@ class Environments:
         except BaseException:
             shutil.rmtree(beside, ignore_errors=True)
             raise
-
-
-def _which(python: str) -> str:
-    found = shutil.which(python)
-    if found is None:
-        place = f"{python} is no program" if "/" in python else f"there is no {python!r} in PATH"
-        raise ConfigurationError(f"placement: python = {python!r}: {place}; install it, or give its path")
-    return found
 
 
 @contextlib.contextmanager

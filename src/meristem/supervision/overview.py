@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from meristem.operators.health import DRAINING, SILENT, InstanceHealth
 from meristem.supervision.readiness import fetched, told
 from meristem.supervision.restartable import RunState
+from meristem.system.state_directory import ReplicaStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,7 +39,7 @@ class SupervisedInstance:
         self._restarter = part.restarter
         self._placed = next((each for each in plan.processes if each.name == part.process), None)
         if part.program:
-            self._placed, self.labels = None, {"program": part.process}
+            self._placed, self.labels = None, {"program": part.process, "replica": str(part.replica)}
         else:
             self.labels = {"process": part.process, "replica": str(part.replica)}
 
@@ -47,10 +48,10 @@ class SupervisedInstance:
         return self._restarter.restarts
 
     async def health(self) -> InstanceHealth:
-        status, problem = self._restarter.state.value, None
+        status, problem = self._restarter.status, None
         if self._restarter.state is RunState.SILENT:
             problem = "it gives no sign of life"
-        if self._placed is not None and self._restarter.state is RunState.READY:
+        if self._restarter.restartable.tells and self._restarter.state is RunState.READY:
             try:
                 status = await told(self._restarter.restartable.address)
             except FileNotFoundError:  # it has taken its socket's name away
@@ -72,9 +73,9 @@ class SupervisedInstance:
         )
 
     async def figures(self, media: str) -> str | None:
-        if self._placed is None:  # a program
+        if not self._restarter.restartable.tells:
             if self._restarter.state is not RunState.READY:
-                raise ConnectionError(f"{self._part.process} is {self._restarter.state.value}")
+                raise ConnectionError(f"{self._part.process} is {self._restarter.status}")
             return None
         return await fetched(self._restarter.restartable.address, "/metrics", accept=media)
 
@@ -94,7 +95,14 @@ class Supervised:
         return [SupervisedInstance(part, self._plan) for part in self._parts()]
 
 
-def program_instances(programs: Programs, plan: Plan) -> list[SupervisedInstance]:
-    """The programs that run beside a process which nobody supervises."""
-    parts = (SupervisedPart(each.restartable.label, 0, each, program=True) for each in programs.restarters)
-    return [SupervisedInstance(part, plan) for part in parts]
+def program_parts(programs: Programs) -> list[SupervisedPart]:
+    """The replicas of programs, and who keeps each alive."""
+    return [SupervisedPart(each.program, each.replica, restarter, program=True) for each, restarter in programs.kept]
+
+
+def row(part: SupervisedPart) -> ReplicaStatus:
+    """What the state directory tells of a part."""
+    kept = part.restarter
+    return ReplicaStatus(
+        part.process, part.replica, kept.pid, kept.status, kept.restarts, kept.since, kept.restartable.address
+    )

@@ -32,11 +32,19 @@ class RunState(Enum):
 RUNNING: Final = (RunState.READY, RunState.SILENT)
 
 
+FAILING: Final = "failing"
+"""How people are told of what ends again and again, whatever it does at this moment."""
+
+
 class Restartable(Protocol):
-    """What a restarter keeps. `generation` counts its starts; `successor` is one that starts beside its predecessor."""
+    """What a restarter keeps. `generation` counts its starts; `successor` is one that starts beside its predecessor.
+
+    One that `tells` answers at its address for its health and its figures, as processes of this system do.
+    """
 
     label: str
     address: str
+    tells: bool
 
     def command(self, generation: int, *, successor: bool) -> Command:
         """How to start it."""
@@ -52,6 +60,14 @@ class Restartable(Protocol):
 
     def admit(self, generation: int) -> None:
         """It is ready: let others find it."""
+        ...
+
+    def withdraw(self, generation: int) -> None:
+        """It ends soon, and others do its work: let nobody find it any more."""
+        ...
+
+    def hold(self, generation: int) -> None:
+        """It has ended and is started again soon: let those who call it wait for that, for a while."""
         ...
 
     def dismiss(self, generation: int) -> None:

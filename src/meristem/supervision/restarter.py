@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from meristem.errors import ConfigurationError
+from meristem.lifecycle import first_of
 from meristem.supervision.child import Child
-from meristem.supervision.restartable import RUNNING, Restartable, RunState, StartError
+from meristem.supervision.probation import Probation
+from meristem.supervision.restartable import FAILING, RUNNING, Restartable, RunState, StartError
 from meristem.supervision.watchdog import Watchdog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable
+    from collections.abc import Callable
 
     from meristem.supervision.restarts import Restarts
 
 PROBE: Final = 0.05  # seconds between two questions whether it is ready
+SHORT: Final = 1.0  # seconds of a pause for which callers wait rather than being refused
 WRONG: Final = (1, 2)  # exit codes of a program that is written or called wrongly: starting it again can't help
 EX_TEMPFAIL: Final = 75  # sysexits.h: it may go well another time
 CRASHES: Final = 3  # of what was never ready, and says nothing by its exit code
 
 
 class Restarter:
-    """Keeps one part alive between `start` and `stop`; `say` gets lines about it, `wrote` those that it writes."""
+    """Keeps one part alive between `start` and `stop`; `say` gets lines about it, `wrote` those that it writes.
+
+    `relieved` tells whether others do its work while it is away; else those who call it wait for a short while.
+    """
 
     def __init__(
         self,
@@ -34,6 +39,7 @@ class Restarter:
         wrote: Callable[[str, bytes], None],
         say: Callable[[str], None],
         changed: Callable[[Restarter], None],
+        relieved: Callable[[], bool] = lambda: False,
     ) -> None:
         self.restartable = restartable
         self.state = RunState.STOPPED
@@ -43,11 +49,12 @@ class Restarter:
         self._wrote = wrote
         self._say = say
         self._changed = changed
+        self._relieved = relieved
         self._child: Child | None = None
         self._living: set[Child] = set()  # more than one while one succeeds another
         self._generation = 0
         self._born = 0
-        self._failures = 0
+        self._probation = Probation(restarts.probation, self._come_back)
         self._was_ready = False
         self._ready_at = self._begun = 0.0
         self._ready = asyncio.Event()
@@ -65,6 +72,12 @@ class Restarter:
             say=lambda what: say(f"{restartable.label}: {what}"),
         )
         self._replacing = asyncio.Lock()
+
+    @property
+    def status(self) -> str:
+        """Its state, as people are told: what ends again and again is failing until it has been ready for a while."""
+        is_well = self.state in RUNNING and not self._probation.is_on
+        return FAILING if self._probation.is_failing and not is_well else self.state.value
 
     @property
     def pid(self) -> int | None:
@@ -93,6 +106,7 @@ class Restarter:
     async def stop(self, grace: float | None = None) -> None:
         """End it; it has `grace` seconds before it is made to."""
         self._closing = True
+        self._probation.cancel()
         if self._watching is not None:
             self._watching.cancel()
         await self._end_all(self._policy.grace if grace is None else grace)
@@ -102,6 +116,7 @@ class Restarter:
             if not self._restarting.cancelled():
                 self._restarting.exception()  # `start` has raised it
         await self._end_all(0)
+        self.restartable.dismiss(self._generation)
         self._enter(RunState.STOPPED)
 
     async def _end_all(self, grace: float) -> None:
@@ -127,6 +142,8 @@ class Restarter:
         assert self._child is not None
         self._planned = asyncio.get_running_loop().create_future()
         try:
+            if self._relieved():
+                self.restartable.withdraw(self._generation)
             await self._child.end(self._policy.grace)
             await self._planned
         finally:
@@ -199,8 +216,7 @@ class Restarter:
         self._changed(self)  # it has a pid now
         if await self._until_ready(child, generation):
             self.restartable.admit(generation)
-            if self._failures:
-                self._say(f"{self.restartable.label} is ready again")
+            self._probation.ready()
             self._was_ready = True
             self._ready_at = time.monotonic()
             self._enter(RunState.READY)
@@ -214,6 +230,10 @@ class Restarter:
                 child, f"{self.restartable.label} was not ready within {patience:g} s; it wrote:\n{_last(child)}"
             )
 
+    def _come_back(self) -> None:
+        self._say(f"{self.restartable.label} is ready again")
+        self._changed(self)
+
     def _never(self, child: Child, problem: str, *, lasting: bool = False) -> None:
         """What could not start at the first attempt fails; later, it is said and tried again."""
         if not self._was_ready:
@@ -223,43 +243,53 @@ class Restarter:
 
     async def _until_ready(self, child: Child, generation: int) -> bool:
         """Wait for readiness; False when the child has ended or time is over."""
-        loop = asyncio.get_running_loop()
-        latest = loop.time() + self._policy.patience
-        while not child.ended.is_set() and loop.time() < latest:
-            if await self.restartable.ready(generation):
-                return True
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(PROBE):
-                    await child.ended.wait()
-        return False
+        # Beside its end: in a socket that outlives its processes the question waits as those of all callers do.
+        asking = asyncio.get_running_loop().create_task(self._answers(generation))
+        await first_of(asking, child.ended.wait(), timeout=self._policy.patience)
+        return not asking.cancelled()
+
+    async def _answers(self, generation: int) -> None:
+        while not await self.restartable.ready(generation):  # noqa: ASYNC110 - another process gets ready
+            await asyncio.sleep(PROBE)
 
     async def _ended(self, child: Child) -> None:
         """Decide what follows an end: nothing, an immediate start, or one after a while."""
         self._living.discard(child)
         lived = time.monotonic() - self._ready_at if self.state in RUNNING else 0.0
         was = self.state
+        self._probation.cancel()
         self._ready.clear()
-        self.restartable.dismiss(self._generation)
         if self._closing:
+            self.restartable.dismiss(self._generation)
             return
         if not self._was_ready:
             self._give_up(child)
+        delay = 0.0
+        if self._planned is None or self._planned.done() or was not in RUNNING:
+            delay = self._after_failure(child, lived)
+        # Before the pause: a call that is refused now would be served within its deadline.
+        if delay > SHORT or self._relieved():
+            self.restartable.dismiss(self._generation)
+        else:
+            self.restartable.hold(self._generation)
+        await asyncio.sleep(delay)
+
+    def _after_failure(self, child: Child, lived: float) -> float:
+        """Seconds to wait before it is started again."""
         if self._planned is not None and not self._planned.done():
-            if was in RUNNING:
-                return
             self._planned.set_exception(StartError(self._failed(child), lasting=child.code in WRONG))
         self.restarts += 1
-        self._failures = 1 if lived >= self._policy.calm else self._failures + 1
-        delay = self._policy.delay(self._failures)
-        self._say(f"{self.restartable.label} ended ({child.end_told()}); it is started again in {delay:.1f} s")
+        self._probation.ended(anew=lived >= self._policy.calm)
+        delay, often = self._policy.delay(self._probation.failures), self._probation.told()
+        self._say(f"{self.restartable.label} ended ({child.end_told()}){often}; it is started again in {delay:.1f} s")
         self._enter(RunState.WAITING)
-        await asyncio.sleep(delay)
+        return delay
 
     def _give_up(self, child: Child) -> None:
         """Raise StartError when starting again what was never ready cannot help any more."""
         loop = asyncio.get_running_loop()
         passes = child.code == EX_TEMPFAIL
-        if child.code in WRONG or (not passes and self._failures + 1 >= CRASHES):
+        if child.code in WRONG or (not passes and self._probation.failures + 1 >= CRASHES):
             raise StartError(self._failed(child), lasting=True)
         if passes and loop.time() - self._begun >= self._policy.patience:
             raise StartError(self._failed(child))
@@ -277,16 +307,6 @@ class Restarter:
         self.state = state
         self.since = time.time()
         self._changed(self)
-
-
-async def together(works: Iterable[Coroutine[Any, Any, None]]) -> None:
-    """Run all to their ends; the first failure ends the others and is raised."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            for work in works:
-                group.create_task(work)
-    except BaseExceptionGroup as failures:
-        raise failures.exceptions[0] from None
 
 
 def _last(child: Child) -> str:

@@ -13,7 +13,8 @@ class Restarts(msgspec.Struct, frozen=True, kw_only=True):
 
     What has been ready for `calm` seconds counts as healthy again. What is not ready `patience` seconds after its
     start is ended and started again. What gives no sign of life for `hung` seconds is killed and started again. What is
-    asked to end has `grace` seconds.
+    asked to end has `grace` seconds. Callers of what is away and has no other replica wait for it for `away` seconds.
+    What came back counts as ready again when it has been ready for `probation` seconds: 0 where its word is believed.
     """
 
     base: float = 0.25
@@ -22,6 +23,8 @@ class Restarts(msgspec.Struct, frozen=True, kw_only=True):
     patience: float = 60.0
     grace: float = ENDING
     hung: float = 30.0
+    away: float = 5.0
+    probation: float = 0.0
 
     def delay(self, failures: int) -> float:
         """Seconds to wait after so many failures in a row; jitter keeps replicas from restarting in step."""

@@ -7,26 +7,37 @@ import os
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-import msgspec
-
-from meristem.discovery.environment import url_variable
+from meristem.lifecycle import together
 from meristem.operators.server import OperatorAddresses, OperatorServer
-from meristem.supervision.confinement import Confinement, Means
+from meristem.supervision.confinement import confinements
+from meristem.supervision.foreign_app import ForeignApp, ForeignReplica
+from meristem.supervision.grpc_name import GrpcName
 from meristem.supervision.guard import PATIENCE, OrphanGuard
 from meristem.supervision.lifeline import Lifelines
-from meristem.supervision.overview import Supervised, SupervisedPart
-from meristem.supervision.ports import Ports
-from meristem.supervision.programs import GRACE, Programs, program_ports, program_urls
+from meristem.supervision.overview import Supervised, SupervisedPart, program_parts, row
+from meristem.supervision.ports import Ports, program_ports
+from meristem.supervision.programs import ProgramEnvironment, Programs
+from meristem.supervision.reload import Reload
 from meristem.supervision.replica import ADDRESS, RUN, Replica, ReplicaEnvironment
-from meristem.supervision.restartable import StartError
-from meristem.supervision.restarter import Restarter, together
+from meristem.supervision.restartable import RunState
+from meristem.supervision.restarter import Restarter
 from meristem.supervision.restarts import Restarts
-from meristem.supervision.start_order import waits
+from meristem.supervision.start_order import in_order, start_in_order, stop_in_order, waits
 from meristem.supervision.succession import succeed
-from meristem.system.addresses import app_addresses, base_address, edge, environment_for, run_directory
+from meristem.system.addresses import (
+    FOREIGN,
+    app_addresses,
+    base_address,
+    called_by_grpc,
+    edge,
+    environment_for,
+    grpc_socket_of,
+    part_addresses,
+    program_addresses,
+    run_directory,
+)
 from meristem.system.state_directory import (
     SECRET,
-    ReloadStatus,
     ReplicaStatus,
     SystemStatus,
     prepare_run_directory,
@@ -34,12 +45,12 @@ from meristem.system.state_directory import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from meristem.supervision.console import LineWriter
     from meristem.supervision.replica import Arguments
-    from meristem.system.plan import Plan
+    from meristem.system.plan import Plan, ProcessPlan
     from meristem.system.state_directory import StateDirectory
 
 NAME: Final = "meristem"  # the label of the supervisor's own lines
@@ -61,8 +72,9 @@ class Workplace(NamedTuple):
 class Supervisor:
     """Keeps every process and program of a plan alive between `start` and `stop`.
 
-    `arguments` gives the command line of a replica, `environment` is what all inherit. Replicas that live on for
-    `orphans` seconds when this process was killed are made to end.
+    `arguments` gives the command line of a replica, `environment` is what all inherit; `foreign` are the apps whose
+    interpreters have no Meristem. Replicas that live on for `orphans` seconds when this process was killed are made to
+    end.
     """
 
     def __init__(
@@ -75,6 +87,8 @@ class Supervisor:
         environment: Mapping[str, str],
         restarts: Restarts | None = None,
         orphans: float = PATIENCE,
+        external: Mapping[str, str] | None = None,
+        foreign: Mapping[str, ForeignApp] | None = None,
     ) -> None:
         self.plan = plan
         self.address = ""
@@ -91,8 +105,10 @@ class Supervisor:
         self._lifelines: Lifelines | None = None
         self._restarters: dict[str, list[Restarter]] = {}
         self._programs: Programs | None = None
-        self._reloading: asyncio.Task[None] | None = None
-        self._reload_status: ReloadStatus | None = None
+        self._reload = Reload(self._replace_all, say=self.say, changed=self._announce_soon)
+        self._external = dict(external or {})
+        self._foreign = foreign or {}
+        self._addresses: Mapping[str, str] = {}
         self._began = time.time()
         self._announcing = False
         self._claimed = self._prepared = False
@@ -114,16 +130,27 @@ class Supervisor:
         self._prepared = True
         await self._admit_operators()
         await self._guard.start()
-        self._lifelines = Lifelines(self._waits)  # children end when they break: also when this process is killed
+        processes = {each.name for each in self.plan.processes}
+        # Children end when they break: also when this process is killed.
+        self._lifelines = Lifelines({name: self._waits[name] & processes for name in processes})
         ports = program_ports(self.plan.programs)
-        around = self._surroundings(program_urls(ports))
+        self._addresses = part_addresses(self.plan, self.address, ports)
+        around = self._surroundings(ports)
         for process in self.plan.processes:
-            public = self._ports.descriptor(process.name)
-            replicas = [Replica(process.name, index, around, public) for index in range(process.replicas)]
+            replicas = [self._replica(process, index, around) for index in range(process.replicas)]
             self._restarters[process.name] = [self._restarter(each) for each in replicas]
-        await self._start_processes()
         self._programs = self._programs_at(ports)
-        await self._programs.start()
+        await self._programs.prepare()
+        await start_in_order(self._waits, self._start_part)
+
+    def _replica(self, process: ProcessPlan, index: int, around: ReplicaEnvironment) -> Replica:
+        name = process.name
+        if name in self._foreign:
+            # The addresses of services, too, which a process of ours finds in another way.
+            everywhere = {**environment_for(self._addresses), **around.environment}
+            return ForeignReplica(name, index, around._replace(environment=everywhere), self._foreign[name])
+        known = GrpcName(grpc_socket_of(self.run, name, index)) if called_by_grpc(process, self.plan) else None
+        return Replica(name, index, around, self._ports.descriptor(name), self._ports.grpc(name), known)
 
     async def _admit_operators(self) -> None:
         """Before anything runs: what does not get ready can be looked at, too."""
@@ -131,32 +158,24 @@ class Supervisor:
         self.operators = OperatorServer(overview, self._place.operators.and_socket(self.run))
         await self.operators.start()
 
-    def _surroundings(self, urls: Mapping[str, str]) -> ReplicaEnvironment:
-        apps = {url_variable(name): url for name, url in app_addresses(self.plan, self.address).items()}
+    def _surroundings(self, ports: Mapping[str, Sequence[int]]) -> ReplicaEnvironment:
         environment = {
-            **urls,
-            **apps,
+            **environment_for(program_addresses(ports) | app_addresses(self.plan, self.address)),
             **self._environment,
             SECRET: self._place.state.secret(self._environment),
             RUN: str(self.run),
             ADDRESS: self.address,
+            FOREIGN: ",".join(self._foreign),
             "PYTHONUNBUFFERED": "1",
         }
         return ReplicaEnvironment(
-            self.run, self._place.directory, self._arguments, environment, self._descriptors, self._confined()
-        )
-
-    def _confined(self) -> Callable[[str, str], Confinement | None]:
-        """What bounds the starts of replicas; says how, where it is not done by the kernel alone."""
-        bounds = {each.name: each.bounds for each in self.plan.processes if each.bounds}
-        if not bounds:
-            return lambda _process, _name: None
-        means = Means.here()
-        if means.problem:
-            self.say(means.remark())
-        prefix = f"meristem-{self.plan.system}-{os.getpid()}"
-        return lambda process, name: (
-            Confinement(f"{prefix}-{name.replace('/', '-')}", bounds[process], means) if process in bounds else None
+            self.run,
+            self._place.directory,
+            self._arguments,
+            environment,
+            self._descriptors,
+            confinements(self.plan, self.say),
+            self._restarts.away,
         )
 
     def _descriptors(self, process: str) -> Sequence[int]:
@@ -169,93 +188,70 @@ class Supervisor:
         return () if descriptor is None else (descriptor,)
 
     def _restarter(self, replica: Replica) -> Restarter:
-        return Restarter(replica, self._restarts, wrote=self._console.write, say=self.say, changed=self._on_change)
+        return Restarter(
+            replica,
+            self._restarts,
+            wrote=self._console.write,
+            say=self.say,
+            changed=self._on_change,
+            relieved=lambda: self._others_run(replica),
+        )
+
+    def _others_run(self, replica: Replica) -> bool:
+        """Whether another replica of its process takes the calls."""
+        others = (each for each in self._restarters[replica.process] if each.restartable is not replica)
+        return any(each.state is RunState.READY for each in others)
 
     def _on_change(self, restarter: Restarter) -> None:
         self._guard.tell(restarter)
         self._announce_soon()
 
-    def _programs_at(self, ports: Mapping[str, int]) -> Programs:
-        urls = {**environment_for(self.plan, self.address), **program_urls(ports)}
+    def _programs_at(self, ports: Mapping[str, Sequence[int]]) -> Programs:
+        environment = {**environment_for(self._addresses), **self._environment}
         return Programs(
             self.plan.programs,
             ports,
-            environment={**urls, **self._environment},
-            directory=self._place.directory,
+            ProgramEnvironment(environment, self._addresses, self._place.directory),
             wrote=self._console.write,
             say=self.say,
             changed=lambda _: self._announce_soon(),
-            restarts=msgspec.structs.replace(self._restarts, grace=GRACE),
+            restarts=self._restarts,
             held=(*self._lifelines.of_all, *self._presence()) if self._lifelines is not None else (),
         )
 
-    async def _start_processes(self) -> None:
-        ready = {name: asyncio.Event() for name in self._restarters}
+    async def _start_part(self, name: str) -> None:
+        await together(restarter.start() for restarter in self._kept(name))
 
-        async def begin(name: str) -> None:
-            for other in self._waits[name]:  # the processes that it calls; those that wait for none start together
-                await ready[other].wait()
-            await together(restarter.start() for restarter in self._restarters[name])
-            ready[name].set()
+    async def _stop_part(self, name: str) -> None:
+        await together(restarter.stop() for restarter in self._kept(name))
 
-        await together(begin(name) for name in self._restarters)
+    def _kept(self, name: str) -> list[Restarter]:
+        """Who keeps the replicas of a process or program."""
+        programs = [] if self._programs is None else self._programs.of(name)
+        return self._restarters.get(name, programs)
 
     def reload(self) -> None:
         """Start every process anew, one replica after the other, the new one before the old one ends.
 
         No request is lost and capacity stays what it was.
         """
-        if self._reloading is None or self._reloading.done():
-            self._reloading = asyncio.get_running_loop().create_task(self._reload(), name="reload")
+        self._reload.begin()
 
-    async def _reload(self) -> None:
-        number = 1 if self._reload_status is None else self._reload_status.number + 1
-        self._tell_reload(ReloadStatus(number))
-        ended = ReloadStatus(number, ended=True, problem="it was broken off")
-        try:
-            ended = await self._replace_all(number)
-        finally:
-            self._tell_reload(ended)
-
-    def _tell_reload(self, status: ReloadStatus) -> None:
-        self._reload_status = status
-        self._announce_soon()
-
-    async def _replace_all(self, number: int) -> ReloadStatus:
-        self.say("starting everything anew, one replica after the other")
-        overlap = {process.name: process.overlap for process in self.plan.processes}
-        try:
-            for name in self._in_order():
-                for restarter in self._restarters[name]:
-                    await restarter.replace(beside=overlap[name])
-            if self._programs is not None:
-                await self._programs.replace()
-        except StartError as error:  # what is wrong with one would be wrong with all of them
-            self.say(f"the rest keeps running as it was: {error}")
-            return ReloadStatus(number, ended=True, problem=str(error), lasting=error.lasting)
-        self.say("everything has been started anew")
-        return ReloadStatus(number, ended=True)
-
-    def _in_order(self) -> Iterator[str]:
-        """Process names, those who are called first."""
-        left = dict(self._waits)
-        while left:
-            free = [name for name, others in left.items() if not others & left.keys()]
-            yield from free
-            for name in free:
-                del left[name]
+    async def _replace_all(self) -> None:
+        beside = {process.name for process in self.plan.processes if process.overlap}
+        for name in in_order(self._waits):
+            for restarter in self._kept(name):
+                await restarter.replace(beside=name in beside)
 
     async def drain(self) -> None:
         """Nothing to do: each process drains when it is asked to end."""
 
     async def stop(self) -> None:
         """End everything in reverse order and free what is held."""
-        if self._reloading is not None:
-            self._reloading.cancel()
-            await asyncio.wait({self._reloading})
+        await self._reload.stop()
+        await stop_in_order(self._waits, self._stop_part)
         if self._programs is not None:
-            await self._programs.stop()
-        await self._stop_processes()
+            await self._programs.close()
         await self._guard.stop()
         if self.operators is not None:
             await self.operators.stop()
@@ -269,18 +265,6 @@ class Supervisor:
         if self._claimed:
             self._place.state.release()
             self._claimed = self._prepared = False
-
-    async def _stop_processes(self) -> None:
-        ended = {name: asyncio.Event() for name in self._restarters}
-
-        async def end(name: str) -> None:
-            for other, gone in ended.items():  # its callers first: they may still need its answers to finish
-                if name in self._waits[other]:
-                    await gone.wait()
-            await together(restarter.stop() for restarter in self._restarters[name])
-            ended[name].set()
-
-        await together(end(name) for name in self._restarters)
 
     def kill(self) -> None:
         """End everything at once, whatever is in flight."""
@@ -296,16 +280,15 @@ class Supervisor:
 
     def statuses(self) -> list[ReplicaStatus]:
         """What runs and how it fares."""
-        return [_row(part) for part in self._parts()]
+        return [row(part) for part in self._parts()]
 
     def _parts(self) -> list[SupervisedPart]:
-        programs = [] if self._programs is None else self._programs.restarters
         replicas = [
             SupervisedPart(process, index, restarter)
             for process, restarters in self._restarters.items()
             for index, restarter in enumerate(restarters)
         ]
-        return [*replicas, *(SupervisedPart(each.restartable.label, 0, each, program=True) for each in programs)]
+        return replicas if self._programs is None else [*replicas, *program_parts(self._programs)]
 
     def _announce_soon(self) -> None:
         if not self._announcing:
@@ -318,12 +301,12 @@ class Supervisor:
             operators = () if self.operators is None else self.operators.addresses
             self._place.state.announce(
                 SystemStatus(
-                    os.getpid(), self.address, self._began, tuple(self.statuses()), operators, self._reload_status
+                    os.getpid(),
+                    self.address,
+                    self._began,
+                    tuple(self.statuses()),
+                    operators,
+                    self._reload.status,
+                    self._external,
                 )
             )
-
-
-def _row(part: SupervisedPart) -> ReplicaStatus:
-    kept = part.restarter
-    address, state = kept.restartable.address, kept.state.value
-    return ReplicaStatus(part.process, part.replica, kept.pid, state, kept.restarts, kept.since, address)

@@ -23,15 +23,17 @@ PATIENCE: Final = 60.0  # seconds in which an interpreter must have said what it
 QUIETLY: Final = ("--quiet", "--disable-pip-version-check", "--no-input")
 NAMES_A_FILE: Final = re.compile(rb"^\s*(?:-[rc]\s*|--(?:requirement|constraint)[\s=]\s*)([^\s#]+)", re.MULTILINE)
 REMEMBERED: Final = 12  # last lines of a tool, to be shown when it fails
+OLDEST: Final = (3, 11)  # on which Meristem runs
 # Its first lines run on any Python, so that one that is too old says so.
 PROBE: Final = """
 import json, sys, sysconfig
-if sys.version_info < (3, 11):
-    sys.exit("it is Python %d.%d, and Meristem needs 3.11 or newer" % sys.version_info[:2])
+if sys.version_info < OLDEST:
+    sys.exit("it is Python %d.%d, and {} or newer" % sys.version_info[:2])
 import importlib.util
 held = importlib.util.find_spec("meristem") is not None
 has_pip = importlib.util.find_spec("pip") is not None
-print(json.dumps([sys.version, held, has_pip, sysconfig.get_path("purelib")]))
+release = sys.version_info[:2]
+print(json.dumps([sys.version, release, held, has_pip, sysconfig.get_path("purelib")]))
 """
 
 
@@ -39,16 +41,19 @@ class Interpreter(msgspec.Struct, frozen=True, array_like=True):
     """What an interpreter says of itself: its version, whether it holds Meristem, where its packages are."""
 
     version: str
+    release: tuple[int, int]
     has_meristem: bool
     has_pip: bool
     packages: str
 
 
-def probe(python: str) -> Interpreter:
-    """Ask an interpreter about itself; raises ConfigurationError for what is none."""
+def probe(python: str, oldest: tuple[int, int] = OLDEST) -> Interpreter:
+    """Ask an interpreter about itself; raises ConfigurationError for what is none, or older than `oldest`."""
+    needs = f"{'Meristem' if oldest == OLDEST else 'an app'} needs {oldest[0]}.{oldest[1]}"
+    code = PROBE.replace("{}", needs).replace("OLDEST", str(oldest))
     try:
-        told = subprocess.run(  # noqa: S603 - named by the placement
-            [python, "-c", PROBE],
+        told = subprocess.run(  # noqa: S603 - named by the placement or an app
+            [python, "-c", code],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -70,10 +75,10 @@ def key(version: str, base: str, requirements: Path) -> str:
     """What an environment depends on, as a name: interpreter, requirements, and how Meristem is installed here."""
     own = [(each.name, each.version, each.read_text("RECORD")) for each in _from_folders()]
     told = [version, os.path.realpath(base), *map(str, own)]
-    return hashlib.sha256("\n".join(told).encode() + b"\n".join(_contents(requirements).values())).hexdigest()[:12]
+    return hashlib.sha256("\n".join(told).encode() + b"\n".join(contents(requirements).values())).hexdigest()[:12]
 
 
-def _contents(requirements: Path) -> dict[Path, bytes]:
+def contents(requirements: Path) -> dict[Path, bytes]:
     """A file of requirements and the files that it names, each once; what has a URL is the installer's to read."""
     found: dict[Path, bytes] = {}
     wanted = [requirements]
@@ -96,37 +101,37 @@ def steps(place: Path, base: str, requirements: Path, lock: int) -> Sequence[Cal
     The tools inherit `lock`: should this process be killed, the next one waits for the tool that writes into `place`.
     """
     python = str(place / "bin" / "python")
-    create, install = _tools(base, python)
+    create, install = tools(base, python)
     what = f"the environment of {requirements}"
 
     def framework() -> None:
         packages = Path(probe(python).packages)
         constraints = place / "meristem.txt"
         constraints.write_text("".join(f"{each}\n" for each in _versions_here(packages)))
-        _run([*install, "-c", str(constraints), *_needed()], what, lock)
+        run([*install, "-c", str(constraints), *_needed()], what, lock)
         for distribution in _from_folders():
             _copy(distribution, packages)
 
     return [
-        lambda: _run([*create, str(place)], what, lock),
+        lambda: run([*create, str(place)], what, lock),
         # In the file's own folder, from which `./packages/one.whl` in it is meant, wherever the run was started.
-        lambda: _run([*install, "-r", str(requirements.absolute())], what, lock, requirements.absolute().parent),
+        lambda: run([*install, "-r", str(requirements.absolute())], what, lock, requirements.absolute().parent),
         framework,
-        lambda: _run([python, "-c", "import meristem"], what, lock),
+        lambda: run([python, "-c", "import meristem"], what, lock),
     ]
 
 
-def _tools(base: str, python: str) -> tuple[list[str], list[str]]:
+def tools(base: str, python: str, oldest: tuple[int, int] = OLDEST) -> tuple[list[str], list[str]]:
     """The commands that create an environment and that install into it; its own pip is made only where none is.
 
-    `-P` keeps modules of the folder they run in from taking the place of those that they need.
+    `-I` keeps modules of the folder they run in from taking the place of those that they need.
     """
     if uv := shutil.which("uv"):
         return [uv, "venv", "--quiet", "--python", base], [uv, "pip", "install", "--quiet", "--python", python]
-    venv = [base, "-P", "-m", "venv"]
-    if probe(base).has_pip:
-        return [*venv, "--without-pip"], [base, "-P", "-m", "pip", "--python", python, "install", *QUIETLY]
-    return venv, [python, "-P", "-m", "pip", "install", *QUIETLY]
+    venv = [base, "-I", "-m", "venv"]
+    if probe(base, oldest).has_pip:
+        return [*venv, "--without-pip"], [base, "-I", "-m", "pip", "--python", python, "install", *QUIETLY]
+    return venv, [python, "-I", "-m", "pip", "install", *QUIETLY]
 
 
 def _needed() -> list[str]:
@@ -165,7 +170,7 @@ def _normal(name: str) -> str:
     return name.lower().replace("_", "-").replace(".", "-")
 
 
-def _run(command: Sequence[str], what: str, lock: int, folder: Path | None = None) -> None:
+def run(command: Sequence[str], what: str, lock: int, folder: Path | None = None) -> None:
     """Run a tool, in `folder` if one is given; raises OperationError with its last lines.
 
     It has a session of its own: it is ended with the tools that it runs itself, and asks no terminal for a password.

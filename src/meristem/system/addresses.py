@@ -7,15 +7,23 @@ import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
+
+import msgspec
 
 from meristem.discovery.environment import url_variable
+from meristem.errors import ConfigurationError
+from meristem.system.plan import ProcessPlan
 
 if TYPE_CHECKING:
-    from meristem.system.plan import Plan, ProcessPlan
+    from collections.abc import Mapping, Sequence
 
+    from meristem.system.plan import Plan, ProgramPlan
+
+EDGE: Final = "edge"  # the process that serves the public, where no app at `/` says which one does
+FOREIGN: Final = "MERISTEM_FOREIGN"  # which apps are no processes of ours: they speak plain HTTP at their sockets
+LOOPBACK: Final = "127.0.0.1"  # where programs listen
 LONGEST: Final = 100  # bytes of a Unix socket's path: Linux takes 107, macOS 103
-GENERATION: Final = ".0000000.sock"  # the longest ending of a socket's name
+GENERATION: Final = ".0000000.grpc.sock"  # the longest ending of a socket's name
 
 
 def run_directory(state: Path, plan: Plan) -> Path:
@@ -34,9 +42,19 @@ def label_of(process: str, replica: int) -> str:
     return f"{process}-{replica}"
 
 
+def label_of_program(program: ProgramPlan, replica: int) -> str:
+    """How people name a replica of a program: by the program alone where it has one."""
+    return program.name if program.replicas == 1 else label_of(program.name, replica)
+
+
 def socket_of(run: Path, process: str, replica: int) -> Path:
     """The socket at which others find a replica."""
     return run / f"{label_of(process, replica)}.sock"
+
+
+def grpc_socket_of(run: Path, process: str, replica: int) -> Path:
+    """The socket at which others find a replica by gRPC."""
+    return run / f"{label_of(process, replica)}.grpc.sock"
 
 
 def sockets(plan: Plan, run: Path) -> dict[str, tuple[str, ...]]:
@@ -49,23 +67,66 @@ def sockets(plan: Plan, run: Path) -> dict[str, tuple[str, ...]]:
 
 def service_addresses(plan: Plan, run: Path) -> dict[str, tuple[str, ...]]:
     """The addresses of the replicas of each service."""
+    found, transports = sockets(plan, run), {each.name: each.transport for each in plan.services}
+    return {
+        service: _grpc_sockets(process, run) if transports[service] == "grpc" else found[process.name]
+        for process in plan.processes
+        for service in process.services
+    }
+
+
+def app_sockets(plan: Plan, run: Path) -> dict[str, tuple[str, ...]]:
+    """The addresses of the replicas of each app, at which the edge finds it."""
     found = sockets(plan, run)
-    return {service: found[process.name] for process in plan.processes for service in process.services}
+    return {app: found[process.name] for process in plan.processes for app in process.apps}
+
+
+def _grpc_sockets(process: ProcessPlan, run: Path) -> tuple[str, ...]:
+    paths = (grpc_socket_of(run, process.name, index) for index in range(process.replicas))
+    return tuple(f"grpc+unix:{path}?kept=true" for path in paths)
+
+
+def called_by_grpc(process: ProcessPlan, plan: Plan) -> tuple[str, ...]:
+    """The services of a process that the others call by gRPC."""
+    return tuple(each.name for each in plan.services if each.name in process.services and each.transport == "grpc")
 
 
 def edge(plan: Plan) -> ProcessPlan:
-    """The process that serves the public: with the app at `/`, or else with any app, or else the first."""
+    """The process that serves the public: with the app at `/`, or else the one that is named `edge`.
+
+    A plan of several processes has one of these (`with_edge`); one process alone is its own edge. What an app has for
+    itself is none, for nobody else is there.
+    """
+    candidates = _shared(plan)
+    named = [each for each in candidates if each.name == EDGE]
+    return (_with_root(plan) or named or candidates or plan.processes)[0]
+
+
+def with_edge(plan: Plan) -> Plan:
+    """The plan with a process more that serves the public, where none of its own is there for it.
+
+    It holds no service and no app, so nobody calls it: it starts last, when all that it needs is ready. Raises
+    ConfigurationError where an app that has a process for itself has taken its name.
+    """
+    candidates = _shared(plan)
+    if len(candidates) == 1 or _with_root(plan) or any(each.name == EDGE for each in candidates):
+        return plan
+    if any(each.name == EDGE for each in plan.processes):
+        raise ConfigurationError(
+            f"the app {EDGE!r} has the name of the process that serves the public: call it otherwise"
+        )
+    return msgspec.structs.replace(plan, processes=(*plan.processes, ProcessPlan(EDGE, (), ())))
+
+
+def _shared(plan: Plan) -> list[ProcessPlan]:
+    """The processes that no app has for itself."""
+    apart = {app.name for app in plan.apps if app.is_apart}
+    return [each for each in plan.processes if not apart & set(each.apps)]
+
+
+def _with_root(plan: Plan) -> list[ProcessPlan]:
     root = {app.name for app in plan.apps if app.mount.rstrip("/") == ""}
-    with_root = [each for each in plan.processes if root & set(each.apps)]
-    with_app = [each for each in plan.processes if each.apps]
-    return (with_root or with_app or plan.processes)[0]
-
-
-def public_addresses(plan: Plan, public: str) -> dict[str, str]:
-    """The base address of each process that has a public port; `public` is that of the edge."""
-    host = urlsplit(public).hostname or "127.0.0.1"
-    own = {each.name: base_address(host, each.port) for each in plan.processes if each.port is not None}
-    return {**own, edge(plan).name: public}
+    return [each for each in _shared(plan) if root & set(each.apps)]
 
 
 def base_address(host: str, port: int) -> str:
@@ -73,23 +134,30 @@ def base_address(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def environment_for(plan: Plan, public: str) -> dict[str, str]:
-    """What hosted apps and programs find in their environment: `SEARCH_URL` of every service and app.
+def foreign_apps(environment: Mapping[str, str]) -> frozenset[str]:
+    """The apps that are served by an interpreter without Meristem, as who started this process says."""
+    return frozenset(filter(None, environment.get(FOREIGN, "").split(",")))
 
-    A part whose process has a port of its own is there; every other is behind the edge.
+
+def environment_for(addresses: Mapping[str, str]) -> dict[str, str]:
+    """What hosted apps and programs find in their environment: `SEARCH_URL` of every part."""
+    return {url_variable(name): address for name, address in addresses.items()}
+
+
+def part_addresses(plan: Plan, public: str, ports: Mapping[str, Sequence[int]]) -> dict[str, str]:
+    """The base address of each app, service and program; those of a program's replicas have commas between.
+
+    Apps and services are behind the edge, whose address `public` is. `ports` are those of programs.
     """
-    bases = public_addresses(plan, public)
-    found = {url_variable(app): address for app, address in app_addresses(plan, public).items()}
-    for process in plan.processes:
-        base = bases.get(process.name, public).rstrip("/")
-        found.update({url_variable(service): base for service in process.services})
-    return found
+    services = (name for process in plan.processes for name in process.services)
+    return app_addresses(plan, public) | dict.fromkeys(services, public.rstrip("/")) | program_addresses(ports)
+
+
+def program_addresses(ports: Mapping[str, Sequence[int]]) -> dict[str, str]:
+    """The base address of each program, of whose replicas these are the ports."""
+    return {name: ",".join(base_address(LOOPBACK, each) for each in known) for name, known in ports.items()}
 
 
 def app_addresses(plan: Plan, public: str) -> dict[str, str]:
-    """The base address of each hosted app."""
-    bases = public_addresses(plan, public)
-    return {
-        app.name: bases.get(plan.process_of(app.name).name, public).rstrip("/") + app.mount.rstrip("/")
-        for app in plan.apps
-    }
+    """The base address of each hosted app, wherever it lives: the edge's, whose address `public` is."""
+    return {app.name: public.rstrip("/") + app.mount.rstrip("/") for app in plan.apps}

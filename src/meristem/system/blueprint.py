@@ -7,29 +7,46 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from meristem.contracts.contract import operations
-from meristem.errors import WiringError
+from meristem.errors import ConfigurationError, WiringError
+from meristem.resilience.policies import Policies
 from meristem.services.service import describe
+from meristem.system.addresses import edge, with_edge
+from meristem.system.apart import processes_of
+from meristem.system.beside import path_text
 from meristem.system.description import (
     contract_at,
     description,
     events_of,
     one_class_each,
     operation_plan,
+    path_of,
     service_named,
 )
+from meristem.system.named_parts import parts_named
 from meristem.system.placement import Placement
-from meristem.system.plan import AppPlan, Plan, ProcessPlan, ProgramPlan
-from meristem.system.system import check_parts
+from meristem.system.plan import AppPlan, ExternalPlan, Plan, ProcessPlan, ProgramPlan
+from meristem.system.program_templates import check
+from meristem.system.system import check_parts, external_name
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from meristem.contracts.contract import Contract
     from meristem.contracts.message import Event
     from meristem.contracts.operation import Operation
     from meristem.services.service import Service, ServiceSpec
+    from meristem.system.beside import App, Program
     from meristem.system.plan import ServicePlan
     from meristem.system.system import System
+    from meristem.transports.grpc.grpc_port import GrpcPort
+
+
+class MisfitError(WiringError):
+    """Services of the system do not fit one another; `services` names those that it is about."""
+
+    def __init__(self, text: str, services: Sequence[str]) -> None:
+        super().__init__(text)
+        self.services = services
 
 
 class Blueprint:
@@ -56,9 +73,14 @@ class Blueprint:
         services = [self._understood(each, described or {}) for each in system.services]
         # Once more than in `System`: what a service named by text is called is known only now.
         check_parts(system, [each.name for each in services])
-        self._owner = _owners(services, {contract.contract_name for contract in assumed})
         self._services = {each.name: each for each in services}
-        self.plan = self._plan(_in_start_order(services, self._owner))
+        try:
+            self._external = {contract.contract_name: external_name(contract) for contract in system.external}
+            self._owner = _owners(services, {contract.contract_name for contract in assumed}, self._external)
+            self.plan = self._plan(_in_start_order(services, self._owner))
+        except MisfitError as error:
+            error.subjects = tuple(self.specs[each].implementation for each in error.services if each in self.specs)
+            raise
 
     def spec(self, service: str) -> ServiceSpec:
         """The service understood, its class imported: for the process in which it lives."""
@@ -68,6 +90,10 @@ class Blueprint:
     def owner_of(self, contract: type[Contract]) -> str | None:
         """The service that implements a contract."""
         return self._owner.get(contract.contract_name)
+
+    def external_of(self, contract: type[Contract]) -> str | None:
+        """The external system that implements a contract."""
+        return self._external.get(contract.contract_name)
 
     def contracts_of(self, service: str) -> tuple[type[Contract], ...]:
         """The contracts of a service; its own class is not imported for them."""
@@ -92,7 +118,10 @@ class Blueprint:
         """The operations of a contract by name, on the terms that the placement gives them."""
         known = operations(contract)
         owner = self.owner_of(contract)
-        return known if owner is None else {name: self.operations_of(owner)[name] for name in known}
+        if owner is None:
+            outside = self.external_of(contract)
+            return known if outside is None else self.placement.governed(outside, known)
+        return {name: self.operations_of(owner)[name] for name in known}
 
     def _understood(self, service: type[Service] | str, described: Mapping[str, ServicePlan]) -> ServicePlan:
         if isinstance(service, str) and service in described:
@@ -109,42 +138,89 @@ class Blueprint:
 
     def _plan(self, ordered: Iterable[ServicePlan]) -> Plan:
         system = self.system
-        services = tuple(self._placed(each) for each in ordered)
-        apps = tuple(AppPlan(each.name, str(each.target), each.mount) for each in system.apps)
-        programs = tuple(
-            ProgramPlan(each.name, tuple(each.command), each.health, dict(each.environment)) for each in system.programs
-        )
-        placed = self.placement.place([each.name for each in services], [each.name for each in apps])
+        apps, programs = tuple(map(_app_plan, system.apps)), tuple(map(_program_plan, system.programs))
+        beside = {each.name for part in (apps, programs) for each in part}
+        apps = tuple(msgspec.structs.replace(each, uses=self._written(each.name, beside)) for each in apps)
+        services = tuple(self._placed(each, beside) for each in ordered)
+        external = tuple(self._outside(contract, address) for contract, address in system.external.items())
+        named, hosted, outside = ([each.name for each in part] for part in (services, apps, external))
+        placed = self.placement.place(named, hosted, outside, processes_of(apps))
         processes = tuple(msgspec.convert(each, ProcessPlan, from_attributes=True) for each in placed)
-        return Plan(system.name, services, apps, programs, processes, system.api)
+        plan = with_edge(Plan(system.name, services, apps, programs, processes, system.api, external))
+        check(plan)
+        if twice := {each.name for each in plan.processes} & {each.name for each in programs}:
+            raise ConfigurationError(
+                f"placement: a process and a program are named {min(twice)!r}; give one another name"
+            )
+        return plan if self.placement.grpc is None else _with_port(plan, self.placement.grpc)
 
-    def _placed(self, service: ServicePlan) -> ServicePlan:
-        """The service in this system: whom it calls, and its operations on the placement's terms."""
+    def _outside(self, contract: type[Contract], address: str) -> ExternalPlan:
+        known = tuple(operation_plan(each) for each in self.operations(contract).values())
+        return ExternalPlan(external_name(contract), contract.contract_name, path_of(contract), address, known)
+
+    def _written(self, part: str, beside: Collection[str]) -> tuple[str, ...]:
+        """The apps and programs that the placement's settings of a service or app name."""
+        return tuple(each for each in parts_named(self.placement.written_settings(part)) if each in beside)
+
+    def _placed(self, service: ServicePlan, beside: Collection[str]) -> ServicePlan:
+        """The service in this system: whom it calls and uses, and its operations on the placement's terms."""
         calls = tuple(dict.fromkeys(self._owner[each] for each in service.asks if each in self._owner))
-        known = service.operations
+        known, policies = service.operations, self.placement.policies.get(service.name, Policies())
         # Contracts are imported only where a policy changes their terms; the description holds the others.
-        if service.name in self.placement.policies and self.placement.policies[service.name].operations:
+        if policies.operations:
             known = tuple(operation_plan(each) for each in self.operations_of(service.name).values())
-        return msgspec.structs.replace(service, calls=calls, operations=known)
+        in_code = tuple(each for each in service.uses if each in beside)
+        uses = tuple(dict.fromkeys((*in_code, *self._written(service.name, beside))))
+        return msgspec.structs.replace(service, calls=calls, operations=known, transport=policies.transport, uses=uses)
 
 
-def _owners(services: list[ServicePlan], assumed: Collection[str]) -> dict[str, str]:
+def _app_plan(app: App) -> AppPlan:
+    folder, python, requirements = map(path_text, (app.folder, app.python, app.requirements))
+    return AppPlan(app.name, str(app.target), app.mount, folder, python, requirements)
+
+
+def _program_plan(program: Program) -> ProgramPlan:
+    command, environment = tuple(program.command), dict(program.environment)
+    folder, port = path_text(program.folder), program.port
+    return ProgramPlan(
+        program.name, command, program.health, environment, folder, port, program.replicas, program.mount
+    )
+
+
+def _with_port(plan: Plan, port: GrpcPort) -> Plan:
+    """The port for gRPC of the system is its edge's, unless that has one of its own."""
+    last = edge(plan)
+    processes = (
+        msgspec.structs.replace(each, grpc=each.grpc or port) if each.name == last.name else each
+        for each in plan.processes
+    )
+    return msgspec.structs.replace(plan, processes=tuple(processes))
+
+
+def _owners(services: list[ServicePlan], assumed: Collection[str], external: Mapping[str, str]) -> dict[str, str]:
     """Who implements each contract, by its name."""
     owner: dict[str, str] = {}
     for service in services:
         for contract in service.contracts:
             if contract in owner:
-                raise WiringError(
-                    f"{_short(contract)} is implemented by both {owner[contract]!r} and {service.name!r}; keep one"
+                raise MisfitError(
+                    f"{_short(contract)} is implemented by both {owner[contract]!r} and {service.name!r}; keep one",
+                    [owner[contract], service.name],
+                )
+            if contract in external:
+                raise MisfitError(
+                    f"{_short(contract)} is implemented by {service.name!r} and named in external=, too; keep one",
+                    [service.name],
                 )
             owner[contract] = service.name
     owner |= _heirs(services, owner)
     for service in services:
         for contract in service.asks:
-            if contract not in owner and contract not in assumed:
-                raise WiringError(
+            if contract not in owner and contract not in assumed and contract not in external:
+                raise MisfitError(
                     f"{service.name} asks for {_short(contract)}, but no service of the system implements it; "
-                    f"add one to services=[...]"
+                    f"add one to services=[...], or name the system that does in external={{...}}",
+                    [service.name],
                 )
     return owner
 
@@ -171,9 +247,11 @@ def _in_start_order(services: list[ServicePlan], owner: Mapping[str, str]) -> li
     def visit(name: str, path: list[str]) -> None:
         # Before it is looked up among the ordered: a service of the circle gets there only when its visit has ended.
         if name in path:
-            circle = " → ".join([*path[path.index(name) :], name])
-            raise WiringError(
-                f"services call each other in a circle: {circle}; let one of them hear the other's events instead"
+            around = path[path.index(name) :]
+            circle = " → ".join([*around, name])
+            raise MisfitError(
+                f"services call each other in a circle: {circle}; let one of them hear the other's events instead",
+                around,
             )
         if name in ordered:
             return

@@ -18,6 +18,7 @@ from meristem.events.subscription import subscriptions
 from meristem.sagas.saga import sagas_of
 from meristem.services.schedule import needs_lease
 from meristem.services.service import Service, default_name, is_database
+from meristem.system.named_parts import parts_named
 from meristem.system.plan import OperationPlan, ServicePlan
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def description(spec: ServiceSpec) -> ServicePlan:
         {path_of(settings): settings.__struct_fields__ for settings in spec.settings},
         str(migrations_of(spec.implementation)),
         tuple(dict.fromkeys(base.contract_name for contract in spec.contracts for base in inherited(contract))),
+        uses=parts_named(value for settings in spec.settings for value in settings.__struct_defaults__),
     )
 
 
@@ -54,7 +56,7 @@ def operation_plan(operation: Operation) -> OperationPlan:
     http = None if operation.http is None else f"{operation.http.verb} {operation.http.path}"
     semantics = operation.semantics.value
     timeout = operation.timeout if operation.timeout < inf else None
-    return OperationPlan(operation.name, operation.path, semantics, timeout, operation.stream, http)
+    return OperationPlan(operation.name, operation.path, semantics, timeout, operation.stream, http, operation.public)
 
 
 def path_of(cls: type) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -17,18 +18,30 @@ from meristem.resilience.limits import ClientLimits, Limits
 from meristem.resilience.policies import Policies
 from meristem.security.forwarding import TrustedProxies
 from meristem.storage.adapters import DATABASES
-from meristem.system.placement_tables import Discovery, Operator, ProcessTable, Resources, Supervision, Telemetry
+from meristem.system.apart import with_apart
+from meristem.system.placement_tables import (
+    Discovery,
+    Operator,
+    ProcessTable,
+    Resources,
+    Supervision,
+    Telemetry,
+    server_below,
+)
 from meristem.system.resource_bounds import LEAST, Bounds, size_of
 from meristem.system.templates import filled
+from meristem.system.toml_lines import line_of
+from meristem.transports.grpc.grpc_port import GrpcPort
 from meristem.transports.http.address import Address
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from meristem.contracts.operation import Operation
 
 REST: Final = "*"
 ALONE: Final = "main"
+SAID: Final = "placement: "  # before what a placement says wrongly, which knows of no file
 
 
 class Placed(msgspec.Struct, frozen=True):
@@ -43,6 +56,7 @@ class Placed(msgspec.Struct, frozen=True):
     python: str | None = None
     requirements: str | None = None
     bounds: Bounds = Bounds()
+    grpc: GrpcPort | None = None
 
 
 class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,6 +64,7 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     processes: dict[str, tuple[str, ...] | ProcessTable] = msgspec.field(default_factory=lambda: {ALONE: (REST,)})
     resources: Resources = Resources()
+    external: dict[str, str] = {}
     discovery: Discovery = Discovery()
     settings: dict[str, dict[str, Any]] = {}
     policies: dict[str, Policies] = {}
@@ -62,9 +77,10 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @classmethod
     def read(cls, path: Path) -> Placement:
-        """Read a placement file; raises ConfigurationError that names file, table, key and what is allowed."""
+        """Read a placement file; raises ConfigurationError that names file, line, key and what is allowed."""
         try:
-            written = tomllib.loads(path.read_text())
+            text = path.read_text()
+            written = tomllib.loads(text)
         except FileNotFoundError:
             raise ConfigurationError(f"there is no placement file {path}") from None
         except tomllib.TOMLDecodeError as error:
@@ -75,14 +91,14 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             placement = msgspec.convert(written, cls).below(path.parent)
             problem = placement.problem()
         if problem is not None:
-            raise ConfigurationError(f"{path}: {problem}")
+            raise ConfigurationError(f"{path}: {_located(text, problem)}")
         return placement
 
     def below(self, folder: Path) -> Placement:
         """The same, with what its processes name by paths found from `folder`."""
         tables = {name: each.below(folder) if isinstance(each, ProcessTable) else each
                   for name, each in self.processes.items()}  # fmt: skip
-        return msgspec.structs.replace(self, processes=tables)
+        return msgspec.structs.replace(self, processes=tables, server=server_below(self.server, folder))
 
     def problem(self) -> str | None:
         """What no table may say, whatever the system's parts are; None for a sound placement."""
@@ -105,18 +121,30 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         )
         return next((each for each in problems if each is not None), None)
 
-    def place(self, services: Sequence[str], apps: Sequence[str]) -> list[Placed]:
-        """The processes and their parts; raises ConfigurationError for a part unknown, left out or placed twice."""
+    def place(
+        self,
+        services: Sequence[str],
+        apps: Sequence[str],
+        external: Sequence[str] = (),
+        apart: Mapping[str, ProcessTable] | None = None,
+    ) -> list[Placed]:
+        """The processes and their parts; raises ConfigurationError for a part unknown, left out or placed twice.
+
+        `apart` are apps that have a process of their own wherever they are placed, and what it is without a word here.
+        """
         # Once more for a placement that was made in code, without `read`.
         problem = self.problem()
         if problem is not None:
-            raise ConfigurationError(f"placement: {problem}")
+            raise ConfigurationError(f"{SAID}{problem}")
         parts = [*services, *apps]
-        written = {name: self.process(name) for name in self.processes}
+        written = with_apart({name: self.process(name) for name in self.processes}, apart or {})
         # What is named anywhere is not of the rest, wherever in the file the rest stands.
         named = [part for process in written.values() for part in process.services if part != REST]
         self._check(parts, named, [name for name, process in written.items() if REST in process.services])
-        self._check_tables(services, written)
+        self._check_tables([*services, *external], apps, written)
+        for name in self.external:
+            if name not in external:
+                raise ConfigurationError(f"placement: [external]: {_unknown('external system', name, external)}")
         self._check_resources()
         placed = []
         for name, process in written.items():
@@ -133,6 +161,7 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                     process.python,
                     process.requirements,
                     Bounds(None if process.memory is None else size_of(process.memory), process.cpu),
+                    GrpcPort.of(process.server.get("grpc")),
                 )
             )
         return placed
@@ -147,13 +176,27 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def settings_of(self, process: str) -> tuple[File, ...]:
         """The settings that hold in a process, each with the table they stand in; the strongest first."""
         own = File(f"[processes.{process}.settings] of the placement", self.process(process).settings)
-        return own, File("[settings] of the placement", self.settings)
+        return own, *self.settings_for_all()
+
+    def settings_for_all(self) -> tuple[File, ...]:
+        """The settings that hold in every process."""
+        return (File("[settings] of the placement", self.settings),)
+
+    def written_settings(self, service: str) -> Iterator[Any]:
+        """What is written of a service's settings, wherever it lives."""
+        for table in (self.settings, *(self.process(name).settings for name in self.processes)):
+            yield from table.get(service, {}).values()
 
     def limits_of(self, process: str) -> Limits:
         """The limits of a process's server: what its own table says, then that of all, then the defaults."""
-        written = self.processes[process]
-        own = written.server if isinstance(written, ProcessTable) else {}
-        return msgspec.convert({**self.server, **own}, Limits)
+        written_of_all = {**self.server, **self.process(process).server}
+        written_of_all.pop("grpc", None)
+        return msgspec.convert(written_of_all, Limits)
+
+    @property
+    def grpc(self) -> GrpcPort | None:
+        """The port for gRPC of the system, which its edge serves."""
+        return GrpcPort.of(self.server.get("grpc"))
 
     def governed(self, service: str, operations: Mapping[str, Operation]) -> dict[str, Operation]:
         """The operations of a service on the terms that hold here; raises ConfigurationError for one it lacks."""
@@ -162,27 +205,24 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             known = operations.get(name)
             problem = _unknown("operation", name, list(operations)) if known is None else policy.problem(known)
             if problem is not None:
-                raise ConfigurationError(f"placement: [policies.{service}.operations.{name}]: {problem}")
+                raise ConfigurationError(f"{SAID}[policies.{service}.operations.{name}]: {problem}")
         return {
             name: written[name].govern(operation) if name in written else operation
             for name, operation in operations.items()
         }
 
     def process(self, name: str) -> ProcessTable:
-        """What is written of a process."""
-        written = self.processes[name]
+        """What is written of a process; of one that an app has for itself, or of an added edge, it may be nothing."""
+        written = self.processes.get(name, (name,))
         return written if isinstance(written, ProcessTable) else ProcessTable(written)
 
-    def _check_tables(self, services: Sequence[str], written: dict[str, ProcessTable]) -> None:
+    def _check_tables(self, services: Sequence[str], apps: Sequence[str], written: dict[str, ProcessTable]) -> None:
         """Refuse what would silently do nothing."""
-        tables: dict[str, Iterable[str]] = {"settings": self.settings, "policies": self.policies}
-        tables |= {f"processes.{name}.settings": process.settings for name, process in written.items()}
-        for table, known in tables.items():
-            for service in known:
-                if service not in services:
-                    raise ConfigurationError(
-                        f"placement: [{table}.{service}]: {_unknown('service', service, services)}"
-                    )
+        settings: dict[str, Iterable[str]] = {"settings": self.settings}
+        settings |= {f"processes.{name}.settings": process.settings for name, process in written.items()}
+        for table, known in settings.items():
+            _refuse_unknown(table, known, [*services, *apps], "service or app" if apps else "service")
+        _refuse_unknown("policies", self.policies, services, "service")
 
     def _check_resources(self) -> None:
         """Refuse what each process would stumble over as it starts."""
@@ -194,29 +234,51 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             BUSES.check(self.resources.bus)
             DATABASES.check(self.resources.database)
         except ConfigurationError as error:
-            raise ConfigurationError(f"placement: [resources]: {error}") from None
+            raise ConfigurationError(f"{SAID}[resources]: {error}") from None
 
     def _check(self, parts: Sequence[str], named: Sequence[str], rest: Sequence[str]) -> None:
         for part in named:
             if part not in parts:
-                raise ConfigurationError(f"placement: {_unknown('service or app', part, parts)}")
+                raise ConfigurationError(f"{SAID}{_unknown('service or app', part, parts)}")
             if named.count(part) > 1:
-                raise ConfigurationError(f"placement: {part!r} is placed twice; use replicas for more of it")
+                raise ConfigurationError(f"{SAID}{part!r} is placed twice; use replicas for more of it")
         if len(rest) > 1:
-            raise ConfigurationError(f'placement: both {rest[0]} and {rest[1]} take the rest, "*"')
+            raise ConfigurationError(f'{SAID}both {rest[0]} and {rest[1]} take the rest, "*"')
         missing = [part for part in parts if part not in named]
         if missing and not rest:
-            raise ConfigurationError(
-                f'placement: {missing[0]!r} has no process; name it, or let one take the rest, "*"'
-            )
+            raise ConfigurationError(f'{SAID}{missing[0]!r} has no process; name it, or let one take the rest, "*"')
+
+
+@contextlib.contextmanager
+def read_from(path: Path | None) -> Iterator[None]:
+    """What a placement that was read from `path` cannot be for a system is told with file and line, too."""
+    try:
+        yield
+    except ConfigurationError as error:
+        problem = str(error).removeprefix(SAID)
+        if path is None or problem == str(error):
+            raise
+        raise ConfigurationError(f"{path}: {_located(path.read_text(), problem)}") from None
+
+
+def _located(text: str, problem: str) -> str:
+    line = line_of(text, problem)
+    return problem if line is None else f"line {line}: {problem}"
+
+
+def _refuse_unknown(table: str, written: Iterable[str], parts: Sequence[str], kind: str) -> None:
+    for part in written:
+        if part not in parts:
+            raise ConfigurationError(f"{SAID}[{table}.{part}]: {_unknown(kind, part, parts)}")
 
 
 def _wrong_limit(table: str, written: dict[str, Any]) -> str | None:
-    known = Limits.__struct_fields__
+    known = (*Limits.__struct_fields__, "grpc")
     unknown = next((name for name in written if name not in known), None)
     if unknown is not None:
         return f"[{table}]: {_unknown('limit', unknown, known)}"
-    if (problem := misfit(written, Limits, table)) is not None:
+    limits = {name: value for name, value in written.items() if name != "grpc"}
+    if (problem := misfit(limits, Limits, table) or _wrong_port(table, written.get("grpc"))) is not None:
         return problem
     try:
         TrustedProxies(written.get("trusted_proxies", ()))
@@ -225,9 +287,19 @@ def _wrong_limit(table: str, written: dict[str, Any]) -> str | None:
     return None
 
 
+def _wrong_port(table: str, written: Any) -> str | None:
+    if written is None:
+        return None
+    port = written if isinstance(written, dict) else {"listen": written}
+    if (problem := misfit(port, GrpcPort, f"{table}.grpc")) is not None:
+        return problem
+    found = msgspec.convert(port, GrpcPort).problem()
+    return None if found is None else f"[{table}.grpc]: {found}"
+
+
 def _wrong_number(name: str, process: ProcessTable) -> str | None:
     if (problem := unfit(process)) is not None:
-        return f"{name}: {problem}"
+        return f"[processes.{name}]: {problem}"
     if process.memory is not None and size_of(process.memory) < LEAST:
         return f"[processes.{name}]: memory = {process.memory!r}; give at least {LEAST >> 20} MiB"
     return None
@@ -235,10 +307,10 @@ def _wrong_number(name: str, process: ProcessTable) -> str | None:
 
 def _wrong_address(address: str) -> str | None:
     try:
-        Address.parse(address)
+        secure = Address.parse(address).secure
     except ConfigurationError as error:
         return f"[operator]: listen: {error}"
-    return None
+    return f"[operator]: listen: {address}: it serves no TLS by itself; let a proxy do that" if secure else None
 
 
 def _unknown(kind: str, name: str, known: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from meristem.contracts.bounds import Count, Rate
 from meristem.system.resource_bounds import Memory, Processors
+from meristem.transports.grpc.grpc_port import FILES
 
 Name: TypeAlias = Annotated[str, Meta(min_length=1, description="at least one character")]
 Port: TypeAlias = Annotated[int, Meta(ge=1, le=65535, description="one between 1 and 65535")]
@@ -22,7 +23,8 @@ class ProcessTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `python` is an interpreter of its own, `requirements` a file of packages that are installed for it alone; both are
     found from the placement file's folder. `port` is a public TCP port of its own. On a reload each replica is started
     beside the one it replaces; with `overlap = false` after it, for what cannot run twice at once. `memory` and `cpu`
-    are the most that each replica may take: `memory = "512 MiB"` and half a processor, `cpu = 0.5`.
+    are the most that each replica may take: `memory = "512 MiB"` and half a processor, `cpu = 0.5`. What computes
+    (`cpu=True`) has `workers` in each replica, by default one for each processor that it may use.
     """
 
     services: tuple[str, ...]
@@ -31,6 +33,7 @@ class ProcessTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     overlap: bool = True
     memory: Memory | int | None = None
     cpu: Processors | None = None
+    workers: Count | None = None
     python: Name | None = None
     requirements: Name | None = None
     settings: dict[str, dict[str, Any]] = {}
@@ -43,7 +46,17 @@ class ProcessTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             python = os.path.abspath(folder / python)  # noqa: PTH100 - a link is what tells a virtual environment
         if requirements is not None:
             requirements = str((folder / requirements).resolve())
-        return msgspec.structs.replace(self, python=python, requirements=requirements)
+        server = server_below(self.server, folder)
+        return msgspec.structs.replace(self, python=python, requirements=requirements, server=server)
+
+
+def server_below(server: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """A table of a server with the files of its port for gRPC found from `folder`."""
+    written = server.get("grpc")
+    if not isinstance(written, dict):
+        return server
+    files = {name: os.path.join(folder, written[name]) for name in FILES if isinstance(written.get(name), str)}  # noqa: PTH118 - certificates are renewed by links
+    return {**server, "grpc": {**written, **files}}
 
 
 class Resources(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -63,21 +76,27 @@ class Discovery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Telemetry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What each process records: new traces a second, and besides them calls that failed or took `slow` seconds."""
+    """What each process records: new traces a second, and besides them calls that failed or took `slow` seconds.
+
+    Requests at public addresses each have a line in the log, the `access_log`.
+    """
 
     traces_per_second: Rate = 20.0
     slow: Annotated[float, Meta(ge=0, le=86400.0, description="0 seconds to a day")] = 1.0
     late_per_second: Rate = 100.0
+    access_log: bool = True
 
 
 class Supervision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """When a process counts as hanging: one without a heartbeat for `hung` seconds is replaced.
 
-    An event loop that is held for `late` seconds is a warning with the stack of what holds it.
+    An event loop that is held for `late` seconds is a warning with the stack of what holds it. While the only replica
+    of a process is away, its callers wait for the next one, `away` seconds at most.
     """
 
     hung: Annotated[float, Meta(ge=2, le=86400.0, description="2 seconds to a day")] = 30.0
     late: Annotated[float, Meta(ge=0.1, le=86400.0, description="0.1 seconds to a day")] = 1.0
+    away: Annotated[float, Meta(ge=0.1, le=86400.0, description="0.1 seconds to a day")] = 5.0
 
 
 class Operator(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

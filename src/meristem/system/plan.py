@@ -6,6 +6,7 @@ import msgspec
 
 from meristem.events.policy import DeliveryPolicy
 from meristem.system.resource_bounds import Bounds
+from meristem.transports.grpc.grpc_port import GrpcPort
 
 
 class OperationPlan(msgspec.Struct, frozen=True):
@@ -17,6 +18,7 @@ class OperationPlan(msgspec.Struct, frozen=True):
     timeout: float | None
     stream: bool
     http: str | None
+    public: bool
 
 
 class ServicePlan(msgspec.Struct, frozen=True):
@@ -25,7 +27,7 @@ class ServicePlan(msgspec.Struct, frozen=True):
     `target` is where its class is, `contracts` where each of its contracts is, by name. It `asks` for contracts, and
     so `calls` the services that implement them. `settings` are the fields of its settings classes, by where the class
     is; `migrations` is the folder that may hold its migrations. `inherits` names the contracts that its own are derived
-    from.
+    from. Other processes call it by its `transport`. It `uses` the apps and programs that its settings name.
     """
 
     name: str
@@ -40,29 +42,61 @@ class ServicePlan(msgspec.Struct, frozen=True):
     settings: dict[str, tuple[str, ...]] = {}
     migrations: str = ""
     inherits: tuple[str, ...] = ()
+    transport: str = "http"
+    uses: tuple[str, ...] = ()
 
 
 class AppPlan(msgspec.Struct, frozen=True):
-    """A hosted application and its path."""
+    """A hosted application and its path; its folder, interpreter and requirements, if it has some of its own.
+
+    It `uses` the apps and programs that a placement's settings for it name.
+    """
 
     name: str
     target: str
     mount: str
+    folder: str | None = None
+    python: str | None = None
+    requirements: str | None = None
+    uses: tuple[str, ...] = ()
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether it lives in a process of its own wherever the others live."""
+        return (self.folder, self.python, self.requirements) != (None, None, None)
+
+
+class ExternalPlan(msgspec.Struct, frozen=True):
+    """A system of another team: the contract by which it is called, where that is, and its address if the code says it.
+
+    `operations` are those of the contract, on the placement's terms.
+    """
+
+    name: str
+    contract: str
+    target: str
+    address: str = ""
+    operations: tuple[OperationPlan, ...] = ()
 
 
 class ProgramPlan(msgspec.Struct, frozen=True):
-    """A program that runs beside the services."""
+    """A program that runs beside the services; `health` is `tcp`, `grpc` or a path."""
 
     name: str
     command: tuple[str, ...]
     health: str | None = None
     environment: dict[str, str] = {}
+    folder: str | None = None
+    port: int | None = None
+    replicas: int = 1
+    mount: str | None = None
 
 
 class ProcessPlan(msgspec.Struct, frozen=True):
     """A process and what lives in it; `python` and `requirements` are its own interpreter and packages.
 
-    `bounds` are the most that each of its replicas may take, in bytes and processors.
+    `bounds` are the most that each of its replicas may take, in bytes and processors. `grpc` is its public port for
+    gRPC.
     """
 
     name: str
@@ -74,6 +108,7 @@ class ProcessPlan(msgspec.Struct, frozen=True):
     python: str | None = None
     requirements: str | None = None
     bounds: Bounds = Bounds()
+    grpc: GrpcPort | None = None
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -85,6 +120,11 @@ class Plan(msgspec.Struct, frozen=True):
     programs: tuple[ProgramPlan, ...]
     processes: tuple[ProcessPlan, ...]
     api: str = "/api"
+    external: tuple[ExternalPlan, ...] = ()
+
+    def outside(self, service: ServicePlan) -> tuple[str, ...]:
+        """The external systems that a service calls, by name."""
+        return tuple(each.name for each in self.external if each.contract in service.asks)
 
     def subscribers(self) -> dict[str, tuple[str, ...]]:
         """The services that hear each event, by event type."""

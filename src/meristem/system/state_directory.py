@@ -31,7 +31,7 @@ GLANCE: Final = 0.05  # seconds, in which a command that asks for the lock's sta
 
 
 class ReplicaStatus(msgspec.Struct, frozen=True):
-    """One process or program that a supervisor keeps: `state` is starting, ready, waiting or stopped.
+    """One process or program of a running system: `state` is starting, ready, silent, waiting, failing or stopped.
 
     `since` is when this state began, seconds since 1970; `address` is where it answers.
     """
@@ -58,7 +58,10 @@ class ReloadStatus(msgspec.Struct, frozen=True):
 
 
 class SystemStatus(msgspec.Struct, frozen=True):
-    """What a running system tells the command line: who it is and where it answers the public and its operators."""
+    """What a running system tells the command line: who it is and where it answers the public and its operators.
+
+    `external` are the systems of other teams that it calls, and their addresses. One that is `alone` has no supervisor.
+    """
 
     pid: int
     address: str
@@ -66,6 +69,8 @@ class SystemStatus(msgspec.Struct, frozen=True):
     replicas: tuple[ReplicaStatus, ...] = ()
     operators: tuple[str, ...] = ()
     reload: ReloadStatus | None = None
+    external: dict[str, str] = {}
+    alone: bool = False
 
 
 class StateDirectory:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final, cast, overload
 
-import msgspec
-
+from meristem.contracts.about import About
 from meristem.errors import WiringError
-from meristem.services.service import Service
+from meristem.services.service import Service, is_contract, snake
+from meristem.system.beside import TARGET
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from meristem.context import Identity
     from meristem.contracts.call import Middleware
     from meristem.services.service import Complete
+    from meristem.system.beside import App, Program
 
     class Others(TypedDict, total=False):
         """What a system has beside its services."""
@@ -25,36 +26,13 @@ if TYPE_CHECKING:
         programs: Sequence[Program]
         authenticate: Callable[[str], Awaitable[Identity | None]] | None
         api: str
+        about: About
         middleware: Sequence[Middleware]
         outgoing: Sequence[Middleware]
+        external: Mapping[type[Any], str | None]
 
 
 NAME: Final = re.compile(r"^[a-z][a-z0-9_-]{0,62}$")
-TARGET: Final = re.compile(r"^[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*$")
-
-
-class App(msgspec.Struct, frozen=True):
-    """Any ASGI or WSGI application, unmodified, under the path `mount`.
-
-    `target` is the application itself or says where it is: `"hotels.web.app:app"`.
-    """
-
-    name: str
-    target: Any
-    mount: str = "/"
-
-
-class Program(msgspec.Struct, frozen=True):
-    """A program in any language that runs beside the services.
-
-    It is given `PORT`, a free port to listen on, and the address of every service and app (`SEARCH_URL`).
-    `health` is the path that answers 2xx when it is ready, if it has one.
-    """
-
-    name: str
-    command: Sequence[str]
-    health: str | None = None
-    environment: Mapping[str, str] = {}
 
 
 class System:
@@ -62,8 +40,10 @@ class System:
 
     A service may be named by where its class is, `"hotels.search.service:SearchService"`: then it is imported only in
     the process in which it lives; type checkers want a list of classes or one of names. `authenticate` turns a bearer
-    token from outside into an identity, None for a token that is not valid. `api` is the prefix of the REST interface.
-    `middleware` wraps every operation at its service, `outgoing` every call where it is made; the first is outermost.
+    token from outside into an identity, None for a token that is not valid. `api` is the prefix of the REST interface,
+    and `about` what its description says of the whole. `middleware` wraps every operation at its service, `outgoing`
+    every call where it is made; the first is outermost. `external` maps contracts to the addresses of systems of other
+    teams that implement them, None for one that a placement or variable tells.
     Raises WiringError for what is no service class, and for a name that is taken twice or that cannot stand in a
     path or variable.
     """
@@ -84,8 +64,10 @@ class System:
         programs: Sequence[Program] = (),
         authenticate: Callable[[str], Awaitable[Identity | None]] | None = None,
         api: str = "/api",
+        about: About | None = None,
         middleware: Sequence[Middleware] = (),
         outgoing: Sequence[Middleware] = (),
+        external: Mapping[type[Any], str | None] | None = None,
     ) -> None:
         self.name = name
         self.services = cast("tuple[type[Service] | str, ...]", tuple(services))
@@ -93,8 +75,10 @@ class System:
         self.programs = tuple(programs)
         self.authenticate = authenticate
         self.api = api.rstrip("/")
+        self.about = about or About()
         self.middleware = tuple(middleware)
         self.outgoing = tuple(outgoing)
+        self.external = {contract: address or "" for contract, address in (external or {}).items()}
         self._check()
 
     def _check(self) -> None:
@@ -104,16 +88,36 @@ class System:
                     raise WiringError(f'{self.name}: {service!r} names no service; write "package.module:ClassName"')
             elif not (isinstance(service, type) and issubclass(service, Service)):
                 raise WiringError(f"{self.name}: {service!r} is no service; derive its class from Service")
+        for contract in self.external:
+            if not is_contract(contract):
+                raise WiringError(f"{self.name}: external={{{contract!r}: …}}: name a contract, as in {{Payments: …}}")
         check_parts(self, [each.service_name for each in self.services if not isinstance(each, str)])
-        mounts = [app.mount.rstrip("/") for app in self.apps]
+        self._check_beside()
+
+    def _check_beside(self) -> None:
+        problems = [
+            *((f"app {app.name!r}", app.problem()) for app in self.apps),
+            *((f"program {program.name!r}", program.problem()) for program in self.programs),
+        ]
+        for part, problem in problems:
+            if problem is not None:
+                raise WiringError(f"{self.name}: {part}: {problem}")
+        paths = [*(app.mount for app in self.apps), *(each.mount for each in self.programs if each.mount is not None)]
+        mounts = [path.rstrip("/") for path in paths]
         shared = {mount for mount in mounts if mounts.count(mount) > 1}
         if shared:
-            raise WiringError(f"{self.name}: two apps are mounted at {min(shared) or '/'!r}")
+            raise WiringError(f"{self.name}: two parts are mounted at {min(shared) or '/'!r}")
+
+
+def external_name(contract: type[Any]) -> str:
+    """What an external system is called, by the contract that it implements: `payments`."""
+    return snake(contract.__name__)
 
 
 def check_parts(system: System, services: Sequence[str]) -> None:
     """Raise WiringError for a name that cannot stand in a path or variable, and for one that two parts have."""
     parts = [*services, *(each.name for each in system.apps), *(each.name for each in system.programs)]
+    parts += map(external_name, system.external)
     for part in (system.name, *parts):
         if not NAME.match(part):
             raise WiringError(f"{part!r} cannot name a part of a system: use a-z, 0-9, - and _, a letter first")

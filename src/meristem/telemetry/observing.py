@@ -6,15 +6,17 @@ unless it fails or is slow: then its span is made after the fact.
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
+from meristem.baggage import spanned
 from meristem.errors import CallError, Code, Fault
 from meristem.telemetry.metrics import OK, OperationStats, outcome_of
 from meristem.telemetry.streams import EndingStream
 from meristem.telemetry.tracer import Tracer, Value, describe
 
 if TYPE_CHECKING:
-    from meristem.context import Position
+    from meristem.context import Context, Position
     from meristem.contracts.call import Call, Handler, Middleware
     from meristem.contracts.operation import Operation
 
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
 FAILURES: Final = frozenset(
     {Code.UNKNOWN, Code.DEADLINE_EXCEEDED, Code.UNIMPLEMENTED, Code.INTERNAL, Code.UNAVAILABLE, Code.DATA_LOSS}
 )
+
+
+WIRE: Final[ContextVar[str | None]] = ContextVar("meristem.wire", default=None)
+"""OpenTelemetry's name of the wire by which the call came that this process answers, where it is not the usual one."""
 
 
 def is_failure(error: BaseException | None) -> bool:
@@ -41,7 +47,7 @@ def observing_middleware(
     lasts until its last item.
     """
     observed = Observed(stats, tracer, operation, system)
-    return observed.stream if operation.stream else observed.unary
+    return observed.stream if operation.lasts else observed.unary
 
 
 class Observed:
@@ -50,30 +56,37 @@ class Observed:
     def __init__(self, stats: OperationStats, tracer: Tracer, operation: Operation, system: str = "meristem") -> None:
         self.stats = stats
         self.tracer = tracer
+        self.operation = operation
         self.name = f"{operation.contract}/{operation.name}"
         self.attributes: dict[str, Value] = {"rpc.system.name": system, "rpc.method": self.name}
 
     def unary(self, handler: Handler) -> Handler:
         """A layer that observes each call of `handler`."""
-        clock = self.tracer.clock
+        stats, tracer = self.stats, self.tracer
+        clock, enter, record = tracer.clock, tracer.enter, stats.record
 
         async def observed(call: Call) -> Any:
             context, started = call.context, clock()
             parent = context.trace
-            trace = context.trace = self.begin(parent, started)
+            stats.begun += 1
+            trace = context.trace = enter(parent, started)
             try:
                 reply = await handler(call)
             except BaseException as error:
-                self.end(trace, parent, clock() - started, error)
+                self.end(context, trace, parent, clock() - started, error)
                 raise
-            self.end(trace, parent, clock() - started)
+            seconds = clock() - started
+            if trace.sampled or seconds >= tracer.slow:
+                self.end(context, trace, parent, seconds)
+            else:  # nearly every call: counted, and nothing else
+                record(seconds)
             return reply
 
         return observed
 
     def stream(self, handler: Handler) -> Handler:
-        """A layer that observes each stream of `handler` until its last item."""
-        clock = self.tracer.clock
+        """A layer that observes each call of `handler` until the reply, or the last of a stream."""
+        clock, replies = self.tracer.clock, self.operation.stream
 
         async def observed(call: Call) -> Any:
             context, started = call.context, clock()
@@ -81,13 +94,17 @@ class Observed:
             trace = context.trace = self.begin(parent, started)
 
             def ended(error: BaseException | None) -> None:
-                self.end(trace, parent, clock() - started, error, long=True)
+                self.end(context, trace, parent, clock() - started, error, long=True)
 
             try:
-                return EndingStream(await handler(call), ended)
+                reply = await handler(call)
             except BaseException as error:
                 ended(error)
                 raise
+            if replies:
+                return EndingStream(reply, ended)
+            ended(None)
+            return reply
 
         return observed
 
@@ -98,6 +115,7 @@ class Observed:
 
     def end(
         self,
+        context: Context,
         trace: Position,
         parent: Position | None,
         seconds: float,
@@ -110,20 +128,38 @@ class Observed:
         # A call that was cancelled was given up by its caller, which says nothing of how slow this service is.
         is_slow = seconds >= self.tracer.slow and not long and (error is None or isinstance(error, Exception))
         if trace.sampled:
-            self.emit(trace, parent, seconds, error)
+            self.emit(context, trace, parent, seconds, error)
         elif is_slow or is_failure(error):
-            self.emit_late(trace, parent, seconds, error)
+            self.emit_late(context, trace, parent, seconds, error)
 
-    def emit_late(self, trace: Position, parent: Position | None, seconds: float, error: BaseException | None) -> None:
+    def emit_late(
+        self,
+        context: Context,
+        trace: Position,
+        parent: Position | None,
+        seconds: float,
+        error: BaseException | None,
+    ) -> None:
         """Record a call that was not sampled as a span, if such spans are not too many."""
         if self.tracer.late():
             # a root's id is already in its logs; another call's span gets one of its own
-            self.emit(trace if parent is None else trace.child(), parent, seconds, error)
+            self.emit(context, trace if parent is None else trace.child(), parent, seconds, error)
 
-    def emit(self, trace: Position, parent: Position | None, seconds: float, error: BaseException | None) -> None:
-        """Record a call as a span."""
+    def emit(
+        self,
+        context: Context,
+        trace: Position,
+        parent: Position | None,
+        seconds: float,
+        error: BaseException | None,
+    ) -> None:
+        """Record a call as a span, with the values of its `context` that travel."""
         parent_id = None if parent is None else parent.span_id
         attributes = self.attributes | outcome(error)
+        if self.stats.side == "server" and (wire := WIRE.get()) is not None:
+            attributes["rpc.system.name"] = wire
+        if context.baggage:
+            attributes |= spanned(context.baggage)
         told = describe(error) if error is not None and is_failure(error) else None
         stats = self.stats
         self.tracer.finish(self.name, stats.side, stats.service, trace.ids(), parent_id, seconds, attributes, told)

@@ -5,17 +5,19 @@ from __future__ import annotations
 import sys
 import time
 from collections import deque
+from collections.abc import Mapping
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
 
 import msgspec
 
+from meristem.baggage import spanned
 from meristem.context import CURRENT, Trace, Unseen
 from meristem.redaction import redact
 from meristem.telemetry.sampling import Allowance
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from meristem.context import Position
 
@@ -37,7 +39,7 @@ class Span(msgspec.Struct, frozen=True):
     parent_id: str | None
     start: int
     duration: float
-    attributes: dict[str, Value]
+    attributes: Mapping[str, Value]
     error: str | None = None
     state: str = ""
 
@@ -94,13 +96,15 @@ class Tracer:
         span of its own.
         """
         if parent is None:
-            return Trace.start(sampled=True) if self.allowance.take(now) else Unseen()
+            allowance = self.allowance
+            return Trace.start(sampled=True) if now >= allowance.opens and allowance.take(now) else Unseen()
         # The beginning of a trace decides for all of it: half a trace helps nobody.
         if not parent.sampled:
             return parent
         if parent.foreign and not self.allowance.take(now):
-            # It keeps its ids, which stand in logs on both sides.
-            return Trace(parent.trace_id, parent.span_id, False, parent.state)
+            # The trace keeps its id, which stands in logs on both sides; the position becomes another one with its flag
+            # (W3C Trace Context, section 3.4).
+            return msgspec.structs.replace(parent.child(), sampled=False)
         return parent.child()
 
     def finish(
@@ -111,7 +115,7 @@ class Tracer:
         trace: Trace,
         parent_id: str | None,
         seconds: float,
-        attributes: dict[str, Value],
+        attributes: Mapping[str, Value],
         error: str | None = None,
     ) -> None:
         """Hand a span that took `seconds` and ends now to the sinks."""
@@ -142,10 +146,15 @@ class Tracer:
         attributes: Mapping[str, Value],
         error: str | None = None,
     ) -> None:
-        """Record what just ended after `seconds`: a statement, a delivery; costs nothing in an unsampled trace."""
-        parent = CURRENT.get().trace
+        """Record what just ended after `seconds`: a statement, a delivery; costs nothing in an unsampled trace.
+
+        The span keeps `attributes` as they are: spans of one statement share them.
+        """
+        context = CURRENT.get()
+        parent = context.trace
         if parent is not None and parent.sampled:
-            self.finish(name, kind, service, parent.child(), parent.span_id, seconds, dict(attributes), error)
+            told = {**attributes, **spanned(context.baggage)} if context.baggage else attributes
+            self.finish(name, kind, service, parent.child(), parent.span_id, seconds, told, error)
 
     def late(self) -> bool:
         """Whether one more call may be recorded after the fact."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
@@ -11,11 +12,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from meristem.supervision.readiness import fetched
 from meristem.system.addresses import sockets
-from meristem.testing.app import UNDER_WAY
+from meristem.testing.settling import UNDER_WAY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from prometheus_client.samples import Sample
 
     from meristem.system.plan import Plan
 
@@ -67,7 +70,7 @@ async def settled(plan: Plan, run: Path, timeout: float) -> None:  # noqa: ASYNC
         raise TimeoutError(f"not settled after {timeout:g} s: {', '.join(left)}; the log may say why") from None
 
 
-async def _look(plan: Plan, run: Path) -> Look:
+async def _look(plan: Plan, run: Path, states: Sequence[str] = UNDER_WAY) -> Look:
     found = Look(0.0, [], {}, [])
     services = {each.name: each for each in plan.services}
     for process in plan.processes:
@@ -78,23 +81,64 @@ async def _look(plan: Plan, run: Path) -> Look:
             except OSError as error:  # it is being started again
                 found.left.append(f"{process.name} does not answer ({error})")
                 continue
-            found.left += _left(figures)
+            found.left += _left(figures, states)
             found.done |= {(address, figure): value for figure, value in figures.items() if figure[0] in DONE}
             found.counted += [figures.get(("meristem_counted_timestamp_seconds", (name,)), 0.0) for name in keep]
     found.ended = time.time()
     return found
 
 
+class There:
+    """Services of other processes, on the clock of their machine."""
+
+    def __init__(self, plan: Plan, run: Path) -> None:
+        self._plan = plan
+        self._run = run
+
+    async def rests(self) -> bool:
+        """True: time is the machine's, and passes by itself."""
+        return True
+
+    async def passes(self, until: float) -> None:
+        """Wait a moment."""
+        await asyncio.sleep(max(0.0, min(AGAIN, until - time.monotonic())))
+
+    async def pending(self) -> list[str]:
+        """What the processes say is still to be done, and how many sagas wait for something."""
+        return (await _look(self._plan, self._run, [*UNDER_WAY, "waiting", "parked"])).left
+
+    async def failed(self) -> list[str]:
+        """Nothing: the log has it, which is logged here."""
+        return []
+
+    def passed(self) -> str:
+        """Nothing beside the machine's time."""
+        return ""
+
+
 def _figures(text: str) -> dict[Figure, float]:
-    families = text_string_to_metric_families(text)
-    samples = (sample for family in families for sample in family.samples)
-    return {(sample.name, tuple(sample.labels.values())): sample.value for sample in samples}
+    return {(sample.name, tuple(sample.labels.values())): sample.value for sample in samples(text)}
 
 
-def _left(figures: dict[Figure, float]) -> Iterator[str]:
+def samples(text: str) -> Iterator[Sample]:
+    """The figures in the text of a process's `/metrics`."""
+    return (sample for family in text_string_to_metric_families(text) for sample in family.samples)
+
+
+async def all_figures(plan: Plan, run: Path) -> list[str]:
+    """The texts of every process's `/metrics`; of one that does not answer there is none."""
+    found = []
+    for process in plan.processes:
+        for address in sockets(plan, run)[process.name] if process.services else ():
+            with suppress(OSError):  # it is being started again, and counts from nothing
+                found.append(await fetched(address, "/metrics"))
+    return found
+
+
+def _left(figures: dict[Figure, float], states: Sequence[str]) -> Iterator[str]:
     """What a process says is still to be done, in words."""
     for (name, labels), value in figures.items():
         if name == "meristem_outbox_events" and value:
             yield f"{value:g} of {labels[0]}'s events for {labels[1]}"
-        if name == "meristem_sagas" and labels[1] in UNDER_WAY and value:
+        if name == "meristem_sagas" and labels[1] in states and value:
             yield f"{value:g} of {labels[0]}'s sagas {labels[1]}"

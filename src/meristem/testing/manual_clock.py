@@ -37,6 +37,13 @@ class ManualClock:
         self._stepped += timedelta(seconds=seconds)
 
     @property
+    def next_wake(self) -> float | None:
+        """The seconds until the first sleeper wakes; None where nobody sleeps."""
+        while self._sleepers and self._sleepers[0][2].done():  # it gave up before its time
+            heapq.heappop(self._sleepers)
+        return (self._sleepers[0][0] - self._now).total_seconds() if self._sleepers else None
+
+    @property
     def sleepers(self) -> int:
         """How many tasks sleep on this clock."""
         return self._sleeping

@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import sys
-import sysconfig
 import tempfile
 from contextlib import asynccontextmanager
 from math import isfinite
@@ -15,12 +14,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from meristem.config.project import find
 from meristem.discovery.static import StaticResolver
 from meristem.errors import MisuseError
 from meristem.lifecycle import Stack
 from meristem.runtime.options import Options, Silent
 from meristem.supervision.descriptions import Descriptions
 from meristem.supervision.environments import PYTHON, Environments
+from meristem.supervision.interpreters import interpreters
 from meristem.supervision.supervisor import NAME, Supervisor, Workplace
 from meristem.system.addresses import service_addresses
 from meristem.system.blueprint import Blueprint
@@ -28,15 +29,21 @@ from meristem.system.placement import REST, Placement
 from meristem.system.placement_tables import Resources
 from meristem.system.state_directory import StateDirectory
 from meristem.testing.app import PRIVATE, RunningSystem
-from meristem.testing.elsewhere import settled
+from meristem.testing.elsewhere import There, all_figures, settled
+from meristem.testing.found import own_path
+from meristem.testing.published import FOLDER, read, write
 from meristem.testing.wire import CALLER
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from meristem.config.project import Reference
+    from meristem.runtime.options import Outgoing
     from meristem.system.plan import ServicePlan
     from meristem.system.system import System
+    from meristem.testing.eventually import Surroundings
+    from meristem.testing.found import Source
+    from meristem.testing.published import PublishedPlain
 
 logger = logging.getLogger(__name__)
 LEVELS: Final = logging.getLevelNamesMapping()
@@ -48,10 +55,24 @@ class Outside(RunningSystem):
     `supervisor` tells what runs, so that a test may end it: `app.supervisor.statuses()`.
     """
 
+    events: Path | None = None  # where the processes write what they publish, where somebody wants to know
+
     def __init__(self, blueprint: Blueprint, options: Options, supervisor: Supervisor) -> None:
         super().__init__(blueprint, CALLER, options)
         self.supervisor = supervisor
         self.address = supervisor.address
+
+    def _why_not(self, name: str, _: Sequence[str]) -> str:
+        services = ", ".join(sorted(each.name for each in self.blueprint.plan.services))
+        if name not in {each.name for each in self.blueprint.plan.services}:
+            return f"of {self.blueprint.system.name!r} there run {services}"
+        return (
+            "it runs in another process, into which a test can't reach; "
+            'call it by app.client(…), or run it here with where="local" or "wire"'
+        )
+
+    def _around(self, within: float) -> Surroundings:  # noqa: ARG002 - no clock of theirs can be moved
+        return There(self.blueprint.plan, self.supervisor.run)
 
     async def settled(self, timeout: float = 5.0) -> None:  # noqa: ASYNC109 - whoever runs out of time is told what is left
         """Wait until every event is delivered, or a dead letter, and no saga runs; one that waits may go on waiting.
@@ -61,23 +82,34 @@ class Outside(RunningSystem):
         """
         await settled(self.blueprint.plan, self.supervisor.run, timeout)
 
+    async def all_events(self) -> list[PublishedPlain]:
+        """What each process has written of what it published."""
+        return [] if self.events is None else read(self.events)
+
+    async def all_figures(self) -> list[str]:
+        """The text of `/metrics` of each process that answers."""
+        return await all_figures(self.blueprint.plan, self.supervisor.run)
+
 
 @asynccontextmanager
 async def by_processes(
     system: System,
-    reference: Reference,
+    found: str | Source,
     *,
     settings: Mapping[str, Mapping[str, Any]] | None,
     database: str | None,
     directory: Path | None,
     placement: Placement | None,
     development: bool,
+    outgoing: Outgoing | None,
+    observed: bool,
 ) -> AsyncIterator[RunningSystem]:
     """Start the processes, wait until all are ready, and end them when the block does."""
     with tempfile.TemporaryDirectory(prefix="meristem-") as folder:
         state = StateDirectory(Path(folder), system.name)
+        reference = find(found if isinstance(found, str) else found.write(Path(folder)), Path.cwd())
         root = reference.root if reference.file else directory or Path(folder)
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join(_own_path()), PYTHON: sys.executable}
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(own_path()), PYTHON: sys.executable}
         environments = Environments(root, environment, Silent())
         wanted = placement or Placement()
         described = Descriptions(system, wanted, root, environments, environment=environment).all()
@@ -86,19 +118,22 @@ async def by_processes(
         file = Path(folder) / "placement.toml"
         file.write_text(as_toml(msgspec.to_builtins(placed)), encoding="utf-8")
         place = Workplace(state, directory or Path(folder), port=0)
-        command = _Command(reference, file, environments.of_processes(placed), development=development)
-        supervisor = Supervisor(blueprint.plan, place, arguments=command, console=Echo(), environment=environment)
+        pythons, foreign = interpreters(blueprint.plan, placed, root, environments)
+        command = _Command(reference, file, pythons, development=development)
+        events = Path(folder) / "events"
+        if observed:
+            events.mkdir()
+            environment[FOLDER] = str(events)
+            command.also("--observer", f"{write.__module__}:{write.__name__}")
+        supervisor = Supervisor(
+            blueprint.plan, place, arguments=command, console=Echo(), environment=environment, foreign=foreign
+        )
         async with Stack() as stack:
             await stack.start(supervisor)
-            yield await _outside(stack, blueprint, supervisor, state, described)
+            outside = await _outside(stack, blueprint, supervisor, state, described, outgoing)
+            outside.events = events if observed else None
+            yield outside
             await stack.drain()
-
-
-def _own_path() -> Iterator[str]:
-    """The folders from which the test imports, but for those that belong to its interpreter: others have their own."""
-    standard = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
-    ours = (*standard, sys.prefix + os.sep + "lib", sys.base_prefix + os.sep + "lib")
-    return (os.path.abspath(each) for each in sys.path if not each.startswith(ours))  # noqa: PTH100 - links kept
 
 
 async def _outside(
@@ -107,11 +142,13 @@ async def _outside(
     supervisor: Supervisor,
     state: StateDirectory,
     described: Mapping[str, ServicePlan],
+    outgoing: Outgoing | None,
 ) -> Outside:
     placed = blueprint.placement
     beside = msgspec.structs.replace(placed, processes={CALLER: (), **placed.processes})
     resolver = StaticResolver(service_addresses(blueprint.plan, supervisor.run))
-    options = Options(environment={}, resolver=resolver, sign=state.tokens(os.environ).prove)
+    sign = state.tokens(os.environ).prove
+    options = Options(environment={}, resolver=resolver, sign=sign, outgoing=outgoing)
     outside = Outside(Blueprint(blueprint.system, beside, described=described), options, supervisor)
     await stack.start(outside)
     await outside.activate()
@@ -144,11 +181,15 @@ class _Command:
         self._pythons = pythons
         self._system = f"{reference.file or reference.module}:{reference.attribute}"
         self._placement = str(placement)
-        self._development = ["--development"] if development else []
+        self._also = ["--development"] if development else []
+
+    def also(self, *options: str) -> None:
+        """Give each process these options as well."""
+        self._also += options
 
     def __call__(self, process: str, replica: int, listen: str) -> list[str]:
         which = ["--placement", self._placement, "--process", process, "--replica", str(replica)]
-        options = ["--listen", listen, "--log-format", "json", "--log-level", "info", *self._development]
+        options = ["--listen", listen, "--log-format", "json", "--log-level", "info", *self._also]
         return [self._pythons[process], "-m", "meristem", "process", self._system, *which, *options]
 
 

@@ -45,7 +45,7 @@ class Authorizer(msgspec.Struct, frozen=True):
         """Who in the system calls, None for a call from outside; raises CallError for one that may not be made."""
         verify = self.verify
         found = verify(token) if token is not None and verify is not None else None
-        if found is None and operation.http is None and not (self.trusted and verify is None):
+        if found is None and not operation.public and not (self.trusted and verify is None):
             raise _not_public(operation, token)
         return found
 
@@ -73,10 +73,16 @@ def bearer_of(authorization: bytes | None) -> str | None:
 
 
 def _not_public(operation: Operation, token: str | None) -> CallError:
-    if token is None:
+    if operation.http is not None and operation.http.alone:
+        message = (
+            f"{operation.label} asks for the address of who calls, which REST alone tells: call it at "
+            f"{operation.http.verb} {operation.http.path}"
+        )
+    elif token is None:
+        published = "public=True" if operation.takes_stream else "public=True or http=…"  # REST takes no streams
         message = (
             f"{operation.label} is internal: call it from a service of the system, which sends a meristem-token, "
-            "or publish it with http=… in its contract"
+            f"or publish it with {published} in its contract"
         )
     else:
         message = f"{operation.label} is internal and the meristem-token is not valid here: expired or another secret"

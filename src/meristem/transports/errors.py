@@ -16,7 +16,7 @@ from meristem.contracts.undeclared import undeclared, withheld
 from meristem.errors import DEFINITE, CallError, Code, Fault, FieldViolation, SagaParked
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from meristem.contracts.operation import Operation
 
@@ -25,6 +25,7 @@ RETRY_INFO: Final = "google.rpc.RetryInfo"
 NOT_HAPPENED: Final = "meristem.v1.NotHappened"
 MAY_HAVE_HAPPENED: Final = "meristem.v1.MayHaveHappened"  # where the code alone would say that nothing did
 FROM_BELOW: Final = "meristem.v1.FromBelow"
+FROM_SERVICE: Final = "meristem.v1.FromService"  # where the code alone could be that of the way, too
 PARKED: Final = "meristem.v1.SagaParked"
 DELAY: Final = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)s")
 
@@ -87,9 +88,18 @@ class Shown:
             await close()
 
 
+def written(operation: Operation, error: Fault | CallError, write: Callable[[Fault | CallError], T]) -> T:
+    """The error as `write` puts it on the wire, or `internal` where it can't: a fault's field may hold anything."""
+    try:
+        return write(error)
+    except Exception as problem:  # a boundary: the caller must not take silence for an answer
+        return write(undeclared(operation, problem))
+
+
 def message_of(error: Fault | CallError) -> str:
-    """The text of an error for people."""
-    return error.summary() if isinstance(error, Fault) else error.message
+    """The text of an error for people, with `?` for half a character: no encoding has bytes for one."""
+    text = error.summary() if isinstance(error, Fault) else error.message
+    return text if text.isascii() else text.encode(errors="replace").decode()
 
 
 def details_of(operation: Operation, error: Fault | CallError, *, binary: bool) -> list[ErrorDetail]:
@@ -113,6 +123,8 @@ def details_of(operation: Operation, error: Fault | CallError, *, binary: bool) 
         details.append(ErrorDetail(MAY_HAVE_HAPPENED, b"", {}))
     if error.private:
         details.append(ErrorDetail(FROM_BELOW, b"", {}))
+    if error.from_service and error.code not in DEFINITE:
+        details.append(ErrorDetail(FROM_SERVICE, b"", {}))
     if isinstance(error, SagaParked):
         details.append(ErrorDetail(PARKED, _text(1, error.saga_id), {"sagaId": error.saga_id}))
     return details
@@ -166,7 +178,13 @@ def error_of(operation: Operation, code: str, message: str, details: Mapping[str
             private=private,
         )
     error.answered = True
+    error.from_service = FROM_SERVICE in details
     return error
+
+
+def unserved(operation: Operation) -> str:
+    """What a client says where an operation is not found: its release may be ahead of the server's."""
+    return f"no service there implements {operation.contract}, or only a release of it without {operation.wire_name}"
 
 
 def fault_type(operation: Operation, fault: type[Fault]) -> str:
@@ -212,8 +230,8 @@ def _optional(type_: type[T], json: msgspec.Raw | None) -> T | None:
 def _fault_bytes(operation: Operation, fault: Fault) -> bytes:
     if not has_protobuf():
         return b""  # the fields stand in the JSON
-    protobinary = importlib.import_module("meristem.contracts.protobinary")
-    written: bytes = protobinary.fault_bytes(fault, operation.contract.rpartition(".")[0])
+    binary = importlib.import_module("meristem.contracts.protobuf.binary")
+    written: bytes = binary.fault_bytes(fault, operation.contract.rpartition(".")[0])
     return written
 
 

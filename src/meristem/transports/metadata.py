@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from meristem.context import Context, Trace
+from meristem.baggage import admitted, sound
+from meristem.context import Context, Trace, Unseen
 from meristem.contracts.operation import Semantics
 from meristem.errors import CallError, Code
 from meristem.keys import check_key
@@ -20,9 +21,14 @@ Metadata: TypeAlias = Mapping[bytes, bytes]
 
 TRACE: Final = b"traceparent"
 TRACE_STATE: Final = b"tracestate"
+BAGGAGE: Final = b"baggage"
 KEY: Final = b"idempotency-key"
 TOKEN: Final = b"meristem-token"
 AUTHORIZATION: Final = b"authorization"
+SINGLE: Final = (AUTHORIZATION, TOKEN, KEY)
+"""Fields of one value, whose second line somebody else may believe: a request that has one twice is refused."""
+
+UNSAMPLED: Final = b"-00"  # at the end of a `traceparent`
 LONGEST_LIST: Final = 8 * 1024
 
 
@@ -41,24 +47,33 @@ def add_field(fields: dict[bytes, bytes], name: bytes, value: bytes) -> None:
         fields[name] = b"%b, %b" % (earlier, value)
 
 
-Carried: TypeAlias = tuple[bytes | None, bytes | None, bytes | None]
-"""The values of the fields that carry a context: trace, its state, key; None for one that is not sent."""
+Carried: TypeAlias = tuple[bytes | None, bytes | None, bytes | None, bytes | None]
+"""The values of the fields that carry a context: trace, its state, baggage, key; None for one that is not sent."""
 
 
 def carried(operation: Operation, context: Context) -> Carried:
-    """What a client sends of a context; raises CallError for an idempotency key that no field can hold.
+    """What a client sends of a context; raises CallError for an idempotency key or a baggage that no field can hold.
 
     A call without effect has none.
     """
-    trace = state = None
+    trace = state = baggage = None
     if (position := context.trace) is not None:
         trace = position.header().encode("latin-1")
         if position.state:
             state = position.state.encode("latin-1")
+    if context.baggage:
+        baggage = _checked(operation, context.baggage)
     if (key := context.key) is None or operation.semantics is Semantics.SAFE:
-        return trace, state, None
+        return trace, state, baggage, None
     check_key(operation, key)
-    return trace, state, key.encode("latin-1")
+    return trace, state, baggage, key.encode("latin-1")
+
+
+def _checked(operation: Operation, baggage: str) -> bytes:
+    if not sound(baggage):
+        message = f"{operation.label}: the context's baggage is no list of values that travel: set each by its using()"
+        raise CallError(Code.INVALID_ARGUMENT, message, may_have_happened=False)
+    return baggage.encode()
 
 
 def too_late(operation: Operation, address: object) -> CallError:
@@ -73,12 +88,14 @@ def context_of(
     deadline: float | None,
     trace: bytes | None,
     state: bytes | None,
+    baggage: bytes | None,
     key: bytes | None,
 ) -> Context:
     """The context that a server makes of `Carried` values.
 
     A call from outside has no `principal`, but perhaps a `user` who has signed in. A trace from there is marked as
-    foreign, so that nobody outside decides what is recorded.
+    foreign, so that nobody outside decides what is recorded. Of the values that travel, all that a service sends
+    count, and of those from outside the public ones: a malformed one of these raises CallError `invalid_argument`.
     """
     context = Context(deadline)
     if principal is not None:
@@ -87,9 +104,14 @@ def context_of(
         context.user = principal.user
     else:
         context.user = user
-    if trace is not None:
+    if trace is not None and principal is not None and state is None and trace.endswith(UNSAMPLED):
+        context.trace = Unseen(trace)
+    elif trace is not None:
         stated = "" if state is None else state.decode("latin-1")
         context.trace = Trace.parse(trace.decode("latin-1"), stated, foreign=principal is None)
+    if baggage is not None:
+        sent = baggage.decode("latin-1")
+        context.baggage = admitted(sent) if principal is None else sound(sent)
     if key is not None:
         context.key = key.decode("latin-1")
     return context
@@ -100,4 +122,4 @@ def context_from(
 ) -> Context:
     """As `context_of`, from all fields of a request."""
     read = metadata.get
-    return context_of(principal, user, deadline, read(TRACE), read(TRACE_STATE), read(KEY))
+    return context_of(principal, user, deadline, read(TRACE), read(TRACE_STATE), read(BAGGAGE), read(KEY))

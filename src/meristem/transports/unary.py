@@ -6,7 +6,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
-from meristem.transports.errors import Shown, shield, show
+from meristem.transports.errors import Shown, shield, show, written
 
 if TYPE_CHECKING:
     from meristem.context import Identity
@@ -95,5 +95,7 @@ async def answer(codec: Codec[RequestT, ResponseT], request: RequestT, authorize
         return codec.reply(request, reply)
     except Exception as error:  # a boundary: whatever fails is logged by `shield` and answered
         if not authorizer.is_outside(principal):
-            return codec.failure(request, shield(operation, error))
-        return codec.failure(request, show(operation, error, None if call is None else call.context))
+            told = shield(operation, error)
+        else:
+            told = show(operation, error, None if call is None else call.context)
+        return written(operation, told, lambda each: codec.failure(request, each))

@@ -29,10 +29,24 @@ const same = Buffer.compare(toBinary(service.method.echo.output, reply), toBinar
 const numbers = [];
 for await (const each of client.count({ until: 5n })) numbers.push(Number(each.result));
 
+const token = { headers: { "meristem-token": "partner" } };
+async function* quotes(count) {
+  for (let each = 0; each < count; each++) yield quote;
+}
+async function* words() {
+  yield { words: "hello" };
+}
+const collect = async (replies) => {
+  for await (const each of replies) return each;
+};
+const total = await client.total(quotes(7), token);
+
 console.log(JSON.stringify({
   same,
   json: toJson(service.method.echo.output, reply),
   numbers,
+  total: String(total.result),
+  chat: await failure(() => collect(client.chat(words(), token))),
   fault: await failure(() => client.echo(read("gone"))),
   deadline: await failure(() => client.wait({}, { timeoutMs: 200 })),
   internal: await failure(() => client.internal({})),

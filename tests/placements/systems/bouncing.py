@@ -83,13 +83,13 @@ class RightService(Right, Service, tables=metadata):
     @saga(waits=[Released])
     async def hold(self, flow: Flow, name: str) -> None:
         await flow.wait_for(Released, key=name, timeout=None)
-        await flow.call(self.note, 1)
+        await flow.step(self.note, 1)
 
     @saga
     async def trickle(self, flow: Flow, name: str) -> None:
         for number in range(10):
             await flow.sleep(0.1)
-            await flow.call(self.note, number)
+            await flow.step(self.note, number)
 
     async def note(self, number: int) -> None:
         await self.database.execute(insert(SEEN), {"number": number})

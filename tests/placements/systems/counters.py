@@ -13,10 +13,8 @@ from meristem import (
     Service,
     System,
     current,
-    get,
     once,
     operation,
-    post,
     safe,
     saga,
     using,
@@ -43,25 +41,25 @@ class Till(Opened, Protocol, package="parity.till.v1"):
 
 
 class Counter(Contract, Protocol, package="parity.counter.v1"):
-    @operation(http=post("/buy"), timeout=20.0)
+    @operation(http="POST /buy", timeout=20.0)
     async def buy(self, item: str) -> str: ...
 
-    @operation(http=post("/rent"), timeout=20.0)
+    @operation(http="POST /rent", timeout=20.0)
     async def rent(self, item: str) -> str: ...
 
-    @once(http=post("/order"), timeout=20.0)
+    @once(http="POST /order", timeout=20.0)
     async def order(self, item: str) -> str: ...
 
-    @once(http=post("/hire"), timeout=20.0)
+    @once(http="POST /hire", timeout=20.0)
     async def hire(self, item: str) -> str: ...
 
-    @once(http=post("/own"), timeout=20.0, authenticated=True)
+    @once(http="POST /own", timeout=20.0, authenticated=True)
     async def own(self, item: str) -> str: ...
 
-    @once(http=post("/reserve"), timeout=20.0)
+    @once(http="POST /reserve", timeout=20.0)
     async def reserve(self, item: str) -> str: ...
 
-    @once(http=post("/sign"), timeout=20.0)
+    @once(http="POST /sign", timeout=20.0)
     async def sign(self, item: str) -> str: ...
 
     @operation(timeout=20.0)
@@ -73,7 +71,7 @@ class Counter(Contract, Protocol, package="parity.counter.v1"):
     @once(timeout=20.0)
     async def keyed(self, key: str, whose: str | None) -> str: ...
 
-    @safe(http=get("/look"))
+    @safe(http="GET /look")
     async def look(self) -> str: ...
 
     @once(timeout=20.0)
@@ -117,12 +115,12 @@ class CounterService(Counter, Service):
 
     @saga
     async def reserve(self, flow: Flow, item: str) -> str:
-        return f"{item} for {await flow.call(self.till.charge, 1000)}"
+        return f"{item} for {await self.till.charge(1000)}"
 
     @saga
     async def sign(self, flow: Flow, item: str) -> str:
         """Tells its key, as whoever is paid learns it."""
-        return f"{current().key} for {await flow.call(self.till.charge, 1000)}"
+        return f"{current().key} for {await self.till.charge(1000)}"
 
     async def opens(self) -> int:
         """How many times more the till is open after two calls."""

@@ -19,7 +19,6 @@ from meristem import (
     System,
     current,
     operation,
-    post,
 )  # fmt: skip
 
 tables = MetaData()
@@ -76,13 +75,16 @@ class Failing(Contract, Protocol, package="parity.failing.v1"):
     @operation
     async def crash(self, secret: str) -> str: ...
 
-    @operation(http=post("/guests"))
+    @operation(http="POST /guests")
     async def invite(self, guests: list[Guest]) -> None: ...
 
     @operation
     async def refuse(
         self, code: str, *, happened: bool | None, retry_after: float | None, fields: list[str]
     ) -> None: ...
+
+    @operation
+    async def say(self, what: str) -> None: ...
 
     @operation(timeout=0.2)
     async def late(self, wait: float) -> str: ...
@@ -144,6 +146,14 @@ class FailingService(Failing, Service, tables=tables):
             retry_after=retry_after,
             violations=tuple(FieldViolation(field, f"{field} is wrong") for field in fields),
         )
+
+    async def say(self, what: str) -> None:
+        if what == "half a character":
+            violations = (FieldViolation("name\ud800", "is \udfff"),)
+            raise CallError(Code.OUT_OF_RANGE, "no \ud800 é", violations=violations)
+        if what == "much":
+            raise CallError(Code.OUT_OF_RANGE, "é" * 3_000_000)
+        raise CallError(Code.OUT_OF_RANGE, "wait", retry_after=float(what))
 
     async def late(self, wait: float) -> str:
         await asyncio.sleep(wait)

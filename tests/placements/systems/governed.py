@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import Protocol
 
-from meristem import CallError, Code, Contract, Retry, Service, System, current, idempotent, operation, safe
+from meristem import Contract, Retry, Service, System, current, idempotent, safe
 
 
 class Bank(Contract, Protocol, package="parity.governed.v1"):
@@ -18,22 +18,21 @@ class Bank(Contract, Protocol, package="parity.governed.v1"):
     @safe(timeout=30.0)
     def drip(self) -> AsyncIterator[int]: ...
 
-    @idempotent(retry=Retry(base=0.0, cap=0.0))
-    async def refuse(self) -> None: ...
-
-    @operation
-    async def tried(self) -> int: ...
-
 
 class Shop(Contract, Protocol, package="parity.governed.v1"):
     @safe(timeout=30.0)
     async def pay(self) -> None: ...
 
 
-class BankService(Bank, Service):
-    def __init__(self) -> None:
-        self.count = 0
+class Desk(Contract, Protocol, package="parity.governed.v1"):
+    @safe(timeout=60.0)
+    async def hold(self) -> None: ...
 
+    @idempotent(timeout=60.0, retry=Retry(base=0.0, cap=0.0))
+    async def work(self) -> None: ...
+
+
+class BankService(Bank, Service):
     async def hang(self) -> None:
         await asyncio.Event().wait()
 
@@ -45,13 +44,6 @@ class BankService(Bank, Service):
         yield 1
         await asyncio.Event().wait()
 
-    async def refuse(self) -> None:
-        self.count += 1
-        raise CallError(Code.UNAVAILABLE, "the bank is closed")
-
-    async def tried(self) -> int:
-        return self.count
-
 
 class ShopService(Shop, Service):
     def __init__(self, bank: Bank) -> None:
@@ -61,4 +53,12 @@ class ShopService(Shop, Service):
         await self.bank.hang()
 
 
-system = System("governed", services=[ShopService, BankService])
+class DeskService(Desk, Service):
+    async def hold(self) -> None:
+        await asyncio.Event().wait()
+
+    async def work(self) -> None:
+        pass
+
+
+system = System("governed", services=[ShopService, BankService, DeskService])

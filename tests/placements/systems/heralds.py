@@ -34,6 +34,10 @@ class Cried(Event, package="parity.herald.v1", key="tag"):
     tag: str
 
 
+class Muttered(Event, package="parity.herald.v1"):
+    word: str
+
+
 class Nobody(Fault):
     """There is nobody to hear it."""
 
@@ -48,6 +52,9 @@ class Heard(Message):
 class Herald(Contract, Protocol, package="parity.herald.v1"):
     @operation
     async def plain(self, tag: str) -> None: ...
+
+    @operation
+    async def mutter(self, word: str) -> None: ...
 
     @operation
     async def for_another(self, tag: str) -> None: ...
@@ -81,6 +88,10 @@ class HeraldService(Herald, Service):
     async def plain(self, tag: str) -> None:
         await self._cry("plain", tag)
 
+    async def mutter(self, word: str) -> None:
+        async with self.database.begin() as tx:
+            await tx.publish(Muttered(word=word))
+
     async def for_another(self, tag: str) -> None:
         async with self.database.begin() as tx:
             await tx.publish(Cried(way="own", tag=tag))
@@ -92,17 +103,17 @@ class HeraldService(Herald, Service):
 
     @saga
     async def step(self, flow: Flow, tag: str) -> None:
-        await flow.call(self._cry, "step", tag)
-        await asyncio.gather(*(flow.call(self._cry, f"branch {number}", tag) for number in range(2)))
+        await flow.step(self._cry, "step", tag)
+        await asyncio.gather(*(flow.step(self._cry, f"branch {number}", tag) for number in range(2)))
 
     @saga
     async def late(self, flow: Flow, tag: str) -> None:
         await flow.sleep(0.01)
-        await flow.call(self._cry, "late", tag)
+        await flow.step(self._cry, "late", tag)
 
     @saga
     async def undo(self, flow: Flow, tag: str) -> None:
-        await flow.call(self._cry, "done", tag, undo=self._take_back)
+        await flow.with_undo(flow.step(self._cry, "done", tag), self._take_back)
         raise Nobody
 
     async def _take_back(self, _: None) -> None:
@@ -126,6 +137,12 @@ class ScribeService(Scribe, Service):
         self.database = database
         self.changed = asyncio.Event()
         self.all: dict[str, list[Heard]] = {}
+        self.muttered = 0
+
+    @on(Muttered, attempts=4, base=0.01, cap=0.01)
+    async def make_out(self, event: Muttered) -> None:
+        self.muttered += 1
+        raise KeyError(event.word if self.muttered < 4 else "at the last attempt")
 
     @on(Cried)
     async def write(self, event: Cried) -> None:

@@ -24,7 +24,6 @@ from meristem import (
     System,
     current,
     operation,
-    post,
     safe,
 )  # fmt: skip
 
@@ -110,10 +109,10 @@ class Far(Contract, Protocol, package="parity.hops.v1"):
     @operation(timeout=30.0, authenticated=True)
     def private(self) -> AsyncIterator[int]: ...
 
-    @operation(http=post("/whoami"), authenticated=True)
+    @operation(http="POST /whoami", authenticated=True)
     async def public_whoami(self) -> str: ...
 
-    @operation(http=post("/seen"))
+    @operation(http="POST /seen")
     async def public_seen(self) -> Seen: ...
 
     @safe(timeout=30.0)

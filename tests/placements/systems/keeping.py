@@ -245,15 +245,15 @@ class ShopService(Shop, Service, tables=shop_tables):
 
     @saga
     async def order(self, flow: Flow, account: str, amount: int, *, fail: bool = False) -> str:
-        receipt = await flow.call(self.bank.debit, account, amount, undo=self.bank.undo)
-        await flow.call(self._note, account, "ordered")
+        receipt = await flow.with_undo(self.bank.debit(account, amount), self.bank.undo)
+        await flow.step(self._note, account, "ordered")
         if fail:
-            await flow.call(self.bank.debit, account, 1000)
+            await self.bank.debit(account, 1000)
         return f"order of {receipt.amount}"
 
     @saga(waits=[Paid])
     async def patient(self, flow: Flow, account: str) -> str:
-        await flow.call(self.bank.debit, account, 5)
+        await self.bank.debit(account, 5)
         paid = await flow.wait_for(Paid, key=account, timeout=20)
         return f"paid by {paid.account}"
 

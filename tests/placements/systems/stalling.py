@@ -7,7 +7,7 @@ from typing import Protocol
 
 from sqlalchemy import Column, Integer, MetaData, Table, insert, text
 
-from meristem import Contract, Database, Service, System, get, operation, safe
+from meristem import Contract, Database, Service, System, operation, safe
 
 TABLES = MetaData()
 ROWS = Table("rows", TABLES, Column("id", Integer, primary_key=True), Column("n", Integer))
@@ -64,7 +64,7 @@ class LedgerService(Ledger, Service, tables=TABLES):
 
 
 class Deaf(Contract, Protocol, package="stalling.deaf.v1"):
-    @safe(timeout=0.4, http=get("/swallow"))
+    @safe(timeout=0.4, http="GET /swallow")
     async def swallow(self) -> str: ...
 
     @safe(timeout=0.4)
@@ -76,12 +76,18 @@ class Deaf(Contract, Protocol, package="stalling.deaf.v1"):
     @safe(timeout=0.4)
     async def clean_up_slowly(self) -> str: ...
 
+    @operation
+    async def let_go(self) -> None: ...
+
     @safe
     async def cleaned_up(self) -> bool: ...
 
 
 class DeafService(Deaf, Service):
     cleaned = False
+
+    def __init__(self) -> None:
+        self.may_end = asyncio.Event()
 
     async def swallow(self) -> str:
         with suppress(BaseException):  # library code that catches too much
@@ -91,7 +97,7 @@ class DeafService(Deaf, Service):
     async def swallow_again_and_again(self) -> str:
         for _ in range(3):
             with suppress(BaseException):
-                await asyncio.sleep(3)
+                await self.may_end.wait()
         return "stale"
 
     async def raise_another(self) -> str:
@@ -102,12 +108,17 @@ class DeafService(Deaf, Service):
         return "never"
 
     async def clean_up_slowly(self) -> str:
+        self.cleaned = False
         try:
             await asyncio.sleep(30)
         finally:
-            await asyncio.sleep(1.5)
+            await self.may_end.wait()
             self.cleaned = True
         return "never"
+
+    async def let_go(self) -> None:
+        self.may_end.set()
+        self.may_end = asyncio.Event()
 
     async def cleaned_up(self) -> bool:
         return self.cleaned

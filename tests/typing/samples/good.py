@@ -8,10 +8,10 @@ from msgspec import Meta
 from sqlalchemy import Column, Integer, MetaData, Table, insert, select
 
 from meristem import (
-    App, Clock, Code, Contract, Database, Event, Fault, Flow, Message, Program, Service, Settings, System, connect,
-    every, get, idempotent, on, once, operation, post, safe, saga, wait,
+    App, Clock, Code, Contract, Database, Event, Fault, Flow, Message, Program, Service, Settings, System, Travelling,
+    connect, every, idempotent, on, once, operation, safe, saga, block_on,
 )  # fmt: skip
-from meristem.testing.running import running
+from meristem.testing import running
 
 metadata = MetaData()
 PAYMENTS = Table("payments", metadata, Column("id", Integer, primary_key=True), Column("cents", Integer))
@@ -57,12 +57,12 @@ class Bank(Contract, Protocol, package="hotels.bank.v1"):
 class Payments(Contract, Protocol, package="hotels.payments.v1"):
     """Takes money once."""
 
-    @once(raises=[CardDeclined, CardUnknown], timeout=5.0, http=post("/payments", status=201))
+    @once(raises=[CardDeclined, CardUnknown], timeout=5.0, http="POST /payments", status=201)
     async def charge(self, charge: Charge) -> Payment:
         """Charge the card."""
         ...
 
-    @safe(http=get("/payments/{payment_id}"))
+    @safe(http="GET /payments/{payment_id}")
     async def payment(self, payment_id: int) -> Payment: ...
 
     @safe
@@ -112,6 +112,33 @@ class BankService(Bank, Service):
         return "receipt"
 
 
+class Statements(Contract, Protocol, package="hotels.statements.v1"):
+    @operation
+    async def store(self, payments: AsyncIterator[Payment]) -> int: ...
+
+    @operation
+    def convert(self, amounts: AsyncIterator[Money]) -> AsyncIterator[Money]: ...
+
+
+class StatementsService(Statements, Service):
+    async def store(self, payments: AsyncIterator[Payment]) -> int:
+        return len([payment.payment_id async for payment in payments])
+
+    async def convert(self, amounts: AsyncIterator[Money]) -> AsyncIterator[Money]:
+        async for amount in amounts:
+            yield amount
+
+
+async def amounts() -> AsyncIterator[Money]:
+    yield Money(amount=Decimal(1))
+
+
+async def stream(payments: Payments, statements: Statements) -> None:
+    assert_type(await statements.store(payments.payments()), int)
+    async for amount in statements.convert(amounts()):
+        assert_type(amount, Money)
+
+
 class Booking(Contract, Protocol, package="hotels.booking.v1"):
     @once(timeout=30.0)
     async def book(self, charge: Charge, *, gift: bool = False) -> Payment: ...
@@ -123,7 +150,7 @@ class BookingService(Booking, Service):
 
     @saga
     async def book(self, flow: Flow, charge: Charge, *, gift: bool = False) -> Payment:
-        payment = await flow.call(self.payments.charge, charge, undo=self.payments.refund)
+        payment = await flow.with_undo(self.payments.charge(charge), self.payments.refund)
         assert_type(payment, Payment)
         return payment
 
@@ -155,6 +182,20 @@ async def test() -> None:
         assert_type(await Payments.client().payment(payment_id=1), Payment)
 
 
-def script() -> None:
-    with connect("http://127.0.0.1:8000"):
-        assert_type(wait(Payments.client().payment(1)), Payment)
+Locale = Travelling[str]("locale", default="en", public=True)
+Tenant = Travelling[Money]("tenant")
+
+
+def travelling() -> None:
+    with Locale.using("de"), Tenant.using(Money(amount=Decimal(1))):
+        assert_type(Locale.get(), str)
+        assert_type(Tenant.get(None), Money | None)
+
+
+async def script() -> None:
+    async with connect("http://127.0.0.1:8000", token="t") as hotels:
+        assert_type(await hotels.client(Payments).payment(1), Payment)
+
+
+def view() -> None:
+    assert_type(block_on(Payments.client().payment(1)), Payment)

@@ -1,10 +1,11 @@
 """Calls with wrong arguments: each is an error on its line."""
 
 from decimal import Decimal
+from typing import Protocol
 
-from meristem import Flow, SagaHandle, Service, saga, start_saga
+from meristem import Contract, Flow, SagaHandle, Service, safe, Travelling, saga, start_saga
 
-from good import Booking, CardDeclined, Charge, Money, Payment, Payments  # isort: skip
+from good import Booking, CardDeclined, Charge, Money, Payment, Payments, Statements, amounts  # isort: skip
 
 money = Money(amount=Decimal(1))
 Money(amount="1")  # expect-error
@@ -16,6 +17,11 @@ CardDeclined(reason=3)  # expect-error
 CardDeclined(why="no")  # expect-error
 
 
+Locale = Travelling[str]("locale", default=3)  # expect-error
+Locale.using(7)  # expect-error
+number: int = Locale.get()  # expect-error
+
+
 async def calls(payments: Payments) -> None:
     await payments.payment("1")  # expect-error
     await payments.payment()  # expect-error
@@ -25,6 +31,14 @@ async def calls(payments: Payments) -> None:
     async for each in payments.payments(currency=1):  # expect-error
         print(each)
     await Payments.client().charge(Payment(payment_id=1, amount=money))  # expect-error
+
+
+async def streams(statements: Statements, payments: Payments) -> None:
+    await statements.store([Payment(payment_id=1, amount=money)])  # expect-error
+    await statements.store(amounts())  # expect-error
+    async for text in statements.convert(payments.payments()):  # expect-error
+        print(text)
+    await statements.convert(amounts())  # expect-error
 
 
 async def without_waiting(booking: Booking, charge: Charge) -> None:
@@ -42,6 +56,17 @@ class BookingService(Booking, Service):
 
     @saga
     async def book(self, flow: Flow, charge: Charge, *, gift: bool = False) -> Payment:
-        await flow.call(self.payments.charge, money)  # expect-error
-        await flow.call(self.payments.charge, charge, undo=self.payments.payment)  # expect-error
-        return await flow.call(self.payments.charge, charge)
+        await self.payments.charge(money)  # expect-error
+        await flow.with_undo(self.payments.charge(charge), self.payments.payment)  # expect-error
+        return await self.payments.charge(charge)
+
+
+class Routes(Contract, Protocol, package="hotels.routes.v1"):
+    @safe(http=3)  # expect-error
+    async def number(self) -> str: ...
+
+    @safe(http="GET /text", status="201")  # expect-error
+    async def text(self) -> str: ...
+
+    @safe(path="/other")  # expect-error
+    async def other(self) -> str: ...

@@ -1,9 +1,10 @@
 """Services that do not fit their contracts: each is an error on its line.
 
-A method that is missing altogether is reported where the class is given to a System by mypy; by both where the
-class is marked @final. Starting the system refuses it in any case.
+A method that is missing altogether is reported where the class is given to a System by mypy; by both, and by name,
+where the class is marked @final. Starting the system refuses it in any case.
 """
 
+from dataclasses import dataclass
 from typing import final
 
 from meristem import Flow, Service, System, on, saga
@@ -51,3 +52,34 @@ class Final(Payments, Service):  # expect-error
 
 system = System("hotels", services=[Half])  # expect-error[mypy]
 half = Half()  # expect-error
+
+
+@dataclass
+class HalfData(Payments, Service):
+    booking: Booking
+
+    async def charge(self, charge: Charge) -> Payment:
+        await self.booking.book(Payment)  # expect-error
+        raise NotImplementedError
+
+
+@final
+@dataclass
+class FinalData(Payments, Service):  # expect-error
+    booking: Booking
+
+    async def charge(self, charge: Charge) -> Payment:
+        raise NotImplementedError
+
+
+@dataclass
+class WholeData(Booking, Service):
+    payments: Payments
+
+    async def book(self, charge: Charge, *, gift: bool = False) -> Payment:
+        return await self.payments.charge(charge)
+
+
+data = System("hotels", services=[HalfData, WholeData])  # expect-error[mypy]
+WholeData()  # expect-error
+WholeData(payments=3)  # expect-error

@@ -107,6 +107,13 @@ INNOCENT: dict[str, Files] = {
     "a counter that is set again in a loop": both(
         "LEFT = {'a': 1}\n", "\n        for n in LEFT.values():\n            n += 1", "LEFT"
     ),
+    "environment variables that are read, and others for a program": orders(
+        "import os",
+        "own = os.environ | {'A': os.environ.get('B', '')}; own['C'] = '1'; mine = dict(os.environ); mine['D'] = '1'",
+    ),
+    "what a module sets as it is imported": orders(
+        "import os, random\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 'x')", "random.Random(7).random()"
+    ),
     "a library's own settings": orders("import structlog, sys", "structlog.configure(); sys.path.append('x')"),
 }
 

@@ -268,6 +268,26 @@ PLANTED: dict[str, tuple[str, set[str], Files]] = {
         {"orders"},
         orders("from http.client import HTTPConnection", "setattr(HTTPConnection, 'close', print)  # <-"),
     ),
+    "an environment variable that is set": (
+        "patch",
+        {"orders"},
+        orders("import os", "os.environ['RATE'] = '7'  # <-"),
+    ),
+    "environment variables that are set at once": (
+        "patch",
+        {"stock"},
+        stock("from os import environ", "environ.update(RATE='7')  # <-"),
+    ),
+    "the seed of all random numbers": (
+        "patch",
+        {"orders"},
+        orders("import random", "random.seed(7)  # <-"),
+    ),
+    "the folder of the process": (
+        "patch",
+        {"orders"},
+        orders("from os import chdir", "chdir('/tmp')  # <-"),
+    ),
     "a file that both write": (
         "file",
         {"orders", "stock"},

@@ -21,7 +21,10 @@ def brief(found):
 
 def operations(plan: Plan, *names: str, http: str | None = None) -> Plan:
     """The plan with operations of the stock."""
-    made = tuple(OperationPlan(name, f"/bazaar.stock.v1.Stock/{name}", "safe", 1.0, False, http) for name in names)
+    made = tuple(
+        OperationPlan(name, f"/bazaar.stock.v1.Stock/{name}", "safe", 1.0, False, http, http is not None)
+        for name in names
+    )
     first, *others = plan.services
     return msgspec.structs.replace(plan, services=(msgspec.structs.replace(first, operations=made), *others))
 
@@ -53,6 +56,81 @@ def test_a_circle_that_a_client_in_a_method_closes_is_told(checking: Checking):
 
     assert [(each.rule, set(each.parts)) for each in found] == [("circle", {"orders", "stock"})]
     assert "orders → stock → orders" in found[0].problem
+
+
+CONTRACT = """
+from typing import TYPE_CHECKING, Protocol
+from meristem import Contract, Message, safe
+{imports}
+
+class {name}Line(Message):
+    text: str
+
+class {name}(Contract, Protocol, package="bazaar.{module}.v1"):
+    @safe
+    async def {method}(self) -> int: ...
+"""
+
+
+def apart(**imports: str) -> Files:
+    """The contracts in modules of their own, each with its imports."""
+    made = {"orders": ("Orders", "count"), "stock": ("Stock", "left")}
+    files = {
+        f"bazaar/promises/{module}.py": CONTRACT.format(
+            name=name, module=module, method=method, imports=imports.get(module, "")
+        )
+        for module, (name, method) in made.items()
+    }
+    shown = "from bazaar.promises.orders import Orders\nfrom bazaar.promises.stock import Stock\n"
+    others = {f"bazaar/promises/{name}.py": text for name, text in imports.items() if name not in made}
+    return files | {"bazaar/promises/__init__.py": shown} | others
+
+
+def promised(*owners: str) -> Plan:
+    """The plan with the contracts in those modules, of the services that are named."""
+    places = {
+        "stock": {"bazaar.stock.v1.Stock": "bazaar.promises.stock:Stock"},
+        "orders": {"bazaar.orders.v1.Orders": "bazaar.promises.orders:Orders"},
+    }
+    if owners:  # both are of one service
+        places = {name: places["stock"] | places["orders"] if name in owners else {} for name in places}
+    services = tuple(msgspec.structs.replace(each, contracts=places[each.name]) for each in PLAN.services)
+    return msgspec.structs.replace(PLAN, services=services)
+
+
+ORDERS, STOCK = "from bazaar.promises.orders import OrdersLine", "from bazaar.promises.stock import StockLine"
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        apart(orders=STOCK, stock=ORDERS),
+        apart(orders=STOCK, stock="import bazaar.promises.orders"),
+        apart(orders=STOCK, stock="from bazaar.promises.lines import OrdersLine", lines=ORDERS),
+    ],
+)
+def test_contracts_that_import_each_other_are_told_once(checking: Checking, files: Files):
+    found = [each for each in checking(files, plan=promised()) if each.rule == "circle"]
+
+    assert brief(found) == [("circle", "bazaar/promises/orders.py", 3, ("orders", "stock"))]
+    assert "bazaar.promises.orders, bazaar.promises.stock" in found[0].problem
+    assert "move what they share" in found[0].remedy
+
+
+@pytest.mark.parametrize(
+    ("files", "plan"),
+    [
+        (apart(), promised()),
+        (apart(orders=STOCK), promised()),
+        (apart(orders="from bazaar.promises.money import Money", stock="from bazaar.promises.money import Money",
+               money="from meristem import Message\n\nclass Money(Message):\n    cents: int\n"), promised()),
+        (apart(orders=STOCK, stock=f"if TYPE_CHECKING:\n    {ORDERS}"), promised()),
+        (apart(orders="from bazaar.promises import Stock", stock="from bazaar.promises import Orders"), promised()),
+        (apart(orders=STOCK, stock=ORDERS), promised("stock")),
+    ],
+)  # fmt: skip
+def test_contracts_that_do_not_need_each_other_are_not_spoken_of(checking: Checking, files: Files, plan: Plan):
+    assert [each for each in checking(files, plan=plan) if each.rule == "circle"] == []
 
 
 def test_a_service_that_no_test_mentions_is_told_where_there_are_tests(checking: Checking):

@@ -1,30 +1,25 @@
 """A small project in a folder of its own, and the command that is run there."""
 
 import asyncio
-import json
 import os
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
 
-from meristem.supervision.lifeline import LIFELINE, Lifeline
+from tests.suites.command import SOURCE, Ended, begin, ended
 
 PATIENCE = 60.0  # seconds for what takes one on an idle machine
-LINE = Lifeline()  # open as long as this process lives: what it starts ends with it, however it ends
-SOURCE = Path(__file__).parents[3] / "src"
 HELLO = '''
 """A service in one file."""
 import asyncio
 from typing import Protocol
-from meristem import Contract, Service, get, safe
+from meristem import Contract, Service, safe
 
 class Hello(Contract, Protocol, package="hello.v1"):
-    @safe(http=get("/hello/{name}"), timeout=60.0)
+    @safe(http="GET /hello/{name}", timeout=60.0)
     async def hello(self, name: str) -> str: ...
-    @safe(http=get("/slow"), timeout=60.0)
+    @safe(http="GET /slow", timeout=60.0)
     async def slow(self) -> str: ...
 
 class HelloService(Hello, Service):
@@ -98,19 +93,6 @@ system = System("shop", services=[OrdersService, PostService])
 '''
 
 
-class Ended(NamedTuple):
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        assert self.out, self.err
-        return json.loads(self.out)
-
-
 class Running:
     """A command that goes on: its lines can be waited for."""
 
@@ -145,23 +127,15 @@ def project(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(SOURCE), "NO_COLOR": "1", "COLUMNS": "200", "PYTHONUNBUFFERED": "1"}
+    # Bytecode counts as current for a source of the same second and size: tests write one again as quickly as that.
+    said = {"NO_COLOR": "1", "COLUMNS": "200", "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    return {**os.environ, "PYTHONPATH": str(SOURCE), **said}
 
 
 @pytest.fixture
 def meristem(project: Path, environment: dict[str, str]) -> Callable[..., Awaitable[Ended]]:
     async def run(*arguments: str) -> Ended:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "meristem", *arguments, cwd=project, env=environment,
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        try:
-            out, err = await asyncio.wait_for(process.communicate(), PATIENCE)
-        except TimeoutError:
-            process.kill()
-            raise
-        assert process.returncode is not None
-        return Ended(process.returncode, out.decode(), err.decode())
+        return await ended(await begin(*arguments, cwd=project, environment=environment), PATIENCE)
 
     return run
 
@@ -172,11 +146,9 @@ async def start(project: Path, environment: dict[str, str]) -> AsyncIterator[Cal
 
     async def run(*arguments: str, program: str | None = None) -> Running:
         what = ("-m", "meristem") if program is None else (program,)
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, *what, *arguments, cwd=project,
-            env=environment | {LIFELINE: str(LINE.reading)}, pass_fds=[LINE.reading],
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-        )  # fmt: skip
+        process = await begin(
+            *arguments, cwd=project, environment=environment, program=what, stderr=asyncio.subprocess.STDOUT
+        )
         begun.append(process)
         return Running(process)
 

@@ -123,6 +123,7 @@ async def test_state_that_is_meant_and_a_rule_that_is_off_are_not_spoken_of(pair
     [
         ('off = {stat = "why"}', "there is no rule 'stat'; did you mean 'state'?"),
         ('off = {state = " "}', "say why 'state' is off"),
+        ("off = {divided = 'why'}", "name the test that is off"),
         ("share = []", "`share`"),
         ('layers = [["on"], ["two"]]', "there is no part 'on'; did you mean 'one'?"),
         ("calls = {one = ['tow']}", "there is no part 'tow'; did you mean 'two'?"),
@@ -162,7 +163,13 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.mark.parametrize(
     ("folder", "argument"),
-    [("hotels", None), ("quickstart", "hello.py"), ("quickstart", "orders.py"), ("quickstart", "hosted.py")],
+    [
+        ("hotels", None),
+        ("quickstart", "hello.py"),
+        ("quickstart", "orders.py"),
+        ("quickstart", "hosted.py"),
+        ("polyglot", "bookshop.py"),
+    ],
 )
 async def test_the_examples_are_clean_without_a_baseline(folder, argument, environment):
     command = [sys.executable, "-m", "meristem", "check", *([argument] if argument else []), "--json"]
@@ -191,3 +198,19 @@ async def test_a_call_that_a_constructor_asks_for_is_none_by_a_client(project, m
     told = await meristem("graph", "shop.py", "--clients", "--json")
 
     assert told.json["clients"] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--nothing"], "No such option '--nothing'"),
+        (["pair.py", "shop.py"], "more than one system is named, pair.py, shop.py"),
+        (["--divided", "--update-baseline"], "--update-baseline is for what the source shows"),
+        (["--divided", "--system", "pair.py"], "--divided runs the systems that the tests name"),
+    ],
+)
+async def test_arguments_that_do_not_go_together_are_wrong_use(arguments, said, pair, meristem):
+    ended = await meristem("check", *arguments)
+
+    assert ended.code == 2
+    assert said in ended.err

@@ -1,4 +1,4 @@
-"""What `meristem contracts` and `meristem settings` tell is all of it, and what holds where a service runs."""
+"""What `meristem contracts export` and `meristem settings` tell is all of it, and what holds where a service runs."""
 
 import signal
 
@@ -50,9 +50,9 @@ def inn(project):
 
 
 async def test_two_contracts_of_one_name_are_both_written_and_told_apart_by_their_packages(meristem):
-    both = await meristem("contracts", "inn.py:system")
-    named = await meristem("contracts", "inn.py:system", "--contract", "Rooms")
-    second = await meristem("contracts", "inn.py:system", "--contract", "inn.v2.Rooms")
+    both = await meristem("contracts", "export", "inn.py:system")
+    named = await meristem("contracts", "export", "inn.py:system", "--contract", "Rooms")
+    second = await meristem("contracts", "export", "inn.py:system", "--contract", "inn.v2.Rooms")
 
     assert [line for line in both.out.splitlines() if line.startswith("package")] == [
         "package inn.v1;",

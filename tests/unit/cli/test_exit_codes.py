@@ -14,13 +14,13 @@ KEEPER = """
 import os
 from typing import Protocol
 from sqlalchemy import Column, Integer, MetaData, String, Table, insert
-from meristem import App, CallError, Code, Contract, Database, Service, System, operation, post
+from meristem import App, CallError, Code, Contract, Database, Service, System, operation
 
 metadata = MetaData()
 NOTES = Table("notes", metadata, Column("id", Integer, primary_key=True), Column("text", String))
 
 class Keeper(Contract, Protocol, package="keeper.v1"):
-    @operation(http=post("/keep"))
+    @operation(http="POST /keep")
     async def keep(self) -> None: ...
 
 class KeeperService(Keeper, Service, tables=metadata):

@@ -17,14 +17,14 @@ system = System("garden", services=["garden.beds:BedsService", "garden.shed:Shed
 """
 CONTRACTS = """
 from typing import Protocol
-from meristem import Contract, Event, get, safe
+from meristem import Contract, Event, safe
 class Grown(Event, package="garden.beds.v1", key="plant"):
     plant: str
 class Beds(Contract, Protocol, package="garden.beds.v1"):
-    @safe(http=get("/beds"))
+    @safe(http="GET /beds")
     async def imported(self) -> list[str]: ...
 class Shed(Contract, Protocol, package="garden.shed.v1"):
-    @safe(http=get("/shed"))
+    @safe(http="GET /shed")
     async def imported(self) -> list[str]: ...
 """
 SERVICE = """
@@ -55,9 +55,9 @@ async def app(scope, receive, send):
 """
 POND_CONTRACT = """
 from typing import Protocol
-from meristem import Contract, get, safe
+from meristem import Contract, safe
 class Pond(Contract, Protocol, package="garden.pond.v1"):
-    @safe(http=get("/pond"))
+    @safe(http="GET /pond")
     async def depth(self) -> int: ...
 """
 POND = """
@@ -108,7 +108,7 @@ async def test_services_are_described_once_and_no_verb_imports_them_again(garden
     assert garden.imports == DESCRIBED
 
     again = (await garden.meristem("graph", "--json")).json
-    contracts = await garden.meristem("contracts")
+    contracts = await garden.meristem("contracts", "export")
     migrated = await garden.meristem("migrate", "--check", "--json")
     dead = await garden.meristem("events", "dead", "--json")
     listed = await garden.meristem("sagas", "list", "--json")

@@ -11,6 +11,9 @@ class Bank(Contract, Protocol, package="b.v1"):
     @once
     async def charge(self, card: str) -> str: ...
 """
+BANK = """class BankService(Bank, Service):
+    async def charge(self, card: str) -> str: return ''
+"""
 
 FAILING = {
     "syntax": ("class A(:\n", ['  File "{folder}/broken.py", line 1', "    class A(:"], "SyntaxError: invalid syntax"),
@@ -33,7 +36,7 @@ FAILING = {
     "contract": (
         CONTRACT.replace("card: str", "card"),
         ['broken.py", line 3, in <module>', "    class Bank("],
-        "error: Bank.charge: annotate the parameter 'card', e.g. `card: str`",
+        "error: broken.py:4: Bank.charge: annotate the parameter 'card', e.g. `card: str`",
     ),
     "system": (
         "from meristem import System\nSystem('Bad Name', services=[])\n",
@@ -50,6 +53,20 @@ FAILING = {
         CONTRACT + "class BankService(Bank, Service): ...\n",
         ['broken.py", line 6, in BankService', "    class BankService(Bank, Service): ..."],
         "error: BankService does not implement Bank.charge",
+    ),
+    "nobody": (
+        CONTRACT + "class ShopService(Service):\n    def __init__(self, bank: Bank) -> None: ...\n"
+        "system = System('shop', services=[ShopService])\n",
+        ['broken.py", line 6, in ShopService', "    class ShopService(Service):"],
+        "error: shop asks for Bank, but no service of the system implements it",
+    ),
+    "twice": (
+        CONTRACT
+        + BANK
+        + BANK.replace("BankService", "OtherService")
+        + "system = System('shop', services=[BankService, OtherService])\n",
+        ['broken.py", line 6, in BankService', 'broken.py", line 8, in OtherService'],
+        "error: Bank is implemented by both 'bank' and 'other'; keep one",
     ),
 }
 

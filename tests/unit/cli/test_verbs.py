@@ -33,10 +33,10 @@ async def test_a_service_in_one_file_runs_answers_and_ends_when_what_is_in_fligh
 STUBBORN = """
 import asyncio
 from typing import Protocol
-from meristem import Contract, Service, get, safe
+from meristem import Contract, Service, safe
 
 class Mule(Contract, Protocol, package="mule.v1"):
-    @safe(http=get("/stay"), timeout=60.0)
+    @safe(http="GET /stay", timeout=60.0)
     async def stay(self) -> None: ...
 
 class MuleService(Mule, Service):
@@ -73,7 +73,8 @@ import mule
 from meristem import System
 from meristem.cli.serving import run_on_loop
 from meristem.runtime.options import Options
-from meristem.runtime.process import Listen, Process, serve
+from meristem.runtime.listen import Listen
+from meristem.runtime.process import Process, serve
 from meristem.security.tokens import Tokens, new_secret
 from meristem.system.blueprint import Blueprint
 
@@ -129,6 +130,45 @@ async def test_code_that_cannot_start_is_waited_for_until_it_is_mended(start, pr
     assert await running.ended() == 0
 
 
+SLOW_TO_END = """
+import asyncio
+from typing import Protocol
+from meristem import Contract, Service, System, operation
+
+class Slow(Contract, Protocol, package="slow.v1"):
+    @operation
+    async def wait(self) -> None: ...
+
+class SlowService(Slow, Service):
+    async def wait(self) -> None: ...
+    async def stop(self) -> None:
+        await asyncio.sleep(2)
+        print("ended in peace")
+
+system = System("slow", services=[SlowService])
+"""
+IMPATIENT = """
+import meristem.cli.reloading
+from meristem.cli.main import main
+meristem.cli.reloading.ENDING = 0.1
+main()
+"""
+
+
+async def test_a_placed_system_has_the_time_that_its_processes_need_to_end(start, project: Path):
+    """A supervisor that was killed after the time of one process would leave the others as orphans."""
+    (project / "slow.py").write_text(SLOW_TO_END)
+    (project / "slow.toml").write_text('[processes]\nrest = ["*"]\n')
+    (project / "impatient.py").write_text(IMPATIENT)
+    placed = ("--placement", "slow.toml", "--port", "0")
+    running = await start("run", "slow.py", *placed, "--reload", program="impatient.py")
+    await running.shows("slow runs at ")
+    running.process.send_signal(signal.SIGINT)
+
+    assert await running.ended() == 0
+    assert "ended in peace" in running.text
+
+
 async def test_a_second_run_in_the_folder_is_refused_and_may_go_well_another_time(start, meristem):
     running = await start("run", "--port", "0")
     await running.shows("shop runs at ")
@@ -148,6 +188,37 @@ async def test_what_runs_from_a_folder_is_shown_there_though_nothing_names_a_sys
 
     assert [each["state"] for each in (await meristem("ps", "--json")).json] == ["ready"]
     assert (await meristem("reload")).err.startswith("error: no supervised system runs from here")
+
+
+async def test_processes_of_two_systems_of_a_folder_are_told_apart(start, meristem):
+    for named in (["shop.py"], ["hello.py"]):
+        running = await start("run", *named, "--port", "0")
+        await running.shows(" runs at ")
+
+    table = (await meristem("ps")).out.splitlines()
+
+    assert table[0].split()[:2] == ["system", "process"]
+    assert [line.split()[:2] for line in table[1:3]] == [["hello", "main"], ["shop", "main"]]
+    assert [each["system"] for each in (await meristem("ps", "--json")).json] == ["hello", "shop"]
+
+
+async def test_of_two_supervised_systems_of_a_folder_the_one_that_is_named_is_started_anew(start, meristem, project):
+    for named in ("shop", "hello"):
+        (project / f"{named}.toml").write_text('[processes]\nrest = ["*"]\n')
+        running = await start("run", f"{named}.py", "--placement", f"{named}.toml", "--port", "0")
+        await running.shows(" runs at ")
+    before = {each["system"]: each["pid"] for each in (await meristem("ps", "--json")).json}
+
+    unnamed, wrong = await meristem("reload"), await meristem("reload", "--name", "shops")
+    done = await meristem("reload", "--name", "hello", "--wait")
+    after = {each["system"]: each["pid"] for each in (await meristem("ps", "--json")).json}
+
+    assert unnamed.code == wrong.code == 2
+    assert "several systems run from here: give one with --name (hello, shop)" in " ".join(unnamed.err.split())
+    assert "no supervised system 'shops' runs from here; did you mean 'shop'?" in " ".join(wrong.err.split())
+    assert done.code == 0, done.err
+    assert after["shop"] == before["shop"]
+    assert after["hello"] != before["hello"]
 
 
 async def test_a_running_system_is_called_and_looked_into(start, meristem):
@@ -181,11 +252,11 @@ async def test_a_running_system_is_called_and_looked_into(start, meristem):
 
 WHO = """
 from typing import Protocol
-from meristem import Contract, Identity, Service, System, get, safe
+from meristem import Contract, Identity, Service, System, safe
 from meristem.context import current
 
 class Who(Contract, Protocol, package="who.v1"):
-    @safe(http=get("/who"), authenticated=True, timeout=60.0)
+    @safe(http="GET /who", authenticated=True, timeout=60.0)
     async def am_i(self) -> str: ...
     @safe(timeout=60.0)
     async def inside(self) -> str: ...
@@ -230,6 +301,64 @@ async def test_a_call_is_made_as_who_has_a_token_and_with_header_fields_of_ones_
     ):
         code, said = await told(*options)
         assert (code, why in said) == (2, True), said
+
+
+GUIDED = """
+from enum import Enum
+from typing import Protocol
+from meristem import Contract, Message, Service, System, Travelling, safe
+
+class Plan(Enum):
+    FREE = "free"
+    GOLD = "gold"
+
+class Tenant(Message):
+    name: str
+
+Locale = Travelling[str]("locale", default="en", public=True)
+Renting = Travelling[Tenant]("tenant")
+Paying = Travelling[Plan]("plan", default=Plan.FREE)
+
+class Guide(Contract, Protocol, package="guided.v1"):
+    @safe(http="GET /seen", timeout=60.0)
+    async def seen(self) -> list[str]: ...
+
+class GuideService(Guide, Service):
+    async def seen(self) -> list[str]:
+        tenant = Renting.get(None)
+        return [Locale.get(), tenant.name if tenant else "", Paying.get().value]
+
+system = System("guided", services=[GuideService])
+"""
+
+
+async def test_a_call_sets_values_that_travel(start, meristem, project: Path):
+    (project / "guided.py").write_text(GUIDED)
+    running = await start("run", "guided.py", "--port", "0")
+    await running.shows("guided runs at ")
+
+    async def told(*options: str) -> tuple[int, str]:
+        ended = await meristem("call", "--system", "guided.py", "guide.seen", *options)
+        return ended.code, "".join((ended.out or ended.err).split())
+
+    every = ("locale=pt, 100 % = ü", 'tenant={"name": "a,b"}', "plan=gold")
+    assert await told() == (0, '["en","","free"]')
+    assert await told(*(each for value in every for each in ("--travelling", value))) == (
+        0,
+        '["pt,100%=ü","a,b","gold"]',
+    )
+    assert await told("--token", "x", "--travelling", "locale=pt") == (0, '["pt","","free"]')
+    for options, why in (
+        (("--travelling", "local=pt"), "no value travels as 'local'; did you mean 'locale'?"),
+        (("--travelling", "x=pt"), "no value travels as 'x'; there are locale, plan, tenant"),
+        (("--travelling", "locale"), "'locale' has no value: write name=value"),
+        (("--travelling", "locale=pt", "--travelling", "locale=de"), "locale is given twice"),
+        (("--travelling", "plan=silver"), "plan: invalid enum value 'silver'"),
+        (("--travelling", "tenant=acme"), "tenant: "),
+        (("--token", "x", "--travelling", "plan=gold"), "plan is not public: only the system sets it"),
+    ):
+        code, said = await told(*options)
+        assert (code, "".join(why.split()) in said) == (2, True), said
 
 
 async def test_only_a_call_that_may_go_well_another_time_ends_with_the_code_that_says_so(start, meristem):
@@ -313,6 +442,19 @@ async def test_a_graph_is_drawn_as_tree_json_and_mermaid(meristem):
     assert "hears Sold" in tree.out
 
 
+async def test_the_routes_of_a_graph_stand_in_one_column(meristem, project: Path):
+    (project / "inn.py").write_text(
+        "from typing import Protocol\nfrom meristem import Contract, Service, safe\n"
+        "class Inn(Contract, Protocol, package='inn.v1'):\n"
+        "    @safe(http='GET /a')\n    async def a(self) -> str: ...\n"
+        "    @safe(http='GET /rooms')\n    async def vacant_rooms(self) -> str: ...\n"
+        "class InnService(Inn, Service):\n"
+        "    async def a(self) -> str: return ''\n    async def vacant_rooms(self) -> str: return ''\n"
+    )
+    lines = (await meristem("graph", "inn.py")).out.splitlines()
+    assert len({line.index("GET") for line in lines if "GET" in line}) == 1
+
+
 async def test_migrations_are_written_applied_and_checked(meristem, project: Path):
     written = await meristem("migrate", "--new", "first", "--service", "orders")
     assert written.code == 0, written.err
@@ -321,6 +463,15 @@ async def test_migrations_are_written_applied_and_checked(meristem, project: Pat
     applied = await meristem("migrate", "--json")
     assert applied.json["orders"][:-1][:3] == ["lease 001_tables", "events 001_tables", "events 002_lease"]
     assert (await meristem("migrate", "--check")).code == 0
+
+
+@pytest.mark.parametrize("looking", [("migrate", "--check"), ("events", "dead"), ("sagas", "list")], ids=" ".join)
+async def test_what_only_looks_makes_no_database(meristem, project: Path, looking: tuple[str, ...]):
+    looked = await meristem(*looking)
+
+    assert looked.code == (1 if "--check" in looking else 0), looked.err
+    assert "lease 001_tables" in looked.out or "--check" not in looking
+    assert not list(project.rglob("*.db*"))  # noqa: ASYNC240 - a folder of a test
 
 
 async def test_tables_that_no_revision_makes_are_found_by_the_check_and_told_at_a_start(meristem, start, project: Path):
@@ -404,7 +555,7 @@ async def test_a_release_is_rolled_back_over_what_is_compatible_and_refused_over
         (["reload", "shop.py:sistem"], 1, "shop.py has no 'sistem'; did you mean 'system'?"),
         (["graph", "shop.py:sistem"], 1, "shop.py has no 'sistem'; did you mean 'system'?"),
         (["settings", "shop.py:sistem"], 1, "shop.py has no 'sistem'; did you mean 'system'?"),
-        (["contracts", "shop.py:sistem"], 1, "shop.py has no 'sistem'; did you mean 'system'?"),
+        (["contracts", "export", "shop.py:sistem"], 1, "shop.py has no 'sistem'; did you mean 'system'?"),
         (["migrate", "shop.py:sistem"], 1, "shop.py has no 'sistem'; did you mean 'system'?"),
         (["run", "shop.py:sistem"], 1, "shop.py has no 'sistem'; did you mean 'system'?"),
         (["sagas", "list", "--system", "shop.py:sistem"], 1, "shop.py has no 'sistem'; did you mean 'system'?"),
@@ -426,7 +577,7 @@ async def test_a_release_is_rolled_back_over_what_is_compatible_and_refused_over
         ),
         (["sagas", "retry", "nothing"], 2, "no service has a saga of this id"),
         (["sagas", "cancel", "nothing"], 2, "no service has a saga of this id"),
-        (["contracts", "--contract", "Order"], 2, "there is no contract 'Order'; there are Orders, Post"),
+        (["contracts", "export", "--contract", "Order"], 2, "there is no contract 'Order'; there are Orders, Post"),
         (["migrate", "--new", "first"], 2, "a migration belongs to one service: add --service"),
         (["process", "--process", "mian", "--listen", "tcp://127.0.0.1:0"], 2, "there is no process 'mian'"),
         (["process"], 2, "where shall the process listen?"),
@@ -474,11 +625,12 @@ async def test_a_run_prints_its_addresses_and_tells_ps_where_operators_read(star
     assert told["operators"][0].endswith("/operator.sock")
 
 
-async def test_at_an_address_that_others_reach_the_api_page_is_shown_only_when_it_is_asked_for(start):
+async def test_at_an_address_that_others_reach_the_api_page_is_shown_only_when_it_is_asked_for(project, start):
+    (project / "hullo.py").write_text((project / "hello.py").read_text().replace('System("hello"', 'System("hullo"'))
     quiet = await start("run", "hello.py", "--port", "0", "--host", "0.0.0.0")
-    loud = await start("run", "shop.py", "--port", "0", "--host", "0.0.0.0", "--api-page")
+    loud = await start("run", "hullo.py", "--port", "0", "--host", "0.0.0.0", "--api-page")
     address = (await quiet.shows("hello runs at ")).split()[0].replace("0.0.0.0", "127.0.0.1")
-    other = (await loud.shows("shop runs at ")).split()[0].replace("0.0.0.0", "127.0.0.1")
+    other = (await loud.shows("hullo runs at ")).split()[0].replace("0.0.0.0", "127.0.0.1")
     async with httpx.AsyncClient(timeout=PATIENCE) as browser:
         assert (await browser.get(f"{address}/api/hello/Ada")).json() == "Hello, Ada!"
         assert (await browser.get(f"{address}/api/docs")).status_code == 404
@@ -515,7 +667,7 @@ async def test_a_run_fails_when_an_address_that_was_asked_for_operators_is_taken
     [
         ["graph", "--json"],
         ["settings"],
-        ["contracts"],
+        ["contracts", "export"],
         ["ps"],
         ["migrate", "--check"],
         ["sagas", "list"],

@@ -1,6 +1,7 @@
 """A contract is understood, or refused with the class, method and remedy named, when it is defined."""
 
-from collections.abc import AsyncIterator
+import math
+from collections.abc import AsyncIterable, AsyncIterator
 from decimal import Decimal
 from typing import Annotated, Any, Generic, NewType, Protocol, TypeVar
 
@@ -13,16 +14,14 @@ from meristem import (
     Fault,
     Message,
     Retry,
-    delete,
-    get,
     idempotent,
     once,
     operation,
-    post,
     safe,
 )
 from meristem.contracts.contract import operations
 from meristem.contracts.operation import Semantics
+from meristem.proto import JsonName
 
 
 class Order(Message):
@@ -69,13 +68,13 @@ class Shop(Contract, Protocol, package="shop.v1"):
         """Buy something."""
         ...
 
-    @safe(http=get("/orders/{order_id}"))
+    @safe(http="GET /orders/{order_id}")
     async def find_order(self, order_id: str, *, deep: bool = False) -> Order | None: ...
 
     @idempotent
     async def close(self) -> None: ...
 
-    @operation(http=post("/notes", status=201))
+    @operation(http="POST /notes", status=201)
     async def note(self, text: str) -> None: ...
 
     def watch(self, item: str) -> AsyncIterator[Order]: ...
@@ -102,6 +101,22 @@ def test_a_method_that_returns_an_async_iterator_is_a_stream():
     assert watch.reply is Order
 
 
+class Lines(Contract, Protocol, package="lines.v1"):
+    async def count(self, lines: AsyncIterator[str]) -> int: ...
+
+    @safe(timeout=3.0, idle=1.0)
+    def echo(self, *, orders: AsyncIterator[Order]) -> AsyncIterator[Order]: ...
+
+
+def test_a_parameter_that_is_an_async_iterator_is_a_stream_whose_items_are_requests():
+    count, echo = operations(Lines).values()
+
+    assert (count.takes_stream, count.stream, count.timeout, count.idle) == (True, False, math.inf, 60.0)
+    assert count.request(lines="a").lines == "a"
+    assert (echo.takes_stream, echo.stream, echo.timeout, echo.idle) == (True, True, 3.0, 1.0)
+    assert echo.request is Order
+
+
 def define(body: dict[str, Any]) -> Any:
     return type(Contract)("Broken", (Contract, Protocol), {**body, "__module__": __name__}, package="broken.v1")
 
@@ -116,14 +131,9 @@ async def impossible(self, x: Annotated[Decimal, msgspec.Meta(ge=0)]) -> None: .
 
 
 async def strange_reply(self) -> set[complex]: ...
+async def changing_set(self, xs: set[tuple[int, list[int]]]) -> int: ...
 async def coroutine_stream(self) -> AsyncIterator[int]: ...
 def not_async(self, x: int) -> int: ...
-@safe(http=get("/{y}"))
-async def unbound(self, x: int) -> int: ...
-@safe(http=get("no-slash"))
-async def slashless(self) -> int: ...
-@once(http=get("/x"))
-async def effective_get(self) -> int: ...
 @once(timeout=0)
 async def timeless(self) -> int: ...
 @safe(timeout=float("inf"))
@@ -142,10 +152,7 @@ async def pauseless(self) -> int: ...
 async def falling(self) -> int: ...
 @once(raises=[ValueError])  # type: ignore[list-item]
 async def foreign_fault(self) -> int: ...
-@safe(http=get("/{x}/{x}"))
-async def doubled(self, x: str) -> int: ...
-@safe(http=get("/{x}{y}"))
-async def adjoining(self, x: str, y: str) -> int: ...
+async def misnamed(self, name: str, label: Annotated[str | None, JsonName("name")] = None) -> int: ...
 async def alike(self, room_id: int, roomId: int) -> int: ...  # noqa: N803
 async def open_page(self) -> Page[T]: ...
 async def bare_page(self) -> Page: ...  # type: ignore[type-arg]
@@ -154,11 +161,29 @@ async def checked_only(self, when: "Missing") -> int: ...  # type: ignore[name-d
 async def holds_checked_only(self) -> "Halves": ...
 @once(raises=[Strange])
 async def strange_fault(self) -> int: ...
+async def two_streams(self, xs: AsyncIterator[int], ys: AsyncIterator[int]) -> int: ...
+async def stream_and_more(self, name: str, xs: AsyncIterator[int]) -> int: ...
+async def default_stream(self, xs: AsyncIterator[int] = None) -> int: ...  # type: ignore[assignment] # noqa: RUF013
+async def iterable(self, xs: AsyncIterable[int]) -> int: ...
+async def listed_stream(self, xs: list[AsyncIterator[int]]) -> int: ...
+async def strange_items(self, xs: AsyncIterator[object]) -> int: ...
+@once
+async def once_with_stream(self, xs: AsyncIterator[int]) -> int: ...
+@operation(http="POST /xs")
+async def routed_stream(self, xs: AsyncIterator[int]) -> int: ...
 
 
 @pytest.mark.parametrize(
     ("method", "said"),
     [
+        (two_streams, "the stream 'xs' is the only parameter, as in gRPC: put ys into its items"),
+        (stream_and_more, "the stream 'xs' is the only parameter, as in gRPC: put name into its items"),
+        (default_stream, "the stream 'xs' has no default"),
+        (iterable, "declare the stream as `xs: AsyncIterator[…]`"),
+        (listed_stream, "cannot cross a wire"),
+        (strange_items, "derive it from Message"),
+        (once_with_stream, "takes a stream cannot be @once"),
+        (routed_stream, "a stream comes as a body where its items are bytes, FilePart (a form), or a message"),
         (unannotated, "annotate the parameter 'x'"),
         (unreturned, "annotate what it returns"),
         (starred, "name each parameter"),
@@ -167,11 +192,9 @@ async def strange_fault(self) -> int: ...
         (keyed, "keys cross the wire as strings"),
         (impossible, "`ge` on a numeric type"),
         (strange_reply, "its return type"),
+        (changing_set, "a set holds what has a hash"),
         (coroutine_stream, "`def`, not `async def`"),
         (not_async, "declare it `async def`"),
-        (unbound, "none of its parameters: x"),
-        (slashless, "must begin with '/'"),
-        (effective_get, "declare it @safe"),
         (timeless, "more than 0 seconds"),
         (endless, "timeout=inf must be more than 0 seconds, and finite"),
         (breathless, "idle=0 must be more than 0 seconds"),
@@ -181,9 +204,8 @@ async def strange_fault(self) -> int: ...
         (pauseless, "base = nan; give 0 seconds or more"),
         (falling, "base = 2.0 is above cap = 1.0"),
         (foreign_fault, "derived from Fault"),
-        (doubled, "one placeholder twice"),
-        (adjoining, "write something between"),
         (alike, "'room_id' and 'roomId' are both 'roomId' on the wire"),
+        (misnamed, "'name' and 'label' are both 'name' on the wire"),
         (open_page, "~T stands for nothing: say what it is"),
         (bare_page, "~T stands for nothing: say what it is"),
         (endless_page, "holds a larger type of itself"),
@@ -215,7 +237,7 @@ def test_a_name_that_is_imported_for_checking_only_is_told_when_the_contract_is_
 class Listing(Contract, Protocol[T]):
     """A pattern for contracts of things that are listed."""
 
-    @safe(http=get("/all"))
+    @safe(http="GET /all")
     async def all(self, after: UserId) -> Page[T]: ...
 
     @once
@@ -275,26 +297,6 @@ def test_two_faults_of_a_contract_cannot_have_one_name_on_the_wire():
     async def two(self) -> None: ...
 
     with pytest.raises(ContractError, match="both 'SoldOut' on the wire"):
-        define({"one": one, "two": two})
-
-
-def test_a_place_in_rest_that_is_written_as_text_is_refused_with_how_to_write_it():
-    with pytest.raises(ContractError, match=r"http='GET /x' says no place in REST: write http=get\("):
-        safe(http="GET /x")  # type: ignore[arg-type]
-
-
-def test_two_operations_cannot_share_a_route():
-    @safe(http=get("/things/{a}"))
-    async def one(self, a: str) -> str: ...
-
-    @safe(http=get("/things/{b}"))
-    async def two(self, b: str) -> str: ...
-
-    @idempotent(http=delete("/things/{b}"))
-    async def three(self, b: str) -> None: ...
-
-    define({"one": one, "three": three})
-    with pytest.raises(ContractError, match="already Broken.one"):
         define({"one": one, "two": two})
 
 

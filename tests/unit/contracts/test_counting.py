@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meristem.contracts import counting
-from meristem.contracts.counting import bound_values, fields_in, values_in
+from meristem.contracts.counting import ESCAPES, TEXT, WIDE, bound_values, fields_in, text_in, values_in
 from meristem.errors import CallError, Code
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.text('",[]{}\\ab:\n') | st.floats(allow_nan=False)
@@ -33,10 +33,39 @@ def test_every_value_is_counted_and_nothing_in_strings(value, size):
 
 def test_text_full_of_commas_is_one_value():
     body = b'{"text":"' + rb"a,b\",[{\\" * 100_000 + b'"}'
-    bound_values(body, 2)
-    with pytest.raises(CallError, match="more than 1 values") as raised:
-        bound_values(body, 1)
-    assert (raised.value.code, raised.value.may_have_happened) == (Code.RESOURCE_EXHAUSTED, False)
+    assert values_in(body, 10) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "cost"),
+    [
+        (b"a" * 64_000, 0),
+        (rb"\n" * 64_000, 64_000 / ESCAPES),
+        (rb"\\" * 64_000, 64_000 / ESCAPES),
+        (rb"\"" * 64_000, 64_000 / ESCAPES),
+        ("é".encode() * 64_000, 128_000 / WIDE),
+        ("😀".encode() + b"a" * 127_996, 128_000 / WIDE),
+        (b"a" * 127_996 + "😀".encode(), 128_000 / WIDE),
+        (rb"\u0041" * 64_000, 6 * 64_000 / WIDE + 64_000 / ESCAPES),
+        (b'a","' * 64_000 + "é".encode() * 64_000, 128_000 / WIDE),
+        ("é".encode() + rb"a\"" * 64_000, 64_000 / WIDE + 64_000 / ESCAPES),
+    ],
+)
+@pytest.mark.parametrize("size", [3, 4, 1000])
+def test_text_counts_by_its_escapes_and_by_strings_that_are_not_ascii(text, cost, size):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(counting, "SLICE", size)
+        body = b'{"text":"' + text + b'"}'
+        assert text_in(body, len(body)) == pytest.approx(cost, abs=size / WIDE + 2)
+        assert text_in(body, 10) >= min(11, cost)
+
+
+def test_a_body_whose_values_and_text_count_for_too_much_is_refused_and_told_why():
+    body = b'{"text":"' + rb"\n" * (ESCAPES * 100) + b'"}'
+    bound_values(body, 102)
+    with pytest.raises(CallError, match="more than 101 values, as one of which 64 escapes") as raised:
+        bound_values(body, 101)
+    assert (raised.value.code, raised.value.may_have_happened) == (Code.INVALID_ARGUMENT, False)
 
 
 @pytest.mark.parametrize(
@@ -47,6 +76,7 @@ def test_what_is_no_json_is_counted_without_a_fault(broken):
 
 
 PAIR = {1: {2: 1}, 3: 8}
+PLACES = {1: 1}
 
 
 @pytest.mark.parametrize(
@@ -69,6 +99,27 @@ PAIR = {1: {2: 1}, 3: 8}
 )
 def test_the_values_of_a_protobuf_message_are_counted_with_those_inside(body, count):
     assert fields_in(body, PAIR, 100) == count
+
+
+@pytest.mark.parametrize("number", [b"\x01", b"\xff\x7f", b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"])
+def test_numbers_of_any_length_in_a_packed_list_are_counted_one_by_one(number):
+    packed = number * 12
+    body = b"\x0a" + bytes((len(packed),)) + packed
+
+    assert fields_in(body, PLACES, 100) == 13
+    assert fields_in(body, PLACES, 10) > 10
+
+
+@pytest.mark.parametrize(("text", "count"), [(b"a" * 1000, 1), ("é".encode() * 500, 1 + 1000 // WIDE)])
+def test_text_of_a_protobuf_message_counts_where_it_is_not_ascii(text, count):
+    body = b"\x0a\xe8\x07" + text
+
+    assert fields_in(body, {1: TEXT}, 100) == count
+    assert fields_in(body, {}, 100) == 1  # bytes, or a field that nobody knows
+
+
+def test_a_packed_list_that_must_be_too_long_is_not_looked_through():
+    assert fields_in(b"\x0a\x7f" + b"\xff" * 127, PLACES, 10) == 12
 
 
 def test_the_count_of_a_protobuf_message_stops_beyond_the_limit():

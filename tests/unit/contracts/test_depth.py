@@ -8,7 +8,7 @@ import pytest
 from meristem.contracts.contract import Contract, operations
 from meristem.contracts.depth import holds_itself
 from meristem.contracts.message import Message
-from meristem.contracts.operation import Http, get, operation, post, safe
+from meristem.contracts.operation import Http, operation
 from meristem.contracts.plainjson import plain
 from meristem.contracts.protojson import lenient
 from meristem.errors import CallError
@@ -25,10 +25,7 @@ class Node(Message):
 
 
 class Nodes(Contract, Protocol, package="nodes.v1"):
-    @safe(http=get("/nodes"))
-    async def find(self, node: Node, leaf: Leaf) -> None: ...
-
-    @operation(http=post("/nodes/{name}"))
+    @operation(http="POST /nodes/{name}")
     async def keep(self, name: str, node: Node) -> None: ...
 
 
@@ -46,7 +43,6 @@ READERS: dict[str, Callable[[int], Any]] = {
     "REST": lambda levels: plain(Node)(nested(levels)),
     "RPC": lambda levels: lenient(Node)(nested(levels)),
     "RPC of generated clients": lambda levels: lenient(Node, zeros=True)(nested(levels)),
-    "query": lambda levels: bound("find", b"leaf={}&node=" + nested(levels - 1), b""),
     "path and body": lambda levels: bound("keep", b"", b'{"node":' + nested(levels - 1) + b"}", "x"),
 }
 

@@ -13,10 +13,11 @@ from typing import Annotated, Any, Protocol
 import msgspec
 import pytest
 
+from meristem.contracts.about import About
 from meristem.contracts.contract import Contract, operations
 from meristem.contracts.message import Message
 from meristem.contracts.openapi import document
-from meristem.contracts.operation import delete, get, idempotent, once, operation, patch, post, safe
+from meristem.contracts.operation import idempotent, once, operation, safe
 from meristem.errors import Fault
 
 
@@ -50,7 +51,7 @@ class BankDown(Fault, status=402):
 
 
 class Rooms(Contract, Protocol, package="shop.rooms.v1"):
-    @safe(http=get("/hotels/{hotel_id}/stays"))
+    @safe(http="GET /hotels/{hotel_id}/stays")
     async def stays(self, hotel_id: int, board: Board = Board.NONE, tags: list[str] | None = None) -> list[Stay]:
         """The stays of a hotel.
 
@@ -58,19 +59,19 @@ class Rooms(Contract, Protocol, package="shop.rooms.v1"):
         """
         ...
 
-    @once(raises=[CardDeclined, BankDown], http=post("/bookings", status=201), authenticated=True)
+    @once(raises=[CardDeclined, BankDown], http="POST /bookings", status=201, authenticated=True)
     async def book(self, stay: Stay) -> Stay: ...
 
-    @once(http=patch("/bookings/{booking_id}"))
+    @once(http="PATCH /bookings/{booking_id}")
     async def move(self, booking_id: str, arrival: date) -> None: ...
 
-    @idempotent(http=delete("/bookings/{booking_id}"))
+    @idempotent(http="DELETE /bookings/{booking_id}")
     async def cancel(self, booking_id: str) -> None: ...
 
-    @safe(http=get("/count"))
+    @safe(http="GET /count")
     def count(self, until: int) -> AsyncIterator[int]: ...
 
-    @safe(http=get("/receipt", media="application/pdf"))
+    @safe(http="GET /receipt", media="application/pdf")
     async def receipt(self) -> bytes: ...
 
     @safe
@@ -80,7 +81,13 @@ class Rooms(Contract, Protocol, package="shop.rooms.v1"):
 @pytest.fixture
 def described() -> Any:
     known = list(operations(Rooms).values())
-    text = document(known, prefix="/api", title="Shop", version="1.2.3", status_of=lambda fault: fault.status or 409)
+    text = document(
+        known,
+        name="shop",
+        prefix="/api",
+        about=About(title="Shop", version="1.2.3"),
+        status_of=lambda fault: fault.status or 409,
+    )
     return json.loads(text)
 
 
@@ -170,16 +177,16 @@ class BookRequest(Message):
 
 
 class Desk(Contract, Protocol, package="desk.v1"):
-    @operation(http=post("/book"))
+    @operation(http="POST /book")
     async def ask(self, request: BookRequest) -> None: ...
 
-    @operation(http=post("/book/{room}"))
+    @operation(http="POST /book/{room}")
     async def book(self, room: str, nights: int) -> BookRequest: ...
 
 
 def test_a_message_may_be_named_like_the_request_of_a_method():
     described = json.loads(
-        document(list(operations(Desk).values()), prefix="/api", title="desk", version="1", status_of=lambda _: 409)
+        document(list(operations(Desk).values()), name="desk", prefix="/api", about=About(), status_of=lambda _: 409)
     )
     assert described["components"]["schemas"]["BookRequest"]["properties"].keys() == {"room"}
 
@@ -211,23 +218,23 @@ class Problem(Message):
 
 
 class Sales(Contract, Protocol, package="other.sales.v1"):
-    @operation(http=post("/sales"), raises=[SoldOut])
+    @operation(http="POST /sales", raises=[SoldOut])
     async def sell(self) -> None: ...
 
 
 class Other:
     class Rooms(Contract, Protocol, package="other.rooms.v1"):
-        @operation(http=post("/others/{name}.txt"), raises=[Elsewhere.SoldOut, Wrong])
+        @operation(http="POST /others/{name}.txt", raises=[Elsewhere.SoldOut, Wrong])
         async def stays(self, name: str, problem: Problem) -> Problem: ...
 
-        @operation(http=patch("/hotels/{hotel}/stays"))
+        @operation(http="PATCH /hotels/{hotel}/stays")
         async def change(self, hotel: int) -> None: ...
 
 
 @pytest.fixture
 def both() -> Any:
     known = [*operations(Rooms).values(), *operations(Other.Rooms).values(), *operations(Sales).values()]
-    text = document(known, prefix="/api", title="Shop", version="1", status_of=lambda fault: fault.status or 409)
+    text = document(known, name="shop", prefix="/api", about=About(), status_of=lambda fault: fault.status or 409)
     return json.loads(text)
 
 

@@ -312,3 +312,25 @@ def test_none_among_the_choices_of_a_literal_is_one_of_them(of):
     body = msgspec.json.encode({"of": of})
 
     assert read_by(Choice, coercer(Choice))(body) == lenient(Choice)(body) == Choice(of=of)
+
+
+class Perhaps(Message):
+    names: list[str] | None = None
+    counts: dict[str, int] | None = None
+    several: list[dict[str, int]] = []
+    deep: dict[str, dict[str, int]] = {}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{"names": {"values": []}}', Perhaps(names=[])),
+        ('{"names": []}', Perhaps(names=[])),
+        ('{"counts": {"values": {"a": "1"}}}', Perhaps(counts={"a": 1})),
+        ('{"counts": {"values": 1}}', Perhaps(counts={"values": 1})),
+        ('{"several": [{"values": {"a": 1}}, {"b": 2}]}', Perhaps(several=[{"a": 1}, {"b": 2}])),
+        ('{"deep": {"values": {"a": 1}}}', Perhaps(deep={"values": {"a": 1}})),
+    ],
+)
+def test_a_collection_may_have_the_message_around_it_that_protobuf_needs(text: str, expected: Perhaps):
+    assert lenient(Perhaps)(text.encode()) == expected

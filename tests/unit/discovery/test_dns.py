@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import dns.flags
 import dns.message
@@ -54,9 +55,10 @@ async def server() -> AsyncIterator[Server]:
 
 
 @asynccontextmanager
-async def asking(server: Server, name: str, patience: float = 5.0) -> AsyncIterator[DnsResolver]:
+async def asking(server: Server, name: str, patience: float = 5.0, **options: Any) -> AsyncIterator[DnsResolver]:
     port = server.transport.get_extra_info("sockname")[1]
-    resolver = DnsResolver({"search": name}, servers=["127.0.0.1"], port=port, patience=patience, shortest=0.01)
+    names, servers = {"search": name}, ["127.0.0.1"]
+    resolver = DnsResolver(names, servers=servers, port=port, patience=patience, shortest=0.01, **options)
     try:
         await resolver.start()
         yield resolver
@@ -68,6 +70,12 @@ async def test_the_addresses_are_those_of_all_a_and_aaaa_records(server: Server)
     server.zone = {(NAME, "A"): ["10.0.0.2", "10.0.0.1"], (NAME, "AAAA"): ["fd00::1"]}
     async with asking(server, f"{NAME}:8000") as resolver:
         assert resolver.addresses("search") == ("tcp://10.0.0.1:8000", "tcp://10.0.0.2:8000", "tcp://[fd00::1]:8000")
+
+
+async def test_a_service_that_is_called_by_grpc_has_addresses_of_that(server: Server):
+    server.zone = {(NAME, "A"): ["10.0.0.1"], (NAME, "AAAA"): ["fd00::1"]}
+    async with asking(server, f"{NAME}:50051", schemes={"search": "grpc"}) as resolver:
+        assert resolver.addresses("search") == ("grpc://10.0.0.1:50051", "grpc://[fd00::1]:50051")
 
 
 async def test_a_change_is_heard_without_a_restart(server: Server):

@@ -24,6 +24,10 @@ def test_the_variable_that_names_the_system_is_stronger():
     assert read(SEARCH_URL="http://a:1", HOTELS_SEARCH_URL="http://b:2") == {"search": ("tcp://b:2",)}
 
 
+def test_an_address_of_tls_keeps_its_name():
+    assert read(SEARCH_URL="https://search.example") == {"search": ("https://search.example",)}
+
+
 def test_a_variable_that_is_a_setting_is_no_address():
     assert read(("HOTELS_SEARCH_URL",), HOTELS_SEARCH_URL="https://api.example/v1", SEARCH_URL="") == {}
 
@@ -31,7 +35,7 @@ def test_a_variable_that_is_a_setting_is_no_address():
 @pytest.mark.parametrize(
     "url",
     [
-        "https://a:1",
+        "https://a:1/path",
         "http://a:1/path",
         "a:1",
         "tcp://a",

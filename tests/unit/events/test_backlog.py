@@ -7,7 +7,7 @@ import pytest
 from meristem.events.direct import DirectBus
 from meristem.events.facts import Delivered
 from meristem.events.relay import Relay
-from meristem.testing.manual_clock import ManualClock
+from meristem.testing import ManualClock
 from tests.suites.bus import Booked, Stage
 
 

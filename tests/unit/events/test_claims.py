@@ -12,8 +12,10 @@ from meristem.events import statements
 from meristem.events.outbox import Claim, Outbox
 from meristem.events.tables import OUTBOX, SCHEMA
 from meristem.storage.database import Database, database_for
+from meristem.storage.driver import Outcome, Statement
 from meristem.storage.lease import MEMBERS, Lease
 from meristem.storage.lease import SCHEMA as LEASE
+from meristem.storage.unit import UnitOfWork
 
 ME, ALIVE, DIED = 1, 2, 3
 ROWS = [
@@ -50,7 +52,7 @@ async def database() -> AsyncIterator[Database]:
 @pytest.fixture(params=["one after the other", "side by side"])
 def outbox(request: pytest.FixtureRequest, database: Database, monkeypatch: pytest.MonkeyPatch) -> Outbox:
     if request.param == "side by side":
-        monkeypatch.setattr(statements, "CLAIMABLE", statements.CLAIMABLE_SIDE_BY_SIDE)
+        monkeypatch.setattr(statements, "CLAIM", statements.CLAIM_SIDE_BY_SIDE)
     lease = Lease(database, "me")
     lease.member = ME
     return Outbox(database, "//test/rooms", lambda _: ["billing"], SystemClock(), lease)
@@ -95,3 +97,17 @@ async def test_the_last_row_claimed_is_told(outbox, database):
     claim = await outbox.claim("billing", None, turns=10, run=10, unkeyed=10)
 
     assert claim.is_all
+
+
+async def test_a_claim_holds_no_lock_while_the_event_loop_has_something_else_to_do(outbox, database, monkeypatch):
+    """Another transaction waits for what the database does, and not until the loop has come round."""
+
+    async def run(self: UnitOfWork, step: Statement) -> Outcome:
+        raise AssertionError(f"a trip to the database with the lock held: {step.text}")
+
+    await outbox.clear_up()
+    monkeypatch.setattr(UnitOfWork, "run", run)
+
+    claim = await outbox.claim("billing", None, turns=10, run=10, unkeyed=10)
+
+    assert len(claim.deliveries) == 7

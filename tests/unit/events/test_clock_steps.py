@@ -16,7 +16,7 @@ from meristem.events.facts import Away, Delivered, DeliveryRetried
 from meristem.events.policy import DeliveryPolicy
 from meristem.events.relay import Relay
 from meristem.events.tables import OUTBOX
-from meristem.testing.manual_clock import ManualClock
+from meristem.testing import ManualClock
 from tests.suites.bus import PATIENT, Noted, Stage
 
 HOUR, DAY = 3600.0, 86400.0

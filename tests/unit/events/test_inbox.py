@@ -17,7 +17,7 @@ from meristem.events.subscription import on
 from meristem.events.tables import INBOX, SCHEMA
 from meristem.storage.database import database_for
 from meristem.storage.scope import transaction_is_open
-from meristem.testing.manual_clock import ManualClock
+from meristem.testing import ManualClock
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 TABLES = MetaData()

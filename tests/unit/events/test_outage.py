@@ -9,11 +9,11 @@ from meristem.errors import CallError, Code, Fault, IntegrityViolation, StorageE
 from meristem.events.bus import SubscriberAway
 from meristem.events.direct import DirectBus
 from meristem.events.facts import Away, DeadLettered, Delivered, DeliveryRetried
-from meristem.events.outage import Outage, is_outage
+from meristem.events.outage import FailedElsewhere, is_outage
 from meristem.events.policy import DeliveryPolicy
 from meristem.events.relay import Relay
 from meristem.events.waiting import waiting_in
-from meristem.testing.manual_clock import ManualClock
+from meristem.testing import ManualClock
 from tests.suites.bus import Booked, Noted, Stage
 
 IMPATIENT = DeliveryPolicy(attempts=2, base=1.0, cap=2.0)
@@ -45,7 +45,8 @@ def made_of(cause, error=None):
         (made_of(made_of(TimeoutError())), True),
         (made_of(asyncio.CancelledError()), True),
         (ExceptionGroup("both", [TimeoutError(), ConnectionError()]), True),
-        (Outage("said so"), True),
+        (FailedElsewhere("TimeoutError: said so", is_outage=True), True),
+        (FailedElsewhere("KeyError: 'guest'"), False),
         (ExceptionGroup("one", [TimeoutError(), KeyError("guest")]), False),
         (KeyError("guest"), False),
         (FileNotFoundError(2, "no template"), False),

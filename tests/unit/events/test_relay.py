@@ -14,7 +14,7 @@ from meristem.events.relay import Relay
 from meristem.events.tables import OUTBOX, SCHEMA
 from meristem.storage.lease import SCHEMA as LEASE
 from meristem.storage.scope import transaction_is_open
-from meristem.testing.manual_clock import ManualClock
+from meristem.testing import ManualClock
 from tests.suites.bus import ENTRIES, PATIENT, Booked, Noted, Stage
 
 
@@ -367,7 +367,10 @@ async def test_it_tells_what_it_does_and_survives_who_watches(stage, caplog):
     await ready(stage)
     await stage.publish(Noted(number=1))
     await stage.settle()
-    assert stage.facts == [Published("suite.v1.Noted", 1), Delivered("suite.v1.Noted", "billing", 0.0, 1)]
+    assert stage.facts == [
+        Published("suite.v1.Noted", 1, stage.outbox.source, Noted(number=1)),
+        Delivered("suite.v1.Noted", "billing", 0.0, 1),
+    ]
     assert "an observer of events failed on Delivered" in caplog.text
 
 

@@ -12,6 +12,7 @@ from meristem.contracts.message import Event
 from meristem.errors import MisuseError
 from meristem.events.policy import DeliveryPolicy
 from meristem.events.subscription import on, subscriptions
+from tests.suites.type_checkers import PATIENCE, SOURCE, mypy, runs_mypy
 
 
 class Cancelled(Event, package="shop.v1", key="order"):
@@ -162,25 +163,27 @@ class Wrong:
 """
 
 
-@pytest.mark.parametrize("checker", ["mypy", "pyright"])
+@runs_mypy
 @pytest.mark.parametrize(("source", "is_right"), [(TYPED, True), (TYPED + WRONG, False)])
-def test_type_checkers_accept_a_handler_and_reject_one_of_another_event(tmp_path, checker, source, is_right):
-    if checker == "pyright":
-        pytest.importorskip("pyright", reason="pyright is not installed")
+def test_mypy_accepts_a_handler_and_rejects_one_of_another_event(tmp_path, source, is_right):
     (tmp_path / "shop.py").write_text(source)
-    root = Path(__file__).parents[3]
-    (tmp_path / "pyrightconfig.json").write_text(f'{{"extraPaths": ["{root / "src"}"], "typeCheckingMode": "strict"}}')
-    arguments = {
-        "mypy": ["--strict", "--follow-imports=silent", "--cache-dir", str(tmp_path / "cache")],
-        "pyright": ["--pythonpath", sys.executable],
-    }[checker]
+    ended = mypy(tmp_path, "shop.py")
+    assert (ended.returncode == 0) is is_right, ended.stdout + ended.stderr
+    assert is_right or "Paid" in ended.stdout
+
+
+@pytest.mark.parametrize(("source", "is_right"), [(TYPED, True), (TYPED + WRONG, False)])
+def test_pyright_accepts_a_handler_and_rejects_one_of_another_event(tmp_path, source, is_right):
+    pytest.importorskip("pyright", reason="pyright is not installed")
+    (tmp_path / "shop.py").write_text(source)
+    (tmp_path / "pyrightconfig.json").write_text(f'{{"extraPaths": ["{SOURCE}"], "typeCheckingMode": "strict"}}')
     ended = subprocess.run(
-        [sys.executable, "-m", checker, *arguments, "shop.py"],
+        [sys.executable, "-m", "pyright", "--pythonpath", sys.executable, "shop.py"],
         cwd=tmp_path,
-        env={"MYPYPATH": str(root / "src"), "PATH": "/usr/bin:/bin", "HOME": str(Path.home())},
+        env={"PATH": "/usr/bin:/bin", "HOME": str(Path.home())},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
         check=False,
     )
     assert (ended.returncode == 0) is is_right, ended.stdout + ended.stderr

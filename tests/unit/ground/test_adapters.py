@@ -64,8 +64,24 @@ def test_an_unknown_scheme_is_told_what_is_known_and_what_to_install(install: In
 
 
 def test_an_adapter_whose_library_is_missing_names_the_extra(adapters: Adapters[object]):
-    with pytest.raises(ConfigurationError, match=r"'far' can't be imported.*_module'; install meristem\[far\]$"):
+    said = r"^the bus 'far' needs an extra \(no_such_module is missing\): pip install 'meristem\[far\]'$"
+    with pytest.raises(ConfigurationError, match=said):
         adapters.adapter("far://host")
+
+
+def test_a_missing_library_that_an_adapter_tells_in_its_own_words_names_the_extra_too(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    (tmp_path / "worded_bus.py").write_text(
+        "from meristem.errors import ConfigurationError\n"
+        "try:\n    import no_such_module\n"
+        "except ImportError as error:\n    raise ConfigurationError('install another extra') from error\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    adapters: Adapters[object] = Adapters("bus", GROUP, {"own": "worded_bus:opened [far]"}, example="own://host")
+
+    with pytest.raises(ConfigurationError, match=r"^the bus 'own' needs an extra .*: pip install 'meristem\[far\]'$"):
+        adapters.adapter("own://host")
 
 
 @pytest.mark.parametrize(

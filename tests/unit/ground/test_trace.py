@@ -56,6 +56,24 @@ def test_an_unseen_trace_keeps_the_ids_that_it_was_first_asked_for():
     assert below.span_id != trace.span_id
 
 
+def test_an_unseen_trace_goes_on_from_the_header_that_a_service_sent():
+    came = f"00-{TRACE}-{SPAN}-00"
+    trace = Unseen(came.encode())
+
+    assert trace.header() == came
+    assert (trace.trace_id, trace.child().trace_id) == (TRACE, TRACE)
+
+
+@pytest.mark.parametrize(
+    "came", [b"", b"00-\xff-00", f"00-{'0' * 32}-{SPAN}-00".encode(), f"ff-{TRACE}-{SPAN}-00".encode()]
+)
+def test_an_unseen_trace_begins_anew_where_what_came_is_malformed(came):
+    trace = Unseen(came)
+
+    assert Trace.parse(trace.header()) == trace.ids()
+    assert trace.trace_id != TRACE
+
+
 def test_fields_of_a_later_version_are_passed_over():
     assert Trace.parse(f"01-{TRACE}-{SPAN}-00-more") == Trace(TRACE, SPAN)
 

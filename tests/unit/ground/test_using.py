@@ -9,7 +9,8 @@ ADA, EVE = Identity("ada"), Identity("eve")
 
 
 def whole() -> Context:
-    return Context(9.5, Trace.start(), "web", ADA, "order-7", KeyChain("order-7", "ada"), Place("shop", "Shop.buy"))
+    keys, place = KeyChain("order-7", "ada"), Place("shop", "Shop.buy")
+    return Context(9.5, Trace.start(), "web", ADA, "locale=de", "order-7", keys, place)
 
 
 def fields(context: Context) -> dict[str, object]:

@@ -3,7 +3,7 @@
 import asyncio
 import http.client
 import io
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 from wsgiref.validate import validator
@@ -11,7 +11,7 @@ from wsgiref.validate import validator
 import pytest
 
 from meristem.hosting.asgi.lifespan import Lifespan
-from meristem.hosting.asgi.mounts import Entered, Mounts
+from meristem.hosting.asgi.mounts import Mounts
 from meristem.hosting.wsgi.application import WSGIHost
 from meristem.resilience.limits import Limits
 from meristem.transports.http.server.http_server import HttpServer
@@ -70,6 +70,18 @@ class Client:
         response = http.client.HTTPResponse(Read(data), method=line.split(maxsplit=1)[0])  # type: ignore[arg-type]
         response.begin()
         return Reply(response.status, response.getheaders(), response.read())
+
+
+class Entered:
+    """An app whose requests find what `enter` sets in context variables."""
+
+    def __init__(self, app: Any, enter: Callable[[], None]) -> None:
+        self._app = app
+        self._enter = enter
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self._enter()
+        await self._app(scope, receive, send)
 
 
 @pytest.fixture

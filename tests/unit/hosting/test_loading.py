@@ -52,7 +52,7 @@ def with_an_option(environ, start_response, verbose=False): ...
 @pytest.mark.parametrize("app", [asgi, Asgi(), Asgi().__call__, HandsOn(), functools.partial(asgi), any_number(asgi)])
 def test_these_speak_asgi(app):
     assert speaks_asgi(app)
-    assert load_app("web", app, None, Limits()) is app
+    assert load_app("web", app, None, Limits()).app is app
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_these_speak_asgi(app):
 )
 def test_these_speak_wsgi(app):
     assert speaks_wsgi(app)
-    assert isinstance(load_app("web", app, None, Limits()), WSGIHost)
+    assert isinstance(load_app("web", app, None, Limits()).app, WSGIHost)
 
 
 def create_app(config=None, testing=False): ...
@@ -80,3 +80,20 @@ def create_app(config=None, testing=False): ...
 def test_what_makes_an_app_is_none(app):
     with pytest.raises(ConfigurationError, match="app 'web'"):
         load_app("web", app, None, Limits())
+
+
+def test_a_function_that_makes_an_app_is_named_with_brackets(tmp_path):
+    (tmp_path / "made_app.py").write_text(
+        "async def app(scope, receive, send): ...\n"
+        "def create_app(name=__name__): return app\n"
+        "def broken(): raise KeyError('SETTING')\n"
+        "names = []\n"
+    )
+
+    assert load_app("web", "made_app:create_app()", tmp_path, Limits()).app.__name__ == "app"
+    with pytest.raises(ConfigurationError, match=r"'made_app:broken\(\)' failed: KeyError: 'SETTING' .*made_app.py:3"):
+        load_app("web", "made_app:broken()", tmp_path, Limits())
+    with pytest.raises(ConfigurationError, match=r"'made_app:names\(\)' calls list; leave the brackets out"):
+        load_app("web", "made_app:names()", tmp_path, Limits())
+    with pytest.raises(ConfigurationError, match=r'with brackets: "shop.web:create_app\(\)"'):
+        load_app("web", "made_app:create_app", tmp_path, Limits())

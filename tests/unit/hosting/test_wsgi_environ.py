@@ -29,6 +29,11 @@ def test_a_header_with_an_underscore_never_passes_for_one_with_a_hyphen():
     assert "HTTP_X_USER" not in environ((b"x_user", b"root"))
 
 
+def test_a_header_never_passes_for_the_variable_that_names_a_proxy():
+    assert "HTTP_PROXY" not in environ((b"proxy", b"http://evil.example"))
+    assert environ((b"proxy-x", b"1"))["HTTP_PROXY_X"] == "1"
+
+
 def test_repeated_lines_of_a_list_are_joined_by_commas_and_cookies_by_semicolons():
     told = environ(
         (b"accept", b"text/html"),

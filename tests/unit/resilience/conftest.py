@@ -7,6 +7,7 @@ import pytest
 from meristem.context import Context
 from meristem.contracts.call import Call
 from meristem.contracts.operation import Declaration, Operation, Retry, Semantics
+from tests.suites.operations import an_operation
 
 
 class Time:
@@ -33,17 +34,7 @@ def make_operation(
     semantics: Semantics = Semantics.SAFE, *, stream: bool = False, retry: Retry | None = None
 ) -> Operation:
     declaration = Declaration(semantics=semantics, retry=retry or Retry())
-    return Operation(
-        "shop.bank.v1.Bank",
-        "debit",
-        declaration,
-        parameters=(),
-        request=object,
-        spread=True,
-        reply=str,
-        stream=stream,
-        doc="",
-    )
+    return an_operation(declaration, stream=stream)
 
 
 @pytest.fixture

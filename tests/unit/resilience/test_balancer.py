@@ -298,3 +298,22 @@ async def test_one_that_was_ejected_is_better_than_one_that_has_just_failed(bala
     replicas[0].error = CallError(Code.UNAVAILABLE, "nobody listens", may_have_happened=False)
 
     assert await balancer.handler(call()) in "bcd"
+
+
+async def test_what_the_service_itself_raised_is_taken_to_no_other_endpoint(balancer, replicas, call):
+    for replica in replicas:
+        replica.error = CallError(Code.UNAVAILABLE, "busy", may_have_happened=False).passed_on()
+    with pytest.raises(CallError, match="busy"):
+        await balancer.handler(call())
+
+    assert sum(replica.calls for replica in replicas) == 1
+
+
+async def test_an_endpoint_whose_service_keeps_failing_is_left_out_all_the_same(balancer, replicas, call, facts):
+    """It fails quickly, and would else attract the calls of all."""
+    replicas[0].error = CallError(Code.UNAVAILABLE, "its disk is full").passed_on()
+    for _ in range(100):
+        with suppress(CallError):
+            await balancer.handler(call())
+
+    assert [fact.address for fact in facts] == ["a"]

@@ -87,6 +87,14 @@ async def test_a_few_failures_of_few_calls_do_not_open_it(send, breaker):
     assert breaker.state == "closed"
 
 
+async def test_an_endpoint_that_has_yet_to_come_into_being_has_failed_at_nothing(send, breaker):
+    early = down()
+    early.unborn = True
+    await send(early, times=POLICY.minimum * 2)
+    assert not breaker.is_open
+    assert await send() == ["done"]
+
+
 async def test_failures_below_the_ratio_do_not_open_it(send, breaker):
     for _ in range(100):
         await send(times=6)

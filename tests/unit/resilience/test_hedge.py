@@ -269,3 +269,13 @@ def test_patience_follows_how_long_answers_take(operation, call):
     for _ in range(200):
         hedging.learn(0.001)
     assert hedging._patience == 0.1
+
+
+async def test_what_the_service_at_the_second_endpoint_raised_is_an_answer(make, a, b, call):
+    a.awake.clear()
+    b.error = CallError(Code.UNAVAILABLE, "busy").passed_on()
+    handler = make()
+
+    outcomes = await asyncio.gather(*(handler(call()) for _ in range(10)), return_exceptions=True)
+
+    assert [str(each) for each in outcomes] == ["[unavailable] busy"] * 10

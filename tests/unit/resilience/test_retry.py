@@ -1,5 +1,6 @@
 """Retries: what is repeated, when, how often, and what is never repeated."""
 
+import asyncio
 import random
 
 import pytest
@@ -7,8 +8,9 @@ import pytest
 from meristem.context import Trace
 from meristem.contracts.call import Call
 from meristem.contracts.operation import Retry, Semantics
-from meristem.errors import CallError, Code, Fault
+from meristem.errors import CallError, Code, Fault, NotServedHere
 from meristem.keys import KeyChain
+from meristem.resilience.breaker import Breaker, BreakerPolicy
 from meristem.resilience.facts import CallRetried, RetryRefused
 from meristem.resilience.retry import Attempt, BudgetPolicy, RetryBudget, Retrying
 
@@ -236,3 +238,129 @@ def test_a_rarely_called_dependency_may_be_retried_all_the_same(time):
     assert not budget.withdraw()
     time.now += 3600
     assert [budget.withdraw() for _ in range(6)] == [True] * 5 + [False]
+
+
+class Guarded:
+    """An endpoint behind a breaker that is open; `answer` lets the calls that reached it go on."""
+
+    def __init__(self, time) -> None:
+        self.breaker = Breaker(
+            "payments at a:1", BreakerPolicy(minimum=1, open_for=2.0, jitter=0.0, probes=2), now=time
+        )
+        self.error: CallError | None = down()
+        self.answer = asyncio.Event()
+        self.answer.set()
+        self.reached = 0
+
+    async def __call__(self, _: Call) -> str:
+        self.reached += 1
+        await self.answer.wait()
+        if self.error is not None:
+            raise self.error
+        return "done"
+
+
+@pytest.fixture
+async def guarded(time, call):
+    guarded = Guarded(time)
+    with pytest.raises(CallError, match="down"):
+        await guarded.breaker.middleware(guarded)(call())
+    assert guarded.breaker.is_open
+    guarded.reached = 0
+    return guarded
+
+
+@pytest.mark.parametrize("semantics", list(Semantics))
+async def test_an_open_breaker_is_waited_for_by_nobody(retrying, call, told, time, guarded, semantics):
+    before = time.now
+    with pytest.raises(CallError, match=r"circuit breaker open for 2\.0 s more") as caught:
+        await retrying(semantics).middleware(guarded.breaker.middleware(guarded))(call(deadline=time.now + 60.0))
+    assert (guarded.reached, told, time.now) == (0, [], before)
+    assert caught.value.retry_after == 2.0
+
+
+@pytest.mark.parametrize("attempts", [1, 3])
+async def test_while_a_breaker_probes_other_calls_wait_and_follow_the_probes(
+    retrying, call, told, time, guarded, attempts
+):
+    time.now += 2.0
+    guarded.error = None
+    guarded.answer.clear()
+    handler = retrying(Semantics.PLAIN, retry=Retry(attempts=attempts)).middleware(guarded.breaker.middleware(guarded))
+    calls = [asyncio.create_task(handler(call())) for _ in range(20)]
+    await asyncio.sleep(0)
+    assert guarded.reached == 2
+    guarded.answer.set()
+
+    assert await asyncio.gather(*calls) == ["done"] * 20
+    assert told == []  # nothing was repeated
+
+
+async def test_when_a_probe_fails_those_who_waited_for_it_are_refused(retrying, call, time, guarded):
+    time.now += 2.0
+    guarded.answer.clear()
+    handler = retrying(retry=Retry(attempts=1)).middleware(guarded.breaker.middleware(guarded))
+    calls = [asyncio.create_task(handler(call())) for _ in range(20)]
+    await asyncio.sleep(0)
+    guarded.answer.set()
+
+    outcomes = [str(each) for each in await asyncio.gather(*calls, return_exceptions=True)]
+    assert guarded.reached == 2
+    assert sum("circuit breaker open for 4.0 s more" in each for each in outcomes) == 18
+
+
+async def test_a_place_of_a_probe_whose_caller_left_goes_to_one_who_waits(retrying, call, time, guarded):
+    time.now += 2.0
+    guarded.error = None
+    guarded.answer.clear()
+    handler = retrying().middleware(guarded.breaker.middleware(guarded))
+    calls = [asyncio.create_task(handler(call())) for _ in range(3)]
+    await asyncio.sleep(0)
+    calls[0].cancel()
+    while guarded.reached < 3:
+        await asyncio.sleep(0)
+    guarded.answer.set()
+    assert await asyncio.gather(*calls[1:]) == ["done"] * 2
+
+
+async def test_probes_that_last_are_waited_for_no_longer_than_the_deadline(retrying, call, time, guarded):
+    time.now += 2.0
+    guarded.answer.clear()
+    handler = retrying().middleware(guarded.breaker.middleware(guarded))
+    probes = [asyncio.create_task(handler(call())) for _ in range(2)]
+    await asyncio.sleep(0)
+    with pytest.raises(CallError, match="waiting for its probes"):
+        await handler(call(deadline=time.now + 0.01))
+    guarded.answer.set()
+    await asyncio.gather(*probes, return_exceptions=True)
+
+
+@pytest.mark.parametrize("code", list(Code))
+@pytest.mark.parametrize("happened", [True, False])
+async def test_what_the_service_itself_raised_is_its_answer(retrying, call, told, code, happened):
+    flaky = Flaky(CallError(code, "busy", may_have_happened=happened).passed_on())
+    with pytest.raises(CallError, match="busy"):
+        await retrying().middleware(flaky)(call())
+
+    assert (len(flaky.calls), told) == (1, [])
+
+
+async def test_what_the_framework_says_in_place_of_the_service_is_tried_again(retrying, call):
+    flaky = Flaky(NotServedHere("its sagas stop", may_have_happened=True).passed_on())
+    assert await retrying().middleware(flaky)(call()) == "done"
+
+
+async def test_a_service_that_lets_that_pass_from_a_call_below_answers_with_it(retrying, call):
+    below = NotServedHere("its sagas stop", may_have_happened=False)
+    below.private = True
+    flaky = Flaky(below.passed_on())
+    with pytest.raises(CallError, match="its sagas stop") as caught:
+        await retrying().middleware(flaky)(call())
+
+    assert caught.value.may_have_happened
+
+
+async def test_the_last_error_is_no_consequence_of_the_first(retrying, call):
+    with pytest.raises(CallError) as caught:
+        await retrying().middleware(Flaky(down(), down(), down()))(call())
+    assert caught.value.__context__ is None

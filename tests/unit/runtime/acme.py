@@ -1,5 +1,6 @@
 """What a package of another maker brings: a database, a bus and a wire. A test installs a copy under its own name."""
 
+import ssl
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,16 @@ def open_bus(url: str, *, system: str) -> Bus:
 class AcmeClient:
     """Calls over a wire of its own, or what passes for one in a test."""
 
-    def __init__(self, address: str, *, sign: Sign | None, limits: ClientLimits, headers: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        address: str,
+        *,
+        sign: Sign | None,
+        limits: ClientLimits,
+        headers: Mapping[str, str],
+        tls: ssl.SSLContext | None,
+    ) -> None:
+        assert tls is None
         self._http = HttpClient(address.replace("acme:", "unix:"), sign=sign, limits=limits, headers=headers)
 
     async def call(self, call: Any) -> Any:
@@ -82,5 +92,7 @@ class AcmeClient:
         await self._http.stop()
 
 
-def open_client(address: str, *, sign: Sign | None, limits: ClientLimits, headers: Mapping[str, str]) -> EndpointClient:
-    return AcmeClient(address, sign=sign, limits=limits, headers=headers)
+def open_client(
+    address: str, *, sign: Sign | None, limits: ClientLimits, headers: Mapping[str, str], tls: ssl.SSLContext | None
+) -> EndpointClient:
+    return AcmeClient(address, sign=sign, limits=limits, headers=headers, tls=tls)

@@ -10,8 +10,9 @@ from sqlalchemy import Column, Integer, MetaData, String, Table, func, insert, s
 
 from meristem import Contract, Database, Event, Service, System, connect, on, once, safe
 from meristem.discovery.static import StaticResolver
+from meristem.runtime.listen import Listen
 from meristem.runtime.options import Options
-from meristem.runtime.process import Listen, Process
+from meristem.runtime.process import Process
 from meristem.security.tokens import Tokens, new_secret
 from meristem.system.blueprint import Blueprint
 from meristem.system.placement import Placement
@@ -71,17 +72,18 @@ class OrdersService(Orders, Service, tables=ORDERS.metadata):
         return left
 
 
-def use(address: str, tokens: Tokens) -> int:
+async def use(address: str, secret: str) -> int:
     """Order from outside."""
-    with connect(address, tokens=tokens) as remote:
-        return remote.wait(Orders.client().order("tea"))
+    async with connect(address, service="buyer", secret=secret) as shop:
+        return await shop.client(Orders).order("tea")
 
 
 async def main(folder: Path) -> dict[str, Any]:
     resources = Resources(database="acme:data/{service}", bus="acme://broker")
     system = System("shop", services=[StockService, OrdersService])
     placement = Placement(processes={"stock": ("stock",), "orders": ("orders",)}, resources=resources)
-    blueprint, tokens = Blueprint(system, placement), Tokens(new_secret())
+    blueprint, secret = Blueprint(system, placement), new_secret().hex()
+    tokens = Tokens(secret.encode())
     assert "acme" not in sys.modules  # a plan is made without it
 
     resolver = StaticResolver({name: [f"acme:{folder}/{name}.sock"] for name in placement.processes})
@@ -95,7 +97,7 @@ async def main(folder: Path) -> dict[str, Any]:
     for process in (stock, orders):
         await process.start()
     try:
-        answer = await asyncio.to_thread(use, f"acme:{folder}/orders.sock", tokens)
+        answer = await use(f"acme:{folder}/orders.sock", secret)
         storage = orders.assembly.instances["orders"].storage
         assert storage is not None
         await storage.settle()

@@ -9,8 +9,9 @@ import httpx
 import pytest
 
 from meristem import System
+from meristem.runtime.listen import Listen
 from meristem.runtime.options import Options
-from meristem.runtime.process import Listen, Process
+from meristem.runtime.process import Process
 from meristem.security.tokens import Tokens, new_secret
 from meristem.system.blueprint import Blueprint
 from meristem.system.placement import ALONE, Placement
@@ -24,7 +25,7 @@ def serving(tmp_path: Path):
     async def serve(
         system: System, *, placement: Placement | None = None, **options: Any
     ) -> AsyncIterator[httpx.AsyncClient]:
-        made = Options(environment={}, database="sqlite://", directory=tmp_path, **options)
+        made = Options(**{"environment": {}, "database": "sqlite://", "directory": tmp_path, **options})
         listen = [Listen("tcp://127.0.0.1:0", public=True)]
         process = Process(Blueprint(system, placement), ALONE, options=made, listen=listen, tokens=Tokens(new_secret()))
         try:

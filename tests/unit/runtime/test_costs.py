@@ -40,7 +40,7 @@ def _statements() -> dict[str, Any]:
                 continue  # a part of another one
             elif isinstance(value, Executable) and isinstance(value, ClauseElement):
                 found[f"{room}.{name}"] = value
-    found.pop("events.CLAIMABLE_SIDE_BY_SIDE")  # SQLite has no such writers
+    found.pop("events.CLAIM_SIDE_BY_SIDE")  # SQLite has no such writers
     return found
 
 

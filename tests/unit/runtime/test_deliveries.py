@@ -6,17 +6,14 @@ from datetime import UTC, datetime
 import pytest
 
 from meristem.context import EMPTY, current
-from meristem.contracts.call import Call
-from meristem.contracts.contract import operations
 from meristem.contracts.message import Event
 from meristem.errors import CallError, Code, OperationError
 from meristem.events.bus import SubscriberAway
 from meristem.events.envelope import enclose
-from meristem.events.outage import Outage
+from meristem.events.outage import FailedElsewhere, describe, is_outage
 from meristem.events.policy import DeliveryPolicy
-from meristem.resilience.retry import RetryBudget, Retrying
 from meristem.resilience.timers import Deadlines
-from meristem.runtime.deliveries import MARGIN, Deliveries, Postbox, patient, sender
+from meristem.runtime.deliveries import MARGIN, Postbox, patient, sender
 
 
 class Paid(Event, package="shop.v1"):
@@ -84,11 +81,17 @@ async def test_a_sender_waits_longer_than_the_subscriber_and_the_relay_longer_th
 
 
 async def test_an_outage_in_the_subscribers_process_waits_as_in_one_process():
-    async def receive(envelope, *, is_new=False):
-        raise ConnectionRefusedError("the mail server is away")
+    busy = CallError(Code.RESOURCE_EXHAUSTED, "too much", retry_after=30.0)
+    for failure, asked in ((ConnectionRefusedError("the mail server is away"), None), (busy, 30.0)):
 
-    with pytest.raises(Outage, match="the mail server is away"):
-        await sending(receive)(PAID)
+        async def receive(envelope, *, is_new=False, failure=failure):
+            raise failure
+
+        with pytest.raises(FailedElsewhere) as caught:
+            await sending(receive)(PAID)
+        assert is_outage(caught.value)
+        assert describe(caught.value) == describe(failure)
+        assert caught.value.retry_after == asked
 
 
 async def test_subscribers_that_say_they_are_there_are_told_on():
@@ -98,33 +101,3 @@ async def test_subscribers_that_say_they_are_there_are_told_on():
     await postbox.announce(["billing", "mail"])
 
     assert heard == ["billing", "mail"]
-
-
-async def test_an_event_waits_a_moment_for_the_probes_of_a_breaker_and_for_no_open_one():
-    class Guarded:
-        def __init__(self, *left: float):
-            self.left = list(left)
-
-        async def deliver(self, service, event):
-            if self.left:
-                left = self.left.pop()
-                raise CallError(Code.UNAVAILABLE, "circuit breaker", may_have_happened=False, retry_after=left)
-
-    await sender("billing", Guarded(0.0, 0.0), POLICIES)(PAID)
-    with pytest.raises(SubscriberAway, match="circuit breaker"):
-        await sender("billing", Guarded(7.0), POLICIES)(PAID)
-
-
-async def test_a_delivery_that_is_refused_is_the_relays_again_at_once():
-    """It would hold its place while a breaker is open, although the subscriber says that it is back."""
-
-    async def refuse(_call):
-        raise CallError(Code.UNAVAILABLE, "circuit breaker", may_have_happened=False, retry_after=7.0)
-
-    async def sleep(_seconds):
-        raise AssertionError("it waits below the relay")
-
-    deliver = operations(Deliveries)["deliver"]
-    handler = Retrying(deliver, RetryBudget("billing"), sleep=sleep).middleware(refuse)
-    with pytest.raises(CallError, match="circuit breaker"):
-        await handler(Call(deliver, None, EMPTY))

@@ -11,8 +11,7 @@ from meristem.runtime.assembly import Assembly
 from meristem.runtime.gauges import FRESH, Counted, Gauges
 from meristem.telemetry.exposition import exposition
 from meristem.telemetry.metrics import Registry
-from meristem.testing.manual_clock import ManualClock
-from meristem.testing.running import running
+from meristem.testing import ManualClock, running
 
 
 class Ordered(Event, package="gauges.v1"):

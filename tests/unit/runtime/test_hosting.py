@@ -7,6 +7,7 @@ import threading
 from typing import Any, Protocol
 
 import flask
+import httpx
 import pytest
 import quart
 
@@ -21,25 +22,29 @@ from meristem import (
     OperationError,
     Service,
     System,
-    connect,
+    block_on,
     current,
-    get,
     safe,
-    wait,
 )  # fmt: skip
 from meristem.contracts.call import wait_on
 from meristem.hosting.asgi.lifespan import Lifespan
+from meristem.runtime.listen import Listen
+from meristem.runtime.options import Options
+from meristem.runtime.process import Process
+from meristem.security.tokens import Tokens, new_secret
+from meristem.system.blueprint import Blueprint
+from meristem.system.placement import ALONE
 
 PATIENCE = 30  # seconds
 
 
 class Greeter(Contract, Protocol, package="tests.v1"):
-    @safe(http=get("/greet/{name}"), timeout=60.0)
+    @safe(http="GET /greet/{name}", timeout=60.0)
     async def greet(self, name: str) -> str: ...
 
 
 class Who(Contract, Protocol, package="tests.v1"):
-    @safe(http=get("/who"), authenticated=True)
+    @safe(http="GET /who", authenticated=True)
     async def asks(self) -> str: ...
 
 
@@ -225,7 +230,7 @@ async def test_a_flask_app_runs_in_threads_and_waits_for_services(serving):
     @site.get("/hello/<name>")
     def hello(name: str) -> str:
         assert threading.current_thread() is not threading.main_thread()
-        return wait(Greeter.client().greet(name)) + flask.request.script_root + flask.url_for("hello", name="x")
+        return block_on(Greeter.client().greet(name)) + flask.request.script_root + flask.url_for("hello", name="x")
 
     async with serving(hosting(site, "/flask")) as browser:
         answers = await asyncio.gather(*(browser.get(f"/flask/hello/{number}") for number in range(20)))
@@ -260,14 +265,14 @@ async def test_waiting_where_a_loop_runs_is_refused_with_the_remedy(serving):
     async def hello() -> str:
         work = Greeter.client().greet("x")
         with pytest.raises(MisuseError) as caught:
-            wait(work)
+            block_on(work)
         refusals.append(str(caught.value))
         return await work
 
     async with serving(hosting(site)) as browser:
         assert (await browser.get("/")).status_code == 200
 
-    assert refusals == ["an event loop runs here: write `await` instead of wait(...)"]
+    assert refusals == ["an event loop runs here: write `await` instead of block_on(...)"]
 
 
 async def test_websockets_pass_through(serving):
@@ -309,17 +314,8 @@ async def test_what_is_no_app_is_refused_at_the_start(serving, target, problem):
             pass
 
 
-async def test_a_script_reaches_a_running_system_from_a_thread_without_a_loop(serving):
-    def script(address: str) -> list[str]:
-        with connect(address) as system:
-            return [wait(Greeter.client().greet("script")), system.wait(system.client(Greeter).greet("again"))]
-
-    async with serving(hosting(bare)) as browser:
-        assert await asyncio.to_thread(script, str(browser.base_url)) == ["Hello, script!", "Hello, again!"]
-
-
 async def test_outside_of_a_system_a_client_says_how_to_reach_one():
-    with pytest.raises(MisuseError, match="open one with `with connect"):
+    with pytest.raises(MisuseError, match="elsewhere write `async with connect"):
         Greeter.client()
 
 
@@ -334,3 +330,35 @@ async def test_who_reads_a_bearer_token_may_ask_a_service_for_rest_and_for_rpc(s
         by_rpc = await browser.post("/tests.v1.Who/Asks", json={})
 
     assert (by_rest.json(), by_rpc.json()) == ("Hello, Ada!", {"result": "Hello, Ada!"})
+
+
+async def test_which_paths_of_an_app_are_the_systems_own_is_said_at_the_start(serving, caplog):
+    caplog.set_level("INFO", "meristem.hosting")
+    site = quart.Quart(__name__, static_folder=None)
+    for path in ("/health", "/api/greet/<who>", "/api/other", "/<page>"):
+        site.add_url_rule(path, endpoint=path, view_func=lambda **_: "the app's")
+
+    async with serving(hosting(site)) as browser:
+        assert (await browser.get("/api/other")).text == "the app's"
+
+    assert [each.getMessage() for each in caplog.records if each.name == "meristem.hosting.shadowing"] == [
+        "app 'web' never gets /health: the probe answers there",
+        "app 'web' never gets /api/greet/{who}: REST of greeter answers there",
+        "app 'web': of its route /{page} the system answers /health (the probe)",
+    ]
+
+
+@pytest.mark.parametrize("services", [[], [GreeterService]])
+async def test_below_api_nothing_is_taken_where_rest_has_nothing_to_serve(tmp_path, services):
+    system = System("bare", services=services, apps=[App("web", bare)])
+    made = Options(environment={}, database="sqlite://", directory=tmp_path)
+    listen = [Listen("tcp://127.0.0.1:0", public=True)]
+    process = Process(Blueprint(system), ALONE, options=made, listen=listen, tokens=Tokens(new_secret()), api_page=True)
+    try:
+        await process.start()
+        async with httpx.AsyncClient(base_url=process.addresses[0].replace("tcp", "http")) as browser:
+            paths = ("/api/docs", "/api/openapi.json", "/api/docs/page.js")
+            theirs = [(await browser.get(path)).text == f"|{path}" for path in paths]
+            assert theirs == [not services] * 3
+    finally:
+        await process.stop()

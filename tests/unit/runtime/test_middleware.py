@@ -3,7 +3,7 @@
 from typing import Any, Protocol
 
 from meristem import Call, Contract, Handler, Middleware, Service, System, current, safe
-from meristem.testing.running import running
+from meristem.testing import running
 
 seen: list[str] = []
 

@@ -28,17 +28,16 @@ from meristem import (
     SagaParked,
     Service,
     System,
-    get,
     idempotent,
     once,
     operation,
-    post,
     safe,
     saga,
 )
 from meristem.discovery.static import StaticResolver
+from meristem.runtime.listen import Listen
 from meristem.runtime.options import Options
-from meristem.runtime.process import Listen, Process
+from meristem.runtime.process import Process
 from meristem.sagas.administration import SagaStore
 from meristem.security.tokens import Tokens, new_secret
 from meristem.system.blueprint import Blueprint
@@ -78,28 +77,31 @@ class Vault(Contract, Protocol, package="tests.outside.v1"):
 class Desk(Contract, Protocol, package="tests.outside.v1"):
     """What the public reaches."""
 
-    @safe(http=get("/own"))
+    @safe(http="GET /own")
     async def own(self) -> str: ...
 
-    @safe(http=get("/crash"))
+    @safe(http="GET /crash")
     async def crash(self) -> str: ...
 
-    @safe(http=get("/below/{how}"))
+    @safe(http="GET /below/{how}")
     async def below(self, how: str) -> str: ...
 
-    @safe(http=get("/two/{how}"))
+    @safe(http="GET /two/{how}")
     async def two_below(self, how: str) -> str: ...
 
-    @safe(http=get("/caught"))
+    @safe(http="GET /caught")
     async def caught(self) -> str: ...
 
-    @once(http=post("/saga"), timeout=20.0)
+    @once(http="POST /kept/{how}")
+    async def kept(self, how: str) -> str: ...
+
+    @once(http="POST /saga", timeout=20.0)
     async def by_saga(self, how: str) -> str: ...
 
-    @safe(http=get("/stream/{how}"))
+    @safe(http="GET /stream/{how}")
     def listed(self, how: str) -> AsyncIterator[int]: ...
 
-    @operation(http=post("/mine"), authenticated=True)
+    @operation(http="POST /mine", authenticated=True)
     async def mine(self) -> str: ...
 
 
@@ -115,7 +117,9 @@ class VaultService(Vault, Service):
         if code == "fault":
             raise Jammed(where=SECRET)
         wrong = FieldViolation(SECRET, f"{SECRET} is wrong")
-        raise CallError(Code(code), f"account {SECRET} is blocked", violations=(wrong,), retry_after=7.0)
+        raise CallError(
+            Code(code), f"account {SECRET} is blocked", violations=(wrong,), retry_after=7.0, may_have_happened=False
+        )
 
     async def count(self, nights: int) -> int:
         return nights
@@ -163,6 +167,9 @@ class DeskService(Desk, Service):
     async def two_below(self, how: str) -> str:
         return await self.inner.below(how)
 
+    async def kept(self, how: str) -> str:
+        return await self.vault.open(how)
+
     async def caught(self) -> str:
         try:
             return await self.vault.open("not_found")
@@ -195,15 +202,16 @@ class DeskService(Desk, Service):
             "sub": self.sub,
         }
         if how == "parked":
-            await flow.call(self.note, undo=partial(self.take_back, SECRET))  # of which nothing can be journaled
+            # of which nothing can be journaled
+            await flow.with_undo(flow.step(self.note), partial(self.take_back, SECRET))
             raise RuntimeError(SECRET)
         if how in steps:
-            return await flow.call(steps[how])
-        return await flow.call(self.vault.open, how)
+            return await flow.step(steps[how])
+        return await self.vault.open(how)
 
     @saga
     async def sub(self, flow: Flow) -> str:
-        return await flow.call(self.break_down)
+        return await flow.step(self.break_down)
 
     async def note(self) -> int:
         return 1
@@ -301,6 +309,17 @@ async def test_of_a_call_below_no_more_than_its_code_is_told(outside, caplog, ho
         assert "fieldViolations" not in answer.text
     if how == "unavailable":
         assert rest.headers["retry-after"] == "7"
+        assert rest.json()["detail"].endswith(f"under trace {TRACE}. Try again")
+
+
+async def test_after_a_failure_that_passes_a_caller_is_told_how_to_repeat_the_call(outside):
+    """The call below did nothing, but the service may have, before it."""
+    async with outside() as (browser, _):
+        refused = await browser.post("/api/kept/not_found")
+        failed = await browser.post("/api/kept/unavailable")
+
+    assert refused.json()["detail"].endswith(f"under trace {TRACE}")
+    assert ". It may have been done: try again under the same idempotency key" in failed.json()["detail"]
 
 
 async def test_what_the_service_says_itself_is_shown(outside):

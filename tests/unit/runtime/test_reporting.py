@@ -14,12 +14,13 @@ import meristem
 from meristem import CallError, Code
 from meristem.context import Context
 from meristem.contracts.call import Call
-from meristem.contracts.operation import Declaration, Operation, Retry, Semantics
+from meristem.contracts.operation import Declaration, Retry, Semantics
 from meristem.events.facts import Away, DeadLettered
 from meristem.resilience.facts import BreakerChanged, CallRetried, RetryRefused, Shed
 from meristem.resilience.retry import BudgetPolicy, RetryBudget, Retrying
 from meristem.runtime.reporting import QUIET, REPORTS, FactReports
 from meristem.telemetry.metrics import Registry
+from tests.suites.operations import an_operation
 
 PAGE = Path(__file__).parents[3] / "docs" / "telemetry.md"
 
@@ -84,17 +85,7 @@ def test_a_line_names_fields_that_its_fact_has(kind: type):
 
 
 async def test_an_exhausted_retry_budget_is_counted_and_logged(registry, reports, caplog):
-    operation = Operation(
-        "shop.bank.v1.Bank",
-        "ping",
-        Declaration(Semantics.SAFE, retry=Retry(attempts=3, base=0.001, cap=0.001)),
-        parameters=(),
-        request=object,
-        spread=True,
-        reply=str,
-        stream=False,
-        doc="",
-    )
+    operation = an_operation(Declaration(Semantics.SAFE, retry=Retry(attempts=3, base=0.001, cap=0.001)), method="ping")
     budget = RetryBudget("bank", BudgetPolicy(share=0.0, per_second=0.001, burst=2.0))
 
     async def down(_: Call) -> str:

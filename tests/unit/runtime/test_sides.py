@@ -12,10 +12,11 @@ import flask
 import httpx
 import pytest
 
-from meristem import App, Contract, Service, System, get, safe
+from meristem import App, Contract, Service, System, safe
+from meristem.runtime.listen import Listen
 from meristem.runtime.options import Options
 from meristem.runtime.probes import PublicProbe
-from meristem.runtime.process import Listen, Process
+from meristem.runtime.process import Process
 from meristem.security.tokens import Tokens, new_secret
 from meristem.system.blueprint import Blueprint
 from meristem.system.placement import ALONE
@@ -34,7 +35,7 @@ OURS_ELSEWHERE = (
 
 
 class Stock(Contract, Protocol, package="tests.v1"):
-    @safe(http=get("/stock/{item}"), timeout=60.0)
+    @safe(http="GET /stock/{item}", timeout=60.0)
     async def left(self, item: str) -> int: ...
 
     @safe(timeout=60.0)
@@ -62,15 +63,15 @@ def both(tmp_path: Path):
     @asynccontextmanager
     async def serve(system: System, *, api_page: bool = False) -> AsyncIterator[Sides]:
         options = Options(environment={}, database="sqlite://", directory=tmp_path)
-        listen = [Listen("tcp://127.0.0.1:0", public=True), Listen("tcp://127.0.0.1:0", public=False)]
+        listen = [Listen("tcp://127.0.0.1:0", public=False), Listen("tcp://127.0.0.1:0", public=True)]
         tokens = Tokens(new_secret())
         process = Process(Blueprint(system), ALONE, options=options, listen=listen, tokens=tokens, api_page=api_page)
         try:
             await process.start()
             bases = [each.replace("tcp://", "http://") for each in process.addresses]
             async with (
-                httpx.AsyncClient(base_url=bases[0], timeout=PATIENCE) as public,
-                httpx.AsyncClient(base_url=bases[1], timeout=PATIENCE) as internal,
+                httpx.AsyncClient(base_url=bases[1], timeout=PATIENCE) as public,
+                httpx.AsyncClient(base_url=bases[0], timeout=PATIENCE) as internal,
             ):
                 yield Sides(public, internal, process)
             await process.drain()

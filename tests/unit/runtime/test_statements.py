@@ -38,10 +38,10 @@ def test_there_are_statements_of_every_room():
 
 
 def test_relays_side_by_side_skip_rows_that_another_claims_just_now():
-    found = text_of(events.CLAIMABLE_SIDE_BY_SIDE, POSTGRESQL)
+    found = text_of(events.CLAIM_SIDE_BY_SIDE, POSTGRESQL)
 
-    assert re.search(r"locked AS \(SELECT .* FOR UPDATE OF candidate SKIP LOCKED\) SELECT", found)
-    assert "SKIP LOCKED" not in text_of(events.CLAIMABLE, POSTGRESQL)
+    assert re.search(r"locked AS \(SELECT .* FOR UPDATE OF candidate SKIP LOCKED\) UPDATE", found)
+    assert "SKIP LOCKED" not in text_of(events.CLAIM, POSTGRESQL)
 
 
 @pytest.mark.parametrize("statement", [sagas.RECORD, sagas.ANSWER])

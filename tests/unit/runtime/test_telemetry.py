@@ -8,7 +8,7 @@ from meristem import CallError, Code, Context, Contract, Database, Fault, Flow, 
 from meristem.context import Trace
 from meristem.system.placement import Placement
 from meristem.system.placement_tables import Telemetry
-from meristem.testing.running import running
+from meristem.testing import running
 
 
 class Door(Contract, Protocol, package="telemetry.v1"):
@@ -41,7 +41,7 @@ class LocksService(Locks, Service):
 
     @saga
     async def turn(self, flow: Flow) -> None:
-        await flow.call(self._insert, undo=self._draw)
+        await flow.with_undo(flow.step(self._insert), self._draw)
         raise Jammed
 
     async def _insert(self) -> None:

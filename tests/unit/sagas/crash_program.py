@@ -120,10 +120,10 @@ class Shop(Bookings):
 
     @saga(patience=0.0)
     async def buy(self, flow: Flow, request: Request) -> int:
-        await flow.call(self.rooms.hold, request.room, undo=self.rooms.release)
-        value = await flow.call(self.note, 1, undo=self.forget)
-        await flow.call(self.payments.charge, request.amount, undo=self.payments.refund)
-        await flow.call(self.note, 2, undo=self.forget)
+        await flow.with_undo(self.rooms.hold(request.room), self.rooms.release)
+        value = await flow.with_undo(flow.step(self.note, 1), self.forget)
+        await flow.with_undo(self.payments.charge(request.amount), self.payments.refund)
+        await flow.with_undo(flow.step(self.note, 2), self.forget)
         if self.variant == "bug":
             raise LookupError
         return value
@@ -131,9 +131,9 @@ class Shop(Bookings):
     @saga(patience=0.0)
     async def own_first(self, flow: Flow, request: Request) -> int:
         """Begins and ends with steps of its own, and one of them calls another service."""
-        await flow.call(self.note, 1, undo=self.forget)
-        payment = await flow.call(self.payments.charge, request.amount, undo=self.payments.refund)
-        await flow.call(self.hold_and_note, request.room, undo=self.forget)
+        await flow.with_undo(flow.step(self.note, 1), self.forget)
+        payment = await flow.with_undo(self.payments.charge(request.amount), self.payments.refund)
+        await flow.with_undo(flow.step(self.hold_and_note, request.room), self.forget)
         if self.variant == "own first, bug":
             raise LookupError
         return payment.amount

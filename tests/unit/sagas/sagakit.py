@@ -166,8 +166,8 @@ class Bookings:
 
     @saga
     async def book(self, flow: Flow, request: Request) -> Booking:
-        hold = await flow.call(self.rooms.hold, request.room, undo=self.rooms.release)
-        payment = await flow.call(self.payments.charge, request.amount, undo=self.payments.refund)
+        hold = await flow.with_undo(self.rooms.hold(request.room), self.rooms.release)
+        payment = await flow.with_undo(self.payments.charge(request.amount), self.payments.refund)
         return Booking(room=hold.room, paid=payment.amount)
 
 

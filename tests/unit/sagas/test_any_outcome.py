@@ -27,7 +27,7 @@ class Chain(Bookings):
     @saga(patience=0.005)
     async def chain(self, flow: Flow, length: int) -> int:
         for each in range(length):
-            await flow.call(self.rooms.hold, str(each), undo=self.rooms.release)
+            await flow.with_undo(self.rooms.hold(str(each)), self.rooms.release)
         return length
 
 

@@ -21,20 +21,20 @@ class Trip(Bookings):
     @saga
     async def both(self, flow: Flow) -> int:
         first, second = await asyncio.gather(
-            flow.call(self.rooms.hold, "a", undo=self.rooms.release),
-            flow.call(self.payments.charge, 1, undo=self.payments.refund),
+            flow.with_undo(self.rooms.hold("a"), self.rooms.release),
+            flow.with_undo(self.payments.charge(1), self.payments.refund),
         )
-        await flow.call(self.rooms.look, "c")
+        await self.rooms.look("c")
         return first.number + second.number
 
     @saga
     async def branches(self, flow: Flow, width: int, depth: int) -> list[list[Hold]]:
         async def branch(name: str) -> list[Hold]:
-            return [await flow.call(self.rooms.hold, f"{name}{each}") for each in range(depth)]
+            return [await self.rooms.hold(f"{name}{each}") for each in range(depth)]
 
         async def nested() -> list[Hold]:
             pairs = await asyncio.gather(branch("x"), branch("y"))
-            return [*pairs[0], await flow.call(self.rooms.hold, "z")]
+            return [*pairs[0], await self.rooms.hold("z")]
 
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(branch(f"n{each}/")) for each in range(width)]
@@ -44,21 +44,21 @@ class Trip(Bookings):
     @saga
     async def race(self, flow: Flow) -> str:
         async def lane(name: str) -> str:
-            await flow.call(self.rooms.hold, name)
+            await self.rooms.hold(name)
             return name
 
         tasks = [asyncio.ensure_future(lane(name)) for name in "abc"]
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         winners = "".join(sorted(task.result() for task in done))
         self.seen.append(winners)
-        await flow.call(self.payments.charge, ord(winners[0]))
+        await self.payments.charge(ord(winners[0]))
         return winners
 
     @saga
     async def nap_and_work(self, flow: Flow) -> int:
         async def work() -> int:
-            await flow.call(self.rooms.hold, "a")
-            return (await flow.call(self.payments.charge, 4)).amount
+            await self.rooms.hold("a")
+            return (await self.payments.charge(4)).amount
 
         _, amount = await asyncio.gather(flow.sleep(0.05), work())
         return amount
@@ -174,7 +174,7 @@ async def test_a_task_that_the_function_left_behind_is_ended_with_it(database, r
         @saga
         async def careless(self, flow: Flow) -> None:
             self.left = asyncio.ensure_future(self.loop(flow))
-            await flow.call(self.rooms.look, "a")
+            await self.rooms.look("a")
             raise CardDeclined(reason="no")
 
         async def loop(self, flow: Flow) -> None:

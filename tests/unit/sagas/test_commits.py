@@ -104,11 +104,11 @@ class Noting(Bookings):
 
     @saga
     async def visit(self, flow: Flow, value: int) -> int:
-        await flow.call(self.note, value, undo=self.forget)
-        hold = await flow.call(self.rooms.hold, "a", undo=self.rooms.release)
-        await flow.call(self.note, 2, undo=self.forget)
-        payment = await flow.call(self.payments.charge, 3, undo=self.payments.refund)
-        await flow.call(self.note, 4, undo=self.forget)
+        await flow.with_undo(flow.step(self.note, value), self.forget)
+        hold = await flow.with_undo(self.rooms.hold("a"), self.rooms.release)
+        await flow.with_undo(flow.step(self.note, 2), self.forget)
+        payment = await flow.with_undo(self.payments.charge(3), self.payments.refund)
+        await flow.with_undo(flow.step(self.note, 4), self.forget)
         return value + hold.number + payment.amount
 
     async def call_and_note(self) -> int:
@@ -156,8 +156,8 @@ async def test_an_answer_that_might_be_another_next_time_is_journaled_at_once(da
     class Service(Noting):
         @saga
         async def look(self, flow: Flow) -> int:
-            seen = await flow.call(self.rooms.look, "a")
-            return await flow.call(self.note, seen)
+            seen = await self.rooms.look("a")
+            return await flow.step(self.note, seen)
 
     service = Service(remote, database)
     async with engine(service, database):
@@ -169,8 +169,8 @@ async def test_a_saga_that_a_saga_calls_answers_again_so_its_answer_goes_with_th
     class Service(Noting):
         @saga
         async def outer(self, flow: Flow) -> int:
-            inner = await flow.call(self.inner)
-            return await flow.call(self.note, inner)
+            inner = await flow.step(self.inner)
+            return await flow.step(self.note, inner)
 
         @saga
         async def inner(self, flow: Flow) -> int:
@@ -186,7 +186,7 @@ async def test_an_answer_is_journaled_before_the_saga_sleeps(database, remote):
     class Service(Noting):
         @saga
         async def rest(self, flow: Flow) -> None:
-            await flow.call(self.rooms.hold, "a")
+            await self.rooms.hold("a")
             await flow.sleep(10_000.0)
 
     service, facts = Service(remote, database), Facts()
@@ -204,7 +204,7 @@ async def test_a_saga_that_waits_for_events_is_stored_before_its_first_step(data
     class Service(Noting):
         @saga(waits=[PaymentSettled])
         async def patient(self, flow: Flow) -> int:
-            await flow.call(self.note, 1)
+            await flow.step(self.note, 1)
             return (await flow.wait_for(PaymentSettled, key="blue", timeout=None)).amount
 
     service = Service(remote, database)
@@ -261,7 +261,7 @@ async def test_an_undo_begins_when_the_answer_is_in_the_journal(database, driver
     class Service(Bookings):
         @saga
         async def fail(self, flow: Flow) -> None:
-            await flow.call(self.rooms.hold, "a", undo=self.rooms.release)
+            await flow.with_undo(self.rooms.hold("a"), self.rooms.release)
             raise CardDeclined(reason="no")
 
     service = Service(remote)
@@ -409,9 +409,9 @@ async def test_a_call_within_a_step_waits_until_the_saga_is_stored(database, dri
     class Service(Noting):
         @saga
         async def nested(self, flow: Flow) -> int:
-            await flow.call(self.call_and_note)
-            await flow.call(self.payments.charge, 3)
-            return await flow.call(self.call_and_note)
+            await flow.step(self.call_and_note)
+            await self.payments.charge(3)
+            return await flow.step(self.call_and_note)
 
     monkeypatch.setattr(remote, "handle", looking)
     service = Service(remote, database)
@@ -425,7 +425,7 @@ async def test_a_saga_that_a_step_starts_waits_until_the_first_one_is_stored(dat
     class Service(Noting):
         @saga
         async def outer(self, flow: Flow) -> int:
-            return await flow.call(self.start)
+            return await flow.step(self.start)
 
         async def start(self) -> int:
             return await self.inner()
@@ -444,11 +444,9 @@ async def test_steps_side_by_side_find_the_answer_before_them_in_the_journal(dat
     class Service(Noting):
         @saga
         async def fan(self, flow: Flow) -> list[int]:
-            hold = await flow.call(self.rooms.hold, "a")
-            await asyncio.gather(
-                flow.call(self.note, hold.number), flow.call(self.rooms.hold, "b"), flow.call(self.note, 2)
-            )
-            last = await flow.call(self.payments.charge, 3)
+            hold = await self.rooms.hold("a")
+            await asyncio.gather(flow.step(self.note, hold.number), self.rooms.hold("b"), flow.step(self.note, 2))
+            last = await self.payments.charge(3)
             return [hold.number, last.number]
 
     service = Service(remote, database)
@@ -470,12 +468,12 @@ async def test_a_call_that_begins_beside_a_step_waits_for_the_answer_which_that_
 
             async def branch() -> None:
                 await may.wait()
-                await flow.call(self.payments.charge, 3)
+                await self.payments.charge(3)
 
             task = asyncio.ensure_future(branch())
-            await flow.call(self.rooms.hold, "a")
+            await self.rooms.hold("a")
             may.set()
-            await flow.call(self.note, 2)
+            await flow.step(self.note, 2)
             await task
 
     service = Service(remote, database)
@@ -497,10 +495,10 @@ async def test_errors_of_calls_are_journaled_at_once(database, driver, remote):
         @saga
         async def tolerant(self, flow: Flow) -> int:
             try:
-                await flow.call(self.payments.charge, 1)
+                await self.payments.charge(1)
             except CallError:
                 self.seen.append("no")
-            return await flow.call(self.note, 1)
+            return await flow.step(self.note, 1)
 
     remote.plans["charge"] = [CallError(Code.FAILED_PRECONDITION, "no")]
     service = Service(remote, database)

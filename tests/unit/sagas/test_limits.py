@@ -15,10 +15,10 @@ class Impatient(Bookings):
 
     @saga
     async def timed(self, flow: Flow) -> str:
-        await flow.call(self.rooms.hold, "before", undo=self.rooms.release)
+        await flow.with_undo(self.rooms.hold("before"), self.rooms.release)
         try:
             async with asyncio.timeout(0.05):
-                await flow.call(self.rooms.look, "slow")
+                await self.rooms.look("slow")
         except TimeoutError:
             return "fallback"
         return "answered"
@@ -26,7 +26,7 @@ class Impatient(Bookings):
     @saga
     async def waited_for(self, flow: Flow) -> str:
         try:
-            await asyncio.wait_for(flow.call(self.rooms.look, "slow"), 0.05)
+            await asyncio.wait_for(self.rooms.look("slow"), 0.05)
         except TimeoutError:
             return "fallback"
         return "answered"
@@ -34,7 +34,7 @@ class Impatient(Bookings):
     @saga
     async def in_time(self, flow: Flow) -> str:
         async with asyncio.timeout(60):
-            await flow.call(self.rooms.hold, "a")
+            await self.rooms.hold("a")
         return "answered"
 
     @saga
@@ -42,7 +42,7 @@ class Impatient(Bookings):
         """A TaskGroup cancels what waits when a branch fails: that is the same in every replay."""
 
         async def fails() -> None:
-            await flow.call(self.rooms.hold, "a")
+            await self.rooms.hold("a")
             raise CallError(Code.ABORTED, "enough")
 
         try:

@@ -18,7 +18,7 @@ from meristem.sagas.facts import SagaBegan, SagaEnded, StepEnded
 from meristem.sagas.flow import Flow
 from meristem.sagas.records import SagaState
 from meristem.sagas.saga import saga
-from meristem.testing.manual_clock import ManualClock
+from meristem.testing import ManualClock
 
 SLOW = replace(QUICK, scan=1.0)
 
@@ -34,7 +34,7 @@ class Waiting(Bookings):
 
     @saga(waits=[PaymentSettled])
     async def settle(self, flow: Flow, room: str) -> int:
-        await flow.call(self.rooms.hold, room, undo=self.rooms.release)
+        await flow.with_undo(self.rooms.hold(room), self.rooms.release)
         return (await flow.wait_for(PaymentSettled, key=room, timeout=60.0)).amount
 
     @saga(waits=[PaymentSettled])
@@ -59,9 +59,9 @@ class Waiting(Bookings):
     async def chance(self, flow: Flow) -> tuple[float, float, UUID, UUID]:
         self.seen.append((flow.random(), flow.now()))
         values = flow.random(), flow.uuid(), flow.uuid()
-        await flow.call(self.rooms.hold, "a")
+        await self.rooms.hold("a")
         self.seen.append((values, flow.now()))
-        await flow.call(self.payments.charge, 1)
+        await self.payments.charge(1)
         return flow.random(), *values
 
 
@@ -74,7 +74,7 @@ async def test_a_short_sleep_is_waited_for(database, remote, clock):
     service = Waiting(remote)
     async with engine(service, database, clock, SLOW):
         asking = asyncio.ensure_future(service.nap(20.0))
-        await clock.sleeping(2)  # the forgetting of old sagas, and the saga
+        await clock.sleeping(3)  # the forgetting of old sagas and of events, and the saga
         await clock.advance(20.0)
         assert await asking == 20.0
 
@@ -102,13 +102,13 @@ async def test_a_sleep_goes_on_after_a_restart_for_the_rest_of_its_time(database
     async with engine(service, database, clock, SLOW):
         with keyed("k"):
             asking = asyncio.ensure_future(service.nap(20.0))
-        await clock.sleeping(2)
+        await clock.sleeping(3)
         await clock.advance(15.0)
     await asyncio.wait({asking})
     assert isinstance(asking.exception(), CallError)
     facts = Facts()
     async with engine(Waiting(remote), database, clock, SLOW, [facts]):
-        await clock.sleeping(2)
+        await clock.sleeping(3)
         await clock.advance(5.0)
         await facts.until(SagaEnded, state="done")
 
@@ -224,9 +224,10 @@ async def test_events_that_no_saga_can_want_and_old_sagas_are_forgotten(database
         for _ in range(3):
             await running.on_event(PaymentSettled(room="blue", amount=2))
         assert await asking == 2
-        await clock.advance(200.0)
-        await running._journal.forget()
-        assert await SagaStore(database).list() == []
+        await clock.advance(700.0)
+        while await SagaStore(database).list():
+            await asyncio.sleep(0)
+        await running._journal.forget_events()
         assert await running._journal.event(_after(0), PaymentSettled.event_type, "blue") is None
 
 
@@ -237,7 +238,7 @@ async def test_an_event_is_kept_only_while_a_saga_goes_on_that_can_want_it(datab
         asking = asyncio.ensure_future(service.nap(9000.0) if begin == "nap" else service.settle("red"))
         await facts.until(SagaEnded, state="waiting")
         await running.on_event(PaymentSettled(room="blue", amount=2))
-        await running._journal.forget()
+        await running._journal.forget_events()
         found = await running._journal.event(_after(0), PaymentSettled.event_type, "blue")
         asking.cancel()
     assert (found is not None) is kept
@@ -246,12 +247,12 @@ async def test_an_event_is_kept_only_while_a_saga_goes_on_that_can_want_it(datab
 async def test_a_pause_ends_in_time_while_old_sagas_are_being_forgotten(database, remote, clock, monkeypatch):
     service, facts, forgetting = Waiting(remote), Facts(), asyncio.Event()
 
-    async def forget() -> None:
+    async def forget(*_: object) -> None:
         forgetting.set()
         await asyncio.Event().wait()
 
     async with engine(service, database, clock, SLOW, [facts]) as running:
-        monkeypatch.setattr(running._journal, "forget", forget)
+        monkeypatch.setattr(running._journal, "forget_events", forget)
         asking = asyncio.ensure_future(service.nap(900.0))
         await facts.until(SagaEnded, state="waiting")
         await clock.advance(650.0)

@@ -35,22 +35,22 @@ class Noting(Bookings):
 
     @saga
     async def remember(self, flow: Flow, value: int) -> int:
-        noted = await flow.call(self.note, value, undo=self.forget)
-        await flow.call(self.payments.charge, 5)
+        noted = await flow.with_undo(flow.step(self.note, value), self.forget)
+        await self.payments.charge(5)
         return noted
 
     @saga
     async def careful(self, flow: Flow, amount: int) -> str:
         try:
-            await flow.call(self.payments.charge, amount, undo=self.payments.refund)
+            await flow.with_undo(self.payments.charge(amount), self.payments.refund)
         except CardDeclined as declined:
-            await flow.call(self.rooms.look, "cash")
+            await self.rooms.look("cash")
             return f"cash, {declined.reason}"
         return "card"
 
     @saga
     async def broken(self, flow: Flow) -> None:
-        await flow.call(self.rooms.hold, "red", undo=self.rooms.release)
+        await flow.with_undo(self.rooms.hold("red"), self.rooms.release)
         raise KeyError("secret")
 
 
@@ -87,9 +87,9 @@ async def test_undos_run_in_reverse(database, remote):
     class Service(Bookings):
         @saga
         async def fail(self, flow: Flow) -> None:
-            await flow.call(self.rooms.hold, "a", undo=self.rooms.release)
-            await flow.call(self.payments.charge, 1, undo=self.payments.refund)
-            await flow.call(self.rooms.hold, "b", undo=self.rooms.release)
+            await flow.with_undo(self.rooms.hold("a"), self.rooms.release)
+            await flow.with_undo(self.payments.charge(1), self.payments.refund)
+            await flow.with_undo(self.rooms.hold("b"), self.rooms.release)
             raise CardDeclined(reason="no")
 
     service = Service(remote)
@@ -146,7 +146,7 @@ async def test_undo_may_be_any_function_of_the_reply(database, remote):
             async def release(payment: Payment) -> None:
                 await self.payments.refund(Payment(amount=payment.amount + 1, number=0))
 
-            await flow.call(self.payments.charge, 1, undo=release)
+            await flow.with_undo(self.payments.charge(1), release)
             raise CardDeclined(reason="no")
 
     service = Service(remote)
@@ -160,8 +160,8 @@ async def test_a_saga_may_be_a_step_of_another(database, remote):
     class Service(Bookings):
         @saga
         async def twice(self, flow: Flow) -> int:
-            first = await flow.call(self.book, Request(amount=1))
-            second = await flow.call(self.book, Request(amount=2))
+            first = await flow.step(self.book, Request(amount=1))
+            second = await flow.step(self.book, Request(amount=2))
             return first.paid + second.paid
 
     service = Service(remote)
@@ -190,7 +190,7 @@ async def test_the_flow_is_refused_inside_a_step(database, remote):
             async def step() -> None:
                 await flow.sleep(0.0)
 
-            await flow.call(step)
+            await flow.step(step)
 
     service = Service(remote)
     async with engine(service, database):
@@ -257,7 +257,7 @@ async def test_a_step_must_bear_repetition(database, remote):
     class Service(Bookings):
         @saga
         async def shout(self, flow: Flow) -> None:
-            await flow.call(self.rooms.shout, "once?")
+            await self.rooms.shout("once?")
 
     service = Service(remote)
     async with engine(service, database):

@@ -20,10 +20,8 @@ from meristem import (
     SagaState,
     connect,
     once,
-    post,
     saga,
     start_saga,
-    wait,
 )  # fmt: skip
 from meristem.context import Unseen
 from meristem.sagas.administration import SagaStore
@@ -57,7 +55,7 @@ async def test_a_saga_that_is_started_is_stored_before_its_first_step_has_ended(
 
         @saga
         async def wait(self, flow: Flow) -> str:
-            return await flow.call(self.step)
+            return await flow.step(self.step)
 
         async def step(self) -> str:
             await self.free.wait()
@@ -118,18 +116,18 @@ async def test_a_method_that_is_no_saga_has_no_handle(remote):
 
 
 class Trips(Contract, Protocol, package="tests.trips.v1"):
-    @once(http=post("/trips"))
+    @once(http="POST /trips")
     async def book(self, train: str) -> str: ...
 
 
-def test_a_client_from_outside_is_told_what_to_do_instead_of_starting_a_saga():
+async def test_a_client_from_outside_is_told_what_to_do_instead_of_starting_a_saga():
     told = (
         r"Trips.book cannot be started .* from outside .*: call it under an idempotency key .*, or publish an operation"
     )
-    with connect("http://127.0.0.1:9"):  # nothing is sent there
-        book = Trips.client().book
+    async with connect("http://127.0.0.1:9") as system:  # nothing is sent there
+        book = system.client(Trips).book
         with pytest.raises(MisuseError, match=told):
-            wait(start_saga(book, "IC 42"))
+            await start_saga(book, "IC 42")
         with pytest.raises(MisuseError, match=told):
             SagaHandle.of(book, "0" * 32)
 

@@ -33,14 +33,14 @@ class Hasty(Bookings):
 
     @saga(patience=0.01)
     async def book(self, flow: Flow, request: Request) -> Booking:
-        hold = await flow.call(self.rooms.hold, request.room, undo=self.rooms.release)
-        payment = await flow.call(self.payments.charge, request.amount, undo=self.payments.refund)
+        hold = await flow.with_undo(self.rooms.hold(request.room), self.rooms.release)
+        payment = await flow.with_undo(self.payments.charge(request.amount), self.payments.refund)
         return Booking(room=hold.room, paid=payment.amount)
 
     @saga(patience=0.01)
     async def tolerant(self, flow: Flow) -> str:
         try:
-            await flow.call(self.payments.charge, 1)
+            await self.payments.charge(1)
         except CallError as error:
             return error.code.value
         return "charged"
@@ -76,7 +76,7 @@ async def test_a_fault_is_the_functions_to_handle_also_where_the_first_answer_wa
         @saga
         async def book(self, flow: Flow, request: Request) -> Booking:
             try:
-                await flow.call(self.payments.charge, request.amount, undo=self.payments.refund)
+                await flow.with_undo(self.payments.charge(request.amount), self.payments.refund)
             except CardDeclined:
                 return Booking(room=request.room, paid=0)
             return Booking(room=request.room, paid=request.amount)
@@ -189,9 +189,9 @@ async def test_a_cancelled_saga_begins_nothing_new(database, remote):
     class Service(Bookings):
         @saga
         async def slow(self, flow: Flow) -> None:
-            await flow.call(self.rooms.hold, "a", undo=self.rooms.release)
+            await flow.with_undo(self.rooms.hold("a"), self.rooms.release)
             await flow.sleep(10_000.0)
-            await flow.call(self.payments.charge, 1, undo=self.payments.refund)
+            await flow.with_undo(self.payments.charge(1), self.payments.refund)
 
     service, facts = Service(remote), Facts()
     async with engine(service, database, observers=[facts]):

@@ -137,6 +137,14 @@ def test_a_client_that_adds_the_field_which_its_proxy_does_not_know_is_found_out
             origin("127.0.0.1", forwarded=spoofed, x_forwarded_for="203.0.113.7")
 
 
+def test_of_a_standard_field_that_is_long_nothing_counts():
+    long = "for=192.0.2.1," * 600
+
+    assert origin("127.0.0.1", forwarded=f"{long}for=203.0.113.7").client is None
+    assert origin("127.0.0.1", forwarded="for=192.0.2.1," * 500 + "for=203.0.113.7").client == HOME
+    assert origin("127.0.0.1", forwarded=f"{long}for=1.1.1.1", x_forwarded_for="203.0.113.7").client == HOME
+
+
 def test_lines_of_one_field_are_one_list():
     fields = [(b"x-forwarded-for", b"1.1.1.1"), (b"x-forwarded-for", b"203.0.113.7"), (b"x-forwarded-for", b"10.0.0.1")]
 

@@ -18,10 +18,10 @@ from meristem.contracts.call import Call, Handler
 from meristem.keys import scoped
 from meristem.runtime.assembly import Assembly
 from meristem.runtime.options import Options
-from meristem.services.answers import FIND, STORE, metadata
+from meristem.services.answers import FIND, FIND_SCOPED, STORE_SCOPED, metadata
 from meristem.storage.versions import creation
 from meristem.system.blueprint import Blueprint
-from meristem.testing.running import running
+from meristem.testing import running
 
 tables = MetaData()
 SOLD = Table("sold", tables, Column("id", Integer, primary_key=True), Column("item", String))
@@ -181,7 +181,7 @@ def test_twins_are_found_by_an_index_that_holds_scoped_keys_alone():
     connection, known = sqlite3.connect(":memory:"), dialect(paramstyle="named")
     for step in creation(metadata):
         connection.execute(str(step.compile(dialect=known)))
-    for statement in (FIND, STORE):
+    for statement in (FIND_SCOPED, STORE_SCOPED):
         text = statement.compile(dialect=known)
         plan = connection.execute(f"EXPLAIN QUERY PLAN {text}", dict.fromkeys(text.params, "x")).fetchall()
         assert any("USING INDEX meristem_once_asked (request=? AND key>? AND key<?)" in row[3] for row in plan)
@@ -189,7 +189,9 @@ def test_twins_are_found_by_an_index_that_holds_scoped_keys_alone():
     row = {"v_operation": "/a", "v_request": "r", "v_fault": None, "v_answer": b"", "v_answered": None, "v_owner": "a"}
     twins = {"operation_": "/a", "request_": "r", "low_": "", "high_": ""}
     for key in (f"{'0' * 32}:3", "order-7", scoped("shop", "/a", None, "k")):
-        connection.execute(str(STORE.compile(dialect=known)), {**row, **twins, "v_answered": "now", "v_key": key})
+        connection.execute(
+            str(STORE_SCOPED.compile(dialect=known)), {**row, **twins, "v_answered": "now", "v_key": key}
+        )
     indexed = "SELECT count(*) FROM meristem_once INDEXED BY meristem_once_asked WHERE substr(key, 33, 1) = '.'"
 
     assert connection.execute(indexed).fetchone() == (1,)

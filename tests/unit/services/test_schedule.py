@@ -5,10 +5,10 @@ import logging
 
 import pytest
 
-from meristem import WiringError, every
+from meristem import Service, System, WiringError, every
 from meristem.context import current
 from meristem.services.schedule import Schedule, needs_lease, scheduled
-from meristem.testing.manual_clock import ManualClock
+from meristem.testing import ManualClock, running
 
 
 class Sweeper:
@@ -171,3 +171,26 @@ async def test_a_drain_does_not_wait_for_a_run_that_does_not_end(monkeypatch, ca
     assert "garden.mow has not ended" in caplog.text
     await schedule.stop()
     assert slow.ended == 0
+
+
+class Mowing(Service):
+    @every(seconds=60, each=True)
+    async def mow(self) -> None: ...
+
+
+class Watering(Service):
+    @every(seconds=60, each=True)
+    async def water(self) -> None: ...
+
+
+async def test_the_services_of_a_process_wait_for_their_runs_side_by_side(monkeypatch: pytest.MonkeyPatch):
+    """One after the other they would outlast the process."""
+    draining = asyncio.Barrier(2)
+
+    async def drain(_: Schedule) -> None:
+        await draining.wait()
+
+    monkeypatch.setattr(Schedule, "drain", drain)
+    async with asyncio.timeout(60):
+        async with running(System("garden", services=[Mowing, Watering])):
+            pass

@@ -14,7 +14,7 @@ from sqlalchemy import select, update
 from meristem.storage.database import Database, database_for
 from meristem.storage.lease import MEMBERS, SCHEMA, Lease
 from meristem.storage.owner import new_owner
-from meristem.testing.manual_clock import ManualClock
+from meristem.testing import ManualClock
 
 REPLICA = Path(__file__).parent / "lease_replica.py"
 

@@ -331,6 +331,8 @@ async def test_a_database_that_was_not_started_says_so():
         ("not a url", "no adapter for the database 'not a url'"),
         ("sqlite:/x", "malformed"),
         ("sqlite:///x.db?sync=full", "unknown option 'sync'"),
+        ("sqlite:///x.db?busy_timeout=soon", "busy_timeout=soon is no number of seconds"),
+        ("sqlite:///x.db?busy_timeout=-1", "busy_timeout=-1 is no number of seconds"),
         ("sqlite:///x.db?synchronous=maybe", "full, normal, off"),
     ],
 )

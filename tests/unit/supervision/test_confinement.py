@@ -1,6 +1,9 @@
 """A process within its bounds: by the kernel where groups may be made, and without."""
 
 import asyncio
+import contextlib
+import ctypes
+import errno
 import os
 import sys
 from pathlib import Path
@@ -35,7 +38,7 @@ def means(request: pytest.FixtureRequest) -> Means:
 
 
 def a_child(program: str, bounds: Bounds, means: Means) -> Child:
-    confinement = Confinement(f"meristem-test-{os.getpid()}", bounds, means)
+    confinement = Confinement("test", bounds, means)
     command = [sys.executable, "-c", program]
     return Child(
         Command(command, environment=os.environ, directory=Path.cwd(), confinement=confinement), lambda _: None
@@ -79,7 +82,41 @@ async def test_groups_are_gone_with_their_processes_and_with_what_those_leave_be
     await child.start()
     await asyncio.wait_for(child.ended.wait(), 60)
 
-    assert not [path for each in here.groups.values() for path in each.path.glob(f"meristem-test-{os.getpid()}*")]
+    assert not [path for each in here.groups.values() for path in each.path.glob(f"meristem-{os.getpid()}-*")]
+
+
+async def test_what_a_killed_supervisor_left_is_given_up_by_the_next_run_and_nothing_else():
+    here = Means.here()
+    if here.problem:
+        pytest.skip(here.problem)
+    parent = here.groups["memory"]
+    gone = await asyncio.create_subprocess_exec(sys.executable, "-c", "")
+    await gone.wait()
+    sleeper = await asyncio.create_subprocess_exec("sleep", "600")
+    names = {
+        "left": f"meristem-{gone.pid}-shop-documents-0",
+        "inhabited": f"meristem-{gone.pid}-shop-rest-0",
+        "of one that lives": f"meristem-{os.getpid()}-shop-rest-0",
+        "of somebody else": f"garden-{gone.pid}-shop",
+    }
+    made = {what: parent.path / name for what, name in names.items()}
+    try:
+        for each in made.values():
+            each.mkdir()
+        (made["inhabited"] / "cgroup.procs").write_text(str(sleeper.pid))
+
+        here.remove_left()
+
+        assert {what for what, each in made.items() if each.exists()} == made.keys() - {"left"}
+    finally:
+        sleeper.kill()
+        await sleeper.wait()
+        async with asyncio.timeout(60):
+            while left := [each for each in made.values() if each.exists()]:
+                for each in left:
+                    with contextlib.suppress(OSError):  # the kernel takes a moment to bury what was killed
+                        each.rmdir()
+                await asyncio.sleep(0.05)
 
 
 async def test_a_spinning_process_gets_its_share_of_a_processor():
@@ -98,13 +135,78 @@ async def test_a_spinning_process_gets_its_share_of_a_processor():
     assert used < 0.4  # 0.15 and what the kernel's grain adds; without a bound as much as the machine has to give
 
 
+async def test_a_process_with_a_share_lets_who_wakes_go_first_and_so_does_all_that_it_starts():
+    here = Means.here()
+    if "cpu" not in here.groups:
+        pytest.skip(here.problem)
+    # It is told once it runs, so it waits for that: on a full machine it would be earlier.
+    told = "while os.sched_getscheduler(0) != os.SCHED_BATCH: time.sleep(0.01)"
+    code = f"import os, subprocess, time\n{told}\nsubprocess.run(['sleep', '60'])"
+    child = a_child(code, Bounds(cpu=0.5), here)
+    await child.start()
+    assert child.pid is not None
+    async with asyncio.timeout(60):
+        while not (started := _children(child.pid)):
+            await asyncio.sleep(0.01)
+
+    assert [os.sched_getscheduler(pid) for pid in (child.pid, *started)] == [os.SCHED_BATCH] * 2
+    child.kill()
+    await child.ended.wait()
+
+
+@pytest.mark.parametrize("refused", ["EPERM", "EINVAL", "ENOSYS", "E2BIG"])
+async def test_a_kernel_that_refuses_it_costs_nothing_else(monkeypatch: pytest.MonkeyPatch, refused: str):
+    class Refusing:
+        def syscall(self, *_: object) -> int:
+            ctypes.set_errno(getattr(errno, refused))
+            return -1
+
+    here = Means.here()
+    if "cpu" not in here.groups:
+        pytest.skip(here.problem)
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: Refusing())
+    child = a_child("raise SystemExit(3)", Bounds(cpu=0.5), here)
+
+    await child.start()
+    await asyncio.wait_for(child.ended.wait(), 60)
+
+    assert child.end_told() == "exit code 3"
+
+
+async def test_a_process_with_a_share_is_not_starved_by_busy_neighbours():
+    """Judged beside a neighbour without a bound."""
+    here = Means.here()
+    if "cpu" not in here.groups:
+        pytest.skip(here.problem)
+    spin = [sys.executable, "-c", "while True: pass"]
+    of_no_bound = Command(spin, environment=os.environ, directory=Path.cwd())
+    neighbours = [Child(of_no_bound, lambda _: None) for _ in range(os.cpu_count() or 1)]
+    child = a_child("while True: pass", Bounds(cpu=0.25), here)
+    for each in (*neighbours, child):
+        await each.start()
+    pids = [each.pid for each in (*neighbours, child)]
+    before = [_processor_seconds(pid) for pid in pids]
+    async with asyncio.timeout(60):
+        while _processor_seconds(pids[0]) - before[0] < 2.0:
+            await asyncio.sleep(0.05)
+    used = [_processor_seconds(pid) - start for pid, start in zip(pids, before, strict=True)]
+    for each in (*neighbours, child):
+        each.kill()
+        await each.ended.wait()
+
+    # Its weight is a quarter of a neighbour's; near nothing would mean that going behind cost it its share.
+    assert used[-1] > 0.05 * max(used[:-1]), used
+
+
 async def test_without_groups_a_process_lets_others_go_first():
     child = a_child("import time; time.sleep(60)", Bounds(cpu=0.5), NONE)
     await child.start()
     assert child.pid is not None
 
     assert len(os.sched_getaffinity(child.pid)) == 1
-    assert os.getpriority(os.PRIO_PROCESS, child.pid) > os.getpriority(os.PRIO_PROCESS, 0)
+    nice = os.getpriority(os.PRIO_PROCESS, child.pid)
+    assert nice > os.getpriority(os.PRIO_PROCESS, 0)
+    assert _niceness_of_its_group(child.pid) in {nice, None}
     child.kill()
     await child.ended.wait()
 
@@ -115,6 +217,15 @@ def test_an_operator_is_told_how_bounds_are_kept_where_the_kernel_does_not():
         " cpu= by affinity and priority"
     )
     assert not Means({}).remark()
+
+
+def _children(pid: int) -> list[int]:
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _niceness_of_its_group(pid: int) -> int | None:
+    group = Path(f"/proc/{pid}/autogroup")
+    return int(group.read_text().split()[-1]) if group.exists() else None
 
 
 def _processor_seconds(pid: int | None) -> float:

@@ -50,6 +50,9 @@ def wheel(folder: Path, version: str) -> Path:
     return path
 
 
+made_once = pytest.mark.xdist_group("grown")
+
+
 @pytest.fixture(scope="module")
 def grown(tmp_path_factory) -> tuple[Path, Path, list[str], list[str]]:
     """An environment that two asked for at once: folder, requirements, both answers, and what was shown."""
@@ -71,6 +74,7 @@ def grown(tmp_path_factory) -> tuple[Path, Path, list[str], list[str]]:
     return folder, requirements, answers, progress.shown
 
 
+@made_once
 def test_two_who_need_an_environment_at_once_get_one(grown):
     folder, _, answers, _ = grown
 
@@ -79,6 +83,7 @@ def test_two_who_need_an_environment_at_once_get_one(grown):
     assert [each.name for each in (folder / ".meristem" / "environments").glob("*.new")] == []
 
 
+@made_once
 def test_it_holds_its_packages_and_meristem_and_nothing_else_of_ours(grown):
     python = grown[2][0]
     program = "import seedling, meristem; print(seedling.VERSION, meristem.__file__); import pytest"
@@ -87,6 +92,7 @@ def test_it_holds_its_packages_and_meristem_and_nothing_else_of_ours(grown):
     assert "No module named 'pytest'" in ended.stderr
 
 
+@made_once
 def test_what_is_there_is_not_made_again_and_other_requirements_are_another_environment(grown):
     folder, requirements, (known, _), _ = grown
     progress = Counting(interrupted=True)

@@ -7,14 +7,16 @@ import pytest
 from meristem.discovery.resolver import Resolver
 from meristem.errors import ConfigurationError
 from meristem.runtime.resolution import resolver_for
-from meristem.supervision.start_order import waits
+from meristem.supervision.start_order import in_order, waits
 from meristem.system.addresses import (
     app_addresses,
     edge,
     environment_for,
+    part_addresses,
     run_directory,
     service_addresses,
     sockets,
+    with_edge,
 )
 from meristem.system.placement import Placement
 from meristem.system.placement_tables import Discovery
@@ -55,48 +57,97 @@ def test_sockets_are_in_the_state_directory_unless_their_path_would_be_too_long(
     assert len(str(short / "front-0.0000000.sock")) < 100
 
 
-def test_the_edge_hosts_the_root_or_any_app_or_is_the_first():
-    def with_apps(*apps: AppPlan) -> Plan:
-        hosted = [each.name for each in apps]
-        processes = (ProcessPlan("one", (), ()), ProcessPlan("two", (), tuple(hosted)))
-        return Plan("shop", (), apps, (), processes)
-
-    assert edge(SHOP).name == "front"
-    assert edge(with_apps(AppPlan("bank", "", "/bank"))).name == "two"
-    assert edge(with_apps()).name == "one"
+def with_apps(*apps: AppPlan, named: str = "three") -> Plan:
+    hosted = [each.name for each in apps]
+    processes = (ProcessPlan("one", (), ()), ProcessPlan("two", (), tuple(hosted)), ProcessPlan(named, (), ()))
+    return Plan("shop", (), apps, (), processes)
 
 
-def test_apps_are_behind_the_edge_or_at_the_port_of_their_process():
+def test_the_edge_hosts_the_root_or_is_named_so_or_is_one_process_more():
+    root, bank = AppPlan("web", "", "/"), AppPlan("bank", "", "/bank")
+
+    assert edge(with_edge(with_apps(root))).name == "two"
+    assert edge(with_edge(with_apps(root, named="edge"))).name == "two"
+    assert edge(with_edge(with_apps(bank, named="edge"))) == ProcessPlan("edge", (), ())
+    assert len(with_edge(with_apps(bank, named="edge")).processes) == 3
+    added = with_edge(with_apps(bank))
+    assert [each.name for each in added.processes] == ["one", "two", "three", "edge"]
+    assert edge(added) == ProcessPlan("edge", (), ())
+
+
+def test_a_process_alone_is_its_own_edge():
+    alone = Plan("shop", (), (), (), (ProcessPlan("main", (), ()),))
+
+    assert with_edge(alone) == alone
+    assert edge(alone).name == "main"
+
+
+def test_apps_are_behind_the_edge_wherever_they_live():
     assert app_addresses(SHOP, "http://127.0.0.1:8000") == {
         "web": "http://127.0.0.1:8000",
-        "bank": "http://127.0.0.1:8010/bank",
+        "bank": "http://127.0.0.1:8000/bank",
     }
 
 
 def test_hosted_apps_find_every_part_in_their_environment():
-    assert environment_for(SHOP, "http://[::1]:8000") == {
+    assert environment_for(part_addresses(SHOP, "http://[::1]:8000", {"ratings": (4711, 4712)})) == {
+        "RATINGS_URL": "http://127.0.0.1:4711,http://127.0.0.1:4712",
         "WEB_URL": "http://[::1]:8000",
-        "BANK_URL": "http://[::1]:8010/bank",
+        "BANK_URL": "http://[::1]:8000/bank",
         "ORDERS_URL": "http://[::1]:8000",
         "STOCK_URL": "http://[::1]:8000",
-        "MAIL_URL": "http://[::1]:8010",
+        "MAIL_URL": "http://[::1]:8000",
     }
 
 
-def test_a_process_waits_for_those_it_calls_and_the_edge_for_all():
-    assert waits(SHOP) == {"front": {"stock", "rest"}, "stock": frozenset(), "rest": frozenset()}
+def test_a_process_waits_for_those_it_calls_and_one_with_apps_for_all_that_have_none_and_the_edge_for_all():
+    assert waits(SHOP) == {"front": {"stock", "rest"}, "stock": frozenset(), "rest": {"stock"}}
+
+
+def test_processes_with_apps_never_wait_for_each_other_in_a_circle():
+    """By calls `y` waits for `h2` and `z` for `h1`; their apps alone would have `h1` wait for `y` and `h2` for `z`."""
+    apps = (AppPlan("web", "", "/"), AppPlan("bank", "", "/bank"), AppPlan("till", "", "/till"))
+    shop = Plan(
+        "shop",
+        (service("a"), service("b"), service("c", "b"), service("d", "a")),
+        apps,
+        (),
+        (
+            ProcessPlan("edge", (), ("web",)),
+            ProcessPlan("h1", ("a",), ("bank",)),
+            ProcessPlan("h2", ("b",), ("till",)),
+            ProcessPlan("y", ("c",), ()),
+            ProcessPlan("z", ("d",), ()),
+        ),
+    )
+
+    assert waits(shop) == {
+        "edge": {"h1", "h2", "y", "z"},
+        "h1": {"y", "h2"},
+        "h2": frozenset(),
+        "y": {"h2"},
+        "z": {"h1", "y", "h2"},
+    }
+    assert list(in_order(waits(shop))) == ["h2", "y", "h1", "z", "edge"]
+
+
+def test_an_edge_of_its_own_is_called_by_nobody_and_waits_for_all():
+    processes = (ProcessPlan("stock", ("stock",), ()), ProcessPlan("rest", ("orders", "mail"), ()))
+    shop = with_edge(Plan("shop", SHOP.services, (), (), processes))
+
+    assert waits(shop) == {"stock": frozenset(), "rest": {"stock"}, "edge": {"stock", "rest"}}
 
 
 def test_whoever_calls_the_edge_is_not_waited_for_by_it():
     shop = Plan(
         "shop",
         (service("a"), service("b", "a"), service("c")),
+        (AppPlan("web", "", "/"),),
         (),
-        (),
-        (ProcessPlan("edge", ("a",), ()), ProcessPlan("two", ("b",), ()), ProcessPlan("three", ("c",), ())),
+        (ProcessPlan("edge", ("a",), ("web",)), ProcessPlan("two", ("b",), ()), ProcessPlan("three", ("c",), ())),
     )
 
-    assert waits(shop) == {"edge": {"three"}, "two": {"edge"}, "three": frozenset()}
+    assert waits(shop) == {"edge": {"three"}, "two": {"edge", "three"}, "three": frozenset()}
 
 
 def test_processes_that_call_each_other_do_not_wait_for_each_other():

@@ -8,7 +8,7 @@ from meristem import ConfigurationError
 from meristem.config.settings import File
 from meristem.resilience.breaker import BreakerPolicy
 from meristem.resilience.policies import Policies
-from meristem.system.placement import Placement
+from meristem.system.placement import Placement, read_from
 from meristem.system.placement_tables import Telemetry
 from meristem.system.resource_bounds import Bounds
 
@@ -97,7 +97,10 @@ def test_limits_of_a_process_are_stronger_than_those_of_all_and_those_than_the_d
         ('processes = { a = ["*"], b = ["*"] }', "both a and b take the rest"),
         ('processes = { a = { services = ["*"], replicas = 0 } }', "at least 1"),
         ('processes = { a = { services = ["*"], port = 70000 } }', "between 1 and 65535"),
-        ("settings.serch = { a = 1 }", r"\[settings.serch\]: there is no service 'serch'; did you mean 'search'"),
+        (
+            "settings.serch = { a = 1 }",
+            r"\[settings.serch\]: there is no service or app 'serch'; did you mean",
+        ),
         ("policies.web = {}", r"\[policies.web\]: there is no service 'web'"),
         ('resources.bus = "nats://localhost"', r"\[resources\]: there is no adapter for the bus 'nats'.*for direct"),
         (
@@ -235,6 +238,16 @@ def test_a_placement_made_in_code_is_held_to_the_same():
     late = Placement(telemetry=Telemetry(slow=float("nan")))
     with pytest.raises(ConfigurationError, match=r"placement: \[telemetry\]: slow = nan; give"):
         late.place(SERVICES, APPS)
+
+
+def test_what_a_system_refuses_of_a_placement_is_told_with_file_and_line(tmp_path):
+    file = tmp_path / "split.toml"
+    file.write_text('[processes]\nmain = ["*"]\n\n[settings.serch]\na = 1\n')
+    with (
+        pytest.raises(ConfigurationError, match=r"split\.toml: line 4: \[settings.serch\]: there is no service"),
+        read_from(file),
+    ):
+        Placement.read(file).place(SERVICES, APPS)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):

@@ -18,7 +18,6 @@ from meristem import (
     Service,
     System,
     WiringError,
-    get,
     on,
     once,
     safe,
@@ -32,7 +31,7 @@ from meristem.system.plan import Plan
 
 
 class Stock(Contract, Protocol, package="shop.stock.v1"):
-    @safe(http=get("/stock/{item}"))
+    @safe(http="GET /stock/{item}")
     async def left(self, item: str) -> int: ...
 
 
@@ -90,7 +89,7 @@ def test_the_plan_says_who_calls_whom_and_hears_what_and_survives_json():
     assert (list(stock.hears), list(stock.contracts)) == (["shop.orders.v1.Ordered"], ["shop.stock.v1.Stock"])
     assert msgspec.to_builtins(stock.operations[0]) == {
         "name": "left", "path": "/shop.stock.v1.Stock/Left", "semantics": "safe", "timeout": 5.0, "stream": False,
-        "http": "GET /stock/{item}",
+        "http": "GET /stock/{item}", "public": True,
     }  # fmt: skip
     assert plan.subscribers() == {"shop.orders.v1.Ordered": ("stock",)}
     assert plan.process_of("web").name == "main"
@@ -99,7 +98,8 @@ def test_the_plan_says_who_calls_whom_and_hears_what_and_survives_json():
 
 def test_a_contract_that_nobody_implements_is_named_with_who_asks():
     assert refused(OrdersService) == (
-        "orders asks for Stock, but no service of the system implements it; add one to services=[...]"
+        "orders asks for Stock, but no service of the system implements it; add one to services=[...], "
+        "or name the system that does in external={...}"
     )
 
 
@@ -171,8 +171,8 @@ SHOP = System("shop", services=[StockService, OrdersService], apps=[App("web", "
         ({"a": ("stock",), "b": ("web",)}, "'orders' has no process; name it, or let one take the rest, \"*\""),
         ({"a": ("stock",), "b": ("stock", "*")}, "'stock' is placed twice; use replicas for more of it"),
         ({"a": ("*",), "b": ("*", "stock")}, 'both a and b take the rest, "*"'),
-        ({"a": ProcessTable(("*",), replicas=0)}, "a: replicas = 0; give at least 1"),
-        ({"a": ProcessTable(("*",), port=70000)}, "a: port = 70000; give one between 1 and 65535"),
+        ({"a": ProcessTable(("*",), replicas=0)}, "[processes.a]: replicas = 0; give at least 1"),
+        ({"a": ProcessTable(("*",), port=70000)}, "[processes.a]: port = 70000; give one between 1 and 65535"),
     ],
 )
 def test_a_placement_that_cannot_be_is_refused(processes, problem):
@@ -224,7 +224,7 @@ def test_a_name_that_cannot_stand_in_a_path_or_variable_is_refused(name):
 def test_two_parts_with_one_name_or_one_path_are_refused():
     with pytest.raises(WiringError, match="shop: two parts are named 'stock'"):
         System("shop", services=[StockService], apps=[App("stock", "x:y")])
-    with pytest.raises(WiringError, match="shop: two apps are mounted at '/a'"):
+    with pytest.raises(WiringError, match="shop: two parts are mounted at '/a'"):
         System("shop", apps=[App("x", "x:y", mount="/a"), App("y", "x:y", mount="/a/")])
 
 

@@ -11,26 +11,12 @@ from prometheus_client.parser import text_string_to_metric_families as read_prom
 
 from meristem.context import Context
 from meristem.contracts.call import Call, Handler
-from meristem.contracts.operation import Declaration, Operation
 from meristem.errors import CallError, Code, Fault
 from meristem.telemetry.exposition import exposition
 from meristem.telemetry.metrics import BOUNDS, Measure, OperationStats, Registry
 from meristem.telemetry.observing import observing_middleware
 from meristem.telemetry.tracer import Tracer
-
-
-def an_operation(*, stream: bool = False) -> Operation:
-    return Operation(
-        "shop.bank.v1.Bank",
-        "ping",
-        Declaration(),
-        parameters=(),
-        request=object,
-        spread=True,
-        reply=str,
-        stream=stream,
-        doc="",
-    )
+from tests.suites.operations import an_operation
 
 
 class CardDeclined(Fault):

@@ -12,13 +12,14 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from meristem.context import Context, Trace, using
 from meristem.contracts.call import Call, Handler
-from meristem.contracts.operation import Declaration, Operation
+from meristem.contracts.travelling import Travelling
 from meristem.errors import CallError, Code, Fault
 from meristem.telemetry.exporting import exporter
 from meristem.telemetry.metrics import OperationStats
 from meristem.telemetry.observing import observing_middleware
 from meristem.telemetry.sampling import Allowance
 from meristem.telemetry.tracer import Recent, Tracer
+from tests.suites.operations import an_operation
 
 
 class Time:
@@ -31,20 +32,6 @@ class Time:
 
 class CardDeclined(Fault):
     reason: str
-
-
-def an_operation(*, stream: bool = False) -> Operation:
-    return Operation(
-        "shop.bank.v1.Bank",
-        "debit",
-        Declaration(),
-        parameters=(),
-        request=object,
-        spread=True,
-        reply=str,
-        stream=stream,
-        doc="",
-    )
 
 
 def a_call(trace: Trace | None = None) -> Call:
@@ -237,6 +224,7 @@ async def test_a_strangers_wish_is_decided_upon_once_for_all_that_follows(recent
     call = a_call(wish)
     await serving(tracer, answers)(call)
     assert (call.context.trace.trace_id, call.context.trace.sampled) == (wish.trace_id, False)
+    assert call.context.trace.span_id != wish.span_id
     assert not call.context.trace.foreign
 
 
@@ -251,6 +239,14 @@ def test_a_fact_is_a_child_of_the_running_span(tracer, recent):
         {"db.system.name": "sqlite"},
     )
     assert fact.duration == pytest.approx(0.5, abs=0.01)
+
+
+def test_facts_tell_the_values_that_travel(tracer, recent):
+    locale = Travelling[str]("tracing.locale")
+    with using(Context(trace=Trace.start(sampled=True))), locale.using("de"):
+        tracer.fact("SELECT", "client", "documents", 0.5, {"db.system.name": "sqlite"})
+    (fact,) = recent.spans()
+    assert fact.attributes == {"db.system.name": "sqlite", "meristem.value.tracing.locale": "de"}
 
 
 def test_facts_outside_of_a_sampled_trace_cost_nothing(tracer, recent):

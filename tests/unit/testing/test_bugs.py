@@ -21,8 +21,7 @@ from meristem import (
     start_saga,
 )
 from meristem.sagas.administration import SagaStore
-from meristem.testing.manual_clock import ManualClock
-from meristem.testing.running import running
+from meristem.testing import ManualClock, running
 
 THIS = Path(__file__).read_text(encoding="utf-8")
 BOTH = pytest.mark.parametrize("where", ["local", "wire"])
@@ -86,7 +85,7 @@ class BankService(Bank, Service):
 
     @saga
     async def book(self, flow: Flow, card: str) -> str:
-        return await flow.call(self.own, card)
+        return await flow.step(self.own, card)
 
     async def own(self, card: str) -> str:
         return self.cards[card]
@@ -98,19 +97,19 @@ class TripsService(Trips, Service):
 
     @saga
     async def undoable(self, flow: Flow) -> str:
-        return await flow.call(self.bank.charge, "unknown", undo=self.bank.refund)
+        return await flow.with_undo(self.bank.charge("unknown"), self.bank.refund)
 
     @saga
     async def lasting(self, flow: Flow) -> str:
-        return await flow.call(self.bank.charge, "unknown")
+        return await self.bank.charge("unknown")
 
     @saga
     async def harmless(self, flow: Flow) -> str:
-        return await flow.call(self.bank.look, "unknown")
+        return await self.bank.look("unknown")
 
     @saga
     async def own_step(self, flow: Flow) -> str:
-        return await flow.call(self.step, "unknown", undo=self.bank.refund)
+        return await flow.with_undo(flow.step(self.step, "unknown"), self.bank.refund)
 
     @saga
     async def own_code(self, flow: Flow) -> str:
@@ -118,17 +117,17 @@ class TripsService(Trips, Service):
 
     @saga
     async def undo_elsewhere(self, flow: Flow) -> str:
-        await flow.call(self.bank.charge, "good", undo=self.bank.refund)
+        await flow.with_undo(self.bank.charge("good"), self.bank.refund)
         raise CallError(Code.NOT_FOUND, "no such train")
 
     @saga
     async def undo_here(self, flow: Flow) -> str:
-        await flow.call(self.bank.charge, "good", undo=self.take_back)
+        await flow.with_undo(self.bank.charge("good"), self.take_back)
         raise CallError(Code.NOT_FOUND, "no such train")
 
     @saga
     async def saga_below(self, flow: Flow) -> str:
-        return await flow.call(self.bank.book, "unknown", undo=self.bank.refund)
+        return await flow.with_undo(self.bank.book("unknown"), self.bank.refund)
 
     async def step(self, card: str) -> str:
         return {}[card]
@@ -184,11 +183,11 @@ async def test_a_saga_that_a_bug_has_parked_goes_on_when_the_bug_is_mended():
     async with running(SYSTEM, clock=ManualClock()) as app:
         with pytest.raises(SagaParked) as raised:
             await Trips.client().undoable()
-        bank = app.instances["bank"].service
+        bank = app.service(BankService)
         assert bank.charged == 1
 
         bank.cards["unknown"] = bank.cards["refunded"] = "refunded"
-        await SagaStore(app.instances["trips"].database).retry(raised.value.saga_id)
+        await SagaStore(app.database("trips")).retry(raised.value.saga_id)
         with pytest.raises(CallError, match="Bank.charge failed"):
             await SagaHandle.of(Trips.client().undoable, raised.value.saga_id).result()
         assert bank.refunded == ["refunded"]
@@ -198,9 +197,8 @@ async def test_production_tries_again_and_parks_in_the_end():
     clock = ManualClock()
     async with running(SYSTEM, clock=clock, development=False) as app:
         handle = await start_saga(Trips.client().undoable)
-        bank = app.instances["bank"].service
-        while await handle.state() is not SagaState.PARKED:
-            await clock.advance(60)
+        bank = app.service(BankService)
+        await app.eventually(handle.state, equals=SagaState.PARKED, timeout=60)
     assert bank.charged > 15
 
 

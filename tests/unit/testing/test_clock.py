@@ -4,7 +4,7 @@ import asyncio
 from datetime import UTC, datetime
 
 from meristem.clock import SteadyTime, SystemClock
-from meristem.testing.manual_clock import ManualClock
+from meristem.testing import ManualClock
 
 
 async def test_time_stands_still_until_it_is_advanced():

@@ -1,28 +1,34 @@
 """The kit runs a system three ways, and says what it cannot do."""
 
+import importlib
 import logging
+import sys
 import tomllib
 from math import inf, isnan, nan
+from types import ModuleType
 from typing import Protocol
 
+import httpx
 import pytest
 
 from meristem import (
+    App,
     CallError,
     Code,
     ConfigurationError,
     Contract,
     Database,
     MisuseError,
+    Program,
     Service,
     System,
     operation,
     safe,
 )
 from meristem.system.placement import Placement
-from meristem.testing.manual_clock import ManualClock
+from meristem.testing import ManualClock, running
+from meristem.testing.harness import load_system
 from meristem.testing.processes import Echo, as_toml
-from meristem.testing.running import load_system, running
 
 
 class Rates(Contract, Protocol, package="tests.v1"):
@@ -95,14 +101,74 @@ async def test_by_wire_every_call_that_may_be_repeated_is_sent_twice_at_each_hop
 
 @pytest.mark.parametrize("options", [{"fakes": {Rates: FixedRates()}}, {"clock": ManualClock()}])
 async def test_what_lives_in_this_process_is_refused_for_others(options):
-    with pytest.raises(MisuseError, match="lives in this process, which others cannot reach"):
+    with pytest.raises(MisuseError, match="is for services in this process"):
         async with running("systems.values:system", where="processes", **options):
             pass
 
 
-async def test_processes_need_to_know_where_the_system_is():
-    with pytest.raises(MisuseError, match=r'name the system by where it is, e\.g\. "shop\.system:system"'):
-        async with running(SYSTEM, where="processes"):
+PARTS = """
+from typing import Protocol
+from meristem import Contract, Identity, Service, current, safe
+
+class Who(Contract, Protocol, package="tests.v1"):
+    @safe(http="GET /who", authenticated=True, timeout=60.0)
+    async def am_i(self) -> list[str]: ...
+
+class Parts:
+    class WhoService(Who, Service):
+        async def am_i(self) -> list[str]:
+            return [current().user.subject, *WENT]
+
+WENT = []
+
+async def authenticate(token):
+    return Identity(token)
+
+def middleware(handler):
+    async def around(call):
+        WENT.append(call.operation.name)
+        return await handler(call)
+    return around
+"""
+
+
+async def test_a_system_without_a_name_is_found_by_those_of_its_parts(tmp_path, monkeypatch):
+    (tmp_path / "parts_of_a_test.py").write_text(PARTS)
+    monkeypatch.syspath_prepend(tmp_path)
+    parts = importlib.import_module("parts_of_a_test")
+    system = System(
+        "nameless", services=[parts.Parts.WhoService], authenticate=parts.authenticate, api="/rest",
+        middleware=[parts.middleware], programs=[Program("sleeper", ["sleep", "600"])],
+    )  # fmt: skip
+    async with running(system, where="processes") as app, httpx.AsyncClient(base_url=app.address) as http:
+        answer = await http.get("/rest/who", headers={"authorization": "Bearer ada"})
+
+    assert answer.json() == ["ada", "am_i"]
+
+
+@pytest.mark.parametrize(
+    ("part", "why"),
+    [
+        ("service", r"Local is no name of a module's"),
+        ("middleware", r"<lambda> is no name of a module's"),
+        ("app", "its app 'web' is an object"),
+        ("module", "other processes can't import test_on_nobody_s_path, in which Kept is"),
+    ],
+)
+async def test_a_system_that_other_processes_cannot_find_is_refused(part, why, monkeypatch):
+    class Local(Service): ...
+
+    module = ModuleType("test_on_nobody_s_path")
+    module.Kept = type("Kept", (Service,), {"__module__": module.__name__, "__qualname__": "Kept"})
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    system = {
+        "service": lambda: System("nameless", services=[Local]),
+        "middleware": lambda: System("nameless", middleware=[lambda handler: handler]),
+        "app": lambda: System("nameless", apps=[App("web", object())]),
+        "module": lambda: System("nameless", services=[module.Kept]),
+    }[part]()
+    with pytest.raises(MisuseError, match=rf'{why}: assign it in a module, or name it by .*"shop\.system:system"'):
+        async with running(system, where="processes"):
             pass
 
 

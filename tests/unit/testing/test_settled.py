@@ -27,8 +27,7 @@ from meristem import (
 )
 from meristem.clock import SystemClock
 from meristem.events.dead_letters import DeadLetters
-from meristem.testing.manual_clock import ManualClock
-from meristem.testing.running import running
+from meristem.testing import ManualClock, running
 
 BOTH = pytest.mark.parametrize("where", ["local", "wire"])
 
@@ -97,7 +96,7 @@ class NapsService(Naps, Service):
 
     @saga
     async def insist(self, flow: Flow) -> None:
-        await flow.call(self.door.open)
+        await self.door.open()
 
 
 SYSTEM = System("settled", services=[LeftService, RightService])
@@ -121,7 +120,7 @@ async def test_a_retry_is_waited_for_and_a_dead_letter_is_not(where):
         assert await app.client(Right).caught() == 1
 
 
-async def test_an_event_that_is_refused_again_and_again_is_told_with_a_traceback_at_first_and_at_last(caplog):
+async def test_an_event_that_is_refused_again_and_again_shows_its_traceback_once_and_a_line_for_each_attempt(caplog):
     class Stubborn(RightService, name="right", tables=metadata):
         @on(Ball, attempts=4, base=0.001, cap=0.002)
         async def catch(self, ball: Ball) -> None:
@@ -132,20 +131,21 @@ async def test_an_event_that_is_refused_again_and_again_is_told_with_a_traceback
         await app.settled()
 
     told = [each for each in caplog.records if each.name == "meristem.events"]
-    assert [bool(each.exc_info) for each in told] == [True, False, False, True]
-    assert all(each.getMessage().endswith(": RuntimeError: never") for each in told[:3])
+    assert [bool(each.exc_info) for each in told] == [True, False, False, False, False]
+    assert all(each.getMessage().endswith(": RuntimeError: never") for each in told[1:])
+    assert "is a dead letter after 4 attempts" in told[-1].getMessage()
 
 
 async def test_what_is_redriven_is_waited_for():
     async with running(SYSTEM) as app:
-        right = app.instances["right"].service
+        right = app.service(RightService)
         right.closed = True
         await app.client(Left).throw("ball", 0)
         await app.settled()
         assert await app.client(Right).caught() == 0
 
         right.closed = False
-        assert await DeadLetters(app.instances["left"].database, SystemClock()).redrive() == 1
+        assert await DeadLetters(app.database("left"), SystemClock()).redrive() == 1
         await app.settled()
         assert await app.client(Right).caught() == 1
 
@@ -211,7 +211,7 @@ async def test_a_saga_that_is_to_try_again_is_not_settled_until_the_clock_has_mo
             caught.value
         )
         assert str(caught.value).endswith("advance it")
-        app.instances["door"].service.closed = False
+        app.service(DoorService).closed = False
         await clock.advance(1)
         await app.settled()
         assert await tried.state() is SagaState.DONE

@@ -13,7 +13,7 @@ import pytest
 from meristem.context import Identity
 from meristem.contracts.call import Call
 from meristem.contracts.contract import Contract, operations
-from meristem.contracts.operation import get, operation, safe
+from meristem.contracts.operation import operation, safe
 from meristem.errors import CallError, Code, Fault
 from meristem.transports.authorize import Authorizer
 from meristem.transports.metadata import context_of
@@ -25,7 +25,7 @@ class Sold(Fault):
 
 
 class Stall(Contract, Protocol, package="market.v1"):
-    @safe(raises=[Sold], http=get("/price"))
+    @safe(raises=[Sold], http="GET /price")
     async def price(self, thing: str) -> int: ...
 
     @operation
@@ -55,7 +55,7 @@ class NoteCodec:
         self.read_by.append((principal and principal.service, user and user.subject))
         if not request.text:
             raise CallError(Code.INVALID_ARGUMENT, "it is empty", may_have_happened=False)
-        return Call(self.operation, request.text, context_of(principal, user, None, None, None, None))
+        return Call(self.operation, request.text, context_of(principal, user, None, None, None, None, None))
 
     def reply(self, _request: Note, reply: Any) -> tuple[str, Any]:
         return "reply", reply

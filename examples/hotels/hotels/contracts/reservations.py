@@ -9,7 +9,7 @@ from hotels.contracts.money import Money
 from hotels.contracts.payments import Card, CardDeclined, CardInvalid
 from hotels.contracts.rooms import Guests, Nights, RoomTaken, RoomUnknown
 from hotels.contracts.users import NewUser, TooManyAttempts, WrongCredentials
-from meristem import Code, Contract, Event, Fault, Message, delete, get, once, post, safe
+from meristem import Code, Contract, Event, Fault, Message, once, safe
 
 
 class BookingUnknown(Fault, code=Code.NOT_FOUND):
@@ -134,7 +134,8 @@ class Reservations(Contract, Protocol, package="hotels.reservations.v1"):
     """Books rooms: a booking ends either complete or undone, whatever fails on its way."""
 
     @once(
-        http=post("/bookings", status=201),
+        http="POST /bookings",
+        status=201,
         raises=[RoomUnknown, RoomTaken, CardDeclined, CardInvalid, WrongCredentials, TooManyAttempts, AlreadyBooked],
         timeout=30.0,
     )
@@ -142,12 +143,12 @@ class Reservations(Contract, Protocol, package="hotels.reservations.v1"):
         """Book a room: hold it, take the money, confirm; receipt and mails follow."""
         ...
 
-    @safe(http=get("/bookings"), authenticated=True)
+    @safe(http="GET /bookings", authenticated=True)
     async def mine(self) -> list[Booking]:
         """Your bookings, newest first."""
         ...
 
-    @safe(http=get("/bookings/{booking_id}"), raises=[BookingUnknown], authenticated=True)
+    @safe(http="GET /bookings/{booking_id}", raises=[BookingUnknown], authenticated=True)
     async def booking(self, booking_id: UUID) -> Booking:
         """One of your bookings with its tracking record."""
         ...
@@ -158,7 +159,8 @@ class Reservations(Contract, Protocol, package="hotels.reservations.v1"):
         ...
 
     @safe(
-        http=get("/bookings/{booking_id}/receipt.pdf", media="application/pdf"),
+        http="GET /bookings/{booking_id}/receipt.pdf",
+        media="application/pdf",
         raises=[BookingUnknown, ReceiptPending],
         authenticated=True,
     )
@@ -167,7 +169,7 @@ class Reservations(Contract, Protocol, package="hotels.reservations.v1"):
         ...
 
     @once(
-        http=delete("/bookings/{booking_id}"),
+        http="DELETE /bookings/{booking_id}",
         raises=[BookingUnknown, NotCancellable],
         authenticated=True,
         timeout=30.0,

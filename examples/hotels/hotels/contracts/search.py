@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from hotels.contracts.money import Money
 from hotels.contracts.rooms import Guests, Nights
-from meristem import Contract, Message, get, safe
+from meristem import Contract, Message, safe
 
 
 class Source(Enum):
@@ -67,7 +67,7 @@ class City(Message):
 class Search(Contract, Protocol, package="hotels.search.v1"):
     """Answers searches from a read model that follows the events of rooms."""
 
-    @safe(http=get("/hotels"), timeout=2.0)
+    @safe(http="GET /hotels", timeout=2.0)
     async def find(
         self,
         city: Annotated[str, Meta(min_length=1, max_length=80)],
@@ -80,7 +80,7 @@ class Search(Contract, Protocol, package="hotels.search.v1"):
         """Rooms free in a city for a stay, cheapest first; `max_price` bounds the price of a night."""
         ...
 
-    @safe(http=get("/cities"))
+    @safe(http="GET /cities")
     async def cities(
         self, prefix: Annotated[str, Meta(max_length=80)] = "", limit: Annotated[int, Meta(ge=1, le=50)] = 10
     ) -> list[City]:

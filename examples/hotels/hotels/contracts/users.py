@@ -6,7 +6,7 @@ from uuid import UUID
 
 from msgspec import Meta
 
-from meristem import Code, Contract, Fault, Message, idempotent, once, operation, post, safe
+from meristem import Code, Contract, Fault, Message, idempotent, once, operation, safe
 
 # ASCII before the @: many mail servers take no letter to other names. A domain may have any letters.
 Email = Annotated[str, Meta(pattern=r"^[!-?A-~]{1,64}@[^@\s.]+(\.[^@\s.]+)+$", max_length=254)]
@@ -71,7 +71,7 @@ class Session(Message):
 class Users(Contract, Protocol, package="hotels.users.v1"):
     """Keeps accounts and sessions."""
 
-    @once(http=post("/users", status=201), raises=[EmailTaken], timeout=HASHING)
+    @once(http="POST /users", status=201, raises=[EmailTaken], timeout=HASHING)
     async def sign_up(self, new: NewUser) -> User:
         """Open an account."""
         ...
@@ -81,7 +81,7 @@ class Users(Contract, Protocol, package="hotels.users.v1"):
         """Open an account, or authenticate the one that has this e-mail address."""
         ...
 
-    @operation(http=post("/sessions", status=201), raises=[WrongCredentials, TooManyAttempts], timeout=HASHING)
+    @operation(http="POST /sessions", status=201, raises=[WrongCredentials, TooManyAttempts], timeout=HASHING)
     async def sign_in(self, credentials: Credentials) -> Session:
         """Open a session."""
         ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime
+from typing import final
 from uuid import UUID
 
 from hotels.contracts.documents import Documents, ReceiptIssued, ReceiptUnknown
@@ -12,6 +13,7 @@ from hotels.documents import tables
 from meristem import Clock, Database, Service, on
 
 
+@final
 class DocumentsService(Documents, Service, tables=tables.metadata):
     """Receipts as PDF, numbered by year without a gap."""
 

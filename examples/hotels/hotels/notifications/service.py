@@ -6,6 +6,8 @@ of one never repeats or holds back another's.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import final
 from uuid import UUID
 
 from hotels.contracts.documents import Documents, ReceiptIssued
@@ -25,17 +27,16 @@ class Known(Message):
     receipt: str | None
 
 
+@final
+@dataclass
 class NotificationsService(Notifications, Service, tables=tables.metadata, provides=[Mailer, Stationery]):
     """Mail by SMTP, once for each letter of each booking."""
 
-    def __init__(
-        self, mailer: Mailer, stationery: Stationery, documents: Documents, database: Database, clock: Clock
-    ) -> None:
-        self.mailer = mailer
-        self.stationery = stationery
-        self.documents = documents
-        self.database = database
-        self.clock = clock
+    mailer: Mailer
+    stationery: Stationery
+    documents: Documents
+    database: Database
+    clock: Clock
 
     async def sent(self, booking_id: UUID) -> list[Sent]:
         return await self.database.fetch_all(tables.LETTERS, {"booking_id": booking_id}, into=Sent)

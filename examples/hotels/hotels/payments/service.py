@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import final
 from uuid import UUID, uuid4
 
 from hotels.contracts.money import Money
@@ -40,13 +42,14 @@ class RefundRow(Message):
         return Refund(payment_id=self.payment_id, amount=money, refunded=self.refunded)
 
 
+@final
+@dataclass
 class PaymentsService(Payments, Service, tables=tables.metadata, provides=[BankClient]):
     """The bank first, under a key that a repeat repeats; then the payment and its ledger line in one transaction."""
 
-    def __init__(self, bank: BankClient, database: Database, clock: Clock) -> None:
-        self.bank = bank
-        self.database = database
-        self.clock = clock
+    bank: BankClient
+    database: Database
+    clock: Clock
 
     async def tokenize(self, card: Card) -> CardToken:
         return await self.bank.tokenize(card)
@@ -62,8 +65,9 @@ class PaymentsService(Payments, Service, tables=tables.metadata, provides=[BankC
             taken=self.clock.now(),
         )
         async with self.database.begin() as tx:
-            tx.defer(tables.INSERT_PAYMENT, _payment_row(payment))
+            # The ledger first: its block is then the whole of what was done, and needs no savepoint.
             await self._enter(EntryKind.CHARGE, payment, charged.id, payment.taken)
+            tx.defer(tables.INSERT_PAYMENT, _payment_row(payment))
         return payment
 
     async def refund(self, payment: Payment) -> Refund:

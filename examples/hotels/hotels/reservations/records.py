@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
@@ -70,12 +71,12 @@ class Line(Message):
         return Track(milestone=self.milestone, at=self.at, note=self.note)
 
 
+@dataclass
 class Records:
     """Reads and writes the record; every write joins the current unit of work."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
-        self.database = database
-        self.clock = clock
+    database: Database
+    clock: Clock
 
     async def owned(self, booking_id: UUID, user_id: UUID | None) -> Booking | None:
         """A booking, if it exists and belongs to this user; None as the user asks for every owner's."""

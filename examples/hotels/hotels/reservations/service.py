@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import final
 from uuid import UUID, uuid4, uuid5
 
 from hotels.contracts.documents import Documents, ReceiptIssued, ReceiptUnknown
@@ -38,26 +40,18 @@ TOLD = {
 }
 
 
+@final
+@dataclass
 class ReservationsService(Reservations, Service, tables=tables.metadata, provides=[Records]):
     """Ties rooms, users, payments and documents together by two sagas: one makes a booking, one cancels it."""
 
-    def __init__(
-        self,
-        rooms: Rooms,
-        users: Users,
-        payments: Payments,
-        documents: Documents,
-        records: Records,
-        database: Database,
-        clock: Clock,
-    ) -> None:
-        self.rooms = rooms
-        self.users = users
-        self.payments = payments
-        self.documents = documents
-        self.records = records
-        self.database = database
-        self.clock = clock
+    rooms: Rooms
+    users: Users
+    payments: Payments
+    documents: Documents
+    records: Records
+    database: Database
+    clock: Clock
 
     async def book(self, request: BookingRequest) -> Booking:
         check_arrival(request.arrival, self.clock.now().date())
@@ -70,21 +64,21 @@ class ReservationsService(Reservations, Service, tables=tables.metadata, provide
 
     @saga
     async def make_booking(self, flow: Flow, order: Order) -> Booking:
-        await flow.call(self._open, order, undo=self._give_up)
+        await flow.with_undo(flow.step(self._open, order), self._give_up)
         try:
-            hold = await flow.call(self.rooms.hold, order.stay, undo=self.rooms.release)
-            await flow.call(self._note, order.booking_id, Milestone.HELD)
+            hold = await flow.with_undo(self.rooms.hold(order.stay), self.rooms.release)
+            await flow.step(self._note, order.booking_id, Milestone.HELD)
             charge = Charge(booking_id=order.booking_id, amount=hold.price, card=order.card)
-            payment = await flow.call(self.payments.charge, charge, undo=self.payments.refund)
-            await flow.call(self._note, order.booking_id, Milestone.PAID)
-            await flow.call(self.rooms.confirm, hold.hold_id)
+            payment = await flow.with_undo(self.payments.charge(charge), self.payments.refund)
+            await flow.step(self._note, order.booking_id, Milestone.PAID)
+            await self.rooms.confirm(hold.hold_id)
         except HoldUnknown:  # paying took so long that the room was given to somebody else
-            await flow.call(self._explain, order.booking_id, "The room was no longer kept when the payment came.")
+            await flow.step(self._explain, order.booking_id, "The room was no longer kept when the payment came.")
             raise RoomTaken(room_id=order.stay.room_id) from None
         except (Fault, CallError) as why:
-            await flow.call(self._explain, order.booking_id, _reason(why))
+            await flow.step(self._explain, order.booking_id, _reason(why))
             raise
-        return await flow.call(self._confirm, order.booking_id, hold, payment)
+        return await flow.step(self._confirm, order.booking_id, hold, payment)
 
     async def cancel(self, booking_id: UUID) -> Booking:
         booking = await self.booking(booking_id)
@@ -97,12 +91,12 @@ class ReservationsService(Reservations, Service, tables=tables.metadata, provide
 
     @saga(patience=A_WEEK)  # a bank that is closed opens again: the money must go back
     async def cancel_booking(self, flow: Flow, booking_id: UUID) -> Booking:
-        kept = await flow.call(self._begin_to_cancel, booking_id, undo=self._keep_after_all)
+        kept = await flow.with_undo(flow.step(self._begin_to_cancel, booking_id), self._keep_after_all)
         if kept.payment is not None:
-            await flow.call(self.payments.refund, kept.payment)
+            await self.payments.refund(kept.payment)
         if kept.hold is not None:
-            await flow.call(self.rooms.release, kept.hold)
-        return await flow.call(self._cancelled, booking_id)
+            await self.rooms.release(kept.hold)
+        return await flow.step(self._cancelled, booking_id)
 
     async def mine(self) -> list[Booking]:
         return await self.records.all_of(_user_id())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
+from typing import final
 from uuid import UUID, uuid4
 
 from hotels.contracts.money import Money
@@ -25,14 +27,15 @@ from hotels.stays import check_arrival, nights_of, refused
 from meristem import Clock, Database, Progress, Service, every
 
 
+@final
+@dataclass
 class RoomsService(Rooms, Service, tables=tables.metadata):
     """Hotels, rooms and holds in one database."""
 
-    def __init__(self, database: Database, settings: RoomsSettings, clock: Clock, progress: Progress) -> None:
-        self.database = database
-        self.settings = settings
-        self.clock = clock
-        self.progress = progress
+    database: Database
+    settings: RoomsSettings
+    clock: Clock
+    progress: Progress
 
     async def start(self) -> None:
         await seed(self.database, self.progress, self.settings.hotels)

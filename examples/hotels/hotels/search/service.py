@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
+from typing import final
 from uuid import UUID
 
 from hotels.contracts.money import Money
@@ -42,13 +44,14 @@ class KnownCity(Message):
     country: str
 
 
+@final
+@dataclass
 class SearchService(Search, Service, tables=tables.metadata, provides=[PartnerClient]):
     """The read model of rooms, with the partner beside it."""
 
-    def __init__(self, partner: PartnerClient, database: Database, clock: Clock) -> None:
-        self.partner = partner
-        self.database = database
-        self.clock = clock
+    partner: PartnerClient
+    database: Database
+    clock: Clock
 
     async def find(
         self,

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import secrets
 from datetime import datetime, timedelta
+from typing import final
 from uuid import UUID, uuid4
 
 import msgspec
@@ -47,6 +48,7 @@ class OpenSession(Message):
     expires: datetime
 
 
+@final
 class UsersService(Users, Service, tables=tables.metadata, provides=[Passwords, Throttle]):
     """Accounts by e-mail address; sessions by a token that only its holder knows."""
 

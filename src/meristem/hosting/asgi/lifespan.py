@@ -38,7 +38,7 @@ class Lifespan:
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         if self.state:
-            scope = {**scope, "state": {**scope.get("state", {}), **self.state}}
+            scope["state"] = {**scope.get("state", {}), **self.state}
         await self._app(scope, receive, send)
 
     async def start(self) -> None:

@@ -8,7 +8,7 @@ from meristem.asgi import respond
 from meristem.hosting.asgi.refusal import refuse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from meristem.hosting.asgi.protocol import ASGIApp
 
@@ -29,18 +29,6 @@ class Mounts:
                 await app(_below(mount, scope), receive, send)
                 return
         await _not_found(scope, send)
-
-
-class Entered:
-    """An app whose requests find what `enter` sets in context variables: it is called first in the task of each."""
-
-    def __init__(self, app: ASGIApp, enter: Callable[[], None]) -> None:
-        self._app = app
-        self._enter = enter
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        self._enter()
-        await self._app(scope, receive, send)
 
 
 def _below(mount: str, scope: dict[str, Any]) -> dict[str, Any]:

@@ -37,7 +37,8 @@ def environ_of(scope: dict[str, Any], *, threads: int) -> dict[str, Any]:
     """The environ of an ASGI scope, without its input.
 
     All text is bytes decoded as latin-1, as PEP 3333 asks for. A header with an underscore in its name is left out:
-    the environ could not tell `X_User`, which a proxy lets through, from `X-User`, which it sets. Raises
+    the environ could not tell `X_User`, which a proxy lets through, from `X-User`, which it sets. So is `Proxy`, which
+    would stand there as the variable by which many programs find their proxy (CVE-2016-5385). Raises
     RepeatedHeaderError.
     """
     scheme = scope.get("scheme", "http")
@@ -98,7 +99,7 @@ def _target(scope: dict[str, Any]) -> str:
 
 def _headers(environ: dict[str, Any], headers: list[tuple[bytes, bytes]]) -> None:
     for name, value in headers:
-        if b"_" in name:
+        if b"_" in name or name == b"proxy":
             continue
         if name in FRAMING:
             if name == b"content-length":

@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
 
 from sqlalchemy import Connection
@@ -37,6 +37,9 @@ _DURABILITIES = ("full", "normal", "off")
 _fdatasync: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
 
 
+PATIENCE: Final = 10.0  # seconds for a lock that another program holds
+
+
 class SqliteDriver:
     """One SQLite file, or with `path=None` a private temporary one that is deleted on stop.
 
@@ -50,7 +53,7 @@ class SqliteDriver:
         name: str,
         synchronous: str = "full",
         readers: int = 3,
-        busy_timeout: float = 10.0,
+        busy_timeout: float = PATIENCE,
         sync: Callable[[int], None] = _fdatasync,
     ) -> None:
         if synchronous not in _DURABILITIES:
@@ -94,6 +97,10 @@ class SqliteDriver:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
+
+    def exists(self) -> bool:
+        """Whether the file is there; a temporary one never is before `start`."""
+        return self._path is not None and self._path.exists()
 
     def missing(self) -> str | None:
         """What is gone of the files that are open."""

@@ -17,9 +17,9 @@ from meristem.storage.sqlite.workers import Workers
 
 GROUP_SECONDS: Final = 0.001  # the longest that a commit waits for others to share its sync
 GROUP_SIZE: Final = 64
-LAGS: Final = 4  # times the event loop's lag that a sync waits for more commits
+LAGS: Final = 8  # times the event loop's lag that a sync waits for more commits
 SHORTEST: Final = 0.0005  # seconds of lag, below which the loop has nothing better to do than to hear of commits
-LONGEST: Final = 0.006  # seconds that a sync waits for more commits
+LONGEST: Final = 0.015  # seconds that a sync waits for more commits
 MANY: Final = 8  # commits to a sync, from which on more of them save little
 
 logger = logging.getLogger("meristem.storage")

@@ -33,11 +33,15 @@ HTTP_STATUS: Final[dict[Code, int]] = {
 CODE_OF_STATUS: Final = {
     400: Code.INTERNAL, 401: Code.UNAUTHENTICATED, 403: Code.PERMISSION_DENIED, 404: Code.UNIMPLEMENTED,
     408: Code.UNAVAILABLE, 429: Code.UNAVAILABLE, 502: Code.UNAVAILABLE, 503: Code.UNAVAILABLE, 504: Code.UNAVAILABLE,
+    413: Code.INVALID_ARGUMENT, 414: Code.INVALID_ARGUMENT, 415: Code.INVALID_ARGUMENT, 431: Code.INVALID_ARGUMENT,
 }  # fmt: skip
-"""Connect protocol, "HTTP to error code": what an answer that is no Connect error means."""
+"""Connect protocol, "HTTP to error code": what an answer that is no Connect error means.
 
-NEVER_SERVED: Final = frozenset((401, 403, 404, 408, 429))
-"""The statuses with which a proxy says that it passed nothing on."""
+Beyond it, what is too large or of the wrong kind: the same request would be refused again.
+"""
+
+NEVER_SERVED: Final = frozenset((401, 403, 404, 408, 413, 414, 415, 429, 431))
+"""The statuses with which a proxy, or this server before it looks further, says that nothing was passed on."""
 
 
 class RefusedError(CallError):
@@ -50,9 +54,9 @@ class RefusedError(CallError):
 
 
 def too_large(limit: int) -> RefusedError:
-    """The refusal of a request above the limit."""
+    """The refusal of a request above the limit; not `resource_exhausted`, which asks for another attempt."""
     message = f"the request is larger than {limit} bytes; raise `body_bytes` of [server]"
-    return RefusedError(Code.RESOURCE_EXHAUSTED, 413, message)
+    return RefusedError(Code.INVALID_ARGUMENT, 413, message)
 
 
 def status_of_error(error: Fault | CallError) -> int:

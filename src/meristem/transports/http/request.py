@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from meristem.asgi import Field
     from meristem.transports.http.responses import Response
@@ -15,11 +15,15 @@ if TYPE_CHECKING:
     from meristem.transports.unary import Codec
 
 
+Piece_co = TypeVar("Piece_co", covariant=True)
+
+
 class Request(msgspec.Struct, gc=False):
     """The head of a request: `path` and `query` are as they were sent, percent-encoded.
 
     `fields` are all header fields in their order, names in lower case; `head` has them by name, where a repeated one
-    is joined to a list (RFC 9110, 5.3). `version` is `1.0` or `1.1`, `raw` the whole head as it came.
+    is joined to a list (RFC 9110, 5.3). `version` is `1.0` or `1.1`, `raw` the whole head as it came. `client` is the
+    address of who sends it, found where a resource asks for it.
     """
 
     method: str
@@ -29,6 +33,7 @@ class Request(msgspec.Struct, gc=False):
     fields: list[Field]
     head: Metadata
     raw: bytes = b""
+    client: str = ""
 
 
 class ReplyWriter(Protocol):
@@ -39,12 +44,49 @@ class ReplyWriter(Protocol):
         """Whether nothing follows the head, as in an answer to HEAD."""
         ...
 
+    def begin(self, status: int, fields: Iterable[Field]) -> None:
+        """The head; it is sent with what comes next."""
+        ...
+
     def start(self, status: int, media: bytes, fields: Sequence[Field] = ()) -> None:
         """The head; it is sent at once."""
         ...
 
     async def write(self, body: bytes, *, more: bool = True) -> None:
         """A part of the body; the last one is without `more`. Waits while the client does not read."""
+        ...
+
+    def abort(self) -> None:
+        """Cut the connection, so that nobody takes what was sent for the whole."""
+        ...
+
+
+class PieceReader(Protocol[Piece_co]):
+    """Cuts the bytes of a body into the pieces that are taken of it."""
+
+    @property
+    def size(self) -> int:
+        """How many bytes wait to be cut."""
+        ...
+
+    def add(self, data: bytes) -> None:
+        """Take in what has arrived."""
+        ...
+
+    def next(self) -> Piece_co | None:
+        """The next piece, if it is complete; raises ValueError above its limit."""
+        ...
+
+
+class PieceSource(Protocol[Piece_co]):
+    """Where the pieces of a request come from."""
+
+    async def take(self) -> Piece_co | None:
+        """The next piece, None behind the last one.
+
+        Raises ValueError for one above the limit, EOFError for one that is cut short, ConnectionError once the client
+        has gone.
+        """
         ...
 
 
@@ -64,8 +106,31 @@ class Resource(Protocol):
         """Whether the body of the request is looked at."""
         ...
 
+    @property
+    def asks_client(self) -> bool:
+        """Whether the address of who sends the request is asked for."""
+        ...
+
+    @property
+    def takes_stream(self) -> bool:
+        """Whether the body is taken piece by piece while the request is answered."""
+        ...
+
     def received(self, request: Request, body: bytes) -> tuple[Codec[Any, Response | StreamedReply], Any]:
         """The codec that answers the request, and what it makes of it."""
+        ...
+
+    def reader(self) -> PieceReader[Any]:
+        """What cuts the body of a request into pieces."""
+        ...
+
+    def streamed(
+        self, request: Request, source: PieceSource[Any], *, inside: bool
+    ) -> tuple[Codec[Any, Response | StreamedReply], Any]:
+        """As `received`, for a request whose pieces come from `source`.
+
+        `inside` says that a client without a token is of the system, too.
+        """
         ...
 
 

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from meristem.contracts.codec import encode
+from meristem.transports.http.date import date_line
 
 if TYPE_CHECKING:
     from meristem.asgi import Field
 
 JSON: Final = b"application/json"
 PROBLEM: Final = b"application/problem+json"
+NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
 OK_JSON: Final = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: "
-CLOSE: Final = b"\r\nconnection: close"
+CLOSE: Final = b"connection: close\r\n"
 COALESCED: Final = 64 * 1024  # a larger body is written by itself rather than copied behind its head
-NOT_SERVED: Final = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
-"""Said before an idle connection is closed: whatever is under way on it is not served (RFC 9110, 15.5.9)."""
 
 
 def phrase(status: int) -> str:
@@ -40,19 +40,19 @@ class Response(msgspec.Struct, gc=False):
         """The head in HTTP/1.1; after one that says `close` the connection ends.
 
         A plain 200 with JSON always has the same bytes, by which Meristem's client reads it without a parser:
-        `HTTP/1.1 200 OK`, `content-type: application/json`, `content-length: 17`.
+        `HTTP/1.1 200 OK`, `content-type: application/json`, `content-length: 17`, `date: …`.
         """
         opening = self._opening()
         # RFC 9110, section 8.6: a 204 must not have a content-length.
         length = b"%d" % len(self.body) if self.status != 204 else b""
-        return b"%b%b%b\r\n\r\n" % (opening, length, CLOSE if close else b"")
+        return b"%b%b\r\n%b%b\r\n" % (opening, length, date_line(), CLOSE if close else b"")
 
     def http1(self, *, close: bool) -> bytes:
         """Head and body in HTTP/1.1."""
         if self.status == 204:
             return self.head(close=close)
         end = CLOSE if close else b""  # as `head`, without a copy
-        return b"%b%d%b\r\n\r\n%b" % (self._opening(), len(self.body), end, self.body)
+        return b"%b%d\r\n%b%b\r\n%b" % (self._opening(), len(self.body), date_line(), end, self.body)
 
     def _opening(self) -> bytes:
         # By identity, which is quicker; an equal text that is another object goes the longer way to the same bytes.
@@ -75,6 +75,11 @@ def opening(status: int, media: bytes, fields: Sequence[Field]) -> bytes:
 
 
 known_opening: Final = lru_cache(256)(opening)
+
+
+def not_served() -> bytes:
+    """Said before an idle connection is closed: whatever is under way on it is not served (RFC 9110, 15.5.9)."""
+    return b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n%bconnection: close\r\n\r\n" % date_line()
 
 
 def refused(status: int, detail: str) -> Response:

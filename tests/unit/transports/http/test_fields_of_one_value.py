@@ -49,3 +49,15 @@ async def test_a_message_in_a_query_is_told_once(wire):
 
     assert await status_of(wire, server, head.encode()) == 400
     assert not wire.handlers.contexts
+
+
+@pytest.mark.parametrize(
+    ("asked", "status"),
+    [("encoding=json", 200), ("", 200), ("encoding=xml", 415), ("encoding=xproto", 415), ("encoding=json%3Bx", 200)],
+)
+async def test_a_call_by_get_says_an_encoding_that_is_known_as_one_by_post_does(wire, asked, status):
+    server = await wire.server()
+    head = f"GET /shop.rooms.v1.Rooms/Stays?{asked}&message=%7B%22hotelId%22%3A1%7D HTTP/1.1\r\nhost: x\r\n\r\n"
+
+    assert await status_of(wire, server, head.encode()) == status
+    assert len(wire.handlers.contexts) == (status == 200)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from meristem.transports.http import responses
 from meristem.transports.http.responses import JSON, Response
 
 NOSNIFF = (b"x-content-type-options", b"nosniff")
@@ -28,10 +29,14 @@ NOSNIFF = (b"x-content-type-options", b"nosniff")
     ],
 )
 @pytest.mark.parametrize("close", [False, True])
-def test_the_head_says_what_the_body_is_and_whether_more_is_answered(response, head, close):
-    end = b"\r\nconnection: close" if close else b""
-    assert response.head(close=close) == head + end + b"\r\n\r\n"
-    assert response.http1(close=close) == head + end + b"\r\n\r\n" + response.body
+def test_the_head_says_what_the_body_is_when_it_was_made_and_whether_more_is_answered(
+    response, head, close, monkeypatch
+):
+    monkeypatch.setattr(responses, "date_line", lambda: b"date: now\r\n")
+    end = b"\r\ndate: now\r\n" + (b"connection: close\r\n" if close else b"") + b"\r\n"
+
+    assert response.head(close=close) == head + end
+    assert response.http1(close=close) == head + end + response.body
 
 
 def test_the_same_fields_with_another_status_have_another_head():

@@ -19,7 +19,7 @@ from hotels.documents import tables
 from hotels.documents.service import DocumentsService
 from sqlalchemy import select
 
-from meristem.testing.manual_clock import ManualClock
+from meristem.testing import ManualClock
 
 
 @pytest.fixture
@@ -28,8 +28,8 @@ def office(run: Callable[..., Any]) -> Callable[..., Any]:
     async def open_office(clock: ManualClock | None = None) -> Any:
         async with run(DocumentsService, clock=clock or ManualClock()) as app:
             client = app.client(Documents)
-            client.issue = app.instances["documents"].service.issue
-            client.database = app.instances["documents"].database
+            client.issue = app.service(DocumentsService).issue
+            client.database = app.database("documents")
             yield client
 
     return open_office

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -21,8 +20,8 @@ from hotels.notifications.letters import one_line
 from hotels.notifications.mailer import mail_server
 from hotels.notifications.service import NotificationsService
 
-from meristem import ConfigurationError, Database, Service, on
-from meristem.testing.manual_clock import ManualClock
+from meristem import ConfigurationError, Service
+from meristem.testing import ManualClock
 
 PDF = b"%PDF-1.4 a receipt"
 
@@ -34,26 +33,13 @@ class Files(Documents, Service):
         return PDF
 
 
-class Witness(Service):
-    """Hears that letters were sent."""
-
-    def __init__(self, database: Database) -> None:
-        self.database = database
-        self.sent: asyncio.Queue[LetterSent] = asyncio.Queue()
-
-    @on(LetterSent)
-    async def letter_sent(self, event: LetterSent) -> None:
-        self.sent.put_nowait(event)
-
-
 @pytest.fixture
 def writing(run: Callable[..., Any], post: Any) -> Callable[..., Any]:
     @asynccontextmanager
     async def start() -> Any:
         settings = {"notifications": {"smtp_url": post.url, "site_url": "https://lamplight.example"}}
-        async with run(Files, NotificationsService, Witness, clock=ManualClock(), settings=settings) as app:
-            app.notifications = app.instances["notifications"].service
-            app.heard = app.instances["witness"].service.sent
+        async with run(Files, NotificationsService, clock=ManualClock(), settings=settings) as app:
+            app.notifications = app.service(NotificationsService)
             yield app
 
     return start
@@ -69,8 +55,7 @@ def receipt(booking: Booking) -> ReceiptIssued:
 
 async def told(app: Any, post: Any, letters: int) -> dict[str, EmailMessage]:
     """So many letters by their recipients, once the service has written down that they were sent."""
-    for _ in range(letters):
-        await asyncio.wait_for(app.heard.get(), 60)
+    await app.eventually(lambda: len(app.published(LetterSent)), equals=letters, timeout=60)
     arrived = [post.letters.get_nowait() for _ in range(letters)]
     assert post.letters.empty()
     return {letter["To"].addresses[0].addr_spec: letter for letter in arrived}

@@ -30,7 +30,7 @@ def ledger(run: Callable[..., Any]) -> Callable[..., Any]:
     @asynccontextmanager
     async def filled(lines: int) -> Any:
         async with run(PaymentsService, settings=NOWHERE) as app:
-            database = app.instances["payments"].database
+            database = app.database("payments")
             await asyncio.gather(
                 *(
                     add_line(database, EntryKind.CHARGE, uuid4(), Money(amount=Decimal(1 + line)), f"ch_{line}", NOW)
@@ -55,7 +55,7 @@ async def test_the_database_refuses_to_change_a_line(ledger: Callable[..., Any],
         somebody = sqlite3.connect(tmp_path / "payments.db")
         with closing(somebody), pytest.raises(sqlite3.DatabaseError, match="append-only"):
             somebody.execute(change)
-        assert await first_broken(app.instances["payments"].database) is None
+        assert await first_broken(app.database("payments")) is None
 
 
 @pytest.mark.parametrize(
@@ -73,14 +73,14 @@ async def test_who_gets_around_the_database_breaks_the_chain(
     async with ledger(5) as app:
         with closing(sqlite3.connect(tmp_path / "payments.db")) as thief:
             thief.executescript("DROP TRIGGER ledger_refuses_update; DROP TRIGGER ledger_refuses_delete;" + tampering)
-        assert await first_broken(app.instances["payments"].database) == found
+        assert await first_broken(app.database("payments")) == found
 
         with caplog.at_level(logging.ERROR):
-            await app.instances["payments"].service.audit()
+            await app.service(PaymentsService).audit()
 
     assert f"line {found} " in caplog.text
 
 
 async def test_lines_that_come_at_once_are_numbered_without_a_gap(ledger: Callable[..., Any]) -> None:
     async with ledger(40) as app:
-        assert await first_broken(app.instances["payments"].database) is None
+        assert await first_broken(app.database("payments")) is None

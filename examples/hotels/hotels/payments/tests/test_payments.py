@@ -36,9 +36,7 @@ def till(run: Callable[..., Any], bank: str) -> Callable[..., Any]:
     async def open_till(patience: float = 5.0, url: str = bank) -> Any:
         settings = {"payments": {"bank_url": url, "bank_timeout": patience}}
         async with run(PaymentsService, settings=settings) as app:
-            client = app.client(Payments)
-            client.service = app.instances["payments"].service
-            yield client
+            yield app.client(Payments)
 
     return open_till
 

@@ -16,7 +16,6 @@ import pytest
 from hotels.contracts.payments import Card, CardDeclined, CardInvalid, EntryKind, Payments
 from hotels.contracts.reservations import (
     Booking,
-    BookingCancelled,
     BookingConfirmed,
     BookingFailed,
     BookingRequest,
@@ -31,35 +30,15 @@ from hotels.contracts.rooms import Rooms, RoomTaken, RoomUnknown, Stay
 from hotels.contracts.search import Search
 from hotels.contracts.users import NewUser, User, Users, WrongCredentials
 from hotels.rooms.seeding import enter
+from hotels.rooms.service import RoomsService
 from hotels.system import system
 
-from meristem import CallError, Code, Database, Identity, Service, on, using
-from meristem.runtime.assembly import Assembly
-from meristem.testing.manual_clock import ManualClock
+from meristem import CallError, Code, Identity, using
+from meristem.testing import ManualClock, RunningSystem
 
 APPROVED, DECLINED, BUSY_ONCE = "4242424242424242", "4000000000000002", "4000000000000341"
 ZOE = NewUser(name="Zoë Łuczak", email="zoe@guest.example", password="seven hills")
 DAY = date(2030, 6, 7)
-
-
-class Witness(Service):
-    """Hears how bookings end."""
-
-    def __init__(self, database: Database) -> None:
-        self.database = database
-        self.heard: asyncio.Queue[Any] = asyncio.Queue()
-
-    @on(BookingConfirmed)
-    async def confirmed(self, event: BookingConfirmed) -> None:
-        self.heard.put_nowait(event)
-
-    @on(BookingFailed)
-    async def failed(self, event: BookingFailed) -> None:
-        self.heard.put_nowait(event)
-
-    @on(BookingCancelled)
-    async def cancelled(self, event: BookingCancelled) -> None:
-        self.heard.put_nowait(event)
 
 
 class Leaping:
@@ -77,14 +56,13 @@ class Leaping:
 class Site:
     """The running site with one hotel that has one room of a kind."""
 
-    def __init__(self, app: Assembly, hotel: Any, post: Any, bank: str, clock: ManualClock) -> None:
+    def __init__(self, app: RunningSystem, hotel: Any, post: Any, bank: str, clock: ManualClock) -> None:
         self.app = app
         self.room = hotel.rooms[0]
         self.post = post
         self.bank = bank
         self.clock = clock
         self.reservations = app.client(Reservations)
-        self.heard = app.instances["witness"].service.heard
 
     def wish(self, number: str = APPROVED, guest: NewUser | None = ZOE, **changes: Any) -> BookingRequest:
         card = Card(number=number, expiry="09/39", cvc="123")
@@ -94,9 +72,6 @@ class Site:
     async def book(self, wish: BookingRequest | None = None, key: str | None = None) -> Booking:
         with using(key=key):
             return await self.reservations.book(wish or self.wish())
-
-    async def hear(self) -> Any:
-        return await asyncio.wait_for(self.heard.get(), 60)
 
     async def letters(self, count: int) -> list[str]:
         return sorted([(await asyncio.wait_for(self.post.letters.get(), 60))["Subject"] for _ in range(count)])
@@ -134,14 +109,14 @@ def site(run: Callable[..., Any], listing: Callable[..., Any], bank: str, post: 
         clock = ManualClock()
         settings = {
             "rooms": {"hotels": 0},
-            "users": {"time_cost": 1, "memory_kib": 8},
+            "users": {"time_cost": 1, "memory_kib": 8, "free_failures": 50},
             "payments": {"bank_url": bank},
             "search": {"partner_url": "http://127.0.0.1:9"},
             "notifications": {"smtp_url": post.url, "site_url": "https://lamplight.example"},
         }
-        async with run(*system.services, Witness, clock=clock, settings=settings) as app:
+        async with run(*system.services, clock=clock, settings=settings) as app:
             hotel = listing(rooms=[("Double room", 2, count, "80.00")])
-            await enter(app.instances["rooms"].database, [hotel])
+            await enter(app.database("rooms"), [hotel])
             yield Site(app, hotel, post, bank, clock)
 
     return open_site
@@ -181,9 +156,8 @@ async def test_a_declined_card_leaves_nothing_behind(site: Callable[..., Any]) -
         with pytest.raises(CardDeclined):
             await given.book(given.wish(DECLINED))
 
-        event = await given.hear()
-        assert isinstance(event, BookingFailed)
-        assert event.booking.reason == "The bank refused the card; nothing was charged."
+        [failed] = given.app.published(BookingFailed)
+        assert failed.event.booking.reason == "The bank refused the card; nothing was charged."
         assert await given.room_is_free()
         assert await given.kept_by_the_bank() == 0
         async with given.signed_in() as mine:
@@ -197,14 +171,13 @@ async def test_a_declined_card_leaves_nothing_behind(site: Callable[..., Any]) -
 
 async def test_a_hold_that_ran_out_while_the_bank_was_thinking_gives_the_money_back(site: Callable[..., Any]) -> None:
     async with site() as given:
-        given.app.instances["rooms"].service.clock = Leaping(given.clock)
+        given.app.service(RoomsService).clock = Leaping(given.clock)
         with pytest.raises(RoomTaken):
             await given.book()
 
-        event = await given.hear()
-        assert isinstance(event, BookingFailed)
-        assert event.booking.reason == "The room was no longer kept when the payment came."
-        assert Milestone.REFUNDED in {track.milestone for track in event.booking.tracking}
+        [failed] = given.app.published(BookingFailed)
+        assert failed.event.booking.reason == "The room was no longer kept when the payment came."
+        assert Milestone.REFUNDED in {track.milestone for track in failed.event.booking.tracking}
         assert await given.kept_by_the_bank() == 0
         assert await given.room_is_free()
 
@@ -212,9 +185,7 @@ async def test_a_hold_that_ran_out_while_the_bank_was_thinking_gives_the_money_b
 async def test_a_bank_that_is_busy_is_asked_again_until_the_booking_stands(site: Callable[..., Any]) -> None:
     async with site() as given:
         booking = asyncio.ensure_future(given.book(given.wish(BUSY_ONCE)))
-        while not booking.done():
-            await given.clock.advance(0.2)
-            await asyncio.sleep(0.01)
+        await given.app.eventually(booking.done, timeout=60)
 
         assert booking.result().status is Status.CONFIRMED
         assert await given.kept_by_the_bank() == Decimal("160.00")
@@ -236,8 +207,8 @@ async def test_of_fifty_guests_who_book_the_last_room_one_has_it(site: Callable[
             for number in range(50)
         ]
         answers = await asyncio.gather(*(given.book(wish) for wish in wishes), return_exceptions=True)
-        for _ in range(50):
-            await given.hear()
+        assert len(given.app.published(BookingConfirmed)) == 1
+        assert len(given.app.published(BookingFailed)) == 49
 
         assert sum(isinstance(answer, Booking) for answer in answers) == 1
         assert sum(isinstance(answer, RoomTaken) for answer in answers) == 49

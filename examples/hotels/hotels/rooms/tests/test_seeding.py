@@ -77,4 +77,4 @@ async def test_every_hotel_is_told(database: Database) -> None:
 
 async def test_a_service_starts_with_its_catalogue(run: Callable[..., Any]) -> None:
     async with run(RoomsService, settings={"rooms": {"hotels": 55}}) as app:
-        assert await app.instances["rooms"].database.fetch_value(tables.COUNT_HOTELS) == 55
+        assert await app.database("rooms").fetch_value(tables.COUNT_HOTELS) == 55

@@ -25,7 +25,7 @@ from sqlalchemy.dialects import sqlite
 
 from meristem import CallError
 from meristem.storage.database import database_for
-from meristem.testing.manual_clock import ManualClock
+from meristem.testing import ManualClock
 
 DAY = date(2030, 6, 7)
 

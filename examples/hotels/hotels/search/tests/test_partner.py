@@ -17,7 +17,7 @@ from hotels.search.service import SearchService
 from hotels.search.settings import SearchSettings
 
 from meristem import CallError, Code
-from meristem.testing.manual_clock import ManualClock
+from meristem.testing import ManualClock
 
 DAY = date(2030, 6, 7)
 GOOD = (
@@ -129,7 +129,7 @@ async def test_a_search_shows_both_houses_cheapest_first(
     line.body = GOOD
     settings = {"search": {"partner_url": line.url, "partner_budget": 5.0}}
     async with run(SearchService, settings=settings, clock=ManualClock()) as app:
-        await app.instances["search"].service.list_hotel(
+        await app.service(SearchService).list_hotel(
             listing(rooms=[("Double room", 2, 1, "120.00"), ("Box room", 2, 1, "45.00")])
         )
 
@@ -150,7 +150,7 @@ async def test_two_hundred_searches_wait_for_a_hanging_partner_together(
 ) -> None:
     line.body = None
     async with run(SearchService, settings={"search": {"partner_url": line.url}}, clock=ManualClock()) as app:
-        await app.instances["search"].service.list_hotel(listing())
+        await app.service(SearchService).list_hotel(listing())
         client = app.client(Search)
 
         async def find() -> Offers:

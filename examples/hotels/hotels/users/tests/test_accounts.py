@@ -19,23 +19,40 @@ from hotels.users.settings import UsersSettings
 from hotels.users.strength import weakness
 from sqlalchemy import select
 
-from meristem import CallError, Code
-from meristem.testing.manual_clock import ManualClock
+from meristem import CallError, Code, Database
+from meristem.testing import ManualClock, RunningSystem
 
 CHEAP: dict[str, Any] = {"time_cost": 1, "memory_kib": 8, "lanes": 1}
 ZOE = NewUser(name="Zoë", email="Zoe@Guest.example", password="seven hills")
 
 
+class Site:
+    """A client of the accounts, and what stands behind them for the tests that look or reach into it."""
+
+    def __init__(self, app: RunningSystem) -> None:
+        self.app = app
+        self.client = app.client(Users)
+
+    def __getattr__(self, operation: str) -> Any:
+        return getattr(self.client, operation)
+
+    @property
+    def service(self) -> UsersService:
+        return self.app.service(UsersService)
+
+    @property
+    def database(self) -> Database:
+        return self.app.database(UsersService)
+
+
 @pytest.fixture
 def users(run: Callable[..., Any]) -> Callable[..., Any]:
+    """`async with users() as site:`; with a clock for the tests in which time matters."""
+
     @asynccontextmanager
-    async def open_users() -> Any:
-        clock = ManualClock()
+    async def open_users(clock: ManualClock | None = None) -> Any:
         async with run(UsersService, clock=clock, settings={"users": CHEAP}) as app:
-            client = app.client(Users)
-            client.clock, client.database = clock, app.instances["users"].database
-            client.service = app.instances["users"].service
-            yield client
+            yield Site(app)
 
     return open_users
 
@@ -109,15 +126,16 @@ async def test_an_unknown_address_costs_a_hash_too(users: Callable[..., Any], mo
 
 
 async def test_a_session_that_is_used_goes_on_and_one_that_is_not_ends(users: Callable[..., Any]) -> None:
-    async with users() as site:
+    clock = ManualClock()
+    async with users(clock) as site:
         user = await site.sign_up(ZOE)
         used, unused = await site.sign_in(signing_in()), await site.sign_in(signing_in())
         for _ in range(3):
-            site.clock._now += timedelta(days=10)
+            clock._now += timedelta(days=10)
             assert await site.identify(used.token) == user
 
         assert await site.identify(unused.token) is None
-        site.clock._now += timedelta(days=14)
+        clock._now += timedelta(days=14)
         assert await site.identify(used.token) is None
 
 
@@ -134,10 +152,11 @@ async def test_a_token_is_kept_by_its_digest_alone(users: Callable[..., Any]) ->
 
 
 async def test_expired_sessions_are_forgotten(users: Callable[..., Any]) -> None:
-    async with users() as site:
+    clock = ManualClock()
+    async with users(clock) as site:
         await site.sign_up(ZOE)
         await site.sign_in(signing_in())
-        site.clock._now += timedelta(days=15)
+        clock._now += timedelta(days=15)
 
         await site.service.forget_expired()
 
@@ -214,7 +233,8 @@ async def guessed(site: Any, times: int, **changes: Any) -> list[type[Exception]
 async def test_after_five_wrong_passwords_each_further_one_waits_longer_and_a_minute_at_most(
     users: Callable[..., Any],
 ) -> None:
-    async with users() as site:
+    clock = ManualClock()
+    async with users(clock) as site:
         await site.sign_up(ZOE)
         assert await guessed(site, 6) == [WrongCredentials] * 5 + [TooManyAttempts]
         waits = []
@@ -222,17 +242,17 @@ async def test_after_five_wrong_passwords_each_further_one_waits_longer_and_a_mi
             with pytest.raises(TooManyAttempts) as refusal:
                 await site.sign_in(signing_in())  # the right one waits, too, or its answer would tell
             waits.append(refusal.value.wait)
-            await site.clock.advance(refusal.value.wait)
+            await clock.advance(refusal.value.wait)
             assert await guessed(site, 1) == [WrongCredentials]
         assert waits == [1, 2, 4, 8, 16, 32, 60, 60, 60]
 
-        await site.clock.advance(60)
+        await clock.advance(60)
         assert (await site.sign_in(signing_in())).user.name == "Zoë"
         assert await guessed(site, 5) == [WrongCredentials] * 5  # a right one ends the count
 
 
 async def test_guesses_at_once_are_no_way_around(users: Callable[..., Any]) -> None:
-    async with users() as site:
+    async with users(ManualClock()) as site:
         await site.sign_up(ZOE)
         wrong = signing_in(password="something wrong")
         answers = await asyncio.gather(*(site.sign_in(wrong) for _ in range(40)), return_exceptions=True)
@@ -242,7 +262,7 @@ async def test_guesses_at_once_are_no_way_around(users: Callable[..., Any]) -> N
 
 
 async def test_a_stranger_s_guesses_never_hold_up_a_browser_that_is_known(users: Callable[..., Any]) -> None:
-    async with users() as site:
+    async with users(ManualClock()) as site:
         await site.sign_up(ZOE)
         device = (await site.sign_in(signing_in())).device
         assert await guessed(site, 6) == [WrongCredentials] * 5 + [TooManyAttempts]
@@ -256,12 +276,12 @@ async def test_a_stranger_s_guesses_never_hold_up_a_browser_that_is_known(users:
 
 
 async def test_an_address_without_an_account_waits_as_one_with(users: Callable[..., Any]) -> None:
-    async with users() as site:
+    async with users(ManualClock()) as site:
         assert await guessed(site, 6) == [WrongCredentials] * 5 + [TooManyAttempts]
 
 
 async def test_enrolling_is_no_way_to_guess(users: Callable[..., Any]) -> None:
-    async with users() as site:
+    async with users(ManualClock()) as site:
         await site.sign_up(ZOE)
         wrong = msgspec.structs.replace(ZOE, password="something wrong")
         for kind in [WrongCredentials] * 5 + [TooManyAttempts]:
@@ -270,10 +290,11 @@ async def test_enrolling_is_no_way_to_guess(users: Callable[..., Any]) -> None:
 
 
 async def test_failures_are_forgotten(users: Callable[..., Any]) -> None:
-    async with users() as site:
+    clock = ManualClock()
+    async with users(clock) as site:
         await site.sign_up(ZOE)
         await guessed(site, 7)
-        await site.clock.advance(3700)
+        await clock.advance(3700)
         await site.service.forget_expired()
         assert await site.database.fetch_all(select(tables.failures)) == []
         assert await guessed(site, 5) == [WrongCredentials] * 5

@@ -42,6 +42,10 @@ NOTHING_CHARGED = "Nothing was charged. Try another card."
 ENTERED = "Your account is open and you are signed in; only the card is missing."
 REFUSED = "The booking cannot be made like this. Look at the stay and the card again."
 AGAIN = "Booking takes longer than usual. Send the form again as it is: you will not pay or book twice."
+NOT_NOW = (
+    "A part of our site cannot be reached, so this time nothing was booked or charged. Send the form again as it is in "
+    "a moment."
+)
 OTHER_PASSWORD = (
     "There is an account with this address, and this is not its password. Use the one that you chose then, or another "  # noqa: S105
     "e-mail address."
@@ -182,7 +186,8 @@ async def _failed(
         raise error
     with within(ENTERING):
         entered = guest is not None and await enter(guest)
-    return await _page(details, stay, filled, AGAIN, "" if entered else filled.shown("key")), 503
+    words = AGAIN if error.may_have_happened else NOT_NOW
+    return await _page(details, stay, filled, words, "" if entered else filled.shown("key")), 503
 
 
 async def _led(address: str, guest: NewUser | None) -> Response:

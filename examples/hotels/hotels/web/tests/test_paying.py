@@ -198,6 +198,17 @@ async def test_when_the_outcome_is_unknown_the_key_stays(visitor, world, pay, co
     assert page.hidden("key") == form.hidden("key")
 
 
+async def test_when_the_reservations_cannot_be_reached_the_guest_reads_that_nothing_was_booked(visitor, world, pay):
+    form = await visitor.get(pay)
+    world.broken["Reservations.book"] = CallError(Code.UNAVAILABLE, "open breaker", may_have_happened=False)
+    page = await visitor.post(
+        pay, {"form_token": form.hidden("form_token"), "key": form.hidden("key"), **GUEST, **CARD}
+    )
+    assert page.status == 503
+    assert "nothing was booked or charged" in page.text
+    assert page.hidden("key") == form.hidden("key")
+
+
 async def test_when_the_outcome_is_unknown_whose_booking_it_is_stays(visitor, world, pay):
     await visitor.sign_up()
     visitor.client.cookie_jar.clear()

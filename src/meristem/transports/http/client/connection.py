@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import httptools
 import msgspec
 
+from meristem.transports.http.client.tls import ALERT, is_alert, why_refused
+from meristem.transports.http.date import DATE_LENGTH
 from meristem.transports.http.responses import OK_JSON
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 PREFIX: Final = len(OK_JSON)
+REST: Final = (
+    2 + DATE_LENGTH + 2
+)  # of the head behind the number of its length: an end of a line, the date, the empty line
 
 
 class LostError(Exception):
@@ -26,6 +32,13 @@ class LostError(Exception):
         super().__init__(reason)
         self.happened = happened
         self.broken = broken
+
+
+class LargeReplyError(LostError):
+    """The answer is larger than the client takes; it would be as large another time."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"the reply is larger than {limit} bytes; raise `reply_bytes` of [client]")
 
 
 class RawResponse(msgspec.Struct):
@@ -47,11 +60,11 @@ class ResponseSink(Protocol):
 
 
 class ClientConnection(asyncio.Protocol):
-    """A connection of a pool. `usable` says whether it may carry one more request."""
+    """A connection of a pool; one that is `spent`, or whose transport closes, may carry no further request."""
 
     __slots__ = (
-        "_address", "_chunks", "_head", "_lost", "_parser", "_reply_limit", "_size", "_spent", "_whole", "loop",
-        "sink", "transport", "waiter",
+        "_address", "_chunks", "_head", "_lost", "_parser", "_reply_limit", "_room", "_size", "_whole", "loop",
+        "sink", "spent", "transport", "waiter",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -69,17 +82,13 @@ class ClientConnection(asyncio.Protocol):
         self._lost = lost
         self._address = address
         self._reply_limit = reply_limit
-        self._spent = False
+        self.spent = False
         self._whole = True  # no part of an answer has arrived
         self._parser: Any = None
         self._head: dict[bytes, bytes] = {}
         self._chunks: list[bytes] = []
         self._size = 0
-
-    @property
-    def usable(self) -> bool:
-        """Whether one more request may be sent."""
-        return not self._spent and not self.transport.is_closing()
+        self._room: asyncio.Future[None] | None = None  # of a request whose server has yet to take much of it
 
     def send(self, request: bytes, sink: ResponseSink | None = None) -> asyncio.Future[bytes | RawResponse]:
         """Write a request; the future gives the body of a 200, another answer whole, or raises LostError.
@@ -91,9 +100,19 @@ class ClientConnection(asyncio.Protocol):
         self.transport.write(request)
         return waiter
 
+    @property
+    def is_full(self) -> bool:
+        """Whether the server has yet to take much of what was written."""
+        return self._room is not None
+
+    async def writable(self) -> None:
+        """Wait until the server has taken enough, or has gone."""
+        if self._room is not None:
+            await asyncio.shield(self._room)
+
     def close(self) -> None:
         """End the connection and whatever it waits for."""
-        self._spent = True
+        self.spent = True
         # Not `close`, which would first write what is left: nobody waits for an answer to that.
         self.transport.abort()
 
@@ -102,22 +121,39 @@ class ClientConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]
 
+    def pause_writing(self) -> None:
+        self._room = self.loop.create_future()
+
+    def resume_writing(self) -> None:
+        room, self._room = self._room, None
+        if room is not None and not room.done():
+            room.set_result(None)
+
     def connection_lost(self, exc: Exception | None) -> None:
-        self._spent = True
-        reason = f"the connection broke: {exc}" if exc is not None else "the connection was closed"
-        self._fail(LostError(f"{reason} before the answer was complete", broken=True))
+        self.spent = True
+        self.resume_writing()
+        if isinstance(exc, ssl.SSLError) and is_alert(exc):
+            self._fail(LostError(why_refused(exc), happened=False))
+        else:
+            reason = f"the connection broke: {exc}" if exc is not None else "the connection was closed"
+            self._fail(LostError(f"{reason} before the answer was complete", broken=True))
         self._lost(self)
 
     def data_received(self, data: bytes) -> None:
         waiter = self.waiter
         if waiter is not None and self._whole and data.startswith(OK_JSON):
-            end = data.find(b"\r\n\r\n", PREFIX)
-            length = data[PREFIX:end]
+            end = data.find(b"\r\ndate: ", PREFIX)
+            length, start = data[PREFIX:end], end + REST
             # Whole and alone in one piece, as nearly all are; a part of an answer, or more than one, is for the parser.
-            if end > 0 and length.isdigit() and end + 4 + int(length) == len(data) <= self._reply_limit:
+            if (
+                end > 0
+                and length.isdigit()
+                and start + int(length) == len(data) <= self._reply_limit
+                and data.find(b"\r\n\r\n", end) == start - 4
+            ):
                 self.waiter = None
                 if not waiter.done():
-                    waiter.set_result(data[end + 4 :])
+                    waiter.set_result(data[start:])
                 return
         if waiter is None and self.sink is None:
             self.close()  # nothing was asked: the server says farewell, or talks nonsense
@@ -132,7 +168,8 @@ class ClientConnection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            self._fail(LostError(f"the answer is no sound HTTP/1.1: {error}"))
+            hint = "; it speaks TLS: write https://" if data.startswith(ALERT) else ""
+            self._fail(LostError(f"the answer is no sound HTTP/1.1: {error}{hint}"))
             self.close()
 
     # The parser's side
@@ -164,15 +201,15 @@ class ClientConnection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         self._whole = True
-        self._spent = self._spent or not self._parser.should_keep_alive()
+        self.spent = self.spent or not self._parser.should_keep_alive()
         sink, self.sink = self.sink, None
         if sink is not None and self.waiter is None:
             sink.finish()
             return
         status, body = self._parser.get_status_code(), b"".join(self._chunks)
         self._chunks = []
-        # The server's farewell (`NOT_SERVED`): it closed while this request was on its way, which so was not served.
-        if status == 408 and self._spent and not body:
+        # The server's farewell (`not_served`): it closed while this request was on its way, which so was not served.
+        if status == 408 and self.spent and not body:
             self._fail(LostError("the server closes idle connections and did not take the request", happened=False))
         else:
             self._resolve(body if status == 200 else RawResponse(status, self._head, body))
@@ -193,5 +230,5 @@ class ClientConnection(asyncio.Protocol):
             sink.fail(error)
 
     def _too_large(self) -> None:
-        self._fail(LostError(f"the reply is larger than {self._reply_limit} bytes; raise `reply_bytes` of [client]"))
+        self._fail(LargeReplyError(self._reply_limit))
         self.close()

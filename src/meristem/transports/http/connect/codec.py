@@ -16,19 +16,28 @@ from meristem.contracts.protojson import lenient
 from meristem.contracts.wiretypes import struct_of
 from meristem.errors import CallError, Code
 from meristem.transports.authorize import bearer_of
-from meristem.transports.http.compression import packed, unpacked
+from meristem.transports.http.compression import PACKED, PackedReply, is_packed, packed, unpacked
 from meristem.transports.http.connect.errors import failed
 from meristem.transports.http.connect.ownhead import OWN_AGENT
 from meristem.transports.http.media import media_of
 from meristem.transports.http.responses import JSON, Response
-from meristem.transports.metadata import AUTHORIZATION, KEY, TOKEN, TRACE, TRACE_STATE, context_from, context_of
+from meristem.transports.metadata import (
+    AUTHORIZATION,
+    BAGGAGE,
+    KEY,
+    TOKEN,
+    TRACE,
+    TRACE_STATE,
+    context_from,
+    context_of,
+)
 from meristem.transports.unary import LIGHT, Codec, Signed
 
 if TYPE_CHECKING:
-    from meristem.context import Identity
+    from meristem.context import Context, Identity
     from meristem.contracts.call import Handler, ServedOperation
     from meristem.contracts.operation import Operation
-    from meristem.contracts.proto import ProtoSchema
+    from meristem.contracts.protobuf.json_replies import ProtoReplies
     from meristem.errors import Fault
     from meristem.resilience.limits import Limits
     from meristem.transports.authorize import Principal
@@ -39,10 +48,8 @@ RequestT_contra = TypeVar("RequestT_contra", bound=Signed, contravariant=True)
 PROTO: Final = b"application/proto"
 TIMEOUT: Final = b"connect-timeout-ms"
 VERSION: Final = b"connect-protocol-version"
-LIGHT_BINARY: Final = 4 * 1024  # protobuf becomes JSON value by value, in Python
+LIGHT_BINARY: Final = 16 * 1024  # Python makes values of protobuf one by one: half a millisecond for so much
 CODINGS: Final = frozenset((b"content-encoding", b"connect-content-encoding"))
-# RFC 9110, section 12.5.5: a cache must not give packed bytes to who did not ask for them.
-PACKED: Final = ((b"content-encoding", b"gzip"), (b"vary", b"accept-encoding"))
 
 
 class Binary(Protocol):
@@ -53,10 +60,18 @@ class Binary(Protocol):
     def write_reply(self, operation: Operation, reply: Any) -> bytes: ...
 
 
-class MessageCodec(Codec[RequestT_contra, Response], Protocol[RequestT_contra]):
-    """A codec that can write a reply without a response around it, as streams need it."""
+class MessageCodec(Codec[RequestT_contra, Response | PackedReply], Protocol[RequestT_contra]):
+    """A codec that reads and writes messages without what stands around a unary call, as streams need it."""
 
     def message(self, request: RequestT_contra, reply: Any) -> bytes: ...
+
+    def context(self, request: RequestT_contra, principal: Principal | None, user: Identity | None) -> Context:
+        """What surrounds the call."""
+        ...
+
+    def item(self, request: RequestT_contra, body: bytes) -> Any:
+        """One item of a request that is a stream; raises CallError `invalid_argument`."""
+        ...
 
 
 class ConnectRequest(msgspec.Struct, gc=False):
@@ -69,6 +84,7 @@ class ConnectRequest(msgspec.Struct, gc=False):
     media: bytes
     heavy: bool
     wrong: CallError | None = None
+    context: Context | None = None
 
     @staticmethod
     def of(head: Metadata, body: bytes, wrong: CallError | None = None) -> ConnectRequest:
@@ -93,7 +109,7 @@ class OwnRequest(msgspec.Struct, gc=False):
     def of(head: Metadata, body: bytes) -> OwnRequest:
         """The request whose head the parser has read."""
         read = head.get
-        changing = (read(TIMEOUT), read(TRACE), read(TRACE_STATE), read(KEY), b"")
+        changing = (read(TIMEOUT), read(TRACE), read(TRACE_STATE), read(BAGGAGE), read(KEY), b"")
         bearer = bearer_of(read(AUTHORIZATION))
         return OwnRequest(_text(read(TOKEN)), changing, body, bearer, len(body) > LIGHT)
 
@@ -112,9 +128,9 @@ class OwnCodec:
 
     def read(self, request: OwnRequest, principal: Principal | None, user: Identity | None) -> Call:
         """The call; raises CallError `invalid_argument` that names the field."""
-        timeout, trace, state, key, _ = request.changing
+        timeout, trace, state, baggage, key, _ = request.changing
         deadline = None if timeout is None else monotonic() + int(timeout) / 1000  # digits: see `Route`
-        context = context_of(principal, user, deadline, trace, state, key)
+        context = context_of(principal, user, deadline, trace, state, baggage, key)
         if request.heavy:
             bound_values(request.body, self._values)
         try:
@@ -129,6 +145,21 @@ class OwnCodec:
         """One reply of a stream."""
         return self.write(reply)
 
+    def context(self, request: OwnRequest, principal: Principal | None, user: Identity | None) -> Context:
+        """What surrounds the call."""
+        timeout, trace, state, baggage, key, _ = request.changing
+        deadline = None if timeout is None else monotonic() + int(timeout) / 1000
+        return context_of(principal, user, deadline, trace, state, baggage, key)
+
+    def item(self, _request: OwnRequest, body: bytes) -> Any:
+        """One item of a request that is a stream."""
+        if len(body) > LIGHT:
+            bound_values(body, self._values)
+        try:
+            return self._exact(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise refusal(error) from None
+
     def failure(self, _request: OwnRequest, error: Fault | CallError) -> Response:
         return failed(self.operation, error, own=True)
 
@@ -140,19 +171,18 @@ class ConnectCodec:
     so replies to it follow that mapping, too.
     """
 
-    __slots__ = ("_binary", "_lenient", "_limits", "_mapped", "_schema", "_write", "handler", "operation")
+    __slots__ = ("_binary", "_lenient", "_limits", "_mapped", "_replies", "_write", "handler", "operation")
 
     def __init__(
         self,
         endpoint: ServedOperation,
         limits: Limits,
-        schema: Callable[[], ProtoSchema] | None,
         binary: Callable[[], Binary] | None,
     ) -> None:
         self.operation: Operation = endpoint.operation
         self.handler: Handler = endpoint.handler
         self._limits = limits
-        self._schema = schema
+        self._replies: ProtoReplies | None = None
         self._binary = binary
         self._write = reply_writer(endpoint.operation.reply)
         self._lenient = lenient(endpoint.operation.request)
@@ -165,32 +195,48 @@ class ConnectCodec:
 
     def read(self, request: ConnectRequest, principal: Principal | None, user: Identity | None) -> Call:
         """The call; raises CallError `invalid_argument` that names the field."""
-        context = context_from(request.head, principal, user, deadline_of(request.head.get(TIMEOUT)))
+        context = self.context(request, principal, user)
         if request.wrong is not None:
             raise request.wrong
         coding = request.head.get(b"content-encoding", b"identity").lower()
         plain = unpacked(coding, request.body, self._limits.body_bytes)
-        if (binary := self._binary_for(request)) is not None:
-            return Call(self.operation, binary.read_request(self.operation, plain, self._limits.body_values), context)
-        bound_values(plain, self._limits.body_values)
-        read = self._mapped if VERSION in request.head else self._lenient
-        return Call(self.operation, read(plain), context)
+        return Call(self.operation, self.item(request, plain), context)
 
-    def reply(self, request: ConnectRequest, reply: Any) -> Response:
+    def context(self, request: ConnectRequest, principal: Principal | None, user: Identity | None) -> Context:
+        """What surrounds the call."""
+        request.context = context_from(request.head, principal, user, deadline_of(request.head.get(TIMEOUT)))
+        return request.context
+
+    def item(self, request: ConnectRequest, body: bytes) -> Any:
+        """The message of a request, or one item of one that is a stream."""
+        if (binary := self._binary_for(request)) is not None:
+            return binary.read_request(self.operation, body, self._limits.body_values)
+        bound_values(body, self._limits.body_values)
+        read = self._mapped if VERSION in request.head else self._lenient
+        return read(body)
+
+    def reply(self, request: ConnectRequest, reply: Any) -> Response | PackedReply:
         """The reply in the encoding that the request came in."""
         out = self.message(request, reply)
         media = JSON if self._binary_for(request) is None else PROTO
-        smaller = packed(request.head, out)
-        return Response(200, media, out) if smaller is None else Response(200, media, smaller, PACKED)
+        if not is_packed(request.head, out):
+            return Response(200, media, out)
+        return PackedReply(media, out) if len(out) > LIGHT else Response(200, media, packed(out), PACKED)
 
     def message(self, request: ConnectRequest, reply: Any) -> bytes:
         """The bytes of a reply, which is one of several in a stream."""
         if (binary := self._binary_for(request)) is not None:
             return binary.write_reply(self.operation, reply)
         out = self._write(reply)
-        if VERSION in request.head and self._schema is not None:
-            return self._schema().reply_json(self.operation, out)
-        return out
+        return self._proto_json(out) if VERSION in request.head else out
+
+    def _proto_json(self, reply: bytes) -> bytes:
+        if self._replies is None:
+            # Most processes never meet such a client, so its mapping is neither loaded nor made before.
+            from meristem.contracts.protobuf.json_replies import ProtoReplies  # noqa: PLC0415
+
+            self._replies = ProtoReplies(self.operation)
+        return self._replies.json(reply)
 
     def failure(self, _request: ConnectRequest, error: Fault | CallError) -> Response:
         return failed(self.operation, error, own=False)

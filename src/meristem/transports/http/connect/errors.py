@@ -9,7 +9,7 @@ import msgspec
 
 from meristem.contracts.codec import decoder, encode
 from meristem.errors import CallError, Code, Fault
-from meristem.transports.errors import details_of, error_of, message_of
+from meristem.transports.errors import details_of, error_of, message_of, unserved
 from meristem.transports.http.errors import CODE_OF_STATUS, NEVER_SERVED, fields_of, status_of_error
 from meristem.transports.http.responses import JSON, Response
 
@@ -38,6 +38,12 @@ class ReceivedError(msgspec.Struct):
     code: str
     message: str = ""
     details: list[ReceivedDetail] = []
+
+
+class ReceivedProblem(msgspec.Struct):
+    """The JSON of a refusal that comes before any protocol (RFC 9457), as our server and many others write it."""
+
+    detail: str
 
 
 class WireError(msgspec.Struct, omit_defaults=True):
@@ -76,5 +82,14 @@ def read_unary_error(operation: Operation, status: int, body: bytes, where: str)
         return read_error(operation, decoder(ReceivedError)(body))
     except msgspec.DecodeError:
         code = CODE_OF_STATUS.get(status, Code.UNKNOWN)
-        message = f"{operation.label}: {where} answered HTTP {status}, which is no answer of a Meristem server"
+        message = f"{operation.label}: {where} answered HTTP {status}{_meaning(operation, status, body)}"
         return CallError(code, message, may_have_happened=status not in NEVER_SERVED)
+
+
+def _meaning(operation: Operation, status: int, body: bytes) -> str:
+    if status == 404:
+        return f": {unserved(operation)}, or it is no answer of a Meristem server"
+    try:
+        return f": {decoder(ReceivedProblem)(body).detail}"
+    except msgspec.DecodeError:
+        return ", which is no answer of a Meristem server"

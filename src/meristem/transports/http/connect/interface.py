@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypedDict
 from urllib.parse import parse_qsl
 
 from meristem.contracts.operation import Semantics
@@ -18,7 +18,10 @@ from meristem.transports.http.connect.codec import (
     is_own,
     is_timeout,
 )
+from meristem.transports.http.connect.framing import EnvelopeReader
+from meristem.transports.http.connect.item_stream import ItemStreamCodec
 from meristem.transports.http.connect.streaming import StreamCodec
+from meristem.transports.http.errors import RefusedError
 from meristem.transports.http.media import media_of
 from meristem.transports.http.responses import JSON, Response
 
@@ -27,10 +30,9 @@ if TYPE_CHECKING:
 
     from meristem.contracts.call import ServedOperation
     from meristem.contracts.operation import Operation
-    from meristem.contracts.proto import ProtoSchema
     from meristem.resilience.limits import Limits
     from meristem.transports.http.connect.codec import Binary, MessageCodec
-    from meristem.transports.http.request import Request
+    from meristem.transports.http.request import PieceSource, Request, StreamedReply
     from meristem.transports.metadata import Metadata
     from meristem.transports.unary import Codec
 
@@ -39,33 +41,42 @@ MOST_PARAMETERS: Final = 100  # the protocol has five
 STREAM_MEDIA: Final = (b"application/connect+json", b"application/connect+proto")
 
 
+class EnvelopeForm(TypedDict):
+    """What `StreamCodec` is told of a request."""
+
+    media: bytes
+    encoding: bytes
+    limit: int
+    own: bool
+
+
 class Route:
     """An operation at its path, with a codec for either kind of client."""
 
     __slots__ = ("_gettable", "_limit", "_media", "operation", "other", "own")
 
     takes_body = True
+    asks_client = False
 
     def __init__(
         self,
         endpoint: ServedOperation,
         limits: Limits,
         *,
-        schema: Callable[[], ProtoSchema] | None = None,
         binary: Callable[[], Binary] | None = None,
     ) -> None:
         self.operation: Operation = endpoint.operation
         self.own = OwnCodec(endpoint, limits.body_values)
-        self.other = ConnectCodec(endpoint, limits, schema, binary)
+        self.other = ConnectCodec(endpoint, limits, binary)
         self._limit = limits.body_bytes
-        self._gettable = self.operation.semantics is Semantics.SAFE and not self.operation.stream
-        self._media: tuple[bytes, ...] = STREAM_MEDIA if self.operation.stream else UNARY_MEDIA
+        self._gettable = self.operation.semantics is Semantics.SAFE and not self.operation.lasts
+        self._media: tuple[bytes, ...] = STREAM_MEDIA if self.operation.lasts else UNARY_MEDIA
         if not self.other.speaks_proto:
             self._media = self._media[:1]
 
     def is_plain(self, request: Request) -> bool:
         """Whether a request is a unary call in JSON."""
-        return request.method == "POST" and request.head.get(b"content-type") == JSON and not self.operation.stream
+        return request.method == "POST" and request.head.get(b"content-type") == JSON and not self.operation.lasts
 
     def refusal(self, request: Request) -> Response | None:
         """The answer to a request that is none of the protocol's; None for a sound one."""
@@ -81,13 +92,47 @@ class Route:
     def received(self, request: Request, body: bytes) -> tuple[Codec[Any, Any], Any]:
         """The codec for the client that sent a request, and what it reads."""
         if request.method == "GET":
-            return self.other, _from_query(request)
+            asked = _from_query(request)
+            if asked.wrong is None and asked.media not in self._media:
+                asked.wrong = RefusedError(Code.INVALID_ARGUMENT, 415, f"`encoding` is one of {self._encodings}")
+            return self.other, asked
         codec, found = self._for(request.head, body)
         if not self.operation.stream:
             return codec, found
+        return StreamCodec(codec, **self._envelopes(request, codec)), found
+
+    @property
+    def takes_stream(self) -> bool:
+        """Whether the items of a request are taken one by one while it is answered."""
+        return self.operation.takes_stream
+
+    def reader(self) -> EnvelopeReader:
+        """What cuts the body of a request into envelopes."""
+        return EnvelopeReader(self._limit)
+
+    def streamed(
+        self, request: Request, source: PieceSource[tuple[int, bytes]], *, inside: bool
+    ) -> tuple[Codec[Any, StreamedReply], Any]:
+        """As `received`, for a request whose items come from `source`.
+
+        `inside` says that a client without a token is of the system, too.
+        """
+        codec, found = self._for(request.head, b"")
+        return ItemStreamCodec(codec, **self._envelopes(request, codec), source=source, inside=inside), found
+
+    @property
+    def _encodings(self) -> str:
+        return ", ".join(each.rpartition(b"/")[2].decode() for each in self._media)
+
+    def _envelopes(self, request: Request, codec: MessageCodec[Any]) -> EnvelopeForm:
+        """What a request says of the envelopes in it."""
         encoding = request.head.get(b"connect-content-encoding", b"identity").lower()
-        media, own = media_of(request.head), codec is self.own
-        return StreamCodec(codec, media=media, encoding=encoding, limit=self._limit, own=own), found
+        return {
+            "media": media_of(request.head),
+            "encoding": encoding,
+            "limit": self._limit,
+            "own": codec is self.own,
+        }
 
     def _for(self, head: Metadata, body: bytes) -> tuple[MessageCodec[Any], OwnRequest | ConnectRequest]:
         """One that says it is Meristem's own client and does not write like it is answered as any other."""

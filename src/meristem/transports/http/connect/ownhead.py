@@ -11,6 +11,7 @@ order. So the server need parse the first part only once, and the last part is r
     connect-protocol-version: 1            the last constant line
     connect-timeout-ms: 4998               last: each line may be missing but the length
     traceparent: 00-4bf9…-01
+    baggage: locale=de
     idempotency-key: 7d02…
     content-length: 17
 """
@@ -40,19 +41,24 @@ CHANGING: Final = re.compile(
     rb"(?:connect-timeout-ms: (\d{1,10})\r\n)?"
     rb"(?:traceparent: ([0-9a-f-]{55})\r\n)?"
     rb"(?:tracestate: ([!-~](?:[ -~]{0,510}[!-~])?)\r\n)?"
+    rb"(?:baggage: ([!-~]{1,4096})\r\n)?"
     rb"(?:idempotency-key: ([!-~](?:[ -~]{0,253}[!-~])?)\r\n)?"
     rb"content-length: (\d{1,12})\r\n\r\n"
 )
+# What nearly every request is, in one formatting: each more copies it whole.
+COMMON: Final = b"%bconnect-timeout-ms: %d\r\ntraceparent: %b\r\ncontent-length: %d\r\n\r\n%b"
+# Where a callee answers before its items have ended, both ends would have to know how many it dropped.
+CHUNKED: Final = b"transfer-encoding: chunked\r\nconnection: close\r\n\r\n"
 
 FIELD: Final = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+): ([!-~](?:[ -~]*[!-~])?)")
 """A line of a head: a name and a value of visible characters (RFC 9110, section 5)."""
 WRITTEN_HERE: Final = frozenset(
     {"host", "user-agent", "content-type", "content-length", "transfer-encoding", "connection", "expect", "upgrade"}
-    | {"te", "trailer", "content-encoding", TOKEN.decode(), KEY.decode(), "traceparent", "tracestate"}
+    | {"te", "trailer", "content-encoding", TOKEN.decode(), KEY.decode(), "traceparent", "tracestate", "baggage"}
 )
 
-Changing: TypeAlias = tuple[bytes | None, bytes | None, bytes | None, bytes | None, bytes]
-"""Timeout, traceparent, tracestate, idempotency key and content length, as they were sent."""
+Changing: TypeAlias = tuple[bytes | None, bytes | None, bytes | None, bytes | None, bytes | None, bytes]
+"""Timeout, traceparent, tracestate, baggage, idempotency key and content length, as they were sent."""
 
 
 class RequestForm:
@@ -64,7 +70,7 @@ class RequestForm:
     __slots__ = ("_address", "_constant", "_head", "_operation", "_sign", "_token")
 
     def __init__(self, operation: Operation, address: Address, sign: Sign | None, lines: tuple[str, ...] = ()) -> None:
-        media = "application/connect+json" if operation.stream else "application/json"
+        media = "application/connect+json" if operation.lasts else "application/json"
         whole = (
             f"POST {operation.path} HTTP/1.1",
             f"host: {address.authority}",
@@ -79,21 +85,33 @@ class RequestForm:
         self._sign = sign
         self._token: str | None = None
 
+    def opening(self, context: Context) -> bytes:
+        """The head of a request whose body comes in chunks, and with which its connection ends. Raises as `request`."""
+        whole = self.request(context, b"")
+        # Nothing else in a head ends so: what stands in its lines has no line feed.
+        return whole.removesuffix(b"content-length: 0\r\n\r\n") + CHUNKED
+
     def request(self, context: Context, body: bytes) -> bytes:
         """A request as bytes. Raises CallError for a call that is too late, and for what no field can hold."""
         if self._sign is not None and (token := self._sign(context)) != self._token:
             self._take(token)
-        head = self._head
+        left = None
         if (deadline := context.deadline) is not None:
             left = int((deadline - monotonic()) * 1000)
             if left <= 0:
                 raise too_late(self._operation, self._address)
+        trace, state, baggage, key = carried(self._operation, context)
+        if left is not None and trace is not None and state is None and baggage is None and key is None:
+            return COMMON % (self._head, left, trace, len(body), body)
+        head = self._head
+        if left is not None:
             head = b"%bconnect-timeout-ms: %d\r\n" % (head, left)
-        trace, state, key = carried(self._operation, context)
         if trace is not None:
             head = b"%btraceparent: %b\r\n" % (head, trace)
         if state is not None:
             head = b"%btracestate: %b\r\n" % (head, state)
+        if baggage is not None:
+            head = b"%bbaggage: %b\r\n" % (head, baggage)
         if key is not None:
             head = b"%bidempotency-key: %b\r\n" % (head, key)
         return b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from meristem.errors import CallError, Code, Fault
-from meristem.transports.errors import shield
+from meristem.transports.errors import shield, written
+from meristem.transports.http.closing import closing
 from meristem.transports.http.compression import unpacked
 from meristem.transports.http.connect.errors import encode_error
 from meristem.transports.http.connect.framing import COMPRESSED, END, EnvelopeReader, envelope
 from meristem.transports.http.errors import too_large
-from meristem.transports.http.fairness import fairly
 from meristem.transports.http.responses import Response
 from meristem.transports.unary import Signed
 
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from meristem.contracts.operation import Operation
     from meristem.transports.authorize import Principal
     from meristem.transports.http.connect.codec import MessageCodec
-    from meristem.transports.http.request import ReplyWriter
+    from meristem.transports.http.request import ReplyWriter, StreamedReply
 
 
 class Enveloped(Signed, Protocol):
@@ -53,14 +52,14 @@ class StreamCodec(Generic[RequestT]):
         request.body = self._unwrapped(request.body)
         return self._inner.read(request, principal, user)
 
-    def reply(self, request: RequestT, replies: AsyncIterator[Any]) -> Envelopes:
+    def reply(self, request: RequestT, replies: AsyncIterator[Any]) -> StreamedReply:
         return Envelopes(self, request, replies)
 
     def message(self, request: RequestT, reply: Any) -> bytes:
         """A reply in its envelope."""
         return envelope(self._inner.message(request, reply))
 
-    def failure(self, _request: RequestT, error: Fault | CallError) -> Response:
+    def failure(self, _request: RequestT, error: Fault | CallError) -> Response | StreamedReply:
         """A stream that ends before its first reply: the status of one is always 200 (Connect, "Streaming")."""
         return Response(200, self.media, self.end(error))
 
@@ -92,12 +91,12 @@ class Envelopes:
 
     async def send(self, writer: ReplyWriter) -> None:
         """Send every reply, and how the stream ended; the head says nothing of the outcome."""
-        codec, error = self._codec, None
+        codec, ending = self._codec, None
         writer.start(200, codec.media)
         try:
-            async with aclosing(fairly(self._replies)) as replies:
+            async with closing(self._replies) as replies:
                 async for reply in replies:
                     await writer.write(codec.message(self._request, reply))
         except Exception as failure:  # a boundary: the status is sent, so the last envelope tells of the error
-            error = shield(codec.operation, failure)
-        await writer.write(codec.end(error), more=False)
+            ending = written(codec.operation, shield(codec.operation, failure), codec.end)
+        await writer.write(codec.end(None) if ending is None else ending, more=False)

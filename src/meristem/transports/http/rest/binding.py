@@ -8,70 +8,112 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from meristem.contracts.codec import audit, refusal, violation
-from meristem.contracts.contract import PLACEHOLDER
 from meristem.contracts.depth import TooDeepError
 from meristem.contracts.plainjson import from_text, plain
+from meristem.contracts.rest_fields import raw_media, rest_fields
 from meristem.contracts.wiretypes import COLLECTIONS, fields_of, is_union, unwrap
 from meristem.errors import CallError, Code, FieldViolation
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from meristem.contracts.operation import Http, Operation
+    from meristem.transports.metadata import Metadata
 
-WITH_BODY: Final = ("POST", "PUT", "PATCH")
 MAX_QUERY_FIELDS: Final = 1000
 EMPTY_BODY: Final = b"{}"
+NO_FIELDS: Final[Metadata] = {}
 
 
 class Binder:
-    """Makes the request of one operation. A repeated query parameter fills a list."""
+    """Makes the request of one operation. A repeated query parameter fills a list.
+
+    `media` is the type of body that it takes as it comes, or a range of types; None where that is JSON.
+    """
 
     def __init__(self, operation: Operation, http: Http) -> None:
+        places = rest_fields(operation.request, http.verb, http.path)
         fields = fields_of(operation.request)
+        texts = (*places.path, *places.query, *places.header.values())
         self._request = operation.request
         self._audited = audit(operation.request)
-        self._read = {each.name: from_text(each.type) for each in fields}
-        self._lists = {each.name for each in fields if is_list(each.type)}
+        self._read = {each.name: from_text(each.type) for each in texts}
+        self._lists = {each.name for each in texts if is_list(each.type)}
         self._required = [each.name for each in fields if each.required]
-        self._path: list[str] = PLACEHOLDER.findall(http.path)
-        self.takes_body = http.verb in WITH_BODY and set(self._read) != set(self._path)
-        others = [each for each in fields if each.name not in self._path]
-        self._query = {} if http.verb in WITH_BODY else {each.encode_name: each.name for each in others}
-        if self.takes_body:
-            whole = operation.request if not self._path else _part(operation.request, others)
-            self._body = plain(whole)
+        self._path = [each.name for each in places.path]
+        self._query = {each.encode_name: each.name for each in places.query}
+        self._header = [(name.encode(), each.name) for name, each in places.header.items()]
+        self._client = [each.name for each in places.client]
+        self._whole = places.whole
+        self.takes_body = bool(places.body or places.whole)
+        self.asks_client = bool(self._client)
+        self.media = None if places.whole is None else raw_media(places.whole)
+        # All fields in the body, as most have it: then its reader makes the request.
+        self._alone = len(places.body) == len(fields) > 0
+        if places.whole is not None:
+            self._body = _raw(places.whole) if self.media is not None else plain(places.whole.type)
+        elif places.body:
+            self._body = plain(operation.request if self._alone else _part(operation.request, places.body))
 
-    def bind(self, placeholders: Sequence[str], query: bytes, body: bytes) -> Any:
+    def bind(
+        self, placeholders: Sequence[str], query: bytes, body: bytes, head: Metadata = NO_FIELDS, client: str = ""
+    ) -> Any:
         """The request; raises CallError `invalid_argument` that names each field that does not fit."""
-        if self.takes_body and not self._path:
+        if self._alone:
             return self._body(body.strip() or EMPTY_BODY)
+        values = self.beside(placeholders, query, head, client)
+        if self.takes_body:
+            values |= self._from_body(body)
+        return self._made(values)
+
+    def beside(self, placeholders: Sequence[str], query: bytes, head: Metadata, client: str) -> dict[str, Any]:
+        """The values of the fields that are none of the body; raises CallError that names each that does not fit."""
         values, wrong = {}, []
-        given: list[tuple[str, Any]] = [*zip(self._path, placeholders, strict=True), *self._from_query(query)]
-        for name, text in given:
+        given: list[tuple[str, str, Any]] = [
+            *((name, name, text) for name, text in zip(self._path, placeholders, strict=True)),
+            *((name, name, text) for name, text in self._from_query(query)),
+            *((name, spelled, text) for name, spelled, text in self._from_header(head)),
+        ]
+        for name, spelled, text in given:
             try:
-                values[name] = self._read[name](text)
+                # A field of the head that is no UTF-8 is no text; those of the target have been decoded.
+                values[name] = self._read[name](text.decode() if isinstance(text, bytes) else text)
             except (RecursionError, TooDeepError) as error:
                 raise refusal(error) from None
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 found = violation(error)
-                wrong.append(FieldViolation(f"{name}.{found.field}".rstrip("."), found.reason))
+                wrong.append(FieldViolation(f"{spelled}.{found.field}".rstrip("."), found.reason))
         if wrong:
             raise _refusal(wrong)
-        if self.takes_body:
+        return values | dict.fromkeys(self._client, client)
+
+    def _from_body(self, body: bytes) -> dict[str, Any]:
+        if self._whole is None:
             read = self._body(body.strip() or EMPTY_BODY)
-            # No body can name what stands in the path: it is read by `_part`, which has only the other fields.
-            values = {name: getattr(read, name) for name in read.__struct_fields__} | values
-        return self._made(values)
+            # No body can name what stands elsewhere: it is read by `_part`, which has only the other fields.
+            return {name: getattr(read, name) for name in read.__struct_fields__}
+        if not body and (self.media is None or not self._whole.required):
+            return {}  # its default, or it is missing; raw, an empty body is one, too
+        return {self._whole.name: self._body(body)}
 
     def _made(self, values: dict[str, Any]) -> Any:
-        missing = [name for name in self._required if name not in values]
-        if missing:
-            raise _refusal([FieldViolation(name, "is required") for name in missing])
+        self.check_whole(values)
         try:
             return self._audited(self._request(**values))
         except (ValueError, TypeError, TooDeepError) as error:  # a message's own __post_init__
             raise refusal(error) from None
+
+    def check_whole(self, values: Collection[str], *, without: str = "") -> None:
+        """Raises CallError that names the required fields that are missing; the one `without` comes in another way."""
+        missing = [name for name in self._required if name not in values and name != without]
+        if missing:
+            spelled = {name: header.decode() for header, name in self._header}
+            raise _refusal([FieldViolation(spelled.get(name, name), "is required") for name in missing])
+
+    def _from_header(self, head: Metadata) -> Iterator[tuple[str, str, bytes]]:
+        for header, name in self._header:
+            if (value := head.get(header)) is not None:
+                yield name, header.decode(), value
 
     def _from_query(self, query: bytes) -> list[tuple[str, Any]]:
         if not query or not self._query:
@@ -100,7 +142,25 @@ def is_list(type_: Any) -> bool:
     return get_origin(type_) in COLLECTIONS
 
 
-def _part(request: type, fields: list[msgspec.structs.FieldInfo]) -> type:
+def _raw(field: msgspec.structs.FieldInfo) -> Callable[[bytes], Any]:
+    """Reads a body that is taken as it was sent."""
+    audited = audit(field.type)
+
+    def read(body: bytes) -> Any:
+        try:
+            return audited(msgspec.convert(body if _holds_bytes(field.type) else body.decode(), field.type))
+        except (msgspec.ValidationError, UnicodeDecodeError) as error:
+            raise _refusal([FieldViolation(field.name, violation(error).reason)]) from None
+
+    return read
+
+
+def _holds_bytes(type_: Any) -> bool:
+    known = unwrap(type_)
+    return known is bytes or (is_union(known) and bytes in map(unwrap, get_args(known)))
+
+
+def _part(request: type, fields: Sequence[msgspec.structs.FieldInfo]) -> type:
     parts: list[Any] = []
     for each in fields:
         if each.default_factory is not msgspec.NODEFAULT:

@@ -9,13 +9,16 @@ import msgspec
 from meristem.contracts.call import Call
 from meristem.contracts.codec import encoder
 from meristem.contracts.counting import bound_values
+from meristem.contracts.file_part import FilePart
+from meristem.contracts.wiretypes import struct_of
 from meristem.errors import CallError, Code
 from meristem.transports.authorize import bearer_of
 from meristem.transports.http.compression import CODINGS, unpacked
 from meristem.transports.http.errors import RefusedError
 from meristem.transports.http.media import media_of
-from meristem.transports.http.responses import JSON, PROBLEM, Response
+from meristem.transports.http.responses import JSON, NOSNIFF, PROBLEM, Response
 from meristem.transports.http.rest.binding import Binder
+from meristem.transports.http.rest.downloads import DownloadStream, attachment, media_type
 from meristem.transports.http.rest.errors import problem_of
 from meristem.transports.http.rest.streaming import ReplyStream, format_of
 from meristem.transports.metadata import AUTHORIZATION, context_from
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from meristem.asgi import Field
-    from meristem.context import Identity
+    from meristem.context import Context, Identity
     from meristem.contracts.call import Handler, ServedOperation
     from meristem.contracts.operation import Http, Operation
     from meristem.errors import Fault
@@ -34,8 +37,8 @@ if TYPE_CHECKING:
     from meristem.transports.http.rest.errors import Problem
     from meristem.transports.metadata import Metadata
 
-NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
 ENCODING: Final = b"content-encoding"
+OCTETS: Final = b"application/octet-stream"
 PLAIN: Final = (NOSNIFF,)
 # Files are shown by what their media type says; without nosniff a browser could run an upload as a script.
 INLINE: Final = (NOSNIFF, (b"content-disposition", b"inline"))
@@ -44,7 +47,8 @@ INLINE: Final = (NOSNIFF, (b"content-disposition", b"inline"))
 class RestRequest(msgspec.Struct, gc=False):
     """A request to a resource: its path and query are still percent-encoded.
 
-    `placeholders` are the segments for which those of the resource's path stand. The token of the system's own
+    `placeholders` are the segments for which those of the resource's path stand, `client` is the address of who sends
+    it, where the operation asks for that. The token of the system's own
     services means nothing here: what REST serves is public.
     """
 
@@ -55,30 +59,34 @@ class RestRequest(msgspec.Struct, gc=False):
     body: bytes
     bearer: str | None
     heavy: bool
+    client: str = ""
+    context: Context | None = None
     token: None = None
 
     @staticmethod
-    def of(head: Metadata, path: str, placeholders: Sequence[str], query: bytes, body: bytes) -> RestRequest:
+    def of(
+        head: Metadata, path: str, placeholders: Sequence[str], query: bytes, body: bytes, client: str = ""
+    ) -> RestRequest:
         """The request with the proof of who sends it that its head holds."""
         bearer = bearer_of(head.get(AUTHORIZATION))
         heavy = len(body) > LIGHT or ENCODING in head
-        return RestRequest(head, path, placeholders, query, body, bearer, heavy)
+        return RestRequest(head, path, placeholders, query, body, bearer, heavy, client)
 
 
 class RestCodec:
     """An operation at its place in REST; `docs` is where the API page is served."""
 
-    __slots__ = ("_binder", "_docs", "_http", "_limits", "_media", "_write", "handler", "operation")
+    __slots__ = ("_docs", "_http", "_media", "_write", "binder", "handler", "limits", "operation")
 
     def __init__(self, endpoint: ServedOperation, http: Http, docs: str, limits: Limits) -> None:
         self.operation: Operation = endpoint.operation
         self.handler: Handler = endpoint.handler
-        self._binder = Binder(endpoint.operation, http)
+        self.binder = Binder(endpoint.operation, http)
         self._docs = docs
         self._http = http
         self._media = http.media.encode()
         self._write = encoder(endpoint.operation.reply)
-        self._limits = limits
+        self.limits = limits
 
     def __str__(self) -> str:
         return self.operation.label
@@ -86,28 +94,41 @@ class RestCodec:
     @property
     def takes_body(self) -> bool:
         """Whether the body of a request is looked at."""
-        return self._binder.takes_body
+        return self.binder.takes_body
+
+    @property
+    def asks_client(self) -> bool:
+        """Whether the operation wants to know the address of who sends a request."""
+        return self.binder.asks_client
 
     def read(self, request: RestRequest, principal: Principal | None, user: Identity | None) -> Call:
         """The call; raises CallError for one without the user it needs, then for each field that does not fit."""
-        context = context_from(request.head, principal, user)
+        context = self.context(request, principal, user)
+        body, binder = request.body, self.binder
+        if body:
+            body = _unpacked(request.head, body, self.limits.body_bytes, binder.media)
+            if binder.media is None:
+                bound_values(body, self.limits.body_values)
+        message = binder.bind(request.placeholders, request.query, body, request.head, request.client)
+        return Call(self.operation, message, context)
+
+    def context(self, request: RestRequest, principal: Principal | None, user: Identity | None) -> Context:
+        """What surrounds the call; raises CallError for one without the user it needs."""
+        context = request.context = context_from(request.head, principal, user)
         # Before the body is looked at: a stranger is not told what a sound request looks like.
         if self.operation.authenticated and context.user is None:
             raise CallError(Code.UNAUTHENTICATED, "sign in first and send `Authorization: Bearer …`")
-        body = request.body
-        if body:
-            body = _unpacked(request.head, body, self._limits.body_bytes)
-            bound_values(body, self._limits.body_values)
-        message = self._binder.bind(request.placeholders, request.query, body)
-        return Call(self.operation, message, context)
+        return context
 
-    def reply(self, request: RestRequest, reply: Any) -> Response | ReplyStream:
+    def reply(self, request: RestRequest, reply: Any) -> Response | ReplyStream | DownloadStream:
         """The response to a call, or for a stream what sends its replies one by one."""
         if self.operation.stream:
             return self._replies(request, reply)
         status = self._http.status
         if reply is None:
             return Response(204 if status == 200 else status, b"", b"", PLAIN)
+        if isinstance(reply, FilePart):
+            return Response(status, media_type(reply), reply.data, [NOSNIFF, attachment(reply)])
         if self._media == JSON:
             return Response(status, JSON, self._write(reply), PLAIN)
         return Response(status, self._media, reply.encode() if isinstance(reply, str) else bytes(reply), INLINE)
@@ -115,7 +136,9 @@ class RestCodec:
     def failure(self, request: RestRequest, error: Fault | CallError) -> Response:
         return problem_response(problem_of(error, self._docs), request.path)
 
-    def _replies(self, request: RestRequest, replies: AsyncIterator[Any]) -> ReplyStream:
+    def _replies(self, request: RestRequest, replies: AsyncIterator[Any]) -> ReplyStream | DownloadStream:
+        if self._media != JSON or struct_of(self.operation.reply) is FilePart:
+            return DownloadStream(self.operation, self._media, replies)
         style = format_of(request.head.get(b"accept", b""))
 
         def problem(error: Fault | CallError) -> bytes:
@@ -129,17 +152,32 @@ def problem_response(problem: Problem, path: str, *fields: Field) -> Response:
     return Response(problem.status, PROBLEM, problem.body(path), [NOSNIFF, *problem.headers, *fields])
 
 
-def _unpacked(head: Metadata, body: bytes, limit: int) -> bytes:
-    """The JSON of a body; raises CallError for another media type and for a coding that is not known."""
-    given = head.get(b"content-type", JSON)
-    if given != JSON:
-        media = media_of(head)
-        if media != JSON and not media.endswith(b"+json"):
-            message = f"send `content-type: application/json`, not {media.decode('latin-1')}"
-            raise RefusedError(Code.INVALID_ARGUMENT, 415, message)
+def _unpacked(head: Metadata, body: bytes, limit: int, wanted: str | None) -> bytes:
+    """A body without its coding; raises CallError for a type of media that is not `wanted`, where that is JSON or not.
+
+    A coding that is not known is refused, too.
+    """
+    given = head.get(b"content-type", JSON if wanted is None else OCTETS)
+    if given != JSON or wanted is not None:
+        check_media(media_of(head) or given, wanted)
     if (coding := head.get(ENCODING)) is None:
         return body
     if coding.lower() not in CODINGS:
         message = f"content-encoding {coding.decode('latin-1')!r} is not known; send gzip or identity"
         raise RefusedError(Code.INVALID_ARGUMENT, 415, message, [(b"accept-encoding", b", ".join(CODINGS))])
     return unpacked(coding.lower(), body, limit)
+
+
+def check_media(media: bytes, wanted: str | None) -> None:
+    """Raises CallError for a media type that is none of a range, `image/*`; None wants JSON."""
+    if wanted is None:
+        if media == JSON or media.endswith(b"+json"):
+            return
+        wanted = "application/json"
+    else:
+        kind, _, part = wanted.partition("/")
+        mine, _, own = media.decode("latin-1").partition("/")
+        if kind in ("*", mine) and part in ("*", own):
+            return
+    message = f"send `content-type: {wanted}`, not {media.decode('latin-1')}"
+    raise RefusedError(Code.INVALID_ARGUMENT, 415, message)

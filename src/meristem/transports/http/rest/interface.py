@@ -4,39 +4,61 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from meristem.contracts.about import About
 from meristem.resilience.limits import Limits
-from meristem.transports.http.responses import Response
+from meristem.transports.http.responses import NOSNIFF, Response
 from meristem.transports.http.rest import docs
-from meristem.transports.http.rest.codec import NOSNIFF, PLAIN, RestCodec, RestRequest, problem_response
+from meristem.transports.http.rest.codec import PLAIN, RestCodec, RestRequest, problem_response
 from meristem.transports.http.rest.errors import Problem
 from meristem.transports.http.rest.router import Router
+from meristem.transports.http.rest.uploads import UploadCodec, UploadReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from meristem.contracts.call import ServedOperation
-    from meristem.transports.http.request import Request
+    from meristem.transports.http.request import PieceSource, Request
     from meristem.transports.unary import Codec
 
 
 class Match:
     """The operation that a request asks for, and what the placeholders of its path stand for."""
 
-    __slots__ = ("_codec", "_path", "_placeholders", "takes_body")
+    __slots__ = ("_codec", "_path", "_placeholders", "asks_client", "takes_body", "takes_stream")
 
     def __init__(self, codec: RestCodec, path: str, placeholders: list[str]) -> None:
         self.takes_body: bool = codec.takes_body
+        self.takes_stream: bool = codec.operation.takes_stream
+        self.asks_client: bool = codec.asks_client
         self._codec = codec
         self._path = path
         self._placeholders = placeholders
 
-    def received(self, request: Request, body: bytes) -> tuple[Codec[Any, Any], RestRequest]:
+    def reader(self) -> UploadReader:
+        """What cuts the body of a request into the pieces that have arrived."""
+        return UploadReader(self._codec.limits.upload_bytes)
+
+    def streamed(
+        self,
+        request: Request,
+        source: PieceSource[bytes],
+        *,
+        inside: bool,  # noqa: ARG002 - what REST serves is public
+    ) -> tuple[Codec[Any, Any], RestRequest]:
+        """As `received`, for an upload whose pieces come from `source`."""
+        codec, found = self.received(request, b"")
+        return UploadCodec(codec, source), found
+
+    def received(self, request: Request, body: bytes) -> tuple[RestCodec, RestRequest]:
         """The codec, and what it reads."""
-        return self._codec, RestRequest.of(request.head, self._path, self._placeholders, request.query, body)
+        head, client = request.head, request.client
+        return self._codec, RestRequest.of(head, self._path, self._placeholders, request.query, body, client)
 
 
 class RestInterface:
-    """Serves `endpoints` below `prefix`, and where it is `described` `/openapi.json` and the API page `/docs`.
+    """Serves `endpoints` below `prefix`, and where it is `described` `/openapi.json` and the API page `/docs`, too.
+
+    Without an endpoint nothing is its own.
 
     A path below the prefix that it does not know is somebody else's, and so are the paths elsewhere; a path that it
     knows is its own with every method.
@@ -47,8 +69,8 @@ class RestInterface:
         endpoints: Iterable[ServedOperation],
         *,
         prefix: str = "/api",
-        title: str = "API",
-        version: str = "1.0.0",
+        name: str = "API",
+        about: About | None = None,
         limits: Limits | None = None,
         described: bool = True,
     ) -> None:
@@ -62,7 +84,10 @@ class RestInterface:
             if (http := endpoint.operation.http) is not None:
                 self._router.add(http.verb, http.path, RestCodec(endpoint, http, self._docs, known))
                 operations.append(endpoint.operation)
-        self._pages = docs.Pages(operations, prefix=self._prefix, title=title, version=version) if described else None
+        said = about or About()
+        self._pages = (
+            docs.Pages(operations, name=name, prefix=self._prefix, about=said) if described and operations else None
+        )
 
     def find(self, request: Request) -> Match | Response | None:
         """The operation that a request asks for, the response where that is none, None for a path not known here."""

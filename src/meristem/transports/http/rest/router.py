@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Generic, TypeVar
 from urllib.parse import unquote
 
-from meristem.contracts.contract import PLACEHOLDER
+from meristem.contracts.rest_fields import PLACEHOLDER
 from meristem.errors import WiringError
 
 if TYPE_CHECKING:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final
 
 from meristem.contracts.codec import encoder
-from meristem.transports.errors import shield
-from meristem.transports.http.fairness import fairly
+from meristem.transports.errors import shield, written
+from meristem.transports.http.closing import closing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -68,7 +67,7 @@ class ReplyStream:
     async def send(self, writer: ReplyWriter) -> None:
         """Send every reply; an error before the first one is raised, so that it has a status of its own."""
         style, write = self._style, encoder(self._operation.reply)
-        async with aclosing(fairly(self._replies)) as items:
+        async with closing(self._replies) as items:
             first = await anext(items, NOTHING)
             writer.start(200, style.media, FIELDS)
             try:
@@ -77,5 +76,6 @@ class ReplyStream:
                     async for reply in items:
                         await writer.write(style.item(write(reply)))
             except Exception as error:  # a boundary: the status is sent, so the stream itself tells of the error
-                await writer.write(style.problem(self._problem(shield(self._operation, error))))
+                problem = written(self._operation, shield(self._operation, error), self._problem)
+                await writer.write(style.problem(problem))
         await writer.write(b"", more=False)

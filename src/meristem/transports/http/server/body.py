@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from math import inf
 from typing import TYPE_CHECKING, Final, Protocol
 
 from meristem.transports.http.server.head import UnsoundError
@@ -14,11 +15,12 @@ if TYPE_CHECKING:
 CHUNK_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[\t -~\x80-\xff]*)?\r\n")
 MOST_OF_LINE: Final = 256  # of a chunk's size and extensions
 BYTES_OF_CHUNK: Final = 32  # that a chunk has on average, beyond the first `body_chunks`
+CHUNKS: Final = 512  # that are read in one turn of the event loop, half a millisecond's work
 SIZE, DATA, END_OF_DATA, TRAILERS, DONE = range(5)
 TRAILER: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~\x80-\xff]*\r\n")
 
 
-class Body(Protocol):
+class IncomingBody(Protocol):
     """A body that arrives."""
 
     @property
@@ -26,8 +28,16 @@ class Body(Protocol):
         """Whether all of it was taken, so that the next byte belongs to the next request."""
         ...
 
+    @property
+    def behind(self) -> bool:
+        """Whether more has arrived than was taken, for it would have held up others."""
+        ...
+
     def take(self, inbox: bytearray) -> bytes:
-        """Cut what has arrived out of the front of the bytes that were received; raises UnsoundError."""
+        """Cut what has arrived out of the front of the bytes that were received; raises UnsoundError.
+
+        Takes as much as is read in one turn of the event loop; what is left is for the next one.
+        """
         ...
 
 
@@ -35,6 +45,7 @@ class SizedBody:
     """A body of a length that is told before."""
 
     __slots__ = ("missing",)
+    behind: Final = False  # all that there is takes but a copy
 
     def __init__(self, length: int) -> None:
         self.missing = length
@@ -57,25 +68,35 @@ class ChunkedBody:
     as much as one of a thousand, so how many there may be depends on what they hold.
     """
 
-    __slots__ = ("_credit", "_limits", "_missing", "_step", "_trailed", "_trailers")
+    __slots__ = ("_credit", "_limits", "_missing", "_step", "_trailed", "_trailers", "behind")
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._credit = limits.body_chunks * BYTES_OF_CHUNK  # each chunk costs, each byte that it holds pays
+        self._credit: float = limits.body_chunks * BYTES_OF_CHUNK  # each chunk costs, each byte that it holds pays
         self._missing = 0  # bytes of the chunk that is read
         self._step = SIZE
         self._trailed = 0
         self._trailers = 0
+        self.behind = False
+
+    def lift(self) -> None:
+        """Let it have any number of chunks, for it is no whole: each turn of the loop still takes so many of them."""
+        self._credit = inf
 
     @property
     def done(self) -> bool:
         return self._step == DONE
 
     def take(self, inbox: bytearray) -> bytes:
-        data, at, parts = bytes(inbox), 0, []
+        data, at, parts, left = bytes(inbox), 0, [], CHUNKS
+        self.behind = False
         try:
             while self._step != DONE:
                 if self._step == SIZE:
+                    if not left:
+                        self.behind = True
+                        break
+                    left -= 1
                     after = self._size(data, at)
                 elif self._step == DATA:
                     after = min(at + self._missing, len(data))

@@ -2,42 +2,44 @@
 
 from __future__ import annotations
 
-import sys
 from asyncio import Task
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from meristem.transports.errors import shield
+from meristem.transports.errors import shield, written
 from meristem.transports.http.connect.codec import is_own
+from meristem.transports.http.connect.interface import Route
 from meristem.transports.http.responses import COALESCED, Response, refused
 from meristem.transports.http.server.body import SizedBody
-from meristem.transports.http.server.head import UnsoundError, is_websocket, persists
-from meristem.transports.http.server.hosted import CONTINUE, HostedRequest
+from meristem.transports.http.server.client_address import client_address
+from meristem.transports.http.server.eager import EAGER
+from meristem.transports.http.server.head import UnsoundError, expects_continue, is_websocket, persists
+from meristem.transports.http.server.hosted import HostedRequest
 from meristem.transports.http.server.intake import MOST_DROPPED, Intake
+from meristem.transports.http.server.multiplexing import ServerChannel, is_channel
 from meristem.transports.http.server.pacing import MUCH, PacedConnection
-from meristem.transports.http.server.phases import BODY, BUSY, HEAD, HOSTED, HOSTED_BODY, IDLE, SOCKET, UNREAD
+from meristem.transports.http.server.phases import BODY, BUSY, HEAD, HOSTED, HOSTED_BODY, IDLE, LINGER, SOCKET, UNREAD
+from meristem.transports.http.server.request_stream import RequestStream, UploadStream
 from meristem.transports.http.server.response_writer import ResponseWriter
 from meristem.transports.http.server.timeouts import Ending, overdue
 from meristem.transports.unary import Codec, RequestT, answer
 
 if TYPE_CHECKING:
-    from meristem.transports.http.request import Request, StreamedReply
-    from meristem.transports.http.server.body import Body
+    from meristem.transports.http.request import Request, Resource, StreamedReply
+    from meristem.transports.http.server.body import IncomingBody
     from meristem.transports.http.server.listener import Listener
-
-# Where Python can: a handler that never waits answers in this very turn of the loop.
-EAGER: Final[dict[str, Any]] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
 
 
 class ServerConnection(PacedConnection):
     """One connection of a server."""
 
-    __slots__ = ("hosted", "intake", "request")
+    __slots__ = ("entrusted", "hosted", "intake", "request")
 
     def __init__(self, listener: Listener) -> None:
         super().__init__(listener)
         self.request: Request | None = None  # that is answered, unless its head was recognized
         self.intake: Intake | None = None
-        self.hosted: HostedRequest | None = None
+        self.hosted: HostedRequest | RequestStream[Any] | None = None  # what takes a body while it is answered
+        self.entrusted = False  # the edge speaks here for its clients, and holds them to their times itself
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.listener.forget(self)
@@ -59,7 +61,7 @@ class ServerConnection(PacedConnection):
                 known = listener.own_heads.recognize(data, listener.limits.body_bytes)
                 if known is not None:
                     self.own = True
-                    self._serve(known[0], known[1])
+                    self.serve(known[0], known[1])
                     return
                 inbox += data
                 self.begin()
@@ -69,17 +71,15 @@ class ServerConnection(PacedConnection):
         elif phase == HEAD:
             inbox += data
             self.begin()
-        elif phase == BODY:
+        elif phase in (BODY, HOSTED):
             inbox += data
-            self._collect()
+            if not self.behind:
+                self.take_in()
             if len(data) >= MUCH:
                 self.give_way()
         elif phase == BUSY:
             inbox += data
             self.bound()
-        elif phase == HOSTED:
-            inbox += data
-            self._feed()
         elif phase == SOCKET:
             self.socket.data_received(data)
 
@@ -97,31 +97,54 @@ class ServerConnection(PacedConnection):
         except UnsoundError as error:
             self.refuse(error.status, error.detail)
             return
-        self.own = is_own(request.head)
+        self.entrusted = listener.is_entrusted(request)
+        self.own = self.entrusted or is_own(request.head)
         self.used = True
         self.request = request
         self.mark = listener.reaper.now
+        if is_channel(request) and listener.authorizer.trusted:
+            self._open(ServerChannel(self))
+            if listener.draining:  # nobody else would end it
+                self.socket.shutdown()
+            return
         socket = is_websocket(request)
         found = listener.find(request, socket=socket)
         if found is not None:
-            if self.own:
-                listener.own_heads.learn(request, found)
-            if not isinstance(found, Response) and (data := self._whole(body)) is not None:
-                self._serve(*found.received(request, data if found.takes_body else b""))
+            if not isinstance(found, Response) and found.asks_client and not self._knows_client(request):
                 return
-            self.phase = BODY
-            self.intake = Intake(request, body, found, listener.limits.body_bytes)
-            self._collect()
-            if b"expect" in request.head:
-                self._expected()
+            self._take(found, request, body)
         elif socket:
-            self._open(request)
+            self._open(listener.socket(self, request))
         else:
             self.phase = HOSTED
             self.hosted = listener.host(self, request, body)
             self._feed()
 
-    def _whole(self, body: Body) -> bytes | None:
+    def _take(self, found: Resource | Response, request: Request, body: IncomingBody) -> None:
+        """Have Meristem's own answer a request, as soon as that has what it needs of it."""
+        if self.own:
+            self.listener.own_heads.learn(request, found)
+        if not isinstance(found, Response) and found.takes_stream:
+            self._serve_stream(found, request, body)
+        elif not isinstance(found, Response) and (data := self._whole(body)) is not None:
+            self.serve(*found.received(request, data if found.takes_body else b""))
+        else:
+            self.phase = BODY
+            self.intake = intake = Intake(self, request, body, found, self.listener.limits.body_bytes)
+            intake.collect()
+            if expects_continue(request):
+                intake.invite()
+
+    def _knows_client(self, request: Request) -> bool:
+        """Find out who sends a request; one that tells it in two ways is refused."""
+        try:
+            request.client = client_address(request, self.transport, self.listener.proxies)
+        except UnsoundError as error:
+            self.refuse(error.status, error.detail)
+            return False
+        return True
+
+    def _whole(self, body: IncomingBody) -> bytes | None:
         """A body that has arrived whole and alone, as most do; None for one that must be collected."""
         missing = body.missing if type(body) is SizedBody else -1
         if missing != len(self.inbox) or missing > self.listener.limits.body_bytes:
@@ -135,43 +158,12 @@ class ServerConnection(PacedConnection):
             self.phase = HEAD
             self.mark = self.listener.reaper.now
 
-    def _collect(self) -> None:
-        """Take in more of a body that Meristem serves itself."""
-        if (intake := self.intake) is None:
-            return
-        try:
-            whole = intake.take(self.inbox)
-        except UnsoundError as error:
-            self._cut_off(intake, refused(error.status, error.detail))
-            return
-        found, request = intake.found, intake.request
-        if intake.too_large:  # nobody reads the rest, so no further request can be told from it
-            self._cut_off(intake, intake.refusal())
-        elif whole:
-            self.intake = None
-            if found is None:
-                self.rest()
-            elif isinstance(found, Response):
-                self.finish(found)
-            else:
-                self._serve(*found.received(request, intake.data))
-
-    def _expected(self) -> None:
-        """Answer a client that asks before it sends (RFC 9110, 10.1.1)."""
-        if (intake := self.intake) is None or intake.size:
-            return
-        if isinstance(intake.found, Response):  # what it would send is not wanted
-            self._cut_off(intake, intake.found)
-        elif intake.request.version == "1.1":
-            self.transport.write(CONTINUE)
-
-    def _cut_off(self, intake: Intake, response: Response | None) -> None:
-        """End a request in the middle of its body, with a response if it was not answered."""
-        self.intake = None
-        if response is None or intake.found is None:
-            self.linger()
-        else:
-            self.finish(response, close=True)
+    def take_in(self) -> None:
+        if self.phase == BODY:
+            if self.intake is not None:
+                self.intake.collect()
+        elif self.phase == HOSTED:
+            self._feed()
 
     def _feed(self) -> None:
         """Take in more of a body that an app reads, and of what comes after."""
@@ -181,10 +173,13 @@ class ServerConnection(PacedConnection):
             hosted.feed()
         except UnsoundError as error:
             self.refuse(error.status, error.detail)
+            return
+        if hosted.body.behind:
+            self.give_way()
 
-    def _open(self, request: Request) -> None:
+    def _open(self, socket: Any) -> None:
         self.phase = SOCKET
-        self.socket = self.listener.socket(self, request)
+        self.socket = socket
         if self.inbox:
             self.socket.data_received(bytes(self.inbox))
             self.inbox.clear()
@@ -192,12 +187,32 @@ class ServerConnection(PacedConnection):
     # Answers
 
     @property
+    def tasks(self) -> list[Task[None]]:
+        """The answers that are worked on."""
+        if isinstance(self.socket, ServerChannel):
+            return list(self.socket.tasks.values())
+        return [] if self.task is None else [self.task]
+
+    @property
     def ending(self) -> bool:
         """Whether the answer under way is the connection's last."""
         return self.listener.draining or (self.request is not None and not persists(self.request))
 
-    def _serve(self, codec: Codec[RequestT, Response | StreamedReply], request: RequestT) -> None:
-        self.phase = BUSY
+    def _serve_stream(self, found: Resource, request: Request, body: IncomingBody) -> None:
+        """Have a call answered whose items are still to come."""
+        listener, reader = self.listener, found.reader()
+        stream: RequestStream[Any]
+        if isinstance(found, Route):
+            stream = RequestStream(self, request, body, reader)
+        else:
+            stream = UploadStream(self, request, body, reader, listener.limits, listener.reaper)
+        self.hosted = stream
+        self.serve(*found.streamed(request, stream, inside=not listener.authorizer.is_outside(None)), phase=HOSTED)
+        self._feed()
+
+    def serve(self, codec: Codec[RequestT, Response | StreamedReply], request: RequestT, phase: int = BUSY) -> None:
+        """Answer a request that has arrived whole, or whose items are taken meanwhile in another `phase`."""
+        self.phase = phase
         self.used = True
         task = Task(self._answer(codec, request), loop=self.loop, name=codec.operation.path, **EAGER)
         # Begun eagerly it may be over: then `_answer` has cleared `self.task`, which nobody would do once more.
@@ -229,7 +244,8 @@ class ServerConnection(PacedConnection):
         except Exception as error:  # a boundary: nothing was sent yet
             if writer.started:
                 raise
-            return codec.failure(request, shield(codec.operation, error))  # type: ignore[return-value]
+            told = shield(codec.operation, error)
+            return written(codec.operation, told, lambda each: codec.failure(request, each))  # type: ignore[return-value]
         return None
 
     def finish(self, response: Response, *, close: bool = False) -> None:
@@ -246,6 +262,9 @@ class ServerConnection(PacedConnection):
         else:
             self.transport.write(response.head(close=close))
             self.transport.write(response.body)
+        if self.hosted is not None:  # what has not arrived of its body is dropped
+            self.answered(close=close)
+            return
         self.request = None
         if close:
             self.linger()
@@ -263,9 +282,10 @@ class ServerConnection(PacedConnection):
             self.linger()
         elif hosted is not None and not hosted.body.done:
             self.phase = BODY
-            self.intake = Intake(hosted.request, hosted.body, None, MOST_DROPPED)
+            self.mark = self.listener.reaper.now
+            self.intake = intake = Intake(self, hosted.request, hosted.body, None, MOST_DROPPED)
             self.read_on()
-            self._collect()
+            intake.collect()
         else:
             self.rest()
 
@@ -275,13 +295,15 @@ class ServerConnection(PacedConnection):
         self.intake = None
         if hosted is not None:
             hosted.lost()
-            if hosted.writer.started:
-                self.transport.abort()  # the client must not take a part for the whole
+            if hosted.must_abort:
+                self.transport.abort()
                 return
         self.finish(refused(status, detail), close=True)
 
     def check(self, now: float) -> None:
         """Close when the peer took longer than its limit allows, at `now` of the reaper's clock."""
+        if self.phase == LINGER:
+            self.see_last_taken(now)
         phase, waited, listener = self.phase, now - self.mark, self.listener
         if self.taking is not None:
             self.taking.look(now)
@@ -289,7 +311,7 @@ class ServerConnection(PacedConnection):
         elif self.hosted is not None:
             phase, waited = HOSTED_BODY, self.hosted.waited(now)
         found = overdue(phase, waited, listener.limits, draining=listener.draining)
-        if found is None:
+        if found is None or (self.entrusted and phase in (UNREAD, HOSTED_BODY)):
             return
         if found.ending is Ending.RELEASE:
             self.let_go()

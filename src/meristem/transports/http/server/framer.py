@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from meristem.transports.http.server.body import Body, ChunkedBody, SizedBody
+from meristem.transports.http.server.body import ChunkedBody, IncomingBody, SizedBody
 from meristem.transports.http.server.head import FieldsMemory, UnsoundError, body_length
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Framer:
         if BARE.search(inbox, self._scanned) is not None:
             raise UnsoundError(400, "each line of a head ends with a carriage return and a line feed")
 
-    def body(self, request: Request) -> Body:
+    def body(self, request: Request) -> IncomingBody:
         """The body of a request; raises UnsoundError where its length can be read in two ways."""
         length = body_length(request)
         return ChunkedBody(self._limits) if length is None else SizedBody(length)

@@ -14,7 +14,7 @@ import httptools
 
 from meristem.transports.http.connect.codec import TIMEOUT, VERSION
 from meristem.transports.http.request import Request
-from meristem.transports.metadata import AUTHORIZATION, KEY, TOKEN, add_field
+from meristem.transports.metadata import SINGLE, add_field
 
 if TYPE_CHECKING:
     from meristem.asgi import Field
@@ -29,7 +29,8 @@ MOST_REMEMBERED: Final = 2048  # bytes for each connection
 LENGTH: Final = re.compile(rb"[0-9]{1,18}")
 WEBSOCKET_KEY: Final = re.compile(rb"[A-Za-z0-9+/]{22}==")
 FRAMING: Final = (b"host", b"content-length", b"transfer-encoding")
-OF_CALLS: Final = (AUTHORIZATION, TOKEN, KEY, TIMEOUT, VERSION, b"content-type", b"connect-content-encoding")
+OF_CALLS: Final = (*SINGLE, TIMEOUT, VERSION, b"content-type", b"connect-content-encoding")
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"  # to a client that asks before it sends a body
 ONCE: Final = frozenset((*FRAMING, *OF_CALLS))
 """Fields of one value, whose second line somebody else may believe.
 
@@ -157,6 +158,11 @@ def persists(request: Request) -> bool:
     if request.version != "1.1":
         return False
     return connection is None or b"close" not in _tokens(connection)
+
+
+def expects_continue(request: Request) -> bool:
+    """Whether the client asks before it sends the body (RFC 9110, 10.1.1); one of HTTP/1.0 must not be answered."""
+    return request.head.get(b"expect", b"").lower() == b"100-continue" and request.version == "1.1"
 
 
 def is_websocket(request: Request) -> bool:

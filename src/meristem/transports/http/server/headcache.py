@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from meristem.transports.http.connect.codec import TIMEOUT, OwnRequest
 from meristem.transports.http.connect.interface import Route
 from meristem.transports.http.connect.ownhead import CHANGING, LAST_CONSTANT
-from meristem.transports.metadata import KEY, TOKEN, TRACE, TRACE_STATE
+from meristem.transports.metadata import BAGGAGE, KEY, TOKEN, TRACE, TRACE_STATE
 
 if TYPE_CHECKING:
     from meristem.transports.http.connect.codec import OwnCodec
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from meristem.transports.http.responses import Response
 
 LENGTH: Final = len(LAST_CONSTANT)
-LAST: Final = (TIMEOUT, TRACE, TRACE_STATE, KEY)
+LAST: Final = (TIMEOUT, TRACE, TRACE_STATE, BAGGAGE, KEY)
 UNCOMMON: Final = (b"transfer-encoding", b"expect", b"upgrade", b"connection", b"authorization")
 MOST_BYTES: Final = 4 * 1024 * 1024  # tokens change, and a stranger may write in each head what he likes
 ENTRY: Final = 512  # bytes that a head costs beside its own and those of its token
@@ -46,7 +46,7 @@ class HeadCache:
         if known is None or (match := CHANGING.match(data, at)) is None:
             return None
         changing, start = match.groups(), match.end()
-        length = int(changing[4])
+        length = int(changing[-1])
         if len(data) != start + length or length > limit:  # in pieces, pipelined or too large
             return None
         return known[0], OwnRequest(known[1], changing, data[start:])  # type: ignore[arg-type]
@@ -62,7 +62,7 @@ class HeadCache:
         # would stand between, and a head without the last constant line has nothing to be recognized by.
         if match is None or match.end() != len(data) or at < LENGTH:
             return
-        if match.groups()[:4] != tuple(map(head.get, LAST)):  # one of them stands in the first part, too
+        if match.groups()[:-1] != tuple(map(head.get, LAST)):  # one of them stands in the first part, too
             return
         constant, token = data[:at], head.get(TOKEN)
         if constant in self._known:

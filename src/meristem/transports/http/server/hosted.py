@@ -1,4 +1,4 @@
-"""A request that an ASGI app answers: its scope, what it receives, what it sends (ASGI 3.0, HTTP 2.4)."""
+"""A request that an ASGI app answers: its scope, what it receives, what it sends (ASGI 3.0, HTTP 2.3)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import logging
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import unquote
 
+from meristem.asgi import BrokenOffError
+from meristem.transports.http.server.head import CONTINUE, expects_continue
 from meristem.transports.http.server.pace import Pace
 from meristem.transports.http.server.response_writer import Answered, ResponseWriter
 
@@ -16,13 +18,21 @@ if TYPE_CHECKING:
     from meristem.asgi import ASGIApp, Scope
     from meristem.resilience.limits import Limits
     from meristem.transports.http.request import Request
-    from meristem.transports.http.server.body import Body
+    from meristem.transports.http.server.body import IncomingBody
     from meristem.transports.http.server.reaper import Reaper
 
 logger = logging.getLogger(__name__)
-CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+GRACE: Final = 0.1  # seconds
 MOST_UNREAD: Final = 64 * 1024  # of a body wait for the app; then the connection is read no further
 FAILED: Final = (500, ((b"content-type", b"text/plain; charset=utf-8"),), b"Internal Server Error")
+
+
+class DisconnectedError(ConnectionError):
+    """An app sends a part that is not its last to a client that has left.
+
+    ASGI asks for it from HTTP 2.4 on. That version is not promised: Starlette takes it for a reason not to listen for
+    the disconnect, and a stream that has nothing to send would never end.
+    """
 
 
 class Owner(Answered, Protocol):
@@ -46,12 +56,12 @@ class HostedRequest:
     """One request and the app's answer to it; the app goes on when its client has gone, but is told."""
 
     __slots__ = (
-        "_connection", "_expects", "_gone", "_handed", "_held", "_limits", "_news", "_pace", "_parts", "_reaper",
-        "_scope", "_unread", "body", "request", "writer",
+        "_connection", "_expects", "_gone", "_handed", "_held", "_limits", "_news", "_pace", "_reaper", "_scope",
+        "_unread", "body", "request", "writer",
     )  # fmt: skip
 
     def __init__(
-        self, connection: Owner, request: Request, body: Body, scope: Scope, limits: Limits, reaper: Reaper
+        self, connection: Owner, request: Request, body: IncomingBody, scope: Scope, limits: Limits, reaper: Reaper
     ) -> None:
         self.writer = ResponseWriter(connection, request)
         self.request = request
@@ -60,14 +70,13 @@ class HostedRequest:
         self._scope = scope
         self._limits = limits
         self._reaper = reaper
-        self._parts: list[bytes] = []
-        self._unread = 0
+        self._unread = bytearray()
         self._pace = Pace(reaper.now)
         self._held: float | None = None  # since when the app holds the client up
         self._handed = False  # the app has all of the body
         self._gone = False
         self._news = asyncio.Event()
-        self._expects = request.head.get(b"expect", b"").lower() == b"100-continue"
+        self._expects = expects_continue(request)
 
     def feed(self) -> None:
         """Take what has arrived of the body; raises UnsoundError."""
@@ -80,14 +89,18 @@ class HostedRequest:
         self._pace.move(len(part), now)
         if part:
             self._expects = False
-            self._parts.append(part)
-            self._unread += len(part)
-            if self._unread > MOST_UNREAD and not body.done:
+            self._unread += part
+            if len(self._unread) > MOST_UNREAD and not body.done:
                 self._held, connection.held = now, True
                 connection.transport.pause_reading()
         if body.done:
             connection.bound()
         self._news.set()
+
+    @property
+    def must_abort(self) -> bool:
+        """Whether the answer has begun, a part of which must not be taken for the whole."""
+        return self.writer.started
 
     def waited(self, now: float) -> float:
         """For how long the client has been slow with the body: without a byte, or below the least rate."""
@@ -109,8 +122,15 @@ class HostedRequest:
         writer, label = self.writer, self.request.path.decode("latin-1")
         try:
             await app(self._scope, self._receive, self._send)
-        except Exception:
-            logger.exception("the app at %s failed", label)
+        except DisconnectedError:
+            logger.debug("the app at %s ended, for its client had left", label)
+        except BrokenOffError as error:
+            logger.debug("the answer at %s broke off: %s", label, error)
+        except Exception as error:
+            if self._gone and _told_of_leaving(error):  # many frameworks raise an error of their own for it
+                logger.info("the app at %s ended, for its client had left: %r", label, error)
+            else:
+                logger.exception("the app at %s failed", label)
         else:
             if writer.complete or self._gone:
                 return
@@ -125,14 +145,16 @@ class HostedRequest:
             await writer.write(body, more=False)
 
     async def _receive(self) -> dict[str, Any]:
-        if not self.body.done and not self._parts and not self._gone:
+        if not self.body.done and not self._unread and not self._gone:
             self._want()
         while not self._ready():
             self._news.clear()
             await self._news.wait()
         if self._gone or self.writer.complete:
+            await self._connection.turns.give_way()  # it may ask again and again
             return {"type": "http.disconnect"}
-        body, self._parts, self._unread = b"".join(self._parts), [], 0
+        body = bytes(self._unread)
+        self._unread.clear()
         self._handed = self.body.done
         return {"type": "http.request", "body": body, "more_body": not self._handed}
 
@@ -147,13 +169,16 @@ class HostedRequest:
             self._connection.read_on()
 
     def _ready(self) -> bool:
-        if self._gone or self.writer.complete or self._parts:
+        if self._gone or self.writer.complete or self._unread:
             return True
         return self.body.done and not self._handed
 
     async def _send(self, message: MutableMapping[str, Any]) -> None:
         writer, kind = self.writer, message["type"]
         if self._gone:
+            if message.get("more_body"):
+                await asyncio.sleep(GRACE)  # who listens for the disconnect ends by that, and cleans up as it means to
+                raise DisconnectedError("the client has left; nobody reads the rest of this answer")
             return
         if kind == "http.response.start" and not writer.started:
             writer.begin(message["status"], message.get("headers", ()))
@@ -164,11 +189,22 @@ class HostedRequest:
             raise RuntimeError(f"the app sends {kind!r} out of turn")
 
 
+def _told_of_leaving(error: BaseException | None) -> bool:
+    """Whether an app raised an error because it was told that its client had left."""
+    while error is not None:
+        if isinstance(error, DisconnectedError):
+            return True
+        if isinstance(error, BaseExceptionGroup):
+            return any(map(_told_of_leaving, error.exceptions))
+        error = error.__cause__ or error.__context__
+    return False
+
+
 def scope_of(request: Request, transport: asyncio.Transport, state: dict[str, Any]) -> Scope:
     """The scope of a request by the ASGI specification, "HTTP Connection Scope"."""
     return {
         "type": "http",
-        "asgi": {"version": "3.0", "spec_version": "2.4"},
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
         "http_version": request.version,
         "server": _end(transport, "sockname"),
         "client": _end(transport, "peername"),

@@ -8,12 +8,12 @@ import functools
 import importlib
 import os
 import socket
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from meristem.contracts.proto import ProtoSchema
 from meristem.descriptors import remedy
 from meristem.errors import ConfigurationError
 from meristem.resilience.limits import Limits
@@ -22,8 +22,10 @@ from meristem.transports.errors import has_protobuf
 from meristem.transports.http.address import Address
 from meristem.transports.http.connect.interface import ConnectInterface, Route
 from meristem.transports.http.server.connection import ServerConnection
-from meristem.transports.http.server.listener import Listener
+from meristem.transports.http.server.listener import Factory, Listener
 from meristem.transports.http.server.reaper import Reaper
+from meristem.transports.http.server.told_connection import OnAnswer, ToldConnection
+from meristem.transports.http.server.turns import Turns
 
 if TYPE_CHECKING:
     import ssl
@@ -92,7 +94,8 @@ class HttpServer:
 
     `verify` tells who stands behind a `meristem-token`, `authenticate` whose a bearer token from outside is. An
     operation without `http=` answers only callers with a valid token; without a `verify` it answers on addresses
-    that are not public. Those have `internal` instead of `interfaces` and `app`, where that is given.
+    that are not public. Those have `internal` instead of `interfaces` and `app`, where that is given. `on_answer` is
+    told of each answer at a public address, but not of those of `app`.
     """
 
     def __init__(
@@ -105,28 +108,37 @@ class HttpServer:
         limits: Limits | None = None,
         verify: Verify | None = None,
         authenticate: Authenticate | None = None,
+        on_answer: OnAnswer | None = None,
     ) -> None:
         self.limits = limits or Limits()
         self._verify = verify
         self._authenticate = authenticate
+        self._on_answer = on_answer
         connect = ConnectInterface(routes_of(routes, self.limits))
         self._public = Beside([connect, *interfaces], app)
         self._internal = self._public if internal is None else Beside([connect, *internal.interfaces], internal.app)
         self._reaper = Reaper(self.limits.tick())
+        self._turns = Turns()
         self._listeners: list[BoundListener] = []
 
     async def start(self, address: str, *, public: bool = False, tls: ssl.SSLContext | None = None) -> None:
         """Listen on one more address; port 0 takes a free one. Raises ConfigurationError when it is taken."""
         wanted = Address.parse(address)
+        if wanted.secure and tls is None:
+            raise ConfigurationError(f"cannot listen on {wanted}: it serves no TLS by itself; let a proxy do that")
         self._reaper.start()
         beside = self._public if public else self._internal
+        factory: Factory = ServerConnection
+        if public and self._on_answer is not None:
+            factory = partial(ToldConnection, on_answer=self._on_answer)
         listener = Listener(
             beside.interfaces,
             beside.app,
-            factory=ServerConnection,
+            factory=factory,
             limits=self.limits,
             authorizer=Authorizer(self._verify, self._authenticate, trusted=not public),
             reaper=self._reaper,
+            turns=self._turns,
         )
         try:
             self._listeners.append(await _listen(wanted, listener, tls))
@@ -172,19 +184,17 @@ def routes_of(endpoints: Mapping[str, ServedOperation], limits: Limits) -> dict[
     contracts: dict[str, list[Operation]] = {}
     for endpoint in endpoints.values():
         contracts.setdefault(endpoint.operation.contract, []).append(endpoint.operation)
-    schemas = {name: functools.cache(functools.partial(ProtoSchema, known)) for name, known in contracts.items()}
     binaries = {name: _binary(known) for name, known in contracts.items()} if has_protobuf() else {}
     return {
-        path.encode(): Route(endpoint, limits, schema=schemas[contract], binary=binaries.get(contract))
+        path.encode(): Route(endpoint.by_rpc(), limits, binary=binaries.get(endpoint.operation.contract))
         for path, endpoint in endpoints.items()
-        if (contract := endpoint.operation.contract)
     }
 
 
 def _binary(operations: list[Operation]) -> Callable[[], Binary]:
     @functools.cache
     def load() -> Binary:
-        codec: Binary = importlib.import_module("meristem.contracts.protobinary").ProtoCodec(operations)
+        codec: Binary = importlib.import_module("meristem.contracts.protobuf.binary").ProtoCodec(operations)
         return codec
 
     return load
@@ -209,8 +219,9 @@ async def _listen(address: Address, listener: Listener, tls: ssl.SSLContext | No
         return BoundListener(address, listener, server, tls)
     if address.descriptor >= 0:
         inherited = socket.socket(fileno=address.descriptor)
-        server = await loop.create_server(listener.connection, sock=inherited, ssl=tls, backlog=BACKLOG)
+        create = loop.create_unix_server if inherited.family is socket.AF_UNIX else loop.create_server
+        server = await create(listener.connection, sock=inherited, ssl=tls, backlog=BACKLOG)
         return BoundListener(address, listener, server, tls)
     server = await loop.create_server(listener.connection, address.host, address.port, ssl=tls, backlog=BACKLOG)
     port = server.sockets[0].getsockname()[1]
-    return BoundListener(Address(host=address.host, port=port), listener, server, tls)
+    return BoundListener(Address(host=address.host, port=port, secure=address.secure), listener, server, tls)

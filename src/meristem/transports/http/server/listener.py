@@ -8,6 +8,7 @@ from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from meristem.lifecycle import end
+from meristem.security.forwarding import APP, TrustedProxies
 from meristem.transports.http.responses import Response, refused
 from meristem.transports.http.server.headcache import HeadCache
 from meristem.transports.http.server.hosted import HostedRequest, scope_of
@@ -19,13 +20,15 @@ if TYPE_CHECKING:
     from meristem.resilience.limits import Limits
     from meristem.transports.authorize import Authorizer
     from meristem.transports.http.request import Interface, Request, Resource
-    from meristem.transports.http.server.body import Body
+    from meristem.transports.http.server.body import IncomingBody
     from meristem.transports.http.server.hosted import Owner
     from meristem.transports.http.server.reaper import Reaper
+    from meristem.transports.http.server.turns import Turns
     from meristem.transports.http.server.websocket import SocketHost
 
 GRACE: Final = 1.0
 NO_SOCKET: Final = refused(403, "no WebSocket is served here")
+LEAVING: Final = refused(503, "this server ends; open the WebSocket again")
 
 
 class Accepted(Protocol):
@@ -35,8 +38,8 @@ class Accepted(Protocol):
     def transport(self) -> asyncio.Transport: ...
 
     @property
-    def task(self) -> asyncio.Task[None] | None:
-        """The answer that is worked on."""
+    def tasks(self) -> list[asyncio.Task[None]]:
+        """The answers that are worked on."""
         ...
 
     def drain(self) -> None:
@@ -67,12 +70,15 @@ class Listener:
         limits: Limits,
         authorizer: Authorizer,
         reaper: Reaper,
+        turns: Turns,
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.limits = limits
         self.authorizer = authorizer
         self.reaper = reaper
+        self.turns = turns
         self.own_heads = HeadCache()
+        self.proxies = TrustedProxies(limits.trusted_proxies)
         self.draining = self.stopped = False
         self.empty = asyncio.Event()
         self.empty.set()
@@ -94,14 +100,20 @@ class Listener:
 
     def find(self, request: Request, *, socket: bool) -> Resource | Response | None:
         """What answers a request, None when that is the app; a WebSocket is for the app alone."""
-        for each in self._interfaces:
-            if (found := each.find(request)) is not None:
-                return NO_SOCKET if socket else found
+        if not self.is_entrusted(request):
+            for each in self._interfaces:
+                if (found := each.find(request)) is not None:
+                    return NO_SOCKET if socket else found
         if self._app is not None:
-            return None
+            # A request under way is the connection's last, but a WebSocket lasts: a drain would wait for it.
+            return LEAVING if socket and self.draining else None
         return NO_SOCKET if socket else refused(404, f"nothing is served at {request.path.decode('latin-1')}")
 
-    def host(self, owner: Owner, request: Request, body: Body) -> HostedRequest:
+    def is_entrusted(self, request: Request) -> bool:
+        """Whether the edge of the system hands the request to an app, which has every path there."""
+        return APP in request.head and self.authorizer.trusted
+
+    def host(self, owner: Owner, request: Request, body: IncomingBody) -> HostedRequest:
         """Have the app answer a request."""
         scope = scope_of(request, owner.transport, self.state)
         hosted = HostedRequest(owner, request, body, scope, limits=self.limits, reaper=self.reaper)
@@ -115,7 +127,7 @@ class Listener:
         from meristem.transports.http.server.websocket import SocketHost  # noqa: PLC0415 - 5 MB
 
         if self._sockets is None:
-            self._sockets = SocketHost(self._app, self.limits, self.state)
+            self._sockets = SocketHost(self._app, self.limits, self.state, self.turns)
         return self._sockets.open(connection, request)
 
     def admit(self, connection: Accepted) -> bool:
@@ -177,7 +189,7 @@ class Listener:
     async def stop(self) -> None:
         """Cut every connection, also those that asyncio has accepted and not told of yet, and have their work end."""
         self.stopped = True
-        own = [connection.task for connection in self._connections if connection.task is not None]
+        own = [task for connection in self._connections for task in connection.tasks]
         hosted = [*self.hosted, *(() if self._sockets is None else self._sockets.state.tasks)]
         while self._connections:  # again for who was accepted before the socket closed and is made known only now
             for connection in list(self._connections):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 try:
     import fcntl
@@ -14,6 +15,8 @@ except ImportError:  # Windows does not tell what its kernel holds
 
 if TYPE_CHECKING:
     import asyncio
+
+CLOSED: Final = getattr(select, "POLLRDHUP", 0)  # where there is none, only a connection that was reset is seen
 
 
 class Pace:
@@ -68,3 +71,10 @@ def left_of(transport: asyncio.Transport) -> int:
         with contextlib.suppress(OSError, AttributeError):  # it has closed
             held = fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, held)
     return transport.get_write_buffer_size() + int.from_bytes(held, sys.byteorder)
+
+
+def has_gone(transport: asyncio.Transport) -> bool:
+    """Whether the peer has closed the connection: one that is read no further is not told so by its loop."""
+    poll = select.poll()
+    poll.register(transport.get_extra_info("socket").fileno(), CLOSED)
+    return bool(poll.poll(0))

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-from meristem.transports.http.responses import NOT_SERVED, refused
+from meristem.transports.http.responses import not_served, refused
 from meristem.transports.http.server.framer import Framer
 from meristem.transports.http.server.pace import Taking
 from meristem.transports.http.server.phases import BUSY, HOSTED, IDLE, LINGER
 
 if TYPE_CHECKING:
     from meristem.transports.http.server.listener import Listener
+    from meristem.transports.http.server.turns import Turns
 
-FULL: Final = refused(503, "this server has as many connections as it accepts; try again").http1(close=True)
+FULL: Final = refused(503, "this server has as many connections as it accepts; try again")
 MUCH: Final = 64 * 1024  # bytes of one reading, after which more is likely to be there
 
 
@@ -21,8 +22,8 @@ class PacedConnection(asyncio.Protocol):
     """The transport's side of a connection; `listener` has what they all share."""
 
     __slots__ = (
-        "drained", "framer", "held", "inbox", "listener", "loop", "mark", "own", "phase", "socket", "taking", "task",
-        "transport", "used",
+        "behind", "drained", "framer", "held", "inbox", "listener", "loop", "mark", "own", "phase", "socket", "taking",
+        "task", "transport", "used",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -38,6 +39,7 @@ class PacedConnection(asyncio.Protocol):
         self.socket: Any = None
         self.taking: Taking | None = None  # of a peer that has yet to take much of what was written
         self.held = False  # an app reads no more of a body for now
+        self.behind = False  # others run before more of a body is taken in
         self.drained: asyncio.Event | None = None
         self.own = True  # until a request shows another client
         self.used = False
@@ -47,13 +49,17 @@ class PacedConnection(asyncio.Protocol):
         if self.listener.stopped:
             self.transport.abort()
         elif not self.listener.admit(self):
-            self.transport.write(FULL)
+            self.transport.write(FULL.http1(close=True))
             self.transport.close()
 
     def eof_received(self) -> bool:
         return False  # the peer is gone: close, which cancels what runs for it
 
     # Writing
+
+    @property
+    def turns(self) -> Turns:
+        return self.listener.turns
 
     @property
     def paused(self) -> bool:
@@ -70,7 +76,7 @@ class PacedConnection(asyncio.Protocol):
         self.mark = self.listener.reaper.now
         if self.socket is not None:
             self.socket.resume_writing()
-        elif self.drained is not None:
+        if self.drained is not None:
             self.drained.set()
         if self.phase == BUSY and self.task is None:  # answered: the peer has read enough of it to ask for more
             self.phase = IDLE
@@ -93,15 +99,24 @@ class PacedConnection(asyncio.Protocol):
 
     def read_on(self) -> None:
         """Read further unless much has arrived of what comes after."""
+        if self.held or self.behind:
+            return
         waiting = self.phase in (IDLE, BUSY, HOSTED) and len(self.inbox) > self.listener.limits.pipelined_bytes
-        if not waiting and not self.held and not self.transport.is_closing() and not self.transport.is_reading():
+        if not waiting and not self.transport.is_closing() and not self.transport.is_reading():
             self.transport.resume_reading()
 
     def give_way(self) -> None:
-        """Let others run before more is read: of a quick peer uvloop reads 32 times in one turn of the loop."""
-        if not self.transport.is_closing():
+        """Let others run before more is taken in: of a quick peer uvloop reads 32 times in one turn of the loop."""
+        if not self.behind and not self.transport.is_closing():
+            self.behind = True
             self.transport.pause_reading()
-            self.loop.call_soon(self.read_on)
+            self.loop.call_soon(self._catch_up)
+
+    def _catch_up(self) -> None:
+        self.behind = False
+        if not self.transport.is_closing():
+            self.take_in()
+            self.read_on()
 
     def rest(self) -> None:
         """Between two requests: the next one may have arrived."""
@@ -124,8 +139,17 @@ class PacedConnection(asyncio.Protocol):
             self.begin()
         self.read_on()
 
+    @property
+    def tasks(self) -> list[asyncio.Task[None]]:
+        """The answers that are worked on."""
+        raise NotImplementedError
+
     def begin(self) -> None:
         """At a request boundary: the next request begins."""
+        raise NotImplementedError
+
+    def take_in(self) -> None:
+        """Take what has arrived of a body, if one is under way; of many small chunks not all at once."""
         raise NotImplementedError
 
     # The end
@@ -147,7 +171,7 @@ class PacedConnection(asyncio.Protocol):
     def let_go(self) -> None:
         """Close an idle connection so that a request on its way is known to be unserved."""
         if self.own or not self.used:
-            self.transport.write(NOT_SERVED)
+            self.transport.write(not_served())
             self.linger()
         else:
             self.transport.close()
@@ -165,6 +189,15 @@ class PacedConnection(asyncio.Protocol):
             self.read_on()
         else:
             self.transport.close()
+
+    def see_last_taken(self, now: float) -> None:
+        """Let the peer take the last answer at its pace: what waits here still would be lost with the connection."""
+        waits = self.transport.get_write_buffer_size() > 0
+        if waits and self.taking is None:
+            self.taking = Taking(self.transport, now)
+        elif not waits and self.taking is not None:
+            self.taking = None
+            self.mark = now
 
     def check(self, now: float) -> None:
         """Close when the peer takes too long."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, Protocol
 
+from meristem.transports.http.date import date_line
 from meristem.transports.http.responses import COALESCED, phrase
 from meristem.transports.http.server.head import LENGTH
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from meristem.asgi import Field
     from meristem.transports.http.request import Request
+    from meristem.transports.http.server.turns import Turns
 
 NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 UNSOUND: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
@@ -36,6 +38,9 @@ class Answered(Protocol):
     def ending(self) -> bool:
         """Whether the answer under way is the connection's last."""
         ...
+
+    @property
+    def turns(self) -> Turns: ...
 
     async def writable(self) -> None:
         """Wait until the peer has read enough, or has gone."""
@@ -74,8 +79,10 @@ class ResponseWriter:
         self.flush()
 
     def begin(self, status: int, fields: Iterable[Field]) -> None:
-        """The head, sent with what comes next; raises ValueError for what no field can hold."""
-        lines = [b"HTTP/1.1 %d %b\r\n" % (status, phrase(status).encode())]
+        """The head, sent with what comes next; raises ValueError for what no head of an answer can hold."""
+        lines = [_status_line(status)]
+        dated = False
+        self._left = None  # of one before that was refused
         for given, value in fields:
             name = given.lower()
             if NAME.fullmatch(name) is None or UNSOUND.search(value) is not None:
@@ -83,13 +90,16 @@ class ResponseWriter:
             if name == b"connection":
                 self._close = self._close or b"close" in value.lower()
             elif name == b"content-length":
-                if LENGTH.fullmatch(value) is None:
-                    raise ValueError(f"content-length is a number, not {value!r}")
+                if LENGTH.fullmatch(value) is None or self._left is not None:
+                    raise ValueError(f"content-length is a number and given once, not {value!r}")
                 if status != 204:
                     self._left = int(value)
                     lines.append(b"content-length: %b\r\n" % value)
             elif name not in OF_THE_CONNECTION:
+                dated = dated or name == b"date"
                 lines.append(b"%b: %b\r\n" % (name, value))
+        if not dated:
+            lines.append(date_line())
         self.started = True
         # RFC 9112, section 6.3: these have no body, whatever their head says of one.
         if self.bodiless or status in (204, 304):
@@ -113,8 +123,14 @@ class ResponseWriter:
         if not more:
             self.complete = True
             self._connection.answered(close=self._close)
-        elif self._connection.paused:
+            return
+        if self._connection.paused:
             await self._connection.writable()
+        await self._connection.turns.give_way()
+
+    def abort(self) -> None:
+        """Cut the connection, so that nobody takes what was sent for the whole."""
+        self._connection.transport.abort()
 
     def _take_head(self, length: int | None) -> bytes:
         """The head with how its body is framed, the whole of which has `length` if that is known."""
@@ -150,3 +166,9 @@ class ResponseWriter:
         transport = self._connection.transport
         if data and not transport.is_closing():
             transport.write(data)
+
+
+def _status_line(status: int) -> bytes:
+    if not 200 <= status <= 599:  # below it is no answer yet: the client would take the next one for this one's
+        raise ValueError(f"the status of an answer is from 200 to 599, not {status}")
+    return b"HTTP/1.1 %d %b\r\n" % (status, phrase(status).encode())

@@ -8,9 +8,15 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
+from meristem.transports.http.date import date_line
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from meristem.asgi import ASGIApp
     from meristem.resilience.limits import Limits
     from meristem.transports.http.request import Request
+    from meristem.transports.http.server.turns import Turns
 
 FRAMES: Final = 64  # that are handed on in one turn of the event loop
 LONG: Final = {126: 2, 127: 8}  # bytes of a length that has no room in seven bits
@@ -26,16 +32,19 @@ class Lender(Protocol):
 class SocketHost:
     """The uvicorn configuration that every WebSocket of a listener shares."""
 
-    def __init__(self, app: Any, limits: Limits, state: dict[str, Any]) -> None:
+    def __init__(self, app: Any, limits: Limits, state: dict[str, Any], turns: Turns) -> None:
         self._config = Config(
-            app,
+            Turning(app, turns),
             lifespan="off",
             log_config=None,
             access_log=False,
             proxy_headers=False,
             server_header=False,
             date_header=False,
+            ws="wsproto",  # whatever else is installed
             ws_max_size=limits.body_bytes,
+            # A client could have a thousand times as much unpacked as it sends, on the loop, before its size is known.
+            ws_per_message_deflate=False,
         )
         self._config.load()
         self.state = ServerState()
@@ -53,16 +62,38 @@ class SocketHost:
         return Socket(protocol, lent)
 
 
+class Turning:
+    """An app whose messages, those that it takes and those that it sends, let others run: uvicorn's may never wait."""
+
+    def __init__(self, app: ASGIApp, turns: Turns) -> None:
+        self._app = app
+        self._turns = turns
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        async def received() -> Any:
+            await self._turns.give_way()
+            return await receive()
+
+        async def sent(message: Any) -> None:
+            await send(message)
+            await self._turns.give_way()
+
+        await self._app(scope, received, sent)
+
+
 class Socket:
     """uvicorn's protocol, which gets no byte before the handshake is answered: it would fail (RFC 6455, 4.1).
 
     In one turn of the loop it gets a few frames only: a read holds forty thousand empty ones, which took two seconds.
+    While its app does not take them it gets none, for it keeps each as an object of its own.
     """
 
     def __init__(self, protocol: Any, lent: Lent) -> None:
         self._protocol = protocol
         self._lent = lent
         self._frames = Frames()
+        self._due = False  # the next turn hands on
+        lent.wanted = self._wanted
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._protocol, name)
@@ -73,13 +104,13 @@ class Socket:
             self._lent.abort()
             return
         self._frames.inbox += data
-        if not self._lent.behind:
+        if not self._due:
             self._hand_on()
 
     def _hand_on(self) -> None:
         lent, frames = self._lent, self._frames
-        lent.behind = False
-        if lent.is_closing():
+        self._due = False
+        if lent.is_closing() or lent.paused:
             return
         part = frames.take(FRAMES)
         if part:
@@ -87,11 +118,16 @@ class Socket:
         if lent.is_closing():
             return
         if frames.more:
-            lent.behind = True
             lent.hold()
-            asyncio.get_running_loop().call_soon(self._hand_on)
-        else:
+            self._wanted()
+        elif not lent.paused:
             lent.go_on()
+
+    def _wanted(self) -> None:
+        """Hand on in the next turn of the loop, if uvicorn wants more by then."""
+        if not self._due and not self._lent.paused:
+            self._due = True
+            asyncio.get_running_loop().call_soon(self._hand_on)
 
 
 class Frames:
@@ -135,34 +171,44 @@ def _payload(data: bytearray, at: int) -> int:
     return int.from_bytes(data[at + 2 : at + 2 + LONG[short]], "big") if short in LONG else short
 
 
+def _dated(answer: bytes) -> bytes:
+    """The answer to a handshake with a date, if its app gives none."""
+    if b"\r\ndate:" in answer[: answer.find(b"\r\n\r\n")].lower():
+        return answer
+    first, end, rest = answer.partition(b"\r\n")
+    return first + end + date_line() + rest
+
+
 class Lent:
     """The transport as uvicorn sees it; `accepted` when it has answered that the WebSocket is open."""
 
     def __init__(self, lender: Lender) -> None:
         self._lender = lender
-        self.accepted = False
-        self.behind = False  # more has arrived than was handed on
-        self._paused = False
+        self.accepted = self._answered = False
+        self.paused = False  # uvicorn wants no more for now
+        self.wanted: Callable[[], None]  # set by who hands on what has arrived
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._lender.transport, name)
 
     def write(self, data: bytes) -> None:
         """Write, unless the client has gone: uvloop would raise, and nobody is to blame."""
-        if not self.accepted:
+        if not self._answered:
+            self._answered = True
             self.accepted = data.startswith(b"HTTP/1.1 101")
+            data = _dated(data)
         if not self._lender.transport.is_closing():
             self._lender.transport.write(data)
 
     def pause_reading(self) -> None:
         """Read no further until uvicorn wants more."""
-        self._paused = True
+        self.paused = True
         self.hold()
 
     def resume_reading(self) -> None:
-        """Read further once all that has arrived is handed on."""
-        self._paused = False
-        self.go_on()
+        """Hand on what has arrived, then read further."""
+        self.paused = False
+        self.wanted()
 
     def hold(self) -> None:
         """Read no further for now."""
@@ -170,7 +216,7 @@ class Lent:
             self._lender.transport.pause_reading()
 
     def go_on(self) -> None:
-        """Read further unless something is against it."""
+        """Read further."""
         transport = self._lender.transport
-        if not self._paused and not self.behind and not transport.is_closing() and not transport.is_reading():
+        if not transport.is_closing() and not transport.is_reading():
             transport.resume_reading()

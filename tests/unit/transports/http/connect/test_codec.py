@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import gzip
 import json
 import os
 import time
 import tracemalloc
+from threading import get_ident
+from typing import NamedTuple
 
 import pytest
+from msgspec.structs import replace
 
 from meristem.context import Context, Identity, Trace
 from meristem.contracts.call import ServedOperation
 from meristem.errors import CallError, Code, MisuseError
 from meristem.resilience.limits import Limits
 from meristem.transports.errors import fault_type
+from meristem.transports.http import compression
 from meristem.transports.http.address import Address
 from meristem.transports.http.compression import unpacked
 from meristem.transports.http.connect.codec import ConnectRequest, OwnRequest
@@ -43,14 +49,23 @@ def request_of(data: bytes) -> Request:
 
 
 STAY = b'{"hotel_id":1,"city":"Rome","arrival":"2030-01-02"}'
-SURROUNDED = Context(trace=Trace("ab" * 16, "cd" * 8, True, "a=b"), key="k-1")
+SURROUNDED = Context(
+    trace=Trace("ab" * 16, "cd" * 8, True, "a=b"), baggage="codec.locale=de,codec.tenant=a%20b", key="k-1"
+)
+
+
+class Service(NamedTuple):
+    """Who stands behind a token of the system."""
+
+    service: str = "search"
+    user: Identity | None = None
 
 
 @pytest.mark.parametrize("token", [None, "search/anna"])
 def test_what_the_client_writes_the_server_recognizes_without_a_parser(wire, route, token):
     sign = None if token is None else lambda _context: token
     form = RequestForm(wire.operations["book"], Address.parse("unix:/run/x"), sign)
-    request = form.request(Context(time.monotonic() + 5, SURROUNDED.trace, key="k-1"), STAY)
+    request = form.request(replace(SURROUNDED, deadline=time.monotonic() + 5), STAY)
     cache = HeadCache()
     assert cache.recognize(request, LIMIT) is None
 
@@ -59,7 +74,9 @@ def test_what_the_client_writes_the_server_recognizes_without_a_parser(wire, rou
 
     assert known is not None
     codec, read = known
+    assert codec.read(read, Service(), None).context.baggage == SURROUNDED.baggage
     call = codec.read(read, None, None)
+    assert call.context.baggage == ""  # nobody outside is believed
     assert (codec, read.token, call.request.city) == (route.own, token, "Rome")
     assert call.context.trace == Trace("ab" * 16, "cd" * 8, True, "a=b", foreign=True)
     assert call.context.key == "k-1"
@@ -106,6 +123,28 @@ def test_a_request_in_pieces_or_with_another_behind_it_is_left_to_the_parser(wir
     for other in (request[:-1], request + b"P", request.replace(b"content-length", b"x: y\r\ncontent-length")):
         assert cache.recognize(other, LIMIT) is None
     assert cache.recognize(request, len(STAY) - 1) is None
+
+
+@pytest.mark.parametrize("baggage", ["a", "a=1\r\nmeristem-token: x", "a=1, b=2", "é=1", f"a={'b' * 5000}"])
+def test_a_context_with_another_baggage_is_not_sent(wire, baggage):
+    form = RequestForm(wire.operations["book"], Address.parse("unix:/x"), None)
+    with pytest.raises(CallError, match="is no list of values that travel"):
+        form.request(Context(baggage=baggage), STAY)
+
+
+@pytest.mark.parametrize(
+    "lines", [b"a=1\r\nbaggage: b=2", b"a=1, b=2", b"a=%zz", b"a=" + b"b" * 5000, b"", b"a=\xff", b"a=1;p", b"A=1"]
+)
+def test_a_list_that_no_client_of_ours_writes_counts_for_nothing_even_of_a_service(wire, route, lines):
+    """Neither by the parser nor by what recognizes heads, and the call goes on."""
+    sound = RequestForm(wire.operations["book"], Address.parse("unix:/x"), None).request(Context(baggage="a=1"), STAY)
+    request, cache = sound.replace(b"baggage: a=1", b"baggage: " + lines), HeadCache()
+    cache.learn(request_of(sound), route)
+    known = cache.recognize(request, LIMIT)
+    codec, read = known or route.received(request_of(request), STAY)
+
+    assert cache.recognize(sound, LIMIT) is not None
+    assert codec.read(read, Service(), None).context.baggage == ""
 
 
 def test_heads_that_are_never_the_same_fill_no_memory(wire, route):
@@ -156,7 +195,7 @@ def test_a_body_is_unpacked_within_the_limit(route):
     assert route.other.read(ConnectRequest.of(packed, gzip.compress(STAY)), None, None).request.city == "Rome"
     with pytest.raises(CallError) as raised:
         route.other.read(ConnectRequest.of(packed, gzip.compress(b" " * (LIMIT + 1))), None, None)
-    assert raised.value.code is Code.RESOURCE_EXHAUSTED
+    assert raised.value.code is Code.INVALID_ARGUMENT
 
 
 def test_a_body_may_not_unpack_to_more_than_a_hundred_times_what_was_sent():
@@ -167,7 +206,7 @@ def test_a_body_may_not_unpack_to_more_than_a_hundred_times_what_was_sent():
     assert unpacked(b"gzip", gzip.compress(honest + os.urandom(MIB // 50)), 3 * MIB)[: len(honest)] == honest
     with pytest.raises(CallError, match="more than 100 times") as raised:
         unpacked(b"gzip", bomb, 3 * MIB)
-    assert raised.value.code is Code.RESOURCE_EXHAUSTED
+    assert raised.value.code is Code.INVALID_ARGUMENT
 
 
 def test_a_body_of_too_many_values_is_refused_by_either_codec(wire):
@@ -184,7 +223,7 @@ def test_a_request_is_heavy_by_its_size_or_when_it_is_packed():
 
     assert not ConnectRequest.of({}, b" " * 65_536).heavy
     assert ConnectRequest.of({}, b" " * 65_537).heavy
-    assert ConnectRequest.of(proto, b" " * 5000).heavy
+    assert ConnectRequest.of(proto, b" " * 20_000).heavy
     assert ConnectRequest.of({b"content-encoding": b"gzip"}, b"").heavy
     assert [OwnRequest.of({}, b" " * size).heavy for size in (65_536, 65_537)] == [False, True]
 
@@ -225,6 +264,29 @@ def test_a_large_reply_is_packed_for_who_accepts_that(wire, route):
     assert json.loads(gzip.decompress(large.body))["guest"] == "A" * 2000
 
 
+async def test_a_reply_that_takes_long_to_pack_is_packed_in_a_thread(wire, monkeypatch):
+    threads = []
+    monkeypatch.setattr(compression, "packed", lambda body: threads.append(get_ident()) or gzip.compress(body))
+    server = await wire.server()
+    reader, writer = await asyncio.open_unix_connection(server.addresses[0].removeprefix("unix:"))
+    body = json.dumps({"data": base64.b64encode(bytes(100_000)).decode()}).encode()
+    head = (
+        "POST /shop.rooms.v1.Rooms/Blob HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\naccept-encoding: gzip"
+    )
+    writer.write(f"{head}\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body)
+    writer.write(b"GET /nothing HTTP/1.1\r\nhost: x\r\n\r\n")
+
+    answer = (await wire.within(reader.readuntil(b"\r\n\r\n"))).decode()
+    found = await wire.within(reader.readexactly(int(answer.partition("content-length: ")[2].partition("\r")[0])))
+    assert answer.startswith("HTTP/1.1 200 OK")
+    assert "content-encoding: gzip\r\nvary: accept-encoding" in answer
+    assert json.loads(gzip.decompress(found))["result"] == base64.b64encode(bytes(100_000)).decode()
+    assert threads
+    assert get_ident() not in threads
+    assert (await wire.within(reader.readline())).startswith(b"HTTP/1.1 404")
+    writer.close()
+
+
 @pytest.mark.parametrize("own", [True, False])
 def test_an_error_has_the_status_of_its_code_and_fields_of_its_own(route, own):
     codec = route.own if own else route.other
@@ -234,3 +296,13 @@ def test_an_error_has_the_status_of_its_code_and_fields_of_its_own(route, own):
 
     assert (response.status, response.fields) == (429, [(b"retry-after", b"2")])
     assert json.loads(response.body)["code"] == "resource_exhausted"
+
+
+@pytest.mark.parametrize("code", [Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED, Code.ABORTED, Code.INTERNAL])
+@pytest.mark.parametrize("own", [True, False])
+def test_an_error_says_over_the_wire_whether_the_service_itself_raised_it(wire, route, code, own):
+    codec = route.own if own else route.other
+    for error in (CallError(code, "busy"), CallError(code, "busy").passed_on()):
+        body = codec.failure(None, error).body
+
+        assert read_unary_error(wire.operations["book"], 503, body, "here").from_service is error.from_service

@@ -12,7 +12,7 @@ import pytest
 
 from meristem.contracts.contract import Contract, operations
 from meristem.contracts.message import Message
-from meristem.contracts.operation import Http, get, operation, put, safe
+from meristem.contracts.operation import Http, idempotent, safe
 from meristem.errors import CallError
 from meristem.transports.http.rest.binding import Binder
 
@@ -32,19 +32,19 @@ class Strict(Message, forbid_unknown_fields=True):
 
 
 class Seats(Contract, Protocol, package="seats.v1"):
-    @safe(http=get("/seats"))
+    @safe(http="GET /seats")
     async def find(
         self, level: Level | None = None, raw: bytes = b"", wait: timedelta | None = None,
         price: Decimal | None = None, ratio: float = 0.0, levels: list[Level] | None = None,
     ) -> None: ...  # fmt: skip
 
-    @safe(http=get("/seat"))
+    @safe(http="GET /seat")
     async def seat(self, seat: Seat) -> None: ...
 
-    @operation(http=put("/strict"))
+    @idempotent(http="PUT /strict")
     async def strict(self, strict: Strict) -> None: ...
 
-    @operation(http=put("/seats/{row_number}.txt"))
+    @idempotent(http="PUT /seats/{row_number}.txt")
     async def keep(self, seat: Seat) -> None: ...
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from meristem.resilience.limits import Limits
-from meristem.transports.http.server.body import ChunkedBody, SizedBody
+from meristem.transports.http.server.body import CHUNKS, ChunkedBody, SizedBody
 from meristem.transports.http.server.head import UnsoundError
 
 LIMITS = Limits(head_bytes=1024, head_fields=5)
@@ -18,6 +18,8 @@ def taken(data: bytes, size: int) -> tuple[bytes, bytes]:
     for start in range(0, len(data), size):
         inbox += data[start : start + size]
         found += body.take(inbox)
+        while body.behind:
+            found += body.take(inbox)
     assert body.done
     return found, bytes(inbox)
 
@@ -109,3 +111,22 @@ def test_chunks_of_a_sane_size_may_be_any_number():
 
     assert body.take(bytearray(b"0\r\n\r\n")) == b""
     assert body.done
+
+
+def test_of_many_chunks_a_turn_takes_some_and_tells_that_more_are_there():
+    inbox, body, parts = bytearray(b"1\r\na\r\n" * (2 * CHUNKS + 1) + b"0\r\n\r\n" + NEXT), ChunkedBody(LIMITS), []
+
+    while not parts or body.behind:
+        parts.append(body.take(inbox))
+
+    assert parts == [b"a" * CHUNKS, b"a" * CHUNKS, b"a"]
+    assert (body.done, bytes(inbox)) == (True, NEXT)
+
+
+def test_a_body_whose_chunks_have_all_been_taken_has_no_more_there():
+    inbox, body = bytearray(b"1\r\na\r\n" * CHUNKS + b"2\r\nb"), ChunkedBody(LIMITS)
+
+    assert body.take(inbox) == b"a" * CHUNKS
+    assert body.behind
+    assert body.take(inbox) == b"b"
+    assert not body.behind

@@ -7,11 +7,13 @@ import json
 import re
 import socket
 import tracemalloc
+from collections import Counter
 from contextlib import suppress
 from typing import Any
 
 import pytest
 
+from meristem.transports.http.server.body import CHUNKS, ChunkedBody
 from meristem.transports.http.server.intake import Intake
 from meristem.transports.http.server.listener import crowd_of
 
@@ -32,6 +34,11 @@ async def reading(scope: Any, receive: Any, send: Any) -> None:
         size, more = size + len(event["body"]), event["more_body"]
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": b"%d" % size})
+
+
+async def never(scope: Any, receive: Any, send: Any) -> None:
+    """Leaves a body unread."""
+    await asyncio.Event().wait()
 
 
 async def dial(server: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -154,6 +161,55 @@ async def test_others_run_between_two_readings_of_a_long_body(wire, monkeypatch)
     assert len(long) == len(set(long))
 
 
+@pytest.mark.parametrize("path", ["/api/bookings", "/app/x"])
+async def test_a_turn_of_the_loop_takes_a_few_of_many_chunks(wire, monkeypatch, path):
+    """Also where they have all arrived at once, and in a body that an app reads."""
+    server = await wire.server(app=reading)
+    turn, turns = 0, []
+    take = ChunkedBody.take
+
+    def noted(self: ChunkedBody, inbox: bytearray) -> bytes:
+        part = take(self, inbox)
+        turns.append((turn, len(part)))
+        return part
+
+    monkeypatch.setattr(ChunkedBody, "take", noted)
+    reader, writer = await dial(server)
+    writer.write(head(path, "transfer-encoding: chunked") + b"20\r\n" + (b" " * 32 + b"\r\n20\r\n") * 20_000)
+    writer.write(b" " * 32 + b"\r\n0\r\n\r\n")
+    answer = asyncio.ensure_future(reader.readline())
+    while not answer.done():
+        turn += 1
+        await asyncio.sleep(0)
+
+    assert answer.result().split()[1] in (b"200", b"422")
+    assert sum(size for _, size in turns) == 20_001 * 32
+    assert max(size for _, size in turns) <= (CHUNKS + 1) * 32  # and the rest of one that has begun
+    # Two: the rest of what was read, and then the beginning of what is read after that.
+    assert max(Counter(each for each, size in turns if size).values()) <= 2
+    writer.close()
+
+
+@pytest.mark.parametrize("path", ["/api/bookings", "/app/x"])
+async def test_a_body_that_comes_byte_by_byte_takes_little_more_than_its_bytes(wire, path):
+    server = await wire.server(app=never)
+    _, writer = await dial(server)
+    size = 60_000
+    writer.write(head(path, f"content-length: {size + 1}"))
+    await asyncio.sleep(0)
+    tracemalloc.start()
+    for _ in range(size):
+        writer.write(b" ")
+        await asyncio.sleep(0)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    held = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+
+    assert held < 3 * size
+    writer.close()
+
+
 async def test_a_slow_upload_at_a_sane_rate_goes_on_for_an_app(wire):
     server = await wire.server(app=reading, body_seconds=0.3, body_rate=100)
     reader, writer = await dial(server)
@@ -182,6 +238,50 @@ async def test_who_reads_a_long_answer_steadily_is_served_to_the_end_at_a_sane_r
             await asyncio.sleep(0.02)  # the pace is the matter of this test
 
     assert (read >= 4 * MIB) == served
+    writer.close()
+
+
+async def telling(scope: Any, receive: Any, send: Any) -> None:
+    """Answers with as many bytes as its path says."""
+    size = int(scope["path"].rpartition("/")[2])
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % size)]})
+    await send({"type": "http.response.body", "body": b"x" * size})
+
+
+@pytest.mark.parametrize("size", [230_000, 250_000, 270_000, 400_000])
+@pytest.mark.parametrize(("patience", "served"), [(30.0, True), (0.2, False)])
+async def test_a_last_answer_is_taken_at_the_pace_of_any_other(wire, size, patience, served):
+    """What the kernel has no room for waits in the server, which has said that nothing more comes."""
+    server = await wire.server(app=telling, linger_seconds=0.1, write_seconds=patience)
+    reader, writer = await dial(server)
+    reader._transport.pause_reading()  # type: ignore[attr-defined]
+    writer.write(f"GET /app/{size} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".encode())
+    await asyncio.sleep(0.8)  # well beyond the time for what comes after
+
+    assert server.connections == served
+    if served:
+        reader._transport.resume_reading()  # type: ignore[attr-defined]
+        answer = await asyncio.wait_for(reader.read(), PATIENCE)
+        assert len(answer.partition(b"\r\n\r\n")[2]) == size
+    writer.transport.abort()
+    await asyncio.sleep(0)
+
+
+async def test_what_is_left_of_a_body_has_its_time_after_an_early_answer_that_took_long(wire):
+    async def early(scope: Any, receive: Any, send: Any) -> None:
+        if scope["method"] == "POST":
+            await asyncio.sleep(0.5)  # longer than a body may take
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"early"})
+
+    server = await wire.server(app=early, body_seconds=0.3, body_rate=1)
+    reader, writer = await dial(server)
+    writer.write(head("/app/x", "content-length: 100000") + b"x" * 80_000)  # more than waits for an app
+    await asyncio.wait_for(reader.readuntil(b"early"), PATIENCE)
+    await asyncio.sleep(0.15)  # the server looks at its connections
+    writer.write(b"x" * 20_000 + GET)
+
+    await asyncio.wait_for(reader.readuntil(b"HTTP/1.1 200 "), PATIENCE)
     writer.close()
 
 

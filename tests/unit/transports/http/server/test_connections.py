@@ -89,11 +89,8 @@ async def test_a_request_may_arrive_byte_by_byte(peer):
         peer.send(bytes([byte]))
         await asyncio.sleep(0)
 
-    assert await peer.answer() == (
-        200,
-        {"content-type": "application/json", "content-length": "17"},
-        b'{"result":"eA=="}',
-    )
+    status, fields, body = await peer.answer()
+    assert (status, fields["content-length"], body) == (200, "17", b'{"result":"eA=="}')
 
 
 @pytest.mark.parametrize("size", [1, 7, 50, 100_000])
@@ -365,3 +362,35 @@ async def test_frames_that_come_before_the_handshake_is_answered_end_the_connect
     await wire.within(gone.wait())
     await wire.emptied(server)
     assert "Traceback" not in caplog.text
+
+
+@pytest.mark.parametrize("path", ["/api/bookings", "/shop.rooms.v1.Rooms/Blob", "/app"])
+@pytest.mark.parametrize(
+    ("version", "expected", "told"),
+    [("1.1", "100-Continue", True), ("1.0", "100-continue", False), ("1.1", "x", False)],
+)
+async def test_only_who_asks_in_a_version_that_knows_it_is_told_to_continue(wire, path, version, expected, told):
+    server = await wire.server(app=echoing)
+    reader, writer = await asyncio.open_unix_connection(server.addresses[0].removeprefix("unix:"))
+    lines = ("host: x", "content-type: application/json", "content-length: 2", "connection: close")
+
+    writer.write("\r\n".join([f"POST {path} HTTP/{version}", *lines, f"expect: {expected}", "", ""]).encode())
+    if told:
+        assert await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30) == b"HTTP/1.1 100 Continue\r\n\r\n"
+    else:
+        for _ in range(20):  # in which a server that tells it would have told it
+            await asyncio.sleep(0)
+    writer.write(b"{}")
+
+    assert b"HTTP/1.1 100" not in await asyncio.wait_for(reader.read(), 30)
+    writer.close()
+
+
+async def echoing(scope: Any, receive: Any, send: Any) -> None:
+    """An app that gives back the body."""
+    body, more = b"", True
+    while more:
+        event = await receive()
+        body, more = body + event["body"], event["more_body"]
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": body})

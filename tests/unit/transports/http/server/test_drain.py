@@ -13,6 +13,7 @@ import pytest
 
 from meristem.errors import CallError, ConfigurationError
 from meristem.transports.http.address import Address
+from meristem.transports.http.client.http_client import HttpClient
 
 
 async def test_work_in_flight_is_answered_and_idle_connections_end(wire):
@@ -33,6 +34,31 @@ async def test_work_in_flight_is_answered_and_idle_connections_end(wire):
     await wire.within(draining)
     with pytest.raises(FileNotFoundError):
         await asyncio.open_unix_connection(path)
+    writer.close()
+
+
+async def test_a_websocket_that_is_opened_during_a_drain_is_sent_elsewhere(wire):
+    async def app(scope, receive, send) -> None:
+        raise AssertionError("nothing reaches the app")
+
+    server = await wire.server(app=app)
+    client = wire.client(server)
+    reader, writer = await asyncio.open_unix_connection(server.addresses[0].removeprefix("unix:"))
+    calling = asyncio.create_task(client.call(wire.call("wait")))
+    await wire.within(wire.handlers.started.wait())
+    draining = asyncio.create_task(server.drain())
+    while not server._listeners[0].listener.draining:
+        await asyncio.sleep(0)
+
+    writer.write(
+        b"GET /ws HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
+        b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n\r\n"
+    )
+
+    assert (await wire.within(reader.readuntil(b"\r\n"))).startswith(b"HTTP/1.1 503")
+    wire.handlers.release.set()
+    await wire.within(draining)
+    assert await calling is None
     writer.close()
 
 
@@ -154,6 +180,20 @@ async def test_the_port_stays_open_until_what_was_in_flight_is_answered(wire):
     await wire.within(draining)
     with pytest.raises(CallError, match="cannot connect"):
         await wire.client(server).call(wire.call("blob", data=b"x"))
+
+
+async def test_a_socket_that_was_never_there_is_told_from_one_that_has_gone(wire, tmp_path):
+    server, client = await wire.pair()
+    early = HttpClient(f"unix:{tmp_path}/later.sock")
+    await client.call(wire.call("blob", data=b"x"))
+    await server.drain()
+    await server.stop()
+    with pytest.raises(CallError, match="cannot connect") as gone:
+        await client.call(wire.call("blob", data=b"x"))
+    with pytest.raises(CallError, match="cannot connect") as unborn:
+        await early.call(wire.call("blob", data=b"x"))
+
+    assert (gone.value.unborn, unborn.value.unborn) == (False, True)
 
 
 async def test_who_connected_and_sends_nothing_does_not_hold_up_the_end(wire):

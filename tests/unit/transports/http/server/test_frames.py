@@ -6,8 +6,11 @@ import asyncio
 from typing import Any
 
 import pytest
+from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 
-from meristem.transports.http.server.websocket import FRAMES, Frames, Lent, Socket
+from meristem.resilience.limits import Limits
+from meristem.transports.http.server.turns import Turns
+from meristem.transports.http.server.websocket import FRAMES, Frames, Lent, Socket, SocketHost
 
 EMPTY = b"\x81\x80mask"
 SHORT = b"\x82\x85maskhello"
@@ -85,7 +88,7 @@ async def test_of_many_frames_a_turn_of_the_loop_takes_a_few_and_no_more_is_read
     assert max(map(len, stub.got)) <= len(SHORT) + FRAMES * len(EMPTY)
 
 
-async def test_who_wants_no_more_is_read_no_further_when_all_is_handed_on():
+async def test_who_wants_no_more_gets_no_more_and_is_read_no_further_until_he_does():
     stub: Any = Stub()
     lent = Lent(stub)
     lent.write(b"HTTP/1.1 101 Switching Protocols\r\n")
@@ -95,9 +98,19 @@ async def test_who_wants_no_more_is_read_no_further_when_all_is_handed_on():
     lent.pause_reading()
     for _ in range(5):
         await asyncio.sleep(0)
-    held = stub.reading
+    held, got = stub.reading, b"".join(stub.got)
     lent.resume_reading()
+    while not stub.reading:
+        await asyncio.sleep(0)
 
-    assert len(b"".join(stub.got)) == 100 * len(EMPTY)
     assert not held
-    assert stub.reading
+    assert got == EMPTY * FRAMES
+    assert b"".join(stub.got) == EMPTY * 100
+
+
+def test_no_compression_is_offered_and_other_packages_change_nothing():
+    """A quarter of a megabyte would be unpacked to 250, on the loop."""
+    config = SocketHost(None, Limits(), {}, Turns())._config
+
+    assert not config.ws_per_message_deflate
+    assert config.ws_protocol_class is WSProtocol

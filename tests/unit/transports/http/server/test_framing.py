@@ -189,3 +189,32 @@ async def test_a_body_in_a_coding_that_is_not_known_is_415_and_says_which_are(as
     assert statuses(answers) == [415]
     assert b"accept-encoding: gzip, identity\r\n" in answers
     assert json.loads(answers.split(b"\r\n\r\n")[1].split(b"HTTP/")[0])["status"] == 415
+
+
+@pytest.mark.parametrize(
+    ("status", "fields"),
+    [
+        (200, [(b"content-length", b"2"), (b"content-length", b"5")]),
+        (200, [(b"content-length", b"5"), (b"content-length", b"5")]),
+        (200, [(b"content-length", b"5"), (b"a b", b"c")]),
+        (200, [(b"content-length", b"5"), (b"a", b"b\r\nc: d")]),
+        (100, []),
+        (101, [(b"upgrade", b"x")]),
+        (99, []),
+        (600, []),
+    ],
+)
+async def test_an_answer_that_a_client_could_read_in_two_ways_is_told_as_a_failure_of_its_app(wire, status, fields):
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": status, "headers": fields})
+        await send({"type": "http.response.body", "body": b"hello"})
+
+    server = await wire.server(app=app)
+    reader, writer = await asyncio.open_unix_connection(server.addresses[0].removeprefix("unix:"))
+    writer.write(b"GET /app HTTP/1.1\r\nhost: x\r\n\r\n" * 2)
+    for _ in range(2):
+        found = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
+        assert found.startswith(b"HTTP/1.1 500 ")
+        assert found.count(b"content-length: ") == 1
+        assert await asyncio.wait_for(reader.readexactly(21), PATIENCE) == b"Internal Server Error"
+    writer.close()

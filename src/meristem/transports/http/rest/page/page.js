@@ -148,7 +148,7 @@ const showOperation = (path, verb, operation) => {
   });
   const [, body] = mediaOf(operation.requestBody?.content);
   const inside = make("div", { class: "inside" },
-    ...(operation.description ? paragraphs(operation.description) : []),
+    ...(operation.description && operation.description !== operation.summary ? paragraphs(operation.description) : []),
     operation.security ? make("p", {}, "For signed-in users.") : null,
     parameters.length ? make("h4", {}, "Parameters") : null,
     parameters.length ? fields(parameters, ["Name", "In", "Type", "Notes"]) : null,

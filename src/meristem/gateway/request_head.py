@@ -1,0 +1,150 @@
+"""The head that is sent to an upstream: made anew of what the edge has understood of a request."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Protocol
+
+from meristem.gateway.answer import OF_THE_HOP, named
+from meristem.security.forwarding import APP, FORWARDED, ORIGIN, is_forwarded, origin_text
+from meristem.transports.metadata import TOKEN
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from meristem.asgi import Field, Scope
+
+HTTP_SCHEMES: Final = {"ws": "http", "wss": "https"}
+WRITTEN_HERE: Final = OF_THE_HOP | {b"content-length", b"expect", APP, ORIGIN, TOKEN}
+HANDSHAKE: Final = frozenset(
+    b"sec-websocket-" + each for each in (b"key", b"version", b"extensions", b"accept", b"protocol")
+)
+
+
+class BodyForm:
+    """How a request's body is framed: not at all, by its length, or in chunks; `expects` asks before it is sent."""
+
+    __slots__ = ("expects", "is_chunked", "length")
+
+    def __init__(self, fields: list[Field]) -> None:
+        self.is_chunked = self.expects = False
+        self.length: bytes | None = None
+        for name, value in fields:
+            if name == b"content-length":
+                self.length = value
+            elif name == b"transfer-encoding":
+                self.is_chunked = True
+            elif name == b"expect":
+                self.expects = value.lower() == b"100-continue"
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there is a body that may have bytes."""
+        return self.is_chunked or self.length not in (None, b"0")
+
+    def lines(self) -> list[bytes]:
+        """The fields that tell it."""
+        lines = []
+        if self.is_chunked:
+            lines.append(b"transfer-encoding: chunked")
+        elif self.length is not None:
+            lines.append(b"content-length: %d" % int(self.length))
+        if self.expects and self.is_there:
+            lines.append(b"expect: 100-continue")
+        return lines
+
+
+class UpstreamHead(Protocol):
+    """Writes the head that an upstream is sent."""
+
+    def head(self, scope: Scope, body: list[bytes]) -> bytes:
+        """The head, up to and with the empty line; `body` are the lines that tell how the body is framed."""
+        ...
+
+
+class OwnHead:
+    """To a process of the system: which app is meant, and where the request came from; a token proves who says so."""
+
+    def __init__(self, app: str, prove: Callable[[], str] | None) -> None:
+        self._app = b"meristem-app: %b" % app.encode()
+        self._prove = prove
+
+    def head(self, scope: Scope, body: list[bytes]) -> bytes:
+        """The head, up to and with the empty line; `body` are the lines that tell how the body is framed."""
+        origin = origin_text(scope["client"], scope["server"], _scheme(scope))
+        own = [self._app, b"meristem-origin: %b" % origin]
+        if self._prove is not None:
+            own.append(b"meristem-token: %b" % self._prove().encode())
+        return _head(scope, scope["raw_path"], [*_kept(scope, WRITTEN_HERE), *own, *body])
+
+
+class ForeignHead:
+    """To a program that knows nothing of this system: as any proxy tells a request, by `Forwarded` and its elders.
+
+    It sees the path below the `mount`, which `X-Forwarded-Prefix` tells. What a client wrote in such fields is gone.
+    """
+
+    def __init__(self, mount: str) -> None:
+        self._mount = mount.rstrip("/").encode()
+
+    def head(self, scope: Scope, body: list[bytes]) -> bytes:
+        """As `OwnHead.head`."""
+        dropped = WRITTEN_HERE | (named(scope["headers"]) - {b"host"})
+        kept = [each for each in _kept(scope, dropped) if not is_forwarded(each.partition(b":")[0])]
+        scheme = _scheme(scope).encode()
+        host = next((value for name, value in scope["headers"] if name == b"host"), b"")
+        client = scope["client"]
+        who = "unknown" if client is None or client[1] is None else str(client[0])
+        node = f'"[{who}]"' if ":" in who else who
+        told = [
+            b"x-forwarded-for: %b" % who.encode(),
+            b"x-forwarded-proto: %b" % scheme,
+            b"%b: for=%b;proto=%b" % (FORWARDED, node.encode(), scheme) + (b';host="%b"' % host if host else b""),
+        ]
+        if host:
+            told.append(b"x-forwarded-host: %b" % host)
+        if self._mount:
+            told.append(b"x-forwarded-prefix: %b" % quoted(self._mount))
+        return _head(scope, below(scope["raw_path"], self._mount), [*kept, *told, *body])
+
+
+def _scheme(scope: Scope) -> str:
+    scheme: str = scope["scheme"]
+    return HTTP_SCHEMES.get(scheme, scheme)
+
+
+def below(path: bytes, mount: bytes) -> bytes:
+    """What of a percent-encoded path lies below a mount, which is not encoded and begins that path.
+
+    Counted by characters as they are meant: `/%70hp/x` lies below `/php`.
+    """
+    at = 0
+    for _ in range(len(mount)):
+        at += 3 if path[at : at + 1] == b"%" and _is_hex(path[at + 1 : at + 3]) else 1
+    rest = path[at:]
+    if rest[:1] == b"/":
+        return rest
+    return b"/" + rest[3:] if rest[:3].lower() == b"%2f" else b"/"
+
+
+def quoted(path: bytes) -> bytes:
+    """A path as a field may hold it."""
+    return b"".join(b"%%%02X" % each if each <= 0x20 or each >= 0x7F else bytes((each,)) for each in path)
+
+
+def _is_hex(digits: bytes) -> bool:
+    return len(digits) == 2 and all(each in b"0123456789abcdefABCDEF" for each in digits)
+
+
+def _kept(scope: Scope, dropped: frozenset[bytes]) -> list[bytes]:
+    """The lines of a request that go on."""
+    fields: list[Field] = scope["headers"]
+    if scope["type"] == "websocket":
+        dropped = dropped | HANDSHAKE
+    return [b"%b: %b" % field for field in fields if field[0] not in dropped]
+
+
+def _head(scope: Scope, path: bytes, lines: list[bytes]) -> bytes:
+    query = scope["query_string"]
+    target = b"%b?%b" % (path, query) if query else path
+    method = scope.get("method", "GET").encode()
+    return b"\r\n".join((b"%b %b HTTP/1.1" % (method, target), *lines, b"", b""))

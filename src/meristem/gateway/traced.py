@@ -1,0 +1,61 @@
+"""The edge's part in the trace of a request that it forwards: it decides what is recorded, and hands the trace on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from meristem.context import CURRENT, Context
+from meristem.hosting.asgi.entrance import exchange_of
+from meristem.hosting.asgi.incoming import BAGGAGE, baggage_of, continued, read_fields, trace_of
+
+if TYPE_CHECKING:
+    from meristem.asgi import ASGIApp, Receive, Scope, Send
+    from meristem.telemetry.http_requests import HttpRequests
+
+SWITCHED: Final = 101
+
+
+class Traced:
+    """An ASGI application before `app`, which forwards: what comes after it believes what it says of trace and values.
+
+    What a client from outside says of either is held to the terms for clients from outside here.
+    """
+
+    def __init__(self, app: ASGIApp, requests: HttpRequests, *, is_told: bool) -> None:
+        self._app = app
+        self._requests = requests
+        self._is_told = is_told  # nobody else writes its line of the log
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        tracer, fields = self._requests.tracer, read_fields(scope["headers"])
+        started, parent = tracer.clock(), trace_of(fields)
+        trace = tracer.enter(parent, started)
+        baggage = baggage_of(fields)
+        inner = continued(scope, trace)
+        if BAGGAGE in fields:
+            kept = [each for each in inner["headers"] if each[0] != BAGGAGE]
+            inner["headers"] = [*kept, (BAGGAGE, baggage.encode("latin-1"))] if baggage else kept
+        if not trace.sampled and not self._is_told:
+            await self._app(inner, receive, send)
+            return
+        exchange = exchange_of(dict(scope))
+
+        async def sent(message: Any) -> None:
+            kind = message["type"]
+            if kind in ("http.response.start", "websocket.http.response.start"):
+                exchange.status, exchange.first = message["status"], tracer.clock() - started
+            elif kind == "websocket.accept":
+                exchange.status = SWITCHED
+            await send(message)
+
+        failure: BaseException | None = None
+        try:
+            await self._app(inner, receive, sent)
+            exchange.whole = True
+        except BaseException as error:
+            failure = error
+            raise
+        finally:
+            context = Context(None, trace, baggage=baggage)
+            CURRENT.set(context)  # for the line of the log; the task ends with the request
+            self._requests.ended(exchange, context, parent, tracer.clock() - started, failure)

@@ -1,0 +1,136 @@
+"""The entrance of a hosted app: what each of its requests finds of the system, and what is told of the answer."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+
+from meristem.config.settings import OF_APP
+from meristem.context import CURRENT, Context, Identity, Place
+from meristem.contracts.call import CONNECTOR
+from meristem.errors import CallError
+from meristem.hosting.asgi.incoming import AUTHORIZATION, baggage_of, continued, deadline_of, read_fields, trace_of
+from meristem.telemetry.http_requests import CLIENT_LEFT, FAILED, HttpExchange
+
+if TYPE_CHECKING:
+    from meristem.contracts.call import Connector
+    from meristem.hosting.asgi.protocol import ASGIApp
+    from meristem.telemetry.http_requests import HttpRequests
+
+logger = logging.getLogger(__name__)
+UserOf: TypeAlias = Callable[[bytes], Awaitable[Identity | None]]
+"""Tells whose an `authorization` field is, None where it proves nothing."""
+
+HANDED_ON: Final = "handed_on"  # in the state of a request that the edge of the system has passed on
+SWITCHED: Final = 101
+CLOSED: Final = 403  # what a WebSocket that is closed before it is accepted is answered with
+
+
+class AppSurroundings(NamedTuple):
+    """What an app has of its system: clients of contracts, its own settings, and who somebody is that has signed in.
+
+    Calls that a request makes have `timeout` seconds in all, if there is such a limit.
+    """
+
+    connector: Connector
+    settings: Callable[[type[Any]], Any]
+    user_of: UserOf | None
+    timeout: float | None = None
+
+
+class Entrance:
+    """An ASGI application before `app`: a request runs within its trace, for its user, until its deadline.
+
+    The clients and settings of its `surroundings` are at hand. The context variables are set for the task of the
+    request, which is the server's and ends with it. Nothing here refuses a request: an app that knows nothing of
+    Meristem answers as if it were alone.
+    """
+
+    def __init__(self, name: str, app: ASGIApp, surroundings: AppSurroundings, requests: HttpRequests) -> None:
+        self._name = name
+        self._app = app
+        self._surroundings = surroundings
+        self._requests = requests
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        CONNECTOR.set(self._surroundings.connector)
+        OF_APP.set(self._surroundings.settings)
+        tracer, fields = self._requests.tracer, read_fields(scope["headers"])
+        started, parent = tracer.clock(), trace_of(fields, foreign=not scope.get("state", {}).get(HANDED_ON, False))
+        trace = tracer.enter(parent, started)
+        exchange = exchange_of(scope)
+        place = Place(self._name, f"{exchange.method} {exchange.path}")
+        limit = self._surroundings.timeout
+        deadline = deadline_of(fields, limit) if scope["type"] == "http" else None  # a WebSocket lasts
+        context = Context(deadline, trace, baggage=baggage_of(fields), place=place)
+        CURRENT.set(context)
+        context.user = await self._user(fields.get(AUTHORIZATION))
+        inner = continued(scope, trace)
+
+        async def sent(message: Any) -> None:
+            if not exchange.whole and _tell(exchange, message):
+                exchange.first = tracer.clock() - started
+            await send(message)
+
+        failure: BaseException | None = None
+        try:
+            await self._app(inner, receive, sent)
+        except BaseException as error:
+            failure = error
+            raise
+        finally:
+            _settle(exchange, inner, failure)
+            self._requests.ended(exchange, context, parent, tracer.clock() - started, failure)
+
+    async def _user(self, authorization: bytes | None) -> Identity | None:
+        """Who has signed in; whom nobody knows is anonymous, and what that means is for the app to say."""
+        user_of = self._surroundings.user_of
+        if authorization is None or user_of is None:
+            return None
+        try:
+            return await user_of(authorization)
+        except CallError as error:
+            logger.warning("app %r: who asks could not be found out, so it is anonymous: %s", self._name, error)
+        except Exception:  # a boundary: the app must answer, and gives an anonymous client the least
+            logger.exception("app %r: who asks could not be found out, so it is anonymous", self._name)
+        return None
+
+
+def exchange_of(scope: dict[str, Any]) -> HttpExchange:
+    """What a scope says of its request."""
+    raw: bytes | None = scope.get("raw_path")
+    path = scope["path"].encode() if raw is None else raw
+    client = scope.get("client")
+    return HttpExchange(
+        scope.get("method", "GET"),  # a WebSocket begins with nothing else
+        path.decode("ascii", "backslashreplace"),
+        scope.get("scheme", "http"),
+        client[0] if client else "",
+    )
+
+
+def _tell(exchange: HttpExchange, message: Any) -> bool:
+    """Note what an app sends; whether it is the beginning of the answer."""
+    kind = message["type"]
+    if kind in ("http.response.start", "websocket.http.response.start"):
+        exchange.status = message["status"]
+    elif kind == "websocket.accept":
+        exchange.status = SWITCHED
+    elif kind == "websocket.close":
+        exchange.status, exchange.whole = exchange.status or CLOSED, True
+        return exchange.status == CLOSED
+    else:
+        exchange.whole = kind in ("http.response.body", "websocket.http.response.body") and not message.get("more_body")
+        return False
+    return True
+
+
+def _settle(exchange: HttpExchange, scope: dict[str, Any], failure: BaseException | None) -> None:
+    """What is to be told of a request that has ended, where the app has not said it."""
+    exchange.route = scope.get("root_path", "") + path if (path := getattr(scope.get("route"), "path", "")) else ""
+    if exchange.status == SWITCHED:
+        exchange.whole = True  # both ends may leave it at any time
+    elif not exchange.status:
+        exchange.status = CLIENT_LEFT if isinstance(failure, ConnectionError) else FAILED
+        exchange.whole = isinstance(failure, Exception) or failure is None  # the server answers for it

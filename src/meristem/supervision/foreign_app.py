@@ -1,0 +1,84 @@
+"""An app whose interpreter has no Meristem: served there by a server that is added to it, on a socket of ours."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from meristem.supervision import foreign_server
+from meristem.supervision.child import Child, Command
+from meristem.supervision.lifeline import LIFELINE
+from meristem.supervision.programs import is_for_strangers
+from meristem.supervision.replica import Replica, ReplicaEnvironment
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+CONNECTING: Final = 2.0  # seconds for a connection to its socket
+
+
+class ForeignApp(msgspec.Struct, frozen=True):
+    """How an app is served: by which interpreter, with the server from which folder, and where it works.
+
+    `paths` are imported from after its own folder; `threads` run it if it is a WSGI app.
+    """
+
+    python: str
+    server: str
+    target: str
+    mount: str
+    folder: Path
+    paths: tuple[str, ...]
+    threads: int
+
+    def command(self, listen: str) -> Sequence[str]:
+        """The command line that serves it on an inherited socket, `fd:7`."""
+        served = [listen, self.server, self.target, self.mount, str(self.threads), *self.paths]
+        return [self.python, str(Path(foreign_server.__file__)), *served]
+
+
+class ForeignReplica(Replica):
+    """One replica of such an app: it has no heartbeat, and is ready when it takes connections.
+
+    It is given the variables of this system that name addresses, and no secret.
+    """
+
+    tells = False
+
+    def __init__(self, name: str, replica: int, around: ReplicaEnvironment, app: ForeignApp) -> None:
+        super().__init__(name, replica, around._replace(arguments=lambda _, __, listen: app.command(listen)), None)
+        self._app = app
+
+    def command(self, generation: int, *, successor: bool) -> Command:
+        found = super().command(generation, successor=successor)
+        # The lifeline alone, which the server takes out of the environment before it imports the app.
+        given = {name: value for name, value in found.environment.items() if is_for_strangers(name) or name == LIFELINE}
+        return Command(
+            found.arguments,
+            environment=given,
+            directory=self._app.folder,
+            descriptors=found.descriptors,
+            confinement=found.confinement,
+        )
+
+    async def ready(self, generation: int) -> bool:
+        try:
+            async with asyncio.timeout(CONNECTING):
+                _, writer = await asyncio.open_unix_connection(str(self.socket(generation)))
+        except OSError:  # TimeoutError is one
+            return False
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+        return True
+
+    async def lives(self, child: Child) -> bool:  # noqa: ARG002 - its end is all that is known of it
+        return True
+
+    def hold(self, generation: int) -> None:
+        # A socket that somebody has listened on takes connections at once: the next one could not be seen to be ready.
+        self.dismiss(generation)

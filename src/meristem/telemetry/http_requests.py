@@ -1,0 +1,101 @@
+"""The lines of the access log, and requests to hosted apps as spans by OpenTelemetry's conventions for HTTP servers."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from meristem.baggage import spanned
+from meristem.telemetry.tracer import describe
+
+if TYPE_CHECKING:
+    from meristem.context import Context, Position
+    from meristem.telemetry.tracer import Tracer, Value
+
+logger = logging.getLogger("meristem.access")
+FAILED: Final = 500  # the least status that says that the server failed
+CLIENT_LEFT: Final = 499
+
+
+class HttpExchange(msgspec.Struct):
+    """A request and what became of it.
+
+    `path` is as it was sent, percent-encoded and without its query, which may hold what is secret; `route` is what the
+    app's framework calls the place, if it tells. `status` is 0 as long as nothing was answered, `first` the seconds
+    until then. An answer that is not `whole` was cut off.
+    """
+
+    method: str
+    path: str
+    scheme: str
+    client: str
+    status: int = 0
+    first: float = 0.0
+    whole: bool = False
+    route: str = ""
+
+
+def log_request(method: str, path: str, client: str, status: int, seconds: float, how: str = "") -> None:
+    """Write a line of the access log; a request without a method was none."""
+    told = {"client": client, "status": status, "seconds": round(seconds, 6)}
+    logger.info("%s %s %d%s", method or "?", path or "?", status, how, extra=told)
+
+
+class HttpRequests:
+    """Tells of the requests to one app, as its process's tracer decides; `logged` has a line of each written."""
+
+    def __init__(self, app: str, tracer: Tracer, *, logged: bool = True) -> None:
+        self.tracer = tracer
+        self._app = app
+        self._logged = logged
+
+    def ended(
+        self,
+        exchange: HttpExchange,
+        context: Context,
+        parent: Position | None,
+        seconds: float,
+        error: BaseException | None = None,
+    ) -> None:
+        """Record a request that took `seconds`; `error` is what the app raised."""
+        failed = exchange.status >= FAILED
+        if self._logged and logger.isEnabledFor(logging.INFO):
+            how = "" if exchange.whole else ", cut off"
+            log_request(exchange.method, exchange.path, exchange.client, exchange.status, seconds, how)
+        trace = context.trace
+        if trace is None:
+            return
+        if trace.sampled:
+            self._record(exchange, context, trace, parent, seconds, error)
+        # A stream may last: what is slow is how long its client waited for the beginning.
+        elif (failed or exchange.first >= self.tracer.slow) and self.tracer.late():
+            self._record(exchange, context, trace if parent is None else trace.child(), parent, seconds, error)
+
+    def _record(
+        self,
+        exchange: HttpExchange,
+        context: Context,
+        trace: Position,
+        parent: Position | None,
+        seconds: float,
+        error: BaseException | None,
+    ) -> None:
+        attributes: dict[str, Value] = {
+            "http.request.method": exchange.method,
+            "url.path": exchange.path,
+            "url.scheme": exchange.scheme,
+            "http.response.status_code": exchange.status,
+        }
+        if exchange.route:
+            attributes["http.route"] = exchange.route
+        told = None
+        if exchange.status >= FAILED:
+            attributes["error.type"] = str(exchange.status) if error is None else type(error).__name__
+            told = str(exchange.status) if error is None else describe(error)
+        if context.baggage:
+            attributes |= spanned(context.baggage)
+        name = f"{exchange.method} {exchange.route}".rstrip()
+        parent_id = None if parent is None else parent.span_id
+        self.tracer.finish(name, "server", self._app, trace.ids(), parent_id, seconds, attributes, told)

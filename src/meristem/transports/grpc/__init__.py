@@ -1,0 +1,1 @@
+"""gRPC on grpcio: a server and a client of contracts. grpcio is loaded when a placement or an address names it."""

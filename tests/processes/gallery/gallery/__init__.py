@@ -1,0 +1,1 @@
+"""Pictures that anybody may add to."""
