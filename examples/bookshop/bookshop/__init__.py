@@ -1,0 +1,1 @@
+"""Online Books For You: a bookshop of services and a web app."""

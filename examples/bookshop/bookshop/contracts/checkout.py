@@ -1,0 +1,90 @@
+"""From the cart to the order: what it costs, buying it, and sending it back."""
+
+from typing import Protocol
+from uuid import UUID
+
+from bookshop.contracts.carts import CartChanged, Visitor
+from bookshop.contracts.inventory import OutOfStock, ReservationExpired
+from bookshop.contracts.items import Cents, PricedItem
+from bookshop.contracts.payments import CardDeclined, CardToken
+from bookshop.contracts.promotions import Offer
+from bookshop.contracts.transactions import Address, NotRefundable, Order, OrderUnknown, PromotionUsed
+from meristem import Code, Contract, Fault, Message, once, safe
+
+
+class CartEmpty(Fault, code=Code.FAILED_PRECONDITION, status=409):
+    """There is nothing in the cart."""
+
+
+class PriceChanged(Fault, code=Code.FAILED_PRECONDITION, status=409):
+    """The price is not the one that you were shown; nothing was charged. Look at the new one and decide again."""
+
+    shown: Cents
+    total: Cents
+
+
+class QuoteLine(Message):
+    """A line of the cart with its price, and how many copies of the book are in stock."""
+
+    item: PricedItem
+    left: int
+
+
+class Quote(Message):
+    """What the cart costs at this moment. It is bought by its `cart_version`, `total` and the offer's `applies`."""
+
+    cart_version: int
+    lines: list[QuoteLine]
+    subtotal: Cents
+    offer: Offer
+    total: Cents
+
+
+class CheckoutRequest(Message):
+    """The wish to buy the cart for what the customer was shown.
+
+    The card was exchanged for the bank's token before (`Payments.tokenize`): no card number comes here.
+    """
+
+    cart_version: int
+    total: Cents
+    buy_two_get_one_free_promo: bool
+    card: CardToken
+    address: Address
+
+
+class Checkout(Contract, Protocol, package="bookshop.checkout.v1"):
+    """Buys carts: a checkout ends either complete or undone, whatever fails on its way."""
+
+    @safe(http="GET /quote")
+    async def quote(self, visitor: Visitor = "") -> Quote:
+        """What the cart of the customer, or else of the visitor, costs; books that are no longer sold are left out."""
+        ...
+
+    @once(
+        http="POST /orders",
+        status=201,
+        raises=[
+            CardDeclined,
+            CartChanged,
+            CartEmpty,
+            OutOfStock,
+            PriceChanged,
+            PromotionUsed,
+            ReservationExpired,
+        ],
+        authenticated=True,
+        timeout=30.0,
+    )
+    async def check_out(self, request: CheckoutRequest) -> Order:
+        """Buy what is in your cart.
+
+        The books are kept, the promotion is used, the card is charged, the order is recorded; a mail follows. If one
+        of these fails, those before are undone and the cart is as it was. The same idempotency key buys once.
+        """
+        ...
+
+    @once(http="DELETE /orders/{order_id}", raises=[OrderUnknown, NotRefundable], authenticated=True, timeout=30.0)
+    async def refund(self, order_id: UUID) -> Order:
+        """Send an order back: its money is returned and its books are in stock again. The promotion stays used."""
+        ...
