@@ -43,6 +43,8 @@ contracts: $(VENV)/.dev
 	@echo "Looking for changes of the examples' contracts that would break who calls them, since $(AGAINST)."
 	cd examples/quickstart && ../../$(BIN)/meristem contracts check orders.py --against $(AGAINST) --kind wire --kind json
 	cd examples/hotels && ../../$(BIN)/meristem contracts check --against $(AGAINST) --kind wire --kind json
+	if git cat-file -e $(AGAINST):examples/bookshop/pyproject.toml 2>/dev/null; then \
+		cd examples/bookshop && ../../$(BIN)/meristem contracts check --against $(AGAINST) --kind wire --kind json; fi
 
 scaffolds: $(VENV)/.dev
 	@echo "Running new projects of every kind, each in an environment of its own."
@@ -68,7 +70,7 @@ faults: $(VENV)/.dev
 	PARITY_SEED=whole $(BIN)/python -m pytest -n auto --dist loadgroup tests/placements
 
 clean:
-	rm -rf $(VENV) .meristem examples/hotels/.meristem
+	rm -rf $(VENV) .meristem examples/hotels/.meristem examples/bookshop/.meristem
 
 # What `make run` needs is less than what development needs, so a first run is quick.
 $(VENV)/.run: requirements/run.txt pyproject.toml examples/hotels/pyproject.toml examples/hotels/receipts/pyproject.toml | $(VENV)/bin/python
@@ -77,9 +79,10 @@ $(VENV)/.run: requirements/run.txt pyproject.toml examples/hotels/pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . -e examples/hotels/receipts -e examples/hotels
 	@touch $@
 
-$(VENV)/.dev: requirements/dev.txt $(VENV)/.run
+$(VENV)/.dev: requirements/dev.txt examples/bookshop/pyproject.toml $(VENV)/.run
 	@echo "Installing what the tests need (once)."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e examples/bookshop
 	@touch $@
 
 $(VENV)/bin/python:

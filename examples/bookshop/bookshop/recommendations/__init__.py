@@ -1,0 +1,1 @@
+"""Which books a customer may like, by gRPC from a file that is not Meristem's."""
