@@ -12,6 +12,8 @@ ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 Field: TypeAlias = tuple[bytes, bytes]
 
 NO_CONTENT: Final = 204
+OF_WEBSOCKETS: Final = {"http": "ws", "https": "wss"}
+"""The scheme of a WebSocket, by that of the request it begins with."""
 
 
 class BrokenOffError(Exception):

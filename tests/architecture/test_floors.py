@@ -24,6 +24,7 @@ FLOORS = [
         "private_files",
         "hints",
         "baggage",
+        "head_fields",
     },
     {"contracts"},
     {"config", "telemetry", "resilience", "security", "discovery", "storage", "proto", "rest"},

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from meristem.asgi import OF_WEBSOCKETS
 from meristem.hosting.asgi.entrance import HANDED_ON
 from meristem.hosting.asgi.refusal import refuse
 from meristem.security.forwarding import APP, ORIGIN, read_origin
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
 
     from meristem.asgi import ASGIApp, Field, Receive, Scope, Send
     from meristem.transports.authorize import Verify
-
-OF_WEBSOCKETS: Final = {"http": "ws", "https": "wss"}
 
 
 class Arrivals:

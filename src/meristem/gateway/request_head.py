@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
+from meristem.asgi import OF_WEBSOCKETS
 from meristem.gateway.answer import OF_THE_HOP, named
 from meristem.security.forwarding import APP, FORWARDED, ORIGIN, is_forwarded, origin_text
 from meristem.transports.metadata import TOKEN
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     from meristem.asgi import Field, Scope
 
-HTTP_SCHEMES: Final = {"ws": "http", "wss": "https"}
+HTTP_SCHEMES: Final = {socket: scheme for scheme, socket in OF_WEBSOCKETS.items()}
 WRITTEN_HERE: Final = OF_THE_HOP | {b"content-length", b"expect", APP, ORIGIN, TOKEN}
 HANDSHAKE: Final = frozenset(
     b"sec-websocket-" + each for each in (b"key", b"version", b"extensions", b"accept", b"protocol")

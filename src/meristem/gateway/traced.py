@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from meristem.context import CURRENT, Context
+from meristem.head_fields import BAGGAGE
 from meristem.hosting.asgi.entrance import exchange_of
-from meristem.hosting.asgi.incoming import BAGGAGE, baggage_of, continued, read_fields, trace_of
+from meristem.hosting.asgi.incoming import baggage_of, continued, read_fields, trace_of
 
 if TYPE_CHECKING:
     from meristem.asgi import ASGIApp, Receive, Scope, Send

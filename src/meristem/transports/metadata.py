@@ -9,6 +9,7 @@ from meristem.baggage import admitted, sound
 from meristem.context import Context, Trace, Unseen
 from meristem.contracts.operation import Semantics
 from meristem.errors import CallError, Code
+from meristem.head_fields import AUTHORIZATION, BAGGAGE, TRACE, TRACE_STATE
 from meristem.keys import check_key
 
 if TYPE_CHECKING:
@@ -19,33 +20,12 @@ if TYPE_CHECKING:
 Metadata: TypeAlias = Mapping[bytes, bytes]
 """The fields of a request by name in lower case: the head of an HTTP request, the metadata of a gRPC call."""
 
-TRACE: Final = b"traceparent"
-TRACE_STATE: Final = b"tracestate"
-BAGGAGE: Final = b"baggage"
 KEY: Final = b"idempotency-key"
 TOKEN: Final = b"meristem-token"
-AUTHORIZATION: Final = b"authorization"
 SINGLE: Final = (AUTHORIZATION, TOKEN, KEY)
 """Fields of one value, whose second line somebody else may believe: a request that has one twice is refused."""
 
 UNSAMPLED: Final = b"-00"  # at the end of a `traceparent`
-LONGEST_LIST: Final = 8 * 1024
-
-
-def add_field(fields: dict[bytes, bytes], name: bytes, value: bytes) -> None:
-    """Put one more field into the `fields` of a request; `name` is in lower case.
-
-    A field that is repeated is joined to one list, as any proxy may do (RFC 9110, section 5.3): two lines of
-    `tracestate` are one. Of what can be no list, such as a `traceparent`, nothing sound comes out: neither line counts.
-    What must not be told twice at all has been refused before.
-    A list ends at 8 KiB: nothing here reads longer ones, and joining thousands of lines takes long.
-    """
-    earlier = fields.get(name)
-    if earlier is None:
-        fields[name] = value
-    elif len(earlier) < LONGEST_LIST:
-        fields[name] = b"%b, %b" % (earlier, value)
-
 
 Carried: TypeAlias = tuple[bytes | None, bytes | None, bytes | None, bytes | None]
 """The values of the fields that carry a context: trace, its state, baggage, key; None for one that is not sent."""

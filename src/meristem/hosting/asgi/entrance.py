@@ -10,7 +10,8 @@ from meristem.config.settings import OF_APP
 from meristem.context import CURRENT, Context, Identity, Place
 from meristem.contracts.call import CONNECTOR
 from meristem.errors import CallError
-from meristem.hosting.asgi.incoming import AUTHORIZATION, baggage_of, continued, deadline_of, read_fields, trace_of
+from meristem.head_fields import AUTHORIZATION
+from meristem.hosting.asgi.incoming import baggage_of, continued, deadline_of, read_fields, trace_of
 from meristem.telemetry.http_requests import CLIENT_LEFT, FAILED, HttpExchange
 
 if TYPE_CHECKING:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from meristem.asgi import OF_WEBSOCKETS
 from meristem.hosting.asgi.refusal import refuse
 from meristem.security.forwarding import ContradictionError, is_forwarded
 
@@ -12,7 +13,6 @@ if TYPE_CHECKING:
     from meristem.security.forwarding import ClientOrigin, TrustedProxies
 
 PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443}
-OF_WEBSOCKETS: Final = {"http": "ws", "https": "wss"}
 
 
 class Forwarded:

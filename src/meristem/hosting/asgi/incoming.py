@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from meristem.baggage import admitted
 from meristem.context import DEADLINE_FIELD, Trace
 from meristem.errors import CallError
+from meristem.head_fields import AUTHORIZATION, BAGGAGE, TRACE, TRACE_STATE, add_field
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -17,23 +18,16 @@ if TYPE_CHECKING:
     from meristem.context import Position
 
 logger = logging.getLogger(__name__)
-TRACE: Final = b"traceparent"
-TRACE_STATE: Final = b"tracestate"
-BAGGAGE: Final = b"baggage"
 DEADLINE: Final = DEADLINE_FIELD.encode()
-AUTHORIZATION: Final = b"authorization"
 READ: Final = frozenset((TRACE, TRACE_STATE, BAGGAGE, DEADLINE, AUTHORIZATION))
 
 
 def read_fields(headers: Iterable[Field]) -> dict[bytes, bytes]:
-    """The fields that are read here, by name; one that is repeated is joined to a list (RFC 9110, section 5.3).
-
-    Of what can be no list, such as a `traceparent`, nothing sound comes out.
-    """
+    """The fields that are read here, by name."""
     found: dict[bytes, bytes] = {}
     for name, value in headers:
         if name in READ:
-            found[name] = b"%b, %b" % (found[name], value) if name in found else value
+            add_field(found, name, value)
     return found
 
 

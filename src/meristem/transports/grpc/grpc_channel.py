@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from meristem.errors import MisuseError
+from meristem.head_fields import BAGGAGE, TRACE, TRACE_STATE
 from meristem.transports.grpc.credentials import channel_credentials
 from meristem.transports.grpc.library import aio
 from meristem.transports.grpc.methods import OWN_AGENT
 from meristem.transports.grpc.status import OWN_DETAILS
-from meristem.transports.metadata import BAGGAGE, KEY, TOKEN, TRACE, TRACE_STATE
+from meristem.transports.metadata import KEY, TOKEN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,22 +11,13 @@ import msgspec
 from meristem.contracts.call import Call
 from meristem.contracts.items import IncomingItems, broken_off
 from meristem.errors import CallError, Code
+from meristem.head_fields import AUTHORIZATION, BAGGAGE, TRACE, TRACE_STATE, add_field
 from meristem.transports.authorize import bearer_of
 from meristem.transports.grpc.item_sender import BROKEN_OFF, UNFIT
 from meristem.transports.grpc.items_source import ItemsSource
 from meristem.transports.grpc.library import aio
 from meristem.transports.grpc.status import FailedStatus, read_refusal, status_of
-from meristem.transports.metadata import (
-    AUTHORIZATION,
-    BAGGAGE,
-    KEY,
-    SINGLE,
-    TOKEN,
-    TRACE,
-    TRACE_STATE,
-    add_field,
-    context_from,
-)
+from meristem.transports.metadata import KEY, SINGLE, TOKEN, context_from
 from meristem.transports.unary import READER
 
 if TYPE_CHECKING:

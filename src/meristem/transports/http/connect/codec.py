@@ -15,22 +15,14 @@ from meristem.contracts.depth import DEEPEST_VALUE
 from meristem.contracts.protojson import lenient
 from meristem.contracts.wiretypes import struct_of
 from meristem.errors import CallError, Code
+from meristem.head_fields import AUTHORIZATION, BAGGAGE, TRACE, TRACE_STATE
 from meristem.transports.authorize import bearer_of
 from meristem.transports.http.compression import PACKED, PackedReply, is_packed, packed, unpacked
 from meristem.transports.http.connect.errors import failed
 from meristem.transports.http.connect.ownhead import OWN_AGENT
 from meristem.transports.http.media import media_of
 from meristem.transports.http.responses import JSON, Response
-from meristem.transports.metadata import (
-    AUTHORIZATION,
-    BAGGAGE,
-    KEY,
-    TOKEN,
-    TRACE,
-    TRACE_STATE,
-    context_from,
-    context_of,
-)
+from meristem.transports.metadata import KEY, TOKEN, context_from, context_of
 from meristem.transports.unary import LIGHT, Codec, Signed
 
 if TYPE_CHECKING:

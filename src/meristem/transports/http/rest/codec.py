@@ -12,6 +12,7 @@ from meristem.contracts.counting import bound_values
 from meristem.contracts.file_part import FilePart
 from meristem.contracts.wiretypes import struct_of
 from meristem.errors import CallError, Code
+from meristem.head_fields import AUTHORIZATION
 from meristem.transports.authorize import bearer_of
 from meristem.transports.http.compression import CODINGS, unpacked
 from meristem.transports.http.errors import RefusedError
@@ -21,7 +22,7 @@ from meristem.transports.http.rest.binding import Binder
 from meristem.transports.http.rest.downloads import DownloadStream, attachment, media_type
 from meristem.transports.http.rest.errors import problem_of
 from meristem.transports.http.rest.streaming import ReplyStream, format_of
-from meristem.transports.metadata import AUTHORIZATION, context_from
+from meristem.transports.metadata import context_from
 from meristem.transports.unary import LIGHT
 
 if TYPE_CHECKING:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Final
 
 import httptools
 
+from meristem.head_fields import add_field
 from meristem.transports.http.connect.codec import TIMEOUT, VERSION
 from meristem.transports.http.request import Request
-from meristem.transports.metadata import SINGLE, add_field
+from meristem.transports.metadata import SINGLE
 
 if TYPE_CHECKING:
     from meristem.asgi import Field

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from meristem.head_fields import BAGGAGE, TRACE, TRACE_STATE
 from meristem.transports.http.connect.codec import TIMEOUT, OwnRequest
 from meristem.transports.http.connect.interface import Route
 from meristem.transports.http.connect.ownhead import CHANGING, LAST_CONSTANT
-from meristem.transports.metadata import BAGGAGE, KEY, TOKEN, TRACE, TRACE_STATE
+from meristem.transports.metadata import KEY, TOKEN
 
 if TYPE_CHECKING:
     from meristem.transports.http.connect.codec import OwnCodec
