@@ -223,16 +223,21 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for table, known in settings.items():
             _refuse_unknown(table, known, [*services, *apps], "service or app" if apps else "service")
         _refuse_unknown("policies", self.policies, services, "service")
+        _refuse_unknown("resources.databases", self.resources.databases, services, "service")
 
     def _check_resources(self) -> None:
         """Refuse what each process would stumble over as it starts."""
-        filled("resources.database", self.resources.database, service="", system="")
+        databases = {"resources.database": self.resources.database}
+        databases |= {f"resources.databases.{name}": url for name, url in self.resources.databases.items()}
+        for key, url in databases.items():
+            filled(key, url, service="", system="")
         if self.discovery.dns is not None:
             filled("discovery.dns", self.discovery.dns, service="", process="", system="")
         try:
             # Asked now, by scheme alone: a misspelt address should fail before processes start, and imports no adapter.
             BUSES.check(self.resources.bus)
-            DATABASES.check(self.resources.database)
+            for url in databases.values():
+                DATABASES.check(url)
         except ConfigurationError as error:
             raise ConfigurationError(f"{SAID}[resources]: {error}") from None
 

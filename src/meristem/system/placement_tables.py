@@ -60,9 +60,13 @@ def server_below(server: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 class Resources(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What services use; in the database's URL, `{service}` and `{system}` stand for their names."""
+    """What services use; in a database's URL, `{service}` and `{system}` stand for their names.
+
+    `databases` are those of single services, by name, which are elsewhere than the others'.
+    """
 
     database: str = "sqlite:///.meristem/{system}/{service}.db"
+    databases: dict[str, str] = {}
     bus: str = "direct"
 
 

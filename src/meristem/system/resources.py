@@ -11,9 +11,10 @@ if TYPE_CHECKING:
 
 
 def database_url(blueprint: Blueprint, service: str, template: str | None = None) -> str:
-    """The URL of a service's database, by the `template` or the placement's own.
+    """The URL of a service's database, by the `template` or the placement, which may say another for this service.
 
     A relative path in it is one below the project's folder. Raises ConfigurationError for a name that is none.
     """
-    written = template or blueprint.placement.resources.database
+    resources = blueprint.placement.resources
+    written = template or resources.databases.get(service, resources.database)
     return filled("resources.database", written, service=service, system=blueprint.system.name)

@@ -170,7 +170,7 @@ def _placement(
     }
     resources = placement.resources
     if database is not None:
-        resources = msgspec.structs.replace(resources, database=database)
+        resources = msgspec.structs.replace(resources, database=database, databases={})
     return msgspec.structs.replace(placement, settings=merged, resources=resources)
 
 

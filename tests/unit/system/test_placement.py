@@ -1,18 +1,41 @@
 """A placement file says where each part lives; what it says wrongly, or in vain, is refused."""
 
 import re
+from typing import Protocol
 
 import pytest
 
-from meristem import ConfigurationError
+from meristem import ConfigurationError, Contract, Service, System, safe
 from meristem.config.settings import File
 from meristem.resilience.breaker import BreakerPolicy
 from meristem.resilience.policies import Policies
+from meristem.system.blueprint import Blueprint
 from meristem.system.placement import Placement, read_from
 from meristem.system.placement_tables import Telemetry
 from meristem.system.resource_bounds import Bounds
+from meristem.system.resources import database_url
 
 SERVICES, APPS = ["search", "payments", "documents"], ["web"]
+
+
+class Accounts(Contract, Protocol, package="garden.accounts.v1"):
+    @safe
+    async def balance(self) -> int: ...
+
+
+class Beds(Contract, Protocol, package="garden.beds.v1"):
+    @safe
+    async def count(self) -> int: ...
+
+
+class AccountsService(Accounts, Service):
+    async def balance(self) -> int:
+        return 0
+
+
+class BedsService(Beds, Service):
+    async def count(self) -> int:
+        return 0
 
 
 @pytest.fixture
@@ -74,6 +97,18 @@ def test_settings_of_a_process_are_stronger_than_those_of_all(read):
     assert shared == File("[settings] of the placement", {"search": {"budget": 0.3}})
 
 
+def test_a_service_may_have_its_database_elsewhere_than_the_others(read):
+    placement = read("""
+        [resources]
+        database = "sqlite:////var/{system}/{service}.db"
+        [resources.databases]
+        accounts = "sqlite:////srv/{service}.db"
+    """)
+    garden = Blueprint(System("garden", services=[AccountsService, BedsService]), placement)
+    assert database_url(garden, "accounts") == "sqlite:////srv/accounts.db"
+    assert database_url(garden, "beds") == "sqlite:////var/garden/beds.db"
+
+
 def test_limits_of_a_process_are_stronger_than_those_of_all_and_those_than_the_defaults(read):
     placement = read("""
         [processes]
@@ -110,6 +145,18 @@ def test_limits_of_a_process_are_stronger_than_those_of_all_and_those_than_the_d
         (
             'resources.database = "sqlite:///{serivce}.db"',
             r"resources.database = 'sqlite:///\{serivce\}.db': write \{service\} or \{system\} for what varies",
+        ),
+        (
+            'resources.databases.serch = "sqlite:///x.db"',
+            r"\[resources.databases.serch\]: there is no service 'serch'; did you mean 'search'",
+        ),
+        (
+            'resources.databases.search = "sqlite:///{serivce}.db"',
+            r"resources.databases.search = 'sqlite:///\{serivce\}.db': write \{service\} or \{system\} for what varies",
+        ),
+        (
+            'resources.databases.search = "mongodb://x"',
+            r"\[resources\]: there is no adapter for the database 'mongodb'.*",
         ),
         ('resources.database = "sqlite:///{}.db"', r"write \{service\} or \{system\}"),
         ('resources.database = "sqlite:///{service.name}.db"', r"write \{service\} or \{system\}"),
