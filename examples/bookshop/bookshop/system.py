@@ -1,11 +1,32 @@
-"""The bookshop as one system."""
+"""The bookshop as one system, and beside it what stands in for third parties: for the developer's own host."""
 
 from __future__ import annotations
 
-from meristem import System
+from bookshop.contracts.customers import Customers
+from meristem import App, Identity, System
 
-SERVICES = [  # each is imported in the process in which it lives, and in no other
-    "bookshop.recommendations.service:RecommendationsService",
+
+async def authenticate(token: str) -> Identity | None:
+    """Whose session a bearer token stands for."""
+    customer = await Customers.client().identify(token)
+    return None if customer is None else Identity(str(customer.customer_id), customer.name)
+
+
+SHOP = [  # each is imported in the process in which it lives, and in no other
+    "bookshop.catalogue.service:CatalogueService",
+    "bookshop.carts.service:CartsService",
+    "bookshop.inventory.service:InventoryService",
+    "bookshop.customers.service:CustomersService",
+    "bookshop.payments.service:PaymentsService",
+    "bookshop.transactions.service:TransactionsService",
+    "bookshop.promotions.service:PromotionsService",
+    "bookshop.checkout.service:CheckoutService",
+    "bookshop.mail.service:MailService",
+]
+SERVICES = [*SHOP, "bookshop.recommendations.service:RecommendationsService"]
+STAND_INS = [  # for what is a third party's in life; they know nothing of the shop
+    App("bank", "thirdparties.bank.app:app", mount="/bank"),
+    App("mailbox", "thirdparties.mail.app:app", mount="/mailbox"),
 ]
 
-system = System("bookshop", services=SERVICES)
+system = System("bookshop", services=SERVICES, apps=STAND_INS, authenticate=authenticate)

@@ -1,4 +1,4 @@
-"""What the tests of the services share: databases that vanish, and third parties behind real servers."""
+"""What the tests of the services share: databases that vanish, what a guest books, and a server that does as told."""
 
 from __future__ import annotations
 
@@ -7,14 +7,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import date
 from decimal import Decimal
-from email import message_from_bytes, policy
-from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid5
 
 import pytest
-from aiosmtpd.smtp import SMTP, Envelope
 
 from hotels.contracts.money import Money
 from hotels.contracts.reservations import Booking, Status
@@ -87,46 +84,6 @@ def booking() -> Booking:
         guest_email="zoe@guest.example",
         card_last4="4242",
     )
-
-
-@pytest.fixture
-def bank(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, serve_app: Callable[..., str]) -> str:
-    """The address of a bank that answers a slow card after one second."""
-    from thirdparties.bank.app import create_app  # noqa: PLC0415 - only the tests that use it wait for FastAPI
-
-    monkeypatch.setenv("BANK_DATABASE", str(tmp_path / "bank.db"))
-    monkeypatch.setenv("BANK_SLOW_SECONDS", "1")
-    return serve_app(create_app())
-
-
-class Post:
-    """A mail server that keeps what it is given; `refusing` makes it answer every letter with that line."""
-
-    def __init__(self) -> None:
-        self.letters: asyncio.Queue[EmailMessage] = asyncio.Queue()
-        self.refusing = ""
-        self.url = ""
-
-    async def handle_DATA(self, _server: Any, _session: Any, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's
-        if self.refusing:
-            return self.refusing
-        assert isinstance(envelope.content, bytes)
-        letter = message_from_bytes(envelope.content, policy=policy.default)
-        assert isinstance(letter, EmailMessage)
-        self.letters.put_nowait(letter)
-        return "250 OK"
-
-
-@pytest.fixture
-async def post() -> AsyncIterator[Post]:
-    """A real SMTP server in the test's own loop."""
-    office = Post()
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: SMTP(office, loop=loop), "127.0.0.1", 0)
-    office.url = f"smtp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    yield office
-    server.close()
-    await server.wait_closed()
 
 
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

@@ -1,0 +1,1 @@
+"""Carts: of customers, and of visitors who haven't signed in."""

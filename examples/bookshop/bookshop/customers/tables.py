@@ -1,0 +1,81 @@
+"""The tables of accounts and sessions, and every statement that reads or writes them."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    DateTime,
+    ForeignKey,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    bindparam,
+    delete,
+    insert,
+    select,
+    true,
+    update,
+)
+
+metadata = MetaData()
+
+customers = Table(
+    "customers",
+    metadata,
+    Column("customer_id", Integer, primary_key=True),
+    Column("name", String(120), nullable=False),
+    Column("email", String(254), nullable=False, unique=True),  # in small letters
+    Column("offers", Boolean, nullable=False),
+    Column("password_hash", String(200), nullable=False),
+    Column("created", DateTime(timezone=True), nullable=False),
+    Column("failures", Integer, nullable=False, server_default="0"),  # wrong passwords since the last right one
+    Column("wait_until", DateTime(timezone=True)),  # before then none is looked at
+)
+
+# A session is found by the digest of its token; who reads the table can't act as anybody.
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("customer_id", Integer, ForeignKey("customers.customer_id"), nullable=False, index=True),
+    Column("expires", DateTime(timezone=True), nullable=False, index=True),
+)
+
+_CUSTOMER = (customers.c.customer_id, customers.c.name, customers.c.email, customers.c.offers)
+
+INSERT_CUSTOMER = insert(customers).returning(customers.c.customer_id)
+CUSTOMER = select(*_CUSTOMER).where(customers.c.customer_id == bindparam("customer_id"))
+ACCOUNT = select(*_CUSTOMER, customers.c.password_hash, customers.c.failures, customers.c.wait_until).where(
+    customers.c.email == bindparam("email")
+)
+WANT_OFFERS = (
+    update(customers)
+    .where(customers.c.customer_id == bindparam("wanted"))
+    .values(offers=bindparam("want"))
+    .returning(*_CUSTOMER)
+)
+WHO_WANT_OFFERS = (
+    select(*_CUSTOMER)
+    .where(customers.c.offers == true(), customers.c.customer_id > bindparam("after"))
+    .order_by(customers.c.customer_id)
+    .limit(bindparam("most"))
+)
+COUNT_FAILURE = (
+    update(customers)
+    .where(customers.c.customer_id == bindparam("wanted"))
+    .values(failures=customers.c.failures + 1, wait_until=bindparam("until", type_=DateTime(timezone=True)))
+)
+FORGET_FAILURES = (
+    update(customers).where(customers.c.customer_id == bindparam("wanted")).values(failures=0, wait_until=None)
+)
+
+INSERT_SESSION = insert(sessions)
+SESSION = (
+    select(*_CUSTOMER)
+    .join_from(sessions, customers)
+    .where(sessions.c.digest == bindparam("digest"), sessions.c.expires > bindparam("now"))
+)
+END_SESSION = delete(sessions).where(sessions.c.digest == bindparam("digest"))
+END_EXPIRED = delete(sessions).where(sessions.c.expires <= bindparam("now"))

@@ -1,0 +1,1 @@
+"""Taking money through the bank, and giving it back."""
