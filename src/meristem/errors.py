@@ -21,7 +21,10 @@ from __future__ import annotations
 import errno
 import inspect
 from enum import Enum
-from typing import Any, ClassVar, Final, Self, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, dataclass_transform
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
 
 
 class Code(Enum):
@@ -154,7 +157,8 @@ class CallError(OperationError):
     semantics. Where it is not given, the code decides: a refusal (`DEFINITE`) changed nothing, anything else may have.
     `violations` names the fields of a refused request, `origin` the endpoint that failed, where one of several was
     chosen; `lost` says that its connection broke before an answer came, `answered` that a server sent it, `unborn` that
-    its endpoint has yet to come into being, as while a system starts. One that is
+    its endpoint has yet to come into being, as while a system starts: it tells whether that comes within so many
+    seconds. One that is
     `from_service` is how the service's own code ended the call: an answer, which no client repeats by itself.
     A `private` one came from a call below: its text is for the code that made that call, and for logs. Who lets it pass
     tells callers from outside the code alone.
@@ -162,7 +166,7 @@ class CallError(OperationError):
 
     origin: str | None = None
     lost: bool = False
-    unborn: bool = False
+    unborn: Callable[[float], Awaitable[bool]] | None = None
     answered: bool = False
     from_service: bool = False
 

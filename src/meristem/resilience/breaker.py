@@ -63,7 +63,9 @@ def is_away(error: BaseException, call: Call, now: float) -> bool:
 
     One that has yet to come into being has failed at nothing: calls must find it once it is there.
     """
-    return blames(error, call, now) and not (isinstance(error, CallError) and (error.from_service or error.unborn))
+    if isinstance(error, CallError) and (error.from_service or error.unborn is not None):
+        return False
+    return blames(error, call, now)
 
 
 class Breaker:

@@ -92,7 +92,7 @@ def may_retry(operation: Operation, error: CallError) -> bool:
 
 
 class Retrying:
-    """How calls of one operation are repeated."""
+    """How calls of one operation are repeated; one whose endpoint is not born yet waits for it, `away` seconds."""
 
     def __init__(
         self,
@@ -103,8 +103,10 @@ class Retrying:
         now: Callable[[], float] = monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         on_fact: OnFact = ignore,
+        away: float = 0.0,
     ) -> None:
         self._operation = operation
+        self._away = away
         self._policy = operation.retry
         self._budget = budget
         self._rng = rng or random.Random()  # noqa: S311 - jitter
@@ -140,6 +142,8 @@ class Retrying:
         while True:
             if isinstance(error, BreakerOpen):
                 await self._probed(call, error, patience)
+            elif error.unborn is not None and await error.unborn(self._away):
+                pass  # nothing was sent: no attempt, and nothing from the budget
             elif attempt >= self._policy.attempts:
                 break
             else:
@@ -197,6 +201,8 @@ class Retrying:
             raise error
 
 
-def retry_middleware(operation: Operation, budget: RetryBudget, *, on_fact: OnFact = ignore) -> Middleware:
+def retry_middleware(
+    operation: Operation, budget: RetryBudget, *, on_fact: OnFact = ignore, away: float = 0.0
+) -> Middleware:
     """Repeat calls of `operation` as its contract allows, under the budget of its dependency."""
-    return Retrying(operation, budget, on_fact=on_fact).middleware
+    return Retrying(operation, budget, on_fact=on_fact, away=away).middleware

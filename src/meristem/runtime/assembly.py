@@ -278,6 +278,7 @@ class Assembly:
             limits=self.blueprint.placement.client,
             telemetry=self.telemetry,
             closing=self._closing,
+            away=self.blueprint.placement.supervision.away,
         )
         await self._stack.start(dependency)
         self._dependencies[service.name] = dependency

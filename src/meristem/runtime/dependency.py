@@ -44,6 +44,7 @@ class Dependency:
     A call passes the bulkhead, then the retries within the dependency's budget; each attempt goes to the better of
     two replicas chosen at random, through that replica's circuit breaker. A safe call does not wait for a replica
     that has fallen silent. `headers` go out with each call; `around` is put around what is sent, the first outermost.
+    Calls wait for a replica that is yet to start, `away` seconds.
     """
 
     def __init__(
@@ -59,8 +60,10 @@ class Dependency:
         headers: Mapping[str, str] | None = None,
         tls: ssl.SSLContext | None = None,
         around: Sequence[Middleware] = (),
+        away: float = 0.0,
     ) -> None:
         self.name = name
+        self._away = away
         self._resolver = resolver
         self._policies = policies
         self._sign = sign
@@ -102,7 +105,7 @@ class Dependency:
 
     def way(self, operation: Operation, caller: str | None) -> Handler:
         """The handler that takes calls of an operation there."""
-        retry = retry_middleware(operation, self._budget, on_fact=self._telemetry.on_fact)
+        retry = retry_middleware(operation, self._budget, on_fact=self._telemetry.on_fact, away=self._away)
         watched = self._telemetry.calling(caller, operation, self._system())
         # From outside in: a call that waits to be repeated keeps its place in the bulkhead, or new calls would take it;
         # each attempt is a span of its own, since each may go to another replica.

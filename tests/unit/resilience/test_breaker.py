@@ -63,6 +63,10 @@ def send(breaker, server, call):
     return send
 
 
+async def unborn(_seconds: float) -> bool:
+    return False
+
+
 def down() -> CallError:
     return CallError(Code.UNAVAILABLE, "connection refused")
 
@@ -89,7 +93,7 @@ async def test_a_few_failures_of_few_calls_do_not_open_it(send, breaker):
 
 async def test_an_endpoint_that_has_yet_to_come_into_being_has_failed_at_nothing(send, breaker):
     early = down()
-    early.unborn = True
+    early.unborn = unborn
     await send(early, times=POLICY.minimum * 2)
     assert not breaker.is_open
     assert await send() == ["done"]

@@ -42,7 +42,7 @@ def told():
 
 @pytest.fixture
 def retrying(time, told, operation):
-    def make(semantics=Semantics.SAFE, retry=None, budget=None, seed=1):
+    def make(semantics=Semantics.SAFE, retry=None, budget=None, seed=1, away=0.0):
         return Retrying(
             operation(semantics, retry=retry),
             budget or RetryBudget("payments", now=time),
@@ -50,6 +50,7 @@ def retrying(time, told, operation):
             now=time,
             sleep=time.sleep,
             on_fact=told.append,
+            away=away,
         )
 
     return make
@@ -364,3 +365,41 @@ async def test_the_last_error_is_no_consequence_of_the_first(retrying, call):
     with pytest.raises(CallError) as caught:
         await retrying().middleware(Flaky(down(), down(), down()))(call())
     assert caught.value.__context__ is None
+
+
+class Birth:
+    """Tells that an endpoint is there once it was asked so often."""
+
+    def __init__(self, after: int) -> None:
+        self.left = after
+        self.asked: list[float] = []
+
+    async def __call__(self, seconds: float) -> bool:
+        self.asked.append(seconds)
+        self.left -= 1
+        return self.left >= 0
+
+
+def unborn(birth: Birth) -> CallError:
+    error = down(may_have_happened=False)
+    error.unborn = birth
+    return error
+
+
+async def test_a_call_waits_for_an_endpoint_that_is_yet_to_start_without_an_attempt(retrying, call, told):
+    birth = Birth(1)
+    once = Retry(attempts=1)
+    flaky = Flaky(unborn(birth))
+
+    assert await retrying(retry=once, away=5.0).middleware(flaky)(call()) == "done"
+    assert (birth.asked, told) == ([5.0], [])
+
+
+async def test_one_that_does_not_come_is_an_outage_like_any_other(retrying, call):
+    birth = Birth(0)
+    flaky = Flaky(unborn(birth), unborn(birth))
+
+    with pytest.raises(CallError, match="down"):
+        await retrying(retry=Retry(attempts=2), away=5.0).middleware(flaky)(call())
+
+    assert len(flaky.calls) == 2

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from meristem.descriptors import remedy
 from meristem.errors import CallError, Code
+from meristem.transports.http.client.birth import Birth
 from meristem.transports.http.client.connection import ClientConnection, LostError
 from meristem.transports.http.client.multiplexed import ClientChannel
 from meristem.transports.http.client.tls import why_refused
@@ -36,6 +37,7 @@ class Pool:
         self._tls = tls
         self._closed = False
         self._met = False  # something has accepted a connection there
+        self._birth = Birth(address.path)
         self.channel: ClientChannel | None = None
         self._opening: asyncio.Task[None] | None = None
         self._shares = bool(address.path)  # whether the server takes many calls on one connection
@@ -119,7 +121,8 @@ class Pool:
             why = why_refused(error) if self._tls is not None else None
             why = why or f"{error.strerror or error}{remedy(error)}"
             failure = _unavailable(f"{label}: cannot connect to {address}: {why}")
-            failure.unborn = isinstance(error, FileNotFoundError) and not self._met
+            if isinstance(error, FileNotFoundError) and not self._met:
+                failure.unborn = self._birth.within
             raise failure from None
         self._met = True
         if is_over(connection):  # closed again before anything was sent
@@ -178,6 +181,7 @@ class Pool:
     def close(self) -> None:
         """Close every connection; calls in flight fail."""
         self._closed = True
+        self._birth.close()
         self.idle.clear()
         for connection in list(self._open):
             connection.close()
