@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from meristem.supervision import foreign_server
-from meristem.supervision.child import Child, Command
+from meristem.supervision.child import Command
 from meristem.supervision.lifeline import LIFELINE
 from meristem.supervision.programs import is_for_strangers
 from meristem.supervision.replica import Replica, ReplicaEnvironment
@@ -42,7 +42,7 @@ class ForeignApp(msgspec.Struct, frozen=True):
 
 
 class ForeignReplica(Replica):
-    """One replica of such an app: it has no heartbeat, and is ready when it takes connections.
+    """One replica of such an app, which is ready when it takes connections; its server beats for it.
 
     It is given the variables of this system that name addresses, and no secret.
     """
@@ -63,6 +63,7 @@ class ForeignReplica(Replica):
             directory=self._app.folder,
             descriptors=found.descriptors,
             confinement=found.confinement,
+            beats=True,
         )
 
     async def ready(self, generation: int) -> bool:
@@ -74,9 +75,6 @@ class ForeignReplica(Replica):
         writer.close()
         with contextlib.suppress(OSError):
             await writer.wait_closed()
-        return True
-
-    async def lives(self, child: Child) -> bool:  # noqa: ARG002 - its end is all that is known of it
         return True
 
     def hold(self, generation: int) -> None:

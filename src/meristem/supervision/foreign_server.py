@@ -6,6 +6,8 @@ app (`app:create_app()`), its mount, how many threads a WSGI app gets, and the f
 
 from __future__ import annotations
 
+import contextlib
+import faulthandler
 import importlib
 import inspect
 import os
@@ -14,14 +16,20 @@ import socket
 import sys
 import threading
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+TURN = 0.5  # seconds at most between two signs of life
 
 
 def main() -> None:
     """Serve until it is asked to end."""
     listen, packages, target, mount, threads = sys.argv[1:6]
     hold()
+    beat = heartbeat()
     # The folder of this file is none of the app's; its own packages go before those of the server.
     sys.path[:1] = [str(Path.cwd())]
     sys.path += [*sys.argv[6:], packages]
@@ -29,9 +37,9 @@ def main() -> None:
     app = load(target)
     prefix = mount.rstrip("/")
     if speaks_asgi(app):
-        serve_asgi(app, listening, prefix)
+        serve_asgi(app, listening, prefix, beat)
     else:
-        serve_wsgi(app, listening, prefix, int(threads))
+        serve_wsgi(app, listening, prefix, int(threads), beat)
 
 
 def hold() -> None:
@@ -43,6 +51,20 @@ def hold() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def heartbeat() -> Callable[[], None]:
+    """What tells who started this process that its loop turns, by a byte in the second descriptor."""
+    descriptor = int(os.environ.pop("MERISTEM_HEARTBEAT"))
+    os.set_inheritable(descriptor, False)
+    faulthandler.enable()
+    faulthandler.register(signal.SIGUSR2)  # what hangs is asked where it stands
+
+    def beat() -> None:
+        with contextlib.suppress(OSError):  # the supervisor is slow, or gone
+            os.write(descriptor, b".")
+
+    return beat
 
 
 def load(target: str) -> Any:
@@ -90,7 +112,7 @@ def mounted(app: Any, prefix: str) -> Any:
     return inside
 
 
-def serve_asgi(app: Any, listening: socket.socket, prefix: str) -> None:
+def serve_asgi(app: Any, listening: socket.socket, prefix: str, beat: Callable[[], None]) -> None:
     """By uvicorn. Nobody but this user's edge reaches the socket, so what it tells of the client is believed."""
     uvicorn = importlib.import_module("uvicorn")
     config = uvicorn.Config(
@@ -102,12 +124,20 @@ def serve_asgi(app: Any, listening: socket.socket, prefix: str) -> None:
         forwarded_allow_ips="*",
     )
     server = uvicorn.Server(config)
+    turn = server.on_tick
+
+    async def turned(counter: int) -> bool:
+        beat()
+        ends: bool = await turn(counter)
+        return ends
+
+    server.on_tick = turned  # called ten times a second
     server.run(sockets=[listening])
     if not server.started:  # it has said why
         sys.exit(3)
 
 
-def serve_wsgi(app: Any, listening: socket.socket, prefix: str, threads: int) -> None:
+def serve_wsgi(app: Any, listening: socket.socket, prefix: str, threads: int, beat: Callable[[], None]) -> None:
     """By waitress, which believes what the edge tells of the client, too."""
     waitress = importlib.import_module("waitress")
 
@@ -125,7 +155,16 @@ def serve_wsgi(app: Any, listening: socket.socket, prefix: str, threads: int) ->
         clear_untrusted_proxy_headers=True,
         ident=None,
         max_request_body_size=1 << 40,  # the edge bounds it
+        asyncore_loop_timeout=TURN,
     )
+    readable = server.readable
+
+    def turned() -> bool:
+        beat()
+        accepts: bool = readable()
+        return accepts
+
+    server.readable = turned  # asked in each turn of the loop
     server.run()
 
 
