@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from meristem.transports.http.server.turns import Turns
 
 FRAMES: Final = 64  # that are handed on in one turn of the event loop
+MOST_UNREAD: Final = 512 * 1024  # bytes for a client, beyond which it is given no answer to more pings
 LONG: Final = {126: 2, 127: 8}  # bytes of a length that has no room in seven bits
 
 
@@ -85,7 +86,8 @@ class Socket:
     """uvicorn's protocol, which gets no byte before the handshake is answered: it would fail (RFC 6455, 4.1).
 
     In one turn of the loop it gets a few frames only: a read holds forty thousand empty ones, which took two seconds.
-    While its app does not take them it gets none, for it keeps each as an object of its own.
+    While its app does not take them it gets none, for it keeps each as an object of its own. Nor does it for a client
+    that does not read: it answers each ping, whatever waits to be sent already.
     """
 
     def __init__(self, protocol: Any, lent: Lent) -> None:
@@ -112,6 +114,9 @@ class Socket:
         self._due = False
         if lent.is_closing() or lent.paused:
             return
+        if lent.get_write_buffer_size() > MOST_UNREAD:
+            lent.hold()  # until `resume_writing`
+            return
         part = frames.take(FRAMES)
         if part:
             self._protocol.data_received(part)
@@ -122,6 +127,11 @@ class Socket:
             self._wanted()
         elif not lent.paused:
             lent.go_on()
+
+    def resume_writing(self) -> None:
+        """The client has read what was sent."""
+        self._protocol.resume_writing()
+        self._wanted()
 
     def _wanted(self) -> None:
         """Hand on in the next turn of the loop, if uvicorn wants more by then."""

@@ -10,7 +10,7 @@ from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 
 from meristem.resilience.limits import Limits
 from meristem.transports.http.server.turns import Turns
-from meristem.transports.http.server.websocket import FRAMES, Frames, Lent, Socket, SocketHost
+from meristem.transports.http.server.websocket import FRAMES, MOST_UNREAD, Frames, Lent, Socket, SocketHost
 
 EMPTY = b"\x81\x80mask"
 SHORT = b"\x82\x85maskhello"
@@ -51,6 +51,7 @@ class Stub:
     def __init__(self) -> None:
         self.transport = self
         self.reading = True
+        self.waiting = 0  # bytes that the client has yet to read
         self.got: list[bytes] = []
         self.data_received = self.got.append
 
@@ -67,7 +68,13 @@ class Stub:
         self.reading = True
 
     def write(self, data: bytes) -> None:
-        pass
+        self.waiting += len(data)
+
+    def get_write_buffer_size(self) -> int:
+        return self.waiting
+
+    def resume_writing(self) -> None:
+        self.waiting = 0
 
 
 async def test_of_many_frames_a_turn_of_the_loop_takes_a_few_and_no_more_is_read_meanwhile():
@@ -106,6 +113,23 @@ async def test_who_wants_no_more_gets_no_more_and_is_read_no_further_until_he_do
     assert not held
     assert got == EMPTY * FRAMES
     assert b"".join(stub.got) == EMPTY * 100
+
+
+async def test_who_reads_no_answers_to_its_pings_gets_no_more_of_them_until_it_does():
+    stub: Any = Stub()
+    lent = Lent(stub)
+    lent.write(b"HTTP/1.1 101 Switching Protocols\r\n")
+    socket = Socket(stub, lent)
+
+    lent.write(bytes(MOST_UNREAD))
+    socket.data_received(EMPTY * 10)
+    held, got = stub.reading, list(stub.got)
+    socket.resume_writing()
+    while not stub.reading:
+        await asyncio.sleep(0)
+
+    assert (held, got) == (False, [])
+    assert b"".join(stub.got) == EMPTY * 10
 
 
 def test_no_compression_is_offered_and_other_packages_change_nothing():
