@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 MOST_OF_HEAD: Final = 64 * 1024  # bytes
 BODILESS: Final = (204, 304)
+VERSIONS: Final = ("1.0", "1.1")
 OF_THE_HOP: Final = frozenset(
     (b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade")
 )
@@ -79,6 +80,8 @@ def read_answer(data: bytes, method: str) -> UpstreamAnswer:
     except httptools.HttpParserError as error:
         raise UnsoundAnswerError(f"this is no sound HTTP/1.1: {error}") from None
     status, version, fields = parser.get_status_code(), parser.get_http_version(), reading.fields
+    if not 100 <= status <= 599 or version not in VERSIONS:  # beyond that they mean nothing (RFC 9110, section 15)
+        raise UnsoundAnswerError(f"HTTP/{version} and the status {status} are none that a client could be told")
     head = dict(fields)
     dropped = OF_THE_HOP
     if (connection := head.get(b"connection")) is not None:

@@ -12,6 +12,7 @@ from meristem.gateway.body_sender import BodySender
 from meristem.gateway.connection import UpstreamLostError
 from meristem.gateway.request_head import BodyForm
 from meristem.gateway.upstream import AwayError
+from meristem.hosting.asgi.exchange import disclaim
 from meristem.hosting.asgi.refusal import refuse
 
 if TYPE_CHECKING:
@@ -56,11 +57,12 @@ class Forwarder:
                 taken = await self._upstream.take(repeatable=is_safe, fresh=attempt > 0)
             except AwayError as error:
                 logger.warning("%s; %s is answered with 503", error, scope["path"])
+                disclaim(scope)
                 await refuse(send, 503, AWAY, (b"retry-after", b"1"))
                 return
-            exchange = Exchange(scope, form, taken, upload, tells=self._upstream.tells)
+            exchange = Exchange(scope, form, taken, upload, self._heads, tells=self._upstream.tells)
             try:
-                await exchange.run(self._heads.head(scope, form.lines()), send, may_repeat=is_safe)
+                await exchange.run(send, may_repeat=is_safe)
             except NotServedError as error:
                 if upload.is_repeatable and attempt + 1 < ATTEMPTS:
                     continue
@@ -76,27 +78,31 @@ class Forwarder:
 
     async def _fail(self, scope: Scope, send: Send, why: str, status: int, *fields: tuple[bytes, bytes]) -> None:
         logger.warning("%s did not answer %s %s: %s", self._upstream.name, scope["method"], scope["path"], why)
+        disclaim(scope)
         await refuse(send, status, "what answers here has failed before its answer", *fields)
 
 
 class Exchange:
     """One request that is sent to one replica, and the answer on its way back."""
 
-    def __init__(self, scope: Scope, form: BodyForm, taken: Taken, upload: BodySender, *, tells: bool) -> None:
+    def __init__(
+        self, scope: Scope, form: BodyForm, taken: Taken, upload: BodySender, heads: UpstreamHead, *, tells: bool
+    ) -> None:
         self.has_begun = False  # the client has a part of the answer
         self._scope = scope
         self._form = form
         self._taken = taken
         self._upload = upload
+        self._heads = heads
         self._tells = tells
         self._sending: asyncio.Task[None] | None = None
 
-    async def run(self, head: bytes, send: Send, *, may_repeat: bool) -> None:
+    async def run(self, send: Send, *, may_repeat: bool) -> None:
         """Send the request and have the answer sent; raises NotServedError, UpstreamLostError, UnsoundAnswerError."""
         taken, connection, loop = self._taken, self._taken.connection, self._taken.connection.loop
         watch: asyncio.TimerHandle | None = None
         try:
-            connection.ask(head, self._scope["method"])
+            connection.ask(self._heads.head(self._scope, self._form.lines()), self._scope["method"])
             if self._form.is_there:
                 self._watch(connection)
             else:  # nearly every answer comes at once, and a task for each would cost more than the rest
@@ -138,7 +144,8 @@ class Exchange:
     async def _relay(self, answer: UpstreamAnswer, send: Send) -> None:
         connection = self._taken.connection
         self.has_begun = True
-        await send({"type": "http.response.start", "status": answer.status, "headers": answer.fields})
+        fields = self._heads.returned(answer.fields)
+        await send({"type": "http.response.start", "status": answer.status, "headers": fields})
         more = True
         while more:
             part, more = await connection.part()

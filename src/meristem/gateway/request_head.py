@@ -1,7 +1,8 @@
-"""The head that is sent to an upstream: made anew of what the edge has understood of a request."""
+"""The heads of forwarded requests, made anew of what the edge has understood, and what of an answer names a path."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final, Protocol
 
 from meristem.asgi import OF_WEBSOCKETS
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 HTTP_SCHEMES: Final = {socket: scheme for scheme, socket in OF_WEBSOCKETS.items()}
 WRITTEN_HERE: Final = OF_THE_HOP | {b"content-length", b"expect", APP, ORIGIN, TOKEN}
+END_TO_END: Final = frozenset((b"host", b"traceparent", b"tracestate", b"baggage"))
+"""What the edge itself says: a client that names it in `Connection` can't have it left out."""
+
 HANDSHAKE: Final = frozenset(
     b"sec-websocket-" + each for each in (b"key", b"version", b"extensions", b"accept", b"protocol")
 )
@@ -55,10 +59,14 @@ class BodyForm:
 
 
 class UpstreamHead(Protocol):
-    """Writes the head that an upstream is sent."""
+    """Writes the head that an upstream is sent, and reads those that it answers with."""
 
     def head(self, scope: Scope, body: list[bytes]) -> bytes:
         """The head, up to and with the empty line; `body` are the lines that tell how the body is framed."""
+        ...
+
+    def returned(self, fields: list[Field]) -> list[Field]:
+        """The fields of an answer as the client is to see them."""
         ...
 
 
@@ -77,20 +85,28 @@ class OwnHead:
             own.append(b"meristem-token: %b" % self._prove().encode())
         return _head(scope, scope["raw_path"], [*_kept(scope, WRITTEN_HERE), *own, *body])
 
+    def returned(self, fields: list[Field]) -> list[Field]:
+        """As they are: an app of the system knows its mount."""
+        return fields
+
 
 class ForeignHead:
     """To a program that knows nothing of this system: as any proxy tells a request, by `Forwarded` and its elders.
 
-    It sees the path below the `mount`, which `X-Forwarded-Prefix` tells. What a client wrote in such fields is gone.
+    It sees the path below the `mount`, which `X-Forwarded-Prefix` tells. What a client wrote in such fields is gone,
+    and so is what a program might take for them: many know a field as a variable, in which `X_Forwarded_For` is
+    `X-Forwarded-For`, and `Proxy` is the proxy of what it calls itself (RFC 3875, section 4.1.18). One that `is_told`
+    its mount in another way needs no prefix before the paths that it redirects to.
     """
 
-    def __init__(self, mount: str) -> None:
+    def __init__(self, mount: str, *, is_told: bool = False) -> None:
         self._mount = mount.rstrip("/").encode()
+        self._before = b"" if is_told else quoted(self._mount)
 
     def head(self, scope: Scope, body: list[bytes]) -> bytes:
         """As `OwnHead.head`."""
-        dropped = WRITTEN_HERE | (named(scope["headers"]) - {b"host"})
-        kept = [each for each in _kept(scope, dropped) if not is_forwarded(each.partition(b":")[0])]
+        dropped = WRITTEN_HERE | {b"proxy"} | (named(scope["headers"]) - END_TO_END)
+        kept = [each for each in _kept(scope, dropped) if not _is_doubtful(each.partition(b":")[0])]
         scheme = _scheme(scope).encode()
         host = next((value for name, value in scope["headers"] if name == b"host"), b"")
         client = scope["client"]
@@ -106,6 +122,21 @@ class ForeignHead:
         if self._mount:
             told.append(b"x-forwarded-prefix: %b" % quoted(self._mount))
         return _head(scope, below(scope["raw_path"], self._mount), [*kept, *told, *body])
+
+    def returned(self, fields: list[Field]) -> list[Field]:
+        """With the mount before a path that redirects, unless that is there already: few programs heed the prefix."""
+        if not self._before:
+            return fields
+        return [(name, self._public(value) if name == b"location" else value) for name, value in fields]
+
+    def _public(self, location: bytes) -> bytes:
+        is_path = location[:1] == b"/" and location[1:2] != b"/"  # `//host/path` names another host
+        is_below = re.match(re.escape(self._before) + rb"(?:[/?#]|\Z)", location) is not None
+        return self._before + location if is_path and not is_below else location
+
+
+def _is_doubtful(name: bytes) -> bool:
+    return b"_" in name or is_forwarded(name)
 
 
 def _scheme(scope: Scope) -> str:

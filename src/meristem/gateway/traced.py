@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from meristem.context import CURRENT, Context
 from meristem.head_fields import BAGGAGE
-from meristem.hosting.asgi.entrance import exchange_of
+from meristem.hosting.asgi.exchange import SWITCHED, claim, exchange_of, is_claimed
 from meristem.hosting.asgi.incoming import baggage_of, continued, read_fields, trace_of
 
 if TYPE_CHECKING:
     from meristem.asgi import ASGIApp, Receive, Scope, Send
     from meristem.telemetry.http_requests import HttpRequests
-
-SWITCHED: Final = 101
 
 
 class Traced:
@@ -36,8 +34,11 @@ class Traced:
         if BAGGAGE in fields:
             kept = [each for each in inner["headers"] if each[0] != BAGGAGE]
             inner["headers"] = [*kept, (BAGGAGE, baggage.encode("latin-1"))] if baggage else kept
+        claim(inner)
         if not trace.sampled and not self._is_told:
             await self._app(inner, receive, send)
+            if not is_claimed(inner):
+                CURRENT.set(Context(None, trace, baggage=baggage))
             return
         exchange = exchange_of(dict(scope))
 
@@ -59,4 +60,6 @@ class Traced:
         finally:
             context = Context(None, trace, baggage=baggage)
             CURRENT.set(context)  # for the line of the log; the task ends with the request
+            if self._is_told:
+                claim(inner)
             self._requests.ended(exchange, context, parent, tracer.clock() - started, failure)

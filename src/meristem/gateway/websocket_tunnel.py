@@ -15,10 +15,12 @@ from wsproto.utilities import LocalProtocolError, generate_accept_token
 from meristem.gateway.answer import UnsoundAnswerError
 from meristem.gateway.connection import SWITCHING, UpstreamLostError
 from meristem.gateway.upstream import AwayError
+from meristem.hosting.asgi.exchange import disclaim
+from meristem.lifecycle import first_of
 from meristem.resilience.limits import MIB
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Coroutine, Sequence
 
     from meristem.asgi import Receive, Scope, Send
     from meristem.gateway.answer import UpstreamAnswer
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 AWAY: Final = 1012  # the code of a close for a service that restarts: a client may open it again
+UNSOUND: Final = 1011  # for an upstream that breaks the protocol: 1002 would tell the client that it did
 LONGEST: Final = 64 * MIB  # bytes of a message from an upstream
 MOST_OF_REFUSAL: Final = 64 * 1024  # bytes of the body with which an upstream refuses
 
@@ -44,12 +47,16 @@ async def forward_websocket(
         await _refuse(scope, send, 503)
         return
     connection = taken.connection
+    subprotocols = scope.get("subprotocols", ())
     key = base64.b64encode(os.urandom(16))
     try:
-        connection.ask(heads.head(scope, _handshake(key, scope.get("subprotocols", ()))), "GET", upgrades=True)
-        answer = await _answer(connection, key)
+        connection.ask(heads.head(scope, _handshake(key, subprotocols)), "GET", upgrades=True)
+        answered = await _unless_left(_answer(connection, key, subprotocols), receive)
+        if answered is None:
+            return
+        answer, body = answered
         if answer.status != SWITCHING:
-            await _refuse(scope, send, answer.status, answer, await _body(connection))
+            await _refuse(scope, send, answer.status, answer, body)
         else:
             await _accept(answer, send)
             await Tunnel(connection).run(receive, send)
@@ -68,12 +75,29 @@ def _handshake(key: bytes, subprotocols: Sequence[str]) -> list[bytes]:
     return [*asked, b"sec-websocket-key: %b" % key, *wanted]
 
 
-async def _answer(connection: UpstreamConnection, key: bytes) -> UpstreamAnswer:
-    """The answer to the handshake: what is no WebSocket must never be taken for an open tunnel."""
+async def _unless_left(
+    answering: Coroutine[Any, Any, tuple[UpstreamAnswer, bytes]], receive: Receive
+) -> tuple[UpstreamAnswer, bytes] | None:
+    """The answer; None when the client leaves before, for which an upstream that says nothing must not be held."""
+    answered = asyncio.ensure_future(answering)
+    left = asyncio.ensure_future(receive())  # before it is accepted nothing else can come
+    await first_of(answered, left)
+    return answered.result() if left.cancelled() else None
+
+
+async def _answer(
+    connection: UpstreamConnection, key: bytes, subprotocols: Sequence[str]
+) -> tuple[UpstreamAnswer, bytes]:
+    """The answer to the handshake and its body: what is no WebSocket must never be taken for an open tunnel."""
     answer = await connection.answer()
-    if answer.status == SWITCHING and answer.head.get(b"sec-websocket-accept") != generate_accept_token(key):
+    if answer.status != SWITCHING:
+        return answer, await _body(connection)
+    if answer.head.get(b"sec-websocket-accept") != generate_accept_token(key):
         raise UnsoundAnswerError("it accepts another WebSocket than was asked for")
-    return answer
+    chosen = answer.head.get(b"sec-websocket-protocol")
+    if chosen is not None and chosen.decode("latin-1") not in subprotocols:
+        raise UnsoundAnswerError("it chooses a subprotocol that nobody asked for")
+    return answer, b""
 
 
 async def _accept(answer: UpstreamAnswer, send: Send) -> None:
@@ -101,6 +125,8 @@ async def _refuse(
     scope: Scope, send: Send, status: int, answer: UpstreamAnswer | None = None, body: bytes = b""
 ) -> None:
     """Refuse the handshake as the upstream did, where the server can say that."""
+    if answer is None:
+        disclaim(scope)
     if "websocket.http.response" not in scope.get("extensions", {}):
         await send({"type": "websocket.close", "code": 1000})
         return
@@ -169,10 +195,18 @@ class Tunnel:
                         yield ("text" if isinstance(event, TextMessage) else "bytes"), whole
                 elif isinstance(event, Ping):
                     self._send(event.response())
+                    await self._connection.writable()  # who asks and does not read must not fill this process
                 elif isinstance(event, CloseConnection):
-                    self._closed = event
-                    self._send(event.response())
+                    self._close_by(event)
                     return
+
+    def _close_by(self, event: CloseConnection) -> None:
+        """Close as the upstream does, or because it has broken the protocol, which is told it by the same event."""
+        was_asked = self._frames.state is ConnectionState.REMOTE_CLOSING
+        self._closed = event if was_asked else CloseConnection(UNSOUND, "the upstream speaks no sound WebSocket")
+        if not was_asked:
+            logger.warning("the WebSocket of an upstream broke the protocol: %s", event.reason)
+        self._send(event.response() if was_asked else event)
 
     def _send(self, event: Any) -> None:
         if self._frames.state is ConnectionState.OPEN or isinstance(event, CloseConnection):

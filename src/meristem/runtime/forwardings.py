@@ -33,7 +33,7 @@ def forwardings(assembly: Assembly) -> dict[str, tuple[Upstream, ASGIApp]]:
             continue
         is_ours = app.name not in foreign
         upstream = _upstream(assembly, f"the app {app.name} lives in another process", app.name, tells=is_ours)
-        head = OwnHead(app.name, prove) if is_ours else ForeignHead(app.mount)
+        head = OwnHead(app.name, prove) if is_ours else ForeignHead(app.mount, is_told=True)
         # Of a request to one of our own processes that one tells.
         figures = requests if is_ours else assembly.telemetry.requests(app.name)
         found[app.mount] = upstream, Traced(Forwarder(upstream, head), figures, is_told=not is_ours)

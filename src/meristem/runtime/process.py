@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from meristem.contracts.call import CONNECTOR
 from meristem.gateway.arrivals import Arrivals
+from meristem.hosting.asgi.access_log import AccessLog
 from meristem.hosting.asgi.forwarded import Forwarded
 from meristem.hosting.asgi.mounts import Mounts
 from meristem.lifecycle import DRAINING, Stack, end, first_of, where
@@ -162,7 +163,9 @@ class Process:
                 mounts[mount] = forwarding
         if not mounts:
             return None
-        return Forwarded(Mounts(mounts), TrustedProxies(self.assembly.limits.trusted_proxies))
+        proxies = TrustedProxies(self.assembly.limits.trusted_proxies)
+        public = Forwarded(Mounts(mounts), proxies)
+        return AccessLog(public, proxies) if self._blueprint.placement.telemetry.access_log else public
 
     def _internal(self, hosted: Mapping[str, ASGIApp], probes: InternalProbes) -> ASGIApp:
         """What the system's own addresses serve beside RPC: the apps to the edge, and figures."""

@@ -30,6 +30,10 @@ APP: Final = b"meristem-app"
 ORIGIN: Final = b"meristem-origin"
 """Fields by which the edge of a system hands a request to an app of another process: from outside they never come."""
 
+SAYS_WHERE: Final = re.compile(
+    b"x[-_]forwarded[-_].*|x[-_]real[-_]ip|%b"
+    % b"|".join(re.escape(each).replace(rb"\-", b"[-_]") for each in (FORWARDED, APP, ORIGIN))
+)
 READ_HERE: Final = (FORWARDED, X_FOR, X_PROTO, X_HOST, APP, ORIGIN)
 MOST_HOPS: Final = 32  # so many proxies nobody has; what stands before them a client has written
 SCHEMES: Final = ("http", "https")
@@ -94,7 +98,7 @@ class TrustedProxies:
         if by_x and standard and (told and told[0]) != (contrary and contrary[0]):
             raise ContradictionError("`Forwarded` and `X-Forwarded-For` name different clients")
         believed = x_believed or standard_believed
-        kept = [each for each in fields if is_forwarded(each[0]) and each[0] not in READ_HERE]
+        kept = [each for each in fields if is_forwarded(each[0]) and each[0] not in READ_HERE and b"_" not in each[0]]
         if x_believed:
             kept.append((X_FOR, ", ".join(each.text for each in x_believed).encode("latin-1")))
         if standard_believed:
@@ -129,8 +133,11 @@ class TrustedProxies:
 
 
 def is_forwarded(name: bytes) -> bool:
-    """Whether a field, its name in lower case, says where a request came from."""
-    return name.startswith(b"x-forwarded-") or name in (FORWARDED, b"x-real-ip", APP, ORIGIN)
+    """Whether a field, its name in lower case, says where a request came from, or is taken for one that does.
+
+    An app that knows fields as variables, as Django does by ASGI too, can't tell `X_Forwarded_For` from the true one.
+    """
+    return SAYS_WHERE.fullmatch(name) is not None
 
 
 Peer: TypeAlias = "tuple[str, int | None] | None"

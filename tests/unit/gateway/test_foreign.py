@@ -84,6 +84,44 @@ async def test_a_program_sees_the_path_below_its_mount_and_is_told_of_it_as_by_a
     assert not {"connection", "x-mine", "x-real-ip"} & fields.keys()
 
 
+async def test_what_a_program_might_take_for_a_field_of_the_edge_is_gone_and_none_of_those_can_be_left_out():
+    heads: list[bytes] = []
+    forged = {"x_forwarded_for": "1.2.3.4", "X-Forwarded_For": "1.2.3.4", "x_real_ip": "1.2.3.4", "proxy": "evil:1"}
+    named = {"connection": "traceparent, x-forwarded-for, host, x-mine", "traceparent": "00-1-2-01", "x-mine": "1"}
+    async with behind(saying(OK, heads=heads)) as browser:
+        await browser.get("/php/", headers={**forged, **named})
+
+    names = [line.partition(b":")[0].lower() for line in heads[0].split(b"\r\n")]
+    assert [each for each in names if b"_" in each or each in (b"proxy", b"x-mine")] == []
+    assert {b"traceparent", b"x-forwarded-for", b"host"} <= set(names)
+    assert b"1.2.3.4" not in heads[0]
+
+
+@pytest.mark.parametrize(
+    ("told", "found"),
+    [
+        ("/login?next=%2F", "/php/login?next=%2F"),
+        ("/php/login", "/php/login"),
+        ("/php?a=1", "/php?a=1"),
+        ("/phpinfo", "/php/phpinfo"),
+        ("login", "login"),
+        ("?page=2", "?page=2"),
+        ("//other.example/x", "//other.example/x"),
+        ("http://other.example/x", "http://other.example/x"),
+    ],
+)
+async def test_a_redirect_of_a_program_that_does_not_heed_its_prefix_stays_below_the_mount(told, found):
+    answer = b"HTTP/1.1 302 Found\r\nlocation: %b\r\ncontent-length: 0\r\n\r\n" % told.encode()
+    async with behind(saying(answer)) as browser:
+        assert (await browser.get("/php/")).headers["location"] == found
+
+
+def test_a_redirect_of_an_app_that_is_told_its_mount_stays_as_it_is():
+    fields = [(b"location", b"/login")]
+
+    assert ForeignHead("/app", is_told=True).returned(fields) == fields
+
+
 @pytest.mark.parametrize(
     ("path", "mount", "rest"),
     [
@@ -129,6 +167,10 @@ async def test_answers_of_every_form_are_passed_on(answer, status, body):
         b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
         b"HTTP/1.1 101 Switching Protocols\r\nupgrade: h2c\r\nconnection: upgrade\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nx: " + b"y" * 100_000,
+        b"HTTP/1.1 999 Request Denied\r\ncontent-length: 0\r\n\r\n",
+        b"HTTP/1.1 099 Early\r\ncontent-length: 0\r\n\r\n",
+        b"HTTP/2.0 200 OK\r\ncontent-length: 0\r\n\r\n",
+        b"\r\n\r\n",
     ],
 )
 async def test_what_can_be_read_in_two_ways_is_answered_with_502(answer):
@@ -190,6 +232,20 @@ async def test_a_body_is_sent_to_a_program_that_does_not_know_the_question_for_i
         answered = await browser.post("/php/", content=b"abc", headers={"expect": "100-continue"})
 
     assert (answered.text, taken) == ("ok", [b"abc"])
+
+
+async def test_an_answer_before_the_body_is_the_answer_although_the_program_hangs_up_on_the_rest():
+    """As to an upload that is too large: closing with bytes unread is a reset, and what is sent meets that."""
+
+    async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 413 Too Large\r\ncontent-length: 3\r\nconnection: close\r\n\r\nbig")
+        await writer.drain()
+
+    async with behind(peer) as browser:
+        answers = [await browser.post("/php/", content=b"x" * 3_000_000) for _ in range(10)]
+
+    assert {(each.status_code, each.text) for each in answers} == {(413, "big")}
 
 
 async def test_where_no_program_listens_the_client_is_told_to_try_again():

@@ -1,6 +1,7 @@
 """Streams, early answers, leaving clients and dying processes, through an edge."""
 
 import asyncio
+import logging
 import socket
 from contextlib import asynccontextmanager
 from typing import Any
@@ -328,3 +329,18 @@ async def test_a_replica_that_drains_loses_no_request(divided, bench):
         await asyncio.gather(*asking)
 
     assert lost == []
+
+
+async def test_each_request_has_one_line_in_the_log_the_edges_own_answers_too(divided, bench, caplog):
+    caplog.set_level(logging.INFO, "meristem.access")
+    async with divided(App("bench", bench, mount="/bench"), away=0.2) as system:
+        await system.browser.get("/bench/head")
+        dying = asyncio.create_task(system.browser.post("/bench/waiting"))
+        await asyncio.wait_for(bench.begun.wait(), PATIENCE)
+        await system.end("bench", drains=False)
+        await dying
+        await system.browser.get("/bench/head")
+
+    lines = [each.getMessage() for each in caplog.records if each.name == "meristem.access"]
+    assert lines[0] == "GET /bench/head 200"
+    assert lines[-2:] == ["POST /bench/waiting 502", "GET /bench/head 503"]

@@ -47,10 +47,12 @@ class Talker:
 
 
 @asynccontextmanager
-async def talking(system: Divided, path: str, *, subprotocols: list[str] | None = None):
-    reader, writer = await asyncio.open_connection("127.0.0.1", system.port)
+async def talking(edge: Divided | int, path: str, *, subprotocols: list[str] | None = None):
+    """A WebSocket at the port of an edge."""
+    port = edge if isinstance(edge, int) else edge.port
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
     talker = Talker(reader, writer)
-    talker.send(Request(host=f"127.0.0.1:{system.port}", target=path, subprotocols=subprotocols or []))
+    talker.send(Request(host=f"127.0.0.1:{port}", target=path, subprotocols=subprotocols or []))
     try:
         yield talker
     finally:

@@ -261,6 +261,23 @@ async def test_each_request_to_an_app_has_a_line_in_the_log(serving, caplog):
     assert all(each.seconds >= 0 for each in lines)
 
 
+async def test_what_reaches_no_app_has_a_line_in_the_log_too(serving, caplog):
+    caplog.set_level(logging.INFO, "meristem.access")
+    forged = {"forwarded": "for=1.1.1.1", "x-forwarded-for": "203.0.113.7"}
+    placement = Placement(server={"trusted_proxies": ["127.0.0.1"]})
+    async with serving(hosting(), placement=placement) as browser:
+        await browser.get("/nowhere?token=s3cret", headers={"x-forwarded-for": "203.0.113.9"})
+        await browser.get("/flask")
+        await browser.get("/flask/seen", headers=forged)
+
+    lines = [each for each in caplog.records if each.name == "meristem.access"]
+    assert [(each.getMessage(), each.client) for each in lines] == [
+        ("GET /nowhere 404", "203.0.113.9"),
+        ("GET /flask 307", "127.0.0.1"),
+        ("GET /flask/seen 400", "127.0.0.1"),
+    ]
+
+
 async def test_an_access_log_that_is_switched_off_is_empty(serving, caplog):
     caplog.set_level(logging.INFO, "meristem.access")
     async with serving(hosting(), placement=Placement(telemetry=Telemetry(access_log=False))) as browser:

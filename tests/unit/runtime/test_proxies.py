@@ -181,3 +181,13 @@ async def test_behind_a_real_nginx_a_client_is_who_it_is_whatever_it_says(servin
     seen = {"client": "127.0.0.1", "url": "https://shop.example/", "hops": "127.0.0.1"}
     assert (plain.json(), spoofed.json(), contrary.status_code) == (seen, seen, 400)
     assert "Secure" in plain.headers["set-cookie"]
+
+
+@pytest.mark.parametrize(
+    "name", ["x_forwarded_for", "x-forwarded_for", "x_real_ip", "meristem_origin", "x_forwarded_x"]
+)
+def test_what_an_app_might_take_for_the_field_of_a_proxy_is_removed_whoever_sends_it(name):
+    for peer in ("127.0.0.1", "192.0.2.1"):
+        origin = TrustedProxies(["127.0.0.1"]).origin(peer, [(name.encode(), b"1.1.1.1"), (b"x-user_id", b"1")])
+
+        assert origin.fields == [(b"x-user_id", b"1")]

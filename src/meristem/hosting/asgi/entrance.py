@@ -11,8 +11,8 @@ from meristem.context import CURRENT, Context, Identity, Place
 from meristem.contracts.call import CONNECTOR
 from meristem.errors import CallError
 from meristem.head_fields import AUTHORIZATION
+from meristem.hosting.asgi.exchange import claim, exchange_of, note, settle
 from meristem.hosting.asgi.incoming import baggage_of, continued, deadline_of, read_fields, trace_of
-from meristem.telemetry.http_requests import CLIENT_LEFT, FAILED, HttpExchange
 
 if TYPE_CHECKING:
     from meristem.contracts.call import Connector
@@ -24,8 +24,6 @@ UserOf: TypeAlias = Callable[[bytes], Awaitable[Identity | None]]
 """Tells whose an `authorization` field is, None where it proves nothing."""
 
 HANDED_ON: Final = "handed_on"  # in the state of a request that the edge of the system has passed on
-SWITCHED: Final = 101
-CLOSED: Final = 403  # what a WebSocket that is closed before it is accepted is answered with
 
 
 class AppSurroundings(NamedTuple):
@@ -55,6 +53,7 @@ class Entrance:
         self._requests = requests
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        claim(scope)
         CONNECTOR.set(self._surroundings.connector)
         OF_APP.set(self._surroundings.settings)
         tracer, fields = self._requests.tracer, read_fields(scope["headers"])
@@ -70,7 +69,7 @@ class Entrance:
         inner = continued(scope, trace)
 
         async def sent(message: Any) -> None:
-            if not exchange.whole and _tell(exchange, message):
+            if not exchange.whole and note(exchange, message):
                 exchange.first = tracer.clock() - started
             await send(message)
 
@@ -81,7 +80,7 @@ class Entrance:
             failure = error
             raise
         finally:
-            _settle(exchange, inner, failure)
+            settle(exchange, inner, failure)
             self._requests.ended(exchange, context, parent, tracer.clock() - started, failure)
 
     async def _user(self, authorization: bytes | None) -> Identity | None:
@@ -96,42 +95,3 @@ class Entrance:
         except Exception:  # a boundary: the app must answer, and gives an anonymous client the least
             logger.exception("app %r: who asks could not be found out, so it is anonymous", self._name)
         return None
-
-
-def exchange_of(scope: dict[str, Any]) -> HttpExchange:
-    """What a scope says of its request."""
-    raw: bytes | None = scope.get("raw_path")
-    path = scope["path"].encode() if raw is None else raw
-    client = scope.get("client")
-    return HttpExchange(
-        scope.get("method", "GET"),  # a WebSocket begins with nothing else
-        path.decode("ascii", "backslashreplace"),
-        scope.get("scheme", "http"),
-        client[0] if client else "",
-    )
-
-
-def _tell(exchange: HttpExchange, message: Any) -> bool:
-    """Note what an app sends; whether it is the beginning of the answer."""
-    kind = message["type"]
-    if kind in ("http.response.start", "websocket.http.response.start"):
-        exchange.status = message["status"]
-    elif kind == "websocket.accept":
-        exchange.status = SWITCHED
-    elif kind == "websocket.close":
-        exchange.status, exchange.whole = exchange.status or CLOSED, True
-        return exchange.status == CLOSED
-    else:
-        exchange.whole = kind in ("http.response.body", "websocket.http.response.body") and not message.get("more_body")
-        return False
-    return True
-
-
-def _settle(exchange: HttpExchange, scope: dict[str, Any], failure: BaseException | None) -> None:
-    """What is to be told of a request that has ended, where the app has not said it."""
-    exchange.route = scope.get("root_path", "") + path if (path := getattr(scope.get("route"), "path", "")) else ""
-    if exchange.status == SWITCHED:
-        exchange.whole = True  # both ends may leave it at any time
-    elif not exchange.status:
-        exchange.status = CLIENT_LEFT if isinstance(failure, ConnectionError) else FAILED
-        exchange.whole = isinstance(failure, Exception) or failure is None  # the server answers for it

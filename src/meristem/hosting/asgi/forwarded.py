@@ -27,14 +27,14 @@ class Forwarded:
             await self._app(scope, receive, send)
             return
         try:
-            origin = self._proxies.origin(_peer(scope.get("client")), scope["headers"])
+            origin = self._proxies.origin(peer_of(scope.get("client")), scope["headers"])
         except ContradictionError as error:
             await _refuse(scope, send, f"{error}: the proxy must set or remove both")
             return
         await self._app(_told(scope, origin), receive, send)
 
 
-def _peer(client: tuple[str, int | None] | None) -> str | None:
+def peer_of(client: tuple[str, int | None] | None) -> str | None:
     """The address of a peer; None on a Unix socket, where it may have given itself any name, but has no port."""
     return None if client is None or client[1] is None else client[0]
 
