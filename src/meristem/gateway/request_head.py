@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from meristem.asgi import OF_WEBSOCKETS
 from meristem.gateway.answer import OF_THE_HOP, named
+from meristem.head_fields import BAGGAGE, TRACE, TRACE_STATE
 from meristem.security.forwarding import APP, FORWARDED, ORIGIN, is_forwarded, origin_text
 from meristem.transports.metadata import TOKEN
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 HTTP_SCHEMES: Final = {socket: scheme for scheme, socket in OF_WEBSOCKETS.items()}
 WRITTEN_HERE: Final = OF_THE_HOP | {b"content-length", b"expect", APP, ORIGIN, TOKEN}
-END_TO_END: Final = frozenset((b"host", b"traceparent", b"tracestate", b"baggage"))
+END_TO_END: Final = frozenset((b"host", TRACE, TRACE_STATE, BAGGAGE))
 """What the edge itself says: a client that names it in `Connection` can't have it left out."""
 
 HANDSHAKE: Final = frozenset(
