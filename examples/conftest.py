@@ -67,10 +67,12 @@ class Post:
     def __init__(self) -> None:
         self.letters: asyncio.Queue[EmailMessage] = asyncio.Queue()
         self.refusing = ""
+        self.refused = 0
         self.url = ""
 
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's
         if self.refusing:
+            self.refused += 1
             return self.refusing
         assert isinstance(envelope.content, bytes)
         letter = message_from_bytes(envelope.content, policy=policy.default)

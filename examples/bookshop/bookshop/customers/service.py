@@ -67,7 +67,7 @@ class CustomersService(Customers, Service, tables=tables.metadata, provides=[Pas
                 customer_id: int = await tx.fetch_value(tables.INSERT_CUSTOMER, row)
         except IntegrityViolation:  # somebody opened it at the same moment
             raise EmailTaken(email=email) from None
-        return Customer(customer_id=customer_id, name=row["name"], email=email, offers=new.offers)
+        return Customer(customer_id=customer_id, name=new.name.strip(), email=email, offers=new.offers)
 
     async def sign_in(self, credentials: Credentials) -> Session:
         account = await self._account(credentials.email.lower())
@@ -100,7 +100,8 @@ class CustomersService(Customers, Service, tables=tables.metadata, provides=[Pas
     async def want_offers(self, offers: bool) -> Customer:
         identity = current().user
         wanted = {"wanted": 0 if identity is None else int(identity.subject), "want": offers}
-        found = await self.database.fetch_one(tables.WANT_OFFERS, wanted, into=Customer)
+        async with self.database.begin() as tx:
+            found = await tx.fetch_one(tables.WANT_OFFERS, wanted, into=Customer)
         if found is None:
             raise CallError(Code.UNAUTHENTICATED, "sign in first", may_have_happened=False)
         return found
