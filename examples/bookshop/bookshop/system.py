@@ -23,7 +23,11 @@ SHOP = [  # each is imported in the process in which it lives, and in no other
     "bookshop.checkout.service:CheckoutService",
     "bookshop.mail.service:MailService",
 ]
-SERVICES = [*SHOP, "bookshop.recommendations.service:RecommendationsService"]
+SERVICES = [
+    *SHOP,
+    "bookshop.recommendations.training:TrainingService",
+    "bookshop.recommendations.service:RecommendationsService",
+]
 STAND_INS = [  # for what is a third party's in life; they know nothing of the shop
     App("bank", "thirdparties.bank.app:app", mount="/bank"),
     App("mailbox", "thirdparties.mail.app:app", mount="/mailbox"),

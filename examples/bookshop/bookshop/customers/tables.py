@@ -13,6 +13,7 @@ from sqlalchemy import (
     Table,
     bindparam,
     delete,
+    func,
     insert,
     select,
     true,
@@ -45,7 +46,20 @@ sessions = Table(
 
 _CUSTOMER = (customers.c.customer_id, customers.c.name, customers.c.email, customers.c.offers)
 
-INSERT_CUSTOMER = insert(customers).returning(customers.c.customer_id)
+FIRST_CUSTOMER = 10_001  # smaller ids are those of readers whom the history of recommendations has made up
+
+_GIVEN = ("name", "email", "offers", "password_hash", "created")
+INSERT_CUSTOMER = (
+    insert(customers)
+    .from_select(
+        ["customer_id", *_GIVEN],
+        select(
+            func.coalesce(func.max(customers.c.customer_id), FIRST_CUSTOMER - 1) + 1,
+            *(bindparam(each, type_=customers.c[each].type).label(each) for each in _GIVEN),
+        ),
+    )
+    .returning(customers.c.customer_id)
+)
 CUSTOMER = select(*_CUSTOMER).where(customers.c.customer_id == bindparam("customer_id"))
 ACCOUNT = select(*_CUSTOMER, customers.c.password_hash, customers.c.failures, customers.c.wait_until).where(
     customers.c.email == bindparam("email")
