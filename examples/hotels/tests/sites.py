@@ -109,6 +109,19 @@ class Site:
         assert "runs at http" in self.log, self.log
         return self
 
+    def prints(self, text: str, after: int) -> int:
+        """Wait for a line with a text, behind so many lines; gives how many lines there are up to it."""
+        until = time.monotonic() + PATIENCE
+        while True:
+            alive, known = self._reader.is_alive(), len(self.lines)
+            for number in range(after, known):
+                if text in self.lines[number]:
+                    return number + 1
+            assert alive, f"it ended without {text!r}:\n{self.log}"
+            assert time.monotonic() < until, f"it didn't print {text!r}:\n{self.log}"
+            after = known
+            time.sleep(0.01)
+
     def stop(self) -> None:
         """Ask it to stop, and wait until it did."""
         if self.runs:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from decimal import Decimal
@@ -16,6 +15,7 @@ from hotels.contracts.payments import EntryKind
 from sites import DECLINED, Site, eventually, guest, milestones
 
 DYING = str(Path(__file__).with_name("dying.py"))
+KILLED = "killed by SIGKILL"  # as it prints then
 BOOKED = ["requested", "held", "paid", "confirmed"]
 TOLD = ["guest_told", "hotel_told", "receipt_issued"]
 CANCELLED = ["cancelled", "refunded", "released"]
@@ -123,7 +123,7 @@ CANCELLING = [
 
 
 class Mortal:
-    """A site that dies where it is told to, and is started again in the same folder."""
+    """A site that dies where it is told to, and starts again in the same folder (`dying.py`)."""
 
     def __init__(self, home: Path, **environment: str) -> None:
         self._home = home
@@ -149,19 +149,18 @@ class Mortal:
         return next(self._rooms)
 
     def dies(self, point: str, request: Callable[[], httpx.Response]) -> None:
-        """Have it die at a point that a request leads to, and start it again."""
-        order = self._home / "dies-at"
+        """Have it die at a point that a request leads to, and wait until it has started again."""
+        order, began = self._home / "dies-at", len(self.site.lines)
         order.write_text(point if point[0].isdigit() else f"1 {point}")
         try:
             with suppress(httpx.TransportError):
                 answer = request()
                 assert answer.status_code < 400 or answer.status_code in {402, 409}, answer.text
-            self.site.await_end()
+            self.site.prints(f"dies at {point.lstrip('0123456789 ')}", began)
         finally:
             order.unlink(missing_ok=True)
-        assert self.site.process.returncode == -signal.SIGKILL, self.site.log
-        self.site = self._start()
-        self.site.started()
+        killed = self.site.prints(KILLED, began)
+        self.site.prints("runs at http", killed)
 
 
 class Story:
