@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -13,10 +15,17 @@ from sites import Site, eventually, run
 
 @pytest.fixture(scope="session")
 def seeded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which the site has run once and made its catalogue."""
-    home = tmp_path_factory.mktemp("seeded")
-    with run(home) as site:
-        eventually(site.owed, lambda owed: not owed)
+    """A folder in which the site has run once and made its catalogue: the workers of a run share it."""
+    own = tmp_path_factory.getbasetemp()
+    place = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    home = place / "seeded"
+    with (place / "seeded.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not home.exists():
+            making = tmp_path_factory.mktemp("seeding")
+            with run(making) as site:
+                eventually(site.owed, lambda owed: not owed)
+            making.rename(home)
     return home
 
 
