@@ -19,7 +19,6 @@ from .neighbours import ROUNDS, WAIT, House, opened
 
 MIB = 1024 * 1024
 pytestmark = pytest.mark.asyncio(loop_factories=["asyncio", "uvloop"])
-TIMES = 3
 JSON = "content-type: application/json"
 GZIP = "content-encoding: gzip"
 OWN = "user-agent: meristem/1"
@@ -228,7 +227,7 @@ async def test_a_neighbour_waits_fifty_milliseconds_at_most(house, kind):
     late = {}
     for name, request in requests(kind).items():
         for _ in range(ROUNDS):
-            work = asyncio.ensure_future(house.attacks(request, 1 if kind == "chunks" else TIMES))
+            work = asyncio.ensure_future(house.attack(request))
             longest = max(await house.waits(work))
             await work
             if longest <= WAIT:
