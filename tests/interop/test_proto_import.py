@@ -25,7 +25,12 @@ from tests.suites.importing import importable
 from tests.suites.type_checkers import mypy, runs_mypy
 
 PROTOS = Path(__file__).parent / "protos"
+FILES = ("boutique.proto", "inn/inn.proto")
 VALUES = 100_000
+
+
+def module_name(file: str) -> str:
+    return f"{Path(file).stem}_contracts.py"
 
 
 def compiled(file: str, include: Path, *options: str) -> None:
@@ -63,8 +68,7 @@ class Imported:
 
     def __init__(self, file: str, include: Path, folder: Path) -> None:
         self.file, self.include, self.folder = file, include, folder
-        stem = Path(file).stem
-        self.module_path = folder / f"{stem}_contracts.py"
+        self.module_path = folder / module_name(file)
         self.written = import_proto(include / file, [include], self.module_path)
         compiled(file, include, f"--python_out={folder}", f"--grpc_python_out={folder}")
         for each in descriptors(file, include, folder):
@@ -76,7 +80,7 @@ class Imported:
         self.operations: list[Operation] = [op for each in self.contracts for op in operations(each).values()]
 
 
-@pytest.fixture(scope="module", params=["boutique.proto", "inn/inn.proto"])
+@pytest.fixture(scope="module", params=FILES)
 def imported(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("imported")
     with importable(folder):
@@ -143,14 +147,23 @@ def test_reflection_shows_the_numbers_and_types_of_the_file(imported):
         assert messages[name] == {each.name: (each.number, each.type) for each in message.fields}
 
 
+@pytest.fixture(scope="module")
+def modules(tmp_path_factory) -> tuple[Path, list[str]]:
+    """The modules of all files in one folder: a type checker that starts reads the whole package first."""
+    folder = tmp_path_factory.mktemp("modules")
+    written = [path for file in FILES for path in import_proto(PROTOS / file, [PROTOS], folder / module_name(file))]
+    return folder, [str(each) for each in written if each.suffix == ".py"]
+
+
 @runs_mypy
-def test_the_module_is_readable_by_mypy(imported):
-    done = mypy(imported.folder, *(str(each) for each in imported.written if each.suffix == ".py"))
+def test_the_modules_are_readable_by_mypy(modules):
+    folder, paths = modules
+    done = mypy(folder, *paths)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_module_is_readable_by_ruff_and_pyright(imported):
-    paths = [str(each) for each in imported.written if each.suffix == ".py"]
+def test_the_modules_are_readable_by_ruff_and_pyright(modules):
+    folder, paths = modules
     tools = Path(sys.executable).parent
     for command in (
         ["ruff", "check", "--isolated"],
@@ -159,7 +172,7 @@ def test_the_module_is_readable_by_ruff_and_pyright(imported):
     ):
         tool = tools / command[0]
         done = subprocess.run(
-            [str(tool), *command[1:], *paths], capture_output=True, text=True, check=False, cwd=imported.folder
+            [str(tool), *command[1:], *paths], capture_output=True, text=True, check=False, cwd=folder
         )
         assert done.returncode == 0, done.stdout + done.stderr
 

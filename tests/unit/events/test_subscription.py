@@ -1,9 +1,6 @@
 """`@on`: what it accepts, what it refuses and what it says."""
 
 import re
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +9,6 @@ from meristem.contracts.message import Event
 from meristem.errors import MisuseError
 from meristem.events.policy import DeliveryPolicy
 from meristem.events.subscription import on, subscriptions
-from tests.suites.type_checkers import PATIENCE, SOURCE, mypy, runs_mypy
 
 
 class Cancelled(Event, package="shop.v1", key="order"):
@@ -133,58 +129,3 @@ def test_the_pause_grows_and_is_capped():
     policy = DeliveryPolicy(base=1.0, cap=10.0)
     assert all(0 <= policy.delay(failures) <= min(10, 2**failures) for failures in range(50) for _ in range(20))
     assert max(policy.delay(20) for _ in range(200)) > 5
-
-
-TYPED = """
-from meristem.contracts.message import Event
-from meristem.events.subscription import on
-
-class Cancelled(Event, package="shop.v1"):
-    order: str
-
-class Paid(Event, package="shop.v1"):
-    amount: int
-
-class Billing:
-    @on(Cancelled, attempts=8)
-    async def refund(self, event: Cancelled) -> None:
-        print(event.order)
-
-    @on(Cancelled)
-    async def wide(self, event: Event) -> None: ...
-
-async def use(billing: Billing) -> None:
-    await billing.refund(Cancelled(order="1"))
-"""
-WRONG = """
-class Wrong:
-    @on(Cancelled)
-    async def refund(self, event: Paid) -> None: ...
-"""
-
-
-@runs_mypy
-@pytest.mark.parametrize(("source", "is_right"), [(TYPED, True), (TYPED + WRONG, False)])
-def test_mypy_accepts_a_handler_and_rejects_one_of_another_event(tmp_path, source, is_right):
-    (tmp_path / "shop.py").write_text(source)
-    ended = mypy(tmp_path, "shop.py")
-    assert (ended.returncode == 0) is is_right, ended.stdout + ended.stderr
-    assert is_right or "Paid" in ended.stdout
-
-
-@pytest.mark.parametrize(("source", "is_right"), [(TYPED, True), (TYPED + WRONG, False)])
-def test_pyright_accepts_a_handler_and_rejects_one_of_another_event(tmp_path, source, is_right):
-    pytest.importorskip("pyright", reason="pyright is not installed")
-    (tmp_path / "shop.py").write_text(source)
-    (tmp_path / "pyrightconfig.json").write_text(f'{{"extraPaths": ["{SOURCE}"], "typeCheckingMode": "strict"}}')
-    ended = subprocess.run(
-        [sys.executable, "-m", "pyright", "--pythonpath", sys.executable, "shop.py"],
-        cwd=tmp_path,
-        env={"PATH": "/usr/bin:/bin", "HOME": str(Path.home())},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-    assert (ended.returncode == 0) is is_right, ended.stdout + ended.stderr
-    assert is_right or "Paid" in ended.stdout
