@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from meristem.context import CURRENT, Context
 from meristem.head_fields import BAGGAGE
-from meristem.hosting.asgi.exchange import SWITCHED, claim, exchange_of, is_claimed
+from meristem.hosting.asgi.exchange import claim, exchange_of, hear, is_claimed, note
 from meristem.hosting.asgi.incoming import baggage_of, continued, read_fields, trace_of
 
 if TYPE_CHECKING:
@@ -42,17 +42,19 @@ class Traced:
             return
         exchange = exchange_of(dict(scope))
 
+        async def received() -> Any:
+            message = await receive()
+            hear(exchange, message)
+            return message
+
         async def sent(message: Any) -> None:
-            kind = message["type"]
-            if kind in ("http.response.start", "websocket.http.response.start"):
-                exchange.status, exchange.first = message["status"], tracer.clock() - started
-            elif kind == "websocket.accept":
-                exchange.status = SWITCHED
+            if not exchange.status and note(exchange, message):
+                exchange.first = tracer.clock() - started
             await send(message)
 
         failure: BaseException | None = None
         try:
-            await self._app(inner, receive, sent)
+            await self._app(inner, received, sent)
             exchange.whole = True
         except BaseException as error:
             failure = error

@@ -1,6 +1,7 @@
 """What the edge tells a program that knows nothing of the system, and what it takes from one."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -8,11 +9,15 @@ from typing import Any
 import httpx
 import pytest
 
+from meristem.asgi import ASGIApp
 from meristem.discovery.static import StaticResolver
 from meristem.gateway.forwarder import Forwarder
 from meristem.gateway.request_head import ForeignHead, below
+from meristem.gateway.traced import Traced
 from meristem.gateway.upstream import Upstream
 from meristem.hosting.asgi.mounts import Mounts
+from meristem.runtime.telemetry import ProcessTelemetry
+from meristem.system.placement_tables import Telemetry
 from meristem.transports.http.server.http_server import HttpServer
 
 PATIENCE = 60.0
@@ -20,7 +25,9 @@ Peer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @asynccontextmanager
-async def behind(peer: Peer, mount: str = "/php") -> AsyncIterator[httpx.AsyncClient]:
+async def behind(
+    peer: Peer, mount: str = "/php", around: Callable[[ASGIApp], ASGIApp] = lambda app: app
+) -> AsyncIterator[httpx.AsyncClient]:
     """A client of an edge before a program that speaks HTTP by a test's own bytes."""
     told = asyncio.Event()
 
@@ -36,7 +43,7 @@ async def behind(peer: Peer, mount: str = "/php") -> AsyncIterator[httpx.AsyncCl
     program = await asyncio.start_server(talk, "127.0.0.1", 0)
     port = program.sockets[0].getsockname()[1]
     upstream = Upstream("web", StaticResolver({"web": [f"tcp://127.0.0.1:{port}"]}), tells=False, patience=0.2)
-    server = HttpServer({}, Mounts({mount: Forwarder(upstream, ForeignHead(mount))}))
+    server = HttpServer({}, Mounts({mount: around(Forwarder(upstream, ForeignHead(mount)))}))
     await upstream.start()
     await server.start("tcp://127.0.0.1:0", public=True)
     try:
@@ -246,6 +253,27 @@ async def test_an_answer_before_the_body_is_the_answer_although_the_program_hang
         answers = [await browser.post("/php/", content=b"x" * 3_000_000) for _ in range(10)]
 
     assert {(each.status_code, each.text) for each in answers} == {(413, "big")}
+
+
+@pytest.mark.parametrize("sampled", [True, False])
+async def test_a_client_that_leaves_before_the_answer_of_a_program_is_told_as_such(caplog, sampled):
+    caplog.set_level(logging.INFO, "meristem.access")
+    requests = ProcessTelemetry({}, {}, Telemetry(traces_per_second=1e6 if sampled else 0)).requests("web")
+    asked, left = asyncio.Event(), asyncio.Event()
+
+    async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        asked.set()
+        await reader.read()
+        left.set()
+
+    async with behind(peer, around=lambda app: Traced(app, requests, is_told=True)) as browser:
+        asking = asyncio.create_task(browser.get("/php/slow"))
+        await asyncio.wait_for(asked.wait(), PATIENCE)
+        asking.cancel()
+        await asyncio.wait_for(left.wait(), PATIENCE)
+
+    assert [each.getMessage() for each in caplog.records] == ["GET /php/slow 499"]
 
 
 async def test_where_no_program_listens_the_client_is_told_to_try_again():

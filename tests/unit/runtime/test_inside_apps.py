@@ -278,6 +278,31 @@ async def test_what_reaches_no_app_has_a_line_in_the_log_too(serving, caplog):
     ]
 
 
+@pytest.mark.parametrize("rest", [b"", b"no size\r\n"], ids=["leaves", "sends nonsense"])
+async def test_an_upload_that_is_cut_short_is_no_failure_of_its_app(serving, caplog, rest):
+    caplog.set_level(logging.INFO)
+    api, reads = FastAPI(), asyncio.Event()
+
+    @api.post("/upload")
+    async def upload(request: Request) -> int:
+        reads.set()
+        return len(await request.body())
+
+    async with serving(System("cut", apps=[App("api", api)])) as browser:
+        _, writer = await asyncio.open_connection("127.0.0.1", browser.base_url.port)
+        writer.write(b"POST /upload HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n5\r\nabcde\r\n")
+        await asyncio.wait_for(reads.wait(), PATIENCE)
+        writer.write(rest)
+        writer.close()
+        async with asyncio.timeout(PATIENCE):
+            while not any("499" in each.getMessage() for each in caplog.records):
+                await asyncio.sleep(0.01)
+            while not any("ended, for its client had left" in each.getMessage() for each in caplog.records):
+                await asyncio.sleep(0.01)
+
+    assert [each.getMessage() for each in caplog.records if each.levelno >= logging.ERROR] == []
+
+
 async def test_an_access_log_that_is_switched_off_is_empty(serving, caplog):
     caplog.set_level(logging.INFO, "meristem.access")
     async with serving(hosting(), placement=Placement(telemetry=Telemetry(access_log=False))) as browser:

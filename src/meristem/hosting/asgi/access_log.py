@@ -6,7 +6,7 @@ import logging
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from meristem.hosting.asgi.exchange import exchange_of, is_claimed, note, settle
+from meristem.hosting.asgi.exchange import exchange_of, hear, is_claimed, note, settle
 from meristem.hosting.asgi.forwarded import peer_of
 from meristem.security.forwarding import ContradictionError
 from meristem.telemetry.http_requests import log_request, logger
@@ -31,13 +31,18 @@ class AccessLog:
         began, exchange = perf_counter(), exchange_of(scope)
         failure: BaseException | None = None
 
+        async def received() -> Any:
+            message = await receive()
+            hear(exchange, message)
+            return message
+
         async def sent(message: Any) -> None:
             if not exchange.whole:
                 note(exchange, message)
             await send(message)
 
         try:
-            await self._app(scope, receive, sent)
+            await self._app(scope, received, sent)
         except BaseException as error:
             failure = error
             raise

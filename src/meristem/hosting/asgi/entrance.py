@@ -11,7 +11,7 @@ from meristem.context import CURRENT, Context, Identity, Place
 from meristem.contracts.call import CONNECTOR
 from meristem.errors import CallError
 from meristem.head_fields import AUTHORIZATION
-from meristem.hosting.asgi.exchange import claim, exchange_of, note, settle
+from meristem.hosting.asgi.exchange import claim, exchange_of, hear, note, settle
 from meristem.hosting.asgi.incoming import baggage_of, continued, deadline_of, read_fields, trace_of
 
 if TYPE_CHECKING:
@@ -68,6 +68,11 @@ class Entrance:
         context.user = await self._user(fields.get(AUTHORIZATION))
         inner = continued(scope, trace)
 
+        async def received() -> Any:
+            message = await receive()
+            hear(exchange, message)
+            return message
+
         async def sent(message: Any) -> None:
             if not exchange.whole and note(exchange, message):
                 exchange.first = tracer.clock() - started
@@ -75,7 +80,7 @@ class Entrance:
 
         failure: BaseException | None = None
         try:
-            await self._app(inner, receive, sent)
+            await self._app(inner, received, sent)
         except BaseException as error:
             failure = error
             raise

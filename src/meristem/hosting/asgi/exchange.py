@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 SWITCHED: Final = 101
 CLOSED: Final = 403  # what a WebSocket that is closed before it is accepted is answered with
+LEAVING: Final = ("http.disconnect", "websocket.disconnect")
 STATE: Final = "state"
 TOLD: Final = "told"
 
@@ -42,6 +43,12 @@ def exchange_of(scope: Scope) -> HttpExchange:
         scope.get("scheme", "http"),
         client[0] if client else "",
     )
+
+
+def hear(exchange: HttpExchange, message: Any) -> None:
+    """Note that the client has left, unless it has had the beginning of an answer: what is sent then goes nowhere."""
+    if message["type"] in LEAVING and not exchange.status:
+        exchange.status, exchange.whole = CLIENT_LEFT, True
 
 
 def note(exchange: HttpExchange, message: Any) -> bool:

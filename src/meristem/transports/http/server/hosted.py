@@ -56,8 +56,8 @@ class HostedRequest:
     """One request and the app's answer to it; the app goes on when its client has gone, but is told."""
 
     __slots__ = (
-        "_connection", "_expects", "_gone", "_handed", "_held", "_limits", "_news", "_pace", "_reaper", "_scope",
-        "_unread", "body", "request", "writer",
+        "_connection", "_cut_short", "_expects", "_gone", "_handed", "_held", "_limits", "_news", "_pace", "_reaper",
+        "_scope", "_unread", "body", "request", "writer",
     )  # fmt: skip
 
     def __init__(
@@ -74,7 +74,7 @@ class HostedRequest:
         self._pace = Pace(reaper.now)
         self._held: float | None = None  # since when the app holds the client up
         self._handed = False  # the app has all of the body
-        self._gone = False
+        self._gone = self._cut_short = False  # the app was told that the rest of the body does not come
         self._news = asyncio.Event()
         self._expects = expects_continue(request)
 
@@ -127,7 +127,7 @@ class HostedRequest:
         except BrokenOffError as error:
             logger.debug("the answer at %s broke off: %s", label, error)
         except Exception as error:
-            if self._gone and _told_of_leaving(error):  # many frameworks raise an error of their own for it
+            if self._gone and (self._cut_short or _told_of_leaving(error)):  # many raise an error of their own for it
                 logger.info("the app at %s ended, for its client had left: %r", label, error)
             else:
                 logger.exception("the app at %s failed", label)
@@ -151,6 +151,7 @@ class HostedRequest:
             self._news.clear()
             await self._news.wait()
         if self._gone or self.writer.complete:
+            self._cut_short = not self.body.done
             await self._connection.turns.give_way()  # it may ask again and again
             return {"type": "http.disconnect"}
         body = bytes(self._unread)
