@@ -10,7 +10,7 @@ EVERYWHERE := $(addprefix hotels/,tests/test_everywhere.py payments users reserv
 # Who has switched bytecode off would compile the framework anew in each of the many processes that start here.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: run test lint check contracts divided divided-quickstart divided-hotels scaffolds bench docs pictures soak faults clean
+.PHONY: run test lint check contracts divided divided-quickstart divided-hotels divided-bookshop scaffolds bench docs pictures soak faults clean
 
 run: $(VENV)/.run
 	@echo "Starting the hotel booking site; stop it with Ctrl-C."
@@ -25,8 +25,8 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check $(PATHS)
 	$(BIN)/mypy
 
-# `make -j 2 divided` checks both at once.
-divided: divided-quickstart divided-hotels
+# `make -j 2 divided` checks two at once.
+divided: divided-quickstart divided-hotels divided-bookshop
 
 divided-quickstart: $(VENV)/.dev
 	@echo "Running the tests of the shop in one file in every placement, one after the other."
@@ -35,6 +35,10 @@ divided-quickstart: $(VENV)/.dev
 divided-hotels: $(VENV)/.dev
 	@echo "Running tests of the hotel site in every placement, one after the other."
 	cd examples/hotels && ../../$(BIN)/meristem check --divided -n 3 $(EVERYWHERE)
+
+divided-bookshop: $(VENV)/.dev
+	@echo "Running a purchase in the bookshop in every placement, one after the other."
+	cd examples/bookshop && ../../$(BIN)/meristem check --divided bookshop/tests/test_everywhere.py
 
 # What it was: a commit. In a system that others call it would be what runs: origin/main, or the tag of a release.
 AGAINST ?= HEAD~1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bookshop.contracts.customers import Customers
+from bookshop.monitoring import monitor
 from meristem import App, Identity, System
 
 
@@ -33,4 +34,4 @@ STAND_INS = [  # for what is a third party's in life; they know nothing of the s
     App("mailbox", "thirdparties.mail.app:app", mount="/mailbox"),
 ]
 
-system = System("bookshop", services=SERVICES, apps=STAND_INS, authenticate=authenticate)
+system = System("bookshop", services=SERVICES, apps=STAND_INS, authenticate=authenticate, middleware=[monitor])

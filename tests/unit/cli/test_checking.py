@@ -165,6 +165,7 @@ ROOT = Path(__file__).parents[3]
     ("folder", "argument"),
     [
         ("hotels", None),
+        ("bookshop", None),
         ("quickstart", "hello.py"),
         ("quickstart", "orders.py"),
         ("quickstart", "hosted.py"),
