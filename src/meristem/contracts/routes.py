@@ -12,6 +12,7 @@ from meristem.contracts.rest_fields import (
     Body,
     ClientAddress,
     Header,
+    RestFields,
     is_raw,
     place_in,
     places_in,
@@ -53,20 +54,23 @@ def place_of(declaration: Declaration, request: Any, reply: Any, *, takes_stream
                 raise ContractError(f"{name}={given!r} is for an operation in REST: write http= beside it")
         return None
     verb, path = _words(declaration.http)
-    problem = (
+    _refuse(
+        declaration,
         _path(path)
         or _placeholders(path, [each.name for each in fields_of(request)])
         or _semantics(verb, path, declaration.semantics)
         or (_items(verb, path, request) if takes_stream else None)
-        or _marks(verb, path, request)
-        or _texts(verb, path, request)
-        or _alone(declaration, verb, path, request)
-        or _answer(declaration, reply)
+        or _marks(verb, path, request),
     )
+    fields = rest_fields(request, verb, path)
+    _refuse(declaration, _texts(verb, path, fields) or _alone(declaration, fields) or _answer(declaration, reply))
+    return Http(verb, path, declaration.status or 200, declaration.media or JSON, bool(fields.client))
+
+
+def _refuse(declaration: Declaration, problem: str | None) -> None:
+    """Raises ContractError where there is a problem."""
     if problem is not None:
         raise ContractError(f"http={declaration.http!r}: {problem}")
-    alone = bool(rest_fields(request, verb, path).client)
-    return Http(verb, path, declaration.status or 200, declaration.media or JSON, alone)
 
 
 def check_apart(operations: Iterable[Operation]) -> None:
@@ -200,9 +204,8 @@ def _types(request: Any) -> str | None:
     return None
 
 
-def _texts(verb: Verb, path: str, request: Any) -> str | None:
+def _texts(verb: Verb, path: str, fields: RestFields) -> str | None:
     """What is wrong with the parameters that come as text: from path, header or query."""
-    fields = rest_fields(request, verb, path)
     for each in fields.path:
         if not _is_text(each.type):
             return f"{{{each.name}}} is a part of the path, so its type must be a plain value"
@@ -221,9 +224,9 @@ def _texts(verb: Verb, path: str, request: Any) -> str | None:
     return None
 
 
-def _alone(declaration: Declaration, verb: Verb, path: str, request: Any) -> str | None:
+def _alone(declaration: Declaration, fields: RestFields) -> str | None:
     """What is wrong with who may call by RPC."""
-    told = rest_fields(request, verb, path).client
+    told = fields.client
     if told and declaration.public:
         return f"public=True lets anybody give {told[0].name!r} by RPC, which only REST can find out: drop public=True"
     return None
