@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import msgspec
 
+from meristem.contracts.rest_fields import upload_of
 from meristem.errors import CallError, Code
 
 if TYPE_CHECKING:
@@ -79,7 +80,8 @@ def _not_public(operation: Operation, token: str | None) -> CallError:
             f"{operation.http.verb} {operation.http.path}"
         )
     elif token is None:
-        published = "public=True" if operation.takes_stream else "public=True or http=…"  # REST takes no streams
+        by_rest = not operation.takes_stream or upload_of(operation.request) is not None  # of streams, uploads alone
+        published = "public=True or http=…" if by_rest else "public=True"
         message = (
             f"{operation.label} is internal: call it from a service of the system, which sends a meristem-token, "
             f"or publish it with {published} in its contract"

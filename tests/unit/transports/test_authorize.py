@@ -28,6 +28,9 @@ class Desk(Contract, Protocol, package="authorize.v1"):
     @operation
     async def file(self, pages: AsyncIterator[str]) -> int: ...
 
+    @operation
+    async def scan(self, page: AsyncIterator[bytes]) -> int: ...
+
 
 DESK = operations(Desk)
 OUTSIDE = Authorizer(lambda _: None, None, trusted=False)
@@ -41,7 +44,11 @@ def test_what_is_public_anybody_calls(name):
 
 @pytest.mark.parametrize(
     ("name", "how"),
-    [("open", "publish it with public=True or http=… in its contract"), ("file", "with public=True in its contract")],
+    [
+        ("open", "publish it with public=True or http=… in its contract"),
+        ("file", "with public=True in its contract"),
+        ("scan", "publish it with public=True or http=… in its contract"),
+    ],
 )
 def test_what_is_not_is_refused_with_the_way_to_publish_it(name, how):
     with pytest.raises(CallError, match="is internal") as caught:
