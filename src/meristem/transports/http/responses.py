@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from meristem.asgi import Field
 
 JSON: Final = b"application/json"
+OCTETS: Final = b"application/octet-stream"
 PROBLEM: Final = b"application/problem+json"
 NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
 OK_JSON: Final = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: "

@@ -10,7 +10,7 @@ import msgspec
 from meristem.contracts.codec import audit, refusal, violation
 from meristem.contracts.depth import TooDeepError
 from meristem.contracts.plainjson import from_text, plain
-from meristem.contracts.rest_fields import raw_media, rest_fields
+from meristem.contracts.rest_fields import raw_media, rest_fields, upload_of
 from meristem.contracts.wiretypes import COLLECTIONS, fields_of, is_union, unwrap
 from meristem.errors import CallError, Code, FieldViolation
 
@@ -28,7 +28,8 @@ NO_FIELDS: Final[Metadata] = {}
 class Binder:
     """Makes the request of one operation. A repeated query parameter fills a list.
 
-    `media` is the type of body that it takes as it comes, or a range of types; None where that is JSON.
+    `media` is the type of body that it takes as it comes, or a range of types; None where that is JSON. `upload` tells
+    how a body is a stream of items.
     """
 
     def __init__(self, operation: Operation, http: Http) -> None:
@@ -47,6 +48,7 @@ class Binder:
         self._whole = places.whole
         self.takes_body = bool(places.body or places.whole)
         self.asks_client = bool(self._client)
+        self.upload = upload_of(operation.request) if operation.takes_stream else None
         self.media = None if places.whole is None else raw_media(places.whole)
         # All fields in the body, as most have it: then its reader makes the request.
         self._alone = len(places.body) == len(fields) > 0

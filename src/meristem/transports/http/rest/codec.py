@@ -17,9 +17,9 @@ from meristem.transports.authorize import bearer_of
 from meristem.transports.http.compression import CODINGS, unpacked
 from meristem.transports.http.errors import RefusedError
 from meristem.transports.http.media import media_of
-from meristem.transports.http.responses import JSON, NOSNIFF, PROBLEM, Response
+from meristem.transports.http.responses import JSON, NOSNIFF, OCTETS, PROBLEM, Response
 from meristem.transports.http.rest.binding import Binder
-from meristem.transports.http.rest.downloads import DownloadStream, attachment, media_type
+from meristem.transports.http.rest.downloads import INLINE, DownloadStream, attachment, media_type
 from meristem.transports.http.rest.errors import problem_of
 from meristem.transports.http.rest.streaming import ReplyStream, format_of
 from meristem.transports.metadata import context_from
@@ -39,10 +39,7 @@ if TYPE_CHECKING:
     from meristem.transports.metadata import Metadata
 
 ENCODING: Final = b"content-encoding"
-OCTETS: Final = b"application/octet-stream"
 PLAIN: Final = (NOSNIFF,)
-# Files are shown by what their media type says; without nosniff a browser could run an upload as a script.
-INLINE: Final = (NOSNIFF, (b"content-disposition", b"inline"))
 
 
 class RestRequest(msgspec.Struct, gc=False):

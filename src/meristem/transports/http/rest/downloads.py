@@ -10,7 +10,7 @@ from urllib.parse import quote
 from meristem.contracts.file_part import FilePart
 from meristem.transports.errors import shield
 from meristem.transports.http.closing import closing
-from meristem.transports.http.responses import NOSNIFF
+from meristem.transports.http.responses import NOSNIFF, OCTETS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 MEDIA: Final = re.compile(r"[\w!#$&^.+-]+/[\w!#$&^.+-]+(?:; ?[\w-]+=[\w.+-]+)*", re.ASCII)
 UNUSUAL: Final = re.compile(r"[^A-Za-z0-9 ._-]")
-OCTETS: Final = b"application/octet-stream"
-INLINE: Final = (b"content-disposition", b"inline")
+# Files are shown by what their media type says; without nosniff a browser could run an upload as a script.
+INLINE: Final = (NOSNIFF, (b"content-disposition", b"inline"))
 
 
 def media_type(file: FilePart) -> bytes:
@@ -64,7 +64,7 @@ class DownloadStream:
             if isinstance(first, FilePart):
                 writer.start(200, media_type(first), [NOSNIFF, attachment(first)])
             else:
-                writer.start(200, self._media, [NOSNIFF, INLINE])
+                writer.start(200, self._media, INLINE)
             try:
                 await self._write(writer, first)
                 if not writer.bodiless:  # nobody reads on, and a stream may have no end

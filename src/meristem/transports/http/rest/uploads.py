@@ -11,11 +11,12 @@ from meristem.contracts.call import Call
 from meristem.contracts.codec import refusal
 from meristem.contracts.file_part import FilePart
 from meristem.contracts.items import IncomingItems, broken_off
-from meristem.contracts.rest_fields import FORM, upload_of
+from meristem.contracts.rest_fields import FORM
 from meristem.errors import CallError, Code
 from meristem.transports.http.errors import RefusedError
 from meristem.transports.http.media import media_of
-from meristem.transports.http.rest.codec import ENCODING, OCTETS, check_media
+from meristem.transports.http.responses import OCTETS
+from meristem.transports.http.rest.codec import ENCODING, check_media
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,7 +73,7 @@ class UploadCodec:
 
     def read(self, request: RestRequest, principal: Principal | None, user: Identity | None) -> Call:
         """The call, whose items are read when they are asked for; raises CallError as `RestCodec.read`."""
-        inner, upload = self._inner, upload_of(self.operation.request)
+        inner, upload = self._inner, self._inner.binder.upload
         assert upload is not None  # else the contract would have been refused
         context = inner.context(request, principal, user)
         head, limit = request.head, inner.limits.upload_bytes
@@ -159,7 +160,8 @@ class FormItems(UploadItems):
             raise _unreadable("its content-type names no boundary")
         self._options = parse_options_header
         self._ready: deque[FilePart] = deque()
-        self._unread = b""
+        self._arrived = b""
+        self._at = 0  # the first byte of it that is not parsed
         self._ended = False
         self._header: dict[bytes, bytes] = {}
         self._name, self._value = bytearray(), bytearray()
@@ -181,13 +183,14 @@ class FormItems(UploadItems):
 
     async def read(self) -> Any:
         while not self._ready:
-            if not self._unread:
-                self._unread = await self._taken() or b""
-                if not self._unread:
+            if self._at >= len(self._arrived):
+                self._arrived, self._at = await self._taken() or b"", 0
+                if not self._arrived:
                     if not self._ended:
                         raise _unreadable("it is cut short")
                     raise StopAsyncIteration
-            piece, self._unread = self._unread[:PARSED], self._unread[PARSED:]
+            piece = self._arrived[self._at : self._at + PARSED]
+            self._at += PARSED
             try:
                 self._parser.write(piece)
             except ValueError as error:
