@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import importlib
 import os
 import socket
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -192,7 +191,7 @@ def routes_of(endpoints: Mapping[str, ServedOperation], limits: Limits) -> dict[
 
 
 def _binary(operations: list[Operation]) -> Callable[[], Binary]:
-    @functools.cache
+    @cache
     def load() -> Binary:
         codec: Binary = importlib.import_module("meristem.contracts.protobuf.binary").ProtoCodec(operations)
         return codec
