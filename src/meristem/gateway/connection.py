@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from meristem.gateway.answer import MOST_OF_HEAD, UnsoundAnswerError, UntilEnd, UpstreamAnswer, read_answer
 from meristem.transports.http.server.head import UnsoundError
+from meristem.transports.http.writing import WritingProtocol
 
 if TYPE_CHECKING:
     from meristem.transports.http.address import Address
@@ -25,18 +26,15 @@ class UpstreamLostError(Exception):
         self.touched = touched
 
 
-class UpstreamConnection(asyncio.Protocol):
+class UpstreamConnection(WritingProtocol):
     """Carries requests one after the other, as long as it `is_free` in between."""
 
     __slots__ = (
-        "_answer", "_continued", "_failure", "_inbox", "_is_held", "_method", "_news", "_room", "_upgrades",
-        "idle_since", "loop", "transport",
+        "_answer", "_continued", "_failure", "_inbox", "_is_held", "_method", "_news", "_upgrades", "idle_since",
     )  # fmt: skip
 
-    transport: asyncio.Transport
-
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
+        super().__init__(loop)
         self.idle_since = 0.0
         self._inbox = bytearray()
         self._method = ""  # of the request under way
@@ -45,7 +43,6 @@ class UpstreamConnection(asyncio.Protocol):
         self._continued: asyncio.Future[bool] | None = None
         self._failure: UpstreamLostError | None = None
         self._news: asyncio.Future[None] | None = None
-        self._room: asyncio.Future[None] | None = None
         self._is_held = False
 
     # Requests
@@ -64,11 +61,6 @@ class UpstreamConnection(asyncio.Protocol):
         """Send a part of the body; nothing once the connection has ended, which is told to who awaits the answer."""
         if not self.transport.is_closing():
             self.transport.write(data)
-
-    async def writable(self) -> None:
-        """Wait until the upstream has taken enough, or has gone."""
-        if self._room is not None:
-            await asyncio.shield(self._room)
 
     async def continued(self, patience: float | None) -> bool:
         """Whether the body that was announced is to be sent: not when an answer comes before.
@@ -157,17 +149,6 @@ class UpstreamConnection(asyncio.Protocol):
 
     # The transport's side
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport  # type: ignore[assignment]
-
-    def pause_writing(self) -> None:
-        self._room = self.loop.create_future()
-
-    def resume_writing(self) -> None:
-        room, self._room = self._room, None
-        if room is not None and not room.done():
-            room.set_result(None)
-
     def data_received(self, data: bytes) -> None:
         if not self._method:  # nothing was asked: it says farewell, or talks nonsense
             self.close()
@@ -222,7 +203,7 @@ class UpstreamConnection(asyncio.Protocol):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.resume_writing()
+        super().connection_lost(exc)
         touched = self._answer is not None or bool(self._inbox)
         reason = "the connection was closed" if exc is None else f"the connection broke ({exc})"
         self._fail(UpstreamLostError(f"{reason} before the answer was complete", touched=touched))

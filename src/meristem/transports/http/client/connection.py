@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -12,8 +11,10 @@ import msgspec
 from meristem.transports.http.client.tls import ALERT, is_alert, why_refused
 from meristem.transports.http.date import DATE_LENGTH
 from meristem.transports.http.responses import OK_JSON
+from meristem.transports.http.writing import WritingProtocol
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable
 
 PREFIX: Final = len(OK_JSON)
@@ -59,15 +60,13 @@ class ResponseSink(Protocol):
     def fail(self, error: LostError) -> None: ...
 
 
-class ClientConnection(asyncio.Protocol):
+class ClientConnection(WritingProtocol):
     """A connection of a pool; one that is `spent`, or whose transport closes, may carry no further request."""
 
     __slots__ = (
-        "_address", "_chunks", "_head", "_lost", "_parser", "_reply_limit", "_room", "_size", "_whole", "loop",
-        "sink", "spent", "transport", "waiter",
+        "_address", "_chunks", "_head", "_lost", "_parser", "_reply_limit", "_size", "_whole", "sink", "spent",
+        "waiter",
     )  # fmt: skip
-
-    transport: asyncio.Transport
 
     def __init__(
         self,
@@ -76,7 +75,7 @@ class ClientConnection(asyncio.Protocol):
         address: str,
         reply_limit: int,
     ) -> None:
-        self.loop = loop
+        super().__init__(loop)
         self.waiter: asyncio.Future[bytes | RawResponse] | None = None
         self.sink: ResponseSink | None = None
         self._lost = lost
@@ -88,7 +87,6 @@ class ClientConnection(asyncio.Protocol):
         self._head: dict[bytes, bytes] = {}
         self._chunks: list[bytes] = []
         self._size = 0
-        self._room: asyncio.Future[None] | None = None  # of a request whose server has yet to take much of it
 
     def send(self, request: bytes, sink: ResponseSink | None = None) -> asyncio.Future[bytes | RawResponse]:
         """Write a request; the future gives the body of a 200, another answer whole, or raises LostError.
@@ -100,16 +98,6 @@ class ClientConnection(asyncio.Protocol):
         self.transport.write(request)
         return waiter
 
-    @property
-    def is_full(self) -> bool:
-        """Whether the server has yet to take much of what was written."""
-        return self._room is not None
-
-    async def writable(self) -> None:
-        """Wait until the server has taken enough, or has gone."""
-        if self._room is not None:
-            await asyncio.shield(self._room)
-
     def close(self) -> None:
         """End the connection and whatever it waits for."""
         self.spent = True
@@ -118,20 +106,9 @@ class ClientConnection(asyncio.Protocol):
 
     # The transport's side
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport  # type: ignore[assignment]
-
-    def pause_writing(self) -> None:
-        self._room = self.loop.create_future()
-
-    def resume_writing(self) -> None:
-        room, self._room = self._room, None
-        if room is not None and not room.done():
-            room.set_result(None)
-
     def connection_lost(self, exc: Exception | None) -> None:
         self.spent = True
-        self.resume_writing()
+        super().connection_lost(exc)
         if isinstance(exc, ssl.SSLError) and is_alert(exc):
             self._fail(LostError(why_refused(exc), happened=False))
         else:
