@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -13,12 +11,11 @@ from meristem.supervision import foreign_server
 from meristem.supervision.child import Command
 from meristem.supervision.lifeline import LIFELINE
 from meristem.supervision.programs import is_for_strangers
+from meristem.supervision.readiness import accepts
 from meristem.supervision.replica import Replica, ReplicaEnvironment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-CONNECTING: Final = 2.0  # seconds for a connection to its socket
 
 
 class ForeignApp(msgspec.Struct, frozen=True):
@@ -67,15 +64,7 @@ class ForeignReplica(Replica):
         )
 
     async def ready(self, generation: int) -> bool:
-        try:
-            async with asyncio.timeout(CONNECTING):
-                _, writer = await asyncio.open_unix_connection(str(self.socket(generation)))
-        except OSError:  # TimeoutError is one
-            return False
-        writer.close()
-        with contextlib.suppress(OSError):
-            await writer.wait_closed()
-        return True
+        return await accepts(f"unix:{self.socket(generation)}")
 
     def hold(self, generation: int) -> None:
         # A socket that somebody has listened on takes connections at once: the next one could not be seen to be ready.

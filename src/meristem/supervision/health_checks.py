@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from meristem.errors import ConfigurationError
-from meristem.supervision.readiness import PATIENCE, answers
+from meristem.supervision.readiness import PATIENCE, accepts, answers
 
 if TYPE_CHECKING:
     from meristem.system.plan import ProgramPlan
@@ -24,7 +22,7 @@ def health_check(program: ProgramPlan) -> HealthCheck:
     if program.health is None:
         return _always
     if program.health == "tcp":
-        return accepts
+        return lambda port: accepts(f"tcp://{HOST}:{port}")
     if program.health == "grpc":
         try:
             from meristem.transports.grpc.serving_status import is_serving  # noqa: PLC0415 - an extra
@@ -33,19 +31,6 @@ def health_check(program: ProgramPlan) -> HealthCheck:
         return lambda port: is_serving(f"{HOST}:{port}", PATIENCE)
     path = program.health
     return lambda port: answers(f"tcp://{HOST}:{port}", path)
-
-
-async def accepts(port: int) -> bool:
-    """Whether somebody takes connections at a port."""
-    try:
-        async with asyncio.timeout(PATIENCE):
-            _, writer = await asyncio.open_connection(HOST, port)
-    except OSError:  # TimeoutError is one
-        return False
-    writer.close()
-    with contextlib.suppress(OSError):
-        await writer.wait_closed()
-    return True
 
 
 async def _always(_: int) -> bool:

@@ -1,4 +1,4 @@
-"""Asks a process whether it is ready, or for its figures, by one small HTTP request."""
+"""Asks a process whether it is ready, or for its figures, by a connection or by one small HTTP request."""
 
 from __future__ import annotations
 
@@ -22,6 +22,15 @@ async def answers(address: str, path: str) -> bool:
             async with _asked(address, path) as reader:
                 return _is_well(await reader.readline())
     except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError):  # no listener yet, or no HTTP
+        return False
+
+
+async def accepts(address: str) -> bool:
+    """Whether somebody takes connections at `unix:/path.sock` or `tcp://host:port`."""
+    try:
+        async with asyncio.timeout(PATIENCE), _connected(address):
+            return True
+    except OSError:  # TimeoutError is one
         return False
 
 
@@ -55,15 +64,21 @@ def _is_well(status: bytes) -> bool:
 
 @contextlib.asynccontextmanager
 async def _asked(address: str, path: str, accept: str = "*/*") -> AsyncIterator[asyncio.StreamReader]:
+    async with _connected(address) as (reader, writer):
+        head = f"GET {path} HTTP/1.1\r\nhost: localhost\r\naccept: {accept}\r\nconnection: close\r\n\r\n"
+        writer.write(head.encode())
+        yield reader
+
+
+@contextlib.asynccontextmanager
+async def _connected(address: str) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     if address.startswith("unix:"):
         reader, writer = await asyncio.open_unix_connection(address.removeprefix("unix:"))
     else:
         host, _, port = address.removeprefix("tcp://").rpartition(":")
         reader, writer = await asyncio.open_connection(host.strip("[]"), int(port))
     try:
-        head = f"GET {path} HTTP/1.1\r\nhost: localhost\r\naccept: {accept}\r\nconnection: close\r\n\r\n"
-        writer.write(head.encode())
-        yield reader
+        yield reader, writer
     finally:
         writer.close()
         with contextlib.suppress(OSError):
