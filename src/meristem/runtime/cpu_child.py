@@ -91,9 +91,8 @@ class _Worker:
             return given[need.type]
 
         built = build(spec, give)
-        for each in built.provided:
-            if hasattr(each, "start") and hasattr(each, "stop"):
-                await each.start()
+        for each in built.living():
+            await each.start()
         await built.service.start()
         return built.service
 

@@ -95,10 +95,8 @@ class ServiceInstance:
 
     async def _build(self) -> None:
         self._built = build(self.spec, self._give, self._around.options.fakes)
-        # In the order in which they were made: what one of them needs has started before it.
-        for provided in self._built.provided:
-            if hasattr(provided, "start") and hasattr(provided, "stop"):
-                await self._stack.start(_Living(provided))
+        for provided in self._built.living():
+            await self._stack.start(_Living(provided))
 
     @property
     def _only_computes(self) -> bool:

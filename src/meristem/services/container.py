@@ -21,6 +21,10 @@ class Built(NamedTuple):
     service: Service
     provided: tuple[Any, ...]
 
+    def living(self) -> list[Any]:
+        """Those of the provided objects that have `start` and `stop`: what one of them needs stands before it."""
+        return [each for each in self.provided if hasattr(each, "start") and hasattr(each, "stop")]
+
 
 def build(spec: ServiceSpec, resolve: Callable[[Need], Any], fakes: Mapping[Any, Any] = NOTHING) -> Built:
     """Construct the service; `resolve` gives what no provider makes, `fakes` what takes a provider's place.
