@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from meristem.contracts.codec import UNENCODABLE
@@ -13,7 +13,7 @@ from meristem.transports.http.rest.codec import problem_response
 from meristem.transports.http.rest.errors import problem_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from meristem.transports.http.responses import Response
 
@@ -40,6 +40,21 @@ def answer_of(error: BaseException, method: str, path: str, docs: str = DOCS) ->
 def fields_of_answer(answer: Response) -> Iterator[tuple[str, str]]:
     """The header fields of an answer beside its media type and length."""
     return ((name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.fields)
+
+
+def register(
+    app: Any, answered: Callable[[Any], Any], failed: type[Exception], unexpected: Callable[[Any], Any]
+) -> None:
+    """Have an `app` whose handlers are registered as Flask's are answer faults and errors of calls by `answered`.
+
+    Any other error is answered by `unexpected`, which is given one of the class `failed`, unless the app itself says
+    how it answers those.
+    """
+    for kind in (Fault, CallError):
+        app.register_error_handler(kind, answered)
+    known = app.error_handler_spec[None]
+    if not known.get(500) and Exception not in known.get(None, {}):
+        app.register_error_handler(failed, unexpected)
 
 
 def _told(error: BaseException, label: str, method: str) -> Fault | CallError:

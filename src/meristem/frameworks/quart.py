@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import quart
 from werkzeug.exceptions import InternalServerError
 
-from meristem.errors import CallError, Fault
-from meristem.frameworks.problem_answers import answer_of, fields_of_answer
+from meristem.frameworks.problem_answers import answer_of, fields_of_answer, register
 
 if TYPE_CHECKING:
     from werkzeug.exceptions import HTTPException
@@ -27,8 +26,4 @@ def install(app: quart.Quart, docs: str) -> None:
         # Without an original one the app answered so itself: `abort(500, …)`.
         return error if error.original_exception is None else await answered(error.original_exception)
 
-    for kind in (Fault, CallError):
-        app.register_error_handler(kind, answered)
-    known = app.error_handler_spec[None]
-    if not known.get(500) and Exception not in known.get(None, {}):
-        app.register_error_handler(InternalServerError, unexpected)
+    register(app, answered, InternalServerError, unexpected)
