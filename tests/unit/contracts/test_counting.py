@@ -124,3 +124,9 @@ def test_a_packed_list_that_must_be_too_long_is_not_looked_through():
 
 def test_the_count_of_a_protobuf_message_stops_beyond_the_limit():
     assert fields_in(b"\x0a\x00" * 1000, PAIR, 10) == 11
+
+
+def test_the_most_that_text_can_count_for_is_never_less_than_it_counts_for():
+    for text in (b"a" * 400_000, rb"\\" * 200_000, rb"\n" * 200_000, rb"\u00e9" * 60_000, "é".encode() * 200_000):
+        body = b'{"text":"' + text + b'"}'
+        assert counting._most_text_in(body) >= text_in(body, len(body))
