@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple, final
 
-from bookshop.contracts.catalogue import BookListed
+from bookshop.contracts.catalogue import BookListed, Catalogue
 from bookshop.contracts.recommendations import (
     BookCategory,
     BookRecommendation,
@@ -16,14 +18,17 @@ from bookshop.contracts.recommendations import (
 from bookshop.contracts.training import Training
 from bookshop.contracts.transactions import Order, OrderPlaced, OrderRefunded
 from bookshop.recommendations import tables
+from bookshop.recommendations.books import Books, Shelves
 from bookshop.recommendations.history import History
 from bookshop.recommendations.model import Integers, Model
 from bookshop.recommendations.models import Models
 from bookshop.recommendations.purchases import Purchases
 from bookshop.recommendations.settings import RecommendationsSettings
-from bookshop.recommendations.shelves import Shelves
-from meristem import CallError, Clock, Code, Database, Service, batched, every, on
+from meristem import CallError, Clock, Code, Service, batched, every, on
 
+logger = logging.getLogger(__name__)
+
+PAGE = 100  # books that are asked for at a time
 CATEGORIES = frozenset(BookCategory)  # those of the file: any other number is kept, as protobuf asks for
 
 
@@ -35,32 +40,40 @@ class Question(NamedTuple):
 
 
 @final
-class RecommendationsService(Recommendations, Service, tables=tables.metadata, provides=[Purchases, Models, History]):
+@dataclass
+class RecommendationsService(
+    Recommendations, Service, tables=tables.metadata, provides=[History, Books, Purchases, Models]
+):
     """Knows who bought what, and ranks by it."""
 
-    def __init__(
-        self,
-        training: Training,
-        database: Database,
-        purchases: Purchases,
-        models: Models,
-        history: History,
-        settings: RecommendationsSettings,
-        clock: Clock,
-    ) -> None:
-        self.training = training
-        self.database = database
-        self.purchases = purchases
-        self.models = models
-        self.history = history
-        self.settings = settings
-        self.clock = clock
-        self._shelves = Shelves([])
-        self._model = Model.untrained()
-        self.version = 0  # of the model; 0 until there is one
+    catalogue: Catalogue
+    training: Training
+    books: Books
+    purchases: Purchases
+    models: Models
+    settings: RecommendationsSettings
+    clock: Clock
+    version: int = field(default=0, init=False)  # of the model; 0 until one was trained
+    _model: Model = field(default_factory=Model.untrained, init=False)
+    _shelves: Shelves = field(default_factory=lambda: Shelves([]), init=False)
 
     async def start(self) -> None:
+        if not (await self.books.shelves()).categories:
+            await self._fill()
         await self.refresh()
+
+    async def _fill(self) -> None:
+        """At the first start, ask for the books that there are, so that nobody finds empty shelves."""
+        listed, total = 0, 1
+        while listed < total:
+            try:
+                found = await self.catalogue.search(limit=PAGE, offset=listed)
+            except CallError as error:
+                logger.warning("the catalogue cannot be asked, its events will bring the books: %s", error)
+                return
+            for book in found.books:
+                await self.books.list(book)
+            listed, total = listed + len(found.books), found.total if found.books else 0
 
     async def recommend(self, request: RecommendationRequest) -> RecommendationResponse:
         if request.category not in CATEGORIES:
@@ -83,16 +96,8 @@ class RecommendationsService(Recommendations, Service, tables=tables.metadata, p
 
     @on(BookListed)
     async def list_book(self, event: BookListed) -> None:
-        """Enter a book, and those of the history who have it; or change its entry."""
-        book_id, title, shelf = event.book_id, event.book.title, int(BookCategory[event.book.category.name])
-        async with self.database.begin() as tx:
-            if await tx.fetch_value(tables.IS_LISTED, {"book_id": book_id}) is not None:
-                await tx.execute(tables.CHANGE_ENTRY, {"wanted": book_id, "called": title, "shelf": shelf})
-                return
-            await tx.execute(tables.LIST, {"book_id": book_id, "title": title, "category": shelf})
-            if readers := self.history.buyers(book_id, shelf):
-                rows = [{"customer_id": each, "book_id": book_id, "orders": 1} for each in readers]
-                await tx.execute(tables.BUY, rows)
+        """Enter a book, or change its entry."""
+        await self.books.list(event.book)
 
     @on(OrderPlaced)
     async def count(self, event: OrderPlaced) -> None:
@@ -113,7 +118,7 @@ class RecommendationsService(Recommendations, Service, tables=tables.metadata, p
         how_many, last = await self.purchases.how_many(), await self.models.last()
         if not how_many or (last is not None and (how_many == last.purchases or not self._is_due(last.trained))):
             return
-        shelves = await Shelves.read(self.database)
+        shelves = await self.books.shelves()
         trained = await self.training.train((await self.purchases.all()).tobytes(), shelves.categories)
         await self.models.keep(trained, how_many)
         await self.refresh()
@@ -126,9 +131,10 @@ class RecommendationsService(Recommendations, Service, tables=tables.metadata, p
         """Take what is new, whichever replica heard of it: books, and the latest model that is of use."""
         if (newer := await self.models.newer(self.version)) is not None:
             self.version, self._model = newer
+            logger.info("ranks by model %d", self.version)
         elif self.version == 0:
             self._model = await self.purchases.most_sold()
-        self._shelves = await Shelves.read(self.database)
+        self._shelves = await self.books.shelves()
 
 
 def _books_of(order: Order) -> list[int]:

@@ -53,7 +53,6 @@ models = Table(
 )
 
 BOOKS = select(books.c.book_id, books.c.title, books.c.category).order_by(books.c.book_id)
-IS_LISTED = select(books.c.book_id).where(books.c.book_id == bindparam("book_id"))
 LIST = insert(books)
 CHANGE_ENTRY = (
     update(books)

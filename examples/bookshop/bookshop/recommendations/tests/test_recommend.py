@@ -10,12 +10,14 @@ from uuid import uuid4
 
 import pytest
 from bookshop.catalogue.service import CatalogueService
+from bookshop.contracts.catalogue import BookListed, Catalogue
 from bookshop.contracts.items import PricedItem
 from bookshop.contracts.recommendations import BookCategory, RecommendationRequest, Recommendations
 from bookshop.contracts.training import Quality, Trained, Training
 from bookshop.contracts.transactions import Address, Order, OrderPlaced, OrderRefunded, OrderStatus
 from bookshop.recommendations.service import RecommendationsService
 from bookshop.recommendations.training import TrainingService
+from msgspec import structs
 
 from meristem import CallError, Code, Event
 from meristem.testing import ManualClock, RunningSystem
@@ -78,8 +80,6 @@ def asking(run: Callable[..., Any]) -> Callable[..., Any]:
         fakes = {Training: trainer} if trainer else {}
         given = {"recommendations": settings}
         async with run(*services, fakes=fakes, settings=given, clock=clock or ManualClock()) as app:
-            await app.settled(timeout=30.0)
-            await app.service(RecommendationsService).refresh()
             yield Asked(app)
 
     return opened
@@ -117,6 +117,18 @@ async def test_each_category_has_its_own_books(asking: Any) -> None:
             "Man's Search for Meaning",
         ],
     ]
+
+
+async def test_a_book_that_comes_or_changes_is_recommended_as_it_is(asking: Any) -> None:
+    async with asking(Trainer(), readers=0) as asked:
+        book = await asked.app.client(Catalogue).book(1)
+        await asked.happens(BookListed(book_id=1, book=structs.replace(book, title="The Maltese Cat")))
+        await asked.happens(BookListed(book_id=70, book=structs.replace(book, book_id=70, title="The Cat's Return")))
+        await asked.service.refresh()
+        titles = await asked.titles(most=100)
+    assert titles[0] == "The Maltese Cat"
+    assert titles[-1] == "The Cat's Return"
+    assert len(titles) == MYSTERIES + 1
 
 
 async def test_the_model_is_trained_where_it_is_computed_and_finds_what_a_customer_likes(asking: Any) -> None:
@@ -186,7 +198,7 @@ async def test_a_replica_takes_the_model_that_another_one_had_trained(asking: An
         await asked.app.eventually(lambda: asked.service.version, equals=1)
         it = asked.service
         other = RecommendationsService(
-            it.training, it.database, it.purchases, it.models, it.history, it.settings, it.clock
+            it.catalogue, it.training, it.books, it.purchases, it.models, it.settings, it.clock
         )
         await other.start()
         assert other.version == 1

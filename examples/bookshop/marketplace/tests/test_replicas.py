@@ -1,0 +1,63 @@
+"""Recommendations in processes of their own, without certificates: stubs know one address, the edge's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from tests.suites.served import PATIENCE, Served, copied, served
+
+FOLDER = Path(__file__).parents[2]
+pytestmark = pytest.mark.xdist_group("replicas")  # it is started once
+
+
+@pytest.fixture(scope="module")
+def shop(own_address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The placement of the example, with its port at an address of its own; both replicas have a model."""
+    folder = copied(FOLDER, tmp_path_factory.mktemp("replicas") / "bookshop")
+    placement = (folder / "placements" / "recommendations.toml").read_text()
+    placement = placement.replace("grpc = 50051", f'grpc = "{own_address}:50051"')
+    with served(folder, "bookshop.tutorial:recommendations", placement) as run:
+        for replica in ("recommendations-0", "recommendations-1"):
+            run.shows(replica, "ranks by model 1")
+        yield run
+
+
+@pytest.fixture
+def client(shop: Served, own_address: str, stubs: Any) -> Iterator[Any]:
+    with grpc.insecure_channel(f"{own_address}:50051") as channel:
+        yield stubs.grpc.RecommendationsStub(channel)
+
+
+def test_both_replicas_take_the_model_that_one_of_them_had_trained(shop: Served, client: Any, stubs: Any) -> None:
+    """Its quality stands in the log; who asks is told the same by whichever replica answers."""
+    assert "most sold for " in shop.shows("model 1 has a purchase that it wasn't shown among its first 3 for ")
+    request = stubs.pb2.RecommendationRequest(user_id=7, category=stubs.pb2.SCIENCE_FICTION, max_results=5)
+    calls = [client.Recommend.future(request, timeout=PATIENCE) for _ in range(40)]
+    found = {tuple(each.title for each in call.result().recommendations) for call in calls}
+    assert len(found) == 1
+
+
+def test_customers_with_purchases_of_their_own_get_books_of_their_own(client: Any, stubs: Any) -> None:
+    calls = [
+        client.Recommend.future(stubs.pb2.RecommendationRequest(user_id=each, max_results=3), timeout=PATIENCE)
+        for each in range(1, 30)
+    ]
+    assert len({tuple(each.title for each in call.result().recommendations) for call in calls}) > 10
+
+
+def test_it_says_what_it_serves(shop: Served, own_address: str) -> None:
+    """By reflection, for tools such as grpcurl; the service has no package."""
+    from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (  # noqa: PLC0415 - of this test alone
+        ProtoReflectionDescriptorDatabase,
+    )
+
+    with grpc.insecure_channel(f"{own_address}:50051") as channel:
+        database = ProtoReflectionDescriptorDatabase(channel)
+        assert "Recommendations" in database.get_services()
+        file = database.FindFileContainingSymbol("Recommendations")
+    assert (file.name, file.package) == ("recommendations.proto", "")
