@@ -72,6 +72,12 @@ class Directory:
         return end
 
 
+def follow(resolver: Resolver, service: str, watcher: Watcher) -> Callable[[], None]:
+    """Call `watcher` with the addresses of a service now, and at each change; the function returned ends that."""
+    watcher(resolver.addresses(service))
+    return resolver.watch(service, watcher)
+
+
 async def changes(resolver: Resolver, service: str) -> AsyncIterator[tuple[str, ...]]:
     """The addresses of a service now, then after each change; one who is slow sees the newest and misses the rest."""
     changed = asyncio.Event()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from meristem.discovery.resolver import follow
 from meristem.gateway.connection import connect
 from meristem.transports.http.address import Address
 
@@ -104,8 +105,7 @@ class Upstream:
 
     async def start(self) -> None:
         """Follow its addresses from now on."""
-        self._follow(self._resolver.addresses(self.name))
-        self._end_watch = self._resolver.watch(self.name, self._follow)
+        self._end_watch = follow(self._resolver, self.name, self._update)
 
     async def drain(self) -> None:
         """Requests in flight are the server's to wait for."""
@@ -116,7 +116,7 @@ class Upstream:
         if self._looking is not None:
             self._looking.cancel()
             await asyncio.wait({self._looking})
-        self._follow(())
+        self._update(())
 
     @property
     def replicas(self) -> list[UpstreamReplica]:
@@ -181,7 +181,7 @@ class Upstream:
                 return True
         return False
 
-    def _follow(self, addresses: tuple[str, ...]) -> None:
+    def _update(self, addresses: tuple[str, ...]) -> None:
         for address in addresses:
             if address not in self._replicas:
                 self._replicas[address] = UpstreamReplica(address)

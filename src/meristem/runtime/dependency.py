@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from meristem.contracts.call import Handler, compose
 from meristem.contracts.operation import Semantics
+from meristem.discovery.resolver import follow
 from meristem.resilience.balancer import Balancer
 from meristem.resilience.breaker import Breaker
 from meristem.resilience.bulkhead import Bulkhead
@@ -81,8 +82,7 @@ class Dependency:
 
     async def start(self) -> None:
         """Follow the addresses of the service from now on."""
-        self._follow(self._resolver.addresses(self.name))
-        self._end_watch = self._resolver.watch(self.name, self._follow)
+        self._end_watch = follow(self._resolver, self.name, self._update)
 
     async def drain(self) -> None:
         """Calls in flight are waited for by those who made them."""
@@ -123,7 +123,7 @@ class Dependency:
         hedging = Hedging(operation, self._balancer, self._budget, self._policies.hedge, on_fact=on_fact)
         return self._balancer.through(hedging.take)
 
-    def _follow(self, addresses: tuple[str, ...]) -> None:
+    def _update(self, addresses: tuple[str, ...]) -> None:
         for address in addresses:
             if address not in self._replicas:
                 breaker = Breaker(f"{self.name} at {address}", self._policies.breaker, on_fact=self._telemetry.on_fact)
