@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncio import Task
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from meristem.transports.errors import shield, written
 from meristem.transports.http.connect.codec import is_own
@@ -33,6 +33,8 @@ class ServerConnection(PacedConnection):
     """One connection of a server."""
 
     __slots__ = ("entrusted", "hosted", "intake", "request")
+
+    learns_heads: ClassVar = True  # of Meristem's own client, to be recognized the next time
 
     def __init__(self, listener: Listener) -> None:
         super().__init__(listener)
@@ -122,7 +124,7 @@ class ServerConnection(PacedConnection):
 
     def _take(self, found: Resource | Response, request: Request, body: IncomingBody) -> None:
         """Have Meristem's own answer a request, as soon as that has what it needs of it."""
-        if self.own:
+        if self.own and self.learns_heads:
             self.listener.own_heads.learn(request, found)
         if not isinstance(found, Response) and found.takes_stream:
             self._serve_stream(found, request, body)

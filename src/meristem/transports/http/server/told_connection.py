@@ -45,6 +45,8 @@ class ToldConnection(ServerConnection):
 
     __slots__ = ("_asked", "_began", "_on_answer")
 
+    learns_heads = False  # every one is parsed: one that is only recognized could not be told of
+
     def __init__(self, listener: Listener, on_answer: OnAnswer) -> None:
         super().__init__(listener)
         self._on_answer = on_answer
@@ -52,7 +54,6 @@ class ToldConnection(ServerConnection):
         self._asked: Any = None  # what its codec makes of the request that is answered
 
     def data_received(self, data: bytes) -> None:
-        # Every head is parsed: one that is only recognized could not be told of.
         if self.phase == IDLE and not self.inbox:
             self.inbox += data
             self.begin()
