@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 from itertools import count
 
 import pytest
-from systems.hops import Far, Mid, Near, Seen, Witness
+from systems.hops import Far, Mid, Near, Seen
+from systems.witness import Witness
 
 from meristem import CallError, Code, Context, using
 

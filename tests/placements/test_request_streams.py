@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 import pytest
-from systems.belts import BLOB, Belt, Box, Full, Lane, Loader, Witness, upto
+from systems.belts import BLOB, Belt, Box, Full, Lane, Loader, upto
+from systems.witness import Witness
 
 from meristem import CallError, Code, Context, Identity, MisuseError, using
 

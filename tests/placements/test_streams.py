@@ -5,7 +5,8 @@ import time
 from contextlib import aclosing
 
 import pytest
-from systems.hops import Empty, Far, Mid, Witness
+from systems.hops import Empty, Far, Mid
+from systems.witness import Witness
 
 from meristem import CallError, Code, Context, Identity, using
 

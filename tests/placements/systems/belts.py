@@ -1,7 +1,6 @@
 """A belt that is fed with items, a loader that feeds it, and a witness who tells what happened there."""
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator
 from contextvars import ContextVar
 from typing import Annotated, Protocol
@@ -20,6 +19,7 @@ from meristem import (
     safe,
 )  # fmt: skip
 from systems.hops import Seen, seen
+from systems.witness import Witness, Witnessed
 
 MOOD: ContextVar[str] = ContextVar("mood", default="nobody's")
 Lane = Travelling[str]("parity.lane", default="none")
@@ -106,16 +106,6 @@ class Belt(Contract, Protocol, package="parity.belts.v1"):
     def tagging(self, numbers: AsyncIterator[int]) -> AsyncIterator[Tagged]: ...
 
 
-class Witness(Contract, Protocol, package="parity.belts.v1"):
-    """Lives with Belt; `until` returns when something has happened, `let` opens a gate."""
-
-    @operation(timeout=60.0)
-    async def until(self, event: str) -> int: ...
-
-    @operation(timeout=60.0)
-    async def let(self, name: str) -> None: ...
-
-
 class Loader(Contract, Protocol, package="parity.belts.v1"):
     @operation(timeout=20.0)
     async def load(self, count: int) -> int: ...
@@ -133,24 +123,7 @@ class Loader(Contract, Protocol, package="parity.belts.v1"):
     async def moods(self) -> list[str]: ...
 
 
-class BeltService(Belt, Witness, Service):
-    def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()
-        self.more = asyncio.Condition()
-
-    async def happened(self, event: str) -> None:
-        self.counts[event] += 1
-        async with self.more:
-            self.more.notify_all()
-
-    async def until(self, event: str) -> int:
-        async with self.more:
-            await self.more.wait_for(lambda: self.counts[event])
-        return self.counts[event]
-
-    async def let(self, name: str) -> None:
-        await self.happened(f"{name} may go")
-
+class BeltService(Witnessed, Belt, Witness, Service):
     async def forgiving(self, boxes: AsyncIterator[Box]) -> list[str]:
         met = []
         for _ in range(4):

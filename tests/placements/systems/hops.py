@@ -1,7 +1,6 @@
 """Three services in a row, and a witness who tells what happened at the far end."""
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
@@ -26,6 +25,7 @@ from meristem import (
     operation,
     safe,
 )  # fmt: skip
+from systems.witness import Witness, Witnessed
 
 MOOD: ContextVar[str] = ContextVar("mood", default="nobody's")
 metadata = MetaData()
@@ -119,16 +119,6 @@ class Far(Contract, Protocol, package="parity.hops.v1"):
     async def echo(self, value: int) -> int: ...
 
 
-class Witness(Contract, Protocol, package="parity.hops.v1"):
-    """Lives with Far and tells what it saw; `until` returns when that has happened."""
-
-    @operation(timeout=60.0)
-    async def until(self, event: str) -> int: ...
-
-    @operation(timeout=60.0)
-    async def count(self, event: str) -> int: ...
-
-
 class Mid(Contract, Protocol, package="parity.hops.v1"):
     @safe(timeout=20.0)
     async def seen(self) -> list[Seen]: ...
@@ -190,19 +180,6 @@ class Near(Contract, Protocol, package="parity.hops.v1"):
     async def query(self, name: str) -> int: ...
 
 
-class Events:
-    """What the far service tells and the witness repeats; both live in one service."""
-
-    def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()
-        self.more = asyncio.Condition()
-
-    async def happened(self, event: str) -> None:
-        self.counts[event] += 1
-        async with self.more:
-            self.more.notify_all()
-
-
 def seen() -> Seen:
     context = current()
     user = context.user
@@ -217,40 +194,32 @@ def seen() -> Seen:
     )
 
 
-class FarService(Far, Witness, Service, tables=metadata):
+class FarService(Witnessed, Far, Witness, Service, tables=metadata):
     def __init__(self, database: Database) -> None:
+        super().__init__()
         self.database = database
-        self.events = Events()
-
-    async def until(self, event: str) -> int:
-        async with self.events.more:
-            await self.events.more.wait_for(lambda: self.events.counts[event])
-        return self.events.counts[event]
-
-    async def count(self, event: str) -> int:
-        return self.events.counts[event]
 
     async def seen(self) -> Seen:
         return seen()
 
     async def _hang(self, name: str) -> None:
-        await self.events.happened(f"{name} began")
+        await self.happened(f"{name} began")
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
-            await self.events.happened(f"{name} cancelled")
+            await self.happened(f"{name} cancelled")
             raise
 
     async def hang(self, name: str) -> None:
         await self._hang(name)
 
     async def query(self, name: str) -> int:
-        await self.events.happened(f"{name} began")
+        await self.happened(f"{name} began")
         try:
             return int(await self.database.fetch_value(SLOW))
         finally:
             # what comes after it could only be read once the database is free again
-            await self.events.happened(f"{name} ended")
+            await self.happened(f"{name} ended")
 
     async def impatient(self, name: str) -> None:
         await self._hang(name)
@@ -291,7 +260,7 @@ class FarService(Far, Witness, Service, tables=metadata):
                 number += 1
                 await asyncio.sleep(0)
         finally:
-            await self.events.happened(f"{name} closed")
+            await self.happened(f"{name} closed")
 
     async def slow_stream(self, name: str) -> AsyncIterator[int]:
         yield 1
