@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from meristem.transports.http.address import Address
 
 WINDOW: Final = 256 * 1024  # bytes of an answer that wait to be taken; then the connection is read no further
+UNTAKEN: Final = 10.0  # seconds for an upstream to take what is written before an end
 END_OF_HEAD: Final = b"\r\n\r\n"
 CONTINUE: Final = 100
 SWITCHING: Final = 101
@@ -126,9 +127,11 @@ class UpstreamConnection(WritingProtocol):
         self.transport.abort()
 
     def end(self) -> None:
-        """Close it once what was written is out."""
+        """Close it once what was written is out, or not taken for a while."""
         self._fail(UpstreamLostError("it was ended"))
         self.transport.close()
+        if self.transport.get_write_buffer_size():
+            self.loop.call_later(UNTAKEN, self.transport.abort)
 
     async def _more(self) -> None:
         """Wait for what comes next."""

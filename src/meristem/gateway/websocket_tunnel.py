@@ -201,12 +201,14 @@ class Tunnel:
                     return
 
     def _close_by(self, event: CloseConnection) -> None:
-        """Close as the upstream does, or because it has broken the protocol, which is told it by the same event."""
-        was_asked = self._frames.state is ConnectionState.REMOTE_CLOSING
-        self._closed = event if was_asked else CloseConnection(UNSOUND, "the upstream speaks no sound WebSocket")
-        if not was_asked:
+        """Close as the upstream does, or because it has broken the protocol: the parser tells both by this event."""
+        if self._frames.state is ConnectionState.OPEN:  # no close has come, nor was one sent
             logger.warning("the WebSocket of an upstream broke the protocol: %s", event.reason)
-        self._send(event.response() if was_asked else event)
+            self._closed = CloseConnection(UNSOUND, "the upstream speaks no sound WebSocket")
+            self._send(event)
+        else:
+            self._closed = event
+            self._send(event.response())
 
     def _send(self, event: Any) -> None:
         if self._frames.state is ConnectionState.OPEN or isinstance(event, CloseConnection):

@@ -8,6 +8,10 @@ import pytest
 from wsproto.events import AcceptConnection, CloseConnection, RejectConnection
 from wsproto.utilities import generate_accept_token
 
+from meristem.gateway import connection
+from meristem.gateway.websocket_tunnel import Tunnel
+from meristem.transports.http.address import Address
+
 from .conftest import PATIENCE
 from .test_foreign import behind
 from .test_websockets import talking
@@ -83,3 +87,39 @@ async def test_a_program_that_breaks_the_protocol_is_to_blame_and_not_its_client
     assert events[1].code == 1011
     assert program.said[:1] == b"\x88"  # it is told by a close, too
     assert caplog.records == []
+
+
+async def test_a_close_that_answers_ours_breaks_no_protocol(caplog):
+    class Upstream:
+        def write(self, data: bytes) -> None:
+            pass
+
+        async def received(self) -> bytes:
+            return b"\x88\x02\x03\xe8"
+
+    upstream: Any = Upstream()
+    tunnel = Tunnel(upstream)
+    tunnel._send(CloseConnection(1000))
+
+    assert [each async for each in tunnel._messages()] == []
+    assert caplog.records == []
+
+
+async def test_a_program_that_takes_nothing_holds_no_connection_beyond_its_end(monkeypatch):
+    monkeypatch.setattr(connection, "UNTAKEN", 0.1)
+    broken = asyncio.Event()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        reader._transport.pause_reading()
+        while not writer.is_closing():  # what it writes itself tells it that nobody is there any more
+            writer.write(b"x")
+            await asyncio.sleep(0.05)
+        broken.set()
+
+    program = await asyncio.start_server(talk, "127.0.0.1", 0)
+    made = await connection.connect(Address(host="127.0.0.1", port=program.sockets[0].getsockname()[1]))
+    made.ask(bytes(16_000_000), "GET")
+    made.end()
+
+    await asyncio.wait_for(broken.wait(), PATIENCE)
+    program.close()
