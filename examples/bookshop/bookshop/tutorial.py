@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bookshop.monitoring import monitor
 from meristem import App, System
 
 SERVICES = [
@@ -10,9 +11,10 @@ SERVICES = [
     "bookshop.recommendations.service:RecommendationsService",
 ]
 
-recommendations = System("recommendations", services=SERVICES)
+recommendations = System("recommendations", services=SERVICES, middleware=[monitor])
 system = System(
     "tutorial",
     services=SERVICES,
     apps=[App("marketplace", "marketplace:app", mount="/", folder="marketplace")],
+    middleware=[monitor],
 )

@@ -32,7 +32,7 @@ def address(request: pytest.FixtureRequest, stubs: Any, authority: trustme.CA, t
     """The tutorial's own service, by grpcio."""
 
     class Service(stubs.grpc.RecommendationsServicer):  # type: ignore[misc, name-defined]
-        def Recommend(self, request: Any, context: Any) -> Any:  # noqa: N802 - as the stubs have it
+        def Recommend(self, request: Any, context: Any) -> Any:
             if request.category != stubs.pb2.MYSTERY:
                 context.abort(grpc.StatusCode.NOT_FOUND, "Category not found")
             found = [stubs.pb2.BookRecommendation(id=at + 1, title=title) for at, title in enumerate(SHELF)]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
+from bookshop.interceptors.client import client_interceptors
+from grpc import aio
 
 from tests.suites.served import PATIENCE, Served, copied, served
 
@@ -48,6 +51,19 @@ def test_customers_with_purchases_of_their_own_get_books_of_their_own(client: An
         for each in range(1, 30)
     ]
     assert len({tuple(each.title for each in call.result().recommendations) for call in calls}) > 10
+
+
+async def test_both_ends_log_what_a_call_failed_with(
+    shop: Served, own_address: str, stubs: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The caller by an interceptor, the process that answers by the system's middleware."""
+    async with aio.insecure_channel(f"{own_address}:50051", interceptors=client_interceptors()) as channel:
+        request = stubs.pb2.RecommendationRequest(category=7, max_results=3)
+        with caplog.at_level(logging.INFO, "bookshop.interceptors"), pytest.raises(aio.AioRpcError) as raised:
+            await stubs.grpc.RecommendationsStub(channel).Recommend(request, timeout=PATIENCE)
+    assert raised.value.code() is grpc.StatusCode.NOT_FOUND
+    assert "Recommendations.Recommend was answered NOT_FOUND after " in caplog.text
+    shop.shows("recommendations-", "Recommendations.recommend answered not_found: Category not found")
 
 
 def test_it_says_what_it_serves(shop: Served, own_address: str) -> None:
