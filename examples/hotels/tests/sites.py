@@ -3,33 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
-import socket
 import sqlite3
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 import httpx
 from hotels.contracts.payments import LedgerEntry, Payments
+from served import CARD, DECLINED, PATIENCE, Served, eventually, in_time
 
 from meristem import connect
-from meristem.supervision.lifeline import LIFELINE, Lifeline
+
+__all__ = ["ARRIVAL", "CARD", "DECLINED", "PATIENCE", "Site", "eventually", "guest", "in_time", "milestones", "run"]
 
 SYSTEM = "hotels.system:system"
 ARRIVAL = date.today() + timedelta(days=40)  # noqa: DTZ011 - a stay in the near future, whatever the zone
-CARD = {"number": "4242424242424242", "expiry": "12/40", "cvc": "123"}
-DECLINED = {**CARD, "number": "4000000000000002"}
-PATIENCE = 60.0  # seconds for what takes one on an idle machine
-LINE = Lifeline()  # open as long as this process lives: a site ends with the tests that started it, however they end
 
 
 def guest(name: str) -> dict[str, str]:
@@ -37,113 +28,14 @@ def guest(name: str) -> dict[str, str]:
     return {"name": name, "email": f"{name.lower().replace(' ', '.')}@example.com", "password": "analytical engine"}
 
 
-def kept_port() -> socket.socket:
-    """A port that nobody else is given while this socket is open; a server may listen on it nevertheless."""
-    kept = socket.socket()
-    kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    kept.bind(("127.0.0.1", 0))
-    return kept
-
-
-class Site:
+class Site(Served):
     """One run of the site; `command` starts it, by default as a user would, `placement` says where its parts live."""
 
-    def __init__(
-        self,
-        home: Path,
-        *,
-        command: tuple[str, ...] = ("-m", "meristem", "run"),
-        placement: Path | None = None,
-        system: str = SYSTEM,
-        **environment: str,
-    ) -> None:
-        self.home = home
-        self.lines: list[str] = []
-        self.ready = threading.Event()
-        self._ports = kept_port(), kept_port()
-        port, mail_port = (str(each.getsockname()[1]) for each in self._ports)
-        self.address = f"http://127.0.0.1:{port}"
-        where = [] if placement is None else ["--placement", str(placement)]
-        self.process = subprocess.Popen(
-            [sys.executable, *command, system, "--port", port, *where],
-            cwd=home,
-            env=os.environ
-            | {
-                "HOTELS_ROOMS_HOTELS": "300",
-                "MAIL_SMTP_PORT": mail_port,
-                "HOTELS_NOTIFICATIONS_SMTP_URL": f"smtp://127.0.0.1:{mail_port}",
-                "BANK_SLOW_SECONDS": "8",
-                LIFELINE: str(LINE.reading),
-            }
-            | environment,
-            pass_fds=[LINE.reading],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-        self.http = httpx.Client(base_url=self.address, timeout=PATIENCE)
-
-    @property
-    def log(self) -> str:
-        """What the site printed so far."""
-        return "".join(self.lines)
-
-    @property
-    def runs(self) -> bool:
-        return self.process.poll() is None
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.lines.append(line)
-            if "runs at http" in line:
-                self.ready.set()
-        self.ready.set()
-
-    def started(self) -> Site:
-        """The site, once it answers."""
-        assert self.ready.wait(PATIENCE), self.log
-        assert "runs at http" in self.log, self.log
-        return self
-
-    def prints(self, text: str, after: int) -> int:
-        """Wait for a line with a text, behind so many lines; gives how many lines there are up to it."""
-        until = time.monotonic() + PATIENCE
-        while True:
-            alive, known = self._reader.is_alive(), len(self.lines)
-            for number in range(after, known):
-                if text in self.lines[number]:
-                    return number + 1
-            assert alive, f"it ended without {text!r}:\n{self.log}"
-            assert time.monotonic() < until, f"it didn't print {text!r}:\n{self.log}"
-            after = known
-            time.sleep(0.01)
-
-    def stop(self) -> None:
-        """Ask it to stop, and wait until it did."""
-        if self.runs:
-            self.process.send_signal(signal.SIGTERM)
-        self.await_end()
-
-    def await_end(self) -> None:
-        """Wait for the end of the process, which something else brings about."""
-        try:
-            self.process.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-            raise AssertionError(f"the site did not end:\n{self.log}") from None
-        finally:
-            self.http.close()
-            self._reader.join(PATIENCE)
-            assert not self._reader.is_alive(), f"somebody holds the output of the site, which has ended:\n{self.log}"
-            assert self.process.stdout is not None
-            self.process.stdout.close()
-            for each in self._ports:
-                each.close()
+    system = SYSTEM
+    variables: ClassVar = {
+        "HOTELS_ROOMS_HOTELS": "300",
+        "HOTELS_NOTIFICATIONS_SMTP_URL": "smtp://127.0.0.1:{mail_port}",
+    }
 
     def search(self, city: str = "Lisbon", guests: int = 2, **more: Any) -> dict[str, Any]:
         query = {"city": city, "arrival": ARRIVAL.isoformat(), "nights": 2, "guests": guests, **more}
@@ -201,18 +93,6 @@ class Site:
         assert found.status_code == 200, found.text
         return found.json()
 
-    def mails(self, to: str) -> list[dict[str, Any]]:
-        """What the mailbox holds for an address, the newest first."""
-        return self.http.get("/mailbox/api/messages", params={"to": to}).json()
-
-    def charges(self, booking_id: str) -> list[dict[str, Any]]:
-        """What the bank knows of a booking."""
-        return self.http.get("/bank/charges", params={"reference": booking_id}).json()
-
-    def statement(self) -> list[dict[str, Any]]:
-        """The bank's own record."""
-        return self.http.get("/bank/statement").json()
-
     def ledger(self, booking_id: str) -> list[LedgerEntry]:
         """What payments entered for a booking, asked as another part of the system would."""
 
@@ -221,10 +101,6 @@ class Site:
                 return await hotels.client(Payments).ledger(UUID(booking_id))
 
         return asyncio.run(asked())
-
-    def owed(self) -> list[str]:
-        """What the databases of the services say is still to be done: events to deliver, sagas to bring to rest."""
-        return [each for path in sorted(self.home.glob(".meristem/hotels/*.db")) for each in _owed(path)]
 
 
 @contextmanager
@@ -235,33 +111,6 @@ def run(home: Path, placement: Path | None = None) -> Iterator[Site]:
         yield site.started()
     finally:
         site.stop()
-
-
-def _owed(path: Path) -> list[str]:
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
-        database.row_factory = sqlite3.Row
-        tables = {row["name"] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        events, sagas = (
-            "SELECT * FROM meristem_outbox",
-            "SELECT * FROM meristem_saga WHERE state NOT IN ('done', 'failed')",
-        )
-        found = [dict(row) for row in database.execute(events)] if "meristem_outbox" in tables else []
-        found += [dict(row) for row in database.execute(sagas)] if "meristem_saga" in tables else []
-    return [f"{path.stem}: {row}" for row in found]
-
-
-def in_time(ask: Callable[[], httpx.Response]) -> httpx.Response:
-    """The answer to a question that may be repeated, asked again while the machine is too slow for its deadline."""
-    return eventually(ask, lambda answer: answer.status_code != 504)
-
-
-def eventually(read: Callable[[], Any], wanted: Callable[[Any], bool], seconds: float = PATIENCE) -> Any:
-    """Ask until the answer is the wanted one; the last answer is shown when time is up."""
-    until = time.monotonic() + seconds
-    while not wanted(answer := read()):
-        assert time.monotonic() < until, answer
-        time.sleep(0.02)
-    return answer
 
 
 def milestones(booking: dict[str, Any]) -> list[str]:

@@ -3,74 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
-import threading
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
-from sites import ARRIVAL, PATIENCE, Site, eventually
-
-from meristem.system.state_directory import ReplicaStatus, StateDirectory
+from sites import ARRIVAL, PATIENCE, Site
+from supervised_system import Supervised
 
 SPLIT = Path(__file__).parents[1] / "placements" / "split.toml"
 
 
-class SplitSite(Site):
+class SplitSite(Supervised, Site):
     """The site in nine processes."""
 
     def __init__(self, home: Path, **environment: str) -> None:
         super().__init__(home, placement=SPLIT, **environment)
-
-    def replicas(self) -> dict[str, ReplicaStatus]:
-        """What the supervisor keeps, as `search-1`."""
-        running = StateDirectory(self.home, "hotels").running()
-        return {} if running is None else {f"{each.process}-{each.replica}": each for each in running.replicas}
-
-    def kill(self, label: str) -> None:
-        """`kill -9`."""
-        pid = self.replicas()[label].pid
-        assert pid is not None
-        os.kill(pid, signal.SIGKILL)
-
-    def whole(self) -> None:
-        """Return when every process is ready."""
-        eventually(self.replicas, lambda found: found and {each.state for each in found.values()} == {"ready"})
-
-    @contextmanager
-    def frozen(self, label: str) -> Iterator[None]:
-        """A process that is stopped (SIGSTOP) inside the block and goes on (SIGCONT) behind it."""
-        pid = self.replicas()[label].pid
-        assert pid is not None
-        os.kill(pid, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            os.kill(pid, signal.SIGCONT)
-
-    @contextmanager
-    def dying(self, label: str) -> Iterator[None]:
-        """A process that is killed whenever it is there, inside the block; it is gone when the block begins."""
-        over = threading.Event()
-        before = self.replicas()[label]
-
-        def kill() -> None:
-            while not over.wait(0.01):
-                if pid := self.replicas()[label].pid:
-                    with suppress(ProcessLookupError):
-                        os.kill(pid, signal.SIGKILL)
-
-        killer = threading.Thread(target=kill)
-        killer.start()
-        try:
-            eventually(lambda: self.replicas()[label], lambda now: now.pid != before.pid or now.state != "ready")
-            yield
-        finally:
-            over.set()
-            killer.join(PATIENCE)
 
 
 class Crowd:

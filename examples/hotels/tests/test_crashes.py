@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from decimal import Decimal
 from itertools import count
 from pathlib import Path
@@ -12,10 +11,10 @@ from typing import Any
 import httpx
 import pytest
 from hotels.contracts.payments import EntryKind
+from served import DYING
 from sites import DECLINED, Site, eventually, guest, milestones
 
-DYING = str(Path(__file__).with_name("dying.py"))
-KILLED = "killed by SIGKILL"  # as it prints then
+DIES_IN = {"DIES_IN": "hotels.documents.rendering:render_receipt"}
 BOOKED = ["requested", "held", "paid", "confirmed"]
 TOLD = ["guest_told", "hotel_told", "receipt_issued"]
 CANCELLED = ["cancelled", "refunded", "released"]
@@ -134,7 +133,7 @@ class Mortal:
 
     def _start(self) -> Site:
         cheap = {"HOTELS_USERS_TIME_COST": "1", "HOTELS_USERS_MEMORY_KIB": "8"}
-        return Site(self._home, command=(DYING,), **cheap, **self._environment)
+        return Site(self._home, command=(DYING,), **DIES_IN, **cheap, **self._environment)
 
     def living(self) -> Site:
         """The site, started again should an earlier test have left it dead."""
@@ -150,17 +149,7 @@ class Mortal:
 
     def dies(self, point: str, request: Callable[[], httpx.Response]) -> None:
         """Have it die at a point that a request leads to, and wait until it has started again."""
-        order, began = self._home / "dies-at", len(self.site.lines)
-        order.write_text(point if point[0].isdigit() else f"1 {point}")
-        try:
-            with suppress(httpx.TransportError):
-                answer = request()
-                assert answer.status_code < 400 or answer.status_code in {402, 409}, answer.text
-            self.site.prints(f"dies at {point.lstrip('0123456789 ')}", began)
-        finally:
-            order.unlink(missing_ok=True)
-        killed = self.site.prints(KILLED, began)
-        self.site.prints("runs at http", killed)
+        self.site.dies(point, request)
 
 
 class Story:

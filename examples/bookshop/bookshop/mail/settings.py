@@ -16,4 +16,4 @@ class MailSettings(Settings):
     smtp_url: str = "smtp://127.0.0.1:8025"
     smtp_timeout: float = 10.0
     sender: str = "Online Books For You <orders@books.example>"
-    shop_url: str = "app://web"
+    shop_url: str = "http://127.0.0.1:8000"

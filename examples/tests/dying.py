@@ -1,10 +1,11 @@
-"""The hotel site as `meristem run` starts it, save that it kills itself at the point that a file names.
+"""A system as `meristem run` starts it, save that it kills itself at the point that a file names.
 
-`python dying.py SYSTEM --port N` in the site's folder. The file `dies-at` there holds how often a point is passed until
-the process gets SIGKILL at it, and the beginning of the point's name: `1 after Payments.charge`. What a point is called
-is told by `Death.passes` and its callers. Without the file nothing happens.
+`python dying.py SYSTEM --port N` in the system's folder. The file `dies-at` there holds how often a point is passed
+until the process gets SIGKILL at it, and the beginning of the point's name: `1 after Payments.charge`. What a point is
+called is told by `Death.passes` and its callers. Without the file nothing happens. The variable `DIES_IN` names a
+function that is such a point, too: `hotels.documents.rendering:render_receipt`.
 
-Killed, it is started again by what started it: a process that has imported what a site needs, runs nothing, and forks
+Killed, it is started again by what started it: a process that has imported what a system needs, runs nothing, and forks
 one life after the other. So a life begins in half the processor time.
 """
 
@@ -18,9 +19,6 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-from hotels.documents import rendering
-from hotels.system import SERVICES
 
 from meristem import System
 from meristem.cli.main import main
@@ -126,14 +124,18 @@ class Mortal(process.Process):
     def __init__(self, blueprint: Blueprint, name: str, **rest: Any) -> None:
         system, death = blueprint.system, Death()
         parts: dict[str, Any] = {"services": system.services, "apps": system.apps, "authenticate": system.authenticate}
-        super().__init__(Blueprint(System(system.name, **parts, middleware=[death.middleware])), name, **rest)
+        parts["middleware"] = [death.middleware, *system.middleware]
+        super().__init__(Blueprint(System(system.name, **parts)), name, **rest)
         self.assembly.telemetry = Fatal(death, os.environ, {}, blueprint.placement.telemetry)
         writer.Runner, MortalRunner.death = MortalRunner, death
-        rendering.render_receipt = death.within(rendering.render_receipt)
+        module, _, function = os.environ.get("DIES_IN", "").partition(":")
+        if function:
+            place = importlib.import_module(module)
+            setattr(place, function, death.within(getattr(place, function)))
 
 
 def live() -> None:
-    """One life of the site, from its start to its end."""
+    """One life of the system, from its start to its end."""
     sys.argv[1:1] = ["run"]
     main()
 
@@ -141,7 +143,9 @@ def live() -> None:
 def lives() -> int:
     """Live until a life ends by itself; its exit code. Who asks this process to end asks the one that lives."""
     process.Process = Mortal  # before anything takes the name from there
-    for name in (*IMPORTED, *(each.partition(":")[0] for each in SERVICES)):
+    module, _, attribute = sys.argv[1].partition(":")
+    system: System = getattr(importlib.import_module(module), attribute)
+    for name in (*IMPORTED, *(str(each).partition(":")[0] for each in system.services)):
         importlib.import_module(name)
     assert threading.active_count() == 1, "a thread would be missing in the processes that are forked"
     asked = {signal.SIGTERM, signal.SIGINT}
