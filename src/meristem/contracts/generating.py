@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, Final, get_origin
 
 import msgspec
 
@@ -57,6 +58,31 @@ class GeneratedSource:
             if meta.tz is not None:
                 conditions.append(f"({v}.tzinfo is None) is {not meta.tz}")
         return conditions
+
+
+class TypeFunctions(GeneratedSource, ABC):
+    """A function for each type of a kind, written when it is first asked for; `arguments` are what it takes."""
+
+    def __init__(self, purpose: str, arguments: str, **names: Any) -> None:
+        super().__init__(purpose, **names)
+        self._arguments = arguments
+        self._labels: dict[Any, str] = {}
+
+    def function(self, type_: Any) -> Any:
+        """The function for a type."""
+        return self.names[self.reference(type_)]
+
+    def reference(self, type_: Any) -> str:
+        """The name of the function for a type, by which the text of others refers to it."""
+        key = repr(type_) if get_origin(type_) is not None else type_  # what `Annotated` says may have no hash
+        if key not in self._labels:
+            label = self._labels[key] = f"f{len(self._labels)}"  # before it is written: a type may hold itself
+            self.define(label, self._arguments, self.body(type_) or ["pass"], type_)
+        return self._labels[key]
+
+    @abstractmethod
+    def body(self, type_: Any) -> list[str]:
+        """The statements of the function for a type."""
 
 
 def many_of(fields: Iterable[msgspec.structs.FieldInfo]) -> str:

@@ -2,13 +2,13 @@
 
 For `class Charge(Message): amount: Annotated[int, Meta(ge=1)]; notes: list[str] = []; card: Card | None = None` it is
 
-    def r0(m):
+    def f0(m):
         v0 = m.amount
         if not (v0 >= 1): raise UnfitError
-        v2 = r1(m.card) if m.HasField('card') else None
+        v2 = f1(m.card) if m.HasField('card') else None
         return n5(amount=v0, notes=list(m.notes), card=v2)
 
-with `r1` for `Card`. What does not fit is read once more by `Plainly`, whose errors name the field.
+with `f1` for `Card`. What does not fit is read once more by `Plainly`, whose errors name the field.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from meristem.contracts.codec import refusal
 from meristem.contracts.costly import decimal, is_predictable, spread
 from meristem.contracts.decimals import DecimalMeta
 from meristem.contracts.depth import TooDeepError, check_depth, holds_itself
-from meristem.contracts.generating import GeneratedSource, UnfitError
+from meristem.contracts.generating import TypeFunctions, UnfitError
 from meristem.contracts.protobuf.clocks import read_duration, read_timestamp
 from meristem.contracts.protobuf.json_values import READ
 from meristem.contracts.protobuf.plain_form import Plainly, Read, known_values, without_none
@@ -56,7 +56,7 @@ def reader(schema: ProtoSchema, type_: Any) -> Read:
 
     It raises CallError `invalid_argument` that names the fields.
     """
-    quickly = _Reader(schema).function(type_)
+    quickly: Read = _Reader(schema).function(type_)
     plainly, fits = Plainly(schema).of(type_), fitting(type_)
 
     def read(message: Any) -> Any:
@@ -92,30 +92,17 @@ def attribute(name: str) -> str:
     return f"getattr(m, {name!r})" if keyword.iskeyword(name) else f"m.{name}"
 
 
-class _Reader(GeneratedSource):
+class _Reader(TypeFunctions):
     """Writes the functions for a schema's types."""
 
     def __init__(self, schema: ProtoSchema) -> None:
         super().__init__(
-            "reader", UnfitError=UnfitError, convert=msgspec.convert, moment=read_timestamp, span=read_duration,
+            "reader", "m", UnfitError=UnfitError, convert=msgspec.convert, moment=read_timestamp, span=read_duration,
             decimal=decimal, spread=spread,
         )  # fmt: skip
         self.schema = schema
-        self._made: dict[Any, str] = {}
 
-    def function(self, type_: Any) -> Read:
-        """The function for a message type."""
-        found: Read = self.names[self._reference(type_)]
-        return found
-
-    def _reference(self, type_: Any) -> str:
-        key = repr(type_) if get_origin(type_) is not None else type_  # what `Annotated` says may have no hash
-        if key not in self._made:
-            label = self._made[key] = f"r{len(self._made)}"  # before it is written: a type may hold itself
-            self.define(label, "m", self._body(type_), type_)
-        return self._made[key]
-
-    def _body(self, type_: Any) -> list[str]:
+    def body(self, type_: Any) -> list[str]:
         bare, _ = peel(type_)
         if (cls := struct_of(bare)) is not None:
             return self._struct(bare, cls)
@@ -203,7 +190,7 @@ class _Reader(GeneratedSource):
         calls = {datetime: "moment({})", timedelta: "span({})"} | dict.fromkeys(
             BY_TEXT, f"convert({{}}, {self.name(bare)})"
         )
-        return (calls[bare] if bare in calls else f"{self._reference(bare)}({{}})").format(v), []
+        return (calls[bare] if bare in calls else f"{self.reference(bare)}({{}})").format(v), []
 
     def _item(self, type_: Any, v: str) -> str:
         """The expression of a value inside of a collection."""
@@ -243,7 +230,7 @@ class _Reader(GeneratedSource):
         for each in members:
             name = snake(word(each))
             if get_origin(peel(each)[0]) in (*COLLECTIONS, dict):
-                more = [f"v = {self._reference(each)}({attribute(name)})"]
+                more = [f"v = {self.reference(each)}({attribute(name)})"]
                 value = "v"
             else:
                 more, value = self._single(each, attribute(name), "v")

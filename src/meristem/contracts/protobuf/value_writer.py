@@ -2,16 +2,16 @@
 
 For `class Charge(Message): amount: int; notes: list[str] = []; card: Card | None = None` it is
 
-    def w0(v, m):
+    def f0(v, m):
         m.amount = v.amount
         m.notes.extend(v.notes)
         x = v.card
         if x is not None:
             t = m.card
             t.SetInParent()
-            w1(x, t)
+            f1(x, t)
 
-with `w1` for `Card`.
+with `f1` for `Card`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from uuid import UUID
 import msgspec
 
 from meristem.contracts.depth import check_depth, holds_itself
-from meristem.contracts.generating import GeneratedSource, many_of
+from meristem.contracts.generating import TypeFunctions, many_of
 from meristem.contracts.losses import mended
 from meristem.contracts.protobuf.clocks import write_duration, write_timestamp
 from meristem.contracts.protobuf.json_values import WRITE
@@ -61,7 +61,7 @@ def writer(schema: ProtoSchema, type_: Any) -> Write:
 
     It raises TypeError or ValueError for what has no form there.
     """
-    quickly = _Writer(schema).function(type_)
+    quickly: Write = _Writer(schema).function(type_)
     deep = holds_itself(type_)
 
     def write(value: Any, message: Any) -> None:
@@ -91,27 +91,14 @@ def _text(value: Any) -> str:
     return text
 
 
-class _Writer(GeneratedSource):
+class _Writer(TypeFunctions):
     """Writes the functions for a schema's types."""
 
     def __init__(self, schema: ProtoSchema) -> None:
-        super().__init__("writer", finite=_finite, text=_text, stamp=write_timestamp, span=write_duration)
+        super().__init__("writer", "v, m", finite=_finite, text=_text, stamp=write_timestamp, span=write_duration)
         self.schema = schema
-        self._made: dict[Any, str] = {}
 
-    def function(self, type_: Any) -> Write:
-        """The function for a message type."""
-        found: Write = self.names[self._reference(type_)]
-        return found
-
-    def _reference(self, type_: Any) -> str:
-        key = repr(type_) if get_origin(type_) is not None else type_  # what `Annotated` says may have no hash
-        if key not in self._made:
-            label = self._made[key] = f"w{len(self._made)}"  # before it is written: a type may hold itself
-            self.define(label, "v, m", self._body(type_) or ["pass"], type_)
-        return self._made[key]
-
-    def _body(self, type_: Any) -> list[str]:
+    def body(self, type_: Any) -> list[str]:
         bare, _ = peel(type_)
         if struct_of(bare) is not None:
             return self._struct(bare)
@@ -169,7 +156,7 @@ class _Writer(GeneratedSource):
         if bare in (datetime, timedelta):
             return f"{'stamp' if bare is datetime else 'span'}({{v}}, {{t}})"
         if struct_of(bare) is not None or is_union(bare) or _is_collection(bare):
-            return f"{self._reference(bare)}({{v}}, {{t}})"
+            return f"{self.reference(bare)}({{v}}, {{t}})"
         return None
 
     def _value(self, type_: Any, v: str) -> str:
@@ -200,7 +187,7 @@ class _Writer(GeneratedSource):
 
     def _around(self, name: str, v: str, type_: Any) -> list[str]:
         """The statements that write a collection with a message around it."""
-        return [f"t = {attribute(name)}", "t.SetInParent()", f"{self._reference(unwrap(type_))}({v}, t)"]
+        return [f"t = {attribute(name)}", "t.SetInParent()", f"{self.reference(unwrap(type_))}({v}, t)"]
 
     def _union(self, type_: Any) -> list[str]:
         lines = ["k = type(v)"]
