@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import copysign
 from typing import Any, Final
 
 EXACT: Final = 2**53
@@ -12,13 +13,18 @@ def read_value(message: Any) -> Any:
     """The JSON that a Value holds; a whole number is an int, as it is in JSON."""
     kind = message.WhichOneof("kind")
     if kind == "number_value":
-        number = message.number_value
-        return int(number) if number.is_integer() and -EXACT <= number <= EXACT else number
+        number: float = message.number_value
+        return int(number) if _is_whole(number) else number
     if kind == "struct_value":
         return _read_struct(message.struct_value)
     if kind == "list_value":
         return _read_list(message.list_value)
     return getattr(message, kind) if kind in ("string_value", "bool_value") else None
+
+
+def _is_whole(number: float) -> bool:
+    # Of -0.0 an int would lose the sign, and written again it would be another number.
+    return number.is_integer() and -EXACT <= number <= EXACT and (number != 0 or copysign(1, number) > 0)
 
 
 def _read_struct(message: Any) -> dict[str, Any]:

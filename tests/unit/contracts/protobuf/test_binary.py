@@ -330,6 +330,13 @@ def test_every_kind_of_protobuf_survives_and_the_bytes_are_those_of_the_library(
     assert canonical(ROOMS.write_request(ROOM, read)) == body
 
 
+@pytest.mark.parametrize(("given", "read"), [(-0.0, "-0.0"), (0.0, "0"), (7.0, "7"), (0.5, "0.5")])
+def test_a_whole_number_in_any_json_is_an_int_unless_that_would_change_it(given, read):
+    room = ROOMS.read_request(ROOM, ROOMS.write_request(ROOM, Room(number=1, extra=given)), VALUES)
+
+    assert repr(room.extra) == read
+
+
 def test_every_kind_of_protobuf_is_read_the_quick_way(monkeypatch):
     monkeypatch.setattr(plain_form.Plainly, "of", lambda *_: pytest.fail)
     codec = ProtoCodec(operations(Rooms).values())
