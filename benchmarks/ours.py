@@ -20,8 +20,7 @@ from meristem.system.placement import ALONE, Placement
 
 SECRET = "MERISTEM_SECRET"
 CALLER, SERVER = "caller", "offers"
-# No server here has an access log, those of the peers neither.
-PLACEMENT = f'[processes]\n{SERVER} = ["offers"]\n[telemetry]\naccess_log = false\n'
+PLACEMENT = f'[processes]\n{SERVER} = ["offers"]\n'
 
 
 class Quote(Message):

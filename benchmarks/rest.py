@@ -1,4 +1,7 @@
-"""REST by one raw client: an echo of four fields and a list of a hundred, every server in turn, on one core each."""
+"""REST by one raw client: an echo of four fields and a list of a hundred, every server in turn, on one core each.
+
+No server has an access log, but for the two that are compared by it: ours, and FastAPI on uvicorn.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,7 @@ IN_FLIGHT = 64
 WORKS = [("echo", IN_FLIGHT), ("list", IN_FLIGHT)]
 
 REST, RPC, SIGNED = "Meristem, REST", "Meristem, RPC", "Meristem, RPC with a bearer token"
+LOGGED, FASTAPI_LOGGED = "Meristem, REST with its access log", "FastAPI + uvicorn with its access log"
 FASTAPI, STARLETTE = "FastAPI + uvicorn", "Starlette + msgspec + uvicorn"
 
 
@@ -33,6 +37,7 @@ class Asked(NamedTuple):
 PLAIN = Asked({"echo": "/echo", "list": "/search"})
 RPC_PATHS = {"echo": "/bench.offers.v1.PublicOffers/Echo", "list": "/bench.offers.v1.PublicOffers/Search"}
 REST_PATHS = {"echo": "/api/echo", "list": "/api/search"}
+OURS_SYSTEM, QUIET = "benchmarks.ours_rest:system", ("--log-level", "error")
 OURS = {REST: Asked(REST_PATHS), RPC: Asked(RPC_PATHS), SIGNED: Asked(RPC_PATHS, TOKEN)}
 
 
@@ -104,12 +109,19 @@ def _peer(module: str, executable: Path | None = None) -> Callable[[int], Sequen
 
 SERVERS = (
     Server(
-        lambda port: python("meristem", "run", "benchmarks.ours_rest:system", "--port", str(port)),
+        lambda port: python("meristem", "run", OURS_SYSTEM, "--port", str(port), *QUIET),
         OURS,
         ready="runs at http",
         compared=True,
     ),
+    Server(
+        # JSON into a pipe, as a container's.
+        lambda port: python("meristem", "process", OURS_SYSTEM, "--public", f"tcp://127.0.0.1:{port}"),
+        {LOGGED: OURS[REST]},
+        compared=True,
+    ),
     Server(_peer("fastapi_httpx"), {FASTAPI: PLAIN}, lambda: setup.missing("fastapi", "httpx"), compared=True),
+    Server(_peer("fastapi_logged"), {FASTAPI_LOGGED: PLAIN}, lambda: setup.missing("fastapi", "httpx"), compared=True),
     Server(_peer("starlette_msgspec"), {STARLETTE: PLAIN}, lambda: setup.missing("starlette"), compared=True),
     Server(_peer("litestar_msgspec", setup.PYTHON), {"Litestar + uvicorn": PLAIN}, lambda: setup.no_peer("litestar")),
     Server(

@@ -1,4 +1,4 @@
-"""Serves an ASGI app by uvicorn on the running loop, as `uvicorn app:app --no-access-log` does."""
+"""Serves an ASGI app by uvicorn on the running loop, as `uvicorn app:app` does; the access log must be asked for."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ class Server(uvicorn.Server):
         self._ready()
 
 
-async def serve_app(app: Any, address: str, ready: Callable[[], None]) -> None:
+async def serve_app(app: Any, address: str, ready: Callable[[], None], *, logged: bool = False) -> None:
     """Serve at `http://host:port` until the process is ended."""
     host, _, port = address.removeprefix("http://").partition(":")
-    config = uvicorn.Config(app, host=host, port=int(port), log_level="warning", access_log=False, http="httptools")
+    level = "info" if logged else "warning"
+    config = uvicorn.Config(app, host=host, port=int(port), log_level=level, access_log=logged, http="httptools")
     await Server(config, ready).serve()
 
 

@@ -31,7 +31,7 @@ from meristem.system.addresses import (
 from meristem.system.external_access import addresses_outside
 from meristem.system.placement import ALONE
 from meristem.system.state_directory import SECRET, ReplicaStatus, SystemStatus
-from meristem.telemetry.logging import readable
+from meristem.telemetry.console_lines import readable
 
 if TYPE_CHECKING:
     from pathlib import Path

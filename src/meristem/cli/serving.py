@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -72,6 +73,7 @@ async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
     for task in others:
         task.cancel()
     if await end(others):
+        logging.shutdown()
         forget_lost_screens()
         os._exit(1)
 

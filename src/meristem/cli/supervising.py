@@ -27,7 +27,7 @@ from meristem.system.external_access import addresses_outside
 from meristem.system.placement import Placement
 from meristem.system.plan import Plan
 from meristem.system.state_directory import StateDirectory
-from meristem.telemetry.logging import readable
+from meristem.telemetry.console_lines import readable
 
 
 def run_placed(target: str | None, placement: Path, faces: Faces, *, log_level: str, log_format: str) -> None:

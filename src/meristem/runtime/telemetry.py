@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from meristem.context import CURRENT, EMPTY, using
+from meristem.context import CURRENT, EMPTY
 from meristem.runtime.reporting import FactReports
 from meristem.sagas.facts import StepEnded
 from meristem.telemetry.exporting import exporter
 from meristem.telemetry.http_requests import HttpRequests, log_request
-from meristem.telemetry.http_requests import logger as access
 from meristem.telemetry.metrics import Measure, Registry
 from meristem.telemetry.observing import Observed, observing_middleware
 from meristem.telemetry.tracer import Recent, Tracer
@@ -87,9 +85,9 @@ class ProcessTelemetry:
 
         Probes that went well are left out: they come every few seconds, without end.
         """
-        if access.isEnabledFor(logging.INFO) and (answered.path, answered.status) != PROBED:
-            with using(answered.context or EMPTY):
-                log_request(answered.method, answered.path, answered.client, answered.status, answered.seconds)
+        method, path, client, status, seconds, context = answered
+        if (path, status) != PROBED:
+            log_request(method, path, client, status, seconds, context or EMPTY)
 
     def forwarded(self, process: str) -> HttpRequests:
         """What tells of the requests that an edge hands on to processes, which log them."""

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import logging
+from time import time
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from meristem.baggage import spanned
+from meristem.context import using
+from meristem.telemetry.log_events import begin, bound_variables
+from meristem.telemetry.log_handler import sole_handler
 from meristem.telemetry.tracer import describe
 
 if TYPE_CHECKING:
@@ -17,6 +21,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("meristem.access")
 FAILED: Final = 500  # the least status that says that the server failed
 CLIENT_LEFT: Final = 499
+PLAIN: Final = frozenset({str, int, float, bool, type(None)})  # types of values that will be the same when written
 
 
 class HttpExchange(msgspec.Struct):
@@ -37,10 +42,26 @@ class HttpExchange(msgspec.Struct):
     route: str = ""
 
 
-def log_request(method: str, path: str, client: str, status: int, seconds: float, how: str = "") -> None:
-    """Write a line of the access log; a request without a method was none."""
+def log_request(
+    method: str, path: str, client: str, status: int, seconds: float, context: Context, how: str = ""
+) -> None:
+    """Write a line of the access log, under the trace of `context`; a request without a method was none.
+
+    Where it would go to the handler of ours alone, it is collected there, which costs a tenth: no record is made, and
+    all lines of a turn of the event loop are written at once.
+    """
+    if not logger.isEnabledFor(logging.INFO):
+        return
     told = {"client": client, "status": status, "seconds": round(seconds, 6)}
-    logger.info("%s %s %d%s", method or "?", path or "?", status, how, extra=told)
+    handler, bound = sole_handler(logger, logging.INFO), bound_variables()
+    if handler is None or not PLAIN.issuperset(map(type, bound.values())):
+        with using(context):
+            logger.info("%s %s %d%s", method or "?", path or "?", status, how, extra=told)
+        return
+    message = f"{method or '?'} {path or '?'} {status}{how}"
+    event = begin(message, bound, context, logger.name, "info", time())
+    event.update(told)
+    handler.collect(event)
 
 
 class HttpRequests:
@@ -61,9 +82,9 @@ class HttpRequests:
     ) -> None:
         """Record a request that took `seconds`; `error` is what the app raised."""
         failed = exchange.status >= FAILED
-        if self._logged and logger.isEnabledFor(logging.INFO):
+        if self._logged:
             how = "" if exchange.whole else ", cut off"
-            log_request(exchange.method, exchange.path, exchange.client, exchange.status, seconds, how)
+            log_request(exchange.method, exchange.path, exchange.client, exchange.status, seconds, context, how)
         trace = context.trace
         if trace is None:
             return

@@ -1,54 +1,33 @@
-"""Log lines as JSON, one object a line: those of the standard library's loggers and those of structlog."""
+"""Log lines as JSON, one object a line."""
 
 from __future__ import annotations
 
-import logging
-import sys
-from collections.abc import Callable, MutableMapping
-from datetime import UTC, datetime
-from typing import Any, Final, TypeAlias
+from collections.abc import Iterable
+from typing import Final
 
 import msgspec
 
-Event: TypeAlias = MutableMapping[str, Any]
+from meristem.telemetry.log_events import Event, EventFormatter
 
-# What a record always has, and what formatters of other handlers leave in it; all else was given by `extra=`.
-ORDINARY: Final = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
-_encode: Final = msgspec.json.Encoder(enc_hook=repr).encode
+ENCODER: Final = msgspec.json.Encoder(enc_hook=repr)
+NO_JSON: Final = (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError)
 
 
-class JsonFormatter(logging.Formatter):
-    """Writes `event`, `level`, `logger`, `timestamp` (UTC), what `extra=` gave, and what `complete` adds."""
+class JsonFormatter(EventFormatter):
+    """Writes `event`, `level`, `logger`, `timestamp` (UTC), the call that runs, and what `extra=` gave."""
 
-    def __init__(self, complete: Callable[[Event], None]) -> None:
-        super().__init__()
-        self._complete = complete
-
-    def format(self, record: logging.LogRecord) -> str:
+    def line(self, event: Event) -> str:
         """One JSON object; what JSON does not know is written as its `repr`."""
-        said: Any = record.msg
-        # structlog hands its finished event on as the message, with its logger beside it
-        event: Event = said if isinstance(said, dict) and hasattr(record, "_logger") else self._event(record)
+        if (raised := event.pop("exc_info", None)) and isinstance(raised, tuple):
+            event["exception"] = self.formatException(raised)
         try:
-            return _encode(event).decode()
-        except (TypeError, msgspec.MsgspecError):  # a mapping with odd keys: the line matters more than its form
-            return _encode({str(key): repr(value) for key, value in event.items()}).decode()
+            return ENCODER.encode(event).decode()
+        except NO_JSON:  # a mapping with odd keys, half a character: the line matters more than its form
+            return ENCODER.encode({ascii(str(key))[1:-1]: ascii(value) for key, value in event.items()}).decode()
 
-    def _event(self, record: logging.LogRecord) -> Event:
-        event: Event = {"event": record.getMessage(), **_bound()}
-        self._complete(event)
-        event["logger"] = record.name
-        event["level"] = record.levelname.lower()
-        event["timestamp"] = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds")[:-6] + "Z"
-        event.update((name, value) for name, value in vars(record).items() if name not in ORDINARY)
-        if record.exc_info:
-            event["exception"] = self.formatException(record.exc_info)
-        if record.stack_info:
-            event["stack"] = self.formatStack(record.stack_info)
-        return event
-
-
-def _bound() -> dict[str, Any]:
-    """What the application bound by `structlog.contextvars`, if it uses them."""
-    variables = sys.modules.get("structlog.contextvars")
-    return {} if variables is None else variables.get_contextvars()
+    def lines(self, events: Iterable[Event]) -> str:
+        """All at once, which is what the access log takes the most of."""
+        try:
+            return ENCODER.encode_lines(events).decode()
+        except NO_JSON:
+            return super().lines(events)

@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
-from typing import TYPE_CHECKING, Any, Final, Literal, TextIO, TypeAlias
-
-import msgspec
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TextIO, TypeAlias
 
 from meristem.context import current
 from meristem.errors import ConfigurationError
-from meristem.redaction import redact
+from meristem.telemetry.console_lines import ConsoleFormatter
 from meristem.telemetry.json_lines import JsonFormatter
+from meristem.telemetry.log_events import Event, add_context
+from meristem.telemetry.log_handler import LogHandler
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, MutableMapping
-
     from structlog.typing import Processor, WrappedLogger
 
 
 Format: TypeAlias = Literal["auto", "console", "json"]
-Event: TypeAlias = "MutableMapping[str, Any]"
-ALWAYS: Final = {"event", "level", "logger", "timestamp"}  # what every line of a process has in JSON
-
-
-class LogHandler(logging.StreamHandler[TextIO]):
-    """The handler that `configure` installs; a second `configure` replaces it. No line shows a URL's password."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return redact(super().format(record))
 
 
 def configure(*, format: Format = "auto", level: str = "INFO", stream: TextIO | None = None) -> None:  # noqa: A002
@@ -41,13 +32,13 @@ def configure(*, format: Format = "auto", level: str = "INFO", stream: TextIO | 
     number = logging.getLevelNamesMapping().get(level.upper())
     if number is None:
         raise ConfigurationError(f"there is no log level {level!r}; use DEBUG, INFO, WARNING or ERROR")
-    stream = sys.stderr if stream is None else stream
-    handler = LogHandler(stream)
+    stream = stream or sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115 - a daemon may have none
     console = format == "console" or (format == "auto" and stream.isatty())
-    handler.setFormatter(_console_formatter(terminal=stream.isatty()) if console else JsonFormatter(add_context))
+    handler = LogHandler(stream, ConsoleFormatter(terminal=stream.isatty()) if console else JsonFormatter())
     root = logging.getLogger()
     for each in _installed():
         root.removeHandler(each)
+        each.write_collected()
     root.addHandler(handler)
     root.setLevel(number)
     logging.getLogger("alembic").setLevel(max(number, logging.WARNING) if number > logging.DEBUG else number)
@@ -81,49 +72,6 @@ def _installed() -> list[LogHandler]:
     return [each for each in logging.getLogger().handlers if isinstance(each, LogHandler)]
 
 
-def _console_formatter(*, terminal: bool) -> logging.Formatter:
-    import structlog  # noqa: PLC0415 - see `follow_structlog`
-
-    # without local variables: they hold what must not be shown
-    traceback = structlog.dev.RichTracebackFormatter(show_locals=False) if terminal else None
-    render = _renderer(colours=terminal, traceback=traceback)
-    return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[*_shared(), structlog.stdlib.ExtraAdder(), drop_message],
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
-    )
-
-
-def _renderer(*, colours: bool, traceback: Any = None) -> Any:
-    """What makes a line for people of an event; tracebacks are as Python writes them unless one is given for them."""
-    import structlog  # noqa: PLC0415 - see `follow_structlog`
-
-    shown = traceback or structlog.dev.plain_traceback
-    return structlog.dev.ConsoleRenderer(colors=colours, exception_formatter=shown, pad_event_to=0)
-
-
-def readable(*, colours: bool) -> Callable[[bytes], bytes]:
-    """A function that shows a line of `JsonFormatter` as the console does, and any other line as it is.
-
-    For who shows the lines of several processes: the console's 5 MB and 60 ms are then spent once.
-    """
-    render: Any = None
-
-    def shown(line: bytes) -> bytes:
-        nonlocal render
-        try:
-            event = msgspec.json.decode(line) if line.startswith(b"{") else None
-        except msgspec.DecodeError:
-            return line
-        if not isinstance(event, dict) or not event.keys() >= ALWAYS:
-            return line
-        if render is None:
-            render = _renderer(colours=colours)  # late: a start that logs nothing does without structlog
-        text: str = render(None, "", event)
-        return text.encode()
-
-    return shown
-
-
 def _shared() -> list[Processor]:
     import structlog  # noqa: PLC0415 - see `follow_structlog`
 
@@ -139,24 +87,5 @@ def _shared() -> list[Processor]:
 
 
 def _add_context(_logger: WrappedLogger, _method: str, event: Event) -> Event:
-    add_context(event)
+    add_context(event, current())
     return event
-
-
-def drop_message(_logger: WrappedLogger, _method: str, event: Event) -> Event:
-    """Another handler's formatter leaves the finished text in the record; it is the event once more."""
-    event.pop("message", None)
-    return event
-
-
-def add_context(event: Event) -> None:
-    """Add trace id, span id, service, operation and caller of the running call; what the line says itself wins."""
-    context = current()
-    if context.trace is not None:
-        event.setdefault("trace_id", context.trace.trace_id)
-        event.setdefault("span_id", context.trace.span_id)
-    if context.place is not None:
-        event.setdefault("service", context.place.service)
-        event.setdefault("operation", context.place.operation)
-    if context.caller is not None:
-        event.setdefault("caller", context.caller)

@@ -11,7 +11,9 @@ import structlog
 
 from meristem.context import Context, Place, Trace, Unseen, using
 from meristem.errors import ConfigurationError
-from meristem.telemetry.logging import LogHandler, configure, follow_structlog, readable
+from meristem.telemetry.console_lines import readable
+from meristem.telemetry.log_handler import LogHandler
+from meristem.telemetry.logging import configure, follow_structlog
 
 TRACE = Trace("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331")
 

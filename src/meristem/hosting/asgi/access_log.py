@@ -6,6 +6,7 @@ import logging
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from meristem.context import current
 from meristem.hosting.asgi.exchange import exchange_of, hear, is_claimed, note, settle
 from meristem.hosting.asgi.forwarded import peer_of
 from meristem.security.forwarding import ContradictionError
@@ -58,4 +59,4 @@ class AccessLog:
             client = None
         how = "" if exchange.whole else ", cut off"
         address = exchange.client if client is None else client[0]
-        log_request(exchange.method, exchange.path, address, exchange.status, seconds, how)
+        log_request(exchange.method, exchange.path, address, exchange.status, seconds, current(), how)

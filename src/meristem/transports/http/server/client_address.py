@@ -21,7 +21,7 @@ def client_address(request: Request | None, transport: asyncio.BaseTransport, pr
     """
     found = transport.get_extra_info("peername")
     peer = str(found[0]) if isinstance(found, tuple) else None
-    if request is not None and any(is_forwarded(name) for name, _ in request.fields):
+    if request is not None and proxies.trusts(peer) and any(is_forwarded(name) for name, _ in request.fields):
         try:
             origin = proxies.origin(peer, request.fields)
         except ContradictionError as error:
