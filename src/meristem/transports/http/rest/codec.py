@@ -19,7 +19,7 @@ from meristem.transports.http.errors import RefusedError
 from meristem.transports.http.media import media_of
 from meristem.transports.http.responses import JSON, NOSNIFF, OCTETS, PROBLEM, Response
 from meristem.transports.http.rest.binding import Binder
-from meristem.transports.http.rest.downloads import INLINE, DownloadStream, attachment, media_type
+from meristem.transports.http.rest.downloads import INLINE, DownloadStream, attachment, declared_media, media_type
 from meristem.transports.http.rest.errors import problem_of
 from meristem.transports.http.rest.streaming import ReplyStream, format_of
 from meristem.transports.metadata import context_from
@@ -82,7 +82,7 @@ class RestCodec:
         self.binder = Binder(endpoint.operation, http)
         self._docs = docs
         self._http = http
-        self._media = http.media.encode()
+        self._media = declared_media(http.media, endpoint.operation.reply)
         self._write = encoder(endpoint.operation.reply)
         self.limits = limits
 

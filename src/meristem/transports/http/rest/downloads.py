@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, get_args
 from urllib.parse import quote
 
 from meristem.contracts.file_part import FilePart
+from meristem.contracts.wiretypes import is_union, struct_of, unwrap
 from meristem.transports.errors import shield
 from meristem.transports.http.closing import closing
 from meristem.transports.http.responses import NOSNIFF, OCTETS
@@ -24,6 +25,15 @@ MEDIA: Final = re.compile(r"[\w!#$&^.+-]+/[\w!#$&^.+-]+(?:; ?[\w-]+=[\w.+-]+)*",
 UNUSUAL: Final = re.compile(r"[^A-Za-z0-9 ._-]")
 # Files are shown by what their media type says; without nosniff a browser could run an upload as a script.
 INLINE: Final = (NOSNIFF, (b"content-disposition", b"inline"))
+
+
+def declared_media(media: str, reply: Any) -> bytes:
+    """The media type of what an operation returns; that of text says UTF-8, for browsers take it for something else."""
+    known = unwrap(reply)
+    kinds = get_args(known) if is_union(known) else (known,)
+    if media.lower().startswith("text/") and "charset=" not in media.lower() and bytes not in kinds:
+        media += "; charset=utf-8"
+    return media.encode()
 
 
 def media_type(file: FilePart) -> bytes:
@@ -59,8 +69,9 @@ class DownloadStream:
 
         After one in the midst the connection is cut: the status is sent, and nothing else tells that a part is missing.
         """
+        nothing = FilePart() if struct_of(self._operation.reply) is FilePart else b""
         async with closing(self._pieces) as pieces:
-            first = await anext(pieces, b"")
+            first = await anext(pieces, nothing)
             if isinstance(first, FilePart):
                 writer.start(200, media_type(first), [NOSNIFF, attachment(first)])
             else:

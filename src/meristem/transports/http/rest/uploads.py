@@ -214,8 +214,10 @@ class FormItems(UploadItems):
         if kind != b"form-data" or not options.get(b"name"):
             raise ValueError("each part of a form has `content-disposition: form-data` with a name")
         media = self._header.get(b"content-type", b"").decode("latin-1")
-        names = (options.get(each, b"").decode() for each in (b"name", b"filename"))
-        field, filename = names  # of no UTF-8 is a ValueError, too
+        try:
+            field, filename = (options.get(each, b"").decode() for each in (b"name", b"filename"))
+        except UnicodeDecodeError:
+            raise ValueError("the name of a part is not in UTF-8") from None
         self._ready.append(FilePart(field=field, filename=filename, media_type=media))
 
     def _on_data(self, data: bytes, start: int, end: int) -> None:

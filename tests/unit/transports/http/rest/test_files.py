@@ -56,6 +56,18 @@ class Shelf(Contract, Protocol, package="shelf.v1"):
     @safe(http="GET /export.csv", media="text/csv")
     def export(self) -> AsyncIterator[str]: ...
 
+    @safe(http="GET /greeting", media="text/html")
+    async def greeting(self) -> str | None: ...
+
+    @safe(http="GET /old", media="text/plain; charset=utf-8")
+    async def said(self) -> str: ...
+
+    @safe(http="GET /picture.svg", media="image/svg+xml")
+    async def picture(self) -> str: ...
+
+    @safe(http="GET /scan", media="text/plain")
+    async def scan(self) -> bytes: ...
+
 
 class Shelves:
     async def cover(self, pieces: AsyncIterator[Cover]) -> list[str]:
@@ -82,7 +94,17 @@ class Shelves:
     async def whole(self, name: str, media: str) -> FilePart:
         return FilePart(data=b"a,b\n", filename=name, media_type=media)
 
+    async def greeting(self) -> str | None:
+        return "Grüße"
+
+    said = picture = greeting
+
+    async def scan(self) -> bytes:
+        return "Grüße".encode("latin-1")
+
     async def file(self, pieces: int, breaks: bool) -> AsyncIterator[FilePart]:
+        if pieces < 0:
+            return
         yield FilePart(filename="Grüße.bin", media_type="application/x-test", data=b"begin")
         for at in range(pieces):
             if breaks and at == pieces // 2:
@@ -214,6 +236,13 @@ async def test_where_a_form_is_cut_on_its_way_changes_nothing(shelf, size):
     assert answer.json() == [f"n f  {digest}"] * 3
 
 
+async def test_a_form_whose_names_are_not_utf8_is_told_so(shelf):
+    body = b'--b\r\ncontent-disposition: form-data; name="n"; filename="Gr\xfc\xdfe"\r\n\r\nx\r\n--b--\r\n'
+    answer = await shelf.post("/api/forms", content=body, headers={"content-type": "multipart/form-data; boundary=b"})
+
+    assert answer.json()["detail"] == "the form can't be read: the name of a part is not in UTF-8"
+
+
 @pytest.mark.parametrize(
     ("kind", "body"),
     [
@@ -296,6 +325,30 @@ async def test_a_download_is_sent_piece_by_piece(shelf):
     assert (answer.headers["content-type"], size) == ("application/x-test", 8 * MIB + 5)
     assert "filename*=UTF-8''Gr%C3%BC%C3%9Fe.bin" in answer.headers["content-disposition"]
     assert (head.status_code, head.content) == (200, b"")
+
+
+async def test_a_download_without_a_piece_is_an_empty_file_and_not_json(shelf):
+    answer = await shelf.get("/api/file", params={"pieces": -1})
+
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert answer.headers["content-type"] == "application/octet-stream"
+    assert answer.headers["content-disposition"] == "attachment"
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("greeting", "text/html; charset=utf-8"),
+        ("export.csv", "text/csv; charset=utf-8"),
+        ("old", "text/plain; charset=utf-8"),
+        ("picture.svg", "image/svg+xml"),
+        ("scan", "text/plain"),
+    ],
+)
+async def test_text_says_how_it_is_encoded_so_that_a_browser_need_not_guess(shelf, path, told):
+    answer = await shelf.get(f"/api/{path}")
+
+    assert answer.headers["content-type"] == told
 
 
 async def test_a_download_that_breaks_off_is_never_taken_for_the_whole(shelf, caplog):
