@@ -55,6 +55,7 @@ async def forward_websocket(
         if answered is None:
             return
         answer, body = answered
+        answer.fields = heads.returned(answer.fields)
         if answer.status != SWITCHING:
             await _refuse(scope, send, answer.status, answer, body)
         else:

@@ -62,6 +62,33 @@ async def test_a_subprotocol_that_nobody_asked_for_is_no_websocket(caplog):
 
 
 @pytest.mark.parametrize(
+    ("answer", "status", "location"),
+    [
+        (b"HTTP/1.1 302 Found\r\nlocation: /login\r\ncontent-length: 0\r\n\r\n", 302, b"/ws/login"),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", 200, None),
+        (b"HTTP/1.1 400 Bad Request\r\ntransfer-encoding: chunked\r\n\r\n2\r\nno\r\n0\r\n\r\n", 400, None),
+        (b"HTTP/1.0 404 Not Found\r\n\r\nno", 404, None),
+    ],
+)
+async def test_a_program_that_speaks_no_websocket_answers_as_it_does_and_its_connection_ends(answer, status, location):
+    ended = asyncio.Event()
+
+    async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        if b"HTTP/1.0" not in answer:
+            await reader.read()
+        ended.set()
+
+    async with behind(peer, "/ws") as browser, talking(browser.base_url.port, "/ws/") as talker:
+        refused = await talker.next()
+        await asyncio.wait_for(ended.wait(), PATIENCE)
+
+    assert isinstance(refused, RejectConnection)
+    assert (refused.status_code, dict(refused.headers).get(b"location")) == (status, location)
+
+
+@pytest.mark.parametrize(
     "frames",
     [
         b"\xf1\x02hi",  # bits of no extension
