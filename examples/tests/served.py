@@ -191,3 +191,17 @@ def eventually(read: Callable[[], Any], wanted: Callable[[Any], bool], seconds: 
         assert time.monotonic() < until, answer
         time.sleep(0.02)
     return answer
+
+
+def persistently(ask: Callable[[], httpx.Response]) -> httpx.Response:
+    """The answer that a client gets who asks again, with the same key, when the system was in trouble.
+
+    It pauses in between: while a circuit breaker is open, it is refused at once.
+    """
+    for _ in range(100):
+        with suppress(httpx.TransportError):
+            answer = ask()
+            if answer.status_code < 500 and answer.status_code != 429:
+                return answer
+        time.sleep(0.2)
+    raise AssertionError("the system did not recover")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing
 from itertools import count
@@ -11,10 +12,12 @@ from uuid import UUID
 
 import httpx
 from served import CARD, Served, in_time
+from supervised_system import Supervised
 
 HOME = {"name": "Ada", "street": "12 St James's Square", "postcode": "SW1Y 4JH", "city": "London", "country": "UK"}
 PASSWORD = "analytical engine"
 HERE = Path(__file__).parent
+SPLIT = HERE.parent / "placements" / "split.toml"
 
 
 class Shop(Served):
@@ -32,7 +35,7 @@ class Shop(Served):
 
     def new_customer(self) -> Customer:
         """Somebody who has signed up, and is signed in."""
-        return Customer(self, f"reader{next(self.numbers):04}@books.example")
+        return Customer.new(self, f"reader{next(self.numbers):04}@books.example")
 
     def database(self, service: str) -> Path:
         """Where a service keeps its data unless a placement says otherwise."""
@@ -52,17 +55,48 @@ class Shop(Served):
             return database.execute(statement, values).fetchall()
 
 
+class SplitShop(Supervised, Shop):
+    """The whole shop with every service in a process of its own."""
+
+    system = "bookshop.system:system"
+
+    def __init__(self, home: Path, **environment: str) -> None:
+        super().__init__(home, placement=SPLIT, **environment)
+
+    def who_has_open(self, file: Path) -> set[str]:
+        """The processes that hold a file open, as the kernel says."""
+        wanted = file.stat()
+        return {
+            label
+            for label, replica in self.replicas().items()
+            for each in Path(f"/proc/{replica.pid}/fd").iterdir()
+            if each.exists() and os.path.samestat(wanted, each.stat())
+        }
+
+
 class Customer:
     """A customer's program."""
 
     def __init__(self, shop: Shop, email: str) -> None:
         self.shop = shop
         self.email = email
-        self.ask("POST", "customers", {"name": "Ada Lovelace", "email": email, "password": PASSWORD})
-        session = self.ask("POST", "sessions", {"email": email, "password": PASSWORD}).json()
-        self.headers = {"Authorization": f"Bearer {session['token']}"}
+        self.headers: dict[str, str] = {}
 
-    headers: dict[str, str] = {}
+    @classmethod
+    def new(cls, shop: Shop, email: str) -> Customer:
+        """Somebody who signs up."""
+        customer = cls(shop, email)
+        opened = customer.ask("POST", "customers", {"name": "Ada Lovelace", "email": email, "password": PASSWORD})
+        assert opened.status_code == 201, opened.text
+        return cls.signed_in(shop, email)
+
+    @classmethod
+    def signed_in(cls, shop: Shop, email: str) -> Customer:
+        """Somebody who has an account."""
+        customer = cls(shop, email)
+        session = customer.ask("POST", "sessions", {"email": email, "password": PASSWORD})
+        customer.headers = {"Authorization": f"Bearer {session.json()['token']}"}
+        return customer
 
     def ask(self, verb: str, path: str, body: Any = None, key: str = "") -> httpx.Response:
         """What the REST interface answers."""

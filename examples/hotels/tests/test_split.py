@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import io
 import signal
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 
@@ -16,6 +14,7 @@ import httpx
 import pypdf
 import pytest
 from hotels.contracts.payments import EntryKind
+from served import persistently
 from sites import ARRIVAL, CARD, PATIENCE, eventually, guest, milestones
 from split import Crowd, SplitSite, search, unharmed
 
@@ -50,20 +49,6 @@ def whole(site: SplitSite) -> SplitSite:
 def rooms(site: SplitSite) -> Iterator[str]:
     """Rooms that no other test gets."""
     return iter([offer["room_id"] for offer in site.rooms()])
-
-
-def persistently(book: Callable[[], httpx.Response]) -> httpx.Response:
-    """The answer that a client gets who asks again, with the same key, when the site was in trouble.
-
-    It pauses in between: while a circuit breaker is open, it is refused at once.
-    """
-    for _ in range(100):
-        with suppress(httpx.TransportError):
-            answer = book()
-            if answer.status_code < 500 and answer.status_code != 429:
-                return answer
-        time.sleep(0.2)
-    raise AssertionError("the site did not recover")
 
 
 def money(site: SplitSite, booking_id: str) -> tuple[Decimal, Decimal]:
