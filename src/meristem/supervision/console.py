@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from functools import lru_cache
 from typing import TYPE_CHECKING, BinaryIO, Final, Protocol
 
 if TYPE_CHECKING:
@@ -59,8 +61,8 @@ class LineWriter(Protocol):
 class Console:
     """Writes the lines of several processes, in colour on a terminal unless `NO_COLOR` is set (no-color.org).
 
-    `shown` says how a line is shown, by default as it was written. A screen that is gone (`| head`) is forgotten: the
-    system goes on.
+    `shown` says how a line is shown, by default as it was written. What is written in a turn of the event loop reaches
+    the screen at its end. A screen that is gone (`| head`) is forgotten: the system goes on.
     """
 
     def __init__(
@@ -75,6 +77,8 @@ class Console:
         self._shown = shown
         self._width = max(map(len, names), default=0)
         self._gone = False
+        self._turning: asyncio.AbstractEventLoop | None = None  # whose turn will end with a flush
+        self._before = lru_cache(64)(self._prefix)
         coloured = is_coloured(screen, environment)
         groups = list(dict.fromkeys(_group(each) for each in names))
         self._colours = {
@@ -85,14 +89,32 @@ class Console:
         """Write one line behind its label, and each of the lines that it is shown as."""
         if self._gone:
             return
-        prefix = f"{label:<{self._width}} |"
-        colour = self._colours.get(label)
-        before = (f"\x1b[{colour}m{prefix}\x1b[0m " if colour is not None else f"{prefix} ").encode()
+        before = self._before(label)
         try:
-            self._screen.write(b"".join(before + each + b"\n" for each in self._shown(line).split(b"\n")))
-            self._screen.flush()
+            self._screen.write(b"".join([before + each + b"\n" for each in self._shown(line).split(b"\n")]))
         except (OSError, ValueError):  # ValueError: it was closed
             self._gone = True
+            return
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self._flush()
+        else:
+            if loop is not self._turning:
+                self._turning = loop
+                loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._turning = None
+        try:
+            self._screen.flush()
+        except (OSError, ValueError):
+            self._gone = True
+
+    def _prefix(self, label: str) -> bytes:
+        prefix = f"{label:<{self._width}} |"
+        colour = self._colours.get(label)
+        return (f"\x1b[{colour}m{prefix}\x1b[0m " if colour is not None else f"{prefix} ").encode()
 
 
 def is_coloured(screen: BinaryIO, environment: Mapping[str, str]) -> bool:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ALWAYS: Final = {"event", "level", "logger", "timestamp"}  # what every line of a process has in JSON
-APPENDED: Final = ("exc_info", "exception", "stack")  # what stands below a line
+APPENDED: Final = {"exc_info", "exception", "stack"}  # what stands below a line
 COLUMNS: Final = {"event", "logger", "logger_name", "timestamp"}  # shown without quotes
 FORMS: Final = 256  # kinds of lines that are kept
 QUOTED: Final = re.compile(r"[ \t=\r\n\"']")
@@ -47,7 +47,7 @@ class ConsoleLines:
     def line(self, event: Event) -> str:
         """The line of an event, several lines where something stands below it."""
         form = None
-        if event.get("event") and not any(each in event for each in APPENDED):
+        if event.get("event") and APPENDED.isdisjoint(event):
             form = self._form(event.get("level"), tuple(event))
         if form is None:
             return self._rendered(event)
@@ -86,15 +86,12 @@ def readable(*, colours: bool) -> Callable[[bytes], bytes]:
             event = msgspec.json.decode(line) if line.startswith(b"{") else None
         except msgspec.DecodeError:
             return line
-        if not isinstance(event, dict) or not event.keys() >= ALWAYS or not _is_text(event, "level", *APPENDED):
+        if not isinstance(event, dict) or not event.keys() >= ALWAYS or not isinstance(event["level"], str):
             return line
+        if not APPENDED.isdisjoint(event) and not all(isinstance(event.get(each, ""), str) for each in APPENDED):
+            return line  # an app's own, which may have lists or numbers there
         if lines is None:
             lines = ConsoleLines(colours=colours)  # late: a start that logs nothing does without structlog
         return lines.line(event).encode()
 
     return shown
-
-
-def _is_text(event: Event, *names: str) -> bool:
-    """Whether what an event has of these is text: an app's own lines may have lists or numbers there."""
-    return all(isinstance(event.get(name, ""), str) for name in names)

@@ -1,5 +1,6 @@
 """Lines of many processes on one screen."""
 
+import asyncio
 import io
 
 import pytest
@@ -80,3 +81,23 @@ def test_a_screen_that_is_gone_stops_nobody():
     screen.close()
     console.write("edge-0", b"x")
     console.write("edge-0", b"y")
+
+
+class Counting(io.BytesIO):
+    flushed = 0
+
+    def flush(self) -> None:
+        self.flushed += 1
+        super().flush()
+
+
+async def test_the_lines_of_a_turn_reach_the_screen_together():
+    screen = Counting()
+    console = Console(screen, ["edge-0"], {})
+    console.write("edge-0", b"x")
+    console.write("edge-0", b"y")
+    await asyncio.sleep(0)
+    console.write("edge-0", b"z")
+    await asyncio.sleep(0)
+
+    assert (screen.flushed, screen.getvalue()) == (2, b"edge-0 | x\nedge-0 | y\nedge-0 | z\n")
