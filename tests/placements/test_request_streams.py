@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 import pytest
+from cancelling import give_up, leave_in_the_midst
 from systems.belts import BLOB, Belt, Box, Full, Lane, Loader, upto
 from systems.witness import Witness
 
@@ -95,9 +96,7 @@ async def test_an_iterator_that_waits_when_the_answer_comes_is_ended(app):
     feed = Feed("early")
     waiting = asyncio.ensure_future(app.client(Belt).gated(feed.then_nothing()))
     await app.client(Witness).until("early began")
-    waiting.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await waiting
+    await give_up(waiting)
 
     assert feed.ended.is_set()
 
@@ -163,9 +162,7 @@ async def test_a_caller_that_is_cancelled_cancels_its_callee(app):
     feed = Feed("given up")
     call = asyncio.ensure_future(app.client(Belt).watched(feed.then_nothing()))
     await app.client(Witness).until("given up began")
-    call.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await call
+    await give_up(call)
 
     assert await app.client(Witness).until("given up was cancelled") == 1
     assert feed.ended.is_set()
@@ -231,9 +228,7 @@ async def test_an_iterator_runs_only_as_far_as_its_callee_takes(app, where):
 
     # In one process it waits for each; between two, the ends and the kernel hold some.
     assert feed.given <= (1 if where == "local" else 1000)
-    call.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await call
+    await give_up(call)
 
 
 async def test_each_item_is_taken_in_the_context_of_the_call(app):
@@ -371,17 +366,8 @@ async def test_what_a_caller_s_iterator_raises_ends_both_sides(app):
 
 
 async def test_a_caller_that_is_cancelled_cancels_both_sides(app):
-    feed, began = Feed("dropped"), asyncio.Event()
-
-    async def consume() -> None:
-        async for _ in app.client(Belt).few(feed.then_nothing()):
-            began.set()
-
-    task = asyncio.ensure_future(consume())
-    await began.wait()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
+    feed = Feed("dropped")
+    await leave_in_the_midst(app.client(Belt).few(feed.then_nothing()))
 
     assert await app.client(Witness).until("dropped ended") == 1
     assert feed.ended.is_set()

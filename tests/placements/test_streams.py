@@ -5,6 +5,7 @@ import time
 from contextlib import aclosing
 
 import pytest
+from cancelling import leave_in_the_midst
 from systems.hops import Empty, Far, Mid
 from systems.witness import Witness
 
@@ -47,17 +48,7 @@ async def test_a_service_that_breaks_off_a_stream_ends_its_producer(app):
 
 
 async def test_a_consumer_that_is_cancelled_ends_the_producer(app):
-    began = asyncio.Event()
-
-    async def consume() -> None:
-        async for _ in app.client(Far).endless("cancelled"):
-            began.set()
-
-    task = asyncio.ensure_future(consume())
-    await began.wait()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
+    await leave_in_the_midst(app.client(Far).endless("cancelled"))
 
     assert await app.client(Witness).until("cancelled closed") == 1
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+import asyncio
+import json
+from typing import Any, Final, NamedTuple
 
+PATIENCE: Final = 60  # seconds
 TRACE: Final = "12345678901234567890123456789012"
 SPAN: Final = "1234567890123456"
 SOUND: Final = f"00-{TRACE}-{SPAN}-01"
@@ -118,3 +121,16 @@ CASES: Final = {
         ",".join(f"k{number}={'v' * 90}" for number in range(9)),
     ),
 }
+
+
+async def asked(port: int, path: str, *lines: tuple[str, str]) -> dict[str, Any]:
+    """What a view answers to lines as they are: no client library would send some of them."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    head = [f"GET {path} HTTP/1.1", "host: localhost", "connection: close", *(f"{n}: {v}" for n, v in lines), "", ""]
+    writer.write("\r\n".join(head).encode())
+    async with asyncio.timeout(PATIENCE):
+        answer = await reader.read()
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 200"), answer
+    found: dict[str, Any] = json.loads(answer.partition(b"\r\n\r\n")[2])
+    return found

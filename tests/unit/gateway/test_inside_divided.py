@@ -1,7 +1,5 @@
 """What an app finds of the system is the same where it lives behind the edge."""
 
-import asyncio
-import json
 from typing import Any
 
 import flask
@@ -9,9 +7,7 @@ import pytest
 from fastapi import FastAPI, Request
 
 from meristem import App, Identity, System, current
-from tests.suites.trace_context import CASES, PARENT, TRACE
-
-PATIENCE = 60  # seconds
+from tests.suites.trace_context import CASES, PARENT, TRACE, asked
 
 
 def told(headers: Any) -> dict[str, Any]:
@@ -47,18 +43,6 @@ async def authenticate(token: str) -> Identity | None:
 def system() -> System:
     apps = [App("pages", pages(), mount="/flask"), App("api", api(), mount="/fast", timeout=20)]
     return System("divided", apps=apps, authenticate=authenticate)
-
-
-async def asked(port: int, path: str, *lines: tuple[str, str]) -> dict[str, Any]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    head = [f"GET {path} HTTP/1.1", "host: localhost", "connection: close", *(f"{n}: {v}" for n, v in lines), "", ""]
-    writer.write("\r\n".join(head).encode())
-    async with asyncio.timeout(PATIENCE):
-        answer = await reader.read()
-    writer.close()
-    assert answer.startswith(b"HTTP/1.1 200"), answer
-    found: dict[str, Any] = json.loads(answer.partition(b"\r\n\r\n")[2])
-    return found
 
 
 @pytest.mark.parametrize("way", ["/flask/seen", "/fast/seen"])

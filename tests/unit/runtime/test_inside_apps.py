@@ -1,7 +1,6 @@
 """What code inside of a hosted app finds of the system: the trace, the deadline, who has signed in."""
 
 import asyncio
-import json
 import logging
 from functools import partial
 from typing import Any, Protocol
@@ -29,7 +28,7 @@ from meristem import (
 )
 from meristem.system.placement import Placement
 from meristem.system.placement_tables import Telemetry
-from tests.suites.trace_context import CASES, PARENT, SPAN, TRACE
+from tests.suites.trace_context import CASES, PARENT, SPAN, TRACE, asked
 
 Locale = Travelling[str]("inside.locale", default="en", public=True)
 Tenant = Travelling[str]("inside.tenant", default="nobody")
@@ -128,19 +127,6 @@ def hosting() -> System:
 
 
 WAYS = ["/flask/seen", "/fast/seen", "/fast/sync"]
-
-
-async def asked(port: int, path: str, *lines: tuple[str, str]) -> dict[str, Any]:
-    """What a view answers to lines as they are: no client library would send some of them."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    head = [f"GET {path} HTTP/1.1", "host: localhost", "connection: close", *(f"{n}: {v}" for n, v in lines), "", ""]
-    writer.write("\r\n".join(head).encode())
-    async with asyncio.timeout(PATIENCE):
-        answer = await reader.read()
-    writer.close()
-    assert answer.startswith(b"HTTP/1.1 200"), answer
-    found: dict[str, Any] = json.loads(answer.partition(b"\r\n\r\n")[2])
-    return found
 
 
 @pytest.mark.parametrize("way", WAYS)
