@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from meristem.config.settings import File
-from meristem.contracts.bounds import misfit, unfit
+from meristem.contracts.bounds import misfit
 from meristem.errors import ConfigurationError
 from meristem.events.adapters import BUSES
-from meristem.hints import meant
 from meristem.resilience.limits import ClientLimits, Limits
 from meristem.resilience.policies import Policies
-from meristem.security.forwarding import TrustedProxies
 from meristem.storage.adapters import DATABASES
 from meristem.system.apart import with_apart
+from meristem.system.placement_problems import unknown, wrong_address, wrong_limit, wrong_number
 from meristem.system.placement_tables import (
     Discovery,
     Operator,
@@ -28,11 +27,10 @@ from meristem.system.placement_tables import (
     Telemetry,
     server_below,
 )
-from meristem.system.resource_bounds import LEAST, Bounds, size_of
+from meristem.system.resource_bounds import Bounds, size_of
 from meristem.system.templates import filled
 from meristem.system.toml_lines import line_of
 from meristem.transports.grpc.grpc_port import GrpcPort
-from meristem.transports.http.address import Address
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -115,9 +113,9 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         problems = (
             # As tables once more, for `misfit` names the key that is wrong by the table it stands in.
             *(misfit(msgspec.to_builtins(value), type_, name) for name, value, type_ in tables),
-            *(_wrong_limit(table, limits) for table, limits in servers.items()),
-            *(_wrong_number(name, process) for name, process in written.items()),
-            *(_wrong_address(each) for each in self.operator.addresses or ()),
+            *(wrong_limit(table, limits) for table, limits in servers.items()),
+            *(wrong_number(name, process) for name, process in written.items()),
+            *(wrong_address(each) for each in self.operator.addresses or ()),
         )
         return next((each for each in problems if each is not None), None)
 
@@ -144,7 +142,7 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         self._check_tables([*services, *external], apps, written)
         for name in self.external:
             if name not in external:
-                raise ConfigurationError(f"placement: [external]: {_unknown('external system', name, external)}")
+                raise ConfigurationError(f"placement: [external]: {unknown('external system', name, external)}")
         self._check_resources()
         placed = []
         for name, process in written.items():
@@ -203,7 +201,7 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         written = self.policies.get(service, Policies()).operations
         for name, policy in written.items():
             known = operations.get(name)
-            problem = _unknown("operation", name, list(operations)) if known is None else policy.problem(known)
+            problem = unknown("operation", name, list(operations)) if known is None else policy.problem(known)
             if problem is not None:
                 raise ConfigurationError(f"{SAID}[policies.{service}.operations.{name}]: {problem}")
         return {
@@ -244,7 +242,7 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def _check(self, parts: Sequence[str], named: Sequence[str], rest: Sequence[str]) -> None:
         for part in named:
             if part not in parts:
-                raise ConfigurationError(f"{SAID}{_unknown('service or app', part, parts)}")
+                raise ConfigurationError(f"{SAID}{unknown('service or app', part, parts)}")
             if named.count(part) > 1:
                 raise ConfigurationError(f"{SAID}{part!r} is placed twice; use replicas for more of it")
         if len(rest) > 1:
@@ -274,50 +272,4 @@ def _located(text: str, problem: str) -> str:
 def _refuse_unknown(table: str, written: Iterable[str], parts: Sequence[str], kind: str) -> None:
     for part in written:
         if part not in parts:
-            raise ConfigurationError(f"{SAID}[{table}.{part}]: {_unknown(kind, part, parts)}")
-
-
-def _wrong_limit(table: str, written: dict[str, Any]) -> str | None:
-    known = (*Limits.__struct_fields__, "grpc")
-    unknown = next((name for name in written if name not in known), None)
-    if unknown is not None:
-        return f"[{table}]: {_unknown('limit', unknown, known)}"
-    limits = {name: value for name, value in written.items() if name != "grpc"}
-    if (problem := misfit(limits, Limits, table) or _wrong_port(table, written.get("grpc"))) is not None:
-        return problem
-    try:
-        TrustedProxies(written.get("trusted_proxies", ()))
-    except ConfigurationError as error:
-        return f"[{table}]: {error}"
-    return None
-
-
-def _wrong_port(table: str, written: Any) -> str | None:
-    if written is None:
-        return None
-    port = written if isinstance(written, dict) else {"listen": written}
-    if (problem := misfit(port, GrpcPort, f"{table}.grpc")) is not None:
-        return problem
-    found = msgspec.convert(port, GrpcPort).problem()
-    return None if found is None else f"[{table}.grpc]: {found}"
-
-
-def _wrong_number(name: str, process: ProcessTable) -> str | None:
-    if (problem := unfit(process)) is not None:
-        return f"[processes.{name}]: {problem}"
-    if process.memory is not None and size_of(process.memory) < LEAST:
-        return f"[processes.{name}]: memory = {process.memory!r}; give at least {LEAST >> 20} MiB"
-    return None
-
-
-def _wrong_address(address: str) -> str | None:
-    try:
-        secure = Address.parse(address).secure
-    except ConfigurationError as error:
-        return f"[operator]: listen: {error}"
-    return f"[operator]: listen: {address}: it serves no TLS by itself; let a proxy do that" if secure else None
-
-
-def _unknown(kind: str, name: str, known: Sequence[str]) -> str:
-    hint = meant(name, known, f"there are {', '.join(known) or 'none'}")
-    return f"there is no {kind} {name!r}; {hint}"
+            raise ConfigurationError(f"{SAID}[{table}.{part}]: {unknown(kind, part, parts)}")

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from meristem.contracts.contract import Contract
     from meristem.contracts.message import Event
     from meristem.contracts.operation import Http, Operation, Parameter
-    from meristem.contracts.protobuf.shapes import ProtoMessage
+    from meristem.contracts.protobuf.proto_types import ProtoMessage
     from meristem.errors import Fault
 
 BOUNDS: Final = ("ge", "gt", "le", "lt", "multiple_of", "pattern", "min_length", "max_length", "tz")

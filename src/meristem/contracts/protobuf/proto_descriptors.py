@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from meristem.contracts.protobuf.proto_files import ProtoFile, add_schema, files_of
 from meristem.contracts.protobuf.proto_text import idempotency_level
-from meristem.contracts.protobuf.shapes import Field
+from meristem.contracts.protobuf.proto_types import Field
 from meristem.contracts.protokinds import WRAPPERS
 from meristem.contracts.wiretypes import camel
 from meristem.errors import ConfigurationError
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from meristem.contracts.operation import Operation
-    from meristem.contracts.protobuf.shapes import ProtoEnumeration, ProtoMessage, ProtoSchema
+    from meristem.contracts.protobuf.proto_types import ProtoEnumeration, ProtoMessage
+    from meristem.contracts.protobuf.shapes import ProtoSchema
 
 MALFORMED: Final = DecodeError
 FieldType: Final = descriptor_pb2.FieldDescriptorProto

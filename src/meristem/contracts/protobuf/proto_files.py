@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from meristem.contracts.operation import Operation
     from meristem.contracts.protobuf.number_lock import ProtoHome
-    from meristem.contracts.protobuf.shapes import ProtoEnumeration, ProtoMessage
+    from meristem.contracts.protobuf.proto_types import ProtoEnumeration, ProtoMessage
 
 
 class ProtoMethod(msgspec.Struct):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from meristem.contracts.operation import Operation
     from meristem.contracts.protobuf.number_lock import Numbering
-    from meristem.contracts.protobuf.shapes import Field, ProtoEnumeration, ProtoMessage
+    from meristem.contracts.protobuf.proto_types import Field, ProtoEnumeration, ProtoMessage
 
 LEVELS: Final = {"safe": "NO_SIDE_EFFECTS", "idempotent": "IDEMPOTENT", "once": "IDEMPOTENT"}
 

@@ -36,6 +36,7 @@ import msgspec
 from meristem.contracts.codec import fault_payload
 from meristem.contracts.message import Message
 from meristem.contracts.protobuf.number_lock import Numbering, ProtoHome, home_of, lock_of
+from meristem.contracts.protobuf.proto_types import Field, FieldShape, ProtoEnumeration, ProtoMessage
 from meristem.contracts.protokinds import WELL_KNOWN, is_open_enum, oneof_of, proto_type, value_name
 from meristem.contracts.wiretypes import (
     choices_of,
@@ -65,52 +66,6 @@ SCALARS: Final = {
 }  # fmt: skip
 ZEROS: Final[dict[Any, Any]] = {bool: False, int: 0, float: 0.0, str: "", bytes: b""}
 NO_VERSION: Final = re.compile(r"(?!v[0-9])")
-
-
-class Field(msgspec.Struct):
-    """A field of a protobuf message; `label` is "", "optional" or "repeated", `key` the key type of a map."""
-
-    name: str
-    number: int
-    type: str
-    label: str = ""
-    key: str = ""
-    oneof: str = ""
-    json: str | None = None
-
-
-class ProtoMessage(msgspec.Struct):
-    """A message of protobuf by its full name; `made_of` is the class that it stands for, if that is one."""
-
-    name: str
-    home: ProtoHome
-    fields: list[Field] = []
-    made_of: Any = None
-    numbering: Numbering = msgspec.field(default_factory=Numbering)
-    module: str = ""  # whose lock keeps its numbers; nobody's, if it has none to keep
-
-
-class ProtoEnumeration(msgspec.Struct):
-    """An enum of protobuf by its full name."""
-
-    name: str
-    home: ProtoHome
-    values: dict[str, int]
-    made_of: Any
-    numbering: Numbering
-
-    @property
-    def has_aliases(self) -> bool:
-        """Whether two names stand for one number."""
-        return len(set(self.values.values())) < len(self.values)
-
-
-class FieldShape(msgspec.Struct, frozen=True):
-    """What a Python type becomes as the type of a field."""
-
-    type: str
-    label: str = ""
-    key: str = ""
 
 
 class ProtoSchema:
