@@ -5,6 +5,7 @@ the table below says which file to mend.
 """
 
 import asyncio
+import logging
 import re
 import tomllib
 
@@ -21,6 +22,7 @@ USED = {
     "uvicorn": {
         "ServerState": "transports/http/server/websocket.py",
         "ws_protocol_class": "transports/http/server/websocket.py",
+        "logger": "transports/http/server/websocket.py",
         "shutdown": "transports/http/server/pacing.py",
     },
     "sqlalchemy": {
@@ -100,6 +102,7 @@ async def test_uvicorns_protocol_of_websockets_begins_with_the_bytes_of_a_handsh
     await accepted.wait()
     assert wire.written.startswith(b"HTTP/1.1 101")
 
+    assert isinstance(protocol.logger, logging.Logger)
     for method in ("pause_writing", "resume_writing"):
         assert callable(getattr(protocol, method))
     protocol.shutdown()

@@ -10,6 +10,7 @@ import contextlib
 import faulthandler
 import importlib
 import inspect
+import logging
 import os
 import signal
 import socket
@@ -123,6 +124,7 @@ def serve_asgi(app: Any, listening: socket.socket, prefix: str, beat: Callable[[
         proxy_headers=True,
         forwarded_allow_ips="*",
     )
+    logging.getLogger("uvicorn.error").addFilter(tells_no_query)
     server = uvicorn.Server(config)
     turn = server.on_tick
 
@@ -135,6 +137,11 @@ def serve_asgi(app: Any, listening: socket.socket, prefix: str, beat: Callable[[
     server.run(sockets=[listening])
     if not server.started:  # it has said why
         sys.exit(3)
+
+
+def tells_no_query(record: logging.LogRecord) -> bool:
+    """Whether a line of uvicorn's is to be kept: of each handshake it tells the query, which may have a token in it."""
+    return '"WebSocket %s"' not in str(record.msg)
 
 
 def serve_wsgi(app: Any, listening: socket.socket, prefix: str, threads: int, beat: Callable[[], None]) -> None:

@@ -207,7 +207,7 @@ def test_nothing_of_this_system_alone_is_among_the_headers_for_others():
 
 
 async def test_each_request_to_an_app_has_a_line_in_the_log(serving, caplog):
-    caplog.set_level(logging.INFO, "meristem.access")
+    caplog.set_level(logging.INFO)
 
     async def broken(scope: Any, receive: Any, send: Any) -> None:
         if scope["path"] == "/half":
@@ -227,7 +227,7 @@ async def test_each_request_to_an_app_has_a_line_in_the_log(serving, caplog):
         await browser.get("/health")
         reader, writer = await asyncio.open_connection("127.0.0.1", browser.base_url.port)
         writer.write(
-            b"GET /fast/socket HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
+            b"GET /fast/socket?token=s3cret HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
             b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n\r\n"
         )
         async with asyncio.timeout(PATIENCE):
@@ -243,6 +243,9 @@ async def test_each_request_to_an_app_has_a_line_in_the_log(serving, caplog):
         "GET /half 200, cut off",
         "GET /fast/socket 101",
     ]
+    assert [each.getMessage() for each in caplog.records if "fast/socket" in each.getMessage()] == [
+        "GET /fast/socket 101"
+    ]  # and none of the protocol's own, which would have the query
     assert {(each.client, each.status) for each in lines[:2]} == {("127.0.0.1", 200), ("127.0.0.1", 404)}
     assert all(each.seconds >= 0 for each in lines)
 

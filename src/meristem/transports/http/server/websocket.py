@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from uvicorn.config import Config
@@ -50,11 +51,15 @@ class SocketHost:
         self._config.load()
         self.state = ServerState()
         self._app_state = state
+        # uvicorn tells of each handshake with its query, which may have a token in it; the access log has a line of it.
+        self._logger = logging.getLogger(__name__)
+        self._logger.setLevel(logging.WARNING)
 
     def open(self, lender: Lender, request: Request) -> Any:
         """uvicorn's protocol for one WebSocket, which has its handshake and awaits the bytes that follow."""
         make: Any = self._config.ws_protocol_class
         protocol = make(config=self._config, server_state=self.state, app_state=self._app_state)
+        protocol.logger = self._logger
         lent = Lent(lender)
         protocol.connection_made(lent)
         target = request.path + (b"?" + request.query if request.query else b"")
