@@ -8,6 +8,7 @@ from bookshop.contracts.catalogue import BookUnknown
 from bookshop.contracts.items import MOST_COPIES, BookId, Copies, Item
 from meristem import Code, Contract, Fault, Message, idempotent, once, safe
 
+Version = Annotated[int, Meta(ge=0, le=2_147_483_647)]
 Visitor = Annotated[str, Meta(pattern="^([A-Za-z0-9_-]{22,64})?$", description="What a visitor's browser keeps")]
 
 
@@ -28,7 +29,7 @@ class Cart(Message):
     """What somebody means to buy, in the order in which it was added; each change gives it another version."""
 
     items: list[Item]
-    version: int
+    version: Version
 
     @property
     def copies(self) -> int:
@@ -70,7 +71,7 @@ class Carts(Contract, Protocol, package="bookshop.carts.v1"):
         ...
 
     @once(raises=[CartChanged], authenticated=True)
-    async def take(self, version: int) -> Cart:
+    async def take(self, version: Version) -> Cart:
         """Empty the customer's cart into an order, if it still has the version that the customer saw."""
         ...
 

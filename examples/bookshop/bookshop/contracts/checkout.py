@@ -3,7 +3,7 @@
 from typing import Protocol
 from uuid import UUID
 
-from bookshop.contracts.carts import CartChanged, Visitor
+from bookshop.contracts.carts import CartChanged, Version, Visitor
 from bookshop.contracts.inventory import OutOfStock, ReservationExpired
 from bookshop.contracts.items import Cents, PricedItem
 from bookshop.contracts.payments import CardDeclined, CardToken
@@ -33,7 +33,7 @@ class QuoteLine(Message):
 class Quote(Message):
     """What the cart costs at this moment. It is bought by its `cart_version`, `total` and the offer's `applies`."""
 
-    cart_version: int
+    cart_version: Version
     lines: list[QuoteLine]
     subtotal: Cents
     offer: Offer
@@ -46,7 +46,7 @@ class CheckoutRequest(Message):
     The card was exchanged for the bank's token before (`Payments.tokenize`): no card number comes here.
     """
 
-    cart_version: int
+    cart_version: Version
     total: Cents
     buy_two_get_one_free_promo: bool
     card: CardToken

@@ -21,6 +21,7 @@ from bookshop.contracts.transactions import (
     Transactions,
 )
 from bookshop.transactions import rows, tables
+from bookshop.transactions.history import make_up
 from bookshop.transactions.settings import TransactionsSettings
 from meristem import CallError, Clock, Code, Database, IntegrityViolation, Service, current
 
@@ -33,6 +34,9 @@ class TransactionsService(Transactions, Service, tables=tables.metadata):
     database: Database
     settings: TransactionsSettings
     clock: Clock
+
+    async def start(self) -> None:
+        await make_up(self.database, self.clock.now(), self.settings.history_days)
 
     async def promotion_used(self, customer_id: int) -> bool:
         return await self.database.fetch_value(tables.PROMOTION_USED, {"customer_id": customer_id}) is not None

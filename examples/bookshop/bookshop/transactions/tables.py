@@ -67,6 +67,7 @@ _WANTED = transactions.c.order_id == bindparam("wanted")
 _USED = and_(transactions.c.buy_two_get_one_free_promo == true(), transactions.c.status != "failed")
 
 INSERT_ORDER = insert(transactions)
+COUNT = select(func.count()).select_from(transactions)
 ORDER = select(*_SHOWN).where(_ORDER)
 ORDERS_OF = (
     select(*_SHOWN)

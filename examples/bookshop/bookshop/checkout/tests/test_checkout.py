@@ -134,6 +134,7 @@ async def test_what_is_charged_is_what_was_shown(shop: Any) -> None:
             ({"total": quote.total - 1}, PriceChanged),
             ({"buy_two_get_one_free_promo": True}, PriceChanged),
             ({"cart_version": quote.cart_version - 1}, CartChanged),
+            ({"cart_version": 1 << 70}, CallError),  # no database could look for it
         ):
             with pytest.raises(refusal):
                 await shop.checkout.check_out(await shop.request(await shop.checkout.quote(), **changes))

@@ -28,6 +28,7 @@ from bookshop.transactions.service import TransactionsService
 from meristem import Identity, using
 from meristem.testing import ManualClock, RunningSystem
 
+NEW = {"transactions": {"history_days": 0}}
 HOME = Address(name="Ada", street="1 Square", postcode="SW1", city="London", country="UK")
 BOOKS = [PricedItem(book_id=1, title="The Moonstone", author="Wilkie Collins", price=1000, copies=3)]
 
@@ -52,7 +53,7 @@ def _payment(order_id: UUID) -> Payment:
 
 @pytest.fixture
 async def app(run: Callable[..., Any]) -> AsyncIterator[RunningSystem]:
-    async with run(TransactionsService, clock=ManualClock()) as app:
+    async with run(TransactionsService, clock=ManualClock(), settings=NEW) as app:
         yield app
 
 
@@ -128,7 +129,7 @@ async def test_a_refund_that_cannot_be_made_leaves_the_order_as_it_was(transacti
 
 async def test_sales_are_told_by_day_with_and_without_the_promotion(run: Callable[..., Any]) -> None:
     clock = ManualClock()
-    async with run(TransactionsService, clock=clock) as app:
+    async with run(TransactionsService, clock=clock, settings=NEW) as app:
         transactions = app.client(Transactions)
         await bought(transactions, new(1, promo=False))
         clock._now += timedelta(days=2)
@@ -145,3 +146,23 @@ async def test_sales_are_told_by_day_with_and_without_the_promotion(run: Callabl
                 promoted_revenue=4000, discounts=2000,
             ),
         ]  # fmt: skip
+
+
+async def test_a_new_shop_has_a_history_in_which_the_promotion_sells_more_and_a_real_one_is_left_alone(
+    run: Callable[..., Any],
+) -> None:
+    clock = ManualClock()
+    async with run(TransactionsService, clock=clock) as app:
+        told = await app.client(Transactions).sales(61)
+        await bought(app.client(Transactions), new(10_001))
+    async with run(TransactionsService, clock=clock) as app:
+        again = await app.client(Transactions).sales(61)
+
+    before, after = told[:30], told[30:60]
+    assert again[:-1] == told[:-1]
+    assert (again[-1].orders, told[-1]) == (1, SalesDay(day=clock.now().date()))
+    assert all(day.orders and not day.promoted_orders for day in before)
+    assert all(day.promoted_orders <= day.orders and day.promoted_revenue <= day.revenue for day in after)
+    assert sum(day.promoted_orders for day in after) > 50
+    assert sum(day.copies for day in after) / sum(day.orders for day in after) > 2
+    assert sum(day.copies for day in before) / sum(day.orders for day in before) < 2
