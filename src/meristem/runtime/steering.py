@@ -13,7 +13,7 @@ from meristem.contracts.codec import decoder, refusal
 from meristem.errors import CallError, Code
 from meristem.sagas.handle import SagaStatus, status_of
 from meristem.sagas.saga import Definition, engine_of, sagas_of
-from meristem.services.inbound import permitted
+from meristem.services.permitted import permitted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

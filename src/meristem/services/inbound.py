@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-from asyncio import CancelledError
 from bisect import bisect_left
 from contextvars import Context as Variables
 from contextvars import copy_context
@@ -16,29 +14,28 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 
 from meristem.context import CURRENT, Place, Unseen
-from meristem.contracts.call import CONNECTOR, compose
-from meristem.contracts.codec import declared
+from meristem.contracts.call import compose
 from meristem.contracts.isolation import Isolation
 from meristem.contracts.items import TakenItems
 from meristem.contracts.operation import Semantics
-from meristem.contracts.undeclared import undeclared
-from meristem.errors import CallError, Fault
+from meristem.errors import CallError
 from meristem.resilience.deadline import TimeLimit
 from meristem.resilience.timers import running_task
 from meristem.services.admission import admission
+from meristem.services.inbound_streams import answer_lasting
+from meristem.services.permitted import permitted
 from meristem.telemetry.metrics import BOUNDS
-from meristem.variables import END, awaited, is_cancelled, resumed, within
+from meristem.variables import END, resumed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Generator, Iterable
+    from collections.abc import Callable, Generator, Iterable
 
-    from meristem.context import Context, Position
-    from meristem.contracts.call import Call, Connector, Handler, Middleware
+    from meristem.context import Position
+    from meristem.contracts.call import Call, Handler, Middleware
     from meristem.contracts.operation import Operation
     from meristem.resilience.timers import Deadlines
     from meristem.telemetry.observing import Observed
 
-logger = logging.getLogger(__name__)
 SOONEST: Final = BOUNDS[0]
 
 
@@ -94,8 +91,7 @@ class OperationEndpoint:
         self.variables = copy_context()  # as a process of its own would begin: nothing of any caller
         self.surrounded: Handler | None = None
         if operation.lasts:
-            handler = compose((_beginning if operation.stream else _asking)(self.take), around)
-            self.handler = observed.stream(_answer_stream(self, handler))
+            self.handler = observed.stream(answer_lasting(operation, self.take, around, self.variables, self.enter))
             return
         if around:
             self.surrounded = compose(lambda call: self.take(call.request), around)
@@ -217,90 +213,5 @@ async def _begun(work: Callable[[Any], Any], given: Any) -> Any:
     return await work(given)
 
 
-def _surround(context: Context, connector: Connector | None) -> None:
-    """Set what the framework itself keeps in variables; to be run in those of the work."""
-    CURRENT.set(context)
-    CONNECTOR.set(connector)
-
-
 def _as_it_is(value: Any) -> Any:
     return value
-
-
-def _beginning(take: Callable[[Any], Any]) -> Handler:
-    async def begin(call: Call) -> Any:
-        return take(call.request)
-
-    return begin
-
-
-def _asking(take: Callable[[Any], Any]) -> Handler:
-    async def ask(call: Call) -> Any:
-        return await take(call.request)
-
-    return ask
-
-
-def _answer_stream(endpoint: OperationEndpoint, handler: Handler) -> Handler:
-    operation, clean, enter = endpoint.operation, endpoint.variables, endpoint.enter
-
-    async def answered(call: Call) -> Any:
-        enter(call)
-        variables = clean.copy()
-        variables.run(_surround, call.context, CONNECTOR.get())
-        try:
-            reply = await within(variables, awaited(handler(call)))
-            return _items(operation, variables, reply) if operation.stream else reply
-        except (Exception, CancelledError) as error:
-            failure = variables.run(permitted, operation, error)
-        raise failure
-
-    return answered
-
-
-async def _items(operation: Operation, variables: Variables, items: AsyncIterator[Any]) -> AsyncIterator[Any]:
-    """A generator's steps run in their consumer's variables, where what it sets would stay: it is given its own."""
-    failure: BaseException | None = None
-    try:
-        while failure is None:
-            try:
-                item = await within(variables, awaited(anext(items, END)))
-            except (Exception, CancelledError) as error:
-                failure = variables.run(permitted, operation, error)
-                continue
-            if item is END:
-                return
-            yield item
-    finally:
-        await _close(operation, variables, items)
-    raise failure
-
-
-async def _close(operation: Operation, variables: Variables, items: AsyncIterator[Any]) -> None:
-    """Let the producer clean up; nobody waits for what it may still have to say."""
-    close = getattr(items, "aclose", None)
-    if close is None:
-        return
-    try:
-        await within(variables, awaited(close()))
-    except Exception:
-        variables.run(logger.exception, "%s failed while its stream was closed", operation.label)
-
-
-def permitted(operation: Operation, error: BaseException) -> BaseException:
-    """What the caller may see of an error: what a wire would carry, and nothing that hangs on it."""
-    if isinstance(error, CallError):
-        return error.passed_on()
-    if not isinstance(error, Exception | CancelledError) or is_cancelled(error):
-        return error
-    if isinstance(error, Fault) and (fault := _declared(operation, error)) is not None:
-        return fault
-    return undeclared(operation, error).passed_on()
-
-
-def _declared(operation: Operation, error: Fault) -> Fault | None:
-    try:
-        return declared(error, operation.raises)
-    except (TypeError, ValueError, msgspec.MsgspecError):
-        logger.exception("%s: the fields of %s are not as declared", operation.label, type(error).__name__)
-        return None
