@@ -2,12 +2,13 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.suites.command import SOURCE, Ended, begin, ended
+from tests.suites.fork_server import ForkServer, fork_server
 
 PATIENCE = 60.0  # seconds for what takes one on an idle machine
 HELLO = '''
@@ -132,8 +133,26 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(SOURCE), **said}
 
 
+@pytest.fixture(scope="session")
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
+    with fork_server(tmp_path_factory.mktemp("forks")) as server:
+        yield server
+
+
 @pytest.fixture
-def meristem(project: Path, environment: dict[str, str]) -> Callable[..., Awaitable[Ended]]:
+def meristem(project: Path, environment: dict[str, str], forks: ForkServer) -> Callable[..., Awaitable[Ended]]:
+    """Runs a command to its end; one after the other."""
+
+    async def run(*arguments: str) -> Ended:
+        return await forks.run(*arguments, cwd=project, environment=environment, patience=PATIENCE)
+
+    return run
+
+
+@pytest.fixture
+def meristem_anew(project: Path, environment: dict[str, str]) -> Callable[..., Awaitable[Ended]]:
+    """Runs a command that imports all it needs itself; several at once, if need be."""
+
     async def run(*arguments: str) -> Ended:
         return await ended(await begin(*arguments, cwd=project, environment=environment), PATIENCE)
 

@@ -88,10 +88,10 @@ class Garden(NamedTuple):
 
 
 @pytest.fixture
-def garden(project: Path, meristem: Callable[..., Awaitable[Any]]) -> Garden:
+def garden(project: Path, meristem_anew: Callable[..., Awaitable[Any]]) -> Garden:
     package = project / "garden"
     package.mkdir()
-    made = Garden(project, meristem)
+    made = Garden(project, meristem_anew)
     beds = {"own": "Beds", "other": "Shed", "needs": "shed: Shed, database: Database, ", "handler": ""}
     shed = {"own": "Shed", "other": "Beds", "needs": "", "handler": HANDLER}
     files = {"__init__.py": "", "system.py": SYSTEM, "contracts.py": CONTRACTS, "gate.py": GATE}
@@ -205,17 +205,17 @@ async def test_a_plan_that_was_shipped_stands_for_services_whose_code_is_not_the
 @pytest.mark.parametrize(
     ("named", "said"),
     [
-        ("garden.bed:BedsService", "there is no 'garden.bed' in"),
-        ("garden.bed:BedsService", "did you mean 'beds'?"),
-        ("gardn.beds:BedsService", "there is no 'gardn'"),
-        ("garden.beds:BedService", "garden.beds has no 'BedService'; did you mean 'BedsService'?"),
-        ("garden.contracts:Beds", "names Beds, which is no service; derive its class from Service"),
-        ("garden.broken:BrokenService", "ModuleNotFoundError: No module named 'reportlib'"),
-        ("garden.broken:BrokenService", "garden/broken.py:1: import reportlib); install it"),
-        ("garden.wrong:WrongService", "SyntaxError: invalid syntax ("),
-        ("garden.wrong:WrongService", "garden/wrong.py:2: def ()"),
-        ("garden.torn.service:TornService", "garden/torn/__init__.py:1: 1 / 0)"),
-        ("garden.beds", 'write "package.module:ClassName"'),
+        ("garden.bed:BedsService", ["there is no 'garden.bed' in", "did you mean 'beds'?"]),
+        ("gardn.beds:BedsService", ["there is no 'gardn'"]),
+        ("garden.beds:BedService", ["garden.beds has no 'BedService'; did you mean 'BedsService'?"]),
+        ("garden.contracts:Beds", ["names Beds, which is no service; derive its class from Service"]),
+        (
+            "garden.broken:BrokenService",
+            ["ModuleNotFoundError: No module named 'reportlib'", "garden/broken.py:1: import reportlib); install it"],
+        ),
+        ("garden.wrong:WrongService", ["SyntaxError: invalid syntax (", "garden/wrong.py:2: def ()"]),
+        ("garden.torn.service:TornService", ["garden/torn/__init__.py:1: 1 / 0)"]),
+        ("garden.beds", ['write "package.module:ClassName"']),
     ],
 )  # fmt: skip
 async def test_a_name_that_leads_nowhere_is_explained(garden, named, said):
@@ -227,7 +227,8 @@ async def test_a_name_that_leads_nowhere_is_explained(garden, named, said):
     ended = await garden.meristem("graph")
 
     assert ended.code == 1
-    assert said in ended.err
+    for each in said:
+        assert each in ended.err
     assert named in ended.err
     assert "src/meristem" not in ended.err
 
