@@ -8,13 +8,12 @@ from typing import Final
 
 import msgspec
 
-from meristem.scaffold.own_requirement import own_needs, own_requirement, own_version
+from meristem.scaffold.own_requirement import own_requirement, own_version
 from meristem.scaffold.project_names import check_package, check_service, contract_of
 from meristem.scaffold.skeleton import skeleton
 from meristem.scaffold.written_files import WrittenFiles, check_free, write_files
 
 CHECKERS: Final = ("coverage>=7.10.3", "mypy>=1.15", "pytest>=8.3", "ruff>=0.9")
-TOOLS: Final = frozenset(("coverage", "mypy", "pytest", "ruff"))
 
 
 class AppKind(msgspec.Struct, frozen=True):
@@ -62,7 +61,7 @@ def new_system(package: str, service: str, folder: Path) -> WrittenFiles:
 
     Raises ConfigurationError, and writes nothing, where a name can't be one or `folder` has something in it.
     """
-    check_package(package, needs=own_needs() | TOOLS)
+    check_package(package)
     check_service(service)
     names = {**_surroundings(package), **service_names(package, service)}
     return _written(folder, skeleton("common", "system", "service", **names))
@@ -73,7 +72,7 @@ def new_app(package: str, kind: str, folder: Path) -> WrittenFiles:
 
     Raises ConfigurationError, and writes nothing, where `package` can't be one or `folder` has something in it.
     """
-    check_package(package, needs=own_needs() | TOOLS | set(APPS))
+    check_package(package)
     names = {**_surroundings(package), "package": package, "underline": "=" * len(package)}
     if kind not in KINDS:
         return _written(folder, skeleton("common", kind, **names))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any, Final
@@ -12,17 +11,11 @@ from urllib.request import url2pathname
 import msgspec
 
 NAME: Final = "meristem"
-FIRST_WORD: Final = re.compile(r"\w+")
 
 
 def own_version() -> str:
     """The version of the Meristem that runs now."""
     return distribution(NAME).version
-
-
-def own_needs() -> frozenset[str]:
-    """The packages that Meristem is installed with, by the names of their modules as far as these are theirs."""
-    return frozenset(each[0].lower() for text in distribution(NAME).requires or () if (each := FIRST_WORD.match(text)))
 
 
 def own_requirement() -> str:

@@ -6,16 +6,14 @@ import re
 import sys
 from keyword import iskeyword, issoftkeyword
 from typing import Final
+from unicodedata import normalize
 
 from meristem.errors import ConfigurationError
+from meristem.scaffold.taken_names import BESIDE, INSTALLED, UNLISTED
 from meristem.services.service import snake
 
 LONGEST: Final = 24  # characters: then no line of what is written is too long
 NAME: Final = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
-FOLDERS: Final = frozenset(
-    ("build", "dist", "docs", "meristem", "placements", "setup", "static", "system", "tests", "wheels")
-)
-"""What stands beside a package, or is imported by it."""
 MODULES: Final = frozenset(("contracts", "system"))
 """What stands beside a service in its package."""
 CLASSES: Final = {
@@ -25,12 +23,18 @@ CLASSES: Final = {
 """What the modules of a service name already, and its contract would name, too."""
 
 
-def check_package(name: str, *, needs: frozenset[str] = frozenset()) -> None:
-    """Raise ConfigurationError where a package may not be called so; `needs` are those that it imports itself."""
+def check_package(name: str) -> None:
+    """Raise ConfigurationError where a package may not be called so."""
     _check(name, "a package")
-    if name in FOLDERS | needs:
-        raise ConfigurationError(f"a package {name!r} would stand in the way of another; choose another name")
-    if name in sys.stdlib_module_names:
+    if name in BESIDE or name.startswith("test_"):
+        raise ConfigurationError(
+            f"a package {name!r} would stand in the way of a file or folder beside it; choose another name"
+        )
+    if name in INSTALLED:
+        raise ConfigurationError(
+            f"{name!r} is what new projects are installed with, which the package would hide; choose another name"
+        )
+    if name in sys.stdlib_module_names | UNLISTED:
         raise ConfigurationError(
             f"{name!r} is a module of Python's own, which the package would hide; choose another name"
         )
@@ -59,7 +63,8 @@ def _check(name: str, what: str) -> None:
     if iskeyword(name) or issoftkeyword(name):
         raise ConfigurationError(f"{name!r} is a word of Python's own, and can't name {what}; choose another name")
     if not NAME.fullmatch(name):
-        likely = re.sub(r"[^a-z0-9]+", "_", snake(name)).strip("_")
+        plain = normalize("NFKD", snake(name).casefold()).encode("ascii", "ignore").decode()  # é is e, ß is ss
+        likely = re.sub(r"[^a-z0-9]+", "_", plain).strip("_")
         hint = f"; did you mean {likely!r}?" if NAME.fullmatch(likely) else ""
         raise ConfigurationError(f"{name!r} can't name {what}: use a-z, 0-9 and _ between words, a letter first{hint}")
     if len(name) > LONGEST:

@@ -5,7 +5,7 @@ from importlib import metadata
 
 import pytest
 
-from meristem.scaffold.own_requirement import own_needs, own_requirement, own_version
+from meristem.scaffold.own_requirement import own_requirement, own_version
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,3 @@ def test_pip_is_told_where_it_came_from(tmp_path, monkeypatch, origin, requireme
 
     assert own_requirement() == requirement
     assert own_version() == "9"
-
-
-def test_what_it_is_installed_with_is_known_by_name():
-    assert {"click", "msgspec", "sqlalchemy"} <= own_needs()

@@ -1,14 +1,18 @@
 """A name is refused where the package or service that is called so could not be imported, or would hide another."""
 
 import ast
+import contextlib
 import re
+import sys
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 
 import pytest
 
 from meristem.errors import ConfigurationError
-from meristem.scaffold.new_project import service_names
-from meristem.scaffold.project_names import CLASSES, check_package, check_service, contract_of
+from meristem.scaffold.new_project import CHECKERS, KINDS, service_names
+from meristem.scaffold.project_names import CLASSES, LONGEST, NAME, check_package, check_service, contract_of
 from meristem.scaffold.skeleton import skeleton
+from meristem.scaffold.taken_names import INSTALLED
 from meristem.services.service import snake
 
 
@@ -25,6 +29,8 @@ def test_words_of_small_letters_name_a_package(name):
         ("My-Shop", "did you mean 'my_shop'?"),
         ("OrderLines", "did you mean 'order_lines'?"),
         ("1shop", "a letter first"),
+        ("Größe", "did you mean 'grosse'?"),
+        ("café-bar", "did you mean 'cafe_bar'?"),
         ("shop.web", "did you mean 'shop_web'?"),
         ("../shop", "did you mean 'shop'?"),
         ("", "a letter first"),
@@ -33,6 +39,11 @@ def test_words_of_small_letters_name_a_package(name):
         ("email", "a module of Python's own"),
         ("tests", "in the way"),
         ("meristem", "in the way"),
+        ("conftest", "in the way"),
+        ("test_home", "in the way"),
+        ("test", "a module of Python's own"),
+        ("werkzeug", "which the package would hide"),
+        ("yaml", "which the package would hide"),
     ],
 )
 def test_another_name_of_a_package_is_refused_with_what_to_do(name, why):
@@ -40,11 +51,30 @@ def test_another_name_of_a_package_is_refused_with_what_to_do(name, why):
         check_package(name)
 
 
-def test_an_app_is_not_called_as_its_framework():
-    check_package("flask")
+def test_a_package_is_not_called_as_anything_that_new_projects_are_installed_with():
+    """What they require is followed in this environment, to names of packages and of modules alike."""
+    pinned = skeleton("quart", package="blog", underline="====", python="3.11", version="1", meristem=".")
+    wanted = [text for kind in KINDS.values() for text in (*kind.requires, *kind.development)]
+    wanted += [*CHECKERS, *pinned["requirements.txt"].split(), "hatchling", "meristem", "pip", "setuptools", "sphinx"]
+    found: set[str] = set()
+    while wanted:
+        name = re.split(r"[^\w.-]", wanted.pop())[0]
+        if (package := _module(name)) in found:
+            continue
+        found.add(package)
+        with contextlib.suppress(PackageNotFoundError):  # what a project needs and these tests do without
+            wanted += [each for each in requires(name) or () if "extra ==" not in each or name == "meristem"]
+    modules = {
+        module for module, owners in packages_distributions().items() if not found.isdisjoint(map(_module, owners))
+    }
+    possible = {name for name in found | modules if NAME.fullmatch(name) and len(name) <= LONGEST}
 
-    with pytest.raises(ConfigurationError, match="in the way"):
-        check_package("flask", needs=frozenset({"flask"}))
+    assert possible - INSTALLED - sys.stdlib_module_names == {"meristem"}
+
+
+def _module(package: str) -> str:
+    """How a module would be spelt that is called as a package."""
+    return re.sub(r"[-_.]+", "_", package).lower()
 
 
 @pytest.mark.parametrize("name", ["contracts", "system", "entry", "contract", "x", "a_b", "async", "Notes"])
