@@ -282,6 +282,38 @@ async def test_a_process_that_is_stopped_is_noticed_and_replaced(supervisor_of, 
         assert await ask(after.address) == f"{after.pid} search-0"
 
 
+@pytest.mark.parametrize("dies", [True, False], ids=["dies", "lives on"])
+async def test_a_process_whose_socket_was_removed_is_found_again(supervisor_of, screen, *, dies: bool):
+    """As by what clears folders of old files; a socket that has no name can never have one again."""
+    async with supervisor_of(plan(TWO), restarts=HASTY) as supervisor:
+        await supervisor.start()
+        before = supervisor.statuses()
+        for each in before:
+            os.unlink(each.address.removeprefix("unix:"))  # noqa: PTH108 - an address, not a path
+            if dies:
+                os.kill(each.pid, signal.SIGKILL)
+        for label in ("search-0", "search-1"):
+            await screen.shows(f"{label} is ready again")
+        answers = [await ask(each.address) for each in supervisor.statuses()]
+
+    assert [each.rpartition(" ")[2] for each in answers] == ["search-0", "search-1"]
+    assert dies or "was removed, for 1.2 s and is killed" in screen.text
+
+
+async def test_a_disk_that_takes_no_more_ends_nothing_that_runs(supervisor_of, screen, tmp_path: Path, caplog):
+    async with supervisor_of(plan(SEARCH)) as supervisor:
+        await supervisor.start()
+        written = StateDirectory(tmp_path, "shop")._running
+        written.unlink()
+        written.mkdir()  # so that nothing can be written there
+        os.kill(supervisor.statuses()[0].pid, signal.SIGKILL)
+        await screen.shows("search-0 is ready again")
+        written.rmdir()
+
+    assert "what runs could not be written down: cannot write" in screen.text
+    assert [each for each in caplog.records if each.name == "asyncio"] == []
+
+
 async def test_a_process_whose_event_loop_stands_is_replaced_and_says_where_it_stood(supervisor_of, screen):
     async with supervisor_of(plan(SEARCH), restarts=HASTY) as supervisor:
         await supervisor.start()

@@ -12,6 +12,7 @@ from meristem.supervision.child import Child, Command
 from meristem.supervision.guard import OF_PROGRAMS, OrphanGuard
 from meristem.supervision.health_checks import HealthCheck, health_check
 from meristem.supervision.ports import is_taken
+from meristem.supervision.restartable import NO_SIGN
 from meristem.supervision.restarter import Restarter
 from meristem.supervision.restarts import Restarts
 from meristem.supervision.start_order import start_in_order, stop_in_order, without_circles
@@ -32,6 +33,7 @@ class ProgramReplica:
     """One replica of a program, as its restarter sees it."""
 
     tells = False
+    silence = NO_SIGN
 
     def __init__(
         self, plan: ProgramPlan, replica: int, port: int, check: HealthCheck, around: ProgramEnvironment

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 from pathlib import Path
@@ -12,6 +13,7 @@ from meristem.supervision.child import Child, Command
 from meristem.supervision.lifeline import LIFELINE, variable
 from meristem.supervision.listening_socket import ListeningSocket
 from meristem.supervision.readiness import answers
+from meristem.supervision.restartable import NO_SIGN
 from meristem.supervision.restarts import Restarts
 from meristem.system.addresses import label_of, socket_of
 
@@ -90,6 +92,7 @@ class Replica:
         self._public = public
         self._grpc = grpc  # `host:port`, which all replicas share
         self._grpc_name = grpc_name  # where services of the process are called by gRPC
+        self.silence = NO_SIGN
         self._twin = False
         self._sockets: dict[int, ListeningSocket] = {}  # by generation
         self._named: ListeningSocket | None = None
@@ -134,20 +137,23 @@ class Replica:
         return await answers(f"unix:{self.socket(generation)}", "/health/ready")
 
     async def lives(self, child: Child) -> bool:
-        return child.has_beaten
+        is_found = self._named is None or self._name.exists()
+        self.silence = NO_SIGN if is_found else f"nobody finds it, for its socket {self._name} was removed,"
+        return child.has_beaten and is_found
 
     def admit(self, generation: int) -> None:
         self._hold_no_more()
         listening = self._sockets[generation]
         if listening is not self._named:
-            listening.path.replace(self._name)
+            with contextlib.suppress(FileNotFoundError):  # removed by somebody: it is found by nobody, as `lives` sees
+                listening.path.replace(self._name)
             self._named = listening
         if self._grpc_name is not None:
             self._grpc_name.admit(generation)
 
     def hold(self, generation: int) -> None:
         listening = self._sockets.get(generation)
-        if listening is None or listening is not self._named:
+        if listening is None or listening is not self._named or not self._name.exists():
             self.dismiss(generation)
             return
         if self._grpc_name is not None:
@@ -159,7 +165,8 @@ class Replica:
     def withdraw(self, generation: int) -> None:
         listening = self._sockets.get(generation)
         if listening is not None and listening is self._named:
-            self._name.replace(listening.path)  # not removed: a socket without a name could never have one again
+            with contextlib.suppress(FileNotFoundError):  # removed by somebody
+                self._name.replace(listening.path)  # not removed: a socket without a name could never have one again
             self._named = None
             if self._grpc_name is not None:
                 self._grpc_name.withdraw()

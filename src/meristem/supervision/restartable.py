@@ -36,13 +36,18 @@ FAILING: Final = "failing"
 """How people are told of what ends again and again, whatever it does at this moment."""
 
 
+NO_SIGN: Final = "it gave no sign of life"
+
+
 class Restartable(Protocol):
     """What a restarter keeps. `generation` counts its starts; `successor` is one that starts beside its predecessor.
 
-    One that `tells` answers at its address for its health and its figures, as processes of this system do.
+    One that `tells` answers at its address for its health and its figures, as processes of this system do. `silence`
+    says what is the matter with one that does not live.
     """
 
     label: str
+    silence: str
     address: str
     tells: bool
 

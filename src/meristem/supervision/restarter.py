@@ -70,6 +70,7 @@ class Restarter:
             lives=restartable.lives,
             heard=self._heard,
             say=lambda what: say(f"{restartable.label}: {what}"),
+            silence=lambda: restartable.silence,
         )
         self._replacing = asyncio.Lock()
 

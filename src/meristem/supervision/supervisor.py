@@ -7,6 +7,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from meristem.errors import OperationError
 from meristem.lifecycle import together
 from meristem.operators.server import OperatorAddresses, OperatorServer
 from meristem.supervision.confinement import confinements
@@ -298,15 +299,21 @@ class Supervisor:
     def _announce(self) -> None:
         self._announcing = False
         if self._claimed:
-            operators = () if self.operators is None else self.operators.addresses
-            self._place.state.announce(
-                SystemStatus(
-                    os.getpid(),
-                    self.address,
-                    self._began,
-                    tuple(self.statuses()),
-                    operators,
-                    self._reload.status,
-                    self._external,
-                )
+            try:
+                self._write_status()
+            except OperationError as error:  # what runs does not need it, and those who look find an older one
+                self.say(f"what runs could not be written down: {error}")
+
+    def _write_status(self) -> None:
+        operators = () if self.operators is None else self.operators.addresses
+        self._place.state.announce(
+            SystemStatus(
+                os.getpid(),
+                self.address,
+                self._began,
+                tuple(self.statuses()),
+                operators,
+                self._reload.status,
+                self._external,
             )
+        )

@@ -18,8 +18,8 @@ class Watchdog:
     """Asks a child for signs of life; one that gives none for `hung` seconds is killed, with its stacks written before.
 
     `running` is the child that is to be watched now, `lives` whether it gave a sign since it was asked last. `heard`
-    gets whether it does, as that changes. Looks are counted, not the time between them: a pause of this very process
-    makes nobody look silent.
+    gets whether it does, as that changes; `silence` tells what is the matter with one that does not. Looks are counted,
+    not the time between them: a pause of this very process makes nobody look silent.
     """
 
     def __init__(
@@ -30,12 +30,14 @@ class Watchdog:
         lives: Callable[[Child], Awaitable[bool]],
         heard: Callable[[bool], None],
         say: Callable[[str], None],
+        silence: Callable[[], str],
     ) -> None:
         self._hung = hung
         self._running = running
         self._lives = lives
         self._heard = heard
         self._say = say
+        self._silence = silence
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -57,5 +59,5 @@ class Watchdog:
         if looks == SILENCE:
             self._heard(False)
         if looks >= LOOKS and not child.ended.is_set():
-            self._say(f"it gave no sign of life for {self._hung:g} s and is killed")
+            self._say(f"{self._silence()} for {self._hung:g} s and is killed")
             await child.kill_with_its_stacks()
