@@ -241,7 +241,7 @@ def _serves_apps(listen: Listen, blueprint: Blueprint, name: str) -> bool:
 
 
 def _resolver(blueprint: Blueprint, name: str, environment: Mapping[str, str]) -> Resolver:
-    from meristem.config.settings import variable  # noqa: PLC0415
+    from meristem.config.setting_sources import variable  # noqa: PLC0415
     from meristem.runtime.resolution import resolver_for  # noqa: PLC0415
 
     taken = [

@@ -12,7 +12,8 @@ import msgspec
 
 from meristem.cli.loading_system import json_option, load_blueprint, placement_option, system_argument
 from meristem.cli.output import print_json, print_table
-from meristem.config.settings import Setting, Sources, explain
+from meristem.config.setting_sources import Setting, Sources
+from meristem.config.settings import explain
 from meristem.private_files import make_folder, write_file
 from meristem.system.addresses import label_of
 from meristem.system.description import settings_at

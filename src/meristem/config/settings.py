@@ -7,22 +7,19 @@ the default in the class.
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from contextvars import ContextVar
-from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
 import msgspec
 
-from meristem.config.conversion import bare, describe, example, from_text, from_value, secret
+from meristem.config.setting_sources import Setting, Sources
+from meristem.config.settings_loading import SettingsLoading
 from meristem.contracts.message import MessageMeta
 from meristem.errors import ConfigurationError, MisuseError
-from meristem.hints import meant
 from meristem.redaction import redact
 
 SettingsT = TypeVar("SettingsT", bound="Settings")
-NOT_ALNUM: Final = re.compile(r"[^A-Z0-9]+")
 OF_APP: Final[ContextVar[Callable[[type[Any]], Any] | None]] = ContextVar("meristem.settings", default=None)
 """Gives the settings of the hosted app whose code runs."""
 
@@ -57,44 +54,6 @@ class Settings(msgspec.Struct, metaclass=MessageMeta):
         return load(cls, system=system, service=app, sources=Sources(environment=os.environ))
 
 
-class File(msgspec.Struct, frozen=True):
-    """The `[settings]` of a file: by service, then by field. `origin` is how people name the file."""
-
-    origin: str
-    settings: Mapping[str, Mapping[str, Any]]
-
-
-class Sources(msgspec.Struct, frozen=True, kw_only=True):
-    """Where values come from, strongest first; `overrides` and files are by service, then by field.
-
-    `aliases` are second names of variables, for where the first one is not set: `{"SHOP_BANK_URL": "BANK_URL"}`.
-    """
-
-    overrides: Mapping[str, Mapping[str, Any]] = {}
-    environment: Mapping[str, str] = {}
-    aliases: Mapping[str, str] = {}
-    files: tuple[File, ...] = ()
-
-
-class Setting(msgspec.Struct, frozen=True):
-    """One setting as it was found, for `meristem settings`: a secret's value is hidden, and so is a URL's password."""
-
-    name: str
-    value: str
-    origin: str
-    variable: str
-
-
-def variable(system: str, service: str, *path: str) -> str:
-    """The environment variable of a setting: `HOTELS_PAYMENTS_URL`, nested `HOTELS_PAYMENTS_BANK__URL`."""
-    field = "__".join(_upper(name) for name in path)
-    return f"{_upper(system)}_{_upper(service)}_{field}"
-
-
-def _upper(name: str) -> str:
-    return NOT_ALNUM.sub("_", name.upper())
-
-
 def load(cls: type[SettingsT], *, system: str, service: str, sources: Sources) -> SettingsT:
     """The settings `cls` of `service`; raises ConfigurationError that lists every problem."""
     found: SettingsT = load_all([cls], system=system, service=service, sources=sources)[cls]
@@ -108,7 +67,7 @@ def load_all(
 
     Unless they are `complete`: an app may load others later.
     """
-    loading = _Loading(system, service, sources)
+    loading = SettingsLoading(system, service, sources)
     made = {cls: loading.settings(cls) for cls in classes}
     if complete:
         loading.refuse_unknown(classes)
@@ -120,193 +79,14 @@ def load_all(
 
 def unclaimed(classes: list[type[Settings]], *, system: str, service: str, sources: Sources) -> list[str]:
     """What is wrong with keys that belong to none of the classes of a service or app."""
-    loading = _Loading(system, service, sources)
+    loading = SettingsLoading(system, service, sources)
     loading.refuse_unknown(classes)
     return loading.problems
 
 
 def explain(classes: list[type[Settings]], *, system: str, service: str, sources: Sources) -> list[Setting]:
     """Every setting of a service, its value and the place that gave it."""
-    loading = _Loading(system, service, sources)
+    loading = SettingsLoading(system, service, sources)
     for cls in classes:
         loading.settings(cls)
     return loading.found
-
-
-class _Layer(msgspec.Struct):
-    """What one source has to say at the current depth."""
-
-    origin: str
-    values: Mapping[str, Any]
-    section: str
-
-
-class _Loading:
-    """One pass over the settings of a service; collects problems instead of stopping at the first."""
-
-    def __init__(self, system: str, service: str, sources: Sources) -> None:
-        self.system = system
-        self.service = service
-        self.sources = sources
-        self.problems: list[str] = []
-        self.found: list[Setting] = []
-
-    def settings(self, cls: type[Settings]) -> Any:
-        section = f"[settings.{self.service}]"
-        # The first that knows a value has it: so the order of the sources' files is their rank.
-        layers = [_Layer(file.origin, file.settings.get(self.service, {}), section) for file in self.sources.files]
-        overrides = _Layer("an override", self.sources.overrides.get(self.service, {}), "overrides")
-        return self._struct(cls, (), overrides, layers, None)
-
-    def _struct(
-        self, cls: Any, path: tuple[str, ...], overrides: _Layer, files: list[_Layer], base: msgspec.Struct | None
-    ) -> Any:
-        """Make a settings class, or a message nested in one; `base` holds defaults given by the outer class."""
-        values: dict[str, Any] = {}
-        before = len(self.problems)
-        fields = msgspec.structs.fields(cls)
-        names = {field.name for field in fields}
-        for field in fields:
-            default = _default(field) if base is None else getattr(base, field.name)
-            value = self._field(field, (*path, field.name), default, overrides, files, names)
-            if value is not msgspec.NODEFAULT:
-                values[field.name] = value
-        # Not made of the fields that went well: its own check would complain of what is told already.
-        if len(self.problems) > before:
-            return msgspec.NODEFAULT
-        try:
-            return cls(**values)
-        except ValueError as error:  # raised by the class's own __post_init__
-            self.problems.append(f"{'.'.join(path) or cls.__name__}: {error}")
-            return msgspec.NODEFAULT
-
-    def _field(
-        self,
-        field: msgspec.structs.FieldInfo,
-        path: tuple[str, ...],
-        default: Any,
-        overrides: _Layer,
-        files: list[_Layer],
-        siblings: set[str],
-    ) -> Any:
-        name, dotted, type_ = field.name, ".".join(path), field.type
-        if name in overrides.values and not _nested(type_, overrides.values[name]):
-            return self._convert(overrides.values[name], type_, dotted, f"an override of {self.service!r}", default)
-        try:
-            text, origin = self._environment(path, siblings)
-        except OSError as error:
-            # Noted, not raised: whoever sets up a system is told all that is wrong at once.
-            self.problems.append(f"{dotted}: the file {error.filename} cannot be read: {error.strerror}")
-            return default
-        if text is not None:
-            return self._convert(text, type_, dotted, origin, default, text=True)
-        # One part of a nested message may come from each place, so it is put together field by field.
-        if _is_struct(bare(type_)) and self._set_below(path, [overrides, *files], name):
-            below = [_below(layer, name) for layer in files]
-            base = default if isinstance(default, msgspec.Struct) else None
-            return self._struct(bare(type_), path, _below(overrides, name), below, base)
-        return self._from_files(field, path, default, files)
-
-    def _from_files(
-        self, field: msgspec.structs.FieldInfo, path: tuple[str, ...], default: Any, files: list[_Layer]
-    ) -> Any:
-        dotted = ".".join(path)
-        for layer in files:
-            if field.name in layer.values:
-                origin = f"{layer.section} in {layer.origin}"
-                return self._convert(layer.values[field.name], field.type, dotted, origin, default)
-        if default is msgspec.NODEFAULT:
-            self._missing(dotted, field.type, path)
-        else:
-            self._note(dotted, field.type, default, "default", path)
-        return default
-
-    def _environment(self, path: tuple[str, ...], siblings: set[str]) -> tuple[str | None, str]:
-        """The text of a setting's variable, of the file that `…_FILE` names, or of the variable's second name."""
-        name = variable(self.system, self.service, *path)
-        by_file = f"{name}_FILE"
-        direct = self.sources.environment.get(name)
-        # A class may have a field of that very name: then the variable is that field's, and names no file.
-        file = self.sources.environment.get(by_file) if f"{path[-1]}_file" not in siblings else None
-        if direct is not None and file is not None:
-            self.problems.append(f"{'.'.join(path)}: both {name} and {by_file} are set; unset one of them")
-        if direct is None and file is not None:
-            # Editors and tools end a file with a line break; a blank there may be a part of the password.
-            return Path(file).read_text(encoding="utf-8").rstrip("\r\n"), f"the file {file} ({by_file})"
-        alias = self.sources.aliases.get(name, "")
-        if not direct and self.sources.environment.get(alias):
-            return self.sources.environment[alias], f"the environment variable {alias}"
-        return direct, f"the environment variable {name}"
-
-    def _set_below(self, path: tuple[str, ...], layers: list[_Layer], name: str) -> bool:
-        prefix = variable(self.system, self.service, *path) + "__"
-        # Whether the rest of such a name is a field's is of no matter here: each field looks for its own.
-        in_environment = any(each.startswith(prefix) for each in self.sources.environment)
-        return in_environment or any(isinstance(layer.values.get(name), Mapping) for layer in layers)
-
-    def _convert(self, value: Any, type_: Any, dotted: str, origin: str, default: Any, *, text: bool = False) -> Any:
-        path = tuple(dotted.split("."))
-        try:
-            made = from_text(value, type_) if text else from_value(value, type_)
-        except msgspec.ValidationError as error:
-            # The problem is printed and logged, a secret's value never is.
-            shown = "its secret value" if secret(type_) else repr(value)
-            hint = f"{variable(self.system, self.service, *path)}={example(type_, default)}"
-            self.problems.append(
-                f"{dotted}: {shown} from {origin} is not {describe(type_)} ({_reason(error)}); write e.g. {hint}"
-            )
-            return default
-        self._note(dotted, type_, made, origin, path)
-        return made
-
-    def _note(self, dotted: str, type_: Any, value: Any, origin: str, path: tuple[str, ...]) -> None:
-        shown = "***" if secret(type_) else redact(repr(value))
-        self.found.append(Setting(dotted, shown, origin, variable(self.system, self.service, *path)))
-
-    def _missing(self, dotted: str, type_: Any, path: tuple[str, ...]) -> None:
-        hint = f"{variable(self.system, self.service, *path)}={example(type_, msgspec.NODEFAULT)}"
-        place = f"[settings.{self.service}] of a placement"
-        self.problems.append(
-            f"{dotted}: nothing sets it ({describe(type_)}); write e.g. {hint}, or put it into {place}"
-        )
-
-    def refuse_unknown(self, classes: list[type[Settings]]) -> None:
-        """Refuse keys of files and overrides that no class of the service has."""
-        section = f"[settings.{self.service}]"
-        for file in self.sources.files:
-            self._unknown(classes, file.settings.get(self.service, {}), f"{section} in {file.origin}", "")
-        self._unknown(classes, self.sources.overrides.get(self.service, {}), f"the overrides of {self.service!r}", "")
-
-    def _unknown(self, classes: list[Any], values: Mapping[str, Any], where: str, prefix: str) -> None:
-        fields = {field.name: field.type for cls in classes for field in msgspec.structs.fields(cls)}
-        for key, value in values.items():
-            if key not in fields:
-                self.problems.append(f"{where} has an unknown key {prefix + key!r}; {_meant(key, fields)}")
-            elif _nested(fields[key], value):
-                self._unknown([bare(fields[key])], value, where, f"{prefix}{key}.")
-
-
-def _default(field: msgspec.structs.FieldInfo) -> Any:
-    return field.default_factory() if field.default_factory is not msgspec.NODEFAULT else field.default
-
-
-def _is_struct(type_: Any) -> bool:
-    return isinstance(type_, type) and issubclass(type_, msgspec.Struct)
-
-
-def _nested(type_: Any, value: Any) -> bool:
-    return _is_struct(bare(type_)) and isinstance(value, Mapping)
-
-
-def _below(layer: _Layer, name: str) -> _Layer:
-    values = layer.values.get(name)
-    return _Layer(layer.origin, values if isinstance(values, Mapping) else {}, layer.section)
-
-
-def _reason(error: Exception) -> str:
-    text = str(error)
-    return text[:1].lower() + text[1:]
-
-
-def _meant(key: str, known: Iterable[str]) -> str:
-    return meant(key, known, f"known are {', '.join(sorted(known)) or 'none'}")

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from meristem.config.settings import Sources, load_all, unclaimed
+from meristem.config.setting_sources import Sources
+from meristem.config.settings import load_all, unclaimed
 from meristem.errors import ConfigurationError
 from meristem.system.named_parts import APP, part_named
 

@@ -6,7 +6,8 @@ import ssl
 from typing import TYPE_CHECKING
 
 from meristem.config.secret import Secret
-from meristem.config.settings import Settings, Sources, load, variable
+from meristem.config.setting_sources import Sources, variable
+from meristem.config.settings import Settings, load
 from meristem.discovery.environment import address_of, url_variable
 from meristem.errors import ConfigurationError
 from meristem.transports.adapters import CLIENTS

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from meristem.config.settings import File
+from meristem.config.setting_sources import File
 from meristem.contracts.bounds import misfit
 from meristem.errors import ConfigurationError
 from meristem.events.adapters import BUSES

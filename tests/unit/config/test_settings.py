@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from meristem.config.secret import Secret
-from meristem.config.settings import File, Settings, Sources, explain, load, load_all
+from meristem.config.setting_sources import File, Sources
+from meristem.config.settings import Settings, explain, load, load_all
 from meristem.contracts.message import Message
 from meristem.errors import ConfigurationError
 

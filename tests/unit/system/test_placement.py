@@ -6,7 +6,7 @@ from typing import Protocol
 import pytest
 
 from meristem import ConfigurationError, Contract, Service, System, safe
-from meristem.config.settings import File
+from meristem.config.setting_sources import File
 from meristem.resilience.breaker import BreakerPolicy
 from meristem.resilience.policies import Policies
 from meristem.system.blueprint import Blueprint
