@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from bookshop.contracts.recommendations import BookCategory
 from bookshop.recommendations import tables
 from bookshop.recommendations.history import History
 from meristem import Database, Message
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from bookshop.contracts.catalogue import Book
-    from bookshop.recommendations.model import Integers
 
 
 class BookRow(Message):
@@ -26,25 +23,6 @@ class BookRow(Message):
     category: int
 
 
-class Shelves:
-    """The books of each category; a category may have none."""
-
-    def __init__(self, rows: Iterable[BookRow]) -> None:
-        self.categories = {row.book_id: row.category for row in rows}
-        self._titles = {row.book_id: row.title for row in rows}
-        self._books: dict[int, list[int]] = {}
-        for book_id, category in self.categories.items():
-            self._books.setdefault(category, []).append(book_id)
-
-    def of(self, category: int) -> Integers:
-        """The books of a category, by id."""
-        return np.asarray(self._books.get(category, []), np.int32)
-
-    def title(self, book_id: int) -> str:
-        """The title of a book."""
-        return self._titles[book_id]
-
-
 class Books:
     """The table of books, and who of the history has them."""
 
@@ -52,9 +30,9 @@ class Books:
         self._database = database
         self._history = history
 
-    async def shelves(self) -> Shelves:
-        """Those of the moment."""
-        return Shelves(await self._database.fetch_all(tables.BOOKS, into=BookRow))
+    async def all(self) -> Sequence[BookRow]:
+        """All of them, by id."""
+        return await self._database.fetch_all(tables.BOOKS, into=BookRow)
 
     async def list(self, book: Book) -> None:
         """Enter a book, and those of the history who have it; or change its entry."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from bookshop.contracts.training import Quality
 from bookshop.recommendations.model import Integers, Model
+from bookshop.recommendations.ranking import Ranking
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,14 +27,16 @@ def measure(purchases: Integers, shelves: Mapping[int, int]) -> Quality:
     by_customer: dict[int, list[int]] = {}
     for customer, book in kept.tolist():
         by_customer.setdefault(customer, []).append(book)
-    baskets = [by_customer[customer] for customer in held_out[:, 0].tolist()]
-    of_shelf = _books_of(shelves)
-    rows = [of_shelf[shelves[book]] for book in held_out[:, 1].tolist()]
-    rates = [
-        _hit_rate(each.rank(baskets, rows), held_out[:, 1].tolist())
-        for each in (model, Model.most_sold(model.books, model.sold))
-    ]
-    return Quality(customers=len(held_out), at=SHOWN, model=rates[0], most_sold=rates[1])
+    plain = Model.most_sold(model.books, model.sold)
+    hits = dict.fromkeys(("model", "most_sold"), 0)
+    for shelf, books in _books_of(shelves).items():
+        wanted = [(customer, book) for customer, book in held_out.tolist() if shelves[book] == shelf]
+        baskets = [by_customer[customer] for customer, _ in wanted]
+        for name, each in (("model", model), ("most_sold", plain)):
+            ranked = Ranking(each, books).rank(baskets, SHOWN)
+            hits[name] += sum(book in first for first, (_, book) in zip(ranked, wanted, strict=True))
+    rates = {name: count / len(held_out) for name, count in hits.items()}
+    return Quality(customers=len(held_out), at=SHOWN, **rates)
 
 
 def _split(purchases: Integers) -> tuple[Integers, Integers]:
@@ -51,7 +54,3 @@ def _books_of(shelves: Mapping[int, int]) -> dict[int, Integers]:
     for book, shelf in sorted(shelves.items()):
         found.setdefault(shelf, []).append(book)
     return {shelf: np.asarray(books, np.int32) for shelf, books in found.items()}
-
-
-def _hit_rate(ranked: list[list[int]], wanted: list[int]) -> float:
-    return sum(book in first[:SHOWN] for first, book in zip(ranked, wanted, strict=True)) / len(wanted)

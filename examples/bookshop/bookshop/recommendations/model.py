@@ -8,13 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 RIDGE: Final = 250.0  # the larger, the more it takes to believe in a relation between two books
 PIECE: Final = 1024  # customers who are counted at a time: a bound of memory
@@ -51,33 +48,6 @@ class Model:
     def most_sold(cls, books: Integers, sold: Floats) -> Self:
         """A model that knows no customers: all get the books that were sold most."""
         return cls(books, np.zeros((len(books), len(books)), np.float32), sold)
-
-    def rank(self, baskets: Sequence[Sequence[int]], shelves: Sequence[Integers]) -> list[list[int]]:
-        """The books of a shelf for each customer, best first; those that the customer has come last.
-
-        One product of matrices scores all customers. Of equal scores the book that is sold more is better, of equal
-        sales the one that was listed first.
-        """
-        had = np.zeros((len(baskets), len(self.books)), np.float32)
-        for row, basket in enumerate(baskets):
-            had[row, self._places(np.asarray(basket, np.int32))[0]] = 1.0
-        scores = had @ self.weights
-        return [self._ranked(scores[row], set(baskets[row]), shelf) for row, shelf in enumerate(shelves)]
-
-    def _ranked(self, scores: Floats, had: set[int], shelf: Integers) -> list[int]:
-        places, known = self._places(shelf)
-        score, sold = np.zeros(len(shelf), np.float32), np.zeros(len(shelf), np.float32)
-        score[known], sold[known] = scores[places], self.sold[places]
-        has = np.fromiter((int(each) in had for each in shelf), np.bool_, len(shelf))
-        ranked: list[int] = shelf[np.lexsort((shelf, -sold, -score, has))].tolist()
-        return ranked
-
-    def _places(self, wanted: Integers) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-        """Where those of the wanted books stand that the model knows, and which of them these are."""
-        places = np.searchsorted(self.books, wanted)
-        known = places < len(self.books)
-        known[known] = self.books[places[known]] == wanted[known]
-        return places[known], known
 
     def dump(self) -> bytes:
         """The model as it is kept."""

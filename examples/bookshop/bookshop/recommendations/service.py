@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import NamedTuple, final
+from typing import final
 
 from bookshop.contracts.catalogue import BookListed, Catalogue
 from bookshop.contracts.recommendations import (
@@ -18,11 +19,12 @@ from bookshop.contracts.recommendations import (
 from bookshop.contracts.training import Training
 from bookshop.contracts.transactions import Order, OrderPlaced, OrderRefunded
 from bookshop.recommendations import tables
-from bookshop.recommendations.books import Books, Shelves
+from bookshop.recommendations.books import Books
 from bookshop.recommendations.history import History
-from bookshop.recommendations.model import Integers, Model
+from bookshop.recommendations.model import Model
 from bookshop.recommendations.models import Models
 from bookshop.recommendations.purchases import Purchases
+from bookshop.recommendations.recommender import Question, Recommender
 from bookshop.recommendations.settings import RecommendationsSettings
 from meristem import CallError, Clock, Code, Service, batched, every, on
 
@@ -30,13 +32,6 @@ logger = logging.getLogger(__name__)
 
 PAGE = 100  # books that are asked for at a time
 CATEGORIES = frozenset(BookCategory)  # those of the file: any other number is kept, as protobuf asks for
-
-
-class Question(NamedTuple):
-    """What a customer has, and the books that are to be ranked."""
-
-    basket: list[int]
-    shelf: Integers
 
 
 @final
@@ -54,11 +49,10 @@ class RecommendationsService(
     settings: RecommendationsSettings
     clock: Clock
     version: int = field(default=0, init=False)  # of the model; 0 until one was trained
-    _model: Model = field(default_factory=Model.untrained, init=False)
-    _shelves: Shelves = field(default_factory=lambda: Shelves([]), init=False)
+    _recommender: Recommender = field(default_factory=lambda: Recommender(Model.untrained(), []), init=False)
 
     async def start(self) -> None:
-        if not (await self.books.shelves()).categories:
+        if not await self.books.all():
             await self._fill()
         await self.refresh()
 
@@ -80,19 +74,15 @@ class RecommendationsService(
             raise CallError(Code.NOT_FOUND, "Category not found")
         if request.max_results < 0:
             raise CallError(Code.INVALID_ARGUMENT, "max_results must not be negative")
-        shelves = self._shelves
         basket = await self.purchases.of(request.user_id)
-        ranked = await self._rank(Question(basket, shelves.of(request.category)))
         return RecommendationResponse(
-            recommendations=[
-                BookRecommendation(id=each, title=shelves.title(each)) for each in ranked[: request.max_results]
-            ]
+            recommendations=await self._rank(Question(request.category, basket, request.max_results))
         )
 
     @batched(max_size=64, max_wait=0.002)
-    def _rank(self, questions: list[Question]) -> list[list[int]]:
-        """One product of matrices for all who ask at the moment."""
-        return self._model.rank([each.basket for each in questions], [each.shelf for each in questions])
+    def _rank(self, questions: list[Question]) -> list[list[BookRecommendation]]:
+        """One product of matrices for all who ask for the same category at the moment."""
+        return self._recommender.answer(questions)
 
     @on(BookListed)
     async def list_book(self, event: BookListed) -> None:
@@ -118,8 +108,8 @@ class RecommendationsService(
         how_many, last = await self.purchases.how_many(), await self.models.last()
         if not how_many or (last is not None and (how_many == last.purchases or not self._is_due(last.trained))):
             return
-        shelves = await self.books.shelves()
-        trained = await self.training.train((await self.purchases.all()).tobytes(), shelves.categories)
+        shelves = {each.book_id: each.category for each in await self.books.all()}
+        trained = await self.training.train((await self.purchases.all()).tobytes(), shelves)
         await self.models.keep(trained, how_many)
         await self.refresh()
 
@@ -129,12 +119,14 @@ class RecommendationsService(
     @every(seconds=1.0, each=True)
     async def refresh(self) -> None:
         """Take what is new, whichever replica heard of it: books, and the latest model that is of use."""
+        model, books = self._recommender.model, await self.books.all()
         if (newer := await self.models.newer(self.version)) is not None:
-            self.version, self._model = newer
+            self.version, model = newer
             logger.info("ranks by model %d", self.version)
         elif self.version == 0:
-            self._model = await self.purchases.most_sold()
-        self._shelves = await self.books.shelves()
+            model = await self.purchases.most_sold()
+        if model is not self._recommender.model or books != self._recommender.books:
+            self._recommender = await asyncio.to_thread(Recommender, model, books)
 
 
 def _books_of(order: Order) -> list[int]:

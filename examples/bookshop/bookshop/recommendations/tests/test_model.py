@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from bookshop.recommendations.evaluate import made_up
 from bookshop.recommendations.evaluation import measure
 from bookshop.recommendations.model import Model
+from bookshop.recommendations.ranking import Ranking
 from bookshop.recommendations.settings import RecommendationsSettings
 
 SHELF = np.array([1, 2, 3, 4], np.int32)
@@ -18,37 +21,39 @@ def two_circles() -> Model:
     return Model.train(np.array(first + second, np.int32))
 
 
+def ranked(*baskets: list[int], model: Model | None = None, shelf: Any = SHELF, most: int = 9) -> list[list[int]]:
+    return Ranking(model or two_circles(), np.array(shelf, np.int32)).rank(baskets, most)
+
+
 def test_what_is_bought_by_the_same_people_comes_first_and_what_one_has_comes_last() -> None:
-    assert two_circles().rank([[1], [4]], [SHELF, SHELF]) == [[2, 3, 4, 1], [3, 1, 2, 4]]
+    assert ranked([1], [4]) == [[2, 3, 4, 1], [3, 1, 2, 4]]
+    assert ranked([1], most=2) == [[2, 3]]
 
 
 def test_who_has_bought_nothing_gets_what_is_sold_most() -> None:
-    assert two_circles().rank([[]], [SHELF]) == [[3, 4, 1, 2]]
+    assert ranked([]) == [[3, 4, 1, 2]]
 
 
 def test_books_that_the_model_has_never_seen_are_ranked_behind_those_that_were_sold() -> None:
-    shelf = np.array([0, 2, 9], np.int32)
-    assert two_circles().rank([[], [9, 77]], [shelf, shelf]) == [[2, 0, 9], [2, 0, 9]]
+    assert ranked([], [9, 77], [0], shelf=[0, 2, 9]) == [[2, 0, 9], [2, 0, 9], [2, 9, 0]]
 
 
 def test_a_shelf_without_books_has_nothing_to_rank() -> None:
-    assert two_circles().rank([[1]], [np.zeros(0, np.int32)]) == [[]]
+    assert ranked([1], shelf=[]) == [[]]
 
 
 def test_a_model_without_books_ranks_in_the_order_of_the_list() -> None:
-    assert Model.untrained().rank([[3]], [SHELF]) == [[1, 2, 4, 3]]
+    assert ranked([3], model=Model.untrained()) == [[1, 2, 4, 3]]
 
 
 def test_each_customer_of_a_batch_is_answered_as_alone() -> None:
-    model, baskets = two_circles(), [[1], [], [3, 4], [2, 3]]
-    alone = [model.rank([basket], [SHELF])[0] for basket in baskets]
-    assert model.rank(baskets, [SHELF] * len(baskets)) == alone
+    baskets = [[1], [], [3, 4], [2, 3]]
+    assert ranked(*baskets) == [ranked(each)[0] for each in baskets]
 
 
 def test_a_model_that_was_kept_ranks_as_before() -> None:
     model = two_circles()
-    baskets = [[1], [3], []]
-    assert Model.load(model.dump()).rank(baskets, [SHELF] * 3) == model.rank(baskets, [SHELF] * 3)
+    assert ranked([1], [3], [], model=Model.load(model.dump())) == ranked([1], [3], [], model=model)
 
 
 def test_it_finds_what_customers_bought_far_more_often_than_most_sold_does() -> None:
