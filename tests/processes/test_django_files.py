@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ from tests.suites.served import PATIENCE, copied, served
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.xdist_group("django-files")  # they share systems
 PROJECT = Path(__file__).parent / "gallery"
 PLACES = {
     "one process": None,
@@ -28,29 +30,34 @@ LARGE = os.urandom(4_000_000)  # Django keeps what is larger than 2.5 MiB in a f
 HREF, TOKEN = re.compile(r'href="(.*?)"'), re.compile(r'name="csrfmiddlewaretoken" value="(.*?)"')
 
 
-@pytest.fixture(params=["by_wsgi", "by_asgi"])
+@pytest.fixture(scope="module", params=["by_wsgi", "by_asgi"])
 def system(request: pytest.FixtureRequest) -> str:
     """The system that hosts the project by one of its two applications."""
     return f"hosted.py:{request.param}"
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project with its static files collected."""
-    folder = copied(PROJECT, tmp_path / "project")
+    folder = copied(PROJECT, tmp_path_factory.mktemp("gallery") / "project")
     (folder / "gallery/static/gallery/paper.bin").write_bytes(PAPER)
     command = [sys.executable, "-m", "django", "collectstatic", "--no-input", "--settings", "gallery.settings"]
     subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=PATIENCE)
     return folder
 
 
-@pytest.fixture(params=PLACES)
-def browser(request: pytest.FixtureRequest, system: str, project: Path) -> Iterator[httpx.Client]:
-    """A client of the system at its public port, by each placement in turn."""
-    with (
-        served(project, system, PLACES[request.param]) as run,
-        httpx.Client(base_url=run.address, timeout=PATIENCE, trust_env=False, follow_redirects=True) as client,
-    ):
+@pytest.fixture(scope="module", params=PLACES)
+def address(request: pytest.FixtureRequest, system: str, project: Path) -> Iterator[str]:
+    """The public port of the system, in each placement in turn."""
+    with served(project, system, PLACES[request.param]) as run:
+        yield run.address
+
+
+@pytest.fixture
+def browser(address: str, project: Path) -> Iterator[httpx.Client]:
+    """A client of the system, which has no picture yet."""
+    shutil.rmtree(project / "media", ignore_errors=True)
+    with httpx.Client(base_url=address, timeout=PATIENCE, trust_env=False, follow_redirects=True) as client:
         yield client
 
 
