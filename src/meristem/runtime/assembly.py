@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import ChainMap
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from meristem.contracts.call import ServedOperation, connected, wait_on
 from meristem.contracts.contract import operations
-from meristem.errors import CallError, MisuseError, WiringError
+from meristem.errors import MisuseError, WiringError
 from meristem.events.adapters import bus_for
 from meristem.lifecycle import Background, SideBySide, Stack
 from meristem.resilience.limiter import Limiter
 from meristem.resilience.policies import Policies
 from meristem.resilience.timers import Deadlines
+from meristem.runtime.announcement import announce
 from meristem.runtime.clients import Clients
 from meristem.runtime.deliveries import Deliveries, Postbox, patient, sender
-from meristem.runtime.dependency import Dependency, RemoteReplica
+from meristem.runtime.dependency import Dependency
 from meristem.runtime.gauges import Gauges
 from meristem.runtime.injection import Injection
 from meristem.runtime.instance import ServiceInstance
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from meristem.system.blueprint import Blueprint
     from meristem.system.plan import ServicePlan
 
-logger = logging.getLogger(__name__)
 ContractT = TypeVar("ContractT")
 Result = TypeVar("Result")
 
@@ -121,22 +120,12 @@ class Assembly:
         self._closing.spawn(self._announce(), "announce")
 
     async def _announce(self) -> None:
-        """Tell every other process which subscribers are here: what waits for them there need not wait longer."""
+        """Tell every other process which subscribers are here, once they can be found."""
         here = [name for name, each in self.instances.items() if each.inbox is not None and each.inbox.policies]
         if here:
             if self.options.found is not None:  # before that they would call, find nobody, and wait all the longer
                 await self.options.found()
-            found = [each for dependency in self._dependencies.values() for each in dependency.replicas]
-            by_address = {each.address: each for each in found}
-            await asyncio.gather(*(self._announce_to(each, here) for each in by_address.values()))
-
-    async def _announce_to(self, replica: RemoteReplica, here: list[str]) -> None:
-        known, contract, clients = operations(Deliveries), cast("type[Any]", Deliveries), self._started()
-        ways = {name: clients.limited(each, replica.client.call) for name, each in known.items()}
-        try:
-            await clients.over(contract, ways.__getitem__, None).announce(here)
-        except CallError as error:  # it starts later than this one, or finds out by itself in a few seconds
-            logger.debug("%s was not told that %s are here: %s", replica.address, ", ".join(here), error)
+            await announce(here, self._dependencies.values(), self._started())
 
     def _resume(self, services: Sequence[str]) -> None:
         """Subscribers of another process say that they are there: deliver what waits for them."""
