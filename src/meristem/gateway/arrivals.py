@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from meristem.asgi import OF_WEBSOCKETS
 from meristem.hosting.asgi.entrance import HANDED_ON
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from meristem.asgi import ASGIApp, Field, Receive, Scope, Send
     from meristem.transports.authorize import Verify
+
+NO_HOST: Final = (b"host", b"")  # the edge must name one, and its client, of HTTP/1.0, named none
 
 
 class Arrivals:
@@ -34,7 +36,7 @@ class Arrivals:
         for field in scope["headers"]:
             if field[0] in (APP, ORIGIN, TOKEN):
                 said[field[0]] = field[1]
-            else:
+            elif field != NO_HOST:
                 fields.append(field)
         if APP not in said:
             await self._besides(scope, receive, send)

@@ -82,6 +82,8 @@ class OwnHead:
         """The head, up to and with the empty line; `body` are the lines that tell how the body is framed."""
         origin = origin_text(scope["client"], scope["server"], _scheme(scope))
         own = [self._app, b"meristem-origin: %b" % origin]
+        if _host(scope) is None:  # of HTTP/1.0; an empty one is none, as the other end knows
+            own.append(b"host: ")
         if self._prove is not None:
             own.append(b"meristem-token: %b" % self._prove().encode())
         return _head(scope, scope["raw_path"], [*_kept(scope, WRITTEN_HERE), *own, *body])
@@ -109,7 +111,7 @@ class ForeignHead:
         dropped = WRITTEN_HERE | {b"proxy"} | (named(scope["headers"]) - END_TO_END)
         kept = [each for each in _kept(scope, dropped) if not _is_doubtful(each.partition(b":")[0])]
         scheme = _scheme(scope).encode()
-        host = next((value for name, value in scope["headers"] if name == b"host"), b"")
+        host = _host(scope)
         client = scope["client"]
         who = "unknown" if client is None or client[1] is None else str(client[0])
         node = f'"[{who}]"' if ":" in who else who
@@ -118,7 +120,9 @@ class ForeignHead:
             b"x-forwarded-proto: %b" % scheme,
             b"%b: for=%b;proto=%b" % (FORWARDED, node.encode(), scheme) + (b';host="%b"' % host if host else b""),
         ]
-        if host:
+        if host is None:
+            told.append(b"host: %b" % _own_host(scope))
+        elif host:
             told.append(b"x-forwarded-host: %b" % host)
         if self._mount:
             told.append(b"x-forwarded-prefix: %b" % quoted(self._mount))
@@ -134,6 +138,18 @@ class ForeignHead:
         is_path = location[:1] == b"/" and location[1:2] != b"/"  # `//host/path` names another host
         is_below = re.match(re.escape(self._before) + rb"(?:[/?#]|\Z)", location) is not None
         return self._before + location if is_path and not is_below else location
+
+
+def _host(scope: Scope) -> bytes | None:
+    return next((value for name, value in scope["headers"] if name == b"host"), None)
+
+
+def _own_host(scope: Scope) -> bytes:
+    """What a client that names no host has asked, as HTTP/1.1 must name one (RFC 9112, 3.2); empty on a Unix socket."""
+    server = scope.get("server")
+    if server is None or server[1] is None:
+        return b""
+    return (f"[{server[0]}]:{server[1]}" if ":" in server[0] else f"{server[0]}:{server[1]}").encode()
 
 
 def _is_doubtful(name: bytes) -> bool:

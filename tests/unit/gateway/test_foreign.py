@@ -293,3 +293,15 @@ async def test_where_no_program_listens_the_client_is_told_to_try_again():
 
     assert told[0]["status"] == 503
     assert (b"retry-after", b"1") in told[0]["headers"]
+
+
+async def test_a_program_is_named_a_host_also_where_the_client_names_none():
+    heads: list[bytes] = []
+    async with behind(saying(OK, heads=heads)) as browser:
+        port = browser.base_url.port
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /php/ HTTP/1.0\r\n\r\n")
+        assert (await reader.read()).endswith(b"ok")
+        writer.close()
+
+    assert b"\r\nhost: 127.0.0.1:%d\r\n" % port in heads[0]

@@ -344,3 +344,20 @@ async def test_each_request_has_one_line_in_the_log_the_edges_own_answers_too(di
     lines = [each.getMessage() for each in caplog.records if each.name == "meristem.access"]
     assert lines[0] == "GET /bench/head 200"
     assert lines[-2:] == ["POST /bench/waiting 502", "GET /bench/head 503"]
+
+
+@pytest.mark.parametrize("host", [b"", b"host: shop.example\r\n"])
+async def test_a_request_of_http_1_0_needs_no_host_and_its_app_finds_none(divided, together, bench, host):
+    async def ask(port: int) -> list[bytes]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /bench/head HTTP/1.0\r\n" + host + b"\r\n")
+        answered = await asyncio.wait_for(reader.read(), PATIENCE)
+        writer.close()
+        assert b" 200 " in answered.partition(b"\r\n")[0], answered
+        return [line for line in answered.splitlines() if line.startswith(b"host")]
+
+    async with (
+        divided(App("bench", bench, mount="/bench")) as system,
+        together(App("bench", bench, "/bench")) as browser,
+    ):
+        assert await ask(system.port) == await ask(browser.base_url.port)
