@@ -179,8 +179,8 @@ def _rest(found: echo.Results) -> list[str]:
         (
             f"One raw HTTP/1.1 client with {rest.IN_FLIGHT} connections asks every server over TCP: POST with a JSON "
             "body, read into a type and written from one. A server has one process on one core, as its documentation "
-            "starts it; Robyn's threads share that core. The client is the same for all and busier than the quickest "
-            "of them, so the bars compare the CPU of the servers."
+            "starts it; Robyn's threads share that core. None writes an access log but those that say so. The client "
+            "is the same for all and busier than the quickest of them, so the bars compare the CPU of the servers."
         ),
         table(("server", "echo, CPU µs", "echoes per second", "list of 100, CPU µs", "lists per second"), rows),
         *_skipped(found.skipped),
