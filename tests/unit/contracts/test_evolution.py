@@ -174,3 +174,38 @@ def test_messages_that_protobuf_brings_are_compared_too(before, after, wire, tmp
     found = [each for each in ours(old, new) if "wire" in {kind.value for kind in each.kinds}]
 
     assert [each.rule for each in found if each.rule in ("number-free", "wire-type-changed")] == wire
+
+
+FILES = ("import msgspec\n", "import msgspec\nfrom meristem.rest import Body, FilePart\n")
+PHOTO = "payload: Annotated[bytes, Body({})]"
+PIECES = "pieces: AsyncIterator[{}]"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        (PHOTO.format('"image/*"'), PHOTO.format('"image/png"'), "takes a body of image/png, and took one of image/*"),
+        (PHOTO.format(""), PHOTO.format('"image/*"'), "takes a body of image/*, and took one of */*"),
+        (PHOTO.format('"text/csv"'), PHOTO.format('"image/*"'), "takes a body of image/*, and took one of text/csv"),
+        (PHOTO.format('"image/png"'), PHOTO.format('"image/*"'), None),
+        (PHOTO.format('"image/*"'), PHOTO.format(""), None),
+        (
+            PIECES.format("FilePart"),
+            PIECES.format("bytes"),
+            "takes a body of */*, and took one of multipart/form-data",
+        ),
+    ],
+)
+def test_an_upload_may_be_of_more_types_and_not_of_fewer(before, after, told, tmp_path):
+    """A form that any bytes take the place of is read no longer, although its type is among any."""
+    found = []
+    for name, taken in (("old", before), ("new", after)):
+        (tmp_path / name).mkdir()
+        added = (
+            f'    @operation(http="POST /photos")\n    async def photo(self, {taken}) -> None: ...\n\n    @idempotent\n'
+        )
+        found.append(releases(tmp_path / name, FILES, ("    @idempotent\n", added))[1])
+
+    says = [each.says for each in ours(*found) if each.rule == "upload-changed"]
+
+    assert says == ([] if told is None else [told])

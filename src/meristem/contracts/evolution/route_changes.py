@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from meristem.contracts.evolution.change import ChangeKind
-from meristem.contracts.rest_fields import PLACEHOLDER
+from meristem.contracts.rest_fields import FORM, PLACEHOLDER
 
 if TYPE_CHECKING:
     from meristem.contracts.evolution.change import ChangeList
@@ -36,6 +36,9 @@ def route_changes(
     if _status(old) != _status(new):
         says = f"answers {_status(new)}, and answered {_status(old)}"
         changes.add("status-changed", where, says, "keep the status", ChangeKind.JSON, at=new.source)
+    if was.takes and is_.takes and not _covers(is_.takes, was.takes):
+        says = f"takes a body of {is_.takes}, and took one of {was.takes}"
+        changes.add("upload-changed", where, says, remedy, ChangeKind.JSON, at=new.source)
     if was.media != is_.media:
         says = f"answers {is_.media}, and answered {was.media}"
         changes.add("media-changed", where, says, remedy, ChangeKind.JSON, at=new.source)
@@ -44,6 +47,14 @@ def route_changes(
 def _bare(path: str) -> str:
     """The path without the names of its placeholders, which callers never see."""
     return PLACEHOLDER.sub("{}", path)
+
+
+def _covers(media: str, other: str) -> bool:
+    """Whether a type or range of types has another in it; a form is read in its own way, and is in no range."""
+    if FORM in (media, other):
+        return media == other
+    (kind, _, part), (mine, _, own) = media.partition("/"), other.partition("/")
+    return kind in ("*", mine) and part in ("*", own)
 
 
 def _places(route: RestForm, request: MessageForm) -> dict[str, str]:

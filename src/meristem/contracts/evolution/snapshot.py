@@ -75,13 +75,17 @@ class FaultForm(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class RestForm(msgspec.Struct, frozen=True):
-    """Where an operation stands in REST, and from where each field of its request comes."""
+    """Where an operation stands in REST, and from where each field of its request comes.
+
+    `takes` is the media type, or range of them, of a body that is taken as it was sent; empty for JSON.
+    """
 
     verb: str
     path: str
     status: int
     media: str
     places: dict[str, str] = {}
+    takes: str = ""
 
 
 class OperationForm(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -31,7 +31,7 @@ from meristem.contracts.evolution.snapshot import (
     Written,
 )
 from meristem.contracts.protobuf.shapes import ProtoSchema
-from meristem.contracts.rest_fields import rest_fields
+from meristem.contracts.rest_fields import raw_media, rest_fields, upload_of
 from meristem.contracts.wiretypes import fields_of, is_fixed_tuple, is_union, peel, struct_of
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class SnapshotTaker:
         )
 
     def _operation(self, contract: type[Contract], operation: Operation, kept: tuple[str, ...]) -> OperationForm:
-        route = None if operation.http is None else _route(operation.request, operation.http)
+        route = None if operation.http is None else _route(operation, operation.http)
         file, line = place_of(self._root, getattr(contract, operation.name))
         both_ways = (operation.takes_stream, operation.stream)
         return OperationForm(
@@ -274,7 +274,10 @@ def _named(form: Any, names: Mapping[str, tuple[str, ...]]) -> Any:
     return msgspec.structs.replace(form, source=msgspec.structs.replace(source, names=names[source.names[0]]))
 
 
-def _route(request: Any, http: Http) -> RestForm:
-    places = rest_fields(request, http.verb, http.path)
-    found = {each.name: places.place_of(each.name) for each in fields_of(request)}
-    return RestForm(http.verb, http.path, http.status, http.media, found)
+def _route(operation: Operation, http: Http) -> RestForm:
+    places = rest_fields(operation.request, http.verb, http.path)
+    found = {each.name: places.place_of(each.name) for each in fields_of(operation.request)}
+    upload = upload_of(operation.request) if operation.takes_stream else None
+    raw = None if places.whole is None else raw_media(places.whole)
+    takes = upload.media if upload is not None else raw or ""
+    return RestForm(http.verb, http.path, http.status, http.media, found, takes)
