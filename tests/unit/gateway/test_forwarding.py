@@ -208,17 +208,10 @@ async def test_an_answer_is_made_no_faster_than_the_client_reads_and_its_leaving
     assert stalled < 64 * 1024 * 1024
 
 
-async def test_a_client_that_leaves_before_the_answer_is_told_to_the_app(divided, bench):
+@pytest.mark.parametrize(("method", "rest"), [(b"GET", b"\r\n"), (b"POST", b"content-length: 10\r\n\r\nabc")])
+async def test_a_client_that_leaves_before_the_answer_or_in_its_body_is_told_to_the_app(divided, bench, method, rest):
     async with divided(App("bench", bench, mount="/bench")) as system, raw(system.port) as (_reader, writer):
-        writer.write(b"GET /bench/waiting HTTP/1.1\r\nhost: x\r\n\r\n")
-        await bench.begun.wait()
-        writer.close()
-        await bench.told.wait()
-
-
-async def test_a_client_that_leaves_in_the_midst_of_its_body_is_told_to_the_app(divided, bench):
-    async with divided(App("bench", bench, mount="/bench")) as system, raw(system.port) as (_reader, writer):
-        writer.write(b"POST /bench/waiting HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nabc")
+        writer.write(b"%b /bench/waiting HTTP/1.1\r\nhost: x\r\n%b" % (method, rest))
         await bench.begun.wait()
         writer.close()
         await bench.told.wait()

@@ -33,6 +33,14 @@ from meristem.storage.owner import is_certainly_dead, new_owner
 from meristem.testing import ManualClock
 
 
+class Stepless(Bookings):
+    """Code that has lost each step of its saga."""
+
+    @saga
+    async def book(self, flow: Flow, request: Request) -> Booking:
+        return Booking(room="", paid=0)
+
+
 async def interrupted(remote, database, key: str = "k", **more) -> None:
     """A booking whose engine stops while the bank has charged and not answered."""
     remote.plans["charge"] = ["hang"]
@@ -168,24 +176,14 @@ async def test_another_request_under_a_saga_parks_it(database, remote):
 
 
 async def test_code_that_lost_a_step_parks_the_saga(database, remote):
-    class Changed(Bookings):
-        @saga
-        async def book(self, flow: Flow, request: Request) -> Booking:
-            return Booking(room="", paid=0)
-
     await interrupted(remote, database)
-    fact = await ended(Changed(remote), database)
+    fact = await ended(Stepless(remote), database)
     assert "step 0 (Rooms.hold), which the code no longer reaches" in fact.error
 
 
 async def test_a_parked_saga_goes_on_once_the_old_code_is_back(database, remote):
-    class Changed(Bookings):
-        @saga
-        async def book(self, flow: Flow, request: Request) -> Booking:
-            return Booking(room="", paid=0)
-
     await interrupted(remote, database)
-    await ended(Changed(remote), database)
+    await ended(Stepless(remote), database)
     service = Bookings(remote)
     async with engine(service, database):
         with keyed("k"), pytest.raises(SagaParked, match="no longer reaches"):
