@@ -12,7 +12,7 @@ from bookshop.contracts.promotions import BOOKS_NEEDED, Campaign, Offer, Promoti
 from bookshop.contracts.transactions import Transactions
 from bookshop.promotions import tables
 from bookshop.promotions.settings import PromotionsSettings
-from meristem import Clock, Database, Service, current, every
+from meristem import Clock, Database, IntegrityViolation, Service, current, every
 
 
 @final
@@ -40,14 +40,18 @@ class PromotionsService(Promotions, Service, tables=tables.metadata):
         return Offer(is_open=True, applies=True, discount=cheapest.price, free_book_id=cheapest.book_id)
 
     async def begin_campaign(self) -> Campaign:
-        async with self.database.begin() as tx:
-            under_way = await tx.fetch_one(tables.UNDER_WAY, into=Campaign)
-            if under_way is not None:
-                return under_way
-            begun = Campaign(campaign_id=uuid4(), begun=self.clock.now(), letters=0)
-            row = {"campaign_id": begun.campaign_id, "begun": begun.begun, "letters": 0, "reached": 0}
-            await tx.execute(tables.INSERT_CAMPAIGN, row)
-        return begun
+        begun = Campaign(campaign_id=uuid4(), begun=self.clock.now(), letters=0)
+        row = {"campaign_id": begun.campaign_id, "begun": begun.begun, "letters": 0, "reached": 0, "is_running": True}
+        while True:
+            try:
+                async with self.database.begin() as tx:
+                    await tx.execute(tables.INSERT_CAMPAIGN, row)
+            except IntegrityViolation:
+                under_way = await self.database.fetch_one(tables.UNDER_WAY, into=Campaign)
+                if under_way is not None:  # else it has just ended
+                    return under_way
+            else:
+                return begun
 
     async def campaigns(self) -> list[Campaign]:
         return await self.database.fetch_all(tables.LATEST, into=Campaign)
@@ -74,6 +78,7 @@ class PromotionsService(Promotions, Service, tables=tables.metadata):
                 "after": page[-1].customer_id if page else reached,
                 "more": len(wanted),
                 "over": self.clock.now() if is_last else None,
+                "goes_on": None if is_last else True,
             }
             async with self.database.begin() as tx:
                 if not (await tx.execute(tables.MOVE_ON, step)).rowcount:
