@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
+from random import Random
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -90,6 +91,41 @@ async def test_an_order_that_failed_has_used_nothing_and_one_that_was_refunded_h
     assert (await transactions.refunded(order.order_id)).status is OrderStatus.REFUNDED
     with pytest.raises(PromotionUsed):
         await transactions.open(new())
+
+
+async def test_whatever_becomes_of_orders_at_whatever_moment_one_keeps_the_promotion(
+    transactions: Transactions,
+) -> None:
+    chance = Random(7)
+    standing: dict[UUID, Order] = {}
+    given = 0
+    for _ in range(300):
+        some = chance.choice(list(standing.values())) if standing else None
+        if some is None or chance.random() < 0.4:
+            try:
+                opened = await transactions.open(new(promo=chance.random() < 0.7))
+            except PromotionUsed:
+                assert any(each.buy_two_get_one_free_promo for each in standing.values())
+                continue
+            standing[opened.order_id] = opened
+            given += opened.buy_two_get_one_free_promo
+        elif some.status is OrderStatus.OPEN and chance.random() < 0.5:
+            await transactions.fail(some)
+            del standing[some.order_id]
+        elif some.status is OrderStatus.OPEN:
+            await transactions.settle(_payment(some.order_id))
+            standing[some.order_id] = await transactions.place(some.order_id)
+        elif some.status is OrderStatus.PLACED:
+            with using(user=Identity("7")):
+                begun = await transactions.begin_refund(some.order_id)
+            if chance.random() < 0.5:
+                await transactions.keep(begun)
+            else:
+                standing[some.order_id] = await transactions.refunded(some.order_id)
+        used = [each for each in standing.values() if each.buy_two_get_one_free_promo]
+        assert len(used) <= 1
+        assert await transactions.promotion_used(7) is bool(used)
+    assert given > 1  # of orders that failed it came back
 
 
 async def test_the_order_says_that_it_had_the_promotion(transactions: Transactions) -> None:
