@@ -51,14 +51,29 @@ def serve_app() -> Iterator[Callable[..., str]]:
         yield lambda app, **options: stack.enter_context(_serving(app, **options))
 
 
-@pytest.fixture
-def bank(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, serve_app: Callable[..., str]) -> str:
-    """The address of a bank that answers a slow card after one second."""
+@contextmanager
+def _bank(folder: Path) -> Iterator[str]:
     from thirdparties.bank.app import create_app  # noqa: PLC0415 - only the tests that use it wait for FastAPI
 
-    monkeypatch.setenv("BANK_DATABASE", str(tmp_path / "bank.db"))
-    monkeypatch.setenv("BANK_SLOW_SECONDS", "1")
-    return serve_app(create_app())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BANK_DATABASE", str(folder / "bank.db"))
+        patch.setenv("BANK_SLOW_SECONDS", "1")
+        with _serving(create_app()) as address:
+            yield address
+
+
+@pytest.fixture
+def bank(tmp_path: Path) -> Iterator[str]:
+    """The address of a bank that answers a slow card after one second."""
+    with _bank(tmp_path) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def module_bank(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The same for all tests of a module."""
+    with _bank(tmp_path_factory.mktemp("bank")) as address:
+        yield address
 
 
 class Post:

@@ -29,9 +29,10 @@ SERVICES = [
     "bookshop.recommendations.training:TrainingService",
     "bookshop.recommendations.service:RecommendationsService",
 ]
+WEB = App("web", "bookshop.web.app:app", mount="/")
 STAND_INS = [  # for what is a third party's in life; they know nothing of the shop
     App("bank", "thirdparties.bank.app:app", mount="/bank"),
     App("mailbox", "thirdparties.mail.app:app", mount="/mailbox"),
 ]
 
-system = System("bookshop", services=SERVICES, apps=STAND_INS, authenticate=authenticate, middleware=[monitor])
+system = System("bookshop", services=SERVICES, apps=[WEB, *STAND_INS], authenticate=authenticate, middleware=[monitor])

@@ -9,7 +9,7 @@ from uuid import UUID
 from bookshop.checkout.pricing import new_order, priced, subtotal
 from bookshop.contracts.carts import Carts
 from bookshop.contracts.catalogue import Catalogue
-from bookshop.contracts.checkout import CartEmpty, Checkout, CheckoutRequest, Quote, QuoteLine
+from bookshop.contracts.checkout import CartEmpty, Checkout, CheckoutRequest, Quote, QuoteLine, order_id_of
 from bookshop.contracts.customers import Customer, Customers
 from bookshop.contracts.inventory import Inventory, Reservation
 from bookshop.contracts.items import Item, PricedItem
@@ -57,7 +57,8 @@ class CheckoutService(Checkout, Service):
         if not items:
             raise CartEmpty
         offer = await self.promotions.offer(items, customer.customer_id)
-        new = new_order(flow.uuid(), request, customer, items, offer)
+        order_id = order_id_of(customer.customer_id, cart.version)
+        new = new_order(order_id, request, customer, items, offer)
         await flow.with_undo(self.transactions.open(new), self.transactions.fail)
         await flow.with_undo(self.inventory.reserve(new.order_id, _copies(items)), self.inventory.release)
         charge = Charge(order_id=new.order_id, amount=new.total, card=request.card)

@@ -1,0 +1,60 @@
+"""Reads what a reader typed: checked by the contracts' own types, explained in the reader's words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, get_type_hints
+from uuid import uuid4
+
+import msgspec
+
+from meristem import CallError
+
+
+class Form:
+    """The fields of a form, what they were understood as, and what is wrong with them."""
+
+    def __init__(self, sent: Mapping[str, str] | None = None) -> None:
+        self.sent = dict(sent or {})
+        self.errors: dict[str, str] = {}
+
+    def shown(self, name: str) -> str:
+        """What the field shows when the form is rendered again."""
+        return self.sent.get(name, "")
+
+    def take(self, name: str, kind: Any, problem: str, *, clean: Callable[[str], str] = str.strip) -> Any:
+        """The field as `kind`; None, and `problem` beside the field, if it is not one."""
+        try:
+            return msgspec.convert(clean(self.sent.get(name, "")), kind, strict=False)
+        except msgspec.ValidationError:
+            self.errors[name] = problem
+            return None
+
+    def build(self, message: type[Any], problems: Mapping[str, str], **clean: Callable[[str], str]) -> Any:
+        """A message of the contract from fields of the same names; None if one of them is wrong."""
+        hints = get_type_hints(message, include_extras=True)
+        values = {
+            name: self.take(name, hints[name], problem, clean=clean.get(name, str.strip))
+            for name, problem in problems.items()
+        }
+        return None if any(name in self.errors for name in problems) else message(**values)
+
+    def blame(self, error: CallError, known: Iterable[str]) -> bool:
+        """Put the violations of a refused call beside their fields; False if one belongs to none of `known`."""
+        fields = set(known)
+        for violation in error.violations:
+            name = violation.field.rpartition(".")[2]
+            if name not in fields:
+                return False
+            self.errors[name] = violation.reason
+        return bool(error.violations)
+
+
+def as_typed(text: str) -> str:
+    """Leave a field as it is: spaces count in a password."""
+    return text
+
+
+def fresh_key() -> str:
+    """A key under which a form has its effect once."""
+    return uuid4().hex

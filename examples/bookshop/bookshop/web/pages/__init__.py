@@ -1,0 +1,1 @@
+"""The pages of the shop, a blueprint for each part of a visit."""

@@ -1,0 +1,76 @@
+"""What a customer has ordered: the list, an order, and sending it back."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from quart import Blueprint, flash, render_template, url_for
+from quart.wrappers import Response
+
+from bookshop.contracts.catalogue import Book, Catalogue
+from bookshop.contracts.checkout import Checkout
+from bookshop.contracts.transactions import NotRefundable, Order, OrderStatus, Transactions
+from bookshop.web.reader import acting, glance, leads_to, signed_in
+
+blueprint = Blueprint("orders", __name__)
+
+STATES = {
+    OrderStatus.OPEN: "being paid",
+    OrderStatus.PAID: "being packed",
+    OrderStatus.PLACED: "ordered and paid",
+    OrderStatus.FAILED: "not ordered",
+    OrderStatus.REFUNDING: "on its way back",
+    OrderStatus.REFUNDED: "sent back",
+}
+
+
+@blueprint.get("/orders")
+@signed_in
+async def mine() -> str:
+    """All orders, newest first."""
+    with acting():
+        orders = await Transactions.client().mine()
+    covers = await _covers(orders)
+    return await render_template("orders.html", orders=orders, covers=covers, states=STATES)
+
+
+@blueprint.get("/orders/<uuid:order_id>")
+@signed_in
+async def order(order_id: UUID) -> str:
+    """One order with its books and what was paid."""
+    return await _page(order_id, is_new=False)
+
+
+@blueprint.get("/orders/<uuid:order_id>/thanks")
+@signed_in
+async def thanks(order_id: UUID) -> str:
+    """The same order, as confirmed right after it was made."""
+    return await _page(order_id, is_new=True)
+
+
+@blueprint.post("/orders/<uuid:order_id>/refund")
+@signed_in
+async def refund(order_id: UUID) -> Response:
+    """Send an order back, once however often the form is sent."""
+    try:
+        with acting(f"refund-{order_id}"):
+            await Checkout.client().refund(order_id)
+        await flash("Your order is on its way back, and so is your money.")
+    except NotRefundable:
+        await flash("This order can no longer be sent back.", "problem")
+    return leads_to(url_for("orders.order", order_id=order_id))
+
+
+async def _page(order_id: UUID, *, is_new: bool) -> str:
+    with acting():
+        found = await Transactions.client().order(order_id)
+    return await render_template(
+        "order.html", order=found, covers=await _covers([found]), state=STATES[found.status], is_new=is_new
+    )
+
+
+async def _covers(orders: list[Order]) -> dict[int, Book]:
+    """The books as the catalogue draws them; an order is told without them where it is away."""
+    ids = list(dict.fromkeys(item.book_id for each in orders for item in each.items))[:200]
+    books = await glance(lambda: Catalogue.client().books(ids), []) if ids else []
+    return {each.book_id: each for each in books}

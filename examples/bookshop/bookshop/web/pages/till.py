@@ -1,0 +1,176 @@
+"""The till: an address, a card, and one order, whatever goes wrong on the way."""
+
+from __future__ import annotations
+
+import re
+from uuid import UUID
+
+from quart import Blueprint, abort, current_app, flash, g, render_template, request, url_for
+from quart.wrappers import Response
+
+from bookshop.contracts.carts import CartChanged
+from bookshop.contracts.catalogue import Catalogue
+from bookshop.contracts.checkout import CartEmpty, Checkout, PriceChanged, Quote
+from bookshop.contracts.inventory import OutOfStock, ReservationExpired
+from bookshop.contracts.payments import Card, CardDeclined, CardInvalid, CardToken
+from bookshop.contracts.transactions import Address, PromotionUsed, Transactions
+from bookshop.web.carts import merge, quoted
+from bookshop.web.forms import Form
+from bookshop.web.paying import Shown, buy, keep_card, kept_card, made, token_for
+from bookshop.web.reader import acting, glance, leads_to, seen, signed_in
+from meristem import CallError, Code, Fault
+
+blueprint = Blueprint("till", __name__)
+
+ADDRESS = {
+    "name": "Write the name that stands at the door.",
+    "street": "Write the street and the number of the house.",
+    "postcode": "Write the postcode.",
+    "city": "Write the town or city.",
+    "country": "Write the country.",
+}
+CARD = {
+    "number": "Write the card number: 12 to 19 digits.",
+    "expiry": "Write the expiry as month and year, for example 09/29.",
+    "cvc": "Write the security code: the 3 or 4 digits on the card.",
+}
+DECLINES = {
+    "card_declined": "Your bank declined the card.",
+    "insufficient_funds": "There is not enough money on the card.",
+    "expired_card": "The card has expired.",
+}
+SEEN = {"cart_version": "", "total": "", "promotion": ""}
+REFUSED = "The order cannot be made like this. Look at the address and the card again."
+AGAIN = "Ordering takes longer than usual. Send the form again as it is: you will not order or pay twice."
+NOT_NOW = (
+    "A part of our shop cannot be reached, so this time nothing was ordered or charged. Send the form again as it is "
+    "in a moment."
+)
+
+
+@blueprint.get("/checkout")
+@signed_in
+async def form() -> Response | str:
+    """The form, with the address of the last order in it; an empty cart has nothing to pay."""
+    await merge()
+    with acting():
+        quote = await Checkout.client().quote()
+    if not quote.lines:
+        seen(0)
+        await flash("There is nothing in your cart to pay for. What you ordered is among your orders.")
+        return leads_to(url_for("basket.cart"))
+    if any(line.left < line.item.copies for line in quote.lines):
+        return leads_to(url_for("basket.cart"))  # it says of which book there are too few
+    filled = Form(await glance(_last_address, {"name": g.customer.name}))
+    return await _page(filled, Shown.of(quote), quote)
+
+
+@blueprint.post("/checkout")
+@signed_in
+async def pay() -> Response | tuple[str, int]:
+    """Order and pay; whatever goes wrong is said on the form, which then can be sent again as it is."""
+    filled = Form(await request.form)
+    shown = filled.build(Shown, SEEN)
+    if shown is None:
+        abort(400)
+    if (order := await glance(lambda: made(shown), None)) is not None:
+        return _led(order.order_id)
+    address, card = filled.build(Address, ADDRESS), _card(filled)
+    if filled.errors or card is None:
+        return await _page(filled, shown, await quoted()), 422
+    try:
+        return await _ordered(filled, shown, address, card)
+    except CardInvalid as fault:
+        field = fault.field.rpartition(".")[2]
+        filled.errors[field if field in CARD else "number"] = fault.reason
+        return await _page(filled, shown, await quoted()), 422
+    except Fault as fault:
+        return await _refused(filled, fault)
+    except CallError as error:
+        return await _failed(filled, shown, error)
+
+
+async def _ordered(filled: Form, shown: Shown, address: Address, card: Card | CardToken) -> Response | tuple[str, int]:
+    token = card if isinstance(card, CardToken) else await token_for(card, shown)
+    keep_card(token)
+    order = await buy(shown, token, address)
+    return _led(order.order_id) if order is not None else (await _page(filled, shown, None, AGAIN), 503)
+
+
+def _led(order_id: UUID) -> Response:
+    keep_card(None)
+    seen(0)
+    return leads_to(url_for("orders.thanks", order_id=order_id))
+
+
+async def _refused(filled: Form, fault: Fault) -> Response | tuple[str, int]:
+    """Nothing was ordered or charged; the form shows the cart as it is now, and what was typed before."""
+    if isinstance(fault, CardDeclined):
+        keep_card(None)
+        words = f"{DECLINES.get(fault.reason, 'Your bank declined the card.')} Nothing was charged. Try another card."
+    elif isinstance(fault, OutOfStock):
+        words = f"{await _short_of(fault)} Nothing was charged. Change the copies in your cart, then order the rest."
+    elif isinstance(fault, PriceChanged):
+        words = "A price has changed since you saw it. Nothing was charged. This is what your cart costs now."
+    elif isinstance(fault, PromotionUsed):
+        words = "You have had your free book with another order. Nothing was charged. This is the price without it."
+    elif isinstance(fault, CartChanged | CartEmpty):
+        words = "Your cart has changed since you saw it. Nothing was charged. This is what is in it now."
+    elif isinstance(fault, ReservationExpired):
+        words = "Paying took so long that others bought your books. Your money is on its way back. You can order again."
+    else:
+        raise fault
+    quote = await quoted()
+    if quote is not None and not quote.lines:
+        seen(0)
+        await flash("Your cart is empty, so nothing was charged. What you ordered is among your orders.")
+        return leads_to(url_for("basket.cart"))
+    if quote is None:
+        return await _page(filled, filled.build(Shown, SEEN), None, words), 409
+    return await _page(filled, Shown.of(quote), quote, words), 402 if isinstance(fault, CardDeclined) else 409
+
+
+async def _failed(filled: Form, shown: Shown, error: CallError) -> tuple[str, int]:
+    """Nothing has happened, and the form as it is can be sent again."""
+    current_app.logger.warning("a checkout could not be made: %s", error)
+    if error.code is Code.INVALID_ARGUMENT:
+        known = filled.blame(error, (*CARD, *ADDRESS))
+        return await _page(filled, shown, await quoted(), "" if known else REFUSED), 422
+    if error.code in (Code.PERMISSION_DENIED, Code.UNAUTHENTICATED):
+        raise error
+    return await _page(filled, shown, await quoted(), AGAIN if error.may_have_happened else NOT_NOW), 503
+
+
+def _card(filled: Form) -> Card | CardToken | None:
+    """The card that was typed; if none was, the one that is still known from an attempt before."""
+    kept = kept_card()
+    if kept is not None and not any(filled.shown(name).strip() for name in CARD):
+        return kept
+    typed: Card | None = filled.build(Card, CARD, number=_digits, expiry=_expiry)
+    return typed
+
+
+async def _short_of(fault: OutOfStock) -> str:
+    books = await glance(lambda: Catalogue.client().books([fault.book_id]), [])
+    title = f"“{books[0].title}”" if books else "one of the books"
+    return f"Of {title} there {'is 1 copy' if fault.left == 1 else f'are {fault.left} copies'} left."
+
+
+async def _last_address() -> dict[str, str]:
+    orders = await Transactions.client().mine()
+    return {each: getattr(orders[0].address, each) for each in ADDRESS} if orders else {"name": g.customer.name}
+
+
+async def _page(filled: Form, shown: Shown, quote: Quote | None, trouble: str = "") -> str:
+    """The form; without a quote it shows the total alone that the customer has seen before."""
+    return await render_template("till.html", form=filled, shown=shown, quote=quote, trouble=trouble, kept=kept_card())
+
+
+def _digits(text: str) -> str:
+    return re.sub(r"[\s-]", "", text)
+
+
+def _expiry(text: str) -> str:
+    """`9 / 2029`, `0929` and `09/29` all mean 09/29."""
+    match = re.fullmatch(r"\s*(\d{1,2})\s*[/.-]?\s*(?:20)?(\d\d)\s*", text)
+    return f"{match[1]:0>2}/{match[2]}" if match else text.strip()
