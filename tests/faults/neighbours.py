@@ -27,6 +27,7 @@ WAIT = 0.05  # seconds that a neighbour's call may wait: each of them, as the fe
 # where a busy machine does not, that counts as held, but hardly each time.
 ROUNDS = 12
 PIECE = 256 * 1024
+LITTLE = 120e-6  # seconds for a little work on a machine that does nothing else
 
 
 class Line(Message):
@@ -77,8 +78,16 @@ class Orders(Contract, Protocol, package="neighbours.v1"):
 
 
 def work_a_little() -> None:
-    """Compute for about 150 microseconds."""
+    """Compute for about `LITTLE` seconds."""
     sum(range(10_000))
+
+
+def allowed() -> float:
+    """`WAIT`, and as much more as this machine takes longer for a known work just now: its neighbours slow it down."""
+    began = time.thread_time()
+    for _ in range(20):
+        work_a_little()
+    return WAIT * max(1.0, (time.thread_time() - began) / (20 * LITTLE))
 
 
 async def answered(call: Call) -> Any:

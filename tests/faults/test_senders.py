@@ -17,7 +17,7 @@ from meristem.hosting.wsgi.application import WSGIHost
 from meristem.resilience.limits import Limits
 from meristem.transports.http.server.pacing import PacedConnection
 
-from .neighbours import PATIENCE, ROUNDS, WAIT, House, opened, work_a_little
+from .neighbours import PATIENCE, ROUNDS, House, allowed, opened, work_a_little
 
 pytestmark = pytest.mark.asyncio(loop_factories=["asyncio", "uvloop"])
 MIB = 1024 * 1024
@@ -153,16 +153,16 @@ async def test_a_neighbour_waits_fifty_milliseconds_at_most_while_an_answer_has_
         work = asyncio.ensure_future(read(house.path, request(kind, count)))
         longest = max(await house.waits(work))
         assert await work >= 64 * count
-        if longest <= WAIT:
+        if not (is_late := longest > allowed()):
             break
-    assert longest <= WAIT
+    assert not is_late, longest
 
 
 @pytest.mark.usefixtures("all_read")
 async def test_a_neighbour_waits_no_longer_while_a_hundred_answers_have_no_end(house):
     work = asyncio.gather(*(read(house.path, request("app", 1000)) for _ in range(100)))
 
-    assert max(await house.waits(work)) <= WAIT
+    assert max(await house.waits(work)) <= allowed()
 
 
 @pytest.mark.parametrize("kind", ["gone", "deaf"])
@@ -174,7 +174,7 @@ async def test_a_neighbour_waits_no_longer_for_an_app_that_goes_on_when_its_clie
         await asyncio.sleep(0)
     writer.close()
 
-    assert max(await house.waits(asyncio.gather(*answers))) <= WAIT
+    assert max(await house.waits(asyncio.gather(*answers))) <= allowed()
 
 
 @pytest.mark.parametrize(("count", "size"), [(1000, 60_000), (1000, 200_000)])
@@ -182,9 +182,9 @@ async def test_a_neighbour_waits_no_longer_while_many_calls_are_answered_over_on
     for _ in range(ROUNDS):
         work = asyncio.ensure_future(read_elsewhere(house.path, framed(count, size), count * size))
         longest = max(await house.waits(work))
-        if longest <= WAIT:
+        if not (is_late := longest > allowed()):
             break
-    assert longest <= WAIT
+    assert not is_late, longest
 
 
 @pytest.mark.parametrize("kind", ["cancelled at once", "cancelled only", "refused"])
@@ -197,7 +197,7 @@ async def test_a_neighbour_waits_no_longer_for_a_flood_of_frames(house, kind):
     }[kind]
     flood = framed(0, 0) + b"".join(map(one, range(20_000)))
 
-    assert max(await house.waits(asyncio.ensure_future(read(house.path, flood, end=True)))) <= WAIT
+    assert max(await house.waits(asyncio.ensure_future(read(house.path, flood, end=True)))) <= allowed()
 
 
 def _cancel(number: int) -> bytes:
