@@ -37,8 +37,9 @@ divided-hotels: $(VENV)/.dev
 	cd examples/hotels && ../../$(BIN)/meristem check --divided -n 3 $(EVERYWHERE)
 
 divided-bookshop: $(VENV)/.dev
-	@echo "Running a purchase in the bookshop in every placement, one after the other."
-	cd examples/bookshop && ../../$(BIN)/meristem check --divided bookshop/tests/test_everywhere.py
+	@echo "Running a purchase in the bookshop, and what is recommended there, in every placement, one after the other."
+	cd examples/bookshop && ../../$(BIN)/meristem check --divided bookshop/tests/test_everywhere.py \
+		bookshop/recommendations/tests/test_requests.py::test_what_is_no_request_is_refused
 
 # What it was: a commit. In a system that others call it would be what runs: origin/main, or the tag of a release.
 AGAINST ?= HEAD~1

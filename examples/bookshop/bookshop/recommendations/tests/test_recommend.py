@@ -19,7 +19,7 @@ from bookshop.recommendations.service import RecommendationsService
 from bookshop.recommendations.training import TrainingService
 from msgspec import structs
 
-from meristem import CallError, Code, Event
+from meristem import Event
 from meristem.testing import ManualClock, RunningSystem
 
 MYSTERIES = 19  # of the catalogue
@@ -31,14 +31,15 @@ class Trainer:
     """Trains when it is told to, and says of the model what it is told to say."""
 
     def __init__(self, **rates: float) -> None:
-        self.begun = 0
+        self.is_at_work = False
         self.may_end = asyncio.Event()
         self.may_end.set()
         self.quality = Quality(customers=9, at=3, **{"model": 0.6, "most_sold": 0.3, **rates})
 
     async def train(self, purchases: bytes, shelves: dict[int, int]) -> Trained:
-        self.begun += 1
+        self.is_at_work = True
         await self.may_end.wait()
+        self.is_at_work = False
         trained = await TrainingService().train(purchases, shelves)
         return Trained(model=trained.model, quality=self.quality)
 
@@ -83,40 +84,6 @@ def asking(run: Callable[..., Any]) -> Callable[..., Any]:
             yield Asked(app)
 
     return opened
-
-
-async def test_never_more_than_there_are_and_never_one_twice(asking: Any) -> None:
-    async with asking(Trainer(), readers=0) as asked:
-        found = {most: await asked.titles(most=most) for most in (0, 2, 3, 2**31 - 1)}
-    assert {most: len(set(titles)) for most, titles in found.items()} == {0: 0, 2: 2, 3: 3, 2**31 - 1: MYSTERIES}
-    assert all(len(set(titles)) == len(titles) for titles in found.values())
-
-
-async def test_what_is_no_request_is_refused(asking: Any) -> None:
-    refused = {
-        RecommendationRequest(category=BookCategory(77), max_results=3): (Code.NOT_FOUND, "Category not found"),
-        RecommendationRequest(category=BookCategory(-1), max_results=3): (Code.NOT_FOUND, "Category not found"),
-        RecommendationRequest(max_results=-1): (Code.INVALID_ARGUMENT, "max_results must not be negative"),
-    }
-    async with asking(Trainer(), readers=0) as asked:
-        for request, (code, says) in refused.items():
-            with pytest.raises(CallError, match=says) as error:
-                await asked.app.client(Recommendations).recommend(request)
-            assert error.value.code is code
-
-
-async def test_each_category_has_its_own_books(asking: Any) -> None:
-    async with asking(Trainer(), readers=0) as asked:
-        found = [await asked.titles(category=each, most=3) for each in BookCategory]
-    assert found == [
-        ["The Maltese Falcon", "Murder on the Orient Express", "The Hound of the Baskervilles"],
-        ["The Hitchhiker's Guide to the Galaxy", "Ender's Game", "The Dune Chronicles"],
-        [
-            "The 7 Habits of Highly Effective People",
-            "How to Win Friends and Influence People",
-            "Man's Search for Meaning",
-        ],
-    ]
 
 
 async def test_a_book_that_comes_or_changes_is_recommended_as_it_is(asking: Any) -> None:
@@ -164,23 +131,26 @@ async def test_all_are_answered_by_the_old_model_while_the_new_one_is_trained(as
         trainer.may_end.clear()
         order = order_of(NOBODY, 4)
         await asked.happens(OrderPlaced(order_id=order.order_id, order=order))
-        await asked.app.eventually(lambda: trainer.begun, equals=2)
+        await asked.app.eventually(lambda: trainer.is_at_work)
         assert len(await asked.titles()) == 3
         assert asked.service.version == 1
         trainer.may_end.set()
         await asked.app.eventually(lambda: asked.service.version, equals=2)
 
 
-async def test_nothing_new_is_nothing_to_train_on(asking: Any) -> None:
-    trainer, clock = Trainer(), ManualClock()
-    async with asking(trainer, clock=clock) as asked:
+async def test_a_model_is_trained_when_something_was_sold_and_a_minute_has_passed(asking: Any) -> None:
+    clock = ManualClock()
+    async with asking(Trainer(), clock=clock) as asked:
         await asked.app.eventually(lambda: asked.service.version, equals=1)
+        await clock.advance(120)
         await asked.service.retrain()
+        assert asked.service.version == 1  # nothing was sold
+        clock.step(-120)
         order = order_of(NOBODY, 4)
         await asked.happens(OrderPlaced(order_id=order.order_id, order=order))
-        await asked.service.retrain()  # there is something, and the last time is not a minute ago
-        assert trainer.begun == 1
-        await asked.app.eventually(lambda: trainer.begun, equals=2)
+        await asked.service.retrain()
+        assert asked.service.version == 1  # a minute has not passed since
+        await asked.app.eventually(lambda: asked.service.version, equals=2)
 
 
 async def test_a_model_that_most_sold_beats_is_not_taken(asking: Any, caplog: pytest.LogCaptureFixture) -> None:
