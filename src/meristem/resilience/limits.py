@@ -12,6 +12,8 @@ MIB: Final = 1024 * 1024
 Size: TypeAlias = Annotated[int, Meta(ge=1024)]
 Seconds: TypeAlias = Annotated[float, Meta(ge=0.1, le=86400.0)]
 Count: TypeAlias = Annotated[int, Meta(ge=1)]
+ADDED_BYTES: Final = 4096  # that the fields which the edge adds to a head may have
+ADDED_FIELDS: Final = 16
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -71,6 +73,15 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """How often deadlines of connections are looked at."""
         shortest = min(self.head_seconds, self.body_seconds, self.write_seconds, self.idle_seconds, self.linger_seconds)
         return min(1.0, shortest / 4)
+
+    def inside(self) -> Limits:
+        """Those of addresses that are not public: with room for what the edge adds to a head, and all from one host."""
+        return msgspec.structs.replace(
+            self,
+            head_bytes=self.head_bytes + ADDED_BYTES,
+            head_fields=self.head_fields + ADDED_FIELDS,
+            connections_per_address=self.connections,
+        )
 
 
 class ClientLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

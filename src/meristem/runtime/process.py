@@ -117,7 +117,7 @@ class Process:
             await self._public(hosted),
             interfaces=[PublicProbe(lambda: self.state), self._rest(routes)],
             # Twice: as an interface it answers about health at once; figures, which have to wait, are of the app.
-            internal=Beside([internal], self._internal(hosted, internal)),
+            internal=Beside([internal], self._internal(hosted, internal), self.assembly.limits.inside()),
             limits=self.assembly.limits,
             verify=self._tokens.verify,
             # it may ask services: connections inherit what CONNECTOR is here

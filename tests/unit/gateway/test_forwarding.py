@@ -354,3 +354,14 @@ async def test_a_request_of_http_1_0_needs_no_host_and_its_app_finds_none(divide
         together(App("bench", bench, "/bench")) as browser,
     ):
         assert await ask(system.port) == await ask(browser.base_url.port)
+
+
+async def test_a_head_as_large_as_may_be_passes_the_edge_with_what_that_adds(divided, bench):
+    async with divided(App("bench", bench, mount="/bench"), head_fields=20, head_bytes=2000) as system:
+        for fields, size in ((19, 10), (2, 1700 // 2)):
+            reader, writer = await asyncio.open_connection("127.0.0.1", system.port)
+            lines = b"".join(b"x-%d: %b\r\n" % (number, b"y" * size) for number in range(fields))
+            writer.write(b"GET /bench/head HTTP/1.1\r\nhost: x\r\n" + lines + b"\r\n")
+            status = await asyncio.wait_for(reader.readline(), PATIENCE)
+            writer.close()
+            assert b" 200 " in status

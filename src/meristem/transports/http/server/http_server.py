@@ -82,10 +82,11 @@ class BoundListener(msgspec.Struct):
 
 
 class Beside(msgspec.Struct):
-    """What an address serves beside RPC: a path that no interface knows is the app's."""
+    """What an address serves beside RPC: a path that no interface knows is the app's; within `limits` of its own."""
 
     interfaces: Sequence[Interface] = ()
     app: ASGIApp | None = None
+    limits: Limits | None = None
 
 
 class HttpServer:
@@ -115,7 +116,9 @@ class HttpServer:
         self._on_answer = on_answer
         connect = ConnectInterface(routes_of(routes, self.limits))
         self._public = Beside([connect, *interfaces], app)
-        self._internal = self._public if internal is None else Beside([connect, *internal.interfaces], internal.app)
+        self._internal = (
+            self._public if internal is None else Beside([connect, *internal.interfaces], internal.app, internal.limits)
+        )
         self._reaper = Reaper(self.limits.tick())
         self._turns = Turns()
         self._listeners: list[BoundListener] = []
@@ -134,7 +137,7 @@ class HttpServer:
             beside.interfaces,
             beside.app,
             factory=factory,
-            limits=self.limits,
+            limits=beside.limits or self.limits,
             authorizer=Authorizer(self._verify, self._authenticate, trusted=not public),
             reaper=self._reaper,
             turns=self._turns,
