@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, cast, overload
 from meristem.contracts.about import About
 from meristem.errors import WiringError
 from meristem.services.service import Service, is_contract, snake
-from meristem.system.beside import TARGET
+from meristem.system.beside import TARGET, App, Program
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from meristem.context import Identity
     from meristem.contracts.call import Middleware
     from meristem.services.service import Complete
-    from meristem.system.beside import App, Program
 
     class Others(TypedDict, total=False):
         """What a system has beside its services."""
@@ -87,7 +86,11 @@ class System:
                 if not TARGET.match(service):
                     raise WiringError(f'{self.name}: {service!r} names no service; write "package.module:ClassName"')
             elif not (isinstance(service, type) and issubclass(service, Service)):
-                raise WiringError(f"{self.name}: {service!r} is no service; derive its class from Service")
+                raise WiringError(f"{self.name}: {service!r} is no service; {_place_of(service)}")
+        for given, kind in (("apps", App), ("programs", Program)):
+            for each in getattr(self, given):
+                if not isinstance(each, kind):
+                    raise WiringError(f"{self.name}: {given}= holds {each!r}; {_place_of(each)}")
         for contract in self.external:
             if not is_contract(contract):
                 raise WiringError(f"{self.name}: external={{{contract!r}: …}}: name a contract, as in {{Payments: …}}")
@@ -107,6 +110,19 @@ class System:
         shared = {mount for mount in mounts if mounts.count(mount) > 1}
         if shared:
             raise WiringError(f"{self.name}: two parts are mounted at {min(shared) or '/'!r}")
+
+
+def _place_of(part: Any) -> str:
+    """What to do with a part that stands in the wrong list."""
+    if isinstance(part, App | Program):
+        return "give it in apps=[…]" if isinstance(part, App) else "give it in programs=[…]"
+    if isinstance(part, Service):
+        return f"give its class in services=[…]: {type(part).__name__}"
+    if isinstance(part, type):
+        return "give it in services=[…]" if issubclass(part, Service) else "derive its class from Service"
+    if callable(part) or isinstance(part, str):
+        return 'give it a name, in apps=[…]: App("web", …)'
+    return "write what it is: a class of a service, App(…) in apps=[…] or Program(…) in programs=[…]"
 
 
 def external_name(contract: type[Any]) -> str:

@@ -1,11 +1,12 @@
 """Apps and programs as their author writes them, and as the plan carries them."""
 
 from pathlib import Path
+from typing import Any, Protocol
 
 import msgspec
 import pytest
 
-from meristem import App, Program, System
+from meristem import App, Contract, Program, Service, System
 from meristem.errors import ConfigurationError, WiringError
 from meristem.system.addresses import edge
 from meristem.system.blueprint import Blueprint
@@ -17,9 +18,40 @@ BANK = App("bank", "app:create_app()", "/bank", folder=Path("old/bank"), python=
 WEB = App("web", "shop.web:app")
 
 
+class Notes(Contract, Protocol, package="notes.v1"):
+    async def count(self) -> int: ...
+
+
+class NotesService(Notes, Service):
+    async def count(self) -> int:
+        return 0
+
+
 def placed(*apps: App, **processes: tuple[str, ...] | ProcessTable) -> Plan:
     placement = Placement(processes=processes) if processes else Placement()
     return Blueprint(System("shop", apps=apps), placement).plan
+
+
+@pytest.mark.parametrize(
+    ("parts", "remedy"),
+    [
+        ({"apps": [Program("node", ["node"])]}, "give it in programs=[…]"),
+        ({"programs": [WEB]}, "give it in apps=[…]"),
+        ({"services": [WEB]}, "is no service; give it in apps=[…]"),
+        ({"services": [NotesService()]}, "is no service; give its class in services=[…]: NotesService"),
+        ({"apps": [NotesService]}, "give it in services=[…]"),
+        ({"services": [int]}, "derive its class from Service"),
+        ({"apps": [print]}, 'give it a name, in apps=[…]: App("web", …)'),
+        ({"apps": ["shop.web:app"]}, 'in apps=[…]: App("web", …)'),
+        ({"programs": [["node"]]}, "App(…) in apps=[…] or Program(…) in programs=[…]"),
+    ],
+)
+def test_a_part_in_a_wrong_list_is_told_where_it_belongs(parts: dict[str, Any], remedy: str):
+    with pytest.raises(WiringError) as caught:
+        System("shop", **parts)
+
+    assert str(caught.value).startswith("shop: ")
+    assert str(caught.value).endswith(remedy)
 
 
 @pytest.mark.parametrize(
