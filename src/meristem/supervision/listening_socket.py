@@ -23,6 +23,8 @@ class ListeningSocket:
         self.path = path
         self._socket: socket.socket | None = socket.socket(socket.AF_UNIX)
         try:
+            if not path.parent.is_dir():  # cleared away under a system that runs
+                path.parent.mkdir(mode=0o700)
             self._socket.bind(str(path))
             path.chmod(0o600)
         except OSError:

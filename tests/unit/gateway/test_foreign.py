@@ -250,7 +250,9 @@ async def test_an_answer_before_the_body_is_the_answer_although_the_program_hang
         await writer.drain()
 
     async with behind(peer) as browser:
+        asks = {"expect": "100-continue"}
         answers = [await browser.post("/php/", content=b"x" * 3_000_000) for _ in range(10)]
+        answers += [await browser.post("/php/", content=b"x" * 3_000_000, headers=asks) for _ in range(3)]
 
     assert {(each.status_code, each.text) for each in answers} == {(413, "big")}
 

@@ -58,8 +58,17 @@ def test_who_waits_is_told_that_it_was_not_served(tmp_path: Path):
 
 
 def test_what_cannot_be_bound_is_left_to_the_replica_which_says_why(tmp_path: Path):
-    held = ListeningSocket(tmp_path / "missing" / "a.sock")
+    held = ListeningSocket(tmp_path / "missing" / "deep" / "a.sock")
 
     assert (held.address, held.descriptors) == (f"unix:{held.path}", ())
     held.refuse()
+    held.close()
+
+
+def test_a_folder_that_was_cleared_away_is_made_again_for_its_user_alone(tmp_path: Path):
+    held = ListeningSocket(tmp_path / "run" / "a.sock")
+
+    assert held.address.startswith("fd:")
+    assert held.path.exists()
+    assert held.path.parent.stat().st_mode & 0o777 == 0o700
     held.close()
