@@ -40,6 +40,9 @@ def event_of(record: logging.LogRecord) -> Event:
     level = record.levelname.lower()
     event = begin(record.getMessage(), bound_variables(), current(), record.name, level, record.created)
     event.update((name, value) for name, value in vars(record).items() if name not in ORDINARY)
+    # Django hands the request on to who mails errors. As text it has the query, which may hold what is secret.
+    if hasattr(event.get("request"), "get_full_path"):
+        del event["request"]
     if record.exc_info:
         event["exc_info"] = record.exc_info
     if record.stack_info:

@@ -34,6 +34,8 @@ from meristem import (
     operation,
     safe,
 )
+from meristem.telemetry.console_lines import ConsoleFormatter
+from meristem.telemetry.json_lines import JsonFormatter
 
 PATIENCE = 60  # seconds
 
@@ -229,6 +231,17 @@ async def test_what_nobody_expected_is_a_sentence_and_a_trace(serving, framework
     assert caplog.text.count("ValueError: s3cret") == 1  # by the framework or by the server, as without us
     assert seen(undefined)[0] == 500
     assert "the fields of NoFunds are not as declared" in caplog.text
+
+
+@pytest.mark.parametrize("framework", ["django by WSGI", "django by ASGI"])
+async def test_a_warning_of_django_is_told_without_the_query_of_its_request(serving, framework, caplog):
+    async with serving(hosting(APPS[framework][0]())) as browser:
+        assert (await browser.get("/app/no/where", params={"token": "s3cret"})).status_code == 404
+
+    [record] = [each for each in caplog.records if each.name == "django.request"]
+    assert "s3cret" in repr(record.request)
+    told = [each.format(record) for each in (JsonFormatter(), ConsoleFormatter(terminal=False))]
+    assert all("Not Found: /app/no/where" in line and "404" in line and "s3cret" not in line for line in told)
 
 
 async def test_a_page_of_the_apps_own_for_errors_stays(serving):
