@@ -66,9 +66,10 @@ def test_the_wheel_of_the_classical_skeleton_has_its_settings(new, tmp_path):
     assert printed.split() == [f"{installed}/myservice/__init__.py", "myservice"]
 
 
-def test_a_path_of_settings_counts_from_where_the_command_is_run(new, tmp_path):
+def test_a_path_of_settings_counts_from_where_the_command_is_run_and_an_empty_one_is_none(new, tmp_path):
     project = new("quart", "myservice")
     (project.folder / "others.yml").write_text("SERVICE_NAME: another\n")
 
     program = "from myservice import app; print(app.config['SERVICE_NAME'])"
     assert project.run(sys.executable, "-c", program, QUART_SETTINGS="others.yml").strip() == "another"
+    assert project.run(sys.executable, "-c", program, QUART_SETTINGS="").strip() == "myservice"

@@ -52,11 +52,17 @@ def _found(name: str, target: str, root: Path) -> Any:
     if not callable(found):
         raise ConfigurationError(f"app {name!r}: {target!r} calls {type(found).__name__}; leave the brackets out")
     try:
-        return found()
+        made = found()
     except MeristemError:
         raise
     except (Exception, SystemExit) as error:
         raise ConfigurationError(f"app {name!r}: {target!r} failed: {explained(error)}") from error
+    if inspect.iscoroutine(made):
+        made.close()
+        raise ConfigurationError(
+            f"app {name!r}: {target!r} is async; make the app by an ordinary function, and await in its lifespan"
+        )
+    return made
 
 
 def speaks_asgi(app: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Final
@@ -125,4 +126,4 @@ def _texts(each: list[str] | tuple[str, ...]) -> str:
 def _written(folder: Path, files: dict[str, str]) -> WrittenFiles:
     check_free(folder)
     write_files(folder, files)
-    return WrittenFiles(folder=folder, created=list(files), next=(f"cd {folder}", *NEXT))
+    return WrittenFiles(folder=folder, created=list(files), next=(f"cd {shlex.quote(str(folder))}", *NEXT))

@@ -41,6 +41,10 @@ def test_programs_are_told_in_json(new):
     )
 
 
+def test_a_folder_with_a_blank_in_its_name_can_be_gone_to_as_told(new):
+    assert "  cd 'my sites/blog'\n" in new("app", "blog", "--from", "flask", "--out", "my sites/blog").output
+
+
 def test_a_service_joins_the_system_of_this_folder(new, monkeypatch):
     new("system", "shop")
     monkeypatch.chdir("shop/shop")

@@ -87,6 +87,7 @@ def test_a_function_that_makes_an_app_is_named_with_brackets(tmp_path):
         "async def app(scope, receive, send): ...\n"
         "def create_app(name=__name__): return app\n"
         "def broken(): raise KeyError('SETTING')\n"
+        "async def waits(): return app\n"
         "names = []\n"
     )
 
@@ -95,5 +96,7 @@ def test_a_function_that_makes_an_app_is_named_with_brackets(tmp_path):
         load_app("web", "made_app:broken()", tmp_path, Limits())
     with pytest.raises(ConfigurationError, match=r"'made_app:names\(\)' calls list; leave the brackets out"):
         load_app("web", "made_app:names()", tmp_path, Limits())
+    with pytest.raises(ConfigurationError, match=r"'made_app:waits\(\)' is async; make the app by an ordinary"):
+        load_app("web", "made_app:waits()", tmp_path, Limits())
     with pytest.raises(ConfigurationError, match=r'with brackets: "shop.web:create_app\(\)"'):
         load_app("web", "made_app:create_app", tmp_path, Limits())
