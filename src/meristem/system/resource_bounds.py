@@ -14,7 +14,9 @@ LEAST: Final = 32 << 20  # an interpreter with nothing to do takes more: less wo
 
 Memory: TypeAlias = Annotated[
     str,
-    Meta(pattern=rf"^{WRITTEN.pattern}$", description='a size in bytes with its unit, such as "512 MiB" or "1.5G"'),
+    Meta(
+        pattern=rf"^{WRITTEN.pattern}$(?!\n)", description='a size in bytes with its unit, such as "512 MiB" or "1.5G"'
+    ),
 ]
 Processors: TypeAlias = Annotated[
     float, Meta(ge=0.01, le=4096, description="a number of processors from 0.01, such as 0.5 for half of one")

@@ -55,6 +55,7 @@ def test_one_type_is_read_as_another_where_the_check_says_so(written, read):
         ({}, {"multiple_of": 3}, False),
         ({"pattern": "a"}, {}, True),
         ({"pattern": "a"}, {"pattern": "b"}, False),
+        ({"pattern": "a$"}, {"pattern": r"a$(?!\n)"}, True),  # nobody is promised a line feed behind the end
         ({"tz": True}, {}, True),
         ({}, {"tz": True}, False),
         ({"max_digits": 5, "decimal_places": 2}, {"max_digits": 6, "decimal_places": 2}, True),

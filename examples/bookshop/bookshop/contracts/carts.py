@@ -9,7 +9,7 @@ from bookshop.contracts.items import MOST_COPIES, BookId, Copies, Item
 from meristem import Code, Contract, Fault, Message, idempotent, once, safe
 
 Version = Annotated[int, Meta(ge=0, le=2_147_483_647)]
-Visitor = Annotated[str, Meta(pattern="^([A-Za-z0-9_-]{22,64})?$", description="What a visitor's browser keeps")]
+Visitor = Annotated[str, Meta(pattern=r"^([A-Za-z0-9_-]{22,64})?$(?!\n)", description="What a visitor's browser keeps")]
 
 
 class CartChanged(Fault, code=Code.ABORTED):

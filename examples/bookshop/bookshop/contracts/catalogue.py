@@ -8,7 +8,7 @@ from msgspec import Meta
 from bookshop.contracts.items import BookId, Cents
 from meristem import Code, Contract, Event, Fault, Message, safe
 
-Colour = Annotated[str, Meta(pattern="^#[0-9a-f]{6}$")]
+Colour = Annotated[str, Meta(pattern=r"^#[0-9a-f]{6}$(?!\n)")]
 
 
 class BookUnknown(Fault, code=Code.NOT_FOUND):

@@ -10,7 +10,7 @@ from meristem import Code, Contract, Fault, Message, idempotent, once, operation
 
 # ASCII, and dots between atoms alone (RFC 5322): any mail server takes letters to such an address.
 _ATOM = r"[0-9A-Za-z!#$%&'*+/=?^_`{|}~-]+"
-Email = Annotated[str, Meta(pattern=rf"^{_ATOM}(\.{_ATOM})*@[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)+$", max_length=254)]
+Email = Annotated[str, Meta(pattern=rf"^{_ATOM}(\.{_ATOM})*@[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)+$(?!\n)", max_length=254)]
 Password = Annotated[str, Meta(min_length=8, max_length=200)]
 Name = Annotated[str, Meta(pattern=r"\S", min_length=1, max_length=120)]
 

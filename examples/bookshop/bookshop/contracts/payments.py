@@ -26,15 +26,15 @@ class Card(Message):
     """A payment card as its holder types it; it goes to the bank and is kept nowhere."""
 
     number: Annotated[str, Meta(min_length=12, max_length=30)]
-    expiry: Annotated[str, Meta(pattern=r"^(0[1-9]|1[0-2])/\d\d$", description="MM/YY")]
-    cvc: Annotated[str, Meta(pattern=r"^\d{3,4}$")]
+    expiry: Annotated[str, Meta(pattern=r"^(0[1-9]|1[0-2])/\d\d$(?!\n)", description="MM/YY")]
+    cvc: Annotated[str, Meta(pattern=r"^\d{3,4}$(?!\n)")]
 
 
 class CardToken(Message):
     """What the bank gives in place of a card."""
 
     token: Annotated[str, Meta(min_length=1, max_length=100)]
-    last4: Annotated[str, Meta(pattern=r"^\d{4}$")]
+    last4: Annotated[str, Meta(pattern=r"^\d{4}$(?!\n)")]
     brand: Annotated[str, Meta(max_length=30)]
 
 

@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from meristem import Message
 
-Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$", description="ISO 4217 code")]
+Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}$(?!\n)", description="ISO 4217 code")]
 
 
 class Money(Message):

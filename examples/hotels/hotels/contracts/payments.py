@@ -28,8 +28,8 @@ class Card(Message):
     """A payment card as its holder types it; it goes to the bank and is kept nowhere."""
 
     number: Annotated[str, Meta(min_length=12, max_length=30)]
-    expiry: Annotated[str, Meta(pattern=r"^(0[1-9]|1[0-2])/\d\d$", description="MM/YY")]
-    cvc: Annotated[str, Meta(pattern=r"^\d{3,4}$")]
+    expiry: Annotated[str, Meta(pattern=r"^(0[1-9]|1[0-2])/\d\d$(?!\n)", description="MM/YY")]
+    cvc: Annotated[str, Meta(pattern=r"^\d{3,4}$(?!\n)")]
 
 
 class CardToken(Message):

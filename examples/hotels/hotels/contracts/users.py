@@ -9,7 +9,7 @@ from msgspec import Meta
 from meristem import Code, Contract, Fault, Message, idempotent, once, operation, safe
 
 # ASCII before the @: many mail servers take no letter to other names. A domain may have any letters.
-Email = Annotated[str, Meta(pattern=r"^[!-?A-~]{1,64}@[^@\s.]+(\.[^@\s.]+)+$", max_length=254)]
+Email = Annotated[str, Meta(pattern=r"^[!-?A-~]{1,64}@[^@\s.]+(\.[^@\s.]+)+$(?!\n)", max_length=254)]
 Password = Annotated[str, Meta(min_length=8, max_length=200)]
 Name = Annotated[str, Meta(min_length=1, max_length=120)]
 

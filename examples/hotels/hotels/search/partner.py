@@ -29,7 +29,7 @@ class PartnerOffer(msgspec.Struct):
     room: Annotated[str, msgspec.Meta(max_length=200)]
     stars: Annotated[int, msgspec.Meta(ge=0, le=7)]
     price_per_night: Decimal
-    currency: Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$")]
+    currency: Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}$(?!\n)")]
     url: Annotated[str, msgspec.Meta(pattern="^https?://", max_length=2000)]
 
     def __post_init__(self) -> None:

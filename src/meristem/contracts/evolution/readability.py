@@ -39,13 +39,18 @@ def takes(given: str, taken: str) -> bool:
 def within(written: Mapping[str, Any], read: Mapping[str, Any]) -> bool:
     """Whether every value within the writer's bounds is within the reader's."""
     # Two different patterns may allow the same; that they do cannot be told.
-    if any(name in read and written.get(name) != read[name] for name in EXACT):
+    if any(name in read and _as_published(written.get(name)) != _as_published(read[name]) for name in EXACT):
         return False
     step = read.get("multiple_of")
     if step is not None and (not written.get("multiple_of") or written["multiple_of"] % step):
         return False
     lower = all(_least(written, names) >= _least(read, names) for names in LOWER)
     return lower and all(_most(written, names) <= _most(read, names) for names in UPPER)
+
+
+def _as_published(bound: Any) -> Any:
+    """A pattern as ECMA-262 reads it, by which it is published: there `$` is the end, line feed or not."""
+    return bound.replace(r"$(?!\n)", "$") if isinstance(bound, str) else bound
 
 
 def _least(bounds: Mapping[str, Any], names: tuple[str, ...]) -> tuple[float, bool]:
