@@ -70,19 +70,14 @@ class CustomersService(Customers, Service, tables=tables.metadata, provides=[Pas
         return Customer(customer_id=customer_id, name=new.name.strip(), email=email, offers=new.offers)
 
     async def sign_in(self, credentials: Credentials) -> Session:
-        account = await self._account(credentials.email.lower())
-        now = self.clock.now()
-        if account is not None and account.wait_until is not None and now < account.wait_until:
-            raise TooManyAttempts(wait=math.ceil((account.wait_until - now).total_seconds()))
+        account = await self._admitted(credentials.email.lower())
         kept = None if account is None else account.password_hash
         if not await self.passwords.is_right(credentials.password, kept) or account is None:
-            await self._failed(account)
             raise WrongCredentials
         token = secrets.token_urlsafe(32)
-        expires = now + timedelta(days=self.settings.session_days)
+        expires = self.clock.now() + timedelta(days=self.settings.session_days)
         async with self.database.begin() as tx:
-            if account.failures:
-                tx.defer(tables.FORGET_FAILURES, {"wanted": account.customer_id})
+            tx.defer(tables.FORGET_FAILURES, {"wanted": account.customer_id})
             row = {"digest": _digest(token), "customer_id": account.customer_id, "expires": expires}
             await tx.execute(tables.INSERT_SESSION, row)
         return Session(token=token, customer=account.customer(), expires=expires)
@@ -117,14 +112,23 @@ class CustomersService(Customers, Service, tables=tables.metadata, provides=[Pas
     async def _account(self, email: str) -> Account | None:
         return await self.database.fetch_one(tables.ACCOUNT, {"email": email}, into=Account)
 
-    async def _failed(self, account: Account | None) -> None:
-        """Count a wrong password; each beyond the free ones makes the next pause twice as long."""
-        if account is None:
-            return
-        beyond = account.failures + 1 - self.settings.free_failures
-        pause = min(2.0 ** min(beyond, 30), self.settings.longest_pause) if beyond >= 0 else 0.0
-        until = self.clock.now() + timedelta(seconds=pause) if pause else None
-        await self.database.execute(tables.COUNT_FAILURE, {"wanted": account.customer_id, "until": until})
+    async def _admitted(self, email: str) -> Account | None:
+        """The account, unless it has to be left alone for a while.
+
+        An attempt counts as a wrong one before its password is looked at, so many at a time are no way around the
+        pauses; each beyond the free ones makes the next pause twice as long, and the right password forgets them all.
+        """
+        while (account := await self._account(email)) is not None:
+            now = self.clock.now()
+            if account.wait_until is not None and now < account.wait_until:
+                raise TooManyAttempts(wait=math.ceil((account.wait_until - now).total_seconds()))
+            beyond = account.failures + 1 - self.settings.free_failures
+            pause = min(2.0 ** min(beyond, 30), self.settings.longest_pause) if beyond >= 0 else 0.0
+            until = now + timedelta(seconds=pause) if pause else None
+            attempt = {"wanted": account.customer_id, "seen": account.failures, "until": until}
+            if (await self.database.execute(tables.COUNT_ATTEMPT, attempt)).rowcount:
+                return account
+        return None
 
 
 def _digest(token: str) -> str:

@@ -31,7 +31,7 @@ customers = Table(
     Column("offers", Boolean, nullable=False),
     Column("password_hash", String(200), nullable=False),
     Column("created", DateTime(timezone=True), nullable=False),
-    Column("failures", Integer, nullable=False, server_default="0"),  # wrong passwords since the last right one
+    Column("failures", Integer, nullable=False, server_default="0"),  # attempts since the last right password
     Column("wait_until", DateTime(timezone=True)),  # before then none is looked at
 )
 
@@ -76,10 +76,11 @@ WHO_WANT_OFFERS = (
     .order_by(customers.c.customer_id)
     .limit(bindparam("most"))
 )
-COUNT_FAILURE = (
+# Only from the number that was seen: of many attempts at a time each is counted, by whichever replica.
+COUNT_ATTEMPT = (
     update(customers)
-    .where(customers.c.customer_id == bindparam("wanted"))
-    .values(failures=customers.c.failures + 1, wait_until=bindparam("until", type_=DateTime(timezone=True)))
+    .where(customers.c.customer_id == bindparam("wanted"), customers.c.failures == bindparam("seen"))
+    .values(failures=bindparam("seen") + 1, wait_until=bindparam("until", type_=DateTime(timezone=True)))
 )
 FORGET_FAILURES = (
     update(customers).where(customers.c.customer_id == bindparam("wanted")).values(failures=0, wait_until=None)

@@ -30,7 +30,7 @@ def measure(purchases: Integers, shelves: Mapping[int, int]) -> Quality:
     plain = Model.most_sold(model.books, model.sold)
     hits = dict.fromkeys(("model", "most_sold"), 0)
     for shelf, books in _books_of(shelves).items():
-        wanted = [(customer, book) for customer, book in held_out.tolist() if shelves[book] == shelf]
+        wanted = [(customer, book) for customer, book in held_out.tolist() if shelves.get(book) == shelf]
         baskets = [by_customer[customer] for customer, _ in wanted]
         for name, each in (("model", model), ("most_sold", plain)):
             ranked = Ranking(each, books).rank(baskets, SHOWN)

@@ -55,7 +55,9 @@ async def test_an_address_is_one_account(customers: Customers) -> None:
     assert sum(isinstance(each, EmailTaken) for each in answers) == 4
 
 
-@pytest.mark.parametrize("email", ["ada", "ada@host", "a da@reader.example", ".ada@reader.example", "ada@reader..x"])
+@pytest.mark.parametrize(
+    "email", ["ada", "ada@host", "a da@reader.example", ".ada@reader.example", "ada@reader..x", "ada@reader.example\n"]
+)
 async def test_what_is_no_address_is_refused(customers: Customers, email: str) -> None:
     with pytest.raises(CallError) as raised:
         await customers.sign_up(NewCustomer(name="Ada", email=email, password="analytical engine"))
@@ -79,6 +81,16 @@ async def test_after_some_wrong_passwords_an_account_is_left_alone_for_a_while(r
             await customers.sign_in(credentials("difference engine"))
         with pytest.raises(WrongCredentials):
             await customers.sign_in(Credentials(email="nobody@reader.example", password="anything"))
+
+
+async def test_many_guesses_at_a_time_are_no_way_around_the_pauses(run: Callable[..., Any]) -> None:
+    async with run(CustomersService, settings=CHEAP, clock=ManualClock()) as app:
+        customers = app.client(Customers)
+        await customers.sign_up(ADA)
+        guesses = [customers.sign_in(credentials(f"difference engine {number}")) for number in range(40)]
+        answers = await asyncio.gather(*guesses, return_exceptions=True)
+    assert sum(isinstance(each, WrongCredentials) for each in answers) == 5
+    assert sum(isinstance(each, TooManyAttempts) for each in answers) == 35
 
 
 async def test_a_session_ends(run: Callable[..., Any]) -> None:

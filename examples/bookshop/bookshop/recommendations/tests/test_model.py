@@ -74,3 +74,8 @@ def test_where_purchases_have_no_pattern_it_finds_none() -> None:
 
 def test_without_customers_there_is_nothing_to_measure() -> None:
     assert measure(np.zeros((0, 2), np.int32), {}).customers == 0
+
+
+def test_a_book_that_is_sold_before_it_is_listed_keeps_nobody_from_training() -> None:
+    purchases = np.array([(customer, book) for customer in range(1, 20) for book in (1, 2, 3, 4)], np.int32)
+    assert measure(purchases, {1: 0, 2: 0, 3: 0}).customers == 19
