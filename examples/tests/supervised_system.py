@@ -14,11 +14,13 @@ from meristem.system.state_directory import ReplicaStatus, StateDirectory
 
 
 class Supervised(Served):
-    """A system whose processes a supervisor keeps."""
+    """A system whose processes a supervisor keeps; `name` is the system's own."""
+
+    name = ""
 
     def replicas(self) -> dict[str, ReplicaStatus]:
         """What the supervisor keeps, as `search-1`."""
-        running = StateDirectory(self.home, self.system.partition(".")[0]).running()
+        running = StateDirectory(self.home, self.name).running()
         return {} if running is None else {f"{each.process}-{each.replica}": each for each in running.replicas}
 
     def kill(self, label: str) -> None:

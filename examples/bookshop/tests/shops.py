@@ -17,7 +17,7 @@ from supervised_system import Supervised
 HOME = {"name": "Ada", "street": "12 St James's Square", "postcode": "SW1Y 4JH", "city": "London", "country": "UK"}
 PASSWORD = "analytical engine"
 HERE = Path(__file__).parent
-SPLIT = HERE.parent / "placements" / "split.toml"
+SPLIT = HERE / "split_alone.toml"
 
 
 class Shop(Served):
@@ -56,9 +56,9 @@ class Shop(Served):
 
 
 class SplitShop(Supervised, Shop):
-    """The whole shop with every service in a process of its own."""
+    """The services that sell, each in a process of its own."""
 
-    system = "bookshop.system:system"
+    name = "bookshop"
 
     def __init__(self, home: Path, **environment: str) -> None:
         super().__init__(home, placement=SPLIT, **environment)

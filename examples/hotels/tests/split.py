@@ -17,6 +17,8 @@ SPLIT = Path(__file__).parents[1] / "placements" / "split.toml"
 class SplitSite(Supervised, Site):
     """The site in nine processes."""
 
+    name = "hotels"
+
     def __init__(self, home: Path, **environment: str) -> None:
         super().__init__(home, placement=SPLIT, **environment)
 
