@@ -1,7 +1,7 @@
 """Recommendations per second, with batching and without: `python bench/recommend.py [--seconds 5] [--callers 64]`.
 
-The first table is the model alone. The second is a running system, asked by stubs of grpcio at the port of gRPC; on
-Linux it runs on the first processor and who asks on the others.
+First the model alone, then the service called in its own process, then a running system that stubs of grpcio ask at
+the port of gRPC; on Linux that runs on the first processor.
 """
 
 from __future__ import annotations
@@ -14,17 +14,23 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 import numpy as np
+import systems
+from bookshop.contracts.recommendations import RecommendationRequest, Recommendations
 from bookshop.recommendations.history import History
 from bookshop.recommendations.model import Model
 from bookshop.recommendations.ranking import Ranking
 from bookshop.recommendations.settings import RecommendationsSettings
 from grpc import aio
 from grpc_tools import protoc
+
+from meristem.testing import running
 
 HERE = Path(__file__).parent
 SIZES = {60: 2_000, 2_000: 300}  # books, and readers of the history: more would take long to enter
@@ -52,16 +58,23 @@ def main() -> None:
             ranked(books, readers, LARGEST, given.seconds / 2),
         )
         say(f"  {books:5} books: {alone:9,.0f} one by one, {together:9,.0f} by {LARGEST}: {together / alone:.1f} times")
+    say(f"the service, called in its process by {given.callers}: recommendations per second of a processor")
+    for books, readers in SIZES.items():
+        alone, together = (asyncio.run(called(name, books, readers, given)) for name in ("one_by_one", "batched"))
+        say(f"  {books:5} books: {alone:9,.0f} one by one, {together:9,.0f} batched: {together / alone:.1f} times")
     say(f"by gRPC, {given.callers} callers: recommendations per second")
     with tempfile.TemporaryDirectory() as folder:
         stubs = stubs_in(Path(folder))
         for books, readers in SIZES.items():
-            rates = {
-                name: served(name, books, readers, Path(folder) / f"{name}{books}", stubs, given)
-                for name in ("one_by_one", "batched")
-            }
-            alone, together = rates["one_by_one"], rates["batched"]
-            say(f"  {books:5} books: {alone:9,.0f} one by one, {together:9,.0f} batched: {together / alone:.1f} times")
+            with ExitStack() as stack:
+                servers = [
+                    stack.enter_context(serving(name, books, readers, Path(folder) / f"{name}{books}"))
+                    for name in ("one_by_one", "batched")
+                ]
+                asyncio.run(compare(servers, stubs, readers, given))
+            alone, together = servers
+            costs = f"{alone.cost:,.0f} and {together.cost:,.0f} µs of a processor each"
+            say(f"  {books:5} books: {alone.rate:9,.0f} one by one, {together.rate:9,.0f} batched: {costs}")
 
 
 def say(text: str) -> None:
@@ -87,6 +100,27 @@ def ranked(books: int, readers: int, size: int, seconds: float) -> float:
     return count / (perf_counter() - begun)
 
 
+async def called(name: str, books: int, readers: int, given: Any) -> float:
+    """How many recommendations a second of a processor a service gives to callers in its own process."""
+    os.environ["BENCH_BOOKS"] = str(books)
+    service = {"batched": "recommendations"}.get(name, name)
+    async with running(getattr(systems, name), settings={service: {"readers": readers}}) as app:
+        kind = systems.RecommendationsService if name == "batched" else systems.OneByOneService
+        await app.eventually(lambda: app.service(kind).version > 0, timeout=120.0)
+        client, until, count = app.client(Recommendations), perf_counter() + given.seconds, 0
+
+        async def ask(user: int) -> None:
+            nonlocal count
+            while perf_counter() < until:
+                user = user % readers + 1
+                await client.recommend(RecommendationRequest(user_id=user, max_results=3))
+                count += 1
+
+        begun = process_time()
+        await asyncio.gather(*(ask(each) for each in range(given.callers)))
+        return count / (process_time() - begun)
+
+
 def stubs_in(folder: Path) -> Any:
     """The stubs of the file, as anybody makes them."""
     options = [f"-I{HERE.parent}", f"--python_out={folder}", f"--grpc_python_out={folder}", "recommendations.proto"]
@@ -96,13 +130,35 @@ def stubs_in(folder: Path) -> Any:
     return importlib.import_module("recommendations_pb2_grpc")
 
 
-def served(name: str, books: int, readers: int, folder: Path, stubs: Any, given: Any) -> float:
-    """How many recommendations a second a system answers."""
+class Server:
+    """A running system: how often it has answered in how many seconds, and what that has cost it."""
+
+    def __init__(self, process: subprocess.Popen[str], target: str) -> None:
+        self.process = process
+        self.target = target
+        self.answers = 0
+        self.seconds = 0.0
+        self.worked = 0.0
+
+    @property
+    def rate(self) -> float:
+        return self.answers / self.seconds
+
+    @property
+    def cost(self) -> float:
+        """Microseconds of a processor for an answer."""
+        return 1e6 * self.worked / self.answers
+
+
+@contextmanager
+def serving(name: str, books: int, readers: int, folder: Path) -> Iterator[Server]:
+    """A system that has a model."""
     folder.mkdir()
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
+    service = {"batched": "recommendations"}.get(name, name)
     (folder / "systems.py").write_text((HERE / "systems.py").read_text())
-    (folder / "placement.toml").write_text(PLACEMENT % (port, {"batched": "recommendations"}.get(name, name), readers))
+    (folder / "placement.toml").write_text(PLACEMENT % (port, service, readers))
     words = [sys.executable, "-m", "meristem", "run", f"systems.py:{name}", "--placement", "placement.toml"]
     first = [] if sys.platform != "linux" else ["taskset", "-c", "0"]
     with subprocess.Popen(
@@ -112,7 +168,7 @@ def served(name: str, books: int, readers: int, folder: Path, stubs: Any, given:
     ) as process:  # fmt: skip
         try:
             wait_for_the_model(process)
-            return asyncio.run(asked(f"127.0.0.1:{port}", stubs, readers, given))
+            yield Server(process, f"127.0.0.1:{port}")
         finally:
             process.terminate()
             process.communicate()
@@ -130,12 +186,47 @@ def wait_for_the_model(process: subprocess.Popen[str]) -> None:
     raise SystemExit("".join(lines))
 
 
-async def asked(target: str, stubs: Any, readers: int, given: Any) -> float:
-    """Callers who ask again as soon as they are answered, for some seconds after one of warming up."""
-    pb2 = importlib.import_module("recommendations_pb2")
-    count = 0
+def worked(pid: int) -> float:
+    """Seconds of processors that a process and its descendants have used; 0 where there is no /proc."""
+    times, children = {}, {}
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = file.read_text().rpartition(")")[2].split()
+        except FileNotFoundError:  # it has ended meanwhile
+            continue
+        times[int(file.parent.name)] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        children.setdefault(int(fields[1]), []).append(int(file.parent.name))
+    found, open_ = 0.0, [pid]
+    while open_:
+        each = open_.pop()
+        found += times.get(each, 0.0)
+        open_ += children.get(each, [])
+    return found
 
-    async def ask(client: Any, caller: int, until: float) -> None:
+
+async def compare(servers: list[Server], stubs: Any, readers: int, given: Any) -> None:
+    """Ask each in turn, a second at a time, so that whatever else the machine does is borne by both."""
+    async with AsyncExitStack() as stack:
+        clients = [
+            stubs.RecommendationsStub(await stack.enter_async_context(aio.insecure_channel(each.target)))
+            for each in servers
+        ]
+        for client in clients:
+            await asked(client, readers, given.callers, 1.0)  # warms up
+        for _ in range(max(1, round(given.seconds))):
+            for server, client in zip(servers, clients, strict=True):
+                before, begun = worked(server.process.pid), perf_counter()
+                server.answers += await asked(client, readers, given.callers, 1.0)
+                server.seconds += perf_counter() - begun
+                server.worked += worked(server.process.pid) - before
+
+
+async def asked(client: Any, readers: int, callers: int, seconds: float) -> int:
+    """How many answers callers get who ask again as soon as they are answered."""
+    pb2 = importlib.import_module("recommendations_pb2")
+    until, count = perf_counter() + seconds, 0
+
+    async def ask(caller: int) -> None:
         nonlocal count
         user = caller
         while perf_counter() < until:
@@ -143,13 +234,8 @@ async def asked(target: str, stubs: Any, readers: int, given: Any) -> float:
             await client.Recommend(pb2.RecommendationRequest(user_id=user, max_results=3))
             count += 1
 
-    async with aio.insecure_channel(target) as channel:
-        client = stubs.RecommendationsStub(channel)
-        until = perf_counter() + 1.0
-        await asyncio.gather(*(ask(client, each, until) for each in range(given.callers)))
-        count, begun = 0, perf_counter()
-        await asyncio.gather(*(ask(client, each, begun + given.seconds) for each in range(given.callers)))
-        return count / (perf_counter() - begun)
+    await asyncio.gather(*(ask(each) for each in range(callers)))
+    return count
 
 
 if __name__ == "__main__":

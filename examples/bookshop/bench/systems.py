@@ -18,8 +18,6 @@ from msgspec import structs
 
 from meristem import Service, System
 
-BOOKS = int(os.environ.get("BENCH_BOOKS", "60"))
-
 
 class MadeUpCatalogue(Catalogue, Service):
     """As many books as are asked for, on three shelves."""
@@ -27,9 +25,10 @@ class MadeUpCatalogue(Catalogue, Service):
     def __init__(self) -> None:
         first = entries()[0].book()
         shelves = list(Category)
+        books = int(os.environ.get("BENCH_BOOKS", "60"))
         self._books = [
             structs.replace(first, book_id=at + 1, title=f"Volume {at + 1}", category=shelves[at % len(shelves)])
-            for at in range(BOOKS)
+            for at in range(books)
         ]
 
     async def book(self, book_id: int) -> Book:
