@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any, Final, cast, get_args, get_origin
 
 from meristem.contracts.operation import Declaration, Http, Semantics, Verb
 from meristem.contracts.rest_fields import (
+    FORM,
     PLACEHOLDER,
     WITH_BODY,
     Body,
     ClientAddress,
     Header,
+    Query,
     RestFields,
     is_raw,
     place_in,
@@ -19,7 +21,7 @@ from meristem.contracts.rest_fields import (
     rest_fields,
     upload_of,
 )
-from meristem.contracts.wiretypes import COLLECTIONS, fields_of, is_union, struct_of, unwrap
+from meristem.contracts.wiretypes import COLLECTIONS, fields_of, is_union, peel, struct_of, unwrap
 from meristem.errors import ContractError
 
 if TYPE_CHECKING:
@@ -30,6 +32,10 @@ if TYPE_CHECKING:
 VERBS: Final[tuple[str, ...]] = get_args(Verb)
 JSON: Final = "application/json"
 TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+NAME: Final = r"[a-z0-9][a-z0-9!#$&^_.+-]*"  # RFC 6838, section 4.2
+MEDIA: Final = re.compile(rf"{NAME}/{NAME}(; ?[\w-]+=[\w.+-]+)*", re.ASCII | re.IGNORECASE)
+RANGE: Final = re.compile(rf"\*/\*|{NAME}/(\*|{NAME})")
+CHARSET: Final = re.compile(r"charset=(?!utf-?8\b)", re.IGNORECASE)
 FRAMING: Final = "it frames the request, and is the server's"
 SPOKEN_FOR: Final = {
     **dict.fromkeys(("connection", "content-length", "expect", "keep-alive", "te", "trailer"), FRAMING),
@@ -152,6 +158,10 @@ def _semantics(verb: Verb, path: str, semantics: Semantics) -> str | None:
 def _marks(verb: Verb, path: str, request: Any) -> str | None:
     """What is wrong with the places that annotations give to parameters."""
     in_path = PLACEHOLDER.findall(path)
+    for each in fields_of(request):
+        for said in peel(each.type)[1]:
+            if said in (Header, Query, Body, ClientAddress):
+                return f"{each.name!r}: {said.__name__} stands there without brackets: write {said.__name__}(…)"
     marked = {each.name: places for each in fields_of(request) if (places := places_in(each.type))}
     for name, places in marked.items():
         others = [*(["the path"] if name in in_path else ()), *(f"{type(each).__name__}(…)" for each in places[1:])]
@@ -199,6 +209,10 @@ def _types(request: Any) -> str | None:
         place = place_in(each.type)
         if isinstance(place, Body) and place.media and not is_raw(each.type):
             return f"{each.name!r}: Body({place.media!r}) is for bytes or str; anything else is read from {JSON}"
+        if isinstance(place, Body) and place.media == FORM:
+            return f"{each.name!r}: a form is parts and not bytes: take AsyncIterator[FilePart]"
+        if isinstance(place, Body) and place.media and RANGE.fullmatch(place.media) is None:
+            return f'{each.name!r}: {place.media!r} is no media type in small letters; write one: Body("image/png")'
         if isinstance(place, ClientAddress) and unwrap(each.type) is not str:
             return f"{each.name!r} is the client's address, which is a str"
     return None
@@ -251,6 +265,10 @@ def _answer(declaration: Declaration, reply: Any) -> str | None:
         return f"status={status} has no body (RFC 9110, section 15.3): the operation must return None"
     if media is not None and not _is_file(reply):
         return f"media={media!r} is for an operation that returns bytes or str; others answer in {JSON}"
+    if media is not None and MEDIA.fullmatch(media) is None:
+        return f'media={media!r} is no media type: write one as in media="text/csv"'
+    if media is not None and CHARSET.search(media) and unwrap(reply) is str:
+        return f"media={media!r}: text is sent in UTF-8: leave the charset out, or return bytes"
     return None
 
 
