@@ -117,7 +117,9 @@ def open_shop(bank: str, post: Any, tmp_path: Path) -> Callable[..., Any]:
     """`async with open_shop(inventory={"first_delivery": 1}) as shop:` runs all services with these settings."""
 
     @asynccontextmanager
-    async def opened(clock: ManualClock | None = None, **settings: dict[str, Any]) -> AsyncIterator[Shop]:
+    async def opened(
+        clock: ManualClock | None = None, system: System = shop_alone, **settings: dict[str, Any]
+    ) -> AsyncIterator[Shop]:
         usual: dict[str, dict[str, Any]] = {
             "customers": CHEAP,
             "payments": {"bank_url": bank, "bank_timeout": 9.0},  # a busy machine is no outage
@@ -125,7 +127,7 @@ def open_shop(bank: str, post: Any, tmp_path: Path) -> Callable[..., Any]:
         }
         database = f"sqlite:///{tmp_path}/{{service}}.db"
         options: dict[str, Any] = {} if clock is None else {"clock": clock}
-        async with running(shop_alone, settings={**usual, **settings}, database=database, **options) as app:
+        async with running(system, settings={**usual, **settings}, database=database, **options) as app:
             await app.settled(timeout=60)
             yield Shop(app, post, bank, clock)
 
