@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, final
 
+from bookshop.contracts.customers import Customers
 from bookshop.contracts.mail import Letter, Mail, Sent
 from bookshop.contracts.promotions import ReminderDue
 from bookshop.contracts.transactions import OrderPlaced, OrderRefunded
@@ -24,6 +25,7 @@ class MailService(Mail, Service, tables=tables.metadata, provides=[MailServer, S
 
     server: MailServer
     stationery: Stationery
+    customers: Customers
     database: Database
     clock: Clock
 
@@ -46,7 +48,10 @@ class MailService(Mail, Service, tables=tables.metadata, provides=[MailServer, S
 
     @on(ReminderDue)
     async def remind(self, event: ReminderDue) -> None:
-        """Tell of the promotion."""
+        """Tell of the promotion, unless they want no offers any more: the letter may have waited for days."""
+        customer = await self.customers.customer(event.customer_id)
+        if customer is None or not customer.offers:
+            return
         about = str(event.campaign_id)
         await self._send(Written(letter=Letter.REMINDER, about=about, name=event.name, recipient=event.email))
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from msgspec import Meta
+
 from meristem import Settings
 
 
@@ -9,4 +13,4 @@ class PromotionsSettings(Settings):
     """Whether the promotion runs, and to how many customers at a time a campaign writes."""
 
     running: bool = True
-    page: int = 100
+    page: Annotated[int, Meta(ge=1, le=500)] = 100

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 import pytest
+from bookshop.contracts.customers import Customer, Customers
 from bookshop.contracts.items import PricedItem
 from bookshop.contracts.mail import Letter, Mail
 from bookshop.contracts.payments import Payment
@@ -62,12 +63,28 @@ async def told(app: Any, post: Any, which: str) -> EmailMessage:
     return await asyncio.wait_for(post.letters.get(), 60)
 
 
-def settings(post: Any) -> dict[str, Any]:
-    return {"mail": {"smtp_url": post.url, "shop_url": "https://books.example/"}}
+class Readers:
+    """One customer, who may change her mind about offers."""
+
+    offers = True
+
+    async def customer(self, customer_id: int) -> Customer:
+        return Customer(customer_id=customer_id, name="Zoë", email="zoe@reader.example", offers=self.offers)
 
 
-async def test_an_order_is_thanked_for_with_all_that_was_bought(run: Callable[..., Any], post: Any) -> None:
-    async with run(MailService, TellerService, settings=settings(post)) as app:
+@pytest.fixture
+def readers() -> Readers:
+    return Readers()
+
+
+@pytest.fixture
+def start(run: Callable[..., Any], post: Any, readers: Readers) -> Callable[..., Any]:
+    settings = {"mail": {"smtp_url": post.url, "shop_url": "https://books.example/"}}
+    return lambda: run(MailService, TellerService, settings=settings, fakes={Customers: readers})
+
+
+async def test_an_order_is_thanked_for_with_all_that_was_bought(start: Callable[..., Any], post: Any) -> None:
+    async with start() as app:
         letter = await told(app, post, "placed")
         await app.settled(timeout=60)
         (sent,) = await app.client(Mail).sent("zoe@reader.example")
@@ -82,23 +99,33 @@ async def test_an_order_is_thanked_for_with_all_that_was_bought(run: Callable[..
     assert "<Łuczak>" not in body(letter, "html")
 
 
-async def test_each_thing_has_its_letter(run: Callable[..., Any], post: Any) -> None:
-    async with run(MailService, TellerService, settings=settings(post)) as app:
+async def test_each_thing_has_its_letter(start: Callable[..., Any], post: Any) -> None:
+    async with start() as app:
         subjects = [(await told(app, post, each))["Subject"] for each in ("refunded", "reminded")]
     assert subjects == ["Your money is on its way back", "Your third book is on us"]
 
 
-async def test_what_is_told_twice_is_written_once(run: Callable[..., Any], post: Any) -> None:
-    async with run(MailService, TellerService, settings=settings(post)) as app:
+async def test_who_wants_no_offers_any_more_gets_none_that_was_due_before(
+    start: Callable[..., Any], post: Any, readers: Readers
+) -> None:
+    async with start() as app:
+        readers.offers = False
+        await app.client(Teller).tell("reminded")
+        await app.settled(timeout=60)
+    assert post.letters.empty()
+
+
+async def test_what_is_told_twice_is_written_once(start: Callable[..., Any], post: Any) -> None:
+    async with start() as app:
         await told(app, post, "placed")
         await app.client(Teller).tell("placed")
         await app.settled(timeout=60)
     assert post.letters.empty()
 
 
-async def test_a_mail_server_that_is_busy_gets_the_letter_later(run: Callable[..., Any], post: Any) -> None:
+async def test_a_mail_server_that_is_busy_gets_the_letter_later(start: Callable[..., Any], post: Any) -> None:
     post.refusing = "451 try again later"
-    async with run(MailService, TellerService, settings=settings(post)) as app:
+    async with start() as app:
         await app.client(Teller).tell("placed")
         await app.eventually(lambda: post.refused, timeout=60)
         assert await app.client(Mail).sent("zoe@reader.example") == []

@@ -1,4 +1,4 @@
-"""Opening an account, signing in and out."""
+"""Opening an account, signing in and out, and whether to be written to."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bookshop.contracts.customers import (
 )
 from bookshop.web.carts import merge
 from bookshop.web.forms import Form, as_typed
-from bookshop.web.reader import leads_to, local_path, welcome
+from bookshop.web.reader import acting, leads_to, local_path, signed_in, welcome
 from meristem import CallError, Code
 
 blueprint = Blueprint("account", __name__)
@@ -79,6 +79,19 @@ async def sign_out() -> Response:
     if token is not None:
         await Customers.client().sign_out(token)
     return leads_to(url_for("browsing.home"))
+
+
+@blueprint.route("/account", methods=["GET", "POST"])
+@signed_in
+async def mine() -> Response | str:
+    """Whether we write when there is an offer; each letter about one leads here."""
+    if request.method == "GET":
+        return await render_template("account.html")
+    wants = "offers" in await request.form
+    with acting():
+        await Customers.client().want_offers(wants)
+    await flash("We write to you when there is an offer." if wants else "We write to you about your orders alone.")
+    return leads_to(url_for("account.mine"))
 
 
 async def _enter(credentials: Credentials) -> None:

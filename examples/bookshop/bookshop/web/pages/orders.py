@@ -53,11 +53,15 @@ async def thanks(order_id: UUID) -> str:
 async def refund(order_id: UUID) -> Response:
     """Send an order back, once however often the form is sent."""
     try:
-        with acting(f"refund-{order_id}"):
+        with acting():
             await Checkout.client().refund(order_id)
-        await flash("Your order is on its way back, and so is your money.")
     except NotRefundable:
-        await flash("This order can no longer be sent back.", "problem")
+        with acting():
+            found = await Transactions.client().order(order_id)
+        if found.status not in (OrderStatus.REFUNDING, OrderStatus.REFUNDED):  # else another form was faster
+            await flash("This order can't be sent back.", "problem")
+            return leads_to(url_for("orders.order", order_id=order_id))
+    await flash("Your order is on its way back, and so is your money.")
     return leads_to(url_for("orders.order", order_id=order_id))
 
 

@@ -5,9 +5,16 @@ from __future__ import annotations
 import asyncio
 import re
 from typing import Any
+from uuid import UUID
 
 import pytest
+from bookshop.conftest import PASSWORD
+from bookshop.contracts.customers import Credentials, Customers
+from bookshop.contracts.transactions import Transactions
 from bookshop.web.tests.conftest import CARD, DECLINED, HOME, OWNER
+
+from meristem import Identity, using
+from meristem.testing import RunningSystem
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -212,6 +219,33 @@ async def test_an_order_is_sent_back(reader: Any) -> None:
     page = await reader.follow(await reader.post(address[1], {"form_token": page.hidden()["form_token"]}))
     assert "Your order is on its way back, and so is your money." in page.text
     assert "sent back" in page.text
+
+
+async def test_a_refund_that_came_to_nothing_can_be_asked_for_again(reader: Any, shop: RunningSystem) -> None:
+    await reader.add(MOONSTONE)
+    email = await reader.sign_up()
+    page = await reader.follow(await reader.check_out())
+    address = re.search(r'action="(/orders/([^"]+)/refund)"', page.html)
+    assert address is not None
+    form = {"form_token": page.hidden()["form_token"]}
+    transactions = shop.client(Transactions)
+    session = await shop.client(Customers).sign_in(Credentials(email=email, password=PASSWORD))
+    with using(user=Identity(str(session.customer.customer_id))):
+        begun = await transactions.begin_refund(UUID(address[2]))
+    assert "Your order is on its way back" in (await reader.follow(await reader.post(address[1], form))).text
+    await transactions.keep(begun)
+    assert "Your order is on its way back" in (await reader.follow(await reader.post(address[1], form))).text
+
+
+async def test_who_wants_no_offers_says_so_where_each_letter_leads(reader: Any) -> None:
+    await reader.sign_up()
+    page = await reader.follow(await reader.send("/account", offers="1"))
+    assert "We write to you when there is an offer." in page.text
+    assert 'name="offers" value="1" checked' in page.html
+    page = await reader.get("/account")
+    page = await reader.follow(await reader.post("/account", {"form_token": page.hidden()["form_token"]}))
+    assert "We write to you about your orders alone." in page.text
+    assert 'name="offers" value="1" checked' not in page.html
 
 
 async def test_an_order_is_shown_to_its_customer_alone(new_reader: Any) -> None:
