@@ -65,7 +65,8 @@ docs: $(VENV)/.dev
 
 pictures: $(VENV)/.dev
 	@echo "Taking the pictures of the documentation; fonts-inter and Chromium must be installed."
-	$(BIN)/python examples/hotels/tests/screenshots.py
+	PYTHONPATH=examples/tests $(BIN)/python examples/hotels/tests/screenshots.py
+	PYTHONPATH=examples/tests $(BIN)/python examples/bookshop/tests/screenshots.py
 
 soak: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.soak

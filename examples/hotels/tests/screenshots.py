@@ -9,15 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from browser import chromium
+from pictures import IMAGES, keep, take
 from PIL import Image
 from playwright.sync_api import Page, expect
 from sites import ARRIVAL, CARD, PATIENCE, Site, eventually, guest
 
-IMAGES = Path(__file__).parents[3] / "docs" / "images"
 WIDTH, HEIGHT = 1280, 960
 GAP = 20
 PAPER = (232, 230, 225)
-COLOURS = 256
 
 
 def main() -> None:
@@ -52,16 +51,16 @@ def filled_site() -> Iterator[Site]:
 def walk(page: Page) -> None:
     """From the first page to the confirmation."""
     page.goto("/")
-    take(page, "home")
+    take(page, "hotels-home")
     page.get_by_label("City").fill("Lisbon")
     page.get_by_label("Arrival").fill(ARRIVAL.isoformat())
     page.get_by_label("Nights").fill("3")
     page.get_by_role("button", name="Search").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Rooms in Lisbon")
-    take(page, "results")
+    take(page, "hotels-results")
     page.locator('.offer h2 a[href*="/rooms/"]').first.click()
     expect(page.get_by_role("link", name="Book this room")).to_be_visible()
-    take(page, "room")
+    take(page, "hotels-room")
     page.get_by_role("link", name="Book this room").click()
     ada = guest("Ada Lovelace")
     answers = {"Your name": ada["name"], "E-mail": ada["email"], "Password": ada["password"]}
@@ -70,18 +69,7 @@ def walk(page: Page) -> None:
         page.get_by_label(label).fill(text)
     page.get_by_role("button", name="Pay").click()
     expect(page.get_by_text("Everything is done")).to_be_visible()
-    take(page, "confirmation")
-
-
-def take(page: Page, name: str) -> None:
-    """Keep what a visitor sees first of a page."""
-    page.evaluate("document.fonts.ready")
-    page.mouse.move(0, 0)
-    page.evaluate("document.activeElement.blur()")
-    file = IMAGES / f"hotels-{name}.png"
-    page.screenshot(path=file, animations="disabled")
-    with Image.open(file) as taken:
-        keep(taken.convert("RGB"), file)
+    take(page, "hotels-confirmation")
 
 
 def collage(names: list[str]) -> None:
@@ -95,11 +83,6 @@ def collage(names: list[str]) -> None:
             small = taken.convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
         together.paste(small, (GAP + column * (width + GAP), GAP + row * (height + GAP)))
     keep(together, IMAGES / "hotels.png")
-
-
-def keep(image: Image.Image, file: Path) -> None:
-    """Write a picture with as few colours as it needs, small enough for a repository."""
-    image.quantize(COLOURS, dither=Image.Dither.NONE).save(file, optimize=True)
 
 
 if __name__ == "__main__":

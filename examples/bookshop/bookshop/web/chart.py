@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 
+from babel.dates import format_skeleton
+from babel.numbers import format_compact_currency
 from markupsafe import Markup
 
+from bookshop.contracts.items import CURRENCY
 from bookshop.contracts.transactions import SalesDay
-from bookshop.web.formats import day, money
+from bookshop.web.formats import reader_locale
 
 WIDTH, HEIGHT = 720, 270
-LEFT, RIGHT, TOP, BOTTOM = 64, 8, 14, 30  # what the words at the sides take
-LINES = 4
-STEPS = (1, 2, 2.5, 5, 10)
+LEFT, RIGHT, TOP, BOTTOM = 64, 24, 14, 30  # what the words at the sides take
+MOST_LINES = 5
+STEPS = (1, 2, 2.5, 5)
 
 
 def sales_chart(days: Sequence[SalesDay], title: str, description: str) -> Markup:
     """The chart with a title and a description for those who hear the page; the table beside it has the numbers."""
-    step = _step(max((each.revenue for each in days), default=0))
-    most = step * LINES
+    step, lines = _scale_of(max((each.revenue for each in days), default=0))
+    most = step * lines
     inner_width, inner_height = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
     wide = inner_width / max(1, len(days))
 
     def up(cents: int) -> float:
         return HEIGHT - BOTTOM - inner_height * cents / most
 
-    parts = [_scale(step * number, up(step * number)) for number in range(LINES + 1)]
+    parts = [_scale(step * number, up(step * number)) for number in range(lines + 1)]
     for number, each in enumerate(days):
         x, plain = LEFT + wide * number + wide * 0.14, each.revenue - each.promoted_revenue
         parts += [
@@ -40,13 +44,14 @@ def sales_chart(days: Sequence[SalesDay], title: str, description: str) -> Marku
     ).format(WIDTH, HEIGHT, head, Markup("").join(parts))
 
 
-def _step(most: int) -> int:
-    """The amount between two lines, so that few round ones reach over the highest bar."""
+def _scale_of(most: int) -> tuple[int, int]:
+    """The round amount between two lines, and how few of them reach over the highest bar."""
     size = 100
     while True:
         for factor in STEPS:
-            if int(size * factor) * LINES >= most:
-                return int(size * factor)
+            lines = max(1, -(-most // int(size * factor)))
+            if lines <= MOST_LINES:
+                return int(size * factor), lines
         size *= 10
 
 
@@ -54,11 +59,15 @@ def _scale(cents: int, y: float) -> Markup:
     return Markup(
         '<line class="grid" x1="{}" x2="{}" y1="{y:.1f}" y2="{y:.1f}"/>'
         '<text class="tick" x="{}" y="{:.1f}" text-anchor="end">{}</text>'
-    ).format(LEFT, WIDTH - RIGHT, LEFT - 8, y + 4, money(cents).striptags(), y=y)
+    ).format(LEFT, WIDTH - RIGHT, LEFT - 8, y + 4, _short(cents), y=y)
+
+
+def _short(cents: int) -> str:
+    return format_compact_currency(Decimal(cents).scaleb(-2), CURRENCY, locale=reader_locale(), fraction_digits=1)
 
 
 def _below(x: float, of: SalesDay) -> Markup:
-    shown = day(of.day, "short").striptags()
+    shown = format_skeleton("MMMd", of.day, locale=reader_locale())
     return Markup('<text class="tick" x="{:.1f}" y="{}" text-anchor="middle">{}</text>').format(x, HEIGHT - 10, shown)
 
 

@@ -16,7 +16,7 @@ WIDTH, HEIGHT, MARGIN = 200, 300, 16
 SIZES = (31, 27, 24, 21, 18.5, 16, 14)
 LINES = 4
 LEADING = 1.14
-LETTER = 0.53  # the mean width of a letter of the typeface, as a part of its size
+LETTER = 0.6  # the mean width of a letter of the typeface, as a part of its size
 NARROW, WIDE = frozenset("iljtfrI.,': "), frozenset("mwMWOQGDH")
 
 

@@ -42,7 +42,7 @@ def windows(dice: Dice) -> str:
 
 def moon(dice: Dice) -> str:
     """A moon behind the ridge of a moor."""
-    x, y, radius = dice.between(70, 150), dice.between(182, 200), dice.between(26, 36)
+    x, y, radius = dice.between(70, 150), dice.between(198, 212), dice.between(26, 36)
     near, far = dice.between(232, 246), dice.between(214, 228)
     return (
         _circle(x, y, radius)

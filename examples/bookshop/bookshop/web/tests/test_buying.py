@@ -16,7 +16,7 @@ from bookshop.web.tests.conftest import CARD, DECLINED, HOME, OWNER
 from meristem import Identity, using
 from meristem.testing import RunningSystem
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("bookshop pages")]
 
 MOONSTONE, HOUND, FALCON = 10, 3, 1  # 11.99, 9.99 and 12.99
 
