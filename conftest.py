@@ -6,6 +6,7 @@ import os
 from datetime import UTC, datetime
 
 import pytest
+from _pytest.nodeid import NodeId
 from pytest_timeout import get_env_settings
 
 # Here, before workers begin: all of them collect the same tests, also at midnight (see tests/placements/conftest.py).
@@ -24,3 +25,14 @@ def pytest_runtest_teardown(item: pytest.Item) -> None:
 def pytest_xdist_auto_num_workers() -> int:
     """`-n auto` is one worker more than processors: much of the time tests wait for processes, timers and servers."""
     return (os.cpu_count() or 1) + 1
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tell xdist's scheduler the groups of tests: since pytest 9.2 it reads an item's name from another place.
+
+    pytest-xdist 3.8 writes `name@group` to `_nodeid`, which nothing reads any more, so no group was kept together.
+    """
+    for item in items:
+        if grouped := vars(item).get("_nodeid"):
+            item._id = NodeId.parse(grouped)  # noqa: SLF001 - as xdist does
