@@ -14,9 +14,9 @@ from bookshop.web.motifs import MOTIFS, Dice
 
 WIDTH, HEIGHT, MARGIN = 200, 300, 16
 SIZES = (31, 27, 24, 21, 18.5, 16, 14)
-LINES = 4
+DEPTH = 94  # of a title: below it and its author a motif begins
 LEADING = 1.14
-LETTER = 0.6  # the mean width of a letter of the typeface, as a part of its size
+LETTER = 0.62  # the width of most letters of the typeface, which is bold, as a part of its size
 NARROW, WIDE = frozenset("iljtfrI.,': "), frozenset("mwMWOQGDH")
 
 
@@ -48,7 +48,8 @@ def fitted(title: str) -> tuple[float, list[str]]:
     """The largest size in which a title fits on a cover, and its lines."""
     for size in SIZES:
         lines = _broken(title, size)
-        if len(lines) <= LINES and all(width_of(each, size) <= WIDTH - 2 * MARGIN for each in lines):
+        fits = all(width_of(each, size) <= WIDTH - 2 * MARGIN for each in lines)
+        if fits and len(lines) * size * LEADING <= DEPTH:
             return size, lines
     return SIZES[-1], _broken(title, SIZES[-1])
 
