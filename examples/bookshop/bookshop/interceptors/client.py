@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 def client_interceptors() -> list[aio.ClientInterceptor]:
     """One for each kind of call, as grpc.aio asks for them: of one that is of two kinds it sees the first."""
-    return [MonitoredCalls(), MonitoredStreams()]
+    return [MonitoredCalls(), MonitoredStreams(), MonitoredUploads(), MonitoredExchanges()]
 
 
 class MonitoredCalls(aio.UnaryUnaryClientInterceptor):
@@ -27,13 +27,7 @@ class MonitoredCalls(aio.UnaryUnaryClientInterceptor):
 
     async def intercept_unary_unary(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
         """Wait for the reply; whatever comes in its place is a status, and has a line in the log."""
-        begun = perf_counter()
-        try:
-            call = await continuation(client_call_details, request)
-            await call
-        except Exception as error:  # the boundary to the network: whoever called has one class to expect
-            raise _told(error, client_call_details, begun) from error
-        return call
+        return await _replied(continuation, client_call_details, request)
 
 
 class MonitoredStreams(aio.UnaryStreamClientInterceptor):
@@ -43,12 +37,44 @@ class MonitoredStreams(aio.UnaryStreamClientInterceptor):
         self, continuation: Any, client_call_details: Any, request: Any
     ) -> AsyncIterator[Any]:
         """Hand the replies on; where they break off, that is a status, too."""
-        begun = perf_counter()
-        try:  # here and not in the generator: grpcio wants to have a call before somebody asks for its first reply
-            call = await continuation(client_call_details, request)
-        except Exception as error:  # as above
-            raise _told(error, client_call_details, begun) from error
-        return _replies(call, client_call_details, begun)
+        return await _streamed(continuation, client_call_details, request)
+
+
+class MonitoredUploads(aio.StreamUnaryClientInterceptor):
+    """Calls with a stream of requests, and one reply."""
+
+    async def intercept_stream_unary(self, continuation: Any, client_call_details: Any, request_iterator: Any) -> Any:
+        """As with one request."""
+        return await _replied(continuation, client_call_details, request_iterator)
+
+
+class MonitoredExchanges(aio.StreamStreamClientInterceptor):
+    """Calls with a stream of requests, and one of replies."""
+
+    async def intercept_stream_stream(
+        self, continuation: Any, client_call_details: Any, request_iterator: Any
+    ) -> AsyncIterator[Any]:
+        """As with one request."""
+        return await _streamed(continuation, client_call_details, request_iterator)
+
+
+async def _replied(continuation: Any, details: Any, asked: Any) -> Any:
+    begun = perf_counter()
+    try:
+        call = await continuation(details, asked)
+        await call
+    except Exception as error:  # the boundary to the network: whoever called has one class to expect
+        raise _told(error, details, begun) from error
+    return call
+
+
+async def _streamed(continuation: Any, details: Any, asked: Any) -> AsyncIterator[Any]:
+    begun = perf_counter()
+    try:  # here and not in the generator: grpcio wants to have a call before somebody asks for its first reply
+        call = await continuation(details, asked)
+    except Exception as error:  # as above
+        raise _told(error, details, begun) from error
+    return _replies(call, details, begun)
 
 
 async def _replies(call: Any, details: Any, begun: float) -> AsyncIterator[Any]:

@@ -155,7 +155,7 @@ async def test_a_method_that_would_hold_up_the_others_is_not_served(caplog: pyte
     assert "Desk.Plain is a plain function: write `async def`" in caplog.text
 
 
-@pytest.mark.parametrize("kind", KINDS[:2], ids=["a reply", "a stream of replies"])
+@pytest.mark.parametrize("kind", KINDS, ids=[each.label for each in KINDS])
 async def test_the_client_logs_what_a_call_failed_with(kind: Kind, caplog: pytest.LogCaptureFixture) -> None:
     async with (
         serving(Monitored()) as target,
