@@ -15,7 +15,7 @@ PORTS = {"smtp": 25, "starttls": 587, "smtps": 465}
 
 
 class NotNow(ConnectionError):
-    """The mail server takes no letter for the moment: an outage (RFC 5321, section 4.2.1, codes of 400 to 499)."""
+    """The mail server takes no letter for the moment: an outage, which costs a letter no attempt."""
 
 
 class MailServer:
@@ -26,17 +26,20 @@ class MailServer:
         self._timeout = settings.smtp_timeout
 
     async def send(self, letter: EmailMessage) -> None:
-        """Hand over a letter; raises what aiosmtplib raises when the server can't be reached or refuses it."""
+        """Hand over a letter; raises what aiosmtplib raises where it is refused for good, and else NotNow."""
         try:
             await aiosmtplib.send(letter, timeout=self._timeout, **self._options)
-        except aiosmtplib.SMTPResponseException as refusal:
-            if 400 <= refusal.code < 500:
-                raise NotNow(f"the mail server said {refusal.code}: {refusal.message}") from refusal
-            raise
-        except aiosmtplib.SMTPRecipientsRefused as refusal:
-            if all(400 <= each.code < 500 for each in refusal.recipients):
-                raise NotNow("the mail server takes no letter to this address for the moment") from refusal
-            raise
+        except aiosmtplib.SMTPException as refusal:
+            if _is_for_good(refusal):
+                raise
+            raise NotNow(f"the mail server takes no letter for the moment: {refusal}") from refusal
+
+
+def _is_for_good(refusal: aiosmtplib.SMTPException) -> bool:
+    """Whether it is about this letter or its recipient. A password that is wrong, or no TLS, keeps all letters back."""
+    if isinstance(refusal, aiosmtplib.SMTPRecipientsRefused):
+        return any(each.code >= 500 for each in refusal.recipients)
+    return isinstance(refusal, aiosmtplib.SMTPDataError) and refusal.code >= 500
 
 
 def options_of(url: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 import pytest
+from aiosmtplib import SMTPDataError
 from bookshop.contracts.customers import Customer, Customers
 from bookshop.contracts.items import PricedItem
 from bookshop.contracts.mail import Letter, Mail
@@ -17,7 +18,8 @@ from bookshop.contracts.payments import Payment
 from bookshop.contracts.promotions import ReminderDue
 from bookshop.contracts.transactions import Address, Order, OrderPlaced, OrderRefunded, OrderStatus
 from bookshop.mail.service import MailService
-from bookshop.mail.smtp import options_of
+from bookshop.mail.settings import MailSettings
+from bookshop.mail.smtp import MailServer, NotNow, options_of
 
 from meristem import ConfigurationError, Contract, Database, Event, Service, once
 
@@ -132,6 +134,27 @@ async def test_a_mail_server_that_is_busy_gets_the_letter_later(start: Callable[
         post.refusing = ""
         letter = await asyncio.wait_for(post.letters.get(), 60)
     assert letter["Subject"] == "Your books are on their way"
+
+
+@pytest.mark.parametrize("scheme", ["smtp://me:rotated@", "starttls://"])
+async def test_a_server_that_does_not_let_us_in_refuses_no_letter(scheme: str, post: Any) -> None:
+    server = MailServer(MailSettings(smtp_url=post.url.replace("smtp://", scheme)))
+    with pytest.raises(NotNow) as raised:
+        await server.send(note())
+    assert "rotated" not in str(raised.value)
+
+
+async def test_a_letter_that_is_refused_for_good_is_not_sent_again(post: Any) -> None:
+    post.refusing = "554 looks like spam"
+    with pytest.raises(SMTPDataError):
+        await MailServer(MailSettings(smtp_url=post.url)).send(note())
+
+
+def note() -> EmailMessage:
+    letter = EmailMessage()
+    letter["From"], letter["To"] = "orders@books.example", "zoe@reader.example"
+    letter.set_content("Thank you.")
+    return letter
 
 
 @pytest.mark.parametrize(
