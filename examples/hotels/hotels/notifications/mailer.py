@@ -24,7 +24,7 @@ DEFAULT_PORTS = {"smtp": 25, "starttls": 587, "smtps": 465}
 
 
 class NotNow(aiosmtplib.SMTPException, ConnectionError):
-    """The mail server takes no letter for the moment (RFC 5321, section 4.2.1: codes of 400 to 499)."""
+    """The mail server takes no letter now: codes of 400 to 499 (RFC 5321, section 4.2.1), or a closed door."""
 
 
 class Mail(msgspec.Struct, frozen=True):
@@ -141,7 +141,7 @@ class Mailer:
                 return client
         client = self._client()
         try:
-            await client.connect()
+            await _enter(client)
             await _offer(client, mail)
         except BaseException:
             client.close()
@@ -179,6 +179,16 @@ class Mailer:
         leaving = asyncio.get_running_loop().create_task(_quit(client, self._timeout))
         self._leaving.add(leaving)
         leaving.add_done_callback(self._leaving.discard)
+
+
+async def _enter(client: aiosmtplib.SMTP) -> None:
+    """Connect and sign in; a server that doesn't let us in, as after a change of the password, refuses no letter."""
+    try:
+        await client.connect()
+    except aiosmtplib.SMTPException as failure:
+        if isinstance(failure, OSError):  # an outage as it is
+            raise
+        raise NotNow(f"the mail server does not let us in: {failure}") from failure
 
 
 async def _offer(client: aiosmtplib.SMTP, mail: Mail) -> None:

@@ -10,7 +10,7 @@ import aiosmtplib
 import pytest
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from hotels.notifications import mailer
-from hotels.notifications.mailer import CONNECTIONS, Mail, Mailer
+from hotels.notifications.mailer import CONNECTIONS, Mail, Mailer, NotNow
 from hotels.notifications.settings import NotificationsSettings
 
 
@@ -210,6 +210,15 @@ async def test_an_unused_connection_is_closed(office: Office, monkeypatch: pytes
         await post.send(mail("two"))
 
     assert len(office.letters) == len(office.visits) == 2
+
+
+@pytest.mark.parametrize("scheme", ["smtp://me:rotated@", "starttls://"])
+async def test_a_server_that_does_not_let_us_in_refuses_no_letter(office: Office, scheme: str) -> None:
+    office.url = office.url.replace("smtp://", scheme)
+    async with posting(office) as post:
+        with pytest.raises(NotNow) as raised:
+            await post.send(mail("one"))
+    assert "rotated" not in str(raised.value)
 
 
 async def test_a_refused_sender_is_the_callers_affair(office: Office) -> None:
