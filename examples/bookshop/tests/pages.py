@@ -29,6 +29,7 @@ class Bookshop(Served):
         "BOOKSHOP_MAIL_SMTP_URL": "smtp://127.0.0.1:{mail_port}",
         "BOOKSHOP_CUSTOMERS_TIME_COST": "1",
         "BOOKSHOP_CUSTOMERS_MEMORY_KIB": "8",
+        "BOOKSHOP_WEB_PATIENCE": "20",  # on a busy machine nothing is away
     }
 
     def has_stock(self) -> bool:

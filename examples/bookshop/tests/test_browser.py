@@ -161,7 +161,7 @@ def test_each_page_fits_a_phone_and_is_accessible_by_day_and_by_night(
         fill(page, {"E-mail": OWNER, "Password": PASSWORD})
         page.get_by_role("main").get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("button", name="Sign out")).to_be_visible()
-    for address in ("/checkout", "/orders"):
+    for address in ("/checkout", "/orders", "/account"):
         fits(page, address)
     page.goto("/checkout")
     fill(page, HOME | PAYMENT)

@@ -10,11 +10,10 @@ from quart import current_app, g, session
 from bookshop.contracts.carts import Carts
 from bookshop.contracts.catalogue import Book, Catalogue
 from bookshop.contracts.checkout import Checkout, Quote
-from bookshop.web.reader import acting, has_cart, insist, seen, visitor, within
+from bookshop.web.reader import acting, has_cart, insist, patience, seen, visitor, within
 from meristem import CallError
 
-MERGING = 3.0  # seconds; what is not merged now is merged by a later page
-QUOTING = 2.0  # seconds that the cart's page waits for the offer, before it is shown without
+QUOTING = 2  # the cart's page waits longer for its offer, and for what a sign-in merges, than others for a shelf
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -57,7 +56,7 @@ async def merge() -> None:
     if g.customer is None or not theirs:
         return
     try:
-        with within(MERGING), acting(f"merge-{sha256(theirs.encode()).hexdigest()}"):
+        with within(QUOTING * patience()), acting(f"merge-{sha256(theirs.encode()).hexdigest()}"):
             seen((await Carts.client().merge(theirs)).copies)
         session.pop("visitor")
     except CallError as error:
@@ -67,7 +66,7 @@ async def merge() -> None:
 async def quoted() -> Quote | None:
     """What the cart costs with the offer; None when that can't be known just now."""
     try:
-        with within(QUOTING), acting():
+        with within(QUOTING * patience()), acting():
             return await Checkout.client().quote(visitor())
     except CallError as error:
         current_app.logger.warning("a cart is shown without its offer: %s", error)

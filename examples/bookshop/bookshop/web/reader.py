@@ -22,7 +22,11 @@ P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 
-GLANCE = 1.0  # seconds that a page waits at most for a part that it can do without
+
+def patience() -> float:
+    """How many seconds a page waits at most for a part that it can do without."""
+    waits: float = current_app.config["WEB_SETTINGS"].patience
+    return waits
 
 
 async def recognise() -> None:
@@ -32,7 +36,7 @@ async def recognise() -> None:
     """
     g.customer, g.unrecognised = None, None
     if request.endpoint != "static":
-        with within(GLANCE):
+        with within(patience()):
             await _recognise()
 
 
@@ -81,7 +85,7 @@ def acting(key: str | None = None) -> Iterator[None]:
 async def glance(ask: Callable[[], Awaitable[T]], otherwise: T) -> T:
     """What a call in the reader's name answers, or `otherwise` when it takes longer than a page would wait for it."""
     try:
-        with within(GLANCE), acting():
+        with within(patience()), acting():
             return await ask()
     except CallError as error:
         current_app.logger.warning("%s is shown without a part: %s", request.path, error)

@@ -17,17 +17,19 @@ class WebSettings:
 
     `demonstration` shows the test cards and links to the development mailbox and the test bank. `owners` are the
     e-mail addresses of the customers who may read the report. Open an account before you name it: whoever opens one
-    with such an address reads it.
+    with such an address reads it. `patience` is how many seconds a page waits at most for a part that it can do
+    without.
     """
 
     secret: str = ""
     secret_file: Path = Path(".meristem/web.secret")
     demonstration: bool = True
     owners: frozenset[str] = frozenset()
+    patience: float = 1.0
 
     @staticmethod
     def read(environment: Mapping[str, str] = os.environ) -> WebSettings:
-        """Read `BOOKSHOP_WEB_SECRET`, `BOOKSHOP_WEB_DEMONSTRATION` (on unless it is 0) and `BOOKSHOP_WEB_OWNERS`.
+        """Read `BOOKSHOP_WEB_SECRET`, `…_DEMONSTRATION` (on unless it is 0), `…_OWNERS` and `…_PATIENCE`.
 
         The owners are parted by commas; a demonstration has one of its own.
         """
@@ -37,6 +39,7 @@ class WebSettings:
             secret=environment.get("BOOKSHOP_WEB_SECRET", ""),
             demonstration=demonstration,
             owners=frozenset(each.strip().lower() for each in owners.split(",") if each.strip()),
+            patience=float(environment.get("BOOKSHOP_WEB_PATIENCE", "1")),
         )
 
     def signing_secret(self) -> str:

@@ -22,6 +22,7 @@ from meristem.contracts.call import connected
 from meristem.testing import RunningSystem, running
 
 OWNER = "owner@books.example"
+PATIENCE = 9.0  # seconds, for a busy machine
 CARD = {"number": "4242 4242 4242 4242", "expiry": "9/39", "cvc": "123"}
 DECLINED = {**CARD, "number": "4000000000000002"}
 HOME = {
@@ -34,14 +35,19 @@ HOME = {
 
 
 class Outages:
-    """A middleware that refuses the operations that a test has broken, as a service that is away."""
+    """A middleware that refuses the operations that a test has broken, as a service that is away.
+
+    `waits` has the seconds that were left for the latest call of each operation.
+    """
 
     def __init__(self) -> None:
         self.of: set[str] = set()
+        self.waits: dict[str, float | None] = {}
 
     def __call__(self, handler: Handler) -> Handler:
         async def handled(call: Call) -> Any:
             service, _, _ = call.operation.label.partition(".")
+            self.waits[call.operation.label] = call.context.remaining()
             if service in self.of or call.operation.label in self.of:
                 raise CallError(Code.UNAVAILABLE, "away", may_have_happened=False)
             return await handler(call)
@@ -143,7 +149,7 @@ async def shop(
 def site(shop: RunningSystem, outages: Outages) -> Quart:
     """The pages, all of whose services are there when a test begins."""
     outages.of.clear()
-    made = create_app(WebSettings(secret="only for tests", owners=frozenset({OWNER})))
+    made = create_app(WebSettings(secret="only for tests", owners=frozenset({OWNER}), patience=PATIENCE))
     pages = made.asgi_app
 
     async def hosted(scope: Any, receive: Any, send: Any) -> None:

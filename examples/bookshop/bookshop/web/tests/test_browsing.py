@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from bookshop.web.tests.conftest import PATIENCE
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("bookshop pages")]
 
@@ -41,6 +42,15 @@ async def test_what_is_away_is_missing_alone(reader: Any, outages: Any, away: st
     assert page.status == 200
     assert missing not in page.text
     assert there in page.text
+
+
+async def test_a_page_waits_for_what_it_can_do_without_as_long_as_it_is_told(reader: Any, outages: Any) -> None:
+    await reader.sign_up()
+    outages.waits.clear()
+    await reader.get("/")
+    asked = {"Customers.identify", "Promotions.is_open", "Recommendations.recommend", "Catalogue.search"}
+    assert asked <= outages.waits.keys()
+    assert all(left is not None and left <= PATIENCE for name, left in outages.waits.items() if name in asked)
 
 
 async def test_a_search_finds_books_by_the_beginnings_of_words(reader: Any) -> None:
