@@ -41,11 +41,13 @@ async def problem(status: int, text: str = "", onwards: str = "") -> tuple[str, 
     return await render_template("problem.html", **words), status
 
 
-async def _refused(error: HTTPException) -> Response | tuple[str, int]:
+async def _refused(error: HTTPException) -> Response | tuple[str, int, dict[str, str]]:
     status = error.code or 500
     if error.response is not None or status < 400:
         return error.get_response()  # type: ignore[return-value]
-    return await problem(status, (error.description or "") if status == 403 else "")
+    page, status = await problem(status, (error.description or "") if status == 403 else "")
+    told = {name: value for name, value in error.get_headers() if name in ("Allow", "Retry-After")}
+    return page, status, told
 
 
 async def _call_failed(error: CallError) -> Response | tuple[str, int] | tuple[str, int, dict[str, str]]:

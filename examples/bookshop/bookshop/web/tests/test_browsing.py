@@ -112,6 +112,12 @@ async def test_a_book_that_there_is_not_is_missing(reader: Any) -> None:
         assert (page.status, page.heading) == (404, "This page is missing from our copy")
 
 
+async def test_an_address_that_takes_forms_alone_says_so(reader: Any) -> None:
+    page = await reader.get("/cart/add")
+    assert page.status == 405
+    assert "POST" in page.headers["Allow"]
+
+
 async def test_where_the_catalogue_is_away_a_search_says_so(reader: Any, outages: Any) -> None:
     outages.of.add("Catalogue")
     page = await reader.get("/search?q=moonstone")
