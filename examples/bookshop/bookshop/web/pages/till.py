@@ -42,6 +42,10 @@ DECLINES = {
 SEEN = {"cart_version": "", "total": "", "promotion": ""}
 REFUSED = "The order cannot be made like this. Look at the address and the card again."
 AGAIN = "Ordering takes longer than usual. Send the form again as it is: you will not order or pay twice."
+ANEW = (
+    "That order is not among your orders yet; if it does not come about, what was charged for it goes back. This is "
+    "what is in your cart now. Send the form to order it."
+)
 NOT_NOW = (
     "A part of our shop cannot be reached, so this time nothing was ordered or charged. Send the form again as it is "
     "in a moment."
@@ -94,7 +98,12 @@ async def _ordered(filled: Form, shown: Shown, address: Address, card: Card | Ca
     token = card if isinstance(card, CardToken) else await token_for(card, shown)
     keep_card(token)
     order = await buy(shown, token, address)
-    return _led(order.order_id) if order is not None else (await _page(filled, shown, None, AGAIN), 503)
+    if order is not None:
+        return _led(order.order_id)
+    quote = await quoted()
+    if quote is not None and quote.lines:  # what was begun is undone, or books were added since: another intent
+        return await _page(filled, Shown.of(quote), quote, ANEW), 409
+    return await _page(filled, shown, None, AGAIN), 503
 
 
 def _led(order_id: UUID) -> Response:

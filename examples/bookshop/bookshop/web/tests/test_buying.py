@@ -178,6 +178,18 @@ async def test_another_price_than_the_one_shown_is_told_and_not_charged(reader: 
     assert "Order and pay €11.99" in page.text
 
 
+async def test_a_form_that_was_sent_in_vain_leads_to_the_cart_that_there_is(reader: Any) -> None:
+    await reader.add(MOONSTONE)
+    await reader.sign_up()
+    form = {**(await reader.get("/checkout")).hidden(), **HOME, **CARD}
+    assert (await reader.post("/checkout", {**form, "total": "100"})).status == 409
+    page = await reader.post("/checkout", form)  # under the same key, and says something else
+    assert page.status == 409
+    assert "That order is not among your orders yet" in page.text
+    page = await reader.post("/checkout", {**page.hidden(), **HOME, "number": "", "expiry": "", "cvc": ""})
+    assert (await reader.follow(page)).heading == "Thank you, Ada Lovelace"
+
+
 async def test_what_others_have_bought_meanwhile_is_told_and_not_charged(new_reader: Any) -> None:
     first, second = new_reader(), new_reader()
     for reader in (first, second):
