@@ -57,7 +57,7 @@ async def _refused(error: HTTPException) -> Response | tuple[str, int, dict[str,
 async def _call_failed(error: CallError) -> Response | tuple[str, int] | tuple[str, int, dict[str, str]]:
     if error.code is Code.UNAUTHENTICATED:
         session.pop("token", None)
-        back = request.full_path.rstrip("?") if request.method == "GET" else None
+        back = request.full_path.rstrip("?") if request.method != "POST" else None
         return redirect(url_for("account.sign_in", next=back), 303)  # type: ignore[return-value]
     status = STATUS.get(error.code, 500)
     if status >= 500:

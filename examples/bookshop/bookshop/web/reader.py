@@ -99,7 +99,7 @@ def signed_in(page: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
     async def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
         await insist()
         if g.customer is None:
-            back = request.full_path.rstrip("?") if request.method == "GET" else None
+            back = request.full_path.rstrip("?") if request.method != "POST" else None
             return redirect(url_for("account.sign_in", next=back), 303)  # type: ignore[return-value]
         return await page(*args, **kwargs)
 

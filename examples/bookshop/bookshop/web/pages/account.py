@@ -30,7 +30,7 @@ WRONG = "The e-mail address or the password is wrong."
 @blueprint.route("/sign-in", methods=["GET", "POST"])
 async def sign_in() -> Response | str | tuple[str, int]:
     """Open a session for somebody who has an account."""
-    if request.method == "GET":
+    if request.method != "POST":
         return _onwards() if g.customer is not None else await _page("sign_in.html", Form())
     form = Form(await request.form)
     credentials = form.build(Credentials, {"email": EMAIL, "password": OLD_PASSWORD}, password=as_typed)
@@ -51,7 +51,7 @@ async def sign_in() -> Response | str | tuple[str, int]:
 @blueprint.route("/sign-up", methods=["GET", "POST"])
 async def sign_up() -> Response | str | tuple[str, int]:
     """Open an account and a session for it."""
-    if request.method == "GET":
+    if request.method != "POST":
         return _onwards() if g.customer is not None else await _page("sign_up.html", Form())
     form = Form(await request.form)
     problems = {"name": NAME, "email": EMAIL, "password": NEW_PASSWORD}
@@ -85,7 +85,7 @@ async def sign_out() -> Response:
 @signed_in
 async def mine() -> Response | str:
     """Whether we write when there is an offer; each letter about one leads here."""
-    if request.method == "GET":
+    if request.method != "POST":
         return await render_template("account.html")
     wants = "offers" in await request.form
     with acting():

@@ -45,6 +45,15 @@ async def test_a_sign_in_begins_a_new_session(new_reader: Any) -> None:
     assert "You signed in or out after that page was opened" in page.text
 
 
+async def test_to_ask_for_the_head_of_a_page_changes_nothing(reader: Any) -> None:
+    for address in ("/sign-in", "/sign-up"):
+        assert (await reader.client.head(address)).status_code == 200
+    await reader.sign_up()
+    await reader.send("/account", offers="1")
+    assert (await reader.client.head("/account")).status_code == 200
+    assert 'name="offers" value="1" checked' in (await reader.get("/account")).html
+
+
 @pytest.mark.parametrize("wrong", [{"street": " "}, {"cvc": "x"}, {"number": "4000 0000 0000 0002"}])
 async def test_no_page_repeats_a_card(reader: Any, wrong: dict[str, str]) -> None:
     await reader.add(1)

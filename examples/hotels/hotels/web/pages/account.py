@@ -22,9 +22,9 @@ WRONG = "The e-mail address or the password is wrong."
 @blueprint.route("/sign-in", methods=["GET", "POST"])
 async def sign_in() -> Response | str | tuple[str, int]:
     """Open a session for somebody who has an account."""
-    if g.user is not None and request.method == "GET":
+    if g.user is not None and request.method != "POST":
         return _onwards()
-    if request.method == "GET":
+    if request.method != "POST":
         return await _page("sign_in.html", Form())
     form = Form(await request.form)
     credentials = form.build(Credentials, {"email": EMAIL, "password": OLD_PASSWORD}, password=as_typed)
@@ -48,7 +48,7 @@ async def sign_in() -> Response | str | tuple[str, int]:
 @blueprint.route("/sign-up", methods=["GET", "POST"])
 async def sign_up() -> Response | str | tuple[str, int]:
     """Open an account and a session for it."""
-    if request.method == "GET":
+    if request.method != "POST":
         return await _page("sign_up.html", Form())
     form = Form(await request.form)
     problems = {"name": NAME, "email": EMAIL, "password": NEW_PASSWORD}

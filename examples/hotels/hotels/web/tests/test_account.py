@@ -31,6 +31,11 @@ async def test_over_https_the_cookie_never_travels_in_the_clear(visitor):
     assert "Secure" in response.headers["Set-Cookie"]
 
 
+@pytest.mark.parametrize("address", ["/sign-in", "/sign-up"])
+async def test_who_asks_for_the_head_of_a_page_sends_no_form(visitor, address):
+    assert (await visitor.client.head(address)).status_code == 200
+
+
 async def test_a_tampered_cookie_is_nobody(visitor, app):
     await visitor.sign_up()
     visitor.client.cookie_jar.clear()
