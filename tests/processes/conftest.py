@@ -160,6 +160,21 @@ class Command:
                 self.text += line
         return next(line for line in reversed(self.text.splitlines()) if part in line)
 
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[None]:
+        """Its lines are taken all the time: what has much to tell waits where nobody reads its pipe."""
+
+        async def take() -> None:
+            while line := await self.process.stdout.readline():
+                self.text += line.decode()
+
+        taking = asyncio.create_task(take())
+        try:
+            yield
+        finally:
+            taking.cancel()
+            await asyncio.wait([taking])
+
 
 async def meristem(directory: Path, *arguments: str, **environment: str) -> Command:
     return Command(await begun(sys.executable, "-m", "meristem", *arguments, cwd=directory, **environment))

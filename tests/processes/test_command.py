@@ -44,18 +44,18 @@ async def test_a_placed_system_serves_is_shown_and_is_renewed_under_load(directo
 
         asked = [visit("GET", "/", connection="close"), visit("GET", "/bank/x"), visit("POST", "/bank/x")]
         visitors = [asyncio.create_task(each) for each in asked]
-        code, said = await told(directory, "reload", "--wait")
+        async with run.read():  # there is a line for each visit
+            code, said = await told(directory, "reload", "--wait")
+            _, shown = await told(directory, "ps", "--json")
+            enough.set()
+            await asyncio.gather(*visitors)
         assert code == 0, said
         assert said.endswith("shop has been started anew\n")
-        _, shown = await told(directory, "ps", "--json")
         renewed = json.loads(shown)
         assert all(row["state"] == "ready" for row in renewed)
         assert {row["pid"] for row in renewed}.isdisjoint(row["pid"] for row in rows.values())
         for row in renewed:
             assert f"{row['name']}-{row['replica']} is ready as process {row['pid']}\n" in said
-        enough.set()
-        await asyncio.gather(*visitors)
-
         assert set(statuses) == {200}, run.text
         assert (await web.get("/")).text.split()[0] != pid
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import importlib
 import os
 import socket
@@ -225,5 +226,9 @@ async def _listen(address: Address, listener: Listener, tls: ssl.SSLContext | No
         server = await create(listener.connection, sock=inherited, ssl=tls, backlog=BACKLOG)
         return BoundListener(address, listener, server, tls)
     server = await loop.create_server(listener.connection, address.host, address.port, ssl=tls, backlog=BACKLOG)
+    if None in server.sockets:
+        # Another listens since this one was bound: uvloop closes such a socket, and says nothing.
+        server.close()
+        raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
     port = server.sockets[0].getsockname()[1]
     return BoundListener(Address(host=address.host, port=port, secure=address.secure), listener, server, tls)
