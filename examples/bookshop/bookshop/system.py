@@ -36,3 +36,11 @@ STAND_INS = [  # for what is a third party's in life; they know nothing of the s
 ]
 
 system = System("bookshop", services=SERVICES, apps=[WEB, *STAND_INS], authenticate=authenticate, middleware=[monitor])
+
+production = System(
+    "bookshop",
+    services=SERVICES,
+    apps=[App("web", "bookshop.web.production:app", mount="/")],
+    authenticate=authenticate,
+    middleware=[monitor],
+)

@@ -19,6 +19,8 @@ pytestmark = [pytest.mark.xdist_group("bookshop failures"), pytest.mark.timeout(
 SPLIT = Path(__file__).parents[1] / "placements" / "split.toml"
 HOME = {"name": "Ada", "street": "12 St James Square", "postcode": "SW1Y 4JH", "city": "London", "country": "UK"}
 MOONSTONE, HOUND, FALCON = 10, 3, 1
+TO_BUY = ("carts-0", "inventory-0", "payments-0", "transactions-0", "checkout-0")
+OTHERS = ("catalogue-0", "inventory-0", "customers-0", "promotions-0", "mail-0", "recommendations-0", "training-0")
 
 
 class SplitShop(Supervised, Bookshop):
@@ -63,7 +65,10 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SplitShop]:
 
 def test_a_reader_shops_on_while_services_stand_still_and_die(shop: SplitShop) -> None:
     with closing(httpx.Client(base_url=shop.address, timeout=60.0, follow_redirects=True)) as http:
-        shop_on(shop, Reader(http))
+        reader = Reader(http)
+        shop_on(shop, reader)
+        buy(shop, reader)
+        read_on(shop, reader)
 
 
 def shop_on(shop: SplitShop, reader: Reader) -> None:
@@ -80,12 +85,18 @@ def shop_on(shop: SplitShop, reader: Reader) -> None:
         assert "€34.97" in cart  # the full price, and no other
     with shop.frozen("catalogue-0"):
         assert "Our shelves cannot be reached for a moment" in reader.get("/")
+    with ExitStack() as still:
+        for label in TO_BUY:
+            still.enter_context(shop.frozen(label))
+        reader.persists("/", "See all 22")
+        assert "The Moonstone" in reader.get(f"/books/{MOONSTONE}")
+        closed = reader.http.get("/cart")
+        assert (closed.status_code, "A part of our shop is closed for a moment" in closed.text) == (503, True)
     shop.kill("carts-0")
     cart = reader.persists("/cart", "Your free book is in the cart")
     assert all(title in cart for title in ("The Moonstone", "The Hound of the Baskervilles", "The Maltese Falcon"))
     signed_up = reader.send("/sign-up", "/sign-up", name="Ada", email="ada@books.example", password=PASSWORD)
     assert "Welcome, Ada" in signed_up.text
-    buy(shop, reader)
 
 
 def buy(shop: SplitShop, reader: Reader) -> None:
@@ -101,3 +112,14 @@ def buy(shop: SplitShop, reader: Reader) -> None:
     assert sum(float(line["net"]) for line in shop.statement()) == 24.98
     assert "ours to give" not in reader.get("/")
     eventually(lambda: [each["subject"] for each in shop.mails("ada@books.example")], bool)
+
+
+def read_on(shop: SplitShop, reader: Reader) -> None:
+    """The order is there when all that had no part in it so far were killed, too, and the reader is still known."""
+    for label in OTHERS:
+        shop.kill(label)
+    assert reader.persists("/orders", "one of them free").count("order-line") == 1
+    shop.whole()
+    reader.persists("/", "See all 22")
+    assert "The Moonstone" in reader.persists(f"/books/{MOONSTONE}", "In stock")
+    assert len(shop.mails("ada@books.example")) == 1
