@@ -24,7 +24,18 @@ class Wire(asyncio.Transport):
         return False
 
 
-async def test_its_log_has_no_query_of_a_websocket_and_all_that_the_app_says(caplog):
+class Heard(logging.Handler):
+    """What a logger was told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(record.getMessage())
+
+
+async def test_its_log_has_no_query_of_a_websocket_and_all_that_the_app_says(monkeypatch):
     accepted = asyncio.Event()
 
     async def app(scope, receive, send):
@@ -32,8 +43,13 @@ async def test_its_log_has_no_query_of_a_websocket_and_all_that_the_app_says(cap
         await send({"type": "websocket.accept"})
         accepted.set()
 
-    caplog.set_level(logging.INFO)
+    heard = Heard()
     logger = logging.getLogger("uvicorn.error")
+    # At the logger itself: another test of this process may have configured what is above it.
+    monkeypatch.setattr(logger, "disabled", False)
+    logger.addHandler(heard)
+    level = logger.level
+    logger.setLevel(logging.INFO)
     logger.addFilter(tells_no_query)
     try:
         config = Config(app, log_config=None, lifespan="off", ws="wsproto")
@@ -48,5 +64,7 @@ async def test_its_log_has_no_query_of_a_websocket_and_all_that_the_app_says(cap
         protocol.connection_lost(None)
     finally:
         logger.removeFilter(tells_no_query)
+        logger.removeHandler(heard)
+        logger.setLevel(level)
 
-    assert caplog.messages == ["the app says hello"]
+    assert heard.messages == ["the app says hello"]
