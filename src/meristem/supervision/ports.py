@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import random
 import socket
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from meristem.system.plan import Plan, ProgramPlan
 
 BACKLOG: Final = 1024  # connections that wait while no process accepts
+LEFT_ALONE: Final = range(20_000, 30_000)  # below those that Linux gives to who asks for any (`ip_local_port_range`)
 
 
 class Ports:
@@ -132,8 +134,19 @@ def is_taken(port: int) -> bool:
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A port that no program listens on now."""
+    """A port that no program listens on now.
+
+    It is one that systems give to nobody who asks for just any: else a connection or a server could have it before the
+    program that it is meant for.
+    """
+    for port in random.sample(LEFT_ALONE, 20):
+        with contextlib.suppress(OSError):
+            return _bound(host, port)
+    return _bound(host, 0)
+
+
+def _bound(host: str, port: int) -> int:
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.bind((host, 0))
-        port: int = probe.getsockname()[1]
-        return port
+        probe.bind((host, port))
+        found: int = probe.getsockname()[1]
+        return found
