@@ -15,7 +15,20 @@ from unittest import mock
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import Column, DateTime, Integer, MetaData, Numeric, Table, Uuid, bindparam, func, insert, select
+from sqlalchemy import (
+    Column,
+    DateTime,
+    Integer,
+    MetaData,
+    Numeric,
+    Table,
+    Uuid,
+    bindparam,
+    func,
+    insert,
+    literal,
+    select,
+)
 from sqlalchemy.types import TypeEngine
 
 from meristem.errors import ConfigurationError, MisuseError, StorageError
@@ -305,6 +318,25 @@ async def test_stop_is_idempotent_finishes_commits_and_rolls_back_the_rest(url: 
     with pytest.raises(MisuseError, match="not started"):
         await open_block.__aexit__(None, None, None)
     assert await count(url) == 0
+
+
+async def test_what_was_stopped_is_one_file_whoever_reads_last(url: str, tmp_path: Path):
+    await prepared(url)
+    numbers = select(literal(1).label("n")).cte(recursive=True)
+    numbers = numbers.union_all(select(numbers.c.n + 1).where(numbers.c.n < 500_000))
+    database = database_for(url, name="test")
+    await database.start()
+    async with database.begin() as tx:
+        await tx.execute(COUNTERS.update().values(value=7))
+    long = select(func.max(numbers.c.n + COUNTERS.c.value)).select_from(numbers, COUNTERS)
+    reading = [asyncio.create_task(database.fetch_value(long)) for _ in range(3)]
+    await asyncio.sleep(0)
+
+    await database.stop()
+
+    assert os.listdir(tmp_path) == ["test.db"]  # noqa: PTH208
+    assert await count(url) == 7
+    assert await asyncio.gather(*reading) == [500_007] * 3
 
 
 async def test_a_database_that_was_not_stopped_warns(url: str):

@@ -114,8 +114,8 @@ class SqliteDriver:
             self._lookups.close()
             self._lookups = None
         if readers is not None and writer is not None:
-            readers.stop()
-            writer.stop()
+            # Who closes last takes the log into the file, unless it may only read: then the file alone would lack rows.
+            readers.stop(then=writer.stop)
 
     @property
     def tables(self) -> Statement:

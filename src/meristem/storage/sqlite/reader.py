@@ -52,7 +52,7 @@ class Readers:
         self._others = deque([None] * self._most)  # one is taken out by each who reads on a connection of its own
         self._since = inf  # when the statement began that the kept connection runs
         self._is_watched = False
-        self._stopping = False
+        self._then: Callable[[], None] | None = None  # what comes after the end, once that is asked for
 
     def submit(self, job: Job) -> None:
         """Queue one reading statement, from the event loop."""
@@ -60,9 +60,9 @@ class Readers:
         if not self._engage() and not self._is_watched:
             self._watch()
 
-    def stop(self) -> None:
-        """Finish what is queued and close; `closed` is set then."""
-        self._stopping = True
+    def stop(self, then: Callable[[], None]) -> None:
+        """Finish what is queued and close; `closed` is set then, and what comes next is done, on any thread."""
+        self._then = then
         self._engage()
 
     def _engage(self) -> bool:
@@ -103,12 +103,13 @@ class Readers:
 
     def _end(self) -> None:
         """Say that all is closed, once it is and nobody reads any more."""
-        idle = self._stopping and not self._jobs and len(self._others) == self._most
-        if not idle or not self._turn.acquire(blocking=False):
+        idle = not self._jobs and len(self._others) == self._most
+        if self._then is None or not idle or not self._turn.acquire(blocking=False):
             return
         if self._kept is not None:
             self._kept.connection.close()
         self.closed.set()
+        self._then()
         self._workers.leave()
 
     def _work(self, runner: Runner | None, *, watched: bool) -> Runner | None:
@@ -139,14 +140,14 @@ class Readers:
         """Try a job again in a while that met a lock, unless its time is over; no thread waits for it."""
         job.patience = job.patience or Patience(self._busy_timeout)
         pause = job.patience.pause()
-        if pause is None or self._stopping:
+        if pause is None or self._then is not None:
             self._completions.give(job, error=error)
             return
         with contextlib.suppress(RuntimeError):  # the loop is closed: no task waits any more
             self._loop.call_soon_threadsafe(self._loop.call_later, pause, self._try_again, job, error)
 
     def _try_again(self, job: Job, error: StorageUnavailable) -> None:
-        if self._stopping:
+        if self._then is not None:
             self._completions.give(job, error=error)
         else:
             self.submit(job)
