@@ -88,13 +88,23 @@ class Calls:
                 return
             doubt = self._is_in_doubt(error, command, doubt)
             pause = self._pause(error, row.attempts, self._clock.steady() - began)
-            if pause is None:
+            if pause is None or not await self._is_repeated(command, row, error, pause, doubt=doubt):
                 await self._give_up(command, row, error, doubt=doubt)
                 return
-            logger.info("saga %s %s: %s is tried again: %s", self._saga.name, self._saga.id, command.name, error)
-            if pause > self._policy.noted:
-                await self._note(row, error, pause)
-            await self._naps.take(self._saga, f"pauses before another {command.name}", pause)
+
+    async def _is_repeated(
+        self, command: CallCommand, row: StepRow, error: Exception, pause: float, *, doubt: bool
+    ) -> bool:
+        """Whether, after a pause, another attempt is made: not of what nobody wants and certainly did not happen."""
+        logger.info("saga %s %s: %s is tried again: %s", self._saga.name, self._saga.id, command.name, error)
+        if pause > self._policy.noted:
+            await self._note(row, error, pause)
+        nap = self._naps.take(self._saga, f"pauses before another {command.name}", pause)
+        if doubt:
+            await nap
+            return True
+        await command.unless_given_up(nap)
+        return not command.is_given_up
 
     async def _run_local(self, command: CallCommand, row: StepRow) -> None:
         writer = self._writer
