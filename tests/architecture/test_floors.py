@@ -32,7 +32,7 @@ FLOORS = [
     {"sagas", "jobs", "eventsourcing", "gateway", "operators", "frameworks"},
     {"system"},
     {"runtime", "supervision"},
-    {"testing", "dashboard", "ship", "scaffold", "checking", "observe"},
+    {"testing", "dashboard", "ship", "scaffold", "checking", "observe", "backup"},
     {"cli"},
     {"__main__"},
 ]

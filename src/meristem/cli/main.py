@@ -33,6 +33,8 @@ VERBS: Final = {
     "settings": ("settings", "Show every setting that is used, its value and where that comes from."),
     "sagas": ("sagas", "List, show and retry sagas."),
     "events": ("events", "Show what waits and what is dead, and deliver it again."),
+    "backup": ("backup", "Copy all databases of a system as they are at one moment; it may run meanwhile."),
+    "restore": ("backup", "Put a backup in the place of a system's databases; the system must not run."),
     "migrate": ("migrating", "Bring the databases of services up to date, or write a new migration."),
 }
 

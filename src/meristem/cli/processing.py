@@ -131,6 +131,7 @@ async def _serve(
 
     state = StateDirectory(directory, blueprint.system.name)
     state.prepare()
+    state.check_restored()
     if RUN in environment:  # else nobody keeps count of what runs here
         note_settings(blueprint, name, replica, environment, state, os.getppid())
     tokens = state.tokens(environment)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
@@ -17,15 +17,13 @@ from meristem.config.settings import explain
 from meristem.private_files import make_folder, write_file
 from meristem.system.addresses import label_of
 from meristem.system.description import settings_at
-from meristem.system.state_directory import StateDirectory
+from meristem.system.state_directory import SETTINGS, StateDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from meristem.system.blueprint import Blueprint
 from meristem.system.external_access import ExternalSettings, sources_of
-
-FOLDER: Final = "settings"
 
 
 class Noted(msgspec.Struct, frozen=True):
@@ -94,8 +92,8 @@ def note_settings(
     noted = Noted(run, settings_of(blueprint, [process], environment))
     # Whoever may not write here runs all the same.
     with contextlib.suppress(OSError):
-        make_folder(state.path / FOLDER)
-        write_file(state.path / FOLDER / f"{label_of(process, replica)}.json", msgspec.json.encode(noted))
+        make_folder(state.path / SETTINGS)
+        write_file(state.path / SETTINGS / f"{label_of(process, replica)}.json", msgspec.json.encode(noted))
 
 
 def _used(state: StateDirectory) -> dict[str, list[Setting]] | None:
@@ -104,7 +102,7 @@ def _used(state: StateDirectory) -> dict[str, list[Setting]] | None:
     if running is None:
         return None
     found: dict[str, list[Setting]] = {}
-    for path in sorted((state.path / FOLDER).glob("*.json")):
+    for path in sorted((state.path / SETTINGS).glob("*.json")):
         try:
             noted = msgspec.json.decode(path.read_bytes(), type=Noted)
         except (OSError, msgspec.DecodeError):  # it is being written

@@ -14,6 +14,7 @@ from meristem.context import CURRENT
 from meristem.errors import MisuseError
 from meristem.storage import versions
 from meristem.storage.adapters import DATABASES
+from meristem.storage.database_file import DatabaseFile
 from meristem.storage.driver import Driver, Outcome, Statement
 from meristem.storage.observation import Observers, begin, emit
 from meristem.storage.queries import Queries
@@ -52,6 +53,11 @@ class Database(Queries):
     def is_temporary(self) -> bool:
         """Whether it is empty at every start and gone with `stop`."""
         return self._driver.is_temporary
+
+    @property
+    def file(self) -> DatabaseFile | None:
+        """The one file that it is; None for a temporary one, and for one that a server keeps."""
+        return self._driver.file
 
     async def start(self) -> None:
         """Open the database; starting again is fine."""

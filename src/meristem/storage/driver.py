@@ -10,6 +10,8 @@ from typing import Any, Protocol
 import msgspec
 from sqlalchemy.engine import Connection, Dialect
 
+from meristem.storage.database_file import DatabaseFile
+
 Description = Sequence[Sequence[Any]]
 """The columns of raw rows as PEP 249 describes them: first of all by their names."""
 
@@ -96,6 +98,11 @@ class Driver(Protocol):
     @property
     def is_temporary(self) -> bool:
         """Whether it is empty at every start and gone with `stop`: nothing of it is ever migrated."""
+        ...
+
+    @property
+    def file(self) -> DatabaseFile | None:
+        """The one file that it is; None for a temporary one, and where a server keeps it and has tools to copy it."""
         ...
 
     @property

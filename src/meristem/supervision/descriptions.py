@@ -6,7 +6,7 @@ import contextlib
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -19,7 +19,7 @@ from meristem.system.description import name_of
 from meristem.system.fingerprint import Fingerprint
 from meristem.system.placement import REST
 from meristem.system.plan import ServicePlan
-from meristem.system.state_directory import HOME
+from meristem.system.state_directory import DESCRIPTIONS, HOME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from meristem.system.placement import Placement
     from meristem.system.placement_tables import ProcessTable
     from meristem.system.system import System
-
-FOLDER: Final = "services"
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -64,7 +62,7 @@ class Descriptions:
         self._environments = environments
         self._environment = environment
         self._any_interpreter = any_interpreter
-        self._folder = root / HOME / system.name / FOLDER
+        self._folder = root / HOME / system.name / DESCRIPTIONS
 
     def all(self) -> Mapping[str, ServicePlan]:
         """The description of each service that is named by text, by that text.

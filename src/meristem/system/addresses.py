@@ -13,6 +13,7 @@ import msgspec
 from meristem.discovery.environment import url_variable
 from meristem.errors import ConfigurationError
 from meristem.system.plan import ProcessPlan
+from meristem.system.state_directory import SOCKETS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,7 +29,7 @@ GENERATION: Final = ".0000000.grpc.sock"  # the longest ending of a socket's nam
 
 def run_directory(state: Path, plan: Plan) -> Path:
     """The folder of the sockets: `run` in the state directory, or a short one where that path would be too long."""
-    inside = state.absolute() / "run"
+    inside = state.absolute() / SOCKETS
     longest = max((len(each.name) + len(str(each.replicas)) + 1 for each in plan.processes), default=0)
     if len(os.fsencode(inside)) + 1 + longest + len(GENERATION) <= LONGEST:
         return inside

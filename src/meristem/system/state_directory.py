@@ -23,10 +23,13 @@ except ImportError:  # on Windows, where two may run
     fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
 SECRET: Final = "MERISTEM_SECRET"  # noqa: S105 - the name of a variable
 HOME: Final = ".meristem"  # in a project: what its systems remember, and the environments of their processes
+DESCRIPTIONS: Final = "services"  # in a system's folder: what its services are, as their interpreters described them
+SETTINGS: Final = "settings"  # the values that each process uses
+SOCKETS: Final = "run"  # where the processes of a run meet
 GLANCE: Final = 0.05  # seconds, in which a command that asks for the lock's state has long let go of it
 
 
@@ -85,6 +88,8 @@ class StateDirectory:
         self.former: tuple[ReplicaStatus, ...] = ()
         self._running = self.path / "running.json"
         self._claimed = self.path / "lock"
+        self._restoring = self.path / "restoring"
+        self.secret_file = self.path / "secret"
         self._lock: int | None = None
 
     @classmethod
@@ -107,8 +112,13 @@ class StateDirectory:
 
     def known_tokens(self, environment: Mapping[str, str]) -> Tokens | None:
         """As `tokens`, but None where no secret has been made here: nothing is written."""
-        known = SECRET in environment or (self.path / "secret").exists()
-        return self.tokens(environment) if known else None
+        secret = self.known_secret(environment)
+        return None if secret is None else Tokens(secret.encode())
+
+    def known_secret(self, environment: Mapping[str, str]) -> str | None:
+        """As `secret`, but None where none has been made here."""
+        known = SECRET in environment or self.secret_file.exists()
+        return self.secret(environment) if known else None
 
     def secret(self, environment: Mapping[str, str]) -> str:
         """The text that the parts of the system share, to be given to one that cannot read this folder.
@@ -122,7 +132,7 @@ class StateDirectory:
         return given
 
     def _secret(self) -> bytes:
-        path = self.path / "secret"
+        path = self.secret_file
         if not path.exists():
             try:
                 self._make_secret(path)
@@ -148,7 +158,19 @@ class StateDirectory:
             written.unlink()
 
     def claim(self) -> None:
-        """Be the only one to run the system from this folder; raises OperationError with the pid of another."""
+        """Be the only one to run the system from this folder.
+
+        Raises OperationError with the pid of another, and where a restore was interrupted.
+        """
+        self.claim_to_restore()
+        try:
+            self.check_restored()
+        except OperationError:
+            self.release()
+            raise
+
+    def claim_to_restore(self) -> None:
+        """Be the only one who uses this folder, whatever a restore has left of it."""
         if fcntl is None:
             self.withdraw()
             return
@@ -169,6 +191,35 @@ class StateDirectory:
         announced = self._announced()
         self.former = announced.replicas if announced is not None else ()
         self.withdraw()
+
+    def begin_restoring(self, backup: Path) -> None:
+        """Let nobody run the system until all of a backup is in its place; for who has claimed the folder."""
+        with _written(self._restoring):
+            write_file(self._restoring, str(backup.absolute()).encode())
+
+    def end_restoring(self) -> None:
+        """All is in its place."""
+        with _written(self._restoring):
+            self._restoring.unlink(missing_ok=True)
+
+    def check_restored(self) -> None:
+        """Raise OperationError where a restore was interrupted: the databases are not all of one moment."""
+        if not self._restoring.exists():
+            return
+        interrupted = OperationError(
+            f"a restore of {self.path.name} was interrupted: repeat it first, by "
+            f"`meristem restore {self._restoring.read_text()} --replace`"
+        )
+        interrupted.lasting = True
+        raise interrupted
+
+    def others(self, databases: Collection[Path]) -> list[str]:
+        """The names of files here that neither this class nor a database made, which its services or apps keep."""
+        files = (self._running, self._claimed, self._restoring, self.secret_file, self.presence.path)
+        here = [each.name for each in databases if each.parent == self.path.absolute()]
+        own = {DESCRIPTIONS, SETTINGS, SOCKETS, *(each.name for each in files)}
+        own |= {f"{name}{beside}" for name in here for beside in ("", "-wal", "-shm")}
+        return sorted({each.name for each in self.path.glob("*")} - own)
 
     def release(self) -> None:
         """Let another run the system."""

@@ -21,6 +21,7 @@ from meristem.errors import ConfigurationError, MisuseError, StorageError
 from meristem.private_files import make_file, make_folder
 from meristem.storage.driver import Outcome, Statement, Withdrawn
 from meristem.storage.sqlite.dialect import SqliteDialect
+from meristem.storage.sqlite.file_copy import SqliteFile
 from meristem.storage.sqlite.jobs import Completions, Job
 from meristem.storage.sqlite.lookups import Lookups
 from meristem.storage.sqlite.migration import migration
@@ -61,6 +62,7 @@ class SqliteDriver:
         self.system = "sqlite"
         self.writes_side_by_side = False
         self.is_temporary = path is None
+        self.file = None if path is None else SqliteFile(path, name)
         self.dialect = SqliteDialect()
         self._path = path
         self._name = name

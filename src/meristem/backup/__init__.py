@@ -1,0 +1,1 @@
+"""Copies of all databases of a system, of one moment: taken, verified and put back."""

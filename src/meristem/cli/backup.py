@@ -1,0 +1,117 @@
+"""`meristem backup` and `meristem restore`: all databases of a system as they were at one moment, and back."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from meristem.backup.copying import take
+from meristem.backup.manifest import read_manifest
+from meristem.backup.restoring import restore as put_back
+from meristem.backup.staging import verify as verified
+from meristem.cli.loading_system import json_option, load_blueprint, placement_option, system_option
+from meristem.cli.output import counted, print_json
+from meristem.cli.progress import CopyingProgress
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from meristem.backup.manifest import Manifest
+
+folder_argument = click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+
+
+@click.group(invoke_without_command=True)
+@system_option
+@placement_option
+@click.option("--to", type=click.Path(path_type=Path), help="The folder that is made for it.  [required]")
+@click.option("--without", multiple=True, metavar="SERVICE", help="Leave this service out; may be repeated.")
+@click.option("--patience", default=30.0, show_default=True, help="Seconds to wait for a moment without writes.")
+@json_option
+@click.pass_context
+def backup(
+    context: click.Context,
+    target: str | None,
+    placement: Path | None,
+    to: Path | None,
+    without: Sequence[str],
+    patience: float,
+    *,
+    as_json: bool,
+) -> None:
+    """Copy all databases of a system as they are at one moment; it may run meanwhile."""
+    if context.invoked_subcommand is not None:
+        return
+    if to is None:
+        raise click.UsageError("where to? --to FOLDER, which is made")
+    blueprint, directory = load_blueprint(target, placement)
+    progress = CopyingProgress("copying")
+    manifest = take(
+        blueprint,
+        directory,
+        to.absolute(),
+        environment=os.environ,
+        tell=progress.tell,
+        without=without,
+        patience=patience,
+    )
+    if as_json:
+        print_json(manifest)
+        return
+    click.echo(f"{to} is a backup of {_told(manifest)}; writers waited for {manifest.held * 1000:.0f} ms")
+    _say(f"{name} is not in it: {why}" for name, why in manifest.left_out.items())
+    _say(f"{name} is not in it: it is a file of its own, which no database keeps" for name in manifest.beside)
+
+
+@backup.command()
+@folder_argument
+@system_option
+@placement_option
+@json_option
+def verify(folder: Path, target: str | None, placement: Path | None, *, as_json: bool) -> None:
+    """Restore a backup to a place that is gone afterwards: whether it is whole, and fit for this release."""
+    blueprint, directory = load_blueprint(target, placement)
+    pending = verified(blueprint, directory, folder, CopyingProgress("verifying").tell)
+    if as_json:
+        print_json(pending)
+        return
+    click.echo(f"{folder} is whole: {_told(read_manifest(folder, blueprint.system.name))}")
+    _say_pending(pending)
+
+
+@click.command()
+@folder_argument
+@system_option
+@placement_option
+@click.option("--replace", is_flag=True, help="Set the data that is there aside, under other names.")
+@json_option
+def restore(folder: Path, target: str | None, placement: Path | None, *, replace: bool, as_json: bool) -> None:
+    """Put a backup in the place of a system's databases; the system must not run."""
+    blueprint, directory = load_blueprint(target, placement)
+    progress = CopyingProgress("restoring")
+    done = put_back(blueprint, directory, folder, environment=os.environ, tell=progress.tell, replace=replace)
+    if as_json:
+        print_json(done)
+        return
+    click.echo(f"restored {_told(done.manifest)}")
+    _say(f"set aside: {each}" for each in done.set_aside)
+    _say_pending(done.pending)
+    _say(f"note: {each}" for each in done.notes)
+
+
+def _told(manifest: Manifest) -> str:
+    held = f"{counted(len(manifest.databases), 'database')}, {counted(manifest.rows, 'row')}"
+    return f"{manifest.system} as of {manifest.at:%Y-%m-%d %H:%M:%S} UTC: {held}, {manifest.bytes / 1e6:.1f} MB"
+
+
+def _say_pending(pending: Mapping[str, Sequence[str]]) -> None:
+    older = {name: ", ".join(new) for name, new in pending.items() if new}
+    _say(f"{name} is older than this release, whose next start applies {new}" for name, new in older.items())
+
+
+def _say(lines: Iterable[str]) -> None:
+    for line in lines:
+        click.echo(f"  {line}")
