@@ -79,10 +79,10 @@ clean:
 	rm -rf $(VENV) .meristem examples/hotels/.meristem examples/bookshop/.meristem
 
 # What `make run` needs is less than what development needs, so a first run is quick.
-$(VENV)/.run: requirements/run.txt pyproject.toml examples/hotels/pyproject.toml examples/hotels/receipts/pyproject.toml | $(VENV)/bin/python
+$(VENV)/.run: requirements/run.txt pyproject.toml examples/sitekit/pyproject.toml examples/hotels/pyproject.toml examples/hotels/receipts/pyproject.toml | $(VENV)/bin/python
 	@echo "Installing what the hotel system needs (once)."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . -e examples/hotels/receipts -e examples/hotels
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . -e examples/sitekit -e examples/hotels/receipts -e examples/hotels
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.txt examples/bookshop/pyproject.toml $(VENV)/.run

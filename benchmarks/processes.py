@@ -15,7 +15,13 @@ from pathlib import Path
 from benchmarks.machine import on_core
 
 ROOT = Path(__file__).parent.parent
-PATHS = (ROOT, ROOT / "src", ROOT / "examples" / "hotels", ROOT / "examples" / "hotels" / "receipts" / "src")
+PATHS = (
+    ROOT,
+    ROOT / "src",
+    ROOT / "examples" / "sitekit" / "src",
+    ROOT / "examples" / "hotels",
+    ROOT / "examples" / "hotels" / "receipts" / "src",
+)
 GRACE = 15.0
 
 

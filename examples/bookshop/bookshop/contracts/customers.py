@@ -4,33 +4,16 @@ from datetime import datetime
 from typing import Annotated, Protocol
 
 from msgspec import Meta
+from sitekit.accounts.faults import EmailTaken, TooManyAttempts, WrongCredentials
+from sitekit.accounts.fields import HASHING, Device, Password, TypedPassword
 
 from bookshop.contracts.items import CustomerId
-from meristem import Code, Contract, Fault, Message, idempotent, once, operation, safe
+from meristem import Contract, Message, idempotent, once, operation, safe
 
 # ASCII, and dots between atoms alone (RFC 5322): any mail server takes letters to such an address.
 _ATOM = r"[0-9A-Za-z!#$%&'*+/=?^_`{|}~-]+"
 Email = Annotated[str, Meta(pattern=rf"^{_ATOM}(\.{_ATOM})*@[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)+$(?!\n)", max_length=254)]
-Password = Annotated[str, Meta(min_length=8, max_length=200)]
 Name = Annotated[str, Meta(pattern=r"\S", min_length=1, max_length=120)]
-
-HASHING = 20.0  # seconds: a password takes 30 ms to hash on purpose, and in a rush customers queue for it
-
-
-class EmailTaken(Fault, code=Code.ALREADY_EXISTS):
-    """An account with this e-mail address exists already; sign in instead."""
-
-    email: str
-
-
-class WrongCredentials(Fault, code=Code.UNAUTHENTICATED):
-    """The e-mail address or the password is wrong."""
-
-
-class TooManyAttempts(Fault, code=Code.RESOURCE_EXHAUSTED):
-    """There were too many wrong passwords for this address; wait so many seconds, and then try again."""
-
-    wait: int
 
 
 class NewCustomer(Message):
@@ -43,10 +26,14 @@ class NewCustomer(Message):
 
 
 class Credentials(Message):
-    """What somebody signs in with."""
+    """What somebody signs in with.
+
+    `device` is what an earlier session gave: with it nobody waits for what strangers guessed at their address.
+    """
 
     email: Email
-    password: Annotated[str, Meta(min_length=1, max_length=200)]
+    password: TypedPassword
+    device: Device = ""
 
 
 class Customer(Message):
@@ -59,11 +46,12 @@ class Customer(Message):
 
 
 class Session(Message):
-    """Proof of a sign-in: send the token as `Authorization: Bearer`."""
+    """Proof of a sign-in: send the token as `Authorization: Bearer`; keep `device` for the next sign-in."""
 
     token: str
     customer: Customer
     expires: datetime
+    device: str = ""
 
 
 class Customers(Contract, Protocol, package="bookshop.customers.v1"):

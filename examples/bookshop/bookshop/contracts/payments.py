@@ -4,30 +4,10 @@ from typing import Annotated, Protocol
 from uuid import UUID
 
 from msgspec import Meta
+from sitekit.bank.cards import Card, CardDeclined, CardInvalid
 
 from bookshop.contracts.items import Cents
-from meristem import Code, Contract, Fault, Message, once
-
-
-class CardDeclined(Fault, code=Code.FAILED_PRECONDITION, status=402):
-    """The bank refused the card; nothing was charged."""
-
-    reason: str
-
-
-class CardInvalid(Fault, code=Code.INVALID_ARGUMENT, status=422):
-    """The card cannot be used."""
-
-    field: str
-    reason: str
-
-
-class Card(Message):
-    """A payment card as its holder types it; it goes to the bank and is kept nowhere."""
-
-    number: Annotated[str, Meta(min_length=12, max_length=30)]
-    expiry: Annotated[str, Meta(pattern=r"^(0[1-9]|1[0-2])/\d\d$(?!\n)", description="MM/YY")]
-    cvc: Annotated[str, Meta(pattern=r"^\d{3,4}$(?!\n)")]
+from meristem import Contract, Message, once
 
 
 class CardToken(Message):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import math
-import secrets
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import final
+
+from sitekit.accounts.authentication import Authentication
+from sitekit.accounts.passwords import Passwords
+from sitekit.accounts.strength import refuse_weak
+from sitekit.accounts.throttle import Throttle
+from sitekit.accounts.tokens import device_of, digest, new_token
 
 from bookshop.contracts.customers import (
     Credentials,
@@ -16,25 +19,23 @@ from bookshop.contracts.customers import (
     EmailTaken,
     NewCustomer,
     Session,
-    TooManyAttempts,
     WrongCredentials,
 )
 from bookshop.customers import tables
-from bookshop.customers.passwords import Passwords
 from bookshop.customers.settings import CustomersSettings
 from meristem import CallError, Clock, Code, Database, IntegrityViolation, Message, Service, current, every
 
+SITE = ("book", "books", "bookshop", "online", "reader")  # words that are guessed first here
+
 
 class Account(Message):
-    """A customer with the hash of their password, and the wrong ones that were tried of late."""
+    """A customer with the hash of their password."""
 
     customer_id: int
     name: str
     email: str
     offers: bool
     password_hash: str
-    failures: int
-    wait_until: datetime | None
 
     def customer(self) -> Customer:
         """The customer as others know them."""
@@ -43,10 +44,10 @@ class Account(Message):
 
 @final
 @dataclass
-class CustomersService(Customers, Service, tables=tables.metadata, provides=[Passwords]):
+class CustomersService(Customers, Service, tables=tables.metadata, provides=[Passwords, Throttle, Authentication]):
     """Accounts by e-mail address; sessions by a token that only its holder knows."""
 
-    passwords: Passwords
+    authentication: Authentication
     database: Database
     settings: CustomersSettings
     clock: Clock
@@ -55,11 +56,12 @@ class CustomersService(Customers, Service, tables=tables.metadata, provides=[Pas
         email = new.email.lower()
         if await self._account(email) is not None:
             raise EmailTaken(email=email)
+        refuse_weak(new.password, new.name, email, SITE)
         row = {
             "name": new.name.strip(),
             "email": email,
             "offers": new.offers,
-            "password_hash": await self.passwords.hash(new.password),
+            "password_hash": await self.authentication.passwords.hash(new.password),
             "created": self.clock.now(),
         }
         try:
@@ -70,23 +72,26 @@ class CustomersService(Customers, Service, tables=tables.metadata, provides=[Pas
         return Customer(customer_id=customer_id, name=new.name.strip(), email=email, offers=new.offers)
 
     async def sign_in(self, credentials: Credentials) -> Session:
-        account = await self._admitted(credentials.email.lower())
+        email = credentials.email.lower()
+        account = await self._account(email)
         kept = None if account is None else account.password_hash
-        if not await self.passwords.is_right(credentials.password, kept) or account is None:
+        proved = await self.authentication.prove(email, kept, credentials.password, credentials.device)
+        if account is None:  # for the type checker: nothing proves an account that isn't there
             raise WrongCredentials
-        token = secrets.token_urlsafe(32)
+        token = new_token()
         expires = self.clock.now() + timedelta(days=self.settings.session_days)
         async with self.database.begin() as tx:
-            tx.defer(tables.FORGET_FAILURES, {"wanted": account.customer_id})
-            row = {"digest": _digest(token), "customer_id": account.customer_id, "expires": expires}
+            if proved != kept:
+                tx.defer(tables.REPLACE_HASH, {"wanted": account.customer_id, "fresh": proved})
+            row = {"digest": digest(token), "customer_id": account.customer_id, "expires": expires}
             await tx.execute(tables.INSERT_SESSION, row)
-        return Session(token=token, customer=account.customer(), expires=expires)
+        return Session(token=token, customer=account.customer(), expires=expires, device=device_of(proved))
 
     async def sign_out(self, token: str) -> None:
-        await self.database.execute(tables.END_SESSION, {"digest": _digest(token)})
+        await self.database.execute(tables.END_SESSION, {"digest": digest(token)})
 
     async def identify(self, token: str) -> Customer | None:
-        asked = {"digest": _digest(token), "now": self.clock.now()}
+        asked = {"digest": digest(token), "now": self.clock.now()}
         return await self.database.fetch_one(tables.SESSION, asked, into=Customer)
 
     async def customer(self, customer_id: int) -> Customer | None:
@@ -106,31 +111,9 @@ class CustomersService(Customers, Service, tables=tables.metadata, provides=[Pas
 
     @every(seconds=3600.0)
     async def forget_expired(self) -> None:
-        """Drop the sessions that are over."""
+        """Drop the sessions that are over, and the failures that slow down nobody."""
         await self.database.execute(tables.END_EXPIRED, {"now": self.clock.now()})
+        await self.authentication.throttle.forget_old()
 
     async def _account(self, email: str) -> Account | None:
         return await self.database.fetch_one(tables.ACCOUNT, {"email": email}, into=Account)
-
-    async def _admitted(self, email: str) -> Account | None:
-        """The account, unless it has to be left alone for a while.
-
-        An attempt counts as a wrong one before its password is looked at, so many at a time are no way around the
-        pauses; each beyond the free ones makes the next pause twice as long, and the right password forgets them all.
-        """
-        while (account := await self._account(email)) is not None:
-            now = self.clock.now()
-            if account.wait_until is not None and now < account.wait_until:
-                raise TooManyAttempts(wait=math.ceil((account.wait_until - now).total_seconds()))
-            beyond = account.failures + 1 - self.settings.free_failures
-            pause = min(2.0 ** min(beyond, 30), self.settings.longest_pause) if beyond >= 0 else 0.0
-            until = now + timedelta(seconds=pause) if pause else None
-            attempt = {"wanted": account.customer_id, "seen": account.failures, "until": until}
-            if (await self.database.execute(tables.COUNT_ATTEMPT, attempt)).rowcount:
-                return account
-        return None
-
-
-def _digest(token: str) -> str:
-    """What is kept of a session's token; 256 random bits need no salt."""
-    return hashlib.sha256(token.encode()).hexdigest()

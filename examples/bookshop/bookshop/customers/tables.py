@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sitekit.accounts import throttle
 from sqlalchemy import (
     Boolean,
     Column,
@@ -31,8 +32,6 @@ customers = Table(
     Column("offers", Boolean, nullable=False),
     Column("password_hash", String(200), nullable=False),
     Column("created", DateTime(timezone=True), nullable=False),
-    Column("failures", Integer, nullable=False, server_default="0"),  # attempts since the last right password
-    Column("wait_until", DateTime(timezone=True)),  # before then none is looked at
 )
 
 # A session is found by the digest of its token; who reads the table can't act as anybody.
@@ -43,6 +42,8 @@ sessions = Table(
     Column("customer_id", Integer, ForeignKey("customers.customer_id"), nullable=False, index=True),
     Column("expires", DateTime(timezone=True), nullable=False, index=True),
 )
+
+failures = throttle.add_to(metadata)
 
 _CUSTOMER = (customers.c.customer_id, customers.c.name, customers.c.email, customers.c.offers)
 
@@ -61,8 +62,9 @@ INSERT_CUSTOMER = (
     .returning(customers.c.customer_id)
 )
 CUSTOMER = select(*_CUSTOMER).where(customers.c.customer_id == bindparam("customer_id"))
-ACCOUNT = select(*_CUSTOMER, customers.c.password_hash, customers.c.failures, customers.c.wait_until).where(
-    customers.c.email == bindparam("email")
+ACCOUNT = select(*_CUSTOMER, customers.c.password_hash).where(customers.c.email == bindparam("email"))
+REPLACE_HASH = (
+    update(customers).where(customers.c.customer_id == bindparam("wanted")).values(password_hash=bindparam("fresh"))
 )
 WANT_OFFERS = (
     update(customers)
@@ -75,15 +77,6 @@ WHO_WANT_OFFERS = (
     .where(customers.c.offers == true(), customers.c.customer_id > bindparam("after"))
     .order_by(customers.c.customer_id)
     .limit(bindparam("most"))
-)
-# Only from the number that was seen: of many attempts at a time each is counted, by whichever replica.
-COUNT_ATTEMPT = (
-    update(customers)
-    .where(customers.c.customer_id == bindparam("wanted"), customers.c.failures == bindparam("seen"))
-    .values(failures=bindparam("seen") + 1, wait_until=bindparam("until", type_=DateTime(timezone=True)))
-)
-FORGET_FAILURES = (
-    update(customers).where(customers.c.customer_id == bindparam("wanted")).values(failures=0, wait_until=None)
 )
 
 INSERT_SESSION = insert(sessions)

@@ -8,10 +8,10 @@ from decimal import Decimal
 from babel.dates import format_skeleton
 from babel.numbers import format_compact_currency
 from markupsafe import Markup
+from sitekit.pages.formats import visitor_locale
 
 from bookshop.contracts.items import CURRENCY
 from bookshop.contracts.transactions import SalesDay
-from bookshop.web.formats import reader_locale
 
 WIDTH, HEIGHT = 720, 270
 LEFT, RIGHT, TOP, BOTTOM = 64, 24, 14, 30  # what the words at the sides take
@@ -63,11 +63,11 @@ def _scale(cents: int, y: float) -> Markup:
 
 
 def _short(cents: int) -> str:
-    return format_compact_currency(Decimal(cents).scaleb(-2), CURRENCY, locale=reader_locale(), fraction_digits=1)
+    return format_compact_currency(Decimal(cents).scaleb(-2), CURRENCY, locale=visitor_locale(), fraction_digits=1)
 
 
 def _below(x: float, of: SalesDay) -> Markup:
-    shown = format_skeleton("MMMd", of.day, locale=reader_locale())
+    shown = format_skeleton("MMMd", of.day, locale=visitor_locale())
     return Markup('<text class="tick" x="{:.1f}" y="{}" text-anchor="middle">{}</text>').format(x, HEIGHT - 10, shown)
 
 

@@ -13,12 +13,13 @@ from uuid import UUID
 
 import msgspec
 from quart import current_app, g, session
+from sitekit.bank.cards import Card
+from sitekit.pages.visitors import acting, within
 
 from bookshop.contracts.checkout import Checkout, CheckoutRequest, Quote, order_id_of
 from bookshop.contracts.items import Cents
-from bookshop.contracts.payments import Card, CardToken, Payments
+from bookshop.contracts.payments import CardToken, Payments
 from bookshop.contracts.transactions import Address, Order, OrderStatus, OrderUnknown, Transactions
-from bookshop.web.reader import acting, within
 from meristem import CallError, Code
 
 PAYING = 12.0  # seconds; what takes longer goes on by itself, and is found when the form is sent again
@@ -40,7 +41,7 @@ class Shown(msgspec.Struct, frozen=True):
     @property
     def order_id(self) -> UUID:
         """The id of the one order that comes of it."""
-        return order_id_of(g.customer.customer_id, self.cart_version)
+        return order_id_of(g.user.customer_id, self.cart_version)
 
 
 async def token_for(card: Card, shown: Shown) -> CardToken:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from sitekit.pages.secret import kept_secret
 
 OWNER = "owner@books.example"
 
@@ -18,7 +19,8 @@ class WebSettings:
     `demonstration` shows the test cards and links to the development mailbox and the test bank. `owners` are the
     e-mail addresses of the customers who may read the report. Open an account before you name it: whoever opens one
     with such an address reads it. `patience` is how many seconds a page waits at most for a part that it can do
-    without.
+    without, `proxies` how many proxies of ours each request has passed: what they say of a visitor's address is
+    believed.
     """
 
     secret: str = ""
@@ -26,10 +28,11 @@ class WebSettings:
     demonstration: bool = True
     owners: frozenset[str] = frozenset()
     patience: float = 1.0
+    proxies: int = 0
 
     @staticmethod
     def read(environment: Mapping[str, str] = os.environ) -> WebSettings:
-        """Read `BOOKSHOP_WEB_SECRET`, `…_DEMONSTRATION` (on unless it is 0), `…_OWNERS` and `…_PATIENCE`.
+        """Read `BOOKSHOP_WEB_SECRET`, `…_DEMONSTRATION` (on unless it is 0), `…_OWNERS`, `…_PATIENCE`, `…_PROXIES`.
 
         The owners are parted by commas; a demonstration has one of its own.
         """
@@ -40,23 +43,9 @@ class WebSettings:
             demonstration=demonstration,
             owners=frozenset(each.strip().lower() for each in owners.split(",") if each.strip()),
             patience=float(environment.get("BOOKSHOP_WEB_PATIENCE", "1")),
+            proxies=int(environment.get("BOOKSHOP_WEB_PROXIES", "0")),
         )
 
     def signing_secret(self) -> str:
         """The secret given, or the one kept on disk, which only its owner can read."""
-        return self.secret or _kept(self.secret_file)
-
-
-def _kept(path: Path) -> str:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fresh = path.with_name(f"{path.name}.{os.getpid()}")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(secrets.token_urlsafe(48))
-    try:
-        os.link(fresh, path)  # fails if there is one already: replicas that start together agree on the first
-    except FileExistsError:
-        pass
-    finally:
-        fresh.unlink()
-    return path.read_text()
+        return self.secret or kept_secret(self.secret_file)

@@ -6,10 +6,11 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 
+from sitekit.pages.visitors import glance
+
 from bookshop.contracts.catalogue import Book, Catalogue, Category
 from bookshop.contracts.customers import Customer
 from bookshop.contracts.recommendations import BookCategory, RecommendationRequest, Recommendations
-from bookshop.web.reader import glance
 
 NOBODY = 0  # the id of somebody who has bought nothing: what is sold most is for them
 

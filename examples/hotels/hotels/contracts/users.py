@@ -5,31 +5,14 @@ from typing import Annotated, Protocol
 from uuid import UUID
 
 from msgspec import Meta
+from sitekit.accounts.faults import EmailTaken, TooManyAttempts, WrongCredentials
+from sitekit.accounts.fields import HASHING, Device, Password, TypedPassword
 
-from meristem import Code, Contract, Fault, Message, idempotent, once, operation, safe
+from meristem import Contract, Message, idempotent, once, operation, safe
 
 # ASCII before the @: many mail servers take no letter to other names. A domain may have any letters.
 Email = Annotated[str, Meta(pattern=r"^[!-?A-~]{1,64}@[^@\s.]+(\.[^@\s.]+)+$(?!\n)", max_length=254)]
-Password = Annotated[str, Meta(min_length=8, max_length=200)]
 Name = Annotated[str, Meta(min_length=1, max_length=120)]
-
-HASHING = 20.0  # seconds: a password takes 30 ms to hash on purpose, and in a rush guests queue for it
-
-
-class EmailTaken(Fault, code=Code.ALREADY_EXISTS):
-    """An account with this e-mail address exists already; sign in instead."""
-
-    email: str
-
-
-class WrongCredentials(Fault, code=Code.UNAUTHENTICATED):
-    """The e-mail address or the password is wrong."""
-
-
-class TooManyAttempts(Fault, code=Code.RESOURCE_EXHAUSTED):
-    """There were too many wrong passwords for this address; wait so many seconds, and then try again."""
-
-    wait: int
 
 
 class NewUser(Message):
@@ -47,8 +30,8 @@ class Credentials(Message):
     """
 
     email: Email
-    password: Annotated[str, Meta(min_length=1, max_length=200)]
-    device: Annotated[str, Meta(max_length=64)] = ""
+    password: TypedPassword
+    device: Device = ""
 
 
 class User(Message):

@@ -9,6 +9,8 @@ from decimal import Decimal
 from typing import final
 from uuid import UUID, uuid4
 
+from sitekit.bank.client import BankClient, bank_key
+
 from hotels.contracts.money import Money
 from hotels.contracts.payments import (
     Card,
@@ -21,9 +23,8 @@ from hotels.contracts.payments import (
     Refund,
 )
 from hotels.payments import tables
-from hotels.payments.bank import BankClient
 from hotels.payments.ledger import add_line, first_broken, lines_of
-from meristem import CallError, Clock, Code, Database, Message, Service, current, every
+from meristem import CallError, Clock, Code, Database, Message, Service, every
 
 logger = logging.getLogger(__name__)
 
@@ -52,10 +53,17 @@ class PaymentsService(Payments, Service, tables=tables.metadata, provides=[BankC
     clock: Clock
 
     async def tokenize(self, card: Card) -> CardToken:
-        return await self.bank.tokenize(card)
+        given = await self.bank.tokenize(card)
+        return CardToken(token=given.token, last4=given.last4, brand=given.brand)
 
     async def charge(self, charge: Charge) -> Payment:
-        charged = await self.bank.charge(charge, key=_bank_key("charge"))
+        charged = await self.bank.charge(
+            charge.card.token,
+            charge.amount.amount,
+            charge.amount.currency,
+            reference=str(charge.booking_id),
+            key=bank_key("charge"),
+        )
         payment = Payment(
             payment_id=uuid4(),
             booking_id=charge.booking_id,
@@ -75,7 +83,8 @@ class PaymentsService(Payments, Service, tables=tables.metadata, provides=[BankC
         if await self.database.fetch_one(tables.PAYMENT, asked) is None:
             raise CallError(Code.NOT_FOUND, f"no payment {payment.payment_id} was taken", may_have_happened=False)
         # Whoever asks, and however often: one payment, one key.
-        returned = await self.bank.refund(payment.bank_reference, payment.amount, key=f"refund-{payment.payment_id}")
+        key = f"refund-{payment.payment_id}"
+        returned = await self.bank.refund(payment.bank_reference, payment.amount.amount, key)
         refund = Refund(payment_id=payment.payment_id, amount=payment.amount, refunded=self.clock.now())
         async with self.database.begin() as tx:
             earlier = await tx.fetch_one(tables.REFUND, asked, into=RefundRow)
@@ -98,14 +107,6 @@ class PaymentsService(Payments, Service, tables=tables.metadata, provides=[BankC
 
     async def _enter(self, kind: EntryKind, payment: Payment, bank_reference: str, entered: datetime) -> None:
         await add_line(self.database, kind, payment.booking_id, payment.amount, bank_reference, entered)
-
-
-def _bank_key(what: str) -> str:
-    """The bank's idempotency key for the call that runs now; `@once` calls always have a key of their own."""
-    key = current().key
-    if key is None:
-        raise CallError(Code.INTERNAL, "no money moves without an idempotency key", may_have_happened=False)
-    return f"{what}-{key}"
 
 
 def _money_columns(money: Money) -> dict[str, object]:

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import secrets
 from datetime import datetime, timedelta
 from typing import final
 from uuid import UUID, uuid4
 
 import msgspec
+from sitekit.accounts.authentication import Authentication
+from sitekit.accounts.passwords import Passwords
+from sitekit.accounts.strength import refuse_weak
+from sitekit.accounts.throttle import Throttle
+from sitekit.accounts.tokens import device_of, digest, new_token
 
 from hotels.addresses import spelled
 from hotels.contracts.users import Credentials, EmailTaken, NewUser, Session, User, Users, WrongCredentials
 from hotels.stays import refused
 from hotels.users import tables
-from hotels.users.passwords import Passwords
 from hotels.users.settings import UsersSettings
-from hotels.users.strength import weakness
-from hotels.users.throttle import Throttle
 from meristem import Clock, Database, IntegrityViolation, Message, Service, every
+
+SITE = ("lamplight", "hotel", "hotels", "booking")  # words that are guessed first here
 
 
 class Account(Message):
@@ -34,10 +35,6 @@ class Account(Message):
         """The customer as others know them."""
         return User(user_id=self.user_id, name=self.name, email=self.email)
 
-    def device(self) -> str:
-        """What a browser keeps to be known by; only who knows the hash can make it, and another password ends it."""
-        return hmac.new(self.password_hash.encode(), b"device", "sha256").hexdigest()
-
 
 class OpenSession(Message):
     """A session with its owner."""
@@ -49,14 +46,13 @@ class OpenSession(Message):
 
 
 @final
-class UsersService(Users, Service, tables=tables.metadata, provides=[Passwords, Throttle]):
+class UsersService(Users, Service, tables=tables.metadata, provides=[Passwords, Throttle, Authentication]):
     """Accounts by e-mail address; sessions by a token that only its holder knows."""
 
     def __init__(
-        self, passwords: Passwords, throttle: Throttle, database: Database, settings: UsersSettings, clock: Clock
+        self, authentication: Authentication, database: Database, settings: UsersSettings, clock: Clock
     ) -> None:
-        self.passwords = passwords
-        self.throttle = throttle
+        self.authentication = authentication
         self.database = database
         self.clock = clock
         self.lifetime = timedelta(days=settings.session_days)
@@ -82,12 +78,12 @@ class UsersService(Users, Service, tables=tables.metadata, provides=[Passwords, 
         email = address(credentials.email)
         account = await self._account(email)
         account = await self._authenticate(email, account, credentials.password, credentials.device)
-        token = secrets.token_urlsafe(32)
+        token = new_token()
         expires = self.clock.now() + self.lifetime
         row = {"digest": digest(token), "user_id": account.user_id, "expires": expires}
         async with self.database.begin() as tx:
             await tx.execute(tables.INSERT_SESSION, row)
-        return Session(token=token, user=account.user(), expires=expires, device=account.device())
+        return Session(token=token, user=account.user(), expires=expires, device=device_of(account.password_hash))
 
     async def user(self, user_id: UUID) -> User | None:
         return await self.database.fetch_one(tables.USER, {"user_id": user_id}, into=User)
@@ -112,18 +108,16 @@ class UsersService(Users, Service, tables=tables.metadata, provides=[Passwords, 
         """Drop the sessions that nobody used any more, and the failures that slow down nobody."""
         async with self.database.begin() as tx:
             await tx.execute(tables.END_EXPIRED, {"now": self.clock.now()})
-            await self.throttle.forget_old()
+            await self.authentication.throttle.forget_old()
 
     async def _account(self, email: str) -> Account | None:
         return await self.database.fetch_one(tables.ACCOUNT, {"email": email}, into=Account)
 
     async def _open(self, new: NewUser, email: str) -> User | None:
         """Open an account; None when the address is taken already. Refuses a password that is guessed soon."""
-        weak = weakness(new.password, new.name, email)
-        if weak is not None:
-            raise refused("password", weak)
+        refuse_weak(new.password, new.name, email, SITE)
         user = User(user_id=uuid4(), name=new.name.strip(), email=email)
-        password_hash = await self.passwords.hash(new.password)
+        password_hash = await self.authentication.passwords.hash(new.password)
         row = {"user_id": user.user_id, "name": user.name, "email": user.email, "created": self.clock.now()}
         try:
             async with self.database.begin() as tx:
@@ -133,17 +127,14 @@ class UsersService(Users, Service, tables=tables.metadata, provides=[Passwords, 
         return user
 
     async def _authenticate(self, email: str, account: Account | None, password: str, device: str = "") -> Account:
-        known = account is not None and hmac.compare_digest(device.encode(), account.device().encode())
-        async with self.throttle.attempt(email, known=known):
-            kept = account.password_hash if account else None
-            if not await self.passwords.is_right(password, kept) or account is None:
-                raise WrongCredentials
-        if self.passwords.is_outdated(account.password_hash):
-            fresh = await self.passwords.hash(password)
+        kept = account.password_hash if account else None
+        proved = await self.authentication.prove(email, kept, password, device)
+        if account is None:  # for the type checker: nothing proves an account that isn't there
+            raise WrongCredentials
+        if proved != kept:
             async with self.database.begin() as tx:
-                await tx.execute(tables.REPLACE_HASH, {"wanted": account.user_id, "fresh": fresh})
-            account = msgspec.structs.replace(account, password_hash=fresh)
-        return account
+                await tx.execute(tables.REPLACE_HASH, {"wanted": account.user_id, "fresh": proved})
+        return msgspec.structs.replace(account, password_hash=proved)
 
 
 def address(email: str) -> str:
@@ -152,8 +143,3 @@ def address(email: str) -> str:
         return spelled(email)
     except ValueError:
         raise refused("email", "This is no e-mail address; it should look like name@example.com.") from None
-
-
-def digest(token: str) -> str:
-    """What is kept of a session's token; 256 random bits need no salt."""
-    return hashlib.sha256(token.encode()).hexdigest()

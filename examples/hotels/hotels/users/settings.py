@@ -1,4 +1,4 @@
-"""What can be set about accounts, sessions, and who guesses passwords."""
+"""What can be set about sessions; passwords and who guesses them have settings of their own."""
 
 from __future__ import annotations
 
@@ -6,21 +6,6 @@ from meristem import Settings
 
 
 class UsersSettings(Settings):
-    """How long a session lives without use, and what a password's hash costs.
-
-    The defaults are what OWASP's Password Storage Cheat Sheet asks of argon2id; RFC 9106's 64 MiB cost seven times as
-    much and let a rush of new guests wait for one another. `hashing` is how many hashes are computed at a time; each
-    takes `memory_kib` and about 30 ms of a core.
-
-    From the `free_failures`-th wrong password on an account is left alone for 1, 2, 4 … seconds, `longest_pause` at
-    most; after `failures_kept` seconds without one they are forgotten.
-    """
+    """How many days a session lives without use."""
 
     session_days: float = 14.0
-    time_cost: int = 2
-    memory_kib: int = 19456
-    lanes: int = 1
-    hashing: int = 2
-    free_failures: int = 5
-    longest_pause: float = 60.0
-    failures_kept: float = 3600.0

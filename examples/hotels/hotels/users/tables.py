@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from sitekit.accounts import throttle
 from sqlalchemy import (
     Column,
     DateTime,
     ForeignKey,
-    Integer,
     MetaData,
     String,
     Table,
@@ -39,14 +39,7 @@ sessions = Table(
     Column("expires", DateTime(timezone=True), nullable=False, index=True),
 )
 
-# Wrong passwords of late: by the digest of an address and of whether its owner's browser sent it.
-failures = Table(
-    "failures",
-    metadata,
-    Column("subject", String(64), primary_key=True),
-    Column("failures", Integer, nullable=False),
-    Column("until", DateTime(timezone=True), nullable=False, index=True),
-)
+failures = throttle.add_to(metadata)
 
 INSERT_USER = insert(users)
 ACCOUNT = select(users.c.user_id, users.c.name, users.c.email, users.c.password_hash).where(
@@ -64,13 +57,3 @@ SESSION = (
 PROLONG_SESSION = update(sessions).where(sessions.c.digest == bindparam("wanted")).values(expires=bindparam("until"))
 END_SESSION = delete(sessions).where(sessions.c.digest == bindparam("digest"))
 END_EXPIRED = delete(sessions).where(sessions.c.expires <= bindparam("now"))
-
-FAILURES = select(failures.c.failures, failures.c.until).where(failures.c.subject == bindparam("subject"))
-INSERT_FAILURE = insert(failures)
-COUNT_FAILURE = (
-    update(failures)
-    .where(failures.c.subject == bindparam("wanted"))
-    .values(failures=bindparam("failures"), until=bindparam("until"))
-)
-FORGET_FAILURES = delete(failures).where(failures.c.subject == bindparam("subject"))
-FORGET_OLD_FAILURES = delete(failures).where(failures.c.until <= bindparam("before"))

@@ -2,47 +2,47 @@
 
 from datetime import timedelta
 
-from quart import Quart, g, session
-from quart.wrappers import Response
+from quart import Quart
+from sitekit.pages.furnishing import furnish
+from sitekit.pages.site import Site
 
-from hotels.web import assets, attempts, errors, formats, guard, guest, pictures
+from hotels.contracts.users import User, Users
+from hotels.web import formats, pictures
 from hotels.web.pages import account, bookings, paying, searching
-from hotels.web.sessions import SignedSessions
+from hotels.web.problems import FAULTS, PROBLEMS
 from hotels.web.settings import WebSettings
+from meristem import Identity
 
 
 def create_app(settings: WebSettings | None = None) -> Quart:
     """Make the site; nothing is read or written before the first request."""
+    settings = settings or WebSettings.read()
     app = Quart(__name__)
-    app.config.update(
-        SESSION_COOKIE_NAME="lamplight",
-        SESSION_COOKIE_HTTPONLY=True,
-        SESSION_COOKIE_SAMESITE="Lax",
-        PERMANENT_SESSION_LIFETIME=timedelta(days=14),
-        MAX_CONTENT_LENGTH=64 * 1024,
-        WEB_SETTINGS=settings or WebSettings.read(),
+    app.config.update(SESSION_COOKIE_NAME="lamplight", PERMANENT_SESSION_LIFETIME=timedelta(days=14))
+    furnish(
+        app,
+        Site(
+            home="searching.home",
+            sign_in="account.sign_in",
+            secret=settings.signing_secret,
+            identify=lambda token: Users.client().identify(token),
+            identity=_identity,
+            problems=PROBLEMS,
+            faults=FAULTS,
+            policy={"img-src": "'self' data:", "connect-src": "'self'"},
+            proxies=settings.proxies,
+        ),
     )
-    app.session_interface = SignedSessions()
-    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.before_request(guard.refuse_forgery)
-    app.before_request(guest.recognise)
-    app.after_request(guest.remember)
-    app.after_request(guard.harden)
-    app.after_request(_keep_private)
-    for part in (assets, attempts, errors, formats, guard, guest, pictures):
+    for part in (formats, pictures):
         part.install(app)
-    app.jinja_env.globals["demonstration"] = app.config["WEB_SETTINGS"].demonstration
+    app.jinja_env.globals["demonstration"] = settings.demonstration
     for pages in (searching, paying, account, bookings):
         app.register_blueprint(pages.blueprint)
     return app
 
 
-async def _keep_private(response: Response) -> Response:
-    """A page made for one guest is stored by nobody, not even by the browser that showed it."""
-    if "Cache-Control" not in response.headers:
-        personal = bool(session) or g.get("user") is not None
-        response.headers["Cache-Control"] = "no-store" if personal else "private, no-cache"
-    return response
+def _identity(user: User) -> Identity:
+    return Identity(subject=str(user.user_id), name=user.name)
 
 
 app = create_app()

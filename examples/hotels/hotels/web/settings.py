@@ -1,10 +1,11 @@
 """What the web app is told by its environment, and the secret that signs its cookies."""
 
 import os
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from sitekit.pages.secret import kept_secret
 
 
 @dataclass(frozen=True)
@@ -31,19 +32,4 @@ class WebSettings:
 
     def signing_secret(self) -> str:
         """The secret given, or the one kept on disk, which only its owner can read."""
-        return self.secret or _kept(self.secret_file)
-
-
-def _kept(path: Path) -> str:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fresh = path.with_name(f"{path.name}.{os.getpid()}")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(secrets.token_urlsafe(48))
-    try:
-        os.link(fresh, path)  # fails if there is one already: replicas that start together agree on the first
-    except FileExistsError:
-        pass
-    finally:
-        fresh.unlink()
-    return path.read_text()
+        return self.secret or kept_secret(self.secret_file)

@@ -2,73 +2,45 @@
 
 from __future__ import annotations
 
+import msgspec
 from quart import Blueprint, flash, g, render_template, request, session, url_for
 from quart.wrappers import Response
+from sitekit.pages.accounts import NEW, OLD
+from sitekit.pages.attempts import admitted
+from sitekit.pages.forms import Form, as_typed
+from sitekit.pages.visitors import acting, device, leads_to, local_path, signed_in
 
-from bookshop.contracts.customers import (
-    Credentials,
-    Customers,
-    EmailTaken,
-    NewCustomer,
-    TooManyAttempts,
-    WrongCredentials,
-)
+from bookshop.contracts.customers import Credentials, Customers, NewCustomer
 from bookshop.web.carts import merge
-from bookshop.web.forms import Form, as_typed
-from bookshop.web.reader import acting, leads_to, local_path, signed_in, welcome
-from meristem import CallError, Code
+from bookshop.web.reader import welcome
 
 blueprint = Blueprint("account", __name__)
-
-NAME = "Tell us your name."
-EMAIL = "Write your e-mail address like name@example.org, without accents before the @."
-NEW_PASSWORD = "Choose a password of at least 8 characters."  # noqa: S105 - the words beside the field
-OLD_PASSWORD = "Write your password."  # noqa: S105
-WRONG = "The e-mail address or the password is wrong."
 
 
 @blueprint.route("/sign-in", methods=["GET", "POST"])
 async def sign_in() -> Response | str | tuple[str, int]:
     """Open a session for somebody who has an account."""
     if request.method != "POST":
-        return _onwards() if g.customer is not None else await _page("sign_in.html", Form())
+        return _onwards() if g.user is not None else await _page("sign_in.html", Form())
     form = Form(await request.form)
-    credentials = form.build(Credentials, {"email": EMAIL, "password": OLD_PASSWORD}, password=as_typed)
-    if credentials is not None:
-        try:
-            await _enter(credentials)
-            return _onwards()
-        except WrongCredentials:
-            form.errors["password"] = WRONG
-        except TooManyAttempts as fault:
-            form.errors["password"] = _waiting(fault)
-            return await _page("sign_in.html", form), 429
-        except CallError as error:
-            _blame_or_raise(form, error, "email", "password")
-    return await _page("sign_in.html", form), 422
+    credentials = form.build(Credentials, OLD, password=as_typed)
+    if credentials is not None and await admitted(form, OLD, lambda: _enter(credentials)):
+        return _onwards()
+    return await _page("sign_in.html", form), form.status
 
 
 @blueprint.route("/sign-up", methods=["GET", "POST"])
 async def sign_up() -> Response | str | tuple[str, int]:
     """Open an account and a session for it."""
     if request.method != "POST":
-        return _onwards() if g.customer is not None else await _page("sign_up.html", Form())
+        return _onwards() if g.user is not None else await _page("sign_up.html", Form())
     form = Form(await request.form)
-    problems = {"name": NAME, "email": EMAIL, "password": NEW_PASSWORD}
     form.sent["offers"] = "true" if "offers" in form.sent else "false"
-    new = form.build(NewCustomer, {**problems, "offers": ""}, password=as_typed)
-    if new is not None:
-        try:
-            await Customers.client().sign_up(new)
-            await _enter(Credentials(email=new.email, password=new.password))
-        except EmailTaken:
-            form.errors["email"] = "There is an account with this address already. Sign in instead."
-        except CallError as error:
-            _blame_or_raise(form, error, *problems)
-        else:
-            await flash(f"Welcome, {new.name}.")
-            return _onwards()
-    return await _page("sign_up.html", form), 422
+    new = form.build(NewCustomer, {**NEW, "offers": ""}, password=as_typed)
+    if new is not None and await admitted(form, NEW, lambda: _open(new)):
+        await flash(f"Welcome, {new.name}.")
+        return _onwards()
+    return await _page("sign_up.html", form), form.status
 
 
 @blueprint.post("/sign-out")
@@ -94,20 +66,14 @@ async def mine() -> Response | str:
     return leads_to(url_for("account.mine"))
 
 
+async def _open(new: NewCustomer) -> None:
+    await Customers.client().sign_up(new)
+    await _enter(Credentials(email=new.email, password=new.password))
+
+
 async def _enter(credentials: Credentials) -> None:
-    welcome(await Customers.client().sign_in(credentials))
+    welcome(await Customers.client().sign_in(msgspec.structs.replace(credentials, device=device())))
     await merge()
-
-
-def _waiting(fault: TooManyAttempts) -> str:
-    minutes, seconds = -(-fault.wait // 60), fault.wait
-    wait = f"{minutes} minutes" if minutes > 1 else "a minute" if seconds > 45 else f"{max(seconds, 2)} seconds"
-    return f"There were several wrong passwords. Wait {wait}, then try again."
-
-
-def _blame_or_raise(form: Form, error: CallError, *fields: str) -> None:
-    if error.code is not Code.INVALID_ARGUMENT or not form.blame(error, fields):
-        raise error
 
 
 def _next() -> str | None:

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated
 
 from msgspec import Meta
 from quart import Blueprint, abort, flash, g, render_template, request, url_for
 from quart.wrappers import Response
+from sitekit.pages.forms import KEY, Form
+from sitekit.pages.visitors import acting, insist, leads_to
 
 from bookshop.contracts.carts import CartFull, Carts
 from bookshop.contracts.items import MOST_COPIES, BookId, Copies
 from bookshop.web.carts import shown_cart
 from bookshop.web.formats import SHELVES
-from bookshop.web.forms import Form
-from bookshop.web.reader import acting, insist, leads_to, new_visitor, seen, visitor
+from bookshop.web.reader import new_visitor, seen, visitor
 from bookshop.web.suggestions import recommended, shelves_of
 
 blueprint = Blueprint("basket", __name__)
 
-KEY = re.compile(r"[0-9a-f]{32}")
 PROPOSED = 6
 Wanted = Annotated[int, Meta(ge=0, le=MOST_COPIES)]
 
@@ -30,7 +29,7 @@ async def cart() -> str:
     shown = await shown_cart()
     books = [line.book for line in shown.lines]
     shelves = shelves_of(books) or list(SHELVES)
-    proposed = await recommended(g.customer, shelves, PROPOSED, [each.book_id for each in books])
+    proposed = await recommended(g.user, shelves, PROPOSED, [each.book_id for each in books])
     return await render_template("cart.html", cart=shown, proposed=proposed, most=MOST_COPIES)
 
 

@@ -8,14 +8,14 @@ from typing import Annotated
 from msgspec import Meta
 from quart import Blueprint, abort, current_app, g, redirect, render_template, request, url_for
 from quart.wrappers import Response
+from sitekit.pages.forms import Form, fresh_key
+from sitekit.pages.visitors import acting, glance
 
 from bookshop.contracts.catalogue import Catalogue, Category, Found
 from bookshop.contracts.inventory import Inventory
 from bookshop.contracts.items import MOST_COPIES
 from bookshop.contracts.promotions import Promotions
 from bookshop.web.formats import SHELVES
-from bookshop.web.forms import Form, fresh_key
-from bookshop.web.reader import acting, glance
 from bookshop.web.suggestions import recommended
 
 blueprint = Blueprint("browsing", __name__)
@@ -32,7 +32,7 @@ async def home() -> str:
     """The promotion, what we recommend, and the shelves; each of them is missing alone."""
     is_open, proposed, shelves = await asyncio.gather(
         promotion_is_open(),
-        recommended(g.customer, list(SHELVES), PROPOSED),
+        recommended(g.user, list(SHELVES), PROPOSED),
         asyncio.gather(*(_shelf(each) for each in SHELVES)),
     )
     filled = [(category, found) for category, found in zip(SHELVES, shelves, strict=True) if found.books]
@@ -53,7 +53,7 @@ async def results() -> str | Response | tuple[str, int]:
         return redirect(url_for("browsing.home"), 303)  # type: ignore[return-value]
     with acting():
         found = await Catalogue.client().search(query, category, limit=PER_PAGE, offset=(page - 1) * PER_PAGE)
-    proposed = await recommended(g.customer, list(SHELVES), PROPOSED) if not found.total else []
+    proposed = await recommended(g.user, list(SHELVES), PROPOSED) if not found.total else []
     pages = max(1, -(-found.total // PER_PAGE))
     return await render_template(
         "results.html", query=query, category=category, found=found, page=page, pages=pages, proposed=proposed
@@ -68,7 +68,7 @@ async def book(book_id: int) -> str:
     with acting():
         found = await Catalogue.client().book(book_id)
     left, is_open, proposed = await asyncio.gather(
-        _left(book_id), promotion_is_open(), recommended(g.customer, [found.category], PROPOSED, [book_id])
+        _left(book_id), promotion_is_open(), recommended(g.user, [found.category], PROPOSED, [book_id])
     )
     return await render_template(
         "book.html", book=found, left=left, promotion=is_open, proposed=proposed, key=fresh_key(), most=MOST_COPIES

@@ -6,11 +6,11 @@ from uuid import UUID
 
 from quart import Blueprint, flash, render_template, url_for
 from quart.wrappers import Response
+from sitekit.pages.visitors import acting, glance, leads_to, signed_in
 
 from bookshop.contracts.catalogue import Book, Catalogue
 from bookshop.contracts.checkout import Checkout
 from bookshop.contracts.transactions import NotRefundable, Order, OrderStatus, Transactions
-from bookshop.web.reader import acting, glance, leads_to, signed_in
 
 blueprint = Blueprint("orders", __name__)
 

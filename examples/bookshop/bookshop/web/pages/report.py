@@ -9,13 +9,15 @@ from typing import ParamSpec, TypeVar
 import msgspec
 from quart import Blueprint, abort, flash, render_template, url_for
 from quart.wrappers import Response
+from sitekit.pages.formats import plural
+from sitekit.pages.forms import fresh_key
+from sitekit.pages.visitors import acting, glance, leads_to, signed_in
 
 from bookshop.contracts.promotions import Promotions
 from bookshop.contracts.transactions import SalesDay, Transactions
 from bookshop.web.chart import sales_chart
-from bookshop.web.formats import money, plural
-from bookshop.web.forms import fresh_key
-from bookshop.web.reader import acting, glance, is_owner, leads_to, signed_in
+from bookshop.web.formats import money
+from bookshop.web.reader import is_owner
 
 blueprint = Blueprint("report", __name__)
 

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from uuid import UUID
 
 from quart import Blueprint, abort, current_app, flash, g, render_template, request, url_for
 from quart.wrappers import Response
+from sitekit.bank.cards import Card, CardDeclined, CardInvalid
+from sitekit.pages.cards import CARD, blame_card, declined, typed_card
+from sitekit.pages.forms import Form
+from sitekit.pages.visitors import acting, glance, leads_to, signed_in
 
 from bookshop.contracts.carts import CartChanged
 from bookshop.contracts.catalogue import Catalogue
 from bookshop.contracts.checkout import CartEmpty, Checkout, PriceChanged, Quote
 from bookshop.contracts.inventory import OutOfStock, ReservationExpired
-from bookshop.contracts.payments import Card, CardDeclined, CardInvalid, CardToken
+from bookshop.contracts.payments import CardToken
 from bookshop.contracts.transactions import Address, PromotionUsed, Transactions
 from bookshop.web.carts import merge, quoted
-from bookshop.web.forms import Form
 from bookshop.web.paying import Shown, buy, keep_card, kept_card, made, token_for
-from bookshop.web.reader import acting, glance, leads_to, seen, signed_in
+from bookshop.web.reader import seen
 from meristem import CallError, Code, Fault
 
 blueprint = Blueprint("till", __name__)
@@ -28,16 +30,6 @@ ADDRESS = {
     "postcode": "Write the postcode.",
     "city": "Write the town or city.",
     "country": "Write the country.",
-}
-CARD = {
-    "number": "Write the card number: 12 to 19 digits.",
-    "expiry": "Write the expiry as month and year, for example 09/29.",
-    "cvc": "Write the security code: the 3 or 4 digits on the card.",
-}
-DECLINES = {
-    "card_declined": "Your bank declined the card.",
-    "insufficient_funds": "There is not enough money on the card.",
-    "expired_card": "The card has expired.",
 }
 SEEN = {"cart_version": "", "total": "", "promotion": ""}
 REFUSED = "The order cannot be made like this. Look at the address and the card again."
@@ -65,7 +57,7 @@ async def form() -> Response | str:
         return leads_to(url_for("basket.cart"))
     if any(line.left < line.item.copies for line in quote.lines):
         return leads_to(url_for("basket.cart"))  # it says of which book there are too few
-    filled = Form(await glance(_last_address, {"name": g.customer.name}))
+    filled = Form(await glance(_last_address, {"name": g.user.name}))
     return await _page(filled, Shown.of(quote), quote)
 
 
@@ -85,8 +77,7 @@ async def pay() -> Response | tuple[str, int]:
     try:
         return await _ordered(filled, shown, address, card)
     except CardInvalid as fault:
-        field = fault.field.rpartition(".")[2]
-        filled.errors[field if field in CARD else "number"] = fault.reason
+        blame_card(filled, fault)
         return await _page(filled, shown, await quoted()), 422
     except Fault as fault:
         return await _refused(filled, fault)
@@ -116,7 +107,7 @@ async def _refused(filled: Form, fault: Fault) -> Response | tuple[str, int]:
     """Nothing was ordered or charged; the form shows the cart as it is now, and what was typed before."""
     if isinstance(fault, CardDeclined):
         keep_card(None)
-        words = f"{DECLINES.get(fault.reason, 'Your bank declined the card.')} Nothing was charged. Try another card."
+        words = declined(fault)
     elif isinstance(fault, OutOfStock):
         words = f"{await _short_of(fault)} Nothing was charged. Change the copies in your cart, then order the rest."
     elif isinstance(fault, PriceChanged):
@@ -155,8 +146,7 @@ def _card(filled: Form) -> Card | CardToken | None:
     kept = kept_card()
     if kept is not None and not any(filled.shown(name).strip() for name in CARD):
         return kept
-    typed: Card | None = filled.build(Card, CARD, number=_digits, expiry=_expiry)
-    return typed
+    return typed_card(filled)
 
 
 async def _short_of(fault: OutOfStock) -> str:
@@ -167,19 +157,9 @@ async def _short_of(fault: OutOfStock) -> str:
 
 async def _last_address() -> dict[str, str]:
     orders = await Transactions.client().mine()
-    return {each: getattr(orders[0].address, each) for each in ADDRESS} if orders else {"name": g.customer.name}
+    return {each: getattr(orders[0].address, each) for each in ADDRESS} if orders else {"name": g.user.name}
 
 
 async def _page(filled: Form, shown: Shown, quote: Quote | None, trouble: str = "") -> str:
     """The form; without a quote it shows the total alone that the customer has seen before."""
     return await render_template("till.html", form=filled, shown=shown, quote=quote, trouble=trouble, kept=kept_card())
-
-
-def _digits(text: str) -> str:
-    return re.sub(r"[\s-]", "", text)
-
-
-def _expiry(text: str) -> str:
-    """`9 / 2029`, `0929` and `09/29` all mean 09/29."""
-    match = re.fullmatch(r"\s*(\d{1,2})\s*[/.-]?\s*(?:20)?(\d\d)\s*", text)
-    return f"{match[1]:0>2}/{match[2]}" if match else text.strip()

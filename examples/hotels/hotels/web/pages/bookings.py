@@ -2,14 +2,14 @@
 
 from uuid import UUID
 
-from quart import Blueprint, abort, flash, jsonify, redirect, render_template, request, url_for
+from quart import Blueprint, abort, flash, jsonify, render_template, request, url_for
 from quart.wrappers import Response
+from sitekit.pages.forms import KEY, fresh_key
+from sitekit.pages.visitors import acting, leads_to, signed_in
 
 from hotels.contracts.reservations import Booking, NotCancellable, ReceiptPending, Reservations, Status
 from hotels.web import tracking
-from hotels.web.forms import fresh_key, today
-from hotels.web.guest import acting, signed_in
-from hotels.web.pages.paying import KEY
+from hotels.web.stays import today
 
 blueprint = Blueprint("bookings", __name__)
 
@@ -68,7 +68,7 @@ async def ask_to_cancel(booking_id: UUID) -> Response | str:
     """What cancelling means, before it is done."""
     found = await _booking(booking_id)
     if not cancellable(found):
-        return redirect(url_for("bookings.booking", booking_id=booking_id), 303)  # type: ignore[return-value]
+        return leads_to(url_for("bookings.booking", booking_id=booking_id))
     return await render_template("cancel.html", booking=found, key=fresh_key())
 
 
@@ -84,7 +84,7 @@ async def cancel(booking_id: UUID) -> Response:
             await Reservations.client().cancel(booking_id)
     except NotCancellable:
         await flash("The stay has begun, so this booking cannot be cancelled any more.", "problem")
-    return redirect(url_for("bookings.booking", booking_id=booking_id), 303)  # type: ignore[return-value]
+    return leads_to(url_for("bookings.booking", booking_id=booking_id))
 
 
 def cancellable(found: Booking) -> bool:

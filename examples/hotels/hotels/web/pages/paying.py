@@ -7,38 +7,28 @@ room of the same kind is another intent, and its address says so (`another=1`).
 import re
 from uuid import UUID, uuid5
 
-from quart import Blueprint, abort, current_app, flash, g, redirect, render_template, request, url_for
+from quart import Blueprint, abort, current_app, flash, g, render_template, request, url_for
 from quart.wrappers import Response
+from sitekit.bank.cards import CardDeclined, CardInvalid
+from sitekit.pages.accounts import NEW
+from sitekit.pages.attempts import attempts, visitor_address, waiting
+from sitekit.pages.cards import CARD, blame_card, declined, typed_card
+from sitekit.pages.forms import KEY, Form, as_typed, fresh_key
+from sitekit.pages.visitors import acting, insist, leads_to, within
 
-from hotels.contracts.payments import Card, CardDeclined, CardInvalid
 from hotels.contracts.reservations import AlreadyBooked, Booking, BookingRequest, Reservations, Status
 from hotels.contracts.rooms import RoomDetails, Rooms, RoomTaken
 from hotels.contracts.users import NewUser, TooManyAttempts, WrongCredentials
 from hotels.web import tracking
-from hotels.web.attempts import attempts, visitor_address
-from hotels.web.forms import Form, StayWish, as_typed, fresh_key, read_stay
-from hotels.web.guest import acting, enter, insist, within
-from hotels.web.pages.account import EMAIL, NAME, NEW_PASSWORD, waiting
+from hotels.web.guest import enter
+from hotels.web.stays import StayWish, read_stay
 from meristem import CallError, Code
 
 blueprint = Blueprint("paying", __name__)
 
-KEY = re.compile(r"[0-9a-f]{32}")
 INTENTS = UUID("0b3f6d0e-2d0a-5c33-9f6c-1a7e5d0c4f01")
 ENTERING = 3.0  # seconds to sign in a guest whose booking may have been made
 MANY = re.compile(r"\d{1,2}")
-GUEST = {"name": NAME, "email": EMAIL, "password": NEW_PASSWORD}
-CARD = {
-    "number": "Write the card number: 12 to 19 digits.",
-    "expiry": "Write the expiry as month and year, for example 09/29.",
-    "cvc": "Write the security code: the 3 or 4 digits on the card.",
-}
-DECLINES = {
-    "card_declined": "Your bank declined the card.",
-    "insufficient_funds": "There is not enough money on the card.",
-    "expired_card": "The card has expired.",
-}
-NOTHING_CHARGED = "Nothing was charged. Try another card."
 ENTERED = "Your account is open and you are signed in; only the card is missing."
 REFUSED = "The booking cannot be made like this. Look at the stay and the card again."
 AGAIN = "Booking takes longer than usual. Send the form again as it is: you will not pay or book twice."
@@ -73,8 +63,8 @@ async def pay(room_id: UUID) -> Response | tuple[str, int]:
     filled = Form(await request.form)
     if not KEY.fullmatch(filled.shown("key")):
         abort(400)
-    card = filled.build(Card, CARD, number=_digits, expiry=_expiry)
-    guest = None if g.user is not None else filled.build(NewUser, GUEST, password=as_typed)
+    card = typed_card(filled)
+    guest = None if g.user is not None else filled.build(NewUser, NEW, password=as_typed)
     if filled.errors or card is None:
         return await _page(details, stay, filled), 422
     intent = _intent(room_id, stay)
@@ -118,7 +108,7 @@ async def _wanted(room_id: UUID) -> tuple[RoomDetails, StayWish]:
     stay = read_stay(Form(request.args))
     if stay is None or stay.guests > details.room.capacity:
         back = f"{url_for('searching.room', room_id=room_id)}?{request.query_string.decode('ascii', 'replace')}"
-        abort(redirect(back, 303))  # type: ignore[arg-type]
+        abort(leads_to(back))  # type: ignore[arg-type]
     return details, stay
 
 
@@ -164,10 +154,8 @@ async def _refused(
     if guest is not None and await enter(guest):
         await flash(ENTERED)
     if isinstance(fault, CardDeclined):
-        words = DECLINES.get(fault.reason, "Your bank declined the card.")
-        return await _page(details, stay, filled, f"{words} {NOTHING_CHARGED}"), 402
-    name = fault.field.rpartition(".")[2]
-    filled.errors[name if name in CARD else "number"] = fault.reason
+        return await _page(details, stay, filled, declined(fault)), 402
+    blame_card(filled, fault)
     return await _page(details, stay, filled), 422
 
 
@@ -180,7 +168,7 @@ async def _failed(
     """
     current_app.logger.warning("a booking was not answered: %s", error)
     if error.code is Code.INVALID_ARGUMENT:
-        known = filled.blame(error, (*CARD, *GUEST))
+        known = filled.blame(error, (*CARD, *NEW))
         return await _page(details, stay, filled, "" if known else REFUSED), 422
     if error.code in (Code.NOT_FOUND, Code.PERMISSION_DENIED, Code.UNAUTHENTICATED):
         raise error
@@ -194,14 +182,4 @@ async def _led(address: str, guest: NewUser | None) -> Response:
     """Lead to a page of the guest's; a new one is signed in for that."""
     if guest is not None and not await enter(guest):
         address = url_for("account.sign_in", next=address)
-    return redirect(address, 303)  # type: ignore[return-value]
-
-
-def _digits(text: str) -> str:
-    return re.sub(r"[\s-]", "", text)
-
-
-def _expiry(text: str) -> str:
-    """`9 / 2029`, `0929` and `09/29` all mean 09/29."""
-    match = re.fullmatch(r"\s*(\d{1,2})\s*[/.-]?\s*(?:20)?(\d\d)\s*", text)
-    return f"{match[1]:0>2}/{match[2]}" if match else text.strip()
+    return leads_to(address)

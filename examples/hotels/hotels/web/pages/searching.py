@@ -8,11 +8,12 @@ from uuid import UUID
 from msgspec import Meta
 from quart import Blueprint, current_app, jsonify, render_template, request
 from quart.wrappers import Response
+from sitekit.pages.forms import Form
+from sitekit.pages.visitors import within
 
 from hotels.contracts.rooms import Rooms
 from hotels.contracts.search import City, Offer, Offers, Search
-from hotels.web.forms import Form, StayWish, read_stay
-from hotels.web.guest import within
+from hotels.web.stays import StayWish, read_stay
 from meristem import CallError, Code
 
 blueprint = Blueprint("searching", __name__)

@@ -1,10 +1,14 @@
-"""The signed cookie that holds a guest's session token."""
+"""The signed cookie that holds a visitor's session."""
+
+from __future__ import annotations
 
 from hashlib import sha256
 
 from itsdangerous import URLSafeTimedSerializer
 from quart import Quart, request
 from quart.sessions import SecureCookieSessionInterface
+
+from sitekit.pages.site import this_site
 
 
 class SignedSessions(SecureCookieSessionInterface):
@@ -13,9 +17,9 @@ class SignedSessions(SecureCookieSessionInterface):
     digest_method = staticmethod(sha256)
 
     def get_signing_serializer(self, app: Quart) -> URLSafeTimedSerializer | None:
-        """Sign with the configured secret."""
+        """Sign with the site's secret."""
         if not app.secret_key:
-            app.secret_key = app.config["WEB_SETTINGS"].signing_secret()
+            app.secret_key = this_site().secret()
         return super().get_signing_serializer(app)
 
     def get_cookie_secure(self, app: Quart) -> bool:

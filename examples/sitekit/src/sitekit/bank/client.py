@@ -9,22 +9,27 @@ from typing import Any, TypeVar
 import aiohttp
 import msgspec
 
-from hotels.contracts.money import Money
-from hotels.contracts.payments import Card, CardDeclined, CardInvalid, CardToken, Charge
-from hotels.payments.settings import BankSettings
-from meristem import CallError, Code
+from meristem import CallError, Code, current
+from sitekit.bank.cards import Card, CardDeclined, CardInvalid
+from sitekit.bank.settings import BankSettings
 
 T = TypeVar("T")
 
 CONNECTIONS = 50
 
 
+class BankToken(msgspec.Struct):
+    """What the bank gives in place of a card."""
+
+    token: str
+    last4: str
+    brand: str
+
+
 class BankCharge(msgspec.Struct):
     """A charge as the bank recorded it."""
 
     id: str
-    amount: Decimal
-    currency: str
 
 
 class BankRefund(msgspec.Struct):
@@ -32,16 +37,14 @@ class BankRefund(msgspec.Struct):
 
     id: str
     charge: str
-    amount: Decimal
-    currency: str
 
 
 class Problem(msgspec.Struct):
     """What the bank says when it refuses (RFC 9457, with members of its own)."""
 
-    detail: str = ""
-    field: str | None = None
-    reason: str | None = None
+    detail: str = "it gave no reason"
+    field: str = "number"
+    reason: str = ""
 
 
 class BankClient:
@@ -64,32 +67,26 @@ class BankClient:
             await self._http.close()
             self._http = None
 
-    async def tokenize(self, card: Card) -> CardToken:
+    async def tokenize(self, card: Card) -> BankToken:
         """The bank's token for a card; raises CardInvalid."""
-        body = {"number": card.number, "expiry": card.expiry, "cvc": card.cvc}
-        status, answer = await self._post("/tokens", body, key=None)
+        status, answer = await self._post("/tokens", msgspec.structs.asdict(card), key=None)
         if status == 422:
             problem = _problem(answer)
-            raise CardInvalid(field=problem.field or "number", reason=problem.detail)
-        return _read(status, answer, CardToken)
+            raise CardInvalid(field=problem.field, reason=problem.detail)
+        return _read(status, answer, BankToken)
 
-    async def charge(self, charge: Charge, key: str) -> BankCharge:
+    async def charge(self, token: str, amount: Decimal, currency: str, reference: str, key: str) -> BankCharge:
         """Take the money; raises CardDeclined when the bank refuses the card, and nothing was taken."""
-        body = {
-            "token": charge.card.token,
-            "amount": str(charge.amount.amount),
-            "currency": charge.amount.currency,
-            "reference": str(charge.booking_id),
-        }
+        body = {"token": token, "amount": str(amount), "currency": currency, "reference": reference}
         status, answer = await self._post("/charges", body, key)
         if status == 402:
             problem = _problem(answer)
             raise CardDeclined(reason=problem.reason or problem.detail)
         return _read(status, answer, BankCharge)
 
-    async def refund(self, reference: str, amount: Money, key: str) -> BankRefund:
-        """Give the money of a charge back."""
-        status, answer = await self._post(f"/charges/{reference}/refunds", {"amount": str(amount.amount)}, key)
+    async def refund(self, charge: str, amount: Decimal, key: str) -> BankRefund:
+        """Give the money of a charge back, which is named by its id."""
+        status, answer = await self._post(f"/charges/{charge}/refunds", {"amount": str(amount)}, key)
         return _read(status, answer, BankRefund)
 
     async def _post(self, path: str, body: dict[str, Any], key: str | None) -> tuple[int, bytes]:
@@ -114,6 +111,14 @@ class BankClient:
             raise CallError(Code.UNAVAILABLE, f"the connection to the bank broke: {failure}") from None
 
 
+def bank_key(what: str) -> str:
+    """The bank's idempotency key for the call that runs now; `@once` calls always have a key of their own."""
+    key = current().key
+    if key is None:
+        raise CallError(Code.INTERNAL, "no money moves without an idempotency key", may_have_happened=False)
+    return f"{what}-{key}"
+
+
 def _read(status: int, answer: bytes, kind: type[T]) -> T:
     """The body of a success; anything else is a CallError, worth repeating if the bank may do better next time."""
     if status >= 500 or status == 429:
@@ -121,7 +126,7 @@ def _read(status: int, answer: bytes, kind: type[T]) -> T:
     if status not in {200, 201}:
         raise CallError(Code.INTERNAL, f"the bank refused our request ({status}): {_problem(answer).detail}")
     try:
-        return msgspec.json.decode(answer, type=kind, strict=False)
+        return msgspec.json.decode(answer, type=kind)
     except msgspec.DecodeError as error:
         raise CallError(Code.UNAVAILABLE, f"the bank's answer cannot be read: {error}") from None
 
@@ -130,4 +135,4 @@ def _problem(answer: bytes) -> Problem:
     try:
         return msgspec.json.decode(answer, type=Problem)
     except msgspec.DecodeError:
-        return Problem(detail="it gave no reason")
+        return Problem()

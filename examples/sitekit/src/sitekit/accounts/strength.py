@@ -12,6 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+from meristem import CallError, Code, FieldViolation
+
 LEAST_LEFT: Final = 4  # characters that must be left of a password without what is known
 LEAST_DIFFERENT: Final = 5
 COMMON: Final = Path(__file__).with_name("common_passwords.txt")
@@ -23,13 +25,23 @@ ROWS: Final = (
     "qwertzuiopasdfghjklyxcvbnm",
     "azertyuiopqsdfghjklmwxcvbn",
 )
-SITE: Final = ("lamplight", "hotel", "hotels", "booking", "password", "passwort")
+ANY_SITE: Final = ("password", "passwort")
 _LEET: Final = str.maketrans("013457@$!", "oieastasi")
 _ENDS: Final = re.compile(r"^[\W\d_]+|[\W\d_]+$")
 _PARTS: Final = re.compile(r"[\W_]+")
 
 
-def weakness(password: str, name: str = "", email: str = "") -> str | None:
+def refuse_weak(password: str, name: str, email: str, site: Iterable[str]) -> None:
+    """Raises CallError for a password that somebody would guess soon; `site` has words that this site is known by."""
+    weak = weakness(password, name, email, site)
+    if weak is not None:
+        raise CallError(
+            Code.INVALID_ARGUMENT, f"password: {weak}", violations=(FieldViolation("password", weak),),
+            may_have_happened=False,
+        )  # fmt: skip
+
+
+def weakness(password: str, name: str = "", email: str = "", site: Iterable[str] = ()) -> str | None:
     """Why somebody would guess this password soon, as a sentence for its owner; None if nobody would."""
     folded = unicodedata.normalize("NFKC", password).casefold()
     if len(set(folded)) < LEAST_DIFFERENT or _is_repeated(folded):
@@ -38,7 +50,7 @@ def weakness(password: str, name: str = "", email: str = "") -> str | None:
         return "This password follows the alphabet or the keyboard, which is guessed first. Choose another one."
     if _is_common(folded):
         return "This is one of the passwords that are guessed first. Choose another one."
-    if _is_known(folded, (*_PARTS.split(name.casefold()), *_PARTS.split(email.casefold()), *SITE)):
+    if _is_known(folded, (*_PARTS.split(name.casefold()), *_PARTS.split(email.casefold()), *site, *ANY_SITE)):
         return "This password is made of your name, your address or this site's. Choose another one."
     return None
 

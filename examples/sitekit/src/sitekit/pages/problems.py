@@ -1,26 +1,17 @@
 """What a visitor reads when something is not there or does not work: calm words and a way on, never a traceback."""
 
+from __future__ import annotations
+
 from http import HTTPStatus
 
-from quart import Quart, current_app, redirect, render_template, request, session, url_for
+from quart import Quart, current_app, render_template, request, session
 from quart.wrappers import Response
 from werkzeug.exceptions import HTTPException
 
-from hotels.contracts.reservations import BookingUnknown, NotCancellable
-from hotels.contracts.rooms import RoomUnknown
 from meristem import CallError, Code, Fault
+from sitekit.pages.site import this_site
+from sitekit.pages.visitors import to_sign_in
 
-WORDS = {
-    400: ("This address is not complete", "Something in the address or in what was sent could not be read."),
-    403: ("This form could not be accepted", ""),
-    404: ("There is nothing here", "The page you asked for does not exist, or it belongs to somebody else."),
-    405: ("That does not work here", "This address cannot be used in that way."),
-    409: ("It is too late for that", "The stay has begun, so the booking cannot be cancelled any more."),
-    413: ("That was too much", "What was sent is larger than any form of ours."),
-    429: ("One moment, please", "There were many requests at once. Try again in a few seconds."),
-    500: ("Something went wrong on our side", "It has been noted. Nothing that you confirmed is lost; try once more."),
-    503: ("We cannot reach a part of our site", "This usually passes within a minute. Your bookings are safe."),
-}
 STATUS = {
     Code.INVALID_ARGUMENT: 400,
     Code.OUT_OF_RANGE: 400,
@@ -36,7 +27,7 @@ STATUS = {
 
 async def problem(status: int, text: str = "", onwards: str = "") -> tuple[str, int]:
     """The page that explains `status`, with a way to the page `onwards`."""
-    heading, usual = WORDS.get(status, (HTTPStatus(status).phrase, ""))
+    heading, usual = this_site().problems.get(status, (HTTPStatus(status).phrase, ""))
     words = {"heading": heading, "text": text or usual, "status": status, "onwards": onwards}
     return await render_template("problem.html", **words), status
 
@@ -50,27 +41,21 @@ async def _refused(error: HTTPException) -> Response | tuple[str, int, dict[str,
     return page, status, told
 
 
-async def _call_failed(error: CallError) -> Response | tuple[str, int] | tuple[str, int, dict[str, str]]:
+async def _call_failed(error: CallError) -> Response | tuple[str, int, dict[str, str]]:
     if error.code is Code.UNAUTHENTICATED:
         session.pop("token", None)
-        back = request.full_path.rstrip("?") if request.method != "POST" else None
-        return redirect(url_for("account.sign_in", next=back), 303)  # type: ignore[return-value]
+        return to_sign_in()
     status = STATUS.get(error.code, 500)
     if status >= 500:
         current_app.logger.error("%s %s: %s", request.method, request.path, error, exc_info=error)
     page, status = await problem(status)
-    return (
-        (page, status, {"Retry-After": str(round(error.retry_after or 5))}) if status in (429, 503) else (page, status)
-    )
+    return page, status, {"Retry-After": str(round(error.retry_after or 5))} if status in (429, 503) else {}
 
 
 async def _fault(error: Fault) -> tuple[str, int]:
-    if isinstance(error, RoomUnknown):
-        return await problem(404, "This room is not on offer any more. Search again to see what is.")
-    if isinstance(error, BookingUnknown):
-        return await problem(404, "You have no such booking.")
-    if isinstance(error, NotCancellable):
-        return await problem(409)
+    for kind, (status, words) in this_site().faults.items():
+        if isinstance(error, kind):
+            return await problem(status, words)
     current_app.logger.error("%s %s: a fault that no page expects", request.method, request.path, exc_info=error)
     return await problem(500)
 

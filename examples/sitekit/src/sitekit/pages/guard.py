@@ -1,29 +1,29 @@
-"""Keeps other sites from acting in a guest's name: form tokens, origin checks and security headers."""
+"""Keeps other sites from acting in a visitor's name: form tokens, origin checks and security headers."""
+
+from __future__ import annotations
 
 import hmac
 import secrets
 from urllib.parse import urlsplit
 
-from quart import Quart, abort, flash, redirect, request, session, url_for
+from quart import Quart, abort, flash, request, session, url_for
 from quart.globals import request_ctx
 from quart.wrappers import Response
 
-from hotels.web.errors import problem
+from sitekit.pages.problems import problem
+from sitekit.pages.site import this_site
+from sitekit.pages.visitors import leads_to
 
-POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self' data:",
-        "connect-src 'self'",
-        "form-action 'self'",
-        "base-uri 'none'",
-        "frame-ancestors 'none'",
-    )
-)
+POLICY = {
+    "default-src": "'none'",
+    "script-src": "'self'",
+    "style-src": "'self'",
+    "img-src": "'self'",
+    "form-action": "'self'",
+    "base-uri": "'none'",
+    "frame-ancestors": "'none'",
+}
 HEADERS = {
-    "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -63,19 +63,20 @@ async def refuse_forgery() -> Response | tuple[str, int] | None:
     if not session:
         return await problem(403, NO_SESSION, onwards=page)
     await flash(CHANGED, "problem")
-    return redirect(page, 303)  # type: ignore[return-value]
+    return leads_to(page)
 
 
 def _page_of_form() -> str:
     """The address of the page with the form that was sent; that of the first page for one that is on every page."""
     adapter = request_ctx.url_adapter
     own = adapter is not None and adapter.test(method="GET")
-    return request.full_path.rstrip("?") if own else url_for("searching.home")
+    return request.full_path.rstrip("?") if own else url_for(this_site().home)
 
 
 async def harden(response: Response) -> Response:
     """Add the headers that keep a browser from running or framing what is not ours."""
-    for name, value in HEADERS.items():
+    policy = "; ".join(f"{name} {value}" for name, value in {**POLICY, **this_site().policy}.items())
+    for name, value in {"Content-Security-Policy": policy, **HEADERS}.items():
         response.headers.setdefault(name, value)
     return response
 

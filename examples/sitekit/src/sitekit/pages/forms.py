@@ -1,25 +1,26 @@
 """Reads what a visitor typed: checked by the contracts' own types, explained in the visitor's words."""
 
+from __future__ import annotations
+
+import re
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, date, datetime, timedelta
 from typing import Any, get_type_hints
 from uuid import uuid4
 
 import msgspec
 
-from hotels.contracts.rooms import Guests, Nights
-from meristem import CallError
+from meristem import CallError, Code
 
-DEFAULT_LEAD = timedelta(days=14)
-FURTHEST = timedelta(days=730)
+KEY = re.compile(r"[0-9a-f]{32}")
 
 
 class Form:
-    """The fields of a form, what they were understood as, and what is wrong with them."""
+    """The fields of a form, what they were understood as, what is wrong with them, and the status that says so."""
 
     def __init__(self, sent: Mapping[str, str] | None = None) -> None:
         self.sent = dict(sent or {})
         self.errors: dict[str, str] = {}
+        self.status = 422
 
     def shown(self, name: str) -> str:
         """What the field shows when the form is rendered again."""
@@ -52,46 +53,10 @@ class Form:
             self.errors[name] = violation.reason
         return bool(error.violations)
 
-
-class StayWish(msgspec.Struct, frozen=True):
-    """When somebody wants to sleep where, and how many they are."""
-
-    arrival: date
-    nights: int
-    guests: int
-
-    @property
-    def departure(self) -> date:
-        """The morning on which they leave."""
-        return self.arrival + timedelta(days=self.nights)
-
-    def query(self) -> dict[str, str]:
-        """The stay as it stands in an address."""
-        return {"arrival": self.arrival.isoformat(), "nights": str(self.nights), "guests": str(self.guests)}
-
-
-def today() -> date:
-    """The day that it is."""
-    return datetime.now(UTC).date()
-
-
-def usual_stay() -> StayWish:
-    """What the search form proposes: one night for two, in two weeks."""
-    return StayWish(today() + DEFAULT_LEAD, 1, 2)
-
-
-def read_stay(form: Form) -> StayWish | None:
-    """The stay that a form or an address names; fields that are left out are the usual ones."""
-    for name, value in usual_stay().query().items():
-        form.sent.setdefault(name, value)
-    arrival = form.take("arrival", date, "Write the day of arrival as year-month-day, for example 2030-05-31.")
-    if arrival is not None and not today() <= arrival <= today() + FURTHEST:
-        form.errors["arrival"] = "Choose a day of arrival from today on, within two years."
-    nights = form.take("nights", Nights, "A stay has 1 to 30 nights.")
-    guests = form.take("guests", Guests, "A room takes 1 to 8 guests.")
-    if form.errors.keys() & {"arrival", "nights", "guests"}:
-        return None
-    return StayWish(arrival, nights, guests)
+    def blame_or_raise(self, error: CallError, known: Iterable[str]) -> None:
+        """Say beside its fields why a call was refused; raises what has another reason than they."""
+        if error.code is not Code.INVALID_ARGUMENT or not self.blame(error, known):
+            raise error
 
 
 def as_typed(text: str) -> str:

@@ -1,17 +1,24 @@
-"""How many wrong passwords come from one address: nobody tries one password at account after account."""
+"""How often one address guesses: nobody tries a password at account after account, or asks who has one."""
+
+from __future__ import annotations
 
 import ipaddress
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 from quart import Quart, current_app, request
 
-from hotels.contracts.users import TooManyAttempts
+from meristem import CallError
+from sitekit.accounts.faults import EmailTaken, TooManyAttempts, WrongCredentials
+from sitekit.pages.forms import Form
+from sitekit.pages.site import this_site
 
 MOST = 20
 WINDOW = 600.0  # seconds
 REMEMBERED = 10_000  # addresses; the one that was longest quiet is forgotten first
+WRONG = "The e-mail address or the password is wrong."
+TAKEN = "There is an account with this address already. Sign in instead."
 
 
 class Attempts:
@@ -37,6 +44,35 @@ class Attempts:
             self._failures.popitem(last=False)
 
 
+async def admitted(form: Form, fields: Iterable[str], enter: Callable[[], Awaitable[None]]) -> bool:
+    """Sign somebody in or up by `enter`, unless their network guessed too often; says why not beside the `fields`."""
+    address = visitor_address()
+    try:
+        attempts().admit(address)
+        await enter()
+    except WrongCredentials:
+        attempts().failed(address)
+        form.errors["password"] = WRONG
+    except EmailTaken:
+        attempts().failed(address)  # who is told so learns that somebody has an account
+        form.errors["email"] = TAKEN
+    except TooManyAttempts as fault:
+        form.errors["password"] = waiting(fault)
+        form.status = 429
+    except CallError as error:
+        form.blame_or_raise(error, fields)
+    else:
+        return True
+    return False
+
+
+def waiting(fault: TooManyAttempts) -> str:
+    """What to tell somebody who has to wait."""
+    minutes, seconds = -(-fault.wait // 60), fault.wait
+    wait = f"{minutes} minutes" if minutes > 1 else "a minute" if seconds > 45 else f"{max(seconds, 2)} seconds"
+    return f"There were too many attempts. Wait {wait}, then try again."
+
+
 def attempts() -> Attempts:
     """Those of the running app."""
     found: Attempts = current_app.extensions["attempts"]
@@ -45,7 +81,7 @@ def attempts() -> Attempts:
 
 def visitor_address() -> str:
     """Where the request comes from: as its peer, or as the outermost of our own proxies says."""
-    hops = current_app.config["WEB_SETTINGS"].proxies
+    hops = this_site().proxies
     passed = [each.strip() for each in request.headers.get("X-Forwarded-For", "").split(",") if each.strip()]
     return network_of(passed[-hops] if 0 < hops <= len(passed) else request.remote_addr or "")
 

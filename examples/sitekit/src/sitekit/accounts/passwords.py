@@ -11,7 +11,7 @@ from typing import TypeVar
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
 
-from bookshop.customers.settings import CustomersSettings
+from sitekit.accounts.settings import PasswordSettings
 
 T = TypeVar("T")
 
@@ -19,8 +19,10 @@ T = TypeVar("T")
 class Passwords:
     """Hashes and verifies passwords without holding the event loop."""
 
-    def __init__(self, settings: CustomersSettings) -> None:
-        self._hasher = PasswordHasher(time_cost=settings.time_cost, memory_cost=settings.memory_kib, parallelism=1)
+    def __init__(self, settings: PasswordSettings) -> None:
+        self._hasher = PasswordHasher(
+            time_cost=settings.time_cost, memory_cost=settings.memory_kib, parallelism=settings.lanes
+        )
         self._width = settings.hashing
         self._threads: ThreadPoolExecutor | None = None
         self._nobodys = ""
@@ -43,6 +45,10 @@ class Passwords:
             self._nobodys = self._nobodys or await self.hash(secrets.token_hex())
         right = await self._run(lambda: self._verify(kept or self._nobodys, password))
         return right and kept is not None
+
+    def is_outdated(self, kept: str) -> bool:
+        """Whether the hash was made with other parameters than those in force."""
+        return self._hasher.check_needs_rehash(kept)
 
     def _verify(self, kept: str, password: str) -> bool:
         try:

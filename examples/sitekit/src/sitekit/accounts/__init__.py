@@ -1,0 +1,1 @@
+"""Passwords, who guesses them, and what proves that somebody has signed in."""

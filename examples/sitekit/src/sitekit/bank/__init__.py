@@ -1,0 +1,1 @@
+"""Cards, and the bank that charges them."""

@@ -1,0 +1,1 @@
+"""Pages that a server renders: who looks at them, what they may send, and how they are written."""
