@@ -37,7 +37,7 @@ class BalancerPolicy(Message, forbid_unknown_fields=True):
 
     Latencies fade with `memory` seconds. An endpoint is ejected when the running share of its failures (each call
     weighs `weight`; five failures in a row make 0.67) reaches `threshold`: for `eject_for` seconds, longer each
-    time up to `eject_at_most`; never more than `share` of the endpoints, and never the only one.
+    time up to `eject_at_most`; never more than `share` of the endpoints, and none before another one has answered.
     """
 
     memory: Seconds = 10.0
@@ -105,6 +105,7 @@ class Balancer:
         self._rng = rng or random.Random()  # noqa: S311 - a choice, not a secret
         self._now = now
         self._emit = on_fact
+        self._begun = now()
         self._targets: list[Target] = []
         self.handler: Handler = self.through(self.take)
         for endpoint in endpoints:
@@ -238,6 +239,8 @@ class Balancer:
         ejected = sum(each.ejected_until > now for each in self._targets)
         total = len(self._targets)
         if total < 2 or ejected >= max(1, int(total * policy.share)):
+            return
+        if not self.heard_elsewhere(target, self._begun):  # they are yet to start: it does no worse than they do
             return
         target.ejections += 1
         seconds = min(policy.eject_at_most, policy.eject_for * target.ejections) * self._rng.uniform(1.0, 1.2)

@@ -11,8 +11,8 @@ from meristem.errors import ConfigurationError
 from meristem.events.tables import SCHEMA as EVENTS
 from meristem.sagas.tables import SCHEMA as SAGAS
 from meristem.services.answers import SCHEMA as ONCE
+from meristem.storage.lease import MEMBERS, replicas
 from meristem.storage.lease import SCHEMA as LEASE
-from meristem.storage.lease import replicas
 from meristem.storage.versions import REVISIONS
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ async def upgrade(database: Database, versions: Path, tables: Callable[[], MetaD
     `versions` is the folder of the service's revisions; where it has none, its `tables` are made as they are. What
     they say otherwise than the database is told in the log.
     """
+    earlier = await _running(database)
     applied, own = await database.upgrade(SCHEMAS), tables()
     if database.is_temporary:
         if own is not None:
@@ -53,7 +54,7 @@ async def upgrade(database: Database, versions: Path, tables: Callable[[], MetaD
     if own is not None:
         _tell(database, await drift.new_drift(database, own, folder), folder)
     if applied:
-        await _warn_of_older(database, applied)
+        await _warn_of_older(database, applied, earlier)
     return applied
 
 
@@ -105,15 +106,21 @@ async def check_framework(database: Database) -> None:
         _refuse(database, missing)
 
 
-async def _warn_of_older(database: Database, applied: Sequence[str]) -> None:
+async def _running(database: Database) -> list[str]:
+    """The names of the replicas that run on it; none where it is new."""
+    return await replicas(database) if MEMBERS.name in await database.tables() else []
+
+
+async def _warn_of_older(database: Database, applied: Sequence[str], earlier: Sequence[str]) -> None:
     """Tell which replicas still run on tables that a revision has just made another release's.
 
-    They are not in its way: those of the release that already does without what it takes go on well, and nothing in
-    the database tells of which release a replica is. But where their statements fail, nothing else would say why.
+    They are of the `earlier` ones: whichever joined since found the revision applied. None is in its way: those of the
+    release that already does without what it takes go on well, and nothing in the database tells of which release a
+    replica is. But where their statements fail, nothing else would say why.
     """
     marked = await database.fetch_all(select(REVISIONS.c.name).where(~REVISIONS.c.compatible), into=str)
     against = [each for each in applied if each.rpartition(" ")[2] in marked]
-    if against and (running := await replicas(database)):
+    if against and (running := [each for each in await replicas(database) if each in earlier]):
         logger.warning(
             "database %r was changed by %s, not marked as compatible, while %s ran on it: what fails there is mended "
             "by its restart; expand in one release and contract in a later one, or stop all before",

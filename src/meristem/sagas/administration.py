@@ -12,10 +12,12 @@ from meristem.clock import Clock, SystemClock
 from meristem.contracts.message import Message
 from meristem.errors import CallError, Code
 from meristem.sagas import statements as sql
+from meristem.sagas.diagnosis import Diagnosis, diagnose
 from meristem.sagas.failures import read
-from meristem.sagas.records import SagaRow, SagaState, StepRow
+from meristem.sagas.listing import Listing
+from meristem.sagas.records import SagaRow, SagaState, StepRow, TryRow
 from meristem.storage.database import Database
-from meristem.storage.lease import holder
+from meristem.storage.lease import holder, replicas
 
 
 class SagaSummary(Message):
@@ -52,24 +54,15 @@ class StepSummary(Message):
     reply: str | None = None
 
 
-class UnderWay(Message):
-    """What goes on now, which has no row before its answer: `position`, where one step follows the other.
-
-    `since` the answer before it, or since a replica took the saga up. `replica` holds it; None where none that lives
-    does, so that another one will.
-    """
-
-    since: datetime
-    position: str | None = None
-    replica: str | None = None
-
-
 class SagaDetails(Message):
-    """A saga with its steps in the order in which they began; `input` and `result` are JSON."""
+    """A saga with its steps in the order in which they began; `input` and `result` are JSON.
+
+    `waits_for` says what keeps one that has not ended, since when, and what helps.
+    """
 
     saga: SagaSummary
     steps: list[StepSummary]
-    under_way: UnderWay | None = None
+    waits_for: Sequence[Diagnosis] = ()
     details: str = ""
     input: str | None = None
     result: str | None = None
@@ -90,15 +83,27 @@ class SagaStore:
         self._database = database
         self._clock = clock or SystemClock()
 
-    async def list(self, state: SagaState | None = None, *, limit: int = 100) -> list[SagaSummary]:
-        """Sagas, newest first."""
-        if state is None:
-            found = await self._database.fetch_all(sql.LIST, {"limit_": limit}, into=SagaRow)
-        else:
-            is_done = state is SagaState.DONE
-            values = {"limit_": limit} | ({} if is_done else {"state_": state.value})
-            found = await self._database.fetch_all(sql.LIST_DONE if is_done else sql.LIST_IN, values, into=SagaRow)
+    async def list(
+        self,
+        *states: SagaState,
+        name: str | None = None,
+        before: datetime | None = None,
+        since: datetime | None = None,
+        after: SagaSummary | None = None,
+        limit: int = 100,
+    ) -> list[SagaSummary]:
+        """Sagas, the newest first: in any of these states, of one name, begun before or since a time.
+
+        With `after`, the last one of a page, the page that follows.
+        """
+        place = None if after is None else (after.created, after.id)
+        asked = Listing(states=states, name=name, before=before, since=since, after=place)
+        found = await self._database.fetch_all(asked.statement().limit(limit), into=SagaRow)
         return [_summary(saga) for saga in found]
+
+    async def summary(self, saga_id: str) -> SagaSummary:
+        """One saga in a line; CallError `not_found`."""
+        return _summary(await self._load(saga_id))
 
     async def counts(self) -> dict[SagaState, int]:
         """How many sagas are in each state that is no end."""
@@ -112,24 +117,34 @@ class SagaStore:
         return SagaDetails(
             saga=_summary(saga),
             steps=[_step(row, values=values) for row in sorted(steps, key=lambda row: (row.started, row.position))],
-            under_way=await self._under_way(saga, steps),
+            waits_for=await self._diagnosed(saga, steps),
             details=read(saga.error).details if saga.error else "",
             input=saga.input if values else None,
             result=saga.result if values else None,
         )
 
-    async def _under_way(self, saga: SagaRow, steps: Sequence[StepRow]) -> UnderWay | None:
-        if saga.state not in (SagaState.RUNNING, SagaState.UNDOING):
-            return None
-        since = max([saga.updated, *(row.ended for row in steps if row.ended is not None)])
-        # Side by side, or while steps are undone, the next one is not known from those that have been answered.
-        is_trunk = saga.state is SagaState.RUNNING and all(row.ended and row.position.isdecimal() for row in steps)
+    async def _diagnosed(self, saga: SagaRow, steps: Sequence[StepRow]) -> Sequence[Diagnosis]:
         replica = None if saga.member is None else await holder(self._database, saga.member)
-        return UnderWay(since=since, position=str(len(steps)) if is_trunk else None, replica=replica)
+        tries = await self._database.fetch_all(sql.TRIES_OF, {"id_": saga.id}, into=TryRow)
+        living = await replicas(self._database)
+        return diagnose(saga, steps, tries, replica=replica, living=living, now=self._clock.now())
 
     async def retry(self, saga_id: str) -> SagaSummary:
         """Let a parked saga go on where it stopped; CallError `failed_precondition` when it is not parked."""
         return await self._change(sql.RETRY, saga_id, "retried: it is {state}, only a parked saga waits for that")
+
+    async def retry_all(self, *, name: str | None = None) -> Sequence[SagaSummary]:
+        """Let every parked saga go on, or those of one name."""
+        retried = []
+        last = None
+        # By pages, and not until none is left: one may be parked again at once.
+        while page := await self.list(SagaState.PARKED, name=name, after=last):
+            last = page[-1]
+            for each in page:
+                values = {"id_": each.id, "v_updated": self._clock.now()}
+                if (await self._database.execute(sql.RETRY, values)).rowcount:
+                    retried.append(await self.summary(each.id))
+        return retried
 
     async def cancel(self, saga_id: str) -> SagaSummary:
         """Stop a saga and undo what it did; CallError `failed_precondition` when it has ended or is being undone.

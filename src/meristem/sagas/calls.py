@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from functools import partial
 from typing import TypeAlias
 
@@ -16,7 +17,7 @@ from meristem.sagas.invocation import Invoker
 from meristem.sagas.journal_writer import JournalWriter, LostLeaseError
 from meristem.sagas.ordering import Ordering
 from meristem.sagas.recorder import Recorder
-from meristem.sagas.records import Kind, SagaRow, StepRow, StepState
+from meristem.sagas.records import Kind, SagaRow, StepRow, StepState, TryRow
 
 logger = logging.getLogger(__name__)
 
@@ -87,11 +88,23 @@ class Calls:
                 return
             doubt = self._is_in_doubt(error, command, doubt)
             pause = self._pause(error, row.attempts, self._clock.steady() - began)
-            if pause is None:
+            if pause is None or not await self._is_repeated(command, row, error, pause, doubt=doubt):
                 await self._give_up(command, row, error, doubt=doubt)
                 return
-            logger.info("saga %s %s: %s is tried again: %s", self._saga.name, self._saga.id, command.name, error)
-            await self._naps.take(self._saga, f"pauses before another {command.name}", pause)
+
+    async def _is_repeated(
+        self, command: CallCommand, row: StepRow, error: Exception, pause: float, *, doubt: bool
+    ) -> bool:
+        """Whether, after a pause, another attempt is made: not of what nobody wants and certainly did not happen."""
+        logger.info("saga %s %s: %s is tried again: %s", self._saga.name, self._saga.id, command.name, error)
+        if pause > self._policy.noted:
+            await self._note(row, error, pause)
+        nap = self._naps.take(self._saga, f"pauses before another {command.name}", pause)
+        if doubt:
+            await nap
+            return True
+        await command.unless_given_up(nap)
+        return not command.is_given_up
 
     async def _run_local(self, command: CallCommand, row: StepRow) -> None:
         writer = self._writer
@@ -158,6 +171,11 @@ class Calls:
             return None
         delay = max(policy.retry.delay(attempts), error.retry_after or 0.0)
         return None if spent + delay > self._patience else delay
+
+    async def _note(self, row: StepRow, error: Exception, pause: float) -> None:
+        due = self._clock.now() + timedelta(seconds=pause)
+        text = write(describe(error))
+        await self._writer.note(TryRow(row.saga_id, row.position, row.name, row.attempts, text, row.started, due))
 
     async def _give_up(self, command: CallCommand, row: StepRow, error: Exception, *, doubt: bool) -> None:
         failure = describe(error)

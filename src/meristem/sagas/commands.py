@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime, timedelta
 from functools import cache, lru_cache
 from typing import Any, Final
@@ -18,6 +18,7 @@ from meristem.contracts.codec import decoder
 from meristem.contracts.operation import Operation, Semantics
 from meristem.contracts.wiretypes import annotations_of
 from meristem.errors import MisuseError
+from meristem.lifecycle import first_of
 from meristem.sagas.failures import read, revive
 from meristem.sagas.records import Kind, StepRow, StepState
 
@@ -38,6 +39,24 @@ class SagaCommand(msgspec.Struct, eq=False):
     position: str = ""
     is_in_branch: bool = False  # whether a task beside the function's own asked
     row: StepRow | None = None
+    is_given_up: bool = False  # whether its branch ended with another one's failure
+    _given_up: asyncio.Event | None = None
+
+    def give_up(self) -> None:
+        """Nobody wants the answer any more."""
+        self.is_given_up = True
+        if self._given_up is not None:
+            self._given_up.set()
+
+    async def unless_given_up(self, waiting: Coroutine[Any, Any, object]) -> None:
+        """Wait, but no longer than somebody wants the answer."""
+        if not self.is_in_branch:
+            await waiting
+            return
+        self._given_up = self._given_up or asyncio.Event()
+        if self.is_given_up:
+            self._given_up.set()
+        await first_of(waiting, self._given_up.wait())
 
     def matches(self, row: StepRow) -> bool:
         """Whether the journal's step is this one."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from meristem.contracts.codec import encode
@@ -67,25 +67,34 @@ class Compensation:
         known = None if resumed or row.error is None else revive(read(row.error))
         # A bug that has just shown itself counts: it is to be told, not to be met once more.
         error, attempt = (known, 1) if known is not None and is_bug(known) else (None, 0)
+        pause = self._policy.undo.delay(1)
         while error is None or not self._is_last(error, attempt):
             if attempt:
-                await self._pause(command.name, attempt)
+                await self._pause(command.name, pause)
             attempt += 1
             row.attempts += 1  # under the key of the first attempt, so the callee knows which call is meant
             error = await self._repeat(command, row)
             if error is None or isinstance(error, Fault) or _is_definite(error):
-                row.sequence, row.ended = sequence, self._clock.now()
+                row.sequence, row.ended, row.due = sequence, self._clock.now(), None
                 row.state = StepState.FAILED if error is not None else StepState.DONE
                 row.error = row.error if error is None else write(describe(error))
                 await self._writer.answer(row)
                 self._report(row)
                 return None
             logger.warning("saga %s %s: %s is still uncertain: %s", self._saga.name, self._saga.id, command.name, error)
+            pause = self._pause_after(row, error, attempt)
+            await self._writer.answer(row)
         why = "failed by a bug" if is_bug(error) else "does not tell"
         return f"step {command.position} ({command.name}) may have happened, and its service {why}: {told(error)}"
 
-    async def _pause(self, name: str, attempt: int) -> None:
-        await self._naps.take(self._saga, f"pauses before another {name}", self._policy.undo.delay(attempt))
+    async def _pause(self, name: str, seconds: float) -> None:
+        await self._naps.take(self._saga, f"pauses before another {name}", seconds)
+
+    def _pause_after(self, row: StepRow, error: Exception, attempt: int) -> float:
+        """Seconds until the next attempt, whose time the row tells from now on."""
+        pause = self._policy.undo.delay(attempt)
+        row.due = None if self._is_last(error, attempt) else self._clock.now() + timedelta(seconds=pause)
+        return pause
 
     def _is_last(self, error: Exception, attempt: int) -> bool:
         """Whether an attempt that failed so is not followed by another."""
@@ -114,10 +123,10 @@ class Compensation:
         row = known or StepRow(
             self._saga.id, command.position, Kind.UNDO, step.name, command.request, StepState.FAILED, self._clock.now()
         )
-        error, attempt = None, 0
+        error, attempt, pause = None, 0, 0.0
         while error is None or not self._is_last(error, attempt):
             if attempt:
-                await self._pause(step.name, attempt)
+                await self._pause(step.name, pause)
             attempt += 1
             error = await self._attempt(command, (step, command.undo), row, stored=command.position in self._undone)
             if error is None:
@@ -127,6 +136,7 @@ class Compensation:
             shown = None if attempt > 1 or isinstance(error, (CallError, Fault)) else error
             where = (self._saga.name, self._saga.id, step.name)
             logger.warning("saga %s %s: the undo %s failed: %s", *where, told(error), exc_info=shown)
+            pause = self._pause_after(row, error, attempt)
             await self._note(command, row, error)
         return f"the undo {step.name} of step {command.position} ({command.name}) fails: {told(error)}"
 
@@ -164,7 +174,7 @@ class Compensation:
 
 
 def _finish(row: StepRow, now: datetime) -> None:
-    row.state, row.error, row.ended = StepState.DONE, None, now
+    row.state, row.error, row.ended, row.due = StepState.DONE, None, now, None
 
 
 def _is_definite(error: Exception) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from typing import Any
 
 import msgspec
@@ -78,6 +78,7 @@ class Execution:
         self._is_closed = False
         self._is_cut_short = False
         self._branches: set[asyncio.Task[Any]] = set()  # the function's own tasks
+        self._given_up: tuple[str, ...] = ()  # prefixes of branches in which nothing begins any more
         self._aborted: BaseException | None = None
         answered = [row.sequence for row in self._history.values() if row.sequence]
         self._ordering = ordering = Ordering(answered, self._deliver, self._on_quiet)
@@ -116,6 +117,26 @@ class Execution:
             self._is_cut_short = True
             self.stop(impatient())
 
+    def moved(self) -> None:
+        """The function is at work on its last answer."""
+        self._ordering.moved()
+
+    def gathered(self, branches: Iterable[asyncio.Task[Any]]) -> None:
+        """The function goes on behind branches: a failure of one is no sign that it was not cut short later."""
+        self._branches.difference_update(branches)
+        self.moved()
+
+    def give_up(self, branches: tuple[str, ...]) -> list[asyncio.Future[Any]]:
+        """Begin nothing more in these branches, and end what can be ended; the futures of what is left."""
+        self._given_up += branches
+        self.moved()
+        left = [
+            each for each in self.commands.values() if each.position.startswith(branches) and not each.future.done()
+        ]
+        for command in left:
+            command.give_up()
+        return [command.future for command in left]
+
     def issue(self, command: SagaCommand) -> asyncio.Future[Any]:
         """Answer a command from the journal, or begin it."""
         if self._is_closed or self._stop.done():
@@ -124,6 +145,8 @@ class Execution:
         position = next_position(self._saga.id)
         if (task := asyncio.current_task()) is not None:
             self._branches.add(task)
+        if self._given_up and position.startswith(self._given_up):
+            raise asyncio.CancelledError("another branch failed")
         command.position, command.is_in_branch = position, "/" in position
         self.commands[position] = command
         self._ordering.issued()
@@ -143,9 +166,7 @@ class Execution:
             self._pauses.rest(command, None)
         else:
             perform: Any = self._calls.perform if isinstance(command, CallCommand) else self._pauses.perform
-            task = self._spawn(perform(command), command.name)
-            self._tasks[task] = command
-            task.add_done_callback(self._on_ended)
+            self._spawn(perform(command), command.name, command)
         return command.future
 
     def _may_have_begun(self) -> bool:
@@ -162,13 +183,19 @@ class Execution:
         """
         return command.may_have_begun and command.kind is Kind.CALL
 
-    def _spawn(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
-        """Run a part of the saga in a task of its own, outside of whatever started it."""
+    def _spawn(
+        self, work: Coroutine[Any, Any, Any], name: str, command: SagaCommand | None = None
+    ) -> asyncio.Task[Any]:
+        """Run a part of the saga, or what a command needs, in a task of its own, outside of whatever started it."""
         name = f"saga {self._saga.name} {self._saga.id}: {name}"
         # The engine's own variables: a task started in the caller's would run in its unit of work and its deadline.
         variables = self._variables.copy()
         variables.run(CURRENT.set, self.invoker.context)
-        return self._loop.create_task(work, name=name, context=variables)
+        task = self._loop.create_task(work, name=name, context=variables)
+        if command is not None:
+            self._tasks[task] = command
+            task.add_done_callback(self._on_ended)
+        return task
 
     async def _body(self) -> Any:
         enter(self._saga.id)
@@ -183,6 +210,11 @@ class Execution:
         if row is not None and row.ended is not None:
             self._flow.at(row.ended)
         if command.future.done():  # the function has stopped to wait for it, by a timeout of its own; now() moves on
+            return
+        if command.is_given_up:
+            command.future.cancel()
+            if row is not None and row.event is not None and not self._holds_back:
+                self._spawn(self._pauses.give_back(row), command.name, command)
             return
         try:
             value = command.answer()

@@ -6,19 +6,25 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeAlias, TypeVar, overload
 from uuid import UUID
 
 from meristem.contracts.message import Event
 from meristem.errors import MisuseError
 from meristem.sagas.commands import SleepCommand, WaitCommand, fingerprint
+from meristem.sagas.gathering import Gathering
 from meristem.sagas.positions import next_draw
 from meristem.sagas.records import Kind, SagaRow
 from meristem.sagas.steps import Issuer, Steps, answer, with_undo
 
 P = ParamSpec("P")
 R = TypeVar("R")
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
+D = TypeVar("D")
 E = TypeVar("E", bound=Event)
+_Work: TypeAlias = Coroutine[Any, Any, R]
 
 
 class Flow:
@@ -56,6 +62,27 @@ class Flow:
         the step begins, so it also follows where nobody can tell whether the step happened.
         """
         return with_undo(call, undo)
+
+    # A type checker knows the types of several results in no other way than by one signature for each number of them.
+    @overload
+    def gather(self, first: _Work[A], second: _Work[B], /, *, limit: int | None = None) -> _Work[tuple[A, B]]: ...
+    @overload
+    def gather(
+        self, first: _Work[A], second: _Work[B], third: _Work[C], /, *, limit: int | None = None
+    ) -> _Work[tuple[A, B, C]]: ...
+    @overload
+    def gather(
+        self, first: _Work[A], second: _Work[B], third: _Work[C], fourth: _Work[D], /, *, limit: int | None = None
+    ) -> _Work[tuple[A, B, C, D]]: ...
+    @overload
+    def gather(self, *branches: _Work[R], limit: int | None = None) -> _Work[tuple[R, ...]]: ...
+    def gather(self, *branches: Any, limit: int | None = None) -> Any:
+        """Run branches side by side, at most `limit` at once: `await flow.gather(self.seats.hold(train), pay(flow))`.
+
+        A branch is a call, a step, or a coroutine that awaits some. Gives the replies in the order of the branches.
+        When one fails, no other begins anything more, calls under way are waited for, and the failure is raised.
+        """
+        return Gathering(self._issuer, branches, limit).run(self.id)
 
     async def sleep(self, seconds: float) -> None:
         """Pause, for seconds or for weeks: a long pause keeps nothing in memory."""

@@ -65,4 +65,5 @@ async def forget_sagas(database: Database, before: datetime) -> None:
             values = [{"id_": each["id"]} for each in old[first : first + _SAGAS]]
             async with database.unit() as unit:
                 await unit.execute(sql.FORGET_STEPS, values)
+                await unit.execute(sql.FORGET_TRIES, values)
                 await unit.execute(sql.FORGET_SAGA, values)

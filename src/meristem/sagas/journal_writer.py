@@ -11,7 +11,7 @@ from sqlalchemy.sql import Executable
 
 from meristem.sagas import statements as sql
 from meristem.sagas.journal import Journal
-from meristem.sagas.records import SagaRow, SagaState, StepRow, StepState
+from meristem.sagas.records import SagaRow, SagaState, StepRow, StepState, TryRow
 from meristem.storage.scope import outside_units
 from meristem.storage.unit import UnitOfWork
 
@@ -33,6 +33,7 @@ class _Entry(NamedTuple):
 
 
 _SAGA: Final = tuple(f"v_{name}" for name in SagaRow.__struct_fields__)
+_TRY: Final = tuple(f"v_{name}" for name in TryRow.__struct_fields__)
 _STEP: Final = (*(f"v_{name}" for name in StepRow.__struct_fields__), "id_", "fence_")
 
 
@@ -114,6 +115,19 @@ class JournalWriter:
         values = {f"v_{name}": getattr(row, name) for name in names}
         where = {"position_": row.position, "kind_": row.kind.value}
         await self._write(self._mine(sql.ANSWER, {**values, **where}))
+
+    async def note(self, tried: TryRow) -> None:
+        """Say for people why a step is tried again; of a saga that has no row yet there is nothing to be seen."""
+        if not self.is_begun:
+            return
+        database, values = self._journal.database, dict(zip(_TRY, astuple(tried), strict=True))
+        mine = {"id_": self._saga_id, "fence_": self._fence}
+        changed = {name: values[name] for name in ("v_attempts", "v_error", "v_due")}
+        again = {**mine, **changed, "position_": tried.position}
+        if (await database.execute(sql.TRY_AGAIN, again)).rowcount == 1:
+            return
+        if (await database.execute(sql.TRY, {**mine, **values})).rowcount != 1:
+            raise LostLeaseError(self._saga_id)
 
     async def begin_undo(self, saga: SagaRow, uncertain: list[StepRow]) -> None:
         """The saga has failed: remember why, and which steps may have happened, in one commit."""

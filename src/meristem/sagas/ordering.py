@@ -44,6 +44,10 @@ class Ordering:
         self._pending += 1
         self._still = 0
 
+    def moved(self) -> None:
+        """The function is still at work on the last answer."""
+        self._still = 0
+
     def reserve(self) -> int:
         """The number of an answer that is about to be journaled: those with higher numbers wait for it."""
         self._next += 1

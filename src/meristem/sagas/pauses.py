@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime, timedelta
+from typing import Final
 
+from meristem.errors import CallError, Code
 from meristem.lifecycle import first_of
 from meristem.sagas.commands import SagaCommand, SleepCommand, WaitCommand
 from meristem.sagas.engine_parts import EngineParts
@@ -13,6 +15,10 @@ from meristem.sagas.journal_writer import JournalWriter
 from meristem.sagas.ordering import Ordering
 from meristem.sagas.recorder import Recorder
 from meristem.sagas.records import SagaRow, StepRow, StepState
+
+_GIVEN_UP: Final = write(
+    describe(CallError(Code.CANCELED, "another branch failed before this one was done", may_have_happened=False))
+)
 
 
 class Pauses:
@@ -50,6 +56,8 @@ class Pauses:
         elif row.due is not None and command.seconds is not None:
             await self._shorten(row, row.due, timedelta(seconds=command.seconds))
         await (self._wait(command, row) if isinstance(command, WaitCommand) else self._sleep(command, row))
+        if command.is_given_up:
+            _drop(row)
         await self._recorder.record(command, row, known=True)
 
     async def _shorten(self, row: StepRow, due: datetime, longest: timedelta) -> None:
@@ -59,6 +67,12 @@ class Pauses:
             # By the clock as it is now: if it was wrong when this process began, the journal's time still is.
             row.due = now + min(due - self._clock.now(), longest)
             await self._writer.answer(row)
+
+    async def give_back(self, row: StepRow) -> None:
+        """The event that answered a wait which was given up answers another one."""
+        _drop(row)
+        await self._writer.answer(row)
+        self.nudge.set()
 
     def rest(self, command: SagaCommand, until: datetime | None) -> None:
         """Nothing will come of this command for long."""
@@ -73,12 +87,12 @@ class Pauses:
         left = self._left(row.due)
         if left is not None and left > self._longest_nap:
             self.rest(command, row.due)
-        await self._naps.take(self._saga, "sleeps", left or 0.0)
+        await command.unless_given_up(self._naps.take(self._saga, "sleeps", left or 0.0))
         self.wake(command)
         row.state = StepState.DONE
 
     async def _wait(self, command: WaitCommand, row: StepRow) -> None:
-        while True:
+        while not command.is_given_up:
             self.nudge.clear()  # before the look: an event that comes during it sets the nudge again
             if await self._has_arrived(command, row):
                 return
@@ -90,7 +104,7 @@ class Pauses:
                 row.error, row.state = write(describe(error)), StepState.FAILED
                 return
             self.rest(command, row.due)
-            await self._nudged(left)
+            await command.unless_given_up(self._nudged(left))
             self.wake(command)
 
     async def _has_arrived(self, command: WaitCommand, row: StepRow) -> bool:
@@ -109,3 +123,8 @@ class Pauses:
             await self.nudge.wait()
         else:
             await first_of(self.nudge.wait(), self._clock.sleep(seconds))
+
+
+def _drop(row: StepRow) -> None:
+    row.reply = row.event = None
+    row.state, row.error = StepState.FAILED, _GIVEN_UP

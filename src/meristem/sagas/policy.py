@@ -33,13 +33,15 @@ class SagaPolicy(msgspec.Struct, frozen=True):
     What other replicas left or woke is found within `scan` seconds of the machine, whatever the clock says. A saga
     that has nothing to do for longer than `longest_nap` is put to sleep in the journal. `undo` says how often an undo
     is repeated before the saga is parked. A callee that fails by a bug is tried `bug_attempts` times for a step, and
-    `undo_bug_attempts` times to take one back. Finished sagas are forgotten after `retention`.
+    `undo_bug_attempts` times to take one back. Why a step is tried again is written down where the pause before that
+    is longer than `noted`. Finished sagas are forgotten after `retention`.
     """
 
     scan: Seconds = 1.0
     longest_nap: Pause = 30.0
     grace: Pause = 5.0
     retention: Seconds = 30 * 86400.0
+    noted: Pause = 1.0
     bug_attempts: Attempts = 3
     undo_bug_attempts: Attempts = 16
     retry: Backoff = Backoff(base=0.1, cap=5.0)

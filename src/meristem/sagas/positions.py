@@ -1,7 +1,7 @@
 """Where a step stands in its saga: numbered in the order of the code, in each concurrent branch on its own.
 
-A branch (a task that `asyncio.gather` or a TaskGroup starts) counts its own steps, so that a replay gives every
-step the position it had, however the answers were timed: `0`, `1`, and in the branches `0/0`, `0/1`, `1/0`.
+A branch (of `flow.gather`, or a task that the function starts by itself) counts its own steps, so that a replay gives
+every step the position it had, however the answers were timed: `0`, `1`, and in the branches `0/0`, `0/1`, `1/0`.
 """
 
 from __future__ import annotations
@@ -50,6 +50,22 @@ def next_draw(saga_id: str) -> str:
         branch = _entered(branch, saga_id)
     branch.draws += 1
     return f"{branch.prefix}{branch.draws - 1}"
+
+
+def reserve(saga_id: str, count: int) -> list[Branch]:
+    """Branches of the running task for work that begins later: their places are set now, whenever each begins."""
+    parent = _BRANCH.get()
+    if parent is None or parent.saga_id != saga_id or parent.task is not asyncio.current_task():
+        parent = _entered(parent, saga_id)
+    first = parent.branches
+    parent.branches += count
+    return [Branch(saga_id, None, f"{parent.prefix}{number}/") for number in range(first, first + count)]
+
+
+def enter_branch(branch: Branch) -> None:
+    """Make the running task the one that a branch was reserved for."""
+    branch.task = asyncio.current_task()
+    _BRANCH.set(branch)
 
 
 def timed_out(tasks: Iterable[asyncio.Task[Any]]) -> bool:

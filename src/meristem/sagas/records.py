@@ -83,6 +83,18 @@ class StepRow(msgspec.Struct):
     ended: datetime | None = None
 
 
+class TryRow(msgspec.Struct):
+    """A step that is tried again, as its row says: why, since when, and when next."""
+
+    saga_id: str
+    position: str
+    name: str
+    attempts: int
+    error: str
+    started: datetime
+    due: datetime
+
+
 class EventRow(msgspec.Struct):
     """A buffered event."""
 

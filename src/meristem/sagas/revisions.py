@@ -4,8 +4,20 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Column, DateTime, Index, MetaData, String, Table, and_, literal_column
-from sqlalchemy.schema import CreateIndex, DropIndex
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    and_,
+    literal_column,
+)
+from sqlalchemy.schema import CreateIndex, CreateTable, DropIndex
 
 from meristem.storage.versions import AddColumn, DropColumn, Revision, index_where
 
@@ -29,6 +41,18 @@ _STEPS_BY_STATE: Final = Index("meristem_saga_step_wait", _step.state, _step.kin
 _not_done: Final = _saga.state != literal_column("'done'")
 _sleeps: Final = _saga.wake_at.is_not(None)
 _awaits: Final = and_(_step.kind == literal_column("'wait'"), _step.state == literal_column("'waiting'"))
+
+_TRIES: Final = Table(
+    "meristem_saga_try",
+    MetaData(),
+    Column("saga_id", String(32), primary_key=True),
+    Column("position", String(100), primary_key=True),
+    Column("name", String(200), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("started", DateTime(timezone=True), nullable=False),
+    Column("due", DateTime(timezone=True), nullable=False),
+)
 
 REVISIONS: Final = [
     Revision("001_tables", compatible=True),
@@ -62,4 +86,6 @@ REVISIONS: Final = [
             ),
         ],
     ),
+    # Why a step is tried again: an older release writes none and leaves those that are there.
+    Revision("005_tries", compatible=True, steps=[CreateTable(_TRIES)]),
 ]

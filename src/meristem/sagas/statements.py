@@ -7,7 +7,7 @@ from typing import Any, Final
 from sqlalchemy import Column, Table, bindparam, delete, exists, func, insert, literal, or_, select, true, update
 
 from meristem.sagas.records import SagaState
-from meristem.sagas.tables import AWAITS, EVENTS, NOT_DONE, SAGAS, SLEEPS, STEPS
+from meristem.sagas.tables import AWAITS, EVENTS, NOT_DONE, SAGAS, SLEEPS, STEPS, TRIES
 from meristem.storage.lease import is_free, lives
 
 ACTIVE: Final = (SagaState.RUNNING.value, SagaState.UNDOING.value)
@@ -60,6 +60,16 @@ ANSWER: Final = (
     )
     .values(_setting(STEPS, "state", "sequence", "reply", "error", "due", "event", "attempts", "ended"))
 )
+TRY: Final = insert(TRIES).from_select(
+    [column.name for column in TRIES.c],
+    select(*(_given(column) for column in TRIES.c)).select_from(SAGAS).where(*_mine),
+)
+TRY_AGAIN: Final = (
+    update(TRIES)
+    .where(TRIES.c.saga_id == _held, TRIES.c.position == bindparam("position_"))
+    .values(_setting(TRIES, "attempts", "error", "due"))
+)
+TRIES_OF: Final = select(TRIES).where(TRIES.c.saga_id == bindparam("id_"))
 CHANGE: Final = (
     update(SAGAS)
     .where(*_mine)
@@ -173,14 +183,12 @@ SOME_EVENTS: Final = (
 )
 FORGET_EVENT: Final = delete(EVENTS).where(EVENTS.c.id == bindparam("event_"))
 FORGET_STEPS: Final = delete(STEPS).where(STEPS.c.saga_id == bindparam("id_"))
+FORGET_TRIES: Final = delete(TRIES).where(TRIES.c.saga_id == bindparam("id_"))
 FORGET_SAGA: Final = delete(SAGAS).where(SAGAS.c.id == bindparam("id_"))
 
 COUNTS: Final = (
     select(SAGAS.c.state, func.count().label("count")).where(SAGAS.c.state.in_(GOING), NOT_DONE).group_by(SAGAS.c.state)
 )
-LIST: Final = select(SAGAS).order_by(SAGAS.c.created.desc()).limit(bindparam("limit_"))
-LIST_DONE: Final = LIST.where(SAGAS.c.state == SagaState.DONE.value)
-LIST_IN: Final = LIST.where(SAGAS.c.state == bindparam("state_"), NOT_DONE)
 _freed: Final[dict[str, Any]] = {
     "fence": SAGAS.c.fence + 1,
     "problem": None,

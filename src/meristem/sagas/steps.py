@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -27,6 +27,21 @@ class Issuer(Protocol):
 
     def left(self) -> None:
         """The running task of the function was cancelled while it waited for an answer."""
+        ...
+
+    def moved(self) -> None:
+        """The function is at work on its last answer, so that the next one is not handed out yet."""
+        ...
+
+    def gathered(self, branches: Iterable[asyncio.Task[Any]]) -> None:
+        """These branches have ended, and the function goes on."""
+        ...
+
+    def give_up(self, branches: tuple[str, ...]) -> list[asyncio.Future[Any]]:
+        """Begin nothing more in branches with these prefixes; the futures of what must end first.
+
+        What may have its effect is waited for. None of them gets its answer: each is cancelled when that is there.
+        """
         ...
 
 

@@ -84,6 +84,18 @@ STEPS: Final = Table(
 AWAITS: Final = and_(STEPS.c.kind == literal_column("'wait'"), STEPS.c.state == literal_column("'waiting'"))
 index_where("meristem_saga_step_wait", AWAITS, STEPS.c.name, STEPS.c.subject)
 
+TRIES: Final = Table(  # the steps that are tried again, once that takes a while; see `JournalWriter.note`
+    "meristem_saga_try",
+    metadata,
+    Column("saga_id", String(32), primary_key=True),
+    Column("position", String(100), primary_key=True),
+    Column("name", String(200), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("started", _moment, nullable=False),
+    Column("due", _moment, nullable=False),  # of the next try
+)
+
 EVENTS: Final = Table(
     "meristem_saga_event",
     metadata,

@@ -152,6 +152,10 @@ class BookingService(Booking, Service):
     async def book(self, flow: Flow, charge: Charge, *, gift: bool = False) -> Payment:
         payment = await flow.with_undo(self.payments.charge(charge), self.payments.refund)
         assert_type(payment, Payment)
+        both = await flow.gather(self.payments.charge(charge), flow.sleep(1.0), limit=2)
+        assert_type(both, tuple[Payment, None])
+        payments = await flow.gather(*(self.payments.charge(charge) for _ in range(5)))
+        assert_type(payments, tuple[Payment, ...])
         return payment
 
     @on(PaymentTaken)

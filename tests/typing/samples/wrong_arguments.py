@@ -58,6 +58,9 @@ class BookingService(Booking, Service):
     async def book(self, flow: Flow, charge: Charge, *, gift: bool = False) -> Payment:
         await self.payments.charge(money)  # expect-error
         await flow.with_undo(self.payments.charge(charge), self.payments.payment)  # expect-error
+        number, _ = await flow.gather(self.payments.charge(charge), flow.sleep(1.0))
+        text: str = number  # expect-error
+        await flow.gather(self.payments.charge(charge), charge)  # expect-error
         return await self.payments.charge(charge)
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from meristem.runtime import schema
 from meristem.storage.database import Database, database_for
-from meristem.storage.lease import Lease
+from meristem.storage.lease import Lease, replicas
+from meristem.storage.owner import new_owner
 
 FIRST = """
 revision, down_revision, compatible = "first", None, False
@@ -56,6 +57,22 @@ async def test_replicas_that_run_on_what_a_revision_takes_from_them_are_named(
     told = ["database 'rooms' was changed by second, not marked as compatible, while rooms-0 ran on it"]
     assert [each.getMessage().partition(":")[0] for each in caplog.records] == ([] if compatible else told)
     await earlier.stop()
+
+
+async def test_a_replica_that_starts_beside_the_one_that_migrates_is_not_named(
+    database: Database, versions: Path, caplog: pytest.LogCaptureFixture
+):
+    """Two start on a new database: the second joins while the first has yet to look who runs there."""
+    joins = f"INSERT INTO meristem_member (name, process, beat) VALUES ('rooms-1', '{new_owner()}', 0)"
+    (versions / "first.py").write_text(
+        f"from alembic import op\n{FIRST}".replace("pass", f'op.execute(r"""{joins}""")')
+    )
+
+    with caplog.at_level(logging.WARNING):
+        assert "first" in await schema.upgrade(database, versions, lambda: None)
+
+    assert await replicas(database) == ["rooms-1"]
+    assert caplog.records == []
 
 
 async def test_a_database_on_which_nothing_runs_is_changed_without_a_word(

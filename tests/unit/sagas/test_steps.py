@@ -12,13 +12,12 @@ from sqlalchemy import func, select
 
 from meristem import CallError, Contract, Identity, SagaHandle, current, idempotent, once, safe, start_saga, using
 from meristem.context import Context
-from meristem.sagas.administration import SagaStore, UnderWay
+from meristem.sagas.administration import SagaStore
 from meristem.sagas.commands import fingerprint
 from meristem.sagas.facts import SagaEnded
 from meristem.sagas.flow import Flow
 from meristem.sagas.saga import saga
 from meristem.sagas.tables import STEPS
-from meristem.storage.lease import replicas
 
 
 class Extras(Contract, Protocol, package="tests.sagas.v1"):
@@ -343,28 +342,3 @@ async def test_the_same_client_calls_as_ever_outside_of_the_function(database, r
         await service.go(Request())
         assert await service.rooms.look("after") == 7
     assert [name for name, _ in remote.calls] == ["hold", "hold", "look"]
-
-
-async def test_what_is_under_way_is_shown_with_its_place_since_when_and_at_which_replica(database, remote):
-    remote.plans["charge"] = ["hang"]
-    service = Service(remote)
-    async with engine(service, database):
-        with keyed("k"):
-            asking = asyncio.ensure_future(service.book(Request()))
-        await remote.reached.wait()
-        shown = await SagaStore(database).show(told("k"))
-        [working] = await replicas(database)
-    await asyncio.gather(asking, return_exceptions=True)
-    left = await SagaStore(database).show(told("k"))
-
-    assert [step.name for step in shown.steps] == ["Rooms.hold"]
-    assert shown.under_way == UnderWay(since=shown.steps[0].ended, position="1", replica=working)
-    assert (left.under_way.position, left.under_way.replica) == ("1", None)
-
-
-async def test_of_a_saga_at_rest_nothing_is_under_way(database, remote):
-    service = Service(remote)
-    async with engine(service, database):
-        with keyed("k"):
-            await service.book(Request())
-    assert (await SagaStore(database).show(told("k"))).under_way is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from meristem import Contract, Message, operation
+from meristem import Contract, Message, safe
 from meristem.proto import ProtoEnum, int32
 
 
@@ -30,5 +30,5 @@ class RecommendationResponse(Message):
 
 
 class Recommendations(Contract, Protocol, package=""):
-    @operation(public=True)
+    @safe(public=True)
     async def recommend(self, request: RecommendationRequest) -> RecommendationResponse: ...

@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlalchemy.sql import ClauseElement, Executable
 
-KEEPING = ["catalogue", "carts", "inventory", "customers", "transactions", "promotions", "mail"]
+KEEPING = ["catalogue", "carts", "inventory", "customers", "transactions", "promotions", "mail", "recommendations"]
 
 
 @pytest.mark.parametrize("dialect", [sqlite.dialect(), postgresql.dialect()], ids=["sqlite", "postgresql"])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from bookshop.interceptors.client import client_interceptors
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc import aio
 
+from meristem.system.state_directory import StateDirectory
 from tests.suites.served import PATIENCE, Served, copied, served
 
 FOLDER = Path(__file__).parents[2]
@@ -52,6 +55,20 @@ def test_customers_with_purchases_of_their_own_get_books_of_their_own(client: An
         for each in range(1, 30)
     ]
     assert len({tuple(each.title for each in call.result().recommendations) for call in calls}) > 10
+
+
+def test_who_asks_does_not_see_a_replica_die(shop: Served, client: Any, stubs: Any) -> None:
+    """By `kill -9`, with calls on their way: the file says that they have no side effects, so the other is asked."""
+    running = StateDirectory(shop.folder, "recommendations").running()
+    assert running is not None
+    (pid,) = [each.pid for each in running.replicas if (each.process, each.replica) == ("recommendations", 0)]
+    assert pid is not None
+    request = stubs.pb2.RecommendationRequest(user_id=7, max_results=3)
+    calls = [client.Recommend.future(request, timeout=PATIENCE) for _ in range(300)]
+    calls[0].result()
+    os.kill(pid, signal.SIGKILL)
+    assert {len(call.result().recommendations) for call in calls} == {3}
+    shop.shows("recommendations-0", "killed by SIGKILL")
 
 
 async def test_both_ends_log_what_a_call_failed_with(

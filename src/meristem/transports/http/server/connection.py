@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncio import Task
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from meristem.transports.errors import shield, written
 from meristem.transports.http.connect.codec import is_own
@@ -12,7 +12,7 @@ from meristem.transports.http.responses import COALESCED, Response, refused
 from meristem.transports.http.server.body import SizedBody
 from meristem.transports.http.server.client_address import client_address
 from meristem.transports.http.server.eager import EAGER
-from meristem.transports.http.server.head import UnsoundError, expects_continue, is_websocket, persists
+from meristem.transports.http.server.head import MOST_REMEMBERED, UnsoundError, expects_continue, is_websocket, persists
 from meristem.transports.http.server.hosted import HostedRequest
 from meristem.transports.http.server.intake import MOST_DROPPED, Intake
 from meristem.transports.http.server.multiplexing import ServerChannel, is_channel
@@ -29,16 +29,28 @@ if TYPE_CHECKING:
     from meristem.transports.http.server.listener import Listener
 
 
+class KnownRequest(NamedTuple):
+    """A request that was answered, and how long it was: a client that keeps its connection mostly sends the same head.
+
+    Why this is safe: the parser has read that head, byte for byte, and what follows it is as long as it says.
+    """
+
+    request: Request
+    found: Resource
+    size: int
+
+
 class ServerConnection(PacedConnection):
     """One connection of a server."""
 
-    __slots__ = ("entrusted", "hosted", "intake", "request")
+    __slots__ = ("entrusted", "hosted", "intake", "last", "request")
 
     learns_heads: ClassVar = True  # of Meristem's own client, to be recognized the next time
 
     def __init__(self, listener: Listener) -> None:
         super().__init__(listener)
         self.request: Request | None = None  # that is answered, unless its head was recognized
+        self.last: KnownRequest | None = None
         self.intake: Intake | None = None
         self.hosted: HostedRequest | RequestStream[Any] | None = None  # what takes a body while it is answered
         self.entrusted = False  # the edge speaks here for its clients, and holds them to their times itself
@@ -59,14 +71,9 @@ class ServerConnection(PacedConnection):
         phase, inbox = self.phase, self.inbox
         if phase == IDLE:
             if not inbox:
-                listener = self.listener
-                known = listener.own_heads.recognize(data, listener.limits.body_bytes)
-                if known is not None:
-                    self.own = True
-                    self.serve(known[0], known[1])
-                    return
-                inbox += data
-                self.begin()
+                if not self.recognizes(data):
+                    inbox += data
+                    self.begin()
             else:  # its turn comes by `resume`
                 inbox += data
                 self.bound()
@@ -87,9 +94,28 @@ class ServerConnection(PacedConnection):
 
     # Requests
 
+    def recognizes(self, data: bytes) -> bool:
+        """Answer a request whose head was read before: the connection's last one, or that of Meristem's own client."""
+        last, listener = self.last, self.listener
+        if last is not None:
+            request = last.request
+            if not data.startswith(request.raw) or len(data) != last.size:
+                return False
+            self.request = request
+            self.mark = listener.reaper.now
+            self.serve(*last.found.received(request, data[len(request.raw) :]))
+            return True
+        known = listener.own_heads.recognize(data, listener.limits.body_bytes) if self.learns_heads else None
+        if known is None:
+            return False
+        self.own = True
+        self.serve(*known)
+        return True
+
     def begin(self) -> None:
         """At a request boundary: find the whole head, then who answers it."""
         listener = self.listener
+        self.last = None
         try:
             request = self.framer.request()
             if request is None:
@@ -129,6 +155,8 @@ class ServerConnection(PacedConnection):
         if not isinstance(found, Response) and found.takes_stream:
             self._serve_stream(found, request, body)
         elif not isinstance(found, Response) and (data := self._whole(body)) is not None:
+            if not self.own and len(request.raw) <= MOST_REMEMBERED and (found.takes_body or not data):
+                self.last = KnownRequest(request, found, len(request.raw) + len(data))
             self.serve(*found.received(request, data if found.takes_body else b""))
         else:
             self.phase = BODY

@@ -45,7 +45,7 @@ class ToldConnection(ServerConnection):
 
     __slots__ = ("_asked", "_began", "_on_answer")
 
-    learns_heads = False  # every one is parsed: one that is only recognized could not be told of
+    learns_heads = False  # a head that is recognized without its request could not be told of
 
     def __init__(self, listener: Listener, on_answer: OnAnswer) -> None:
         super().__init__(listener)
@@ -53,12 +53,9 @@ class ToldConnection(ServerConnection):
         self._began = 0.0
         self._asked: Any = None  # what its codec makes of the request that is answered
 
-    def data_received(self, data: bytes) -> None:
-        if self.phase == IDLE and not self.inbox:
-            self.inbox += data
-            self.begin()
-        else:
-            super().data_received(data)
+    def recognizes(self, data: bytes) -> bool:
+        self._began = perf_counter()
+        return super().recognizes(data)
 
     def begin(self) -> None:
         if self.phase == IDLE:  # else more of a head has come

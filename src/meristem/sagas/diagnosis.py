@@ -1,0 +1,144 @@
+"""Why a saga does not go on at this moment, since when, and what helps: read from what the journal holds of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from enum import StrEnum
+
+from meristem.contracts.message import Message
+from meristem.sagas.failures import read
+from meristem.sagas.records import Kind, SagaRow, SagaState, StepRow, StepState, TryRow
+
+
+class Why(StrEnum):
+    """What a saga that has not ended waits for."""
+
+    CALL = "call"
+    RETRY = "retry"
+    SLEEP = "sleep"
+    EVENT = "event"
+    REPLICA = "replica"
+    PERSON = "person"
+
+
+class Diagnosis(Message):
+    """One thing that a saga waits for; `text` tells it in a sentence, and `helps` what makes the saga go on.
+
+    `position` and `name` are the step's, `attempts` how often it failed, `error` why, `until` the next attempt or the
+    end of the pause. `replica` holds the saga.
+    """
+
+    why: Why
+    since: datetime
+    text: str
+    helps: str
+    position: str | None = None
+    name: str | None = None
+    attempts: int = 0
+    error: str | None = None
+    until: datetime | None = None
+    replica: str | None = None
+
+
+_BY_ITSELF = "nothing: it goes on by itself"
+
+
+def diagnose(
+    saga: SagaRow,
+    steps: Sequence[StepRow],
+    tries: Iterable[TryRow],
+    *,
+    replica: str | None,
+    living: Sequence[str],
+    now: datetime,
+) -> list[Diagnosis]:
+    """What a saga waits for; nothing of one that has ended. `replica` holds it, `living` are those of its service."""
+    if saga.state is SagaState.PARKED:
+        return [_parked(saga)]
+    if saga.state in (SagaState.DONE, SagaState.FAILED):
+        return []
+    pauses = [_pause(row) for row in steps if row.state is StepState.WAITING]
+    if saga.state is SagaState.WAITING:
+        is_due = saga.wake_at is not None and saga.wake_at <= now
+        return [_unheld(saga, saga.wake_at or saga.updated, living), *pauses] if is_due else pauses
+    if replica is None:
+        return [_unheld(saga, saga.updated, living), *pauses]
+    if saga.state is SagaState.UNDOING:
+        found = [_undo(saga, row) for row in steps if row.due is not None and _is_taken_back(row)]
+    else:
+        answered = {row.position for row in steps}
+        found = [_try(saga, each) for each in tries if each.position not in answered]
+    found += pauses if saga.state is SagaState.RUNNING else []
+    return found or [_under_way(saga, steps, replica)]
+
+
+def _is_taken_back(row: StepRow) -> bool:
+    return row.kind is Kind.UNDO or row.state is StepState.UNCERTAIN
+
+
+def _parked(saga: SagaRow) -> Diagnosis:
+    retry = f"mend what the text names, then `meristem sagas retry {saga.id}`"
+    undo = f"; `meristem sagas cancel {saga.id}` undoes it instead"
+    return Diagnosis(
+        why=Why.PERSON, since=saga.updated, text="it is parked, and waits for a person", error=saga.problem,
+        helps=retry if saga.resume is SagaState.UNDOING else f"{retry}{undo}",
+    )  # fmt: skip
+
+
+def _unheld(saga: SagaRow, since: datetime, living: Sequence[str]) -> Diagnosis:
+    if living:
+        text = f"no replica has taken it up, though these live: {', '.join(living)}"
+        helps = (
+            "nothing within a second; after that a release whose code has version "
+            f"{saga.version} of {saga.name!r}: an older one leaves it alone"
+        )
+    else:
+        text, helps = "no replica of its service lives", "start the system: the first replica goes on with it"
+    return Diagnosis(why=Why.REPLICA, since=since, text=text, helps=helps)
+
+
+def _try(saga: SagaRow, row: TryRow) -> Diagnosis:
+    return _again(saga, row, f"step {row.position} ({row.name})")
+
+
+def _undo(saga: SagaRow, row: StepRow) -> Diagnosis:
+    step = f"step {row.position}"
+    if row.kind is Kind.UNDO:
+        return _again(saga, row, f"the undo {row.name} of {step}")
+    return _again(saga, row, f"{step} ({row.name}), which may have happened,")
+
+
+def _again(saga: SagaRow, row: StepRow | TryRow, what: str) -> Diagnosis:
+    helps = f"that {row.name} answers: then it goes on by itself; `meristem ps` and the log of its service tell more"
+    if saga.state is SagaState.RUNNING:
+        helps = f"{helps}; `meristem sagas cancel {saga.id}` undoes it instead"
+    count = "1 attempt" if row.attempts == 1 else f"{row.attempts} attempts"
+    return Diagnosis(
+        why=Why.RETRY, since=row.started, text=f"{what} is tried again: {count} failed", helps=helps,
+        position=row.position, name=row.name, attempts=row.attempts, until=row.due,
+        error=read(row.error).message if row.error else None,
+    )  # fmt: skip
+
+
+def _pause(row: StepRow) -> Diagnosis:
+    if row.kind is Kind.SLEEP:
+        why, text, helps = Why.SLEEP, f"step {row.position} sleeps", f"{_BY_ITSELF} then"
+    else:
+        why, text = Why.EVENT, f"step {row.position} waits for {row.name}"
+        helps = "who publishes it; `meristem events waiting` shows what is on its way"
+    return Diagnosis(
+        why=why, since=row.started, text=text, helps=helps, position=row.position, name=row.name, until=row.due
+    )
+
+
+def _under_way(saga: SagaRow, steps: Sequence[StepRow], replica: str) -> Diagnosis:
+    since = max([saga.updated, *(row.ended for row in steps if row.ended is not None)])
+    # Side by side, or while steps are undone, the next one is not known from those that have been answered.
+    is_trunk = saga.state is SagaState.RUNNING and all(row.ended and row.position.isdecimal() for row in steps)
+    position = str(len(steps)) if is_trunk else None
+    what = "a step" if position is None else f"step {position}"
+    return Diagnosis(
+        why=Why.CALL, since=since, text=f"{what} is under way at {replica}",
+        helps=f"{_BY_ITSELF} once that is answered", position=position, replica=replica,
+    )  # fmt: skip

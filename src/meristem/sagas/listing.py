@@ -1,0 +1,43 @@
+"""Which sagas a list shows, and in which order: a statement made of what was asked for."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import Select, and_, or_, select
+
+from meristem.sagas.records import SagaState
+from meristem.sagas.tables import NOT_DONE, SAGAS
+
+
+class Listing(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked for: sagas in any of these states, of one name, begun `before` or `since` a time.
+
+    `after` is the last saga of a page, by when it began and its id: what follows is the next page.
+    """
+
+    states: tuple[SagaState, ...] = ()
+    name: str | None = None
+    before: datetime | None = None
+    since: datetime | None = None
+    after: tuple[datetime, str] | None = None
+
+    def statement(self) -> Select[Any]:
+        """The sagas' rows, the newest first."""
+        found = select(SAGAS).order_by(SAGAS.c.created.desc(), SAGAS.c.id.desc())
+        if self.states:
+            found = found.where(SAGAS.c.state.in_([each.value for each in self.states]))
+            found = found if SagaState.DONE in self.states else found.where(NOT_DONE)
+        if self.name is not None:
+            found = found.where(SAGAS.c.name == self.name)
+        if self.before is not None:
+            found = found.where(SAGAS.c.created < self.before)
+        if self.since is not None:
+            found = found.where(SAGAS.c.created >= self.since)
+        if self.after is not None:
+            created, saga_id = self.after
+            of_that_moment = and_(SAGAS.c.created == created, SAGAS.c.id < saga_id)
+            found = found.where(or_(SAGAS.c.created < created, of_that_moment), SAGAS.c.created <= created)
+        return found

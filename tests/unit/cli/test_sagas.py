@@ -1,0 +1,114 @@
+"""`meristem sagas`: what an operator finds and does, with nothing running but the command."""
+
+import importlib.util
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from meristem import CallError, SagaParked
+from meristem.testing import running
+
+BAKERY = """
+from typing import Protocol
+from meristem import CallError, Code, Contract, Flow, Service, System, once, saga
+
+class Ovens(Contract, Protocol, package="bakery.ovens.v1"):
+    @once
+    async def heat(self, degrees: int) -> str: ...
+    @once
+    async def cool(self, oven: str) -> None: ...
+
+class Bakery(Contract, Protocol, package="bakery.v1"):
+    @once(timeout=60.0)
+    async def bake(self, cake: str, degrees: int) -> str: ...
+
+class BakeryService(Bakery, Service):
+    def __init__(self, ovens: Ovens) -> None:
+        self.ovens = ovens
+    @saga
+    async def bake(self, flow: Flow, cake: str, degrees: int) -> str:
+        oven = await flow.with_undo(self.ovens.heat(degrees), self.ovens.cool)
+        if cake in ("coal", "stone"):
+            await self.ovens.heat(999)
+        return f"{cake} of {oven}"
+
+class OvensService(Ovens, Service):
+    async def heat(self, degrees: int) -> str:
+        if degrees > 300:
+            raise CallError(Code.FAILED_PRECONDITION, "too hot", may_have_happened=False)
+        return f"oven at {degrees}"
+    async def cool(self, oven: str) -> None:
+        if "100" in oven:
+            raise ValueError("the oven is jammed")
+
+system = System("bakery", services=[BakeryService, OvensService])
+"""
+
+
+@asynccontextmanager
+async def bakery_in(project: Path) -> AsyncIterator[Any]:
+    """The bakery's contract, while the system runs here on the databases that the command looks into."""
+    spec = importlib.util.spec_from_file_location("bakery", project / "bakery.py")
+    sys.modules["bakery"] = module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+        place = f"sqlite:///{project}/.meristem/bakery/{{service}}.db"
+        async with running(module.system, database=place) as app:
+            yield app.client(module.Bakery)
+            await app.settled()
+    finally:
+        del sys.modules["bakery"]
+
+
+@pytest.fixture
+async def baked(project: Path) -> Path:
+    """A bakery in which two cakes were baked, one was too hot, and one is parked."""
+    (project / "bakery.py").write_text(BAKERY)
+    (project / "pyproject.toml").write_text('[tool.meristem]\nsystem = "bakery:system"\n')
+    async with bakery_in(project) as bakery:
+        for cake in ("plum", "apple"):
+            await bakery.bake(cake, 200)
+        with pytest.raises(CallError, match="too hot"):
+            await bakery.bake("coal", 300)
+        with pytest.raises(SagaParked):
+            await bakery.bake("stone", 100)
+    return project
+
+
+async def test_sagas_are_listed_by_state_name_and_age_and_page_by_page(baked, meristem):
+    every = (await meristem("sagas", "list", "--json")).json["bakery"]
+    first = await meristem("sagas", "list", "--limit", "3")
+    rest = (await meristem("sagas", "list", "--json", "--after", every[2]["id"][:12])).json["bakery"]
+    some = await meristem("sagas", "list", "--json", "--state", "failed", "--state", "parked", "--saga", "bake")
+    young = await meristem("sagas", "list", "--json", "--since", "1d", "--before", "2001-01-01")
+    none = await meristem("sagas", "list", "--saga", "brew")
+    wrong = await meristem("sagas", "list", "--since", "yesterday")
+
+    assert [each["state"] for each in every] == ["parked", "failed", "done", "done"]
+    assert f"add --after {every[2]['id']}" in first.out
+    assert [each["id"] for each in rest] == [every[3]["id"]]
+    assert [each["state"] for each in some.json["bakery"]] == ["parked", "failed"]
+    assert young.json == {"bakery": [], "ovens": []}
+    assert none.out == "No sagas.\n"
+    assert (wrong.code, "write an age (30m, 2h, 7d) or a time" in " ".join(wrong.err.split())) == (2, True)
+
+
+async def test_a_parked_saga_is_shown_with_why_and_what_helps_and_goes_on_with_all_others(baked, meristem):
+    [parked] = (await meristem("sagas", "list", "--json", "--state", "parked")).json["bakery"]
+    shown = await meristem("sagas", "show", parked["id"][:8])
+    both = await meristem("sagas", "retry", parked["id"], "--all")
+    retried = await meristem("sagas", "retry", "--all", "--json")
+    again = await meristem("sagas", "retry", "--all")
+
+    text = " ".join(shown.out.split())
+    assert "waits: it is parked, and waits for a person, since " in text
+    assert "error: the undo Ovens.cool of step 0 (Ovens.heat) fails" in text
+    assert f"helps: mend what the text names, then `meristem sagas retry {parked['id']}`" in text
+    assert "stone" not in shown.out
+    assert both.code == 2
+    assert [each["state"] for each in retried.json["bakery"]] == ["undoing"]
+    assert again.out == "0 sagas will go on as soon as the services run.\n"

@@ -1,0 +1,105 @@
+"""Sagas are found by state, name and age, page by page, and what is parked goes on together."""
+
+from __future__ import annotations
+
+import asyncio
+
+from sagakit import Booking, Bookings, Request, engine, keyed, told
+
+from meristem.sagas.administration import SagaStore
+from meristem.sagas.flow import Flow
+from meristem.sagas.records import SagaState
+from meristem.sagas.saga import saga
+from meristem.testing import ManualClock
+
+LATER = (SagaState.RUNNING, SagaState.WAITING)
+
+
+class Several(Bookings):
+    @saga
+    async def greet(self, flow: Flow, name: str) -> str:
+        return name
+
+    @saga
+    async def sleep(self, flow: Flow) -> None:
+        await flow.sleep(1e6)
+
+
+async def test_sagas_are_found_by_state_name_and_when_they_began(database, remote):
+    clock, service, store = ManualClock(), Several(remote), SagaStore(database)
+    async with engine(service, database, clock):
+        with keyed("old"):
+            await service.greet("Ada")
+        clock.step(60.0)
+        noon = clock.now()
+        with keyed("new"):
+            await service.greet("Bob")
+        with keyed("asleep"):
+            asleep = asyncio.ensure_future(service.sleep())
+        while not await store.list(*LATER):
+            await asyncio.sleep(0)
+    await asyncio.gather(asleep, return_exceptions=True)
+
+    async def found(*states, **asked):
+        return {each.id for each in await store.list(*states, **asked)}
+
+    old, new, sleeper = told("old", "greet"), told("new", "greet"), told("asleep", "sleep")
+    assert await found() == {old, new, sleeper}
+    assert await found(SagaState.DONE) == {old, new}
+    assert await found(*LATER) == {sleeper}
+    assert await found(SagaState.DONE, *LATER, since=noon) == {new, sleeper}
+    assert await found(name="greet", before=noon) == {old}
+    assert await found(SagaState.FAILED) == set()
+
+
+async def test_pages_have_each_saga_once_though_several_began_at_one_time(database, remote):
+    service, store = Several(remote), SagaStore(database)
+    async with engine(service, database, ManualClock()):  # it stands still
+        for name in ("Ada", "Bob", "Cyd", "Dan", "Eve"):
+            await service.greet(name)
+
+    pages, last = [], None
+    while page := await store.list(after=last, limit=2):
+        pages.append([each.id for each in page])
+        last = page[-1]
+
+    assert [len(page) for page in pages] == [2, 2, 1]
+    assert sorted(each for page in pages for each in page) == sorted(each.id for each in await store.list())
+
+
+async def test_all_that_is_parked_goes_on_or_that_of_one_name(database, remote):
+    class Old(Bookings):
+        @saga
+        async def book(self, flow: Flow, request: Request) -> Booking:
+            await flow.sleep(3600.0)
+            return Booking(room="", paid=0)
+
+        @saga
+        async def other(self, flow: Flow) -> None:
+            await flow.sleep(3600.0)
+
+    class New(Bookings):
+        @saga
+        async def book(self, flow: Flow, request: Request) -> Booking:
+            return Booking(room="", paid=0)
+
+        @saga
+        async def other(self, flow: Flow) -> None: ...
+
+    clock, store = ManualClock(), SagaStore(database)
+    async with engine(service := Old(remote), database, clock):
+        asking = [asyncio.ensure_future(each) for each in (service.book(Request()), service.other())]
+        while len(await store.list(SagaState.WAITING)) < 2:
+            await asyncio.sleep(0)
+    await asyncio.gather(*asking, return_exceptions=True)
+    clock.step(3601.0)
+    async with engine(New(remote), database, clock):
+        while len(await store.list(SagaState.PARKED)) < 2:
+            await asyncio.sleep(0)
+
+    first = await store.retry_all(name="other")
+    second = await store.retry_all()
+    third = await store.retry_all()
+
+    assert [[each.name for each in page] for page in (first, second, third)] == [["other"], ["book"], []]
+    assert {each.state for each in (*first, *second)} == {SagaState.RUNNING}
