@@ -7,6 +7,7 @@ import inspect
 import logging
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
 
+from meristem.backoff import ceiling
 from meristem.context import Context, using
 from meristem.contracts.bounds import Seconds, wrong
 from meristem.errors import WiringError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 _GRACE: Final = 25.0  # seconds for runs under way: the drain of a process takes 30, and deliveries come after these
+_LONGEST: Final = 60.0  # seconds between two runs that fail, of a job that would run more often
 Job = TypeVar("Job", bound="Callable[[Any], Awaitable[None]]")
 
 
@@ -41,7 +43,8 @@ def every(seconds: float, *, each: bool = False) -> Callable[[Job], Job]:
     """Run a service's method without parameters again and again, `seconds` after it last ended.
 
     Of several replicas one runs it, by a lease in the service's database; another one does when that dies or hangs.
-    With `each=True` every replica runs it. A run that fails is logged and the next one is made all the same.
+    With `each=True` every replica runs it. A run that fails is logged and the next one is made all the same; while
+    one after the other fails, the wait doubles up to a minute, if `seconds` aren't more than that themselves.
     """
 
     def declare(job: Job) -> Job:
@@ -103,8 +106,9 @@ class Schedule:
 
     async def _repeat(self, name: str, job: Callable[[], Coroutine[Any, Any, None]], method: ScheduledMethod) -> None:
         task: Any = asyncio.current_task()
+        wait, failures = method.seconds, 0
         while not self._draining:
-            await self._clock.sleep(method.seconds)
+            await self._clock.sleep(wait)
             if self._draining:  # it has begun during the sleep
                 return
             self._runs[task] = name
@@ -115,7 +119,10 @@ class Schedule:
                         await job()
                     else:
                         await self._duties.run_alone(f"{self._name}.{name}", job)
+                wait, failures = method.seconds, 0
             except Exception:  # one failed run must not end the job
-                logger.exception("%s.%s failed; it runs again in %g s", self._name, name, method.seconds)
+                failures += 1
+                wait = ceiling(failures, method.seconds, max(method.seconds, _LONGEST))
+                logger.exception("%s.%s failed; it runs again in %g s", self._name, name, wait)
             finally:
                 del self._runs[task]

@@ -55,6 +55,42 @@ async def test_a_run_that_fails_is_logged_and_the_next_is_made(caplog):
     assert [record.levelno for record in caplog.records][:1] == [logging.ERROR]
 
 
+class Learner:
+    def __init__(self) -> None:
+        self.fail = True
+        self.runs = 0
+
+    @every(seconds=2, each=True)
+    async def learn(self) -> None:
+        self.runs += 1
+        if self.fail:
+            raise RuntimeError("the book is closed")
+
+
+async def test_what_fails_again_and_again_is_tried_ever_less_often_and_a_minute_apart_at_most():
+    learner, clock = Learner(), ManualClock()
+    schedule = Schedule("school", learner, clock, None)
+    await schedule.start()
+    try:
+        for wait in (2, 2, 4, 8, 16, 32, 60, 60):  # the first one before the first run
+            await clock.sleeping()
+            before = learner.runs
+            await clock.advance(wait - 0.5)
+            assert learner.runs == before
+            await clock.advance(0.5)
+            assert learner.runs == before + 1
+        learner.fail = False
+        await clock.sleeping()
+        await clock.advance(60)
+        for _ in range(2):  # a run that succeeds ends the count
+            await clock.sleeping()
+            await clock.advance(2)
+    finally:
+        await schedule.stop()
+
+    assert learner.runs == 8 + 3
+
+
 def test_what_cannot_be_a_job_is_refused_with_the_form_it_must_have():
     for wrong in (0, -1.0, float("nan"), float("inf")):
         with pytest.raises(WiringError, match=r"Wrong\.sweep: seconds = .*; give more than 0 seconds"):
