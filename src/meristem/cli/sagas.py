@@ -11,6 +11,7 @@ import click
 from meristem.cli.databases import in_each
 from meristem.cli.loading_system import json_option, load_blueprint, placement_option, system_argument, system_option
 from meristem.cli.output import counted, print_json, print_table
+from meristem.cli.saga_journals import export, replay
 from meristem.cli.saga_lookup import Moment, ask_one, find_one, of_one_saga, service_option
 from meristem.sagas.administration import SagaDetails, SagaStore, SagaSummary, StepSummary
 from meristem.sagas.diagnosis import Diagnosis
@@ -20,7 +21,11 @@ from meristem.storage.database import Database
 
 @click.group()
 def sagas() -> None:
-    """List and show sagas, and let them go on or end."""
+    """List and show sagas, let them go on or end, and try new code with them."""
+
+
+sagas.add_command(export)
+sagas.add_command(replay)
 
 
 @sagas.command(name="list")

@@ -85,7 +85,7 @@ class Assembly:
                 self._clients = Clients(
                     self.blueprint, self.options, self._deadlines, self._endpoints, elsewhere, self.telemetry
                 )
-                await self._start_services(Injection(self.settings, self.options, self._clients))
+                await self._start_services(Injection(self.settings, self.options, self._clients.client))
         except BaseException:
             await self.stop()
             raise

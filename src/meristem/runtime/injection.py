@@ -9,27 +9,26 @@ from meristem.errors import WiringError
 from meristem.services.service import Progress, is_contract, is_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from meristem.runtime.clients import Clients
     from meristem.runtime.options import Options
     from meristem.runtime.settings_source import SettingsSource
     from meristem.services.service import Need, ServiceSpec
 
 
 class Injection:
-    """Gives the services of one process what they ask for by type."""
+    """Gives the services of one process what they ask for by type; `client` makes one of a contract for a caller."""
 
-    def __init__(self, source: SettingsSource, options: Options, clients: Clients) -> None:
+    def __init__(self, source: SettingsSource, options: Options, client: Callable[[Any, str], Any]) -> None:
         self._source = source
         self._options = options
-        self._clients = clients
+        self._client = client
         self._loaded: dict[str, Mapping[type[Any], Any]] = {}
 
     def give(self, spec: ServiceSpec, need: Need) -> Any:
         """The value of one constructor parameter."""
         if is_contract(need.type):
-            return self._clients.client(need.type, spec.name)
+            return self._client(need.type, spec.name)
         if is_settings(need.type):
             return self._settings(spec)[need.type]
         given = {Clock: self._options.clock, Progress: self._options.progress}

@@ -112,8 +112,7 @@ class SagaStore:
 
     async def show(self, saga_id: str, *, values: bool = False) -> SagaDetails:
         """A saga and its steps; with `values` also what it was given and what it got. CallError `not_found`."""
-        saga = await self._load(saga_id)
-        steps = await self._database.fetch_all(sql.STEPS_OF, {"id_": saga_id}, into=StepRow)
+        saga, steps = await self.journal(saga_id)
         return SagaDetails(
             saga=_summary(saga),
             steps=[_step(row, values=values) for row in sorted(steps, key=lambda row: (row.started, row.position))],
@@ -122,6 +121,11 @@ class SagaStore:
             input=saga.input if values else None,
             result=saga.result if values else None,
         )
+
+    async def journal(self, saga_id: str) -> tuple[SagaRow, Sequence[StepRow]]:
+        """A saga's rows as they are, values too; CallError `not_found`."""
+        saga = await self._load(saga_id)
+        return saga, await self._database.fetch_all(sql.STEPS_OF, {"id_": saga_id}, into=StepRow)
 
     async def _diagnosed(self, saga: SagaRow, steps: Sequence[StepRow]) -> Sequence[Diagnosis]:
         replica = None if saga.member is None else await holder(self._database, saga.member)

@@ -282,5 +282,5 @@ class Execution:
             return stuck
         error = None if body.cancelled() else body.exception()
         if error is not None or body.cancelled():
-            return raised(error, self._saga)
+            return raised(error)
         return cancelled() if self._saga.cancelled else Returned(body.result())

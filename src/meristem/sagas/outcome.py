@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any, Final, TypeAlias
@@ -12,9 +11,7 @@ import msgspec
 from meristem.errors import CallError, Code
 from meristem.sagas.commands import SagaCommand
 from meristem.sagas.failures import Failure, StepBroken, describe
-from meristem.sagas.records import SagaRow, StepRow
-
-logger = logging.getLogger(__name__)
+from meristem.sagas.records import StepRow
 
 
 class Returned(msgspec.Struct, frozen=True):
@@ -24,9 +21,13 @@ class Returned(msgspec.Struct, frozen=True):
 
 
 class Raised(msgspec.Struct, frozen=True):
-    """The function failed, or must not go on: what was done is to be undone."""
+    """The function failed, or must not go on: what was done is to be undone.
+
+    `bug` is the error of a function that failed by one of its own; that of a step was logged where it failed.
+    """
 
     failure: Failure
+    bug: BaseException | None = None
 
 
 class Suspended(msgspec.Struct, frozen=True):
@@ -89,10 +90,7 @@ def unreached(history: Iterable[StepRow], reached: Collection[str]) -> Stuck | N
     return Stuck(f"the journal has step {missed}, which the code no longer reaches; {_REMEDY}") if missed else None
 
 
-def raised(error: BaseException | None, saga: SagaRow) -> Raised:
+def raised(error: BaseException | None) -> Raised:
     """The function's error; None when it cancelled itself."""
     failure = describe(error or CallError(Code.CANCELED, "the saga's function cancelled itself"))
-    if failure.details:
-        shown = None if isinstance(error, StepBroken) else error  # the traceback of a step was logged where it failed
-        logger.error("saga %s %s failed by a bug and is undone", saga.name, saga.id, exc_info=shown)
-    return Raised(failure)
+    return Raised(failure, error if failure.details and not isinstance(error, StepBroken) else None)

@@ -89,6 +89,9 @@ class SagaRunner:
         elif self.saga.state is SagaState.UNDOING:
             await self._undo(execution, history, resumed=True)
         elif isinstance(outcome, Raised):
+            if outcome.failure.details:
+                told = (self.saga.name, self.saga.id)
+                logger.error("saga %s %s failed by a bug and is undone", *told, exc_info=outcome.bug)
             await self._fail(execution, history, outcome.failure)
         elif isinstance(outcome, Suspended):
             self.saga.state, self.saga.wake_at = SagaState.WAITING, outcome.until

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from meristem.testing.harness import running
     from meristem.testing.history import PublishedEvent, SentCall
     from meristem.testing.manual_clock import ManualClock
+    from meristem.testing.replaying import replay_sagas
     from meristem.testing.watching import Where
 
 # pytest imports this room for its plugin in every run; a run that starts no system does not pay for one.
@@ -19,10 +20,11 @@ LATER: Final = {
     "RunningSystem": "meristem.testing.app",
     "SentCall": "meristem.testing.history",
     "Where": "meristem.testing.watching",
+    "replay_sagas": "meristem.testing.replaying",
     "running": "meristem.testing.harness",
 }
 
-__all__ = ["ManualClock", "PublishedEvent", "RunningSystem", "SentCall", "Where", "running"]
+__all__ = ["ManualClock", "PublishedEvent", "RunningSystem", "SentCall", "Where", "replay_sagas", "running"]
 
 
 def __getattr__(name: str) -> Any:

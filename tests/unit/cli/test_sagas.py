@@ -112,3 +112,28 @@ async def test_a_parked_saga_is_shown_with_why_and_what_helps_and_goes_on_with_a
     assert both.code == 2
     assert [each["state"] for each in retried.json["bakery"]] == ["undoing"]
     assert again.out == "0 sagas will go on as soon as the services run.\n"
+
+
+async def test_journals_are_exported_for_their_owner_alone_and_replayed_against_the_code_that_is_here(baked, meristem):
+    [parked, failed, apple, plum] = [each["id"] for each in (await meristem("sagas", "list", "--json")).json["bakery"]]
+    exported = await meristem("sagas", "export", apple, failed[:12], "--out", "journals")
+    [file] = (baked / "journals").glob(f"*{apple}.json")
+    same = await meristem("sagas", "replay", parked, plum, "journals")
+    going = await meristem("sagas", "replay", "--all", "--json")
+    code = (baked / "bakery.py").read_text()
+    (baked / "bakery.py").write_text(code.replace("self.ovens.heat(degrees)", "self.ovens.heat(degrees + 1)"))
+    other = await meristem("sagas", "replay", "journals", plum)
+    shown = await meristem("sagas", "replay", str(file), "--values", "--json")
+    (baked / "journals" / "wrong.json").write_text("{}")
+    wrong = await meristem("sagas", "replay", "journals")
+
+    assert (exported.code, len(list((baked / "journals").glob("bake-*.json")))) == (0, 2)
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert (same.code, same.out) == (0, "4 sagas replayed: none would leave the journal.\n")
+    assert [each["id"] for each in going.json] == [parked]
+    assert (other.code, "3 sagas replayed: 3 would leave the journal." in other.out) == (1, True)
+    text = "step 0: the code gives other arguments to call Ovens.heat than were recorded"
+    assert f"bakery bake {plum}: {text}" in other.out
+    assert "201" not in other.out
+    assert (shown.code, shown.json[0]["divergence"]["arguments"]) == (1, '[{"degrees":201}]')
+    assert (wrong.code, "wrong.json is no journal" in " ".join(wrong.err.split())) == (2, True)
