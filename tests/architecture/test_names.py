@@ -21,6 +21,7 @@ PARTS = {
     "statements": "the SQL of a room",
     "streaming": "the streams of a protocol",
     "tables": "the tables of a room",
+    "twin": "the port to the copy of a database without rows, and each adapter's implementation of it",
 }
 COMMANDS = SOURCE / "cli"  # a verb of the command is named as what it is about
 HINT = "; if it is the same part of each room, name it among PARTS"

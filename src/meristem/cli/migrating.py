@@ -9,8 +9,9 @@ import click
 
 from meristem.cli.databases import in_each, names_with_database, open_database
 from meristem.cli.loading_system import json_option, load_blueprint, placement_option, system_argument
+from meristem.cli.migration_plan import print_plan
 from meristem.cli.output import print_json, print_table
-from meristem.runtime.schema import pending, upgrade
+from meristem.runtime.schema import pending, plan, upgrade
 from meristem.storage.migrations import revision
 from meristem.system.blueprint import Blueprint
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 @placement_option
 @click.option("--service", help="Only this service.")
 @click.option("--check", is_flag=True, help="Change nothing; exit with 1 where something is pending or differs.")
+@click.option("--plan", "plans", is_flag=True, help="Change nothing; show what would be run and who survives it.")
+@click.option("--unsafe", is_flag=True, help="Apply also what a running release does not survive.")
 @click.option("--new", "message", metavar="MESSAGE", help="Write a migration for what differs from the tables.")
 @click.option("--compatible", is_flag=True, help="With --new: the release before may run on the migrated tables.")
 @json_option
@@ -36,23 +39,35 @@ def migrate(
     service: str | None,
     *,
     check: bool,
+    plans: bool,
+    unsafe: bool,
     message: str | None,
     compatible: bool,
     as_json: bool,
 ) -> None:
     """Bring the databases of services up to date, or write a new migration."""
+    if sum((check, plans, message is not None)) > 1 or (unsafe and (check or plans)):
+        raise click.UsageError("--check and --plan only look, --new writes, --unsafe applies: give one of them")
     blueprint, directory = load_blueprint(target, placement)
     folders = {each.name: directory / each.migrations for each in blueprint.plan.services}
     if message is not None:
-        _write(blueprint, directory, folders, names_with_database(blueprint, service), message, compatible=compatible)
+        names = names_with_database(blueprint, service)
+        _write(blueprint, directory, folders, names, message, compatible=compatible, unsafe=unsafe)
         return
     if compatible:
         raise click.UsageError("--compatible marks a new migration: add --new MESSAGE")
 
+    if plans:
+        foreseen = in_each(
+            blueprint, directory, service, lambda name, database: plan(database, folders[name]), of_any_shape=True
+        )
+        print_plan(foreseen, as_json=as_json)
+        raise SystemExit(any(each.needs_consent for planned in foreseen.values() for each in planned))
+
     async def work(name: str, database: Database) -> list[str]:
         if check:
             return await pending(database, folders[name], lambda: _tables(blueprint, name))
-        return await upgrade(database, folders[name], lambda: _tables(blueprint, name))
+        return await upgrade(database, folders[name], lambda: _tables(blueprint, name), unsafe=unsafe)
 
     # Of any shape: an older one is what this verb is there to mend.
     found = in_each(blueprint, directory, service, work, of_any_shape=True, make=not check)
@@ -78,6 +93,7 @@ def _write(
     message: str,
     *,
     compatible: bool,
+    unsafe: bool,
 ) -> None:
     if len(names) != 1:
         raise click.UsageError(f"a migration belongs to one service: add --service, one of {', '.join(names)}")
@@ -90,7 +106,7 @@ def _write(
             blueprint,
             directory,
             name,
-            lambda _, opened: upgrade(opened, folder, lambda: None),
+            lambda _, opened: upgrade(opened, folder, lambda: None, unsafe=unsafe),
             of_any_shape=True,
             make=True,
         )

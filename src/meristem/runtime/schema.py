@@ -11,8 +11,11 @@ from meristem.errors import ConfigurationError
 from meristem.events.tables import SCHEMA as EVENTS
 from meristem.sagas.tables import SCHEMA as SAGAS
 from meristem.services.answers import SCHEMA as ONCE
+from meristem.storage.declared import SCHEMA as DECLARED
+from meristem.storage.declared import running_releases
 from meristem.storage.lease import MEMBERS, replicas
 from meristem.storage.lease import SCHEMA as LEASE
+from meristem.storage.planned import PlannedRevision, refuse_unsafe
 from meristem.storage.versions import REVISIONS
 
 if TYPE_CHECKING:
@@ -24,17 +27,22 @@ if TYPE_CHECKING:
     from meristem.storage.database import Database
 
 logger = logging.getLogger("meristem.storage")
-SCHEMAS: Final = (LEASE, EVENTS, ONCE, SAGAS)
+SCHEMAS: Final = (LEASE, DECLARED, EVENTS, ONCE, SAGAS)
 """Every room's tables are in every service's database: so each release knows all that may be recorded there."""
 
 
-async def upgrade(database: Database, versions: Path, tables: Callable[[], MetaData | None]) -> list[str]:
+async def upgrade(
+    database: Database, versions: Path, tables: Callable[[], MetaData | None], *, unsafe: bool = False
+) -> list[str]:
     """Bring the database up to date: first the framework's tables, then the service's; answers with the revisions.
 
     `versions` is the folder of the service's revisions; where it has none, its `tables` are made as they are. What
-    they say otherwise than the database is told in the log.
+    they say otherwise than the database is told in the log. Unless `unsafe`, revisions that a running release does not
+    survive are refused with a ConfigurationError, whether one runs or not.
     """
-    earlier = await _running(database)
+    if not unsafe:
+        refuse_unsafe(database.name, await database.planned(SCHEMAS))
+    earlier = await running_on(database)
     applied, own = await database.upgrade(SCHEMAS), tables()
     if database.is_temporary:
         if own is not None:
@@ -46,7 +54,7 @@ async def upgrade(database: Database, versions: Path, tables: Callable[[], MetaD
     if (folder := _folder(versions)) is not None:
         from meristem.storage import migrations  # noqa: PLC0415 - needs Alembic
 
-        applied += await migrations.upgrade(database, folder)
+        applied += await migrations.upgrade(database, folder, None if unsafe else await _guard(database, folder))
     elif own is not None:
         await database.create(own)
         if is_new:
@@ -56,6 +64,33 @@ async def upgrade(database: Database, versions: Path, tables: Callable[[], MetaD
     if applied:
         await _warn_of_older(database, applied, earlier)
     return applied
+
+
+async def _guard(database: Database, folder: Path) -> Callable[[], None]:
+    """What refuses the revisions of a folder, if a running release does not survive them."""
+    releases = await running_releases(database)
+
+    def check() -> None:
+        from meristem.storage.foresight import rehearse_in_twin  # noqa: PLC0415 - needs Alembic
+
+        refuse_unsafe(database.name, rehearse_in_twin(database, folder, releases))
+
+    return check
+
+
+async def plan(database: Database, versions: Path) -> list[PlannedRevision]:
+    """What `upgrade` would do, statement by statement, and whether a running release survives it."""
+    found = await database.planned(SCHEMAS)
+    if (folder := _folder(versions)) is not None and not database.is_temporary:
+        from meristem.storage.foresight import foresee  # noqa: PLC0415 - needs Alembic
+
+        found += await foresee(database, folder, await running_releases(database))
+    return found
+
+
+async def running_on(database: Database) -> list[str]:
+    """The names of the replicas that run on it; none where it is new."""
+    return await replicas(database) if MEMBERS.name in await database.tables() else []
 
 
 async def pending(database: Database, versions: Path, tables: Callable[[], MetaData | None]) -> list[str]:
@@ -104,11 +139,6 @@ async def check_framework(database: Database) -> None:
         await database.upgrade(SCHEMAS)
     else:
         _refuse(database, missing)
-
-
-async def _running(database: Database) -> list[str]:
-    """The names of the replicas that run on it; none where it is new."""
-    return await replicas(database) if MEMBERS.name in await database.tables() else []
 
 
 async def _warn_of_older(database: Database, applied: Sequence[str], earlier: Sequence[str]) -> None:

@@ -17,12 +17,13 @@ from meristem.events.relay import Relay
 from meristem.events.waiting import waiting_in
 from meristem.lifecycle import Component, Stack
 from meristem.runtime.gauges import Counted
-from meristem.runtime.schema import check, upgrade
+from meristem.runtime.schema import check, running_on, upgrade
 from meristem.sagas.saga import sagas_of
 from meristem.security.digest import Digest
 from meristem.services.answers import OldAnswers
 from meristem.services.idempotency import answer_once
 from meristem.storage.database import database_for
+from meristem.storage.declared import declare
 from meristem.storage.lease import Lease
 from meristem.system.description import migrations_of
 
@@ -74,11 +75,15 @@ class ServiceStorage:
         service = self._spec.implementation
         # A temporary one is new at each start, so nobody can have migrated it before.
         if options.migrate or database.is_temporary:
-            await upgrade(database, migrations_of(service), lambda: service.tables)
+            # Who starts alone hurts nobody, and a developer's other replicas start again soon.
+            unsafe = options.development or not await running_on(database)
+            await upgrade(database, migrations_of(service), lambda: service.tables, unsafe=unsafe)
         else:
             await check(database, migrations_of(service), lambda: service.tables)
         # After the tables are there, and before all that goes by it: outbox, sagas and periodic jobs.
         await self._stack.start(self.lease)
+        if not database.is_temporary:
+            await declare(database, self.lease.member, service.tables)
         if self._spec.answers_once:
             await self._stack.start(OldAnswers(database, self._clock))
         await self._stack.start(self._outbox)

@@ -16,6 +16,9 @@ from meristem.errors import ConfigurationError, MeristemError
 FRAMEWORK_PREFIX = "meristem_"
 """Tables whose names begin so belong to the framework: it creates them, and migrations leave them alone."""
 
+COPY_PREFIX = "_alembic_tmp_"
+"""How Alembic names the table that takes an altered one's place."""
+
 _ENVIRONMENT = Path(__file__).parent / "environment"
 
 

@@ -17,9 +17,11 @@ from meristem.storage.adapters import DATABASES
 from meristem.storage.database_file import DatabaseFile
 from meristem.storage.driver import Driver, Outcome, Statement
 from meristem.storage.observation import Observers, begin, emit
+from meristem.storage.planned import PlannedRevision
 from meristem.storage.queries import Queries
 from meristem.storage.scope import Scope, current_unit
 from meristem.storage.statement_cache import Parameters, Prepared, StatementCache
+from meristem.storage.twin import Twin
 from meristem.storage.unit import Hook, Result, UnitOfWork
 from meristem.storage.versions import Schema
 
@@ -128,6 +130,10 @@ class Database(Queries):
         """A connection in one transaction to change the schema with; for a thread, not the event loop."""
         return self._driver.migration()
 
+    def twin(self) -> AbstractContextManager[Twin]:
+        """A database of the same shape and without rows, to try a migration in; for a thread, not the event loop."""
+        return self._driver.twin()
+
     async def upgrade(self, schemas: Sequence[Schema]) -> list[str]:
         """Bring the framework's own tables to their newest shape; see `versions.upgrade`."""
         return await versions.upgrade(self._driver, self.name, schemas)
@@ -135,6 +141,10 @@ class Database(Queries):
     async def pending(self, schemas: Sequence[Schema]) -> list[str]:
         """The revisions of the framework's own tables that `upgrade` would apply."""
         return await versions.pending(self._driver, self.name, schemas)
+
+    async def planned(self, schemas: Sequence[Schema]) -> list[PlannedRevision]:
+        """As `pending`, with what each of them does."""
+        return await versions.planned(self._driver, self.name, schemas)
 
     async def _fetch(self, prepared: Prepared, step: Statement) -> Outcome:
         unit = current_unit(self)

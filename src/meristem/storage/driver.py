@@ -11,6 +11,7 @@ import msgspec
 from sqlalchemy.engine import Connection, Dialect
 
 from meristem.storage.database_file import DatabaseFile
+from meristem.storage.twin import Twin
 
 Description = Sequence[Sequence[Any]]
 """The columns of raw rows as PEP 249 describes them: first of all by their names."""
@@ -155,6 +156,10 @@ class Driver(Protocol):
 
         It is inside one transaction, which commits at the block's end; of the replicas that ask, one has it at a time.
         """
+        ...
+
+    def twin(self) -> AbstractContextManager[Twin]:
+        """A database of the same shape and without rows, to try a migration in: from a thread, started or not."""
         ...
 
 

@@ -48,9 +48,12 @@ _SCHEMA = Table(f"{FRAMEWORK_PREFIX}schema", MetaData(), Column("fingerprint", S
 _AT = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
 
 
-async def upgrade(database: Database, versions: Path) -> list[str]:
-    """Bring the database to the newest revision; answers with the revisions that were applied, oldest first."""
-    return await in_thread(database, lambda connection: _upgrade(connection, versions, database.name))
+async def upgrade(database: Database, versions: Path, check: Callable[[], None] | None = None) -> list[str]:
+    """Bring the database to the newest revision; answers with the revisions that were applied, oldest first.
+
+    `check` is called before any is run over tables that are there, while nobody else runs them; it may refuse.
+    """
+    return await in_thread(database, lambda connection: _upgrade(connection, versions, database.name, check))
 
 
 async def current(database: Database) -> str | None:
@@ -62,7 +65,7 @@ async def pending(database: Database, versions: Path) -> list[str]:
     """The revisions that `upgrade` would apply, oldest first."""
 
     def find(connection: Connection) -> list[str]:
-        return _pending(connection, config_of(connection, versions), database.name)
+        return pending_in(connection, config_of(connection, versions), database.name)
 
     return await in_thread(database, find)
 
@@ -101,7 +104,7 @@ def fingerprint(versions: Path) -> str:
     return digest.hexdigest()
 
 
-def _upgrade(connection: Connection, versions: Path, name: str) -> list[str]:
+def _upgrade(connection: Connection, versions: Path, name: str, check: Callable[[], None] | None) -> list[str]:
     if not versions.is_dir():
         raise ConfigurationError(f"there is no folder {versions}: create it, or use database.create(metadata)")
     folder = fingerprint(versions)
@@ -110,11 +113,12 @@ def _upgrade(connection: Connection, versions: Path, name: str) -> list[str]:
     from alembic import command  # noqa: PLC0415 - costs 60 ms, which a start with nothing new needn't pay
 
     config = config_of(connection, versions)
-    applied = _pending(connection, config, name)
+    applied = pending_in(connection, config, name)
     if is_ahead(connection, config):
         return []
-    if (adopted := _adopted(connection, config)) is not None:
-        command.stamp(config, adopted)
+    if applied and check is not None and _own_tables(connection):
+        check()
+    adopt(connection, config)
     with explained(versions):
         command.upgrade(config, "head")
     _record(connection, config)
@@ -143,7 +147,7 @@ def _current(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
-def _pending(connection: Connection, config: Any, name: str) -> list[str]:
+def pending_in(connection: Connection, config: Any, name: str) -> list[str]:
     """What would be applied, oldest first; nothing where a newer release has gone ahead and this one may follow."""
     known = scripts_of(config)
     at = _current(connection) or _adopted(connection, config)
@@ -162,6 +166,14 @@ def _adopted(connection: Connection, config: Any) -> str | None:
         return None
     revision: str = first.revision
     return revision
+
+
+def adopt(connection: Connection, config: Any) -> None:
+    """Take a database whose tables were made without migrations to be at the first revision, if that holds them."""
+    from alembic import command  # noqa: PLC0415 - see _upgrade
+
+    if (adopted := _adopted(connection, config)) is not None:
+        command.stamp(config, adopted)
 
 
 def _own_tables(connection: Connection) -> list[str]:

@@ -18,6 +18,8 @@ from sqlalchemy.sql.elements import ClauseElement
 
 from meristem.errors import ConfigurationError
 from meristem.storage.driver import Driver, Outcome, Statement
+from meristem.storage.planned import PlannedRevision, PlannedStep
+from meristem.storage.survival import Effect, Survival
 
 SERVICE: Final = "service"
 """The room under which a service's own Alembic revisions are recorded."""
@@ -30,6 +32,7 @@ REVISIONS: Final = Table(
     Column("compatible", Boolean, nullable=False),  # whether a release without this revision may run
     Column("applied", DateTime(timezone=True), nullable=False),
 )
+_ALONE: Final = "stop all that runs on the database before"
 _RECORDED: Final = select(REVISIONS.c.room, REVISIONS.c.name, REVISIONS.c.compatible)
 
 
@@ -161,6 +164,25 @@ async def pending(driver: Driver, name: str, schemas: Sequence[Schema]) -> list[
     found = await _look(driver, driver.read)
     check_newer(name, _newer(found, schemas))
     return [f"{schema.room} {each.name}" for schema in schemas for each in _missing(found, schema)]
+
+
+async def planned(driver: Driver, name: str, schemas: Sequence[Schema]) -> list[PlannedRevision]:
+    """As `pending`, with the statements of each; one that is not compatible is safe only where nothing is yet."""
+    found = await _look(driver, driver.read)
+    check_newer(name, _newer(found, schemas))
+    foreseen = []
+    for schema in schemas:
+        is_new = not found.knows(schema.room) and schema.anchor not in found.tables
+        for each in _missing(found, schema):
+            steps = each.steps if not is_new else creation(schema.tables) if each is schema.revisions[0] else ()
+            done = Effect(Survival.SAFE, "changes the framework's own tables")
+            if not is_new and not each.compatible:
+                done = Effect(Survival.UNSAFE, done.what, "the Meristem that runs can't work on them", _ALONE)
+            texts = [compiled(driver.dialect, step).text.strip() for step in steps]
+            told = [PlannedStep([text], [done]) for text in texts] or [PlannedStep([], [done])]
+            label = f"{schema.room} {each.name}"
+            foreseen.append(PlannedRevision(label, "", each.compatible, told, of_framework=True))
+    return foreseen
 
 
 def check_newer(name: str, newer: Sequence[Recorded]) -> None:

@@ -461,16 +461,18 @@ async def test_migrations_are_written_applied_and_checked(meristem, project: Pat
     assert len(list((project / "migrations" / "versions").glob("*.py"))) == 1
     assert (await meristem("migrate", "--check", "--json")).code == 1
     applied = await meristem("migrate", "--json")
-    assert applied.json["orders"][:-1][:3] == ["lease 001_tables", "events 001_tables", "events 002_lease"]
+    assert applied.json["orders"][:-1][:3] == ["lease 001_tables", "declared 001_tables", "events 001_tables"]
     assert (await meristem("migrate", "--check")).code == 0
 
 
-@pytest.mark.parametrize("looking", [("migrate", "--check"), ("events", "dead"), ("sagas", "list")], ids=" ".join)
+@pytest.mark.parametrize(
+    "looking", [("migrate", "--check"), ("migrate", "--plan"), ("events", "dead"), ("sagas", "list")], ids=" ".join
+)
 async def test_what_only_looks_makes_no_database(meristem, project: Path, looking: tuple[str, ...]):
     looked = await meristem(*looking)
 
     assert looked.code == (1 if "--check" in looking else 0), looked.err
-    assert "lease 001_tables" in looked.out or "--check" not in looking
+    assert "lease 001_tables" in looked.out or looking[0] != "migrate"
     assert not list(project.rglob("*.db*"))  # noqa: ASYNC240 - a folder of a test
 
 
@@ -503,6 +505,38 @@ async def test_a_migration_that_cannot_succeed_is_told_by_its_line_and_in_one_se
         assert "    op.drop_table('chairs')\n" in ended.err
         assert [each.startswith("error: ") for each in ended.err.splitlines()].count(True) == 1
         assert "src/meristem" not in ended.err
+
+
+async def test_a_plan_tells_what_the_running_release_does_not_survive_and_that_is_asked_for(meristem, project: Path):
+    new = await meristem("migrate", "--plan", "--service", "orders")
+    assert (new.code, "lease 001_tables  SAFE" in new.out) == (0, True)
+    await meristem("migrate", "--new", "first", "--service", "orders")
+    await meristem("migrate", "--service", "orders")
+    versions = project / "migrations" / "versions"
+    [first] = versions.glob("*.py")
+    revision = first.stem.partition("_")[0]
+    body = "\n    from alembic import op\n    op.drop_table('items')"
+    text = REVISION.format(name="less", before=revision, compatible=True).replace("\n    pass", body)
+    (versions / "less.py").write_text(text)
+
+    planned = await meristem("migrate", "--plan", "--service", "orders")
+    as_data = await meristem("migrate", "--plan", "--service", "orders", "--json")
+    refused = await meristem("migrate", "--service", "orders")
+
+    assert [each.code for each in (planned, as_data, refused)] == [1, 1, 1]
+    assert "  less  UNSAFE\n\n    DROP TABLE items\n      unsafe: drops the table items\n" in planned.out
+    assert "it is marked `compatible = True`, and is not" in " ".join(planned.out.split())
+    assert planned.out.endswith("\n1 of them must be asked for: `meristem migrate --unsafe`.\n")
+    [less] = as_data.json["orders"]
+    assert (less["verdict"], less["needs_unsafe"], less["steps"][0]["statements"]) == (
+        "unsafe",
+        True,
+        ["DROP TABLE items"],
+    )
+    assert "it drops the table items; `meristem migrate --plan` tells what to do instead" in refused.err
+    assert (await meristem("migrate", "--service", "orders", "--unsafe", "--json")).json == {"orders": ["less"]}
+    assert "orders: up to date" in (await meristem("migrate", "--plan", "--service", "orders")).out
+    assert (await meristem("migrate", "--plan", "--unsafe")).code == 2
 
 
 REVISION = """

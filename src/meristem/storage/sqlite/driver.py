@@ -29,6 +29,7 @@ from meristem.storage.sqlite.open_files import OpenFiles
 from meristem.storage.sqlite.reader import Readers
 from meristem.storage.sqlite.syncer import Syncer
 from meristem.storage.sqlite.translation import OPENING, translate
+from meristem.storage.sqlite.twin import SqliteTwin, twin
 from meristem.storage.sqlite.writer import Turn, WriteJob, Writer
 
 _STATEMENTS = 512  # prepared statements that a connection keeps
@@ -147,6 +148,12 @@ class SqliteDriver:
         if self._path is None:
             raise MisuseError("migrations need a database that stays: a URL like sqlite:///data/service.db")
         return migration(self._path)
+
+    def twin(self) -> AbstractContextManager[SqliteTwin]:
+        """A database in memory with the tables of the file."""
+        if self._path is None:
+            raise MisuseError("a plan needs a database that stays: a URL like sqlite:///data/service.db")
+        return twin(self._path)
 
     def submit(self, turn: Turn, steps: Sequence[Statement], *, commits: bool) -> WriteJob:
         """Queue steps for the writing thread."""

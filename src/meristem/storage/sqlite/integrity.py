@@ -16,7 +16,8 @@ from typing import Any, Final, NamedTuple, cast
 from sqlalchemy import Connection
 from sqlalchemy.schema import CreateTable
 
-_COPY: Final = "_alembic_tmp_"  # how Alembic names the table that takes an altered one's place
+from meristem.storage.alembic_folder import COPY_PREFIX
+
 _GIVES_NO_ID_TWICE: Final = re.compile(r"\bPRIMARY\s+KEY\b[^,]*\bAUTOINCREMENT\b", re.IGNORECASE)
 _EXPRESSION: Final = -2  # in the place of a column's number
 _LOST: Final = "meristem.lost"
@@ -38,8 +39,8 @@ class Lost(NamedTuple):
 
 def keep_what_a_copy_loses(connection: Connection, clause: Any, *_: Any) -> None:
     """Before a copy of a table is made: let it give no id twice where the table did so, and note what it loses."""
-    if isinstance(clause, CreateTable) and clause.element.name.startswith(_COPY):
-        original = clause.element.name.removeprefix(_COPY)
+    if isinstance(clause, CreateTable) and clause.element.name.startswith(COPY_PREFIX):
+        original = clause.element.name.removeprefix(COPY_PREFIX)
         text = connection.exec_driver_sql(_TABLE, (original,)).scalar()
         if text is not None and _GIVES_NO_ID_TWICE.search(text):
             clause.element.dialect_options["sqlite"]["autoincrement"] = True

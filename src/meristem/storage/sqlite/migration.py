@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, cast
 
-from sqlalchemy import Connection, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
@@ -40,10 +40,7 @@ def migration(path: Path) -> Iterator[Connection]:
         make_file(path)  # for its user alone
     except OSError as error:
         raise StorageError(f"{path} can't be made: {error.strerror}; choose a folder that may be written") from None
-    # Rows that a revision writes may be personal: its errors, which are logged with their causes, tell none of them.
-    engine = create_engine("sqlite://", creator=lambda: _connect(path), poolclass=NullPool, hide_parameters=True)
-    event.listen(engine, "begin", _begin)
-    event.listen(engine, "before_execute", keep_what_a_copy_loses)
+    engine = migrating(lambda: _connect(path))
     try:
         with engine.begin() as connection:
             raw = _raw(connection)
@@ -55,7 +52,7 @@ def migration(path: Path) -> Iterator[Connection]:
             if raw.total_changes > changes:
                 restore_highest_ids(raw, before)
                 if told := restore(connection) or lost_references(raw, lambda: _connect(path, timeout=0)):
-                    raise ConfigurationError(f"{_hopeless(path)}: {told}")
+                    raise ConfigurationError(f"{hopeless(path)}: {told}")
     except MeristemError as error:
         if _ends_transaction(error.__cause__):
             raise ConfigurationError(f"{error}; {_ONE_TRANSACTION}") from error
@@ -64,6 +61,15 @@ def migration(path: Path) -> Iterator[Connection]:
         raise _explained(error, path) from error
     finally:
         engine.dispose()
+
+
+def migrating(connect: Callable[[], sqlite3.Connection]) -> Engine:
+    """An engine for a revision to run on, whose one transaction it can't end."""
+    # Rows that a revision writes may be personal: its errors, which are logged with their causes, tell none of them.
+    engine = create_engine("sqlite://", creator=connect, poolclass=NullPool, hide_parameters=True)
+    event.listen(engine, "begin", _begin)
+    event.listen(engine, "before_execute", keep_what_a_copy_loses)
+    return engine
 
 
 def _begin(connection: Connection) -> None:
@@ -91,10 +97,11 @@ def _explained(error: SQLAlchemyError | sqlite3.Error, path: Path) -> MeristemEr
     if getattr(cause, "sqlite_errorname", "").startswith(_PASSING):
         return StorageError(f"a migration of {path} failed and was rolled back: {told}")
     remedy = _ONE_TRANSACTION if _ends_transaction(cause) else "mend the revision"
-    return ConfigurationError(f"{_hopeless(path)}: {told}; {remedy}")
+    return ConfigurationError(f"{hopeless(path)}: {told}; {remedy}")
 
 
-def _hopeless(path: Path) -> str:
+def hopeless(path: Path) -> str:
+    """How it is told that no repetition helps."""
     return f"a migration of {path} cannot succeed and was rolled back"
 
 
