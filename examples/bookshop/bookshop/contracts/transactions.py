@@ -143,8 +143,12 @@ class Transactions(Contract, Protocol, package="bookshop.transactions.v1"):
         ...
 
     @safe(http="GET /orders", authenticated=True)
-    async def mine(self) -> list[Order]:
-        """Your orders, newest first, without those that came to nothing."""
+    async def mine(
+        self,
+        limit: Annotated[int, Meta(ge=1, le=200)] = 200,
+        offset: Annotated[int, Meta(ge=0, le=1_000_000)] = 0,
+    ) -> list[Order]:
+        """Your orders, newest first, without those that came to nothing; `offset` says how many of them to skip."""
         ...
 
     @safe(http="GET /orders/{order_id}", raises=[OrderUnknown], authenticated=True)

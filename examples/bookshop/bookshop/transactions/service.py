@@ -75,8 +75,9 @@ class TransactionsService(Transactions, Service, tables=tables.metadata):
             if await self._move(order.order_id, {OrderStatus.PLACED}, OrderStatus.REFUNDED):
                 await tx.publish(OrderRefunded(order_id=order.order_id, order=await self._order(order.order_id)))
 
-    async def mine(self) -> list[Order]:
-        return await self.database.fetch_all(tables.ORDERS_OF, {"customer_id": _customer_id()}, into=Order)
+    async def mine(self, limit: int = 200, offset: int = 0) -> list[Order]:
+        page = {"customer_id": _customer_id(), "most": limit, "skipped": offset}
+        return await self.database.fetch_all(tables.ORDERS_OF, page, into=Order)
 
     async def order(self, order_id: UUID) -> Order:
         found = await self.database.fetch_one(tables.ORDER, {"order_id": order_id}, into=Order)

@@ -73,7 +73,8 @@ ORDERS_OF = (
     select(*_SHOWN)
     .where(transactions.c.customer_id == bindparam("customer_id"), transactions.c.status != "failed")
     .order_by(transactions.c.opened.desc(), transactions.c.order_id)
-    .limit(200)
+    .limit(bindparam("most"))
+    .offset(bindparam("skipped"))
 )
 PROMOTION_USED = select(transactions.c.order_id).where(transactions.c.customer_id == bindparam("customer_id"), _USED)
 WHO_USED_PROMOTION = select(transactions.c.customer_id).where(

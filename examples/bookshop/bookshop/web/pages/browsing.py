@@ -16,6 +16,7 @@ from bookshop.contracts.inventory import Inventory
 from bookshop.contracts.items import MOST_COPIES
 from bookshop.contracts.promotions import Promotions
 from bookshop.web.formats import SHELVES
+from bookshop.web.paging import page_asked_for
 from bookshop.web.suggestions import recommended
 
 blueprint = Blueprint("browsing", __name__)
@@ -24,7 +25,6 @@ ON_SHELF, PROPOSED, PER_PAGE = 6, 6, 24
 FANNED = 2  # which book of each shelf is shown in the banner
 NOTHING = Found(books=[], total=0)
 Words = Annotated[str, Meta(max_length=100)]
-PageNumber = Annotated[int, Meta(ge=1, le=400)]
 
 
 @blueprint.get("/")
@@ -46,8 +46,8 @@ async def results() -> str | Response | tuple[str, int]:
     form = Form(request.args)
     query = form.take("q", Words, "Search for at most 100 letters.")
     category = _category(form.shown("shelf"))
-    page = form.take("page", PageNumber, "") if "page" in request.args else 1
-    if form.errors or page is None:
+    page = page_asked_for()
+    if form.errors:
         abort(400)
     if not query and category is None and "page" not in request.args and "all" not in request.args:
         return redirect(url_for("browsing.home"), 303)  # type: ignore[return-value]

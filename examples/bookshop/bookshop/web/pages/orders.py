@@ -11,8 +11,11 @@ from sitekit.pages.visitors import acting, glance, leads_to, signed_in
 from bookshop.contracts.catalogue import Book, Catalogue
 from bookshop.contracts.checkout import Checkout
 from bookshop.contracts.transactions import NotRefundable, Order, OrderStatus, Transactions
+from bookshop.web.paging import page_asked_for
 
 blueprint = Blueprint("orders", __name__)
+
+PER_PAGE = 20
 
 STATES = {
     OrderStatus.OPEN: "being paid",
@@ -27,11 +30,20 @@ STATES = {
 @blueprint.get("/orders")
 @signed_in
 async def mine() -> str:
-    """All orders, newest first."""
+    """The orders, newest first, by the page."""
+    page = page_asked_for()
     with acting():
-        orders = await Transactions.client().mine()
-    covers = await _covers(orders)
-    return await render_template("orders.html", orders=orders, covers=covers, states=STATES)
+        # One more than is shown tells whether there is a next page.
+        found = await Transactions.client().mine(PER_PAGE + 1, (page - 1) * PER_PAGE)
+    orders = found[:PER_PAGE]
+    return await render_template(
+        "orders.html",
+        orders=orders,
+        covers=await _covers(orders),
+        states=STATES,
+        page=page,
+        has_older=len(found) > PER_PAGE,
+    )
 
 
 @blueprint.get("/orders/<uuid:order_id>")

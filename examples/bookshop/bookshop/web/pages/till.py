@@ -156,7 +156,7 @@ async def _short_of(fault: OutOfStock) -> str:
 
 
 async def _last_address() -> dict[str, str]:
-    orders = await Transactions.client().mine()
+    orders = await Transactions.client().mine(limit=1)
     return {each: getattr(orders[0].address, each) for each in ADDRESS} if orders else {"name": g.user.name}
 
 

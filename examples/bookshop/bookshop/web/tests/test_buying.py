@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import re
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from bookshop.conftest import PASSWORD
 from bookshop.contracts.customers import Credentials, Customers
-from bookshop.contracts.transactions import Transactions
+from bookshop.contracts.items import PricedItem
+from bookshop.contracts.transactions import Address, NewOrder, Transactions
+from bookshop.web.pages.orders import PER_PAGE
 from bookshop.web.tests.conftest import CARD, DECLINED, HOME, OWNER
 
 from meristem import Identity, using
@@ -220,6 +222,50 @@ async def test_where_nothing_can_be_ordered_the_form_says_so_and_can_be_sent_aga
     assert 'value="SW1Y 4JH"' in page.html
     outages.of.clear()
     assert (await reader.follow(await reader.post("/checkout", form))).heading == "Thank you, Ada Lovelace"
+
+
+async def test_a_form_of_which_nobody_can_tell_who_sends_it_is_sent_once_more(reader: Any, outages: Any) -> None:
+    """The page says how; the order is one."""
+    await reader.add(MOONSTONE)
+    await reader.sign_up()
+    form = {**(await reader.get("/checkout")).hidden(), **HOME, **CARD}
+    outages.of.add("Customers")
+    page = await reader.post("/checkout", form)
+    assert (page.status, page.heading) == (503, "A part of our shop is closed for a moment")
+    assert "Load this page again in a minute, and it is sent once more; nothing is paid twice" in page.text
+    outages.of.clear()
+    for _ in range(2):
+        assert (await reader.follow(await reader.post("/checkout", form))).heading == "Thank you, Ada Lovelace"
+    assert (await reader.get("/orders")).html.count("order-line") == 1
+
+
+async def test_orders_are_listed_by_the_page(reader: Any, shop: RunningSystem) -> None:
+    """None is out of reach, however many there are."""
+    email = await reader.sign_up()
+    customer = (await shop.client(Customers).sign_in(Credentials(email=email, password=PASSWORD))).customer
+    for number in range(PER_PAGE + 1):
+        new = NewOrder(
+            order_id=uuid4(),
+            customer_id=customer.customer_id,
+            name=customer.name,
+            email=email,
+            address=Address(**HOME),
+            items=[PricedItem(book_id=FALCON, title=f"number {number}", author="", price=100, copies=1)],
+            discount=0,
+            total=100,
+            buy_two_get_one_free_promo=False,
+        )
+        await shop.client(Transactions).open(new)
+    page = await reader.get("/orders")
+    assert (page.html.count("order-line"), f"number {PER_PAGE}" in page.text) == (PER_PAGE, True)
+    (older,) = re.findall(r'rel="next" href="([^"]+)"', page.html)
+    page = await reader.get(older)
+    assert (page.html.count("order-line"), "number 0 " in page.text) == (1, True)
+    assert 'rel="next"' not in page.html
+    (newer,) = re.findall(r'rel="prev" href="([^"]+)"', page.html)
+    assert (await reader.get(newer)).html.count("order-line") == PER_PAGE
+    assert "There are no older orders" in (await reader.get("/orders?page=3")).text
+    assert (await reader.get("/orders?page=0")).status == 400
 
 
 async def test_an_order_is_sent_back(reader: Any) -> None:

@@ -24,6 +24,11 @@ STATUS = {
     Code.ABORTED: 503,
 }
 
+SEND_AGAIN = (
+    "What you sent has not got through to its end. Load this page again in a minute, and it is sent once more; nothing "
+    "is paid twice."
+)
+
 
 async def problem(status: int, text: str = "", onwards: str = "") -> tuple[str, int]:
     """The page that explains `status`, with a way to the page `onwards`."""
@@ -48,7 +53,7 @@ async def _call_failed(error: CallError) -> Response | tuple[str, int, dict[str,
     status = STATUS.get(error.code, 500)
     if status >= 500:
         current_app.logger.error("%s %s: %s", request.method, request.path, error, exc_info=error)
-    page, status = await problem(status)
+    page, status = await problem(status, SEND_AGAIN if (status, request.method) == (503, "POST") else "")
     return page, status, {"Retry-After": str(round(error.retry_after or 5))} if status in (429, 503) else {}
 
 
