@@ -13,6 +13,7 @@ from meristem.cli.loading_system import json_option, load_blueprint, placement_o
 from meristem.cli.output import counted, print_json, print_table
 from meristem.cli.saga_journals import export, replay
 from meristem.cli.saga_lookup import Moment, ask_one, find_one, of_one_saga, service_option
+from meristem.cli.saga_patches import drain_check
 from meristem.sagas.administration import SagaDetails, SagaStore, SagaSummary, StepSummary
 from meristem.sagas.diagnosis import Diagnosis
 from meristem.sagas.records import SagaState
@@ -26,6 +27,9 @@ def sagas() -> None:
 
 sagas.add_command(export)
 sagas.add_command(replay)
+
+
+sagas.add_command(drain_check)
 
 
 @sagas.command(name="list")

@@ -32,6 +32,7 @@ from meristem.sagas.outcome import (
     unreached,
     unreadable,
 )
+from meristem.sagas.patches import Patches
 from meristem.sagas.pauses import Pauses
 from meristem.sagas.positions import enter, next_position, timed_out
 from meristem.sagas.recorder import Recorder
@@ -89,7 +90,8 @@ class Execution:
             patience=definition.patience, on_uncertain=self._on_uncertain,
         )  # fmt: skip
         self._steps = Steps(self, self.invoker.context)
-        self._flow = Flow(self, self._steps, saga, definition.waits)
+        patches = Patches(definition, saga, writer, ordering, is_ending=self._holds_back)
+        self._flow = Flow(self, self._steps, saga, definition.waits, patches.takes)
 
     async def run(self) -> Outcome:
         """Run the function to its end, or to where it must stop; nothing of it runs on afterwards."""

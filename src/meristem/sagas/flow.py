@@ -34,9 +34,16 @@ class Flow:
     chance goes through the flow: the function is run again after a crash and must ask the same questions.
     """
 
-    __slots__ = ("_future", "_issuer", "_moment", "_seed", "_steps", "_waits", "id", "version")
+    __slots__ = ("_future", "_issuer", "_moment", "_patched", "_seed", "_steps", "_waits", "id", "version")
 
-    def __init__(self, issuer: Issuer, steps: Steps, saga: SagaRow, waits: tuple[type[Event], ...]) -> None:
+    def __init__(
+        self,
+        issuer: Issuer,
+        steps: Steps,
+        saga: SagaRow,
+        waits: tuple[type[Event], ...],
+        patched: Callable[[str], bool],
+    ) -> None:
         self.id = saga.id
         self.version = saga.version
         self._issuer = issuer
@@ -45,6 +52,7 @@ class Flow:
         self._moment = saga.created
         self._seed = saga.seed
         self._waits = waits
+        self._patched = patched
 
     def step(
         self, method: Callable[P, Awaitable[R]], /, *arguments: P.args, **named: P.kwargs
@@ -103,6 +111,13 @@ class Flow:
         command = WaitCommand(self._future(), Kind.WAIT, name, request, event, key=key, seconds=timeout)
         found: E = await answer(self._issuer, command)
         return found
+
+    def patched(self, name: str) -> bool:
+        """Whether this saga takes a change of its code: new ones do, and older ones that had not come so far.
+
+        `name` is one of `@saga(patches=[...])`. The answer is the same in every replay.
+        """
+        return self._patched(name)
 
     def now(self) -> datetime:
         """The time of the last answer, the same in every replay; UTC."""

@@ -83,6 +83,10 @@ class JournalWriter:
         self._answers.append(self._recorded(row))
         self._callbacks.append(written)
 
+    def buffer_context(self, saga: SagaRow) -> None:
+        """Buffer that a saga has taken a patch: whatever follows from it is in the same commit, or in a later one."""
+        self._answers.append(self._mine(sql.CHANGE_CONTEXT, {"v_context": saga.context}))
+
     async def flush(self, *entries: _Entry, under_lock: bool = False) -> None:
         """Write what is in the buffer now, in one transaction; `under_lock`: for a step that holds `lock`."""
         if not (entries or self._answers or self._new is not None):

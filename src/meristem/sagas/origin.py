@@ -17,13 +17,15 @@ from meristem.sagas.saga import Definition
 
 
 class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What of the starting call's context goes on with every step, also after a restart."""
+    """What of the starting call's context goes on with every step, also after a restart; and the saga's patches."""
 
     trace: Trace | None = None
     caller: str | None = None
     user: Identity | None = None
     key: str | None = None
     baggage: str = ""
+    patches: tuple[str, ...] = ()
+    deprecated_patches: tuple[str, ...] = ()
 
     @property
     def owner(self) -> str:
@@ -36,6 +38,10 @@ class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
         Without the caller's deadline: a saga ends when it ends, and its caller may be long gone.
         """
         return Context(None, self.trace, self.caller, self.user, self.baggage, self.key)
+
+    def takes(self, patch: str) -> bool:
+        """Whether the saga takes a patch: one that its code asked for, or did without asking."""
+        return patch in self.patches or patch in self.deprecated_patches
 
     @staticmethod
     def of(context: Context) -> Origin:
@@ -100,6 +106,9 @@ def _asked(name: str, request: str, by: str | None) -> str | None:
 
 def new_saga(definition: Definition, saga_id: str, values: msgspec.Struct, origin: Origin, now: datetime) -> SagaRow:
     """The row of a saga that begins now; it keeps all values, since a default may be another one when it is resumed."""
+    patches, deprecated = definition.patches, definition.deprecated_patches
+    if patches or deprecated:
+        origin = msgspec.structs.replace(origin, patches=patches, deprecated_patches=deprecated)
     return SagaRow(
         id=saga_id, name=definition.name, version=definition.version, state=SagaState.RUNNING,
         input=encode(values).decode(), context=encode(origin).decode(), seed=secrets.token_hex(16),

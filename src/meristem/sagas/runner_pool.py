@@ -13,6 +13,7 @@ from meristem.sagas.engine_parts import EngineParts
 from meristem.sagas.facts import Fact, SagaBegan, SagaLost
 from meristem.sagas.journal import Journal, at_rest
 from meristem.sagas.journal_writer import BegunElsewhereError, JournalWriter, LostLeaseError
+from meristem.sagas.origin import origin_of
 from meristem.sagas.records import SagaRow, SagaState
 from meristem.sagas.runner import SagaRunner
 from meristem.sagas.saga import Definition
@@ -140,7 +141,7 @@ class RunnerPool:
                 runner.lose()
             return
         definition = self._definitions.get(saga.name)
-        if definition is None or saga.version > definition.version:
+        if definition is None or saga.version > definition.version or not _knows(definition, saga):
             if saga_id not in self._unknown:
                 self._unknown.add(saga_id)
                 logger.warning(
@@ -169,3 +170,8 @@ class RunnerPool:
             work.close()
             return None
         return self._parts.variables.copy().run(self._background.spawn, work, name)
+
+
+def _knows(definition: Definition, saga: SagaRow) -> bool:
+    """Whether the code has all patches that may change the saga's path; one of which it knows nothing is newer."""
+    return {*definition.patches, *definition.deprecated_patches}.issuperset(origin_of(saga).patches)

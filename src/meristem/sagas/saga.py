@@ -53,6 +53,7 @@ class Definition:
     def __init__(
         self, function: Callable[..., Awaitable[Any]], *, version: int, supports: int,
         waits: tuple[type[Event], ...], patience: float,
+        patches: tuple[str, ...], deprecated_patches: tuple[str, ...],
     ) -> None:  # fmt: skip
         self.function = function
         self.name = function.__name__
@@ -60,6 +61,8 @@ class Definition:
         self.supports = supports
         self.waits = waits
         self.patience = patience
+        self.patches = patches
+        self.deprecated_patches = deprecated_patches
         self.signature = _without_flow(function)
 
     @cached_property
@@ -120,7 +123,13 @@ def saga(
 
 @overload
 def saga(
-    *, version: int = 1, supports: int = 1, waits: Sequence[type[Event]] = (), patience: float = 60.0
+    *,
+    version: int = 1,
+    supports: int = 1,
+    waits: Sequence[type[Event]] = (),
+    patience: float = 60.0,
+    patches: Sequence[str] = (),
+    deprecated_patches: Sequence[str] = (),
 ) -> Callable[
     [Callable[Concatenate[S, Flow, P], Coroutine[Any, Any, R]]], Callable[Concatenate[S, P], CoroutineType[Any, Any, R]]
 ]: ...
@@ -134,20 +143,26 @@ def saga(
     supports: int = 1,
     waits: Sequence[type[Event]] = (),
     patience: float = 60.0,
+    patches: Sequence[str] = (),
+    deprecated_patches: Sequence[str] = (),
 ) -> Any:
     """Make an async method durable: callers leave out its second parameter, the flow.
 
     `version` is what `flow.version` says in new sagas; sagas older than `supports` are parked instead of run.
     `waits` lists the events of `flow.wait_for`. A step whose outcome is unknown is repeated for `patience` seconds.
+    `patches` lists the names of `flow.patched`; `deprecated_patches` those that older sagas took, and all others do.
     """
     if not 1 <= supports <= version:
         raise MisuseError(f"@saga(version={version}, supports={supports}): 1 <= supports <= version must hold")
 
     def decorate(function: Callable[..., Any]) -> Any:
-        problem = wrong("patience", patience, Pause)
+        problem = wrong("patience", patience, Pause) or _unsound(patches, deprecated_patches)
         if problem is not None:
             raise MisuseError(f"{function.__qualname__}, @saga: {problem}")
-        definition = Definition(function, version=version, supports=supports, waits=tuple(waits), patience=patience)
+        definition = Definition(
+            function, version=version, supports=supports, waits=tuple(waits), patience=patience,
+            patches=tuple(patches), deprecated_patches=tuple(deprecated_patches),
+        )  # fmt: skip
 
         @functools.wraps(function)
         async def begin(self: object, *arguments: Any, **named: Any) -> Any:
@@ -165,6 +180,17 @@ def saga(
         return begin
 
     return decorate if method is None else decorate(method)
+
+
+def _unsound(patches: Sequence[str], deprecated: Sequence[str]) -> str | None:
+    """What is wrong with the names of patches, if anything is."""
+    if isinstance(patches, str) or isinstance(deprecated, str):
+        return 'patches are listed by their names: patches=["charge first"]'
+    names = [*patches, *deprecated]
+    if not all(names):
+        return "a patch needs a name"
+    twice = sorted({name for name in names if names.count(name) > 1})
+    return f"the patch {twice[0]!r} is listed twice" if twice else None
 
 
 def sagas_of(service: type) -> dict[str, Definition]:

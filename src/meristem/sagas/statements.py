@@ -75,6 +75,7 @@ CHANGE: Final = (
     .where(*_mine)
     .values(_setting(SAGAS, "state", "result", "error", "problem", "resume", "member", "wake_at", "updated"))
 )
+CHANGE_CONTEXT: Final = update(SAGAS).where(*_mine).values(_setting(SAGAS, "context"))
 
 # Only one that is worked on has an owner.
 RELEASE: Final = (
