@@ -14,10 +14,11 @@ _FAILS: Final = "statements that name it fail, those that read and those that wr
 _CONTRACT: Final = (
     "release a version first whose `tables=` does without it, and do this in the next release, when nothing older runs"
 )
-_RENAME: Final = (
-    "add the new one beside it and write both (expand); copy what is there; read the new one in the next release, and "
-    "drop the old one in the release after (contract)"
+_STEPS: Final = (
+    "beside it and write both (expand); fill and read it in the next release; in the one after, write it alone; and "
+    "drop the old one last (contract)"
 )
+_RENAME: Final = f"add the new one {_STEPS}"
 _TEXT: Final = re.compile(r"VARCHAR\((\d+)\)|VARCHAR|TEXT")
 _INTEGERS: Final = ("SMALLINT", "INTEGER", "BIGINT")
 _UNBOUNDED: Final = 1 << 62
@@ -127,7 +128,7 @@ def _retyped(name: str, before: str, after: str) -> Effect:
     if _is_wider(before, after):
         return Effect(Survival.SAFE, f"{what}, which holds all that the old one did")
     hurts = "values of one type are read and written as another; what the new one can't hold is lost"
-    instead = f"add a column of type {after} beside it, write both, read the new one next, and drop the old one last"
+    instead = f"add a column of type {after} {_STEPS}"
     return Effect(Survival.UNSAFE, what, hurts, instead)
 
 
