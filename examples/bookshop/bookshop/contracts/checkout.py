@@ -53,13 +53,14 @@ class Quote(Message):
 class CheckoutRequest(Message):
     """The wish to buy the cart for what the customer was shown.
 
-    The card was exchanged for the bank's token before (`Payments.tokenize`): no card number comes here.
+    The card was exchanged for the bank's token before (`Payments.tokenize`): no card number comes here. What costs
+    nothing is bought without one.
     """
 
     cart_version: Version
     total: Cents
     buy_two_get_one_free_promo: bool
-    card: CardToken
+    card: CardToken | None = None
     address: Address
 
 

@@ -134,7 +134,7 @@ class Transactions(Contract, Protocol, package="bookshop.transactions.v1"):
 
     @once
     async def place(self, order_id: UUID) -> Order:
-        """The order stands: it is paid, and its books are its own. Everybody is told."""
+        """The order stands: it is paid, or costs nothing, and its books are its own. Everybody is told."""
         ...
 
     @once

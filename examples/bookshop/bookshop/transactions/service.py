@@ -61,7 +61,9 @@ class TransactionsService(Transactions, Service, tables=tables.metadata):
 
     async def place(self, order_id: UUID) -> Order:
         async with self.database.begin() as tx:
-            moved = await self._move(order_id, {OrderStatus.PAID}, OrderStatus.PLACED)
+            # What costs nothing is never paid.
+            before = {OrderStatus.PAID} if (await self._order(order_id)).total else {OrderStatus.OPEN}
+            moved = await self._move(order_id, before, OrderStatus.PLACED)
             order = await self._order(order_id)
             if moved:
                 await tx.publish(OrderPlaced(order_id=order_id, order=order))

@@ -6,12 +6,12 @@ from hashlib import sha256
 
 import msgspec
 from quart import current_app, g, session
-from sitekit.pages.visitors import acting, insist, patience, within
+from sitekit.pages.visitors import acting, patience, within
 
 from bookshop.contracts.carts import Carts
 from bookshop.contracts.catalogue import Book, Catalogue
 from bookshop.contracts.checkout import Checkout, Quote
-from bookshop.web.reader import has_cart, seen, visitor
+from bookshop.web.reader import has_cart, presume, seen, visitor
 from meristem import CallError
 
 QUOTING = 2  # the cart's page waits longer for its offer, and for what a sign-in merges, than others for a shelf
@@ -54,7 +54,7 @@ EMPTY = ShownCart(lines=[], quote=None)
 async def merge() -> None:
     """After a sign-in, put what was gathered before it into the customer's cart; what fails is done by a later page."""
     theirs = session.get("visitor")
-    if g.user is None or not theirs:
+    if g.user is None or g.unrecognised is not None or not theirs:
         return
     try:
         with within(QUOTING * patience()), acting(f"merge-{sha256(theirs.encode()).hexdigest()}"):
@@ -76,7 +76,7 @@ async def quoted() -> Quote | None:
 
 async def shown_cart() -> ShownCart:
     """The cart as its page shows it."""
-    await insist()
+    await presume()
     await merge()
     if not has_cart():
         return EMPTY

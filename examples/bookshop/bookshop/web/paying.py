@@ -64,7 +64,7 @@ def kept_card() -> CardToken | None:
     return msgspec.convert(session["card"], CardToken) if "card" in session else None
 
 
-async def buy(shown: Shown, card: CardToken, address: Address) -> Order | None:
+async def buy(shown: Shown, card: CardToken | None, address: Address) -> Order | None:
     """The order, also where another form has made it; None where that can't be known yet.
 
     Raises the faults of a checkout, and CallError where it is known that nothing has happened.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from datetime import UTC, datetime
 
 from quart import Quart, current_app, g, session
 from sitekit.pages import visitors
@@ -13,6 +14,19 @@ from bookshop.contracts.customers import Customer, Session
 def welcome(opened: Session) -> None:
     """Keep a new session in the cookie; of what was there before the cart alone stays, to be merged."""
     visitors.welcome(opened.customer, opened.token, opened.device, keep=("visitor",))
+    session["presumed"] = [opened.customer.customer_id, opened.expires.timestamp()]
+
+
+async def presume() -> None:
+    """Find out whose cart is to be shown: where nobody can tell at a glance, the signed cookie's word is enough.
+
+    It was true when they signed in, and counts no longer than that session. It is enough to look, not to change or buy.
+    """
+    customer_id, until = session.get("presumed", (None, 0.0))
+    if g.unrecognised is not None and datetime.now(UTC).timestamp() < until:
+        g.user = Customer(customer_id=customer_id, name="", email="", offers=False)
+    else:
+        await visitors.insist()
 
 
 def visitor() -> str:

@@ -9,6 +9,8 @@ from functools import partial
 from typing import Any
 
 import pytest
+from bookshop.catalogue import tables
+from bookshop.catalogue.service import CatalogueService
 from bookshop.contracts.carts import CartChanged
 from bookshop.contracts.checkout import CartEmpty, PriceChanged
 from bookshop.contracts.inventory import OutOfStock, ReservationExpired
@@ -61,6 +63,32 @@ async def test_of_three_books_the_cheapest_is_free_and_the_order_says_so(shop: A
         again = await shop.fill(MOONSTONE, HOUND, SPADE)
         assert not again.offer.is_open
         assert again.total == 1199 + 999 + 1299
+
+
+async def test_what_costs_nothing_is_bought_without_a_card_and_the_bank_hears_nothing(shop: Any) -> None:
+    books = shop.app.database(CatalogueService)
+    await books.execute(tables.books.update().where(tables.books.c.book_id == SPADE).values(price=0))
+    with shop.as_(await shop.customer()):
+        request = await shop.request(await shop.fill(SPADE), card=None)
+        assert request.total == 0
+        order = await shop.checkout.check_out(request)
+        assert (order.status, order.total, order.payment) == (OrderStatus.PLACED, 0, None)
+        assert await shop.subjects(1) == ["Your books are on their way"]
+        assert (await shop.checkout.refund(order.order_id)).status is OrderStatus.REFUNDED
+    assert await shop.left(SPADE) == 40
+    assert await shop.kept_by_the_bank(order.order_id) == 0
+
+
+async def test_what_costs_something_is_not_bought_without_a_card(shop: Any) -> None:
+    with shop.as_(await shop.customer()):
+        quote = await shop.fill(SPADE)
+        with pytest.raises(CallError) as refusal:
+            await shop.checkout.check_out(await shop.request(quote, card=None))
+        assert [each.field for each in refusal.value.violations] == ["card"]
+        with pytest.raises(PriceChanged):  # nor by saying that it costs nothing
+            await shop.checkout.check_out(await shop.request(quote, card=None, total=0))
+        assert len((await shop.carts.cart()).items) == 1
+        assert await shop.transactions.mine() == []
 
 
 async def test_a_declined_card_leaves_nothing_behind(shop: Any) -> None:

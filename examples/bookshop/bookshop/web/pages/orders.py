@@ -40,7 +40,7 @@ async def mine() -> str:
         "orders.html",
         orders=orders,
         covers=await _covers(orders),
-        states=STATES,
+        state=state_of,
         page=page,
         has_older=len(found) > PER_PAGE,
     )
@@ -66,22 +66,27 @@ async def refund(order_id: UUID) -> Response:
     """Send an order back, once however often the form is sent."""
     try:
         with acting():
-            await Checkout.client().refund(order_id)
+            sent = await Checkout.client().refund(order_id)
     except NotRefundable:
         with acting():
-            found = await Transactions.client().order(order_id)
-        if found.status not in (OrderStatus.REFUNDING, OrderStatus.REFUNDED):  # else another form was faster
+            sent = await Transactions.client().order(order_id)
+        if sent.status not in (OrderStatus.REFUNDING, OrderStatus.REFUNDED):  # else another form was faster
             await flash("This order can't be sent back.", "problem")
             return leads_to(url_for("orders.order", order_id=order_id))
-    await flash("Your order is on its way back, and so is your money.")
+    await flash(f"Your order is on its way back{', and so is your money' if sent.payment else ''}.")
     return leads_to(url_for("orders.order", order_id=order_id))
+
+
+def state_of(order: Order) -> str:
+    """How far an order has come, in words."""
+    return "ordered" if order.status is OrderStatus.PLACED and not order.total else STATES[order.status]
 
 
 async def _page(order_id: UUID, *, is_new: bool) -> str:
     with acting():
         found = await Transactions.client().order(order_id)
     return await render_template(
-        "order.html", order=found, covers=await _covers([found]), state=STATES[found.status], is_new=is_new
+        "order.html", order=found, covers=await _covers([found]), state=state_of(found), is_new=is_new
     )
 
 

@@ -71,8 +71,8 @@ async def pay() -> Response | tuple[str, int]:
         abort(400)
     if (order := await glance(lambda: made(shown), None)) is not None:
         return _led(order.order_id)
-    address, card = filled.build(Address, ADDRESS), _card(filled)
-    if filled.errors or card is None:
+    address, card = filled.build(Address, ADDRESS), _card(filled) if shown.total else None
+    if filled.errors or (card is None and shown.total):
         return await _page(filled, shown, await quoted()), 422
     try:
         return await _ordered(filled, shown, address, card)
@@ -85,8 +85,10 @@ async def pay() -> Response | tuple[str, int]:
         return await _failed(filled, shown, error)
 
 
-async def _ordered(filled: Form, shown: Shown, address: Address, card: Card | CardToken) -> Response | tuple[str, int]:
-    token = card if isinstance(card, CardToken) else await token_for(card, shown)
+async def _ordered(
+    filled: Form, shown: Shown, address: Address, card: Card | CardToken | None
+) -> Response | tuple[str, int]:
+    token = await token_for(card, shown) if isinstance(card, Card) else card
     keep_card(token)
     order = await buy(shown, token, address)
     if order is not None:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import re
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from bookshop.catalogue import tables
+from bookshop.catalogue.service import CatalogueService
 from bookshop.conftest import PASSWORD
 from bookshop.contracts.customers import Credentials, Customers
 from bookshop.contracts.items import PricedItem
 from bookshop.contracts.transactions import Address, NewOrder, Transactions
 from bookshop.web.pages.orders import PER_PAGE
+from bookshop.web.reader import presume
 from bookshop.web.tests.conftest import CARD, DECLINED, HOME, OWNER
+from quart import g, session
 
-from meristem import Identity, using
+from meristem import CallError, Code, Identity, using
 from meristem.testing import RunningSystem
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("bookshop pages")]
@@ -84,6 +89,55 @@ async def test_without_the_offer_the_cart_shows_full_prices_and_sells_nothing(
     assert "€34.97" in page.text
     assert "€24.98" not in page.text
     assert "Check out" not in page.text
+
+
+async def test_a_cart_is_shown_where_customers_cannot_be_asked_and_changed_later(reader: Any, outages: Any) -> None:
+    await reader.sign_up()
+    page = await reader.add(MOONSTONE, HOUND)
+    form = {"form_token": page.hidden()["form_token"], "copies": "0"}
+    outages.of.add("Customers")
+    page = await reader.get("/cart")
+    assert page.status == 200
+    assert "The Moonstone" in page.text
+    assert "€21.98" in page.text
+    assert (await reader.post(f"/cart/{MOONSTONE}", form)).status == 503
+    assert (await reader.get("/checkout")).status == 503
+    assert (await reader.get("/orders")).status == 503
+    outages.of.clear()
+    assert "The Moonstone" in (await reader.get("/cart")).text
+
+
+@pytest.mark.parametrize("presumed", [[7, 0.0], None])
+async def test_a_session_that_is_over_is_presumed_to_be_nobody_s(site: Any, presumed: Any) -> None:
+    away = CallError(Code.UNAVAILABLE, "away")
+    async with site.test_request_context("/cart"):
+        g.user, g.unrecognised = None, away
+        if presumed:
+            session["presumed"] = presumed
+        await presume()
+        assert g.user is None
+        session["presumed"] = [7, datetime.now(UTC).timestamp() + 60]
+        g.unrecognised = away
+        await presume()
+        assert g.user.customer_id == 7
+
+
+async def test_what_costs_nothing_is_ordered_without_a_card(reader: Any, shop: RunningSystem) -> None:
+    books = shop.database(CatalogueService)
+    await books.execute(tables.books.update().where(tables.books.c.book_id == 40).values(price=0))
+    await reader.add(40)
+    await reader.sign_up()
+    form = await reader.get("/checkout")
+    assert "no card is asked for" in form.text
+    assert 'name="cvc"' not in form.html
+    page = await reader.follow(await reader.post("/checkout", {**form.hidden(), **HOME}))
+    assert page.heading == "Thank you, Ada Lovelace"
+    assert "Your books are ordered. A mail" in page.text
+    assert "ordered and paid" not in page.text
+    address = re.search(r'action="(/orders/[^"]+/refund)"', page.html)
+    assert address is not None
+    page = await reader.follow(await reader.post(address[1], page.hidden()))
+    assert "Your order is on its way back." in page.text
 
 
 async def test_a_cart_that_could_not_be_merged_is_merged_later(reader: Any, outages: Any) -> None:
