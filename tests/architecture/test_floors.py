@@ -45,7 +45,7 @@ INSIDE = {
     "transports": [{"files"}, {"local", "http", "grpc"}],
     "transports.http": [{"files"}, {"connect", "rest"}, {"client", "server"}],
     "hosting": [{"asgi"}, {"wsgi"}, {"files"}],
-    "storage": [{"files"}, {"sqlite", "environment"}],
+    "storage": [{"files"}, {"sqlite", "postgresql", "environment"}],
     "testing": [{"files"}, {"divided"}],
 }
 
@@ -112,7 +112,13 @@ def test_every_folder_inside_a_room_has_its_floor():
 
 ADAPTERS = tuple(
     f"{ROOT}.{each}"
-    for each in ("storage.sqlite", "events.direct", "transports.http.client", "transports.grpc.grpc_client")
+    for each in (
+        "storage.sqlite",
+        "storage.postgresql",
+        "events.direct",
+        "transports.http.client",
+        "transports.grpc.grpc_client",
+    )
 )
 
 

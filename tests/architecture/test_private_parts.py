@@ -5,10 +5,12 @@ the table below says which file to mend.
 """
 
 import asyncio
+import itertools
 import logging
 import re
 import tomllib
 
+import asyncpg
 import pytest
 from sqlalchemy import Column, Integer, MetaData, Table, Text, bindparam, insert, select
 from sqlalchemy.dialects.sqlite.base import SQLiteDialect
@@ -16,6 +18,7 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from tests.architecture.source import SOURCE
+from tests.suites.postgresql import DATABASE, SERVER, schema_of_its_own
 
 # package: the part, and the room or file that uses it
 USED = {
@@ -40,6 +43,7 @@ USED = {
         "post_compile_params": "storage/compiled.py",
         "effective_value": "storage/compiled.py",
     },
+    "asyncpg": {"_cancel": "storage/postgresql/session.py"},
     "asyncio": {"_current_tasks": "resilience/timers.py"},
 }
 PARTS = [(package, part, where) for package, parts in USED.items() for part, where in parts.items()]
@@ -56,10 +60,11 @@ def test_the_table_names_what_is_used_and_where(package, part, where):
     )
 
 
-@pytest.mark.parametrize("package", ["uvicorn", "sqlalchemy", "httptools"])
+@pytest.mark.parametrize("package", ["uvicorn", "sqlalchemy", "httptools", "asyncpg"])
 def test_a_package_whose_private_parts_are_used_has_an_upper_bound(package):
     project = tomllib.loads((SOURCE.parents[1] / "pyproject.toml").read_text())["project"]
-    (wanted,) = [each for each in project["dependencies"] if re.match(rf"{package}\b", each)]
+    extras = itertools.chain.from_iterable(project["optional-dependencies"].values())
+    (wanted,) = [each for each in [*project["dependencies"], *extras] if re.match(rf"{package}\b", each)]
     assert re.search(r",<\d", wanted), wanted
 
 
@@ -150,3 +155,17 @@ def test_a_compiled_sqlalchemy_statement_expands_its_lists():
 async def test_asyncio_keeps_the_running_task_where_we_look_for_it():
     loop = asyncio.get_running_loop()
     assert asyncio.tasks._current_tasks.get(loop) is asyncio.current_task()
+
+
+async def test_asyncpgs_request_to_stop_a_statement_leaves_its_waiter_waiting_for_how_it_went():
+    async with schema_of_its_own():
+        connection = await asyncpg.connect(f"{SERVER}/{DATABASE}")
+        sleeping = asyncio.create_task(connection.execute("SELECT pg_sleep(60)"))
+        while not sleeping.done():
+            await connection._cancel(asyncio.get_running_loop().create_future())
+            await asyncio.wait((sleeping,), timeout=0.05)
+
+        with pytest.raises(asyncpg.QueryCanceledError):
+            await sleeping
+        assert await connection.fetchval("SELECT 1") == 1
+        await connection.close()

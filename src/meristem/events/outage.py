@@ -8,7 +8,7 @@ from asyncio import CancelledError
 from collections.abc import Iterator
 from typing import Final
 
-from meristem.errors import CallError, Code, Fault, OperationError, StorageError
+from meristem.errors import CallError, Code, Fault, OperationError, StorageError, StorageUnavailable
 
 AWAY: Final = frozenset({Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED, Code.RESOURCE_EXHAUSTED, Code.ABORTED})
 """The codes by which a callee says that the same call may succeed later."""
@@ -60,6 +60,8 @@ def _causes(failure: BaseException) -> Iterator[BaseException]:
 def _says_so(error: BaseException) -> bool:
     if isinstance(error, CallError):
         return error.code in AWAY
+    if isinstance(error, StorageUnavailable):
+        return True
     if isinstance(error, StorageError):
         name = getattr(error.__cause__, "sqlite_errorname", "")
         return any(name.startswith(each) for each in _LOCKED)

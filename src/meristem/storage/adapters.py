@@ -26,6 +26,10 @@ class OpenDriver(Protocol):
 DATABASES: Final[Adapters[OpenDriver]] = Adapters(
     "database",
     "meristem.databases",
-    {"sqlite": "meristem.storage.sqlite.opening:open_driver"},
+    {
+        "sqlite": "meristem.storage.sqlite.opening:open_driver",
+        "postgresql": "meristem.storage.postgresql.opening:open_driver",
+        "postgres": "meristem.storage.postgresql.opening:open_driver",
+    },
     example="sqlite:///data/service.db",
 )

@@ -34,8 +34,8 @@ ROWS = [
 
 
 @pytest.fixture
-async def database() -> AsyncIterator[Database]:
-    database = database_for("sqlite://")
+async def database(database_url: str) -> AsyncIterator[Database]:
+    database = database_for(database_url)
     await database.start()
     await database.upgrade([LEASE, SCHEMA])
     async with database.begin() as tx:

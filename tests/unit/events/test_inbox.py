@@ -54,8 +54,8 @@ class Ledger:
 
 
 @pytest.fixture
-async def database(tmp_path):
-    database = database_for(f"sqlite:///{tmp_path}/ledger.db?synchronous=normal", name="ledger")
+async def database(database_url):
+    database = database_for(database_url, name="ledger")
     await database.start()
     await database.upgrade([SCHEMA])
     await database.create(TABLES)

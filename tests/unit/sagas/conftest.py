@@ -10,14 +10,14 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # the kit beside the tests; they are no package
 
-from sagakit import Remote, opened
+from sagakit import Remote, opened_at
 
 from meristem.storage.database import Database
 
 
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    async with opened(tmp_path / "bookings.db") as made:
+async def database(database_url: str) -> AsyncIterator[Database]:
+    async with opened_at(database_url) as made:
         yield made
 
 

@@ -21,7 +21,7 @@ from meristem.sagas.saga import saga
 from meristem.sagas.tables import SCHEMA
 from meristem.services.client import make_client
 from meristem.services.outbound import entry
-from meristem.storage.database import Database
+from meristem.storage.database import Database, database_for
 from meristem.storage.driver import Driver
 from meristem.storage.lease import SCHEMA as LEASE
 from meristem.storage.lease import Lease
@@ -200,7 +200,19 @@ async def opened(path: Path, driver: Driver | None = None):
     """A started database in a file."""
     # A killed process loses nothing that it handed to the system: tests need not wait for the disk.
     found = driver or open_driver(f"sqlite:///{path}?synchronous=normal", name="bookings", directory=path.parent)
-    database = Database(found, name="bookings")
+    async with _started(Database(found, name="bookings")) as database:
+        yield database
+
+
+@asynccontextmanager
+async def opened_at(url: str):
+    """A started database at a URL."""
+    async with _started(database_for(url, name="bookings")) as database:
+        yield database
+
+
+@asynccontextmanager
+async def _started(database: Database):
     await database.start()
     await database.upgrade([LEASE, SCHEMA])
     try:

@@ -20,8 +20,8 @@ REPLICA = Path(__file__).parent / "lease_replica.py"
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/service.db?synchronous=normal"
+def url(database_url: str) -> str:
+    return database_url
 
 
 @pytest.fixture

@@ -1,0 +1,72 @@
+"""What a URL says: where the server is, as its libraries read it, and the options that are ours."""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+
+from meristem.errors import ConfigurationError
+
+ISOLATIONS: Final = ("read committed", "repeatable read", "serializable")
+_LIBPQ: Final = frozenset(
+    {"host", "port", "sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "passfile", "target_session_attrs"}
+)
+_OURS: Final = ("schema", "pool", "server_pool", "pooler", "isolation")
+
+
+class DatabaseAddress(NamedTuple):
+    """A database on a server: `dsn` for the libraries, and how to use it."""
+
+    dsn: str
+    server: str
+    """Names the server, without user and password."""
+    schema: str | None
+    limit: int
+    server_limit: int
+    pooled: bool
+    """Whether a pooler stands before it that hands a connection on at the end of each transaction."""
+    isolation: str
+
+
+def read_address(url: str, name: str) -> DatabaseAddress:
+    """Read a URL like `postgresql://shop_{service}:…@host/shop?schema={service}`; raises ConfigurationError."""
+    parts = urlsplit(url)
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    place, database = parts.netloc.rpartition("@")[2] or options.get("host", ""), parts.path.lstrip("/")
+    if not place or not database:
+        raise ConfigurationError(
+            f"database {name!r}: the URL names no server or no database; write it like "
+            f"postgresql://{name}:PASSWORD@host/shop?schema={name}"
+        )
+    unknown = options.keys() - _LIBPQ - set(_OURS)
+    if unknown:
+        raise ConfigurationError(
+            f"database {name!r}: the URL has an unknown option {min(unknown)!r}; there are {', '.join(_OURS)}, and "
+            f"of the server's library {', '.join(sorted(_LIBPQ))}"
+        )
+    isolation = options.get("isolation", ISOLATIONS[0]).replace("_", " ")
+    if isolation not in ISOLATIONS:
+        raise ConfigurationError(f"database {name!r}: isolation={isolation!r} is not one of {', '.join(ISOLATIONS)}")
+    if options.get("pooler", "transaction") != "transaction":
+        raise ConfigurationError(f"database {name!r}: the pooler is `transaction`, or it is not mentioned")
+    # A standby would refuse the first write: who was sent to one looks for the primary among the hosts of the URL.
+    theirs = {"target_session_attrs": "read-write"} | {key: value for key, value in options.items() if key in _LIBPQ}
+    return DatabaseAddress(
+        dsn=f"postgresql://{parts.netloc}/{quote(unquote(database))}?{urlencode(theirs)}",
+        server=re.sub(r"\s", "", place),
+        schema=options.get("schema") or None,
+        limit=_number(name, options, "pool", 10),
+        server_limit=_number(name, options, "server_pool", 20),
+        pooled="pooler" in options,
+        isolation=isolation,
+    )
+
+
+def _number(name: str, options: dict[str, str], key: str, usual: int) -> int:
+    text = options.get(key, str(usual))
+    if not text.isdecimal() or int(text) < 2:
+        raise ConfigurationError(
+            f"database {name!r}: {key}={text} is no number of connections; give 2 or more, one is for reads alone"
+        )
+    return int(text)

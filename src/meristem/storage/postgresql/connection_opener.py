@@ -1,0 +1,109 @@
+"""Opens connections, waits for a server that is just being restarted, and remembers one that is away."""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+import asyncpg
+
+from meristem.backoff import HALF, wait_after
+from meristem.errors import ConfigurationError, StorageError, StorageUnavailable
+from meristem.storage.postgresql.session import Session
+from meristem.storage.postgresql.translation import RAISED
+
+if TYPE_CHECKING:
+    from meristem.storage.postgresql.address import DatabaseAddress
+
+PATIENCE: Final = 5.0  # seconds for a server that refuses connections: a restart takes one or two
+_ATTEMPT: Final = 5.0  # seconds for a connection to come about
+_BASE, _CAP = 0.05, 0.5  # seconds between two attempts
+_STATEMENTS: Final = 512  # prepared statements that a connection keeps
+_SCHEMA: Final = "SELECT current_schema(), to_regnamespace(quote_ident($1)) IS NOT NULL"
+
+
+class ConnectionOpener:
+    """Opens the connections of one database; `problem` says what is wrong while the server can't be reached."""
+
+    def __init__(self, address: DatabaseAddress, name: str, patience: float = PATIENCE) -> None:
+        self.problem: str | None = None
+        self._address = address
+        self._name = name
+        self._patience = patience
+
+    async def connect(self, generation: int) -> Session:
+        """A new connection. A server that is known to be away is asked once; else it has some seconds to come back."""
+        until = monotonic() + (0.0 if self.problem else self._patience)
+        attempt = 1
+        while True:
+            try:
+                connection = await self._connect()
+            except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
+                refused = str(error.args[0])
+                break
+            except RAISED as error:
+                reason = _reason(error)
+            else:
+                self.problem = None
+                return Session(connection, self._name, generation)
+            if monotonic() >= until:
+                self.problem = (
+                    f"the server of database {self._name!r} ({self._address.server}) is out of reach: {reason}"
+                )
+                raise StorageUnavailable(f"{self.problem}; the next statement tries again")
+            await asyncio.sleep(wait_after(attempt, _BASE, _CAP, HALF))
+            attempt += 1
+        failure = StorageError(
+            f"database {self._name!r}: the server at {self._address.server} refuses the connection: {refused}; "
+            f"make the role and the database, or mend the URL"
+        )
+        failure.lasting = True
+        raise failure
+
+    async def check(self, session: Session) -> None:
+        """See that statements find the service's schema; raises ConfigurationError that says how to make it."""
+        if self._address.schema is None:
+            return
+        current, exists = await session.ask(_SCHEMA, self._address.schema)
+        if current != self._address.schema:
+            raise ConfigurationError(no_schema(self._address, self._name, exists=exists))
+
+    async def _connect(self) -> asyncpg.Connection[asyncpg.Record]:
+        settings = {"application_name": f"meristem {self._name}"}
+        if self._address.schema is not None and not self._address.pooled:
+            settings["search_path"] = quoted(self._address.schema)
+        connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(
+            self._address.dsn,
+            timeout=_ATTEMPT,
+            # A prepared statement belongs to a connection of the server, and a pooler hands those around.
+            statement_cache_size=0 if self._address.pooled else _STATEMENTS,
+            max_cached_statement_lifetime=0,  # a timer for each would keep the unit of work that was first to run it
+            server_settings=settings,
+        )
+        return connection
+
+
+def no_schema(address: DatabaseAddress, name: str, *, exists: bool) -> str:
+    """What to do where the schema isn't the one that statements run in."""
+    schema = address.schema or ""
+    if exists and address.pooled:
+        return (
+            f"database {name!r}: behind a pooler the role must know its schema: "
+            f"ALTER ROLE … SET search_path = {quoted(schema)}"
+        )
+    return (
+        f"database {name!r}: the schema {schema!r} is not there, or the role may not use it: "
+        f"CREATE SCHEMA {quoted(schema)} AUTHORIZATION …"
+    )
+
+
+def quoted(name: str) -> str:
+    """An identifier as SQL writes it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _reason(error: BaseException) -> str:
+    """Why a connection didn't come about: no text of it holds a value."""
+    text = str(error.args[0]) if isinstance(error, asyncpg.PostgresError) and error.args else str(error)
+    return " ".join(text.split()) or type(error).__name__

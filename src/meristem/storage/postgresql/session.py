@@ -1,0 +1,164 @@
+"""One connection to the server: runs single steps on it, with asyncpg's errors translated."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterable, Sequence
+from itertools import groupby, islice
+from operator import itemgetter
+from typing import Any, Final
+
+import asyncpg
+
+from meristem.errors import MeristemError
+from meristem.storage.driver import Outcome, Statement
+from meristem.storage.postgresql.translation import RAISED, is_lost, is_repeatable, translate
+
+_CHUNK: Final = 500  # rows handled at a time: between two chunks the event loop goes on
+_CHANGES: Final = re.compile(r"\s*(INSERT|UPDATE|DELETE|MERGE|WITH)\b", re.IGNORECASE)
+_RETURNS: Final = re.compile(r"\bRETURNING\b", re.IGNORECASE)
+_NOTHING: Final = Outcome([], -1)
+
+
+class Session:
+    """A connection, and what is to be known of a statement that has just failed on it."""
+
+    __slots__ = (
+        "_connection",
+        "_database",
+        "_is_repeatable",
+        "generation",
+        "has_refused",
+        "idle_since",
+        "is_undone",
+        "writes",
+    )
+
+    def __init__(self, connection: Any, database: str, generation: int) -> None:
+        self.generation = generation
+        self.writes = False  # whether it is in the hands of a transaction
+        self.idle_since = 0.0
+        self.has_refused = False  # whether it was the server that refused the statement: its transaction has failed
+        self.is_undone = False  # whether it is certain that nothing of it happened
+        self._is_repeatable = False
+        self._connection = connection
+        self._database = database
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the connection is gone."""
+        closed: bool = self._connection.is_closed()
+        return closed
+
+    @property
+    def may_repeat(self) -> bool:
+        """Whether what failed, uncommitted, may go well the next time: on another connection, or after another one."""
+        return self._is_repeatable or self.is_lost
+
+    async def ask(self, text: str, *parameters: Any) -> tuple[Any, ...]:
+        """The one row that a statement of the adapter's own gives."""
+        try:
+            return tuple(await self._connection.fetchrow(text, *parameters))
+        except RAISED as error:
+            failure = self._failed(error, text)
+        raise failure
+
+    async def send(self, text: str, patience: float | None = None) -> str:
+        """Run what has no parameters, several statements perhaps; answers with the last one's command tag."""
+        try:
+            tag: str = await self._connection.execute(text, timeout=patience)
+        except RAISED as error:
+            failure = self._failed(error, text)
+        else:
+            return tag
+        raise failure
+
+    async def run(self, step: Statement) -> Outcome:
+        """Run one step."""
+        failure: Exception | None = None
+        self.has_refused = self._is_repeatable = False
+        step.failed = True  # unless all goes well
+        try:
+            outcome = await (self._many(step) if step.many else self._one(step.text, step.parameters, step))
+        except RAISED as error:
+            failure = self._failed(error, step.text)
+        else:
+            if outcome.rowcount or step.otherwise is None:
+                step.failed = False
+                return outcome
+        raise failure or step.otherwise or AssertionError
+
+    async def cancel(self) -> None:
+        """Ask the server to end the statement under way, whose waiter then hears how it went."""
+        # What asyncpg offers for that cancels the wait as well: then nobody would know whether it had happened.
+        sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        await self._connection._cancel(sent)  # noqa: SLF001
+
+    async def close(self, patience: float) -> None:
+        """Say goodbye to the server, or just go where that takes too long."""
+        try:
+            await self._connection.close(timeout=patience)
+        except RAISED:
+            self.terminate()
+
+    def terminate(self) -> None:
+        """Close the connection without a word."""
+        self._connection.terminate()
+
+    def _failed(self, error: Any, text: str) -> MeristemError:
+        is_answer = not isinstance(error, asyncpg.PostgresConnectionError)  # that one is asyncpg's own
+        self.has_refused = isinstance(error, asyncpg.PostgresError) and is_answer
+        self.is_undone = self.has_refused or isinstance(error, asyncpg.InterfaceError)
+        self._is_repeatable = is_repeatable(error)
+        if isinstance(error, OSError) or is_lost(error):
+            self.terminate()  # a statement that takes too long among them: what comes of it would meet the next one
+        return translate(error, self._database, text)
+
+    async def _one(self, text: str, parameters: Iterable[Any], step: Statement) -> Outcome:
+        decode = step.decode
+        if decode is None:
+            return Outcome([], _count(await self._connection.execute(text, *parameters)))
+        if step.first:
+            row = await self._connection.fetchrow(text, *parameters)
+            return _NOTHING if row is None else Outcome(decode([row], _described(row)), 1)
+        raw = await self._connection.fetch(text, *parameters)
+        return await _decoded(raw, step) if raw else Outcome([], 0)
+
+    async def _many(self, step: Statement) -> Outcome:
+        """Run a statement for many rows; whether all of them or none is for the transaction to say."""
+        changed, rows = 0, []
+        for text, group in groupby(step.parameters, itemgetter(0)):
+            query = text if step.decode is not None else _counting(text)
+            while chunk := [parameters for _, parameters in islice(group, _CHUNK)]:
+                raw = await self._connection.fetchmany(query, chunk)
+                if step.decode is None:
+                    changed += sum(count for (count,) in raw)
+                elif raw:
+                    rows += step.decode(raw, _described(raw[0]))
+        return Outcome(rows, changed if step.decode is None else len(rows))
+
+
+async def _decoded(raw: Sequence[Any], step: Statement) -> Outcome:
+    assert step.decode is not None
+    described = _described(raw[0])
+    rows = step.decode(list(raw[:_CHUNK]), described)
+    for start in range(_CHUNK, len(raw), _CHUNK):
+        await asyncio.sleep(0)
+        rows += step.decode(list(raw[start : start + _CHUNK]), described)
+    return Outcome(rows, len(raw))
+
+
+def _described(row: asyncpg.Record) -> list[tuple[str]]:
+    return [(name,) for name in row.keys()]  # noqa: SIM118 - a record iterates over its values
+
+
+def _count(tag: str) -> int:
+    """The rows changed, of a command tag like `INSERT 0 1`."""
+    return int(tag.rpartition(" ")[2]) if tag.startswith(("INSERT", "UPDATE", "DELETE", "MERGE")) else -1
+
+
+def _counting(text: str) -> str:
+    """The same statement for many rows, answering with how many rows each run has changed: asyncpg tells no tags."""
+    returning = " RETURNING 1" if _CHANGES.match(text) and not _RETURNS.search(text) else ""
+    return f"WITH changed AS ({text}{returning}) SELECT count(*) FROM changed"  # noqa: S608 - the text is the statement

@@ -1,0 +1,93 @@
+"""What PostgreSQL's errors mean to the person who reads them; the value of a parameter is never part of a message.
+
+The server's DETAIL holds values, and so do its messages about data, and asyncpg's own about an argument: none of them
+is passed on, and the errors made of them have no cause that a traceback would show.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import asyncpg
+
+from meristem.errors import IntegrityViolation, MeristemError, MisuseError, StorageError, StorageUnavailable
+from meristem.storage.driver import shorten
+
+RAISED: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
+"""What asyncpg raises where a statement or a connection fails."""
+
+_VIOLATIONS: Final = {"23505": "unique", "23503": "foreign key", "23502": "not null", "23514": "check"}
+_TOLD: Final = ("0A", "23", "25", "28", "3D", "3F", "40", "42", "53", "55", "57")
+"""The classes of errors whose first line names things of the schema and of the server, never a value."""
+_LASTING: Final = ("42P01", "42703", "3F000", "42501")  # until somebody migrates, or gives a right
+_REPEATABLE: Final = ("40001", "40P01")  # serialization failure, deadlock
+_PASSING: Final = ("08", "40", "53", "55P03", "57P", "25006", "25P03")
+_GONE: Final = ("57P01", "57P02", "57P03", "57P05", "25P03", "25006")
+_REMEDIES: Final = {
+    "42P01": ": the database has another schema than this code; run its migrations (`meristem migrate`), or the newer "
+    "release that has migrated it already",
+    "42501": ": the role may not do that; give it the right, or let it own the schema",
+    "25006": ": the server takes no writes: it is a standby since a fail-over; the next statement asks for the primary",
+    "40001": ": another transaction was faster; repeat the unit of work",
+    "40P01": ": two transactions wait for each other; take rows in one order everywhere, or repeat the unit of work",
+    "53300": ": the server's max_connections are in use; lower `?pool=` or `?server_pool=`, or put a pooler before it",
+    "55P03": ": another transaction holds the lock for longer than lock_timeout",
+    "57014": ": it took longer than the role's statement_timeout",
+}
+_REMEDIES["42703"] = _REMEDIES["42P01"]
+
+
+def translate(error: Any, database: str, text: str) -> MeristemError:
+    """The error of ours that stands for one of asyncpg's, raised by the statement `text`; to be raised without it."""
+    place = f"database {database!r}, statement: {shorten(text)}"
+    if not isinstance(error, asyncpg.PostgresError):
+        return _of_client(error, place)
+    state = error.sqlstate or ""
+    reason = _reason(error, state)
+    if state in _VIOLATIONS or state.startswith("23"):
+        return _violation(error, state, f"{reason} ({place})")
+    reason += _REMEDIES.get(state, "")
+    if state.startswith(_PASSING):
+        anew = ": nothing of it happened, the next statement connects anew" if is_lost(error) else ""
+        return StorageUnavailable(f"{reason}{anew} ({place})")
+    if state.startswith(("22", "42", "0A")) and state not in _LASTING:
+        return MisuseError(f"the statement can't be run: {reason} ({place})")
+    found = StorageError(f"{reason} ({place})")
+    found.lasting = state in _LASTING
+    return found
+
+
+def is_lost(error: BaseException) -> bool:
+    """Whether the connection is of no use after what the server has sent: it ends sessions, or is a standby by now."""
+    return getattr(error, "sqlstate", None) in _GONE
+
+
+def is_repeatable(error: BaseException) -> bool:
+    """Whether a transaction that told nobody anything yet can be run once more."""
+    return isinstance(error, asyncpg.PostgresError) and (error.sqlstate in _REPEATABLE or is_lost(error))
+
+
+def _reason(error: asyncpg.PostgresError, state: str) -> str:
+    if state.startswith(_TOLD):
+        return " ".join(str(error.args[0]).split()) if error.args else type(error).__name__
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(error).__name__.removesuffix("Error")).lower()
+    return f"{words} (SQLSTATE {state})"
+
+
+def _violation(error: asyncpg.PostgresError, state: str, message: str) -> IntegrityViolation:
+    constraint = getattr(error, "constraint_name", None)
+    column = getattr(error, "column_name", None)
+    if constraint is None and column is not None:
+        constraint = f"{getattr(error, 'table_name', '')}.{column}"
+    return IntegrityViolation(message, kind=_VIOLATIONS.get(state, "unknown"), constraint=constraint)
+
+
+def _of_client(error: Any, place: str) -> MeristemError:
+    if isinstance(error, asyncpg.DataError):
+        position = re.search(r"argument \$(\d+)", str(error))
+        which = f"the value of ${position[1]}" if position else "a value"
+        return MisuseError(f"{which} doesn't fit the type of its column or expression ({place})")
+    if isinstance(error, asyncpg.InterfaceError) and "closed" not in str(error) and "connection" not in str(error):
+        return MisuseError(f"the statement can't be run: its parameters don't fit it ({place})")
+    return StorageUnavailable(f"the connection to the server was lost; the next statement connects anew ({place})")
