@@ -10,6 +10,8 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
+from meristem.standard_streams import write_now
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -90,8 +92,7 @@ def exiting() -> Iterator[None]:
 
 def leave(number: int) -> NoReturn:
     """End this process here and now."""
-    with contextlib.suppress(OSError):
-        os.write(2, AT_ONCE)  # no logging: this may have come in the middle of a line
+    write_now(2, AT_ONCE)  # no logging: this may have come in the middle of a line
     os._exit(code_of(number))
 
 

@@ -18,6 +18,7 @@ FLOORS = [
         "adapters",
         "asgi",
         "stop_signals",
+        "standard_streams",
         "variables",
         "descriptors",
         "redaction",

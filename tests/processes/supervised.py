@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from meristem.standard_streams import unblock
 from meristem.supervision.console import Console
 from meristem.supervision.lifeline import hold
 from meristem.supervision.signals import supervise
@@ -24,6 +25,7 @@ def arguments(process: str, replica: int, listen: str) -> list[str]:
     return [sys.executable, str(Path(__file__).with_name("standin.py")), process, str(replica), listen]
 
 
+unblock()
 hold(os.environ)
 directory = Path(sys.argv[1])
 plan = msgspec.json.decode((directory / "plan.json").read_bytes(), type=Plan)

@@ -7,8 +7,9 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+import click
+
 from meristem.cli.companions import LocalCompanions, Told
-from meristem.cli.output import say
 from meristem.cli.progress import TerminalProgress
 from meristem.cli.serving import Faces, ports_of, run_on_loop, shown
 from meristem.cli.settings import note_settings
@@ -42,7 +43,7 @@ def run_alone(blueprint: Blueprint, directory: Path, faces: Faces, began: float,
     state.claim()
     sockets = run_directory(state.path, blueprint.plan)
     try:
-        asyncio.run(succeed(state, sockets, say))
+        asyncio.run(succeed(state, sockets, click.echo))
         prepare_run_directory(sockets)
         try:
             # Chosen before anything listens there: programs and apps are told the address as they start.
@@ -53,7 +54,7 @@ def run_alone(blueprint: Blueprint, directory: Path, faces: Faces, began: float,
             remove_run_directory(sockets)
     finally:
         state.release()
-    say("Stopped.")
+    click.echo("Stopped.")
 
 
 async def _run(
@@ -73,9 +74,9 @@ async def _run(
         beside.announce(operators.addresses)
         _print_started(plan, address)
         for name, where in shown(plan, address, operators, api_page=faces.api_page):
-            say(f"  {name:<10}{where}")
-        say(f"{plan.system} runs at {address}", bold=True, nl=False)
-        say(f"  (started in {time.perf_counter() - began:.2f} s, Ctrl-C stops it)")
+            click.echo(f"  {name:<10}{where}")
+        click.secho(f"{plan.system} runs at {address}", bold=True, nl=False)
+        click.echo(f"  (started in {time.perf_counter() - began:.2f} s, Ctrl-C stops it)")
 
     async with Stack() as stack:
         await stack.start(operators)  # first: what does not get ready can be looked at, too
@@ -122,7 +123,7 @@ def _process(
 def _print_started(plan: Plan, address: str) -> None:
     for process in plan.processes:
         if process.services:
-            say(f"  services  {', '.join(process.services)}")
+            click.echo(f"  services  {', '.join(process.services)}")
         for app in plan.apps:
             if app.name in process.apps:
-                say(f"  app       {app.name} at {address}{app.mount}")
+                click.echo(f"  app       {app.name} at {address}{app.mount}")

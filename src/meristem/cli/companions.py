@@ -7,9 +7,9 @@ import sys
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+import click
 import msgspec
 
-from meristem.cli.output import say
 from meristem.cli.progress import TerminalProgress
 from meristem.cli.serving import offer, program_labels
 from meristem.supervision.companions import CompanionEnvironment, Companions
@@ -83,7 +83,7 @@ class LocalCompanions:
             arguments=_Arguments(told, found),
             foreign=found.foreign,
             wrote=Console(screen, [*labels, *program_labels(plan)], os.environ, shown).write,
-            say=lambda message: say(message, fg="yellow", err=True),
+            say=lambda message: click.secho(message, fg="yellow", err=True),
             changed=self._announce,
         )
         self._announced: SystemStatus | None = None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -76,22 +74,3 @@ def print_rich(shown: Any, *, least: int = 0, whole: int = UNBOUNDED) -> None:
 def counted(count: int, what: str) -> str:
     """A number of things in words: `1 test`, `2 tests`."""
     return f"{count} {what}" + ("" if count == 1 else "s")
-
-
-def say(text: str = "", **style: Any) -> None:
-    """Print a line of what runs on; a screen that is gone (a closed terminal, `| head`) does not end it."""
-    try:
-        click.secho(text, **style)
-    except OSError:
-        forget_lost_screens()
-
-
-def forget_lost_screens() -> None:
-    """Write to nothing from now on where what was written has nowhere to go: Python's exit would fail of it."""
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except OSError:
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, stream.fileno())
-            os.close(nowhere)

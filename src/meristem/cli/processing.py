@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from meristem.cli.loading_system import load_process, log_level_option, placement_option, system_argument
-from meristem.cli.output import say
 from meristem.cli.progress import TerminalProgress
 from meristem.cli.serving import offer, run_on_loop
 from meristem.config.project import load_object
 from meristem.hosting.own_folder import enter
 from meristem.lifecycle import Stack
+from meristem.standard_streams import unblock
 from meristem.supervision.heartbeat import heartbeat
 from meristem.supervision.lifeline import hold
 from meristem.supervision.replica import ADDRESS, GRPC, GRPC_SOCKET, INSTANCE, PUBLIC_FD, RUN, admitted
@@ -80,6 +80,7 @@ def process(
 
     # First: from here on it ends with its supervisor, also in the midst of an import.
     hold(os.environ)
+    unblock()
     configure(format=log_format, level=log_level)
     blueprint, directory = load_process(target, placement, plan)
     # As it was before `offer` adds the addresses of the public side: those of replicas are looked for here.
@@ -269,4 +270,4 @@ def _apps(blueprint: Blueprint, address: str | None, environment: Mapping[str, s
 
 
 def _say_started(process: Process) -> None:
-    say("ready" if RUN in os.environ else f"ready at {', '.join(process.addresses)}")
+    click.echo("ready" if RUN in os.environ else f"ready at {', '.join(process.addresses)}")

@@ -12,6 +12,7 @@ import click
 
 from meristem.cli.loading_system import load_system, log_level_option, placement_option, system_argument
 from meristem.cli.serving import Faces
+from meristem.standard_streams import unblock
 from meristem.supervision.lifeline import hold
 from meristem.system.blueprint import Blueprint
 
@@ -50,6 +51,7 @@ def run(
     log_format: Any,
 ) -> None:
     """Run a system: all in one process, or as a placement says."""
+    unblock()
     hold(os.environ)
     if reload:
         from meristem.cli.reloading import run_reloading  # noqa: PLC0415 - watching is for development

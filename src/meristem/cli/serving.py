@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from meristem.cli.output import forget_lost_screens
 from meristem.descriptors import raise_limit
 from meristem.lifecycle import end
+from meristem.standard_streams import finish
 from meristem.system.addresses import label_of_program
 
 if TYPE_CHECKING:
@@ -59,11 +58,8 @@ def offer(variables: Mapping[str, str]) -> None:
 def run_on_loop(work: Coroutine[Any, Any, None]) -> None:
     """Run to the end on uvloop, on asyncio's own loop where there is no uvloop."""
     raise_limit()
-    try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_to_the_end(work))
-    finally:
-        forget_lost_screens()
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_to_the_end(work))
 
 
 async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
@@ -73,8 +69,7 @@ async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
     for task in others:
         task.cancel()
     if await end(others):
-        logging.shutdown()
-        forget_lost_screens()
+        finish()
         os._exit(1)
 
 

@@ -28,6 +28,7 @@ from meristem.runtime.cpu_link import DONE, FAILED, LOGGED, TAKEN, WorkerTraceba
 from meristem.runtime.options import Silent
 from meristem.services.container import build
 from meristem.services.service import Progress, describe
+from meristem.standard_streams import unblock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Work until the process that has started this one has gone."""
+    unblock()
     link, life = socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2])
     for each in (link.fileno(), life):
         os.set_inheritable(each, False)

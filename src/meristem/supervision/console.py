@@ -62,7 +62,7 @@ class Console:
     """Writes the lines of several processes, in colour on a terminal unless `NO_COLOR` is set (no-color.org).
 
     `shown` says how a line is shown, by default as it was written. What is written in a turn of the event loop reaches
-    the screen at its end. A screen that is gone (`| head`) is forgotten: the system goes on.
+    the screen at its end. The screen keeps nobody waiting (`meristem.standard_streams`).
     """
 
     def __init__(
@@ -76,7 +76,6 @@ class Console:
         self._screen = screen
         self._shown = shown
         self._width = max(map(len, names), default=0)
-        self._gone = False
         self._turning: asyncio.AbstractEventLoop | None = None  # whose turn will end with a flush
         self._before = lru_cache(64)(self._prefix)
         coloured = is_coloured(screen, environment)
@@ -87,14 +86,8 @@ class Console:
 
     def write(self, label: str, line: bytes) -> None:
         """Write one line behind its label, and each of the lines that it is shown as."""
-        if self._gone:
-            return
         before = self._before(label)
-        try:
-            self._screen.write(b"".join([before + each + b"\n" for each in self._shown(line).split(b"\n")]))
-        except (OSError, ValueError):  # ValueError: it was closed
-            self._gone = True
-            return
+        self._screen.write(b"".join([before + each + b"\n" for each in self._shown(line).split(b"\n")]))
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
@@ -106,10 +99,7 @@ class Console:
 
     def _flush(self) -> None:
         self._turning = None
-        try:
-            self._screen.flush()
-        except (OSError, ValueError):
-            self._gone = True
+        self._screen.flush()
 
     def _prefix(self, label: str) -> bytes:
         prefix = f"{label:<{self._width}} |"

@@ -75,14 +75,6 @@ def test_there_is_no_colour_where_it_is_not_wanted(screen: io.BytesIO, environme
     assert b"\x1b" not in screen.getvalue()
 
 
-def test_a_screen_that_is_gone_stops_nobody():
-    screen = io.BytesIO()
-    console = Console(screen, ["edge-0"], {})
-    screen.close()
-    console.write("edge-0", b"x")
-    console.write("edge-0", b"y")
-
-
 class Counting(io.BytesIO):
     flushed = 0
 
