@@ -42,6 +42,10 @@ NOT_NOW = (
     "A part of our shop cannot be reached, so this time nothing was ordered or charged. Send the form again as it is "
     "in a moment."
 )
+CARD_AGAIN = (
+    "Your bank cannot be reached, so this time nothing was ordered or charged. Write your card again, which is kept "
+    "nowhere, and send the form in a moment."
+)
 
 
 @blueprint.get("/checkout")
@@ -64,7 +68,7 @@ async def form() -> Response | str:
 @blueprint.post("/checkout")
 @signed_in
 async def pay() -> Response | tuple[str, int]:
-    """Order and pay; whatever goes wrong is said on the form, which then can be sent again as it is."""
+    """Order and pay; whatever goes wrong is said on the form, which then can be sent again."""
     filled = Form(await request.form)
     shown = filled.build(Shown, SEEN)
     if shown is None:
@@ -88,7 +92,11 @@ async def pay() -> Response | tuple[str, int]:
 async def _ordered(
     filled: Form, shown: Shown, address: Address, card: Card | CardToken | None
 ) -> Response | tuple[str, int]:
-    token = await token_for(card, shown) if isinstance(card, Card) else card
+    try:
+        token = await token_for(card, shown) if isinstance(card, Card) else card
+    except CallError as error:
+        keep_card(None)  # of an attempt before, with another card
+        return await _failed(filled, shown, error, CARD_AGAIN)
     keep_card(token)
     order = await buy(shown, token, address)
     if order is not None:
@@ -132,15 +140,16 @@ async def _refused(filled: Form, fault: Fault) -> Response | tuple[str, int]:
     return await _page(filled, Shown.of(quote), quote, words), 402 if isinstance(fault, CardDeclined) else 409
 
 
-async def _failed(filled: Form, shown: Shown, error: CallError) -> tuple[str, int]:
-    """Nothing has happened, and the form as it is can be sent again."""
+async def _failed(filled: Form, shown: Shown, error: CallError, words: str = "") -> tuple[str, int]:
+    """Nothing has happened, or what has can't be known, and the form can be sent again."""
     current_app.logger.warning("a checkout could not be made: %s", error)
     if error.code is Code.INVALID_ARGUMENT:
         known = filled.blame(error, (*CARD, *ADDRESS))
         return await _page(filled, shown, await quoted(), "" if known else REFUSED), 422
     if error.code in (Code.PERMISSION_DENIED, Code.UNAUTHENTICATED):
         raise error
-    return await _page(filled, shown, await quoted(), AGAIN if error.may_have_happened else NOT_NOW), 503
+    words = words or (AGAIN if error.may_have_happened else NOT_NOW)
+    return await _page(filled, shown, await quoted(), words), 503
 
 
 def _card(filled: Form) -> Card | CardToken | None:

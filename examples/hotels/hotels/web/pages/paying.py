@@ -31,10 +31,10 @@ ENTERING = 3.0  # seconds to sign in a guest whose booking may have been made
 MANY = re.compile(r"\d{1,2}")
 ENTERED = "Your account is open and you are signed in; only the card is missing."
 REFUSED = "The booking cannot be made like this. Look at the stay and the card again."
-AGAIN = "Booking takes longer than usual. Send the form again as it is: you will not pay or book twice."
+AGAIN = "Booking takes longer than usual. Write your card again and send the form: you will not pay or book twice."
 NOT_NOW = (
-    "A part of our site cannot be reached, so this time nothing was booked or charged. Send the form again as it is in "
-    "a moment."
+    "A part of our site cannot be reached, so this time nothing was booked or charged. Write your card again, which is "
+    "kept nowhere, and send the form in a moment."
 )
 OTHER_PASSWORD = (
     "There is an account with this address, and this is not its password. Use the one that you chose then, or another "  # noqa: S105
@@ -57,7 +57,7 @@ async def form(room_id: UUID) -> str:
 
 @blueprint.post("/rooms/<uuid:room_id>/pay")
 async def pay(room_id: UUID) -> Response | tuple[str, int]:
-    """Book and pay; whatever goes wrong is said on the form, which then can be sent again."""
+    """Book and pay; whatever goes wrong is said on the form, which then can be sent again with the card."""
     details, stay = await _wanted(room_id)
     await insist()
     filled = Form(await request.form)

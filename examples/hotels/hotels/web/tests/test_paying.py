@@ -205,7 +205,7 @@ async def test_when_the_reservations_cannot_be_reached_the_guest_reads_that_noth
         pay, {"form_token": form.hidden("form_token"), "key": form.hidden("key"), **GUEST, **CARD}
     )
     assert page.status == 503
-    assert "nothing was booked or charged" in page.text
+    assert "nothing was booked or charged. Write your card again" in page.text
     assert page.hidden("key") == form.hidden("key")
 
 
