@@ -14,17 +14,19 @@ import msgspec
 import pytest
 
 from bookshop.contracts.carts import Carts
-from bookshop.contracts.checkout import Checkout, CheckoutRequest, Quote
+from bookshop.contracts.checkout import Checkout, CheckoutRequest, DeliveryAddress, Quote
 from bookshop.contracts.customers import Customer, Customers, NewCustomer
 from bookshop.contracts.inventory import Inventory
 from bookshop.contracts.payments import Card, CardToken, Payments
-from bookshop.contracts.transactions import Address, Order, Transactions
+from bookshop.contracts.transactions import Order, Transactions
 from bookshop.system import SHOP
 from meristem import Identity, Service, System, using
 from meristem.testing import ManualClock, RunningSystem, running
 
 APPROVED, PASSWORD = "4242424242424242", "analytical engine"
-HOME = Address(name="Ada Lovelace", street="12 St James's Square", postcode="SW1Y 4JH", city="London", country="UK")
+HOME = DeliveryAddress(
+    name="Ada Lovelace", street="12 St James's Square", postcode="SW1Y 4JH", city="London", country="UK"
+)
 CHEAP = {"time_cost": 1, "memory_kib": 8}
 shop_alone = System("bookshop", services=SHOP)
 

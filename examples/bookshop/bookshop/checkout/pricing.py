@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
+import msgspec
+
 from bookshop.contracts.carts import Cart
 from bookshop.contracts.catalogue import Book
 from bookshop.contracts.checkout import CheckoutRequest, PriceChanged
 from bookshop.contracts.customers import Customer
 from bookshop.contracts.items import PricedItem
 from bookshop.contracts.promotions import Offer
-from bookshop.contracts.transactions import NewOrder, PromotionUsed
+from bookshop.contracts.transactions import Address, NewOrder, PromotionUsed
 
 
 def priced(cart: Cart, books: Sequence[Book]) -> list[PricedItem]:
@@ -43,7 +45,7 @@ def new_order(
         customer_id=customer.customer_id,
         name=customer.name,
         email=customer.email,
-        address=request.address,
+        address=Address(**msgspec.structs.asdict(request.address)),
         items=items,
         discount=offer.discount,
         total=total,

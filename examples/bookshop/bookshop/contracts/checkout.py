@@ -1,7 +1,10 @@
 """From the cart to the order: what it costs, buying it, and sending it back."""
 
-from typing import Protocol
+from typing import Annotated, Protocol
 from uuid import UUID, uuid5
+
+from msgspec import Meta
+from sitekit.texts import ONE_LINE, Name
 
 from bookshop.contracts.carts import CartChanged, Version, Visitor
 from bookshop.contracts.inventory import OutOfStock, ReservationExpired
@@ -50,6 +53,16 @@ class Quote(Message):
     total: Cents
 
 
+class DeliveryAddress(Address):
+    """An address as it is given: each of its lines is one. Those of orders are what was given when they were made."""
+
+    name: Name
+    street: Annotated[str, Meta(pattern=ONE_LINE, max_length=120)]
+    postcode: Annotated[str, Meta(pattern=ONE_LINE, max_length=12)]
+    city: Annotated[str, Meta(pattern=ONE_LINE, max_length=80)]
+    country: Annotated[str, Meta(pattern=ONE_LINE, max_length=80)]
+
+
 class CheckoutRequest(Message):
     """The wish to buy the cart for what the customer was shown.
 
@@ -61,7 +74,7 @@ class CheckoutRequest(Message):
     total: Cents
     buy_two_get_one_free_promo: bool
     card: CardToken | None = None
-    address: Address
+    address: DeliveryAddress
 
 
 class Checkout(Contract, Protocol, package="bookshop.checkout.v1"):

@@ -6,6 +6,7 @@ from typing import Annotated, Protocol
 from msgspec import Meta
 from sitekit.accounts.faults import EmailTaken, TooManyAttempts, WrongCredentials
 from sitekit.accounts.fields import HASHING, Device, Password, TypedPassword
+from sitekit.texts import Name
 
 from bookshop.contracts.items import CustomerId
 from meristem import Contract, Message, idempotent, once, operation, safe
@@ -13,7 +14,6 @@ from meristem import Contract, Message, idempotent, once, operation, safe
 # ASCII, and dots between atoms alone (RFC 5322): any mail server takes letters to such an address.
 _ATOM = r"[0-9A-Za-z!#$%&'*+/=?^_`{|}~-]+"
 Email = Annotated[str, Meta(pattern=rf"^{_ATOM}(\.{_ATOM})*@[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)+$(?!\n)", max_length=254)]
-Name = Annotated[str, Meta(pattern=r"\S", min_length=1, max_length=120)]
 
 
 class NewCustomer(Message):

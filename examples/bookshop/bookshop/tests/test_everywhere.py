@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from bookshop.contracts.carts import CartChanged, Carts
 from bookshop.contracts.catalogue import Catalogue
-from bookshop.contracts.checkout import Checkout, CheckoutRequest
+from bookshop.contracts.checkout import Checkout, CheckoutRequest, DeliveryAddress
 from bookshop.contracts.customers import Credentials, Customers, NewCustomer
 from bookshop.contracts.inventory import Inventory
 from bookshop.contracts.mail import Mail
 from bookshop.contracts.payments import Card, CardDeclined, Payments
 from bookshop.contracts.promotions import Promotions
-from bookshop.contracts.transactions import Address, OrderStatus, PromotionUsed, Transactions
+from bookshop.contracts.transactions import OrderStatus, PromotionUsed, Transactions
 from bookshop.system import SHOP
 from msgspec.structs import replace
 
@@ -24,7 +24,7 @@ from meristem.testing import RunningSystem, running
 
 APPROVED, DECLINED = "4242424242424242", "4000000000000002"
 ADA = NewCustomer(name="Ada Lovelace", email="ada@reader.example", password="analytical engine", offers=True)
-HOME = Address(name="Ada", street="12 St James's Square", postcode="SW1Y 4JH", city="London", country="UK")
+HOME = DeliveryAddress(name="Ada", street="12 St James's Square", postcode="SW1Y 4JH", city="London", country="UK")
 VISITOR = "a-visitor-without-a-name-1"
 site = System("bookshop", services=SHOP)
 

@@ -16,10 +16,10 @@ from quart import current_app, g, session
 from sitekit.bank.cards import Card
 from sitekit.pages.visitors import acting, within
 
-from bookshop.contracts.checkout import Checkout, CheckoutRequest, Quote, order_id_of
+from bookshop.contracts.checkout import Checkout, CheckoutRequest, DeliveryAddress, Quote, order_id_of
 from bookshop.contracts.items import Cents
 from bookshop.contracts.payments import CardToken, Payments
-from bookshop.contracts.transactions import Address, Order, OrderStatus, OrderUnknown, Transactions
+from bookshop.contracts.transactions import Order, OrderStatus, OrderUnknown, Transactions
 from meristem import CallError, Code
 
 PAYING = 12.0  # seconds; what takes longer goes on by itself, and is found when the form is sent again
@@ -64,7 +64,7 @@ def kept_card() -> CardToken | None:
     return msgspec.convert(session["card"], CardToken) if "card" in session else None
 
 
-async def buy(shown: Shown, card: CardToken | None, address: Address) -> Order | None:
+async def buy(shown: Shown, card: CardToken | None, address: DeliveryAddress) -> Order | None:
     """The order, also where another form has made it; None where that can't be known yet.
 
     Raises the faults of a checkout, and CallError where it is known that nothing has happened.

@@ -7,12 +7,12 @@ from uuid import UUID
 from msgspec import Meta
 from sitekit.accounts.faults import EmailTaken, TooManyAttempts, WrongCredentials
 from sitekit.accounts.fields import HASHING, Device, Password, TypedPassword
+from sitekit.texts import Name
 
 from meristem import Contract, Message, idempotent, once, operation, safe
 
 # ASCII before the @: many mail servers take no letter to other names. A domain may have any letters.
 Email = Annotated[str, Meta(pattern=r"^[!-?A-~]{1,64}@[^@\s.]+(\.[^@\s.]+)+$(?!\n)", max_length=254)]
-Name = Annotated[str, Meta(min_length=1, max_length=120)]
 
 
 class NewUser(Message):

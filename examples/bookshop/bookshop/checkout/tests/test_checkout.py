@@ -8,11 +8,12 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
+import msgspec
 import pytest
 from bookshop.catalogue import tables
 from bookshop.catalogue.service import CatalogueService
 from bookshop.contracts.carts import CartChanged
-from bookshop.contracts.checkout import CartEmpty, PriceChanged
+from bookshop.contracts.checkout import CartEmpty, DeliveryAddress, PriceChanged
 from bookshop.contracts.inventory import OutOfStock, ReservationExpired
 from bookshop.contracts.payments import CardDeclined
 from bookshop.contracts.promotions import Promotions
@@ -89,6 +90,17 @@ async def test_what_costs_something_is_not_bought_without_a_card(shop: Any) -> N
             await shop.checkout.check_out(await shop.request(quote, card=None, total=0))
         assert len((await shop.carts.cart()).items) == 1
         assert await shop.transactions.mine() == []
+
+
+@pytest.mark.parametrize("line", DeliveryAddress.__struct_fields__)
+async def test_each_line_of_an_address_is_one(shop: Any, line: str) -> None:
+    with shop.as_(await shop.customer()):
+        request = await shop.request(await shop.fill(SPADE))
+        wrong = msgspec.structs.replace(request.address, **{line: "12\nSquare"})
+        with pytest.raises(CallError) as refusal:
+            await shop.checkout.check_out(msgspec.structs.replace(request, address=wrong))
+        assert [each.field for each in refusal.value.violations] == [f"address.{line}"]
+        assert len((await shop.carts.cart()).items) == 1
 
 
 async def test_a_declined_card_leaves_nothing_behind(shop: Any) -> None:

@@ -63,6 +63,13 @@ async def test_what_is_no_address_is_refused(customers: Customers, email: str) -
     assert raised.value.code is Code.INVALID_ARGUMENT
 
 
+@pytest.mark.parametrize("name", [" ", "Ada\nBcc: everybody", "Ada\x00", "\u202eadA"])
+async def test_a_name_is_one_line_that_shows_as_it_is(customers: Customers, name: str) -> None:
+    with pytest.raises(CallError) as raised:
+        await customers.sign_up(NewCustomer(name=name, email="ada@reader.example", password="analytical engine"))
+    assert [each.field for each in raised.value.violations] == ["name"]
+
+
 async def test_a_stranger_s_guesses_hold_up_nobody_who_has_signed_in_before(run: Callable[..., Any]) -> None:
     async with run(CustomersService, settings=CHEAP, clock=ManualClock()) as app:
         customers = app.client(Customers)

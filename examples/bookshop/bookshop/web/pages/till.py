@@ -13,10 +13,10 @@ from sitekit.pages.visitors import acting, glance, leads_to, signed_in
 
 from bookshop.contracts.carts import CartChanged
 from bookshop.contracts.catalogue import Catalogue
-from bookshop.contracts.checkout import CartEmpty, Checkout, PriceChanged, Quote
+from bookshop.contracts.checkout import CartEmpty, Checkout, DeliveryAddress, PriceChanged, Quote
 from bookshop.contracts.inventory import OutOfStock, ReservationExpired
 from bookshop.contracts.payments import CardToken
-from bookshop.contracts.transactions import Address, PromotionUsed, Transactions
+from bookshop.contracts.transactions import PromotionUsed, Transactions
 from bookshop.web.carts import merge, quoted
 from bookshop.web.paying import Shown, buy, keep_card, kept_card, made, token_for
 from bookshop.web.reader import seen
@@ -75,7 +75,7 @@ async def pay() -> Response | tuple[str, int]:
         abort(400)
     if (order := await glance(lambda: made(shown), None)) is not None:
         return _led(order.order_id)
-    address, card = filled.build(Address, ADDRESS), _card(filled) if shown.total else None
+    address, card = filled.build(DeliveryAddress, ADDRESS), _card(filled) if shown.total else None
     if filled.errors or (card is None and shown.total):
         return await _page(filled, shown, await quoted()), 422
     try:
@@ -90,7 +90,7 @@ async def pay() -> Response | tuple[str, int]:
 
 
 async def _ordered(
-    filled: Form, shown: Shown, address: Address, card: Card | CardToken | None
+    filled: Form, shown: Shown, address: DeliveryAddress, card: Card | CardToken | None
 ) -> Response | tuple[str, int]:
     try:
         token = await token_for(card, shown) if isinstance(card, Card) else card

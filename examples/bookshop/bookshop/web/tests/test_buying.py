@@ -194,6 +194,7 @@ async def test_a_declined_card_costs_nothing_and_the_address_stays(reader: Any) 
 @pytest.mark.parametrize(
     ("field", "typed", "words"),
     [
+        ("country", "United\x1bKingdom", "Write the country."),
         ("street", " ", "Write the street and the number of the house."),
         ("number", "4242", "Write the card number: 12 to 19 digits."),
         ("number", "4242424242424241", "not a valid card number"),

@@ -81,6 +81,15 @@ async def test_an_address_has_one_account(users: Callable[..., Any]) -> None:
             await site.sign_up(again)
 
 
+@pytest.mark.parametrize("name", [" ", "Zoë\nBcc: everybody", "Zo\x00", "\u202eëoZ"])
+async def test_a_name_is_one_line_that_shows_as_it_is(users: Callable[..., Any], name: str) -> None:
+    async with users() as site:
+        for open_account in (site.sign_up, site.enroll):
+            with pytest.raises(CallError) as refusal:
+                await open_account(msgspec.structs.replace(ZOE, name=name))
+            assert [each.field for each in refusal.value.violations] == ["name"]
+
+
 async def test_of_many_who_take_an_address_at_once_one_gets_it(users: Callable[..., Any]) -> None:
     async with users() as site:
         answers = await asyncio.gather(*(site.sign_up(ZOE) for _ in range(10)), return_exceptions=True)
