@@ -13,9 +13,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import itertools
+import logging
+import time
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import (
     Column,
@@ -30,7 +32,7 @@ from sqlalchemy import (
     update,
 )
 
-from meristem.errors import ConfigurationError
+from meristem.errors import ConfigurationError, StorageUnavailable
 from meristem.storage.alembic_folder import (
     FRAMEWORK_PREFIX,
     config_of,
@@ -41,6 +43,10 @@ from meristem.storage.alembic_folder import (
 )
 from meristem.storage.database import Database
 from meristem.storage.versions import REVISIONS, SERVICE, Recorded, check_newer, record
+
+logger: Final = logging.getLogger("meristem.storage")
+pause: Final = time.sleep
+_PAUSES: Final = (0.5, 1.0, 2.0, 4.0, 8.0)  # seconds, between attempts to change tables that are in use
 
 T = TypeVar("T")
 
@@ -260,10 +266,19 @@ def _revision(config: Any, versions: Path, message: str) -> Path | None:
 
 
 async def in_thread(database: Database, work: Callable[[Connection], T]) -> T:
-    """What `work` answers to a connection in one transaction, off the event loop."""
+    """What `work` answers to a connection in one transaction, off the event loop; again where tables are in use."""
 
-    def run() -> T:
+    def attempt() -> T:
         with database.migration() as connection:
             return work(connection)
+
+    def run() -> T:
+        for seconds in _PAUSES:
+            try:
+                return attempt()
+            except StorageUnavailable:
+                logger.warning("the tables of database %r are in use; its migration is tried again", database.name)
+                pause(seconds)
+        return attempt()
 
     return await asyncio.to_thread(run)

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, create_engine, event, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from meristem.errors import ConfigurationError, MeristemError, StorageError
+from meristem.errors import ConfigurationError, MeristemError, StorageError, StorageUnavailable
 from meristem.storage.driver import shorten
 from meristem.storage.postgresql.connection_opener import no_schema, quoted
 
@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 
 TAKE_TURNS: Final = "SELECT pg_advisory_xact_lock(1296389716, hashtext(current_schema()))"
 """Has those who change the tables of one schema wait for each other, until their transactions end."""
+LONGEST_WAIT: Final = "2s"
+"""For the lock of a table: whoever comes while a migration waits for one waits behind it, readers as well."""
 _CONNECTING: Final = 10  # seconds
-_PASSING: Final = ("08", "40", "53", "55P03", "57", "25006")
+_LOCKED: Final = "55P03"
+_PASSING: Final = ("08", "40", "53", "57", "25006")
 _ENDS: Final = ("COMMIT", "ROLLBACK", "ABORT", "END", "BEGIN", "START")
 _ONE_TRANSACTION: Final = "a revision runs in one transaction, which it neither begins nor ends"
 
@@ -31,6 +34,7 @@ def migration(address: DatabaseAddress, name: str) -> Iterator[Connection]:
     """A connection inside one transaction: replicas migrate one after the other."""
     with connected(address, name) as connection:
         connection.execute(text(TAKE_TURNS))
+        connection.execute(text(f"SET LOCAL lock_timeout = '{LONGEST_WAIT}'"))
         yield connection
 
 
@@ -80,6 +84,8 @@ def _explained(error: SQLAlchemyError | psycopg.Error, name: str) -> MeristemErr
     where = f" ({', '.join(places)})" if places else ""
     state = getattr(cause, "sqlstate", None) or ""
     told = f"{_reason(cause, state)}{where}"
+    if state == _LOCKED:
+        return StorageUnavailable(f"a migration of database {name!r} waited for a table and was rolled back: {told}")
     if isinstance(cause, psycopg.OperationalError) and (not state or state.startswith(_PASSING)):
         return StorageError(f"a migration of database {name!r} failed and was rolled back: {told}")
     return ConfigurationError(

@@ -12,13 +12,13 @@ from sqlalchemy import Connection, text
 
 from meristem.errors import ConfigurationError
 from meristem.storage.postgresql.connection_opener import quoted
+from meristem.storage.postgresql.lock_probe import LockProbe, sizes_in, without_locks
 from meristem.storage.postgresql.migration import connected
-from meristem.storage.survival import Effect, Survival
+from meristem.storage.survival import Effect
 
 if TYPE_CHECKING:
     from meristem.storage.postgresql.address import DatabaseAddress
 
-_MANY: Final = 1_000_000  # rows, which take a second or more to read or to write anew
 _KEPT: Final = ("alembic_version", "meristem_revision")
 """The tables whose rows say what the database has been brought to."""
 _TABLES: Final = "SELECT tablename FROM pg_tables WHERE schemaname = :schema ORDER BY tablename"
@@ -34,15 +34,8 @@ _INDEXES: Final = (
     "pg_constraint WHERE connamespace = to_regnamespace(quote_ident(:schema)))"
 )
 _VIEWS: Final = "SELECT viewname, definition FROM pg_views WHERE schemaname = :schema ORDER BY viewname"
-_SIZE: Final = (
-    "SELECT greatest(c.reltuples, 0)::bigint FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
-    "WHERE n.nspname = :schema AND c.relname = :table"
-)
-_INDEX: Final = re.compile(r'CREATE (?:UNIQUE )?INDEX (?:.*?) ON (?:ONLY )?"?(\w+)"?', re.IGNORECASE | re.DOTALL)
-_WHOLE: Final = re.compile(
-    r'ALTER TABLE (?:ONLY )?"?(\w+)"? (?:ADD CONSTRAINT|ALTER COLUMN .* (?:TYPE|SET NOT NULL))',
-    re.IGNORECASE | re.DOTALL,
-)
+_PRIVATE: Final = "pg_temp"  # the schema of a connection's own tables, which are committed and end with it
+_ROWS_ONLY: Final = re.compile(r"\s*(?:INSERT|UPDATE|DELETE|SELECT|VALUES|WITH|SAVEPOINT|RELEASE|SET)\b", re.IGNORECASE)
 
 
 class PostgresqlTwin:
@@ -50,45 +43,53 @@ class PostgresqlTwin:
 
     is_asking = False
 
-    def __init__(self, connection: Connection, schema: str) -> None:
+    def __init__(self, connection: Connection, probe: LockProbe | None) -> None:
         self.connection = connection
-        self._schema = schema
+        self._probe = probe
 
     def tolls(self, statements: Sequence[str]) -> Sequence[Effect]:
-        """The locks under which a table is read or written as a whole."""
-        found = []
-        for each in statements:
-            if match := _INDEX.match(each.strip()):
-                hurts = "what writes to it waits meanwhile"
-                found.append(self._toll(match[1], "indexes", hurts))
-            elif match := _WHOLE.match(each.strip()):
-                hurts = "what reads or writes it waits meanwhile"
-                found.append(self._toll(match[1], "reads or writes anew all of", hurts))
-        return found
-
-    def _toll(self, table: str, does: str, hurts: str) -> Effect:
-        rows = self.connection.scalar(text(_SIZE), {"schema": self._schema, "table": table}) or 0
-        verdict = Survival.LOOK if rows >= _MANY else Survival.SAFE
-        what = f"{does} {table}: about {rows:,} rows"
-        return Effect(verdict, what, hurts, "apply it when little is written" if rows >= _MANY else "")
+        """The locks that are taken, and what is read or written as a whole under them."""
+        changing = [each for each in statements if _ROWS_ONLY.match(each) is None]
+        if self._probe is None:
+            return without_locks(changing)
+        return [toll for each in changing for toll in self._probe.tolls(each)]
 
 
 @contextmanager
 def twin(address: DatabaseAddress, name: str) -> Iterator[PostgresqlTwin]:
     """A twin of the schema as it is committed; of what is done to it nothing remains, and nobody else sees it."""
+    with connected(address, name, commits=False) as connection, _probe(address, name) as probe:
+        schema = str(connection.scalar(text("SELECT current_schema()")))
+        _check_right(connection, name, "CREATE")
+        made = f"meristem_twin_{uuid4().hex[:12]}"
+        connection.exec_driver_sql(f"CREATE SCHEMA {made}")
+        _make_like(connection, schema, made)
+        yield PostgresqlTwin(connection, probe)
+
+
+@contextmanager
+def _probe(address: DatabaseAddress, name: str) -> Iterator[LockProbe | None]:
+    if address.pooled:
+        yield None
+        return
     with connected(address, name, commits=False) as connection:
         schema = str(connection.scalar(text("SELECT current_schema()")))
-        if not connection.scalar(text("SELECT has_database_privilege(current_database(), 'CREATE')")):
-            raise ConfigurationError(
-                f"database {name!r}: a migration is tried in a schema beside the service's, which the role may not "
-                "make: GRANT CREATE ON DATABASE … TO the role; it gives no right on what is in other schemas"
-            )
-        _make_like(connection, schema, f"meristem_twin_{uuid4().hex[:12]}")
-        yield PostgresqlTwin(connection, schema)
+        _check_right(connection, name, "TEMPORARY")
+        sizes = sizes_in(connection, schema)
+        _make_like(connection, schema, _PRIVATE)
+        yield LockProbe(connection, sizes)
+
+
+def _check_right(connection: Connection, name: str, right: str) -> None:
+    if not connection.scalar(text(f"SELECT has_database_privilege(current_database(), '{right}')")):
+        raise ConfigurationError(
+            f"database {name!r}: a migration is tried in tables beside the service's, which the role may not make: "
+            "GRANT CREATE, TEMPORARY ON DATABASE … TO the role; it gives no right on what is in other schemas"
+        )
 
 
 def _make_like(connection: Connection, schema: str, twin_name: str) -> None:
-    original, made = quoted(schema), quoted(twin_name)
+    original = quoted(schema)
 
     def found(query: str) -> list[Any]:
         return list(connection.execute(text(query), {"schema": schema}))
@@ -99,9 +100,8 @@ def _make_like(connection: Connection, schema: str, twin_name: str) -> None:
     # Read in the original's search path: what is told of tables then bears no schema, and means the twin's below.
     tables, rules, views = [name for (name,) in found(_TABLES)], found(_RULES), found(_VIEWS)
     indexes = found(_INDEXES)
-    run(f"CREATE SCHEMA {made}")
     others = "" if schema == "public" else ", public"
-    run(f"SET LOCAL search_path = {made}{others}")
+    run(f"SET {'' if twin_name == _PRIVATE else 'LOCAL'} search_path = {twin_name}{others}")
     for name in tables:
         run(f"CREATE TABLE {quoted(name)} (LIKE {original}.{quoted(name)} INCLUDING ALL EXCLUDING INDEXES)")
     for name in (each for each in tables if each in _KEPT):
