@@ -11,6 +11,7 @@ import click
 from meristem.cli.databases import in_each
 from meristem.cli.loading_system import json_option, load_blueprint, placement_option, system_argument, system_option
 from meristem.cli.output import counted, print_json, print_table
+from meristem.cli.saga_forking import fork
 from meristem.cli.saga_journals import export, replay
 from meristem.cli.saga_lookup import Moment, ask_one, find_one, of_one_saga, service_option
 from meristem.cli.saga_patches import drain_check
@@ -26,6 +27,7 @@ def sagas() -> None:
 
 
 sagas.add_command(export)
+sagas.add_command(fork)
 sagas.add_command(replay)
 
 
@@ -108,7 +110,8 @@ def show(
         return
     saga = details.saga
     click.secho(f"{saga.name} {saga.id}: {saga.state}", bold=True)
-    click.echo(f"  began {_time(saga.created)}, version {saga.version}")
+    of = f", forked from {details.fork_of}" if details.fork_of else ""
+    click.echo(f"  began {_time(saga.created)}, version {saga.version}{of}")
     for line in (saga.error, details.input, details.result):
         if line:
             click.echo(f"  {line}")

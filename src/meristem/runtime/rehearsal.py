@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from meristem.contracts.call import connected
 from meristem.contracts.contract import operations
-from meristem.errors import MisuseError
+from meristem.errors import ConfigurationError, MisuseError
 from meristem.runtime.injection import Injection
 from meristem.runtime.options import Options
 from meristem.runtime.settings_source import SettingsSource
 from meristem.sagas.replay import Divergence, SagaJournal, replay
-from meristem.sagas.saga import sagas_of
+from meristem.sagas.saga import Definition, sagas_of
 from meristem.services.client import make_client
 from meristem.services.container import build
 from meristem.services.outbound import entry
@@ -46,16 +46,22 @@ class Rehearsal:
         )
         self._services: dict[str, Any] = {}
 
+    def definition(self, service: str, saga: str) -> Definition:
+        """A saga as the code declares it; ConfigurationError where it declares none of this name."""
+        names = [each.name for each in self._blueprint.plan.services]
+        if service not in names:
+            raise ConfigurationError(f"the system has no service {service!r}; it has {', '.join(names)}")
+        known = sagas_of(self._blueprint.spec(service).implementation)
+        if saga not in known:
+            raise ConfigurationError(f"{service} has no saga {saga!r}; it has {', '.join(known) or 'none'}")
+        return known[saga]
+
     async def replay(self, journal: SagaJournal) -> Divergence | None:
         """Where the code would leave a saga's journal; None where it follows it to its end."""
-        names = [each.name for each in self._blueprint.plan.services]
-        if journal.service not in names:
-            return Divergence(text=f"the system has no service {journal.service!r}; it has {', '.join(names)}")
-        definitions = sagas_of(self._blueprint.spec(journal.service).implementation)
-        definition = definitions.get(journal.saga.name)
-        if definition is None:
-            there_are = ", ".join(definitions) or "none"
-            return Divergence(text=f"{journal.service} has no saga {journal.saga.name!r}; it has {there_are}")
+        try:
+            definition = self.definition(journal.service, journal.saga.name)
+        except ConfigurationError as error:
+            return Divergence(text=str(error))
         with connected(_Nobody()):
             service = self._service(journal.service)
             return await replay(definition, service, journal, _unstarted(journal.service))

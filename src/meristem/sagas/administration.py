@@ -14,8 +14,11 @@ from meristem.errors import CallError, Code
 from meristem.sagas import statements as sql
 from meristem.sagas.diagnosis import Diagnosis, diagnose
 from meristem.sagas.failures import read
+from meristem.sagas.forking import Fork, begin_fork, fork_of
 from meristem.sagas.listing import Listing
+from meristem.sagas.origin import origin_of
 from meristem.sagas.records import SagaRow, SagaState, StepRow, TryRow
+from meristem.sagas.saga import Definition
 from meristem.storage.database import Database
 from meristem.storage.lease import holder, replicas
 
@@ -57,12 +60,14 @@ class StepSummary(Message):
 class SagaDetails(Message):
     """A saga with its steps in the order in which they began; `input` and `result` are JSON.
 
-    `waits_for` says what keeps one that has not ended, since when, and what helps.
+    `waits_for` says what keeps one that has not ended, since when, and what helps; `fork_of` is the saga that a fork
+    has its first answers from.
     """
 
     saga: SagaSummary
     steps: list[StepSummary]
     waits_for: Sequence[Diagnosis] = ()
+    fork_of: str | None = None
     details: str = ""
     input: str | None = None
     result: str | None = None
@@ -116,11 +121,21 @@ class SagaStore:
         return SagaDetails(
             saga=_summary(saga),
             steps=[_step(row, values=values) for row in sorted(steps, key=lambda row: (row.started, row.position))],
+            fork_of=origin_of(saga).fork_of,
             waits_for=await self._diagnosed(saga, steps),
             details=read(saga.error).details if saga.error else "",
             input=saga.input if values else None,
             result=saga.result if values else None,
         )
+
+    async def fork(self, saga_id: str, position: str, definition: Definition) -> Fork:
+        """The fork of a saga at a step, not written yet; CallError where it makes no sense. See `forking`."""
+        return fork_of(*await self.journal(saga_id), position, definition, self._clock.now())
+
+    async def begin(self, fork: Fork) -> SagaSummary:
+        """Begin a fork; CallError `aborted` if the saga that it takes over has moved on."""
+        await begin_fork(self._database, fork)
+        return _summary(fork.saga)
 
     async def journal(self, saga_id: str) -> tuple[SagaRow, Sequence[StepRow]]:
         """A saga's rows as they are, values too; CallError `not_found`."""

@@ -19,6 +19,7 @@ from meristem.sagas.flow import Flow
 from meristem.sagas.invocation import Invoker
 from meristem.sagas.journal_writer import JournalWriter
 from meristem.sagas.ordering import Ordering
+from meristem.sagas.origin import seams
 from meristem.sagas.outcome import (
     Aborted,
     Outcome,
@@ -91,7 +92,10 @@ class Execution:
         )  # fmt: skip
         self._steps = Steps(self, self.invoker.context)
         patches = Patches(definition, saga, writer, ordering, is_ending=self._holds_back)
-        self._flow = Flow(self, self._steps, saga, definition.waits, patches.takes)
+        self._seams = seams(saga, self.invoker.origin)
+        first = self._seams.pop(0, None)
+        begun = saga if first is None else msgspec.structs.replace(saga, created=first[0], seed=first[1])
+        self._flow = Flow(self, self._steps, begun, definition.waits, patches.takes)
 
     async def run(self) -> Outcome:
         """Run the function to its end, or to where it must stop; nothing of it runs on afterwards."""
@@ -211,6 +215,8 @@ class Execution:
         row = command.row
         if row is not None and row.ended is not None:
             self._flow.at(row.ended)
+            if self._seams and row.sequence in self._seams:
+                self._flow.begin_at(*self._seams[row.sequence])
         if command.future.done():  # the function has stopped to wait for it, by a timeout of its own; now() moves on
             return
         if command.is_given_up:

@@ -131,6 +131,11 @@ class Flow:
         """A random UUID, the same in every replay."""
         return UUID(bytes=self._draw()[:16], version=4)
 
+    def begin_at(self, moment: datetime, seed: str) -> None:
+        """Have time and chance go on from here."""
+        self.at(moment)
+        self._seed = seed
+
     def at(self, moment: datetime) -> None:
         """Move `now()` on to an answer's time."""
         self._moment = max(self._moment, moment)  # never back: the clocks of two replicas may differ

@@ -20,7 +20,8 @@ class Invoker:
     """Makes the calls of one saga."""
 
     def __init__(self, saga: SagaRow) -> None:
-        self.context = origin_of(saga).context()
+        self.origin = origin_of(saga)
+        self.context = self.origin.context()
         self._saga_id = saga.id
 
     async def invoke(

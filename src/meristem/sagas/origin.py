@@ -16,6 +16,15 @@ from meristem.sagas.records import SagaRow, SagaState
 from meristem.sagas.saga import Definition
 
 
+class Past(msgspec.Struct, frozen=True):
+    """What a fork has from the saga it copied answers of: time and chance, up to the answer of the number `until`."""
+
+    saga_id: str
+    seed: str
+    created: datetime
+    until: int
+
+
 class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
     """What of the starting call's context goes on with every step, also after a restart; and the saga's patches."""
 
@@ -26,6 +35,8 @@ class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
     baggage: str = ""
     patches: tuple[str, ...] = ()
     deprecated_patches: tuple[str, ...] = ()
+    fork_of: str | None = None
+    pasts: tuple[Past, ...] = ()
 
     @property
     def owner(self) -> str:
@@ -61,6 +72,14 @@ def origin_of(saga: SagaRow) -> Origin:
     """Where a saga comes from, as its row says."""
     origin: Origin = decoder(Origin)(saga.context)
     return origin
+
+
+def seams(saga: SagaRow, origin: Origin) -> dict[int, tuple[datetime, str]]:
+    """From which answers on time and chance are which: those that a fork copied came by the time of the saga before."""
+    if not origin.pasts:
+        return {}
+    lives = [*((each.created, each.seed) for each in origin.pasts), (saga.created, saga.seed)]
+    return dict(zip((0, *(each.until for each in origin.pasts)), lives, strict=True))
 
 
 def request_of(definition: Definition | None, saga: SagaRow) -> str:
@@ -104,11 +123,16 @@ def _asked(name: str, request: str, by: str | None) -> str | None:
     return hashlib.sha256(f"{by}\n{name}\n{request}".encode()).hexdigest()[:32] if by else None
 
 
+def with_patches(origin: Origin, definition: Definition) -> Origin:
+    """The origin of a saga that begins with all patches of its code."""
+    patches, deprecated = definition.patches, definition.deprecated_patches
+    return msgspec.structs.replace(origin, patches=patches, deprecated_patches=deprecated)
+
+
 def new_saga(definition: Definition, saga_id: str, values: msgspec.Struct, origin: Origin, now: datetime) -> SagaRow:
     """The row of a saga that begins now; it keeps all values, since a default may be another one when it is resumed."""
-    patches, deprecated = definition.patches, definition.deprecated_patches
-    if patches or deprecated:
-        origin = msgspec.structs.replace(origin, patches=patches, deprecated_patches=deprecated)
+    if definition.patches or definition.deprecated_patches:
+        origin = with_patches(origin, definition)
     return SagaRow(
         id=saga_id, name=definition.name, version=definition.version, state=SagaState.RUNNING,
         input=encode(values).decode(), context=encode(origin).decode(), seed=secrets.token_hex(16),

@@ -205,6 +205,13 @@ RETRY: Final = (
         **_freed,
     )
 )
+BEGIN: Final = insert(SAGAS)
+COPY: Final = insert(STEPS)
+HAND_OVER: Final = (
+    update(SAGAS)
+    .where(*_mine, SAGAS.c.state == SagaState.PARKED.value)
+    .values(state=SagaState.FAILED.value, error=_given(SAGAS.c.error), **_freed)
+)
 # It has no owner afterwards: the replica that ran it meets a passed fence, and the next owner begins to undo.
 CANCEL: Final = (
     update(SAGAS)

@@ -137,3 +137,28 @@ async def test_journals_are_exported_for_their_owner_alone_and_replayed_against_
     assert "201" not in other.out
     assert (shown.code, shown.json[0]["divergence"]["arguments"]) == (1, '[{"degrees":201}]')
     assert (wrong.code, "wrong.json is no journal" in " ".join(wrong.err.split())) == (2, True)
+
+
+async def test_a_saga_is_begun_again_from_a_step_unless_the_code_does_not_follow_it_that_far(baked, meristem):
+    [parked, failed, apple, plum] = [each["id"] for each in (await meristem("sagas", "list", "--json")).json["bakery"]]
+    forked = await meristem("sagas", "fork", failed[:12], "--from", "0", "--json")
+    whole = await meristem("sagas", "fork", apple, "--from", "0")
+    undoing = await meristem("sagas", "fork", parked, "--from", "0")
+    unknown = await meristem("sagas", "fork", plum, "--from", "4")
+    code = (baked / "bakery.py").read_text()
+    (baked / "bakery.py").write_text(code.replace('("coal", "stone")', '("coal", "stone", "plum")'))
+    async with bakery_in(baked):
+        pass
+    shown = await meristem("sagas", "show", forked.json["id"])
+    (baked / "bakery.py").write_text(code.replace("degrees)", "degrees + 1)").replace('"stone")', '"stone", "plum")'))
+    left = await meristem("sagas", "fork", shown.out.split()[1].rstrip(":"), "--from", "1")
+
+    assert forked.json["again"] == [{"position": "0", "name": "Ovens.heat"}, {"position": "1", "name": "Ovens.heat"}]
+    assert forked.json["takes_over"] is False
+    assert "begins at step 0 as soon as its service runs" in whole.out
+    assert "again, under a key of its own: step 0 (Ovens.heat)" in whole.out
+    whys = {"is parked while it is undone": undoing, "has no step '4'; it has 0 (Ovens.heat)": unknown}
+    assert all(refused.code == 2 and why in " ".join(refused.err.split()) for why, refused in whys.items())
+    assert f"forked from {failed}" in shown.out
+    assert ": failed" in shown.out
+    assert (left.code, "has undone step 0" in " ".join(left.err.split())) == (2, True)
