@@ -33,7 +33,7 @@ FLOORS = [
     {"sagas", "jobs", "eventsourcing", "gateway", "operators", "frameworks"},
     {"system"},
     {"runtime", "supervision"},
-    {"testing", "dashboard", "ship", "scaffold", "checking", "observe", "backup"},
+    {"testing", "dashboard", "ship", "scaffold", "checking", "observe", "backup", "transfer"},
     {"cli"},
     {"__main__"},
 ]

@@ -35,6 +35,7 @@ VERBS: Final = {
     "events": ("events", "Show what waits and what is dead, and deliver it again."),
     "backup": ("backup", "Copy all databases of a system as they are at one moment; it may run meanwhile."),
     "restore": ("backup", "Put a backup in the place of a system's databases; the system must not run."),
+    "data": ("data", "Move what services keep to other databases."),
     "migrate": ("migrating", "Bring the databases of services up to date, or write a new migration."),
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import select
+from sqlalchemy import Column, MetaData, String, Table, select
 
 from meristem.errors import ConfigurationError
 from meristem.events.tables import SCHEMA as EVENTS
@@ -22,13 +22,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from sqlalchemy import MetaData
-
     from meristem.storage.database import Database
 
 logger = logging.getLogger("meristem.storage")
 SCHEMAS: Final = (LEASE, DECLARED, EVENTS, ONCE, SAGAS)
 """Every room's tables are in every service's database: so each release knows all that may be recorded there."""
+
+
+HALF_COPIED: Final = Table("meristem_half_copied", MetaData(), Column("service", String(200), primary_key=True))
+"""Is in a database as long as not all is there of what is copied to it."""
 
 
 async def upgrade(
@@ -38,8 +40,16 @@ async def upgrade(
 
     `versions` is the folder of the service's revisions; where it has none, its `tables` are made as they are. What
     they say otherwise than the database is told in the log. Unless `unsafe`, revisions that a running release does not
-    survive are refused with a ConfigurationError, whether one runs or not.
+    survive are refused with a ConfigurationError, whether one runs or not. So is a database that is half copied.
     """
+    await _refuse_half(database)
+    return await make_newest(database, versions, tables, unsafe=unsafe)
+
+
+async def make_newest(
+    database: Database, versions: Path, tables: Callable[[], MetaData | None], *, unsafe: bool = False
+) -> list[str]:
+    """As `upgrade`, whatever is in the tables."""
     if not unsafe:
         refuse_unsafe(database.name, await database.planned(SCHEMAS))
     earlier = await running_on(database)
@@ -105,6 +115,7 @@ async def pending(database: Database, versions: Path, tables: Callable[[], MetaD
 
 async def check(database: Database, versions: Path, tables: Callable[[], MetaData | None]) -> None:
     """Refuse a database that is not up to date, and change nothing; tell what `tables` says otherwise."""
+    await _refuse_half(database)
     _refuse(database, await _pending(database, versions))
     _tell(database, await pending(database, versions, tables), _folder(versions))
 
@@ -156,6 +167,14 @@ async def _warn_of_older(database: Database, applied: Sequence[str], earlier: Se
             "by its restart; expand in one release and contract in a later one, or stop all before",
             database.name, ", ".join(against), ", ".join(running),
         )  # fmt: skip
+
+
+async def _refuse_half(database: Database) -> None:
+    if not database.is_temporary and HALF_COPIED.name in await database.tables():
+        raise ConfigurationError(
+            f"database {database.name!r} has not all that was copied to it: repeat `meristem data copy`, or go on with "
+            "the database that it was copied from"
+        )
 
 
 def _refuse(database: Database, missing: Sequence[str]) -> None:

@@ -1,0 +1,29 @@
+"""`meristem data copy`: what a stopped system keeps is at another place, from which it goes on."""
+
+import signal
+from pathlib import Path
+
+
+async def test_a_system_goes_on_from_where_its_data_was_copied_to(start, meristem, project: Path):
+    there = "sqlite:///elsewhere/{system}-{service}.db"
+    (project / "moved.toml").write_text(f'[processes]\nall = ["*"]\n[resources]\ndatabase = "{there}"\n')
+    nothing = await meristem("data", "copy", "--to", there)
+    running = await start("run", "--port", "0")
+    await running.shows("shop runs at ")
+    assert (await meristem("call", "orders.order", '{"item": "lamp"}', "--key", "once")).code == 0
+    early = await meristem("data", "copy", "--to", there)
+    running.process.send_signal(signal.SIGTERM)
+    assert await running.ended() == 0
+
+    one = await meristem("data", "copy", "--to", there, "--service", "post", "--json")
+    again = await meristem("data", "copy", "--to", there)
+    other = await meristem("data", "copy", "--to", there, "--service", "orders")
+    moved = await meristem("sagas", "list", "--placement", "moved.toml", "--json")
+
+    assert (nothing.code, "none of the services has a database yet" in nothing.err) == (1, True)
+    assert (early.code, "already runs from" in early.err) == (75, True)
+    assert list(one.json) == ["post"]
+    assert (again.code, "the new database of 'post' is not empty" in again.err) == (1, True)
+    assert "orders: " in other.out, other.err
+    assert "rows are the same in both databases" in other.out
+    assert [each["name"] for each in moved.json["orders"]] == ["order"], moved.out
