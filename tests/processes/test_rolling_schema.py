@@ -9,7 +9,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from .conftest import PATIENCE, Command, meristem, told
+from tests.suites.postgresql import schema_of_its_own
+
+from .conftest import PATIENCE, Command, meristem, output, told
 
 SHOP = """
 from typing import Protocol
@@ -139,18 +141,36 @@ class Load:
             await self._answered.wait_for(lambda: self.added[by] >= until)
 
 
-@pytest.mark.parametrize("database", ["sqlite"])
-async def test_a_release_with_a_schema_change_rolls_under_load_and_back(
-    tmp_path: Path, ended: list[Command], database: str
-):
-    url = f"sqlite:///{tmp_path}/{{service}}.db"
+@asynccontextmanager
+async def a_database(kind: str, folder: Path) -> AsyncIterator[str]:
+    if kind == "sqlite":
+        yield f"sqlite:///{folder}/{{service}}.db"
+        return
+    async with schema_of_its_own() as url:
+        yield url
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+async def test_a_release_with_a_schema_change_rolls_under_load_and_back(tmp_path: Path, kind: str):
+    async with a_database(kind, tmp_path) as url:
+        await roll(tmp_path, url)
+
+
+async def roll(tmp_path: Path, url: str) -> None:
     (tmp_path / "pyproject.toml").write_text('[tool.meristem]\nsystem = "shop:system"\n')
     (tmp_path / "split.toml").write_text(PLACEMENT.format(url))
     release(tmp_path, "first")
     run = await meristem(
         tmp_path, "run", "--placement", "split.toml", "--port", "0", "--no-development", PYTHONDONTWRITEBYTECODE="1"
     )
-    ended.append(run)
+    try:
+        await roll_under_load(tmp_path, run)
+    finally:
+        run.process.terminate()
+        await output(run.process)
+
+
+async def roll_under_load(tmp_path: Path, run: Command) -> None:
     address = next(word for word in (await run.shows("shop runs at")).split() if word.startswith("http://"))
     load = Load()
 
