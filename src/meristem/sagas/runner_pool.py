@@ -130,9 +130,17 @@ class RunnerPool:
             self._poke()  # an event may have come while it went to sleep
 
     async def _take_over(self, saga_id: str) -> None:
-        saga = await self._journal.load(saga_id)
         orphan = saga_id in self._orphans
         self._orphans.discard(saga_id)
+        try:
+            await self._look_at(saga_id, orphan=orphan)
+        except StorageError:
+            # It is held here still, or by a claim whose confirmation was lost: nobody would ever find it claimable.
+            self._orphans.add(saga_id)
+            raise
+
+    async def _look_at(self, saga_id: str, *, orphan: bool) -> None:
+        saga = await self._journal.load(saga_id)
         if saga is None or at_rest(saga) or (orphan and saga.member != self._journal.lease.member):
             return
         # Worked on here, and yet claimable: its lease lapsed, since it could not be renewed, or the fence was raised.

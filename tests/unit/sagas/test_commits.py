@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from sagakit import (
+    QUICK,
     Bookings,
     CardDeclined,
     Facts,
@@ -380,11 +382,14 @@ async def test_a_saga_whose_row_cannot_be_written_fails_for_its_caller(database,
     assert remote.names() == ["hold", "charge"]
 
 
-async def test_a_journal_that_fails_before_a_call_says_nothing_of_that_call(database, driver, remote, monkeypatch):
-    """The saga is taken up again, and goes on as if the answer had not come."""
+@pytest.mark.parametrize("times", [1, 3])
+async def test_a_journal_that_fails_before_a_call_says_nothing_of_that_call(
+    database, driver, remote, monkeypatch, times
+):
+    """The saga is taken up again, as often as that takes, and goes on as if the answer had not come."""
     service = Bookings(remote)
     facts, transaction = Facts(), driver.transaction
-    broken = iter([StorageError("the disk is full")])
+    broken = iter([StorageError("the disk is full")] * times)
 
     def failing() -> Any:
         if remote.names() == ["hold"] and (error := next(broken, None)) is not None:
@@ -396,6 +401,24 @@ async def test_a_journal_that_fails_before_a_call_says_nothing_of_that_call(data
         assert (await service.book(Request())).paid == 100
     assert [name for name, _ in remote.calls] == ["hold", "hold", "charge"]
     assert [fact.resumed for fact in facts.all if isinstance(fact, SagaBegan)] == [False, True]
+
+
+async def test_a_saga_whose_take_over_was_not_confirmed_goes_on(database, driver, remote):
+    """The journal says that it is worked on here, so nobody else would."""
+
+    class Service(Noting):
+        @saga
+        async def rest(self, flow: Flow) -> int:
+            await flow.sleep(0.05)
+            return 7
+
+    service, facts = Service(remote, database), Facts()
+    async with engine(service, database, policy=replace(QUICK, longest_nap=0.0), observers=[facts]):
+        asking = asyncio.ensure_future(service.rest())
+        await facts.until(SagaEnded, state="waiting")
+        driver.unconfirmed = 1
+        assert await asking == 7
+        assert driver.unconfirmed < 0
 
 
 async def test_a_call_within_a_step_waits_until_the_saga_is_stored(database, driver, remote, monkeypatch):
