@@ -96,10 +96,13 @@ class _Recorder:
     def _on_statement(self, _connection: Any, _cursor: Any, text: str, values: Any, _context: Any, many: bool) -> None:
         if self._looks or self._twin.is_asking or _is_ours(text):
             return
-        told = text.strip() + (f"  -- for {len(values)} rows" if many else "")
+        text = text.strip()
+        if self._twin.connection.dialect.paramstyle in ("format", "pyformat"):
+            text = text.replace("%%", "%")
+        told = text + (f"  -- for {len(values)} rows" if many else "")
         self._looks = True
         try:
-            self._take(told, text.strip())
+            self._take(told, text)
         finally:
             self._looks = False
 

@@ -25,6 +25,13 @@ def is_reading(text: str) -> bool:
     return _READS.match(text) is not None
 
 
+def changed_table(text: str) -> str | None:
+    """The table whose rows a statement changes or deletes."""
+    plain = " ".join(_STRING.sub("''", text).split())
+    found = _UPDATE.fullmatch(plain) or _DELETE.match(plain)
+    return found["table"] if found else None
+
+
 def rows_of(text: str, used: Used) -> Effect:
     """What a statement does that made no difference to the shape."""
     plain = " ".join(_STRING.sub("''", text).split())

@@ -15,6 +15,7 @@ from meristem.storage.database import Database, database_for
 from meristem.storage.declared import declared_by
 from meristem.storage.foresight import foresee
 from meristem.storage.planned import PlannedRevision, refuse_unsafe
+from meristem.storage.sqlite import twin
 from meristem.storage.survival import DeclaredTables, Survival
 
 HEAD = """
@@ -171,6 +172,16 @@ async def test_a_copy_of_a_table_is_one_step_that_tells_how_much_is_copied(rooms
         "changes the type of rooms.name from VARCHAR(20) to VARCHAR(80)",
         "copies rooms as a whole: 1 rows",
     ]
+
+
+async def test_what_takes_long_for_its_many_rows_is_not_judged(rooms, versions, monkeypatch):
+    fills = "op.add_column('rooms', sa.Column('note', sa.Text))\n    op.execute('UPDATE rooms SET note = name')"
+    copies = copying("rooms.alter_column('name', type_=sa.String(80))")
+    assert [(await planned(rooms, versions, each)).verdict for each in (fills, copies)] == [SAFE, SAFE]
+
+    monkeypatch.setattr(twin, "MANY", 1)
+
+    assert [(await planned(rooms, versions, each)).verdict for each in (fills, copies)] == [LOOK, LOOK]
 
 
 async def test_what_nothing_uses_yet_may_be_done_anything_to(rooms, versions):

@@ -6,7 +6,7 @@ them. So the statement is run on temporary tables like those of the schema, and 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, Final, NamedTuple, cast
 
 import psycopg
@@ -17,10 +17,10 @@ from meristem.storage.survival import Effect, Survival
 LARGE: Final = 100_000_000  # bytes of a table, which take about a second to read, and more to write
 _EXCLUSIVE: Final = "AccessExclusiveLock"
 _MODES: Final = {  # those that one waits for who reads or writes, strongest first, and who waits
-    _EXCLUSIVE: ("ACCESS EXCLUSIVE", "nobody reads or writes it until the revision ends"),
-    "ExclusiveLock": ("EXCLUSIVE", "nobody writes to it until the revision ends"),
-    "ShareRowExclusiveLock": ("SHARE ROW EXCLUSIVE", "nobody writes to it until the revision ends"),
-    "ShareLock": ("SHARE", "nobody writes to it until the revision ends"),
+    _EXCLUSIVE: ("ACCESS EXCLUSIVE", "nobody reads or writes it until the migration ends"),
+    "ExclusiveLock": ("EXCLUSIVE", "nobody writes to it until the migration ends"),
+    "ShareRowExclusiveLock": ("SHARE ROW EXCLUSIVE", "nobody writes to it until the migration ends"),
+    "ShareLock": ("SHARE", "nobody writes to it until the migration ends"),
     "ShareUpdateExclusiveLock": ("SHARE UPDATE EXCLUSIVE", "reads and writes go on"),
 }
 _HELD: Final = (
@@ -47,7 +47,10 @@ class _TableState(NamedTuple):
 
 
 class LockProbe:
-    """Temporary tables like a schema's, on a connection of its own; what is held before a statement stays held."""
+    """Temporary tables like a schema's, on a connection of its own; what is held before a statement stays held.
+
+    `sizes` are those of the schema's own tables, in bytes.
+    """
 
     def __init__(self, connection: Connection, sizes: dict[str, int]) -> None:
         self._connection = cast("psycopg.Connection[Any]", connection.connection.driver_connection)
@@ -60,7 +63,7 @@ class LockProbe:
         """What a statement costs those who use its tables meanwhile."""
         try:
             with self._connection.transaction():
-                self._connection.execute(statement, ())  # with values, if none: %% is one of them
+                self._connection.execute(statement)
         except psycopg.Error as error:
             what = f"takes locks that the plan could not look at ({type(error).__name__})"
             yield Effect(Survival.LOOK, what, "look at its page in PostgreSQL's manual")
@@ -68,28 +71,37 @@ class LockProbe:
         held = {(oid, mode) for oid, mode in self._connection.execute(_HELD, (list(self._tables),))}
         _, states = self._look()
         for oid, table in self._tables.items():
-            modes = {mode for each, mode in held - self._held if each == oid}
-            strongest = next((mode for mode in _MODES if mode in modes), None)
-            if before := self._states.get(oid):
+            taken, all_held = _strongest(held - self._held, oid), _strongest(held | self._held, oid)
+            if all_held is not None and (before := self._states.get(oid)):
                 after = states.get(oid, before)
                 does = after.file != before.file, after.scans != before.scans
-                if strongest is not None or any(does):
-                    yield self._toll(table, strongest, *does, is_index="INDEX" in statement.upper())
+                if taken is not None or any(does):
+                    yield self._toll(table, taken, all_held, *does, is_index="INDEX" in statement.upper())
         self._held, self._states = held, states
 
     def _look(self) -> tuple[dict[int, str], dict[int, _TableState]]:
         found = self._connection.execute(_STATES).fetchall()
         return {row[0]: row[1] for row in found}, {row[0]: _TableState(*row[2:]) for row in found}
 
-    def _toll(self, table: str, mode: str | None, is_rewritten: bool, is_read: bool, *, is_index: bool) -> Effect:
+    def _toll(
+        self, table: str, taken: str | None, held: str, is_rewritten: bool, is_read: bool, *, is_index: bool
+    ) -> Effect:
         size = self._sizes.get(table, 0)
-        lock, hurts = ("a lock that it holds already", "") if mode is None else _MODES[mode]
+        lock, hurts = _MODES[held]
+        if taken is None:
+            lock = f"{lock} is held already"
+        elif taken != held:
+            lock = f"{_MODES[taken][0]}; {lock} is held already"
         does = "writes it anew" if is_rewritten else "reads all of it" if is_read else ""
         what = f"locks {table} ({lock})" + (f" and {does}: {size / 1e6:,.1f} MB" if does else "")
-        if not does or size < LARGE or mode == "ShareUpdateExclusiveLock":
+        if not does or size < LARGE or held == "ShareUpdateExclusiveLock":
             return Effect(Survival.SAFE, what, hurts if does else "")
-        instead = _REWRITTEN if is_rewritten else _INDEXED if is_index else _READ
-        return Effect(Survival.UNSAFE, what, hurts or "who waits for the lock waits until that is done", instead)
+        return Effect(Survival.UNSAFE, what, hurts, _REWRITTEN if is_rewritten else _INDEXED if is_index else _READ)
+
+
+def _strongest(held: set[tuple[int, str]], oid: int) -> str | None:
+    modes = {mode for each, mode in held if each == oid}
+    return next((mode for mode in _MODES if mode in modes), None)
 
 
 def sizes_in(connection: Connection, schema: str) -> dict[str, int]:
@@ -101,7 +113,18 @@ def sizes_in(connection: Connection, schema: str) -> dict[str, int]:
     return {name: int(size) for name, size in connection.execute(text(query), {"schema": schema})}
 
 
-def without_locks(statements: Sequence[str]) -> list[Effect]:
-    """What is told where a pooler stands before the server, and no temporary table outlasts a transaction."""
-    what = "takes locks that are not seen through a pooler: plan with a URL that leads to the server itself"
-    return [Effect(Survival.SAFE, what) for _ in statements]
+def rows_of(table: str, size: int) -> list[Effect]:
+    """What it costs that rows of a table are changed, where that is more than a moment."""
+    if size < LARGE:
+        return []
+    what = f"locks the rows of {table} that it changes: up to {size / 1e6:,.1f} MB"
+    hurts = "who writes one of them waits until the migration ends"
+    return [Effect(Survival.LOOK, what, hurts, "let the release change them in pieces, a transaction for each")]
+
+
+def unseen(sizes: dict[str, int]) -> list[Effect]:
+    """What is told of a statement behind a pooler, where no temporary table outlasts a transaction."""
+    if max(sizes.values(), default=0) < LARGE:
+        return []
+    what = "takes locks that are not seen through a pooler, and there are large tables"
+    return [Effect(Survival.LOOK, what, "plan with a URL that leads to the server itself")]

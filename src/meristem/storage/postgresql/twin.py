@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
@@ -12,9 +12,10 @@ from sqlalchemy import Connection, text
 
 from meristem.errors import ConfigurationError
 from meristem.storage.postgresql.connection_opener import quoted
-from meristem.storage.postgresql.lock_probe import LockProbe, sizes_in, without_locks
+from meristem.storage.postgresql.lock_probe import LockProbe, rows_of, sizes_in, unseen
 from meristem.storage.postgresql.migration import connected
 from meristem.storage.survival import Effect
+from meristem.storage.written_rows import changed_table
 
 if TYPE_CHECKING:
     from meristem.storage.postgresql.address import DatabaseAddress
@@ -43,16 +44,20 @@ class PostgresqlTwin:
 
     is_asking = False
 
-    def __init__(self, connection: Connection, probe: LockProbe | None) -> None:
+    def __init__(self, connection: Connection, probe: LockProbe | None, sizes: dict[str, int]) -> None:
         self.connection = connection
         self._probe = probe
+        self._sizes = sizes
 
     def tolls(self, statements: Sequence[str]) -> Sequence[Effect]:
         """The locks that are taken, and what is read or written as a whole under them."""
-        changing = [each for each in statements if _ROWS_ONLY.match(each) is None]
-        if self._probe is None:
-            return without_locks(changing)
-        return [toll for each in changing for toll in self._probe.tolls(each)]
+        return [toll for each in statements for toll in self._of(each)]
+
+    def _of(self, statement: str) -> Iterable[Effect]:
+        if _ROWS_ONLY.match(statement) is not None:
+            table = changed_table(statement)
+            return () if table is None else rows_of(table, self._sizes.get(table, 0))
+        return unseen(self._sizes) if self._probe is None else self._probe.tolls(statement)
 
 
 @contextmanager
@@ -61,10 +66,11 @@ def twin(address: DatabaseAddress, name: str) -> Iterator[PostgresqlTwin]:
     with connected(address, name, commits=False) as connection, _probe(address, name) as probe:
         schema = str(connection.scalar(text("SELECT current_schema()")))
         _check_right(connection, name, "CREATE")
+        sizes = sizes_in(connection, schema)
         made = f"meristem_twin_{uuid4().hex[:12]}"
         connection.exec_driver_sql(f"CREATE SCHEMA {made}")
         _make_like(connection, schema, made)
-        yield PostgresqlTwin(connection, probe)
+        yield PostgresqlTwin(connection, probe, sizes)
 
 
 @contextmanager
@@ -84,7 +90,8 @@ def _check_right(connection: Connection, name: str, right: str) -> None:
     if not connection.scalar(text(f"SELECT has_database_privilege(current_database(), '{right}')")):
         raise ConfigurationError(
             f"database {name!r}: a migration is tried in tables beside the service's, which the role may not make: "
-            "GRANT CREATE, TEMPORARY ON DATABASE … TO the role; it gives no right on what is in other schemas"
+            "GRANT CREATE, TEMPORARY ON DATABASE … TO the role, which gives no right on what is in other schemas; or "
+            "apply it untried, by `meristem migrate --unsafe`"
         )
 
 

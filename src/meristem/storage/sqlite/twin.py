@@ -17,8 +17,10 @@ from meristem.storage.alembic_folder import COPY_PREFIX
 from meristem.storage.sqlite.integrity import restore
 from meristem.storage.sqlite.migration import hopeless, migrating
 from meristem.storage.survival import Effect, Survival
+from meristem.storage.written_rows import changed_table
 
-_MANY: Final = 1_000_000  # rows, which take a second or more to copy
+MANY: Final = 1_000_000  # rows, which take a second or more to copy
+_HURTS: Final = "nobody else writes meanwhile: what waits for more than ten seconds is answered as unavailable"
 # Virtual tables first: they make their own tables, which are listed as well.
 _MADE_BY: Final = (
     "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER "
@@ -39,16 +41,21 @@ class SqliteTwin:
         self._path = path
 
     def tolls(self, statements: Sequence[str]) -> Sequence[Effect]:
-        """The copying of a table, for which the write lock is held."""
+        """The copying of a table, or a change of its rows, for which the write lock is held."""
         begun = statements[0].split(COPY_PREFIX, 1)
         if len(begun) == 1:
-            return ()
+            return self._of_rows(changed_table(statements[0]))
         table = begun[1].split(maxsplit=1)[0].rstrip('"(')
         rows, size = _extent(self._path, table)
         what = f"copies {table} as a whole: {rows:,} rows, in a file of {size / 1e6:,.1f} MB"
-        hurts = "nobody else writes meanwhile: what waits for more than ten seconds is answered as unavailable"
         instead = "apply it when little is written, or add what is new beside what is there"
-        return [Effect(Survival.LOOK, what, hurts, instead) if rows >= _MANY else Effect(Survival.SAFE, what, hurts)]
+        return [Effect(Survival.LOOK, what, _HURTS, instead) if rows >= MANY else Effect(Survival.SAFE, what, _HURTS)]
+
+    def _of_rows(self, table: str | None) -> Sequence[Effect]:
+        if table is None or (rows := _extent(self._path, table)[0]) < MANY:
+            return ()
+        instead = "let the release change them in pieces, a transaction for each"
+        return [Effect(Survival.LOOK, f"changes up to {rows:,} rows of {table}", _HURTS, instead)]
 
 
 @contextmanager
