@@ -3,12 +3,18 @@
 import asyncio
 
 import pytest
-from systems.keeping import Audit, Bank, Post, Refused, Shop
+from systems.keeping import Approval, Audit, Bank, Post, Refused, Shop
 
-from meristem import CallError, Code, Context, SagaHandle, SagaState, start_saga, using
+from meristem import CallError, Code, Context, Message, SagaHandle, SagaState, start_saga, using
 
 SYSTEM = "systems.keeping:system"
 OPTIONS = {"settings": {"shop": {"greeting": "olá é𝄞", "limit": 7, "colours": {"a b": 'x"\\y'}}}}
+
+
+class Other(Message):
+    by: str
+
+
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
@@ -113,6 +119,23 @@ async def test_a_saga_that_was_started_is_cancelled_and_undone(app):
         await handle.result()
     assert caught.value.code is Code.CANCELED
     assert await handle.state() is SagaState.FAILED
+
+
+async def test_a_saga_is_signalled_by_its_service_and_by_others(app):
+    shop = app.client(Shop)
+    handle = await start_saga(shop.approved, "signalled")
+    await shop.approve(handle.id, "Ada")
+    await handle.signal(Approval(by="Bob"))
+
+    assert await handle.result() == ["Ada", "Bob"]
+    for code, again in (
+        (Code.FAILED_PRECONDITION, handle.signal(Approval(by="Cid"))),
+        (Code.NOT_FOUND, SagaHandle.of(shop.approved, "nobody").signal(Approval(by="Cid"))),
+        (Code.INVALID_ARGUMENT, handle.signal(Other(by="Cid"))),
+    ):
+        with pytest.raises(CallError) as caught:
+            await again
+        assert caught.value.code is code
 
 
 async def test_under_one_key_a_saga_is_one_whether_it_is_started_or_called(app):

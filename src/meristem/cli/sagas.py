@@ -15,6 +15,7 @@ from meristem.cli.saga_forking import fork
 from meristem.cli.saga_journals import export, replay
 from meristem.cli.saga_lookup import Moment, ask_one, find_one, of_one_saga, service_option
 from meristem.cli.saga_patches import drain_check
+from meristem.cli.saga_signals import signal
 from meristem.sagas.administration import SagaDetails, SagaStore, SagaSummary, StepSummary
 from meristem.sagas.diagnosis import Diagnosis
 from meristem.sagas.records import SagaState
@@ -32,6 +33,7 @@ sagas.add_command(replay)
 
 
 sagas.add_command(drain_check)
+sagas.add_command(signal)
 
 
 @sagas.command(name="list")

@@ -69,6 +69,9 @@ class ServiceSagas:
     async def cancel(self, saga_id: str) -> None:
         await engine_of(self._service, self._any()).cancel(saga_id)
 
+    async def signal(self, saga_id: str, name: str, body: str, key: str) -> None:
+        await engine_of(self._service, self._any()).signal(saga_id, name, body, key)
+
     async def _start(self, definition: Definition, *arguments: Any, **named: Any) -> str:
         values = definition.values(self._service, arguments, named)
         return await engine_of(self._service, definition).begin(definition, values)
@@ -93,6 +96,9 @@ class Helm:
 
     async def cancel(self, service: str, saga_id: str) -> None:
         await self._of(service, saga_id).cancel(saga_id)
+
+    async def signal(self, service: str, saga_id: str, name: str, body: str, key: str) -> None:
+        await self._of(service, saga_id).signal(saga_id, name, body, key)
 
     def _of(self, service: str, asked: str) -> ServiceSagas:
         found = self._sagas(service)

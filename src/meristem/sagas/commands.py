@@ -23,6 +23,7 @@ from meristem.sagas.failures import read, revive
 from meristem.sagas.records import Kind, StepRow, StepState
 
 SAGA_MARK: Final = "__saga__"
+_SIGNAL: Final = "signal:"  # no event's type has a colon
 
 
 class SagaCommand(msgspec.Struct, eq=False):
@@ -142,10 +143,44 @@ class WaitCommand(SleepCommand, kw_only=True):
 
     key: str
 
+    @property
+    def timed_out(self) -> str:
+        """What the function is told when nothing came."""
+        return f"no {self.name} with the key {self.key!r} came within {self.seconds} seconds"
+
+    def reply_in(self, body: str) -> str:
+        """The reply that an event's row holds, as JSON."""
+        return body
+
     def new_row(self, saga_id: str, started: datetime) -> StepRow:
         row = SleepCommand.new_row(self, saga_id, started)
         row.subject = self.key
         return row
+
+
+class SignalCommand(WaitCommand, kw_only=True):
+    """The wait for a signal, which is an event for one saga; its key is the saga's id."""
+
+    @property
+    def timed_out(self) -> str:
+        return f"no signal {signal_named(self.name)} came within {self.seconds} seconds"
+
+    def reply_in(self, body: str) -> str:
+        return bytes(decoder(_Sent)(body).value).decode()
+
+
+class _Sent(msgspec.Struct, frozen=True):
+    value: msgspec.Raw
+
+
+def signal_type(name: str) -> str:
+    """The type that signals of this name have among the events."""
+    return f"{_SIGNAL}{name}"
+
+
+def signal_named(type_: str) -> str | None:
+    """The name of the signals that have this type among the events; None of one that is an event's."""
+    return type_.removeprefix(_SIGNAL) if type_.startswith(_SIGNAL) else None
 
 
 def step_of(method: Callable[..., Awaitable[Any]], *, needs_reply: bool = True) -> Step:

@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from meristem.contracts.message import Message
+from meristem.sagas.commands import signal_named
 from meristem.sagas.failures import read
 from meristem.sagas.records import Kind, SagaRow, SagaState, StepRow, StepState, TryRow
 
@@ -18,6 +19,7 @@ class Why(StrEnum):
     RETRY = "retry"
     SLEEP = "sleep"
     EVENT = "event"
+    SIGNAL = "signal"
     REPLICA = "replica"
     PERSON = "person"
 
@@ -124,6 +126,9 @@ def _again(saga: SagaRow, row: StepRow | TryRow, what: str) -> Diagnosis:
 def _pause(row: StepRow) -> Diagnosis:
     if row.kind is Kind.SLEEP:
         why, text, helps = Why.SLEEP, f"step {row.position} sleeps", f"{_BY_ITSELF} then"
+    elif (signal := signal_named(row.name)) is not None:
+        why, text = Why.SIGNAL, f"step {row.position} waits for the signal {signal}"
+        helps = f"to send it: by a handle, or `meristem sagas signal {row.saga_id} {signal} JSON`"
     else:
         why, text = Why.EVENT, f"step {row.position} waits for {row.name}"
         helps = "who publishes it; `meristem events waiting` shows what is on its way"

@@ -18,6 +18,7 @@ from meristem.errors import CallError, Code, MeristemError, MisuseError, NotServ
 from meristem.keys import asked_otherwise, reused
 from meristem.sagas.administration import SagaStore
 from meristem.sagas.callers import Callers, answer_of
+from meristem.sagas.commands import signal_type
 from meristem.sagas.engine_parts import EngineParts
 from meristem.sagas.facts import Fact, Observer, SagaBegan
 from meristem.sagas.journal import Journal, at_rest
@@ -29,6 +30,7 @@ from meristem.sagas.poller import Poller
 from meristem.sagas.records import SagaRow
 from meristem.sagas.runner_pool import RunnerPool
 from meristem.sagas.saga import Definition, bind, sagas_of
+from meristem.sagas.signalling import Signal, keep
 from meristem.storage.database import Database
 from meristem.storage.lease import Lease
 from meristem.storage.scope import transaction_is_open
@@ -63,7 +65,7 @@ class SagaEngine:
         self._clock = clock
         self._naps = Naps(clock)
         self._policy = policy or SagaPolicy()
-        waits = {name: frozenset(each.event_type for each in saga.waits) for name, saga in self.definitions.items()}
+        waits = {name: _kept_for(each) for name, each in self.definitions.items()}
         self._journal = Journal(database, clock, lease, waits)
         self._lease = lease
         self._callers: dict[str, Callers] = {}
@@ -170,6 +172,10 @@ class SagaEngine:
         """Have a saga undo what it did; CallError `failed_precondition` when it has ended or is being undone."""
         await SagaStore(self._database, self._clock).cancel(saga_id)
         self._poller.poke()
+
+    async def signal(self, saga_id: str, name: str, body: str, key: str) -> None:
+        """Keep a signal for a saga; CallError as `signalling.keep` raises it."""
+        await keep(self._database, self._clock, self.definitions, Signal(saga_id, name, body, key), self._poller.poke)
 
     async def _known(self, saga_id: str) -> SagaRow:
         saga = await self._journal.load(saga_id)
@@ -287,3 +293,8 @@ class SagaEngine:
                 observer(fact)
             except Exception:
                 logger.exception("an observer of %s's sagas failed", self._service)
+
+
+def _kept_for(definition: Definition) -> frozenset[str]:
+    """The types of what is kept among the events for a saga."""
+    return frozenset([*(each.event_type for each in definition.waits), *map(signal_type, definition.signals)])

@@ -95,7 +95,7 @@ class Execution:
         self._seams = seams(saga, self.invoker.origin)
         first = self._seams.pop(0, None)
         begun = saga if first is None else msgspec.structs.replace(saga, created=first[0], seed=first[1])
-        self._flow = Flow(self, self._steps, begun, definition.waits, patches.takes)
+        self._flow = Flow(self, self._steps, begun, definition.waits, definition.signals.values(), patches.takes)
 
     async def run(self) -> Outcome:
         """Run the function to its end, or to where it must stop; nothing of it runs on afterwards."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from datetime import datetime
 from typing import Any, ParamSpec, TypeAlias, TypeVar, overload
 from uuid import UUID
 
-from meristem.contracts.message import Event
+from meristem.contracts.message import Event, Message
 from meristem.errors import MisuseError
-from meristem.sagas.commands import SleepCommand, WaitCommand, fingerprint
+from meristem.sagas.commands import SignalCommand, SleepCommand, WaitCommand, fingerprint, signal_type
 from meristem.sagas.gathering import Gathering
 from meristem.sagas.positions import next_draw
 from meristem.sagas.records import Kind, SagaRow
@@ -24,6 +24,7 @@ B = TypeVar("B")
 C = TypeVar("C")
 D = TypeVar("D")
 E = TypeVar("E", bound=Event)
+M = TypeVar("M", bound=Message)
 _Work: TypeAlias = Coroutine[Any, Any, R]
 
 
@@ -34,7 +35,7 @@ class Flow:
     chance goes through the flow: the function is run again after a crash and must ask the same questions.
     """
 
-    __slots__ = ("_future", "_issuer", "_moment", "_patched", "_seed", "_steps", "_waits", "id", "version")
+    __slots__ = ("_future", "_issuer", "_moment", "_patched", "_seed", "_signals", "_steps", "_waits", "id", "version")
 
     def __init__(
         self,
@@ -42,6 +43,7 @@ class Flow:
         steps: Steps,
         saga: SagaRow,
         waits: tuple[type[Event], ...],
+        signals: Collection[type[Message]],
         patched: Callable[[str], bool],
     ) -> None:
         self.id = saga.id
@@ -52,6 +54,7 @@ class Flow:
         self._moment = saga.created
         self._seed = saga.seed
         self._waits = waits
+        self._signals = signals
         self._patched = patched
 
     def step(
@@ -118,6 +121,22 @@ class Flow:
         `name` is one of `@saga(patches=[...])`. The answer is the same in every replay.
         """
         return self._patched(name)
+
+    async def wait_for_signal(self, signal: type[M], *, timeout: float | None) -> M:  # noqa: ASYNC109 - durable
+        """The next signal of this type that is sent to this saga; TimeoutError after `timeout` seconds.
+
+        `@saga(signals=[...])` lists those that it takes. They are kept from its beginning on, also before it waits for
+        one, and handed out once each, in the order in which they were sent.
+        """
+        if signal not in self._signals:
+            text = f"the saga waits for {signal.__name__} without saying so: write @saga(signals=[{signal.__name__}])"
+            raise MisuseError(text)
+        name = signal_type(signal.__name__)
+        command = SignalCommand(
+            self._future(), Kind.WAIT, name, fingerprint(name, [timeout]), signal, key=self.id, seconds=timeout
+        )
+        found: M = await answer(self._issuer, command)
+        return found
 
     def now(self) -> datetime:
         """The time of the last answer, the same in every replay; UTC."""

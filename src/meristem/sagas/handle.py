@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Generic, ParamSpec, Protocol, Self, TypeVar
 
-from meristem.contracts.codec import decoder, encoder
+from meristem.contracts.codec import decoder, encode, encoder
 from meristem.contracts.contract import Contract
 from meristem.contracts.message import Message
 from meristem.contracts.operation import Operation, idempotent, safe
@@ -16,6 +16,7 @@ from meristem.sagas.commands import SAGA_MARK
 from meristem.sagas.failures import describe, read, revive, write
 from meristem.sagas.records import SagaRow, SagaState
 from meristem.sagas.saga import Definition, engine_of, outside_of_sagas
+from meristem.sagas.signalling import new_key
 from meristem.services.client import DOOR, Door
 from meristem.services.outbound import key_of
 
@@ -50,6 +51,11 @@ class Sagas(Contract, Protocol, package="meristem.sagas.v1"):
         ...
 
     @idempotent(timeout=30.0)
+    async def signal(self, service: str, saga_id: str, name: str, body: str, key: str) -> None:
+        """Keep a signal, as JSON, for a saga; once under one key. Raises CallError as `SagaHandle.signal`."""
+        ...
+
+    @idempotent(timeout=30.0)
     async def cancel(self, service: str, saga_id: str) -> None:
         """Undo what the saga did; raises CallError `failed_precondition` for one that has ended."""
         ...
@@ -65,6 +71,8 @@ class Steering(Protocol):
     async def look(self, saga_id: str, seconds: float) -> SagaStatus: ...
 
     async def cancel(self, saga_id: str) -> None: ...
+
+    async def signal(self, saga_id: str, name: str, body: str, key: str) -> None: ...
 
 
 class SagaHandle(Generic[R]):
@@ -102,6 +110,16 @@ class SagaHandle(Generic[R]):
         """Have it undo what it did; raises CallError `failed_precondition` when it has ended or is undone already."""
         _check_place()
         await self._steering.cancel(self.id)
+
+    async def signal(self, signal: Message) -> None:
+        """Send it a message of a class that its `@saga(signals=[...])` lists.
+
+        It is kept until the saga waits for it, and handed out once. Raises CallError `not_found` for an id that its
+        service does not know, `failed_precondition` when the saga has ended or is being undone, `invalid_argument` for
+        a signal that it does not take.
+        """
+        _check_place()
+        await self._steering.signal(self.id, type(signal).__name__, encode(signal).decode(), new_key())
 
 
 async def start_saga(method: Callable[P, Awaitable[R]], *arguments: P.args, **named: P.kwargs) -> SagaHandle[R]:
@@ -159,6 +177,9 @@ class OwnSagas:
     async def cancel(self, saga_id: str) -> None:
         await engine_of(self._instance, self._definition).cancel(saga_id)
 
+    async def signal(self, saga_id: str, name: str, body: str, key: str) -> None:
+        await engine_of(self._instance, self._definition).signal(saga_id, name, body, key)
+
 
 class SagasElsewhere:
     """The sagas behind an operation of another service, wherever it lives."""
@@ -182,6 +203,9 @@ class SagasElsewhere:
 
     async def cancel(self, saga_id: str) -> None:
         await self._sagas().cancel(self._service, saga_id)
+
+    async def signal(self, saga_id: str, name: str, body: str, key: str) -> None:
+        await self._sagas().signal(self._service, saga_id, name, body, key)
 
 
 def status_of(definition: Definition, saga: SagaRow, permitted: Callable[[Exception], BaseException]) -> SagaStatus:

@@ -42,20 +42,23 @@ class Pauses:
         self._writer = writer
         self._ordering = ordering
         self._recorder = recorder
+        self._taking = asyncio.Lock()  # from the look to the write: of two waits side by side one takes an event
 
     async def perform(self, command: SleepCommand) -> None:
         """Journal when the pause ends, wait, and journal that it has ended."""
         row = command.row
         if row is None:
             row = command.new_row(self._saga.id, self._journal.now())
-            if isinstance(command, WaitCommand) and await self._has_arrived(command, row):
-                await self._recorder.record(command, row)
+            if isinstance(command, WaitCommand) and await self._has_taken(command, row):
                 return
             # Before it begins: the due time is the first run's, however often the process is started again.
             await self._writer.record(row)
         elif row.due is not None and command.seconds is not None:
             await self._shorten(row, row.due, timedelta(seconds=command.seconds))
-        await (self._wait(command, row) if isinstance(command, WaitCommand) else self._sleep(command, row))
+        if not isinstance(command, WaitCommand):
+            await self._sleep(command, row)
+        elif await self._has_come(command, row):
+            return
         if command.is_given_up:
             _drop(row)
         await self._recorder.record(command, row, known=True)
@@ -91,27 +94,29 @@ class Pauses:
         self.wake(command)
         row.state = StepState.DONE
 
-    async def _wait(self, command: WaitCommand, row: StepRow) -> None:
+    async def _has_come(self, command: WaitCommand, row: StepRow) -> bool:
+        """Wait for the event, and answer the command by it; False when it has not come in time, or nobody waits."""
         while not command.is_given_up:
             self.nudge.clear()  # before the look: an event that comes during it sets the nudge again
-            if await self._has_arrived(command, row):
-                return
+            if await self._has_taken(command, row, known=True):
+                return True
             left = self._left(row.due)
             if left is not None and left <= 0:
-                error = WaitTimedOut(
-                    f"no {command.name} with the key {command.key!r} came within {command.seconds} seconds"
-                )
-                row.error, row.state = write(describe(error)), StepState.FAILED
-                return
+                row.error, row.state = write(describe(WaitTimedOut(command.timed_out))), StepState.FAILED
+                return False
             self.rest(command, row.due)
             await command.unless_given_up(self._nudged(left))
             self.wake(command)
+        return False
 
-    async def _has_arrived(self, command: WaitCommand, row: StepRow) -> bool:
-        found = await self._journal.event(self._saga, command.name, command.key)
-        if found is None:
-            return False
-        row.reply, row.event, row.state = found.body, found.id, StepState.DONE
+    async def _has_taken(self, command: WaitCommand, row: StepRow, *, known: bool = False) -> bool:
+        """Answer a command by its event, if that has come; `known`: the row is in the journal already."""
+        async with self._taking:
+            found = await self._journal.event(self._saga, command.name, command.key)
+            if found is None:
+                return False
+            row.reply, row.event, row.state = command.reply_in(found.body), found.id, StepState.DONE
+            await self._recorder.record(command, row, known=known)
         return True
 
     def _left(self, due: datetime | None) -> float | None:

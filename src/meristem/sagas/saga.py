@@ -13,7 +13,7 @@ import msgspec
 
 from meristem.context import CURRENT
 from meristem.contracts.bounds import Pause, wrong
-from meristem.contracts.message import Event
+from meristem.contracts.message import Event, Message
 from meristem.contracts.wiretypes import annotations_of
 from meristem.errors import MisuseError, WiringError
 from meristem.sagas.commands import SAGA_MARK
@@ -46,13 +46,17 @@ class Engine(Protocol):
         """Have a saga undo what it did; raises CallError for one that has ended."""
         ...
 
+    async def signal(self, saga_id: str, name: str, body: str, key: str) -> None:
+        """Keep a signal for a saga; raises CallError for one that has ended, or does not take it."""
+        ...
+
 
 class Definition:
     """A saga as its decorator declares it."""
 
     def __init__(
         self, function: Callable[..., Awaitable[Any]], *, version: int, supports: int,
-        waits: tuple[type[Event], ...], patience: float,
+        waits: tuple[type[Event], ...], signals: Sequence[type[Message]], patience: float,
         patches: tuple[str, ...], deprecated_patches: tuple[str, ...],
     ) -> None:  # fmt: skip
         self.function = function
@@ -60,6 +64,7 @@ class Definition:
         self.version = version
         self.supports = supports
         self.waits = waits
+        self.signals = {each.__name__: each for each in signals}
         self.patience = patience
         self.patches = patches
         self.deprecated_patches = deprecated_patches
@@ -127,6 +132,7 @@ def saga(
     version: int = 1,
     supports: int = 1,
     waits: Sequence[type[Event]] = (),
+    signals: Sequence[type[Message]] = (),
     patience: float = 60.0,
     patches: Sequence[str] = (),
     deprecated_patches: Sequence[str] = (),
@@ -142,6 +148,7 @@ def saga(
     version: int = 1,
     supports: int = 1,
     waits: Sequence[type[Event]] = (),
+    signals: Sequence[type[Message]] = (),
     patience: float = 60.0,
     patches: Sequence[str] = (),
     deprecated_patches: Sequence[str] = (),
@@ -149,18 +156,19 @@ def saga(
     """Make an async method durable: callers leave out its second parameter, the flow.
 
     `version` is what `flow.version` says in new sagas; sagas older than `supports` are parked instead of run.
-    `waits` lists the events of `flow.wait_for`. A step whose outcome is unknown is repeated for `patience` seconds.
-    `patches` lists the names of `flow.patched`; `deprecated_patches` those that older sagas took, and all others do.
+    `waits` lists the events of `flow.wait_for`, `signals` the messages of `flow.wait_for_signal`. A step whose outcome
+    is unknown is repeated for `patience` seconds. `patches` lists the names of `flow.patched`, `deprecated_patches`
+    those that older sagas took, and all others do.
     """
     if not 1 <= supports <= version:
         raise MisuseError(f"@saga(version={version}, supports={supports}): 1 <= supports <= version must hold")
 
     def decorate(function: Callable[..., Any]) -> Any:
-        problem = wrong("patience", patience, Pause) or _unsound(patches, deprecated_patches)
+        problem = wrong("patience", patience, Pause) or _alike(signals) or _unsound(patches, deprecated_patches)
         if problem is not None:
             raise MisuseError(f"{function.__qualname__}, @saga: {problem}")
         definition = Definition(
-            function, version=version, supports=supports, waits=tuple(waits), patience=patience,
+            function, version=version, supports=supports, waits=tuple(waits), signals=signals, patience=patience,
             patches=tuple(patches), deprecated_patches=tuple(deprecated_patches),
         )  # fmt: skip
 
@@ -180,6 +188,13 @@ def saga(
         return begin
 
     return decorate if method is None else decorate(method)
+
+
+def _alike(signals: Sequence[type[Message]]) -> str | None:
+    """What is wrong with the classes of signals, if anything is: they are sent by their names."""
+    names = [each.__name__ for each in signals]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    return f"two signals are called {twice[0]}: rename one of the classes" if twice else None
 
 
 def _unsound(patches: Sequence[str], deprecated: Sequence[str]) -> str | None:

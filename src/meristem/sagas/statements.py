@@ -29,6 +29,8 @@ _held = select(SAGAS.c.id).where(*_mine).with_for_update().scalar_subquery()
 
 FROM_ID: Final = select(SAGAS.c.id).where(SAGAS.c.id >= bindparam("id_")).order_by(SAGAS.c.id).limit(5)
 LOAD: Final = select(SAGAS).where(SAGAS.c.id == bindparam("id_"))
+# A write that changes nothing, since a unit of work that has only read holds no lock anywhere.
+LOCK: Final = update(SAGAS).where(SAGAS.c.id == bindparam("id_")).values(fence=SAGAS.c.fence)
 STEPS_OF: Final = select(STEPS).where(STEPS.c.saga_id == bindparam("id_"))
 STEP: Final = STEPS_OF.where(STEPS.c.position == bindparam("position_"), STEPS.c.kind == bindparam("kind_"))
 
@@ -158,6 +160,14 @@ CLAIM: Final = (
 )
 
 BUFFER: Final = insert(EVENTS)
+# The key under which it was sent is a part of its body: one that is sent again is there already.
+_signal = ("type", "key", "body")
+KEEP_SIGNAL: Final = insert(EVENTS).from_select(
+    [*_signal, "received"],
+    select(*(_given(EVENTS.c[name]) for name in (*_signal, "received"))).where(
+        ~exists(literal(1)).where(*(EVENTS.c[name] == _given(EVENTS.c[name]) for name in _signal))
+    ),
+)
 EVENT: Final = (
     select(EVENTS.c.id, EVENTS.c.body)
     .where(

@@ -9,6 +9,7 @@ from meristem.contracts.contract import operations
 from meristem.contracts.evolution.taking import SnapshotTaker
 from meristem.contracts.message import Event
 from meristem.contracts.operation import Semantics
+from meristem.sagas.commands import signal_type
 from meristem.sagas.saga import sagas_of
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def snapshot_of(blueprint: Blueprint, root: Path) -> ContractsSnapshot:
             unread[service.name] = explained(error)
             continue
         for each in sagas_of(spec.implementation).values():
-            waits = [event.event_type for event in each.waits]
+            waits = [*(event.event_type for event in each.waits), *map(signal_type, each.signals)]
             answer = each.returns if "return" in each.function.__annotations__ else None
             terms = {"version": each.version, "supports": each.supports}
             taker.saga(service.name, each.function, each.input, answer, waits=waits, **terms)

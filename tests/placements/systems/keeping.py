@@ -16,6 +16,7 @@ from meristem import (
     Fault,
     Flow,
     Message,
+    SagaHandle,
     Service,
     Settings,
     System,
@@ -90,6 +91,10 @@ class Bank(Contract, Protocol, package="parity.bank.v1"):
     async def until(self, account: str, count: int) -> int: ...
 
 
+class Approval(Message):
+    by: str
+
+
 class Shop(Contract, Protocol, package="parity.shop.v1"):
     @once(raises=[Refused], timeout=20.0)
     async def sell(self, account: str, amounts: list[int]) -> list[int]: ...
@@ -111,6 +116,12 @@ class Shop(Contract, Protocol, package="parity.shop.v1"):
 
     @once(timeout=30.0)
     async def patient(self, account: str) -> str: ...
+
+    @once(timeout=30.0)
+    async def approved(self, account: str) -> list[str]: ...
+
+    @once
+    async def approve(self, saga_id: str, by: str) -> None: ...
 
     @operation
     async def setting(self) -> dict[str, str]: ...
@@ -256,6 +267,13 @@ class ShopService(Shop, Service, tables=shop_tables):
         await self.bank.debit(account, 5)
         paid = await flow.wait_for(Paid, key=account, timeout=20)
         return f"paid by {paid.account}"
+
+    @saga(signals=[Approval])
+    async def approved(self, flow: Flow, account: str) -> list[str]:
+        return [(await flow.wait_for_signal(Approval, timeout=20)).by for _ in range(2)]
+
+    async def approve(self, saga_id: str, by: str) -> None:
+        await SagaHandle.of(self.approved, saga_id).signal(Approval(by=by))
 
     async def _note(self, account: str, note: str) -> None:
         await self.database.execute(insert(SALES).values(account=account, note=note))

@@ -154,6 +154,8 @@ class BookingService(Booking, Service):
         assert_type(payment, Payment)
         both = await flow.gather(self.payments.charge(charge), flow.sleep(1.0), limit=2)
         assert_type(both, tuple[Payment, None])
+        taken = await flow.wait_for_signal(Charge, timeout=60.0)
+        assert_type(taken, Charge)
         payments = await flow.gather(*(self.payments.charge(charge) for _ in range(5)))
         assert_type(payments, tuple[Payment, ...])
         return payment

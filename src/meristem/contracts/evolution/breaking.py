@@ -70,7 +70,7 @@ class _Kept:
             self._changes.add("saga-version", name, says, remedy, ChangeKind.JSON, at=new.source)
         for event in sorted(set(old.waits) - set(new.waits)):
             says = f"waits for {event} no longer, and sagas in flight may"
-            remedy = "keep it in waits= until none is in flight"
+            remedy = "keep it in waits= or signals= until none is in flight"
             self._changes.add("saga-waits", name, says, remedy, ChangeKind.JSON, at=new.source)
         before, after = self._old.messages[old.input], self._new.messages[new.input]
         use = Crossing(f"the input of {name} in journals", old_writes=True, complete=True)

@@ -1,0 +1,53 @@
+"""`meristem sagas signal`: tells a running saga something, as an operation of its service would."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from meristem.cli.databases import in_each
+from meristem.cli.loading_system import load_blueprint
+from meristem.cli.output import print_json
+from meristem.cli.saga_lookup import find_one, of_one_saga
+from meristem.clock import SystemClock
+from meristem.contracts.message import Message
+from meristem.errors import CallError
+from meristem.sagas.saga import sagas_of
+from meristem.sagas.signalling import Signal, keep, new_key
+from meristem.storage.database import Database
+
+
+class Signalled(Message):
+    """A signal that was kept for a saga."""
+
+    id: str
+    name: str
+    signal: str
+
+
+@click.command()
+@of_one_saga
+@click.argument("name")
+@click.argument("body", metavar="JSON", default="{}")
+def signal(
+    saga_id: str, name: str, body: str, target: str | None, placement: Path | None, service: str | None,
+    *, as_json: bool,
+) -> None:  # fmt: skip
+    """Send a signal to a saga, which gets it as soon as it waits for it."""
+    blueprint, directory = load_blueprint(target, placement)
+    owner, found = find_one(blueprint, directory, saga_id, service)
+    definitions = sagas_of(blueprint.spec(owner).implementation)
+
+    async def send(_: str, database: Database) -> str:
+        try:
+            return await keep(database, SystemClock(), definitions, Signal(found, name, body, new_key()))
+        except CallError as error:
+            wrong = "; ".join([error.message, *(f"{each.field}: {each.reason}" for each in error.violations)])
+            raise click.UsageError(wrong) from None
+
+    sent = Signalled(id=found, name=in_each(blueprint, directory, owner, send)[owner], signal=name)
+    if as_json:
+        print_json(sent)
+    else:
+        click.echo(f"{sent.name} {sent.id} gets the signal {name} as soon as it waits for it.")
