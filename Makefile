@@ -73,6 +73,8 @@ soak: $(VENV)/.dev
 
 faults: $(VENV)/.dev
 	$(BIN)/python -m tests.faults.fuzz
+	$(BIN)/python -m tests.faults.crash.matrix
+	$(BIN)/python -m tests.faults.crash.matrix --database postgresql
 	PARITY_SEED=whole $(BIN)/python -m pytest -n auto --dist loadgroup tests/placements
 
 clean:

@@ -5,8 +5,8 @@ databases and roles.
 """
 
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import cache
 from uuid import uuid4
 
@@ -59,3 +59,15 @@ async def schema_of_its_own(options: str = "") -> AsyncIterator[str]:
         yield f"{SERVER}/{DATABASE}?schema={name}{options}"
     finally:
         administrate(f"DROP SCHEMA {name} CASCADE")
+
+
+@contextmanager
+def schemas_for(*services: str) -> Iterator[str]:
+    """The URL template of empty schemas, one for each service; they are gone afterwards."""
+    prefix = f"test_{uuid4().hex[:12]}"
+    names = [f"{prefix}_{each}" for each in services]
+    administrate(*(f"CREATE SCHEMA {each}" for each in names))
+    try:
+        yield f"{SERVER}/{DATABASE}?schema={prefix}_{{service}}"
+    finally:
+        administrate(*(f"DROP SCHEMA {each} CASCADE" for each in names))

@@ -53,6 +53,11 @@ class Served:
             assert lines, f"no line has {', '.join(parts)}:\n{''.join(self.lines)}"
             return lines[0]
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing of it runs any more."""
+        return self._has_ended
+
     def end(self) -> None:
         """End it, and what it has started."""
         self._process.terminate()
@@ -61,6 +66,8 @@ class Served:
         finally:
             self._process.kill()
             self._reader.join()
+            if self._process.stdout is not None:
+                self._process.stdout.close()
 
     def _having(self, parts: tuple[str, ...]) -> list[str]:
         return [line for line in self.lines if all(part in line for part in parts)]
@@ -76,26 +83,31 @@ class Served:
             self._more.notify_all()
 
 
-@contextmanager
-def served(folder: Path, system: str, placement: str | None = None) -> Iterator[Served]:
-    """Run a system of a folder at a free port, by the text of a placement where one is given."""
+def start(folder: Path, system: str, placement: str | None = None, **environment: str) -> Served:
+    """Start a system of a folder at a free port, by the text of a placement where one is given; `end` it."""
     words = [sys.executable, "-m", "meristem", "run", system, "--port", "0"]
     if placement is not None:
         (folder / "placement.toml").write_text(placement)
         words += ["--placement", "placement.toml"]
-    with subprocess.Popen(
+    process = subprocess.Popen(
         words,
         cwd=folder,
-        env=os.environ | {LIFELINE: str(LINE.reading)},
+        env=os.environ | {LIFELINE: str(LINE.reading)} | environment,
         pass_fds=[LINE.reading],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-    ) as process:
-        run = Served(folder, system, process)
-        try:
-            run.wait()
-            yield run
-        finally:
-            run.end()
+    )
+    return Served(folder, system, process)
+
+
+@contextmanager
+def served(folder: Path, system: str, placement: str | None = None) -> Iterator[Served]:
+    """Run a system of a folder at a free port, by the text of a placement where one is given."""
+    run = start(folder, system, placement)
+    try:
+        run.wait()
+        yield run
+    finally:
+        run.end()
