@@ -12,6 +12,7 @@ from uuid import UUID
 import aiohttp
 import msgspec
 import pytest
+from sqlalchemy import text
 
 from bookshop.contracts.carts import Carts
 from bookshop.contracts.checkout import Checkout, CheckoutRequest, DeliveryAddress, Quote
@@ -101,6 +102,13 @@ class Shop:
     async def subjects(self, count: int) -> list[str]:
         """The subjects of the next letters."""
         return sorted([(await asyncio.wait_for(self.post.letters.get(), 60))["Subject"] for _ in range(count)])
+
+
+async def give_away(app: RunningSystem, book_id: int) -> None:
+    """Have a book cost nothing from now on."""
+    await app.database("catalogue").execute(
+        text("UPDATE books SET price = 0 WHERE book_id = :book_id"), {"book_id": book_id}
+    )
 
 
 @pytest.fixture

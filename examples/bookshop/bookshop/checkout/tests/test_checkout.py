@@ -10,8 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from bookshop.catalogue import tables
-from bookshop.catalogue.service import CatalogueService
+from bookshop.conftest import give_away
 from bookshop.contracts.carts import CartChanged
 from bookshop.contracts.checkout import CartEmpty, DeliveryAddress, PriceChanged
 from bookshop.contracts.inventory import OutOfStock, ReservationExpired
@@ -67,8 +66,7 @@ async def test_of_three_books_the_cheapest_is_free_and_the_order_says_so(shop: A
 
 
 async def test_what_costs_nothing_is_bought_without_a_card_and_the_bank_hears_nothing(shop: Any) -> None:
-    books = shop.app.database(CatalogueService)
-    await books.execute(tables.books.update().where(tables.books.c.book_id == SPADE).values(price=0))
+    await give_away(shop.app, SPADE)
     with shop.as_(await shop.customer()):
         request = await shop.request(await shop.fill(SPADE), card=None)
         assert request.total == 0

@@ -9,9 +9,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from bookshop.catalogue import tables
-from bookshop.catalogue.service import CatalogueService
-from bookshop.conftest import PASSWORD
+from bookshop.conftest import PASSWORD, give_away
 from bookshop.contracts.customers import Credentials, Customers
 from bookshop.contracts.items import PricedItem
 from bookshop.contracts.transactions import Address, NewOrder, Transactions
@@ -123,8 +121,7 @@ async def test_a_session_that_is_over_is_presumed_to_be_nobody_s(site: Any, pres
 
 
 async def test_what_costs_nothing_is_ordered_without_a_card(reader: Any, shop: RunningSystem) -> None:
-    books = shop.database(CatalogueService)
-    await books.execute(tables.books.update().where(tables.books.c.book_id == 40).values(price=0))
+    await give_away(shop, 40)
     await reader.add(40)
     await reader.sign_up()
     form = await reader.get("/checkout")
