@@ -23,9 +23,8 @@ def print_plan(found: Mapping[str, Sequence[PlannedRevision]], *, as_json: bool)
         return
     for name, planned in found.items():
         click.echo(f"{name}: {f'{len(planned)} pending' if planned else 'up to date'}")
-        for each in planned:
-            for line in _revision(each):
-                click.echo(line)
+        for line in _service(planned):
+            click.echo(line)
     if not found:
         click.echo("No service has a database.")
     refused = sum(each.needs_consent for planned in found.values() for each in planned)
@@ -33,13 +32,19 @@ def print_plan(found: Mapping[str, Sequence[PlannedRevision]], *, as_json: bool)
         click.echo(f"\n{refused} of them must be asked for: `meristem migrate --unsafe`.")
 
 
+def _service(planned: Sequence[PlannedRevision]) -> Iterator[str]:
+    quiet = [each.revision for each in planned if each.of_framework and each.verdict is Survival.SAFE]
+    if quiet:
+        yield from _folded(f"of the framework's own tables: {', '.join(quiet)}", "  ")
+    for each in planned:
+        if each.revision not in quiet:
+            yield from _revision(each)
+
+
 def _revision(planned: PlannedRevision) -> Iterator[str]:
     title = f"{planned.revision}  {planned.message.splitlines()[0]}" if planned.message else planned.revision
-    if planned.steps and not planned.of_framework:
-        yield ""
+    yield ""
     yield f"  {click.style(title, bold=True)}  {_styled(planned.verdict)}"
-    if planned.of_framework and planned.verdict is Survival.SAFE:
-        return
     for step in planned.steps:
         yield from _step(step)
     if planned.fails is not None:

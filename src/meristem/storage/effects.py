@@ -19,6 +19,7 @@ _STEPS: Final = (
     "drop the old one last (contract)"
 )
 _RENAME: Final = f"add the new one {_STEPS}"
+_REFERS: Final = re.compile(r"FOREIGN KEY .* REFERENCES (\w+)")
 _TEXT: Final = re.compile(r"VARCHAR\((\d+)\)|VARCHAR|TEXT")
 _INTEGERS: Final = ("SMALLINT", "INTEGER", "BIGINT")
 _UNBOUNDED: Final = 1 << 62
@@ -37,9 +38,16 @@ def effects(before: Shape, after: Shape, used: Used, statements: Sequence[str]) 
         if other is not None:
             del new[other]
         yield _gone(name, other, used)
-    for name in new:
-        yield Effect(Survival.SAFE, f"makes the table {name}")
+    for name, shape in new.items():
+        yield _made(name, shape, used)
     yield from _of_views(before, after, used)
+
+
+def _made(name: str, shape: TableShape, used: Used) -> Effect:
+    referred = [each for each in map(_REFERS.match, shape.rules) if each is not None and used.table(each[1])]
+    told = ", ".join(sorted({each[1] for each in referred}))
+    hurts = f"rows of {told} that it refers to can't be deleted by a release that does not know it" if told else ""
+    return Effect(Survival.SAFE, f"makes the table {name}", hurts)
 
 
 def _gone(name: str, other: str | None, used: Used) -> Effect:

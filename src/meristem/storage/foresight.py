@@ -17,7 +17,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import SQLAlchemyError
 
 from meristem.errors import MeristemError
-from meristem.storage.alembic_folder import COPY_PREFIX, config_of, explained, scripts_of
+from meristem.storage.alembic_folder import COPY_PREFIX, FRAMEWORK_PREFIX, config_of, explained, scripts_of
 from meristem.storage.database import Database
 from meristem.storage.effects import effects
 from meristem.storage.migrations import adopt, pending_in
@@ -29,6 +29,13 @@ from meristem.storage.written_rows import is_reading, rows_of
 
 _INDEX: Final = re.compile(r'CREATE (?:UNIQUE )?INDEX "?(\w+)"? ON', re.IGNORECASE)
 _CATALOGS: Final = re.compile(r"\b(sqlite_master|sqlite_temp_master|pg_catalog|information_schema|alembic_version)\b")
+_VERSIONS: Final = re.compile(r"(?:CREATE TABLE|INSERT INTO|UPDATE|DELETE FROM) alembic_version\b")
+_FRAMEWORKS: Final = re.compile(rf"\b{FRAMEWORK_PREFIX}\w+")
+_DONE_ALREADY: Final = re.compile(
+    r"CREATE (?:(?:UNIQUE )?INDEX|TABLE|VIEW) IF NOT EXISTS (?!\S*\.)|DROP (?:INDEX|TABLE|VIEW) IF EXISTS (?!\S*\.)"
+    r"|ALTER TABLE \S+ (?:ADD COLUMN IF NOT EXISTS|DROP COLUMN IF EXISTS) ",
+    re.IGNORECASE,
+)
 _ROWS_ONLY: Final = re.compile(r"(?:INSERT|UPDATE|DELETE|SAVEPOINT|RELEASE|SET)\b", re.IGNORECASE)
 
 
@@ -47,6 +54,7 @@ def rehearse(twin: Twin, versions: Path, name: str, releases: Sequence[DeclaredT
         try:
             with explained(versions), recorder:
                 command.upgrade(config, revision)
+                recorder.end()
         except (MeristemError, SQLAlchemyError) as error:
             planned[-1].fails = _in_a_line(error)
             break
@@ -87,6 +95,12 @@ class _Recorder:
         self._steps, self._copied = [], None
         return self._steps
 
+    def end(self) -> None:
+        """Take in what no statement of its own has shown: a function may change tables, too."""
+        if self._steps and (shape := shape_of(self._twin.connection)) != self._shape:
+            self._steps[-1].effects += self._judged([*effects(self._shape, shape, self._used, ())])
+            self._shape = shape
+
     def __enter__(self) -> None:
         event.listen(self._twin.connection, "after_cursor_execute", self._on_statement)
 
@@ -94,9 +108,9 @@ class _Recorder:
         event.remove(self._twin.connection, "after_cursor_execute", self._on_statement)
 
     def _on_statement(self, _connection: Any, _cursor: Any, text: str, values: Any, _context: Any, many: bool) -> None:
-        if self._looks or self._twin.is_asking or _is_ours(text):
-            return
         text = text.strip()
+        if self._looks or _is_ours(text):
+            return
         if self._twin.connection.dialect.paramstyle in ("format", "pyformat"):
             text = text.replace("%%", "%")
         told = text + (f"  -- for {len(values)} rows" if many else "")
@@ -115,7 +129,7 @@ class _Recorder:
         step = self._steps[-1]
         if is_reading(text) or _ROWS_ONLY.match(text):
             if self._copied is None:
-                step.effects = self._judged([rows_of(text, self._used)])
+                step.effects = self._judged([self._of_rows(text)])
                 step.effects += self._twin.tolls([text])
             return
         shape = shape_of(self._twin.connection)
@@ -128,9 +142,18 @@ class _Recorder:
         if not found:
             found = [Effect(Survival.SAFE, "leaves the tables as they are")]
             if self._copied is None:
-                found = [rows_of(text, self._used)]
+                found = [self._of_rows(text)]
         step.effects = self._judged(found) + list(self._twin.tolls(step.statements))
         self._shape = shape
+
+    def _of_rows(self, text: str) -> Effect:
+        """What a statement does that left the shape as it was."""
+        if _FRAMEWORKS.search(text) and not is_reading(text):
+            hurts = "it relies on what it has made and written there"
+            return Effect(Survival.UNSAFE, "changes the framework's own tables", hurts, "leave them to the framework")
+        if _DONE_ALREADY.match(text):
+            return Effect(Survival.SAFE, "finds it done already")
+        return rows_of(text, self._used)
 
     def _judged(self, found: list[Effect]) -> list[Effect]:
         """As it was found, or all of it safe where the database is new: nothing runs on it."""
@@ -151,4 +174,6 @@ class _Recorder:
 
 def _is_ours(text: str) -> bool:
     """Whether a statement is Alembic's own: it looks at tables, and keeps what it has applied."""
-    return _CATALOGS.search(text) is not None or text.startswith("PRAGMA")
+    if is_reading(text):
+        return text.startswith("PRAGMA") or _CATALOGS.search(text) is not None
+    return _VERSIONS.match(text) is not None

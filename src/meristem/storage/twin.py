@@ -18,11 +18,6 @@ class Twin(Protocol):
         """What Alembic works on."""
         ...
 
-    @property
-    def is_asking(self) -> bool:
-        """Whether the statement that runs is one of the twin's own questions, and none of the migration's."""
-        ...
-
     def tolls(self, statements: Sequence[str]) -> Sequence[Effect]:
         """What the statements that were just run would cost those who work beside them: locks, and for how long."""
         ...

@@ -131,7 +131,15 @@ def copying(body: str) -> str:
         ("op.execute(\"INSERT INTO rooms (floor) VALUES (1)\")", LOOK, "adds rows to rooms"),
         ("op.execute(\"DELETE FROM rooms WHERE name = 'b'\")", LOOK, "deletes rows of rooms"),
         ("op.get_bind().execute(sa.text('SELECT id FROM rooms')).all()", LOOK, "asks the database"),
-        ("op.execute('DROP TABLE IF EXISTS meristem_outbox')", LOOK, "changes what the plan"),
+        ("op.execute('DROP TABLE IF EXISTS meristem_outbox')", UNSAFE, "changes the framework's own tables"),
+        ("op.execute(\"DELETE FROM meristem_revision WHERE name = 'x'\")", UNSAFE, "changes the framework's own"),
+        ("op.create_index('ix_rooms_name', 'rooms', ['name'], if_not_exists=True)", SAFE, "finds it done already"),
+        ("op.execute('CREATE TABLE IF NOT EXISTS rooms (id INTEGER)')", SAFE, "finds it done already"),
+        (
+            "op.create_table('beds', sa.Column('room', sa.Integer, sa.ForeignKey('rooms.id')))",
+            SAFE,
+            "makes the table beds",
+        ),
     ],
 )  # fmt: skip
 async def test_each_change_is_judged_by_what_it_does(rooms, versions, body: str, verdict: Survival, what: str):
@@ -172,6 +180,22 @@ async def test_a_copy_of_a_table_is_one_step_that_tells_how_much_is_copied(rooms
         "changes the type of rooms.name from VARCHAR(20) to VARCHAR(80)",
         "copies rooms as a whole: 1 rows",
     ]
+
+
+async def test_rows_that_a_new_table_refers_to_are_told_of(rooms, versions):
+    found = await planned(
+        rooms, versions, "op.create_table('beds', sa.Column('room', sa.Integer, sa.ForeignKey('rooms.id')))"
+    )
+
+    assert [each.hurts.partition(" that")[0] for each in found.effects] == ["rows of rooms"]
+
+
+async def test_a_statement_that_asks_a_catalog_in_passing_is_shown_and_judged(rooms, versions):
+    found = await planned(
+        rooms, versions, "op.execute('CREATE TABLE copied AS SELECT name AS alembic_version FROM sqlite_master')"
+    )
+
+    assert [each.what for each in found.effects] == ["makes the table copied"]
 
 
 async def test_what_takes_long_for_its_many_rows_is_not_judged(rooms, versions, monkeypatch):

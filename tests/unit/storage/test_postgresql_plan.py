@@ -110,6 +110,25 @@ async def test_the_lock_of_each_statement_is_seen_in_the_server(rooms, versions,
     assert all(bool(each.instead) == bool(does) for each in of_rooms)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "op.execute('DO $$ BEGIN ALTER TABLE rooms DROP COLUMN floor; END $$')",
+        (
+            "op.execute('CREATE FUNCTION less() RETURNS void LANGUAGE sql AS $$ ALTER TABLE rooms DROP floor $$')\n"
+            "    op.execute('SELECT less()')"
+        ),
+    ],
+    ids=["block", "function"],
+)
+async def test_what_is_done_in_the_server_is_judged_as_well(rooms, versions, body: str):
+    (versions / "second.py").write_text(HEAD.format("second", "first") + body)
+
+    [planned] = await foresee(rooms, versions, ())
+
+    assert "drops rooms.floor" in [each.what for each in planned.effects if each.verdict is UNSAFE]
+
+
 async def test_a_lock_is_told_once_since_it_is_held_to_the_end(rooms, versions):
     body = "op.drop_column('rooms', 'floor')\n    op.create_index('i', 'rooms', ['hotel'])\n    op.drop_table('hotels')"
     (versions / "second.py").write_text(HEAD.format("second", "first") + body)

@@ -42,8 +42,6 @@ _ROWS_ONLY: Final = re.compile(r"\s*(?:INSERT|UPDATE|DELETE|SELECT|VALUES|WITH|S
 class PostgresqlTwin:
     """A twin that is open, and knows the schema that it is of."""
 
-    is_asking = False
-
     def __init__(self, connection: Connection, probe: LockProbe | None, sizes: dict[str, int]) -> None:
         self.connection = connection
         self._probe = probe

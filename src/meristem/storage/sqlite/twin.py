@@ -34,8 +34,6 @@ _SECONDS: Final = 10.0
 class SqliteTwin:
     """A twin in memory, which knows the file that it is of."""
 
-    is_asking = False
-
     def __init__(self, connection: Connection, path: Path) -> None:
         self.connection = connection
         self._path = path
