@@ -43,17 +43,21 @@ def restore(
     environment: Mapping[str, str],
     tell: Tell,
     replace: bool = False,
+    other_secret: bool = False,
 ) -> Restored:
     """Put all databases of a backup in their places; the system must not run.
 
     Every copy is beside its place and verified before anything is changed. Data that is there is refused without
-    `replace`, and with it renamed, never deleted. Raises OperationError where the system runs or a database is open,
-    StorageError for a damaged copy, ConfigurationError for one that this release can't work with.
+    `replace`, and with it renamed, never deleted. A system with another secret is refused without `other_secret`.
+    Raises OperationError where the system runs or a database is open, StorageError for a damaged copy,
+    ConfigurationError for one that this release can't work with.
     """
     manifest = read_manifest(folder, blueprint.system.name)
     check_services(blueprint, manifest)
     state = StateDirectory(directory, blueprint.system.name)
     state.prepare()
+    if not other_secret:
+        _check_secret(state, manifest, environment)
     state.claim_to_restore()
     try:
         places = {name: _place(blueprint, directory, name) for name in manifest.databases}
@@ -69,15 +73,15 @@ def restore(
             aside = _put(state, folder, former, staged, secret)
     finally:
         state.release()
-    return Restored(manifest, aside, pending, _notes(blueprint, manifest, state, environment))
+    return Restored(manifest, aside, pending, _notes(blueprint, manifest))
 
 
 def _place(blueprint: Blueprint, directory: Path, name: str) -> DatabaseFile:
     database = database_for(database_url(blueprint, name), name=name, directory=directory)
     if database.file is None:
         raise ConfigurationError(
-            f"the backup holds a file of {name!r}, whose database is to be none: {database.system}; restore with the "
-            "placement that it was made with"
+            f"the backup holds a file of {name!r}, whose database is none by this placement: restore with the one "
+            "that the backup was made with"
         )
     return database.file
 
@@ -112,6 +116,19 @@ def _secret(state: StateDirectory, folder: Path, manifest: Manifest, environment
     if known is not None and digest_of_secret(known) == manifest.secret_digest:
         return None
     return (folder / SECRET_FILE).read_bytes()
+
+
+def _check_secret(state: StateDirectory, manifest: Manifest, environment: Mapping[str, str]) -> None:
+    """Refuse a secret that is not the backup's: what was under way would be refused, and undone where a saga did it."""
+    if manifest.secret_digest is None or (manifest.has_secret and SECRET not in environment):
+        return
+    known = state.known_secret(environment)
+    if known is None or digest_of_secret(known) != manifest.secret_digest:
+        raise ConfigurationError(
+            f"the secret of this system is not the backup's: set {SECRET} as it was, for this command too. With "
+            "another one no call that is repeated is known, so sagas that were under way fail; where it is lost, say "
+            "--other-secret"
+        )
 
 
 def _check_free(state: StateDirectory, former: Sequence[DatabaseFile], secret: bytes | None, *, replace: bool) -> None:
@@ -156,16 +173,7 @@ def _put(
     return [str(each) for each in aside]
 
 
-def _notes(
-    blueprint: Blueprint, manifest: Manifest, state: StateDirectory, environment: Mapping[str, str]
-) -> list[str]:
+def _notes(blueprint: Blueprint, manifest: Manifest) -> list[str]:
     notes = [f"{name} was not restored: {why}" for name, why in manifest.left_out.items()]
     unknown = {each.name for each in blueprint.plan.services if each.database} - manifest.databases.keys()
-    notes += [f"{name} is not in the backup" for name in sorted(unknown - manifest.left_out.keys())]
-    known = state.known_secret(environment)
-    if manifest.secret_digest is not None and (known is None or digest_of_secret(known) != manifest.secret_digest):
-        notes.append(
-            f"the secret of this system is another one than the backup's: set {SECRET} as it was, or a call that is "
-            "repeated with the key of before is refused instead of answered again"
-        )
-    return notes
+    return notes + [f"{name} is not in the backup" for name in sorted(unknown - manifest.left_out.keys())]

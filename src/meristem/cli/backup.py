@@ -87,12 +87,23 @@ def verify(folder: Path, target: str | None, placement: Path | None, *, as_json:
 @system_option
 @placement_option
 @click.option("--replace", is_flag=True, help="Set the data that is there aside, under other names.")
+@click.option("--other-secret", is_flag=True, help="Restore although the system's secret is another one by now.")
 @json_option
-def restore(folder: Path, target: str | None, placement: Path | None, *, replace: bool, as_json: bool) -> None:
+def restore(
+    folder: Path, target: str | None, placement: Path | None, *, replace: bool, other_secret: bool, as_json: bool
+) -> None:
     """Put a backup in the place of a system's databases; the system must not run."""
     blueprint, directory = load_blueprint(target, placement)
     progress = CopyingProgress("restoring")
-    done = put_back(blueprint, directory, folder, environment=os.environ, tell=progress.tell, replace=replace)
+    done = put_back(
+        blueprint,
+        directory,
+        folder,
+        environment=os.environ,
+        tell=progress.tell,
+        replace=replace,
+        other_secret=other_secret,
+    )
     if as_json:
         print_json(done)
         return

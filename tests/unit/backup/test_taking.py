@@ -51,13 +51,18 @@ async def test_a_secret_of_the_environment_stays_there_and_is_missed(shop: Shop,
     await shop.filled()
     manifest = await of_thread(shop.take, tmp_path / "backup")
 
-    restored = await of_thread(other.restore, tmp_path / "backup")
+    with pytest.raises(ConfigurationError, match="the secret of this system is not the backup's: set MERISTEM_SECRET"):
+        await of_thread(other.restore, tmp_path / "backup")
+    other.environment["MERISTEM_SECRET"] = "b" * 20 + "0123456789bcdefghijklmnop"
+    with pytest.raises(ConfigurationError, match="the secret of this system is not the backup's: set MERISTEM_SECRET"):
+        await of_thread(other.restore, tmp_path / "backup")
 
+    assert not other.file("orders").exists()
     assert not manifest.has_secret
     assert not any(
         shop.environment["MERISTEM_SECRET"] in each.read_text("latin1") for each in files(tmp_path / "backup")
     )
-    assert [each for each in restored.notes if "the secret of this system is another one" in each]
+    assert (await of_thread(other.restore, tmp_path / "backup", other_secret=True)).set_aside == []
     assert (await of_thread(shop.restore, tmp_path / "backup", replace=True)).notes == []
 
 
@@ -126,6 +131,21 @@ async def test_a_service_is_left_out_if_it_is_asked_for(shop: Shop, other: Shop,
     assert restored.notes == ["ledger was not restored: it was left out as asked"]
     with pytest.raises(ConfigurationError, match="no service 'music' has a database; there are orders, ledger"):
         await of_thread(shop.take, tmp_path / "another", without=["music"])
+
+
+async def test_what_a_server_keeps_is_left_to_its_tools(shop: Shop, tmp_path: Path):
+    await shop.filled("a lamp")
+    server = "postgresql://ledger@127.0.0.1/ledger"  # nobody is asked
+    elsewhere = Blueprint(SYSTEM, Placement(resources=Resources(databases={"ledger": server})))
+
+    with pytest.raises(ConfigurationError, match="'ledger' is kept by a postgresql server: back it up with the tools"):
+        await of_thread(shop.take, tmp_path / "backup", elsewhere)
+    manifest = await of_thread(shop.take, tmp_path / "backup", elsewhere, without=["ledger"])
+
+    assert set(manifest.databases) == {"orders"}
+    await of_thread(shop.take, tmp_path / "whole")
+    with pytest.raises(ConfigurationError, match="a file of 'ledger', whose database is none by this placement"):
+        await of_thread(shop.restore, tmp_path / "whole", elsewhere, replace=True)
 
 
 async def test_other_files_of_the_system_are_named(shop: Shop, tmp_path: Path):
