@@ -75,6 +75,22 @@ async def test_numbers_are_kept_and_what_was_removed_is_never_given_again(projec
     )
 
 
+async def test_a_field_that_moved_others_is_told_how_their_numbers_are_kept(project, meristem):
+    """What is told is done here, and nothing breaks."""
+    write(project, "city: str")
+    check = ("contracts", "check", "inn.py:system", "--kind", "wire")
+    await meristem(*check, "--save", "before.json")
+    write(project, "floor: int = 0", "city: str")
+    found = await meristem(*check, "--against", "before.json")
+    assert "had the number 2 in protobuf and has 3" in found.out
+    assert "go back, run `meristem contracts lock`, which keeps all numbers, and change it then" in found.out
+
+    write(project, "city: str")
+    await meristem("contracts", "lock", "inn.py:system")
+    write(project, "floor: int = 0", "city: str")
+    assert "Nothing breaks" in (await meristem(*check, "--against", "before.json")).out
+
+
 async def test_files_are_written_into_a_folder(project, meristem):
     write(project, "city: str")
 

@@ -24,7 +24,9 @@ ALIKE: Final = (
 
 EMPTY: Final = "google.protobuf.Empty"
 NOTHING: Final = ProtoForm(())
-NUMBERS: Final = "keep the number: `meristem contracts lock` keeps all of them"
+NUMBERS: Final = (
+    "let new fields stand last; or go back, run `meristem contracts lock`, which keeps all numbers, and change it then"
+)
 
 
 class ProtobufChanges:
