@@ -29,3 +29,4 @@ openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyou
 made certificates/server recommendations "$names"
 made marketplace/client marketplace DNS:marketplace
 cp certificates/ca.pem marketplace/ca.pem
+echo "Wrote the stubs and the certificate of the marketplace into marketplace/, that of the server into certificates/."

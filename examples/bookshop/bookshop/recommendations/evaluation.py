@@ -40,9 +40,9 @@ def measure(purchases: Integers, shelves: Mapping[int, int]) -> Quality:
 
 
 def _split(purchases: Integers) -> tuple[Integers, Integers]:
-    """The purchases without one of each customer with enough of them, and these."""
-    made = np.random.default_rng(SEED)
-    shuffled = purchases[made.permutation(len(purchases))]
+    """The purchases without one of each customer with enough of them, and these: the same, however they are sorted."""
+    in_order = purchases[np.lexsort(purchases.T)]
+    shuffled = in_order[np.random.default_rng(SEED).permutation(len(in_order))]
     _, firsts, counts = np.unique(shuffled[:, 0], return_index=True, return_counts=True)
     held = np.zeros(len(shuffled), np.bool_)
     held[firsts[counts >= FEWEST]] = True

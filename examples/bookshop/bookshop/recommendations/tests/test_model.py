@@ -64,6 +64,12 @@ def test_it_finds_what_customers_bought_far_more_often_than_most_sold_does() -> 
     assert quality.most_sold < 0.4
 
 
+def test_its_worth_does_not_hang_on_the_order_of_purchases() -> None:
+    """The log of a training says what the program says that evaluates it."""
+    purchases, shelves = made_up(RecommendationsSettings())
+    assert measure(np.random.default_rng(2).permutation(purchases), shelves) == measure(purchases, shelves)
+
+
 def test_where_purchases_have_no_pattern_it_finds_none() -> None:
     made = np.random.default_rng(1)
     purchases = np.unique(made.integers((1, 1), (1_000, 31), (8_000, 2), dtype=np.int32), axis=0)
