@@ -113,6 +113,7 @@ def show(
     saga = details.saga
     click.secho(f"{saga.name} {saga.id}: {saga.state}", bold=True)
     of = f", forked from {details.fork_of}" if details.fork_of else ""
+    of += f", by step {details.parent.position} of {details.parent.id}" if details.parent else ""
     click.echo(f"  began {_time(saga.created)}, version {saga.version}{of}")
     for line in (saga.error, details.input, details.result):
         if line:
@@ -124,6 +125,9 @@ def show(
         for each in details.steps
     ]
     print_table("steps", ["step", "kind", "name", "state", "attempts", "ms", ""], rows, "No step yet.")
+    if details.children:
+        rows = [[each.position, each.id, each.name or "", each.state or ""] for each in details.children]
+        print_table("children", ["step", "id", "saga", "state"], rows, "")
 
 
 def _print_diagnosis(found: Diagnosis) -> None:

@@ -14,6 +14,7 @@ from meristem.errors import CallError, Code
 from meristem.sagas import statements as sql
 from meristem.sagas.diagnosis import Diagnosis, diagnose
 from meristem.sagas.failures import read
+from meristem.sagas.family import Relative, children_of, parent_of
 from meristem.sagas.forking import Fork, begin_fork, fork_of
 from meristem.sagas.listing import Listing
 from meristem.sagas.origin import origin_of
@@ -61,13 +62,15 @@ class SagaDetails(Message):
     """A saga with its steps in the order in which they began; `input` and `result` are JSON.
 
     `waits_for` says what keeps one that has not ended, since when, and what helps; `fork_of` is the saga that a fork
-    has its first answers from.
+    has its first answers from. A step of `parent` began it, and its own steps began `children`.
     """
 
     saga: SagaSummary
     steps: list[StepSummary]
     waits_for: Sequence[Diagnosis] = ()
     fork_of: str | None = None
+    parent: Relative | None = None
+    children: Sequence[Relative] = ()
     details: str = ""
     input: str | None = None
     result: str | None = None
@@ -122,6 +125,8 @@ class SagaStore:
             saga=_summary(saga),
             steps=[_step(row, values=values) for row in sorted(steps, key=lambda row: (row.started, row.position))],
             fork_of=origin_of(saga).fork_of,
+            parent=parent_of(saga),
+            children=await children_of(self._database, saga, self._clock.now()),
             waits_for=await self._diagnosed(saga, steps),
             details=read(saga.error).details if saga.error else "",
             input=saga.input if values else None,

@@ -23,6 +23,7 @@ from meristem.sagas.failures import read, revive
 from meristem.sagas.records import Kind, StepRow, StepState
 
 SAGA_MARK: Final = "__saga__"
+ENGINE_MARK: Final = "__saga_engine__"
 _SIGNAL: Final = "signal:"  # no event's type has a colon
 
 
@@ -99,6 +100,7 @@ class Step(msgspec.Struct, frozen=True):
     direct: bool
     harmless: bool = False
     lasting: bool = False
+    is_saga: bool = False  # of the service itself
 
 
 class CallCommand(SagaCommand, kw_only=True):
@@ -192,7 +194,7 @@ def step_of(method: Callable[..., Awaitable[Any]], *, needs_reply: bool = True) 
     function = getattr(method, "__func__", method)
     definition = getattr(function, SAGA_MARK, None)
     if definition is not None:
-        return Step(Kind.CALL, function.__qualname__, definition.returns, True, lasting=True)
+        return Step(Kind.CALL, function.__qualname__, definition.returns, True, lasting=True, is_saga=True)
     name = getattr(function, "__qualname__", None)
     if name is None:
         raise MisuseError(f"{method!r} cannot be a step; give a client's method, or an async function or method")

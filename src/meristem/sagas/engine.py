@@ -173,6 +173,10 @@ class SagaEngine:
         await SagaStore(self._database, self._clock).cancel(saga_id)
         self._poller.poke()
 
+    def id_under(self, definition: Definition, key: str) -> str:
+        """The id of the saga that a step's key begins."""
+        return id_of(self._service, definition.name, key)
+
     async def signal(self, saga_id: str, name: str, body: str, key: str) -> None:
         """Keep a signal for a saga; CallError as `signalling.keep` raises it."""
         await keep(self._database, self._clock, self.definitions, Signal(saga_id, name, body, key), self._poller.poke)

@@ -12,6 +12,7 @@ from meristem.context import CURRENT
 from meristem.contracts.codec import decoder
 from meristem.errors import MisuseError
 from meristem.sagas.calls import Calls
+from meristem.sagas.children import ChildCommand
 from meristem.sagas.commands import CallCommand, SagaCommand
 from meristem.sagas.engine_parts import EngineParts
 from meristem.sagas.failures import Failure
@@ -171,6 +172,8 @@ class Execution:
                 self.uncertain.append(command)
             self._pauses.rest(command, None)
         else:
+            if self._saga.cancelled and isinstance(command, ChildCommand):
+                command.stop()
             perform: Any = self._calls.perform if isinstance(command, CallCommand) else self._pauses.perform
             self._spawn(perform(command), command.name, command)
         return command.future
@@ -260,6 +263,7 @@ class Execution:
     async def _close(self, body: asyncio.Task[Any]) -> None:
         """End the function's tasks, and wait for the calls under way: their answers decide what is undone."""
         self._is_closed = True
+        is_aborted = self._stop.done() and isinstance(self._stop.result(), Aborted)
         for command in self.commands.values():
             command.future.cancel()
         for task, command in self._tasks.items():
@@ -267,6 +271,9 @@ class Execution:
             # the function was cut short and has no use for its answer.
             if not isinstance(command, CallCommand) or (self._is_cut_short and command.undo is None):
                 task.cancel()
+            elif isinstance(command, ChildCommand):
+                # It fails with its parent; where another replica has that now, it is waited for there.
+                task.cancel() if is_aborted else command.stop()
         if not body.done():
             body.cancel()
         await asyncio.wait({body, *self._tasks})

@@ -49,6 +49,16 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
     private: bool = False
 
 
+class ChildFailed(CallError):
+    """What a child saga failed by: it has undone what it did, and gives the same error however often it is asked."""
+
+    def __init__(self, error: CallError) -> None:
+        super().__init__(
+            error.code, error.message, may_have_happened=error.may_have_happened, violations=error.violations,
+            private=error.private,
+        )  # fmt: skip
+
+
 class StepBroken(CallError):
     """What a saga's function gets of an error in a step that is no call's: a bug, whose text no caller sees."""
 
@@ -68,6 +78,8 @@ class Verdict(Enum):
 
 def judge(error: CallError) -> Verdict:
     """Read a call's error: did it happen, and is it worth a repetition?"""
+    if isinstance(error, ChildFailed):
+        return Verdict.FINAL
     if not error.may_have_happened:
         return Verdict.LATER if error.code in PASSING else Verdict.FINAL
     # Whatever `may_have_happened` says: these codes are given by a callee that has looked and refused.

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from functools import cached_property
 from types import CoroutineType
-from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar, get_origin, overload
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, get_origin, overload
 
 import msgspec
 
@@ -16,15 +16,13 @@ from meristem.contracts.bounds import Pause, wrong
 from meristem.contracts.message import Event, Message
 from meristem.contracts.wiretypes import annotations_of
 from meristem.errors import MisuseError, WiringError
-from meristem.sagas.commands import SAGA_MARK
+from meristem.sagas.commands import ENGINE_MARK, SAGA_MARK
 from meristem.sagas.flow import Flow
 from meristem.sagas.records import SagaRow
 
 P = ParamSpec("P")
 R = TypeVar("R")
 S = TypeVar("S")
-
-_ENGINE: Final = "__saga_engine__"
 
 
 class Engine(Protocol):
@@ -227,7 +225,7 @@ def outside_of_sagas(what: str, remedy: str) -> None:
 
 def engine_of(instance: object, definition: Definition) -> Engine:
     """What runs the sagas of a service's instance."""
-    engine: Engine | None = getattr(instance, _ENGINE, None)
+    engine: Engine | None = getattr(instance, ENGINE_MARK, None)
     if engine is None:
         raise WiringError(
             f"{definition.function.__qualname__} is a saga and has no engine; run its service in a system, "
@@ -238,4 +236,4 @@ def engine_of(instance: object, definition: Definition) -> Engine:
 
 def bind(instance: object, engine: Engine) -> None:
     """Give a service's instance the engine that runs its sagas."""
-    setattr(instance, _ENGINE, engine)
+    setattr(instance, ENGINE_MARK, engine)

@@ -13,6 +13,7 @@ import msgspec
 from meristem.context import CURRENT, Context
 from meristem.contracts.operation import Operation
 from meristem.errors import MisuseError
+from meristem.sagas.children import ChildCommand
 from meristem.sagas.commands import CallCommand, SagaCommand, fingerprint, step_of, step_of_operation
 
 R = TypeVar("R")
@@ -83,12 +84,19 @@ class Steps:
                 "which is a step; flow.step() is for what the service does itself"
             )
         request = fingerprint(step.name, [arguments, named] if named else arguments)
-        command = CallCommand(
+        call, context = partial(method, **named) if named else method, self._checked(CURRENT.get())
+        if not step.is_saga:
+            command = CallCommand(
+                self._future(), step.kind, step.name, request, step.reply,
+                step=step, method=call, arguments=arguments, context=context,
+            )  # fmt: skip
+            return answer(self._issuer, command)
+        child = ChildCommand(
             self._future(), step.kind, step.name, request, step.reply,
-            step=step, method=partial(method, **named) if named else method, arguments=arguments,
-            context=self._checked(CURRENT.get()),
+            step=step, method=call, arguments=arguments, context=context, run_saga=call,
         )  # fmt: skip
-        return answer(self._issuer, command)
+        child.method = child.run
+        return answer(self._issuer, child)
 
     def _checked(self, context: Context) -> Context:
         """The context that a step is made in: the saga's, or with the user and the travelling values set around it."""
