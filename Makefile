@@ -10,7 +10,7 @@ EVERYWHERE := $(addprefix hotels/,tests/test_everywhere.py payments users reserv
 # Who has switched bytecode off would compile the framework anew in each of the many processes that start here.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: run test lint check contracts divided divided-quickstart divided-hotels divided-bookshop scaffolds bench docs pictures soak faults clean
+.PHONY: run test lint check contracts divided divided-quickstart divided-hotels divided-bookshop scaffolds bench docs pictures postgresql soak faults clean
 
 run: $(VENV)/.run
 	@echo "Starting the hotel booking site; stop it with Ctrl-C."
@@ -67,6 +67,11 @@ pictures: $(VENV)/.dev
 	@echo "Taking the pictures of the documentation; fonts-inter and Chromium must be installed."
 	PYTHONPATH=examples/tests $(BIN)/python examples/hotels/tests/screenshots.py
 	PYTHONPATH=examples/tests $(BIN)/python examples/bookshop/tests/screenshots.py
+
+postgresql: $(VENV)/.dev
+	@echo "Running the suites of placements and examples on the PostgreSQL of this machine, each system in one process."
+	$(BIN)/python -m pytest -n auto --dist loadgroup -p tests.suites.on_postgresql -k "not processes and not skewed and not named" \
+		tests/placements examples/quickstart examples/sitekit examples/hotels/hotels examples/bookshop/bookshop
 
 soak: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.soak

@@ -1,6 +1,7 @@
 """What fails tells its caller the same, wherever it ran."""
 
 import logging
+import re
 from datetime import date
 from decimal import Decimal
 
@@ -90,9 +91,9 @@ async def test_an_exception_arrives_as_internal_and_is_logged_once_where_it_happ
 
 
 BROKEN = {
-    "unique": ("ada@s3cret.example", "pass-s3cret", "UNIQUE constraint failed: guests.email"),
-    "not null": ("x@s3cret.example", None, "NOT NULL constraint failed: guests.password"),
-    "check": ("x@s3cret.example", "s3", "CHECK constraint failed: long_enough"),
+    "unique": ("ada@s3cret.example", "pass-s3cret", "unique constraint"),
+    "not null": ("x@s3cret.example", None, "not.null constraint"),
+    "check": ("x@s3cret.example", "s3", "check constraint .*long_enough"),
 }
 
 
@@ -114,7 +115,7 @@ async def test_no_row_of_a_bulk_insert_that_fails_is_told_to_the_caller_or_the_l
         told.append(answer.text)
 
     assert caught.value.code is Code.INTERNAL
-    assert reason in told[2]
+    assert re.search(reason, told[2], re.IGNORECASE)
     assert not [each for each in (*told, caplog.text) if "s3cret" in each]
 
 

@@ -32,6 +32,7 @@ async def deaf(app) -> AsyncIterator[Deaf]:
     await app.client(Deaf).let_go()
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("method", ["add", "add_in_a_unit"])
 async def test_a_locked_database_is_told_at_the_deadline_and_nothing_happens_later(locked, method: str):
     before = await locked.total()
@@ -47,6 +48,7 @@ async def test_a_locked_database_is_told_at_the_deadline_and_nothing_happens_lat
     assert await locked.total() == before + 1
 
 
+@pytest.mark.sqlite
 async def test_a_lock_that_outlasts_the_databases_patience_is_unavailable(locked):
     with pytest.raises(CallError) as caught:
         await locked.add_patiently()

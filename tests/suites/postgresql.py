@@ -71,3 +71,25 @@ def schemas_for(*services: str) -> Iterator[str]:
         yield f"{SERVER}/{DATABASE}?schema={prefix}_{{service}}"
     finally:
         administrate(*(f"DROP SCHEMA {each} CASCADE" for each in names))
+
+
+@asynccontextmanager
+async def services_of_their_own(*services: str) -> AsyncIterator[str]:
+    """A URL with `{service}` in it, made by the documented recipe: a role and a schema for each of the services."""
+    require()
+    prefix = f"test_{uuid4().hex[:8]}"
+    for each in services:
+        role = f"{prefix}_{each}"
+        administrate(
+            f"CREATE ROLE {role} LOGIN PASSWORD 'secret'",
+            f"GRANT CONNECT, CREATE ON DATABASE {DATABASE} TO {role}",
+            f"CREATE SCHEMA {role} AUTHORIZATION {role}",
+            f"ALTER ROLE {role} IN DATABASE {DATABASE} SET search_path = {role}",
+        )
+    host = SERVER.rpartition("@")[2]
+    try:
+        yield f"postgresql://{prefix}_{{service}}:secret@{host}/{DATABASE}?schema={prefix}_{{service}}"
+    finally:
+        for each in services:
+            role = f"{prefix}_{each}"
+            administrate(f"DROP OWNED BY {role} CASCADE", f"DROP ROLE {role}")

@@ -51,8 +51,9 @@ async def url() -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def opened(url: str, name: str = "test") -> AsyncIterator[Database]:
-    database = database_for(url, name=name)
+async def opened(url: str) -> AsyncIterator[Database]:
+    """The database, under a name by which its connections are known from those of any other test."""
+    database = database_for(url, name=url.partition("schema=")[2].partition("&")[0])
     await database.start()
     try:
         await database.create(METADATA)
@@ -61,11 +62,10 @@ async def opened(url: str, name: str = "test") -> AsyncIterator[Database]:
         await database.stop()
 
 
-def end_connections(name: str) -> None:
-    """As a restart does, for the connections of one service alone: it waits until they are gone."""
-    administrate(
-        f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'meristem {name}'"
-    )
+async def end_connections(database: Database) -> None:
+    """As a restart does, for the connections of one database alone: it waits until they are gone."""
+    ending = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name"
+    await asyncio.to_thread(administrate, f"{ending} = 'meristem {database.name}'")
 
 
 @asynccontextmanager
@@ -77,10 +77,10 @@ async def locked(database: Database) -> AsyncIterator[None]:
             yield
 
 
-async def until_it_waits_for_a_lock(url: str) -> None:
-    waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted AND transactionid IS NOT NULL")
-    async with asyncio.timeout(PATIENCE), opened(url) as watching:
-        while not await watching.fetch_value(waiting):
+async def until_it_waits_for_a_lock(database: Database) -> None:
+    waiting = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name = :name")
+    async with asyncio.timeout(PATIENCE):
+        while not await database.fetch_value(waiting, {"name": f"meristem {database.name}"}):
             await asyncio.sleep(0.01)
 
 
@@ -92,7 +92,7 @@ async def test_a_commit_that_is_cancelled_while_it_waits_for_a_lock_is_taken_bac
         for steps in ([statement], [statement, statement]):  # one that commits itself, and BEGIN to COMMIT
             async with locked(database):
                 commit = asyncio.create_task(driver.transaction().commit(steps))
-                await until_it_waits_for_a_lock(url)
+                await until_it_waits_for_a_lock(database)
                 commit.cancel()
                 with pytest.raises(Withdrawn):
                     await commit
@@ -130,24 +130,24 @@ async def test_a_commit_whose_answer_is_on_its_way_has_happened_for_the_wait_tha
 
 
 async def test_connections_that_the_server_has_ended_are_replaced_without_a_failure(url: str):
-    async with opened(f"{url}&pool=4", name="restarted") as database:
+    async with opened(f"{url}&pool=4") as database:
         await database.execute(INSERT_COUNTER, {"name": "a", "value": 0})
         for number in range(3):
             await asyncio.gather(*(database.fetch_value(VALUE) for _ in range(4)))  # several are open
-            await asyncio.to_thread(end_connections, "restarted")
+            await end_connections(database)
 
             assert await database.fetch_value(VALUE) == number
-            await asyncio.to_thread(end_connections, "restarted")
+            await end_connections(database)
             async with database.begin() as tx:
                 await tx.execute(SET_COUNTER, {"which": "a", "to": number + 1})
 
 
 async def test_a_transaction_whose_connection_ends_midway_is_lost_and_says_so(url: str):
-    async with opened(url, name="broken") as database:
+    async with opened(url) as database:
         with pytest.raises(StorageError) as lost:
             async with database.begin() as tx:
                 await tx.execute(INSERT_COUNTER, {"name": "a", "value": 1})
-                await asyncio.to_thread(end_connections, "broken")
+                await end_connections(database)
                 await tx.execute(INSERT_COUNTER, {"name": "b", "value": 1})
 
         assert is_outage(lost.value)
@@ -190,7 +190,7 @@ async def test_a_statement_that_commits_itself_and_loses_its_connection_says_tha
         async with locked(database):
             with mock.patch.object(Session, "run", seen):
                 alone = asyncio.create_task(database.execute(SET_COUNTER, {"which": "a", "to": 9}))
-                await until_it_waits_for_a_lock(url)
+                await until_it_waits_for_a_lock(database)
             used[0].terminate()
             with pytest.raises(StorageError, match="may have happened"):
                 await alone
@@ -215,7 +215,7 @@ async def test_of_two_transactions_that_wait_for_each_other_the_one_that_told_no
             with outside_units():
                 other = asyncio.create_task(begin_with_both())
             await entered.wait()
-            await until_it_waits_for_a_lock(url)
+            await until_it_waits_for_a_lock(database)
             await tx.execute(SET_COUNTER, {"which": "b", "to": 1})
         await other
 
@@ -386,9 +386,7 @@ async def test_migrations_and_the_framework_change_one_schema_in_turn(url: str):
         migrating = asyncio.create_task(asyncio.to_thread(migrate))
         await asyncio.to_thread(entered.wait, PATIENCE)
         upgrading = asyncio.create_task(upgrade())
-        async with asyncio.timeout(PATIENCE):
-            while not await database.fetch_value(text("SELECT count(*) FROM pg_locks WHERE NOT granted")):
-                await asyncio.sleep(0.01)
+        await until_it_waits_for_a_lock(database)
         assert not upgraded.is_set()
         leave.set()
         await migrating

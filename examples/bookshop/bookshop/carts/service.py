@@ -11,7 +11,7 @@ from bookshop.carts import tables
 from bookshop.contracts.carts import Cart, CartChanged, CartFull, Carts
 from bookshop.contracts.catalogue import BookUnknown, Catalogue
 from bookshop.contracts.items import MOST_COPIES, Item
-from meristem import CallError, Clock, Code, Database, Service, current, every
+from meristem import CallError, Clock, Code, Database, IntegrityViolation, Service, current, every
 
 MOST_BOOKS = 50
 FORGOTTEN = timedelta(days=60)  # a visitor's cart that was not touched for so long
@@ -99,10 +99,21 @@ class CartsService(Carts, Service, tables=tables.metadata):
         async with self.database.begin() as tx:
             now = self.clock.now()
             version: int | None = await tx.fetch_value(tables.TOUCH, {"whose": owner, "now": now})
-            if version is None:
+            if version is None and await self._begin(owner):
                 version = 1
-                await tx.execute(tables.INSERT_CART, {"owner": owner, "version": version, "touched": now})
+            elif version is None:  # another tab has begun the cart meanwhile, which a database server lets it
+                version = await tx.fetch_value(tables.TOUCH, {"whose": owner, "now": now})
+            assert version is not None
             return version
+
+    async def _begin(self, owner: str) -> bool:
+        """Whether there is a cart now that was none before."""
+        try:
+            async with self.database.begin() as tx:
+                await tx.execute(tables.INSERT_CART, {"owner": owner, "version": 1, "touched": self.clock.now()})
+        except IntegrityViolation:
+            return False
+        return True
 
     async def _set(self, owner: str, held: dict[int, int], book_id: int, copies: int) -> None:
         if copies > MOST_COPIES or (book_id not in held and len(held) >= MOST_BOOKS):

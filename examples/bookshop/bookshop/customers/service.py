@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import final
+from typing import Any, final
 
 from sitekit.accounts.authentication import Authentication
 from sitekit.accounts.passwords import Passwords
@@ -64,12 +64,23 @@ class CustomersService(Customers, Service, tables=tables.metadata, provides=[Pas
             "password_hash": await self.authentication.passwords.hash(new.password),
             "created": self.clock.now(),
         }
-        try:
-            async with self.database.begin() as tx:
-                customer_id: int = await tx.fetch_value(tables.INSERT_CUSTOMER, row)
-        except IntegrityViolation:  # somebody opened it at the same moment
-            raise EmailTaken(email=email) from None
+        customer_id = await self._enter(row)
         return Customer(customer_id=customer_id, name=new.name.strip(), email=email, offers=new.offers)
+
+    async def _enter(self, row: dict[str, Any]) -> int:
+        """Enter an account under the next number; raises EmailTaken where somebody opened it at the same moment."""
+        while True:
+            try:
+                async with self.database.begin() as tx:
+                    customer_id: int = await tx.fetch_value(tables.INSERT_CUSTOMER, row)
+            except IntegrityViolation as error:
+                if error.kind != "unique":
+                    raise
+                if await self._account(row["email"]) is not None:
+                    raise EmailTaken(email=row["email"]) from None
+                # A database server lets two look for the highest number at once: the other one has it now.
+            else:
+                return customer_id
 
     async def sign_in(self, credentials: Credentials) -> Session:
         email = credentials.email.lower()

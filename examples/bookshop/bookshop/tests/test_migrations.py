@@ -30,6 +30,7 @@ KEEPING = [
 ]
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("service", KEEPING)
 async def test_migrations_make_the_tables_of_the_code(service: type[Service], tmp_path: Path) -> None:
     migrated, made = tmp_path / "migrated.db", tmp_path / "made.db"
@@ -39,6 +40,7 @@ async def test_migrations_make_the_tables_of_the_code(service: type[Service], tm
     assert indexes(migrated) == indexes(made)  # with their conditions, which no comparison of tables looks at
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("service", KEEPING)
 async def test_a_shop_that_was_opened_without_migrations_goes_on_with_them(
     service: type[Service], tmp_path: Path

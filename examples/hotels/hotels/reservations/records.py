@@ -16,7 +16,7 @@ from hotels.contracts.reservations import AlreadyBooked, Booking, Milestone, Sta
 from hotels.contracts.rooms import Hold
 from hotels.reservations import tables
 from hotels.reservations.orders import Order
-from meristem import Clock, Database, Message
+from meristem import Clock, Database, IntegrityViolation, Message
 
 LONGEST_NOTE = 300
 
@@ -109,14 +109,28 @@ class Records:
     async def open(self, order: Order) -> None:
         """Write down a booking that is about to be made; raises AlreadyBooked for an intent that has its booking."""
         async with self.database.begin() as tx:
-            if order.intent is not None:
-                # In this very transaction: beside it, two would both find nothing.
-                asked = {"user_id": order.guest.user_id, "intent": order.intent}
-                standing: UUID | None = await tx.fetch_value(tables.INTENDED, asked)
-                if standing is not None:
-                    raise AlreadyBooked(booking_id=standing)
-            tx.defer(tables.INSERT_BOOKING, _row(order, self.clock.now()))
+            if order.intent is None:
+                tx.defer(tables.INSERT_BOOKING, _row(order, self.clock.now()))
+            else:
+                await self._open_once(order)
         await self.add(order.booking_id, Milestone.REQUESTED)
+
+    async def _open_once(self, order: Order) -> None:
+        """As `open`, for the only booking of its intent."""
+        asked = {"user_id": order.guest.user_id, "intent": order.intent}
+        async with self.database.begin() as tx:
+            # In this very transaction: beside it, two would both find nothing.
+            standing: UUID | None = await tx.fetch_value(tables.INTENDED, asked)
+            if standing is None:
+                try:
+                    async with self.database.begin():
+                        await tx.execute(tables.INSERT_BOOKING, _row(order, self.clock.now()))
+                except IntegrityViolation:  # a database server runs both at once: the other one was faster
+                    standing = await tx.fetch_value(tables.INTENDED, asked)
+                    if standing is None:
+                        raise
+        if standing is not None:
+            raise AlreadyBooked(booking_id=standing)
 
     async def add(self, booking_id: UUID, milestone: Milestone, note: str = "") -> None:
         """Add a milestone."""

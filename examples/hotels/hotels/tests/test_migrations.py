@@ -25,6 +25,7 @@ SPECS = Blueprint(system).specs
 SERVICES = [pytest.param(spec.implementation, id=name) for name, spec in SPECS.items()]
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("service", SERVICES)
 async def test_migrations_make_the_tables_of_the_code(service: type[Service], tmp_path: Path) -> None:
     file = Path(sys.modules[service.__module__].__file__ or "")

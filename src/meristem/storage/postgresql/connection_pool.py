@@ -173,6 +173,8 @@ class ConnectionPool:
             session = await opening
         except BaseException:
             self._writing -= writes
+            if opening.done() and not opening.cancelled() and opening.exception() is None:
+                opening.result().terminate()  # it came just as its wait was cancelled
             self._forget()
             raise
         session.writes = writes

@@ -19,6 +19,8 @@ from bookshop.contracts.customers import (
     WrongCredentials,
 )
 from bookshop.customers.service import CustomersService
+from bookshop.customers.tables import FIRST_CUSTOMER
+from msgspec.structs import replace
 
 from meristem import CallError, Code, Identity, using
 from meristem.testing import ManualClock
@@ -52,6 +54,13 @@ async def test_an_address_is_one_account(customers: Customers) -> None:
     answers = await asyncio.gather(*(customers.sign_up(ADA) for _ in range(5)), return_exceptions=True)
     assert sum(isinstance(each, Customer) for each in answers) == 1
     assert sum(isinstance(each, EmailTaken) for each in answers) == 4
+
+
+async def test_customers_who_sign_up_at_once_have_numbers_of_their_own(customers: Customers) -> None:
+    readers = [replace(ADA, email=f"reader{number}@reader.example") for number in range(8)]
+    opened = await asyncio.gather(*(customers.sign_up(each) for each in readers))
+    assert sorted(each.customer_id for each in opened) == list(range(FIRST_CUSTOMER, FIRST_CUSTOMER + 8))
+    assert [each.email for each in opened] == [each.email for each in readers]
 
 
 @pytest.mark.parametrize(
@@ -126,6 +135,7 @@ async def test_offers_are_for_those_who_want_them(customers: Customers) -> None:
     assert raised.value.code is Code.UNAUTHENTICATED
 
 
+@pytest.mark.sqlite
 async def test_neither_password_nor_token_is_in_the_database(customers: Customers, tmp_path: Path) -> None:
     await customers.sign_up(ADA)
     session = await customers.sign_in(credentials())

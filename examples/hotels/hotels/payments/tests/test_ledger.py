@@ -42,6 +42,7 @@ def ledger(run: Callable[..., Any]) -> Callable[..., Any]:
     return filled
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize(
     "change",
     [
@@ -58,6 +59,7 @@ async def test_the_database_refuses_to_change_a_line(ledger: Callable[..., Any],
         assert await first_broken(app.database("payments")) is None
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize(
     ("tampering", "found"),
     [

@@ -166,6 +166,7 @@ async def test_cities_are_offered_by_the_beginning_of_their_name(listing: Callab
         assert await service.cities("x") == []
 
 
+@pytest.mark.sqlite
 async def test_a_search_walks_indexes_and_sorts_nothing(listing: Callable[..., HotelListed]) -> None:
     compiled = tables.FIND.compile(dialect=sqlite.dialect(paramstyle="named"))
     values = {"city_key": "x", "dearest": 1, "guests": 1, "most": 1, "arriving": "2030-01-01", "leaving": "2030-01-02"}
