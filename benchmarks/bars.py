@@ -160,6 +160,21 @@ def of_storage(figures: Mapping[str, Spread]) -> list[Bar]:
     ]
 
 
+def of_postgresql(figures: Mapping[str, Spread]) -> list[Bar]:
+    """The bars of transactions on a server."""
+    work, peer = "transact x16", "SQLAlchemy + asyncpg"
+    costs = figures.get(f"peer, {work}, µs of CPU"), figures.get(f"ours, {work}, µs of CPU")
+    return [
+        at_least(
+            f"transaction with an event on PostgreSQL, 16 in flight: {peer}",
+            1.5,
+            figures.get(f"ours, {work}"),
+            figures.get(f"peer, {work}"),
+        ),
+        at_least(f"the client's CPU time of it: {peer}, of ours", 1.5, *costs),
+    ]
+
+
 def of_computing(figures: Mapping[str, Spread]) -> list[Bar]:
     """The bars of what computes, each beside the same work without what is offered for it."""
     return [

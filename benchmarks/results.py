@@ -15,6 +15,7 @@ from benchmarks.bars import (
     of_computing,
     of_grpc,
     of_journeys,
+    of_postgresql,
     of_rest,
     of_start,
     of_steps,
@@ -32,6 +33,7 @@ class Findings(NamedTuple):
     rest: echo.Results | None = None
     colocated: Mapping[str, Spread] | None = None
     storage: Mapping[str, Spread] | None = None
+    postgresql: Mapping[str, Spread] | None = None
     computing: Mapping[str, Spread] | None = None
     hotels: journeys.Results | None = None
     steps: steps.Results | None = None
@@ -48,6 +50,7 @@ class Findings(NamedTuple):
             *of_grpc({} if self.grpc is None else self.grpc.figures),
             *of_rest({} if self.rest is None else self.rest.figures),
             *of_storage(self.storage or {}),
+            *of_postgresql(self.postgresql or {}),
             *of_computing(self.computing or {}),
             *of_journeys({} if self.hotels is None else self.hotels.figures),
             *of_steps({} if self.steps is None else self.steps.figures),
@@ -88,6 +91,7 @@ def document(
         ]
     if found.storage is not None:
         parts += _storage(found.storage)
+    parts += _postgresql(found.postgresql)
     parts += _computing(found.computing)
     if found.hotels is not None:
         parts += _hotels(found.hotels)
@@ -211,6 +215,19 @@ def _storage(found: Mapping[str, Spread]) -> list[str]:
         (
             "Two statements and an event in one transaction, and reads of one row, per second; every commit is synced "
             "to the disk. Peer: SQLAlchemy Core over aiosqlite."
+        ),
+        table(("", "figure"), _rows(found)),
+    ]
+
+
+def _postgresql(found: Mapping[str, Spread] | None) -> list[str]:
+    if found is None:
+        return []
+    return [
+        "## Transactions on PostgreSQL",
+        (
+            "The same on a server of the benchmark's own, without syncs, by ten connections: per second, and the "
+            "client's processor time for each. Peer: SQLAlchemy Core over asyncpg."
         ),
         table(("", "figure"), _rows(found)),
     ]

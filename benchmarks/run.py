@@ -2,9 +2,9 @@
 
     python -m benchmarks.run [--quick] [--only PART] [--only PART] … [--rounds N] [--seconds S]
 
-The parts are colocated, calls, grpc, rest, storage, computing, hotels, steps, backlog, takeover and start. A full run
-takes about twenty minutes on an idle machine, a quick one four. With `--quick` or `--only` nothing is written unless
-`--write` asks for it: the page holds full runs.
+The parts are colocated, calls, grpc, rest, storage, postgresql, computing, hotels, steps, backlog, takeover and start.
+A full run takes about twenty minutes on an idle machine, a quick one four. With `--quick` or `--only` nothing is
+written unless `--write` asks for it: the page holds full runs.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ from benchmarks.results import Findings, document
 PAGE = ROOT / "benchmarks" / "RESULTS.md"
 PICTURE = ROOT / "docs" / "images" / "benchmarks.png"
 PARTS = (
-    "colocated", "calls", "grpc", "rest", "storage", "computing", "hotels", "steps", "backlog", "takeover", "start",
+    "colocated", "calls", "grpc", "rest", "storage", "postgresql", "computing", "hotels", "steps", "backlog",
+    "takeover", "start",
 )  # fmt: skip
 CLOSE = 10  # rounds of what is close to its bar
 
@@ -60,6 +61,21 @@ def storage(rounds: int) -> dict[str, Spread]:
     return spreads(found)
 
 
+def on_postgresql(rounds: int) -> dict[str, Spread]:
+    """Transactions and reads beside SQLAlchemy + asyncpg, on a server of the benchmark's own."""
+    found = []
+    for _ in range(rounds):
+        said = _json("benchmarks.postgresql", "--quick", "--json", core=None)
+        flat = {}
+        for work, row in said["per_second"].items():
+            flat |= {f"ours, {work}": row["meristem"], f"peer, {work}": row["sqlalchemy + asyncpg"]}
+        for work, row in said["client_microseconds"].items():
+            flat |= {f"ours, {work}, µs of CPU": row["meristem"]}
+            flat |= {f"peer, {work}, µs of CPU": row["sqlalchemy + asyncpg"]}
+        found.append(flat)
+    return spreads(found)
+
+
 def _json(module: str, *options: str, core: int | None = SERVER) -> Any:
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         return json.loads(output_of(python(module, *options), core=core, folder=Path(folder)))
@@ -76,6 +92,7 @@ def measure(parts: list[str], rounds: int, seconds: float, say: Callable[[str], 
         ),
         "rest": lambda: rest.run(seconds, rounds, say, more),
         "storage": lambda: storage(rounds),
+        "postgresql": lambda: on_postgresql(rounds),
         "computing": lambda: spreads(_json("benchmarks.computing", "--json", core=None) for _ in range(rounds)),
         "hotels": lambda: journeys.run(seconds * 3, rounds, say, more),
         "steps": lambda: steps.run(rounds, seconds * 4, say),

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _ASKED: Final = 10  # keys of one transaction for which it asks whether they wait; the rest goes to the disk
 _PIECE: Final = 500  # rows changed at once
+_POLL: Final = 1.0  # seconds
+_POLL_SIDE_BY_SIDE: Final = 0.5  # seconds; a server is shared by replicas of several machines, of which any may publish
 
 
 class Delivery(msgspec.Struct, gc=False):
@@ -112,7 +114,8 @@ class Outbox:
     """Writes what a unit of work published in its own commit, and hands it to the relay once that stands.
 
     `source` names the publisher (`//hotels/payments`), `destinations` says to whom an event type is owed. Rows
-    that the relay has in memory are stamped with this replica's number under the `lease`.
+    that the relay has in memory are stamped with this replica's number under the `lease`. Every `poll` seconds a relay
+    looks for those that no replica holds.
     """
 
     def __init__(
@@ -129,6 +132,7 @@ class Outbox:
         self.courier: Courier | None = None
         self._database = database
         self._side_by_side = database.writes_side_by_side
+        self.poll = _POLL_SIDE_BY_SIDE if self._side_by_side else _POLL
         self._destinations = destinations
         self._clock = clock
 

@@ -35,9 +35,8 @@ class Relay:
     """Delivers rows of one outbox over a bus: in order per key and subscriber, side by side otherwise.
 
     `width` deliveries of one subscriber are in flight at most, `window` of its rows in memory; what does not fit is
-    read from disk as room appears. Every `poll` seconds it looks for rows that no replica holds (of one that
-    died, redriven ones). What becomes of a
-    failed delivery is decided by `FailedDeliveries`.
+    read from disk as room appears. Every `poll` seconds, those of the outbox unless given, it looks for rows that no
+    replica holds (of one that died, redriven ones). What becomes of a failed delivery is decided by `FailedDeliveries`.
     """
 
     _deadlines: Deadlines
@@ -50,7 +49,7 @@ class Relay:
         *,
         width: int = 64,
         window: int = 10_000,
-        poll: float = 1.0,
+        poll: float | None = None,
         pulse: Clock | None = None,
     ) -> None:
         self.observers: list[Observer] = []
@@ -60,7 +59,7 @@ class Relay:
         self._width = width
         self._window = window
         self._spare = window // 10
-        self._claims = Claims(outbox.lease, poll, pulse)
+        self._claims = Claims(outbox.lease, poll or outbox.poll, pulse)
         self._wake_up = WakeUp(clock)
         self._partitions: dict[str, Partitions] = {}
         self._backlogs = Backlogs(outbox)

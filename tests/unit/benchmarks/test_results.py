@@ -242,6 +242,7 @@ def test_the_page_holds_date_machine_bars_figures_and_who_was_skipped():
         colocated={colocated.PLAIN: once(0.1), colocated.CALL: once(1.6)},
         steps=steps.Results({steps.OURS: once(1500.0)}, {steps.PEER: "there is no network"}),
         storage={"ours, transact x16": once(5000.0), "peer, transact x16": once(600.0)},
+        postgresql={"ours, transact x16": once(1100.0), "peer, transact x16": once(500.0)},
         hotels=sites(ours=900.0, monolith=200.0),
         start=start,
     )
@@ -251,6 +252,11 @@ def test_the_page_holds_date_machine_bars_figures_and_who_was_skipped():
     assert f"| {echo.OURS} | 60.0k | 60.0k | 60.0k |" in text
     assert "| colocated call: a plain await | ≤ 20 x | 16.0 x | met |" in text
     assert "| hotel search, 16 in flight: the monolith | ≥ 3 x | 4.50 x | met |" in text
+    assert (
+        "| transaction with an event on PostgreSQL, 16 in flight: SQLAlchemy + asyncpg | ≥ 1.5 x | 2.20 x | met |"
+        in text
+    )
+    assert "## Transactions on PostgreSQL" in text
     assert f"| {rest.REST} | 20.0 | 20.0k | 20.0 | 20.0k |" in text
     assert "Not measured: Robyn, because it is not here." in text
     assert f"Not measured: {steps.PEER}, because there is no network." in text

@@ -9,7 +9,9 @@ from sqlalchemy import insert
 
 from meristem.clock import SystemClock
 from meristem.events import statements
+from meristem.events.direct import DirectBus
 from meristem.events.outbox import Claim, Outbox
+from meristem.events.relay import Relay
 from meristem.events.tables import OUTBOX, SCHEMA
 from meristem.storage.database import Database, database_for
 from meristem.storage.driver import Outcome, Statement
@@ -111,3 +113,11 @@ async def test_a_claim_holds_no_lock_while_the_event_loop_has_something_else_to_
     claim = await outbox.claim("billing", None, turns=10, run=10, unkeyed=10)
 
     assert len(claim.deliveries) == 7
+
+
+async def test_on_a_server_a_relay_looks_for_what_nobody_holds_twice_a_second(database: Database):
+    lease = Lease(database, "me")
+    outbox = Outbox(database, "//test/rooms", lambda _: ["billing"], SystemClock(), lease)
+
+    assert outbox.poll == (0.5 if database.system == "postgresql" else 1.0)
+    assert Relay(outbox, DirectBus(), SystemClock())._claims._poll == outbox.poll
