@@ -129,6 +129,24 @@ async def test_what_is_done_in_the_server_is_judged_as_well(rooms, versions, bod
     assert "drops rooms.floor" in [each.what for each in planned.effects if each.verdict is UNSAFE]
 
 
+async def test_what_else_a_table_has_is_in_the_twin_and_what_no_twin_has_is_left_out(rooms, versions):
+    async with rooms.begin() as tx:
+        for each in (
+            "CREATE FUNCTION kept() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$",
+            "CREATE TRIGGER keeps BEFORE UPDATE ON rooms FOR EACH ROW EXECUTE FUNCTION kept()",
+            "CREATE MATERIALIZED VIEW kept_rooms AS SELECT id FROM rooms",
+            "CREATE VIEW over_it AS SELECT id FROM kept_rooms",
+        ):
+            await tx.execute(text(each))
+    body = "op.execute('DROP TRIGGER keeps ON rooms')\n    op.drop_column('rooms', 'floor')"
+    (versions / "second.py").write_text(HEAD.format("second", "first") + body)
+
+    [planned] = await foresee(rooms, versions, ())
+
+    assert planned.fails is None
+    assert [next(each.verdict for each in step.effects) for step in planned.steps] == [LOOK, UNSAFE]
+
+
 async def test_a_lock_is_told_once_since_it_is_held_to_the_end(rooms, versions):
     body = "op.drop_column('rooms', 'floor')\n    op.create_index('i', 'rooms', ['hotel'])\n    op.drop_table('hotels')"
     (versions / "second.py").write_text(HEAD.format("second", "first") + body)
