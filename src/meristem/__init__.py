@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from meristem.frameworks.errors import answer_errors
     from meristem.runtime.remote import connect
     from meristem.sagas.flow import Flow
-    from meristem.sagas.handle import SagaHandle, start_saga
+    from meristem.sagas.handle import SagaHandle, find_sagas, start_saga
     from meristem.sagas.records import SagaState
     from meristem.sagas.saga import saga
     from meristem.services.batching import batched
@@ -58,6 +58,7 @@ LATER: Final = {
     "answer_errors": "meristem.frameworks.errors",
     "batched": "meristem.services.batching",
     "connect": "meristem.runtime.remote",
+    "find_sagas": "meristem.sagas.handle",
     "on": "meristem.events.subscription",
     "saga": "meristem.sagas.saga",
     "start_saga": "meristem.sagas.handle",
@@ -108,6 +109,7 @@ __all__ = [
     "connect",
     "current",
     "every",
+    "find_sagas",
     "idempotent",
     "on",
     "once",

@@ -40,6 +40,11 @@ class Moment(click.ParamType[datetime]):
         return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
+def shown_time(moment: datetime) -> str:
+    """A time as people read it, in UTC."""
+    return f"{moment:%Y-%m-%d %H:%M:%S}"
+
+
 def of_one_saga(verb: Any) -> Any:
     """The argument and the options of a verb that is about one saga."""
     for each in (json_option, service_option, placement_option, system_option, click.argument("saga_id")):

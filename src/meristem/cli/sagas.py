@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 
 import click
 
 from meristem.cli.databases import in_each
-from meristem.cli.loading_system import json_option, load_blueprint, placement_option, system_argument, system_option
+from meristem.cli.loading_system import json_option, load_blueprint, placement_option, system_option
 from meristem.cli.output import counted, print_json, print_table
 from meristem.cli.saga_forking import fork
 from meristem.cli.saga_journals import export, replay
-from meristem.cli.saga_lookup import Moment, ask_one, find_one, of_one_saga, service_option
+from meristem.cli.saga_listing import list_
+from meristem.cli.saga_lookup import ask_one, of_one_saga, service_option, shown_time
 from meristem.cli.saga_patches import drain_check
 from meristem.cli.saga_signals import signal
 from meristem.sagas.administration import SagaDetails, SagaStore, SagaSummary, StepSummary
 from meristem.sagas.diagnosis import Diagnosis
-from meristem.sagas.records import SagaState
 from meristem.storage.database import Database
 
 
@@ -27,74 +26,8 @@ def sagas() -> None:
     """List and show sagas, let them go on or end, and try new code with them."""
 
 
-sagas.add_command(export)
-sagas.add_command(fork)
-sagas.add_command(replay)
-
-
-sagas.add_command(drain_check)
-sagas.add_command(signal)
-
-
-@sagas.command(name="list")
-@system_argument
-@placement_option
-@service_option
-@click.option(
-    "--state", "states", multiple=True, type=click.Choice([each.value for each in SagaState]),
-    help="Only those in this state; may be repeated.",
-)  # fmt: skip
-@click.option("--saga", "name", metavar="NAME", help="Only those of this name.")
-@click.option("--before", type=Moment(), help="Only those that began before: a time, or an age such as 2h.")
-@click.option("--since", type=Moment(), help="Only those that began since then.")
-@click.option("--after", metavar="SAGA_ID", help="The page after this saga, the last one of a page.")
-@click.option("--limit", default=100, show_default=True, type=click.IntRange(1), help="How many a page has.")
-@json_option
-def list_(
-    target: str | None, placement: Path | None, service: str | None, states: tuple[str, ...], name: str | None,
-    before: datetime | None, since: datetime | None, after: str | None, limit: int, *, as_json: bool,
-) -> None:  # fmt: skip
-    """List sagas, the newest first."""
-    blueprint, directory = load_blueprint(target, placement)
-    last = None
-    if after is not None:
-        owner, saga_id = find_one(blueprint, directory, after, None)
-
-        async def read(_: str, database: Database) -> SagaSummary:
-            return await SagaStore(database).summary(saga_id)
-
-        last = in_each(blueprint, directory, owner, read)[owner]
-    wanted = [SagaState(each) for each in states]
-
-    async def find(_: str, database: Database) -> list[SagaSummary]:
-        store = SagaStore(database)
-        return await store.list(*wanted, name=name, before=before, since=since, after=last, limit=limit + 1)
-
-    found = in_each(blueprint, directory, service, find)
-    # The newest of all services, so that one saga tells where the next page begins.
-    newest = sorted(
-        ((each, owner) for owner, summaries in found.items() for each in summaries),
-        key=lambda one: (one[0].created, one[0].id), reverse=True,
-    )  # fmt: skip
-    page = newest[:limit]
-    if as_json:
-        print_json({owner: [each for each, its in page if its == owner] for owner in found})
-        return
-    rows = [
-        [
-            owner,
-            each.id,
-            each.name,
-            each.state,
-            _time(each.created),
-            _time(each.updated),
-            each.problem or each.error or "",
-        ]
-        for each, owner in page
-    ]
-    print_table("sagas", ["service", "id", "saga", "state", "began", "updated", "problem"], rows, "No sagas.")
-    if len(newest) > limit:
-        click.echo(f"There are more: add --after {page[-1][0].id}")
+for _verb in (list_, export, fork, replay, drain_check, signal):
+    sagas.add_command(_verb)
 
 
 @sagas.command()
@@ -114,7 +47,7 @@ def show(
     click.secho(f"{saga.name} {saga.id}: {saga.state}", bold=True)
     of = f", forked from {details.fork_of}" if details.fork_of else ""
     of += f", by step {details.parent.position} of {details.parent.id}" if details.parent else ""
-    click.echo(f"  began {_time(saga.created)}, version {saga.version}{of}")
+    click.echo(f"  began {shown_time(saga.created)}, version {saga.version}{of}")
     for line in (saga.error, details.input, details.result):
         if line:
             click.echo(f"  {line}")
@@ -131,8 +64,8 @@ def show(
 
 
 def _print_diagnosis(found: Diagnosis) -> None:
-    until = "" if found.until is None else f", until {_time(found.until)}"
-    click.echo(f"  waits: {found.text}, since {_time(found.since)}{until}")
+    until = "" if found.until is None else f", until {shown_time(found.until)}"
+    click.echo(f"  waits: {found.text}, since {shown_time(found.since)}{until}")
     if found.error:
         click.echo(f"  error: {found.error}")
     click.echo(f"  helps: {found.helps}")
@@ -183,10 +116,6 @@ def _tell(saga: SagaSummary, news: str, *, as_json: bool) -> None:
         print_json(saga)
     else:
         click.echo(f"{saga.name} {saga.id} {news}.")
-
-
-def _time(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M:%S}"
 
 
 def _milliseconds(seconds: float | None) -> str:

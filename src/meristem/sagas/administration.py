@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -20,6 +21,8 @@ from meristem.sagas.listing import Listing
 from meristem.sagas.origin import origin_of
 from meristem.sagas.records import SagaRow, SagaState, StepRow, TryRow
 from meristem.sagas.saga import Definition
+from meristem.sagas.search import term
+from meristem.sagas.search_index import Searchable, searchable
 from meristem.storage.database import Database
 from meristem.storage.lease import holder, replicas
 
@@ -76,6 +79,7 @@ class SagaDetails(Message):
     result: str | None = None
 
 
+NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
 GOING: Final = (SagaState.RUNNING, SagaState.WAITING, SagaState.UNDOING, SagaState.PARKED)
 
 
@@ -98,16 +102,22 @@ class SagaStore:
         before: datetime | None = None,
         since: datetime | None = None,
         after: SagaSummary | None = None,
+        where: Mapping[str, object] = NOTHING,
         limit: int = 100,
     ) -> list[SagaSummary]:
         """Sagas, the newest first: in any of these states, of one name, begun before or since a time.
 
-        With `after`, the last one of a page, the page that follows.
+        With `after`, the last one of a page, the page that follows. `where` are values of fields that sagas declare.
         """
+        terms = tuple(term(name, value) for name, value in where.items())
         place = None if after is None else (after.created, after.id)
-        asked = Listing(states=states, name=name, before=before, since=since, after=place)
+        asked = Listing(states=states, name=name, before=before, since=since, after=place, terms=terms)
         found = await self._database.fetch_all(asked.statement().limit(limit), into=SagaRow)
         return [_summary(saga) for saga in found]
+
+    async def searchable(self) -> Sequence[Searchable]:
+        """By which fields sagas are found, and whether old ones are already."""
+        return await searchable(self._database)
 
     async def summary(self, saga_id: str) -> SagaSummary:
         """One saga in a line; CallError `not_found`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -23,6 +23,7 @@ from meristem.sagas.engine_parts import EngineParts
 from meristem.sagas.facts import Fact, Observer, SagaBegan
 from meristem.sagas.journal import Journal, at_rest
 from meristem.sagas.journal_writer import BegunElsewhereError, JournalWriter
+from meristem.sagas.listing import Listing
 from meristem.sagas.naps import Nap, Naps
 from meristem.sagas.origin import Origin, asked_otherwise_as, id_of, id_of_an_earlier, new_saga, origin_of, request_of
 from meristem.sagas.policy import SagaPolicy
@@ -30,6 +31,8 @@ from meristem.sagas.poller import Poller
 from meristem.sagas.records import SagaRow
 from meristem.sagas.runner_pool import RunnerPool
 from meristem.sagas.saga import Definition, bind, sagas_of
+from meristem.sagas.search import terms_for, terms_of
+from meristem.sagas.search_index import SearchIndex
 from meristem.sagas.signalling import Signal, keep
 from meristem.storage.database import Database
 from meristem.storage.lease import Lease
@@ -68,6 +71,7 @@ class SagaEngine:
         waits = {name: _kept_for(each) for name, each in self.definitions.items()}
         self._journal = Journal(database, clock, lease, waits)
         self._lease = lease
+        self._index = SearchIndex(database, clock, self.definitions)
         self._callers: dict[str, Callers] = {}
         self._accepting = self._claiming = False
         self._rested = asyncio.Event()
@@ -87,6 +91,7 @@ class SagaEngine:
         self._lease.freed.append(self._poller.poke)
         await self._scan()
         self._poller.start(self._pool.spawn)
+        self._pool.spawn(self._index.keep(), "search index")
 
     async def drain(self) -> None:
         """Take nothing over any more, and give what runs a moment to end."""
@@ -168,6 +173,22 @@ class SagaEngine:
             self._leave(callers)
         return await self._known(saga_id)
 
+    async def find(self, definition: Definition, fields: Mapping[str, object], limit: int) -> Sequence[str]:
+        """The ids of the sagas whose fields have these values, the newest first.
+
+        Waits until those are in the index that began before a field was declared; CallError `deadline_exceeded` where
+        the caller's time ends first. MisuseError for a field that the saga does not declare.
+        """
+        terms = terms_for(definition.searched, fields, definition.function.__qualname__)
+        try:
+            async with asyncio.timeout(current().remaining()):
+                await self._index.whole.wait()
+        except TimeoutError:
+            text = f"the index of {definition.name} is not whole yet: sagas that began before are still added"
+            raise CallError(Code.DEADLINE_EXCEEDED, text, may_have_happened=False) from None
+        statement = Listing(name=definition.name, terms=terms).statement().limit(limit)
+        return [each.id for each in await self._database.fetch_all(statement, into=SagaRow)]
+
     async def cancel(self, saga_id: str) -> None:
         """Have a saga undo what it did; CallError `failed_precondition` when it has ended or is being undone."""
         await SagaStore(self._database, self._clock).cancel(saga_id)
@@ -244,7 +265,7 @@ class SagaEngine:
             if saga is None:
                 new = new_saga(definition, callers.saga_id, values, origin, self._clock.now())
                 twin = asked_otherwise_as(definition.name, callers.request, origin.key)
-                if await self._begin_new(definition, callers, new, twin):
+                if await self._begin_new(definition, callers, new, twin, values):
                     return
                 saga = await self._journal.load(callers.saga_id)
             callers.begin()
@@ -257,7 +278,9 @@ class SagaEngine:
         except MeristemError as error:
             self._resolve(callers.saga_id, error)
 
-    async def _begin_new(self, definition: Definition, callers: Callers, saga: SagaRow, twin: str | None) -> bool:
+    async def _begin_new(
+        self, definition: Definition, callers: Callers, saga: SagaRow, twin: str | None, values: msgspec.Struct
+    ) -> bool:
         """Work on a saga whose row goes with its first commit; False when that finds its row, or that of its twin."""
 
         def begun() -> None:
@@ -266,6 +289,8 @@ class SagaEngine:
 
         writer = JournalWriter(self._journal, saga)
         writer.buffer_new(saga, twin, begun)
+        if definition.search:
+            writer.buffer_terms(terms_of(definition.searched, values))
         try:
             if definition.waits or callers.at_once:  # the row says which events came before it, and that it is there
                 await writer.flush()

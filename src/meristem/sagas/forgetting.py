@@ -66,4 +66,5 @@ async def forget_sagas(database: Database, before: datetime) -> None:
             async with database.unit() as unit:
                 await unit.execute(sql.FORGET_STEPS, values)
                 await unit.execute(sql.FORGET_TRIES, values)
+                await unit.execute(sql.FORGET_TERMS, values)
                 await unit.execute(sql.FORGET_SAGA, values)

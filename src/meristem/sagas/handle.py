@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, Generic, ParamSpec, Protocol, Self, TypeVar
 
 from meristem.contracts.codec import decoder, encode, encoder
@@ -133,8 +133,26 @@ async def start_saga(method: Callable[P, Awaitable[R]], *arguments: P.args, **na
     return SagaHandle(await steering.begin(arguments, named), steering)
 
 
+async def find_sagas(
+    method: Callable[..., Awaitable[R]], /, *, limit: int = 100, **fields: object
+) -> Sequence[SagaHandle[R]]:
+    """Sagas of the service itself by fields that `@saga(search=[…])` declares: `await find_sagas(self.book, guest=42)`.
+
+    The newest first, at most `limit`. Raises MisuseError for a field that the saga does not declare.
+    """
+    _check_place()
+    steering = _steering(method)
+    if not isinstance(steering, OwnSagas):
+        raise MisuseError(
+            f"find_sagas({getattr(method, '__qualname__', method)}): a service finds its own sagas; publish an "
+            "operation that finds them and gives what callers may know"
+        )
+    return [SagaHandle(each, steering) for each in await steering.find(fields, limit)]
+
+
 def _check_place() -> None:
-    outside_of_sagas("start_saga() or a handle", "a method of the service that uses it, and `await flow.step(…)`")
+    what = "start_saga(), find_sagas() or a handle"
+    outside_of_sagas(what, "a method of the service that uses it, and `await flow.step(…)`")
 
 
 def _steering(method: Callable[..., Any]) -> Steering:
@@ -169,6 +187,9 @@ class OwnSagas:
     async def begin(self, arguments: tuple[Any, ...], named: dict[str, Any]) -> str:
         engine = engine_of(self._instance, self._definition)
         return await engine.begin(self._definition, self._definition.values(self._instance, arguments, named))
+
+    async def find(self, fields: Mapping[str, object], limit: int) -> Sequence[str]:
+        return await engine_of(self._instance, self._definition).find(self._definition, fields, limit)
 
     async def look(self, saga_id: str, seconds: float) -> SagaStatus:
         row = await engine_of(self._instance, self._definition).look(saga_id, seconds)

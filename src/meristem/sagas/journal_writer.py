@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple
 
 from msgspec.structs import astuple
@@ -77,6 +77,12 @@ class JournalWriter:
         """Buffer a new saga's row; `written` is called once it is in the journal, where no `twin` may be."""
         self._new, self._twin = saga, twin
         self._callbacks.append(written)
+
+    def buffer_terms(self, terms: Iterable[tuple[str, str]]) -> None:
+        """Buffer what a new saga is found by: name and term of each field."""
+        for field, term in terms:
+            values = {"saga_id": self._saga_id, "field": field, "term": term}
+            self._answers.append(_Entry(sql.TERM, values, None))
 
     def buffer(self, row: StepRow, written: Callable[[], None]) -> None:
         """Buffer an answer that its callee gives again; `written` is called once it is in the journal."""

@@ -9,11 +9,11 @@ import msgspec
 from sqlalchemy import Select, and_, or_, select
 
 from meristem.sagas.records import SagaState
-from meristem.sagas.tables import NOT_DONE, SAGAS
+from meristem.sagas.tables import NOT_DONE, SAGAS, SEARCH
 
 
 class Listing(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked for: sagas in any of these states, of one name, begun `before` or `since` a time.
+    """What is asked for: sagas in any of these states, of one name, with all of these terms, begun `before` or `since`.
 
     `after` is the last saga of a page, by when it began and its id: what follows is the next page.
     """
@@ -23,6 +23,7 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
     before: datetime | None = None
     since: datetime | None = None
     after: tuple[datetime, str] | None = None
+    terms: tuple[str, ...] = ()
 
     def statement(self) -> Select[Any]:
         """The sagas' rows, the newest first."""
@@ -36,6 +37,8 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
             found = found.where(SAGAS.c.created < self.before)
         if self.since is not None:
             found = found.where(SAGAS.c.created >= self.since)
+        for term in self.terms:
+            found = found.where(SAGAS.c.id.in_(select(SEARCH.c.saga_id).where(SEARCH.c.term == term)))
         if self.after is not None:
             created, saga_id = self.after
             of_that_moment = and_(SAGAS.c.created == created, SAGAS.c.id < saga_id)

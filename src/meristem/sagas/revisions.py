@@ -54,6 +54,22 @@ _TRIES: Final = Table(
     Column("due", DateTime(timezone=True), nullable=False),
 )
 
+_search: Final = MetaData()
+_SEARCH: Final = Table(
+    "meristem_saga_search",
+    _search,
+    Column("saga_id", String(32), primary_key=True),
+    Column("field", String(200), primary_key=True),
+    Column("term", String(32), nullable=False),
+)
+_FIELDS: Final = Table(
+    "meristem_saga_field",
+    _search,
+    Column("saga", String(200), primary_key=True),
+    Column("field", String(200), primary_key=True),
+    Column("upto", DateTime(timezone=True)),
+)
+
 REVISIONS: Final = [
     Revision("001_tables", compatible=True),
     # Whichever replica worked on a saga did so by a lease that is no more: another one takes it up.
@@ -88,4 +104,14 @@ REVISIONS: Final = [
     ),
     # Why a step is tried again: an older release writes none and leaves those that are there.
     Revision("005_tries", compatible=True, steps=[CreateTable(_TRIES)]),
+    # An older release begins sagas without terms: a newer one adds them within a day.
+    Revision(
+        "006_search",
+        compatible=True,
+        steps=[
+            CreateTable(_SEARCH),
+            CreateIndex(Index("meristem_saga_search_term", _SEARCH.c.term)),
+            CreateTable(_FIELDS),
+        ],
+    ),
 ]

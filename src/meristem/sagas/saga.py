@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import cached_property
 from types import CoroutineType
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, get_origin, overload
@@ -19,6 +19,7 @@ from meristem.errors import MisuseError, WiringError
 from meristem.sagas.commands import ENGINE_MARK, SAGA_MARK
 from meristem.sagas.flow import Flow
 from meristem.sagas.records import SagaRow
+from meristem.sagas.search import SearchField, search_fields
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -40,6 +41,10 @@ class Engine(Protocol):
         """The saga when it rests, or after so many seconds; raises CallError `not_found`."""
         ...
 
+    async def find(self, definition: Definition, fields: Mapping[str, object], limit: int) -> Sequence[str]:
+        """The ids of the sagas whose fields have these values, the newest first."""
+        ...
+
     async def cancel(self, saga_id: str) -> None:
         """Have a saga undo what it did; raises CallError for one that has ended."""
         ...
@@ -55,7 +60,7 @@ class Definition:
     def __init__(
         self, function: Callable[..., Awaitable[Any]], *, version: int, supports: int,
         waits: tuple[type[Event], ...], signals: Sequence[type[Message]], patience: float,
-        patches: tuple[str, ...], deprecated_patches: tuple[str, ...],
+        patches: tuple[str, ...], deprecated_patches: tuple[str, ...], search: tuple[str, ...],
     ) -> None:  # fmt: skip
         self.function = function
         self.name = function.__name__
@@ -66,6 +71,7 @@ class Definition:
         self.patience = patience
         self.patches = patches
         self.deprecated_patches = deprecated_patches
+        self.search = search
         self.signature = _without_flow(function)
 
     @cached_property
@@ -81,6 +87,11 @@ class Definition:
             bare = parameter.default is inspect.Parameter.empty
             fields.append((name, hints[name]) if bare else (name, hints[name], parameter.default))
         return msgspec.defstruct(f"{self.name}_input", fields, frozen=True, kw_only=True)
+
+    @cached_property
+    def searched(self) -> tuple[SearchField, ...]:
+        """The fields of its input by which it is found; MisuseError for one that is not there."""
+        return search_fields(self.function.__qualname__, self.input, self.search) if self.search else ()
 
     @cached_property
     def returns(self) -> Any:
@@ -134,6 +145,7 @@ def saga(
     patience: float = 60.0,
     patches: Sequence[str] = (),
     deprecated_patches: Sequence[str] = (),
+    search: Sequence[str] = (),
 ) -> Callable[
     [Callable[Concatenate[S, Flow, P], Coroutine[Any, Any, R]]], Callable[Concatenate[S, P], CoroutineType[Any, Any, R]]
 ]: ...
@@ -150,6 +162,7 @@ def saga(
     patience: float = 60.0,
     patches: Sequence[str] = (),
     deprecated_patches: Sequence[str] = (),
+    search: Sequence[str] = (),
 ) -> Any:
     """Make an async method durable: callers leave out its second parameter, the flow.
 
@@ -157,17 +170,21 @@ def saga(
     `waits` lists the events of `flow.wait_for`, `signals` the messages of `flow.wait_for_signal`. A step whose outcome
     is unknown is repeated for `patience` seconds. `patches` lists the names of `flow.patched`, `deprecated_patches`
     those that older sagas took, and all others do.
+    `search` lists fields of the input by which sagas are found: parameters, or fields of one, as `request.guest_id`.
     """
     if not 1 <= supports <= version:
         raise MisuseError(f"@saga(version={version}, supports={supports}): 1 <= supports <= version must hold")
 
     def decorate(function: Callable[..., Any]) -> Any:
         problem = wrong("patience", patience, Pause) or _alike(signals) or _unsound(patches, deprecated_patches)
+        if isinstance(search, str):
+            problem = f"fields are listed by their names: search=[{search!r}]"
         if problem is not None:
             raise MisuseError(f"{function.__qualname__}, @saga: {problem}")
         definition = Definition(
             function, version=version, supports=supports, waits=tuple(waits), signals=signals, patience=patience,
             patches=tuple(patches), deprecated_patches=tuple(deprecated_patches),
+            search=tuple(search),
         )  # fmt: skip
 
         @functools.wraps(function)

@@ -7,7 +7,7 @@ from typing import Any, Final
 from sqlalchemy import Column, Table, bindparam, delete, exists, func, insert, literal, or_, select, true, update
 
 from meristem.sagas.records import SagaState
-from meristem.sagas.tables import AWAITS, EVENTS, NOT_DONE, SAGAS, SLEEPS, STEPS, TRIES
+from meristem.sagas.tables import AWAITS, EVENTS, FIELDS, NOT_DONE, SAGAS, SEARCH, SLEEPS, STEPS, TRIES
 from meristem.storage.lease import is_free, lives
 
 ACTIVE: Final = (SagaState.RUNNING.value, SagaState.UNDOING.value)
@@ -72,6 +72,28 @@ TRY_AGAIN: Final = (
     .values(_setting(TRIES, "attempts", "error", "due"))
 )
 TRIES_OF: Final = select(TRIES).where(TRIES.c.saga_id == bindparam("id_"))
+TERM: Final = insert(SEARCH)
+COPY_TERMS: Final = insert(SEARCH).from_select(
+    ["saga_id", "field", "term"],
+    select(bindparam("to_", type_=SEARCH.c.saga_id.type), SEARCH.c.field, SEARCH.c.term).where(
+        SEARCH.c.saga_id == bindparam("id_")
+    ),
+)
+UNINDEXED: Final = (
+    select(SAGAS.c.id, SAGAS.c.input, SAGAS.c.created)
+    .where(
+        SAGAS.c.name == bindparam("name_"),
+        SAGAS.c.created >= bindparam("since_", type_=SAGAS.c.created.type),
+        ~exists().where(SEARCH.c.saga_id == SAGAS.c.id, SEARCH.c.field == bindparam("field_")),
+    )
+    .order_by(SAGAS.c.created)
+    .limit(bindparam("limit_"))
+)
+SEARCHABLE: Final = select(FIELDS).order_by(FIELDS.c.saga, FIELDS.c.field)
+_declared = (FIELDS.c.saga == bindparam("saga_"), FIELDS.c.field == bindparam("field_"))
+DECLARE: Final = insert(FIELDS)
+UNDECLARE: Final = delete(FIELDS).where(*_declared)
+REACHED: Final = update(FIELDS).where(*_declared).values(_setting(FIELDS, "upto"))
 CHANGE: Final = (
     update(SAGAS)
     .where(*_mine)
@@ -195,6 +217,7 @@ SOME_EVENTS: Final = (
 FORGET_EVENT: Final = delete(EVENTS).where(EVENTS.c.id == bindparam("event_"))
 FORGET_STEPS: Final = delete(STEPS).where(STEPS.c.saga_id == bindparam("id_"))
 FORGET_TRIES: Final = delete(TRIES).where(TRIES.c.saga_id == bindparam("id_"))
+FORGET_TERMS: Final = delete(SEARCH).where(SEARCH.c.saga_id == bindparam("id_"))
 FORGET_SAGA: Final = delete(SAGAS).where(SAGAS.c.id == bindparam("id_"))
 
 COUNTS: Final = (

@@ -96,6 +96,22 @@ TRIES: Final = Table(  # the steps that are tried again, once that takes a while
     Column("due", _moment, nullable=False),  # of the next try
 )
 
+SEARCH: Final = Table(  # of sagas that declare fields by which they are found; see `search`
+    "meristem_saga_search",
+    metadata,
+    Column("saga_id", String(32), primary_key=True),
+    Column("field", String(200), primary_key=True),
+    Column("term", String(32), nullable=False),
+    Index("meristem_saga_search_term", "term"),
+)
+FIELDS: Final = Table(
+    "meristem_saga_field",
+    metadata,
+    Column("saga", String(200), primary_key=True),
+    Column("field", String(200), primary_key=True),
+    Column("upto", _moment),  # all sagas that began before are in the index; NULL while old ones are missing
+)
+
 EVENTS: Final = Table(
     "meristem_saga_event",
     metadata,

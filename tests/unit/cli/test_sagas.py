@@ -29,7 +29,7 @@ class Bakery(Contract, Protocol, package="bakery.v1"):
 class BakeryService(Bakery, Service):
     def __init__(self, ovens: Ovens) -> None:
         self.ovens = ovens
-    @saga
+    @saga(search=["cake"])
     async def bake(self, flow: Flow, cake: str, degrees: int) -> str:
         oven = await flow.with_undo(self.ovens.heat(degrees), self.ovens.cool)
         if cake in ("coal", "stone"):
@@ -162,3 +162,17 @@ async def test_a_saga_is_begun_again_from_a_step_unless_the_code_does_not_follow
     assert f"forked from {failed}" in shown.out
     assert ": failed" in shown.out
     assert (left.code, "has undone step 0" in " ".join(left.err.split())) == (2, True)
+
+
+async def test_sagas_are_found_by_the_fields_that_they_declare(baked, meristem):
+    plum = await meristem("sagas", "list", "--json", "--where", "cake=plum", "--state", "done")
+    none = await meristem("sagas", "list", "--where", "cake=cherry")
+    unknown = await meristem("sagas", "list", "--where", "oven=200")
+    wrong = await meristem("sagas", "list", "--where", "plum")
+
+    assert [each["state"] for each in plum.json["bakery"]] == ["done"]
+    assert none.out == "No sagas.\n"
+    said = " ".join(unknown.err.split())
+    assert unknown.code == 2
+    assert "no saga is found by 'oven': @saga(search=['oven']) declares it; there are cake of bake" in said
+    assert (wrong.code, "'plum' is no FIELD=VALUE" in " ".join(wrong.err.split())) == (2, True)
