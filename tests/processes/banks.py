@@ -120,7 +120,8 @@ def check_cut(kept: Kept) -> int:
     missing = sent.keys() - received.keys()
     lost = {each for each in missing if (each in done if each.startswith("saga") else each not in pending)}
     assert not lost, "an event is neither handled nor still to be delivered, or a saga is done without its call"
-    return len(missing) + len(outbox)
+    running = kept.rows("current", "SELECT id FROM meristem_saga WHERE state != 'done'")
+    return len(missing) + len(outbox) + len(running)
 
 
 async def settled(kept: Kept) -> tuple[dict[str, int], dict[str, int]]:

@@ -15,6 +15,7 @@ from meristem.backup.staging import verify as verified
 from meristem.cli.loading_system import json_option, load_blueprint, placement_option, system_option
 from meristem.cli.output import counted, print_json
 from meristem.cli.progress import CopyingProgress
+from meristem.storage.one_instant import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -29,7 +30,7 @@ folder_argument = click.argument("folder", type=click.Path(path_type=Path, exist
 @placement_option
 @click.option("--to", type=click.Path(path_type=Path), help="The folder that is made for it.  [required]")
 @click.option("--without", multiple=True, metavar="SERVICE", help="Leave this service out; may be repeated.")
-@click.option("--patience", default=30.0, show_default=True, help="Seconds to wait for a moment without writes.")
+@click.option("--patience", default=PATIENCE, show_default=True, help="Seconds to wait for a moment without writes.")
 @json_option
 @click.pass_context
 def backup(
