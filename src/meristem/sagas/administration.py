@@ -145,7 +145,10 @@ class SagaStore:
 
     async def fork(self, saga_id: str, position: str, definition: Definition) -> Fork:
         """The fork of a saga at a step, not written yet; CallError where it makes no sense. See `forking`."""
-        return fork_of(*await self.journal(saga_id), position, definition, self._clock.now())
+        saga, steps = await self.journal(saga_id)
+        now = self._clock.now()
+        children = await children_of(self._database, saga, now) if saga.state is SagaState.PARKED else ()
+        return fork_of(saga, steps, position, definition, now, children)
 
     async def begin(self, fork: Fork) -> SagaSummary:
         """Begin a fork; CallError `aborted` if the saga that it takes over has moved on."""

@@ -14,6 +14,7 @@ from meristem.contracts.codec import encode
 from meristem.errors import CallError, Code
 from meristem.sagas import statements as sql
 from meristem.sagas.failures import describe, write
+from meristem.sagas.family import Relative, parent_of
 from meristem.sagas.origin import Origin, Past, origin_of, with_patches
 from meristem.sagas.records import Kind, SagaRow, SagaState, StepRow, StepState
 from meristem.sagas.saga import Definition
@@ -36,12 +37,19 @@ class Fork(msgspec.Struct, frozen=True, kw_only=True):
     takes_over: bool
 
 
-def fork_of(saga: SagaRow, journal: Sequence[StepRow], position: str, definition: Definition, now: datetime) -> Fork:
+def fork_of(
+    saga: SagaRow,
+    journal: Sequence[StepRow],
+    position: str,
+    definition: Definition,
+    now: datetime,
+    children: Sequence[Relative] = (),
+) -> Fork:
     """The fork of a saga at a step; one that copies nothing begins with the version and the patches of the code.
 
     Raises CallError `failed_precondition` where it makes no sense, and `not_found` for an unknown step.
     """
-    _check_state(saga)
+    _check_state(saga, children)
     steps = [row for row in journal if row.kind is not Kind.UNDO]
     cut = _cut(saga, steps, position)
     copied = [row for row in steps if row.sequence and (cut is None or row.sequence < cut)]
@@ -88,9 +96,14 @@ async def begin_fork(database: Database, fork: Fork) -> None:
             unit.at_commit(sql.COPY, rows)
 
 
-def _check_state(saga: SagaRow) -> None:
+def _check_state(saga: SagaRow, children: Sequence[Relative]) -> None:
     if saga.state is SagaState.PARKED and saga.resume is SagaState.UNDOING:
         raise _refused(saga, "is parked while it is undone: `meristem sagas retry` it until it is undone, then fork it")
+    going = next((each for each in children if each.state not in (SagaState.DONE, SagaState.FAILED)), None)
+    if going is not None:
+        raise _refused(saga, f"has a child under way, {going.name} {going.id}: wait for its end, or cancel it first")
+    if saga.state is SagaState.PARKED and (parent := parent_of(saga)) is not None:
+        raise _refused(saga, f"is waited for by saga {parent.id}, which began it: retry or cancel it")
     if saga.state not in (SagaState.PARKED, SagaState.DONE, SagaState.FAILED):
         how = "goes on by itself: wait for its end, or `meristem sagas cancel` it and fork it once it is undone"
         raise _refused(saga, f"is {saga.state.value} and {how}")

@@ -22,7 +22,9 @@ from sagakit import (
 from meristem import CallError, Code, SagaParked
 from meristem.sagas.administration import SagaStore
 from meristem.sagas.facts import SagaEnded, StepEnded
+from meristem.sagas.family import Relative
 from meristem.sagas.flow import Flow
+from meristem.sagas.forking import fork_of
 from meristem.sagas.origin import origin_of
 from meristem.sagas.records import SagaState
 from meristem.sagas.saga import saga, sagas_of
@@ -251,3 +253,42 @@ async def test_of_branches_those_are_copied_whose_answers_came_before(database, 
 
     assert ended.state == "done"
     assert sorted(remote.names()) == ["charge", "hold", "hold"]
+
+
+async def test_a_parked_saga_is_not_forked_out_of_its_family(database, remote):
+    """Its parent would take the fork's begin for its end, and nobody would end its child."""
+
+    class Family(Trip):
+        @saga
+        async def parent(self, flow: Flow, child: str) -> None:
+            await flow.step(self.child, child)
+
+        @saga
+        async def child(self, flow: Flow, what: str) -> None:
+            await self.rooms.look(what)
+            await self.payments.charge(1)
+
+    class Changed(Family):
+        @saga
+        async def parent(self, flow: Flow, child: str) -> None:
+            await flow.step(self.child, child)
+
+        @saga
+        async def child(self, flow: Flow, what: str) -> None:
+            await self.rooms.look("another")
+
+    store, facts = SagaStore(database), Facts()
+    remote.plans["charge"] = ["hang"]
+    async with engine(service := Family(remote), database):
+        with keyed("k"):
+            asking = asyncio.ensure_future(service.parent("room"))
+        await remote.reached.wait()
+    await asyncio.gather(asking, return_exceptions=True)
+    async with engine(Changed(remote), database, observers=[facts]):
+        child = (await facts.until(SagaEnded, name="child", state="parked")).id
+        with pytest.raises(CallError, match=f"is waited for by saga {told('k', 'parent')}, which began it"):
+            await store.fork(child, "0", DEFINITION)
+    parent, steps = await store.journal(told("k", "parent"))
+    parent.state, under_way = SagaState.PARKED, Relative(id=child, position="0", name="child", state=SagaState.PARKED)
+    with pytest.raises(CallError, match=f"has a child under way, child {child}"):
+        fork_of(parent, steps, "0", DEFINITION, parent.updated, [under_way])
