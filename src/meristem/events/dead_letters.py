@@ -107,4 +107,5 @@ class DeadLetters:
         async with self._database.unit() as unit:
             if redrive:
                 await unit.execute(UNEARTH, [{"of_id": each, "now": now} for each in ids])
+                self._database.announce(unit)
             return (await unit.execute(_DISCARD, [{"of_id": each} for each in ids])).rowcount

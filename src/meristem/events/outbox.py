@@ -154,6 +154,7 @@ class Outbox:
         deliveries: list[Delivery] = []
         published: list[Published] = []
         asked: dict[tuple[str, str], bool] = {}
+        is_for_others = False
         for event, context in unit.published:
             destinations = self._destinations(event.event_type)
             published.append(Published(event.event_type, len(destinations), self.source, event))
@@ -170,10 +171,22 @@ class Outbox:
                     is_new=accepted,
                 )  # fmt: skip
                 deliveries.append(delivery)
+                is_for_others = is_for_others or not (accepted or self._has_room(subscriber, envelope.subject))
                 rows.append(self._row(delivery, body, now.timestamp()))
         if rows:
             unit.at_commit(statements.INSERT, rows[0] if len(rows) == 1 else rows)  # one alone needs no savepoint
+        if is_for_others:
+            self._database.announce(unit)
         unit.after_commit(lambda: self._committed(deliveries, published))
+
+    def _has_room(self, subscriber: str, key: str) -> bool:
+        """Whether this process takes a row from the disk right after its commit."""
+        return self.courier is not None and self.courier.has_room(subscriber, key)
+
+    @property
+    def listeners(self) -> list[Callable[[], None]]:
+        """Whom another process's announcement of rows calls."""
+        return self._database.listeners
 
     async def _is_accepted(
         self, unit: UnitOfWork, subscriber: str, key: str, asked: dict[tuple[str, str], bool]

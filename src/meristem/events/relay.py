@@ -80,6 +80,7 @@ class Relay:
         lease = self._outbox.lease
         lease.lost.append(self._lose)
         lease.freed.append(self.scan_soon)
+        self._outbox.listeners.append(self.scan_soon)
         await self._claims.start()
         self._running = True
         self._outbox.courier = self
@@ -109,6 +110,7 @@ class Relay:
             await self._outbox.release()
             self._outbox.lease.lost.remove(self._lose)
             self._outbox.lease.freed.remove(self.scan_soon)
+            self._outbox.listeners.remove(self.scan_soon)
 
     async def settle(self) -> None:
         """Wait until everything that is in memory was delivered or became a dead letter; waits for retries too."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -60,6 +60,16 @@ class Database(Queries):
     def file(self) -> DatabaseFile | None:
         """The one file that it is; None for a temporary one, and for one that a server keeps."""
         return self._driver.file
+
+    @property
+    def listeners(self) -> list[Callable[[], None]]:
+        """Whom it calls, on the event loop, when another process has announced that something waits."""
+        return self._driver.listeners
+
+    def announce(self, unit: UnitOfWork) -> None:
+        """Tell other processes with the unit's commit that something waits, where they listen."""
+        if self._driver.announcement is not None:
+            unit.at_commit(self._driver.announcement)
 
     async def start(self) -> None:
         """Open the database; starting again is fine."""

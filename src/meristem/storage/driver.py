@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import msgspec
 from sqlalchemy.engine import Connection, Dialect
+from sqlalchemy.sql import Executable
 
 from meristem.storage.database_file import DatabaseFile
 from meristem.storage.twin import Twin
@@ -104,6 +105,16 @@ class Driver(Protocol):
     @property
     def file(self) -> DatabaseFile | None:
         """The one file that it is; None for a temporary one, and where a server keeps it and has tools to copy it."""
+        ...
+
+    @property
+    def announcement(self) -> Executable | None:
+        """What tells other processes, by the commit that it is part of, that something waits; None if none listens."""
+        ...
+
+    @property
+    def listeners(self) -> list[Callable[[], None]]:
+        """Whom an announcement calls, on the event loop; also where one may have been missed."""
         ...
 
     @property

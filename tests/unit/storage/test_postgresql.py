@@ -1,20 +1,31 @@
 """PostgreSQL: the suite of every driver, and what only a server with several connections can show."""
 
 import asyncio
+import hashlib
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from unittest import mock
+from urllib.parse import quote
 
 import pytest
 from sqlalchemy import Numeric, func, insert, literal, select, text, update
 
+from meristem import Event
+from meristem.clock import SystemClock
 from meristem.errors import ConfigurationError, MisuseError, StorageError, StorageUnavailable
+from meristem.events.direct import DirectBus
+from meristem.events.envelope import Envelope
 from meristem.events.outage import is_outage
+from meristem.events.outbox import Outbox
+from meristem.events.policy import DEFAULT
+from meristem.events.relay import Relay
+from meristem.events.tables import SCHEMA as EVENTS
 from meristem.storage.database import Database, database_for
 from meristem.storage.driver import Outcome, Statement, Withdrawn
 from meristem.storage.lease import SCHEMA as LEASE
+from meristem.storage.lease import Lease
 from meristem.storage.postgresql.session import Session
 from meristem.storage.scope import outside_units
 from meristem.storage.shape import Shape, shape_of
@@ -23,6 +34,10 @@ from tests.suites.postgresql import administrate, schema_of_its_own
 
 PATIENCE = 30  # seconds
 VALUE = select(COUNTERS.c.value).where(COUNTERS.c.name == "a")
+
+
+class Paid(Event, package="shop.v1"):
+    number: int
 
 
 @pytest.fixture
@@ -323,6 +338,7 @@ async def test_a_server_that_is_away_is_unavailable_and_makes_the_process_unread
         ("postgresql://u:hunter2@host/shop?pool=1", "pool=1"),
         ("postgresql://u:hunter2@host/shop?isolation=none", "isolation"),
         ("postgresql://u:hunter2@host/shop?pooler=session", "pooler"),
+        ("postgresql://u:hunter2@host/shop?listen=yes", "listen="),
     ],
 )
 def test_a_url_that_cannot_be_meant_is_refused(url: str, told: str):
@@ -420,3 +436,39 @@ async def test_a_migration_is_tried_in_a_twin_of_the_schema_of_which_nothing_rem
         assert tolls == ["locks fees (SHARE) and reads all of it: 0.0 MB"]
         assert await database.tables() == tables
         assert await database.fetch_value(VALUE) == 1
+
+
+async def test_rows_that_their_publisher_has_no_room_for_are_announced_to_another_process(url: str):
+    listening = f"{url}&listen={quote(url.partition('?')[0], safe='')}"
+    never = 3600.0  # seconds between two looks: only an announcement wakes the relay
+    async with opened(listening) as first, opened(listening) as second:
+        await first.upgrade([LEASE, EVENTS])
+        bus, clock = DirectBus(), SystemClock()
+        arrived: asyncio.Queue[str] = asyncio.Queue()
+
+        async def receive(envelope: Envelope, *, is_new: bool) -> None:
+            arrived.put_nowait(envelope.id)
+
+        bus.subscribe("billing", {Paid.event_type: DEFAULT}, receive)
+        publisher = Outbox(first, "//test/rooms", lambda _: ["billing"], clock, Lease(first, "a"))  # without a relay
+        outbox = Outbox(second, "//test/rooms", lambda _: ["billing"], clock, Lease(second, "b"))
+        relay = Relay(outbox, bus, clock, poll=never)
+        for each in (outbox.lease, publisher, outbox, relay):
+            await each.start()
+        try:
+            async with asyncio.timeout(PATIENCE):
+                for restarted in (False, False, True):
+                    if restarted:  # it listens again on another connection, and looks for what it may have missed
+                        await end_listeners(url)
+                    async with first.begin() as tx:
+                        await tx.publish(Paid(number=7))
+                    assert await arrived.get()
+        finally:
+            for each in (relay, outbox, publisher, outbox.lease):
+                await each.stop()
+
+
+async def end_listeners(url: str) -> None:
+    ending = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE query LIKE 'LISTEN %' AND query LIKE"
+    channel = hashlib.sha256(url.partition("schema=")[2].encode()).hexdigest()[:16]
+    await asyncio.to_thread(administrate, f"{ending} '%{channel}%'")

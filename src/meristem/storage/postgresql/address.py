@@ -12,7 +12,7 @@ ISOLATIONS: Final = ("read committed", "repeatable read", "serializable")
 _LIBPQ: Final = frozenset(
     {"host", "port", "sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "passfile", "target_session_attrs"}
 )
-_OURS: Final = ("schema", "pool", "server_pool", "pooler", "isolation")
+_OURS: Final = ("schema", "pool", "server_pool", "pooler", "isolation", "listen")
 
 
 class DatabaseAddress(NamedTuple):
@@ -27,6 +27,8 @@ class DatabaseAddress(NamedTuple):
     pooled: bool
     """Whether a pooler stands before it that hands a connection on at the end of each transaction."""
     isolation: str
+    listen: str | None
+    """Where the server itself is reached, to listen there."""
 
 
 def read_address(url: str, name: str) -> DatabaseAddress:
@@ -60,7 +62,16 @@ def read_address(url: str, name: str) -> DatabaseAddress:
         server_limit=_number(name, options, "server_pool", 20),
         pooled="pooler" in options,
         isolation=isolation,
+        listen=_direct(name, options.get("listen")),
     )
+
+
+def _direct(name: str, url: str | None) -> str | None:
+    if url is not None and (not url.startswith(("postgresql://", "postgres://")) or not urlsplit(url).path.strip("/")):
+        raise ConfigurationError(
+            f"database {name!r}: listen= is the URL of the server itself, percent-encoded: postgresql%3A%2F%2F…"
+        )
+    return url
 
 
 def _number(name: str, options: dict[str, str], key: str, usual: int) -> int:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Executable, text
 
 from meristem.errors import MeristemError, MisuseError, StorageError
 from meristem.storage.driver import Outcome, Statement, shorten
 from meristem.storage.postgresql.address import ISOLATIONS
+from meristem.storage.postgresql.announcements import Announcements
 from meristem.storage.postgresql.connection_opener import ConnectionOpener
 from meristem.storage.postgresql.connection_pool import ConnectionPool
 from meristem.storage.postgresql.dialect import PostgresqlDialect
@@ -44,6 +46,14 @@ class PostgresqlDriver:
         self._begin = "BEGIN" if address.isolation == ISOLATIONS[0] else f"BEGIN ISOLATION LEVEL {address.isolation}"
         self._opener = ConnectionOpener(address, name)
         self._pool: ConnectionPool | None = None
+        self.announcement: Executable | None = None
+        self.listeners: list[Callable[[], None]] = []
+        self._listener: Announcements | None = None
+        if address.listen is not None:
+            channel = f"meristem_{hashlib.sha256((address.schema or name).encode()).hexdigest()[:16]}"
+            self.announcement = text(f"SELECT pg_notify('{channel}', '')")
+            self._listener = Announcements(address.listen, channel, name)
+            self.listeners = self._listener.listeners
 
     @property
     def pool(self) -> ConnectionPool:
@@ -80,9 +90,13 @@ class PostgresqlDriver:
         except BaseException:
             await self.stop()
             raise
+        if self._listener is not None:
+            self._listener.start()
 
     async def stop(self) -> None:
         """Finish what is under way, roll back what is left open, close the connections."""
+        if self._listener is not None:
+            await self._listener.stop()
         pool, self._pool = self._pool, None
         if pool is not None:
             await pool.close()

@@ -25,6 +25,7 @@ def open_driver(url: str, *, name: str, directory: Path) -> PostgresqlDriver:  #
     """The driver of `postgresql://role:password@host/database?schema=name`.
 
     `?pool=10` bounds its connections, `?server_pool=20` those of all databases of the process on that server.
+    `?listen=` is a URL of the server itself, to hear there what other processes announce.
     `?pooler=transaction` says that a pooler stands before it, `?isolation=serializable` how transactions are isolated.
     """
     return PostgresqlDriver(read_address(url, name), name=name)

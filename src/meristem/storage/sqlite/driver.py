@@ -63,6 +63,8 @@ class SqliteDriver:
         self.system = "sqlite"
         self.writes_side_by_side = False
         self.is_temporary = path is None
+        self.announcement = None  # the processes of one machine look for themselves
+        self.listeners: list[Callable[[], None]] = []
         self.file = None if path is None else SqliteFile(path, name)
         self.dialect = SqliteDialect()
         self._path = path
