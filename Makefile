@@ -80,6 +80,8 @@ faults: $(VENV)/.dev
 	$(BIN)/python -m tests.faults.fuzz
 	$(BIN)/python -m tests.faults.crash.matrix
 	$(BIN)/python -m tests.faults.crash.matrix --database postgresql
+	$(BIN)/python -m tests.faults.takeover
+	$(BIN)/python -m tests.faults.takeover --postgresql
 	PARITY_SEED=whole $(BIN)/python -m pytest -n auto --dist loadgroup tests/placements
 
 clean:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
 from meristem.backoff import ceiling
 from meristem.context import Context, using
 from meristem.contracts.bounds import Seconds, wrong
-from meristem.errors import WiringError
+from meristem.errors import StorageError, WiringError
 from meristem.lifecycle import Background
 
 if TYPE_CHECKING:
@@ -32,17 +32,24 @@ class ScheduledMethod(NamedTuple):
 
 
 class Duties(Protocol):
-    """What lets one replica do what only one may do; the service's lease is it."""
+    """What lets one replica do what only one may do; the service's lease is it. `freed` are told when one has died."""
+
+    freed: list[Callable[[], None]]
 
     async def run_alone(self, duty: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run `work` if this replica has the duty."""
+        ...
+
+    async def inherit(self, duty: str) -> bool:
+        """Take the duty of a replica that has died; False where nobody had it, or one has it that lives."""
         ...
 
 
 def every(seconds: float, *, each: bool = False) -> Callable[[Job], Job]:
     """Run a service's method without parameters again and again, `seconds` after it last ended.
 
-    Of several replicas one runs it, by a lease in the service's database; another one does when that dies or hangs.
+    Of several replicas one runs it, by a lease in the service's database. When that dies or hangs, another one takes
+    over, and runs it as soon as that is noticed; what a run writes then that has lost the lease is rolled back.
     With `each=True` every replica runs it. A run that fails is logged and the next one is made all the same; while
     one after the other fails, the wait doubles up to a minute, if `seconds` aren't more than that themselves.
     """
@@ -82,8 +89,11 @@ class Schedule:
         self._background = Background(name)
         self._runs: dict[asyncio.Task[Any], str] = {}  # that are under way, by the tasks that repeat them
         self._draining = False
+        self._freed: set[asyncio.Event] = set()  # of each method that another replica may have had
 
     async def start(self) -> None:
+        if self._duties is not None:
+            self._duties.freed.append(self._wake)
         for name, method in scheduled(type(self._service)).items():
             self._background.spawn(self._repeat(name, getattr(self._service, name), method), name)
 
@@ -97,6 +107,8 @@ class Schedule:
 
     async def stop(self) -> None:
         """Cancel what still runs."""
+        if self._duties is not None and self._wake in self._duties.freed:
+            self._duties.freed.remove(self._wake)
         await self._background.stop()
 
     @property
@@ -108,7 +120,7 @@ class Schedule:
         task: Any = asyncio.current_task()
         wait, failures = method.seconds, 0
         while not self._draining:
-            await self._clock.sleep(wait)
+            await self._pause(name, method, wait)
             if self._draining:  # it has begun during the sleep
                 return
             self._runs[task] = name
@@ -118,7 +130,7 @@ class Schedule:
                     if method.each or self._duties is None:
                         await job()
                     else:
-                        await self._duties.run_alone(f"{self._name}.{name}", job)
+                        await self._duties.run_alone(self._duty(name), job)
                 wait, failures = method.seconds, 0
             except Exception:  # one failed run must not end the job
                 failures += 1
@@ -126,3 +138,38 @@ class Schedule:
                 logger.exception("%s.%s failed; it runs again in %g s", self._name, name, wait)
             finally:
                 del self._runs[task]
+
+    async def _pause(self, name: str, method: ScheduledMethod, seconds: float) -> None:
+        """Wait for the next run; the one that another replica left by its death is due at once."""
+        duties = self._duties
+        if method.each or duties is None:
+            await self._clock.sleep(seconds)
+            return
+        freed = asyncio.Event()
+        self._freed.add(freed)
+        slept = asyncio.ensure_future(self._clock.sleep(seconds))
+        try:
+            while not slept.done():
+                freed.clear()
+                woken = asyncio.ensure_future(freed.wait())
+                await asyncio.wait({slept, woken}, return_when=asyncio.FIRST_COMPLETED)
+                woken.cancel()
+                if freed.is_set() and await self._inherits(duties, name):
+                    return
+        finally:
+            self._freed.discard(freed)
+            slept.cancel()
+
+    async def _inherits(self, duties: Duties, name: str) -> bool:
+        try:
+            return await duties.inherit(self._duty(name))
+        except StorageError:  # the next run asks again
+            logger.exception("%s.%s: whether a dead replica had it could not be read", self._name, name)
+            return False
+
+    def _duty(self, name: str) -> str:
+        return f"{self._name}.{name}"
+
+    def _wake(self) -> None:
+        for each in self._freed:
+            each.set()

@@ -16,6 +16,7 @@ from meristem.storage import versions
 from meristem.storage.adapters import DATABASES
 from meristem.storage.database_file import DatabaseFile
 from meristem.storage.driver import Driver, Outcome, Statement
+from meristem.storage.fence import fence_of
 from meristem.storage.observation import Observers, begin, emit
 from meristem.storage.planned import PlannedRevision
 from meristem.storage.queries import Queries
@@ -111,6 +112,9 @@ class Database(Queries):
             return await unit.execute(statement, parameters)
         if CURRENT.get().steps is not None:
             raise _between_steps()
+        if fence_of(self) is not None:
+            async with self.unit() as unit:
+                return await unit.execute(statement, parameters)
         step = self._statements.prepare(statement, parameters).step(parameters)
         began = begin(self.observers)
         try:
@@ -174,7 +178,10 @@ class Database(Queries):
         return outcome
 
     def _new_unit(self) -> UnitOfWork:
-        return UnitOfWork(self.name, self._driver, self._statements, self.before_commit, self.observers)
+        unit = UnitOfWork(self.name, self._driver, self._statements, self.before_commit, self.observers)
+        if (fence := fence_of(self)) is not None:
+            unit.at_commit(fence.statement, fence.parameters, otherwise=fence.lost)
+        return unit
 
     def __del__(self) -> None:
         if getattr(self, "_started", False):

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Final
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 from sqlalchemy import (
@@ -32,6 +33,7 @@ from sqlalchemy import (
 
 from meristem.errors import IntegrityViolation, StorageError
 from meristem.lifecycle import Background
+from meristem.storage.fence import Fence, LeaseLostError, stand_behind
 from meristem.storage.owner import is_certainly_dead, new_owner
 from meristem.storage.versions import Revision, Schema
 
@@ -75,6 +77,11 @@ _TAKE: Final = (
     update(DUTIES).where(_duty, or_(DUTIES.c.member == _me, DUTIES.c.member.not_in(LIVING)), _I_LIVE).values(member=_me)
 )
 _BEGIN: Final = insert(DUTIES)
+_HOLD: Final = update(DUTIES).where(_duty, DUTIES.c.member == _me).values(member=_me)
+
+RENEWAL: Final = 0.5  # seconds between two looks, and two beats
+PATIENCE: Final = 7  # looks without a beat of another one, then it is taken for dead
+SLOW: Final = 1.0  # seconds for a look of its own that tells nothing of others: the database may be slow for all
 
 
 def is_free(member: Column[Any]) -> Any:
@@ -91,6 +98,13 @@ class _Member(msgspec.Struct):
     id: int
     process: str
     beat: int
+
+
+class _Heard(NamedTuple):
+    """The last beat of another replica, and in how many looks it was that."""
+
+    beat: int
+    looks: int
 
 
 class _Holder(msgspec.Struct):
@@ -120,11 +134,12 @@ class Lease:
 
     It looks around every `renewal` seconds, and says that it lives while there are others to hear it. Another one is
     dead whose process is gone from this machine, or that said nothing for `patience` looks in a row; looks are counted,
-    so no jump of a clock and no pause of this process makes others look dead. `lost` are told when this replica was
-    taken for dead itself, `freed` when another one's rows have become free.
+    so no jump of a clock and no pause of this process makes others look dead. Nor does a database that is slow or away:
+    a look that took long, or failed, begins the count anew. `lost` are told when this replica was taken for dead
+    itself, `freed` when another one's rows have become free, whoever found it dead.
     """
 
-    def __init__(self, database: Database, name: str, *, renewal: float = 1.0, patience: int = 4) -> None:
+    def __init__(self, database: Database, name: str, *, renewal: float = RENEWAL, patience: int = PATIENCE) -> None:
         self.name = name
         self.member = 0
         self.lost: list[Callable[[], None]] = []
@@ -133,7 +148,8 @@ class Lease:
         self._renewal = renewal
         self._patience = patience
         self._process = new_owner()
-        self._silent: dict[int, tuple[int, int]] = {}  # the last beat of each other one, and in how many looks
+        self._silent: dict[int, _Heard] = {}
+        self._others: set[int] = set()  # that lived at the last look
         self._duties: set[asyncio.Task[None]] = set()
         self._background = Background(f"lease of {name}")
 
@@ -161,44 +177,72 @@ class Lease:
         return int(await self._database.fetch_value(_OTHERS, {"me": self.member}))
 
     async def look(self) -> None:
-        """Bury the dead, and say that this replica lives where another one may ask."""
+        """Say that this replica lives where another one may ask, and bury the dead."""
+        began, known = monotonic(), self._silent
+        self._silent = {}  # until all of this has gone well
         members = await self._database.fetch_all(_ALL, into=_Member)
         others = [each for each in members if each.id != self.member]
+        lives = len(members) > len(others)
+        # First: a beat waits for what the beats of others wait for, as a lock that somebody holds.
+        if lives and others:
+            lives = (await self._database.execute(_BEAT, {"me": self.member})).rowcount > 0
+        if monotonic() - began < SLOW:
+            self._silent = {each.id: _heard(each, known.get(each.id)) for each in others}
         dead = [each for each in others if self._is_dead(each)]
         for each in dead:
             await self._database.execute(_BURY, {"whose": each.id, "seen": each.beat})
-        self._silent = {each.id: self._silent[each.id] for each in others if each not in dead}
-        lives = len(members) > len(others)
-        if lives and len(others) > len(dead):
-            lives = (await self._database.execute(_BEAT, {"me": self.member})).rowcount > 0
+            self._silent.pop(each.id, None)
         if not lives:
             await self._begin_anew()
-        if dead:
+        here, self._others = self._others, {each.id for each in others if each not in dead}
+        if dead or here - self._others:
             _call(self.freed)
 
     async def run_alone(self, duty: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run `work` if this replica has the duty, or nobody alive has it; a lost lease cancels it midway."""
         if not await self._holds(duty):
             return
-        task = asyncio.create_task(work())
+        task = asyncio.create_task(self._behind_fence(duty, work))
         self._duties.add(task)
         try:
             await task
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, LeaseLostError) as lost:
             current = asyncio.current_task()
-            if current is not None and current.cancelling():
+            if isinstance(lost, asyncio.CancelledError) and current is not None and current.cancelling():
                 raise
             logger.warning("%s lost its lease while it did %s: that run was stopped", self.name, duty)
         finally:
             self._duties.discard(task)
 
+    async def inherit(self, duty: str) -> bool:
+        """Take the duty of a replica that has died; False where nobody had it, or one has it that lives."""
+        holder = await self._holder(duty)
+        return holder is not None and not holder.lives and await self._take(duty)
+
+    async def _behind_fence(self, duty: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        # Stopped and continued, it would write beside its heir before its next look finds that it was buried.
+        lost = LeaseLostError(f"{self.name} was taken for dead: another replica does {duty}, and nothing was written")
+        fence = Fence(self._database, _HOLD, {"of_duty": duty, "me": self.member}, lost)
+        stand_behind(fence)
+        try:
+            await work()
+        except Exception as failure:
+            fence.stands = isinstance(failure, LeaseLostError)
+            raise
+        fence.stands = False
+
+    async def _holder(self, duty: str) -> _Holder | None:
+        return await self._database.fetch_one(_HOLDER, {"of_duty": duty}, into=_Holder)
+
+    async def _take(self, duty: str) -> bool:
+        return (await self._database.execute(_TAKE, {"of_duty": duty, "me": self.member})).rowcount > 0
+
     async def _holds(self, duty: str) -> bool:
-        holder = await self._database.fetch_one(_HOLDER, {"of_duty": duty}, into=_Holder)
+        holder = await self._holder(duty)
         if holder is not None and holder.lives:
             return holder.member == self.member
-        parameters = {"of_duty": duty, "me": self.member}
         if holder is not None:
-            return (await self._database.execute(_TAKE, parameters)).rowcount > 0
+            return await self._take(duty)
         try:
             await self._database.execute(_BEGIN, {"name": duty, "member": self.member})
         except IntegrityViolation:  # another replica was faster
@@ -206,9 +250,7 @@ class Lease:
         return True
 
     def _is_dead(self, other: _Member) -> bool:
-        beat, looks = self._silent.get(other.id, (other.beat, 0))
-        looks = looks + 1 if beat == other.beat else 1
-        self._silent[other.id] = other.beat, looks
+        _, looks = self._silent.get(other.id, (other.beat, 0))
         return looks > self._patience or is_certainly_dead(other.process)
 
     async def _join(self, unit: Any) -> None:
@@ -224,13 +266,21 @@ class Lease:
         _call(self.lost)
 
     async def _keep(self) -> None:
+        took = 0.0
         while True:
-            # of the machine: a test that moves its clock by days does not look at every second of them
-            await asyncio.sleep(self._renewal)
+            # Of the machine: a test that moves its clock by days does not look at every second of them. What a look
+            # takes is part of its turn; two that follow one another at once would count one silence twice.
+            await asyncio.sleep(max(self._renewal - took, self._renewal / 2))
+            began = monotonic()
             try:
                 await self.look()
             except StorageError:
                 logger.exception("%s could not renew its lease; trying again", self.name)
+            took = monotonic() - began
+
+
+def _heard(other: _Member, before: _Heard | None) -> _Heard:
+    return _Heard(other.beat, before.looks + 1 if before is not None and before.beat == other.beat else 1)
 
 
 def _call(callbacks: list[Callable[[], None]]) -> None:

@@ -28,6 +28,7 @@ from meristem.sagas.flow import Flow
 from meristem.sagas.policy import Backoff
 from meristem.sagas.records import SagaState
 from meristem.sagas.saga import saga
+from meristem.storage.lease import PATIENCE as LEASE_PATIENCE
 from meristem.storage.lease import Lease
 from meristem.storage.owner import is_certainly_dead, new_owner
 from meristem.testing import ManualClock
@@ -259,7 +260,7 @@ async def test_a_dead_replicas_saga_is_taken_over_when_its_lease_ends_and_the_de
             await remote.reached.wait()
             over = Facts()
             async with engine(second, two, clock, asleep, [over], renewal=1e6) as heir:
-                for _ in range(3):
+                for _ in range(LEASE_PATIENCE - 1):
                     await heir._lease.look()
                 await heir.settle()
                 assert not over.all

@@ -116,6 +116,11 @@ class Duties:
     def __init__(self) -> None:
         self.mine = False
         self.asked: list[str] = []
+        self.freed = []
+        self.inherited = False
+
+    async def inherit(self, duty):
+        return self.inherited
 
     async def run_alone(self, duty, work):
         self.asked.append(duty)
@@ -145,6 +150,30 @@ async def test_a_method_runs_where_its_duty_is_and_one_for_each_replica_everywhe
         assert duties.asked == ["cleaning.sweep"] * 3
     finally:
         await schedule.stop()
+
+
+async def test_the_duty_of_a_replica_that_died_is_done_at_once_and_no_other_before_its_time():
+    guard, clock, duties = Guard(), ManualClock(), Duties()
+    duties.mine = True
+    schedule = Schedule("cleaning", guard, clock, duties)
+    await schedule.start()
+    try:
+        await clock.sleeping(2)
+        duties.inherited = True
+        for told in duties.freed:
+            told()
+        assert await guard.runs.get() == "cleaning"
+        await clock.sleeping(2)
+        duties.inherited = False  # another replica has died, which had none of these
+        for told in duties.freed:
+            told()
+        await clock.advance(59)
+        assert guard.runs.empty()
+        await clock.advance(1)
+        assert {await guard.runs.get(), await guard.runs.get()} == {"watched", "cleaning"}
+    finally:
+        await schedule.stop()
+    assert duties.freed == []
 
 
 def test_a_lease_is_needed_for_what_one_replica_does():

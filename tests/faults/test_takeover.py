@@ -1,0 +1,17 @@
+"""A replica that was stopped is taken over, and writes nothing of what others have by then when it goes on.
+
+`make faults` takes the time of ten takeovers of each kind, on SQLite and on PostgreSQL.
+"""
+
+import sys
+
+import pytest
+
+from .takeover import STOPPED, takeover
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="all processes of a machine share one clock on Linux")
+async def test_a_stopped_replica_is_taken_over_and_what_it_goes_on_with_has_no_effect():
+    figures = await takeover(STOPPED)
+
+    assert figures.keys() == {"saga", "event", "every", "caller"}
