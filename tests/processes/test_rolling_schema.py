@@ -132,11 +132,11 @@ class Load:
                     self.missed.append(f"{visitor}-{number} after {added.text}: {found.text}")
                 async with self._answered:
                     self._answered.notify_all()
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.04)
 
     async def goes_on(self, by: str) -> None:
         """Wait until a release has answered a good many times."""
-        until = self.added[by] + 20
+        until = self.added[by] + 10
         async with asyncio.timeout(PATIENCE), self._answered:
             await self._answered.wait_for(lambda: self.added[by] >= until)
 
