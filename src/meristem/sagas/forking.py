@@ -89,7 +89,7 @@ async def begin_fork(database: Database, fork: Fork) -> None:
             unit.at_commit(sql.HAND_OVER, values, otherwise=moved)
         else:
             saga["horizon"] = await unit.fetch_value(sql.LAST_EVENT)  # a step that waits again waits for what comes
-        unit.at_commit(sql.BEGIN, saga)
+        unit.at_commit(sql.BEGIN, {f"v_{name}": value for name, value in saga.items()})
         unit.at_commit(sql.COPY_TERMS, {"to_": fork.saga.id, "id_": original.id})
         if fork.steps:
             rows: list[dict[str, Any]] = [asdict(row) for row in fork.steps]

@@ -35,10 +35,12 @@ class Searchable(msgspec.Struct, frozen=True):
     upto: datetime | None = None
 
 
-class _Unindexed(msgspec.Struct):
+class _Looked(msgspec.Struct):
+    """A saga that was looked at; `input` if it is to be indexed."""
+
     id: str
-    input: str
     created: datetime
+    input: str | None
 
 
 class SearchIndex:
@@ -87,13 +89,14 @@ class SearchIndex:
             logger.debug("another replica declares %s of %s at the same time", field, saga)
 
     async def _index(self, definition: Definition, field: SearchField, since: datetime) -> None:
-        is_last = False
+        after, is_last = "", False
         while not is_last:
-            values = {"name_": definition.name, "field_": field.name, "since_": since, "limit_": _PIECE}
-            found = await self._database.fetch_all(sql.UNINDEXED, values, into=_Unindexed)
+            values = {"name_": definition.name, "field_": field.name, "since_": since, "after_": after}
+            found = await self._database.fetch_all(sql.UNINDEXED, {**values, "limit_": _PIECE}, into=_Looked)
             terms = [
                 {"saga_id": each.id, "field": name, "term": term}
                 for each in found
+                if each.input is not None
                 for name, term in terms_of([field], _input(definition, each.input))
             ]
             try:
@@ -103,7 +106,7 @@ class SearchIndex:
                 continue
             is_last = len(found) < _PIECE
             if not is_last:
-                since = found[-1].created
+                since, after = found[-1].created, found[-1].id
                 await asyncio.sleep(_PAUSE)
 
 

@@ -4,7 +4,22 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import Column, Table, bindparam, delete, exists, func, insert, literal, or_, select, true, update
+from sqlalchemy import (
+    Column,
+    Table,
+    and_,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    true,
+    update,
+)
 
 from meristem.sagas.records import SagaState
 from meristem.sagas.tables import AWAITS, EVENTS, FIELDS, NOT_DONE, SAGAS, SEARCH, SLEEPS, STEPS, TRIES
@@ -79,16 +94,24 @@ COPY_TERMS: Final = insert(SEARCH).from_select(
         SEARCH.c.saga_id == bindparam("id_")
     ),
 )
-UNINDEXED: Final = (
-    select(SAGAS.c.id, SAGAS.c.input, SAGAS.c.created)
+# Of a bounded piece of all sagas: those of one name, and without a term, may be far apart.
+_since = bindparam("since_", type_=SAGAS.c.created.type)
+_piece = (
+    select(SAGAS.c.id, SAGAS.c.name, SAGAS.c.created, SAGAS.c.input)
     .where(
-        SAGAS.c.name == bindparam("name_"),
-        SAGAS.c.created >= bindparam("since_", type_=SAGAS.c.created.type),
-        ~exists().where(SEARCH.c.saga_id == SAGAS.c.id, SEARCH.c.field == bindparam("field_")),
+        SAGAS.c.created >= _since,
+        or_(SAGAS.c.created > _since, SAGAS.c.id > bindparam("after_", type_=SAGAS.c.id.type)),
     )
-    .order_by(SAGAS.c.created)
+    .order_by(SAGAS.c.created, SAGAS.c.id)
     .limit(bindparam("limit_"))
+    .subquery("piece")
 )
+_has_term = exists().where(SEARCH.c.saga_id == _piece.c.id, SEARCH.c.field == bindparam("field_"))
+UNINDEXED: Final = select(
+    _piece.c.id,
+    _piece.c.created,
+    case((and_(_piece.c.name == bindparam("name_"), ~_has_term), _piece.c.input)).label("input"),
+).order_by(_piece.c.created, _piece.c.id)
 SEARCHABLE: Final = select(FIELDS).order_by(FIELDS.c.saga, FIELDS.c.field)
 _declared = (FIELDS.c.saga == bindparam("saga_"), FIELDS.c.field == bindparam("field_"))
 DECLARE: Final = insert(FIELDS)
@@ -238,7 +261,7 @@ RETRY: Final = (
         **_freed,
     )
 )
-BEGIN: Final = insert(SAGAS)
+BEGIN: Final = insert(SAGAS).values({column.name: _given(column) for column in SAGAS.c})
 COPY: Final = insert(STEPS)
 HAND_OVER: Final = (
     update(SAGAS)
