@@ -19,9 +19,13 @@ class Link:
         return f"127.0.0.1:{self._listening.sockets[0].getsockname()[1]}"
 
     async def stop(self) -> None:
+        """Close both ends of all that is open, so that the server gives up what it holds for them."""
         self._listening.close()
         for each in self._ends:
-            each.close()
+            each.transport.abort()
+        for each in self._ends:
+            with contextlib.suppress(ConnectionError):
+                await each.wait_closed()
 
     def cut(self) -> None:
         self._whole.clear()
