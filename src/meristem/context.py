@@ -171,6 +171,14 @@ class StepMaker(Protocol):
         """The step that `call(request)` is, a call of `operation`; it begins when it is awaited."""
         ...
 
+    def start(self, name: str, call: Callable[[], Awaitable[str]], request: Any, made: Callable[[str], Any]) -> Any:
+        """The step that starts a saga which is left to itself; gives what is made of its id."""
+        ...
+
+    def ask(self, name: str, call: Callable[[], Awaitable[Any]], request: Any, reply: Any, *, lasts: bool) -> Any:
+        """The step that asks such a saga; one that `lasts` waits for its end."""
+        ...
+
 
 class Context(msgspec.Struct, gc=False):
     """What surrounds the work that runs now; `current()` gives it."""

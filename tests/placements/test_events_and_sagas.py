@@ -138,6 +138,10 @@ async def test_a_saga_is_signalled_by_its_service_and_by_others(app):
         assert caught.value.code is code
 
 
+async def test_a_saga_starts_signals_and_waits_for_one_of_another_service(app):
+    assert await app.client(Audit).approve("started-by-a-saga") == ["Ada", "Bob", "done"]
+
+
 async def test_under_one_key_a_saga_is_one_whether_it_is_started_or_called(app):
     shop, bank = app.client(Shop), app.client(Bank)
     with using(key="started-key"):

@@ -136,7 +136,7 @@ class SagaStore:
             steps=[_step(row, values=values) for row in sorted(steps, key=lambda row: (row.started, row.position))],
             fork_of=origin_of(saga).fork_of,
             parent=parent_of(saga),
-            children=await children_of(self._database, saga, self._clock.now()),
+            children=await children_of(self._database, saga, steps, self._clock.now()),
             waits_for=await self._diagnosed(saga, steps),
             details=read(saga.error).details if saga.error else "",
             input=saga.input if values else None,
@@ -147,7 +147,7 @@ class SagaStore:
         """The fork of a saga at a step, not written yet; CallError where it makes no sense. See `forking`."""
         saga, steps = await self.journal(saga_id)
         now = self._clock.now()
-        children = await children_of(self._database, saga, now) if saga.state is SagaState.PARKED else ()
+        children = await children_of(self._database, saga, (), now) if saga.state is SagaState.PARKED else ()
         return fork_of(saga, steps, position, definition, now, children)
 
     async def begin(self, fork: Fork) -> SagaSummary:

@@ -24,6 +24,7 @@ from meristem.sagas.records import Kind, StepRow, StepState
 
 SAGA_MARK: Final = "__saga__"
 ENGINE_MARK: Final = "__saga_engine__"
+START: Final = "start of "  # begins the name of a step that starts a saga which is left to itself
 _SIGNAL: Final = "signal:"  # no event's type has a colon
 
 
@@ -41,6 +42,7 @@ class SagaCommand(msgspec.Struct, eq=False):
     position: str = ""
     is_in_branch: bool = False  # whether a task beside the function's own asked
     row: StepRow | None = None
+    is_answered: bool = False  # whether its answer is in the journal, or on its way there
     is_given_up: bool = False  # whether its branch ended with another one's failure
     _given_up: asyncio.Event | None = None
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Iterable
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Final
 
 import msgspec
 
@@ -12,7 +13,7 @@ from meristem.context import CURRENT
 from meristem.contracts.codec import decoder
 from meristem.errors import MisuseError
 from meristem.sagas.calls import Calls
-from meristem.sagas.children import ChildCommand
+from meristem.sagas.children import LastingCommand
 from meristem.sagas.commands import CallCommand, SagaCommand
 from meristem.sagas.engine_parts import EngineParts
 from meristem.sagas.failures import Failure
@@ -41,6 +42,8 @@ from meristem.sagas.recorder import Recorder
 from meristem.sagas.records import Kind, SagaRow, SagaState, StepRow, StepState
 from meristem.sagas.saga import Definition
 from meristem.sagas.steps import Steps
+
+_AT_ONCE: Final = datetime.fromtimestamp(0, UTC)  # past by any clock
 
 
 class Execution:
@@ -80,6 +83,7 @@ class Execution:
         self._stop: asyncio.Future[Outcome] = self._loop.create_future()
         self._is_closed = False
         self._is_cut_short = False
+        self._is_late = False  # whether an answer came after the reason to stop
         self._branches: set[asyncio.Task[Any]] = set()  # the function's own tasks
         self._given_up: tuple[str, ...] = ()  # prefixes of branches in which nothing begins any more
         self._aborted: BaseException | None = None
@@ -172,7 +176,7 @@ class Execution:
                 self.uncertain.append(command)
             self._pauses.rest(command, None)
         else:
-            if self._saga.cancelled and isinstance(command, ChildCommand):
+            if self._saga.cancelled and isinstance(command, LastingCommand):
                 command.stop()
             perform: Any = self._calls.perform if isinstance(command, CallCommand) else self._pauses.perform
             self._spawn(perform(command), command.name, command)
@@ -215,6 +219,7 @@ class Execution:
         return await self._definition.begin(self._instance, self._flow, values)
 
     def _deliver(self, command: SagaCommand) -> None:
+        self._is_late = self._is_late or self._stop.done()
         row = command.row
         if row is not None and row.ended is not None:
             self._flow.at(row.ended)
@@ -269,9 +274,11 @@ class Execution:
         for task, command in self._tasks.items():
             # Nothing happens by a pause, so nothing is lost with it; nor by a call of which nothing could be undone, if
             # the function was cut short and has no use for its answer.
+            if command.is_answered:
+                continue  # a write that is cut short may be there or not
             if not isinstance(command, CallCommand) or (self._is_cut_short and command.undo is None):
                 task.cancel()
-            elif isinstance(command, ChildCommand):
+            elif isinstance(command, LastingCommand):
                 # It fails with its parent; where another replica has that now, it is waited for there.
                 task.cancel() if is_aborted else command.stop()
         if not body.done():
@@ -291,7 +298,9 @@ class Execution:
         if self._aborted is not None:
             return Aborted(self._aborted)
         if self._stop.done():
-            return self._stop.result()
+            outcome = self._stop.result()
+            # What came while it went to sleep wakes it at once: nothing in the journal waits for that any more.
+            return Suspended(_AT_ONCE) if self._is_late and isinstance(outcome, Suspended) else outcome
         # Only now: a function that stopped early, by whatever reason, has not had the time to reach them.
         if (stuck := unreached(self._history.values(), self.commands)) is not None:
             return stuck

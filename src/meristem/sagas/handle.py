@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, Generic, ParamSpec, Protocol, Self, TypeVar
 
+from meristem.context import CURRENT
 from meristem.contracts.codec import decoder, encode, encoder
 from meristem.contracts.contract import Contract
 from meristem.contracts.message import Message
 from meristem.contracts.operation import Operation, idempotent, safe
 from meristem.errors import CallError, MisuseError, SagaParked
 from meristem.sagas.callers import answer_of
-from meristem.sagas.commands import SAGA_MARK
-from meristem.sagas.failures import describe, read, revive, write
+from meristem.sagas.children import AGAIN
+from meristem.sagas.commands import SAGA_MARK, START
+from meristem.sagas.failures import ChildFailed, Verdict, describe, judge, read, revive, write
 from meristem.sagas.records import SagaRow, SagaState
 from meristem.sagas.saga import Definition, engine_of, outside_of_sagas
 from meristem.sagas.signalling import new_key
@@ -23,6 +27,7 @@ from meristem.services.outbound import key_of
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_ENDED: Final = (SagaState.DONE, SagaState.FAILED)
 LOOK: Final = 10.0  # seconds that one call waits for a saga's rest
 
 
@@ -65,6 +70,7 @@ class Steering(Protocol):
     """The way to one service's sagas of one kind."""
 
     reply: Any
+    label: str
 
     async def begin(self, arguments: tuple[Any, ...], named: dict[str, Any]) -> str: ...
 
@@ -87,49 +93,102 @@ class SagaHandle(Generic[R]):
         """The handle of a saga that `method` began; nothing is asked yet."""
         return cls(saga_id, _steering(method))
 
-    async def state(self) -> SagaState:
+    def state(self) -> Coroutine[Any, Any, SagaState]:
         """How far it has come; raises CallError `not_found` for an id that its service does not know."""
-        _check_place()
-        return (await self._steering.look(self.id, 0.0)).state
+        return self._ask("state", self._state, SagaState)
 
-    async def result(self) -> R:
+    def result(self) -> Coroutine[Any, Any, R]:
         """Its answer, waited for until the deadline of the call that runs now; raises its Fault or CallError.
 
-        SagaParked when a person must look. The saga goes on whatever becomes of this call: ask again.
+        SagaParked when a person must look. The saga goes on whatever becomes of this call: ask again. A saga's function
+        waits as long as it takes, also for a person.
         """
-        _check_place()
-        while (status := await self._steering.look(self.id, LOOK)).state not in (SagaState.DONE, SagaState.FAILED):
-            if status.state is SagaState.PARKED:
-                raise SagaParked(self.id, private=True)
-        if status.failure is not None:
-            raise revive(read(status.failure))
-        result: R = decoder(self._steering.reply)((status.result or "null").encode())
-        return result
+        if CURRENT.get().steps is None:
+            return self._result()
+        return self._ask("result", self._outlast, self._steering.reply, lasts=True)
 
-    async def cancel(self) -> None:
+    def cancel(self) -> Coroutine[Any, Any, None]:
         """Have it undo what it did; raises CallError `failed_precondition` when it has ended or is undone already."""
-        _check_place()
-        await self._steering.cancel(self.id)
+        return self._ask("cancel", partial(self._steering.cancel, self.id), None)
 
-    async def signal(self, signal: Message) -> None:
+    def signal(self, signal: Message) -> Coroutine[Any, Any, None]:
         """Send it a message of a class that its `@saga(signals=[...])` lists.
 
         It is kept until the saga waits for it, and handed out once. Raises CallError `not_found` for an id that its
         service does not know, `failed_precondition` when the saga has ended or is being undone, `invalid_argument` for
         a signal that it does not take.
         """
-        _check_place()
+        return self._ask("signal", partial(self._signal, signal), None, type(signal).__name__, signal)
+
+    def _ask(
+        self, what: str, call: Callable[[], Awaitable[Any]], reply: Any, *request: Any, lasts: bool = False
+    ) -> Coroutine[Any, Any, Any]:
+        """What is asked, now; in a saga's function it is a step."""
+        if (steps := CURRENT.get().steps) is None:
+            return _awaited(call)
+        step: Coroutine[Any, Any, Any] = steps.ask(
+            f"{what} of {self._steering.label}", call, [self.id, *request], reply, lasts=lasts
+        )
+        return step
+
+    async def _state(self) -> SagaState:
+        return (await self._steering.look(self.id, 0.0)).state
+
+    async def _signal(self, signal: Message) -> None:
         await self._steering.signal(self.id, type(signal).__name__, encode(signal).decode(), new_key())
 
+    async def _result(self) -> R:
+        while (status := await self._steering.look(self.id, LOOK)).state not in _ENDED:
+            if status.state is SagaState.PARKED:
+                raise SagaParked(self.id, private=True)
+        return self._answer(status)
 
-async def start_saga(method: Callable[P, Awaitable[R]], *arguments: P.args, **named: P.kwargs) -> SagaHandle[R]:
+    async def _outlast(self) -> R:
+        """The answer for a saga, which waits through what passes: its own patience is for calls."""
+        while True:
+            try:
+                status = await self._steering.look(self.id, LOOK)
+            except CallError as error:
+                if judge(error) is Verdict.FINAL:
+                    raise
+                status = SagaStatus(state=SagaState.RUNNING)
+                await asyncio.sleep(AGAIN)
+            if status.state is SagaState.PARKED:
+                await asyncio.sleep(AGAIN)
+            elif status.state in _ENDED:
+                break
+        try:
+            return self._answer(status)
+        except CallError as error:
+            raise ChildFailed(error) from None
+
+    def _answer(self, status: SagaStatus) -> R:
+        if status.failure is not None:
+            raise revive(read(status.failure))
+        result: R = decoder(self._steering.reply)((status.result or "null").encode())
+        return result
+
+
+def start_saga(
+    method: Callable[P, Awaitable[R]], *arguments: P.args, **named: P.kwargs
+) -> Coroutine[Any, Any, SagaHandle[R]]:
     """Start a saga and do not wait for it: `handle = await start_saga(trips.book, "IC 42", card="good")`.
 
     `method` is a client's whose operation is a saga, or a saga of the service itself. When this returns, the saga is
-    stored. Under the same idempotency key it is the same saga, whether it was started so or called.
+    stored. Under the same idempotency key it is the same saga, whether it was started so or called. In a saga's
+    function this is a step, and so is what is asked by the handle.
     """
-    _check_place()
     steering = _steering(method)
+    if (steps := CURRENT.get().steps) is None:
+        return _start(steering, arguments, named)
+    begin, request = partial(steering.begin, arguments, named), [arguments, named]
+    step: Coroutine[Any, Any, SagaHandle[R]] = steps.start(
+        f"{START}{steering.label}", begin, request, lambda saga_id: SagaHandle(saga_id, steering)
+    )
+    return step
+
+
+async def _start(steering: Steering, arguments: tuple[Any, ...], named: dict[str, Any]) -> SagaHandle[Any]:
     return SagaHandle(await steering.begin(arguments, named), steering)
 
 
@@ -140,7 +199,7 @@ async def find_sagas(
 
     The newest first, at most `limit`. Raises MisuseError for a field that the saga does not declare.
     """
-    _check_place()
+    outside_of_sagas("find_sagas()", "a method of the service that uses it, and `await flow.step(…)`")
     steering = _steering(method)
     if not isinstance(steering, OwnSagas):
         raise MisuseError(
@@ -150,9 +209,8 @@ async def find_sagas(
     return [SagaHandle(each, steering) for each in await steering.find(fields, limit)]
 
 
-def _check_place() -> None:
-    what = "start_saga(), find_sagas() or a handle"
-    outside_of_sagas(what, "a method of the service that uses it, and `await flow.step(…)`")
+async def _awaited(call: Callable[[], Awaitable[R]]) -> R:
+    return await call()
 
 
 def _steering(method: Callable[..., Any]) -> Steering:
@@ -181,6 +239,7 @@ class OwnSagas:
 
     def __init__(self, instance: object, definition: Definition) -> None:
         self.reply = definition.returns
+        self.label = definition.function.__qualname__
         self._instance = instance
         self._definition = definition
 
@@ -207,6 +266,7 @@ class SagasElsewhere:
 
     def __init__(self, door: Door, operation: Operation, method: Callable[..., Any]) -> None:
         self.reply = operation.reply
+        self.label = operation.label
         self._service = door.service
         self._sagas: Callable[[], Sagas] = door.sagas
         self._operation = operation

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 from datetime import datetime
+from typing import Final, TypeGuard
 
 import msgspec
 
@@ -14,6 +16,8 @@ from meristem.contracts.codec import decoder, encode
 from meristem.keys import ANONYMOUS, asked_by, asked_otherwise, owner_of, twins_of
 from meristem.sagas.records import SagaRow, SagaState
 from meristem.sagas.saga import Definition
+
+_STEP_KEY: Final = re.compile(r"([0-9a-f]{32}):([0-9/]+)")
 
 
 class Past(msgspec.Struct, frozen=True):
@@ -66,6 +70,17 @@ def id_of(service: str, name: str, key: str | None) -> str:
     return (
         secrets.token_hex(16) if key is None else hashlib.sha256(f"{service}\n{name}\n{key}".encode()).hexdigest()[:32]
     )
+
+
+def step_key(key: str | None) -> tuple[str, str] | None:
+    """The saga and the position of the step that has this key; None of another key."""
+    found = _STEP_KEY.fullmatch(key or "")
+    return None if found is None else (found[1], found[2])
+
+
+def is_step_key(key: str | None) -> TypeGuard[str]:
+    """Whether this is the key of a saga's step."""
+    return step_key(key) is not None
 
 
 def origin_of(saga: SagaRow) -> Origin:

@@ -61,6 +61,7 @@ class Pauses:
             return
         if command.is_given_up:
             _drop(row)
+        command.is_answered = True
         await self._recorder.record(command, row, known=True)
 
     async def _shorten(self, row: StepRow, due: datetime, longest: timedelta) -> None:
@@ -116,6 +117,7 @@ class Pauses:
             if found is None:
                 return False
             row.reply, row.event, row.state = command.reply_in(found.body), found.id, StepState.DONE
+            command.is_answered = True
             await self._recorder.record(command, row, known=known)
         return True
 

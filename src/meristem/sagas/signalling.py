@@ -13,6 +13,7 @@ from meristem.contracts.codec import decoder, encode, refusal
 from meristem.errors import CallError, Code
 from meristem.sagas import statements as sql
 from meristem.sagas.commands import signal_type
+from meristem.sagas.origin import is_step_key
 from meristem.sagas.records import SagaRow, SagaState
 from meristem.sagas.saga import Definition
 from meristem.storage.database import Database
@@ -54,16 +55,17 @@ async def keep(
             text = f"there is no saga {signal.saga_id!r} here: it was never started, or has ended long ago"
             raise CallError(Code.NOT_FOUND, text, may_have_happened=False)
         value = _understood(definitions.get(saga.name), saga, signal)
-        if (why := _over(saga)) is not None:
-            text = f"{saga.name} {saga.id} {why}, so no signal reaches it any more"
-            raise CallError(Code.FAILED_PRECONDITION, text, may_have_happened=False)
-        values = {
+        kept_as = {
             "v_type": signal_type(signal.name),
             "v_key": saga.id,
             "v_body": encode(_Kept(signal.key, msgspec.Raw(value))).decode(),
-            "v_received": clock.now(),
         }
-        await database.execute(sql.KEEP_SIGNAL, values)
+        if (why := _over(saga)) is not None:
+            if await database.fetch_value(sql.KEPT, kept_as):
+                return saga.name  # sent again by who has not heard that it was kept
+            text = f"{saga.name} {saga.id} {why}, so no signal reaches it any more"
+            raise CallError(Code.FAILED_PRECONDITION, text, may_have_happened=False)
+        await database.execute(sql.KEEP_SIGNAL, {**kept_as, "v_received": clock.now()})
         tx.after_commit(kept)
     return saga.name
 
@@ -72,7 +74,8 @@ def new_key() -> str:
     """The key under which a signal goes out now: when what sends it is repeated, it is known as the one before."""
     outer = CURRENT.get()
     if outer.keys is None:
-        return os.urandom(16).hex()
+        # As a saga's step itself it goes out under that step's key, which no other has.
+        return outer.key if is_step_key(outer.key) else os.urandom(16).hex()
     return outer.keys.derive("signal", None if outer.user is None else outer.user.subject)
 
 

@@ -213,6 +213,7 @@ KEEP_SIGNAL: Final = insert(EVENTS).from_select(
         ~exists(literal(1)).where(*(EVENTS.c[name] == _given(EVENTS.c[name]) for name in _signal))
     ),
 )
+KEPT: Final = select(func.count()).where(*(EVENTS.c[name] == _given(EVENTS.c[name]) for name in _signal))
 EVENT: Final = (
     select(EVENTS.c.id, EVENTS.c.body)
     .where(

@@ -13,8 +13,9 @@ import msgspec
 from meristem.context import CURRENT, Context
 from meristem.contracts.operation import Operation
 from meristem.errors import MisuseError
-from meristem.sagas.children import ChildCommand
-from meristem.sagas.commands import CallCommand, SagaCommand, fingerprint, step_of, step_of_operation
+from meristem.sagas.children import ChildCommand, ResultCommand, StartCommand
+from meristem.sagas.commands import CallCommand, SagaCommand, Step, fingerprint, step_of, step_of_operation
+from meristem.sagas.records import Kind
 
 R = TypeVar("R")
 
@@ -97,6 +98,34 @@ class Steps:
         )  # fmt: skip
         child.method = child.run
         return answer(self._issuer, child)
+
+    def start(
+        self, name: str, call: Callable[[], Awaitable[str]], request: Any, made: Callable[[str], R]
+    ) -> Coroutine[Any, Any, R]:
+        """The step that starts a saga which is left to itself; gives what is made of its id."""
+        step = Step(Kind.CALL, name, str, direct=True, lasting=True)
+        command = StartCommand(
+            self._future(), step.kind, name, fingerprint(name, request), str,
+            step=step, method=call, arguments=(), context=self._checked(CURRENT.get()), made=made,
+        )  # fmt: skip
+        return answer(self._issuer, command)
+
+    def ask(
+        self, name: str, call: Callable[[], Awaitable[R]], request: Any, reply: Any, *, lasts: bool
+    ) -> Coroutine[Any, Any, R]:
+        """The step that asks such a saga; one that `lasts` waits for its end."""
+        step = Step(Kind.CALL, name, reply, direct=True, lasting=lasts)
+        taken, context = fingerprint(name, request), self._checked(CURRENT.get())
+        command = CallCommand(
+            self._future(), step.kind, name, taken, reply, step=step, method=call, arguments=(), context=context
+        )
+        if lasts:
+            command = result = ResultCommand(
+                self._future(), step.kind, name, taken, reply,
+                step=step, method=call, arguments=(), context=context, wait=call,
+            )  # fmt: skip
+            result.method = result.run
+        return answer(self._issuer, command)
 
     def _checked(self, context: Context) -> Context:
         """The context that a step is made in: the saga's, or with the user and the travelling values set around it."""

@@ -28,6 +28,7 @@ from meristem import (
     operation,
     safe,
     saga,
+    start_saga,
 )  # fmt: skip
 
 Found = TypeVar("Found")
@@ -325,11 +326,15 @@ class Audit(Contract, Protocol, package="parity.audit.v1"):
     @operation(timeout=20.0)
     async def heard(self, account: str, at_least: int) -> int: ...
 
+    @once(timeout=30.0)
+    async def approve(self, account: str) -> list[str]: ...
+
 
 class AuditService(Audit, Service):
     """Hears the same events as the post: one copy each."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, shop: Shop, database: Database) -> None:
+        self.shop = shop
         self.database = database
         self.counting = Counting()
         self.counts: dict[str, int] = {}
@@ -338,6 +343,13 @@ class AuditService(Audit, Service):
     async def note(self, event: Sold) -> None:
         self.counts[event.account] = self.counts.get(event.account, 0) + 1
         self.counting.tell()
+
+    @saga
+    async def approve(self, flow: Flow, account: str) -> list[str]:
+        handle = await start_saga(self.shop.approved, account)
+        for name in ("Ada", "Bob"):
+            await handle.signal(Approval(by=name))
+        return [*await handle.result(), await handle.state()]
 
     async def heard(self, account: str, at_least: int) -> int:
         async def enough() -> int:

@@ -6,14 +6,16 @@ import asyncio
 
 import pytest
 from sagakit import Bookings, CardDeclined, Facts, Remote, engine, keyed, opened, told, unavailable
+from sqlalchemy import func, select
 from test_any_steps import Mortal
 
 from meristem import CallError, Code, Message, SagaHandle, start_saga
 from meristem.lifecycle import first_of
 from meristem.sagas.administration import SagaStore
-from meristem.sagas.facts import SagaEnded
+from meristem.sagas.facts import SagaEnded, StepEnded
 from meristem.sagas.flow import Flow
 from meristem.sagas.saga import saga
+from meristem.sagas.tables import EVENTS
 
 
 class Go(Message): ...
@@ -32,6 +34,35 @@ class Family(Bookings):
     @saga
     async def branches(self, flow: Flow) -> None:
         await flow.gather(flow.step(self.child, waits=True), self.payments.charge(1))
+
+    @saga
+    async def leaving(self, flow: Flow, *, asks: bool) -> str:
+        if not asks:
+            return (await start_saga(self.child, waits=True)).id
+        handle = await start_saga(self.listener)
+        await handle.signal(Go())
+        await handle.signal(Go())
+        return f"{await handle.result()} {await handle.state()}"
+
+    @saga(signals=[Go])
+    async def listener(self, flow: Flow) -> None:
+        for _ in range(2):
+            await flow.wait_for_signal(Go, timeout=None)
+
+    @saga
+    async def tied(self, flow: Flow) -> None:
+        handle = await flow.with_undo(start_saga(self.child, waits=True), self.stop)
+        self.seen.append(handle.id)
+        await self.payments.charge(1)
+
+    async def stop(self, handle: SagaHandle[int]) -> None:
+        await handle.cancel()
+
+    @saga
+    async def patient(self, flow: Flow) -> None:
+        await flow.with_undo(self.rooms.hold("patient"), self.rooms.release)
+        handle = await start_saga(self.child, waits=True)
+        await handle.result()
 
     @saga(signals=[Go], patience=0.0)
     async def child(self, flow: Flow, *, waits: bool) -> int:
@@ -97,7 +128,7 @@ async def test_a_child_beside_a_branch_that_fails_is_cancelled(database, remote)
 
 
 async def test_a_parent_waits_for_a_child_that_is_parked(database, remote, monkeypatch):
-    monkeypatch.setattr("meristem.sagas.children._AGAIN", 0.01)
+    monkeypatch.setattr("meristem.sagas.children.AGAIN", 0.01)
     remote.plans["look"] = [CallError(Code.FAILED_PRECONDITION, "no", may_have_happened=False)]
     remote.plans["release"] = [CallError(Code.FAILED_PRECONDITION, "jammed", may_have_happened=False)] * 6
     facts = Facts()
@@ -127,7 +158,56 @@ async def test_parent_and_children_are_told_of_each_other_while_they_run_and_aft
     assert (len(during.children), during.parent) == (1, None)
 
 
-async def live(folder, remote, deadly=0, *, cancelled=False):
+async def test_a_saga_that_was_left_goes_on_when_the_one_that_started_it_is_done(database, remote):
+    facts = Facts()
+    async with engine(service := Family(remote), database, observers=[facts]):
+        with keyed("k"):
+            child_id = await service.leaving(asks=False)
+        await waiting_child(facts)
+        shown = await SagaStore(database).show(told("k", "leaving"))
+        await SagaHandle.of(service.child, child_id).signal(Go())
+        await facts.until(SagaEnded, id=child_id, state="done")
+    assert (shown.saga.state, [(each.id, each.position) for each in shown.children]) == ("done", [(child_id, "0")])
+
+
+async def test_a_saga_that_waits_for_the_result_of_another_is_cancelled_alone(database, remote):
+    facts = Facts()
+    async with engine(service := Family(remote), database, observers=[facts]):
+        handle = await start_saga(service.patient)
+        child_id = await waiting_child(facts)
+        await facts.until(StepEnded, saga="patient", position="1")
+        await handle.cancel()
+        with pytest.raises(CallError) as raised:
+            await handle.result()
+        assert await SagaHandle.of(service.child, child_id).state() == "waiting"
+    assert raised.value.code is Code.CANCELED
+    assert remote.names() == ["hold", "hold", "release"]
+
+
+async def test_the_undo_of_a_start_gets_the_handle(database, remote):
+    remote.plans["charge"] = [CardDeclined(reason="empty")]
+    facts = Facts()
+    async with engine(service := Family(remote), database, observers=[facts]):
+        with pytest.raises(CardDeclined):
+            await service.tied()
+        await facts.until(SagaEnded, name="child", state="failed")
+    assert remote.names().count("release") == remote.names().count("hold")
+
+
+async def test_killed_at_any_write_a_saga_starts_one_and_signals_it_as_often_as_it_says(tmp_path):
+    for deadly in range(2, 100, 3):
+        (folder := tmp_path / str(deadly)).mkdir()
+        died, _ = await live(folder, remote := Remote(), deadly, work=lambda each: each.leaving(asks=True))
+        _, sagas = await live(folder, remote, work=lambda each: each.leaving(asks=True))
+        assert {name: each.state for name, each in sagas.items()} == {"leaving": "done", "listener": "done"}
+        async with opened(folder / "a.db") as database:
+            assert await database.fetch_value(select(func.count()).select_from(EVENTS)) == 2
+        if not died:
+            break
+    assert deadly > 12
+
+
+async def live(folder, remote, deadly=0, *, cancelled=False, work=Family.parent):
     """One life of a family, to its end or to a write of the journal; whether it was cut short."""
     remote.reached.clear()
     driver, facts = Mortal(folder / "a.db", deadly, remote.reached), Facts()
@@ -137,7 +217,7 @@ async def live(folder, remote, deadly=0, *, cancelled=False):
         async with engine(service := Family(remote), database, observers=[facts]):
             driver.counted = True
             with keyed("k"):
-                asking = asyncio.ensure_future(service.parent())
+                asking = asyncio.ensure_future(work(service))
             await first_of(asyncio.wait({asking}), remote.reached.wait())
             driver.counted = False
         await asyncio.gather(asking, return_exceptions=True)

@@ -143,6 +143,9 @@ async def test_under_one_key_a_signal_is_kept_once(database, remote):
         for key, name in (("a", "Ada"), ("a", "Ada"), ("b", "Bob")):
             await made.signal(handle.id, "Approval", f'{{"by": "{name}"}}', key)
         assert await handle.result() == ["Ada", "Bob"]
+        await made.signal(handle.id, "Approval", '{"by": "Bob"}', "b")  # by who has not heard that it was kept
+        with pytest.raises(CallError, match="is done"):
+            await made.signal(handle.id, "Approval", '{"by": "Bob"}', "c")
 
 
 async def test_a_signal_is_sent_with_the_transaction_that_is_open_or_not_at_all(database, remote):

@@ -10,7 +10,7 @@ import pytest
 from sagakit import Booking, Bookings, CardDeclined, Facts, Hold, Remote, Request, engine, keyed, opened, told
 from sqlalchemy import func, select
 
-from meristem import CallError, Contract, Identity, SagaHandle, current, idempotent, once, safe, start_saga, using
+from meristem import CallError, Contract, Identity, current, idempotent, once, safe, using
 from meristem.context import Context
 from meristem.sagas.administration import SagaStore
 from meristem.sagas.commands import fingerprint
@@ -238,12 +238,6 @@ class Misusing(Service):
     async def by_a_saga(self, _: Flow) -> None:
         await self.other()
 
-    async def by_starting(self, _: Flow) -> None:
-        await start_saga(self.other)
-
-    async def by_a_handle(self, _: Flow) -> None:
-        await SagaHandle.of(self.other, "x").state()
-
     async def by_reading(self, _: Flow) -> None:
         await self.database.fetch_value(select(func.max(1)))
 
@@ -276,8 +270,6 @@ class Misusing(Service):
         ("a_stream", "Extras.watch is a stream"),
         ("a_plain_call", "declare it @once or @idempotent"),
         ("a_saga", "write await flow.step(self.other, …)"),
-        ("starting", "and `await flow.step(…)`"),
-        ("a_handle", "and `await flow.step(…)`"),
         ("reading", "run it by `await flow.step(self.method, …)`"),
         ("writing", "run it by `await flow.step(self.method, …)`"),
         ("a_transaction", "run it by `await flow.step(self.method, …)`"),
