@@ -30,7 +30,13 @@ folder_argument = click.argument("folder", type=click.Path(path_type=Path, exist
 @placement_option
 @click.option("--to", type=click.Path(path_type=Path), help="The folder that is made for it.  [required]")
 @click.option("--without", multiple=True, metavar="SERVICE", help="Leave this service out; may be repeated.")
-@click.option("--patience", default=PATIENCE, show_default=True, help="Seconds to wait for a moment without writes.")
+@click.option(
+    "--patience",
+    type=click.IntRange(min=0, max=86400),
+    default=PATIENCE,
+    show_default=True,
+    help="Seconds to wait for a moment without writes.",
+)
 @json_option
 @click.pass_context
 def backup(
@@ -39,7 +45,7 @@ def backup(
     placement: Path | None,
     to: Path | None,
     without: Sequence[str],
-    patience: float,
+    patience: int,
     *,
     as_json: bool,
 ) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from meristem.cli.loading_system import load_blueprint, load_contracts, system_argument
+from meristem.cli.output import writing
 from meristem.contracts.contract import operations
 
 if TYPE_CHECKING:
@@ -47,8 +48,9 @@ def export(target: str | None, form: str, contract: str | None, out: Path | None
             click.echo(text)
         else:
             path = out / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
+            with writing(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text)
             click.echo(f"wrote {path}")
 
 

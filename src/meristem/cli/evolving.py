@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from meristem.cli.loading_system import json_option, load_blueprint, system_argument
-from meristem.cli.output import print_json
+from meristem.cli.output import print_json, writing
 from meristem.cli.past import allowed_changes, snapshot_before
 from meristem.contracts.evolution.breaking import breaking_changes
 from meristem.contracts.evolution.change import Change, ChangeKind
@@ -37,7 +37,8 @@ def check(target: str | None, *, against: str | None, save: Path | None, kinds: 
     blueprint, root = load_blueprint(target)
     now = snapshot_of(blueprint, root)
     if save is not None:
-        save.write_bytes(write_snapshot(now))
+        with writing(save):
+            save.write_bytes(write_snapshot(now))
         return
     assert against is not None
     before = snapshot_before(against, target, Path.cwd())

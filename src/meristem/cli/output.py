@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import click
 import msgspec
+
+from meristem.errors import OperationError
 
 GAP: Final = 3  # spaces between two columns
 NARROWEST: Final = 20  # characters of a line of folded text
@@ -69,6 +73,16 @@ def print_rich(shown: Any, *, least: int = 0, whole: int = UNBOUNDED) -> None:
         console.print(shown, crop=False)
     # What fills a line up to the width of all is for no program.
     click.echo("\n".join(line.rstrip() for line in written.get().splitlines()))
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Where a file that was asked for is written: what the operating system refuses is told with its name."""
+    try:
+        yield
+    except OSError as error:
+        text = f"cannot write {path}: {error.strerror}; make room, or name a place that may be written"
+        raise OperationError.of_system(text, error) from None
 
 
 def counted(count: int, what: str) -> str:

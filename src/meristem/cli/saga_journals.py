@@ -12,7 +12,7 @@ import msgspec
 
 from meristem.cli.databases import in_each
 from meristem.cli.loading_system import json_option, load_blueprint, placement_option, system_option
-from meristem.cli.output import counted, print_json
+from meristem.cli.output import counted, print_json, writing
 from meristem.cli.saga_lookup import find_one, service_option
 from meristem.contracts.message import Message
 from meristem.errors import ConfigurationError
@@ -51,9 +51,10 @@ def export(
         if out is None:
             click.echo(msgspec.json.encode(each))
             continue
-        make_folder(out)
         file = out / f"{each.saga.name}-{each.saga.id}.json"
-        write_file(file, msgspec.json.format(msgspec.json.encode(each), indent=2))
+        with writing(file):
+            make_folder(out)
+            write_file(file, msgspec.json.format(msgspec.json.encode(each), indent=2))
         click.echo(f"{each.saga.name} {each.saga.id}: {file}")
 
 

@@ -43,8 +43,7 @@ def signal(
         try:
             return await keep(database, SystemClock(), definitions, Signal(found, name, body, new_key()))
         except CallError as error:
-            wrong = "; ".join([error.message, *(f"{each.field}: {each.reason}" for each in error.violations)])
-            raise click.UsageError(wrong) from None
+            raise click.UsageError(error.message) from None
 
     sent = Signalled(id=found, name=in_each(blueprint, directory, owner, send)[owner], signal=name)
     if as_json:

@@ -33,6 +33,8 @@ class ServiceMove(NamedTuple):
 
     source: Database
     target: Database
+    place: str
+    """Where the target is: services that have one place would have one database."""
     tables: MetaData | None
     versions: Path
 
@@ -52,6 +54,7 @@ def copy_system(
     state.claim()  # nobody may begin to run it meanwhile
     try:
         moves = {name: _move(blueprint, directory, name, source, target) for name in services}
+        _check_apart(moves)
         return asyncio.run(_copy(moves, tell))
     finally:
         state.release()
@@ -65,7 +68,25 @@ def _move(blueprint: Blueprint, directory: Path, name: str, source: str | None, 
     if old.is_temporary or new.is_temporary:
         raise ConfigurationError(f"the database of {name!r} would be a temporary one: name one that stays")
     plan = next(each for each in blueprint.plan.services if each.name == name)
-    return ServiceMove(old, new, blueprint.spec(name).implementation.tables, directory / plan.migrations)
+    return ServiceMove(
+        old, new, _place(new, urls[1]), blueprint.spec(name).implementation.tables, directory / plan.migrations
+    )
+
+
+def _place(database: Database, url: str) -> str:
+    """A file may be written in several ways; of a server's database the URL is all that is known before it is open."""
+    return url if database.file is None else str(database.file.path)
+
+
+def _check_apart(moves: Mapping[str, ServiceMove]) -> None:
+    """Refuse one database for two services: the copy of the second one would make that of the first anew."""
+    taken: dict[str, str] = {}
+    for name, each in moves.items():
+        if (other := taken.setdefault(each.place, name)) != name:
+            raise ConfigurationError(
+                f"{other!r} and {name!r} would have one database: write {{service}} in --to where it varies, or name "
+                "one with --service"
+            )
 
 
 async def _copy(moves: Mapping[str, ServiceMove], tell: Tell) -> dict[str, dict[str, int]]:

@@ -38,4 +38,6 @@ async def test_a_backup_is_taken_while_it_runs_verified_and_restored_when_it_has
 
 async def test_what_is_not_told_where_to_go_is_wrong_use(meristem):
     assert (await meristem("backup")).code == 2
+    for never in ("-1", "nan", "inf"):
+        assert (await meristem("backup", "--to", "kept", "--patience", never)).code == 2
     assert (await meristem("restore", "nowhere")).code == 2

@@ -97,6 +97,8 @@ async def test_files_are_written_into_a_folder(project, meristem):
     await meristem("contracts", "export", "inn.py:system", "-o", "out")
     await meristem("contracts", "export", "inn.py:system", "--openapi", "-o", "out")
     await meristem("contracts", "export", "inn.py:system", "--json-schema", "-o", "out")
+    nowhere = await meristem("contracts", "export", "inn.py:system", "--openapi", "-o", "inn.py/out")
+    assert (nowhere.code, "cannot write inn.py/out" in nowhere.err, "Traceback" in nowhere.err) == (1, True, False)
 
     assert "package inn.rooms.v1;" in (project / "out/inn/rooms/v1/rooms.proto").read_text()
     assert '"openapi"' in (project / "out/openapi.json").read_text()

@@ -15,6 +15,7 @@ async def test_a_system_goes_on_from_where_its_data_was_copied_to(start, meriste
     running.process.send_signal(signal.SIGTERM)
     assert await running.ended() == 0
 
+    shared = await meristem("data", "copy", "--to", "sqlite:///elsewhere/../elsewhere/all.db")
     one = await meristem("data", "copy", "--to", there, "--service", "post", "--json")
     again = await meristem("data", "copy", "--to", there)
     other = await meristem("data", "copy", "--to", there, "--service", "orders")
@@ -22,6 +23,8 @@ async def test_a_system_goes_on_from_where_its_data_was_copied_to(start, meriste
 
     assert (nothing.code, "none of the services has a database yet" in nothing.err) == (1, True)
     assert (early.code, "already runs from" in early.err) == (75, True)
+    assert (shared.code, "would have one database: write {service} in --to" in shared.err) == (1, True), shared.err
+    assert not (project / "elsewhere" / "all.db").exists()
     assert list(one.json) == ["post"]
     assert (again.code, "the new database of 'post' is not empty" in again.err) == (1, True)
     assert "orders: " in other.out, other.err

@@ -102,6 +102,8 @@ async def test_code_is_compared_with_a_folder_and_with_a_snapshot_that_was_kept(
         (before / name).write_bytes((inn / name).read_bytes())
     saved = await meristem("contracts", "check", "--save", "contracts.json")
     again = await meristem("contracts", "check", "--save", "again.json")
+    nowhere = await meristem("contracts", "check", "--save", "inn.py/again.json")
+    assert (nowhere.code, "cannot write inn.py/" in nowhere.err, "Traceback" in nowhere.err) == (1, True, False)
     (inn / "inn.py").write_text(BROKEN)
 
     by_folder = await meristem("contracts", "check", "--against", "before", "--json")

@@ -58,4 +58,5 @@ async def test_a_saga_gets_the_signal_of_an_operator_while_its_system_stands_sti
     assert sent.out == f"ask {handle.id} gets the signal Approval as soon as it waits for it.\n"
     assert answer == "Bob"
     for each, text in zip((*wrong, late), ("takes: Approval", "by: ", "is done"), strict=True):
+        assert each.err.count(text) == 1  # a reader is told once
         assert (each.code, text in " ".join(each.err.split())) == (2, True)

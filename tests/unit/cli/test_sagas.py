@@ -117,12 +117,14 @@ async def test_a_parked_saga_is_shown_with_why_and_what_helps_and_goes_on_with_a
 async def test_journals_are_exported_for_their_owner_alone_and_replayed_against_the_code_that_is_here(baked, meristem):
     [parked, failed, apple, plum] = [each["id"] for each in (await meristem("sagas", "list", "--json")).json["bakery"]]
     exported = await meristem("sagas", "export", apple, failed[:12], "--out", "journals")
+    nowhere = await meristem("sagas", "export", apple, "--out", "bakery.py")
     [file] = (baked / "journals").glob(f"*{apple}.json")
     same = await meristem("sagas", "replay", parked, plum, "journals")
     going = await meristem("sagas", "replay", "--all", "--json")
     code = (baked / "bakery.py").read_text()
     (baked / "bakery.py").write_text(code.replace("self.ovens.heat(degrees)", "self.ovens.heat(degrees + 1)"))
     other = await meristem("sagas", "replay", "journals", plum)
+    assert (nowhere.code, "cannot write bakery.py/" in nowhere.err, "Traceback" in nowhere.err) == (1, True, False)
     shown = await meristem("sagas", "replay", str(file), "--values", "--json")
     (baked / "journals" / "wrong.json").write_text("{}")
     wrong = await meristem("sagas", "replay", "journals")

@@ -339,6 +339,15 @@ async def test_a_server_that_is_away_is_unavailable_and_makes_the_process_unread
         ("postgresql://u:hunter2@host/shop?isolation=none", "isolation"),
         ("postgresql://u:hunter2@host/shop?pooler=session", "pooler"),
         ("postgresql://u:hunter2@host/shop?listen=yes", "listen="),
+        ("postgresql://u:hunter2@host/shop?listen=postgresql%3A%2F%2F%5Bx", "%5B"),
+        ("postgresql://u:hunter2@host:abc/shop", "no port that can be"),
+        ("postgresql://u:hunter2@host:99999/shop", "no port that can be"),
+        ("postgresql://u:hunter2@[::1]:0,host/shop", "no port that can be"),
+        ("postgresql://u:hunter2@host/shop?port=5432,x", "no port that can be"),
+        ("postgresql://u:[hunter2@host/shop", "%5B"),
+        ("postgresql://u:hunter2#@host/shop", "names no server|%23"),
+        ("postgresql://u:hunter2/@host/shop", "%2F"),
+        ("postgresql://u:hunter2@host/shop?sslmode=yes", "sslmode is none of"),
     ],
 )
 def test_a_url_that_cannot_be_meant_is_refused(url: str, told: str):

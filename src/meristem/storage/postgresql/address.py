@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Final, NamedTuple
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
 
 from meristem.errors import ConfigurationError
 
 ISOLATIONS: Final = ("read committed", "repeatable read", "serializable")
+SSL_MODES: Final = ("prefer", "disable", "allow", "require", "verify-ca", "verify-full")
 _LIBPQ: Final = frozenset(
     {"host", "port", "sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "passfile", "target_session_attrs"}
 )
@@ -33,7 +35,7 @@ class DatabaseAddress(NamedTuple):
 
 def read_address(url: str, name: str) -> DatabaseAddress:
     """Read a URL like `postgresql://shop_{service}:…@host/shop?schema={service}`; raises ConfigurationError."""
-    parts = urlsplit(url)
+    parts = _split(url, name)
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     place, database = parts.netloc.rpartition("@")[2] or options.get("host", ""), parts.path.lstrip("/")
     if not place or not database:
@@ -41,6 +43,11 @@ def read_address(url: str, name: str) -> DatabaseAddress:
             f"database {name!r}: the URL names no server or no database; write it like "
             f"postgresql://{name}:PASSWORD@host/shop?schema={name}"
         )
+    for port in _ports(parts, options):
+        if not port.isdecimal() or not 0 < int(port) < 65536:
+            raise ConfigurationError(f"database {name!r}: the URL has no port that can be: give one of 1 to 65535")
+    if options.get("sslmode", SSL_MODES[0]) not in SSL_MODES:
+        raise ConfigurationError(f"database {name!r}: sslmode is none of {', '.join(SSL_MODES)}")
     unknown = options.keys() - _LIBPQ - set(_OURS)
     if unknown:
         raise ConfigurationError(
@@ -67,11 +74,35 @@ def read_address(url: str, name: str) -> DatabaseAddress:
 
 
 def _direct(name: str, url: str | None) -> str | None:
-    if url is not None and (not url.startswith(("postgresql://", "postgres://")) or not urlsplit(url).path.strip("/")):
+    if url is not None and (
+        not url.startswith(("postgresql://", "postgres://")) or not _split(url, name).path.strip("/")
+    ):
         raise ConfigurationError(
             f"database {name!r}: listen= is the URL of the server itself, percent-encoded: postgresql%3A%2F%2F…"
         )
     return url
+
+
+def _split(url: str, name: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # its text may hold the password
+        raise ConfigurationError(
+            f"database {name!r}: the URL has a [ or ] that belongs to no address: write those of a password as %5B "
+            "and %5D"
+        ) from None
+    if parts.fragment:
+        raise ConfigurationError(f"database {name!r}: the URL has a # in it: write that of a password as %23")
+    if "@" in parts.path:
+        raise ConfigurationError(f"database {name!r}: the URL has a / before its @: write that of a password as %2F")
+    return parts
+
+
+def _ports(parts: SplitResult, options: Mapping[str, str]) -> list[str]:
+    """The ports that are written: each host may have one, and an option may hold one or several."""
+    # Behind the bracket of an IPv6 address; what is empty leaves the usual one.
+    written = [host.rpartition("]")[2].partition(":")[2] for host in parts.netloc.rpartition("@")[2].split(",")]
+    return [each for each in (*written, *options.get("port", "").split(",")) if each]
 
 
 def _number(name: str, options: dict[str, str], key: str, usual: int) -> int:
