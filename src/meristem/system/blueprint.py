@@ -26,6 +26,7 @@ from meristem.system.named_parts import parts_named
 from meristem.system.placement import Placement
 from meristem.system.plan import AppPlan, ExternalPlan, Plan, ProcessPlan, ProgramPlan
 from meristem.system.program_templates import check
+from meristem.system.resources import check_apart
 from meristem.system.system import check_parts, external_name
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ class Blueprint:
         except MisfitError as error:
             error.subjects = tuple(self.specs[each].implementation for each in error.services if each in self.specs)
             raise
+        check_apart(self)
 
     def spec(self, service: str) -> ServiceSpec:
         """The service understood, its class imported: for the process in which it lives."""

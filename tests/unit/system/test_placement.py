@@ -4,8 +4,9 @@ import re
 from typing import Protocol
 
 import pytest
+from sqlalchemy import MetaData
 
-from meristem import ConfigurationError, Contract, Service, System, safe
+from meristem import ConfigurationError, Contract, Database, Service, System, safe
 from meristem.config.setting_sources import File
 from meristem.resilience.breaker import BreakerPolicy
 from meristem.resilience.policies import Policies
@@ -107,6 +108,33 @@ def test_a_service_may_have_its_database_elsewhere_than_the_others(read):
     garden = Blueprint(System("garden", services=[AccountsService, BedsService]), placement)
     assert database_url(garden, "accounts") == "sqlite:////srv/accounts.db"
     assert database_url(garden, "beds") == "sqlite:////var/garden/beds.db"
+
+
+class KeepingAccounts(AccountsService, tables=MetaData()):
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+
+class KeepingBeds(BedsService, tables=MetaData()):
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+
+@pytest.mark.parametrize(
+    "resources",
+    [
+        'database = "sqlite:////srv/all.db"',
+        'databases = { keeping_beds = "sqlite:////srv/one.db", keeping_accounts = "sqlite:////srv/one.db" }',
+    ],
+)
+def test_two_services_never_have_one_database(read, resources):
+    placement = read(f"[resources]\n{resources}")
+    with pytest.raises(
+        ConfigurationError, match=r"'keeping_accounts' and 'keeping_beds' one database: write \{service\}"
+    ):
+        Blueprint(System("garden", services=[KeepingAccounts, KeepingBeds]), placement)
+    temporary = read('resources.database = "sqlite://"')
+    Blueprint(System("garden", services=[KeepingAccounts, KeepingBeds]), temporary)
 
 
 def test_limits_of_a_process_are_stronger_than_those_of_all_and_those_than_the_defaults(read):
