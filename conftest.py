@@ -23,8 +23,8 @@ def pytest_runtest_teardown(item: pytest.Item) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """`-n auto` is one worker more than processors: much of the time tests wait for processes, timers and servers."""
-    return (os.cpu_count() or 1) + 1
+    """`-n auto` is two workers more than processors: much of the time tests wait for processes, timers and servers."""
+    return (os.cpu_count() or 1) + 2
 
 
 @pytest.hookimpl(trylast=True)

@@ -24,7 +24,6 @@ from meristem.errors import ConfigurationError, OperationError
 from meristem.private_files import make_folder, write_file
 from meristem.storage.database import database_for
 from meristem.storage.one_instant import PATIENCE, fix_all
-from meristem.system.resources import database_url
 from meristem.system.state_directory import SECRET, StateDirectory
 
 if TYPE_CHECKING:
@@ -109,7 +108,7 @@ def find(blueprint: Blueprint, directory: Path, without: Collection[str] = ()) -
     systems: dict[str, str] = {}
     left_out: dict[str, str] = {}
     for name in names:
-        database = database_for(database_url(blueprint, name), name=name, directory=directory)
+        database = database_for(blueprint.database_url(name), name=name, directory=directory)
         if name in without:
             left_out[name] = ASKED
         elif database.is_temporary:

@@ -17,7 +17,6 @@ from meristem.backup.staging import check_services, stage
 from meristem.errors import ConfigurationError, OperationError
 from meristem.private_files import make_folder, write_file
 from meristem.storage.database import database_for
-from meristem.system.resources import database_url
 from meristem.system.state_directory import SECRET, StateDirectory
 
 if TYPE_CHECKING:
@@ -77,7 +76,7 @@ def restore(
 
 
 def _place(blueprint: Blueprint, directory: Path, name: str) -> DatabaseFile:
-    database = database_for(database_url(blueprint, name), name=name, directory=directory)
+    database = database_for(blueprint.database_url(name), name=name, directory=directory)
     if database.file is None:
         raise ConfigurationError(
             f"the backup holds a file of {name!r}, whose database is none by this placement: restore with the one "

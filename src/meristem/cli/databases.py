@@ -12,7 +12,6 @@ import click
 
 from meristem.runtime.schema import check_framework
 from meristem.storage.database import Database, database_for
-from meristem.system.resources import database_url
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -35,7 +34,7 @@ def names_with_database(blueprint: Blueprint, service: str | None) -> list[str]:
 
 def open_database(blueprint: Blueprint, directory: Path, service: str) -> Database:
     """The database of a service, not started."""
-    return database_for(database_url(blueprint, service), name=service, directory=directory)
+    return database_for(blueprint.database_url(service), name=service, directory=directory)
 
 
 @contextmanager

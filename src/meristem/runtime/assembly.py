@@ -29,7 +29,6 @@ from meristem.runtime.telemetry import ProcessTelemetry
 from meristem.services.inbound import OperationEndpoint
 from meristem.services.outbound import forwarding
 from meristem.services.service import is_contract
-from meristem.system.resources import database_url
 from meristem.telemetry.logging import follow_structlog
 
 if TYPE_CHECKING:
@@ -213,7 +212,7 @@ class Assembly:
 
     async def _start_instance(self, spec: ServiceSpec, injection: Injection) -> None:
         """Have a service live here."""
-        url = database_url(self.blueprint, spec.name, self.options.database)
+        url = self.blueprint.database_url(spec.name, self.options.database)
         around = Shared(
             self.blueprint.system.name,
             self.options.instance or f"{self.process.name}-{self.options.replica}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -26,8 +26,8 @@ from meristem.system.named_parts import parts_named
 from meristem.system.placement import Placement
 from meristem.system.plan import AppPlan, ExternalPlan, Plan, ProcessPlan, ProgramPlan
 from meristem.system.program_templates import check
-from meristem.system.resources import check_apart
 from meristem.system.system import check_parts, external_name
+from meristem.system.templates import filled
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from meristem.system.plan import ServicePlan
     from meristem.system.system import System
     from meristem.transports.grpc.grpc_port import GrpcPort
+
+TEMPORARY: Final = "sqlite://"
+"""A database that each service has for itself, as long as it runs."""
 
 
 class MisfitError(WiringError):
@@ -82,7 +85,7 @@ class Blueprint:
         except MisfitError as error:
             error.subjects = tuple(self.specs[each].implementation for each in error.services if each in self.specs)
             raise
-        check_apart(self)
+        self._check_databases()
 
     def spec(self, service: str) -> ServiceSpec:
         """The service understood, its class imported: for the process in which it lives."""
@@ -124,6 +127,26 @@ class Blueprint:
             outside = self.external_of(contract)
             return known if outside is None else self.placement.governed(outside, known)
         return {name: self.operations_of(owner)[name] for name in known}
+
+    def database_url(self, service: str, template: str | None = None) -> str:
+        """The URL of a service's database, by the `template` or the placement, which may say another for this service.
+
+        A relative path in it is one below the project's folder. Raises ConfigurationError for a name that is none.
+        """
+        resources = self.placement.resources
+        written = template or resources.databases.get(service, resources.database)
+        return filled("resources.database", written, service=service, system=self.system.name)
+
+    def _check_databases(self) -> None:
+        """Refuse one database for two services: each would take the other's events and sagas for its own."""
+        taken: dict[str, str] = {}
+        for name in (each.name for each in self.plan.services if each.database):
+            url = self.database_url(name)
+            if url != TEMPORARY and (other := taken.setdefault(url, name)) != name:
+                raise ConfigurationError(
+                    f"placement: [resources] gives {other!r} and {name!r} one database: write {{service}} in its URL "
+                    "where it varies, or name that of one of them in [resources.databases]"
+                )
 
     def _understood(self, service: type[Service] | str, described: Mapping[str, ServicePlan]) -> ServicePlan:
         if isinstance(service, str) and service in described:

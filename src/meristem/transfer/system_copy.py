@@ -15,7 +15,6 @@ from meristem.runtime.schema import HALF_COPIED, make_newest, pending
 from meristem.storage.database import database_for
 from meristem.storage.lease import replicas
 from meristem.storage.versions import REVISIONS
-from meristem.system.resources import database_url
 from meristem.system.state_directory import StateDirectory
 from meristem.transfer.service_copy import Tell, copy_rows
 from meristem.transfer.tables import tables_of, undeclared
@@ -61,7 +60,7 @@ def copy_system(
 
 
 def _move(blueprint: Blueprint, directory: Path, name: str, source: str | None, target: str) -> ServiceMove:
-    urls = [database_url(blueprint, name, each) for each in (source, target)]
+    urls = [blueprint.database_url(name, each) for each in (source, target)]
     old, new = (database_for(each, name=name, directory=directory) for each in urls)
     if urls[0] == urls[1] or (old.file is not None and new.file is not None and old.file.path == new.file.path):
         raise ConfigurationError(f"the old database of {name!r} is the new one: name another one with --to")

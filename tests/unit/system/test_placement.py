@@ -14,7 +14,6 @@ from meristem.system.blueprint import Blueprint
 from meristem.system.placement import Placement, read_from
 from meristem.system.placement_tables import Telemetry
 from meristem.system.resource_bounds import Bounds
-from meristem.system.resources import database_url
 
 SERVICES, APPS = ["search", "payments", "documents"], ["web"]
 
@@ -106,8 +105,8 @@ def test_a_service_may_have_its_database_elsewhere_than_the_others(read):
         accounts = "sqlite:////srv/{service}.db"
     """)
     garden = Blueprint(System("garden", services=[AccountsService, BedsService]), placement)
-    assert database_url(garden, "accounts") == "sqlite:////srv/accounts.db"
-    assert database_url(garden, "beds") == "sqlite:////var/garden/beds.db"
+    assert garden.database_url("accounts") == "sqlite:////srv/accounts.db"
+    assert garden.database_url("beds") == "sqlite:////var/garden/beds.db"
 
 
 class KeepingAccounts(AccountsService, tables=MetaData()):
