@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar, TypeVar
 
 from playwright.sync_api import Page
 from served import CARD, Served, eventually
@@ -37,10 +36,12 @@ class Bookshop(Served):
         return "In stock" in self.http.get("/books/60").text
 
 
+ShopT = TypeVar("ShopT", bound=Bookshop)
+
+
 @contextmanager
-def open_shop(home: Path, **options: Any) -> Iterator[Bookshop]:
-    """A shop that is ready to sell."""
-    shop = Bookshop(home, **options)
+def ready_to_sell(shop: ShopT) -> Iterator[ShopT]:
+    """Have a shop run that has its books."""
     try:
         shop.started()
         eventually(shop.has_stock, bool)

@@ -17,7 +17,7 @@ from bookshop.contracts.payments import Payment
 from bookshop.contracts.transactions import Address, NewOrder, Transactions
 from bookshop.transactions.service import TransactionsService
 from browser import chromium
-from pages import PASSWORD, Bookshop, add, fill, open_shop, sign_up
+from pages import PASSWORD, Bookshop, add, fill, ready_to_sell, sign_up
 from pictures import take
 from playwright.sync_api import Browser, Page, expect
 from served import PATIENCE
@@ -79,7 +79,7 @@ def shop_of_a_month() -> Iterator[Bookshop]:
         home = Path(folder)
         (home / ".meristem" / "bookshop").mkdir(parents=True)
         asyncio.run(sell(home))
-        with open_shop(home) as shop:
+        with ready_to_sell(Bookshop(home)) as shop:
             yield shop
 
 

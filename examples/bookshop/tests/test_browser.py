@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from browser import Complaints, chromium
-from pages import HOME, PASSWORD, PAYMENT, Bookshop, add, fill, open_shop, sign_up
+from browser import Complaints
+from pages import HOME, PASSWORD, PAYMENT, Bookshop, add, fill, ready_to_sell, sign_up
 from playwright.sync_api import Browser, Locator, Page, expect
 from served import DECLINED, PATIENCE
 
@@ -21,14 +21,7 @@ OUTLINES = """each => [getComputedStyle(each).outlineStyle, getComputedStyle(eac
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bookshop]:
-    with open_shop(tmp_path_factory.mktemp("shop")) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as opened:
-        expect.set_options(timeout=PATIENCE * 1000)
+    with ready_to_sell(Bookshop(tmp_path_factory.mktemp("shop"))) as opened:
         yield opened
 
 

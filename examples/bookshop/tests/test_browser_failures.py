@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from browser import chromium
-from pages import HOME, PAYMENT, Bookshop, add, fill, sign_up
+from pages import HOME, PAYMENT, Bookshop, add, fill, ready_to_sell, sign_up
 from playwright.sync_api import Browser, Page, expect
 from served import PATIENCE, eventually
 from supervised_system import Supervised
@@ -30,19 +29,8 @@ class SplitShop(Supervised, Bookshop):
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SplitShop]:
-    opened = SplitShop(tmp_path_factory.mktemp("failing"), placement=PLACEMENT, BOOKSHOP_WEB_PATIENCE="1")
-    try:
-        opened.started()
-        eventually(opened.has_stock, bool)
-        yield opened
-    finally:
-        opened.stop()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as opened:
-        expect.set_options(timeout=PATIENCE * 1000)
+    home = tmp_path_factory.mktemp("failing")
+    with ready_to_sell(SplitShop(home, placement=PLACEMENT, BOOKSHOP_WEB_PATIENCE="4")) as opened:
         yield opened
 
 

@@ -17,7 +17,6 @@ from meristem.security.digest import Digest
 FORMAT: Final = 1
 FILE: Final = "manifest.json"
 SECRET_FILE: Final = "secret"  # noqa: S105 - the name of a file
-_PIECE: Final = 1 << 20
 
 
 class DatabaseCopy(msgspec.Struct, frozen=True):
@@ -91,11 +90,8 @@ def digest_of_secret(secret: str) -> str:
 
 def checksum(file: Path) -> str:
     """The SHA-256 of a file's content, in hexadecimal."""
-    found = hashlib.sha256()
     with file.open("rb") as content:
-        while piece := content.read(_PIECE):
-            found.update(piece)
-    return found.hexdigest()
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def to_disk(path: Path) -> None:

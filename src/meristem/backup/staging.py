@@ -55,10 +55,9 @@ def stage(
 
 
 async def _pending(blueprint: Blueprint, directory: Path, database: Database) -> list[str]:
-    plan = next(each for each in blueprint.plan.services if each.name == database.name)
     await database.start()
     try:
-        return await pending(database, directory / plan.migrations, lambda: None)
+        return await pending(database, directory / blueprint.plan.service(database.name).migrations, lambda: None)
     finally:
         await database.stop()
 

@@ -16,6 +16,7 @@ from meristem.services.client import make_client
 from meristem.services.container import build
 from meristem.services.outbound import entry
 from meristem.storage.database import Database, database_for
+from meristem.system.placement_tables import TEMPORARY
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -100,4 +101,4 @@ def _refuse_anything() -> NoReturn:
 
 
 def _unstarted(service: str) -> Database:
-    return database_for("sqlite://", name=service)
+    return database_for(TEMPORARY, name=service)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -24,6 +24,7 @@ from meristem.system.description import (
 )
 from meristem.system.named_parts import parts_named
 from meristem.system.placement import Placement
+from meristem.system.placement_tables import TEMPORARY
 from meristem.system.plan import AppPlan, ExternalPlan, Plan, ProcessPlan, ProgramPlan
 from meristem.system.program_templates import check
 from meristem.system.system import check_parts, external_name
@@ -40,9 +41,6 @@ if TYPE_CHECKING:
     from meristem.system.plan import ServicePlan
     from meristem.system.system import System
     from meristem.transports.grpc.grpc_port import GrpcPort
-
-TEMPORARY: Final = "sqlite://"
-"""A database that each service has for itself, as long as it runs."""
 
 
 class MisfitError(WiringError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
 from msgspec import Meta
@@ -13,6 +13,8 @@ from meristem.contracts.bounds import Count, Rate
 from meristem.system.resource_bounds import Memory, Processors
 from meristem.transports.grpc.grpc_port import FILES
 
+TEMPORARY: Final = "sqlite://"
+"""The URL of a database that each service has for itself in each process, and that vanishes with it."""
 Name: TypeAlias = Annotated[str, Meta(min_length=1, description="at least one character")]
 Port: TypeAlias = Annotated[int, Meta(ge=1, le=65535, description="one between 1 and 65535")]
 

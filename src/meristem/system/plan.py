@@ -134,6 +134,10 @@ class Plan(msgspec.Struct, frozen=True):
                 heard[event] = (*heard.get(event, ()), service.name)
         return heard
 
+    def service(self, name: str) -> ServicePlan:
+        """The service of a name."""
+        return next(each for each in self.services if each.name == name)
+
     def process_of(self, part: str) -> ProcessPlan:
         """The process in which a service or app lives."""
         return next(each for each in self.processes if part in (*each.services, *each.apps))

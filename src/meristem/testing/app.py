@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from meristem.contracts.message import Event
 from meristem.errors import MisuseError
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 ServiceT = TypeVar("ServiceT", bound=Service)
-
-PRIVATE: Final = "sqlite://"  # a database of each process's own, which vanishes with it
 
 
 class RunningSystem(Assembly):

@@ -15,8 +15,9 @@ from meristem.errors import ConfigurationError, MisuseError
 from meristem.runtime.options import Options
 from meristem.system.blueprint import Blueprint
 from meristem.system.placement import ALONE, REST, Placement
+from meristem.system.placement_tables import TEMPORARY
 from meristem.system.system import System
-from meristem.testing.app import PRIVATE, RunningSystem
+from meristem.testing.app import RunningSystem
 from meristem.testing.fakes import check_fakes, contracts_of, narrowed
 from meristem.testing.found import found_by
 from meristem.testing.history import Recording
@@ -83,7 +84,7 @@ async def running(
         placed = _by_processes(found, found_by(system), options)
     else:
         options |= {"clock": clock, "by_hand": isinstance(clock, ManualClock), "environment": {}}
-        options |= {"overrides": settings, "database": database or PRIVATE, "fakes": fakes}
+        options |= {"overrides": settings, "database": database or TEMPORARY, "fakes": fakes}
         placed = _in_this_process(found, where, only, options, placement or Placement())
     async with _watched_by(watcher, placed) as app:
         yield app

@@ -26,9 +26,9 @@ from meristem.supervision.supervisor import NAME, Supervisor, Workplace
 from meristem.system.addresses import service_addresses
 from meristem.system.blueprint import Blueprint
 from meristem.system.placement import REST, Placement
-from meristem.system.placement_tables import Resources
+from meristem.system.placement_tables import TEMPORARY, Resources
 from meristem.system.state_directory import StateDirectory
-from meristem.testing.app import PRIVATE, RunningSystem
+from meristem.testing.app import RunningSystem
 from meristem.testing.elsewhere import There, all_figures, settled
 from meristem.testing.found import own_path
 from meristem.testing.published import FOLDER, read, write
@@ -162,7 +162,7 @@ def _placement(
         alone: dict[str, Any] = {each.name: (each.name,) for each in blueprint.plan.services}
         if blueprint.system.apps:
             alone["apps"] = (REST,)
-        placement = Placement(processes=alone, resources=Resources(database=PRIVATE))
+        placement = Placement(processes=alone, resources=Resources(database=TEMPORARY))
     # The test's own settings are the stronger ones, key by key, as they are without processes.
     merged = {
         name: {**placement.settings.get(name, {}), **settings.get(name, {})}

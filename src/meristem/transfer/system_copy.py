@@ -66,10 +66,8 @@ def _move(blueprint: Blueprint, directory: Path, name: str, source: str | None, 
         raise ConfigurationError(f"the old database of {name!r} is the new one: name another one with --to")
     if old.is_temporary or new.is_temporary:
         raise ConfigurationError(f"the database of {name!r} would be a temporary one: name one that stays")
-    plan = next(each for each in blueprint.plan.services if each.name == name)
-    return ServiceMove(
-        old, new, _place(new, urls[1]), blueprint.spec(name).implementation.tables, directory / plan.migrations
-    )
+    tables, versions = blueprint.spec(name).implementation.tables, blueprint.plan.service(name).migrations
+    return ServiceMove(old, new, _place(new, urls[1]), tables, directory / versions)
 
 
 def _place(database: Database, url: str) -> str:
