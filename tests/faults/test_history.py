@@ -64,6 +64,7 @@ class Guests:
         self._run = run
         self._random = Random(seed)
         self.histories: dict[str, list[Operation]] = {each: [] for each in ROOMS}
+        self._holds: set[tuple[str, str]] = set()  # which guest was told that it holds which room
 
     async def all(self) -> None:
         """Every client's operations, one after the other for each."""
@@ -72,8 +73,9 @@ class Guests:
     async def _one(self, who: str) -> None:
         async with httpx.AsyncClient(base_url=f"{self._run.address}/api", timeout=20.0) as client:
             for _ in range(ASKED):
-                name = self._random.choice(["hold", "hold", "release", "holder"])
-                await self._ask(client, name, self._random.choice(ROOMS), who)
+                where = self._random.choice(ROOMS)
+                wants = ["release", "holder"] if (who, where) in self._holds else ["hold", "hold", "release", "holder"]
+                await self._ask(client, self._random.choice(wants), where, who)
 
     async def _ask(self, client: httpx.AsyncClient, name: str, where: str, who: str) -> None:
         argument, began, key = (None if name == "holder" else who), monotonic(), {"Idempotency-Key": str(uuid4())}
@@ -86,7 +88,10 @@ class Guests:
                 if answer.is_success:
                     told = Operation(name, argument, began, monotonic(), answer.json())
                     self.histories[where].append(told)
+                    if answer.json() is True:
+                        (self._holds.add if name == "hold" else self._holds.discard)((who, where))
                     return
+            await asyncio.sleep(0.1)  # a replica that was killed is not back at once
         if name != "holder":
             self.histories[where].append(Operation(name, argument, began))
 
