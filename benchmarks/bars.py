@@ -205,10 +205,17 @@ def of_journeys(figures: Figures) -> list[Bar]:
     ]
 
 
-def of_steps(figures: Mapping[str, Spread]) -> list[Bar]:
-    """The bar of durable work."""
-    ours, theirs = figures.get(steps.OURS), figures.get(steps.PEER)
-    return [at_least("saga of three steps on SQLite, 16 in flight: DBOS", 5.0, ours, theirs)]
+def of_steps(figures: Mapping[str, Figures]) -> list[Bar]:
+    """The bars of durable work, by what is done and by its CPU; where every commit is synced on a server, none."""
+    found = []
+    for database in (steps.SQLITE, steps.POSTGRESQL):
+        ours, theirs = (figures.get(database, {}).get(each, {}) for each in (steps.OURS, steps.PEER))
+        name = f"saga of three steps on {database}, 16 in flight"
+        found += [
+            at_least(f"{name}: DBOS", 5.0, ours.get("per_second"), theirs.get("per_second")),
+            at_least(f"{name}, CPU: DBOS, of ours", 5.0, theirs.get("cpu_us"), ours.get("cpu_us")),
+        ]
+    return found
 
 
 def of_backlog(figures: Mapping[str, Spread]) -> list[Bar]:

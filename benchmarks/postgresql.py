@@ -1,10 +1,10 @@
-"""Transactions and reads on PostgreSQL, beside SQLAlchemy Core over asyncpg, on one server without syncs.
+"""Transactions and reads on PostgreSQL, beside SQLAlchemy Core over asyncpg, on one server without syncs and one with.
 
-    python -m benchmarks.postgresql [--quick] [--json] [--server postgresql://postgres@127.0.0.1:5432]
+    python -m benchmarks.postgresql [--rounds N] [--seconds S] [--json]
 
-A transaction is an insert, an update and one event row, committed together. Without `--server`, one of its own is
-started from Debian's package, with fsync off: what is compared is the way there and back, and the client's processor
-time. Both sides have ten connections.
+A transaction is an insert, an update and one event row, committed together. The servers are the benchmark's own, from
+Debian's package. Without fsync what is compared is the way there and back, and the client's processor time; with it,
+mostly the disk. Both sides have ten connections, and their turns come one after the other in every round.
 """
 
 from __future__ import annotations
@@ -13,29 +13,22 @@ import argparse
 import asyncio
 import gc
 import json
-import os
-import shutil
-import statistics
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
 
 import asyncpg
 import uvloop
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from benchmarks import storage
-from benchmarks.machine import free_port
+from benchmarks.figures import spreads
+from benchmarks.postgresql_server import own_server
 from meristem.storage.database import database_for
 
 CONNECTIONS = 10
-BINARIES = Path("/usr/lib/postgresql/15/bin")
 PEER = "sqlalchemy + asyncpg"
+WITHOUT, SYNCED = "", ", synced"  # how a figure's name ends
+WORKS = {WITHOUT: ("transact", "read"), SYNCED: ("transact",)}  # a read waits for no sync
 
 
 class Ours(storage.Ours):
@@ -61,91 +54,81 @@ class Peer(storage.Peer):
         )
 
 
-@contextmanager
-def own_server() -> Iterator[str]:
-    """A server for the benchmark alone, on a free port, without syncs."""
-    as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-    folder = Path(tempfile.mkdtemp(prefix="meristem-postgresql-", dir="/tmp"))
-    if as_user:
-        shutil.chown(folder, "postgres")
-    port, data = free_port(), folder / "data"
-    settings = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
+class Turn:
+    """Both sides on one server."""
 
-    def run(program: str, *arguments: str) -> None:
-        subprocess.run([*as_user, BINARIES / program, "-D", data, *arguments], check=True, stdout=subprocess.DEVNULL)
+    def __init__(self, server: str, synced: str) -> None:
+        self._server = server
+        self._synced = synced
+        self._sides: dict[str, Ours | Peer] = {}
 
-    try:
-        run("initdb", "-A", "trust", "-U", "postgres", "--no-sync")
-        run("pg_ctl", "-o", settings, "-l", str(folder / "log"), "-w", "start")
-        try:
-            yield f"postgresql://postgres@127.0.0.1:{port}"
-        finally:
-            run("pg_ctl", "-m", "fast", "-w", "stop")
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    async def start(self) -> None:
+        """Make the schemas, and open both sides."""
+        connection = await asyncpg.connect(f"{self._server}/postgres")
+        await connection.execute("CREATE SCHEMA bench_ours; CREATE SCHEMA bench_peer")
+        await connection.close()
+        self._sides = {"ours": Ours(self._server), "peer": Peer(self._server)}
+        for side in self._sides.values():
+            await side.start()
 
-
-async def measure(server: str, rounds: int, seconds: float) -> dict[str, Any]:
-    """All rounds, the sides in turn: operations a second, and the client's processor time for each."""
-    speeds: dict[str, dict[str, list[float]]] = {}
-    costs: dict[str, dict[str, list[float]]] = {}
-    await _prepare(server)
-    sides = [Ours(server), Peer(server)]
-    for side in sides:
-        await side.start()
-    for _ in range(rounds):
-        for work in ("transact", "read"):
+    async def round(self, seconds: float) -> dict[str, float]:
+        """Each work by each side: operations a second, and the client's processor time for each."""
+        found = {}
+        for work in WORKS[self._synced]:
             for in_flight in (1, 16):
-                for side in sides:
+                for who, side in self._sides.items():
                     gc.collect()
                     began = time.process_time()
                     speed = await storage.rate(getattr(side, work), in_flight, seconds, [])
-                    cost = (time.process_time() - began) / (speed * seconds) * 1e6
-                    name = f"{work} x{in_flight}"
-                    speeds.setdefault(name, {}).setdefault(side.name, []).append(speed)
-                    costs.setdefault(name, {}).setdefault(side.name, []).append(cost)
-    for side in sides:
-        await side.stop()
-    await _prepare(server, makes=False)
-    return {"per_second": _ratios(speeds), "client_microseconds": _ratios(costs)}
+                    name = f"{who}, {work} x{in_flight}{self._synced}"
+                    found[name] = speed
+                    found[f"{name}, µs of CPU"] = (time.process_time() - began) / (speed * seconds) * 1e6
+        return found
+
+    async def stop(self) -> None:
+        """Close both sides."""
+        for side in self._sides.values():
+            await side.stop()
 
 
-async def _prepare(server: str, *, makes: bool = True) -> None:
-    connection = await asyncpg.connect(f"{server}/postgres")
-    for schema in ("bench_ours", "bench_peer"):
-        await connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE" + (f"; CREATE SCHEMA {schema}" * makes))
-    await connection.close()
+async def measure(servers: dict[str, str], rounds: int, seconds: float) -> list[dict[str, float]]:
+    """All rounds, the sides in turn, on each of the servers."""
+    turns = [Turn(server, synced) for synced, server in servers.items()]
+    for turn in turns:
+        await turn.start()
+        await turn.round(seconds / 5)  # statements are compiled, connections opened
+    found: list[dict[str, float]] = []
+    for _ in range(rounds):
+        figures: dict[str, float] = {}
+        for turn in turns:
+            figures |= await turn.round(seconds)
+        found.append(figures)
+    for turn in turns:
+        await turn.stop()
+    return found
 
 
-def _ratios(figures: dict[str, dict[str, list[float]]]) -> dict[str, dict[str, float]]:
-    rows = {}
-    for work, sides in figures.items():
-        medians = {side: statistics.median(found) for side, found in sides.items()}
-        rows[work] = {**medians, "ratio": medians[Ours.name] / medians[PEER]}
-    return rows
-
-
-def main(argv: list[str] | None = None) -> dict[str, Any]:
-    """Run, print and return the figures."""
+def main(argv: list[str] | None = None) -> None:
+    """Run, and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--quick", action="store_true", help="one short round")
-    parser.add_argument("--server", help="a server that runs already; its syncs are its own affair")
-    options = parser.parse_args(argv)
-    rounds, seconds = (1, 1.0) if options.quick else (5, 2.0)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        if options.server:
-            result = runner.run(measure(options.server, rounds, seconds))
-        else:
-            with own_server() as server:
-                result = runner.run(measure(server, rounds, seconds))
-    if options.json:
-        print(json.dumps(result, indent=2))
-        return result
-    for kind, rows in result.items():
-        for work, row in rows.items():
-            print(f"{kind:20} {work:12} " + "   ".join(f"{name} {value:9,.2f}" for name, value in row.items()))
-    return result
+    parser.add_argument("--json", action="store_true", help="print every round's figures as JSON")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=1.0, help="of one work by one side")
+    given = parser.parse_args(argv)
+    with own_server() as without, own_server(fsync=True) as synced:
+        servers = {WITHOUT: without, SYNCED: synced}
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            found = runner.run(measure(servers, given.rounds, given.seconds))
+    if given.json:
+        print(json.dumps(found))
+        return
+    figures = spreads(found)
+    for name, ours in figures.items():
+        if name.startswith("ours"):
+            theirs = figures[name.replace("ours", "peer")]
+            ratio = ours.against(theirs)
+            told = f"ours {ours.median:9,.1f}   peer {theirs.median:9,.1f}"
+            print(f"{name[6:]:32} {told}   ratio {ratio.median:.2f} ({ratio.low:.2f} to {ratio.high:.2f})")
 
 
 if __name__ == "__main__":

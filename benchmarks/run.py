@@ -61,19 +61,10 @@ def storage(rounds: int) -> dict[str, Spread]:
     return spreads(found)
 
 
-def on_postgresql(rounds: int) -> dict[str, Spread]:
-    """Transactions and reads beside SQLAlchemy + asyncpg, on a server of the benchmark's own."""
-    found = []
-    for _ in range(rounds):
-        said = _json("benchmarks.postgresql", "--quick", "--json", core=None)
-        flat = {}
-        for work, row in said["per_second"].items():
-            flat |= {f"ours, {work}": row["meristem"], f"peer, {work}": row["sqlalchemy + asyncpg"]}
-        for work, row in said["client_microseconds"].items():
-            flat |= {f"ours, {work}, µs of CPU": row["meristem"]}
-            flat |= {f"peer, {work}, µs of CPU": row["sqlalchemy + asyncpg"]}
-        found.append(flat)
-    return spreads(found)
+def on_postgresql(rounds: int, seconds: float) -> dict[str, Spread]:
+    """Transactions and reads beside SQLAlchemy + asyncpg, on servers of the benchmark's own."""
+    options = ("--rounds", str(rounds), "--seconds", str(seconds))
+    return spreads(_json("benchmarks.postgresql", "--json", *options, core=None))
 
 
 def _json(module: str, *options: str, core: int | None = SERVER) -> Any:
@@ -92,10 +83,10 @@ def measure(parts: list[str], rounds: int, seconds: float, say: Callable[[str], 
         ),
         "rest": lambda: rest.run(seconds, rounds, say, more),
         "storage": lambda: storage(rounds),
-        "postgresql": lambda: on_postgresql(rounds),
+        "postgresql": lambda: on_postgresql(rounds + more, seconds),
         "computing": lambda: spreads(_json("benchmarks.computing", "--json", core=None) for _ in range(rounds)),
         "hotels": lambda: journeys.run(seconds * 3, rounds, say, more),
-        "steps": lambda: steps.run(rounds, seconds * 4, say),
+        "steps": lambda: steps.run(rounds + more, seconds * 2, say),
         "backlog": lambda: drained(1 if quick else 2, quick),
         "takeover": lambda: takeover.run(rounds, say),
         "start": lambda: startup.run(rounds + more, say),

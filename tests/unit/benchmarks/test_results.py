@@ -137,8 +137,13 @@ def test_a_start_is_held_against_imports_though_one_is_in_seconds_and_the_other_
 
 
 def test_durable_steps_without_their_peer_are_not_measured():
-    assert of_steps({steps.OURS: once(1500.0)})[0].met is None
-    assert of_steps({steps.OURS: once(1500.0), steps.PEER: once(150.0)})[0].met is True
+    ours, theirs = ({"per_second": once(rate), "cpu_us": once(1e6 / rate)} for rate in (1500.0, 150.0))
+
+    alone = of_steps({steps.SQLITE: {steps.OURS: ours}})
+    both = of_steps({steps.SQLITE: {steps.OURS: ours, steps.PEER: theirs}, steps.POSTGRESQL: {steps.OURS: theirs}})
+
+    assert [each.met for each in alone] == [None] * 4
+    assert [each.met for each in both] == [True, True, None, None]
 
 
 def test_a_backlog_must_drain_nearly_as_fast_as_events_come():
@@ -240,7 +245,10 @@ def test_the_page_holds_date_machine_bars_figures_and_who_was_skipped():
         calls=calls(ours=60_000.0, httpx=1000.0),
         rest=servers(rest=20.0, fastapi=90.0),
         colocated={colocated.PLAIN: once(0.1), colocated.CALL: once(1.6)},
-        steps=steps.Results({steps.OURS: once(1500.0)}, {steps.PEER: "there is no network"}),
+        steps=steps.Results(
+            {steps.SQLITE: {steps.OURS: {"per_second": once(1500.0), "cpu_us": once(600.0)}}},
+            {steps.PEER: "there is no network"},
+        ),
         storage={"ours, transact x16": once(5000.0), "peer, transact x16": once(600.0)},
         postgresql={"ours, transact x16": once(1100.0), "peer, transact x16": once(500.0)},
         hotels=sites(ours=900.0, monolith=200.0),

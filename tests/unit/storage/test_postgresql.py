@@ -117,6 +117,23 @@ async def test_a_commit_that_is_cancelled_while_it_waits_for_a_lock_is_taken_bac
         assert (await database.execute(SET_COUNTER, {"which": "a", "to": 2})).rowcount == 1
 
 
+async def test_a_commit_of_one_statement_is_one_hop_and_fails_where_it_must_change_a_row_and_does_not(url: str):
+    async with opened(url) as database:
+        await database.execute(INSERT_COUNTER, {"name": "a", "value": 1})
+
+        async def change(which: str) -> None:
+            async with database.begin() as tx:
+                tx.at_commit(SET_COUNTER, {"which": which, "to": 9}, otherwise=LookupError(which))
+
+        with mock.patch.object(Session, "send", side_effect=AssertionError("a hop more")):
+            await change("a")
+        with pytest.raises(LookupError, match="b"):
+            await change("b")
+        await change("a")
+
+        assert await database.fetch_value(VALUE) == 9
+
+
 async def test_a_commit_whose_answer_is_on_its_way_has_happened_for_the_wait_that_was_cancelled(url: str):
     done: list[str] = []
     async with opened(url) as database:

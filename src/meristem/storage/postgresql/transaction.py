@@ -226,15 +226,12 @@ class PostgresqlTransaction:
         raise self._unknown()
 
     def _is_one(self, steps: Sequence[Statement]) -> bool:
-        """Whether this is one statement that commits itself: a third of the way there and back."""
+        """Whether this is one statement that commits itself: a third of the way there and back.
+
+        One that fails where it changes no row may, too: what it then commits is nothing.
+        """
         only = steps[0]
-        return (
-            len(steps) == 1
-            and self._driver.commits_by_itself
-            and not only.many
-            and only.decode is None
-            and only.otherwise is None
-        )
+        return len(steps) == 1 and self._driver.commits_by_itself and not only.many and only.decode is None
 
     async def _commit_itself(self, session: Session, step: Statement) -> Outcome:
         self._fate = _Fate.THEIRS
