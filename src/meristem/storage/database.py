@@ -127,7 +127,7 @@ class Database(Queries):
 
     async def create(self, metadata: MetaData) -> None:
         """Create the tables and indexes that don't exist yet; what exists stays as it is."""
-        await self._driver.transaction().commit(self._creation(metadata))
+        await versions.create(self._driver, self.name, metadata)
 
     async def tables(self) -> list[str]:
         """The names of the tables that exist."""
@@ -135,10 +135,7 @@ class Database(Queries):
 
     def definition(self, metadata: MetaData) -> list[str]:
         """The statements that make the tables and indexes, as `create` runs them."""
-        return [each.text for each in self._creation(metadata)]
-
-    def _creation(self, metadata: MetaData) -> list[Statement]:
-        return [versions.compiled(self._driver.dialect, each) for each in versions.creation(metadata)]
+        return [versions.compiled(self._driver.dialect, each).text for each in versions.creation(metadata)]
 
     def migration(self) -> AbstractContextManager[Connection]:
         """A connection in one transaction to change the schema with; for a thread, not the event loop."""

@@ -124,7 +124,15 @@ class Driver(Protocol):
 
     @property
     def tables(self) -> Statement:
-        """What names the tables that exist, one a row; of transactions that begin with it one runs at a time."""
+        """What names the tables that exist, one a row; of transactions that begin with it one runs at a time.
+
+        Such a transaction waits for a table that others use for a moment only, and then fails with TableInUse.
+        """
+        ...
+
+    @property
+    def indexes(self) -> Statement:
+        """What names the indexes that exist, one a row."""
         ...
 
     async def start(self) -> None:

@@ -14,7 +14,6 @@ import asyncio
 import hashlib
 import itertools
 import logging
-import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -32,7 +31,7 @@ from sqlalchemy import (
     update,
 )
 
-from meristem.errors import ConfigurationError, StorageUnavailable
+from meristem.errors import ConfigurationError
 from meristem.storage.alembic_folder import (
     FRAMEWORK_PREFIX,
     config_of,
@@ -42,11 +41,10 @@ from meristem.storage.alembic_folder import (
     scripts_of,
 )
 from meristem.storage.database import Database
+from meristem.storage.lock_patience import until_free
 from meristem.storage.versions import REVISIONS, SERVICE, Recorded, check_newer, record
 
 logger: Final = logging.getLogger("meristem.storage")
-pause: Final = time.sleep
-_PAUSES: Final = (0.5, 1.0, 2.0, 4.0, 8.0)  # seconds, between attempts to change tables that are in use
 
 T = TypeVar("T")
 
@@ -272,13 +270,4 @@ async def in_thread(database: Database, work: Callable[[Connection], T]) -> T:
         with database.migration() as connection:
             return work(connection)
 
-    def run() -> T:
-        for seconds in _PAUSES:
-            try:
-                return attempt()
-            except StorageUnavailable:
-                logger.warning("the tables of database %r are in use; its migration is tried again", database.name)
-                pause(seconds)
-        return attempt()
-
-    return await asyncio.to_thread(run)
+    return await until_free(database.name, lambda: asyncio.to_thread(attempt))

@@ -6,7 +6,8 @@ the older code has never heard of the revision and can't know.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from sqlalchemy import Boolean, Column, ColumnElement, DateTime, Index, MetaData, String, Table, func, insert, select
@@ -17,7 +18,8 @@ from sqlalchemy.sql.dml import Insert
 from sqlalchemy.sql.elements import ClauseElement
 
 from meristem.errors import ConfigurationError
-from meristem.storage.driver import Driver, Outcome, Statement
+from meristem.storage.driver import Driver, Outcome, Statement, Transaction
+from meristem.storage.lock_patience import until_free
 from meristem.storage.planned import PlannedRevision, PlannedStep
 from meristem.storage.survival import Effect, Survival
 
@@ -145,18 +147,54 @@ async def upgrade(driver: Driver, name: str, schemas: Sequence[Schema]) -> list[
     found = await _look(driver, driver.read)
     check_newer(name, _newer(found, schemas))
     while _next(found, schemas) is not None:
-        transaction = driver.transaction()
-        try:
-            found = await _look(driver, lambda step: transaction.run([step]))  # noqa: B023 - awaited here
-            change = _next(found, schemas)
-            if change is not None:
-                await transaction.commit(_statements(driver.dialect, change))
-        finally:
-            if transaction.is_open:
-                transaction.abandon()
-        applied += [] if change is None else [each.label for each in change.revisions]
+        applied += await until_free(name, lambda: _apply_next(driver, schemas))
         found = await _look(driver, driver.read)
     return applied
+
+
+async def _apply_next(driver: Driver, schemas: Sequence[Schema]) -> list[str]:
+    """Run the next transaction, if nobody else has meanwhile."""
+    async with _taking_turns(driver) as transaction:
+        change = _next(await _look(driver, lambda step: transaction.run([step])), schemas)
+        if change is None:
+            return []
+        await transaction.commit(_statements(driver.dialect, change))
+    return [each.label for each in change.revisions]
+
+
+async def create(driver: Driver, name: str, metadata: MetaData) -> None:
+    """Make the tables and indexes that are not there: of replicas that start at once the first does."""
+    await until_free(name, lambda: _create(driver, metadata))
+
+
+async def _create(driver: Driver, metadata: MetaData) -> None:
+    # Looked for first, since `CREATE INDEX IF NOT EXISTS` locks the table against writers before it looks.
+    if not _not_there(metadata, (await driver.read(driver.tables)).rows, (await driver.read(driver.indexes)).rows):
+        return
+    async with _taking_turns(driver) as transaction:
+        tables = (await transaction.run([driver.tables])).rows
+        steps = _not_there(metadata, tables, (await transaction.run([driver.indexes])).rows)
+        if steps:
+            await transaction.commit([compiled(driver.dialect, each) for each in steps])
+
+
+@asynccontextmanager
+async def _taking_turns(driver: Driver) -> AsyncIterator[Transaction]:
+    """A transaction to change tables in, which begins with `driver.tables`; rolled back unless it is committed."""
+    transaction = driver.transaction()
+    try:
+        yield transaction
+    finally:
+        if transaction.is_open:
+            transaction.abandon()
+
+
+def _not_there(metadata: MetaData, tables: Collection[str], indexes: Collection[str]) -> list[ClauseElement]:
+    return [
+        each
+        for each in creation(metadata)
+        if str(each.element.name) not in (tables if isinstance(each, CreateTable) else indexes)
+    ]
 
 
 async def pending(driver: Driver, name: str, schemas: Sequence[Schema]) -> list[str]:
@@ -241,9 +279,9 @@ def _records(schema: Schema, revisions: Sequence[Revision]) -> list[Recorded]:
     return [Recorded(schema.room, each.name, each.compatible) for each in revisions]
 
 
-def creation(tables: MetaData) -> list[ClauseElement]:
+def creation(tables: MetaData) -> list[CreateTable | CreateIndex]:
     """What makes the tables and indexes that don't exist yet."""
-    steps: list[ClauseElement] = []
+    steps: list[CreateTable | CreateIndex] = []
     for table in tables.sorted_tables:
         steps.append(CreateTable(table, if_not_exists=True))
         indexes = sorted(table.indexes, key=lambda index: str(index.name))

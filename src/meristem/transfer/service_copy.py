@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import JSON, delete, func, literal, select, text, tuple_
 
 from meristem.errors import MeristemError, StorageError
+from meristem.storage.lock_patience import until_free
 from meristem.transfer.given_ids import highest_id, raise_ids
 from meristem.transfer.row_digest import TableDigest
 from meristem.transfer.tables import VALUE, CopiedTable
@@ -23,15 +24,20 @@ Tell = Callable[[str, int, int], None]
 
 PAGE: Final = 500  # rows
 _NULL: Final = "null "  # begins the name of what tells NULL from JSON's null
-_KEEPS_STILL: Final = {"postgresql": "LOCK TABLE {names} IN SHARE MODE"}
-"""What keeps others from writing where a write transaction alone does not."""
+_KEEPS_STILL: Final = {"postgresql": ("SET LOCAL lock_timeout = '2s'", "LOCK TABLE {names} IN SHARE MODE")}
+"""What keeps others from writing where a write transaction alone does not; who waits for it has them wait as well."""
 
 
 async def copy_rows(source: Database, target: Database, tables: list[CopiedTable], tell: Tell) -> dict[str, int]:
     """Copy all rows to tables that are there already, in place of what is in them; answers with their numbers.
 
-    Raises StorageError where the target, read again, has other rows than the source; then nothing is changed.
+    Raises StorageError where the target, read again, has other rows than the source; then nothing is changed. Where
+    others use the source's tables, it comes again a few times before it raises StorageUnavailable.
     """
+    return await until_free(source.name, lambda: _copy_rows(source, target, tables, tell))
+
+
+async def _copy_rows(source: Database, target: Database, tables: list[CopiedTable], tell: Tell) -> dict[str, int]:
     async with source.begin() as reading, target.begin() as writing:
         await _keep_still(reading, source, tables)
         for each in reversed(tables):
@@ -48,10 +54,9 @@ async def copy_rows(source: Database, target: Database, tables: list[CopiedTable
 
 
 async def _keep_still(reading: UnitOfWork, source: Database, tables: Iterable[CopiedTable]) -> None:
-    lock = _KEEPS_STILL.get(source.system)
-    if lock is not None:
-        names = ", ".join('"{}"'.format(each.table.name.replace('"', '""')) for each in tables)
-        await reading.execute(text(lock.format(names=names)))
+    names = ", ".join('"{}"'.format(each.table.name.replace('"', '""')) for each in tables)
+    for each in _KEEPS_STILL.get(source.system, ()):
+        await reading.execute(text(each.format(names=names)))
 
 
 async def _copy(each: CopiedTable, reading: UnitOfWork, writing: UnitOfWork, tell: Tell) -> TableDigest:

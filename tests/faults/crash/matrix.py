@@ -1,14 +1,17 @@
 """The crash matrix: the market is killed at every write to a socket and to a database, one run for each.
 
-    python -m tests.faults.crash.matrix [--every N] [--jobs N] [--database postgresql] [--point front:disk:70:after]
+    python -m tests.faults.crash.matrix [--every N] [--seed N] [--jobs N] [--database postgresql]
+    python -m tests.faults.crash.matrix --point front:disk:70:after [--database postgresql]
 
 A run orders, kills one process at one point, has it started again, and looks at what is there. All points take hours:
-`--every 10` takes each tenth. Ends with 1 where anything was wrong.
+`--every 10` takes each tenth. They come in an order that the seed gives, so that what has run when it is stopped is a
+sample of all. Ends with 1 where anything was wrong.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
 import tempfile
@@ -17,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, nullcontext
 from itertools import product
 from pathlib import Path
+from random import Random
 from typing import Any, Final
 from uuid import uuid4
 
@@ -71,6 +75,7 @@ def main() -> int:
     """Run every point of every process, or those that are asked for; tells of each that finds something."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--every", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=int(os.environ.get("PARITY_SEED", "1")))
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--database", choices=PROCESSES, default="sqlite")
     parser.add_argument("--point", type=asked, action="append", default=[])
@@ -83,7 +88,8 @@ def main() -> int:
         points = given.point or [
             point for process in PROCESSES[given.database] for point in [*matrix.points(process)][:: given.every]
         ]
-        print(f"{len(points)} points on {given.database}", flush=True)
+        Random(given.seed).shuffle(points)
+        print(f"{len(points)} points on {given.database}, seed {given.seed}", flush=True)
         return _all(matrix, points, given.jobs)
 
 
@@ -95,6 +101,8 @@ def _all(matrix: Matrix, points: list[Point], jobs: int) -> int:
             died, wrong = run.result()
             reached += died
             bad += bool(wrong)
+            if not died:
+                print(f"not reached: {runs[run]}", flush=True)
             for each in wrong:
                 print(f"WRONG at {runs[run]}: {each}", flush=True)
             if number % 20 == 0 or number == len(points):

@@ -18,6 +18,7 @@ SYSTEM: Final = "market:system"
 ORDERS: Final = (1, 2, 3, 4)  # articles in each, all ordered at once
 STILL: Final = 5  # looks in a row at which all must agree
 STUCK: Final = 30.0  # seconds after which what is wrong and changes no more stays so
+ONE_REQUEST: Final = httpx.Limits(max_keepalive_connections=0)  # on each connection
 AWAY: Final = ["it does not answer"]
 SPLIT: Final = """
 [processes]
@@ -68,6 +69,7 @@ class Trial:
         self._keys = [str(uuid4()) for _ in ORDERS]
         self._promised: dict[str, str] = {}
         self._run_now: Served
+        self._client: httpx.AsyncClient
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copy(HERE / "market.py", folder)
 
@@ -97,8 +99,10 @@ class Trial:
             await asyncio.to_thread(self._run_now.wait)
             keeping = asyncio.create_task(self._keep())
             (self.folder / "armed").touch()
-            await asyncio.gather(*(self._order(each) for each in range(len(ORDERS))))
-            return await self._settled()
+            # One for all: what it makes for TLS takes longer than what is asked.
+            async with httpx.AsyncClient(timeout=20.0, limits=ONE_REQUEST) as self._client:
+                await asyncio.gather(*(self._order(each) for each in range(len(ORDERS))))
+                return await self._settled()
         finally:
             if keeping is not None:
                 keeping.cancel()
@@ -163,8 +167,7 @@ class Trial:
     async def _ask(self, verb: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Any | None:
         """The answer, None where there was none that counts."""
         try:
-            async with httpx.AsyncClient(timeout=20.0) as client:
-                answer = await client.request(verb, f"{self._run_now.address}/api/{path}", json=body, headers=headers)
+            answer = await self._client.request(verb, f"{self._run_now.address}/api/{path}", json=body, headers=headers)
         except (httpx.HTTPError, httpx.InvalidURL):  # it is dead, or starts again
             return None
         return answer.json() if answer.is_success else None

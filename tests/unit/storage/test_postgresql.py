@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import threading
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from decimal import Decimal
 from unittest import mock
 from urllib.parse import quote
@@ -434,6 +434,18 @@ async def test_migrations_and_the_framework_change_one_schema_in_turn(url: str):
         leave.set()
         await migrating
         await upgrading
+
+
+async def test_of_replicas_that_make_their_tables_at_once_the_first_does(url: str):
+    replicas = [database_for(url, name=f"replica {number}") for number in range(4)]
+    async with AsyncExitStack() as stack:
+        for each in replicas:
+            await each.start()
+            stack.push_async_callback(each.stop)
+
+        await asyncio.gather(*(each.create(METADATA) for each in replicas))
+
+        assert {each.name for each in METADATA.sorted_tables} <= {*await replicas[0].tables()}
 
 
 async def test_a_migration_is_tried_in_a_twin_of_the_schema_of_which_nothing_remains(url: str):

@@ -2,21 +2,22 @@
 
 import asyncio
 import logging
-import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from unittest import mock
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Column, Index, Integer, MetaData, Table, insert, text
 
 from meristem.errors import StorageUnavailable
-from meristem.storage import migrations
+from meristem.storage import lock_patience, migrations
 from meristem.storage.database import Database, database_for
 from meristem.storage.foresight import foresee
 from meristem.storage.postgresql import lock_probe, migration
+from meristem.storage.scope import outside_units
 from meristem.storage.survival import Survival
 from tests.suites.postgresql import schema_of_its_own
+from tests.unit.storage import boxes
 
 HEAD = """
 import sqlalchemy as sa
@@ -180,20 +181,25 @@ async def test_a_large_table_alone_makes_its_lock_unsafe(rooms, versions):
     ]
 
 
+def impatient(monkeypatch: pytest.MonkeyPatch, patience: str = "50ms") -> tuple[asyncio.Event, asyncio.Event]:
+    """Has what changes tables soon give up: whether it did, and what it awaits before it comes again."""
+    refused, free = asyncio.Event(), asyncio.Event()
+
+    async def pause(_: float) -> None:
+        refused.set()
+        await free.wait()
+
+    monkeypatch.setattr(migration, "LONGEST_WAIT", patience)
+    monkeypatch.setattr(lock_patience, "pause", pause)
+    return refused, free
+
+
 async def test_a_migration_that_waits_for_a_lock_lets_others_by_and_tries_again(
     rooms: Database, versions: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     """Who waits for an exclusive lock has all who come after it wait, too: it waits for a moment, time and again."""
-    monkeypatch.setattr(migration, "LONGEST_WAIT", "50ms")
     (versions / "second.py").write_text(HEAD.format("second", "first") + "op.drop_column('rooms', 'floor')")
-    refused, free = asyncio.Event(), threading.Event()
-    loop = asyncio.get_running_loop()
-
-    def pause(_: float) -> None:
-        loop.call_soon_threadsafe(refused.set)
-        free.wait(PATIENCE)
-
-    monkeypatch.setattr(migrations, "pause", pause)
+    refused, free = impatient(monkeypatch)
 
     async with asyncio.timeout(PATIENCE):
         async with rooms.begin() as tx:
@@ -204,12 +210,49 @@ async def test_a_migration_that_waits_for_a_lock_lets_others_by_and_tries_again(
         free.set()
         assert await upgrading == ["second"]
 
-    assert caplog.messages[0].startswith("the tables of database 'rooms' are in use; its migration is tried again")
+    assert caplog.messages[0] == "the tables of database 'rooms' are in use; what changes them is tried again"
+
+
+async def test_so_do_the_frameworks_own_revisions(rooms: Database, monkeypatch: pytest.MonkeyPatch):
+    await rooms.upgrade([boxes.FIRST])
+    refused, free = impatient(monkeypatch)
+
+    async with asyncio.timeout(PATIENCE):
+        async with rooms.begin() as tx:
+            await tx.fetch_all(text("SELECT id FROM meristem_box"))
+            with outside_units():
+                upgrading = asyncio.create_task(rooms.upgrade([boxes.SECOND]))
+                await refused.wait()
+        free.set()
+        assert await upgrading == ["boxes 002_weight"]
+
+
+async def test_a_table_without_an_index_that_it_should_have_gets_it_once_nobody_writes_to_it(
+    rooms: Database, monkeypatch: pytest.MonkeyPatch
+):
+    """What is there already is not locked at all: a start that finds nothing new waits for no writer."""
+    wanted = MetaData()
+    table = Table("beds", wanted, Column("id", Integer, primary_key=True), Column("width", Integer))
+    await rooms.create(wanted)
+    refused, free = impatient(monkeypatch)
+
+    async with asyncio.timeout(PATIENCE):
+        async with rooms.begin() as tx:
+            await tx.execute(insert(table).values(id=1, width=90))
+            with outside_units():
+                await rooms.create(wanted)
+                Index("beds_width", table.c.width)
+                creating = asyncio.create_task(rooms.create(wanted))
+                await refused.wait()
+        free.set()
+        await creating
+    with outside_units():
+        assert await rooms.fetch_value(text("SELECT count(*) FROM pg_indexes WHERE indexname = 'beds_width'")) == 1
 
 
 async def test_a_migration_that_never_gets_its_lock_says_what_to_do(rooms, versions, monkeypatch):
-    monkeypatch.setattr(migration, "LONGEST_WAIT", "10ms")
-    monkeypatch.setattr(migrations, "pause", lambda _: None)
+    _, free = impatient(monkeypatch, "10ms")
+    free.set()
     (versions / "second.py").write_text(HEAD.format("second", "first") + "op.drop_column('rooms', 'floor')")
 
     async with rooms.begin() as tx:

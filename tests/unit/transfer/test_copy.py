@@ -2,7 +2,9 @@
 
 import asyncio
 import enum
+import threading
 from collections.abc import AsyncIterator, Callable
+from contextvars import Context
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -39,6 +41,7 @@ from sqlalchemy import (
 from meristem import Contract, Database, Service, System, once
 from meristem.errors import ConfigurationError, MeristemError, OperationError, StorageError
 from meristem.runtime.schema import upgrade
+from meristem.storage import lock_patience
 from meristem.storage.database import database_for
 from meristem.storage.lease import Lease
 from meristem.system.blueprint import Blueprint
@@ -332,3 +335,27 @@ class TestFromPostgresqlToSqlite(CopySuite):
     @pytest.fixture
     def target(self, file: str) -> str:
         return file
+
+    async def test_a_table_that_somebody_writes_to_is_waited_for_and_nobody_behind_it_for_long(
+        self, source: str, target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        await with_database(source, fill)
+        loop, refused, free = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+
+        async def pause(_: float) -> None:
+            loop.call_soon_threadsafe(refused.set)
+            await asyncio.to_thread(free.wait)
+
+        async def write(database: Database) -> None:
+            async with database.begin() as tx:
+                await tx.execute(update(PEOPLE).where(PEOPLE.c.id == 1).values(name="Eve"))
+                copying = asyncio.create_task(asyncio.to_thread(copy, tmp_path, source, target), context=Context())
+                await refused.wait()
+            free.set()
+            await copying
+
+        monkeypatch.setattr(lock_patience, "pause", pause)
+        async with asyncio.timeout(60):
+            await with_database(source, write)
+
+        assert await with_database(target, held) == await with_database(source, held)

@@ -18,7 +18,7 @@ from meristem.storage.postgresql.announcements import Announcements
 from meristem.storage.postgresql.connection_opener import ConnectionOpener
 from meristem.storage.postgresql.connection_pool import ConnectionPool
 from meristem.storage.postgresql.dialect import PostgresqlDialect
-from meristem.storage.postgresql.migration import TAKE_TURNS, migration
+from meristem.storage.postgresql.migration import TAKE_TURNS, migration, short_waits
 from meristem.storage.postgresql.transaction import ATTEMPTS, PostgresqlTransaction
 from meristem.storage.postgresql.twin import PostgresqlTwin, twin
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from meristem.storage.postgresql.session import Session
 
 _TABLES: Final = "SELECT tablename FROM pg_catalog.pg_tables WHERE schemaname = current_schema()"
+_INDEXES: Final = "SELECT indexname FROM pg_catalog.pg_indexes WHERE schemaname = current_schema()"
 _READS: Final = re.compile(r"\s*(SELECT|VALUES|TABLE|SHOW|EXPLAIN|WITH)\b", re.IGNORECASE)
 _MAY_WRITE: Final = re.compile(r"\b(INSERT|UPDATE|DELETE|MERGE)\b", re.IGNORECASE)
 
@@ -66,13 +67,21 @@ class PostgresqlDriver:
 
     @property
     def tables(self) -> Statement:
-        """The tables of the schema; a transaction that begins with it holds an advisory lock to its end."""
+        """The tables of the schema; a transaction that begins with it holds an advisory lock to its end.
+
+        For others' locks on tables it waits for two seconds at most.
+        """
         return Statement(_TABLES, decode=_names)
+
+    @property
+    def indexes(self) -> Statement:
+        """The indexes of the schema."""
+        return Statement(_INDEXES, decode=_names)
 
     def beginning(self, steps: Sequence[Statement]) -> str:
         """The statements that begin a transaction with these steps."""
         # Before the statement that lists the tables: what one statement waits for, it does not see.
-        return f"{self._begin}; {TAKE_TURNS}" if steps[0].text == _TABLES else self._begin
+        return f"{self._begin}; {TAKE_TURNS}; {short_waits()}" if steps[0].text == _TABLES else self._begin
 
     async def start(self) -> None:
         """Connect once, and see that the service's schema is there."""

@@ -11,8 +11,9 @@ from sqlalchemy import Connection, create_engine, event, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from meristem.errors import ConfigurationError, MeristemError, StorageError, StorageUnavailable
+from meristem.errors import ConfigurationError, MeristemError, StorageError
 from meristem.storage.driver import shorten
+from meristem.storage.lock_patience import TableInUse
 from meristem.storage.postgresql.connection_opener import no_schema, quoted
 
 if TYPE_CHECKING:
@@ -29,12 +30,17 @@ _ENDS: Final = ("COMMIT", "ROLLBACK", "ABORT", "END", "BEGIN", "START")
 _ONE_TRANSACTION: Final = "a revision runs in one transaction, which it neither begins nor ends"
 
 
+def short_waits() -> str:
+    """The statement by which the rest of a transaction waits for no lock for long; behind `TAKE_TURNS`, which may."""
+    return f"SET LOCAL lock_timeout = '{LONGEST_WAIT}'"
+
+
 @contextmanager
 def migration(address: DatabaseAddress, name: str) -> Iterator[Connection]:
     """A connection inside one transaction: replicas migrate one after the other."""
     with connected(address, name) as connection:
         connection.execute(text(TAKE_TURNS))
-        connection.execute(text(f"SET LOCAL lock_timeout = '{LONGEST_WAIT}'"))
+        connection.execute(text(short_waits()))
         yield connection
 
 
@@ -85,7 +91,7 @@ def _explained(error: SQLAlchemyError | psycopg.Error, name: str) -> MeristemErr
     state = getattr(cause, "sqlstate", None) or ""
     told = f"{_reason(cause, state)}{where}"
     if state == _LOCKED:
-        return StorageUnavailable(f"a migration of database {name!r} waited for a table and was rolled back: {told}")
+        return TableInUse(f"a migration of database {name!r} waited for a table and was rolled back: {told}")
     if isinstance(cause, psycopg.OperationalError) and (not state or state.startswith(_PASSING)):
         return StorageError(f"a migration of database {name!r} failed and was rolled back: {told}")
     return ConfigurationError(

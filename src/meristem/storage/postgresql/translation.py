@@ -13,6 +13,7 @@ import asyncpg
 
 from meristem.errors import IntegrityViolation, MeristemError, MisuseError, StorageError, StorageUnavailable
 from meristem.storage.driver import shorten
+from meristem.storage.lock_patience import TableInUse
 
 RAISED: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 """What asyncpg raises where a statement or a connection fails."""
@@ -22,7 +23,8 @@ _TOLD: Final = ("0A", "23", "25", "28", "3D", "3F", "40", "42", "53", "55", "57"
 """The classes of errors whose first line names things of the schema and of the server, never a value."""
 _LASTING: Final = ("42P01", "42703", "3F000", "42501")  # until somebody migrates, or gives a right
 _REPEATABLE: Final = ("40001", "40P01")  # serialization failure, deadlock
-_PASSING: Final = ("08", "40", "53", "55P03", "57P", "25006", "25P03")
+_PASSING: Final = ("08", "40", "53", "57P", "25006", "25P03")
+_LOCKED: Final = "55P03"
 _GONE: Final = ("57P01", "57P02", "57P03", "57P05", "25P03", "25006")
 _REMEDIES: Final = {
     "42P01": ": the database has another schema than this code; run its migrations (`meristem migrate`), or the newer "
@@ -48,6 +50,8 @@ def translate(error: Any, database: str, text: str) -> MeristemError:
     if state in _VIOLATIONS or state.startswith("23"):
         return _violation(error, state, f"{reason} ({place})")
     reason += _REMEDIES.get(state, "")
+    if state == _LOCKED:
+        return TableInUse(f"{reason} ({place})")
     if state.startswith(_PASSING):
         anew = ": nothing of it happened, the next statement connects anew" if is_lost(error) else ""
         return StorageUnavailable(f"{reason}{anew} ({place})")

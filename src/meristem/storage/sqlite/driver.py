@@ -127,6 +127,11 @@ class SqliteDriver:
         """The tables of the file; every transaction holds the write lock from its first statement."""
         return Statement("SELECT name FROM sqlite_master WHERE type = 'table'", decode=_names)
 
+    @property
+    def indexes(self) -> Statement:
+        """The indexes of the file."""
+        return Statement("SELECT name FROM sqlite_master WHERE type = 'index'", decode=_names)
+
     def try_read(self, step: Statement) -> Outcome | None:
         """Run one statement on the event loop's thread, if it looks for one row and finds it quickly."""
         if self._lookups is None:
