@@ -113,7 +113,13 @@ class OperationError(MeristemError):
 
 
 class StorageError(OperationError):
-    """The database refused or lost a statement."""
+    """The database refused or lost a statement.
+
+    `condition` is what callers are told of it, such as `the disk of its database is full`: no name, value or place.
+    Empty for what is a bug, or nobody's business.
+    """
+
+    condition: str = ""
 
 
 class IntegrityViolation(StorageError):

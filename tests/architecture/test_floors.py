@@ -10,6 +10,7 @@ from tests.architecture.source import MODULES, ROOT, SOURCE, Import, circles, im
 FLOORS = [
     {
         "errors",
+        "failure_log",
         "context",
         "keys",
         "clock",

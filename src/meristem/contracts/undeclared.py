@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from meristem.context import current
 from meristem.contracts.operation import Semantics
-from meristem.errors import CallError, Code, Fault, StorageUnavailable
+from meristem.errors import CallError, Code, Fault, StorageError
+from meristem.failure_log import is_condition
 
 if TYPE_CHECKING:
     from meristem.contracts.operation import Operation
@@ -19,9 +20,10 @@ _PASSING: Final = frozenset({Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED, Code.RESO
 
 def undeclared(operation: Operation, error: BaseException) -> CallError:
     """Log an error that must not leave, with its traceback; the error that its caller gets instead."""
-    if isinstance(error, StorageUnavailable):  # no bug to look for: a line is enough, and the caller may come again
+    # No bug to look for: a line is enough, and the caller may come again.
+    if isinstance(error, StorageError) and is_condition(error):
         logger.warning("%s failed: %s", operation.label, error)
-        return CallError(Code.UNAVAILABLE, _sentence(operation.label))
+        return CallError(Code.UNAVAILABLE, _sentence(operation.label, error.condition))
     remedy = " (declare it in raises=[...])" if isinstance(error, Fault) else ""
     logger.error("%s failed%s", operation.label, remedy, exc_info=error)
     return internal(operation.label)
@@ -55,7 +57,8 @@ def internal(label: str) -> CallError:
     return CallError(Code.INTERNAL, _sentence(label))
 
 
-def _sentence(label: str) -> str:
+def _sentence(label: str, condition: str = "") -> str:
     trace = current().trace
     where = "" if trace is None else f" under trace {trace.trace_id}"
-    return f"{label} failed; the log says why{where}"
+    told = f": {condition}; the log says more" if condition else "; the log says why"
+    return f"{label} failed{told}{where}"

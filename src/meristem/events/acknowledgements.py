@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from meristem.errors import StorageError
+from meristem.failure_log import log_failure
 
 if TYPE_CHECKING:
     from meristem.clock import Clock
@@ -79,8 +80,10 @@ class Acknowledgements:
                 batch = self._gathered[:_BATCH]
                 try:
                     await self._outbox.remove([delivery for _, delivery in batch])
-                except StorageError:
-                    logger.exception("%s: acknowledged events stay in its outbox; trying again", self._outbox.source)
+                except StorageError as error:
+                    log_failure(
+                        logger, error, "%s: acknowledged events stay in its outbox; trying again", self._outbox.source
+                    )
                     await self._clock.sleep(_MISHAP)
                     continue
                 del self._gathered[: len(batch)]  # more may have come meanwhile

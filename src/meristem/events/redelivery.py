@@ -11,6 +11,7 @@ from meristem.errors import StorageError, Undeliverable
 from meristem.events.bus import SubscriberAway
 from meristem.events.facts import Away, DeadLettered, DeliveryRetried, Observer, emit
 from meristem.events.outage import describe, is_outage, patience_asked_for
+from meristem.failure_log import log_failure
 
 if TYPE_CHECKING:
     from meristem.events.outbox import Delivery, Outbox
@@ -109,16 +110,16 @@ class FailedDeliveries:
     async def _record(self, delivery: Delivery, delay: float, failure: Exception) -> None:
         try:
             await self._outbox.postpone(delivery, delay, describe(failure))
-        except StorageError:  # what was counted counts in memory; after a crash it is tried once more
-            logger.exception("%s: a failed attempt could not be recorded", self._outbox.source)
+        except StorageError as error:  # what was counted counts in memory; after a crash it is tried once more
+            log_failure(logger, error, "%s: a failed attempt could not be recorded", self._outbox.source)
 
     async def _bury(self, partitions: Partitions, delivery: Delivery, failure: Exception) -> float | None:
         error = describe(failure)
         attempts = delivery.attempts + 1
         try:
             await self._outbox.dead_letter(delivery, attempts, error)
-        except StorageError:
-            logger.exception("%s: a dead letter could not be recorded; trying again", self._outbox.source)
+        except StorageError as problem:
+            log_failure(logger, problem, "%s: a dead letter could not be recorded; trying again", self._outbox.source)
             return self._now() + _MISHAP
         self._forget(partitions, delivery)
         logger.error(

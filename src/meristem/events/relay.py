@@ -18,6 +18,7 @@ from meristem.events.facts import Delivered, Observer, emit
 from meristem.events.partitions import Partitions
 from meristem.events.redelivery import FailedDeliveries
 from meristem.events.wake_up import WakeUp
+from meristem.failure_log import log_failure
 from meristem.lifecycle import Background
 from meristem.resilience.timers import Deadlines
 
@@ -209,8 +210,8 @@ class Relay:
             await self._wake_up.wait()
             try:
                 await self._tick()
-            except Exception:  # events must go on when the database comes back
-                logger.exception("%s: its outbox cannot be read; trying again", self._outbox.source)
+            except Exception as error:  # events must go on when the database comes back
+                log_failure(logger, error, "%s: its outbox cannot be read; trying again", self._outbox.source)
                 self._wake_up.set(self._now() + _MISHAP)
             self._quiet.set()
 

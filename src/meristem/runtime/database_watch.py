@@ -42,5 +42,5 @@ class DatabaseWatch:
             if problem is not None and self.problem is None:
                 logger.error("not ready any more: %s", problem)
             elif problem is None and self.problem is not None:
-                logger.warning("ready again: the databases are where they were opened")
+                logger.warning("ready again: nothing is missing of the databases any more")
             self.problem = problem

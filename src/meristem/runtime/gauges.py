@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import msgspec
 
 from meristem.errors import StorageError
+from meristem.failure_log import log_failure
 from meristem.lifecycle import Background
 from meristem.telemetry.metrics import Measure
 
@@ -97,10 +98,10 @@ class Gauges:
                 try:
                     self._found[service] = await counter()
                     self._counted[service,] = began
-                except StorageError:
+                except StorageError as error:
                     self._found.pop(service, None)
                     self._counted.pop((service,), None)
-                    logger.exception("%s: what waits in its database cannot be counted", service)
+                    log_failure(logger, error, "%s: what waits in its database cannot be counted", service)
         finally:
             # After a failure as well: a database in trouble is not asked again by every scrape.
             self._looked, self._counting = self._now(), None

@@ -9,7 +9,8 @@ from functools import partial
 from typing import TypeAlias
 
 from meristem.contracts.codec import encode
-from meristem.errors import CallError, Code, Fault, IntegrityViolation, StorageError
+from meristem.errors import CallError, Code, Fault, IntegrityViolation, StorageError, StorageUnavailable
+from meristem.failure_log import is_condition, log_failure
 from meristem.sagas.commands import CallCommand
 from meristem.sagas.engine_parts import EngineParts
 from meristem.sagas.failures import Failure, Verdict, describe, judge, write
@@ -146,7 +147,11 @@ class Calls:
     def _understood(self, command: CallCommand, error: Exception) -> Exception:
         if isinstance(error, (Fault, CallError)):
             return error
-        logger.error("saga %s %s: step %s failed", self._saga.name, self._saga.id, command.name, exc_info=error)
+        log_failure(logger, error, "saga %s %s: step %s failed", self._saga.name, self._saga.id, command.name)
+        # Out of reach, locked, full: it is waited for as long as for a callee that is away.
+        if is_condition(error):
+            happened = not isinstance(error, StorageUnavailable)
+            return CallError(Code.UNAVAILABLE, str(error), may_have_happened=happened, private=True)
         if isinstance(error, StorageError) and not isinstance(error, IntegrityViolation):
             return CallError(Code.UNKNOWN, str(error), private=True)  # the database may work in a moment
         return error

@@ -9,6 +9,7 @@ from typing import Any
 
 from meristem.contracts.codec import encode
 from meristem.errors import CallError, Fault
+from meristem.failure_log import traceback_of
 from meristem.sagas.commands import CallCommand, SagaCommand, Step, step_of
 from meristem.sagas.engine_parts import EngineParts
 from meristem.sagas.failures import Verdict, describe, is_bug, judge, read, revive, told, write
@@ -133,7 +134,7 @@ class Compensation:
                 self._report(row)
                 return None
             # The traceback once, and not by each attempt; a callee of another service has logged its own.
-            shown = None if attempt > 1 or isinstance(error, (CallError, Fault)) else error
+            shown = None if attempt > 1 or isinstance(error, (CallError, Fault)) else traceback_of(error)
             where = (self._saga.name, self._saga.id, step.name)
             logger.warning("saga %s %s: the undo %s failed: %s", *where, told(error), exc_info=shown)
             pause = self._pause_after(row, error, attempt)

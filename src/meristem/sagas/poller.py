@@ -10,6 +10,7 @@ from typing import Any
 
 from meristem.clock import Clock
 from meristem.errors import StorageError
+from meristem.failure_log import log_failure
 from meristem.lifecycle import first_of
 from meristem.sagas.journal import Journal
 from meristem.sagas.policy import SagaPolicy
@@ -67,8 +68,10 @@ class Poller:
             await self._clock.sleep(_FORGET_EACH)
             try:
                 await self._journal.forget_events()
-            except StorageError:
-                logger.exception("events for the sagas of %s could not be forgotten; trying again", self._service)
+            except StorageError as error:
+                log_failure(
+                    logger, error, "events for the sagas of %s could not be forgotten; trying again", self._service
+                )
 
     async def _scanning(self) -> None:
         has_waited = False  # the engine has looked around just before it starts this
@@ -80,8 +83,8 @@ class Poller:
                     self._poked.clear()
                     await self._look()
                 left = await self._journal.next_wake()
-            except Exception:  # sagas must go on when what was wrong is over
-                logger.exception("the sagas of %s could not be looked through", self._service)
+            except Exception as error:  # sagas must go on when what was wrong is over
+                log_failure(logger, error, "the sagas of %s could not be looked through", self._service)
             waiting: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._poked.wait())]
             if left is not None and left > 0:
                 waiting.append(asyncio.ensure_future(self._clock.sleep(left)))

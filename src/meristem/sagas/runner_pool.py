@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from meristem.errors import StorageError
+from meristem.failure_log import log_failure
 from meristem.lifecycle import Background
 from meristem.sagas.engine_parts import EngineParts
 from meristem.sagas.facts import Fact, SagaBegan, SagaLost
@@ -116,7 +117,9 @@ class RunnerPool:
             self._emit(SagaLost(saga.id, saga.name))
             return
         except StorageError as error:
-            logger.exception("saga %s %s: its journal failed; it is taken up again in a moment", saga.name, saga.id)
+            log_failure(
+                logger, error, "saga %s %s: its journal failed; it is taken up again in a moment", saga.name, saga.id
+            )
             self._orphans.add(saga.id)
             if not writer.is_begun:
                 self._resolve(saga.id, error)

@@ -13,6 +13,7 @@ import msgspec
 from meristem.clock import Clock
 from meristem.contracts.codec import decoder
 from meristem.errors import IntegrityViolation, StorageError
+from meristem.failure_log import log_failure
 from meristem.sagas import statements as sql
 from meristem.sagas.saga import Definition
 from meristem.sagas.search import SearchField, terms_of
@@ -60,8 +61,8 @@ class SearchIndex:
                 self.whole.set()
                 if not has_fields:
                     return
-            except StorageError:
-                logger.exception("old sagas could not be indexed for search; trying again later")
+            except StorageError as error:
+                log_failure(logger, error, "old sagas could not be indexed for search; trying again later")
             await self._clock.sleep(_AGAIN if self.whole.is_set() else 60.0)
 
     async def _catch_up(self) -> bool:

@@ -11,6 +11,7 @@ from meristem.backoff import ceiling
 from meristem.context import Context, using
 from meristem.contracts.bounds import Seconds, wrong
 from meristem.errors import StorageError, WiringError
+from meristem.failure_log import log_failure
 from meristem.lifecycle import Background
 
 if TYPE_CHECKING:
@@ -132,10 +133,10 @@ class Schedule:
                     else:
                         await self._duties.run_alone(self._duty(name), job)
                 wait, failures = method.seconds, 0
-            except Exception:  # one failed run must not end the job
+            except Exception as error:  # one failed run must not end the job
                 failures += 1
                 wait = ceiling(failures, method.seconds, max(method.seconds, _LONGEST))
-                logger.exception("%s.%s failed; it runs again in %g s", self._name, name, wait)
+                log_failure(logger, error, "%s.%s failed; it runs again in %g s", self._name, name, wait)
             finally:
                 del self._runs[task]
 
@@ -163,8 +164,8 @@ class Schedule:
     async def _inherits(self, duties: Duties, name: str) -> bool:
         try:
             return await duties.inherit(self._duty(name))
-        except StorageError:  # the next run asks again
-            logger.exception("%s.%s: whether a dead replica had it could not be read", self._name, name)
+        except StorageError as error:  # the next run asks again
+            log_failure(logger, error, "%s.%s: whether a dead replica had it could not be read", self._name, name)
             return False
 
     def _duty(self, name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 from sqlalchemy.engine import Connection, Dialect
@@ -21,6 +21,11 @@ Decoder = Callable[[list[Any], Description], list[Any]]
 """Turns raw rows into what the caller asked for, one for one."""
 
 
+BROKEN: Final = "the disk of its database fails"
+FULL: Final = "the disk of its database is full"
+LOCKED: Final = "its database is locked"
+READ_ONLY: Final = "its database takes no writes now"
+AWAY: Final = "its database is out of reach"
 _SHOWN = 300
 
 

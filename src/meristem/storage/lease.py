@@ -32,6 +32,7 @@ from sqlalchemy import (
 )
 
 from meristem.errors import IntegrityViolation, StorageError
+from meristem.failure_log import log_failure
 from meristem.lifecycle import Background
 from meristem.storage.fence import Fence, LeaseLostError, stand_behind
 from meristem.storage.owner import is_certainly_dead, new_owner
@@ -274,8 +275,8 @@ class Lease:
             began = monotonic()
             try:
                 await self.look()
-            except StorageError:
-                logger.exception("%s could not renew its lease; trying again", self.name)
+            except StorageError as error:
+                log_failure(logger, error, "%s could not renew its lease; trying again", self.name)
             took = monotonic() - began
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import Float, bindparam, delete, select, tuple_
 
 from meristem.clock import SteadyTime
 from meristem.errors import StorageError
+from meristem.failure_log import log_failure
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
@@ -92,6 +93,6 @@ async def forget_daily(
     while True:
         try:
             await forget(passing.earlier() - retention)
-        except StorageError:
-            logger.exception("%s could not be forgotten; trying again later", what)
+        except StorageError as error:
+            log_failure(logger, error, "%s could not be forgotten; trying again later", what)
         await clock.sleep(_DAY)

@@ -1,13 +1,7 @@
 """PostgreSQL is restarted, and fails over to its standby, while transactions run: what was acknowledged is there."""
 
 import asyncio
-import os
-import shutil
-import socket
-import subprocess
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Column, Integer, MetaData, Table, bindparam, func, insert, select, update
@@ -15,66 +9,18 @@ from sqlalchemy import Column, Integer, MetaData, Table, bindparam, func, insert
 from meristem.errors import StorageError
 from meristem.events.outage import is_outage
 from meristem.storage.database import Database, database_for
+from tests.suites.postgresql_servers import Server, servers_of_its_own
 
-BINARIES = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), None)
 METADATA = MetaData()
 ROWS = Table("rows", METADATA, Column("id", Integer, primary_key=True), Column("n", Integer))
 PATIENCE = 60  # seconds
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-class Server:
-    """A server of the test's own, in a folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.port = free_port()
-        self._data = folder / "data"
-        self._options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
-
-    def run(self, program: str, *arguments: str | Path) -> None:
-        as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-        subprocess.run([*as_user, BINARIES / program, *arguments], check=True, stdout=subprocess.DEVNULL)
-
-    def make(self) -> None:
-        self.run("initdb", "-D", self._data, "-A", "trust", "-U", "postgres", "--no-sync")
-
-    def copy(self, of: "Server") -> None:
-        """A standby of another one."""
-        place = ["-h", "127.0.0.1", "-p", str(of.port), "-U", "postgres"]
-        self.run("pg_basebackup", *place, "-D", self._data, "-R", "-c", "fast", "--no-sync")
-
-    def control(self, *verb: str) -> None:
-        options = ["-o", self._options, "-l", self._data.parent / "log"] if verb[0] in ("start", "restart") else []
-        self.run("pg_ctl", "-D", self._data, "-w", *options, *verb)
-
-
 @pytest.fixture
 def servers() -> Iterator[list[Server]]:
     """Two folders for servers; whatever runs in them ends with the test."""
-    if BINARIES is None or shutil.which("runuser") is None:
-        pytest.skip("there is no PostgreSQL on this machine to start")
-    with tempfile.TemporaryDirectory(prefix="failover-") as folder:
-        place = Path(folder)
-        place.chmod(0o755)
-        made = []
-        for name in ("one", "two"):
-            (place / name).mkdir()
-            if os.geteuid() == 0:
-                shutil.chown(place / name, "postgres")
-            made.append(Server(place / name))
-        try:
-            yield made
-        finally:
-            for each in made:
-                try:
-                    each.control("stop", "-m", "immediate")
-                except subprocess.CalledProcessError:
-                    continue  # it doesn't run
+    with servers_of_its_own("one", "two") as made:
+        yield made
 
 
 class Writers:

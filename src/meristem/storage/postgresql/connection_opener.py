@@ -10,6 +10,7 @@ import asyncpg
 
 from meristem.backoff import HALF, wait_after
 from meristem.errors import ConfigurationError, StorageError, StorageUnavailable
+from meristem.storage.driver import AWAY, READ_ONLY
 from meristem.storage.postgresql.session import Session
 from meristem.storage.postgresql.translation import RAISED
 
@@ -43,7 +44,7 @@ class ConnectionOpener:
                 refused = str(error.args[0])
                 break
             except RAISED as error:
-                reason = _reason(error)
+                reason, condition = _reason(error)
             else:
                 self.problem = None
                 return Session(connection, self._name, generation)
@@ -51,7 +52,9 @@ class ConnectionOpener:
                 self.problem = (
                     f"the server of database {self._name!r} ({self._address.server}) is out of reach: {reason}"
                 )
-                raise StorageUnavailable(f"{self.problem}; the next statement tries again")
+                away = StorageUnavailable(f"{self.problem}; the next statement tries again")
+                away.condition = condition
+                raise away
             await asyncio.sleep(wait_after(attempt, _BASE, _CAP, HALF))
             attempt += 1
         failure = StorageError(
@@ -103,7 +106,9 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _reason(error: BaseException) -> str:
-    """Why a connection didn't come about: no text of it holds a value."""
+def _reason(error: BaseException) -> tuple[str, str]:
+    """Why a connection didn't come about, and what callers may know of it: no text of it holds a value."""
+    if isinstance(error, asyncpg.TargetServerAttributeNotMatched):
+        return "it takes no writes: it is a standby, or default_transaction_read_only is on", READ_ONLY
     text = str(error.args[0]) if isinstance(error, asyncpg.PostgresError) and error.args else str(error)
-    return " ".join(text.split()) or type(error).__name__
+    return " ".join(text.split()) or type(error).__name__, AWAY

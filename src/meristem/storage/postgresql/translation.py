@@ -12,7 +12,7 @@ from typing import Any, Final
 import asyncpg
 
 from meristem.errors import IntegrityViolation, MeristemError, MisuseError, StorageError, StorageUnavailable
-from meristem.storage.driver import shorten
+from meristem.storage.driver import AWAY, FULL, READ_ONLY, shorten
 from meristem.storage.lock_patience import TableInUse
 
 RAISED: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
@@ -30,13 +30,16 @@ _REMEDIES: Final = {
     "42P01": ": the database has another schema than this code; run its migrations (`meristem migrate`), or the newer "
     "release that has migrated it already",
     "42501": ": the role may not do that; give it the right, or let it own the schema",
-    "25006": ": the server takes no writes: it is a standby since a fail-over; the next statement asks for the primary",
+    "25006": ": the server takes no writes: it is a standby since a fail-over, or default_transaction_read_only is on; "
+    "the next statement asks for a server that takes some",
     "40001": ": another transaction was faster; repeat the unit of work",
     "40P01": ": two transactions wait for each other; take rows in one order everywhere, or repeat the unit of work",
+    "53100": ": make room on the server's disk; writes go on as soon as there is room",
     "53300": ": the server's max_connections are in use; lower `?pool=` or `?server_pool=`, or put a pooler before it",
     "55P03": ": another transaction holds the lock for longer than lock_timeout",
     "57014": ": it took longer than the role's statement_timeout",
 }
+_CONDITIONS: Final = {"53100": FULL, "25006": READ_ONLY, "53300": "its database has no connection free"}
 _REMEDIES["42703"] = _REMEDIES["42P01"]
 
 
@@ -54,7 +57,9 @@ def translate(error: Any, database: str, text: str) -> MeristemError:
         return TableInUse(f"{reason} ({place})")
     if state.startswith(_PASSING):
         anew = ": nothing of it happened, the next statement connects anew" if is_lost(error) else ""
-        return StorageUnavailable(f"{reason}{anew} ({place})")
+        passing = StorageUnavailable(f"{reason}{anew} ({place})")
+        passing.condition = _CONDITIONS.get(state, "")
+        return passing
     if state.startswith(("22", "42", "0A")) and state not in _LASTING:
         return MisuseError(f"the statement can't be run: {reason} ({place})")
     found = StorageError(f"{reason} ({place})")
@@ -94,4 +99,6 @@ def _of_client(error: Any, place: str) -> MeristemError:
         return MisuseError(f"{which} doesn't fit the type of its column or expression ({place})")
     if isinstance(error, asyncpg.InterfaceError) and "closed" not in str(error) and "connection" not in str(error):
         return MisuseError(f"the statement can't be run: its parameters don't fit it ({place})")
-    return StorageUnavailable(f"the connection to the server was lost; the next statement connects anew ({place})")
+    lost = StorageUnavailable(f"the connection to the server was lost; the next statement connects anew ({place})")
+    lost.condition = AWAY
+    return lost

@@ -108,7 +108,9 @@ class SqliteDriver:
         return self._path is not None and self._path.exists()
 
     def missing(self) -> str | None:
-        """What is gone of the files that are open."""
+        """What is gone of the files that are open, or that their disk failed once: then only a restart helps."""
+        if self._syncer is not None and self._syncer.failed:
+            return str(self._syncer.refuse())
         return self._files.look()
 
     def close_soon(self) -> None:

@@ -11,7 +11,7 @@ from time import monotonic, sleep
 from typing import Final
 
 from meristem.errors import StorageError
-from meristem.storage.driver import Outcome
+from meristem.storage.driver import BROKEN, Outcome
 from meristem.storage.sqlite.jobs import Completions, Job
 from meristem.storage.sqlite.workers import Workers
 
@@ -57,6 +57,14 @@ class Syncer:
         if (now >= self._due or len(self._committed) >= GROUP_SIZE) and self._syncing.acquire(blocking=False):
             self._workers.write(self._run)
 
+    def refuse(self) -> StorageError:
+        """The error of a write after a sync has failed."""
+        refused = StorageError(
+            f"database {self._database!r} takes no writes since its disk failed: restart the service"
+        )
+        refused.condition = BROKEN
+        return refused
+
     def sync_here(self) -> None:
         """Sync on this thread, unless another one does already."""
         if self._committed and self._syncing.acquire(blocking=False):
@@ -100,13 +108,12 @@ class Syncer:
         for _ in range(count):
             job, outcome = self._committed.popleft()
             if self.failed:
-                self._completions.give(
-                    job,
-                    error=StorageError(
-                        f"database {self._database!r} could not make a commit durable: it may be lost. "
-                        "Check the disk and restart the service"
-                    ),
+                lost = StorageError(
+                    f"database {self._database!r} could not make a commit durable: it may be lost. "
+                    "Check the disk and restart the service"
                 )
+                lost.condition = BROKEN
+                self._completions.give(job, error=lost)
             else:
                 self._completions.give(job, outcome)
 

@@ -6,7 +6,7 @@ import sqlite3
 
 from meristem.descriptors import shortage
 from meristem.errors import IntegrityViolation, MeristemError, MisuseError, StorageError, StorageUnavailable
-from meristem.storage.driver import shorten
+from meristem.storage.driver import BROKEN, FULL, LOCKED, shorten
 from meristem.storage.sqlite.locked import is_locked
 
 _LASTING = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_CANTOPEN", "SQLITE_PERM", "SQLITE_READONLY", "SQLITE_ERROR")
@@ -16,9 +16,11 @@ _REMEDIES = {
     ("SQLITE_READONLY",): ": this statement writes; run it inside `async with database.begin() as tx`",
     ("SQLITE_CORRUPT", "SQLITE_NOTADB"):
         ": the file is damaged; restore it from a backup, or move it away to begin with an empty one",
-    ("SQLITE_FULL",): ": the disk is full",
+    ("SQLITE_FULL",): ": make room; what was written before is there, and writes go on as soon as there is room",
+    ("SQLITE_IOERR",): ": the file system fails, or takes no writes any more; the system's log (dmesg) says more",
     ("SQLITE_CANTOPEN",): ": check that the folder exists and may be written",
 }  # fmt: skip
+_CONDITIONS = {"SQLITE_FULL": FULL, "SQLITE_IOERR": BROKEN, "SQLITE_BUSY": LOCKED}
 OPENING = "opening "  # begins what stands for a statement where the file is opened
 _KINDS = ("UNIQUE", "FOREIGN KEY", "NOT NULL", "CHECK")
 
@@ -31,9 +33,12 @@ def translate(error: sqlite3.Error, database: str, text: str) -> MeristemError:
         return _violation(reason, place)
     if isinstance(error, (sqlite3.ProgrammingError, sqlite3.InterfaceError)):
         return MisuseError(f"the statement can't be run: {reason} ({place})")
-    kind = StorageUnavailable if is_locked(error) else StorageError
+    name = getattr(error, "sqlite_errorname", "")
+    # Of an I/O error it is not certain that nothing happened: the log may have all of it, and its index not.
+    kind = StorageUnavailable if is_locked(error) or name == "SQLITE_FULL" else StorageError
     found = kind(f"{reason}{_remedy(reason, error, text)} ({place})")
-    found.lasting = getattr(error, "sqlite_errorname", "").startswith(_LASTING) and not shortage()
+    found.lasting = name.startswith(_LASTING) and not shortage()
+    found.condition = next((each for prefix, each in _CONDITIONS.items() if name.startswith(prefix)), "")
     return found
 
 

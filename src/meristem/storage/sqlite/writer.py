@@ -181,9 +181,7 @@ class Writer:
         if turn.begun:
             raise StorageError(f"the transaction has ended already (database {self._database!r})")
         if self._syncer is not None and self._syncer.failed:
-            raise StorageError(
-                f"database {self._database!r} takes no writes since its disk failed: restart the service"
-            )
+            raise self._syncer.refuse()
         if job.cancelled or not turn.claim():
             raise StorageError(f"the statement was cancelled (database {self._database!r})")
         turn.begun = True
