@@ -10,6 +10,7 @@ from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urls
 from meristem.errors import ConfigurationError
 
 ISOLATIONS: Final = ("read committed", "repeatable read", "serializable")
+TARGETS: Final = ("read-write", "primary", "any", "read-only", "standby", "prefer-standby")
 SSL_MODES: Final = ("prefer", "disable", "allow", "require", "verify-ca", "verify-full")
 _LIBPQ: Final = frozenset(
     {"host", "port", "sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "passfile", "target_session_attrs"}
@@ -36,7 +37,8 @@ class DatabaseAddress(NamedTuple):
 def read_address(url: str, name: str) -> DatabaseAddress:
     """Read a URL like `postgresql://shop_{service}:…@host/shop?schema={service}`; raises ConfigurationError."""
     parts = _split(url, name)
-    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    # A plus is one, as libpq has it, and no blank: in the names of files both stand.
+    options = dict(parse_qsl(parts.query.replace("+", "%2B"), keep_blank_values=True))
     place, database = parts.netloc.rpartition("@")[2] or options.get("host", ""), parts.path.lstrip("/")
     if not place or not database:
         raise ConfigurationError(
@@ -48,6 +50,8 @@ def read_address(url: str, name: str) -> DatabaseAddress:
             raise ConfigurationError(f"database {name!r}: the URL has no port that can be: give one of 1 to 65535")
     if options.get("sslmode", SSL_MODES[0]) not in SSL_MODES:
         raise ConfigurationError(f"database {name!r}: sslmode is none of {', '.join(SSL_MODES)}")
+    if options.get("target_session_attrs", TARGETS[0]) not in TARGETS:
+        raise ConfigurationError(f"database {name!r}: target_session_attrs is none of {', '.join(TARGETS)}")
     unknown = options.keys() - _LIBPQ - set(_OURS)
     if unknown:
         raise ConfigurationError(
@@ -62,7 +66,7 @@ def read_address(url: str, name: str) -> DatabaseAddress:
     # A standby would refuse the first write: who was sent to one looks for the primary among the hosts of the URL.
     theirs = {"target_session_attrs": "read-write"} | {key: value for key, value in options.items() if key in _LIBPQ}
     return DatabaseAddress(
-        dsn=f"postgresql://{parts.netloc}/{quote(unquote(database))}?{urlencode(theirs)}",
+        dsn=f"postgresql://{parts.netloc}/{quote(unquote(database))}?{urlencode(theirs, quote_via=quote)}",
         server=re.sub(r"\s", "", place),
         schema=options.get("schema") or None,
         limit=_number(name, options, "pool", 10),

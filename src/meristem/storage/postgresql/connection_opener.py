@@ -15,13 +15,23 @@ from meristem.storage.postgresql.session import Session
 from meristem.storage.postgresql.translation import RAISED
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from meristem.storage.postgresql.address import DatabaseAddress
 
 PATIENCE: Final = 5.0  # seconds for a server that refuses connections: a restart takes one or two
 _ATTEMPT: Final = 5.0  # seconds for a connection to come about
 _BASE, _CAP = 0.05, 0.5  # seconds between two attempts
 _STATEMENTS: Final = 512  # prepared statements that a connection keeps
+SESSION: Final = {"TimeZone": "UTC", "DateStyle": "ISO, MDY", "standard_conforming_strings": "on"}
+"""What makes the same of a statement wherever it runs, whatever the server and the role have: a date of an instant, a
+wall clock's `now()`, and where a string ends. Those that a pooler can hand on."""
+_FULL: Final = "53300"
 _SCHEMA: Final = "SELECT current_schema(), to_regnamespace(quote_ident($1)) IS NOT NULL"
+
+
+class ServerFullError(StorageUnavailable):
+    """The server has no room for one more connection; those that are open can be waited for."""
 
 
 class ConnectionOpener:
@@ -33,8 +43,11 @@ class ConnectionOpener:
         self._name = name
         self._patience = patience
 
-    async def connect(self, generation: int) -> Session:
-        """A new connection. A server that is known to be away is asked once; else it has some seconds to come back."""
+    async def connect(self, generation: int, is_first: Callable[[], bool]) -> Session:
+        """A new connection. A server that is known to be away is asked once; else it has some seconds to come back.
+
+        Raises ServerFullError at once where this is not the first of those that are open.
+        """
         until = monotonic() + (0.0 if self.problem else self._patience)
         attempt = 1
         while True:
@@ -43,11 +56,17 @@ class ConnectionOpener:
             except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
                 refused = str(error.args[0])
                 break
+            except UnicodeError:  # of the name's own codec, which says so before anybody is asked
+                refused = "its host is no name of a host"
+                break
             except RAISED as error:
+                is_full = getattr(error, "sqlstate", None) == _FULL and not is_first()
                 reason, condition = _reason(error)
             else:
                 self.problem = None
                 return Session(connection, self._name, generation)
+            if is_full:
+                raise ServerFullError(f"the server of database {self._name!r} has no connection left: {reason}")
             if monotonic() >= until:
                 self.problem = (
                     f"the server of database {self._name!r} ({self._address.server}) is out of reach: {reason}"
@@ -73,7 +92,7 @@ class ConnectionOpener:
             raise ConfigurationError(no_schema(self._address, self._name, exists=exists))
 
     async def _connect(self) -> asyncpg.Connection[asyncpg.Record]:
-        settings = {"application_name": f"meristem {self._name}"}
+        settings = {"application_name": f"meristem {self._name}", **SESSION}
         if self._address.schema is not None and not self._address.pooled:
             settings["search_path"] = quoted(self._address.schema)
         connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(

@@ -10,11 +10,13 @@ from time import monotonic
 from typing import Any, Final, NamedTuple
 
 from meristem.errors import MeristemError, StorageUnavailable
+from meristem.storage.postgresql.connection_opener import ServerFullError
 from meristem.storage.postgresql.server_limit import ServerLimit
 from meristem.storage.postgresql.session import Session
 
 PATIENCE: Final = 10.0  # seconds for a connection
 _IDLE: Final = 300.0  # seconds after which a connection that nobody needs is closed
+_FULL: Final = 5.0  # seconds for which a server that was full is asked for no further connection
 _RECOVERY: Final = 5.0  # seconds for a cancelled statement to end, and its transaction to be rolled back
 _GOODBYE: Final = 2.0  # seconds
 
@@ -35,7 +37,7 @@ class ConnectionPool:
     def __init__(
         self,
         database: str,
-        connect: Callable[[int], Coroutine[Any, Any, Session]],
+        connect: Callable[[int, Callable[[], bool]], Coroutine[Any, Any, Session]],
         *,
         limit: int,
         server: object,
@@ -43,6 +45,8 @@ class ConnectionPool:
         patience: float = PATIENCE,
     ) -> None:
         self.size = 0
+        self._opening = 0
+        self._full_until = 0.0
         self._database = database
         self._connect = connect
         self._limit = limit
@@ -60,7 +64,16 @@ class ConnectionPool:
     @property
     def is_waiting(self) -> bool:
         """Whether somebody waits for a connection, and one more would help."""
-        return self.size < self._limit and self._next(remove=False) is not None
+        return self._has_room and self._next(remove=False) is not None
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether no connection is open."""
+        return self.size <= self._opening
+
+    @property
+    def _has_room(self) -> bool:
+        return self.size < self._limit and monotonic() >= self._full_until
 
     async def take(self, *, writes: bool) -> Session:
         """A connection, for one who will `give` it back; raises StorageUnavailable where there is none in time."""
@@ -70,7 +83,7 @@ class ConnectionPool:
             session = self._take_idle()
             if session is None and self._may_grow():
                 self.size += 1
-                session = await self._open(writes)
+                return await self._open(writes) or await self.take(writes=writes)
         if session is None:
             return await self._wait(writes)
         if writes and not session.writes:
@@ -161,22 +174,31 @@ class ConnectionPool:
         return None
 
     def _may_grow(self) -> bool:
-        return self.size < self._limit and self._server.admits(self)
+        return self._has_room and self._server.admits(self)
 
-    async def _open(self, writes: bool) -> Session:
-        """Open a connection; its place is counted already."""
-        if writes:
-            self._writing += 1
+    async def _open(self, writes: bool) -> Session | None:
+        """Open a connection, whose place is counted already; None where the server has none left and we have others."""
+        self._writing += writes
+        self._opening += 1
         # In variables of its own: a connection would else keep those of who was first, a unit of work among them.
-        opening = asyncio.get_running_loop().create_task(self._connect(self._generation), context=Context())
+        opening = asyncio.get_running_loop().create_task(
+            self._connect(self._generation, lambda: self.is_bare), context=Context()
+        )
         try:
             session = await opening
-        except BaseException:
+        except BaseException as error:
             self._writing -= writes
             if opening.done() and not opening.cancelled() and opening.exception() is None:
                 opening.result().terminate()  # it came just as its wait was cancelled
+            is_full = isinstance(error, ServerFullError)
+            if is_full:
+                self._full_until = monotonic() + _FULL
             self._forget()
-            raise
+            if not is_full:
+                raise
+            return None
+        finally:
+            self._opening -= 1
         session.writes = writes
         return session
 
@@ -195,9 +217,7 @@ class ConnectionPool:
             raise
         finally:
             end.cancel()
-        if session is None:
-            return await self._open(writes)
-        return session
+        return session or await self._open(writes) or await self.take(writes=writes)
 
     def _pass_on(self, session: Session | None) -> None:
         """What came for one who waits no more."""

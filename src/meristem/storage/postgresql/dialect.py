@@ -4,20 +4,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 import asyncpg
 import msgspec
 from sqlalchemy import types
-from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi, PGCompiler_asyncpg, PGDialect_asyncpg
+from sqlalchemy.dialects.postgresql.asyncpg import (
+    AsyncAdapt_asyncpg_dbapi,
+    PGCompiler_asyncpg,
+    PGDialect_asyncpg,
+    PGIdentifierPreparer_asyncpg,
+)
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.functions import sum as sum_
 
 from meristem.errors import MisuseError
 
 Processor = Callable[[Any], Any]
+_LONGEST: Final = 63  # bytes of a name, the server's NAMEDATALEN less one
 
 
 class _Instant(types.DateTime):
@@ -27,6 +33,9 @@ class _Instant(types.DateTime):
 
     def bind_processor(self, dialect: Dialect) -> Processor:
         return _checked_instant if self.timezone else _checked_wall_time
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Processor | None:
+        return _aware if self.timezone else None
 
 
 class _Uuid(types.Uuid[Any]):
@@ -71,6 +80,11 @@ def _checked_instant(value: datetime | None) -> datetime | None:
             "it is a naive datetime, the column is DateTime(timezone=True): give it a tzinfo, such as UTC"
         )
     return value
+
+
+def _aware(value: datetime | None) -> datetime | None:
+    # The last and the first instant are the server's infinities, which asyncpg gives back without a time zone.
+    return value if value is None or value.tzinfo is not None else value.replace(tzinfo=UTC)
 
 
 def _checked_wall_time(value: datetime | None) -> datetime | None:
@@ -136,11 +150,23 @@ def _whole(function: Any, text: str) -> str:
     return f"CAST({text} AS BIGINT)" if is_sum else text
 
 
+class _Preparer(PGIdentifierPreparer_asyncpg):
+    """Refuses a name that the server would cut: of two that begin alike, one table would be the other."""
+
+    def quote(self, ident: str) -> str:
+        if len(ident) > _LONGEST // 4 and len(ident.encode()) > _LONGEST:
+            raise MisuseError(
+                f"the name {str(ident)!r} is longer than the {_LONGEST} bytes that PostgreSQL keeps of one"
+            )
+        return str(super().quote(ident))
+
+
 class PostgresqlDialect(PGDialect_asyncpg):
     """What statements for PostgreSQL are compiled with."""
 
     supports_statement_cache = True
     statement_compiler = _Compiler
+    preparer = _Preparer
     # An enum is text, as in SQLite: CREATE TABLE makes no type of it, and another member is no ALTER TYPE.
     supports_native_enum = False
     supports_native_json_deserialization = False

@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, Executable, text
 
-from meristem.errors import MeristemError, MisuseError, StorageError
-from meristem.storage.driver import Outcome, Statement, shorten
+from meristem.errors import MeristemError, MisuseError
+from meristem.storage.driver import Outcome, Statement
 from meristem.storage.postgresql.address import ISOLATIONS
 from meristem.storage.postgresql.announcements import Announcements
 from meristem.storage.postgresql.connection_opener import ConnectionOpener
 from meristem.storage.postgresql.connection_pool import ConnectionPool
 from meristem.storage.postgresql.dialect import PostgresqlDialect
 from meristem.storage.postgresql.migration import TAKE_TURNS, migration, short_waits
+from meristem.storage.postgresql.session import LEAD
 from meristem.storage.postgresql.transaction import ATTEMPTS, PostgresqlTransaction
+from meristem.storage.postgresql.translation import writes
 from meristem.storage.postgresql.twin import PostgresqlTwin, twin
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
 _TABLES: Final = "SELECT tablename FROM pg_catalog.pg_tables WHERE schemaname = current_schema()"
 _INDEXES: Final = "SELECT indexname FROM pg_catalog.pg_indexes WHERE schemaname = current_schema()"
-_READS: Final = re.compile(r"\s*(SELECT|VALUES|TABLE|SHOW|EXPLAIN|WITH)\b", re.IGNORECASE)
+_READS: Final = re.compile(rf"(?:{LEAD}\()*{LEAD}(SELECT|VALUES|TABLE|SHOW|EXPLAIN|WITH)\b", re.IGNORECASE)
 _MAY_WRITE: Final = re.compile(r"\b(INSERT|UPDATE|DELETE|MERGE)\b", re.IGNORECASE)
 
 
@@ -116,7 +118,7 @@ class PostgresqlDriver:
 
     def missing(self) -> str | None:
         """That the server is out of reach, where the last attempt to connect found that."""
-        return self._opener.problem
+        return self._opener.problem if self._pool is None or self._pool.is_bare else None
 
     def close_soon(self) -> None:
         """Drop the connections."""
@@ -131,10 +133,7 @@ class PostgresqlDriver:
     async def read(self, step: Statement) -> Outcome:
         """Run one statement on a connection of its own; anew on another one, where it is lost on the way."""
         if _READS.match(step.text) is None:
-            raise StorageError(
-                "this statement writes: run it inside `async with database.begin() as tx` "
-                f"(database {self.name!r}, statement: {shorten(step.text)})"
-            )
+            raise writes(self.name, step.text)
         attempt = 1
         while True:
             session = await self.pool.take(writes=False)
@@ -157,7 +156,11 @@ class PostgresqlDriver:
             return await session.run(step)
         # A pooler may hand each statement to another connection, of which one alone has prepared it.
         await session.send("BEGIN READ ONLY")
-        outcome = await session.run(step)
+        session.only_reads = True
+        try:
+            outcome = await session.run(step)
+        finally:
+            session.only_reads = False
         await session.send("COMMIT")
         return outcome
 

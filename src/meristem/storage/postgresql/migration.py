@@ -14,7 +14,7 @@ from sqlalchemy.pool import NullPool
 from meristem.errors import ConfigurationError, MeristemError, StorageError
 from meristem.storage.driver import shorten
 from meristem.storage.lock_patience import TableInUse
-from meristem.storage.postgresql.connection_opener import no_schema, quoted
+from meristem.storage.postgresql.connection_opener import SESSION, no_schema, quoted
 
 if TYPE_CHECKING:
     from meristem.storage.postgresql.address import DatabaseAddress
@@ -23,6 +23,7 @@ TAKE_TURNS: Final = "SELECT pg_advisory_xact_lock(1296389716, hashtext(current_s
 """Has those who change the tables of one schema wait for each other, until their transactions end."""
 LONGEST_WAIT: Final = "2s"
 """For the lock of a table: whoever comes while a migration waits for one waits behind it, readers as well."""
+_AS_USUAL: Final = text("SELECT " + ", ".join(f"set_config('{key}', '{each}', true)" for key, each in SESSION.items()))
 _CONNECTING: Final = 10  # seconds
 _LOCKED: Final = "55P03"
 _PASSING: Final = ("08", "40", "53", "57", "25006")
@@ -56,6 +57,7 @@ def connected(address: DatabaseAddress, name: str, *, commits: bool = True) -> I
     failure: MeristemError | None = None
     try:
         with engine.connect() as connection, connection.begin() as transaction:
+            connection.execute(_AS_USUAL)
             if address.schema is not None:
                 connection.execute(text(f"SET LOCAL search_path = {quoted(address.schema)}"))
                 if connection.scalar(text("SELECT current_schema()")) is None:

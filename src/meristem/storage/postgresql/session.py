@@ -13,12 +13,28 @@ import asyncpg
 
 from meristem.errors import MeristemError
 from meristem.storage.driver import Outcome, Statement
-from meristem.storage.postgresql.translation import RAISED, is_lost, is_repeatable, translate
+from meristem.storage.postgresql.translation import (
+    RAISED,
+    is_lost,
+    is_outdated,
+    is_repeatable,
+    translate,
+    unreadable,
+    writes,
+)
 
 _CHUNK: Final = 500  # rows handled at a time: between two chunks the event loop goes on
-_CHANGES: Final = re.compile(r"\s*(INSERT|UPDATE|DELETE|MERGE|WITH)\b", re.IGNORECASE)
+LEAD: Final = r"(?:\s|--[^\n]*(?:\n|$)|/\*(?s:.*?)\*/)*"
+"""What may stand before the first word of a statement: comments."""
+_CHANGES: Final = re.compile(rf"{LEAD}(INSERT|UPDATE|DELETE|MERGE|WITH)\b", re.IGNORECASE)
 _RETURNS: Final = re.compile(r"\bRETURNING\b", re.IGNORECASE)
+_STRING: Final = re.compile(r"'[^']*'")
+_READ_ONLY: Final = "25006"
 _NOTHING: Final = Outcome([], -1)
+
+
+class _OutOfRangeError(Exception):
+    """The server keeps a value that Python can't hold."""
 
 
 class Session:
@@ -31,7 +47,9 @@ class Session:
         "generation",
         "has_refused",
         "idle_since",
+        "is_outdated",
         "is_undone",
+        "only_reads",
         "writes",
     )
 
@@ -40,6 +58,8 @@ class Session:
         self.writes = False  # whether it is in the hands of a transaction
         self.idle_since = 0.0
         self.has_refused = False  # whether it was the server that refused the statement: its transaction has failed
+        self.only_reads = False  # whether it is in a transaction of the adapter's own, for a statement that reads
+        self.is_outdated = False  # whether the statement was prepared before its tables were changed
         self.is_undone = False  # whether it is certain that nothing of it happened
         self._is_repeatable = False
         self._connection = connection
@@ -77,12 +97,14 @@ class Session:
     async def run(self, step: Statement) -> Outcome:
         """Run one step."""
         failure: Exception | None = None
-        self.has_refused = self._is_repeatable = False
+        self.has_refused = self._is_repeatable = self.is_outdated = False
         step.failed = True  # unless all goes well
         try:
             outcome = await (self._many(step) if step.many else self._one(step.text, step.parameters, step))
         except RAISED as error:
             failure = self._failed(error, step.text)
+        except _OutOfRangeError:
+            failure = unreadable(self._database, step.text)
         else:
             if outcome.rowcount or step.otherwise is None:
                 step.failed = False
@@ -110,7 +132,9 @@ class Session:
         is_answer = not isinstance(error, asyncpg.PostgresConnectionError)  # that one is asyncpg's own
         self.has_refused = isinstance(error, asyncpg.PostgresError) and is_answer
         self.is_undone = self.has_refused or isinstance(error, asyncpg.InterfaceError)
-        self._is_repeatable = is_repeatable(error)
+        if self.only_reads and getattr(error, "sqlstate", None) == _READ_ONLY:
+            return writes(self._database, text)
+        self._is_repeatable, self.is_outdated = is_repeatable(error), is_outdated(error)
         if isinstance(error, OSError) or is_lost(error):
             self.terminate()  # a statement that takes too long among them: what comes of it would meet the next one
         return translate(error, self._database, text)
@@ -119,10 +143,16 @@ class Session:
         decode = step.decode
         if decode is None:
             return Outcome([], _count(await self._connection.execute(text, *parameters)))
+        try:
+            if step.first:
+                row = await self._connection.fetchrow(text, *parameters)
+                raw = [] if row is None else [row]
+            else:
+                raw = await self._connection.fetch(text, *parameters)
+        except (ValueError, OverflowError):  # of Python's own types, and its text holds the value
+            raise _OutOfRangeError from None
         if step.first:
-            row = await self._connection.fetchrow(text, *parameters)
-            return _NOTHING if row is None else Outcome(decode([row], _described(row)), 1)
-        raw = await self._connection.fetch(text, *parameters)
+            return Outcome(decode(raw, _described(raw[0])), 1) if raw else _NOTHING
         return await _decoded(raw, step) if raw else Outcome([], 0)
 
     async def _many(self, step: Statement) -> Outcome:
@@ -160,5 +190,7 @@ def _count(tag: str) -> int:
 
 def _counting(text: str) -> str:
     """The same statement for many rows, answering with how many rows each run has changed: asyncpg tells no tags."""
-    returning = " RETURNING 1" if _CHANGES.match(text) and not _RETURNS.search(text) else ""
-    return f"WITH changed AS ({text}{returning}) SELECT count(*) FROM changed"  # noqa: S608 - the text is the statement
+    text = text.rstrip().removesuffix(";")
+    returning = " RETURNING 1" if _CHANGES.match(text) and not _RETURNS.search(_STRING.sub("", text)) else ""
+    # In lines of their own: the text may end with a comment.
+    return f"WITH changed AS ({text}\n{returning}) SELECT count(*) FROM changed"  # noqa: S608 - it is the statement

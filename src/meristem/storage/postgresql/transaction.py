@@ -184,13 +184,17 @@ class PostgresqlTransaction:
             outcome = await session.run(last)
         except Exception:
             await self._undo(session, guards=guards, steps=steps)
-            raise
+            if not (guards and session.is_outdated) or last.many:
+                raise
+            outcome = await session.run(last)  # prepared anew, behind the savepoint that is there again
         self._is_empty = False
         self._is_guarded = guards
         return outcome
 
     async def _undo(self, session: Session, *, guards: bool, steps: Sequence[Statement]) -> None:
         """After the failure of a last step: back to before it, or to nothing where the server gave it all up."""
+        if session.is_outdated:  # and so are the statements that the others have prepared
+            self._driver.pool.suspect()
         if guards and not session.is_lost:
             await session.send(f"ROLLBACK TO {_ALONE}")
             self._is_guarded = True

@@ -46,7 +46,7 @@ _REMEDIES["42703"] = _REMEDIES["42P01"]
 def translate(error: Any, database: str, text: str) -> MeristemError:
     """The error of ours that stands for one of asyncpg's, raised by the statement `text`; to be raised without it."""
     place = f"database {database!r}, statement: {shorten(text)}"
-    if not isinstance(error, asyncpg.PostgresError):
+    if is_outdated(error) or not isinstance(error, asyncpg.PostgresError):
         return _of_client(error, place)
     state = error.sqlstate or ""
     reason = _reason(error, state)
@@ -74,7 +74,30 @@ def is_lost(error: BaseException) -> bool:
 
 def is_repeatable(error: BaseException) -> bool:
     """Whether a transaction that told nobody anything yet can be run once more."""
+    if is_outdated(error):
+        return True
     return isinstance(error, asyncpg.PostgresError) and (error.sqlstate in _REPEATABLE or is_lost(error))
+
+
+def is_outdated(error: BaseException) -> bool:
+    """Whether what the connection knows of a statement is of tables that were changed since it was prepared."""
+    return isinstance(error, (asyncpg.InvalidCachedStatementError, asyncpg.OutdatedSchemaCacheError))
+
+
+def unreadable(database: str, text: str) -> MeristemError:
+    """The error that stands for a value that the server keeps and Python can't hold; to be raised without its cause."""
+    return StorageError(
+        "a value that was read is out of Python's range (a date before the year 1 or after 9999, a time of 24:00): "
+        f"change the row, or read it as text (database {database!r}, statement: {shorten(text)})"
+    )
+
+
+def writes(database: str, text: str) -> MeristemError:
+    """The error of a statement that was to read and would write, or lock rows."""
+    return StorageError(
+        "this statement writes or locks rows: run it inside `async with database.begin() as tx` "
+        f"(database {database!r}, statement: {shorten(text)})"
+    )
 
 
 def _reason(error: asyncpg.PostgresError, state: str) -> str:
@@ -93,10 +116,17 @@ def _violation(error: asyncpg.PostgresError, state: str, message: str) -> Integr
 
 
 def _of_client(error: Any, place: str) -> MeristemError:
+    if is_outdated(error):
+        return StorageUnavailable(f"a table was changed while it was in use: repeat the unit of work ({place})")
     if isinstance(error, asyncpg.DataError):
         position = re.search(r"argument \$(\d+)", str(error))
         which = f"the value of ${position[1]}" if position else "a value"
         return MisuseError(f"{which} doesn't fit the type of its column or expression ({place})")
+    if isinstance(error, asyncpg.InterfaceError) and "cannot exceed" in str(error):
+        return MisuseError(
+            "a statement has 32,767 values at most: give fewer at a time, or a list to `execute`, which runs it for "
+            f"each ({place})"
+        )
     if isinstance(error, asyncpg.InterfaceError) and "closed" not in str(error) and "connection" not in str(error):
         return MisuseError(f"the statement can't be run: its parameters don't fit it ({place})")
     lost = StorageUnavailable(f"the connection to the server was lost; the next statement connects anew ({place})")
