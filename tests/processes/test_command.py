@@ -65,6 +65,8 @@ async def test_a_reload_that_is_waited_for_tells_which_process_could_not_start(d
     ended.append(run)
     await run.shows("shop runs at")
     _, before = await told(directory, "ps", "--json")
+    status = json.loads((directory / ".meristem/shop/running.json").read_text())
+    assert status["placement"] == str(directory / "split.toml"), "by it, other commands find the databases"
     sound = (directory / "shop.py").read_text()
     (directory / "shop.py").write_text(sound + "\nraise RuntimeError('half written')\n")
     code, said = await told(directory, "reload", "--wait")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -12,9 +13,11 @@ from meristem.backup.copying import take
 from meristem.backup.manifest import read_manifest
 from meristem.backup.restoring import restore as put_back
 from meristem.backup.staging import verify as verified
+from meristem.cli.databases import names_with_database
 from meristem.cli.loading_system import json_option, load_blueprint, placement_option, system_option
 from meristem.cli.output import counted, print_json
 from meristem.cli.progress import CopyingProgress
+from meristem.cli.verb_groups import VerbGroup
 from meristem.storage.one_instant import PATIENCE
 
 if TYPE_CHECKING:
@@ -22,10 +25,11 @@ if TYPE_CHECKING:
 
     from meristem.backup.manifest import Manifest
 
+_SET_ASIDE: Final = re.compile(r"\.before-\d{8}T\d{6}\.\d{6}Z$")
 folder_argument = click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=VerbGroup, invoke_without_command=True)
 @system_option
 @placement_option
 @click.option("--to", type=click.Path(path_type=Path), help="The folder that is made for it.  [required]")
@@ -33,9 +37,10 @@ folder_argument = click.argument("folder", type=click.Path(path_type=Path, exist
 @click.option(
     "--patience",
     type=click.IntRange(min=0, max=86400),
-    default=PATIENCE,
+    default=int(PATIENCE),
+    metavar="SECONDS",
     show_default=True,
-    help="Seconds to wait for a moment without writes.",
+    help="How long to wait for a moment without writes.",
 )
 @json_option
 @click.pass_context
@@ -54,7 +59,9 @@ def backup(
         return
     if to is None:
         raise click.UsageError("where to? --to FOLDER, which is made")
-    blueprint, directory = load_blueprint(target, placement)
+    blueprint, directory = load_blueprint(target, placement, as_it_runs=True)
+    for each in without:
+        names_with_database(blueprint, each, option="--without")
     progress = CopyingProgress("copying")
     manifest = take(
         blueprint,
@@ -70,7 +77,11 @@ def backup(
         return
     click.echo(f"{to} is a backup of {_told(manifest)}; writers waited for {manifest.held * 1000:.0f} ms")
     _say(f"{name} is not in it: {why}" for name, why in manifest.left_out.items())
-    _say(f"{name} is not in it: it is a file of its own, which no database keeps" for name in manifest.beside)
+    former = [each for each in manifest.beside if _SET_ASIDE.search(each)]
+    own = [each for each in manifest.beside if each not in former]
+    _say(f"{name} is not in it: it is a file of its own, which no database keeps" for name in own)
+    if former:
+        _say([f"{counted(len(former), 'file')} that a restore has set aside: not in it"])
 
 
 @backup.command()
@@ -80,7 +91,7 @@ def backup(
 @json_option
 def verify(folder: Path, target: str | None, placement: Path | None, *, as_json: bool) -> None:
     """Restore a backup to a place that is gone afterwards: whether it is whole, and fit for this release."""
-    blueprint, directory = load_blueprint(target, placement)
+    blueprint, directory = load_blueprint(target, placement, as_it_runs=True)
     pending = verified(blueprint, directory, folder, CopyingProgress("verifying").tell)
     if as_json:
         print_json(pending)

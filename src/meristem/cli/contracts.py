@@ -7,9 +7,10 @@ import click
 from meristem.cli.describing import export
 from meristem.cli.evolving import check
 from meristem.cli.importing import import_, lock
+from meristem.cli.verb_groups import VerbGroup
 
 
-@click.group()
+@click.group(cls=VerbGroup)
 def contracts() -> None:
     """Write contracts for other languages, make them of theirs, and find what would break those who use them."""
 

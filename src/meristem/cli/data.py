@@ -10,10 +10,13 @@ from meristem.cli.databases import names_with_database
 from meristem.cli.loading_system import json_option, load_blueprint, placement_option, system_option
 from meristem.cli.output import counted, print_json
 from meristem.cli.progress import CopyingProgress
+from meristem.cli.verb_groups import VerbGroup
+from meristem.redaction import redact
+from meristem.stop_signals import Interrupted
 from meristem.transfer.system_copy import copy_system
 
 
-@click.group()
+@click.group(cls=VerbGroup)
 def data() -> None:
     """Move what services keep."""
 
@@ -25,7 +28,7 @@ def data() -> None:
 @click.option(
     "--to", "target_url", metavar="URL", required=True, help="Where it is to be; {service} stands for a name."
 )
-@click.option("--service", help="Only this service.")
+@click.option("--service", metavar="SERVICE", help="Only this service.")
 @json_option
 def copy(
     target: str | None,
@@ -40,7 +43,11 @@ def copy(
     blueprint, directory = load_blueprint(target, placement)
     names = names_with_database(blueprint, service)
     progress = CopyingProgress("copying")
-    found = copy_system(blueprint, directory, names, source=source, target=target_url, tell=progress.tell)
+    try:
+        found = copy_system(blueprint, directory, names, source=source, target=target_url, tell=progress.tell)
+    except (KeyboardInterrupt, Interrupted):
+        click.echo("interrupted: the old databases are as they were; the same command begins again", err=True)
+        raise
     if as_json:
         print_json(found)
         return
@@ -49,4 +56,7 @@ def copy(
     for name in names:
         if name not in found:
             click.echo(f"{name}: it has no database yet")
-    click.echo("Nothing was removed from the old ones. Say where the new ones are in [resources] of the placement.")
+    where = f'database = "{redact(target_url)}"'
+    if service is not None:
+        where = f'databases = {{ {service} = "{redact(target_url)}" }}'
+    click.echo(f"Nothing was removed from the old ones. In the placement, [resources] is now to say: {where}")

@@ -21,14 +21,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def names_with_database(blueprint: Blueprint, service: str | None) -> list[str]:
+def names_with_database(blueprint: Blueprint, service: str | None, *, option: str = "--service") -> list[str]:
     """The services that keep something; only `service` if one is named."""
     known = [each.name for each in blueprint.plan.services if each.database]
     if service is not None and service not in known:
         there_are = ", ".join(known) or "none"
-        raise click.BadParameter(
-            f"no service {service!r} has a database; there are {there_are}", param_hint="--service"
-        )
+        raise click.BadParameter(f"no service {service!r} has a database; there are {there_are}", param_hint=option)
     return known if service is None else [service]
 
 

@@ -12,6 +12,7 @@ import click
 from meristem.cli.databases import in_each
 from meristem.cli.loading_system import json_option, load_blueprint, placement_option, system_argument, system_option
 from meristem.cli.output import print_json, print_table
+from meristem.cli.verb_groups import VerbGroup
 from meristem.clock import SystemClock
 from meristem.events.dead_letters import DeadLetter, DeadLetters
 from meristem.events.waiting import Waiting, waiting_in
@@ -20,7 +21,7 @@ from meristem.storage.database import Database
 service_option = click.option("--service", help="Only events that this service published.")
 
 
-@click.group()
+@click.group(cls=VerbGroup)
 def events() -> None:
     """Show what waits and what is dead, and deliver it again."""
 
@@ -32,7 +33,7 @@ def events() -> None:
 @json_option
 def dead(target: str | None, placement: Path | None, service: str | None, *, as_json: bool) -> None:
     """List the events that a subscriber could not handle."""
-    blueprint, directory = load_blueprint(target, placement)
+    blueprint, directory = load_blueprint(target, placement, as_it_runs=True)
 
     async def find(_: str, database: Database) -> Sequence[DeadLetter]:
         return await DeadLetters(database, SystemClock()).list()
@@ -57,7 +58,7 @@ def dead(target: str | None, placement: Path | None, service: str | None, *, as_
 @json_option
 def waiting(target: str | None, placement: Path | None, service: str | None, *, as_json: bool) -> None:
     """List what waits to be delivered, and why: a subscriber that is away, or an outage of what it needs."""
-    blueprint, directory = load_blueprint(target, placement)
+    blueprint, directory = load_blueprint(target, placement, as_it_runs=True)
 
     async def find(_: str, database: Database) -> Sequence[Waiting]:
         return await waiting_in(database)
@@ -133,7 +134,7 @@ def _apply(
         raise click.UsageError(f"which? events {verb} NUMBER --service NAME, --subscriber NAME or --all")
     if number is not None and service is None:
         raise click.UsageError("numbers are each publisher's own: add --service, the publisher that `dead` shows")
-    blueprint, directory = load_blueprint(target, placement)
+    blueprint, directory = load_blueprint(target, placement, as_it_runs=True)
     hears = {name for names in blueprint.plan.subscribers().values() for name in names}
     # What a service that has gone left behind may be discarded, but nobody would ever take it if it were redriven.
     if verb == "redrive" and subscriber is not None and subscriber not in hears:

@@ -20,6 +20,7 @@ from meristem.supervision.environments import PYTHON, Environments
 from meristem.system.blueprint import Blueprint
 from meristem.system.placement import Placement, read_from
 from meristem.system.plan import Plan, ServicePlan
+from meristem.system.state_directory import StateDirectory
 from meristem.system.system import System
 
 if TYPE_CHECKING:
@@ -58,14 +59,28 @@ log_level_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-def load_blueprint(target: str | None, placement: Path | None = None) -> tuple[Blueprint, Path]:
-    """The system, understood and placed, and the folder of its project; what it names by text is not imported."""
+def load_blueprint(
+    target: str | None, placement: Path | None = None, *, as_it_runs: bool = False
+) -> tuple[Blueprint, Path]:
+    """The system, understood and placed, and the folder of its project; what it names by text is not imported.
+
+    `as_it_runs`: where no placement is given, by that of the system that runs from here. It says where databases are,
+    and those of another placement would be looked into, copied or changed in their stead.
+    """
     system, reference = load_system(target)
+    if placement is None and as_it_runs:
+        placement = _placement_of_run(StateDirectory(reference.root, system.name))
     placed = Placement.read(placement) if placement else Placement()
     environments = Environments(reference.root, os.environ, TerminalProgress())
     with read_from(placement):
         described = Descriptions(system, placed, reference.root, environments, environment=os.environ).all()
         return Blueprint(system, placed, described=described), reference.root
+
+
+def _placement_of_run(state: StateDirectory) -> Path | None:
+    """The file by which the system runs now; None where it runs without one, or not at all."""
+    running = state.running()
+    return Path(running.placement) if running is not None and running.placement is not None else None
 
 
 def load_process(target: str | None, placement: Path | None, plan: Path | None) -> tuple[Blueprint, Path]:

@@ -48,7 +48,9 @@ def migrate(
     """Bring the databases of services up to date, or write a new migration."""
     if sum((check, plans, message is not None)) > 1 or (unsafe and (check or plans)):
         raise click.UsageError("--check and --plan only look, --new writes, --unsafe applies: give one of them")
-    blueprint, directory = load_blueprint(target, placement)
+    if message is not None and not message.strip():
+        raise click.UsageError("--new says what the migration does, as in --new 'add a currency'")
+    blueprint, directory = load_blueprint(target, placement, as_it_runs=True)
     folders = {each.name: directory / each.migrations for each in blueprint.plan.services}
     if message is not None:
         names = names_with_database(blueprint, service)
@@ -76,6 +78,7 @@ def migrate(
     else:
         rows = [[name, ", ".join(each) or "up to date"] for name, each in found.items()]
         title = "pending, or other than `tables=`" if check else "applied"
+        title = title if any(found.values()) else ""
         print_table(title, ["service", "revisions"], rows, "No service has a database.")
     if check and any(found.values()):
         raise SystemExit(1)

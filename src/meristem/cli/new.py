@@ -12,6 +12,7 @@ import click
 
 from meristem.cli.loading_system import json_option, system_option
 from meristem.cli.output import print_json
+from meristem.cli.verb_groups import VerbGroup
 from meristem.config.project import find
 from meristem.errors import ConfigurationError
 from meristem.scaffold.new_project import APPS, new_app, new_system
@@ -23,7 +24,7 @@ out_option = click.option(
 )
 
 
-@click.group()
+@click.group(cls=VerbGroup)
 def new() -> None:
     """Write a new project, or a new service of one; it runs, and passes its tests and its linters, at once."""
 

@@ -35,18 +35,21 @@ def reload_and_wait(state: StateDirectory) -> None:
     number = 0 if before.reload is None else before.reload.number
     ask_to_reload(before)
     known = {_label(each): each.pid for each in before.replicas}
+    renewed: list[str] = []
 
     def has_ended(running: SystemStatus) -> bool:
         for each in running.replicas:
             if each.state == RunState.READY.value and known.get(_label(each)) != each.pid:
                 known[_label(each)] = each.pid
+                renewed.append(_label(each))
                 click.echo(f"{_label(each)} is ready as process {each.pid}")
         return running.reload is not None and running.reload.number > number and running.reload.ended
 
     after = _until(state, has_ended)
     assert after.reload is not None
     if after.reload.problem is not None:
-        problem = f"{name} was not started anew, and the rest keeps running as it was: {after.reload.problem}"
+        how_far = f"was started anew in part ({', '.join(renewed)})" if renewed else "was not started anew"
+        problem = f"{name} {how_far}, and the rest keeps running as it was: {after.reload.problem}"
         raise StartError(problem, lasting=after.reload.lasting)
     # What was down when its turn came was not replaced: it is being started by itself.
     if down := [f"{_label(each)} ({each.state})" for each in after.replicas if each.state != RunState.READY.value]:

@@ -10,7 +10,7 @@ from meristem.cli.databases import in_each
 from meristem.cli.loading_system import load_blueprint
 from meristem.cli.output import print_json
 from meristem.cli.saga_lookup import find_one, of_one_saga
-from meristem.errors import CallError, ConfigurationError
+from meristem.errors import CallError, Code, ConfigurationError
 from meristem.runtime.rehearsal import Rehearsal
 from meristem.sagas.administration import SagaStore
 from meristem.sagas.forking import Fork
@@ -20,12 +20,18 @@ from meristem.storage.database import Database
 
 @click.command()
 @of_one_saga
-@click.option("--from", "position", required=True, metavar="STEP", help="The first step that is done anew.")
+@click.option(
+    "--from",
+    "position",
+    required=True,
+    metavar="STEP",
+    help="The first step that is done anew; `show` has their numbers.",
+)
 def fork(
     saga_id: str, target: str | None, placement: Path | None, service: str | None, position: str, *, as_json: bool
 ) -> None:
     """Begin a saga again at one of its steps: a new saga, with the answers up to there."""
-    blueprint, directory = load_blueprint(target, placement)
+    blueprint, directory = load_blueprint(target, placement, as_it_runs=True)
     owner, found_id = find_one(blueprint, directory, saga_id, service)
     rehearsal = Rehearsal(blueprint)
 
@@ -42,7 +48,8 @@ def fork(
             await store.begin(made)
         except (CallError, ConfigurationError) as error:
             text = error.message if isinstance(error, CallError) else str(error)
-            raise click.BadParameter(text, param_hint="SAGA_ID") from None
+            is_step = isinstance(error, CallError) and error.code is Code.NOT_FOUND
+            raise click.BadParameter(text, param_hint="--from" if is_step else "SAGA_ID") from None
         return made
 
     made = in_each(blueprint, directory, owner, begin)[owner]

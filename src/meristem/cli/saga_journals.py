@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -24,6 +25,7 @@ from meristem.sagas.replay import Divergence, SagaJournal, read_journals
 from meristem.storage.database import Database
 from meristem.system.blueprint import Blueprint
 
+_ID: Final = re.compile(r"[0-9a-f]{1,32}")
 GOING: Final = (SagaState.RUNNING, SagaState.WAITING, SagaState.UNDOING, SagaState.PARKED)
 
 
@@ -46,7 +48,7 @@ def export(
     saga_ids: tuple[str, ...], target: str | None, placement: Path | None, service: str | None, out: Path | None
 ) -> None:
     """Write journals as JSON, with all values: what a saga was given and what its steps answered may be private."""
-    blueprint, directory = load_blueprint(target, placement)
+    blueprint, directory = load_blueprint(target, placement, as_it_runs=True)
     for each in _journals(blueprint, directory, saga_ids, service):
         if out is None:
             click.echo(msgspec.json.encode(each))
@@ -73,9 +75,11 @@ def replay(
     """Run journals against the code that is here, without any effect; exits with 1 where the code leaves one."""
     if bool(what) == everything:
         raise click.UsageError("which? sagas replay SAGA_ID, exported files or folders of them, or --all")
-    blueprint, directory = load_blueprint(target, placement)
+    blueprint, directory = load_blueprint(target, placement, as_it_runs=True)
     paths = [Path(each) for each in what if Path(each).exists()]
     ids = [each for each in what if not Path(each).exists()]
+    if nowhere := [each for each in ids if not _ID.fullmatch(each)]:
+        raise click.BadParameter(f"there is no {nowhere[0]}", param_hint="FILE")
     try:
         journals = list(read_journals(paths)) if paths else []
     except ConfigurationError as error:

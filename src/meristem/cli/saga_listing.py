@@ -11,7 +11,7 @@ import click
 from meristem.cli.databases import in_each
 from meristem.cli.loading_system import json_option, load_blueprint, placement_option, system_argument
 from meristem.cli.output import print_json, print_table
-from meristem.cli.saga_lookup import Moment, find_one, service_option, shown_time
+from meristem.cli.saga_lookup import Moment, check_saga, find_one, service_option, shown_time
 from meristem.sagas.administration import SagaStore, SagaSummary
 from meristem.sagas.records import SagaState
 from meristem.sagas.search_index import Searchable
@@ -40,8 +40,10 @@ def list_(
     as_json: bool,
 ) -> None:  # fmt: skip
     """List sagas, the newest first."""
+    if since is not None and before is not None and since >= before:
+        raise click.BadParameter("it is not before --before: no saga can have begun between them", param_hint="--since")
     fields = dict(_field(each) for each in where)
-    blueprint, directory = load_blueprint(target, placement)
+    blueprint, directory = load_blueprint(target, placement, as_it_runs=True)
     last = None if after is None else _last(blueprint, directory, after)
     wanted = [SagaState(each) for each in states]
     declared: list[Searchable] = []
@@ -55,6 +57,8 @@ def list_(
         )
 
     found = in_each(blueprint, directory, service, find)
+    if name is not None and not any(found.values()):
+        check_saga(blueprint, name)  # only now: one that the code has no longer may be in a journal
     _check(fields, [each for each in declared if name in (None, each.saga)])
     # The newest of all services, so that one saga tells where the next page begins.
     newest = sorted(

@@ -52,6 +52,14 @@ def of_one_saga(verb: Any) -> Any:
     return verb
 
 
+def check_saga(blueprint: Blueprint, name: str) -> None:
+    """Refuse a name that no saga of the system's code has."""
+    known = [saga for each in blueprint.plan.services for saga in each.sagas]
+    if name not in known:
+        there_are = ", ".join(known) or "none"
+        raise click.BadParameter(f"no service has a saga {name!r}; there are {there_are}", param_hint="--saga")
+
+
 def find_one(blueprint: Blueprint, directory: Path, prefix: str, service: str | None) -> tuple[str, str]:
     """The service and the whole id of the one saga whose id begins so; a wrong argument otherwise."""
 
@@ -76,7 +84,7 @@ def ask_one(
     work: Callable[[SagaStore, str], Awaitable[Any]],
 ) -> Any:
     """What `work` says of the saga whose id begins so; a wrong argument where its state forbids it."""
-    blueprint, directory = load_blueprint(target, placement)
+    blueprint, directory = load_blueprint(target, placement, as_it_runs=True)
     owner, saga_id = find_one(blueprint, directory, prefix, service)
 
     async def ask(_: str, database: Database) -> Any:

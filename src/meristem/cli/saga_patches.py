@@ -30,7 +30,7 @@ def drain_check(
     patch: str, target: str | None, placement: Path | None, service: str | None, *, taken: bool, as_json: bool
 ) -> None:
     """Find the sagas that still run without a patch; exit with 1 where there are any."""
-    blueprint, directory = load_blueprint(target, placement)
+    blueprint, directory = load_blueprint(target, placement, as_it_runs=True)
     wanted = _sagas_with(blueprint, patch, service)
 
     async def find(name: str, database: Database) -> list[Undrained]:

@@ -35,7 +35,7 @@ def signal(
     *, as_json: bool,
 ) -> None:  # fmt: skip
     """Send a signal to a saga, which gets it as soon as it waits for it."""
-    blueprint, directory = load_blueprint(target, placement)
+    blueprint, directory = load_blueprint(target, placement, as_it_runs=True)
     owner, found = find_one(blueprint, directory, saga_id, service)
     definitions = sagas_of(blueprint.spec(owner).implementation)
 

@@ -13,15 +13,16 @@ from meristem.cli.output import counted, print_json, print_table
 from meristem.cli.saga_forking import fork
 from meristem.cli.saga_journals import export, replay
 from meristem.cli.saga_listing import list_
-from meristem.cli.saga_lookup import ask_one, of_one_saga, service_option, shown_time
+from meristem.cli.saga_lookup import ask_one, check_saga, of_one_saga, service_option, shown_time
 from meristem.cli.saga_patches import drain_check
 from meristem.cli.saga_signals import signal
+from meristem.cli.verb_groups import VerbGroup
 from meristem.sagas.administration import SagaDetails, SagaStore, SagaSummary, StepSummary
 from meristem.sagas.diagnosis import Diagnosis
 from meristem.storage.database import Database
 
 
-@click.group()
+@click.group(cls=VerbGroup)
 def sagas() -> None:
     """List and show sagas, let them go on or end, and try new code with them."""
 
@@ -90,12 +91,14 @@ def retry(
         saga: SagaSummary = ask_one(saga_id, target, placement, service, lambda store, found: store.retry(found))
         _tell(saga, f"is {saga.state} and goes on as soon as its service runs", as_json=as_json)
         return
-    blueprint, directory = load_blueprint(target, placement)
+    blueprint, directory = load_blueprint(target, placement, as_it_runs=True)
 
     async def retry_all(_: str, database: Database) -> Sequence[SagaSummary]:
         return await SagaStore(database).retry_all(name=name)
 
     retried = in_each(blueprint, directory, service, retry_all)
+    if name is not None and not any(retried.values()):
+        check_saga(blueprint, name)
     if as_json:
         print_json(retried)
     else:

@@ -56,7 +56,7 @@ def run_placed(target: str | None, placement: Path, faces: Faces, *, log_level: 
     wanted = OperatorAddresses.of(asked, faces.host, ports_of(plan, faces.port))
     supervisor = Supervisor(
         plan,
-        Workplace(state, directory, faces.host, faces.port, wanted),
+        Workplace(state, directory, faces.host, faces.port, wanted, placement.absolute()),
         arguments=arguments,
         console=console,
         environment=environment,

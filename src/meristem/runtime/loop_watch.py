@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 TURN: Final = 0.5  # seconds between two beats
 QUIET: Final = 10.0  # seconds between two warnings
+IMPORTS: Final = "<frozen importlib._bootstrap>"  # the file of the frames of Python's own that import a module
 DEEPEST: Final = 12  # frames that are shown, the innermost ones
 
 
@@ -29,12 +30,16 @@ class LoopWatch:
     """Between `start` and `stop`, calls `beat` as long as the loop turns, and warns when it is held for `late` seconds.
 
     The warning has the stack of what holds it, taken by a thread while it does; how often and how long it was held is
-    counted in `registry`. Code that lets no other thread run is counted, too, but not seen.
+    counted in `registry`. Code that lets no other thread run is counted, too, but not seen. What is imported while the
+    process `is_starting` has nobody waiting behind it, and is counted alone.
     """
 
-    def __init__(self, registry: Registry, *, late: float, beat: Callable[[], None]) -> None:
+    def __init__(
+        self, registry: Registry, *, late: float, beat: Callable[[], None], is_starting: Callable[[], bool]
+    ) -> None:
         self._late = late
         self._beat = beat
+        self._is_starting = is_starting
         self._turned = 0.0
         self._times: dict[tuple[str, ...], float] = {(): 0.0}
         self._seconds: dict[tuple[str, ...], float] = {(): 0.0}
@@ -86,6 +91,8 @@ class LoopWatch:
                 self._show(held, sys._current_frames().get(thread))  # noqa: SLF001 - documented; for debuggers
 
     def _show(self, held: float, frame: FrameType | None) -> None:
+        if self._is_starting() and _imports(frame):
+            return
         if self._allowance.take(monotonic()):
             self._shown = True
             stack = "".join(traceback.format_stack(frame)[-DEEPEST:]) if frame is not None else ""
@@ -94,3 +101,8 @@ class LoopWatch:
                 "let it wait with `await`, or move it to a thread: asyncio.to_thread(...)",
                 held, stack,
             )  # fmt: skip
+
+
+def _imports(frame: FrameType | None) -> bool:
+    """Whether a module is being imported there."""
+    return any(each.f_code.co_filename == IMPORTS for each, _ in traceback.walk_stack(frame)) if frame else False

@@ -108,7 +108,13 @@ class Process:
             await self._stack.start(component)
         assembly = self.assembly
         late = self._blueprint.placement.supervision.late
-        await self._stack.start(LoopWatch(assembly.telemetry.registry, late=late, beat=assembly.options.beat))
+        watch = LoopWatch(
+            assembly.telemetry.registry,
+            late=late,
+            beat=assembly.options.beat,
+            is_starting=lambda: self._phase == "starting",
+        )
+        await self._stack.start(watch)
         await self._stack.start(assembly)
         internal = InternalProbes(lambda: self.state, self.assembly.figures)
         routes, hosted = self._routes(), await start_apps(self.assembly, self._stack, described=self._api_page)

@@ -188,7 +188,15 @@ class SagaStore:
 
         What is under way is finished first, to know whether there is something to undo.
         """
-        return await self._change(sql.CANCEL, saga_id, "cancelled: it is {state}, and only what goes on can be")
+        refusal = "cancelled: it is {state}, and only what goes on can be"
+        try:
+            return await self._change(sql.CANCEL, saga_id, refusal)
+        except CallError as error:
+            saga = await self._load(saga_id)
+            if saga.state is SagaState.PARKED and saga.resume is SagaState.UNDOING:
+                text = f"{saga.name} {saga_id} is undone already, and parked meanwhile: `meristem sagas retry` it"
+                raise CallError(Code.FAILED_PRECONDITION, text, may_have_happened=False) from error
+            raise
 
     async def ids(self, prefix: str) -> Sequence[str]:
         """The ids that begin so, a few at most, in order; an id that is given whole is the only one."""

@@ -114,11 +114,14 @@ def _cut(saga: SagaRow, steps: list[StepRow], position: str) -> int | None:
     found = next((row for row in steps if row.position == position), None)
     if found is not None:
         return found.sequence or None
-    # Where it was parked there is no answer, and so no row, in the trunk.
-    is_next = saga.state is SagaState.PARKED and position == str(sum("/" not in row.position for row in steps))
+    # Where it was parked there is no answer, and so no row, in the trunk; a pause has one, and is begun anew itself.
+    trunk = [row for row in steps if "/" not in row.position]
+    is_next = saga.state is SagaState.PARKED and all(row.sequence for row in trunk) and position == str(len(trunk))
     if is_next or (position == "0" and not steps):
         return None
-    known = ", ".join(f"{row.position} ({row.name})" for row in sorted(steps, key=lambda row: row.sequence)) or "none"
+    # In the order of their answers, and last what has none yet.
+    in_order = sorted(steps, key=lambda row: (not row.sequence, row.sequence))
+    known = ", ".join(f"{row.position} ({row.name})" for row in in_order) or "none"
     text = f"{saga.name} {saga.id} has no step {position!r}; it has {known}"
     raise CallError(Code.NOT_FOUND, text, may_have_happened=False)
 

@@ -51,8 +51,8 @@ class Aborted(msgspec.Struct, frozen=True):
 Outcome: TypeAlias = Returned | Raised | Suspended | Stuck | Aborted
 
 _REMEDY: Final = (
-    "a saga under way must find the code it began with: branch on flow.version, "
-    "restore the old code and `meristem sagas retry` it"
+    "a saga under way must find the code it began with: restore that, behind flow.patched or flow.version beside what "
+    "is new, and `meristem sagas retry` it"
 )
 
 
@@ -73,10 +73,15 @@ def impatient() -> Raised:
 
 def mismatch(command: SagaCommand, row: StepRow) -> Stuck:
     """The code asks something else than the journal answers."""
-    found, expected = f"{command.kind.value} {command.name}", f"{row.kind.value} {row.name}"
+    found, expected = told(command), told(row)
     if found == expected:
         found, expected = f"{found} with request {command.request}", f"{expected} with request {row.request}"
-    return Stuck(f"step {row.position}: the journal has {expected}, the code now asks {found}; {_REMEDY}")
+    return Stuck(f"step {row.position}: the journal has {expected}, the code now asks for {found}; {_REMEDY}")
+
+
+def told(step: SagaCommand | StepRow) -> str:
+    """A step by its kind and its name, once where they are the same word."""
+    return step.name if step.name == step.kind.value else f"{step.kind.value} {step.name}"
 
 
 def unreadable(command: SagaCommand, error: Exception) -> Stuck:

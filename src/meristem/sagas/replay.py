@@ -22,7 +22,7 @@ from meristem.sagas.failures import Failure, read
 from meristem.sagas.journal import Journal
 from meristem.sagas.journal_writer import JournalWriter
 from meristem.sagas.naps import Naps
-from meristem.sagas.outcome import Outcome, Raised, Returned, Stuck
+from meristem.sagas.outcome import Outcome, Raised, Returned, Stuck, told
 from meristem.sagas.policy import SagaPolicy
 from meristem.sagas.records import Kind, SagaRow, SagaState, StepRow
 from meristem.sagas.saga import Definition
@@ -118,7 +118,7 @@ def _divergence(
         return Divergence(text=outcome.problem)
     if missed:
         first = min(missed, key=lambda row: row.sequence)
-        text = f"step {first.position}: the journal has {_told(first)}, which the code does not reach"
+        text = f"step {first.position}: the journal has {told(first)}, which the code does not reach"
         return Divergence(text=text, position=first.position)
     if saga.state is SagaState.DONE:
         return _other_end(definition, saga, commands, outcome)
@@ -130,9 +130,9 @@ def _divergence(
 def _mismatch(command: SagaCommand, row: StepRow) -> Divergence:
     where = f"step {row.position}"
     if (row.kind, row.name) == (command.kind, command.name):
-        text = f"{where}: the code gives other arguments to {_told(row)} than were recorded"
+        text = f"{where}: the code gives other arguments to {told(row)} than were recorded"
     else:
-        text = f"{where}: the journal has {_told(row)}, the code asks for {_told(command)}"
+        text = f"{where}: the journal has {told(row)}, the code asks for {told(command)}"
     return Divergence(text=text, position=row.position, arguments=_arguments(command))
 
 
@@ -141,7 +141,7 @@ def _other_end(
 ) -> Divergence | None:
     asked = next((each for each in commands.values() if each.row is None), None)
     if asked is not None:
-        text = f"step {asked.position}: the code asks for {_told(asked)}, and the journal has ended before it"
+        text = f"step {asked.position}: the code asks for {told(asked)}, and the journal has ended before it"
         return Divergence(text=text, position=asked.position, arguments=_arguments(asked))
     if isinstance(outcome, Raised):
         return Divergence(text=f"the saga is done, and the code fails: {outcome.failure.message}")
@@ -163,10 +163,6 @@ def _other_failure(failed: Failure, outcome: Outcome) -> Divergence | None:
             text=f"the saga failed by {failed.name} ({failed.code}), and the code by {now.name} ({now.code})"
         )
     return None
-
-
-def _told(step: SagaCommand | StepRow) -> str:
-    return f"{step.kind.value} {step.name}"
 
 
 def _arguments(command: SagaCommand) -> str | None:

@@ -60,7 +60,8 @@ NAME: Final = "meristem"  # the label of the supervisor's own lines
 class Workplace(NamedTuple):
     """Where the supervisor works: the system's state directory, the project's folder, the public host and port.
 
-    `operators` is where those read, besides a socket among those of the system.
+    `operators` is where those read, besides a socket among those of the system; `placement` is the file by which it
+    runs.
     """
 
     state: StateDirectory
@@ -68,6 +69,7 @@ class Workplace(NamedTuple):
     host: str = "127.0.0.1"
     port: int = 8000
     operators: OperatorAddresses = OperatorAddresses()
+    placement: Path | None = None
 
 
 class Supervisor:
@@ -315,5 +317,6 @@ class Supervisor:
                 operators,
                 self._reload.status,
                 self._external,
+                placement=None if self._place.placement is None else str(self._place.placement),
             )
         )

@@ -63,7 +63,8 @@ class ReloadStatus(msgspec.Struct, frozen=True):
 class SystemStatus(msgspec.Struct, frozen=True):
     """What a running system tells the command line: who it is and where it answers the public and its operators.
 
-    `external` are the systems of other teams that it calls, and their addresses. One that is `alone` has no supervisor.
+    `external` are the systems of other teams that it calls, and their addresses. One that is `alone` has no supervisor;
+    another one runs by the file `placement`.
     """
 
     pid: int
@@ -74,6 +75,7 @@ class SystemStatus(msgspec.Struct, frozen=True):
     reload: ReloadStatus | None = None
     external: dict[str, str] = {}
     alone: bool = False
+    placement: str | None = None
 
 
 class StateDirectory:
@@ -101,6 +103,7 @@ class StateDirectory:
         """Make the folder; raises OperationError where that is not allowed."""
         try:
             make_folder(self.path)
+            _keep_out_of_git(self.path.parent)
         except OSError as error:
             raise OperationError.of_system(
                 f"cannot make {self.path}: {error.strerror}; run in a folder you may write", error
@@ -292,6 +295,16 @@ def prepare_run_directory(run: Path) -> None:
 def remove_run_directory(run: Path) -> None:
     """Remove the folder of the sockets, if it is there."""
     shutil.rmtree(run, ignore_errors=True)
+
+
+def _keep_out_of_git(home: Path) -> None:
+    """Have `git add` pass by what is here, the secret and the databases: a project need not think of it."""
+    with contextlib.suppress(FileExistsError):  # its owner may have written another one
+        made = os.open(home / ".gitignore", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        try:
+            os.write(made, b"*\n")
+        finally:
+            os.close(made)
 
 
 @contextlib.contextmanager

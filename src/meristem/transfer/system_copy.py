@@ -125,7 +125,8 @@ async def _checked(name: str, move: ServiceMove) -> list[CopiedTable]:
     """The tables to copy, where all that a copy needs is so."""
     present = set(await move.target.tables())
     if present and HALF_COPIED.name not in present:
-        raise ConfigurationError(f"the new database of {name!r} is not empty: it has {', '.join(sorted(present))}")
+        held = ", ".join(sorted(present))
+        raise ConfigurationError(f"the new database of {name!r} is not empty: it has {held}; name another one in --to")
     if missing := await pending(move.source, move.versions, lambda: move.tables):
         raise ConfigurationError(
             f"the database of {name!r} is not as this release has it ({', '.join(missing)}): run `meristem migrate`, "

@@ -19,6 +19,7 @@ async def test_a_backup_is_taken_while_it_runs_verified_and_restored_when_it_has
     refused = await meristem("restore", "kept")
     restored = await meristem("restore", "kept", "--replace")
     told = await meristem("restore", "kept", "--replace", "--json")
+    after = await meristem("backup", "--to", "after")
     sagas = await meristem("sagas", "list")
 
     assert taken.code == 0, taken.err
@@ -33,6 +34,8 @@ async def test_a_backup_is_taken_while_it_runs_verified_and_restored_when_it_has
     assert restored.out.startswith("restored shop as of "), restored.err
     assert "set aside: " in restored.out
     assert len(told.json["set_aside"]) == 2
+    assert "4 files that a restore has set aside: not in it" in after.out
+    assert ".before-" not in after.out
     assert "order" in sagas.out
 
 
@@ -41,3 +44,5 @@ async def test_what_is_not_told_where_to_go_is_wrong_use(meristem):
     for never in ("-1", "nan", "inf"):
         assert (await meristem("backup", "--to", "kept", "--patience", never)).code == 2
     assert (await meristem("restore", "nowhere")).code == 2
+    unknown = await meristem("backup", "--to", "kept", "--without", "ordres")
+    assert (unknown.code, "for --without: no service 'ordres' has a database" in unknown.err) == (2, True)

@@ -1,7 +1,10 @@
 """`meristem data copy`: what a stopped system keeps is at another place, from which it goes on."""
 
+import os
 import signal
 from pathlib import Path
+
+from meristem.system.state_directory import StateDirectory, SystemStatus
 
 
 async def test_a_system_goes_on_from_where_its_data_was_copied_to(start, meristem, project: Path):
@@ -20,6 +23,13 @@ async def test_a_system_goes_on_from_where_its_data_was_copied_to(start, meriste
     again = await meristem("data", "copy", "--to", there)
     other = await meristem("data", "copy", "--to", there, "--service", "orders")
     moved = await meristem("sagas", "list", "--placement", "moved.toml", "--json")
+    (project / ".meristem" / "shop" / "orders.db").unlink()  # by the placement of what runs it is not looked for
+    state = StateDirectory(project, "shop")
+    state.claim()
+    state.announce(SystemStatus(os.getpid(), "", 0.0, placement=str(project / "moved.toml")))
+    as_it_runs = await meristem("sagas", "list", "--json")
+    state.release()
+    as_nothing_runs = await meristem("sagas", "list", "--json")
 
     assert (nothing.code, "none of the services has a database yet" in nothing.err) == (1, True)
     assert (early.code, "already runs from" in early.err) == (75, True)
@@ -29,4 +39,7 @@ async def test_a_system_goes_on_from_where_its_data_was_copied_to(start, meriste
     assert (again.code, "the new database of 'post' is not empty" in again.err) == (1, True)
     assert "orders: " in other.out, other.err
     assert "rows are the same in both databases" in other.out
+    assert f'[resources] is now to say: databases = {{ orders = "{there}" }}' in other.out
     assert [each["name"] for each in moved.json["orders"]] == ["order"], moved.out
+    assert as_it_runs.json == moved.json
+    assert as_nothing_runs.json["orders"] == []

@@ -84,8 +84,9 @@ async def test_sagas_are_listed_by_state_name_and_age_and_page_by_page(baked, me
     first = await meristem("sagas", "list", "--limit", "3")
     rest = (await meristem("sagas", "list", "--json", "--after", every[2]["id"][:12])).json["bakery"]
     some = await meristem("sagas", "list", "--json", "--state", "failed", "--state", "parked", "--saga", "bake")
-    young = await meristem("sagas", "list", "--json", "--since", "1d", "--before", "2001-01-01")
-    none = await meristem("sagas", "list", "--saga", "brew")
+    young = await meristem("sagas", "list", "--json", "--since", "2001-01-01", "--before", "2001-01-02")
+    never = await meristem("sagas", "list", "--since", "1d", "--before", "2d")
+    unknown = await meristem("sagas", "list", "--saga", "brew")
     wrong = await meristem("sagas", "list", "--since", "yesterday")
 
     assert [each["state"] for each in every] == ["parked", "failed", "done", "done"]
@@ -93,7 +94,8 @@ async def test_sagas_are_listed_by_state_name_and_age_and_page_by_page(baked, me
     assert [each["id"] for each in rest] == [every[3]["id"]]
     assert [each["state"] for each in some.json["bakery"]] == ["parked", "failed"]
     assert young.json == {"bakery": [], "ovens": []}
-    assert none.out == "No sagas.\n"
+    assert (never.code, "no saga can have begun between them" in " ".join(never.err.split())) == (2, True)
+    assert (unknown.code, "no service has a saga 'brew'; there are bake" in " ".join(unknown.err.split())) == (2, True)
     assert (wrong.code, "write an age (30m, 2h, 7d) or a time" in " ".join(wrong.err.split())) == (2, True)
 
 
@@ -101,6 +103,8 @@ async def test_a_parked_saga_is_shown_with_why_and_what_helps_and_goes_on_with_a
     [parked] = (await meristem("sagas", "list", "--json", "--state", "parked")).json["bakery"]
     shown = await meristem("sagas", "show", parked["id"][:8])
     both = await meristem("sagas", "retry", parked["id"], "--all")
+    unknown = await meristem("sagas", "retry", "--all", "--saga", "brew")
+    cancelled = await meristem("sagas", "cancel", parked["id"])
     retried = await meristem("sagas", "retry", "--all", "--json")
     again = await meristem("sagas", "retry", "--all")
 
@@ -109,7 +113,8 @@ async def test_a_parked_saga_is_shown_with_why_and_what_helps_and_goes_on_with_a
     assert "error: the undo Ovens.cool of step 0 (Ovens.heat) fails" in text
     assert f"helps: mend what the text names, then `meristem sagas retry {parked['id']}`" in text
     assert "stone" not in shown.out
-    assert both.code == 2
+    assert (both.code, unknown.code, cancelled.code) == (2, 2, 2)
+    assert "is undone already, and parked meanwhile: `meristem sagas retry` it" in " ".join(cancelled.err.split())
     assert [each["state"] for each in retried.json["bakery"]] == ["undoing"]
     assert again.out == "0 sagas will go on as soon as the services run.\n"
 
@@ -128,6 +133,7 @@ async def test_journals_are_exported_for_their_owner_alone_and_replayed_against_
     shown = await meristem("sagas", "replay", str(file), "--values", "--json")
     (baked / "journals" / "wrong.json").write_text("{}")
     wrong = await meristem("sagas", "replay", "journals")
+    missing = await meristem("sagas", "replay", "journals/none.json")
 
     assert (exported.code, len(list((baked / "journals").glob("bake-*.json")))) == (0, 2)
     assert file.stat().st_mode & 0o777 == 0o600
@@ -139,6 +145,7 @@ async def test_journals_are_exported_for_their_owner_alone_and_replayed_against_
     assert "201" not in other.out
     assert (shown.code, shown.json[0]["divergence"]["arguments"]) == (1, '[{"degrees":201}]')
     assert (wrong.code, "wrong.json is no journal" in " ".join(wrong.err.split())) == (2, True)
+    assert (missing.code, "there is no journals/none.json" in missing.err) == (2, True)
 
 
 async def test_a_saga_is_begun_again_from_a_step_unless_the_code_does_not_follow_it_that_far(baked, meristem):
@@ -159,7 +166,7 @@ async def test_a_saga_is_begun_again_from_a_step_unless_the_code_does_not_follow
     assert forked.json["takes_over"] is False
     assert "begins at step 0 as soon as its service runs" in whole.out
     assert "again, under a key of its own: step 0 (Ovens.heat)" in whole.out
-    whys = {"is parked while it is undone": undoing, "has no step '4'; it has 0 (Ovens.heat)": unknown}
+    whys = {"is parked while it is undone": undoing, "for --from: bake " + plum + " has no step '4'; it has 0": unknown}
     assert all(refused.code == 2 and why in " ".join(refused.err.split()) for why, refused in whys.items())
     assert f"forked from {failed}" in shown.out
     assert ": failed" in shown.out

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+from click.testing import CliRunner
+
+from meristem.cli.main import meristem as commands
 
 from .conftest import PATIENCE
 
@@ -462,7 +465,10 @@ async def test_migrations_are_written_applied_and_checked(meristem, project: Pat
     assert (await meristem("migrate", "--check", "--json")).code == 1
     applied = await meristem("migrate", "--json")
     assert applied.json["orders"][:-1][:3] == ["lease 001_tables", "declared 001_tables", "events 001_tables"]
-    assert (await meristem("migrate", "--check")).code == 0
+    checked = await meristem("migrate", "--check")
+    assert (checked.code, checked.out.split()[0]) == (0, "service"), "nothing is pending, so no title says so"
+    unsaid = await meristem("migrate", "--new", "", "--service", "orders")
+    assert (unsaid.code, "--new says what the migration does" in unsaid.err) == (2, True)
 
 
 @pytest.mark.parametrize(
@@ -735,3 +741,13 @@ async def test_a_saga_is_named_by_the_beginning_of_its_id_and_nothing_is_cut_whe
     assert first in shown.out
     assert (wrong.code, every.code) == (2, 2)
     assert all(any(each in line and "order" in line for line in table.splitlines()) for each in (first, second))
+
+
+@pytest.mark.parametrize("group", ["new", "contracts", "sagas", "events", "backup", "data"])
+def test_a_group_tells_what_each_of_its_verbs_is_for_in_a_whole_sentence(group):
+    shown = CliRunner().invoke(commands, [group, "--help"])
+
+    assert shown.exit_code == 0
+    listed = shown.output.partition("Commands:\n")[2].strip()
+    assert listed
+    assert "..." not in listed

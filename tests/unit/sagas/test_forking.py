@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from msgspec.structs import replace
 from sagakit import (
     Booking,
     Bookings,
@@ -292,3 +293,17 @@ async def test_a_parked_saga_is_not_forked_out_of_its_family(database, remote):
     parent.state, under_way = SagaState.PARKED, Relative(id=child, position="0", name="child", state=SagaState.PARKED)
     with pytest.raises(CallError, match=f"has a child under way, child {child}"):
         fork_of(parent, steps, "0", DEFINITION, parent.updated, [under_way])
+
+
+async def test_a_saga_that_was_parked_at_a_pause_is_forked_at_it_and_not_behind_it(database, remote):
+    store = SagaStore(database)
+    async with engine(service := Trip(remote), database):
+        await begun(service)
+    parked, steps = await store.journal(told("k"))
+    parked.state = SagaState.PARKED
+    steps = [replace(row, sequence=0) if row.position == "3" else row for row in steps]
+
+    with pytest.raises(CallError, match=r"has no step '4'; it has 0 \(.*\), 1 \(.*\), 2 \(.*\), 3 \("):
+        fork_of(parked, steps, "4", DEFINITION, parked.updated)
+    made = fork_of(parked, steps, "3", DEFINITION, parked.updated)
+    assert [row.position for row in made.steps] == ["0", "1", "2"]

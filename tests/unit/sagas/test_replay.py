@@ -180,7 +180,7 @@ async def test_a_saga_that_sleeps_is_followed_as_far_as_it_came(database, remote
             return await flow.step(self.note, 0.5)
 
     assert await replayed(Trip, journal) is None
-    assert "the journal has sleep sleep, the code asks for local Trip.note" in (await replayed(Awake, journal)).text
+    assert "the journal has sleep, the code asks for local Trip.note" in (await replayed(Awake, journal)).text
 
 
 async def test_a_saga_that_was_undone_is_followed_to_its_error(database, remote):

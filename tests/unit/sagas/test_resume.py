@@ -161,7 +161,7 @@ async def test_code_that_changed_under_a_saga_parks_it_and_says_what_differs(dat
     await interrupted(remote, database)
     fact = await ended(Changed(remote), database)
     assert fact.state == "parked"
-    assert "step 0: the journal has call Rooms.hold, the code now asks call Payments.charge" in fact.error
+    assert "step 0: the journal has call Rooms.hold, the code now asks for call Payments.charge" in fact.error
 
 
 async def test_another_request_under_a_saga_parks_it(database, remote):

@@ -55,6 +55,16 @@ def test_folder_and_files_are_for_their_user_alone(tmp_path: Path):
     assert {mode for mode in found.values() if mode != 0o700} == {0o600}
 
 
+def test_git_passes_by_the_folder_unless_its_owner_says_otherwise(tmp_path: Path):
+    StateDirectory(tmp_path, "shop").prepare()
+    written = tmp_path / ".meristem" / ".gitignore"
+    assert written.read_text() == "*\n"
+
+    written.write_text("secret\n")
+    StateDirectory(tmp_path, "bank").prepare()
+    assert written.read_text() == "secret\n"
+
+
 def test_processes_that_start_at_once_share_one_whole_secret(tmp_path: Path):
     """Each process asks for the secrets of eighty new systems, in the same order at the same time."""
     program = (

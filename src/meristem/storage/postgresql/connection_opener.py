@@ -71,7 +71,7 @@ class ConnectionOpener:
                 self.problem = (
                     f"the server of database {self._name!r} ({self._address.server}) is out of reach: {reason}"
                 )
-                away = StorageUnavailable(f"{self.problem}; the next statement tries again")
+                away = StorageUnavailable(f"{self.problem}; start it, or mend the URL: the next statement tries again")
                 away.condition = condition
                 raise away
             await asyncio.sleep(wait_after(attempt, _BASE, _CAP, HALF))
