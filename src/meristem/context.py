@@ -158,10 +158,14 @@ class Identity(msgspec.Struct, frozen=True):
 
 
 class Place(msgspec.Struct, frozen=True):
-    """The service and the operation (`Payments.charge`) whose code runs now; one for all calls of an operation."""
+    """The service and the operation (`Payments.charge`) whose code runs now; one for all calls of an operation.
+
+    What the operation reads may be `max_staleness` seconds old, if it says so.
+    """
 
     service: str
     operation: str
+    max_staleness: float | None = None
 
 
 class StepMaker(Protocol):

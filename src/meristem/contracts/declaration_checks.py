@@ -40,9 +40,24 @@ def check_declaration(where: str, declaration: Declaration, *, stream: bool, tak
             raise ContractError(f"{where}: raises=[{fault!r}] must name classes derived from Fault")
         known: Any = fault
         check_type(f"{where}, its fault", fault_payload(known))
+    if declaration.max_staleness is not None:
+        _check_staleness(where, declaration, takes_stream=takes_stream)
     if declaration.cpu:
         _check_computing(where, declaration, streams=stream or takes_stream)
     _check_streams(where, declaration, stream=stream, takes_stream=takes_stream)
+
+
+def _check_staleness(where: str, declaration: Declaration, *, takes_stream: bool) -> None:
+    if not fits(declaration.max_staleness, Seconds):
+        raise ContractError(
+            f"{where}: max_staleness={declaration.max_staleness!r} must be more than 0 seconds, and finite"
+        )
+    if declaration.semantics is not Semantics.SAFE:
+        raise ContractError(f"{where}: max_staleness= is for what only reads: declare it @safe, or drop max_staleness=")
+    if declaration.cpu:
+        raise ContractError(f"{where}: max_staleness= is of a database, which a service that computes has not: drop it")
+    if takes_stream:
+        raise ContractError(f"{where}: max_staleness= is for what only reads: what takes a stream is sent something")
 
 
 def _check_streams(where: str, declaration: Declaration, *, stream: bool, takes_stream: bool) -> None:

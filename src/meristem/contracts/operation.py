@@ -78,6 +78,7 @@ class Declaration(msgspec.Struct, frozen=True):
     public: bool = False
     name: str | None = None
     cpu: bool = False
+    max_staleness: float | None = None
 
 
 class Parameter(msgspec.Struct, frozen=True):
@@ -101,8 +102,8 @@ class Operation:
     """
 
     __slots__ = (
-        "authenticated", "contract", "contract_doc", "cpu", "doc", "http", "idle", "lasts", "module", "name",
-        "parameters", "path", "public", "raises", "reply", "request", "retry", "semantics", "spread", "stream",
+        "authenticated", "contract", "contract_doc", "cpu", "doc", "http", "idle", "lasts", "max_staleness", "module",
+        "name", "parameters", "path", "public", "raises", "reply", "request", "retry", "semantics", "spread", "stream",
         "takes_stream", "timeout", "wire_name",
     )  # fmt: skip
 
@@ -137,6 +138,7 @@ class Operation:
         self.authenticated = declaration.authenticated
         self.public = declaration.public or http is not None
         self.cpu = declaration.cpu
+        self.max_staleness = declaration.max_staleness
         self.parameters = parameters
         self.request = request
         self.spread = spread
@@ -209,6 +211,7 @@ class declares:  # noqa: N801 - read as a decorator: @safe, @idempotent, @once, 
         public: bool = False,
         name: str | None = None,
         cpu: bool = False,
+        max_staleness: float | None = None,
     ) -> Method:
         """Declare the method: its times, the faults it `raises`, its place in REST, how it is retried.
 
@@ -225,6 +228,9 @@ class declares:  # noqa: N801 - read as a decorator: @safe, @idempotent, @once, 
 
         What computes for long is `cpu`: its method runs in worker processes, and its service has neither a database
         nor clients. A call whose time is over ends with its worker.
+
+        A `@safe` method with `max_staleness` may be answered from a copy of the data that lacks at most the changes of
+        so many last seconds: its service reads from replicas of its database, where the placement names some.
         """
         declaration = Declaration(
             self.semantics,
@@ -239,6 +245,7 @@ class declares:  # noqa: N801 - read as a decorator: @safe, @idempotent, @once, 
             public=public,
             name=name,
             cpu=cpu,
+            max_staleness=max_staleness,
         )
 
         def declare(target: Any) -> Any:

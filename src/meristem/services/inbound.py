@@ -84,7 +84,7 @@ class OperationEndpoint:
     ) -> None:
         self.operation = operation
         self.observed = observed
-        self.place = Place(observed.stats.service, operation.label)
+        self.place = Place(observed.stats.service, operation.label, operation.max_staleness)
         self.enter = admission(operation, self.place, system)
         self.take, around = _taking_request(operation, method), tuple(around)
         self.is_coroutine = iscoroutinefunction(method)

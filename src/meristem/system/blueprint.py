@@ -13,6 +13,7 @@ from meristem.services.service import describe
 from meristem.system.addresses import edge, with_edge
 from meristem.system.apart import processes_of
 from meristem.system.beside import path_text
+from meristem.system.databases import check_databases, database_url, replica_urls
 from meristem.system.description import (
     contract_at,
     description,
@@ -24,11 +25,9 @@ from meristem.system.description import (
 )
 from meristem.system.named_parts import parts_named
 from meristem.system.placement import Placement
-from meristem.system.placement_tables import TEMPORARY
 from meristem.system.plan import AppPlan, ExternalPlan, Plan, ProcessPlan, ProgramPlan
 from meristem.system.program_templates import check
 from meristem.system.system import check_parts, external_name
-from meristem.system.templates import filled
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -83,7 +82,8 @@ class Blueprint:
         except MisfitError as error:
             error.subjects = tuple(self.specs[each].implementation for each in error.services if each in self.specs)
             raise
-        self._check_databases()
+        kept = [each.name for each in self.plan.services if each.database]
+        check_databases(self.placement.resources, system.name, kept)
 
     def spec(self, service: str) -> ServiceSpec:
         """The service understood, its class imported: for the process in which it lives."""
@@ -131,20 +131,16 @@ class Blueprint:
 
         A relative path in it is one below the project's folder. Raises ConfigurationError for a name that is none.
         """
-        resources = self.placement.resources
-        written = template or resources.databases.get(service, resources.database)
-        return filled("resources.database", written, service=service, system=self.system.name)
+        return database_url(self.placement.resources, self.system.name, service, template)
 
-    def _check_databases(self) -> None:
-        """Refuse one database for two services: each would take the other's events and sagas for its own."""
-        taken: dict[str, str] = {}
-        for name in (each.name for each in self.plan.services if each.database):
-            url = self.database_url(name)
-            if url != TEMPORARY and (other := taken.setdefault(url, name)) != name:
-                raise ConfigurationError(
-                    f"placement: [resources] gives {other!r} and {name!r} one database: write {{service}} in its URL "
-                    "where it varies, or name that of one of them in [resources.databases]"
-                )
+    def replica_urls(self, service: str) -> tuple[str, ...]:
+        """The URLs of the read replicas of a service's database."""
+        return replica_urls(self.placement.resources, self.system.name, service)
+
+    @property
+    def has_replicas(self) -> bool:
+        """Whether some database has read replicas: then it is followed what callers wrote, so that they read it."""
+        return any(self.replica_urls(each.name) for each in self.plan.services if each.database)
 
     def _understood(self, service: type[Service] | str, described: Mapping[str, ServicePlan]) -> ServicePlan:
         if isinstance(service, str) and service in described:

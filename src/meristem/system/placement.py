@@ -221,20 +221,24 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for table, known in settings.items():
             _refuse_unknown(table, known, [*services, *apps], "service or app" if apps else "service")
         _refuse_unknown("policies", self.policies, services, "service")
-        _refuse_unknown("resources.databases", self.resources.databases, services, "service")
+        for table in ("databases", "replicas_of"):
+            _refuse_unknown(f"resources.{table}", getattr(self.resources, table), services, "service")
 
     def _check_resources(self) -> None:
         """Refuse what each process would stumble over as it starts."""
         databases = {"resources.database": self.resources.database}
         databases |= {f"resources.databases.{name}": url for name, url in self.resources.databases.items()}
-        for key, url in databases.items():
+        replicas = {"resources.replicas": self.resources.replicas}
+        replicas |= {f"resources.replicas_of.{name}": urls for name, urls in self.resources.replicas_of.items()}
+        copies = [(key, url) for key, urls in replicas.items() for url in urls]
+        for key, url in (*databases.items(), *copies):
             filled(key, url, service="", system="")
         if self.discovery.dns is not None:
             filled("discovery.dns", self.discovery.dns, service="", process="", system="")
         try:
             # Asked now, by scheme alone: a misspelt address should fail before processes start, and imports no adapter.
             BUSES.check(self.resources.bus)
-            for url in databases.values():
+            for url in (*databases.values(), *(url for _, url in copies)):
                 DATABASES.check(url)
         except ConfigurationError as error:
             raise ConfigurationError(f"{SAID}[resources]: {error}") from None

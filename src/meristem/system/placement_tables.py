@@ -64,11 +64,15 @@ def server_below(server: dict[str, Any], folder: Path) -> dict[str, Any]:
 class Resources(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What services use; in a database's URL, `{service}` and `{system}` stand for their names.
 
-    `databases` are those of single services, by name, which are elsewhere than the others'.
+    `databases` are those of single services, by name, which are elsewhere than the others'. `replicas` are copies of
+    what `database` names, from which a service reads what may be stale (`max_staleness=` in its contract);
+    `replicas_of` are those of single services, and a service of `databases` has no others.
     """
 
     database: str = "sqlite:///.meristem/{system}/{service}.db"
     databases: dict[str, str] = {}
+    replicas: tuple[str, ...] = ()
+    replicas_of: dict[str, tuple[str, ...]] = {}
     bus: str = "direct"
 
 

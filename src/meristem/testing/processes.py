@@ -170,7 +170,7 @@ def _placement(
     }
     resources = placement.resources
     if database is not None:
-        resources = msgspec.structs.replace(resources, database=database, databases={})
+        resources = msgspec.structs.replace(resources, database=database, databases={}, replicas=(), replicas_of={})
     return msgspec.structs.replace(placement, settings=merged, resources=resources)
 
 

@@ -136,6 +136,47 @@ def test_two_services_never_have_one_database(read, resources):
     Blueprint(System("garden", services=[KeepingAccounts, KeepingBeds]), temporary)
 
 
+SHOP = "postgresql://shop_{service}@db/shop?schema={service}"
+
+
+def test_services_may_have_replicas_of_their_databases_together_and_each_its_own(read):
+    placement = read(f"""
+        [resources]
+        database = "{SHOP}"
+        replicas = ["{SHOP.replace("@db", "@copy")}"]
+        [resources.databases]
+        keeping_beds = "postgresql://beds@other/beds"
+    """)
+    garden = Blueprint(System("garden", services=[KeepingAccounts, KeepingBeds]), placement)
+    assert garden.has_replicas
+    assert garden.replica_urls("keeping_accounts") == (
+        "postgresql://shop_keeping_accounts@copy/shop?schema=keeping_accounts",
+    )
+    assert garden.replica_urls("keeping_beds") == ()  # its database is none that they copy
+
+    own = read(f"""
+        resources.database = "{SHOP}"
+        resources.replicas = ["postgresql://{{service}}@copy/shop"]
+        resources.replicas_of = {{ keeping_accounts = [], keeping_beds = ["postgresql://a/b", "postgresql://c/b"] }}
+    """)
+    garden = Blueprint(System("garden", services=[KeepingAccounts, KeepingBeds]), own)
+    assert garden.replica_urls("keeping_accounts") == ()
+    assert garden.replica_urls("keeping_beds") == ("postgresql://a/b", "postgresql://c/b")
+
+
+@pytest.mark.parametrize(
+    ("resources", "said"),
+    [
+        ('resources.replicas = ["postgresql://copy/shop"]', r"SQLite has none of: keep its data in PostgreSQL"),
+        (f'resources.database = "{SHOP}"\nresources.replicas = ["sqlite:///copy.db"]', "SQLite has none of"),
+        (f'resources.database = "{SHOP}"\nresources.replicas = ["{SHOP}"]', "twice, or its database itself"),
+    ],
+)
+def test_replicas_that_can_be_none_are_refused(read, resources, said):
+    with pytest.raises(ConfigurationError, match=said):
+        Blueprint(System("garden", services=[KeepingAccounts]), read(resources))
+
+
 def test_limits_of_a_process_are_stronger_than_those_of_all_and_those_than_the_defaults(read):
     placement = read("""
         [processes]
@@ -184,6 +225,15 @@ def test_limits_of_a_process_are_stronger_than_those_of_all_and_those_than_the_d
         (
             'resources.databases.search = "mongodb://x"',
             r"\[resources\]: there is no adapter for the database 'mongodb'.*",
+        ),
+        ('resources.replicas = ["mongodb://x"]', r"\[resources\]: there is no adapter for the database 'mongodb'.*"),
+        (
+            'resources.replicas = ["postgresql:///{serivce}"]',
+            r"resources.replicas = 'postgresql:///\{serivce\}': write \{service\} or \{system\} for what varies",
+        ),
+        (
+            "resources.replicas_of.serch = []",
+            r"\[resources.replicas_of.serch\]: there is no service 'serch'; did you mean 'search'",
         ),
         ('resources.database = "sqlite:///{}.db"', r"write \{service\} or \{system\}"),
         ('resources.database = "sqlite:///{service.name}.db"', r"write \{service\} or \{system\}"),

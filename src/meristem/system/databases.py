@@ -1,0 +1,70 @@
+"""Where the services of a system keep their data, by what a placement says: databases, and read replicas of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from meristem.errors import ConfigurationError
+from meristem.system.placement_tables import TEMPORARY
+from meristem.system.templates import filled
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from meristem.system.placement_tables import Resources
+
+
+def database_url(resources: Resources, system: str, service: str, template: str | None = None) -> str:
+    """The URL of a service's database, by the `template` or by what is written for it, or for all.
+
+    Raises ConfigurationError for a name in it that is none.
+    """
+    written = template or resources.databases.get(service, resources.database)
+    return filled("resources.database", written, service=service, system=system)
+
+
+def replica_urls(resources: Resources, system: str, service: str) -> tuple[str, ...]:
+    """The URLs of the read replicas of a service's database; those of `replicas` copy what `database` names alone."""
+    usual = () if service in resources.databases else resources.replicas
+    written = resources.replicas_of.get(service, usual)
+    return tuple(filled("resources.replicas", each, service=service, system=system) for each in written)
+
+
+def check_databases(resources: Resources, system: str, services: Iterable[str]) -> None:
+    """Refuse what no service can keep its data in, and one database for two of them.
+
+    Each of the two would take the other's events and sagas for its own.
+    """
+    taken: dict[str, str] = {}
+    for name in services:
+        url, replicas = database_url(resources, system, name), replica_urls(resources, system, name)
+        if url != TEMPORARY and (other := taken.setdefault(url, name)) != name:
+            raise ConfigurationError(
+                f"placement: [resources] gives {other!r} and {name!r} one database: write {{service}} in its URL "
+                "where it varies, or name that of one of them in [resources.databases]"
+            )
+        _check_replicas(name, url, replicas)
+
+
+def _check_replicas(service: str, url: str, replicas: tuple[str, ...]) -> None:
+    for each in replicas:
+        if "sqlite" in (_scheme(url), _scheme(each)):
+            raise ConfigurationError(
+                f"placement: [resources] gives {service!r} read replicas, which SQLite has none of: keep its data in "
+                f'PostgreSQL, `database = "postgresql://…"`, or leave it without: [resources.replicas_of] {service} = []'
+            )
+        if _scheme(each) != _scheme(url):
+            raise ConfigurationError(
+                f"placement: [resources] gives {service!r} a database of {_scheme(url)} and a replica of "
+                f"{_scheme(each)}: a replica is a copy of the database by its own server's replication"
+            )
+        if replicas.count(each) > 1 or each == url:
+            raise ConfigurationError(
+                f"placement: [resources] names a replica of {service!r} twice, or its database itself: name each "
+                "standby once"
+            )
+
+
+def _scheme(url: str) -> str:
+    scheme = url.partition(":")[0].lower().partition("+")[0]
+    return "postgresql" if scheme == "postgres" else scheme
