@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
     from meristem.keys import KeyChain
+    from meristem.log_positions import Positions
 
 # section 3.2.2: version ff is invalid, as are ids of zeros alone; a later version than 00 may append fields
 TRACEPARENT: Final = re.compile(
@@ -196,6 +197,7 @@ class Context(msgspec.Struct, gc=False):
     keys: KeyChain | None = None  # derives the keys of the calls made below
     place: Place | None = None  # where the call is answered, for logs
     steps: StepMaker | None = None  # in the function of a saga: each call there is a step
+    positions: Positions | None = None  # what was written for this request; None where nobody follows that
 
     def remaining(self) -> float | None:
         """Seconds until the deadline, never below zero; None without a deadline."""

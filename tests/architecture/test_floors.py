@@ -27,6 +27,7 @@ FLOORS = [
         "hints",
         "baggage",
         "head_fields",
+        "log_positions",
     },
     {"contracts"},
     {"config", "telemetry", "resilience", "security", "discovery", "storage", "proto", "rest"},

@@ -1,4 +1,4 @@
-"""PostgreSQL servers of a test's own, which it may stop, fill up and fail over."""
+"""PostgreSQL servers of a test's own, which it may stop, fill up, replicate and fail over."""
 
 import os
 import shutil
@@ -8,7 +8,9 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 
 BINARIES = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), None)
@@ -25,24 +27,38 @@ class Server:
 
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
-        self._data = folder / "data"
+        self.data = folder / "data"
         self._options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
 
     def run(self, program: str, *arguments: str | Path) -> None:
         as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-        subprocess.run([*as_user, BINARIES / program, *arguments], check=True, stdout=subprocess.DEVNULL)
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        subprocess.run([*as_user, BINARIES / program, *arguments], check=True, **quiet)
 
     def make(self) -> None:
-        self.run("initdb", "-D", self._data, "-A", "trust", "-U", "postgres", "--no-sync")
+        self.run("initdb", "-D", self.data, "-A", "trust", "-U", "postgres", "--no-sync")
 
     def copy(self, of: "Server") -> None:
         """A standby of another one."""
         place = ["-h", "127.0.0.1", "-p", str(of.port), "-U", "postgres"]
-        self.run("pg_basebackup", *place, "-D", self._data, "-R", "-c", "fast", "--no-sync")
+        self.run("pg_basebackup", *place, "-D", self.data, "-R", "-c", "fast", "--no-sync")
+
+    @property
+    def url(self) -> str:
+        """Its database, for its administrator."""
+        return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
+
+    def sql(self, *statements: str) -> list[tuple[Any, ...]]:
+        """Run statements, each committed by itself; the rows of the last one."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            for each in statements[:-1]:
+                connection.execute(each)
+            found = connection.execute(statements[-1])
+            return found.fetchall() if found.description is not None else []
 
     def control(self, *verb: str) -> None:
-        options = ["-o", self._options, "-l", self._data.parent / "log"] if verb[0] in ("start", "restart") else []
-        self.run("pg_ctl", "-D", self._data, "-w", *options, *verb)
+        options = ["-o", self._options, "-l", self.data.parent / "log"] if verb[0] in ("start", "restart") else []
+        self.run("pg_ctl", "-D", self.data, "-w", *options, *verb)
 
 
 @contextmanager
@@ -62,7 +78,7 @@ def servers_of_its_own(*names: str) -> Iterator[list[Server]]:
         try:
             yield made
         finally:
-            for each in made:
+            for each in reversed(made):  # a primary after its standbys
                 try:
                     each.control("stop", "-m", "immediate")
                 except subprocess.CalledProcessError:

@@ -212,7 +212,6 @@ class Assembly:
 
     async def _start_instance(self, spec: ServiceSpec, injection: Injection) -> None:
         """Have a service live here."""
-        url = self.blueprint.database_url(spec.name, self.options.database)
         around = Shared(
             self.blueprint.system.name,
             self.options.instance or f"{self.process.name}-{self.options.replica}",
@@ -223,7 +222,7 @@ class Assembly:
         )
         instance = ServiceInstance(
             spec,
-            url=url,
+            place=self.blueprint.data_place(spec.name, self.options.database),
             resolve=lambda need: injection.give(spec, need),
             around=around,
             table=self.blueprint.placement.process(self.process.name),

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from meristem.services.container import Built
     from meristem.services.service import Need, ServiceSpec
     from meristem.storage.database import Database
+    from meristem.system.databases import DataPlace
     from meristem.system.placement_tables import ProcessTable
 
 
@@ -37,7 +38,7 @@ class ServiceInstance:
         self,
         spec: ServiceSpec,
         *,
-        url: str,
+        place: DataPlace,
         resolve: Callable[[Need], Any],
         around: Shared,
         table: ProcessTable,
@@ -46,7 +47,7 @@ class ServiceInstance:
         self.name = spec.name
         self.endpoints: dict[str, OperationEndpoint] = {}
         self.sagas: ServiceSagas | None = None
-        self.storage = _storage_of(spec, url, around) if needs_database(spec) else None
+        self.storage = _storage_of(spec, place, around) if needs_database(spec) else None
         self._around = around
         self._resolve = resolve
         self._stack = Stack()
@@ -154,10 +155,10 @@ class ServiceInstance:
         return OperationEndpoint(operation, method, observed, around, system=self._around.system)
 
 
-def _storage_of(spec: ServiceSpec, url: str, around: Shared) -> ServiceStorage:
+def _storage_of(spec: ServiceSpec, place: DataPlace, around: Shared) -> ServiceStorage:
     from meristem.runtime.storage import ServiceStorage  # noqa: PLC0415 - a service that keeps nothing does not pay for it
 
-    return ServiceStorage(spec, url, around)
+    return ServiceStorage(spec, place, around)
 
 
 class _Living:

@@ -12,6 +12,7 @@ import msgspec
 from meristem.events.facts import Away, DeadLettered, Delivered, DeliveryRetried, Published
 from meristem.resilience.facts import BreakerChanged, CallRetried, Ejected, Hedged, RetryRefused, Shed
 from meristem.sagas.facts import SagaBegan, SagaEnded, SagaLost, StepEnded
+from meristem.storage.facts import PrimaryRead, ReplicaAway, ReplicaBack, ReplicaRead
 from meristem.telemetry.metrics import Measure
 from meristem.telemetry.sampling import Allowance
 
@@ -134,6 +135,31 @@ REPORTS: Final[dict[type[msgspec.Struct], Report]] = {
         ("dependency", "endpoint"),
         lambda fact: (fact.dependency, fact.address),
         Line("{dependency}: {address} gets no calls for {seconds:.1f} s"),
+    ),
+    ReplicaRead: Report(
+        "meristem_replica_reads_total",
+        "Reads that a replica of a service's database answered.",
+        ("service", "server"),
+        lambda fact: (fact.service, fact.server),
+    ),
+    PrimaryRead: Report(
+        "meristem_replica_fallbacks_total",
+        "Reads that might have gone to a replica and went to the primary, by the reason.",
+        ("service", "reason"),
+        lambda fact: (fact.service, fact.reason.value),
+    ),
+    ReplicaAway: Report(
+        "meristem_replicas_away_total",
+        "Times that a replica got no reads any more because something was wrong with it.",
+        ("service", "server"),
+        lambda fact: (fact.service, fact.server),
+        Line("{service} reads no more from the replica {server}: {problem}", about="server"),
+    ),
+    ReplicaBack: Report(
+        "meristem_replicas_back_total",
+        "Times that a replica was found sound, at first or again.",
+        ("service", "server"),
+        lambda fact: (fact.service, fact.server),
     ),
     Shed: Report(
         "meristem_shed_total",

@@ -34,15 +34,21 @@ if TYPE_CHECKING:
     from meristem.sagas.engine import SagaEngine
     from meristem.sagas.naps import Nap
     from meristem.services.service import Service, ServiceSpec
+    from meristem.system.databases import DataPlace
 
 
 class ServiceStorage:
     """What one service keeps; it starts before the service is made, which then begins to `hear`."""
 
-    def __init__(self, spec: ServiceSpec, url: str, around: Shared) -> None:
+    def __init__(self, spec: ServiceSpec, place: DataPlace, around: Shared) -> None:
         clock = around.options.clock
-        self.database = database_for(url, name=spec.name, directory=around.options.directory)
-        self.database.observers.append(partial(around.telemetry.statement, self.database.system))
+        self.database = database_for(
+            place.url, name=spec.name, directory=around.options.directory, replicas=place.replicas
+        )
+        where = self.database.system, self.database.server
+        self.database.observers.append(partial(around.telemetry.statement, *where))
+        if self.database.replicas is not None:
+            around.telemetry.watch_replicas(spec.name, self.database.replicas)
         self.inbox: Inbox | None = None
         self.name = spec.name
         self._spec = spec

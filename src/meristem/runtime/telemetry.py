@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from meristem.contracts.operation import Operation
     from meristem.sagas.facts import Fact as SagaFact
     from meristem.sagas.facts import Observer as OnSagaFact
+    from meristem.storage.replication import ReadReplicas
     from meristem.system.placement_tables import Telemetry
     from meristem.telemetry.otlp import OtlpSink
     from meristem.telemetry.tracer import Value
@@ -55,6 +56,10 @@ class ProcessTelemetry:
             (STATEMENT_SECONDS, "Seconds waited for statements.", ("service",), self._seconds),
         ):
             self.registry.add(Measure(name, text, "counter", labels, counts.copy))
+        self._replicas: dict[str, ReadReplicas] = {}
+        self.registry.add(
+            Measure("meristem_replica_up", "Whether a replica is read from.", "gauge", ("service", "server"), self._up)
+        )
         self.on_fact = FactReports(self.registry).report
 
     async def start(self) -> None:
@@ -105,8 +110,20 @@ class ProcessTelemetry:
         body, media = exposition(self.registry, accept)
         return media, body
 
-    def statement(self, system: str, service: str, text: str, seconds: float, result: int | BaseException) -> None:
-        """A statement of a service's database; `system` is its kind, by OpenTelemetry's name."""
+    def statement(
+        self,
+        system: str,
+        primary: str,
+        service: str,
+        text: str,
+        seconds: float,
+        result: int | BaseException,
+        replica: str = "",
+    ) -> None:
+        """A statement of a service's database; `system` is its kind, by OpenTelemetry's name.
+
+        It was answered by the `primary`, unless by a `replica`.
+        """
         failed = isinstance(result, BaseException)
         self._statements[service, "error" if failed else "ok"] += 1
         self._seconds[service,] = self._seconds.get((service,), 0.0) + seconds
@@ -114,8 +131,20 @@ class ProcessTelemetry:
         # A span only within a trace that is recorded; the counters above have every statement.
         if trace is None or not trace.sampled:
             return
-        verb, attributes = _described(system, text)
+        verb, attributes = _described(system, text, replica or primary)
         self.tracer.fact(verb, "client", service, seconds, attributes, type(result).__name__ if failed else None)
+
+    def watch_replicas(self, service: str, replicas: ReadReplicas) -> None:
+        """Tell of the replicas of a service's database: which answer, and which are away."""
+        replicas.observers.append(self.on_fact)
+        self._replicas[service] = replicas
+
+    def _up(self) -> dict[tuple[str, ...], float]:
+        return {
+            (service, server): float(problem is None)
+            for service, replicas in self._replicas.items()
+            for server, problem in replicas.states().items()
+        }
 
     def on_saga_fact(self, service: str) -> OnSagaFact:
         """Takes the facts of the sagas of a service; their steps are spans besides."""
@@ -130,7 +159,14 @@ class ProcessTelemetry:
 
 
 @lru_cache(1000)
-def _described(system: str, text: str) -> tuple[str, Mapping[str, Value]]:
-    """The verb of a statement, and what its spans tell of it: the same of each run."""
+def _described(system: str, text: str, server: str) -> tuple[str, Mapping[str, Value]]:
+    """The verb of a statement, and what its spans tell of it: the same of each run at a server."""
     verb = text.split(maxsplit=1)[0].upper() if text else "?"
-    return verb, {"db.system.name": system, "db.query.text": text, "db.operation.name": verb}
+    told: dict[str, Value] = {"db.system.name": system, "db.query.text": text, "db.operation.name": verb}
+    if server:
+        host, _, port = server.rpartition(":")
+        if "," in server or not port.isdecimal():  # several hosts, or the usual port
+            told["server.address"] = server
+        else:
+            told |= {"server.address": host, "server.port": int(port)}
+    return verb, told

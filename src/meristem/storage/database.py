@@ -11,7 +11,7 @@ from sqlalchemy import Connection, MetaData
 from sqlalchemy.sql import Executable
 
 from meristem.context import CURRENT
-from meristem.errors import MisuseError
+from meristem.errors import IntegrityViolation, MisuseError
 from meristem.storage import versions
 from meristem.storage.adapters import DATABASES
 from meristem.storage.database_file import DatabaseFile
@@ -20,6 +20,7 @@ from meristem.storage.fence import fence_of
 from meristem.storage.observation import Observers, begin, emit
 from meristem.storage.planned import PlannedRevision
 from meristem.storage.queries import Queries
+from meristem.storage.replication import ReadReplicas, replicas_of, tolerance, wrote
 from meristem.storage.scope import Scope, current_unit
 from meristem.storage.statement_cache import Parameters, Prepared, StatementCache
 from meristem.storage.twin import Twin
@@ -34,8 +35,9 @@ class Database(Queries):
     `before_commit` hooks run inside the transaction of a unit that published events; `observers` see each statement.
     """
 
-    def __init__(self, driver: Driver, *, name: str = "database") -> None:
+    def __init__(self, driver: Driver, *, name: str = "database", replicas: ReadReplicas | None = None) -> None:
         self.name = name
+        self.replicas = replicas
         self.before_commit: list[Hook] = []
         self.observers: Observers = []
         self._driver = driver
@@ -46,6 +48,11 @@ class Database(Queries):
     def system(self) -> str:
         """The database system's name, as OpenTelemetry lists them: `sqlite`, `postgresql`."""
         return self._driver.system
+
+    @property
+    def server(self) -> str:
+        """Where its server is, `db.internal:5432`; empty where it has none."""
+        return self._driver.server
 
     @property
     def writes_side_by_side(self) -> bool:
@@ -77,6 +84,8 @@ class Database(Queries):
         if not self._started:
             await self._driver.start()
             self._started = True
+            if self.replicas is not None:
+                await self.replicas.start()
 
     def exists(self) -> bool:
         """Whether there is a database to open; else `start` would make one."""
@@ -93,6 +102,8 @@ class Database(Queries):
         """Finish commits under way, roll back what is left open, close; stopping again is fine."""
         if self._started:
             self._started = False
+            if self.replicas is not None:
+                await self.replicas.stop()
             await self._driver.stop()
 
     def begin(self) -> Scope:
@@ -120,8 +131,12 @@ class Database(Queries):
         try:
             outcome = await self._driver.transaction().commit((step,))
         except BaseException as error:
+            if self.replicas is not None and not isinstance(error, IntegrityViolation | MisuseError):
+                wrote(self.name)
             emit(self.observers, self.name, step.text, began, error)
             raise
+        if self.replicas is not None:
+            wrote(self.name)
         emit(self.observers, self.name, step.text, began, outcome.rowcount)
         return Result(outcome.rowcount)
 
@@ -166,6 +181,12 @@ class Database(Queries):
         if prepared.shape.writes:
             raise MisuseError("this statement writes: run it inside `async with database.begin() as tx`, by tx.fetch_*")
         began = begin(self.observers)
+        # A unit that has not begun yet is one all the same: what is read in it decides what it writes.
+        if self.replicas is not None and unit is None and (tolerated := tolerance(self.name)) is not None:
+            answer = await self.replicas.read(step, *tolerated)
+            if answer is not None:
+                emit(self.observers, self.name, step.text, began, answer.outcome.rowcount, answer.server)
+                return answer.outcome
         try:
             outcome = self._driver.try_read(step) or await self._driver.read(step)
         except BaseException as error:
@@ -175,7 +196,8 @@ class Database(Queries):
         return outcome
 
     def _new_unit(self) -> UnitOfWork:
-        unit = UnitOfWork(self.name, self._driver, self._statements, self.before_commit, self.observers)
+        told = wrote if self.replicas is not None else None
+        unit = UnitOfWork(self.name, self._driver, self._statements, self.before_commit, self.observers, wrote=told)
         if (fence := fence_of(self)) is not None:
             unit.at_commit(fence.statement, fence.parameters, otherwise=fence.lost)
         return unit
@@ -193,10 +215,14 @@ def _between_steps() -> MisuseError:
     )
 
 
-def database_for(url: str, *, name: str = "database", directory: Path | None = None) -> Database:
+def database_for(
+    url: str, *, name: str = "database", directory: Path | None = None, replicas: Sequence[str] = ()
+) -> Database:
     """The database at a URL, not started: `sqlite:///path/to/file.db`, or `sqlite://` for a private temporary one.
 
-    `name` is its service; a relative path is one below `directory`, by default the current one. Raises
-    ConfigurationError for a scheme without an adapter, and for a URL that its adapter can't read.
+    `name` is its service; a relative path is one below `directory`, by default the current one. `replicas` are URLs of
+    copies of it, for what may be stale. Raises ConfigurationError for a scheme without an adapter, and for a URL that
+    its adapter can't read.
     """
-    return Database(DATABASES.adapter(url)(url, name=name, directory=directory or Path()), name=name)
+    driver = DATABASES.adapter(url)(url, name=name, directory=directory or Path())
+    return Database(driver, name=name, replicas=replicas_of(driver, replicas, name))

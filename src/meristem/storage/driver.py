@@ -98,6 +98,11 @@ class Driver(Protocol):
         ...
 
     @property
+    def server(self) -> str:
+        """The server's address, `db.internal:5432`; empty for a database that has none."""
+        ...
+
+    @property
     def writes_side_by_side(self) -> bool:
         """Whether write transactions run at the same time: then statements that take turns lock rows, `FOR UPDATE`."""
         ...

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from time import perf_counter
 
-Observer = Callable[[str, str, float, int | BaseException], None]
+Observer = Callable[..., None]
 """Called with the database's name, the statement's text, the seconds waited, and the row count or the error.
 
-What is deferred travels with the next statement, or with COMMIT, and is not emitted by itself.
+Then with the server, where a replica has answered. What is deferred travels with the next statement, or with COMMIT,
+and is not emitted by itself.
 """
 
 Observers = list[Observer]
@@ -19,9 +20,9 @@ def begin(observers: Observers) -> float:
     return perf_counter() if observers else 0.0
 
 
-def emit(observers: Observers, name: str, text: str, began: float, result: int | BaseException) -> None:
+def emit(observers: Observers, name: str, text: str, began: float, result: int | BaseException, *server: str) -> None:
     """Emit to the observers how a statement went, if there were any when it began."""
     if began:
         seconds = perf_counter() - began
         for observer in observers:
-            observer(name, text, seconds, result)
+            observer(name, text, seconds, result, *server)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol, Self, TypeVar
 from sqlalchemy.sql import Executable
 
 from meristem.context import Context, current
-from meristem.errors import MisuseError, StorageError
+from meristem.errors import IntegrityViolation, MisuseError, StorageError
 from meristem.storage import rows
 from meristem.storage.driver import Description, Driver, Outcome, Statement, Transaction, Withdrawn
 from meristem.storage.observation import Observers, begin, emit
@@ -59,7 +59,14 @@ class UnitOfWork(Queries):
     """
 
     def __init__(
-        self, name: str, driver: Driver, statements: StatementCache, hooks: list[Hook], observers: Observers
+        self,
+        name: str,
+        driver: Driver,
+        statements: StatementCache,
+        hooks: list[Hook],
+        observers: Observers,
+        *,
+        wrote: Callable[[str], None] | None = None,
     ) -> None:
         self.name = name
         self.published: list[Publication] = []
@@ -68,6 +75,7 @@ class UnitOfWork(Queries):
         self._statements = statements
         self._hooks = hooks
         self._observers = observers
+        self._wrote = wrote  # called with the name after each commit, also one that may not have happened
         self._prelude: list[Statement] = []  # goes in the same hop as the next statement
         self._last: list[Statement] = []  # goes in the same hop as the commit
         self._callbacks: list[Callable[[], None]] = []
@@ -265,8 +273,12 @@ class UnitOfWork(Queries):
                 # The driver answers a cancelled wait only when the commit's fate is known: here it has happened.
                 self._end()
                 self._call_back()
+            if self._wrote is not None and not isinstance(error, IntegrityViolation | MisuseError):
+                self._wrote(self.name)
             emit(self._observers, self.name, "COMMIT", began, error)
             raise
+        if self._wrote is not None:
+            self._wrote(self.name)
         emit(self._observers, self.name, "COMMIT", began, outcome.rowcount)
 
     def discard(self) -> None:

@@ -13,7 +13,7 @@ from meristem.services.service import describe
 from meristem.system.addresses import edge, with_edge
 from meristem.system.apart import processes_of
 from meristem.system.beside import path_text
-from meristem.system.databases import check_databases, database_url, replica_urls
+from meristem.system.databases import DataPlace, check_databases, database_url, replica_urls
 from meristem.system.description import (
     contract_at,
     description,
@@ -132,6 +132,10 @@ class Blueprint:
         A relative path in it is one below the project's folder. Raises ConfigurationError for a name that is none.
         """
         return database_url(self.placement.resources, self.system.name, service, template)
+
+    def data_place(self, service: str, template: str | None = None) -> DataPlace:
+        """As `database_url`, with the replicas that are read from; a database by a `template` has none."""
+        return DataPlace(self.database_url(service, template), () if template else self.replica_urls(service))
 
     def replica_urls(self, service: str) -> tuple[str, ...]:
         """The URLs of the read replicas of a service's database."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from meristem.errors import ConfigurationError
 from meristem.system.placement_tables import TEMPORARY
@@ -12,6 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from meristem.system.placement_tables import Resources
+
+
+class DataPlace(NamedTuple):
+    """Where a service keeps its data, and the copies that it may read from."""
+
+    url: str
+    replicas: tuple[str, ...] = ()
 
 
 def database_url(resources: Resources, system: str, service: str, template: str | None = None) -> str:
@@ -51,7 +58,7 @@ def _check_replicas(service: str, url: str, replicas: tuple[str, ...]) -> None:
         if "sqlite" in (_scheme(url), _scheme(each)):
             raise ConfigurationError(
                 f"placement: [resources] gives {service!r} read replicas, which SQLite has none of: keep its data in "
-                f'PostgreSQL, `database = "postgresql://…"`, or leave it without: [resources.replicas_of] {service} = []'
+                f"PostgreSQL, or leave it without any by [resources.replicas_of] {service} = []"
             )
         if _scheme(each) != _scheme(url):
             raise ConfigurationError(

@@ -34,8 +34,11 @@ class DatabaseAddress(NamedTuple):
     """Where the server itself is reached, to listen there."""
 
 
-def read_address(url: str, name: str) -> DatabaseAddress:
-    """Read a URL like `postgresql://shop_{service}:…@host/shop?schema={service}`; raises ConfigurationError."""
+def read_address(url: str, name: str, *, writes: bool = True) -> DatabaseAddress:
+    """Read a URL like `postgresql://shop_{service}:…@host/shop?schema={service}`; raises ConfigurationError.
+
+    Where no server is wanted that takes `writes`, it is that of a replica.
+    """
     parts = _split(url, name)
     # A plus is one, as libpq has it, and no blank: in the names of files both stand.
     options = dict(parse_qsl(parts.query.replace("+", "%2B"), keep_blank_values=True))
@@ -64,7 +67,9 @@ def read_address(url: str, name: str) -> DatabaseAddress:
     if options.get("pooler", "transaction") != "transaction":
         raise ConfigurationError(f"database {name!r}: the pooler is `transaction`, or it is not mentioned")
     # A standby would refuse the first write: who was sent to one looks for the primary among the hosts of the URL.
-    theirs = {"target_session_attrs": "read-write"} | {key: value for key, value in options.items() if key in _LIBPQ}
+    theirs = {"target_session_attrs": "read-write" if writes else "any"} | {
+        key: value for key, value in options.items() if key in _LIBPQ
+    }
     return DatabaseAddress(
         dsn=f"postgresql://{parts.netloc}/{quote(unquote(database))}?{urlencode(theirs, quote_via=quote)}",
         server=re.sub(r"\s", "", place),

@@ -37,11 +37,14 @@ class ServerFullError(StorageUnavailable):
 class ConnectionOpener:
     """Opens the connections of one database; `problem` says what is wrong while the server can't be reached."""
 
-    def __init__(self, address: DatabaseAddress, name: str, patience: float = PATIENCE) -> None:
+    def __init__(
+        self, address: DatabaseAddress, name: str, patience: float = PATIENCE, attempt: float = _ATTEMPT
+    ) -> None:
         self.problem: str | None = None
         self._address = address
         self._name = name
         self._patience = patience
+        self._attempt = attempt
 
     async def connect(self, generation: int, is_first: Callable[[], bool]) -> Session:
         """A new connection. A server that is known to be away is asked once; else it has some seconds to come back.
@@ -97,7 +100,7 @@ class ConnectionOpener:
             settings["search_path"] = quoted(self._address.schema)
         connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(
             self._address.dsn,
-            timeout=_ATTEMPT,
+            timeout=self._attempt,
             # A prepared statement belongs to a connection of the server, and a pooler hands those around.
             statement_cache_size=0 if self._address.pooled else _STATEMENTS,
             max_cached_statement_lifetime=0,  # a timer for each would keep the unit of work that was first to run it

@@ -13,12 +13,13 @@ from sqlalchemy import Connection, Executable, text
 
 from meristem.errors import MeristemError, MisuseError
 from meristem.storage.driver import Outcome, Statement
-from meristem.storage.postgresql.address import ISOLATIONS
+from meristem.storage.postgresql.address import ISOLATIONS, read_address
 from meristem.storage.postgresql.announcements import Announcements
 from meristem.storage.postgresql.connection_opener import ConnectionOpener
 from meristem.storage.postgresql.connection_pool import ConnectionPool
 from meristem.storage.postgresql.dialect import PostgresqlDialect
 from meristem.storage.postgresql.migration import TAKE_TURNS, migration, short_waits
+from meristem.storage.postgresql.read_replicas import PostgresqlReplicas
 from meristem.storage.postgresql.session import LEAD
 from meristem.storage.postgresql.transaction import ATTEMPTS, PostgresqlTransaction
 from meristem.storage.postgresql.translation import writes
@@ -39,6 +40,7 @@ class PostgresqlDriver:
 
     def __init__(self, address: DatabaseAddress, *, name: str) -> None:
         self.system = "postgresql"
+        self.server = address.server
         self.writes_side_by_side = True
         self.is_temporary = False
         self.file = None
@@ -84,6 +86,11 @@ class PostgresqlDriver:
         """The statements that begin a transaction with these steps."""
         # Before the statement that lists the tables: what one statement waits for, it does not see.
         return f"{self._begin}; {TAKE_TURNS}; {short_waits()}" if steps[0].text == _TABLES else self._begin
+
+    def replicas(self, urls: Sequence[str]) -> PostgresqlReplicas:
+        """The hot standbys at these URLs."""
+        addresses = [read_address(each, self.name, writes=False) for each in urls]
+        return PostgresqlReplicas(addresses, self.name, self.read)
 
     async def start(self) -> None:
         """Connect once, and see that the service's schema is there."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 from collections.abc import Iterable, Sequence
 from itertools import groupby, islice
 from operator import itemgetter
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
 
@@ -23,6 +24,9 @@ from meristem.storage.postgresql.translation import (
     writes,
 )
 
+if TYPE_CHECKING:
+    from meristem.log_positions import Position
+
 _CHUNK: Final = 500  # rows handled at a time: between two chunks the event loop goes on
 LEAD: Final = r"(?:\s|--[^\n]*(?:\n|$)|/\*(?s:.*?)\*/)*"
 """What may stand before the first word of a statement: comments."""
@@ -31,6 +35,7 @@ _RETURNS: Final = re.compile(r"\bRETURNING\b", re.IGNORECASE)
 _STRING: Final = re.compile(r"'[^']*'")
 _READ_ONLY: Final = "25006"
 _NOTHING: Final = Outcome([], -1)
+_ALIVE: Final = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 3}  # seconds, seconds, times
 
 
 class _OutOfRangeError(Exception):
@@ -50,6 +55,8 @@ class Session:
         "is_outdated",
         "is_undone",
         "only_reads",
+        "replayed",
+        "sqlstate",
         "writes",
     )
 
@@ -61,6 +68,8 @@ class Session:
         self.only_reads = False  # whether it is in a transaction of the adapter's own, for a statement that reads
         self.is_outdated = False  # whether the statement was prepared before its tables were changed
         self.is_undone = False  # whether it is certain that nothing of it happened
+        self.sqlstate: str | None = None  # of the last error
+        self.replayed: Position | None = None  # of a standby: what it was seen to have
         self._is_repeatable = False
         self._connection = connection
         self._database = database
@@ -117,6 +126,16 @@ class Session:
         sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         await self._connection._cancel(sent)  # noqa: SLF001
 
+    def keep_alive(self) -> None:
+        """Have the kernel see within some seconds that the server's machine is gone."""
+        own = self._connection._transport.get_extra_info("socket")  # noqa: SLF001 - asyncpg has no option for that
+        if own is None or own.family not in (socket.AF_INET, socket.AF_INET6):
+            return
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, seconds in _ALIVE.items():
+            if hasattr(socket, name):  # macOS has other names for some
+                own.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), seconds)
+
     async def close(self, patience: float) -> None:
         """Say goodbye to the server, or just go where that takes too long."""
         try:
@@ -132,7 +151,8 @@ class Session:
         is_answer = not isinstance(error, asyncpg.PostgresConnectionError)  # that one is asyncpg's own
         self.has_refused = isinstance(error, asyncpg.PostgresError) and is_answer
         self.is_undone = self.has_refused or isinstance(error, asyncpg.InterfaceError)
-        if self.only_reads and getattr(error, "sqlstate", None) == _READ_ONLY:
+        self.sqlstate = getattr(error, "sqlstate", None)
+        if self.only_reads and self.sqlstate == _READ_ONLY:
             return writes(self._database, text)
         self._is_repeatable, self.is_outdated = is_repeatable(error), is_outdated(error)
         if isinstance(error, OSError) or is_lost(error):

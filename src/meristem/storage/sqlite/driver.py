@@ -61,6 +61,7 @@ class SqliteDriver:
         if synchronous not in _DURABILITIES:
             raise ConfigurationError(f"synchronous={synchronous!r} is not one of {', '.join(_DURABILITIES)}")
         self.system = "sqlite"
+        self.server = ""
         self.writes_side_by_side = False
         self.is_temporary = path is None
         self.announcement = None  # the processes of one machine look for themselves
