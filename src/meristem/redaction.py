@@ -9,6 +9,12 @@ SHOWN: Final = "***"
 # A number before the end of the authority is a port. What follows a user is a password up to the last `@`: one that
 # nobody encoded may hold `/`, `:` and `@` itself. Bounded, as a line of a log may be long and of one word.
 PASSWORD: Final = re.compile(r"""(://[^\s"'<>/?#:@\[]{0,256}:)(?!\d{1,5}(?:[\s"'<>/?#]|$))[^\s"'<>]{0,1024}@""")
+# A URL in the query of another one: some of its signs are percent-encoded, the `@` is.
+WITHIN: Final = re.compile(
+    r"""((?::|%3A)(?:/|%2F){2}(?:(?!%3A|%2F|%40)[^\s"'<>/?#:@\[&]){0,256}(?::|%3A))"""
+    r"""(?!\d{1,5}(?:[\s"'<>/?#&]|%2F|$))[^\s"'<>@&]{0,1024}?%40""",
+    re.IGNORECASE,
+)
 PARAMETER: Final = re.compile(
     r"""([?&;][\w.-]{0,64}(?:password|passwd|pwd|secret|token|credential|api_?key|access_?key)=)[^\s"'<>&;#]+""",
     re.IGNORECASE,
@@ -17,6 +23,7 @@ PARAMETER: Final = re.compile(
 
 def redact(text: str) -> str:
     """The text with `***` for each password of a URL in it, be it before the host or a parameter of the query."""
-    if "://" not in text:
+    if "://" not in text and "%2F%2F" not in text and "%2f%2f" not in text:
         return text
-    return PARAMETER.sub(rf"\1{SHOWN}", PASSWORD.sub(rf"\1{SHOWN}@", text))
+    found = WITHIN.sub(rf"\1{SHOWN}%40", PASSWORD.sub(rf"\1{SHOWN}@", text))
+    return PARAMETER.sub(rf"\1{SHOWN}", found)

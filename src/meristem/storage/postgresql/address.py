@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
 
 from meristem.errors import ConfigurationError
+from meristem.storage.postgresql.tls_refusals import TlsOptions, tls_options
 
 ISOLATIONS: Final = ("read committed", "repeatable read", "serializable")
 TARGETS: Final = ("read-write", "primary", "any", "read-only", "standby", "prefer-standby")
@@ -30,6 +31,7 @@ class DatabaseAddress(NamedTuple):
     pooled: bool
     """Whether a pooler stands before it that hands a connection on at the end of each transaction."""
     isolation: str
+    tls: TlsOptions
     listen: str | None
     """Where the server itself is reached, to listen there."""
 
@@ -71,15 +73,23 @@ def read_address(url: str, name: str, *, writes: bool = True) -> DatabaseAddress
         key: value for key, value in options.items() if key in _LIBPQ
     }
     return DatabaseAddress(
-        dsn=f"postgresql://{parts.netloc}/{quote(unquote(database))}?{urlencode(theirs, quote_via=quote)}",
+        # Encoded anew: of a `%` that stands for itself, and of a `+`, the libraries think differently.
+        dsn=f"postgresql://{_encoded(parts.netloc)}/{quote(unquote(database))}?{urlencode(theirs, quote_via=quote)}",
         server=re.sub(r"\s", "", place),
         schema=options.get("schema") or None,
         limit=_number(name, options, "pool", 10),
         server_limit=_number(name, options, "server_pool", 20),
         pooled="pooler" in options,
         isolation=isolation,
+        tls=tls_options(options, SSL_MODES[0]),
         listen=_direct(name, options.get("listen")),
     )
+
+
+def _encoded(netloc: str) -> str:
+    """User, password and hosts."""
+    whom, at, hosts = netloc.rpartition("@")
+    return ":".join(quote(unquote(each), safe="") for each in whom.split(":", 1)) + at + hosts
 
 
 def _direct(name: str, url: str | None) -> str | None:

@@ -10,6 +10,7 @@ import asyncpg
 
 from meristem.backoff import HALF, wait_after
 from meristem.lifecycle import Background
+from meristem.storage.postgresql.connection_opener import reason_of
 from meristem.storage.postgresql.translation import RAISED
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Announcements:
                 if attempt == 1:
                     logger.warning(
                         "%s can't listen for what others announce (%s): it looks twice a second, and tries again",
-                        self._name, type(error).__name__,
+                        self._name, reason_of(error)[0],
                     )  # fmt: skip
                 attempt += 1
             else:

@@ -12,6 +12,7 @@ from meristem.backoff import HALF, wait_after
 from meristem.errors import ConfigurationError, StorageError, StorageUnavailable
 from meristem.storage.driver import AWAY, READ_ONLY
 from meristem.storage.postgresql.session import Session
+from meristem.storage.postgresql.tls_refusals import hint, refusal
 from meristem.storage.postgresql.translation import RAISED
 
 if TYPE_CHECKING:
@@ -57,14 +58,19 @@ class ConnectionOpener:
             try:
                 connection = await self._connect()
             except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
-                refused = str(error.args[0])
+                refused = f"refuses the connection: {error.args[0]}; make the role and the database, or mend the URL"
                 break
             except UnicodeError:  # of the name's own codec, which says so before anybody is asked
                 refused = "its host is no name of a host"
                 break
             except RAISED as error:
+                if (untrusted := refusal(self._address.tls, error)) is not None:
+                    refused = f"is not talked to: {untrusted}"
+                    break
                 is_full = getattr(error, "sqlstate", None) == _FULL and not is_first()
-                reason, condition = _reason(error)
+                reason, condition = reason_of(error)
+                if isinstance(error, asyncpg.PostgresConnectionError):
+                    reason += hint(self._address.tls)
             else:
                 self.problem = None
                 return Session(connection, self._name, generation)
@@ -79,12 +85,7 @@ class ConnectionOpener:
                 raise away
             await asyncio.sleep(wait_after(attempt, _BASE, _CAP, HALF))
             attempt += 1
-        failure = StorageError(
-            f"database {self._name!r}: the server at {self._address.server} refuses the connection: {refused}; "
-            f"make the role and the database, or mend the URL"
-        )
-        failure.lasting = True
-        raise failure
+        raise lasting(f"database {self._name!r}: the server at {self._address.server} {refused}")
 
     async def check(self, session: Session) -> None:
         """See that statements find the service's schema; raises ConfigurationError that says how to make it."""
@@ -109,6 +110,13 @@ class ConnectionOpener:
         return connection
 
 
+def lasting(text: str) -> StorageError:
+    """A failure that no repetition mends."""
+    failure = StorageError(text)
+    failure.lasting = True
+    return failure
+
+
 def no_schema(address: DatabaseAddress, name: str, *, exists: bool) -> str:
     """What to do where the schema isn't the one that statements run in."""
     schema = address.schema or ""
@@ -128,7 +136,7 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _reason(error: BaseException) -> tuple[str, str]:
+def reason_of(error: BaseException) -> tuple[str, str]:
     """Why a connection didn't come about, and what callers may know of it: no text of it holds a value."""
     if isinstance(error, asyncpg.TargetServerAttributeNotMatched):
         return "it takes no writes: it is a standby, or default_transaction_read_only is on", READ_ONLY

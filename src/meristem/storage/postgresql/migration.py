@@ -14,7 +14,8 @@ from sqlalchemy.pool import NullPool
 from meristem.errors import ConfigurationError, MeristemError, StorageError
 from meristem.storage.driver import shorten
 from meristem.storage.lock_patience import TableInUse
-from meristem.storage.postgresql.connection_opener import SESSION, no_schema, quoted
+from meristem.storage.postgresql.connection_opener import SESSION, lasting, no_schema, quoted
+from meristem.storage.postgresql.tls_refusals import refusal
 
 if TYPE_CHECKING:
     from meristem.storage.postgresql.address import DatabaseAddress
@@ -50,7 +51,7 @@ def connected(address: DatabaseAddress, name: str, *, commits: bool = True) -> I
     """A connection inside one transaction in the service's schema, which is rolled back unless it `commits`."""
     # Rows that a revision writes may be personal: its errors tell none of them, and have no cause that does.
     engine = create_engine(
-        "postgresql+psycopg://", creator=lambda: _connect(address), poolclass=NullPool, hide_parameters=True
+        "postgresql+psycopg://", creator=lambda: _connect(address, name), poolclass=NullPool, hide_parameters=True
     )
     engine.dialect.supports_native_enum = False  # as statements are compiled
     event.listen(engine, "before_cursor_execute", _stay_in_it)
@@ -73,9 +74,18 @@ def connected(address: DatabaseAddress, name: str, *, commits: bool = True) -> I
         raise failure
 
 
-def _connect(address: DatabaseAddress) -> psycopg.Connection[Any]:
-    # Without prepared statements, which a pooler couldn't keep.
-    return psycopg.connect(address.dsn, connect_timeout=_CONNECTING, prepare_threshold=None)
+def _connect(address: DatabaseAddress, name: str) -> psycopg.Connection[Any]:
+    try:
+        # Without prepared statements, which a pooler couldn't keep.
+        return psycopg.connect(address.dsn, connect_timeout=_CONNECTING, prepare_threshold=None)
+    except psycopg.Error as error:
+        where = f"database {name!r}: the server at {address.server}"
+        untrusted = refusal(address.tls, error)
+        told = f"is out of reach or refuses the connection: {' '.join(str(error).split())}"
+        failure = (
+            StorageError(f"{where} {told}") if untrusted is None else lasting(f"{where} is not talked to: {untrusted}")
+        )
+    raise failure
 
 
 def _stay_in_it(_: Connection, __: Any, statement: str, *___: Any) -> None:

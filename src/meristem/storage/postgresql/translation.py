@@ -12,7 +12,7 @@ from typing import Any, Final
 import asyncpg
 
 from meristem.errors import IntegrityViolation, MeristemError, MisuseError, StorageError, StorageUnavailable
-from meristem.storage.driver import AWAY, FULL, READ_ONLY, shorten
+from meristem.storage.driver import AWAY, FULL, LOCKED, READ_ONLY, shorten
 from meristem.storage.lock_patience import TableInUse
 
 RAISED: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
@@ -54,7 +54,9 @@ def translate(error: Any, database: str, text: str) -> MeristemError:
         return _violation(error, state, f"{reason} ({place})")
     reason += _REMEDIES.get(state, "")
     if state == _LOCKED:
-        return TableInUse(f"{reason} ({place})")
+        locked = TableInUse(f"{reason} ({place})")
+        locked.condition = LOCKED
+        return locked
     if state.startswith(_PASSING):
         anew = ": nothing of it happened, the next statement connects anew" if is_lost(error) else ""
         passing = StorageUnavailable(f"{reason}{anew} ({place})")
