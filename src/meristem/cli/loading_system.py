@@ -74,7 +74,7 @@ def load_blueprint(
     environments = Environments(reference.root, os.environ, TerminalProgress())
     with read_from(placement):
         described = Descriptions(system, placed, reference.root, environments, environment=os.environ).all()
-        return Blueprint(system, placed, described=described), reference.root
+        return Blueprint(system, placed, described=described, directory=reference.root), reference.root
 
 
 def _placement_of_run(state: StateDirectory) -> Path | None:
@@ -92,7 +92,7 @@ def load_process(target: str | None, placement: Path | None, plan: Path | None) 
     placed = Placement.read(placement) if placement else Placement()
     if plan is not None:
         with read_from(placement):
-            return Blueprint(system, placed, described=_shipped(plan, system)), reference.root
+            return Blueprint(system, placed, described=_shipped(plan, system), directory=reference.root), reference.root
     # A container has the interpreter and the packages of its image: only where somebody supervises is one made.
     supervised = Environments(reference.root, os.environ, TerminalProgress()) if PYTHON in os.environ else None
     descriptions = Descriptions(
@@ -100,7 +100,7 @@ def load_process(target: str | None, placement: Path | None, plan: Path | None) 
     )
     try:
         with read_from(placement):
-            return Blueprint(system, placed, described=descriptions.all()), reference.root
+            return Blueprint(system, placed, described=descriptions.all(), directory=reference.root), reference.root
     except ConfigurationError as error:
         if supervised is not None:
             raise

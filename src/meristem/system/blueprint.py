@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -55,7 +56,8 @@ class Blueprint:
 
     `described` holds services that the system names by text: such a class is imported when `spec` is asked for it,
     so never where it does not live. What is not described is imported at once. A test fakes the contracts in
-    `assumed`: no service has to implement them. `specs` are the services whose class is known by now.
+    `assumed`: no service has to implement them. `specs` are the services whose class is known by now. `directory` is
+    the project's folder, below which relative paths of databases are.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Blueprint:
         *,
         assumed: Collection[type[Contract]] = (),
         described: Mapping[str, ServicePlan] | None = None,
+        directory: Path | None = None,
     ) -> None:
         self.system = system
         self.placement = placement or Placement()
@@ -83,7 +86,7 @@ class Blueprint:
             error.subjects = tuple(self.specs[each].implementation for each in error.services if each in self.specs)
             raise
         kept = [each.name for each in self.plan.services if each.database]
-        check_databases(self.placement.resources, system.name, kept)
+        check_databases(self.placement.resources, system.name, kept, directory or Path())
 
     def spec(self, service: str) -> ServiceSpec:
         """The service understood, its class imported: for the process in which it lives."""

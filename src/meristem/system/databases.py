@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from meristem.errors import ConfigurationError
-from meristem.system.placement_tables import TEMPORARY
+from meristem.storage.place import place_of
 from meristem.system.templates import filled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from meristem.system.placement_tables import Resources
 
@@ -37,15 +38,16 @@ def replica_urls(resources: Resources, system: str, service: str) -> tuple[str, 
     return tuple(filled("resources.replicas", each, service=service, system=system) for each in written)
 
 
-def check_databases(resources: Resources, system: str, services: Iterable[str]) -> None:
+def check_databases(resources: Resources, system: str, services: Iterable[str], directory: Path) -> None:
     """Refuse what no service can keep its data in, and one database for two of them.
 
-    Each of the two would take the other's events and sagas for its own.
+    Each of the two would take the other's events and sagas for its own. Relative paths are below `directory`.
     """
     taken: dict[str, str] = {}
     for name in services:
         url, replicas = database_url(resources, system, name), replica_urls(resources, system, name)
-        if url != TEMPORARY and (other := taken.setdefault(url, name)) != name:
+        place = place_of(url, directory)
+        if place is not None and (other := taken.setdefault(place, name)) != name:
             raise ConfigurationError(
                 f"placement: [resources] gives {other!r} and {name!r} one database: write {{service}} in its URL "
                 "where it varies, or name that of one of them in [resources.databases]"

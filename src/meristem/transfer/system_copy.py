@@ -14,6 +14,7 @@ from meristem.errors import ConfigurationError, OperationError
 from meristem.runtime.schema import HALF_COPIED, make_newest, pending
 from meristem.storage.database import database_for
 from meristem.storage.lease import replicas
+from meristem.storage.place import place_of
 from meristem.storage.versions import REVISIONS
 from meristem.system.state_directory import StateDirectory
 from meristem.transfer.service_copy import Tell, copy_rows
@@ -32,7 +33,7 @@ class ServiceMove(NamedTuple):
 
     source: Database
     target: Database
-    place: str
+    place: str | None
     """Where the target is: services that have one place would have one database."""
     tables: MetaData | None
     versions: Path
@@ -62,22 +63,18 @@ def copy_system(
 def _move(blueprint: Blueprint, directory: Path, name: str, source: str | None, target: str) -> ServiceMove:
     urls = [blueprint.database_url(name, each) for each in (source, target)]
     old, new = (database_for(each, name=name, directory=directory) for each in urls)
-    if urls[0] == urls[1] or (old.file is not None and new.file is not None and old.file.path == new.file.path):
+    places = [place_of(each, directory) for each in urls]
+    if urls[0] == urls[1] or places[0] == places[1] is not None:
         raise ConfigurationError(f"the old database of {name!r} is the new one: name another one with --to")
     if old.is_temporary or new.is_temporary:
         raise ConfigurationError(f"the database of {name!r} would be a temporary one: name one that stays")
     tables, versions = blueprint.spec(name).implementation.tables, blueprint.plan.service(name).migrations
-    return ServiceMove(old, new, _place(new, urls[1]), tables, directory / versions)
-
-
-def _place(database: Database, url: str) -> str:
-    """A file may be written in several ways; of a server's database the URL is all that is known before it is open."""
-    return url if database.file is None else str(database.file.path)
+    return ServiceMove(old, new, places[1], tables, directory / versions)
 
 
 def _check_apart(moves: Mapping[str, ServiceMove]) -> None:
     """Refuse one database for two services: the copy of the second one would make that of the first anew."""
-    taken: dict[str, str] = {}
+    taken: dict[str | None, str] = {}
     for name, each in moves.items():
         if (other := taken.setdefault(each.place, name)) != name:
             raise ConfigurationError(

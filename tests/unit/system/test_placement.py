@@ -124,6 +124,7 @@ class KeepingBeds(BedsService, tables=MetaData()):
     [
         'database = "sqlite:////srv/all.db"',
         'databases = { keeping_beds = "sqlite:////srv/one.db", keeping_accounts = "sqlite:////srv/one.db" }',
+        'databases = { keeping_beds = "sqlite:///one.db", keeping_accounts = "sqlite:///./x/../one.db?pool=1" }',
     ],
 )
 def test_two_services_never_have_one_database(read, resources):
