@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import difflib
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import click
 
 from meristem.baggage import DECLARED
-from meristem.cli.loading_system import load_blueprint, system_option
+from meristem.cli.loading_system import load_blueprint, placement_option, system_option
 from meristem.cli.output import print_json
 from meristem.cli.standard_input import input_lines
 from meristem.context import Context, Identity, using
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 @click.argument("operation", metavar="SERVICE.METHOD")
 @click.argument("request", required=False, metavar="[JSON]")
 @system_option
+@placement_option
 @click.option("--address", help="Where it runs; by default where `meristem run` started it in this folder.")
 @click.option("--key", help="The idempotency key of the call.")
 @click.option("--user", help="Call for this user (its subject); the system has to run here, or MERISTEM_SECRET be set.")
@@ -41,6 +43,7 @@ def call(
     operation: str,
     request: str | None,
     target: str | None,
+    placement: Path | None,
     address: str | None,
     key: str | None,
     user: str | None,
@@ -55,7 +58,7 @@ def call(
     from meristem.runtime.remote import RemoteSystem  # noqa: PLC0415
     from meristem.system.state_directory import StateDirectory  # noqa: PLC0415
 
-    blueprint, directory = load_blueprint(target)
+    blueprint, directory = load_blueprint(target, placement, as_it_runs=True)
     found, method = _find(blueprint, operation)
     arguments = _items(found, request) if found.takes_stream else _arguments(found, request or "{}")
     fields = _fields(headers, token)

@@ -10,9 +10,10 @@ from typing import Final
 
 import click
 
+from meristem.cli.output import give_up_output, is_of_output
 from meristem.cli.tracebacks import own_traceback
 from meristem.config.project import is_own
-from meristem.errors import CallError, Code, Fault, MeristemError, OperationError
+from meristem.errors import PASSING_ERRNOS, CallError, Code, Fault, MeristemError, OperationError
 from meristem.redaction import redact
 from meristem.stop_signals import exiting
 
@@ -88,6 +89,11 @@ def main() -> None:
         click.echo(redact(f"{type(error).__name__}: {error}" if isinstance(error, Fault) else str(error)), err=True)
         sys.exit(EX_TEMPFAIL if _passes(error) else 1)
     except Exception as error:
+        if isinstance(error, OSError) and is_of_output(error):
+            give_up_output()
+            click.secho("error: ", fg="red", bold=True, nl=False, err=True)
+            click.echo(f"the output can't be written: {error.strerror}; make room, or name another place", err=True)
+            sys.exit(EX_TEMPFAIL if error.errno in PASSING_ERRNOS else 1)
         # One without a line of the project's is ours to mend: then all of it is shown.
         whole = own_traceback(error) or "".join(traceback.format_exception(error))
         click.echo(redact(whole), nl=False, err=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -73,6 +76,20 @@ def print_rich(shown: Any, *, least: int = 0, whole: int = UNBOUNDED) -> None:
         console.print(shown, crop=False)
     # What fills a line up to the width of all is for no program.
     click.echo("\n".join(line.rstrip() for line in written.get().splitlines()))
+
+
+def is_of_output(error: OSError) -> bool:
+    """Whether it was raised while something was printed: by click, by rich, or at the end, when buffers are emptied."""
+    calls = traceback.extract_tb(error.__traceback__)
+    printers = (f"{os.sep}click{os.sep}", f"{os.sep}rich{os.sep}")
+    return bool(calls) and error.filename is None and any(each in calls[-1].filename for each in printers)
+
+
+def give_up_output() -> None:
+    """Let what is left of the output go: Python would else fail over it once more as it ends, with its own code."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.__stdout__.fileno() if sys.__stdout__ is not None else 1)
+    os.close(nowhere)
 
 
 @contextmanager

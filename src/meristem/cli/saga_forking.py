@@ -48,7 +48,7 @@ def fork(
             await store.begin(made)
         except (CallError, ConfigurationError) as error:
             text = error.message if isinstance(error, CallError) else str(error)
-            is_step = isinstance(error, CallError) and error.code is Code.NOT_FOUND
+            is_step = isinstance(error, CallError) and error.code in (Code.NOT_FOUND, Code.OUT_OF_RANGE)
             raise click.BadParameter(text, param_hint="--from" if is_step else "SAGA_ID") from None
         return made
 

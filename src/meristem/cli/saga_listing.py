@@ -82,7 +82,7 @@ def list_(
 
 
 def _last(blueprint: Blueprint, directory: Path, prefix: str) -> SagaSummary:
-    owner, saga_id = find_one(blueprint, directory, prefix, None)
+    owner, saga_id = find_one(blueprint, directory, prefix, None, hint="--after")
 
     async def read(_: str, database: Database) -> SagaSummary:
         return await SagaStore(database).summary(saga_id)

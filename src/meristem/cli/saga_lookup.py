@@ -60,7 +60,9 @@ def check_saga(blueprint: Blueprint, name: str) -> None:
         raise click.BadParameter(f"no service has a saga {name!r}; there are {there_are}", param_hint="--saga")
 
 
-def find_one(blueprint: Blueprint, directory: Path, prefix: str, service: str | None) -> tuple[str, str]:
+def find_one(
+    blueprint: Blueprint, directory: Path, prefix: str, service: str | None, *, hint: str = "SAGA_ID"
+) -> tuple[str, str]:
     """The service and the whole id of the one saga whose id begins so; a wrong argument otherwise."""
 
     async def look(_: str, database: Database) -> Sequence[str]:
@@ -69,10 +71,10 @@ def find_one(blueprint: Blueprint, directory: Path, prefix: str, service: str | 
     found = [(name, each) for name, ids in in_each(blueprint, directory, service, look).items() for each in ids]
     if not found:
         text = "no service has a saga of this id; `meristem sagas list` shows them"
-        raise click.BadParameter(text, param_hint="SAGA_ID")
+        raise click.BadParameter(text, param_hint=hint)
     if len(found) > 1:
         several = ", ".join(each for _, each in found)
-        raise click.BadParameter(f"several sagas begin so: {several}; write more of it", param_hint="SAGA_ID")
+        raise click.BadParameter(f"several sagas begin so: {several}; write more of it", param_hint=hint)
     return found[0]
 
 

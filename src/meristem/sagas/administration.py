@@ -131,13 +131,14 @@ class SagaStore:
     async def show(self, saga_id: str, *, values: bool = False) -> SagaDetails:
         """A saga and its steps; with `values` also what it was given and what it got. CallError `not_found`."""
         saga, steps = await self.journal(saga_id)
+        children = await children_of(self._database, saga, steps, self._clock.now())
         return SagaDetails(
             saga=_summary(saga),
             steps=[_step(row, values=values) for row in sorted(steps, key=lambda row: (row.started, row.position))],
             fork_of=origin_of(saga).fork_of,
             parent=parent_of(saga),
-            children=await children_of(self._database, saga, steps, self._clock.now()),
-            waits_for=await self._diagnosed(saga, steps),
+            children=children,
+            waits_for=await self._diagnosed(saga, steps, children),
             details=read(saga.error).details if saga.error else "",
             input=saga.input if values else None,
             result=saga.result if values else None,
@@ -160,11 +161,13 @@ class SagaStore:
         saga = await self._load(saga_id)
         return saga, await self._database.fetch_all(sql.STEPS_OF, {"id_": saga_id}, into=StepRow)
 
-    async def _diagnosed(self, saga: SagaRow, steps: Sequence[StepRow]) -> Sequence[Diagnosis]:
+    async def _diagnosed(
+        self, saga: SagaRow, steps: Sequence[StepRow], children: Sequence[Relative]
+    ) -> Sequence[Diagnosis]:
         replica = None if saga.member is None else await holder(self._database, saga.member)
         tries = await self._database.fetch_all(sql.TRIES_OF, {"id_": saga.id}, into=TryRow)
         living = await replicas(self._database)
-        return diagnose(saga, steps, tries, replica=replica, living=living, now=self._clock.now())
+        return diagnose(saga, steps, tries, replica=replica, living=living, now=self._clock.now(), children=children)
 
     async def retry(self, saga_id: str) -> SagaSummary:
         """Let a parked saga go on where it stopped; CallError `failed_precondition` when it is not parked."""

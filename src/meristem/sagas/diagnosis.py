@@ -9,6 +9,7 @@ from enum import StrEnum
 from meristem.contracts.message import Message
 from meristem.sagas.commands import signal_named
 from meristem.sagas.failures import read
+from meristem.sagas.family import Relative
 from meristem.sagas.records import Kind, SagaRow, SagaState, StepRow, StepState, TryRow
 
 
@@ -16,6 +17,7 @@ class Why(StrEnum):
     """What a saga that has not ended waits for."""
 
     CALL = "call"
+    CHILD = "child"
     RETRY = "retry"
     SLEEP = "sleep"
     EVENT = "event"
@@ -54,8 +56,12 @@ def diagnose(
     replica: str | None,
     living: Sequence[str],
     now: datetime,
+    children: Sequence[Relative] = (),
 ) -> list[Diagnosis]:
-    """What a saga waits for; nothing of one that has ended. `replica` holds it, `living` are those of its service."""
+    """What a saga waits for; nothing of one that has ended. `replica` holds it, `living` are those of its service.
+
+    `children` are the sagas that its steps began.
+    """
     if saga.state is SagaState.PARKED:
         return [_parked(saga)]
     if saga.state in (SagaState.DONE, SagaState.FAILED):
@@ -71,8 +77,13 @@ def diagnose(
     else:
         answered = {row.position for row in steps}
         found = [_try(saga, each) for each in tries if each.position not in answered]
+    going = [each for each in children if each.state not in (None, SagaState.DONE, SagaState.FAILED)]
+    answered = {row.position for row in steps}
+    found += [_child(saga, steps, each) for each in going if each.position not in answered]
     found += pauses if saga.state is SagaState.RUNNING else []
-    return found or [_under_way(saga, steps, replica)]
+    # What it has left to itself may be what it waits for by now, and the step that asks has no row yet.
+    left = [each for each in going if each.position in answered]
+    return found or [_under_way(saga, steps, replica, left)]
 
 
 def _is_taken_back(row: StepRow) -> bool:
@@ -137,13 +148,29 @@ def _pause(row: StepRow) -> Diagnosis:
     )
 
 
-def _under_way(saga: SagaRow, steps: Sequence[StepRow], replica: str) -> Diagnosis:
-    since = max([saga.updated, *(row.ended for row in steps if row.ended is not None)])
+def _since(saga: SagaRow, steps: Sequence[StepRow]) -> datetime:
+    return max([saga.updated, *(row.ended for row in steps if row.ended is not None)])
+
+
+def _child(saga: SagaRow, steps: Sequence[StepRow], child: Relative) -> Diagnosis:
+    state = "" if child.state is None else f", which is {child.state.value}"
+    return Diagnosis(
+        why=Why.CHILD, since=_since(saga, steps), position=child.position, name=child.name,
+        text=f"step {child.position} waits for the end of its child {child.name} {child.id}{state}",
+        helps=f"what helps the child: `meristem sagas show {child.id}`",
+    )  # fmt: skip
+
+
+def _under_way(saga: SagaRow, steps: Sequence[StepRow], replica: str, left: Sequence[Relative]) -> Diagnosis:
     # Side by side, or while steps are undone, the next one is not known from those that have been answered.
     is_trunk = saga.state is SagaState.RUNNING and all(row.ended and row.position.isdecimal() for row in steps)
     position = str(len(steps)) if is_trunk else None
     what = "a step" if position is None else f"step {position}"
+    helps = f"{_BY_ITSELF} once that is answered"
+    if left:
+        shown = ", ".join(f"`meristem sagas show {each.id}`" for each in left)
+        helps += f"; should it ask for the end of a saga that it began and left, what helps that one: {shown}"
     return Diagnosis(
-        why=Why.CALL, since=since, text=f"{what} is under way at {replica}",
-        helps=f"{_BY_ITSELF} once that is answered", position=position, replica=replica,
+        why=Why.CALL, since=_since(saga, steps), text=f"{what} is under way at {replica}", helps=helps,
+        position=position, replica=replica,
     )  # fmt: skip

@@ -47,7 +47,8 @@ def fork_of(
 ) -> Fork:
     """The fork of a saga at a step; one that copies nothing begins with the version and the patches of the code.
 
-    Raises CallError `failed_precondition` where it makes no sense, and `not_found` for an unknown step.
+    Raises CallError `failed_precondition` where it makes no sense, `not_found` for an unknown step, and `out_of_range`
+    for one behind what was undone.
     """
     _check_state(saga, children)
     steps = [row for row in journal if row.kind is not Kind.UNDO]
@@ -131,7 +132,7 @@ def _check_undone(saga: SagaRow, undos: list[StepRow]) -> None:
     if taken_back:
         first = min(taken_back, key=lambda row: [int(part) for part in row.position.split("/")])
         text = f"has undone step {first.position} ({first.name}): fork it from that step, or from one before it"
-        raise _refused(saga, text)
+        raise _refused(saga, text, Code.OUT_OF_RANGE)
 
 
 def _left_to(saga: SagaRow, row: StepRow, now: datetime) -> StepRow:
@@ -155,5 +156,5 @@ def _origin(saga: SagaRow, copied: list[StepRow], definition: Definition) -> Ori
     return replace(origin, pasts=tuple(pasts))
 
 
-def _refused(saga: SagaRow, why: str) -> CallError:
-    return CallError(Code.FAILED_PRECONDITION, f"{saga.name} {saga.id} {why}", may_have_happened=False)
+def _refused(saga: SagaRow, why: str, code: Code = Code.FAILED_PRECONDITION) -> CallError:
+    return CallError(code, f"{saga.name} {saga.id} {why}", may_have_happened=False)

@@ -171,6 +171,10 @@ async def test_a_saga_is_begun_again_from_a_step_unless_the_code_does_not_follow
     assert f"forked from {failed}" in shown.out
     assert ": failed" in shown.out
     assert (left.code, "has undone step 0" in " ".join(left.err.split())) == (2, True)
+    assert all("Invalid value for --from" in refused.err for refused in (unknown, left))
+    assert "Invalid value for SAGA_ID" in undoing.err
+    after = await meristem("sagas", "list", "--after", "nope")
+    assert (after.code, "Invalid value for --after: no service has a saga" in after.err) == (2, True)
 
 
 async def test_sagas_are_found_by_the_fields_that_they_declare(baked, meristem):

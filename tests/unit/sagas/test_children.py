@@ -136,10 +136,14 @@ async def test_a_parent_waits_for_a_child_that_is_parked(database, remote, monke
         handle = await start_saga(service.parent)
         parked = await facts.until(SagaEnded, state="parked")
         assert (parked.name, await handle.state()) == ("child", "running")
+        [waits] = (await SagaStore(database).show(handle.id)).waits_for
         await SagaStore(database).retry(parked.id)
         with pytest.raises(CallError, match="no"):
             await handle.result()
     assert remote.names() == ["hold", "hold", "release", "release"]
+    assert (waits.why, waits.position) == ("child", "1")
+    assert waits.text == f"step 1 waits for the end of its child child {parked.id}, which is parked"
+    assert f"`meristem sagas show {parked.id}`" in waits.helps
 
 
 async def test_parent_and_children_are_told_of_each_other_while_they_run_and_afterwards(database, remote):

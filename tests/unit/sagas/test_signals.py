@@ -14,8 +14,10 @@ from test_any_steps import Mortal
 from meristem import CallError, Code, Message, MisuseError, SagaHandle, start_saga
 from meristem.lifecycle import first_of
 from meristem.sagas.administration import SagaStore
+from meristem.sagas.execution import Execution
 from meristem.sagas.facts import SagaEnded
 from meristem.sagas.flow import Flow
+from meristem.sagas.journal import Journal
 from meristem.sagas.saga import saga
 from meristem.testing import ManualClock
 
@@ -79,6 +81,33 @@ async def test_a_signal_wakes_a_saga_that_sleeps_until_it_comes(database, remote
         assert await handle.result() == ["Ada"]
     assert waits.text == "step 0 waits for the signal Approval"
     assert f"meristem sagas signal {handle.id} Approval JSON" in waits.helps
+
+
+async def test_a_signal_that_comes_in_the_turn_in_which_the_saga_goes_to_sleep_wakes_it(database, remote, monkeypatch):
+    """Kept just after the looks for it, and told of just before the saga is put to sleep."""
+    looked, quiet, kept, looks = Journal.event, Execution._on_quiet, asyncio.Event(), []
+
+    async def event(self: Journal, *asked: object) -> object:
+        looks.append(kept.is_set())
+        return None if looks[-1] and looks.count(True) <= 2 else await looked(self, *asked)
+
+    def on_quiet(self: Execution) -> None:
+        if kept.is_set():
+            self._pauses.nudge.set()
+        quiet(self)
+
+    monkeypatch.setattr(Journal, "event", event)
+    monkeypatch.setattr(Execution, "_on_quiet", on_quiet)
+    remote.plans["hold"] = ["hang"]
+    async with engine(service := Orders(remote), database):
+        handle = await start_saga(service.order, 2)
+        await handle.signal(Approval(by="Ada"))
+        await remote.reached.wait()
+        await handle.signal(Approval(by="Bob"))
+        kept.set()
+        remote.freed.set()
+        assert await handle.result() == ["Ada", "Bob"]
+    assert looks.count(True) > 2
 
 
 async def test_a_signal_that_does_not_come_in_time_is_a_timeout(database, remote):
