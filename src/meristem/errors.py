@@ -223,6 +223,11 @@ def _sayable(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
+def keepable(text: str) -> str:
+    """An error's text that every database keeps: one of a library may hold a file's name as it came, or any bytes."""
+    return _sayable(text).replace("\0", "?")
+
+
 def _rebuild_call_error(
     code: Code,
     message: str,

@@ -8,7 +8,7 @@ from asyncio import CancelledError
 from collections.abc import Iterator
 from typing import Final
 
-from meristem.errors import CallError, Code, Fault, OperationError, StorageError, StorageUnavailable
+from meristem.errors import CallError, Code, Fault, OperationError, StorageError, StorageUnavailable, keepable
 
 AWAY: Final = frozenset({Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED, Code.RESOURCE_EXHAUSTED, Code.ABORTED})
 """The codes by which a callee says that the same call may succeed later."""
@@ -75,7 +75,7 @@ def _says_so(error: BaseException) -> bool:
 def describe(failure: BaseException) -> str:
     """An error in one line, as it is kept beside the event; the same wherever its handler lives."""
     text = str(failure) if isinstance(failure, FailedElsewhere) else f"{type(failure).__name__}: {failure}"
-    return text[:LONGEST]
+    return keepable(text[:LONGEST])
 
 
 def patience_asked_for(failure: BaseException) -> float | None:

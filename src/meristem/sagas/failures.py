@@ -20,6 +20,7 @@ from meristem.errors import (
     MisuseError,
     SagaParked,
     StorageError,
+    keepable,
 )
 
 PASSING: Final = frozenset({Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED, Code.DEADLINE_EXCEEDED, Code.CANCELED})
@@ -97,7 +98,7 @@ def is_bug(error: Exception) -> bool:
 
 def told(error: BaseException) -> str:
     """An error in a line, for people."""
-    return str(error) if isinstance(error, (CallError, Fault)) else f"{type(error).__name__}: {error}"
+    return keepable(str(error) if isinstance(error, (CallError, Fault)) else f"{type(error).__name__}: {error}")
 
 
 def describe(error: BaseException) -> Failure:
@@ -105,8 +106,8 @@ def describe(error: BaseException) -> Failure:
     name = f"{type(error).__module__}:{type(error).__qualname__}"
     if isinstance(error, StepBroken):
         return error.failure
-    if isinstance(error, Fault):
-        return Failure("fault", name, str(error), error.code, fields=msgspec.Raw(encode_fault(error)))
+    if isinstance(error, Fault) and (fields := _fields(error)) is not None:
+        return Failure("fault", name, told(error), error.code, fields=msgspec.Raw(fields))
     if isinstance(error, WaitTimedOut):
         return Failure("timeout", name, error.message, error.code)
     if isinstance(error, SagaParked):
@@ -115,7 +116,15 @@ def describe(error: BaseException) -> Failure:
         violations = tuple((each.field, each.reason) for each in error.violations)
         happened, private = error.may_have_happened, error.private
         return Failure("call", name, error.message, error.code, happened, violations, private=private)
-    return Failure("call", name, told(error), details="".join(traceback.format_exception(error)))
+    return Failure("call", name, told(error), details=keepable("".join(traceback.format_exception(error))))
+
+
+def _fields(fault: Fault) -> bytes | None:
+    """What a fault tells; None where no JSON holds it, half of a surrogate pair: then it is a bug like any other."""
+    try:
+        return encode_fault(fault)
+    except UnicodeEncodeError:
+        return None
 
 
 def write(failure: Failure) -> str:

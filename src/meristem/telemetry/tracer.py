@@ -13,6 +13,7 @@ import msgspec
 
 from meristem.baggage import spanned
 from meristem.context import CURRENT, Trace, Unseen
+from meristem.errors import keepable
 from meristem.redaction import redact
 from meristem.telemetry.sampling import Allowance
 
@@ -163,4 +164,4 @@ class Tracer:
 
 def describe(error: BaseException) -> str:
     """An error as a span's status tells it."""
-    return redact(f"{type(error).__name__}: {error}")
+    return redact(keepable(f"{type(error).__name__}: {error}"))

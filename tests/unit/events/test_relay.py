@@ -1,6 +1,7 @@
 """The relay: replicas, bounded memory, time limits, draining, and what it tells."""
 
 import asyncio
+import logging
 
 import pytest
 from sqlalchemy import insert, select, update
@@ -17,6 +18,14 @@ from meristem.storage.lease import SCHEMA as LEASE
 from meristem.storage.scope import transaction_is_open
 from meristem.testing import ManualClock
 from tests.suites.bus import ENTRIES, PATIENT, Booked, Noted, Stage
+
+
+@pytest.fixture
+def unreported():
+    """What is logged is in no report, which has no place for half a character."""
+    logging.disable()
+    yield
+    logging.disable(logging.NOTSET)
 
 
 @pytest.fixture
@@ -392,6 +401,23 @@ async def test_a_row_that_nobody_can_read_becomes_a_dead_letter(stage, caplog):
     assert "run `meristem events redrive`" in caplog.text
     (letter,) = await stage.dead.list()
     assert letter.error.startswith("Undeliverable: not a CloudEvent")
+
+
+@pytest.mark.usefixtures("unreported")
+async def test_an_error_whose_text_no_database_keeps_is_a_dead_letter_all_the_same(stage):
+    """A file's name may be no UTF-8, and no text of PostgreSQL's holds a NUL: the key's events waited for ever."""
+    billing = stage.subscriber("billing", policy=DeliveryPolicy(attempts=1))
+
+    async def fail(_):
+        raise OSError("no file \udce9.txt\0")
+
+    billing.before = fail
+    await ready(stage)
+    await stage.publish(Noted(number=1))
+    await stage.emitted(DeadLettered)
+
+    (letter,) = await stage.dead.list()
+    assert letter.error == "OSError: no file ?.txt?"
 
 
 async def test_attempts_are_recorded_while_the_event_waits(stage):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 import pytest
 from msgspec.structs import replace
@@ -26,6 +27,14 @@ from meristem.sagas.flow import Flow
 from meristem.sagas.policy import Backoff
 from meristem.sagas.records import SagaState
 from meristem.sagas.saga import saga
+
+
+@pytest.fixture
+def unreported():
+    """What is logged is in no report, which has no place for half a character."""
+    logging.disable()
+    yield
+    logging.disable(logging.NOTSET)
 
 
 class Hasty(Bookings):
@@ -148,6 +157,32 @@ async def test_a_callee_with_a_bug_is_tried_a_few_times_and_then_resolved(databa
             await service.book(Request())
     assert [name for name, _ in remote.calls].count("charge") == QUICK.bug_attempts + 2
     assert remote.names() == ["hold", "charge", "refund", "release"]
+
+
+@pytest.mark.parametrize(
+    "error", [OSError("no file \udce9.txt\0"), CardDeclined(reason="\udce9")], ids=["bug", "fault"]
+)
+@pytest.mark.usefixtures("unreported")
+async def test_an_error_whose_text_no_database_keeps_fails_and_undoes_like_any_other(database, remote, error):
+    """Half of a surrogate pair is in no JSON: the saga was parked by it, with all that it had done."""
+    remote.plans["charge"] = [error]
+    service = Bookings(remote)
+    async with engine(service, database):
+        with pytest.raises(CallError, match="saga book failed; the log says why"):
+            await service.book(Request())
+    assert remote.names() == ["hold", "release"]
+
+
+@pytest.mark.usefixtures("unreported")
+async def test_what_parks_a_saga_is_told_whatever_is_in_its_text(database, remote):
+    remote.plans |= {"charge": [CardDeclined(reason="poor")], "release": [OSError("no file \udce9\0")] * 20}
+    service = Bookings(remote)
+    async with engine(service, database) as running:
+        with keyed("k"), pytest.raises(SagaParked):
+            await service.book(Request())
+        parked = await SagaStore(database).show(told("k"))
+    assert running is not None
+    assert "no file ??" in parked.saga.problem
 
 
 async def test_a_failing_undo_is_repeated_and_then_parked_with_its_name(database, remote):
