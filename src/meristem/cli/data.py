@@ -9,10 +9,9 @@ import click
 from meristem.cli.databases import names_with_database
 from meristem.cli.loading_system import json_option, load_blueprint, placement_option, system_option
 from meristem.cli.output import counted, print_json
-from meristem.cli.progress import CopyingProgress
+from meristem.cli.progress import CopyingProgress, telling_interrupts
 from meristem.cli.verb_groups import VerbGroup
 from meristem.redaction import redact
-from meristem.stop_signals import Interrupted
 from meristem.transfer.system_copy import copy_system
 
 
@@ -43,11 +42,8 @@ def copy(
     blueprint, directory = load_blueprint(target, placement)
     names = names_with_database(blueprint, service)
     progress = CopyingProgress("copying")
-    try:
+    with telling_interrupts("the old databases are as they were; the same command begins again"):
         found = copy_system(blueprint, directory, names, source=source, target=target_url, tell=progress.tell)
-    except (KeyboardInterrupt, Interrupted):
-        click.echo("interrupted: the old databases are as they were; the same command begins again", err=True)
-        raise
     if as_json:
         print_json(found)
         return

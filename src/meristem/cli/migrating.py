@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -11,6 +11,7 @@ from meristem.cli.databases import in_each, names_with_database, open_database
 from meristem.cli.loading_system import json_option, load_blueprint, placement_option, system_argument
 from meristem.cli.migration_plan import print_plan
 from meristem.cli.output import print_json, print_table
+from meristem.cli.progress import telling_interrupts, while_it_lasts
 from meristem.runtime.schema import pending, plan, upgrade
 from meristem.storage.migrations import revision
 from meristem.system.blueprint import Blueprint
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from sqlalchemy import MetaData
 
     from meristem.storage.database import Database
+    from meristem.storage.planned import PlannedRevision
+
+_WHOLE: Final = "each revision has happened whole or not at all; `meristem migrate --check` tells which are left"
 
 
 @click.command()
@@ -60,19 +64,18 @@ def migrate(
         raise click.UsageError("--compatible marks a new migration: add --new MESSAGE")
 
     if plans:
-        foreseen = in_each(
-            blueprint, directory, service, lambda name, database: plan(database, folders[name]), of_any_shape=True
-        )
-        print_plan(foreseen, as_json=as_json)
-        raise SystemExit(any(each.needs_consent for planned in foreseen.values() for each in planned))
+        _plan(blueprint, directory, folders, service, as_json=as_json)
+        return
 
     async def work(name: str, database: Database) -> list[str]:
         if check:
             return await pending(database, folders[name], lambda: _tables(blueprint, name))
-        return await upgrade(database, folders[name], lambda: _tables(blueprint, name), unsafe=unsafe)
+        upgraded = upgrade(database, folders[name], lambda: _tables(blueprint, name), unsafe=unsafe)
+        return await while_it_lasts(f"migrating {name}", upgraded)
 
     # Of any shape: an older one is what this verb is there to mend.
-    found = in_each(blueprint, directory, service, work, of_any_shape=True, make=not check)
+    with telling_interrupts(_WHOLE):
+        found = in_each(blueprint, directory, service, work, of_any_shape=True, make=not check)
     if as_json:
         print_json(found)
     else:
@@ -82,6 +85,17 @@ def migrate(
         print_table(title, ["service", "revisions"], rows, "No service has a database.")
     if check and any(found.values()):
         raise SystemExit(1)
+
+
+def _plan(
+    blueprint: Blueprint, directory: Path, folders: dict[str, Path], service: str | None, *, as_json: bool
+) -> None:
+    async def foresee(name: str, database: Database) -> list[PlannedRevision]:
+        return await while_it_lasts(f"trying what is pending for {name}", plan(database, folders[name]))
+
+    foreseen = in_each(blueprint, directory, service, foresee, of_any_shape=True)
+    print_plan(foreseen, as_json=as_json)
+    raise SystemExit(any(each.needs_consent for planned in foreseen.values() for each in planned))
 
 
 def _tables(blueprint: Blueprint, service: str) -> MetaData | None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Final, TypeVar
 
 import click
+
+from meristem.stop_signals import Interrupted
 
 SECONDS: Final = 2.0  # between two lines
 
@@ -36,6 +40,32 @@ class TerminalProgress:
                 said = time.monotonic()
                 click.echo(f"{description}: {count}" + (f" of {total}" if total else ""), err=True)
         click.echo(f"{description}: done", err=True)
+
+
+async def while_it_lasts(what: str, work: Awaitable[T]) -> T:
+    """What the work comes to; every few seconds it is said that it still goes on, and for how long."""
+    saying = asyncio.get_running_loop().create_task(_say_again(what))
+    try:
+        return await work
+    finally:
+        saying.cancel()
+
+
+async def _say_again(what: str) -> None:
+    began = time.monotonic()
+    while True:
+        await asyncio.sleep(SECONDS)
+        click.echo(f"{what} … {time.monotonic() - began:.0f} s", err=True)
+
+
+@contextmanager
+def telling_interrupts(text: str) -> Iterator[None]:
+    """What has become of the work is told when Ctrl-C or a signal ends it."""
+    try:
+        yield
+    except (KeyboardInterrupt, Interrupted):
+        click.echo(f"interrupted: {text}", err=True)
+        raise
 
 
 class CopyingProgress:

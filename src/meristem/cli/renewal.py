@@ -9,6 +9,7 @@ from typing import Final
 
 import click
 
+from meristem.cli.progress import telling_interrupts
 from meristem.errors import OperationError
 from meristem.supervision.restartable import RunState, StartError
 from meristem.supervision.signals import RELOAD
@@ -45,7 +46,8 @@ def reload_and_wait(state: StateDirectory) -> None:
                 click.echo(f"{_label(each)} is ready as process {each.pid}")
         return running.reload is not None and running.reload.number > number and running.reload.ended
 
-    after = _until(state, has_ended)
+    with telling_interrupts("it goes on without being waited for; `meristem ps` shows its processes"):
+        after = _until(state, has_ended)
     assert after.reload is not None
     if after.reload.problem is not None:
         how_far = f"was started anew in part ({', '.join(renewed)})" if renewed else "was not started anew"

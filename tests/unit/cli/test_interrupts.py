@@ -121,3 +121,22 @@ async def test_nohup_keeps_what_runs_from_the_hangup(start, project: Path):
 
     assert await running.ended() == 0
     assert "Stopped." in running.text
+
+
+async def test_a_migration_that_takes_long_says_so_and_what_became_of_it_when_it_is_interrupted(
+    start, meristem, project: Path
+):
+    assert (await meristem("migrate", "--new", "first", "--service", "orders")).code == 0
+    [first] = (project / "migrations" / "versions").glob("*.py")
+    wait = "    print('begins', flush=True)\n    while not Path('go').exists():\n        time.sleep(0.05)\n"
+    text = first.read_text().replace("    op.create_table", f"{wait}    op.create_table", 1)
+    first.write_text(text.replace("import sqlalchemy", "import time\nfrom pathlib import Path\nimport sqlalchemy", 1))
+
+    running = await start("migrate", "--service", "orders")
+    await running.shows("begins")
+    await running.shows("migrating orders … ")
+    running.process.send_signal(signal.SIGINT)
+    (project / "go").touch()
+
+    assert await running.ended() == 128 + signal.SIGINT
+    assert "interrupted: each revision has happened whole or not at all; `meristem migrate --check`" in running.text
