@@ -13,11 +13,11 @@ from sqlalchemy import (
     Table,
     bindparam,
     delete,
-    exists,
     func,
     insert,
     literal,
     select,
+    true,
     tuple_,
     update,
 )
@@ -79,19 +79,16 @@ PURCHASES = (
 )
 HOW_MANY = select(func.coalesce(func.sum(purchases.c.orders), 0))
 BUY = insert(purchases)
-# Two statements that every database understands, in place of each one's own "upsert".
+# Two statements that every database understands, in place of each one's own "upsert". SQLite wants the WHERE.
 OPEN_PURCHASE = insert(purchases).from_select(
     ["customer_id", "book_id", "orders"],
     select(
         bindparam("customer_id", type_=Integer).label("customer_id"),
         bindparam("book_id", type_=Integer).label("book_id"),
         literal(0),
-    ).where(
-        ~exists().where(
-            purchases.c.customer_id == bindparam("customer_id", type_=Integer),
-            purchases.c.book_id == bindparam("book_id", type_=Integer),
-        )
-    ),
+    )
+    .where(true())
+    .suffix_with("ON CONFLICT DO NOTHING"),
 )
 COUNT_ORDER = (
     update(purchases)

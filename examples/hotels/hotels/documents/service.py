@@ -56,8 +56,8 @@ class DocumentsService(Documents, Service, tables=tables.metadata):
         async with self.database.begin() as tx:
             taken: int | None = await tx.fetch_value(tables.TAKE_NEXT, {"this": year})
             if taken is None:
-                taken = 1
-                await tx.execute(tables.OPEN_YEAR, {"year": year, "last": taken})
+                await tx.execute(tables.OPEN_YEAR, {"year": year})
+                taken = await tx.fetch_value(tables.TAKE_NEXT, {"this": year})
             return taken
 
 

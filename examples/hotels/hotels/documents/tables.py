@@ -13,7 +13,9 @@ from sqlalchemy import (
     Uuid,
     bindparam,
     insert,
+    literal,
     select,
+    true,
     update,
 )
 
@@ -46,4 +48,10 @@ TAKE_NEXT = (
     .values(last=sequences.c.last + 1)
     .returning(sequences.c.last)
 )
-OPEN_YEAR = insert(sequences)
+# The first receipts of a year may be numbered by two replicas at once. SQLite wants the WHERE.
+OPEN_YEAR = insert(sequences).from_select(
+    ["year", "last"],
+    select(bindparam("year", type_=Integer).label("year"), literal(0))
+    .where(true())
+    .suffix_with("ON CONFLICT DO NOTHING"),
+)

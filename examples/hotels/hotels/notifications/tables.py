@@ -11,9 +11,9 @@ from sqlalchemy import (
     Table,
     Uuid,
     bindparam,
-    exists,
     insert,
     select,
+    true,
     update,
 )
 
@@ -38,12 +38,11 @@ letters = Table(
     Column("sent", DateTime(timezone=True), nullable=False),
 )
 
-# Written first, so that what is added finds a row whichever event comes first; every database understands it.
+# Written first, so that what is added finds a row whichever event comes first, also where two replicas handle both at
+# the same time. Every database understands it; SQLite wants a WHERE before the ON of a conflict.
 OPEN_BOOKING = insert(bookings).from_select(
     ["booking_id"],
-    select(bindparam("booking_id", type_=Uuid).label("booking_id")).where(
-        ~exists().where(bookings.c.booking_id == bindparam("booking_id", type_=Uuid))
-    ),
+    select(bindparam("booking_id", type_=Uuid).label("booking_id")).where(true()).suffix_with("ON CONFLICT DO NOTHING"),
 )
 ADD_BOOKING = (
     update(bookings)

@@ -9,7 +9,7 @@ from uuid import UUID
 from hotels.contracts.money import Money
 from hotels.contracts.rooms import Hotel, HotelListed, Place, Room
 from hotels.rooms import tables
-from meristem import Database, Progress
+from meristem import Database, IntegrityViolation, Progress
 
 if TYPE_CHECKING:
     from hotels.rooms import catalogue
@@ -31,9 +31,21 @@ async def seed(database: Database, progress: Progress, count: int) -> None:
         if hotel.id not in listed:
             batch.append(_listing(hotel))
         if len(batch) == BATCH:
-            await enter(database, batch)
+            await _enter_new(database, batch)
             batch = []
-    await enter(database, batch)
+    await _enter_new(database, batch)
+
+
+async def _enter_new(database: Database, listings: list[HotelListed]) -> None:
+    """Enter hotels, but for those that another replica, which starts at the same time, has entered meanwhile."""
+    try:
+        await enter(database, listings)
+    except IntegrityViolation:
+        listed = set(await database.fetch_all(tables.HOTEL_IDS, into=UUID))
+        left = [each for each in listings if each.hotel_id not in listed]
+        if len(left) == len(listings):
+            raise  # it was none of these hotels
+        await _enter_new(database, left)
 
 
 async def enter(database: Database, listings: list[HotelListed]) -> None:

@@ -18,6 +18,7 @@ from sqlalchemy import (
     insert,
     literal,
     select,
+    true,
     update,
 )
 
@@ -117,16 +118,12 @@ FORGET_ROOMS = delete(rooms).where(rooms.c.hotel_id == bindparam("hotel_id"))
 INSERT_HOTEL = insert(hotels)
 INSERT_ROOM = insert(rooms)
 
-# Two statements that every database understands, in place of each one's own "upsert".
+# Two statements that every database understands, in place of each one's own "upsert". SQLite wants the WHERE.
 OPEN_NIGHT = insert(occupancy).from_select(
     ["room_id", "night", "taken"],
-    select(
-        bindparam("room_id", type_=Uuid).label("room_id"), bindparam("night", type_=Date).label("night"), literal(0)
-    ).where(
-        ~exists().where(
-            occupancy.c.room_id == bindparam("room_id", type_=Uuid), occupancy.c.night == bindparam("night", type_=Date)
-        )
-    ),
+    select(bindparam("room_id", type_=Uuid).label("room_id"), bindparam("night", type_=Date).label("night"), literal(0))
+    .where(true())
+    .suffix_with("ON CONFLICT DO NOTHING"),
 )
 COUNT_NIGHTS = (
     update(occupancy)

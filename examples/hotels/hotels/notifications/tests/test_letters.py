@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import aiosmtplib
 import msgspec
@@ -82,6 +83,17 @@ async def test_guest_and_hotel_are_told_in_whatever_order_the_news_come(
     assert set(letters) == {booking.guest_email, booking.hotel_email}
     assert {each.letter for each in sent} == {Letter.RECAP, Letter.RESERVATION}
     assert letters[booking.guest_email]["Message-ID"] in {each.message_id for each in sent}
+
+
+async def test_news_that_come_at_the_same_time_are_both_taken(
+    writing: Callable[..., Any], post: Any, booking: Booking
+) -> None:
+    async with writing() as app:
+        for _ in range(5):
+            another = msgspec.structs.replace(booking, booking_id=uuid4())
+            news = (app.notifications.confirmed(confirmed(another)), app.notifications.receipt_issued(receipt(another)))
+            await asyncio.gather(*news)
+        assert await app.eventually(lambda: len(app.published(LetterSent)), equals=10, timeout=60) == 10
 
 
 async def test_the_recap_has_everything_a_guest_needs(writing: Callable[..., Any], post: Any, booking: Booking) -> None:

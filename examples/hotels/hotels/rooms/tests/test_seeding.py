@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
@@ -52,6 +53,16 @@ async def test_an_interrupted_start_is_taken_up_by_the_next_one(
     await seeding.seed(database, Watched(), 100)
 
     assert await database.fetch_value(tables.COUNT_HOTELS) == 100
+
+
+async def test_two_replicas_that_start_at_once_make_one_catalogue(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(seeding, "BATCH", 20)
+
+    await asyncio.gather(*(seeding.seed(database, Watched(), 60) for _ in range(2)))
+
+    assert await database.fetch_value(tables.COUNT_HOTELS) == 60
 
 
 async def test_a_full_catalogue_is_left_alone(database: Database) -> None:
