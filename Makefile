@@ -73,8 +73,11 @@ postgresql: $(VENV)/.dev
 	$(BIN)/python -m pytest -n auto --dist loadgroup -p tests.suites.on_postgresql -k "not processes and not skewed and not named" \
 		tests/placements examples/quickstart examples/sitekit examples/hotels/hotels examples/bookshop/bookshop
 
+# Less: make soak SOAK="--bookings 200 --faults 15", which is on SQLite.
+SOAK ?= --postgresql --bookings 10000 --faults 110
+
 soak: $(VENV)/.dev
-	$(BIN)/python -m benchmarks.soak
+	$(BIN)/python -m benchmarks.soak $(SOAK)
 
 faults: $(VENV)/.dev
 	$(BIN)/python -m tests.faults.fuzz

@@ -91,20 +91,23 @@ def one_round(site: str, folder: Path, seconds: float, in_flight: Sequence[int])
 
 
 @contextmanager
-def parties(folder: Path) -> Iterator[Parties]:
-    """Bank, partner and mail server."""
+def parties(folder: Path, host: str = "127.0.0.1") -> Iterator[Parties]:
+    """Bank, partner and mail server; at another address than loopback they answer every host that reaches it."""
     folder.mkdir(parents=True, exist_ok=True)
     port, smtp, mailbox = free_port(), free_port(), folder / "mail"
     variables = {
+        "HOST": host,
         "PORT": str(port),
+        "THIRDPARTIES_OPEN": str(int(host != "127.0.0.1")),
         "BANK_DATABASE": str(folder / "bank.db"),
         "BANK_SLOW_SECONDS": "8",
+        "MAIL_SMTP_HOST": host,
         "MAIL_SMTP_PORT": str(smtp),
         "MAIL_DIRECTORY": str(mailbox),
     }
     command = python("benchmarks.thirdparties")
     with started(command, core=CLIENT, folder=folder, variables=variables) as process:
-        yield Parties(f"http://127.0.0.1:{port}", f"smtp://127.0.0.1:{smtp}", mailbox, process.pid)
+        yield Parties(f"http://{host}:{port}", f"smtp://{host}:{smtp}", mailbox, process.pid)
 
 
 def hotel_variables(third: Parties | None, folder: Path) -> dict[str, str]:

@@ -32,24 +32,31 @@ class Failed(Exception):
 class Started:
     """A process that runs; its lines are read all the time, so that it never waits for us."""
 
-    def __init__(self, process: subprocess.Popen[str], ready: str) -> None:
+    def __init__(self, process: subprocess.Popen[str], ready: str, log: Path | None = None) -> None:
         self.process = process
         self.pid = process.pid
         self.lines: deque[str] = deque(maxlen=60)
         self.ready_line = ""
         self._marker = ready
+        self._log = log
         self._ready = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def _read(self) -> None:
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.lines.append(line)
-            if not self._ready.is_set() and self._marker in line:
-                self.ready_line = line.strip()
-                self._ready.set()
+        with nullcontext() if self._log is None else self._log.open("a", buffering=1) as log:
+            for line in self.process.stdout:
+                self._heard(line)
+                if log is not None:
+                    log.write(line)
         self._ready.set()
+
+    def _heard(self, line: str) -> None:
+        self.lines.append(line)
+        if not self._ready.is_set() and self._marker in line:
+            self.ready_line = line.strip()
+            self._ready.set()
 
     def wait_until_ready(self, seconds: float) -> None:
         """Wait for the line that says so; raises Failed with what it said instead."""
@@ -82,15 +89,16 @@ def environment(**more: str) -> dict[str, str]:
 def started(
     command: Sequence[str],
     *,
-    core: int,
+    core: int | None = None,
     folder: Path,
     ready: str = "ready",
     seconds: float = 60.0,
     variables: Mapping[str, str] | None = None,
     stop: signal.Signals = signal.SIGTERM,
+    log: Path | None = None,
 ) -> Iterator[Started]:
-    """A process on a core, from the line that says it is ready until the block ends."""
-    with on_core(core):
+    """A process on one core or all, from the line that says it is ready until the block ends; `log` keeps its lines."""
+    with nullcontext() if core is None else on_core(core):
         process = subprocess.Popen(
             command,
             cwd=folder,
@@ -99,7 +107,7 @@ def started(
             stderr=subprocess.STDOUT,
             text=True,
         )
-    running = Started(process, ready)
+    running = Started(process, ready, log)
     try:
         running.wait_until_ready(seconds)
         yield running

@@ -33,7 +33,7 @@ async def serve_app(app: Any, address: str, ready: Callable[[], None], *, logged
 
 
 def run(app: Any) -> None:
-    """Be a process that serves at PORT and says when it is ready."""
-    address = f"127.0.0.1:{os.environ['PORT']}"
+    """Be a process that serves at PORT (of HOST, the loopback interface) and says when it is ready."""
+    address = f"{os.environ.get('HOST', '127.0.0.1')}:{os.environ['PORT']}"
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve_app(app, address, lambda: print("ready", flush=True)))

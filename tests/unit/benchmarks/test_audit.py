@@ -1,75 +1,197 @@
-"""The soak's audit finds what is wrong, and nothing where all is well."""
+"""The soak's audit names each thing that can be wrong after a run, and nothing where all is well."""
 
+from collections import Counter
+from collections.abc import Callable
+from datetime import date
 from decimal import Decimal
-from uuid import UUID, uuid5
 
-from benchmarks.audit import (
-    Sample,
-    Seen,
-    expected_mails,
-    leaking_files,
-    mail_astray,
-    money_astray,
-    promises_broken,
-    slope,
-    too_heavy,
-    unfinished,
-)
+import pytest
 
-ONE, TWO = "5a0f5b0e-0000-4000-8000-00000000b001", "5a0f5b0e-0000-4000-8000-00000000b002"
-KEPT = Seen(ONE, "confirmed", Decimal("80.00"))
-CANCELLED = Seen(TWO, "cancelled", Decimal("90.00"))
+from benchmarks.soak.audit import CHECKS, MILESTONES, expected_letters
+from benchmarks.soak.evidence import Booking, Evidence, Hold
+
+ONE, TWO, THREE = (f"5a0f5b0e-0000-4000-8000-00000000b00{number}" for number in (1, 2, 3))
+HELD, RELEASED, UNDONE = (f"5a0f5b0e-0000-4000-8000-00000000c00{number}" for number in (1, 2, 3))
+ROOM = "5a0f5b0e-0000-4000-8000-00000000d001"
+FIRST, SECOND, LEAVING = date(2027, 3, 1), date(2027, 3, 2), date(2027, 3, 3)
 
 
-def test_all_is_well_when_money_and_mail_are_where_they_belong():
-    bookings = [KEPT, CANCELLED]
-    bank = {ONE: Decimal("80.00"), TWO: Decimal("0.00")}
-    assert unfinished(bookings) == []
-    assert promises_broken({ONE: "confirmed", TWO: "cancelled"}, bookings) == []
-    assert money_astray(bookings, bank, bank) == []
-    assert mail_astray(bookings, sorted(expected_mails(bookings))) == []
-    assert len(expected_mails(bookings)) == 6
-
-
-def test_a_booking_that_goes_on_is_not_finished():
-    assert unfinished([KEPT._replace(status="pending")]) == [f"booking {ONE} is still pending"]
-
-
-def test_a_promise_counts_even_if_the_booking_is_gone():
-    assert promises_broken({ONE: "confirmed"}, []) == [f"booking {ONE} was confirmed to its guest, and is gone"]
-
-
-def test_money_kept_for_nothing_or_not_entered_is_astray():
-    assert len(money_astray([], {ONE: Decimal("80.00")}, {})) == 1
-    assert len(money_astray([KEPT], {ONE: Decimal("80.00")}, {})) == 1
-    assert len(money_astray([KEPT], {ONE: Decimal("160.00")}, {ONE: Decimal("80.00")})) == 1
-
-
-def test_letters_that_are_lost_doubled_or_nobodys_are_astray():
-    recap, reservation = (uuid5(UUID(ONE), each).hex for each in ("recap", "reservation"))
-    assert mail_astray([KEPT], [recap]) == [f"letter {reservation} is lost"]
-    assert mail_astray([KEPT], [recap, recap, reservation]) == [f"letter {recap} came 2 times"]
-    assert mail_astray([], [recap]) == [f"letter {recap} belongs to no booking"]
-
-
-def test_growth_is_seen_only_after_a_process_has_settled():
-    growing = [Sample(at, 80.0 + at / 6.0, 30) for at in range(0, 300, 2)]  # 10 MB a minute
-    loading = [Sample(at, 80.0 + min(at, 50) / 2.0, 30) for at in range(0, 300, 2)]
-    assert round(slope(growing) or 0.0, 3) == 10.0
-    assert slope(growing[:5]) is None
-    assert too_heavy({("rooms-0", 1): growing}) == ["rooms-0 (pid 1) grew by 10.0 MB a minute"]
-    assert too_heavy({("rooms-0", 1): loading}) == []
-    assert too_heavy({("rooms-0", 1): [Sample(0.0, 900.0, 30)]}) == ["rooms-0 (pid 1) weighed 900 MB"]
-
-
-def test_files_that_stay_open_are_a_leak():
-    samples = {("rooms-0", 1): [Sample(0.0, 80.0, 30), Sample(9.0, 80.0, 90)]}
-    assert leaking_files(samples, 40) == ["rooms-0 (pid 1) has 90 files and sockets open, and had 30 at first"]
-    assert leaking_files(samples, 60) == []
-
-
-def test_a_process_that_was_killed_while_busy_leaks_nothing():
-    lived = [Sample(0.0, 80.0, 30), Sample(9.0, 80.0, 35)]
-    assert (
-        leaking_files({("rooms-0", 1): [Sample(0.0, 80.0, 30), Sample(5.0, 80.0, 90)], ("rooms-0", 2): lived}, 40) == []
+def after_a_good_run() -> Evidence:
+    """One booking that is kept, one that was cancelled, one that failed; two hotels."""
+    bookings = [
+        Booking(ONE, "confirmed", Decimal("80.00"), HELD),
+        Booking(TWO, "cancelled", Decimal("90.00"), RELEASED),
+        Booking(THREE, "failed", Decimal("70.00")),
+    ]
+    kept = {ONE: Decimal("80.00"), TWO: Decimal("0.00")}
+    letters = list(expected_letters(bookings))
+    tracked = {(each.booking_id, milestone): times for each in bookings[:2] for milestone, times in _due(each).items()}
+    return Evidence(
+        bookings=bookings,
+        promised={ONE: "confirmed", TWO: "cancelled"},
+        bank=dict(kept),
+        ledger=dict(kept),
+        rooms={ROOM: 1},
+        holds=[
+            Hold(HELD, ROOM, FIRST, LEAVING, "confirmed"),
+            Hold(RELEASED, ROOM, FIRST, LEAVING, "released"),
+            Hold(UNDONE, ROOM, FIRST, LEAVING, "expired"),
+        ],
+        occupancy={(ROOM, FIRST): 1, (ROOM, SECOND): 1},
+        hotels=2,
+        arrived=letters,
+        receipts=Counter({ONE: 1, TWO: 1}),
+        milestones=Counter(tracked),
+        heard={
+            ("documents", "reservations"): ["b1", "b2"],
+            ("notifications", "reservations"): ["b1", "b2", "c2"],
+            ("notifications", "documents"): ["d1", "d2"],
+            ("notifications", "notifications"): letters,
+            ("reservations", "documents"): ["d1", "d2"],
+            ("reservations", "notifications"): letters,
+            ("search", "rooms"): ["l1", "l2", "h1", "h2", "h3", "r2", "r3"],
+        },
+        waiting={"events of rooms": 0, "sagas": 0},
     )
+
+
+def _due(booking: Booking) -> dict[str, int]:
+    return MILESTONES[booking.status]
+
+
+def _found(evidence: Evidence) -> dict[str, list[str]]:
+    return {name: wrong for name, check in CHECKS.items() if (wrong := check(evidence))}
+
+
+def test_all_is_well_after_a_good_run():
+    assert _found(after_a_good_run()) == {}
+
+
+def _lost(found: Evidence) -> None:
+    del found.bookings[0]
+
+
+def _stuck(found: Evidence) -> None:
+    found.bookings[2] = found.bookings[2]._replace(status="pending")
+
+
+def _charged_twice(found: Evidence) -> None:
+    found.bank[ONE] += Decimal("80.00")  # type: ignore[index]
+
+
+def _charged_for_nothing(found: Evidence) -> None:
+    found.bank[THREE] = Decimal("0.01")  # type: ignore[index]
+
+
+def _not_entered(found: Evidence) -> None:
+    del found.ledger[ONE]  # type: ignore[attr-defined]
+
+
+def _given_twice(found: Evidence) -> None:
+    found.bookings.append(Booking(THREE[:-1] + "4", "confirmed", Decimal("0.00"), UNDONE))
+    found.holds[2] = found.holds[2]._replace(state="confirmed", arrival=SECOND)
+
+
+def _hold_lost(found: Evidence) -> None:
+    found.holds[0] = found.holds[0]._replace(state="expired")
+
+
+def _hold_shared(found: Evidence) -> None:
+    found.bookings.append(found.bookings[0]._replace(booking_id=THREE[:-1] + "4"))
+
+
+def _hold_of_nobody(found: Evidence) -> None:
+    found.bookings[0] = found.bookings[0]._replace(hold_id=RELEASED)
+
+
+def _recap(found: Evidence) -> str:
+    return next(
+        each for each, what in expected_letters(found.bookings).items() if what == f"the recap of booking {ONE}"
+    )
+
+
+def _recap_lost(found: Evidence) -> None:
+    found.arrived.remove(_recap(found))
+
+
+def _recap_twice(found: Evidence) -> None:
+    found.arrived.append(_recap(found))
+
+
+def _recap_of_another_id(found: Evidence) -> None:
+    found.arrived.append("0" * 32)
+
+
+def _unheard(found: Evidence) -> None:
+    found.heard["documents", "reservations"].pop()
+
+
+def _heard_twice(found: Evidence) -> None:
+    found.heard["documents", "reservations"].append("b1")
+
+
+def _heard_by_one(found: Evidence) -> None:
+    found.heard["reservations", "documents"][0] = "another"
+
+
+def _heard_of_a_stranger(found: Evidence) -> None:
+    found.heard["documents", "rooms"] = ["h1"]  # type: ignore[index]
+
+
+def _receipt_twice(found: Evidence) -> None:
+    found.receipts[ONE] += 1
+
+
+def _receipt_for_nothing(found: Evidence) -> None:
+    found.receipts[THREE] += 1
+
+
+def _told_twice(found: Evidence) -> None:
+    found.milestones[ONE, "guest_told"] += 1
+
+
+def _counted_twice(found: Evidence) -> None:
+    found.occupancy[ROOM, FIRST] += 1  # type: ignore[index]
+
+
+def _dead(found: Evidence) -> None:
+    found.waiting["events of rooms"] = 2  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("plant", "check", "sentence"),
+    [
+        (_lost, "every acknowledged booking exists", f"booking {ONE} was confirmed to its guest, and is gone"),
+        (_stuck, "every booking is complete or undone", f"booking {THREE} is still pending"),
+        (_charged_twice, "bank, ledger and bookings", "80.00 is due, the bank keeps 160.00, the ledger says 80.00"),
+        (_charged_for_nothing, "bank, ledger and bookings", "0 is due, the bank keeps 0.01, the ledger says 0"),
+        (_not_entered, "bank, ledger and bookings", "80.00 is due, the bank keeps 80.00, the ledger says 0"),
+        (_given_twice, "no room twice", f"2 have room {ROOM} in the night of {SECOND}, of which there are 1"),
+        (_hold_lost, "no room twice", f"a confirmed booking's hold {HELD} is not confirmed"),
+        (_hold_shared, "no room twice", f"2 bookings share hold {HELD}"),
+        (_hold_of_nobody, "no room twice", f"hold {HELD} is confirmed for no booking"),
+        (_recap_lost, "every letter once", f"the recap of booking {ONE} is lost"),
+        (_recap_twice, "every letter once", f"the recap of booking {ONE} came 2 times"),
+        (_recap_of_another_id, "every letter once", f"letter {'0' * 32} belongs to no booking"),
+        (_unheard, "every event once", "documents heard 1 events of reservations, and there were 2"),
+        (_heard_twice, "every event once", "documents heard event b1 of reservations more than once"),
+        (_heard_by_one, "every event once", "event another of documents was heard by one of its two subscribers"),
+        (_heard_of_a_stranger, "every event once", "documents heard events of rooms, of which it hears none"),
+        (_receipt_twice, "every event once", f"booking {ONE} has 2 receipts"),
+        (_receipt_for_nothing, "every event once", f"booking {THREE} has a receipt, and was never confirmed"),
+        (_told_twice, "every event once", f"booking {ONE}, confirmed, was guest_told 2 times in place of 1"),
+        (
+            _counted_twice,
+            "every event once",
+            f"search believes 2 of room {ROOM} taken in the night of {FIRST}, and 1 are",
+        ),
+        (_dead, "nothing waits, nothing is dead", "2 events of rooms are left"),
+    ],
+)
+def test_what_is_wrong_is_named(plant: Callable[[Evidence], None], check: str, sentence: str):
+    evidence = after_a_good_run()
+
+    plant(evidence)
+
+    wrong = [each for name, all_ in _found(evidence).items() if name.startswith(check) for each in all_]
+    assert any(sentence in each for each in wrong), wrong
