@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from _pytest.nodeid import NodeId
@@ -11,6 +12,15 @@ from pytest_timeout import get_env_settings
 
 # Here, before workers begin: all of them collect the same tests, also at midnight (see tests/placements/conftest.py).
 os.environ.setdefault("PARITY_SEED", str(datetime.now(UTC).toordinal()))
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Write the names of tests that fail, without the group that xdist appends, to the file that CI asks for."""
+    names = os.environ.get("FAILED_TESTS")
+    if names and report.failed and "PYTEST_XDIST_WORKER" not in os.environ:
+        name, mark, _ = report.nodeid.rpartition("@")
+        with Path(names).open("a", encoding="utf-8") as file:
+            file.write((name if mark and "]" not in report.nodeid[len(name) :] else report.nodeid) + "\n")
 
 
 @pytest.hookimpl(tryfirst=True)

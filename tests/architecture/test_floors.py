@@ -45,6 +45,7 @@ FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 # "files" are the folder's own files.
 INSIDE = {
     "contracts": [{"files"}, {"protobuf"}, {"evolution"}],
+    "events": [{"files"}, {"brokers"}],
     "transports": [{"files"}, {"local", "http", "grpc"}],
     "transports.http": [{"files"}, {"connect", "rest"}, {"client", "server"}],
     "hosting": [{"asgi"}, {"wsgi"}, {"files"}],
@@ -119,6 +120,7 @@ ADAPTERS = tuple(
         "storage.sqlite",
         "storage.postgresql",
         "events.direct",
+        "events.brokers.nats",
         "transports.http.client",
         "transports.grpc.grpc_client",
     )

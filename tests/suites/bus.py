@@ -1,4 +1,4 @@
-"""What every bus must do; an adapter's test module inherits the suite and provides `make_bus`."""
+"""What every bus must do; an adapter's test module inherits the suite and provides the fixture `url`."""
 
 import asyncio
 import os
@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,10 +15,12 @@ from sqlalchemy import Column, Integer, MetaData, Table, func, insert, select
 
 from meristem.contracts.message import Event
 from meristem.errors import Undeliverable
-from meristem.events.bus import Bus, SubscriberAway
-from meristem.events.dead_letters import DeadLetters
+from meristem.events.adapters import bus_for
+from meristem.events.bus import BROKER, Bus, SubscriberAway
+from meristem.events.dead_letters import DeadLetter, DeadLetters
 from meristem.events.facts import Away, DeadLettered, Delivered, DeliveryRetried, Fact
 from meristem.events.inbox import Inbox
+from meristem.events.incoming_events import Incoming
 from meristem.events.outbox import Outbox
 from meristem.events.policy import DeliveryPolicy
 from meristem.events.relay import Relay
@@ -42,6 +45,44 @@ class Noted(Event, package="suite.v1"):
     number: int
 
 
+class Keeper:
+    """What one replica of a service keeps, in a folder that survives it: its database, its outbox and their relay."""
+
+    def __init__(self, stage: "Stage", name: str) -> None:
+        self.database = database_for(f"sqlite:///{stage.folder}/{name}.db?synchronous=normal", name=name)
+        self.lease = Lease(self.database, stage.owner)
+        self.outbox = Outbox(self.database, f"//suite/{name}", stage.bus.destinations, stage.clock, lease=self.lease)
+        self.relay = Relay(self.outbox, stage.bus, stage.clock, pulse=stage.clock)
+        self.relay.observers.append(stage.on_fact)
+        self.dead = DeadLetters(self.database, stage.clock)
+
+    async def open(self) -> None:
+        await self.database.start()
+        await self.database.upgrade([LEASE, SCHEMA])
+        await self.database.create(LEDGER)
+
+    async def work(self) -> None:
+        await self.lease.start()
+        await self.outbox.start()
+        await self.relay.start()
+
+    async def rest(self) -> None:
+        await self.relay.drain()
+        await self.relay.stop()
+
+    async def stop(self) -> None:
+        await self.outbox.stop()
+        await self.lease.stop()
+        await self.database.stop()
+
+    async def vanish(self) -> None:
+        """End as by `kill -9`, as far as the outbox can tell: nothing is released."""
+        await self.relay._background.stop()
+        await self.lease._background.stop()
+        await self.outbox.stop()
+        await self.database.stop()
+
+
 class Subscriber:
     """A subscribing service: a database with a ledger, an inbox, and a handler that a test can steer."""
 
@@ -50,9 +91,11 @@ class Subscriber:
         self.seen: list[int] = []
         self._began = asyncio.Event()
         self.before: Callable[[Any], Awaitable[None]] | None = None
-        self.database = database_for(f"sqlite:///{stage.folder}/{name}.db?synchronous=normal", name=name)
+        self.keeper = Keeper(stage, name)
+        self.database = self.keeper.database
         handlers = dict.fromkeys(events, self.handle)
         self.inbox = Inbox(name, self.database, handlers, stage.clock, policies=dict.fromkeys(events, policy))
+        self.incoming = Incoming(name, self.database, self.keeper.outbox, self.keeper.lease)
 
     async def handle(self, event: Any) -> None:
         self.seen.append(event.number)
@@ -73,16 +116,6 @@ class Subscriber:
         rows = await self.database.fetch_all(select(ENTRIES.c.number).order_by(ENTRIES.c.id))
         return [row["number"] for row in rows]
 
-    async def start(self) -> None:
-        await self.database.start()
-        await self.database.upgrade([SCHEMA])
-        await self.database.create(LEDGER)
-        await self.inbox.start()
-
-    async def stop(self) -> None:
-        await self.inbox.stop()
-        await self.database.stop()
-
 
 class Stage:
     """One replica of a publishing service and those that subscribe to it, in a folder that survives it."""
@@ -91,20 +124,43 @@ class Stage:
         self.folder = folder
         self.clock = clock
         self.bus = bus
+        self.owner = owner
         self.facts: list[Fact] = []
         self.subscribers: list[Subscriber] = []
-        self.database = database_for(f"sqlite:///{folder}/publisher.db?synchronous=normal", name="publisher")
-        self.lease = Lease(self.database, owner)
-        self.outbox = Outbox(self.database, "//suite/publisher", bus.destinations, clock, lease=self.lease)
-        self.relay = Relay(self.outbox, bus, clock, pulse=clock)
-        self.relay.observers.append(self._on_fact)
-        self.dead = DeadLetters(self.database, clock)
-        self._gone = False
         self._news = asyncio.Event()
+        self.keeper = Keeper(self, "publisher")
+        self.database, self.lease = self.keeper.database, self.keeper.lease
+        self.outbox, self.dead = self.keeper.outbox, self.keeper.dead
+        bus.resumed.append(self._resume)
+        self._gone = False
 
-    def _on_fact(self, fact: Fact) -> None:
-        self.facts.append(fact)
-        self._news.set()
+    @property
+    def relay(self) -> Relay:
+        """The publisher's; a test may put another one in its place before the start."""
+        return self.keeper.relay
+
+    @relay.setter
+    def relay(self, relay: Relay) -> None:
+        self.keeper.relay = relay
+
+    @property
+    def keepers(self) -> list[Keeper]:
+        return [self.keeper, *(each.keeper for each in self.subscribers)]
+
+    @property
+    def working(self) -> list[Keeper]:
+        """Those whose relays have something to deliver: without a broker nothing comes into a subscriber's outbox."""
+        return self.keepers if any(each.startswith(BROKER) for each in self.bus.destinations("")) else [self.keeper]
+
+    def _resume(self, destination: str) -> None:
+        for each in self.working:
+            each.relay.resume(destination)
+
+    def on_fact(self, fact: Fact) -> None:
+        """Keep what became of deliveries to services: that a broker has an event is only half of its way."""
+        if not getattr(fact, "subscriber", "").startswith(BROKER):
+            self.facts.append(fact)
+            self._news.set()
 
     def subscriber(self, name: str, *events: type[Event], policy: DeliveryPolicy = PATIENT) -> Subscriber:
         found = Subscriber(name, self, events or (Booked, Noted), policy)
@@ -112,38 +168,38 @@ class Stage:
         return found
 
     async def start(self) -> None:
+        for each in self.keepers:
+            await each.open()
         for each in self.subscribers:
-            await each.start()
-            self.bus.subscribe(each.name, each.inbox.policies, each.inbox.receive)
-        await self.database.start()
-        await self.database.upgrade([LEASE, SCHEMA])
-        await self.database.create(LEDGER)
+            await each.inbox.start()
+            self.bus.subscribe(each.name, each.inbox.policies, each.inbox.receive, each.incoming)
+        for each in self.working:
+            await each.work()
         await self.bus.start()
-        await self.lease.start()
-        await self.outbox.start()
-        await self.relay.start()
 
     async def stop(self) -> None:
         if self._gone:
             return
-        for component in (self.relay, self.bus):
-            await component.drain()
-            await component.stop()
-        await self.outbox.stop()
-        await self.lease.stop()
-        await self.database.stop()
+        for each in self.working:
+            await each.rest()
+        await self.bus.drain()
+        await self.bus.stop()
+        await self._close()
+
+    async def _close(self) -> None:
         for each in self.subscribers:
+            await each.inbox.stop()
+        for each in self.keepers:
             await each.stop()
 
     async def vanish(self) -> None:
-        """End as by `kill -9`, as far as the outbox can tell: nothing is released."""
+        """End as by `kill -9`, as far as the databases and a broker can tell."""
         self._gone = True
-        await self.relay._background.stop()
-        await self.lease._background.stop()
-        await self.outbox.stop()
-        await self.database.stop()
+        await self.bus.stop()
+        for each in self.keepers:
+            await each.vanish()
         for each in self.subscribers:
-            await each.stop()
+            await each.inbox.stop()
 
     async def publish(self, *events: Event) -> None:
         async with self.database.begin() as tx:
@@ -151,8 +207,23 @@ class Stage:
                 await tx.publish(event)
 
     async def settle(self) -> None:
+        """Wait until every event is handled or a dead letter."""
         async with asyncio.timeout(60):
-            await self.relay.settle()
+            settled = False
+            while not settled:
+                for each in self.keepers:
+                    await each.relay.settle()
+                settled = not any((await self.bus.lag()).values()) and all(
+                    each.relay.is_settled for each in self.keepers
+                )
+
+    async def owed(self) -> list[Any]:
+        """What is in any outbox, or dead."""
+        return [row for each in self.keepers for row in await each.outbox.depth()]
+
+    async def letters(self) -> list[DeadLetter]:
+        """The dead letters, wherever they lie."""
+        return [letter for each in self.keepers for letter in await each.dead.list()]
 
     async def emitted(self, kind: type[FactT], count: int = 1) -> list[FactT]:
         """Wait until facts of this kind were emitted."""
@@ -166,14 +237,19 @@ class Stage:
 class BusSuite:
     """At least once, handled once, in order per key, one copy per service, retries, dead letters, nothing lost."""
 
-    factory: str  # "module:class", for the processes that are killed
-
-    def make_bus(self) -> Bus:
+    @pytest.fixture
+    def url(self) -> str:
+        """Of a bus on which nothing has happened yet."""
         raise NotImplementedError
 
     @pytest.fixture
-    async def stage(self, tmp_path: Path) -> AsyncIterator[Stage]:
-        stage = Stage(tmp_path, self.make_bus(), ManualClock())
+    def make_bus(self, url: str) -> Callable[[], Bus]:
+        """Makes the bus of one more process."""
+        return partial(bus_for, url, system="suite")
+
+    @pytest.fixture
+    async def stage(self, tmp_path: Path, make_bus: Callable[[], Bus]) -> AsyncIterator[Stage]:
+        stage = Stage(tmp_path, make_bus(), ManualClock())
         yield stage
         await stage.stop()
 
@@ -184,7 +260,7 @@ class BusSuite:
         await stage.settle()
         assert sorted(await billing.entries()) == [1, 2]
         assert await mail.entries() == [1]
-        assert await stage.outbox.depth() == []
+        assert await stage.owed() == []
 
     async def test_what_is_rolled_back_is_never_delivered(self, stage: Stage) -> None:
         billing = stage.subscriber("billing")
@@ -274,7 +350,7 @@ class BusSuite:
         await stage.settle()
         assert await billing.entries() == [2]
         assert await mail.entries() == [1, 2]
-        (letter,) = await stage.dead.list()
+        (letter,) = await stage.letters()
         assert (letter.type, letter.subscriber, letter.attempts) == ("suite.v1.Booked", "billing", 3)
         assert letter.error == "RuntimeError: the ledger is closed"
 
@@ -289,15 +365,16 @@ class BusSuite:
         await stage.publish(Noted(number=1), Noted(number=2))
         await stage.emitted(DeadLettered, 2)
         await stage.settle()
-        first, second = await stage.dead.list("billing")
+        first, second = await stage.letters()
+        [where] = [each for each in stage.keepers if await each.dead.list()]
         billing.before = None
-        assert await stage.dead.redrive(first.id) == 1
-        assert await stage.dead.discard(second.id) == 1
-        stage.relay.scan_soon()
+        assert await where.dead.redrive(first.id) == 1
+        assert await where.dead.discard(second.id) == 1
+        where.relay.scan_soon()
         await stage.emitted(Delivered)
         await stage.settle()
         assert len(await billing.entries()) == 1
-        assert await stage.dead.list() == []
+        assert await stage.letters() == []
 
     async def test_what_no_retry_helps_is_a_dead_letter_at_once(self, stage: Stage) -> None:
         billing = stage.subscriber("billing")
@@ -331,9 +408,11 @@ class BusSuite:
         await stage.clock.advance(60)
         await stage.settle()
         assert await billing.entries() == [0, 1, 2]
-        assert await stage.dead.list() == []
+        assert await stage.letters() == []
 
-    async def test_a_restart_picks_up_what_was_left_with_its_attempts(self, stage: Stage, tmp_path: Path) -> None:
+    async def test_a_restart_picks_up_what_was_left_with_its_attempts(
+        self, stage: Stage, tmp_path: Path, make_bus: Callable[[], Bus]
+    ) -> None:
         billing = stage.subscriber("billing")
 
         async def fail(_: Any) -> None:
@@ -346,7 +425,7 @@ class BusSuite:
         await stage.emitted(DeliveryRetried)
         await stage.vanish()
 
-        again = Stage(tmp_path, self.make_bus(), stage.clock)
+        again = Stage(tmp_path, make_bus(), stage.clock)
         billing = again.subscriber("billing")
         await again.start()
         await stage.clock.advance(PATIENT.cap)
@@ -358,24 +437,24 @@ class BusSuite:
 
     @pytest.mark.parametrize("moment", ["before the delivery", "in the handler", "before the acknowledgement"])
     async def test_a_process_killed_at_any_moment_loses_nothing_and_repeats_nothing(
-        self, tmp_path: Path, moment: str
+        self, tmp_path: Path, url: str, make_bus: Callable[[], Bus], moment: str
     ) -> None:
         program = Path(__file__).with_name("bus_victim.py")
         ended = await asyncio.to_thread(
             subprocess.run,
-            [sys.executable, str(program), self.factory, str(tmp_path), moment],
+            [sys.executable, str(program), url, str(tmp_path), moment],
             env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
             timeout=60,
             check=False,
         )
         assert ended.returncode == -signal.SIGKILL
 
-        stage = Stage(tmp_path, self.make_bus(), ManualClock())
+        stage = Stage(tmp_path, make_bus(), ManualClock())
         billing = stage.subscriber("billing")
         await stage.start()
         assert await stage.database.fetch_value(select(func.count()).select_from(ENTRIES)) == 1
         await stage.emitted(Delivered)
         await stage.settle()
         assert await billing.entries() == [1]
-        assert await stage.outbox.depth() == []
+        assert await stage.owed() == []
         await stage.stop()

@@ -1,7 +1,6 @@
-"""A publisher and its subscriber, killed at a chosen moment: `bus_victim.py MODULE:BUS FOLDER MOMENT`."""
+"""A publisher and its subscriber, killed at a chosen moment: `bus_victim.py URL FOLDER MOMENT`."""
 
 import asyncio
-import importlib
 import os
 import signal
 import sys
@@ -11,6 +10,7 @@ from typing import Any, NoReturn
 from bus import ENTRIES, Noted, Stage
 from sqlalchemy import insert
 
+from meristem.events.adapters import bus_for
 from meristem.testing import ManualClock
 
 
@@ -19,9 +19,8 @@ def die() -> NoReturn:
     raise AssertionError("SIGKILL returns to nobody")
 
 
-async def main(factory: str, folder: str, moment: str) -> None:
-    module, _, name = factory.partition(":")
-    stage = Stage(Path(folder), getattr(importlib.import_module(module), name)(), ManualClock())
+async def main(url: str, folder: str, moment: str) -> None:
+    stage = Stage(Path(folder), bus_for(url, system="suite"), ManualClock())
     billing = stage.subscriber("billing")
     receive, handle = billing.inbox.receive, billing.handle
 

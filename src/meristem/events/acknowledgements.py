@@ -13,7 +13,8 @@ from meristem.failure_log import log_failure
 
 if TYPE_CHECKING:
     from meristem.clock import Clock
-    from meristem.events.outbox import Delivery, Outbox
+    from meristem.events.delivery import Delivery
+    from meristem.events.outbox import Outbox
     from meristem.events.partitions import Partitions
 
 logger: Final = logging.getLogger("meristem.events")

@@ -22,7 +22,13 @@ class OpenBus(Protocol):
 
 
 BUSES: Final[Adapters[OpenBus]] = Adapters(
-    "bus", "meristem.buses", {"direct": "meristem.events.direct:open_bus"}, example="direct"
+    "bus",
+    "meristem.buses",
+    {
+        "direct": "meristem.events.direct:open_bus",
+        "nats": "meristem.events.brokers.nats:open_bus [nats]",
+    },
+    example="direct",
 )
 
 

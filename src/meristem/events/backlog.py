@@ -6,7 +6,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from meristem.events.outbox import Delivery, Outbox
+    from meristem.events.delivery import Delivery
+    from meristem.events.outbox import Outbox
 
 _TURNS: Final = 64  # keys of one claim to begin with: as many as are served side by side
 _FEW: Final = 8

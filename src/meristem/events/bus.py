@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final, Protocol
 
 from meristem.errors import OperationError
 from meristem.events.envelope import Envelope
 from meristem.events.policy import DeliveryPolicy
+
+if TYPE_CHECKING:
+    from meristem.events.incoming_events import Incoming
+
+BROKER: Final = "bus:"
+"""Begins the name of a destination that is a broker: no service can be called so."""
 
 
 class Receive(Protocol):
@@ -33,8 +39,16 @@ class Bus(Protocol):
     subscribers are. Every adapter passes `tests/suites/bus.py`.
     """
 
-    def subscribe(self, service: str, policies: Mapping[str, DeliveryPolicy], receive: Receive) -> None:
-        """Have events of the given types delivered to `service`: one copy each, in order per key."""
+    resumed: list[Callable[[str], None]]
+    """Who is told of a destination that was away and is there again."""
+
+    def subscribe(
+        self, service: str, policies: Mapping[str, DeliveryPolicy], receive: Receive, incoming: Incoming | None = None
+    ) -> None:
+        """Have events of the given types delivered to `service`: one copy each, in order per key.
+
+        What a broker brings is stored among the `incoming`, and comes to `receive` from there.
+        """
         ...
 
     def forward(self, service: str, policies: Mapping[str, DeliveryPolicy], send: Receive) -> None:
@@ -50,6 +64,10 @@ class Bus(Protocol):
 
     def policy(self, destination: str, event_type: str) -> DeliveryPolicy:
         """How delivery to a destination is retried."""
+        ...
+
+    async def lag(self) -> Mapping[str, int]:
+        """How many events a broker has that each service here has not taken in yet."""
         ...
 
     async def publish(self, envelope: Envelope, destination: str, *, is_new: bool = False) -> None:

@@ -1,10 +1,16 @@
-"""CloudEvents 1.0 on the wire: the JSON format."""
+"""CloudEvents 1.0 on the wire: the JSON format, and an event's attributes beside its data.
+
+In structured mode an event is one body in the JSON format. In binary mode its attributes are headers, and its data is
+the body; each protocol's binding says how such a header is called.
+"""
 
 from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Mapping
 from typing import Final
+from urllib.parse import quote, unquote
 
 import msgspec
 
@@ -12,6 +18,10 @@ from meristem.contracts.codec import encode
 from meristem.errors import Undeliverable
 from meristem.events.envelope import Envelope
 
+STRUCTURED: Final = "application/cloudevents+json"
+"""The content type of an event in the JSON format."""
+_ATTRIBUTES: Final = tuple(name for name in Envelope.__struct_fields__ if name != "data")
+_PLAIN: Final = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
 _decode: Final = msgspec.json.Decoder(Envelope).decode
 
 
@@ -34,6 +44,48 @@ def read_json(body: bytes | str) -> Envelope:
         raise Undeliverable(f"not a CloudEvent 1.0 in JSON: {error}") from error
     _check(envelope)
     return envelope if encoded is None else msgspec.structs.replace(envelope, data=data)
+
+
+def write_attributes(envelope: Envelope) -> dict[str, str]:
+    """All that an event says beside its data, as text by the names of the attributes."""
+    found = {"specversion": "1.0"}
+    for name in _ATTRIBUTES:
+        if value := getattr(envelope, name):
+            found[name] = value if isinstance(value, str) else value.isoformat().replace("+00:00", "Z")
+    return found
+
+
+def read_attributes(attributes: Mapping[str, str], data: bytes) -> Envelope:
+    """An event of such attributes (extensions that we don't know are dropped) and data; raises Undeliverable."""
+    try:
+        envelope = msgspec.convert(attributes, Envelope, strict=False)
+        # Looked through: it is put into JSON as it stands.
+        text = msgspec.json.decode(data.decode() or "null", type=msgspec.Raw)
+    except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Undeliverable(f"not a CloudEvent 1.0 with data in JSON: {error}") from error
+    _check(envelope)
+    return msgspec.structs.replace(envelope, data=text.copy())
+
+
+def to_message(envelope: Envelope, prefix: str, *, binary: bool) -> tuple[dict[str, str], bytes]:
+    """An event as headers and body, for bindings whose every attribute is a header that begins with `prefix`."""
+    if not binary:
+        return {"Content-Type": STRUCTURED}, write_json(envelope)
+    attributes = write_attributes(envelope)
+    return {f"{prefix}{name}": quote(value, safe=_PLAIN) for name, value in attributes.items()}, bytes(envelope.data)
+
+
+def from_message(headers: Mapping[str, str], body: bytes, prefix: str) -> Envelope:
+    """Read what `to_message` writes, in either mode; names of headers are compared without case.
+
+    Raises Undeliverable for what is no event.
+    """
+    lower = {name.lower(): value for name, value in headers.items()}
+    start = prefix.lower()
+    attributes = {name.removeprefix(start): unquote(value) for name, value in lower.items() if name.startswith(start)}
+    if "specversion" in attributes and not lower.get("content-type", "").lower().startswith("application/cloudevents"):
+        return read_attributes(attributes, body)
+    return read_json(body)
 
 
 def _check(envelope: Envelope) -> None:

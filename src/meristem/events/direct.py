@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from meristem.errors import ConfigurationError, WiringError
-from meristem.events.bus import Receive, SubscriberAway
+from meristem.events.bus import BROKER, Receive, SubscriberAway
 from meristem.events.envelope import Envelope
 from meristem.events.policy import DEFAULT, DeliveryPolicy
+
+if TYPE_CHECKING:
+    from meristem.events.incoming_events import Incoming
 
 
 def open_bus(url: str, *, system: str) -> DirectBus:  # noqa: ARG001 - of `OpenBus`; nothing here is shared with others
@@ -21,11 +25,18 @@ class DirectBus:
     """Hands each event to its subscribers: an inbox of this process, or a sender to another process."""
 
     def __init__(self) -> None:
+        self.resumed: list[Callable[[str], None]] = []
         self._receivers: dict[str, Receive] = {}
         self._policies: dict[tuple[str, str], DeliveryPolicy] = {}
         self._subscribers: dict[str, tuple[str, ...]] = {}
 
-    def subscribe(self, service: str, policies: Mapping[str, DeliveryPolicy], receive: Receive) -> None:
+    def subscribe(
+        self,
+        service: str,
+        policies: Mapping[str, DeliveryPolicy],
+        receive: Receive,
+        incoming: Incoming | None = None,  # noqa: ARG002 - the publisher's outbox keeps what is owed
+    ) -> None:
         if service in self._receivers:
             raise WiringError(f"{service!r} has subscribed already; subscribe once, with all its event types")
         self._receivers[service] = receive
@@ -42,7 +53,15 @@ class DirectBus:
     def policy(self, destination: str, event_type: str) -> DeliveryPolicy:
         return self._policies.get((destination, event_type), DEFAULT)
 
+    async def lag(self) -> Mapping[str, int]:
+        return {}
+
     async def publish(self, envelope: Envelope, destination: str, *, is_new: bool = False) -> None:
+        if destination.startswith(BROKER):
+            # It was committed when the system had a broker: to all, and whoever had it already knows it by its inbox.
+            for subscriber in self.destinations(envelope.type):
+                await self._receivers[subscriber](envelope)
+            return
         receive = self._receivers.get(destination)
         if receive is None:
             raise SubscriberAway(

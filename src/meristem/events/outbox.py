@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from meristem.events import statements
-from meristem.events.cloudevents import read_json, write_json
+from meristem.events.cloudevents import write_json
+from meristem.events.delivery import Claim, Courier, Delivery, Depth, Unreadable, row_id
 from meristem.events.envelope import Envelope, enclose
 from meristem.events.facts import Observer, Published, emit
 
@@ -26,74 +27,6 @@ _POLL: Final = 1.0  # seconds
 _POLL_SIDE_BY_SIDE: Final = 0.5  # seconds; a server is shared by replicas of several machines, of which any may publish
 
 
-class Delivery(msgspec.Struct, gc=False):
-    """One row of the outbox in the hands of a relay: an event that is owed to a subscriber.
-
-    `body` is the envelope, or its JSON where it came from disk; times are on the steady time of the outbox's clock,
-    while rows keep the time of day. `is_new` while it has been in the memory of the process that committed it, and no
-    subscriber was handed it. `outages` counts the attempts in a row that met one.
-    """
-
-    event_id: str
-    subscriber: str
-    type: str
-    key: str
-    body: Envelope | str
-    created: float
-    attempts: int
-    due_at: float
-    is_new: bool = False
-    outages: int = 0
-
-    def open(self) -> Envelope:
-        """The envelope; raises Undeliverable for a row that can't be read."""
-        return self.body if isinstance(self.body, Envelope) else read_json(self.body)
-
-
-class Depth(msgspec.Struct, frozen=True):
-    """How many events of a state (pending, dead) a subscriber has, and when the oldest was published.
-
-    That is in seconds since the epoch.
-    """
-
-    subscriber: str
-    state: str
-    count: int
-    oldest: float
-
-
-class Claim(msgspec.Struct, frozen=True):
-    """What a relay got of the rows of some keys; `key` is the last of them.
-
-    `is_end` when no key with free rows comes after, `is_all` when no row of the subscriber is free any more.
-    """
-
-    deliveries: list[Delivery]
-    key: str
-    is_end: bool
-    is_all: bool
-
-
-class Courier(Protocol):
-    """Delivers what the outbox holds: the relay of this process."""
-
-    def accepts(self, subscriber: str) -> bool:
-        """Whether a new event of this subscriber may go to it from memory, whatever its key."""
-        ...
-
-    def has_room(self, subscriber: str, key: str) -> bool:
-        """Whether one of this key may, if no earlier one is before it."""
-        ...
-
-    def take(self, deliveries: Iterable[Delivery]) -> None:
-        """Deliver what has just been committed, or claimed."""
-        ...
-
-    def fetch_soon(self, subscriber: str) -> None:
-        """Something for this subscriber is on disk only."""
-        ...
-
-
 class _Claimed(msgspec.Struct):
     seq: int
     event_id: str
@@ -108,6 +41,20 @@ class _Claimed(msgspec.Struct):
 class _LastTurn(msgspec.Struct):
     key: str
     is_end: bool
+
+
+class _Owed:
+    """What one commit adds: its rows, those of them that the relay takes from memory, and for whom others are left."""
+
+    __slots__ = ("asked", "at", "created", "is_for_others", "left", "rows", "taken")
+
+    def __init__(self, clock: Clock) -> None:
+        self.at, self.created = clock.now().timestamp(), clock.steady()
+        self.asked: dict[tuple[str, str], bool] = {}
+        self.rows: list[dict[str, Any]] = []
+        self.taken: list[Delivery] = []
+        self.left: set[str] = set()
+        self.is_for_others = False
 
 
 class Outbox:
@@ -149,12 +96,8 @@ class Outbox:
             self._database.before_commit.remove(self._write)
 
     async def _write(self, unit: UnitOfWork) -> None:
-        now, created = self._clock.now(), self._clock.steady()
-        rows: list[dict[str, Any]] = []
-        deliveries: list[Delivery] = []
+        now, owed = self._clock.now(), _Owed(self._clock)
         published: list[Published] = []
-        asked: dict[tuple[str, str], bool] = {}
-        is_for_others = False
         for event, context in unit.published:
             destinations = self._destinations(event.event_type)
             published.append(Published(event.event_type, len(destinations), self.source, event))
@@ -163,21 +106,63 @@ class Outbox:
             envelope = enclose(event, self.source, now, context)
             body = write_json(envelope).decode()  # once for all subscribers
             for subscriber in destinations:
-                # Asked for each row before it is written, because the row says whose it is: one that the relay takes
-                # from memory is held by this replica, any other is free for whichever looks first.
-                accepted = await self._is_accepted(unit, subscriber, envelope.subject, asked)
-                delivery = Delivery(
-                    envelope.id, subscriber, envelope.type, envelope.subject, envelope, created, 0, created,
-                    is_new=accepted,
-                )  # fmt: skip
-                deliveries.append(delivery)
-                is_for_others = is_for_others or not (accepted or self._has_room(subscriber, envelope.subject))
-                rows.append(self._row(delivery, body, now.timestamp()))
+                await self._owe(unit, owed, envelope.id, subscriber, envelope, body, is_new=True)
+        self._seal(unit, owed, published)
+
+    async def take_in(self, unit: UnitOfWork, subscriber: str, arrived: Iterable[Envelope | Unreadable]) -> None:
+        """Have what a broker brought be owed to a service here by this commit; what can't be read is a dead letter."""
+        owed = _Owed(self._clock)
+        for each in arrived:
+            if isinstance(each, Unreadable):
+                values = {"event_id": each.id, "subscriber": subscriber, "type": each.type, "body": each.body}
+                unit.at_commit(statements.NOTE, values | {"created": owed.at, "error": each.reason})
+            else:
+                # It may have been handled, as a broker repeats what it was not told of: the inbox is asked.
+                body = write_json(each).decode()
+                await self._owe(unit, owed, row_id(each), subscriber, each, body, is_new=False)
+        self._seal(unit, owed, [])
+
+    async def _owe(
+        self,
+        unit: UnitOfWork,
+        owed: _Owed,
+        event_id: str,
+        subscriber: str,
+        envelope: Envelope,
+        body: str,
+        *,
+        is_new: bool,
+    ) -> None:
+        # Asked for each row before it is written, because the row says whose it is: one that the relay takes from
+        # memory is held by this replica, any other is free for whichever looks first.
+        key = envelope.subject
+        accepted = await self._is_accepted(unit, subscriber, key, owed.asked)
+        if accepted:
+            created = owed.created
+            delivery = Delivery(event_id, subscriber, envelope.type, key, envelope, created, 0, created, is_new=is_new)
+            owed.taken.append(delivery)
+        else:
+            owed.left.add(subscriber)
+            owed.is_for_others = owed.is_for_others or not self._has_room(subscriber, key)
+        owed.rows.append(
+            {
+                "event_id": event_id,
+                "subscriber": subscriber,
+                "type": envelope.type,
+                "key": key,
+                "body": body,
+                "created": owed.at,
+                "member": self.lease.member if accepted else None,
+            }
+        )
+
+    def _seal(self, unit: UnitOfWork, owed: _Owed, published: list[Published]) -> None:
+        rows = owed.rows
         if rows:
             unit.at_commit(statements.INSERT, rows[0] if len(rows) == 1 else rows)  # one alone needs no savepoint
-        if is_for_others:
+        if owed.is_for_others:
             self._database.announce(unit)
-        unit.after_commit(lambda: self._committed(deliveries, published))
+        unit.after_commit(lambda: self._committed(owed, published))
 
     def _has_room(self, subscriber: str, key: str) -> bool:
         """Whether this process takes a row from the disk right after its commit."""
@@ -211,28 +196,16 @@ class Outbox:
             asked[place] = found is None
         return asked[place]
 
-    def _row(self, delivery: Delivery, body: str, created: float) -> dict[str, Any]:
-        return {
-            "event_id": delivery.event_id,
-            "subscriber": delivery.subscriber,
-            "type": delivery.type,
-            "key": delivery.key,
-            "body": body,
-            "created": created,
-            "member": self.lease.member if delivery.is_new else None,
-        }
-
-    def _committed(self, deliveries: list[Delivery], published: list[Published]) -> None:
+    def _committed(self, owed: _Owed, published: list[Published]) -> None:
         # Only now: what was rolled back must not be delivered, and a fact of it would be a lie.
         if self.observers:
             for fact in published:
                 emit(self.observers, fact)
         if self.courier is None:
             return
-        for each in deliveries:
-            if not each.is_new:
-                self.courier.fetch_soon(each.subscriber)
-        self.courier.take(each for each in deliveries if each.is_new)
+        for subscriber in owed.left:
+            self.courier.fetch_soon(subscriber)
+        self.courier.take(owed.taken)
 
     async def subscribers(self) -> list[str]:
         """Everyone for whom a row is free."""
@@ -302,6 +275,14 @@ class Outbox:
         values = {"me": member, "count": _PIECE}
         while (await self._database.execute(statements.RELEASE, values)).rowcount == _PIECE:
             pass
+
+    def has_room_for(self, subscriber: str) -> bool:
+        """Whether this process has room in memory for any event of the subscriber."""
+        return self.courier is not None and self.courier.accepts(subscriber)
+
+    async def owed_to(self, subscriber: str) -> int:
+        """How many events wait for the subscriber."""
+        return int(await self._database.fetch_value(statements.OWED, {"whose": subscriber}))
 
     async def depth(self) -> list[Depth]:
         """What waits to be delivered, and for a person, by subscriber."""

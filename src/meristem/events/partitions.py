@@ -9,7 +9,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
-    from meristem.events.outbox import Delivery
+    from meristem.events.delivery import Delivery
 
 Attempt: TypeAlias = "Callable[[Partitions, Delivery], Awaitable[float | None]]"
 """Tries a delivery: None when its row is settled, else the time at which to try it again."""

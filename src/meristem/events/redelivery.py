@@ -14,7 +14,8 @@ from meristem.events.outage import describe, is_outage, patience_asked_for
 from meristem.failure_log import log_failure
 
 if TYPE_CHECKING:
-    from meristem.events.outbox import Delivery, Outbox
+    from meristem.events.delivery import Delivery
+    from meristem.events.outbox import Outbox
     from meristem.events.partitions import Partitions
     from meristem.events.policy import DeliveryPolicy
 

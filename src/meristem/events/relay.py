@@ -24,7 +24,8 @@ from meristem.resilience.timers import Deadlines
 
 if TYPE_CHECKING:
     from meristem.clock import Clock
-    from meristem.events.outbox import Delivery, Outbox
+    from meristem.events.delivery import Delivery
+    from meristem.events.outbox import Outbox
 
 logger: Final = logging.getLogger("meristem.events")
 

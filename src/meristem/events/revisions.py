@@ -49,6 +49,9 @@ _DEAD_LETTERS: Final = Table(
     Column("error", Text),
     sqlite_autoincrement=True,
 )
+_POSITIONS: Final = Table(
+    "meristem_position", MetaData(), Column("bus", Text, primary_key=True), Column("position", Text, nullable=False)
+)
 _before: Final = _OUTBOX_LEASED.c
 
 
@@ -93,4 +96,5 @@ REVISIONS: Final = [
             DropIndex(_INBOX_AGE),
         ],
     ),
+    Revision("004_positions", compatible=True, steps=[CreateTable(_POSITIONS)]),
 ]

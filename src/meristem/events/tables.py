@@ -71,4 +71,11 @@ INBOX: Final = Table(
     sqlite_with_rowid=False,
 )
 
+POSITIONS: Final = Table(
+    "meristem_position",
+    METADATA,
+    Column("bus", Text, primary_key=True),
+    Column("position", Text, nullable=False),  # how far the service has read of it, where a broker leaves that to it
+)
+
 SCHEMA: Final = Schema("events", METADATA, OUTBOX.name, REVISIONS)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from meristem.events import statements
-from meristem.events.outbox import Depth
+from meristem.events.delivery import Depth
 
 if TYPE_CHECKING:
     from meristem.storage.database import Database

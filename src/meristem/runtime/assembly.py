@@ -63,6 +63,7 @@ class Assembly:
         self._gauges = Gauges(self.telemetry.registry, self.options.clock)
         self._stack = Stack()
         self._bus = bus_for(blueprint.placement.resources.bus, system=blueprint.system.name)
+        self._bus.resumed.append(self._serve)
         self._closing = Background(f"connections of {process}")
         self._endpoints: dict[str, OperationEndpoint] = {}
         self._dependencies: dict[str, Dependency] = {}
@@ -131,8 +132,12 @@ class Assembly:
         for name in services:
             if name in self._dependencies:
                 self._dependencies[name].probe_soon()
-            for instance in self.instances.values():
-                instance.resume(name)
+            self._serve(name)
+
+    def _serve(self, destination: str) -> None:
+        """Deliver now what waits for a destination that is there again."""
+        for instance in self.instances.values():
+            instance.resume(destination)
 
     async def drain(self) -> None:
         """Finish what is in flight."""

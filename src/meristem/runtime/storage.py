@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from meristem.contracts.operation import Semantics
 from meristem.events.inbox import Inbox
+from meristem.events.incoming_events import Incoming
 from meristem.events.outbox import Outbox
 from meristem.events.relay import Relay
 from meristem.events.waiting import waiting_in
@@ -113,7 +114,8 @@ class ServiceStorage:
             inbox.listen(lambda event, _: engine.on_event(event), waits)
         if inbox.policies:
             await self._stack.start(inbox)
-            self._around.bus.subscribe(self._spec.name, inbox.policies, inbox.receive)
+            incoming = Incoming(self._spec.name, self.database, self._outbox, self.lease)
+            self._around.bus.subscribe(self._spec.name, inbox.policies, inbox.receive, incoming)
 
     def workers(self) -> list[Component]:
         """What works by itself once every service hears: deliveries and sagas."""

@@ -15,7 +15,9 @@ UNLISTED: Final = frozenset(("test",))
 """What `sys.stdlib_module_names` leaves out of Python's own modules."""
 INSTALLED: Final = frozenset(
     [
+        "aio_pika",
         "aiofiles",
+        "aiormq",
         "alembic",
         "annotated_doc",
         "annotated_types",
@@ -31,6 +33,7 @@ INSTALLED: Final = frozenset(
         "charset_normalizer",
         "click",
         "colorama",
+        "confluent_kafka",
         "coverage",
         "distlib",
         "django",
@@ -74,22 +77,27 @@ INSTALLED: Final = frozenset(
         "markupsafe",
         "mdurl",
         "msgspec",
+        "multidict",
         "multipart",
         "mypy",
         "mypy_django_plugin",
         "mypy_extensions",
         "mypyc",
+        "nats",
+        "nats_py",
         "opentelemetry",
         "opentelemetry_api",
         "opentelemetry_proto",
         "opentelemetry_sdk",
         "packaging",
+        "pamqp",
         "pathspec",
         "pip",
         "platformdirs",
         "pluggy",
         "priority",
         "prometheus_client",
+        "propcache",
         "protobuf",
         "psycopg",
         "py",
@@ -133,6 +141,7 @@ INSTALLED: Final = frozenset(
         "wheel",
         "wsproto",
         "yaml",
+        "yarl",
     ]
 )
 """Packages and their modules that some new project is installed with, be it for its tests or its wheel."""

@@ -36,7 +36,7 @@ async def main(folder: Path, what: str, seconds: float) -> None:
     clock: Any = SetClock()
     stage = Stage(folder, DirectBus(), clock)
     stage.relay = Relay(stage.outbox, stage.bus, clock)
-    stage.relay.observers.append(stage._on_fact)
+    stage.relay.observers.append(stage.on_fact)
     # The pause of the one that is killed is drawn below ten minutes: nobody waits for it.
     cap = 600.0 if what == "fail" else 0.5
     billing = stage.subscriber("billing", policy=DeliveryPolicy(attempts=3, base=cap, cap=cap))

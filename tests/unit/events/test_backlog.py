@@ -16,7 +16,7 @@ async def stage(tmp_path):
     clock = ManualClock()
     stage = Stage(tmp_path, DirectBus(), clock)
     stage.relay = Relay(stage.outbox, stage.bus, clock, window=20, width=4, pulse=clock)
-    stage.relay.observers.append(stage._on_fact)
+    stage.relay.observers.append(stage.on_fact)
     yield stage
     await stage.stop()
 

@@ -9,8 +9,9 @@ from sqlalchemy import insert
 
 from meristem.clock import SystemClock
 from meristem.events import statements
+from meristem.events.delivery import Claim
 from meristem.events.direct import DirectBus
-from meristem.events.outbox import Claim, Outbox
+from meristem.events.outbox import Outbox
 from meristem.events.relay import Relay
 from meristem.events.tables import OUTBOX, SCHEMA
 from meristem.storage.database import Database, database_for

@@ -31,7 +31,7 @@ async def staged(tmp_path):
     def make():
         stage = Stage(tmp_path, DirectBus(), clock)
         stage.relay = Relay(stage.outbox, stage.bus, clock)  # its polls take the machine's time
-        stage.relay.observers.append(stage._on_fact)
+        stage.relay.observers.append(stage.on_fact)
         stages.append(stage)
         return stage
 

@@ -9,10 +9,9 @@ from tests.suites.bus import BusSuite
 
 
 class TestDirectBus(BusSuite):
-    factory = "meristem.events.direct:DirectBus"
-
-    def make_bus(self) -> DirectBus:
-        return DirectBus()
+    @pytest.fixture
+    def url(self) -> str:
+        return "direct"
 
 
 async def test_a_service_subscribes_once():

@@ -67,7 +67,7 @@ def test_an_outage_is_known_by_the_error_or_by_what_it_was_raised_from(failure, 
 async def stage(tmp_path):
     stage = Stage(tmp_path, DirectBus(), ManualClock())
     stage.relay = Relay(stage.outbox, stage.bus, stage.clock)  # its polls take the machine's time, not that of days
-    stage.relay.observers.append(stage._on_fact)
+    stage.relay.observers.append(stage.on_fact)
     yield stage
     await stage.stop()
 

@@ -144,7 +144,7 @@ async def test_what_comes_from_disk_is_looked_up(stage):
     await stage.outbox.start()
     stage.bus.subscribe("billing", billing.inbox.policies, billing.inbox.receive)
     await stage.publish(Noted(number=1))
-    await billing.start()
+    await billing.keeper.open()
     await stage.relay.start()
     await stage.emitted(Delivered)
     assert len(asked) == 1
@@ -373,7 +373,7 @@ async def test_stopping_in_the_middle_of_a_removal_leaves_nothing_to_wait_for(st
 
 async def test_it_tells_what_it_does_and_survives_who_watches(stage, caplog):
     stage.subscriber("billing")
-    stage.outbox.observers.append(stage._on_fact)
+    stage.outbox.observers.append(stage.on_fact)
     stage.relay.observers.insert(0, lambda fact: 1 / 0)
     await ready(stage)
     await stage.publish(Noted(number=1))
@@ -395,7 +395,7 @@ async def test_a_row_that_nobody_can_read_becomes_a_dead_letter(stage, caplog):
     stage.bus.subscribe("billing", billing.inbox.policies, billing.inbox.receive)
     await stage.publish(Noted(number=1))
     await stage.database.execute(update(OUTBOX).values(body="{"))
-    await billing.start()
+    await billing.keeper.open()
     await stage.relay.start()
     await stage.emitted(DeadLettered)
     assert "run `meristem events redrive`" in caplog.text

@@ -1,0 +1,1 @@
+"""Buses over a broker: what leaves an outbox for it, and how a subscribing service takes in what arrives."""

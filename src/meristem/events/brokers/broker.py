@@ -1,0 +1,209 @@
+"""The bus over a broker: one copy of each event leaves for it, and each subscribing service takes in its own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from time import monotonic
+from typing import TYPE_CHECKING, Final, Protocol
+
+import msgspec
+
+from meristem.backoff import FULL, wait_after
+from meristem.errors import MeristemError, WiringError
+from meristem.events.bus import BROKER, Receive, SubscriberAway
+from meristem.events.envelope import Envelope
+from meristem.events.policy import DEFAULT, DeliveryPolicy
+from meristem.lifecycle import Background
+from meristem.storage.fence import LeaseLostError
+
+if TYPE_CHECKING:
+    from meristem.events.incoming_events import Incoming
+
+logger: Final = logging.getLogger("meristem.events")
+
+_PATIENCE: Final = 5.0  # seconds for which a start waits for the broker
+_BASE: Final = 0.1  # seconds between two attempts to reach it, at first
+_CAP: Final = 5.0
+_LOOK: Final = 0.5  # seconds until a replica looks whether the one that takes in has died
+
+
+class Queue(msgspec.Struct, frozen=True):
+    """What a broker keeps for one service of a system: the events of some types, however many replicas take them in."""
+
+    system: str
+    service: str
+    types: frozenset[str]
+
+    @property
+    def name(self) -> str:
+        """Names it among all that share the broker."""
+        return f"{self.system}.{self.service}"
+
+
+class Broker(Protocol):
+    """One broker as the bus needs it; an adapter of a broker is this and no more."""
+
+    name: str
+    """Names it to people, and its destination in the outbox: `nats`."""
+
+    async def connect(self, queues: Sequence[Queue], returned: Callable[[], None]) -> None:
+        """Connect, and make what is missing of the queues, so that from now on nothing is lost for them.
+
+        `returned` is to be called whenever a lost connection is there again. Raises ConfigurationError where no
+        further attempt can help, any other exception where one may.
+        """
+        ...
+
+    async def send(self, envelope: Envelope) -> None:
+        """Return when the broker has the event durably.
+
+        Raises Undeliverable for one that it will never take, any other exception for whatever else went wrong.
+        """
+        ...
+
+    async def take(self, queue: Queue, incoming: Incoming) -> None:
+        """Have what comes for a queue stored among its incoming, in order, until it is cancelled; raises what fails.
+
+        The broker forgets an event only when it is stored.
+        """
+        ...
+
+    async def lag(self, queue: Queue, incoming: Incoming) -> int:
+        """How many events of the queue have not been stored yet."""
+        ...
+
+    async def close(self) -> None:
+        """Disconnect; safe after a failed `connect`, and twice."""
+        ...
+
+
+class BrokerBus:
+    """Publishes to a broker with the relay, and takes in from it for the services that live here."""
+
+    def __init__(self, broker: Broker, *, system: str) -> None:
+        self.resumed: list[Callable[[str], None]] = []
+        self._broker = broker
+        self._system = system
+        self._destination: Final = f"{BROKER}{broker.name}"
+        self._receivers: dict[str, Receive] = {}
+        self._incoming: dict[str, Incoming] = {}
+        self._policies: dict[tuple[str, str], DeliveryPolicy] = {}
+        self._queues: dict[str, Queue] = {}
+        self._connected = asyncio.Event()
+        self._background = Background(f"bus of {system}")
+
+    def subscribe(
+        self, service: str, policies: Mapping[str, DeliveryPolicy], receive: Receive, incoming: Incoming | None = None
+    ) -> None:
+        if incoming is None:
+            raise WiringError(f"{service!r} keeps nothing: what {self._broker.name} brings must be stored")
+        self._incoming[service] = incoming
+        self.forward(service, policies, receive)
+
+    def forward(self, service: str, policies: Mapping[str, DeliveryPolicy], send: Receive) -> None:
+        if service in self._receivers:
+            raise WiringError(f"{service!r} has subscribed already; subscribe once, with all its event types")
+        # Also of a service elsewhere: what was committed before the system had a broker is owed to the service itself.
+        self._receivers[service] = send
+        self._policies |= {(service, event_type): policy for event_type, policy in policies.items()}
+        self._queues[service] = Queue(self._system, service, frozenset(policies))
+
+    def destinations(self, event_type: str) -> Sequence[str]:  # noqa: ARG002 - others may hear it than this system knows
+        return (self._destination,)
+
+    def policy(self, destination: str, event_type: str) -> DeliveryPolicy:
+        return self._policies.get((destination, event_type), DEFAULT)
+
+    async def lag(self) -> Mapping[str, int]:
+        if not self._connected.is_set():
+            return {}
+        return {name: await self._broker.lag(self._queues[name], incoming) for name, incoming in self._incoming.items()}
+
+    async def publish(self, envelope: Envelope, destination: str, *, is_new: bool = False) -> None:
+        if destination == self._destination:
+            await self._send(envelope)
+        elif (receive := self._receivers.get(destination)) is not None:
+            await receive(envelope, is_new=is_new)
+        else:
+            raise SubscriberAway(
+                f"{destination!r} is neither this bus nor a service that subscribes: it was committed under another "
+                f"placement (meristem events discard --subscriber {destination})"
+            )
+
+    async def _send(self, envelope: Envelope) -> None:
+        if not self._connected.is_set():
+            raise SubscriberAway(f"{self._broker.name} can't be reached")
+        try:
+            await self._broker.send(envelope)
+        except MeristemError:
+            raise
+        except Exception as error:  # whatever a client raises: the event is not confirmed, and that is no fault of it
+            raise SubscriberAway(f"{self._broker.name} did not confirm it: {type(error).__name__}: {error}") from error
+
+    async def start(self) -> None:
+        """Connect and take in; a broker that isn't there is waited for in the background, as the outbox keeps all."""
+        connecting = self._background.spawn(self._connect(), "connect")
+        await asyncio.wait([connecting], timeout=_PATIENCE)
+        if connecting.done():
+            connecting.result()
+        for service, incoming in self._incoming.items():
+            self._background.spawn(self._take(self._queues[service], incoming), f"take in for {service}")
+
+    async def drain(self) -> None:
+        """The relays finish what is in flight; what has not been taken in stays with the broker."""
+
+    async def stop(self) -> None:
+        """End taking in, and disconnect."""
+        await self._background.stop()
+        self._connected.clear()
+        await self._broker.close()
+
+    async def _connect(self) -> None:
+        failures = 0
+        while True:
+            try:
+                await self._broker.connect(list(self._queues.values()), self._returned)
+            except MeristemError:
+                raise
+            except Exception as error:
+                failures += 1
+                if failures == 1:
+                    logger.warning("%s can't be reached: %s; trying again", self._broker.name, _described(error))
+                await self._broker.close()
+                await asyncio.sleep(wait_after(failures, _BASE, _CAP, FULL))
+            else:
+                break
+        self._connected.set()
+        self._returned()
+
+    def _returned(self) -> None:
+        for tell in self.resumed:
+            tell(self._destination)
+
+    async def _take(self, queue: Queue, incoming: Incoming) -> None:
+        await self._connected.wait()
+        failures = 0
+
+        async def take() -> None:
+            nonlocal failures
+            began = monotonic()
+            try:
+                await self._broker.take(queue, incoming)
+            except LeaseLostError:
+                raise
+            except Exception as error:  # of the broker, the network, the database: it begins again where it was
+                failures = 1 if monotonic() - began > _CAP else failures + 1
+                logger.warning(
+                    "%s: nothing is taken in from %s: %s; trying again",
+                    queue.service, self._broker.name, _described(error),
+                )  # fmt: skip
+
+        while True:
+            await incoming.alone(f"{self._broker.name} {queue.name}", take)
+            await asyncio.sleep(wait_after(failures, _BASE, _CAP, FULL) if failures else _LOOK)
+
+
+def _described(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

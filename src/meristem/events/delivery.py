@@ -1,0 +1,100 @@
+"""What passes between an outbox and its relay: the rows in hand, what a claim got, and who delivers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final, Protocol
+
+import msgspec
+
+from meristem.events.cloudevents import read_json
+from meristem.events.envelope import Envelope
+
+_UNIQUE: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")  # UUID version 7
+
+
+class Delivery(msgspec.Struct, gc=False):
+    """One row of the outbox in the hands of a relay: an event that is owed to a subscriber.
+
+    `body` is the envelope, or its JSON where it came from disk; times are on the steady time of the outbox's clock,
+    while rows keep the time of day. `is_new` while it has been in the memory of the process that committed it, and no
+    subscriber was handed it. `outages` counts the attempts in a row that met one.
+    """
+
+    event_id: str
+    subscriber: str
+    type: str
+    key: str
+    body: Envelope | str
+    created: float
+    attempts: int
+    due_at: float
+    is_new: bool = False
+    outages: int = 0
+
+    def open(self) -> Envelope:
+        """The envelope; raises Undeliverable for a row that can't be read."""
+        return self.body if isinstance(self.body, Envelope) else read_json(self.body)
+
+
+class Unreadable(msgspec.Struct, frozen=True):
+    """What a broker brought and is no event: a dead letter, under an id that its place with the broker gives it."""
+
+    id: str
+    type: str
+    body: str
+    reason: str
+
+
+def row_id(envelope: Envelope) -> str:
+    """The name of an event that came from outside among a service's rows.
+
+    An event is named by its source and its id together (CloudEvents 1.0, section 3). Those of this framework have ids
+    that are unique by themselves.
+    """
+    return envelope.id if _UNIQUE.fullmatch(envelope.id) else f"{envelope.source} {envelope.id}"
+
+
+class Depth(msgspec.Struct, frozen=True):
+    """How many events of a state (pending, dead) a subscriber has, and when the oldest was published.
+
+    That is in seconds since the epoch.
+    """
+
+    subscriber: str
+    state: str
+    count: int
+    oldest: float
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """What a relay got of the rows of some keys; `key` is the last of them.
+
+    `is_end` when no key with free rows comes after, `is_all` when no row of the subscriber is free any more.
+    """
+
+    deliveries: list[Delivery]
+    key: str
+    is_end: bool
+    is_all: bool
+
+
+class Courier(Protocol):
+    """Delivers what the outbox holds: the relay of this process."""
+
+    def accepts(self, subscriber: str) -> bool:
+        """Whether a new event of this subscriber may go to it from memory, whatever its key."""
+        ...
+
+    def has_room(self, subscriber: str, key: str) -> bool:
+        """Whether one of this key may, if no earlier one is before it."""
+        ...
+
+    def take(self, deliveries: Iterable[Delivery]) -> None:
+        """Deliver what has just been committed, or claimed."""
+        ...
+
+    def fetch_soon(self, subscriber: str) -> None:
+        """Something for this subscriber is on disk only."""
+        ...
