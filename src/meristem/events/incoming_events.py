@@ -31,7 +31,7 @@ _BEGIN: Final = insert(POSITIONS)
 _ADVANCE: Final = update(POSITIONS).where(POSITIONS.c.bus == _bus).values(position=bindparam("to", type_=Text))
 
 
-class Position(msgspec.Struct, frozen=True):
+class ReadSoFar(msgspec.Struct, frozen=True):
     """How far a subscriber has read what the broker `bus` keeps, where the broker leaves that to its readers."""
 
     bus: str
@@ -60,7 +60,7 @@ class Incoming:
         found: str | None = await self._database.fetch_value(_POSITION, {"of_bus": bus})
         return found
 
-    async def begin(self, position: Position) -> str:
+    async def begin(self, position: ReadSoFar) -> str:
         """Read from here on, unless a position is known already; returns the one that holds."""
         try:
             await self._database.execute(_BEGIN, {"bus": position.bus, "position": position.value})
@@ -70,7 +70,7 @@ class Incoming:
             return known
         return position.value
 
-    async def store(self, arrived: Sequence[Envelope | Unreadable], position: Position | None = None) -> None:
+    async def store(self, arrived: Sequence[Envelope | Unreadable], position: ReadSoFar | None = None) -> None:
         """Keep what has arrived, and how far that is, in one transaction."""
         async with self._database.unit() as unit:
             await self._outbox.take_in(unit, self.service, arrived)

@@ -31,7 +31,7 @@ from meristem.events.brokers.address import BusAddress, count, read_address, sec
 from meristem.events.brokers.broker import BrokerBus, Queue
 from meristem.events.cloudevents import from_message, to_message
 from meristem.events.delivery import Unreadable
-from meristem.events.incoming_events import Position
+from meristem.events.incoming_events import ReadSoFar
 
 if TYPE_CHECKING:
     from nats.aio.msg import Msg
@@ -172,7 +172,7 @@ class NatsBroker:
                     if (event := self._read(each, queue)) is not None:
                         arrived.append(event)
                 position = messages[-1].metadata.sequence.stream
-                await incoming.store(arrived, Position(self._origin, str(position)))
+                await incoming.store(arrived, ReadSoFar(self._origin, str(position)))
         finally:
             await self._forget(reader)
 
@@ -190,7 +190,7 @@ class NatsBroker:
         known = await incoming.position(self._origin)
         if known is None:
             mark = await (await self._marks()).get(queue.name)
-            known = await incoming.begin(Position(self._origin, mark.value.decode()))
+            known = await incoming.begin(ReadSoFar(self._origin, mark.value.decode()))
         return int(known)
 
     async def _reader(self, queue: Queue, position: int) -> JetStreamContext.PullSubscription:
