@@ -7,9 +7,11 @@ import logging
 import sys
 import threading
 import traceback
+from itertools import takewhile
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
+from meristem.config.project import is_own
 from meristem.telemetry.metrics import Measure
 from meristem.telemetry.sampling import Allowance
 
@@ -23,6 +25,7 @@ logger = logging.getLogger(__name__)
 TURN: Final = 0.5  # seconds between two beats
 QUIET: Final = 10.0  # seconds between two warnings
 IMPORTS: Final = "<frozen importlib._bootstrap>"  # the file of the frames of Python's own that import a module
+LOOP: Final = ("asyncio/events.py", "asyncio/runners.py")  # the files of the frames that run an event loop
 DEEPEST: Final = 12  # frames that are shown, the innermost ones
 
 
@@ -30,8 +33,8 @@ class LoopWatch:
     """Between `start` and `stop`, calls `beat` as long as the loop turns, and warns when it is held for `late` seconds.
 
     The warning has the stack of what holds it, taken by a thread while it does; how often and how long it was held is
-    counted in `registry`. Code that lets no other thread run is counted, too, but not seen. What is imported while the
-    process `is_starting` has nobody waiting behind it, and is counted alone.
+    counted in `registry`. Code that lets no other thread run is counted, too, but not seen. While the process
+    `is_starting`, nobody waits behind it: then only what the project's own code does is told, and no import.
     """
 
     def __init__(
@@ -91,7 +94,7 @@ class LoopWatch:
                 self._show(held, sys._current_frames().get(thread))  # noqa: SLF001 - documented; for debuggers
 
     def _show(self, held: float, frame: FrameType | None) -> None:
-        if self._is_starting() and _imports(frame):
+        if self._is_starting() and not _is_by_the_project(frame):
             return
         if self._allowance.take(monotonic()):
             self._shown = True
@@ -103,6 +106,9 @@ class LoopWatch:
             )  # fmt: skip
 
 
-def _imports(frame: FrameType | None) -> bool:
-    """Whether a module is being imported there."""
-    return any(each.f_code.co_filename == IMPORTS for each, _ in traceback.walk_stack(frame)) if frame else False
+def _is_by_the_project(frame: FrameType | None) -> bool:
+    """Whether code of the project runs there that is not being imported."""
+    files = [each.f_code.co_filename for each, _ in traceback.walk_stack(frame)] if frame is not None else []
+    # What calls the loop may be the project's as well, or the command's own script.
+    within = list(takewhile(lambda file: not file.endswith(LOOP), files))
+    return IMPORTS not in within and any(map(is_own, within))
