@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from .takeover import STOPPED, takeover
+from .network import missing
+from .takeover import BAR, STOPPED, takeover, takeover_apart
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="all processes of a machine share one clock on Linux")
@@ -15,3 +16,11 @@ async def test_a_stopped_replica_is_taken_over_and_what_it_goes_on_with_has_no_e
     figures = await takeover(STOPPED)
 
     assert figures.keys() == {"saga", "event", "every", "caller"}
+
+
+@pytest.mark.skipif(missing() is not None, reason=f"{missing()}")
+async def test_one_that_the_network_cuts_off_from_its_database_is_taken_over_and_fenced_as_it_returns():
+    figures = await takeover_apart()
+
+    assert figures.keys() == {"saga", "event", "every", "caller"}
+    assert max(figures.values()) < 5 * BAR  # on a machine that does much else

@@ -183,7 +183,7 @@ async def test_who_is_refused_by_the_server_is_told_so_without_the_password(by, 
 @BY
 async def test_so_is_who_has_another_password(by, place):
     with pytest.raises(StorageError, match="refuses the connection: .*password authentication failed") as told:
-        await by(place.url("scram", password="hunter-2-%zz"))
+        await by(place.url("scram", "sslmode=require", password="hunter-2-%zz"))
 
     assert "hunter" not in str(told.value)
 
