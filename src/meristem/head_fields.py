@@ -8,6 +8,9 @@ TRACE: Final = b"traceparent"
 TRACE_STATE: Final = b"tracestate"
 BAGGAGE: Final = b"baggage"
 AUTHORIZATION: Final = b"authorization"
+COOKIE: Final = b"cookie"
+POSITIONS: Final = b"meristem-positions"
+"""What the caller has written, in a request; what it has written by now, in an answer (`log_positions.py`)."""
 LONGEST_LIST: Final = 8 * 1024
 
 

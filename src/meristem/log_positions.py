@@ -9,7 +9,10 @@ from __future__ import annotations
 import hashlib
 import re
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 ALL: Final = "*"
 NONE: Final = "-"
@@ -69,6 +72,10 @@ class Positions:
         if self._is_all:
             return None
         return self._known.get(key_of(service), BEGINNING)
+
+    def is_open(self, service: str) -> bool:
+        """Whether the service has committed something, and it is not known up to where."""
+        return self._known.get(key_of(service), BEGINNING) is None
 
     def wrote(self, service: str) -> None:
         """Something was committed, or may have been: until it is known up to where, the primary alone has it."""
@@ -140,6 +147,16 @@ class _Primaries(Positions):
 
 PRIMARIES: Final[Positions] = _Primaries()
 """Of work that has no caller: handlers of events, sagas, periodic jobs, and the calls they make."""
+
+
+def together(callers: Iterable[Positions | None]) -> Positions:
+    """What is done for several callers at once must have what each of them wrote."""
+    found = Positions()
+    for each in callers:
+        if each is None:
+            return PRIMARIES
+        found.learn(each.text())
+    return found
 
 
 @lru_cache(1024)

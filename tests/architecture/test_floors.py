@@ -28,6 +28,7 @@ FLOORS = [
         "baggage",
         "head_fields",
         "log_positions",
+        "position_fields",
     },
     {"contracts"},
     {"config", "telemetry", "resilience", "security", "discovery", "storage", "proto", "rest"},

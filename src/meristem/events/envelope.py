@@ -12,6 +12,7 @@ from meristem.baggage import sound
 from meristem.context import Context, Identity, Trace
 from meristem.contracts.codec import encode
 from meristem.keys import KeyChain
+from meristem.log_positions import PRIMARIES
 
 if TYPE_CHECKING:
     from meristem.contracts.message import Event
@@ -53,7 +54,9 @@ class Envelope(
         publisher = self.source.rpartition("/")[2] or None
         user = self._user() if self.authid else None
         keys = KeyChain(key, self.authid or None)
-        return Context(deadline, trace.child() if trace else None, publisher, user, sound(self.baggage), key, keys)
+        around = trace.child() if trace else None
+        baggage = sound(self.baggage)
+        return Context(deadline, around, publisher, user, baggage, key, keys, positions=PRIMARIES)
 
     def _user(self) -> Identity:
         claims = msgspec.json.decode(self.authclaims, type=_Claims) if self.authclaims else _Claims()

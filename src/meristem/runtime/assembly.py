@@ -26,6 +26,7 @@ from meristem.runtime.outward import external_dependency, is_called_by
 from meristem.runtime.settings_source import SettingsSource
 from meristem.runtime.shared import Shared
 from meristem.runtime.telemetry import ProcessTelemetry
+from meristem.services.following import beginning, distrusting, heeding
 from meristem.services.inbound import OperationEndpoint
 from meristem.services.outbound import forwarding
 from meristem.services.service import is_contract
@@ -34,6 +35,8 @@ from meristem.telemetry.logging import follow_structlog
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from meristem.contracts.call import Handler
+    from meristem.contracts.operation import Operation
     from meristem.resilience.limits import Limits
     from meristem.runtime.steering import ServiceSagas
     from meristem.services.service import ServiceSpec
@@ -60,6 +63,7 @@ class Assembly:
         self.telemetry = ProcessTelemetry(self.options.environment, resource, blueprint.placement.telemetry)
         self.settings = SettingsSource(blueprint, process, self.options)
         self.databases: dict[str, Database] = {}
+        self.follows = blueprint.has_replicas
         self._gauges = Gauges(self.telemetry.registry, self.options.clock)
         self._stack = Stack()
         self._bus = bus_for(blueprint.placement.resources.bus, system=blueprint.system.name)
@@ -174,10 +178,9 @@ class Assembly:
                 for path, endpoint in instance.endpoints.items():
                     operation = endpoint.operation
                     admitted = limiter.middleware(operation)(endpoint.handler)
-                    self._routes[path] = ServedOperation(operation, clients.limited(operation, admitted))
+                    self._routes[path] = self._served(operation, admitted)
             for path, endpoint in self._helm.items():
-                operation = endpoint.operation
-                self._routes[path] = ServedOperation(operation, clients.limited(operation, endpoint.handler))
+                self._routes[path] = self._served(endpoint.operation, endpoint.handler)
             # Events of other processes come past the limiter: to shed a delivery is only to have it once more.
             for operation in operations(Deliveries).values():
                 self._routes[operation.path] = ServedOperation(
@@ -187,13 +190,21 @@ class Assembly:
 
     def public_routes(self) -> dict[str, ServedOperation]:
         """What a process with a public address answers: all operations of the system, wherever they live."""
-        clients, found = self._started(), dict(self.routes())
+        found = dict(self.routes())
         # No limiter: the process in which it lives sheds, and the bulkhead bounds what waits for it here.
         for name, dependency in self._dependencies.items():
             for operation in self.blueprint.operations_of(name).values():
                 way = forwarding(operation)(dependency.way(operation, None))
-                found[operation.path] = ServedOperation(operation, clients.limited(operation, way))
+                if self.follows:
+                    way = heeding(operation)(way)
+                found[operation.path] = self._served(operation, way)
         return found
+
+    def _served(self, operation: Operation, handler: Handler) -> ServedOperation:
+        """What comes in by wire, within its deadline."""
+        if self.follows:
+            handler = beginning(handler)
+        return ServedOperation(operation, self._started().limited(operation, handler))
 
     async def figures(self, accept: str) -> tuple[str, bytes]:
         """Media type and text of `/metrics`."""
@@ -224,6 +235,7 @@ class Assembly:
             self._bus,
             self.telemetry,
             self.blueprint.system.middleware,
+            self.follows,
         )
         instance = ServiceInstance(
             spec,
@@ -253,7 +265,10 @@ class Assembly:
         helm, made = Helm(sagas), {}
         for operation in operations(cast("Any", Sagas)).values():
             method, observed = getattr(helm, operation.name), self.telemetry.serving("sagas", operation)
-            made[operation.path] = OperationEndpoint(operation, method, observed, system=self.blueprint.system.name)
+            around = (distrusting,) if self.follows else ()
+            made[operation.path] = OperationEndpoint(
+                operation, method, observed, around, system=self.blueprint.system.name
+            )
         return made
 
     async def _start_dependency(self, service: ServicePlan) -> None:

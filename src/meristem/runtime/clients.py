@@ -13,6 +13,7 @@ from meristem.errors import CallError, Code, WiringError
 from meristem.resilience.deadline import deadline_middleware
 from meristem.resilience.timers import Deadlines
 from meristem.services.client import DOOR, Door, make_client
+from meristem.services.following import heeding
 from meristem.services.inbound import Nearby, OperationEndpoint
 from meristem.services.outbound import entry, receiving
 from meristem.transports.local import isolation_of, local_stream
@@ -53,6 +54,7 @@ class Clients:
         self._telemetry = telemetry
         self._made: dict[tuple[Any, str | None], Any] = {}
         self._variables = copy_context()
+        self._follows = blueprint.has_replicas
 
     def client(self, contract: Callable[..., ContractT], caller: str | None) -> ContractT:
         """A client of `contract`; raises WiringError when no service of the system implements it."""
@@ -90,7 +92,7 @@ class Clients:
         for name, operation in self._blueprint.operations(known).items():
             around = (*self._options.outgoing(operation), *self._outgoing(caller))
             handler = compose(way(name), around)
-            entries[name] = entry(operation, handler, caller, _transaction_check())
+            entries[name] = entry(operation, handler, caller, _transaction_check(), follows=self._follows)
         return make_client(contract, entries)
 
     def _outgoing(self, caller: str | None) -> tuple[Middleware, ...]:
@@ -128,6 +130,8 @@ class Clients:
         if owner in self._dependencies:
             there = self._dependencies[owner].way(operation, caller)
             watched = deadline_middleware(self._deadlines, operation, prompt=True, private=True)(there)
+            if self._follows:
+                watched = heeding(operation)(watched)
             return receiving(operation)(watched) if operation.lasts else watched
         return self._nearby(self._endpoints[operation.path])
 

@@ -57,7 +57,7 @@ async def start_apps(assembly: Assembly, stack: Stack, *, described: bool) -> di
             await stack.start(living)
         settings.warn_of_unclaimed()
         requests = assembly.telemetry.requests(app.name)
-        surroundings = AppSurroundings(assembly, settings, user_of, app.timeout)
+        surroundings = AppSurroundings(assembly, settings, user_of, app.timeout, assembly.follows)
         found[app.name] = Entrance(app.name, living, surroundings, requests)
     return found
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from meristem.lifecycle import Component, Stack
 from meristem.services.container import build
+from meristem.services.following import distrusting, settling
 from meristem.services.inbound import OperationEndpoint
 from meristem.services.schedule import Schedule, scheduled
 from meristem.system.description import needs_database
@@ -14,6 +15,7 @@ from meristem.system.description import needs_database
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from meristem.contracts.call import Middleware
     from meristem.contracts.operation import Operation
     from meristem.events.inbox import Inbox
     from meristem.runtime.cpu_pool import CpuPool
@@ -147,12 +149,21 @@ class ServiceInstance:
     def _endpoint(self, operation: Operation, method: Callable[..., Any] | None = None) -> OperationEndpoint:
         once = () if self.storage is None else self.storage.once(operation)
         # `@once` is innermost: the others see each repetition, and what one of them refuses is not kept as the answer.
-        around = (*self._around.middleware, *self.spec.implementation.middleware, *once)
+        around = (*self._following(operation), *self._around.middleware, *self.spec.implementation.middleware, *once)
         observed = self._around.telemetry.serving(self.name, operation)
         if operation.cpu and self.pool is not None:
             method = partial(self.pool.run, operation)
         method = method or getattr(self.service, operation.name)
         return OperationEndpoint(operation, method, observed, around, system=self._around.system)
+
+    def _following(self, operation: Operation) -> tuple[Middleware, ...]:
+        """What tells a caller up to where the data goes that it may read from a replica from now on."""
+        if not self._around.follows or self.storage is None:
+            return ()
+        if self.storage.is_saga(operation):
+            return (distrusting,)
+        replicas = self.storage.database.replicas
+        return () if replicas is None else (settling(operation, self.name, replicas.position),)
 
 
 def _storage_of(spec: ServiceSpec, place: DataPlace, around: Shared) -> ServiceStorage:

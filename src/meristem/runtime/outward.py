@@ -52,12 +52,12 @@ def is_called_by(external: ExternalPlan, blueprint: Blueprint, process: str) -> 
 
 
 def outward(handler: Handler) -> Handler:
-    """Send a call without the values that travel in this system: deadline, trace and idempotency key go on."""
+    """Send a call without what travels in this system alone: deadline, trace and idempotency key go on."""
 
     async def sent(call: Call) -> Any:
         context = call.context
-        if context.baggage:
-            context = msgspec.structs.replace(context, baggage="")
+        if context.baggage or context.positions is not None:
+            context = msgspec.structs.replace(context, baggage="", positions=None)
             call = Call(call.operation, call.request, context)
         return await handler(call)
 

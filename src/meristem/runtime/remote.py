@@ -15,6 +15,7 @@ from meristem.resilience.retry import RetryBudget, retry_middleware
 from meristem.resilience.timers import Deadlines
 from meristem.security.tokens import Tokens
 from meristem.services.client import make_client
+from meristem.services.following import heeding
 from meristem.services.outbound import entry
 from meristem.system.state_directory import HOME, SECRET, StateDirectory
 from meristem.transports.adapters import client_for
@@ -73,8 +74,9 @@ class RemoteSystem:
             for name, operation in operations(contract).items():
                 watched = deadline_middleware(self._deadlines, operation, prompt=True)
                 # As inside of a system: one deadline around all attempts, which share the key of the call.
-                handler = compose(self._attempt, [self._opened, watched, retry_middleware(operation, self._budget)])
-                entries[name] = entry(operation, handler, None, None)
+                around = [self._opened, heeding(operation), watched, retry_middleware(operation, self._budget)]
+                handler = compose(self._attempt, around)
+                entries[name] = entry(operation, handler, None, None, follows=True)
             found = self._clients[contract] = make_client(contract, entries)
         made: ContractT = found
         return made

@@ -17,7 +17,7 @@ class Shared(NamedTuple):
     """What the services of one process share.
 
     `replica` names the process on its host and keeps that name when it starts again; `middleware` wraps every
-    operation inside its context.
+    operation inside its context. `follows` says that what callers write is followed, for read replicas.
     """
 
     system: str
@@ -26,3 +26,4 @@ class Shared(NamedTuple):
     bus: Bus
     telemetry: ProcessTelemetry
     middleware: Sequence[Middleware]
+    follows: bool = False

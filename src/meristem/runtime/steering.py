@@ -54,6 +54,7 @@ class ServiceSagas:
             raise refusal(error) from None
         outer = current()
         context = Context(outer.deadline, outer.trace, outer.caller, outer.user, outer.baggage, key)
+        context.positions = outer.positions
         saga_id: str = await starter.handler(Call(starter.operation, message, context))
         return saga_id
 

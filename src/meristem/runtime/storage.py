@@ -75,6 +75,10 @@ class ServiceStorage:
         """Whether methods of the service are sagas."""
         return bool(self._sagas)
 
+    def is_saga(self, operation: Operation) -> bool:
+        """Whether the method of an operation is a saga."""
+        return operation.name in self._sagas
+
     async def start(self) -> None:
         """Open the database and bring its tables up to date, or see that they are."""
         database, options = self.database, self._around.options
@@ -188,7 +192,7 @@ class ServiceStorage:
 
     def once(self, operation: Operation) -> tuple[Middleware, ...]:
         """What keeps an operation's first answers where the contract says `@once`; a saga keeps its own."""
-        if operation.semantics is not Semantics.ONCE or operation.name in self._sagas:
+        if operation.semantics is not Semantics.ONCE or self.is_saga(operation):
             return ()
         return (answer_once(operation, self.database, self._clock, self._digest),)
 

@@ -14,6 +14,7 @@ from meristem.context import Context, Identity, Trace
 from meristem.contracts.canonical import canonical
 from meristem.contracts.codec import decoder, encode
 from meristem.keys import ANONYMOUS, asked_by, asked_otherwise, owner_of, twins_of
+from meristem.log_positions import PRIMARIES
 from meristem.sagas.records import SagaRow, SagaState
 from meristem.sagas.saga import Definition
 
@@ -52,7 +53,7 @@ class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
 
         Without the caller's deadline: a saga ends when it ends, and its caller may be long gone.
         """
-        return Context(None, self.trace, self.caller, self.user, self.baggage, self.key)
+        return Context(None, self.trace, self.caller, self.user, self.baggage, self.key, positions=PRIMARIES)
 
     def takes(self, patch: str) -> bool:
         """Whether the saga takes a patch: one that its code asked for, or did without asking."""

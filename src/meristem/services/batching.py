@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar, over
 
 from meristem.context import Context, current, using
 from meristem.errors import CallError, Fault, MisuseError, WiringError
+from meristem.log_positions import together
 
 if TYPE_CHECKING:
     from typing import Self
@@ -244,4 +245,5 @@ def _around(contexts: Sequence[Context]) -> Context:
     """What surrounds a batch: it may take as long as the last caller waits, in the trace of the first, for no user."""
     deadlines = [each.deadline for each in contexts]
     latest = None if None in deadlines else max(each for each in deadlines if each is not None)
-    return Context(latest, contexts[0].trace, place=contexts[0].place)
+    positions = together(each.positions for each in contexts)
+    return Context(latest, contexts[0].trace, place=contexts[0].place, positions=positions)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from meristem.context import CURRENT, Context
 from meristem.contracts.call import Call
 from meristem.contracts.operation import Semantics
 from meristem.errors import CallError, MisuseError
+from meristem.log_positions import Positions
 from meristem.services.client import Entry
 from meristem.telemetry.streams import EndingStream
 
@@ -24,16 +27,21 @@ _STEP: Final = "if {steps} is not None: return {steps}.operation(__operation, __
 
 
 def entry(
-    operation: Operation, handler: Handler, caller: str | None, transaction_is_open: Callable[[], bool] | None
+    operation: Operation,
+    handler: Handler,
+    caller: str | None,
+    transaction_is_open: Callable[[], bool] | None,
+    *,
+    follows: bool = False,
 ) -> Entry:
     """What a client's method does with the request: builds the call and hands it to `handler`.
 
     It raises MisuseError when a database transaction is open: it would hold its locks while another service works.
-    Where there is no database, `transaction_is_open` is None.
+    Where there is no database, `transaction_is_open` is None. `follows` says that what callers write is followed.
     """
     if operation.semantics is Semantics.SAFE and not operation.lasts:
-        return _safe_entry(operation, handler, caller, transaction_is_open)
-    surround = _surroundings(operation, caller, transaction_is_open)
+        return _safe_entry(operation, handler, caller, transaction_is_open, follows=follows)
+    surround = _surroundings(operation, caller, transaction_is_open, follows=follows)
 
     def enter(request: Any) -> Any:
         call = Call(operation, request, surround())
@@ -93,7 +101,12 @@ def _marking(operation: Operation, is_private: Callable[[CallError], bool]) -> M
 
 
 def _safe_entry(
-    operation: Operation, handler: Handler, caller: str | None, transaction_is_open: Callable[[], bool] | None
+    operation: Operation,
+    handler: Handler,
+    caller: str | None,
+    transaction_is_open: Callable[[], bool] | None,
+    *,
+    follows: bool,
 ) -> Entry:
     """The commonest kind of call has no key, and all of its beginning stands in the client's method.
 
@@ -118,9 +131,14 @@ def _safe_entry(
     def enter(request: Any) -> Any:
         outer = CURRENT.get()
         context = Context(outer.deadline, outer.trace, caller, outer.user, outer.baggage)
+        if follows:
+            context.positions = followed(outer)
         return handler(Call(operation, request, context))
 
+    if follows:
+        lines.insert(-1, "__context.positions = __followed(__outer)")
     names = {
+        "__followed": followed,
         "__enter": enter,
         "__transaction_is_open": transaction_is_open,
         "__holds_locks": _holds_locks,
@@ -134,8 +152,21 @@ def _safe_entry(
     return Entry(tuple(lines), names)
 
 
+def followed(outer: Context) -> Positions:
+    """What follows the caller whose context is the current one: outside of any call, a task is one caller."""
+    if outer.positions is not None:
+        return outer.positions
+    positions = Positions()
+    CURRENT.set(msgspec.structs.replace(outer, positions=positions))
+    return positions
+
+
 def _surroundings(
-    operation: Operation, caller: str | None, transaction_is_open: Callable[[], bool] | None
+    operation: Operation,
+    caller: str | None,
+    transaction_is_open: Callable[[], bool] | None,
+    *,
+    follows: bool,
 ) -> Callable[[], Context]:
     effect = operation.semantics is not Semantics.SAFE
     needs_key = operation.semantics is Semantics.ONCE
@@ -149,7 +180,12 @@ def _surroundings(
         key = key_of(operation) if needs_key or outer.keys is not None else outer.key
         return Context(outer.deadline, outer.trace, caller, outer.user, outer.baggage, key)
 
-    return surround
+    def follow() -> Context:
+        context = surround()
+        context.positions = followed(CURRENT.get())
+        return context
+
+    return follow if follows else surround
 
 
 def _holds_locks(operation: Operation) -> MisuseError:

@@ -13,6 +13,7 @@ from meristem.contracts.bounds import Seconds, wrong
 from meristem.errors import StorageError, WiringError
 from meristem.failure_log import log_failure
 from meristem.lifecycle import Background
+from meristem.log_positions import PRIMARIES
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -127,7 +128,7 @@ class Schedule:
             self._runs[task] = name
             try:
                 # Nobody asked for this run: no user, deadline or trace of what started the service stands behind it.
-                with using(Context(caller=self._name)):
+                with using(Context(caller=self._name, positions=PRIMARIES)):
                     if method.each or self._duties is None:
                         await job()
                     else:

@@ -9,8 +9,9 @@ from meristem.baggage import admitted, sound
 from meristem.context import Context, Trace, Unseen
 from meristem.contracts.operation import Semantics
 from meristem.errors import CallError, Code
-from meristem.head_fields import AUTHORIZATION, BAGGAGE, TRACE, TRACE_STATE
+from meristem.head_fields import AUTHORIZATION, BAGGAGE, POSITIONS, TRACE, TRACE_STATE
 from meristem.keys import check_key
+from meristem.log_positions import Positions
 
 if TYPE_CHECKING:
     from meristem.context import Identity
@@ -27,8 +28,9 @@ SINGLE: Final = (AUTHORIZATION, TOKEN, KEY)
 
 UNSAMPLED: Final = b"-00"  # at the end of a `traceparent`
 
-Carried: TypeAlias = tuple[bytes | None, bytes | None, bytes | None, bytes | None]
-"""The values of the fields that carry a context: trace, its state, baggage, key; None for one that is not sent."""
+Carried: TypeAlias = tuple[bytes | None, bytes | None, bytes | None, bytes | None, bytes | None]
+"""The values of the fields that carry a context: trace, its state, baggage, key, positions; None for what isn't sent.
+"""
 
 
 def carried(operation: Operation, context: Context) -> Carried:
@@ -36,7 +38,9 @@ def carried(operation: Operation, context: Context) -> Carried:
 
     A call without effect has none.
     """
-    trace = state = baggage = None
+    trace = state = baggage = positions = None
+    if context.positions is not None:
+        positions = context.positions.text().encode()
     if (position := context.trace) is not None:
         trace = position.header().encode("latin-1")
         if position.state:
@@ -44,9 +48,9 @@ def carried(operation: Operation, context: Context) -> Carried:
     if context.baggage:
         baggage = _checked(operation, context.baggage)
     if (key := context.key) is None or operation.semantics is Semantics.SAFE:
-        return trace, state, baggage, None
+        return trace, state, baggage, None, positions
     check_key(operation, key)
-    return trace, state, baggage, key.encode("latin-1")
+    return trace, state, baggage, key.encode("latin-1"), positions
 
 
 def _checked(operation: Operation, baggage: str) -> bytes:
@@ -70,6 +74,7 @@ def context_of(
     state: bytes | None,
     baggage: bytes | None,
     key: bytes | None,
+    positions: bytes | None = None,
 ) -> Context:
     """The context that a server makes of `Carried` values.
 
@@ -94,6 +99,8 @@ def context_of(
         context.baggage = admitted(sent) if principal is None else sound(sent)
     if key is not None:
         context.key = key.decode("latin-1")
+    if positions is not None:
+        context.positions = Positions.read(positions.decode("latin-1"))
     return context
 
 
@@ -102,4 +109,5 @@ def context_from(
 ) -> Context:
     """As `context_of`, from all fields of a request."""
     read = metadata.get
-    return context_of(principal, user, deadline, read(TRACE), read(TRACE_STATE), read(BAGGAGE), read(KEY))
+    fields = read(TRACE), read(TRACE_STATE), read(BAGGAGE), read(KEY), read(POSITIONS)
+    return context_of(principal, user, deadline, *fields)

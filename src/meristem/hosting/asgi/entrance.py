@@ -13,6 +13,9 @@ from meristem.errors import CallError
 from meristem.head_fields import AUTHORIZATION
 from meristem.hosting.asgi.exchange import claim, exchange_of, hear, note, settle
 from meristem.hosting.asgi.incoming import baggage_of, continued, deadline_of, read_fields, trace_of
+from meristem.log_positions import Positions
+from meristem.position_fields import sent as sent_positions
+from meristem.position_fields import told
 
 if TYPE_CHECKING:
     from meristem.contracts.call import Connector
@@ -29,13 +32,15 @@ HANDED_ON: Final = "handed_on"  # in the state of a request that the edge of the
 class AppSurroundings(NamedTuple):
     """What an app has of its system: clients of contracts, its own settings, and who somebody is that has signed in.
 
-    Calls that a request makes have `timeout` seconds in all, if there is such a limit.
+    Calls that a request makes have `timeout` seconds in all, if there is such a limit. `follows` says that what a
+    request writes is followed, so that the next one of its browser reads it.
     """
 
     connector: Connector
     settings: Callable[[type[Any]], Any]
     user_of: UserOf | None
     timeout: float | None = None
+    follows: bool = False
 
 
 class Entrance:
@@ -64,6 +69,8 @@ class Entrance:
         limit = self._surroundings.timeout
         deadline = deadline_of(fields, limit) if scope["type"] == "http" else None  # a WebSocket lasts
         context = Context(deadline, trace, baggage=baggage_of(fields), place=place)
+        if self._surroundings.follows:
+            context.positions = sent_positions(fields) or Positions()
         CURRENT.set(context)
         context.user = await self._user(fields.get(AUTHORIZATION))
         inner = continued(scope, trace)
@@ -76,6 +83,8 @@ class Entrance:
         async def sent(message: Any) -> None:
             if not exchange.whole and note(exchange, message):
                 exchange.first = tracer.clock() - started
+                if message["type"] == "http.response.start" and (fields := told(context)):
+                    message = {**message, "headers": [*message.get("headers", ()), *fields]}
             await send(message)
 
         failure: BaseException | None = None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from meristem.baggage import admitted
 from meristem.context import DEADLINE_FIELD, Trace
 from meristem.errors import CallError
-from meristem.head_fields import AUTHORIZATION, BAGGAGE, TRACE, TRACE_STATE, add_field
+from meristem.head_fields import AUTHORIZATION, BAGGAGE, COOKIE, POSITIONS, TRACE, TRACE_STATE, add_field
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 DEADLINE: Final = DEADLINE_FIELD.encode()
-READ: Final = frozenset((TRACE, TRACE_STATE, BAGGAGE, DEADLINE, AUTHORIZATION))
+READ: Final = frozenset((TRACE, TRACE_STATE, BAGGAGE, DEADLINE, AUTHORIZATION, POSITIONS, COOKIE))
 
 
 def read_fields(headers: Iterable[Field]) -> dict[bytes, bytes]:

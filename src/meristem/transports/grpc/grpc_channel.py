@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from meristem.errors import MisuseError
-from meristem.head_fields import BAGGAGE, TRACE, TRACE_STATE
+from meristem.head_fields import BAGGAGE, POSITIONS, TRACE, TRACE_STATE
 from meristem.transports.grpc.credentials import channel_credentials
 from meristem.transports.grpc.library import aio
 from meristem.transports.grpc.methods import OWN_AGENT
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from meristem.resilience.limits import ClientLimits
     from meristem.transports.grpc.address import GrpcAddress
 
-CARRIED: Final = tuple(each.decode() for each in (TRACE, TRACE_STATE, BAGGAGE, KEY))
+CARRIED: Final = tuple(each.decode() for each in (TRACE, TRACE_STATE, BAGGAGE, KEY, POSITIONS))
 Fields: TypeAlias = tuple[tuple[str, str], ...]
 """Metadata as grpcio takes it."""
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from meristem.context import Context
     from meristem.contracts.call import Call
     from meristem.contracts.operation import Operation
+    from meristem.log_positions import Positions
     from meristem.transports.endpoint import Sign
 
 READY: Final = grpc.ChannelConnectivity.READY
@@ -104,9 +105,14 @@ class GrpcClient(CallsInFlight):
             if self._channel.get_state(True) is not READY:
                 await self._connect(operation)
             fields, timeout = self._metadata(operation, call.context)
-            answer = await form.send(body, timeout=timeout, metadata=fields)
+            sent = form.send(body, timeout=timeout, metadata=fields)
+            answer = await sent
+            if call.context.positions is not None:
+                _heard(call.context.positions, await sent.trailing_metadata())
         except aio.AioRpcError as error:
             failed = error
+            if call.context.positions is not None:
+                _heard(call.context.positions, error.trailing_metadata())
         except asyncio.CancelledError:
             if not self._was_cut_off():
                 raise
@@ -260,6 +266,13 @@ class GrpcClient(CallsInFlight):
     def _end(self) -> None:
         self.in_flight -= 1
         self.calm()
+
+
+def _heard(positions: Positions, trailing: Any) -> None:
+    """Learn of an answer what was written for the caller."""
+    for name, value in trailing or ():
+        if name == CARRIED[-1]:
+            positions.learn(value)
 
 
 async def _answers(operation: Operation, sent: Any) -> AsyncGenerator[bytes, None]:

@@ -7,6 +7,8 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from meristem.contracts.undeclared import undeclared
+from meristem.head_fields import POSITIONS
+from meristem.position_fields import grown
 from meristem.transports.errors import shield, written
 from meristem.transports.grpc.items_source import ItemsSource
 from meristem.transports.grpc.library import grpc
@@ -67,6 +69,8 @@ class RpcHandler:
                 await source.settle()
             if isinstance(outcome, FailedStatus):
                 await context.abort(*outcome)
+            if (text := grown(request.context)) is not None:
+                context.set_trailing_metadata(((POSITIONS.decode(), text.decode()),))
             if calls.compressed and source is None and len(outcome) >= COMPRESSED:
                 context.set_compression(grpc.Compression.Gzip)
                 await context.send_initial_metadata(())  # what is sent with the reply would not say so

@@ -11,7 +11,8 @@ import msgspec
 from meristem.contracts.call import Call
 from meristem.contracts.items import IncomingItems, broken_off
 from meristem.errors import CallError, Code
-from meristem.head_fields import AUTHORIZATION, BAGGAGE, TRACE, TRACE_STATE, add_field
+from meristem.head_fields import AUTHORIZATION, BAGGAGE, POSITIONS, TRACE, TRACE_STATE, add_field
+from meristem.position_fields import grown
 from meristem.transports.authorize import bearer_of
 from meristem.transports.grpc.item_sender import BROKEN_OFF, UNFIT
 from meristem.transports.grpc.items_source import ItemsSource
@@ -23,7 +24,7 @@ from meristem.transports.unary import READER
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from meristem.context import Identity
+    from meristem.context import Context, Identity
     from meristem.contracts.call import Handler, ServedOperation
     from meristem.contracts.operation import Operation
     from meristem.contracts.protobuf.binary import ProtoCodec
@@ -40,7 +41,7 @@ AGENT: Final = "user-agent"
 OWN_AGENT: Final = "meristem/1"
 TIMEOUT: Final = "meristem-timeout-ms"
 """The time that is left, as our client says it: the standard's field is rounded up, from 10 seconds on by a tenth."""
-READ: Final = {each.decode(): each for each in (AUTHORIZATION, BAGGAGE, KEY, TOKEN, TRACE, TRACE_STATE)}
+READ: Final = {each.decode(): each for each in (AUTHORIZATION, BAGGAGE, KEY, POSITIONS, TOKEN, TRACE, TRACE_STATE)}
 
 
 class GrpcRequest(msgspec.Struct, gc=False):
@@ -58,6 +59,7 @@ class GrpcRequest(msgspec.Struct, gc=False):
     own: bool
     source: ItemsSource | None = None
     wrong: str = ""
+    context: Context | None = None
 
     @property
     def token(self) -> str | None:
@@ -160,7 +162,7 @@ class GrpcMethod:
         """The call; raises CallError `invalid_argument` that names the field."""
         remaining = request.remaining
         deadline = None if remaining is None else monotonic() + remaining
-        context = context_from(request.metadata, principal, user, deadline)
+        context = request.context = context_from(request.metadata, principal, user, deadline)
         if request.source is not None:
             return Call(self.operation, ReceivedItems(self, request.source), context)
         return Call(self.operation, self.item(request.body), context)
@@ -178,4 +180,7 @@ class GrpcMethod:
         return self._binary.write_reply(self.operation, item)
 
     def failure(self, request: GrpcRequest, error: Fault | CallError) -> FailedStatus:
-        return status_of(self.operation, error, own=request.own)
+        status, text = status_of(self.operation, error, own=request.own), grown(request.context)
+        if text is None:
+            return status
+        return status._replace(trailing=(*status.trailing, (POSITIONS.decode(), text.decode())))

@@ -47,7 +47,7 @@ class FailedStatus(NamedTuple):
 
     code: Any
     message: str
-    trailing: tuple[tuple[str, bytes], ...]
+    trailing: tuple[tuple[str, bytes | str], ...]
 
 
 def status_of(operation: Operation, error: Fault | CallError, *, own: bool = False) -> FailedStatus:
@@ -109,7 +109,7 @@ def read_status(
 def refusal_bytes(operation: Operation, error: CallError) -> bytes:
     """A refusal as a message of a stream of items, for `read_refusal`."""
     told = status_of(operation, error, own=True)
-    return next((value for name, value in told.trailing if name == DETAILS), b"")
+    return next((value for name, value in told.trailing if name == DETAILS and isinstance(value, bytes)), b"")
 
 
 def read_refusal(operation: Operation, written: bytes) -> CallError:

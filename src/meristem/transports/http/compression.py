@@ -13,6 +13,9 @@ from meristem.transports.http.errors import too_large
 from meristem.transports.unary import READER
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from meristem.asgi import Field
     from meristem.transports.http.request import ReplyWriter
     from meristem.transports.metadata import Metadata
 
@@ -69,14 +72,15 @@ def packed(body: bytes) -> bytes:
 class PackedReply:
     """A large reply, which is packed in a thread: others must not wait for that."""
 
-    def __init__(self, media: bytes, body: bytes) -> None:
+    def __init__(self, media: bytes, body: bytes, fields: Sequence[Field] = ()) -> None:
         self._media = media
         self._body = body
+        self._fields = fields
 
     async def send(self, writer: ReplyWriter) -> None:
         """Send it whole."""
         body = await asyncio.get_running_loop().run_in_executor(READER, packed, self._body)
-        writer.begin(200, [(b"content-type", self._media), *PACKED])
+        writer.begin(200, [(b"content-type", self._media), *PACKED, *self._fields])
         await writer.write(body, more=False)
 
 

@@ -37,6 +37,7 @@ PART: Final = 4  # bytes that come before those of the body
 REFUSED: Final = 5  # it was not served: send it by itself
 BROKEN: Final = 6  # there will be no answer
 END: Final = 7  # all that was begun is answered, and nothing else was or will be
+POSITIONED: Final = 8  # before an answer: what its caller has written by now (`meristem-positions`)
 
 
 class CallFrames:

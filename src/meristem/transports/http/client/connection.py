@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import httptools
 import msgspec
 
+from meristem.head_fields import POSITIONS
 from meristem.transports.http.client.tls import ALERT, is_alert, why_refused
 from meristem.transports.http.date import DATE_LENGTH
 from meristem.transports.http.responses import OK_JSON
@@ -43,7 +44,7 @@ class LargeReplyError(LostError):
 
 
 class RawResponse(msgspec.Struct):
-    """An answer other than a plain 200."""
+    """An answer other than a plain 200, or one that tells what was written."""
 
     status: int
     head: dict[bytes, bytes]
@@ -189,7 +190,8 @@ class ClientConnection(WritingProtocol):
         if status == 408 and self.spent and not body:
             self._fail(LostError("the server closes idle connections and did not take the request", happened=False))
         else:
-            self._resolve(body if status == 200 else RawResponse(status, self._head, body))
+            is_plain = status == 200 and POSITIONS not in self._head
+            self._resolve(body if is_plain else RawResponse(status, self._head, body))
 
     # Outcomes
 

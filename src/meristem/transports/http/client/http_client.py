@@ -8,6 +8,7 @@ import msgspec
 
 from meristem.contracts.codec import UNENCODABLE, encoder, refusal, unencodable
 from meristem.errors import CallError, Code
+from meristem.head_fields import POSITIONS
 from meristem.resilience.limits import ClientLimits
 from meristem.transports.calls_in_flight import CallsInFlight
 from meristem.transports.http.address import Address
@@ -89,6 +90,8 @@ class HttpClient(CallsInFlight):
                 answer = await channel.call(request)
             if answer is None:
                 answer = await self._alone(request, form)
+            if type(answer) is not bytes:
+                answer = _heard(call.context, answer)
         except LostError as error:
             raise self._failure(form, error) from None
         finally:
@@ -166,6 +169,16 @@ class HttpClient(CallsInFlight):
         error = CallError(code, message, may_have_happened=lost.happened)
         error.lost = lost.broken
         return error
+
+
+def _heard(context: Context, answer: bytes | RawResponse) -> bytes | RawResponse:
+    """The answer, of which the caller has learnt what was written for it."""
+    if not isinstance(answer, RawResponse):
+        return answer
+    told = answer.head.get(POSITIONS)
+    if told is not None and context.positions is not None:
+        context.positions.learn(told.decode("latin-1"))
+    return answer.body if answer.status == 200 else answer
 
 
 def _encoded(call: Call, form: Form) -> bytes:

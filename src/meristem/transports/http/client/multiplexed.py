@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from meristem.head_fields import POSITIONS
 from meristem.transports.http.client.connection import LargeReplyError, LostError, RawResponse
 from meristem.transports.http.frames import (
     AGREED,
@@ -16,6 +17,7 @@ from meristem.transports.http.frames import (
     FAILURE,
     LARGEST,
     PART,
+    POSITIONED,
     REFUSED,
     REPLY,
     STATUS,
@@ -42,6 +44,7 @@ class ClientChannel(asyncio.Protocol):
         self._reply_limit = reply_limit
         self._waiting: dict[int, asyncio.Future[bytes | RawResponse | None]] = {}
         self._parts: dict[int, bytearray] = {}
+        self._told: dict[int, bytes] = {}
         self._number = 0
         self._greeting = b""
         self.is_open = False
@@ -82,6 +85,7 @@ class ClientChannel(asyncio.Protocol):
 
     def _give_up(self, number: int) -> None:
         self._parts.pop(number, None)
+        self._told.pop(number, None)
         if self._waiting.pop(number, None) is not None and not self._transport.is_closing():
             self._frames.send(number, CANCEL)
 
@@ -140,10 +144,14 @@ class ClientChannel(asyncio.Protocol):
         if kind == PART:
             self._collect(number, content)
             return
+        if kind == POSITIONED:
+            if number in self._waiting:
+                self._told[number] = content
+            return
         waiter = self._waiting.pop(number, None)
         if waiter is None or waiter.done():  # its caller has given it up meanwhile
             return
-        if kind == REPLY and not self._parts and len(content) <= self._reply_limit:  # nearly all
+        if kind == REPLY and not self._parts and not self._told and len(content) <= self._reply_limit:  # nearly all
             waiter.set_result(content)
         elif kind == REPLY or (kind == FAILURE and len(content) >= STATUS.size):
             self._answer(number, kind, content, waiter)
@@ -164,10 +172,12 @@ class ClientChannel(asyncio.Protocol):
             body = bytes(parts)
         if len(body) > self._reply_limit:
             waiter.set_exception(LargeReplyError(self._reply_limit))
-        elif kind == REPLY:
+        elif kind == REPLY and number not in self._told:
             waiter.set_result(body)
         else:
-            waiter.set_result(RawResponse(STATUS.unpack_from(content)[0], {}, body))
+            told = self._told.pop(number, None)
+            status = 200 if kind == REPLY else STATUS.unpack_from(content)[0]
+            waiter.set_result(RawResponse(status, {} if told is None else {POSITIONS: told}, body))
 
     def _collect(self, number: int, part: bytes) -> None:
         """Keep a part of an answer."""

@@ -15,7 +15,8 @@ from meristem.contracts.depth import DEEPEST_VALUE
 from meristem.contracts.protojson import lenient
 from meristem.contracts.wiretypes import struct_of
 from meristem.errors import CallError, Code
-from meristem.head_fields import AUTHORIZATION, BAGGAGE, TRACE, TRACE_STATE
+from meristem.head_fields import AUTHORIZATION, BAGGAGE, POSITIONS, TRACE, TRACE_STATE
+from meristem.position_fields import grown, told
 from meristem.transports.authorize import bearer_of
 from meristem.transports.http.compression import PACKED, PackedReply, is_packed, packed, unpacked
 from meristem.transports.http.connect.errors import failed
@@ -96,12 +97,18 @@ class OwnRequest(msgspec.Struct, gc=False):
     body: bytes
     bearer: str | None = None
     heavy: bool = False
+    context: Context | None = None
+
+    @property
+    def follows(self) -> bool:
+        """Whether the client knows what positions are."""
+        return self.changing[5] is not None
 
     @staticmethod
     def of(head: Metadata, body: bytes) -> OwnRequest:
         """The request whose head the parser has read."""
         read = head.get
-        changing = (read(TIMEOUT), read(TRACE), read(TRACE_STATE), read(BAGGAGE), read(KEY), b"")
+        changing = (read(TIMEOUT), read(TRACE), read(TRACE_STATE), read(BAGGAGE), read(KEY), read(POSITIONS), b"")
         bearer = bearer_of(read(AUTHORIZATION))
         return OwnRequest(_text(read(TOKEN)), changing, body, bearer, len(body) > LIGHT)
 
@@ -120,9 +127,9 @@ class OwnCodec:
 
     def read(self, request: OwnRequest, principal: Principal | None, user: Identity | None) -> Call:
         """The call; raises CallError `invalid_argument` that names the field."""
-        timeout, trace, state, baggage, key, _ = request.changing
+        timeout, trace, state, baggage, key, positions, _ = request.changing
         deadline = None if timeout is None else monotonic() + int(timeout) / 1000  # digits: see `Route`
-        context = context_of(principal, user, deadline, trace, state, baggage, key)
+        context = request.context = context_of(principal, user, deadline, trace, state, baggage, key, positions)
         if request.heavy:
             bound_values(request.body, self._values)
         try:
@@ -130,8 +137,9 @@ class OwnCodec:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise refusal(error) from None
 
-    def reply(self, _request: OwnRequest, reply: Any) -> Response:
-        return Response(200, JSON, self.write(reply))
+    def reply(self, request: OwnRequest, reply: Any) -> Response:
+        text = grown(request.context)
+        return Response(200, JSON, self.write(reply), () if text is None else [(POSITIONS, text)])
 
     def message(self, _request: OwnRequest, reply: Any) -> bytes:
         """One reply of a stream."""
@@ -139,9 +147,9 @@ class OwnCodec:
 
     def context(self, request: OwnRequest, principal: Principal | None, user: Identity | None) -> Context:
         """What surrounds the call."""
-        timeout, trace, state, baggage, key, _ = request.changing
+        timeout, trace, state, baggage, key, positions, _ = request.changing
         deadline = None if timeout is None else monotonic() + int(timeout) / 1000
-        return context_of(principal, user, deadline, trace, state, baggage, key)
+        return context_of(principal, user, deadline, trace, state, baggage, key, positions)
 
     def item(self, _request: OwnRequest, body: bytes) -> Any:
         """One item of a request that is a stream."""
@@ -152,8 +160,11 @@ class OwnCodec:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise refusal(error) from None
 
-    def failure(self, _request: OwnRequest, error: Fault | CallError) -> Response:
-        return failed(self.operation, error, own=True)
+    def failure(self, request: OwnRequest, error: Fault | CallError) -> Response:
+        response, text = failed(self.operation, error, own=True), grown(request.context)
+        if text is not None:
+            response.fields = [*response.fields, (POSITIONS, text)]
+        return response
 
 
 class ConnectCodec:
@@ -211,9 +222,12 @@ class ConnectCodec:
         """The reply in the encoding that the request came in."""
         out = self.message(request, reply)
         media = JSON if self._binary_for(request) is None else PROTO
+        fields = told(request.context)
         if not is_packed(request.head, out):
-            return Response(200, media, out)
-        return PackedReply(media, out) if len(out) > LIGHT else Response(200, media, packed(out), PACKED)
+            return Response(200, media, out, [*fields] if fields else ())
+        if len(out) > LIGHT:
+            return PackedReply(media, out, fields)
+        return Response(200, media, packed(out), [*PACKED, *fields] if fields else PACKED)
 
     def message(self, request: ConnectRequest, reply: Any) -> bytes:
         """The bytes of a reply, which is one of several in a stream."""
@@ -230,8 +244,11 @@ class ConnectCodec:
             self._replies = ProtoReplies(self.operation)
         return self._replies.json(reply)
 
-    def failure(self, _request: ConnectRequest, error: Fault | CallError) -> Response:
-        return failed(self.operation, error, own=False)
+    def failure(self, request: ConnectRequest, error: Fault | CallError) -> Response:
+        response, fields = failed(self.operation, error, own=False), told(request.context)
+        if fields:
+            response.fields = [*response.fields, *fields]
+        return response
 
     def _binary_for(self, request: ConnectRequest) -> Binary | None:
         if self._binary is None or not request.media.endswith(b"proto"):

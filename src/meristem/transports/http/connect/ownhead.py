@@ -13,6 +13,7 @@ order. So the server need parse the first part only once, and the last part is r
     traceparent: 00-4bf9…-01
     baggage: locale=de
     idempotency-key: 7d02…
+    meristem-positions: 1f0c…
     content-length: 17
 """
 
@@ -23,6 +24,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from meristem.errors import MisuseError
+from meristem.head_fields import BAGGAGE, POSITIONS, TRACE, TRACE_STATE
 from meristem.transports.metadata import KEY, TOKEN, carried, too_late
 
 if TYPE_CHECKING:
@@ -43,10 +45,13 @@ CHANGING: Final = re.compile(
     rb"(?:tracestate: ([!-~](?:[ -~]{0,510}[!-~])?)\r\n)?"
     rb"(?:baggage: ([!-~]{1,4096})\r\n)?"
     rb"(?:idempotency-key: ([!-~](?:[ -~]{0,253}[!-~])?)\r\n)?"
+    rb"(?:meristem-positions: ([!-~]{1,1120})\r\n)?"
     rb"content-length: (\d{1,12})\r\n\r\n"
 )
 # What nearly every request is, in one formatting: each more copies it whole.
 COMMON: Final = b"%bconnect-timeout-ms: %d\r\ntraceparent: %b\r\ncontent-length: %d\r\n\r\n%b"
+CARRIED_FIELDS: Final = (TRACE, TRACE_STATE, BAGGAGE, KEY, POSITIONS)
+NOTHING_ELSE: Final = (None, None, None, None)
 # Where a callee answers before its items have ended, both ends would have to know how many it dropped.
 CHUNKED: Final = b"transfer-encoding: chunked\r\nconnection: close\r\n\r\n"
 
@@ -55,10 +60,13 @@ FIELD: Final = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+): ([!-~](?:[ -~]*[!-~])
 WRITTEN_HERE: Final = frozenset(
     {"host", "user-agent", "content-type", "content-length", "transfer-encoding", "connection", "expect", "upgrade"}
     | {"te", "trailer", "content-encoding", TOKEN.decode(), KEY.decode(), "traceparent", "tracestate", "baggage"}
+    | {POSITIONS.decode()}
 )
 
-Changing: TypeAlias = tuple[bytes | None, bytes | None, bytes | None, bytes | None, bytes | None, bytes]
-"""Timeout, traceparent, tracestate, baggage, idempotency key and content length, as they were sent."""
+Changing: TypeAlias = tuple[
+    bytes | None, bytes | None, bytes | None, bytes | None, bytes | None, bytes | None, bytes
+]  # fmt: skip
+"""Timeout, traceparent, tracestate, baggage, idempotency key, positions and content length, as they were sent."""
 
 
 class RequestForm:
@@ -100,20 +108,15 @@ class RequestForm:
             left = int((deadline - monotonic()) * 1000)
             if left <= 0:
                 raise too_late(self._operation, self._address)
-        trace, state, baggage, key = carried(self._operation, context)
-        if left is not None and trace is not None and state is None and baggage is None and key is None:
-            return COMMON % (self._head, left, trace, len(body), body)
+        values = carried(self._operation, context)
+        if left is not None and values[0] is not None and values[1:] == NOTHING_ELSE:
+            return COMMON % (self._head, left, values[0], len(body), body)
         head = self._head
         if left is not None:
             head = b"%bconnect-timeout-ms: %d\r\n" % (head, left)
-        if trace is not None:
-            head = b"%btraceparent: %b\r\n" % (head, trace)
-        if state is not None:
-            head = b"%btracestate: %b\r\n" % (head, state)
-        if baggage is not None:
-            head = b"%bbaggage: %b\r\n" % (head, baggage)
-        if key is not None:
-            head = b"%bidempotency-key: %b\r\n" % (head, key)
+        for name, value in zip(CARRIED_FIELDS, values, strict=True):
+            if value is not None:
+                head = b"%b%b: %b\r\n" % (head, name, value)
         return b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)
 
     def _take(self, token: str) -> None:

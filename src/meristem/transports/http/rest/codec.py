@@ -12,7 +12,8 @@ from meristem.contracts.counting import bound_values
 from meristem.contracts.file_part import FilePart
 from meristem.contracts.wiretypes import struct_of
 from meristem.errors import CallError, Code
-from meristem.head_fields import AUTHORIZATION
+from meristem.head_fields import AUTHORIZATION, COOKIE
+from meristem.position_fields import sent, told
 from meristem.transports.authorize import bearer_of
 from meristem.transports.http.compression import CODINGS, unpacked
 from meristem.transports.http.errors import RefusedError
@@ -113,6 +114,8 @@ class RestCodec:
     def context(self, request: RestRequest, principal: Principal | None, user: Identity | None) -> Context:
         """What surrounds the call; raises CallError for one without the user it needs."""
         context = request.context = context_from(request.head, principal, user)
+        if context.positions is None and COOKIE in request.head:
+            context.positions = sent(request.head)
         # Before the body is looked at: a stranger is not told what a sound request looks like.
         if self.operation.authenticated and context.user is None:
             raise CallError(Code.UNAUTHENTICATED, "sign in first and send `Authorization: Bearer …`")
@@ -122,6 +125,12 @@ class RestCodec:
         """The response to a call, or for a stream what sends its replies one by one."""
         if self.operation.stream:
             return self._replies(request, reply)
+        response = self._whole(reply)
+        if fields := told(request.context):
+            response.fields = [*response.fields, *fields]
+        return response
+
+    def _whole(self, reply: Any) -> Response:
         status = self._http.status
         if reply is None:
             return Response(204 if status == 200 else status, b"", b"", PLAIN)
@@ -132,7 +141,7 @@ class RestCodec:
         return Response(status, self._media, reply.encode() if isinstance(reply, str) else bytes(reply), INLINE)
 
     def failure(self, request: RestRequest, error: Fault | CallError) -> Response:
-        return problem_response(problem_of(error, self._docs), request.path)
+        return problem_response(problem_of(error, self._docs), request.path, *told(request.context))
 
     def _replies(self, request: RestRequest, replies: AsyncIterator[Any]) -> ReplyStream | DownloadStream:
         if self._media != JSON or struct_of(self.operation.reply) is FilePart:

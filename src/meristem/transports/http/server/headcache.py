@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from meristem.head_fields import BAGGAGE, TRACE, TRACE_STATE
+from meristem.head_fields import BAGGAGE, POSITIONS, TRACE, TRACE_STATE
 from meristem.transports.http.connect.codec import TIMEOUT, OwnRequest
 from meristem.transports.http.connect.interface import Route
 from meristem.transports.http.connect.ownhead import CHANGING, LAST_CONSTANT
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from meristem.transports.http.responses import Response
 
 LENGTH: Final = len(LAST_CONSTANT)
-LAST: Final = (TIMEOUT, TRACE, TRACE_STATE, BAGGAGE, KEY)
+LAST: Final = (TIMEOUT, TRACE, TRACE_STATE, BAGGAGE, KEY, POSITIONS)
 UNCOMMON: Final = (b"transfer-encoding", b"expect", b"upgrade", b"connection", b"authorization")
 MOST_BYTES: Final = 4 * 1024 * 1024  # tokens change, and a stranger may write in each head what he likes
 ENTRY: Final = 512  # bytes that a head costs beside its own and those of its token

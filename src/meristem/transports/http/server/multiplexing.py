@@ -7,6 +7,7 @@ from asyncio import Task
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from meristem.head_fields import POSITIONS
 from meristem.transports.http.connect.codec import OwnCodec, is_own
 from meristem.transports.http.connect.interface import Route
 from meristem.transports.http.frames import (
@@ -18,6 +19,7 @@ from meristem.transports.http.frames import (
     FAILURE,
     LARGEST,
     PART,
+    POSITIONED,
     PROTOCOL,
     REFUSED,
     REPLY,
@@ -209,6 +211,10 @@ class ServerChannel:
             self._frames.send(number, BROKEN)  # the caller must not take silence for an answer
             self._ended(number)
             raise
+        if response.fields and request.follows:
+            for name, value in response.fields:
+                if name == POSITIONS:
+                    self._frames.send(number, POSITIONED, value)
         if response.status == 200:
             self._frames.send(number, REPLY, rest)
         else:

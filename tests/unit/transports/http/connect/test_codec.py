@@ -291,8 +291,9 @@ async def test_a_reply_that_takes_long_to_pack_is_packed_in_a_thread(wire, monke
 def test_an_error_has_the_status_of_its_code_and_fields_of_its_own(route, own):
     codec = route.own if own else route.other
     error = CallError(Code.RESOURCE_EXHAUSTED, "busy", may_have_happened=False, retry_after=1.5)
+    request = (OwnRequest if own else ConnectRequest).of({}, b"")
 
-    response = codec.failure(None, error)
+    response = codec.failure(request, error)
 
     assert (response.status, response.fields) == (429, [(b"retry-after", b"2")])
     assert json.loads(response.body)["code"] == "resource_exhausted"
@@ -302,7 +303,8 @@ def test_an_error_has_the_status_of_its_code_and_fields_of_its_own(route, own):
 @pytest.mark.parametrize("own", [True, False])
 def test_an_error_says_over_the_wire_whether_the_service_itself_raised_it(wire, route, code, own):
     codec = route.own if own else route.other
+    request = (OwnRequest if own else ConnectRequest).of({}, b"")
     for error in (CallError(code, "busy"), CallError(code, "busy").passed_on()):
-        body = codec.failure(None, error).body
+        body = codec.failure(request, error).body
 
         assert read_unary_error(wire.operations["book"], 503, body, "here").from_service is error.from_service
