@@ -26,29 +26,33 @@ _RAISED = {
 _FORGET: Final = text("DELETE FROM sqlite_sequence WHERE name = :of_table")  # of which nothing keeps a second row away
 
 
-def gives_ids(table: Table, system: str) -> bool:
-    """Whether the table gives ids from a count of its own, beside its rows."""
-    column = table.autoincrement_column
-    return column is not None and (system != "sqlite" or bool(table.dialect_options["sqlite"]["autoincrement"]))
+def counted(table: Table) -> list[Column[Any]]:
+    """The columns for which a table may count: its key where that is one number, and what is declared an identity."""
+    key = table.autoincrement_column
+    return [each for each in table.columns if each is key or each.identity is not None]
 
 
-async def highest_id(unit: UnitOfWork, table: Table, system: str) -> int:
-    """The highest id of a table's rows, or of rows that it once had; 0 where there was none."""
-    column = table.autoincrement_column
-    if column is None:
-        return 0
+def gives_ids(column: Column[Any], system: str) -> bool:
+    """Whether a column's values come from a count of its own, beside its rows."""
+    if system != "sqlite":
+        return True
+    table = column.table
+    return column is table.autoincrement_column and bool(table.dialect_options["sqlite"]["autoincrement"])
+
+
+async def highest_id(unit: UnitOfWork, column: Column[Any], system: str) -> int:
+    """The highest value of a column in its rows, or in rows that there once were; 0 where there was none."""
     highest = await unit.fetch_value(select(func.max(column))) or 0
-    if gives_ids(table, system):
-        highest = max(highest, await unit.fetch_value(_of(_GIVEN, system), _names(table, column, system)) or 0)
+    if gives_ids(column, system):
+        highest = max(highest, await unit.fetch_value(_of(_GIVEN, system), _names(column, system)) or 0)
     return int(highest)
 
 
-async def raise_ids(unit: UnitOfWork, table: Table, system: str, highest: int) -> None:
-    """Let the table give higher ids than this one from now on."""
-    column = table.autoincrement_column
-    if column is None or not highest or not gives_ids(table, system):
+async def raise_ids(unit: UnitOfWork, column: Column[Any], system: str, highest: int) -> None:
+    """Let a column get higher values than this one from now on."""
+    if not highest or not gives_ids(column, system):
         return
-    names = _names(table, column, system)
+    names = _names(column, system)
     if system == "sqlite":
         await unit.execute(_FORGET, names)
     await unit.execute(_of(_RAISED, system), {**names, "highest": highest})
@@ -62,7 +66,8 @@ def _of(known: dict[str, Any], system: str) -> Any:
     return known[system]
 
 
-def _names(table: Table, column: Column[Any], system: str) -> dict[str, Any]:
+def _names(column: Column[Any], system: str) -> dict[str, Any]:
+    table = column.table
     if system == "sqlite":
         return {"of_table": table.name}
     quoted = table.name.replace('"', '""')  # read as an identifier there, and the column as a text

@@ -9,7 +9,8 @@ from sqlalchemy import JSON, delete, func, literal, select, text, tuple_
 
 from meristem.errors import MeristemError, StorageError
 from meristem.storage.lock_patience import until_free
-from meristem.transfer.given_ids import highest_id, raise_ids
+from meristem.transfer.given_ids import counted, highest_id, raise_ids
+from meristem.transfer.quiet_tables import quiet
 from meristem.transfer.row_digest import TableDigest
 from meristem.transfer.tables import VALUE, CopiedTable
 
@@ -40,14 +41,16 @@ async def copy_rows(source: Database, target: Database, tables: list[CopiedTable
 async def _copy_rows(source: Database, target: Database, tables: list[CopiedTable], tell: Tell) -> dict[str, int]:
     async with source.begin() as reading, target.begin() as writing:
         await _keep_still(reading, source, tables)
-        for each in reversed(tables):
-            await writing.execute(delete(each.table))
-        copied = {each.table.name: await _copy(each, reading, writing, tell) for each in tables}
+        async with quiet(writing, [each.table for each in tables], target.system):
+            for each in reversed(tables):
+                await writing.execute(delete(each.table))
+            copied = {each.table.name: await _copy(each, reading, writing, tell) for each in tables}
+            for each in tables:
+                if each.later:
+                    await _add_later(each, reading, writing)
         for each in tables:
-            if each.later:
-                await _add_later(each, reading, writing)
-        for each in tables:
-            await raise_ids(writing, each.table, target.system, await highest_id(reading, each.table, source.system))
+            for column in counted(each.table):
+                await raise_ids(writing, column, target.system, await highest_id(reading, column, source.system))
         for each in tables:
             await _compare(each, copied[each.table.name], writing)
     return {name: each.rows for name, each in copied.items()}

@@ -112,10 +112,9 @@ def _make_like(connection: Connection, schema: str, twin_name: str) -> None:
 
     # Read in the original's search path: what is told of tables then bears no schema, and means the twin's below.
     tables, rules, views = [name for (name,) in found(_TABLES)], found(_RULES), found(_VIEWS)
-    indexes = found(_INDEXES)
-    # Functions stay where they are, so a trigger names them with their schema.
+    # Functions and operators stay where they are, so triggers and indexes name them with their schema.
     run("SET LOCAL search_path = pg_catalog")
-    triggers = found(_TRIGGERS)
+    triggers, indexes = found(_TRIGGERS), found(_INDEXES)
     others = "" if schema == "public" else ", public"
     run(f"SET {'' if twin_name == _PRIVATE else 'LOCAL'} search_path = {twin_name}{others}")
     for name in tables:
@@ -133,10 +132,19 @@ def _make_like(connection: Connection, schema: str, twin_name: str) -> None:
         }
         place = next(each for each in places if each in definition)
         run(definition.replace(place, f" ON {quoted(table)} ", 1))
-    for view, definition in views:
-        try:
-            with connection.begin_nested():
-                run(f"CREATE VIEW {quoted(view)} AS {definition}")
-        except ProgrammingError:
-            # Over what no twin has, a materialized view for one: a revision that changes it is told to fail here.
-            logger.info("the view %s is not in the twin of schema %s", view, schema)
+    # One may be over another one, whatever their names: again, until none can be made any more.
+    missing = dict(views)
+    while made := [view for view, definition in missing.items() if _is_made(connection, view, definition)]:
+        missing = {view: definition for view, definition in missing.items() if view not in made}
+    for view in missing:
+        # Over what no twin has, a materialized view for one: a revision that changes it is told to fail here.
+        logger.info("the view %s is not in the twin of schema %s", view, schema)
+
+
+def _is_made(connection: Connection, view: str, definition: str) -> bool:
+    try:
+        with connection.begin_nested():
+            connection.exec_driver_sql(f"CREATE VIEW {quoted(view)} AS {definition}".replace("%", "%%"))
+    except ProgrammingError:
+        return False
+    return True
