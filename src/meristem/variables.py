@@ -6,8 +6,10 @@ import operator
 import types
 from asyncio import CancelledError, current_task
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
+from weakref import WeakSet
 
 if TYPE_CHECKING:
+    from asyncio import Task
     from collections.abc import Awaitable, Callable, Coroutine, Generator
     from contextvars import Context as Variables
 
@@ -33,16 +35,27 @@ END: Final = object()
 """What `next` gives at the end of work that leaves its answer beside it."""
 
 
+_TAKEN_OVER: Final[WeakSet[Task[Any]]] = WeakSet()  # tasks that go on with work that was cancelled in another one
+
+
 def is_cancelled(error: BaseException) -> bool:
     """Whether somebody cancelled the running task, which `error` tells; else its work met the end of another task."""
     if not isinstance(error, CancelledError):
         return False
     task = current_task()
-    return task is None or task.cancelling() > 0
+    return task is None or task.cancelling() > 0 or task in _TAKEN_OVER
 
 
 async def awaited(work: Awaitable[Result]) -> Result:
     """Anything that can be awaited, as a coroutine."""
+    return await work
+
+
+async def _cancelled_before(work: Awaitable[Result]) -> Result:
+    """What is left of work that was cancelled in another task, so that this one knows it, too."""
+    task = current_task()
+    assert task is not None
+    _TAKEN_OVER.add(task)
     return await work
 
 
@@ -105,5 +118,5 @@ def resumed(
         except StopIteration as end:
             return end.value
         if cancelled is not None and leave is not None and due is not None and due.fired:
-            leave(awaited(resumed(variables, work, waiting)))
+            leave(_cancelled_before(resumed(variables, work, waiting)))
             raise cancelled

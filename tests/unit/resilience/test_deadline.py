@@ -13,6 +13,7 @@ from meristem.contracts.operation import Declaration, Operation
 from meristem.errors import CallError, Code
 from meristem.resilience.deadline import deadline_middleware, exceeded
 from meristem.resilience.timers import GRAIN, Deadlines
+from meristem.variables import is_cancelled
 from tests.suites.operations import an_operation
 
 
@@ -156,6 +157,25 @@ async def test_what_hides_its_cancellation_is_late_all_the_same(deadlines, then,
         await asyncio.wait_for(ended.wait(), 20)
     for each in left:
         each.cancel()
+
+
+async def test_what_goes_on_after_its_deadline_still_knows_that_it_was_cancelled(deadlines):
+    """Or a commit whose end is waited for would be told as an error of the method."""
+    goes_on, knows = asyncio.Event(), asyncio.get_running_loop().create_future()
+
+    async def tidies_up(_: Call) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError as error:
+            await goes_on.wait()
+            knows.set_result(is_cancelled(error))
+            raise
+
+    with pytest.raises(CallError):
+        await guarded(deadlines, tidies_up, 0.02)(a_call())
+    goes_on.set()
+
+    assert await asyncio.wait_for(knows, 20)
 
 
 async def test_a_call_made_while_being_cancelled_has_its_own_deadline(deadlines):

@@ -22,6 +22,7 @@ from meristem.events.outbox import Outbox
 from meristem.events.policy import DEFAULT
 from meristem.events.relay import Relay
 from meristem.events.tables import SCHEMA as EVENTS
+from meristem.failure_log import is_condition
 from meristem.storage.database import Database, database_for
 from meristem.storage.driver import Outcome, Statement, Withdrawn
 from meristem.storage.lease import SCHEMA as LEASE
@@ -184,6 +185,7 @@ async def test_a_transaction_whose_connection_ends_midway_is_lost_and_says_so(ur
                 await tx.execute(INSERT_COUNTER, {"name": "b", "value": 1})
 
         assert is_outage(lost.value)
+        assert is_condition(lost.value)  # callers are told to come again, and the log has no traceback of it
         assert await database.fetch_all(COUNTER_NAMES, into=str) == []
 
 

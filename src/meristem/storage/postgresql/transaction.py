@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from meristem.backoff import FULL, wait_after
 from meristem.errors import MeristemError, StorageError
-from meristem.storage.driver import Outcome, Statement, Withdrawn
+from meristem.storage.driver import AWAY, Outcome, Statement, Withdrawn
 
 if TYPE_CHECKING:
     from meristem.storage.postgresql.connection_pool import ConnectionPool
@@ -277,6 +277,7 @@ class PostgresqlTransaction:
         lost = Unknown(
             f"the connection was lost while the transaction was committed: it may have happened ({self._place()})"
         )
+        lost.condition = AWAY
         lost.__cause__ = ConnectionResetError("the server's answer to COMMIT didn't come")
         return lost
 
