@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _PIECE: Final = 500  # events at once: writers wait for each piece alone
 _SAGAS: Final = 20  # sagas at once, each with all its steps
 _PAUSE: Final = 0.02  # seconds of the machine between two pieces
-_OLD_SAGAS: Final = Sweep(SAGAS, SAGAS.c.updated, SAGAS.c.state.in_(sql.RESTING))
+OLD_SAGAS: Final = Sweep(SAGAS, SAGAS.c.updated, SAGAS.c.state.in_(sql.RESTING))
 
 
 class _Horizon(msgspec.Struct):
@@ -60,7 +60,7 @@ async def forget_events(database: Database, waits: Mapping[str, frozenset[str]])
 
 async def forget_sagas(database: Database, before: datetime) -> None:
     """Delete the sagas that ended before then, with their steps."""
-    async for old in _OLD_SAGAS.find(database, before):
+    async for old in OLD_SAGAS.find(database, before):
         for first in range(0, len(old), _SAGAS):
             values = [{"id_": each["id"]} for each in old[first : first + _SAGAS]]
             async with database.unit() as unit:

@@ -37,6 +37,8 @@ _leased: Final = MetaData()
 _saga: Final = Table("meristem_saga", _leased, *(Column(name) for name in (*_FOUND, "updated", "wake_at"))).c
 _step: Final = Table("meristem_saga_step", _leased, *(Column(name) for name in ("state", "kind", "name", "subject"))).c
 _SAGAS_BY_AGE: Final = Index("meristem_saga_state", _saga.state, _saga.updated)
+_BY_BEGIN: Final = Index("meristem_saga_created", _saga.created)
+_BY_BEGIN_AND_NAME: Final = Index("meristem_saga_began", _saga.created, _saga.name)
 _STEPS_BY_STATE: Final = Index("meristem_saga_step_wait", _step.state, _step.kind)
 _not_done: Final = _saga.state != literal_column("'done'")
 _sleeps: Final = _saga.wake_at.is_not(None)
@@ -91,7 +93,7 @@ REVISIONS: Final = [
         steps=[
             DropIndex(_SAGAS_BY_AGE),
             DropIndex(_STEPS_BY_STATE),
-            CreateIndex(Index("meristem_saga_created", _saga.created)),
+            CreateIndex(_BY_BEGIN),
             *(
                 CreateIndex(index_where(name, where, *columns))
                 for name, where, columns in (
@@ -114,4 +116,6 @@ REVISIONS: Final = [
             CreateTable(_FIELDS),
         ],
     ),
+    # A list of one name reads no row of the others. An older release finds all by it too.
+    Revision("007_began", compatible=True, steps=[DropIndex(_BY_BEGIN), CreateIndex(_BY_BEGIN_AND_NAME)]),
 ]

@@ -158,9 +158,12 @@ NEXT_WAKE: Final = select(func.min(SAGAS.c.wake_at)).where(SAGAS.c.state == Saga
 _taken = STEPS.alias("taken")
 
 
-def _is_fresh(event: Any) -> Any:
-    """An event answers one wait of a saga: the second wait for the same type and key needs the next event."""
-    return ~exists().where(_taken.c.saga_id == SAGAS.c.id, _taken.c.event == event)
+def _is_fresh(event: Any, saga_id: Any) -> Any:
+    """An event answers one wait of a saga: the second wait for the same type and key needs the next event.
+
+    Both must be columns of the select around it: one from further out would be that of any saga.
+    """
+    return ~exists().where(_taken.c.saga_id == saga_id, _taken.c.event == event)
 
 
 # From the events that came since the last look, not from all that wait: a piece of them costs what it has.
@@ -177,7 +180,7 @@ ARRIVED: Final = (
     .select_from(_came)
     .join(STEPS, (STEPS.c.name == _came.c.type) & (STEPS.c.subject == _came.c.key) & AWAITS)
     .join(SAGAS, SAGAS.c.id == STEPS.c.saga_id)
-    .where(SAGAS.c.state == SagaState.WAITING.value, _came.c.id > SAGAS.c.horizon, _is_fresh(_came.c.id))
+    .where(SAGAS.c.state == SagaState.WAITING.value, _came.c.id > SAGAS.c.horizon, _is_fresh(_came.c.id, SAGAS.c.id))
     .distinct()
 )
 # A saga that has just gone to sleep while its event came: one that comes later finds it waiting.
@@ -192,7 +195,7 @@ AWAKE: Final = (
             EVENTS.c.type == STEPS.c.name,
             EVENTS.c.key == STEPS.c.subject,
             EVENTS.c.id > SAGAS.c.horizon,
-            _is_fresh(EVENTS.c.id),
+            _is_fresh(EVENTS.c.id, STEPS.c.saga_id),
         ),
     )
     .values(state=SagaState.RUNNING.value)

@@ -51,7 +51,7 @@ SAGAS: Final = Table(
     Column("created", _moment, nullable=False),
     Column("updated", _moment, nullable=False),
     Column("asked", String(32)),  # what was asked under a scoped key, and whether anonymously; see `origin`
-    Index("meristem_saga_created", "created"),
+    Index("meristem_saga_began", "created", "name"),  # a list of one name passes the others over in the index
 )
 # Literals, since a partial index serves only a statement that repeats its condition.
 NOT_DONE: Final = SAGAS.c.state != literal_column("'done'")

@@ -37,7 +37,7 @@ class Sweep:
     """
 
     def __init__(self, table: Table, age: Column[Any], which: ColumnElement[bool] | None = None) -> None:
-        columns = list(table.primary_key.columns)
+        self.columns = columns = list(table.primary_key.columns)
         self._names = [column.name for column in columns]
         is_old = age < bindparam("before", type_=age.type)
         is_old = is_old if which is None else is_old & which

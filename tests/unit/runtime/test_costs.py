@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from sqlalchemy import DateTime, Integer, create_engine
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.sql import ClauseElement, Executable
 
 from meristem.events import dead_letters, inbox
 from meristem.events import statements as events
@@ -17,34 +16,14 @@ from meristem.sagas import forgetting
 from meristem.sagas import statements as sagas
 from meristem.services import answers
 from meristem.storage import lease
-from meristem.storage.sweep import Sweep
+from tests.suites.costs import COUNTS, IN_MEMORY, statements_of
 
 SMALL, LARGE = 600, 6000  # a piece of 500 is the same of both
 ME, OTHER = 1, 2
 AGO, LATER = "2026-01-01 00:00:00.000000", "2030-01-01 00:00:00.000000"
 DIALECT = sqlite.dialect(paramstyle="named")
-COUNTS = {"events.PENDING", "events.DEAD", "sagas.COUNTS", "sagas.HORIZONS"}
-"""Counting is counting: it goes through an index alone, on a reader, when somebody looks."""
-IN_MEMORY = {"events.WAITING", "sagas.RELEASE"}
-"""As many rows as replicas hold in memory: those whose attempts failed, and the sagas that run."""
-
-
-def _statements() -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for module in (events, sagas, answers, inbox, dead_letters, forgetting, lease):
-        room = module.__name__.rpartition(".")[2].replace("statements", module.__name__.split(".")[1])
-        for name, value in vars(module).items():
-            if isinstance(value, Sweep):
-                found |= {f"{room}.{name} piece": value.piece, f"{room}.{name} deletion": value.deletion}
-            elif name[:1] == "_" and module in (events, sagas):
-                continue  # a part of another one
-            elif isinstance(value, Executable) and isinstance(value, ClauseElement):
-                found[f"{room}.{name}"] = value
-    found.pop("events.CLAIM_SIDE_BY_SIDE")  # SQLite has no such writers
-    return found
-
-
-OWN = _statements()
+OWN = statements_of(events, sagas, answers, inbox, dead_letters, forgetting, lease)
+del OWN["events.CLAIM_SIDE_BY_SIDE"]  # SQLite has no such writers
 
 
 def filled(rows: int) -> sqlite3.Connection:

@@ -8,16 +8,19 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 from sagakit import QUICK, Bookings, Facts, PaymentSettled, engine, keyed, told
+from sqlalchemy import insert
 
 from meristem import CallError, Code
 from meristem.lifecycle import first_of
+from meristem.sagas import statements as sql
 from meristem.sagas.administration import SagaStore
 from meristem.sagas.facts import SagaBegan, SagaEnded, StepEnded
 from meristem.sagas.flow import Flow
-from meristem.sagas.records import SagaState
+from meristem.sagas.records import Kind, SagaRow, SagaState, StepRow, StepState
 from meristem.sagas.saga import saga
+from meristem.sagas.tables import SAGAS, STEPS
 from meristem.testing import ManualClock
 
 SLOW = replace(QUICK, scan=1.0)
@@ -293,3 +296,21 @@ def _after(horizon: int):
 
     Saga.horizon = horizon
     return Saga
+
+
+async def test_an_event_that_another_saga_took_wakes_the_one_that_has_just_gone_to_sleep(database):
+    now = ManualClock().now()
+    for saga_id, state in (("first", SagaState.DONE), ("second", SagaState.WAITING)):
+        row = SagaRow(saga_id, "settle", 1, state, "{}", "{}", "", now, now)
+        await database.execute(insert(SAGAS), asdict(row))
+    await database.execute(sql.BUFFER, {"type": "Settled", "key": "5", "body": "{}", "received": now})
+    event = await database.fetch_value(sql.LAST_EVENT)
+    wait = StepRow("first", "0", Kind.WAIT, "Settled", "", StepState.DONE, now, subject="5", event=event)
+    for row in (wait, replace(wait, saga_id="second", state=StepState.WAITING, event=None)):
+        await database.execute(insert(STEPS), asdict(row))
+
+    async def woken() -> int:
+        return (await database.execute(sql.AWAKE, {"id_": "second", "fence_": 1})).rowcount
+
+    assert await woken() == 1
+    assert await woken() == 0  # it runs
