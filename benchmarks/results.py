@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date
 from typing import NamedTuple
 
-from benchmarks import backlog, echo, grpc_ends, journeys, rest, startup, steps, takeover
+from benchmarks import backlog, echo, growth, grpc_ends, journeys, rest, startup, steps, takeover
 from benchmarks.bars import (
     Bar,
     of_backlog,
@@ -23,6 +23,7 @@ from benchmarks.bars import (
     of_takeover,
 )
 from benchmarks.figures import Spread, short
+from benchmarks.tables import cell, skipped, table
 
 
 class Findings(NamedTuple):
@@ -38,6 +39,7 @@ class Findings(NamedTuple):
     hotels: journeys.Results | None = None
     steps: steps.Results | None = None
     backlog: Mapping[str, Spread] | None = None
+    growth: growth.Results | None = None
     takeover: Mapping[str, Spread] | None = None
     start: startup.Results | None = None
 
@@ -99,6 +101,7 @@ def document(
         parts += _steps(found.steps)
     if found.backlog is not None:
         parts += _backlog(found.backlog)
+    parts += growth.section(found.growth)
     if found.takeover is not None:
         parts += [
             "## A replica that is lost",
@@ -108,19 +111,6 @@ def document(
     if found.start is not None:
         parts += _start(found.start)
     return "\n\n".join(parts) + "\n"
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table; the first column holds words, the others figures."""
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
-    return "\n".join("| " + " | ".join(each.replace("|", "\\|") for each in line) + " |" for line in lines)
-
-
-def cell(found: Spread | None) -> str:
-    """A figure with its spread, where there were several rounds."""
-    if found is None:
-        return "-"
-    return short(found.median) + (f" ({short(found.low)} to {short(found.high)})" if found.rounds > 1 else "")
 
 
 def _times(rounds: int) -> str:
@@ -146,7 +136,7 @@ def _calls(found: echo.Results) -> list[str]:
         _rates("list", found),
         "CPU microseconds per call at 64 in flight, server / client; the bars compare the busier ends:",
         table(("stack", "echo", "list of 100"), [(name, *_cpu(each)) for name, each in found.figures.items()]),
-        *_skipped(found.skipped),
+        *skipped(found.skipped),
     ]
 
 
@@ -168,7 +158,7 @@ def _grpc(found: echo.Results | None) -> list[str]:
             f"The bars compare the CPU of the busier end with that of {grpc_ends.STOCK!r}."
         ),
         table(("client on server", *columns), rows),
-        *_skipped(found.skipped),
+        *skipped(found.skipped),
     ]
 
 
@@ -187,7 +177,7 @@ def _rest(found: echo.Results) -> list[str]:
             "is the same for all and busier than the quickest of them, so the bars compare the CPU of the servers."
         ),
         table(("server", "echo, CPU µs", "echoes per second", "list of 100, CPU µs", "lists per second"), rows),
-        *_skipped(found.skipped),
+        *skipped(found.skipped),
     ]
 
 
@@ -273,7 +263,7 @@ def _hotels(found: journeys.Results) -> list[str]:
         table(("site", *columns), cpu),
         "CPU milliseconds of the third parties / of the guests per journey, no part of the comparison:",
         table(("site", *columns), beside),
-        *_skipped(found.skipped),
+        *skipped(found.skipped),
     ]
 
 
@@ -293,7 +283,7 @@ def _steps(found: steps.Results) -> list[str]:
             "LISTEN and NOTIFY. Ours has ten connections, its default. CPU is that of the process with the engine."
         ),
         table(("", "per second", "CPU µs of one"), rows),
-        *_skipped(found.skipped),
+        *skipped(found.skipped),
     ]
 
 
@@ -322,7 +312,3 @@ def _start(found: startup.Results) -> list[str]:
             table(("process", "MB"), [(name, short(each)) for name, each in found.split.items()]),
         ]
     return parts
-
-
-def _skipped(skipped: Mapping[str, str]) -> list[str]:
-    return [f"Not measured: {name}, because {reason}." for name, reason in skipped.items()]

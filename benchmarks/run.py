@@ -2,9 +2,10 @@
 
     python -m benchmarks.run [--quick] [--only PART] [--only PART] … [--rounds N] [--seconds S]
 
-The parts are colocated, calls, grpc, rest, storage, postgresql, computing, hotels, steps, backlog, takeover and start.
-A full run takes about twenty minutes on an idle machine, a quick one four. With `--quick` or `--only` nothing is
-written unless `--write` asks for it: the page holds full runs.
+The parts are colocated, calls, grpc, rest, storage, postgresql, computing, hotels, steps, backlog, growth, takeover and
+start. A full run takes less than twenty-five minutes on an idle machine, a quick one five. With `--quick` or `--only`
+nothing is written unless `--write` asks for it: the page holds full runs. Growth up to a million rows takes some ten
+minutes more: `--sizes 0,10000,100000,1000000`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from benchmarks import echo, grpc_ends, journeys, plot, rest, startup, steps, takeover
+from benchmarks import echo, growth, grpc_ends, journeys, plot, rest, startup, steps, takeover
 from benchmarks.bars import Bar
 from benchmarks.figures import Spread, spreads
 from benchmarks.machine import SERVER, facts, versions
@@ -31,7 +32,7 @@ PAGE = ROOT / "benchmarks" / "RESULTS.md"
 PICTURE = ROOT / "docs" / "images" / "benchmarks.png"
 PARTS = (
     "colocated", "calls", "grpc", "rest", "storage", "postgresql", "computing", "hotels", "steps", "backlog",
-    "takeover", "start",
+    "growth", "takeover", "start",
 )  # fmt: skip
 CLOSE = 10  # rounds of what is close to its bar
 
@@ -72,7 +73,15 @@ def _json(module: str, *options: str, core: int | None = SERVER) -> Any:
         return json.loads(output_of(python(module, *options), core=core, folder=Path(folder)))
 
 
-def measure(parts: list[str], rounds: int, seconds: float, say: Callable[[str], None], *, quick: bool) -> Findings:
+def measure(
+    parts: list[str],
+    rounds: int,
+    seconds: float,
+    say: Callable[[str], None],
+    *,
+    quick: bool,
+    sizes: tuple[int, ...] = growth.SIZES,
+) -> Findings:
     """Run the parts."""
     more = 0 if quick else max(0, CLOSE - rounds)
     runs: dict[str, Callable[[], Any]] = {
@@ -88,6 +97,7 @@ def measure(parts: list[str], rounds: int, seconds: float, say: Callable[[str], 
         "hotels": lambda: journeys.run(seconds * 3, rounds, say, more),
         "steps": lambda: steps.run(rounds + more, seconds * 2, say),
         "backlog": lambda: drained(1 if quick else 2, quick),
+        "growth": lambda: growth.run(sizes, say),
         "takeover": lambda: takeover.run(rounds, say),
         "start": lambda: startup.run(rounds + more, say),
     }
@@ -115,6 +125,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, help="how often every stack has its turn (3)")
     parser.add_argument("--seconds", type=float, help="how long one work of a stack is measured (0.7)")
     parser.add_argument("--write", action="store_true", help="write the page and the picture of a partial run too")
+    parser.add_argument("--sizes", type=growth.sizes, default=growth.SIZES, help="of the growth: 0,10000,1000000")
     given = parser.parse_args(argv)
     rounds = given.rounds or (1 if given.quick else 3)
     seconds = given.seconds or (0.15 if given.quick else 0.7)
@@ -123,7 +134,7 @@ def main(argv: list[str] | None = None) -> int:
     def say(what: str) -> None:
         print(f"[{time.monotonic() - began:5.0f} s] {what}", file=sys.stderr, flush=True)
 
-    found = measure(given.only or list(PARTS), rounds, seconds, say, quick=given.quick)
+    found = measure(given.only or list(PARTS), rounds, seconds, say, quick=given.quick, sizes=given.sizes)
     words = shlex.join(["python", "-m", "benchmarks.run", *(sys.argv[1:] if argv is None else argv)])
     page = document(found, day=date.today(), machine=machine, versions=versions(), command=words, rounds=rounds)  # noqa: DTZ011
     if given.write or not (given.quick or given.only):

@@ -5,7 +5,7 @@ from datetime import date
 
 import pytest
 
-from benchmarks import backlog, colocated, echo, journeys, plot, raw, rest, startup, steps, takeover
+from benchmarks import backlog, colocated, echo, growth, journeys, plot, raw, rest, startup, steps, takeover
 from benchmarks.bars import (
     at_least,
     at_most,
@@ -21,8 +21,9 @@ from benchmarks.bars import (
     of_takeover,
 )
 from benchmarks.figures import Spread, short, spread, spreads
-from benchmarks.results import Findings, cell, document, table
+from benchmarks.results import Findings, document
 from benchmarks.run import verdicts
+from benchmarks.tables import cell, table
 
 
 def once(figure: float) -> Spread:
@@ -249,6 +250,9 @@ def test_the_page_holds_date_machine_bars_figures_and_who_was_skipped():
             {steps.SQLITE: {steps.OURS: {"per_second": once(1500.0), "cpu_us": once(600.0)}}},
             {steps.PEER: "there is no network"},
         ),
+        growth=growth.Results(
+            {"SQLite": {"finished": {0: {"start, ms": 200.0}, 10_000: {"start, ms": 210.0}}}}, {"growth": "it is late"}
+        ),
         storage={"ours, transact x16": once(5000.0), "peer, transact x16": once(600.0)},
         postgresql={"ours, transact x16": once(1100.0), "peer, transact x16": once(500.0)},
         hotels=sites(ours=900.0, monolith=200.0),
@@ -268,6 +272,8 @@ def test_the_page_holds_date_machine_bars_figures_and_who_was_skipped():
     assert f"| {rest.REST} | 20.0 | 20.0k | 20.0 | 20.0k |" in text
     assert "Not measured: Robyn, because it is not here." in text
     assert f"Not measured: {steps.PEER}, because there is no network." in text
+    assert "| SQLite, finished | 0 | 10,000 |" in text
+    assert "| start, ms | 200 | 210 |" in text
     assert "Not measured: nameko RPC on RabbitMQ, because there is no broker." in text
 
 
