@@ -94,7 +94,7 @@ def _home(database: str, stack: ExitStack) -> str:
 
 def _grown(url: str, what: str, up_to: tuple[int, ...], say: Callable[[str], None]) -> dict[int, dict[str, float]]:
     found, there = {}, 0
-    _child("growth_works", url, "--operations", "5")  # the tables, and a row of each kind to be copied
+    _child("growth_works", url, "--operations", "5", "--keep")  # the tables, and a row of each kind to be copied
     for size in up_to:
         if size > there:
             say(f"growth on {what}: filling up to {size:,}")

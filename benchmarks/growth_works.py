@@ -1,6 +1,6 @@
 """What is measured in a database that has grown: by a running system, and by who looks at it from outside.
 
-    python -m benchmarks.growth_works URL [--operations N]
+    python -m benchmarks.growth_works URL [--operations N] [--keep]
 
 What an event and a saga take is the median of many, one after the other. Of starts and looks, which are few, it is the
 quickest: whatever makes one slower is not of the database.
@@ -20,7 +20,7 @@ from datetime import timedelta
 from typing import Any, Protocol
 
 import uvloop
-from sqlalchemy import Column, Integer, MetaData, String, Table, func, insert, select
+from sqlalchemy import Column, Integer, MetaData, String, Table, delete, func, insert, select
 
 from benchmarks.alone import alone
 from benchmarks.machine import memory_mb
@@ -28,6 +28,7 @@ from meristem import CallError, Code, Contract, Database, Event, Flow, Service, 
 from meristem.clock import SystemClock
 from meristem.events import inbox
 from meristem.events.outbox import Outbox
+from meristem.events.tables import OUTBOX
 from meristem.events.waiting import waiting_in
 from meristem.sagas.administration import SagaStore
 from meristem.sagas.forgetting import OLD_SAGAS
@@ -139,6 +140,10 @@ async def running(url: str, operations: int) -> dict[str, float]:
     async with alone(system, database=url) as app:
         starts.append(time.perf_counter() - began)
         client = app.client(Shop)
+        for _ in range(600):  # a backlog is read into memory first, as far as it may
+            if not any(each.is_busy for each in app.instances.values()):
+                break
+            await asyncio.sleep(0.05)
 
         async def publish(number: int) -> None:
             item = f"{os.getpid()} {number}"
@@ -163,6 +168,14 @@ async def running(url: str, operations: int) -> dict[str, float]:
         found["/metrics, ms"] = min(await timed(scrape, LOOKS))
         found["resident memory, MB"] = memory_mb(os.getpid())
     return found
+
+
+async def forget_own(url: str) -> None:
+    """Delete the events of this process: the next one shall find as much as this one did."""
+    shop = database_for(url.format(service="shop"), name="shop")
+    await shop.start()
+    await shop.execute(delete(OUTBOX).where(OUTBOX.c.key.like(f"{os.getpid()} %")))
+    await shop.stop()
 
 
 async def looked_at(url: str) -> dict[str, float]:
@@ -221,10 +234,13 @@ async def looked_at(url: str) -> dict[str, float]:
     return found
 
 
-async def measure(url: str, operations: int) -> dict[str, float]:
+async def measure(url: str, operations: int, *, keep: bool) -> dict[str, float]:
     """Both, one after the other."""
     logging.disable(logging.CRITICAL)  # the subscriber that is away says so each time
-    return await running(url, operations) | await looked_at(url)
+    found = await running(url, operations)
+    if not keep:
+        await forget_own(url)
+    return found | await looked_at(url)
 
 
 def main() -> None:
@@ -232,8 +248,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("url")
     parser.add_argument("--operations", type=int, default=OPERATIONS)
+    parser.add_argument("--keep", action="store_true", help="leave the events that were published, to be copied")
     given = parser.parse_args()
-    print(json.dumps(uvloop.run(measure(given.url, given.operations))))
+    print(json.dumps(uvloop.run(measure(given.url, given.operations, keep=given.keep))))
 
 
 if __name__ == "__main__":

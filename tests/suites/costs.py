@@ -9,7 +9,7 @@ from sqlalchemy.sql import ClauseElement, Executable
 
 from meristem.storage.sweep import Sweep
 
-COUNTS: Final = {"events.PENDING", "events.DEAD", "sagas.COUNTS", "sagas.HORIZONS"}
+COUNTS: Final = {"events.PENDING", "events.DEAD", "events.OWED", "sagas.COUNTS", "sagas.HORIZONS"}
 """Counting is counting: it goes through an index alone, on a reader, when somebody looks."""
 IN_MEMORY: Final = {"events.WAITING", "sagas.RELEASE"}
 """As many rows as replicas hold in memory: those whose attempts failed, and the sagas that run."""

@@ -212,7 +212,9 @@ UNEARTH: Final = insert(OUTBOX).from_select(
 )
 DROP: Final = delete(OUTBOX).where(_held)
 NOTE: Final = insert(DEAD_LETTERS).values({"key": literal(""), "attempts": literal(1)})
-OWED: Final = select(func.count()).select_from(OUTBOX).where(_row.subscriber == _whose)
+# Each part in an index of its own.
+_held_of: Final = select(func.count()).where(_row.subscriber == _whose, HELD).scalar_subquery()
+OWED: Final = select(select(func.count()).where(_row.subscriber == _whose, FREE).scalar_subquery() + _held_of)
 _of_gone: Final = select(_row.seq).where(_row.subscriber == _whose).order_by(_row.key).limit(_count)
 FORGET_FREE: Final = delete(OUTBOX).where(_row.seq.in_(_of_gone.where(FREE)))
 FORGET_HELD: Final = delete(OUTBOX).where(_row.seq.in_(_of_gone.where(_row.member == _me, HELD)))
