@@ -27,7 +27,12 @@ class Receive(Protocol):
 
 
 class SubscriberAway(OperationError):
-    """A subscriber cannot be reached now: its events wait, and no attempt is counted."""
+    """A subscriber cannot be reached now: its events wait, and no attempt is counted.
+
+    `broke`: it had the event, and its connection broke before it answered, as where its process ends.
+    """
+
+    broke: bool = False
 
 
 class Bus(Protocol):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from meristem.errors import MisuseError
 from meristem.events import statements
 from meristem.events.cloudevents import write_json
 from meristem.events.delivery import Claim, Courier, Delivery, Depth, Unreadable, row_id
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from meristem.storage.unit import UnitOfWork
 
 
+LARGEST: Final = 32 << 20  # bytes, as a server takes them unless told otherwise
+_AROUND: Final = 1024  # bytes of a request beside the event itself
 _ASKED: Final = 10  # keys of one transaction for which it asks whether they wait; the rest goes to the disk
 _PIECE: Final = 500  # rows changed at once
 _POLL: Final = 1.0  # seconds
@@ -72,6 +75,8 @@ class Outbox:
         destinations: Callable[[str], Sequence[str]],
         clock: Clock,
         lease: Lease,
+        *,
+        largest: int = LARGEST,
     ) -> None:
         self.source = source
         self.lease = lease
@@ -82,6 +87,7 @@ class Outbox:
         self.poll = _POLL_SIDE_BY_SIDE if self._side_by_side else _POLL
         self._destinations = destinations
         self._clock = clock
+        self._largest = largest
 
     async def start(self) -> None:
         """Join every commit that publishes."""
@@ -104,7 +110,7 @@ class Outbox:
             if not destinations:
                 continue
             envelope = enclose(event, self.source, now, context)
-            body = write_json(envelope).decode()  # once for all subscribers
+            body = self._sendable(envelope)  # once for all subscribers
             for subscriber in destinations:
                 await self._owe(unit, owed, envelope.id, subscriber, envelope, body, is_new=True)
         self._seal(unit, owed, published)
@@ -163,6 +169,19 @@ class Outbox:
         if owed.is_for_others:
             self._database.announce(unit)
         unit.after_commit(lambda: self._committed(owed, published))
+
+    def _sendable(self, envelope: Envelope) -> str:
+        """The event's JSON; raises MisuseError for one that no process would take: it would fail there each time."""
+        body = write_json(envelope)
+        size = len(body)
+        if size > self._largest // 2:  # on its way it stands in other JSON, which escapes some of it
+            size += _AROUND + body.count(b'"') + body.count(b"\\")
+        if size > self._largest:
+            raise MisuseError(
+                f"{envelope.type} has {size} bytes as it is sent, and a process takes {self._largest} (`body_bytes` of "
+                "[server]): keep what is large elsewhere, and publish where it is, or raise that"
+            )
+        return body.decode()
 
     def _has_room(self, subscriber: str, key: str) -> bool:
         """Whether this process takes a row from the disk right after its commit."""

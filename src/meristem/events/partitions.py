@@ -19,7 +19,8 @@ class Partitions:
     """The deliveries of one subscriber that are in memory.
 
     A partition holds the events of one key; only its first is ever in flight, and while that waits for a retry the
-    partition waits. `width` partitions are served at once. Times are on the clock's steady time.
+    partition waits. `width` partitions are served at once, and one after the other while there are `suspects`: events
+    that the subscriber's process had when it ended, one of which may be why. Times are on the clock's steady time.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class Partitions:
     ) -> None:
         self.subscriber = subscriber
         self.held: set[str] = set()
+        self.suspects: set[str] = set()
         self.rejections = 0  # attempts in a row that did not reach the subscriber
         self.outages = 0  # attempts in a row that met an outage of what its handlers need
         self._attempt = attempt
@@ -63,6 +65,16 @@ class Partitions:
     def in_flight(self) -> bool:
         """Whether a delivery is under way."""
         return self._workers > 0
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether one delivery at most is under way."""
+        return self._workers <= 1
+
+    def clear(self, event_id: str) -> None:
+        """An event is done with: where it was the last suspect, the others go side by side again."""
+        self.suspects.discard(event_id)
+        self._staff()
 
     def has(self, key: str) -> bool:
         """Whether events of this key are here."""
@@ -122,16 +134,20 @@ class Partitions:
             self._wake_at(due_at)
 
     def _staff(self) -> None:
-        while self._open and self._workers < self._width and self._starting < len(self._ready) + len(self._express):
+        while self._open and self._workers < self._most and self._starting < len(self._ready) + len(self._express):
             # Counted before it runs: this may be called many times before the loop gives the first worker its turn.
             self._workers += 1
             self._starting += 1
             self._spawn(self._work())
 
+    @property
+    def _most(self) -> int:
+        return 1 if self.suspects else self._width
+
     async def _work(self) -> None:
         self._starting -= 1
         try:
-            while self._open and (name := self._next()) is not None:
+            while self._open and self._workers <= self._most and (name := self._next()) is not None:
                 if self._is_paused:
                     self._place(name, self._paused_until)
                 else:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from meristem.backoff import FULL, wait_after
-from meristem.errors import StorageError, Undeliverable
+from meristem.errors import OperationError, StorageError, Undeliverable
 from meristem.events.bus import SubscriberAway
 from meristem.events.facts import Away, DeadLettered, DeliveryRetried, Observer, emit
 from meristem.events.outage import describe, is_outage, patience_asked_for
@@ -26,6 +26,7 @@ _SHARE: Final = 0.1  # of its age, which the pauses of an event that waits may l
 _LONGEST: Final = 900.0  # seconds of such a pause
 _AWAY_BASE: Final = 0.25
 _AWAY_CAP: Final = 5.0  # seconds until a subscriber that is away is asked again, unless it says before that it is back
+_DEADLY: Final = 5  # times that a process ends under one event alone, after which the event is why
 _MISHAP: Final = 1.0  # seconds to wait when the relay's own database fails
 
 
@@ -59,6 +60,9 @@ class FailedDeliveries:
     ) -> float | None:
         """When to try again; None when the delivery is a dead letter."""
         if isinstance(failure, SubscriberAway):
+            if failure.broke and self._is_deadly(partitions, delivery):
+                text = f"the process of {delivery.subscriber} ended {_DEADLY} times while it handled this event alone"
+                return await self._bury(partitions, delivery, OperationError(text))
             return await self._is_away(partitions, delivery, failure)
         if isinstance(failure, Undeliverable):
             return await self._bury(partitions, delivery, failure)
@@ -76,6 +80,12 @@ class FailedDeliveries:
             delivery.subscriber, delivery.type, tried, delay, describe(failure),
         )  # fmt: skip
         return await self._again(delivery, delay, failure, counted=True)
+
+    def _is_deadly(self, partitions: Partitions, delivery: Delivery) -> bool:
+        """Whether it is this event that ends its subscriber's process: known once it was the only one under way."""
+        delivery.breaks += partitions.is_alone
+        partitions.suspects.add(delivery.event_id)
+        return delivery.breaks >= _DEADLY
 
     async def _is_away(self, partitions: Partitions, delivery: Delivery, away: SubscriberAway) -> float:
         delay = wait_after(partitions.rejections + 1, _AWAY_BASE, _AWAY_CAP, FULL)

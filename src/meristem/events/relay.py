@@ -297,6 +297,8 @@ class Relay:
 
     def _forget(self, partitions: Partitions, delivery: Delivery) -> None:
         partitions.held.discard(delivery.event_id)
+        if partitions.suspects:
+            partitions.clear(delivery.event_id)
         # At half: a hop to the database for each row that is acknowledged would be one too many.
         if self._backlogs.has(partitions.subscriber) and len(partitions.held) <= self._window // 2:
             self._wake_up.set(self._now())

@@ -216,6 +216,11 @@ class Assembly:
         """What a server in front of this process accepts."""
         return self.blueprint.placement.limits_of(self.process.name)
 
+    def _largest(self) -> int:
+        """How many bytes a request may have where the most are taken, this process included."""
+        names = {self.process.name, *(each.name for each in self.blueprint.plan.processes)}
+        return max(self.blueprint.placement.limits_of(each).body_bytes for each in names)
+
     def _started(self) -> Clients:
         if self._clients is None:
             raise MisuseError(f"the process {self.process.name!r} has not been started")
@@ -235,6 +240,7 @@ class Assembly:
             self._bus,
             self.telemetry,
             self.blueprint.system.middleware,
+            self._largest(),
             self.follows,
         )
         instance = ServiceInstance(

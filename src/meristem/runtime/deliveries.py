@@ -111,7 +111,9 @@ def sender(service: str, deliveries: Deliveries, policies: Mapping[str, Delivery
         except CallError as error:
             # An outage is no fault of the event: it waits, and none of its attempts is used up.
             if error.code in SILENCE:
-                raise SubscriberAway(error.message) from None
+                away = SubscriberAway(error.message)
+                away.broke = error.lost and error.may_have_happened
+                raise away from None
             raise
 
     return send

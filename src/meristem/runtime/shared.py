@@ -17,7 +17,8 @@ class Shared(NamedTuple):
     """What the services of one process share.
 
     `replica` names the process on its host and keeps that name when it starts again; `middleware` wraps every
-    operation inside its context. `follows` says that what callers write is followed, for read replicas.
+    operation inside its context. `largest` is how many bytes a request to any process may have. `follows` says that
+    what callers write is followed, for read replicas.
     """
 
     system: str
@@ -26,4 +27,5 @@ class Shared(NamedTuple):
     bus: Bus
     telemetry: ProcessTelemetry
     middleware: Sequence[Middleware]
+    largest: int
     follows: bool = False

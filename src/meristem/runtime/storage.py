@@ -67,6 +67,7 @@ class ServiceStorage:
             around.bus.destinations,
             clock,
             lease=self.lease,
+            largest=around.largest,
         )
         self._outbox.observers += [around.telemetry.on_fact, *around.options.observers]
 

@@ -7,7 +7,8 @@ import pytest
 from sqlalchemy import insert, select, update
 
 from meristem.context import Context, Identity, Trace, current, using
-from meristem.errors import CallError, Code, StorageError
+from meristem.errors import CallError, Code, MisuseError, StorageError
+from meristem.events.bus import SubscriberAway
 from meristem.events.direct import DirectBus
 from meristem.events.facts import DeadLettered, Delivered, DeliveryRetried, Published
 from meristem.events.policy import DeliveryPolicy
@@ -435,3 +436,55 @@ async def test_attempts_are_recorded_while_the_event_waits(stage):
     assert (row["attempts"], row["error"]) == (1, "RuntimeError: down")
     assert row["due_at"] == pytest.approx(stage.clock.now().timestamp() + fact.delay)
     assert fact.delay <= PATIENT.base * 2
+
+
+class MortalBus(DirectBus):
+    """Its subscribers live in a process that ends when it is handed the number 13, with all that it has then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.end = asyncio.Event()
+        self.ends = 0
+
+    async def publish(self, envelope, destination, *, is_new=False):
+        end = self.end
+        if b'"number":13' in bytes(envelope.data):
+            self.end, self.ends = asyncio.Event(), self.ends + 1
+            end.set()
+        elif self.ends == 0:
+            await end.wait()
+        if end.is_set():
+            away = SubscriberAway("the connection broke")
+            away.broke = True
+            raise away
+        await super().publish(envelope, destination, is_new=is_new)
+
+
+async def test_an_event_that_ends_its_subscribers_process_is_set_aside_and_those_beside_it_are_handled(tmp_path, clock):
+    stage = Stage(tmp_path, bus := MortalBus(), clock)
+    billing = stage.subscriber("billing")
+    await ready(stage)
+    await stage.publish(*(Noted(number=number) for number in (1, 2, 13, 3)))
+    async with asyncio.timeout(60):
+        while not any(isinstance(fact, DeadLettered) for fact in stage.facts):
+            await clock.advance(5.0)
+    await stage.settle()
+    [dead] = await stage.dead.list()
+    assert sorted(await billing.entries()) == [1, 2, 3]
+    assert "the process of billing ended 5 times while it handled this event alone" in dead.error
+    assert bus.ends == 6  # once with others under way
+    await stage.stop()
+
+
+async def test_an_event_that_no_process_would_take_is_refused_with_what_was_written_beside_it(stage):
+    billing = stage.subscriber("billing")
+    await ready(stage)
+    stage.outbox._largest = 4000
+    with pytest.raises(MisuseError, match=r"suite.v1.Booked has \d+ bytes as it is sent, and a process takes 4000"):
+        async with stage.database.begin() as tx:
+            await tx.execute(insert(ENTRIES).values(number=1))
+            await tx.publish(Booked(guest='"' * 1000, number=1))
+    await stage.publish(Booked(guest="a" * 1000, number=2))
+    await stage.settle()
+    assert await billing.entries() == [2]
+    assert await stage.database.fetch_all(select(ENTRIES.c.number)) == []
