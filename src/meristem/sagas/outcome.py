@@ -86,7 +86,11 @@ def told(step: SagaCommand | StepRow) -> str:
 
 def unreadable(command: SagaCommand, error: Exception) -> Stuck:
     """The journal's answer does not fit the code's type any more."""
-    return Stuck(f"the stored answer of step {command.position} ({command.name}) cannot be read any more: {error}")
+    step = f"the stored answer of step {command.position} ({command.name})"
+    return Stuck(
+        f"{step} cannot be read any more: {error}; let its type read what it wrote before, and `meristem sagas retry` "
+        "the saga, or fork it from this step"
+    )
 
 
 def unreached(history: Iterable[StepRow], reached: Collection[str]) -> Stuck | None:
