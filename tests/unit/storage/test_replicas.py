@@ -195,6 +195,35 @@ async def test_an_idle_primary_leaves_its_replicas_fresh(shop, cluster):
     assert sum(isinstance(each, ReplicaRead) for each in shop.facts) > len(shop.reasons())
 
 
+async def test_a_log_that_ends_with_a_page_leaves_its_replicas_fresh(shop, cluster):
+    """The primary's position is then behind the next page's header, and that of a standby before it."""
+    primary, *standbys = cluster
+    position = "SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint"
+
+    def ended(length: int) -> tuple[int, int]:
+        emit = f"SELECT pg_logical_emit_message(false, 'p', repeat('x', {length}))"
+        (before,), *_ = primary.sql(position)
+        (after,), *_ = primary.sql(emit, position)
+        return before, after
+
+    before, after = ended(400)
+    for _ in range(50):
+        page = 8192 - after % 8192
+        if 400 < page < 8192 - 40:
+            before, after = ended(page - (after - before - 400) % 8192)
+        else:
+            before, after = ended(400)
+        if after % 8192 in (24, 40):
+            break
+        before, after = ended(400)
+    assert after % 8192 in (24, 40)
+    end = asyncio.get_running_loop().time() + 0.9
+    while asyncio.get_running_loop().time() < end:
+        who = await shop.who(0.3)
+        await asyncio.sleep(0.02)
+    assert who in [each.port for each in standbys]
+
+
 async def readers(shop: Shop, many: int = 8) -> tuple[list[asyncio.Task[None]], list[float]]:
     """Tasks that read all the time, and how long each read took."""
     took: list[float] = []

@@ -74,7 +74,7 @@ class Catalogue(Contract, Protocol, package="bookshop.catalogue.v1"):
         """Books by their ids, in that order; those that there are not are left out."""
         ...
 
-    @safe(http="GET /books")
+    @safe(http="GET /books", max_staleness=10.0)
     async def search(
         self,
         query: Annotated[str, Meta(max_length=100)] = "",

@@ -93,6 +93,9 @@ class PrimaryLog:
         return position
 
     def _remember(self, began: float, position: Position) -> None:
+        if self._looks and self._looks[-1][1].timeline < position.timeline:
+            # What a fail-over has lost, a standby that doesn't follow the new primary still has: it is none any more.
+            self._looks.clear()
         if not self._looks or self._looks[-1][0] <= began:
             self._looks.append((began, position))
         if len(self._looks) > _KEPT:
