@@ -69,9 +69,12 @@ pictures: $(VENV)/.dev
 	PYTHONPATH=examples/tests $(BIN)/python examples/bookshop/tests/screenshots.py
 
 postgresql: $(VENV)/.dev
-	@echo "Running the suites of placements and examples on the PostgreSQL of this machine, each system in one process."
+	@echo "Running the suites of placements, in one process and in several, of the examples, and of their sites in a browser, on the PostgreSQL of this machine."
+	PARITY_SEED=whole $(BIN)/python -m pytest -n auto --dist loadgroup -p tests.suites.on_postgresql -k "not named" tests/placements
 	$(BIN)/python -m pytest -n auto --dist loadgroup -p tests.suites.on_postgresql -k "not processes and not skewed and not named" \
-		tests/placements examples/quickstart examples/sitekit examples/hotels/hotels examples/bookshop/bookshop
+		examples/quickstart examples/sitekit examples/hotels/hotels examples/bookshop/bookshop
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -p tests.suites.sites_on_postgresql \
+		examples/hotels/tests/test_browser.py examples/hotels/tests/test_on_postgresql.py examples/bookshop/tests/test_browser.py
 
 # Less: make soak SOAK="--bookings 200 --faults 15", which is on SQLite.
 SOAK ?= --postgresql --bookings 10000 --faults 110

@@ -56,6 +56,7 @@ class Served:
         self.home = home
         self.lines: list[str] = []
         self.ready = threading.Event()
+        placement = self.placed(placement)
         self._ports = kept_port(), kept_port()
         port, mail_port = (str(each.getsockname()[1]) for each in self._ports)
         self.address = f"http://127.0.0.1:{port}"
@@ -75,6 +76,10 @@ class Served:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         self.http = httpx.Client(base_url=self.address, timeout=PATIENCE)
+
+    def placed(self, placement: Path | None) -> Path | None:
+        """The placement that it runs by; where tests run on another database they put another one in its place."""
+        return placement
 
     @property
     def log(self) -> str:

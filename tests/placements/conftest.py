@@ -6,6 +6,7 @@ import logging
 import os
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,11 @@ from meristem.testing import running
 from meristem.testing.harness import load_system
 from meristem.transports.http.client.multiplexed import ClientChannel
 from meristem.transports.http.client.pool import Pool
+from tests.suites.postgresql import services_of_their_own
 
 PLACEMENTS = ("local", "wire", "grpc", "processes", "processes by grpc", "skewed", "named")
 HERE = Path(__file__).parent
+ON_POSTGRESQL = "tests.suites.on_postgresql"  # which places what this process opens; others are told by their URL
 SEVERAL = PLACEMENTS[3:]  # which start processes, and take most of the time of all tests
 SEED = os.environ["PARITY_SEED"]  # set by the conftest.py of all, for all workers
 """Which of `SEVERAL` the system of a module is placed in, from day to day another; `whole` is all four."""
@@ -48,7 +51,13 @@ async def app(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
         where, options = "processes", {**options, "placement": apart(load_system(named), options.get("placement"))}
         named = named.replace("systems.", "systems.named:").removesuffix(":system")
         os.environ.setdefault(PLACE, str(KEPT))
-    with pytest.MonkeyPatch.context() as patch:
+    async with AsyncExitStack() as stack:
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        # Not where the interpreter of the first service has packages of its own: asyncpg is not among them.
+        if request.param in SEVERAL[:-1] and request.config.pluginmanager.has_plugin(ON_POSTGRESQL):
+            services = [each.service_name for each in load_system(named).services]
+            made = await stack.enter_async_context(services_of_their_own(*services))
+            options = {**options, "database": f"{made}&pool=2&server_pool=4"}
         if where == "skewed":
             where = "processes"
             _skew(patch, load_system(named), tmp_path_factory.mktemp("skewed"))

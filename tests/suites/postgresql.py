@@ -5,7 +5,7 @@ databases and roles.
 """
 
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import cache
 from uuid import uuid4
@@ -78,18 +78,33 @@ async def services_of_their_own(*services: str) -> AsyncIterator[str]:
     """A URL with `{service}` in it, made by the documented recipe: a role and a schema for each of the services."""
     require()
     prefix = f"test_{uuid4().hex[:8]}"
+    make_services(prefix, services)
+    try:
+        yield template(prefix)
+    finally:
+        drop_services(prefix, services)
+
+
+def template(prefix: str) -> str:
+    """The URL of services that `make_services` has made."""
+    host = SERVER.rpartition("@")[2]
+    return f"postgresql://{prefix}_{{service}}:secret@{host}/{DATABASE}?schema={prefix}_{{service}}"
+
+
+def make_services(prefix: str, services: Iterable[str]) -> None:
+    """A role and a schema for each, as the documentation says."""
     for each in services:
         role = f"{prefix}_{each}"
         administrate(
             f"CREATE ROLE {role} LOGIN PASSWORD 'secret'",
-            f"GRANT CONNECT, CREATE ON DATABASE {DATABASE} TO {role}",
+            f"GRANT CONNECT, CREATE, TEMPORARY ON DATABASE {DATABASE} TO {role}",
             f"CREATE SCHEMA {role} AUTHORIZATION {role}",
             f"ALTER ROLE {role} IN DATABASE {DATABASE} SET search_path = {role}",
         )
-    host = SERVER.rpartition("@")[2]
-    try:
-        yield f"postgresql://{prefix}_{{service}}:secret@{host}/{DATABASE}?schema={prefix}_{{service}}"
-    finally:
-        for each in services:
-            role = f"{prefix}_{each}"
-            administrate(f"DROP OWNED BY {role} CASCADE", f"DROP ROLE {role}")
+
+
+def drop_services(prefix: str, services: Iterable[str]) -> None:
+    """What `make_services` has made, and what is in it."""
+    for each in services:
+        role = f"{prefix}_{each}"
+        administrate(f"DROP OWNED BY {role} CASCADE", f"DROP ROLE {role}")
