@@ -9,11 +9,13 @@ from __future__ import annotations
 import hashlib
 import re
 from functools import lru_cache
+from math import inf
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+KEPT: Final = 300.0  # seconds for which a caller without an end is followed: a task, a browser
 ALL: Final = "*"
 NONE: Final = "-"
 MOST: Final = 32  # services whose positions travel; a request that wrote to more reads from primaries alone
@@ -48,12 +50,14 @@ class Positions:
     """The positions behind what was written for one request, by service; all calls of the request share them.
 
     Where a position is not known, the service's reads go to its primary. `has_grown` says that something was written
-    since they came in, so that the caller must be told.
+    since they came in, so that the caller must be told. Those of a task outside of any call are forgotten when they
+    end, on the clock of time.monotonic(): it may live for ever.
     """
 
-    __slots__ = ("_is_all", "_known", "has_grown")
+    __slots__ = ("_is_all", "_known", "ends", "has_grown")
 
-    def __init__(self) -> None:
+    def __init__(self, ends: float = inf) -> None:
+        self.ends = ends
         self.has_grown = False
         self._is_all = False
         self._known: dict[str, Position | None] = {}  # None: written, and it is not known up to where

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from meristem.head_fields import COOKIE, POSITIONS
-from meristem.log_positions import Positions
+from meristem.log_positions import KEPT, Positions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from meristem.asgi import Field
     from meristem.context import Context
 
-KEPT: Final = 300  # seconds for which a browser keeps its positions
 _OWN: Final = re.compile(rb"(?:^|[;,]) *meristem-positions=([0-9a-f:.*-]+) *(?:[;,]|$)")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -11,7 +12,7 @@ from meristem.context import CURRENT, Context
 from meristem.contracts.call import Call
 from meristem.contracts.operation import Semantics
 from meristem.errors import CallError, MisuseError
-from meristem.log_positions import Positions
+from meristem.log_positions import KEPT, Positions
 from meristem.services.client import Entry
 from meristem.telemetry.streams import EndingStream
 
@@ -154,9 +155,11 @@ def _safe_entry(
 
 def followed(outer: Context) -> Positions:
     """What follows the caller whose context is the current one: outside of any call, a task is one caller."""
-    if outer.positions is not None:
-        return outer.positions
-    positions = Positions()
+    positions = outer.positions
+    now = monotonic()
+    if positions is not None and now < positions.ends:
+        return positions
+    positions = Positions(now + KEPT)
     CURRENT.set(msgspec.structs.replace(outer, positions=positions))
     return positions
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from contextvars import Context
 from typing import TYPE_CHECKING, Any, Final
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from meristem.storage.driver import Outcome
 
+_logger = logging.getLogger("meristem.storage")
 _POSITION: Final = (
     "SELECT ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint, "
     "(pg_current_wal_insert_lsn() - '0/0')::bigint, current_setting('wal_block_size')::int, "
@@ -104,12 +106,17 @@ class PrimaryLog:
 
     async def _look_on(self) -> None:
         try:
+            is_told = False
             while self._clock() - self._wanted < IDLE:
                 try:
                     await self.position()
-                except StorageError:
+                except StorageError as error:
+                    if not is_told:
+                        _logger.warning("no replica is read from until it is known how far its primary is: %s", error)
+                    is_told = True
                     await asyncio.sleep(_LONGEST)  # what is known becomes old meanwhile, and then the primary is asked
                 else:
+                    is_told = False
                     await asyncio.sleep(self._shortest)
         finally:
             self._watch = None
