@@ -22,6 +22,8 @@ from tests.suites.served import PATIENCE, Served, served
 from . import replicated
 from .replicated import Notes
 
+pytestmark = pytest.mark.xdist_group("replicas-placed")  # they share servers, which take seconds to make
+
 PLACEMENTS = {
     "one process": '[processes]\nmain = ["*"]',
     "several": '[processes]\nnotes = ["notes"]\nclerk = ["clerk"]\ndesk = ["desk"]\nedge = ["page"]',

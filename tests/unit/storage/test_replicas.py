@@ -22,6 +22,8 @@ from meristem.storage.postgresql.address import read_address
 from meristem.storage.postgresql.standby import Standby
 from tests.suites.postgresql_servers import Server, servers_of_its_own
 
+pytestmark = pytest.mark.xdist_group("replicas")  # they share servers, which take seconds to make
+
 METADATA = MetaData()
 ROWS = Table("rows", METADATA, Column("id", Integer, primary_key=True))
 COUNT = select(func.count()).select_from(ROWS)

@@ -13,6 +13,8 @@ from meristem.storage.facts import ReplicaRead
 from tests.suites.postgresql_servers import Server, servers_of_its_own
 from tests.suites.writers import METADATA, PATIENCE, Writers, checked
 
+pytestmark = pytest.mark.xdist_group("replicas-promoted")  # they share servers, which take seconds to make
+
 WHO = text("SELECT inet_server_port()")
 
 
