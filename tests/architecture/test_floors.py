@@ -121,7 +121,9 @@ ADAPTERS = tuple(
         "storage.sqlite",
         "storage.postgresql",
         "events.direct",
+        "events.brokers.kafka",
         "events.brokers.nats",
+        "events.brokers.rabbitmq",
         "transports.http.client",
         "transports.grpc.grpc_client",
     )

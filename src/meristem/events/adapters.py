@@ -26,6 +26,9 @@ BUSES: Final[Adapters[OpenBus]] = Adapters(
     "meristem.buses",
     {
         "direct": "meristem.events.direct:open_bus",
+        "amqp": "meristem.events.brokers.rabbitmq:open_bus [rabbitmq]",
+        "amqps": "meristem.events.brokers.rabbitmq:open_bus [rabbitmq]",
+        "kafka": "meristem.events.brokers.kafka:open_bus [kafka]",
         "nats": "meristem.events.brokers.nats:open_bus [nats]",
     },
     example="direct",

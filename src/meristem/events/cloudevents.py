@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import quote, unquote
 
 import msgspec
@@ -67,25 +67,38 @@ def read_attributes(attributes: Mapping[str, str], data: bytes) -> Envelope:
     return msgspec.structs.replace(envelope, data=text.copy())
 
 
-def to_message(envelope: Envelope, prefix: str, *, binary: bool) -> tuple[dict[str, str], bytes]:
-    """An event as headers and body, for bindings whose every attribute is a header that begins with `prefix`."""
+class Message(NamedTuple):
+    """An event as a protocol carries it: what its body is, what is said beside that, and the body."""
+
+    content_type: str
+    attributes: dict[str, str]
+    body: bytes
+
+
+def to_message(envelope: Envelope, *, binary: bool) -> Message:
+    """An event for a protocol: its attributes beside its data, or all of it as one body."""
     if not binary:
-        return {"Content-Type": STRUCTURED}, write_json(envelope)
-    attributes = write_attributes(envelope)
-    return {f"{prefix}{name}": quote(value, safe=_PLAIN) for name, value in attributes.items()}, bytes(envelope.data)
+        return Message(STRUCTURED, {}, write_json(envelope))
+    return Message(envelope.datacontenttype, write_attributes(envelope), bytes(envelope.data))
 
 
-def from_message(headers: Mapping[str, str], body: bytes, prefix: str) -> Envelope:
-    """Read what `to_message` writes, in either mode; names of headers are compared without case.
-
-    Raises Undeliverable for what is no event.
-    """
-    lower = {name.lower(): value for name, value in headers.items()}
-    start = prefix.lower()
-    attributes = {name.removeprefix(start): unquote(value) for name, value in lower.items() if name.startswith(start)}
-    if "specversion" in attributes and not lower.get("content-type", "").lower().startswith("application/cloudevents"):
-        return read_attributes(attributes, body)
+def from_message(message: Message) -> Envelope:
+    """Read an event in either mode; raises Undeliverable for what is none."""
+    content_type, attributes, body = message
+    if "specversion" in attributes and not content_type.lower().startswith("application/cloudevents"):
+        return read_attributes({"datacontenttype": content_type} | attributes, body)
     return read_json(body)
+
+
+def to_headers(attributes: Mapping[str, str], prefix: str) -> dict[str, str]:
+    """Attributes as headers, percent-encoded as the HTTP binding says (1.0.2, section 3.1.3.2)."""
+    return {f"{prefix}{name}": quote(value, safe=_PLAIN) for name, value in attributes.items()}
+
+
+def from_headers(headers: Mapping[str, str], prefix: str) -> dict[str, str]:
+    """The attributes among headers, whose names are compared without case."""
+    found = ((name.lower(), value) for name, value in headers.items())
+    return {name.removeprefix(prefix): unquote(value) for name, value in found if name.startswith(prefix)}
 
 
 def _check(envelope: Envelope) -> None:

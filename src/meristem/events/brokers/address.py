@@ -58,7 +58,9 @@ def seconds(options: dict[str, str], name: str, default: str) -> float:
 
 def count(options: dict[str, str], name: str, default: int) -> int:
     """A number among the options; raises ConfigurationError."""
-    given = options.get(name, str(default))
+    given = options.get(name)
+    if given is None:
+        return default
     if not given.isdecimal() or not 0 < int(given) < 10_000:
-        raise ConfigurationError(f"the bus: {name}={given!r}: give a number above zero, such as {default}")
+        raise ConfigurationError(f"the bus: {name}={given!r}: give a number above zero")
     return int(given)

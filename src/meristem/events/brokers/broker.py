@@ -14,6 +14,7 @@ from meristem.backoff import FULL, wait_after
 from meristem.errors import MeristemError, WiringError
 from meristem.events.bus import BROKER, Receive, SubscriberAway
 from meristem.events.envelope import Envelope
+from meristem.events.outage import describe
 from meristem.events.policy import DEFAULT, DeliveryPolicy
 from meristem.lifecycle import Background
 from meristem.storage.fence import LeaseLostError
@@ -48,11 +49,12 @@ class Broker(Protocol):
     name: str
     """Names it to people, and its destination in the outbox: `nats`."""
 
-    async def connect(self, queues: Sequence[Queue], returned: Callable[[], None]) -> None:
+    async def connect(self, queues: Sequence[Queue], changed: Callable[[bool], None]) -> None:
         """Connect, and make what is missing of the queues, so that from now on nothing is lost for them.
 
-        `returned` is to be called whenever a lost connection is there again. Raises ConfigurationError where no
-        further attempt can help, any other exception where one may.
+        `changed(True)` is to be called when a lost connection has come back by itself, `changed(False)` when one is
+        lost for good: then `close` and `connect` follow. Raises ConfigurationError where no further attempt can help,
+        any other exception where one may.
         """
         ...
 
@@ -117,8 +119,7 @@ class BrokerBus:
         return self._policies.get((destination, event_type), DEFAULT)
 
     async def lag(self) -> Mapping[str, int]:
-        if not self._connected.is_set():
-            return {}
+        await self._connected.wait()
         return {name: await self._broker.lag(self._queues[name], incoming) for name, incoming in self._incoming.items()}
 
     async def publish(self, envelope: Envelope, destination: str, *, is_new: bool = False) -> None:
@@ -140,7 +141,7 @@ class BrokerBus:
         except MeristemError:
             raise
         except Exception as error:  # whatever a client raises: the event is not confirmed, and that is no fault of it
-            raise SubscriberAway(f"{self._broker.name} did not confirm it: {type(error).__name__}: {error}") from error
+            raise SubscriberAway(f"{self._broker.name} did not confirm it: {describe(error)}") from error
 
     async def start(self) -> None:
         """Connect and take in; a broker that isn't there is waited for in the background, as the outbox keeps all."""
@@ -161,29 +162,42 @@ class BrokerBus:
         await self._broker.close()
 
     async def _connect(self) -> None:
+        """Return when the broker was reached."""
         failures = 0
         while True:
             try:
-                await self._broker.connect(list(self._queues.values()), self._returned)
+                await self._broker.connect(list(self._queues.values()), self._changed)
             except MeristemError:
                 raise
-            except Exception as error:
+            except Exception as error:  # whatever a client raises where nobody answers
                 failures += 1
                 if failures == 1:
-                    logger.warning("%s can't be reached: %s; trying again", self._broker.name, _described(error))
+                    logger.warning("%s can't be reached: %s; trying again", self._broker.name, describe(error))
                 await self._broker.close()
                 await asyncio.sleep(wait_after(failures, _BASE, _CAP, FULL))
             else:
-                break
-        self._connected.set()
-        self._returned()
+                self._connected.set()
+                self._tell()
+                return
 
-    def _returned(self) -> None:
+    def _changed(self, is_there: bool) -> None:
+        if is_there:
+            self._tell()
+        elif self._connected.is_set():
+            self._connected.clear()
+            self._background.spawn(self._reconnect(), "reconnect")
+
+    async def _reconnect(self) -> None:
+        logger.warning("the connection to %s is lost; connecting again", self._broker.name)
+        await self._broker.close()
+        await self._connect()
+        logger.info("%s is there again", self._broker.name)
+
+    def _tell(self) -> None:
         for tell in self.resumed:
             tell(self._destination)
 
     async def _take(self, queue: Queue, incoming: Incoming) -> None:
-        await self._connected.wait()
         failures = 0
 
         async def take() -> None:
@@ -197,13 +211,10 @@ class BrokerBus:
                 failures = 1 if monotonic() - began > _CAP else failures + 1
                 logger.warning(
                     "%s: nothing is taken in from %s: %s; trying again",
-                    queue.service, self._broker.name, _described(error),
+                    queue.service, self._broker.name, describe(error),
                 )  # fmt: skip
 
         while True:
+            await self._connected.wait()
             await incoming.alone(f"{self._broker.name} {queue.name}", take)
             await asyncio.sleep(wait_after(failures, _BASE, _CAP, FULL) if failures else _LOOK)
-
-
-def _described(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

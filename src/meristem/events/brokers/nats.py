@@ -29,7 +29,7 @@ from nats.js.errors import BadRequestError, KeyWrongLastSequenceError, NotFoundE
 from meristem.errors import ConfigurationError, Undeliverable
 from meristem.events.brokers.address import BusAddress, count, read_address, seconds
 from meristem.events.brokers.broker import BrokerBus, Queue
-from meristem.events.cloudevents import from_message, to_message
+from meristem.events.cloudevents import Message, from_headers, from_message, to_headers, to_message
 from meristem.events.delivery import Unreadable
 from meristem.events.incoming_events import ReadSoFar
 
@@ -74,9 +74,9 @@ class NatsBroker:
         self._js: JetStreamContext | None = None
         self._origin = ""  # the stream's name and when it was made: its numbers mean nothing in another one
 
-    async def connect(self, queues: Sequence[Queue], returned: Callable[[], None]) -> None:
+    async def connect(self, queues: Sequence[Queue], changed: Callable[[bool], None]) -> None:
         async def again() -> None:
-            returned()
+            changed(True)
 
         failures: list[Exception] = []
 
@@ -141,8 +141,10 @@ class NatsBroker:
         return self._js
 
     async def send(self, envelope: Envelope) -> None:
-        headers, body = to_message(envelope, _HEADERS, binary=self._address.binary)
-        headers["Nats-Msg-Id"] = f"{envelope.source} {envelope.id}"
+        content_type, attributes, body = to_message(envelope, binary=self._address.binary)
+        headers = {"Nats-Msg-Id": f"{envelope.source} {envelope.id}", **to_headers(attributes, _HEADERS)}
+        if not attributes:  # here it says that this is the whole event, and nothing of its data
+            headers["Content-Type"] = content_type
         subject = f"{self._stream}.{envelope.type}"
         try:
             await self._jetstream.publish(subject, body, timeout=_CONFIRMED, headers=headers)
@@ -181,7 +183,9 @@ class NatsBroker:
         if event_type not in queue.types:
             return None
         try:
-            return from_message(message.headers or {}, message.data, _HEADERS)
+            headers = message.headers or {}
+            content_type = next((value for name, value in headers.items() if name.lower() == "content-type"), "")
+            return from_message(Message(content_type, from_headers(headers, _HEADERS), message.data))
         except Undeliverable as error:
             place = f"{self._origin} {message.metadata.sequence.stream}"
             return Unreadable(place, event_type, message.data.decode(errors="replace"), str(error))

@@ -1,0 +1,163 @@
+"""RabbitMQ: a topic exchange for all events, and a quorum queue for each service that hears some of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import aio_pika
+from aio_pika import DeliveryMode, ExchangeType
+from aio_pika.exceptions import AuthenticationError, ChannelPreconditionFailed, ProbableAuthenticationError
+
+from meristem.errors import ConfigurationError, Undeliverable
+from meristem.events.brokers.address import BusAddress, read_address
+from meristem.events.brokers.broker import BrokerBus, Queue
+from meristem.events.cloudevents import Message, from_message, to_message
+from meristem.events.delivery import Unreadable
+
+if TYPE_CHECKING:
+    from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange, AbstractIncomingMessage
+
+    from meristem.events.envelope import Envelope
+    from meristem.events.incoming_events import Incoming
+
+_PROPERTIES: Final = "cloudEvents_"  # CloudEvents' AMQP binding 1.0.2, section 3.1.3.1; it also reads `cloudEvents:`
+_OTHERS: Final = "cloudEvents:"
+_REACHED: Final = 3.0  # seconds for one attempt to connect
+_CONFIRMED: Final = 10.0  # seconds for the broker to say that it has an event
+_AHEAD: Final = 1000  # events that the broker hands over before the first of them is acknowledged
+_BATCH: Final = 500
+_LONGEST: Final = 255  # bytes of a routing key (AMQP 0-9-1, section 4.2.5.3)
+_QUEUE: Final[dict[str, Any]] = {
+    "x-queue-type": "quorum",
+    # Two consumers would store side by side, and an event could overtake another one of its key.
+    "x-single-active-consumer": True,
+}
+
+
+def open_bus(url: str, *, system: str) -> BrokerBus:
+    """The bus of `amqp://user:password@host:5672/vhost?prefix=meristem`, or `amqps`.
+
+    `mode=structured` is how an event is written.
+    """
+    return BrokerBus(RabbitBroker(read_address(url, ()), system), system=system)
+
+
+class RabbitBroker:
+    """A connection to RabbitMQ, the exchange of events there, and its queues."""
+
+    name = "rabbitmq"
+
+    def __init__(self, address: BusAddress, system: str) -> None:
+        self._address = address
+        self._system = system
+        self._connection: AbstractConnection | None = None
+        self._exchange: AbstractExchange | None = None
+        self._waiting: dict[str, int] = {}  # events of each queue that were handed over and are not stored yet
+
+    async def connect(self, queues: Sequence[Queue], changed: Callable[[bool], None]) -> None:
+        try:
+            connection = await aio_pika.connect(
+                self._address.url,
+                timeout=_REACHED,
+                client_properties={"connection_name": f"meristem {self._system}"},
+            )
+        except (AuthenticationError, ProbableAuthenticationError) as error:
+            raise ConfigurationError(f"RabbitMQ refuses the bus's user or virtual host: {error}") from None
+        self._connection = connection
+        channel = await connection.channel(publisher_confirms=True)
+        try:
+            self._exchange = await channel.declare_exchange(self._address.prefix, ExchangeType.TOPIC, durable=True)
+            for each in queues:
+                queue = await channel.declare_queue(self._queue(each), durable=True, arguments=_QUEUE)
+                for event_type in sorted(each.types):
+                    await queue.bind(self._exchange, event_type)
+        except ChannelPreconditionFailed as error:
+            raise ConfigurationError(
+                f"RabbitMQ has an exchange or a queue of such a name that is another kind: {error}; "
+                "delete it there, or choose another ?prefix="
+            ) from None
+        connection.close_callbacks.add(lambda *_: changed(False))
+        channel.close_callbacks.add(lambda *_: changed(False))
+
+    def _queue(self, queue: Queue) -> str:
+        return f"{self._address.prefix}.{queue.name}"
+
+    async def send(self, envelope: Envelope) -> None:
+        if len(envelope.type.encode()) > _LONGEST:
+            raise Undeliverable(f"{envelope.type[:40]}…: RabbitMQ takes types of {_LONGEST} bytes at most")
+        assert self._exchange is not None  # connected
+        content_type, attributes, body = to_message(envelope, binary=self._address.binary)
+        attributes.pop("datacontenttype", None)  # it is the message's own content type
+        message = aio_pika.Message(
+            body,
+            content_type=content_type,
+            headers={f"{_PROPERTIES}{name}": value for name, value in attributes.items()},
+            delivery_mode=DeliveryMode.PERSISTENT,
+            message_id=envelope.id,
+            type=envelope.type,
+        )
+        await self._exchange.publish(message, envelope.type, mandatory=False, timeout=_CONFIRMED)
+
+    async def take(self, queue: Queue, incoming: Incoming) -> None:
+        channel = await self._channel()
+        arrived: asyncio.Queue[AbstractIncomingMessage | None] = asyncio.Queue()
+        channel.close_callbacks.add(lambda *_: arrived.put_nowait(None))
+        try:
+            await channel.set_qos(prefetch_count=_AHEAD)
+            source = await channel.get_queue(self._queue(queue), ensure=False)
+
+            async def keep(message: AbstractIncomingMessage) -> None:
+                self._waiting[queue.name] = self._waiting.get(queue.name, 0) + 1
+                arrived.put_nowait(message)
+
+            await source.consume(keep)
+            while True:
+                await incoming.room()
+                batch = [await arrived.get()]
+                while len(batch) < _BATCH and not arrived.empty():
+                    batch.append(arrived.get_nowait())
+                messages = [each for each in batch if each is not None]
+                if len(messages) < len(batch):
+                    raise ConnectionError("the channel was closed")
+                await incoming.store([event for each in messages if (event := self._read(each, queue)) is not None])
+                # Only now, and all up to the last one: the broker keeps what is not acknowledged, in its order.
+                await messages[-1].ack(multiple=True)
+                self._waiting[queue.name] -= len(messages)
+        finally:
+            self._waiting.pop(queue.name, None)
+            await channel.close()
+
+    def _read(self, message: AbstractIncomingMessage, queue: Queue) -> Envelope | Unreadable | None:
+        event_type = message.routing_key or ""
+        if event_type not in queue.types:
+            return None  # bound by a release of before, and heard no more
+        attributes = {
+            name.removeprefix(_PROPERTIES).removeprefix(_OTHERS): str(value)
+            for name, value in message.headers.items()
+            if name.startswith((_PROPERTIES, _OTHERS))
+        }
+        try:
+            return from_message(Message(message.content_type or "", attributes, message.body))
+        except Undeliverable as error:
+            place = f"rabbitmq {self._queue(queue)} {message.message_id or message.delivery_tag}"
+            return Unreadable(place, event_type, message.body.decode(errors="replace"), str(error))
+
+    async def lag(self, queue: Queue, incoming: Incoming) -> int:  # noqa: ARG002 - the broker knows
+        channel = await self._channel()
+        try:
+            found = await channel.declare_queue(self._queue(queue), passive=True)
+            return (found.declaration_result.message_count or 0) + self._waiting.get(queue.name, 0)
+        finally:
+            await channel.close()
+
+    async def _channel(self) -> AbstractChannel:
+        if self._connection is None:
+            raise ConnectionError("not connected")
+        return await self._connection.channel()
+
+    async def close(self) -> None:
+        connection, self._connection, self._exchange = self._connection, None, None
+        if connection is not None:
+            await connection.close()
