@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import unquote, urlsplit
 
@@ -69,7 +68,7 @@ class KafkaBroker:
         self._threads: ThreadPoolExecutor | None = None
         self._producer: Producer | None = None
         self._polling: asyncio.Task[None] | None = None
-        self._groups: dict[str, Consumer] = {}
+        self._groups: dict[str, Consumer] = {}  # who asks and tells how far each queue was read
         self._known: set[str] = set()  # topics that are there
         self._has_controller = False  # that makes topics
         self._making = asyncio.Lock()
@@ -95,15 +94,7 @@ class KafkaBroker:
             self._groups[queue.name] = await self._group(queue, made)
 
     async def _group(self, queue: Queue, made: Sequence[str]) -> Consumer:
-        group = Consumer(
-            self._settings
-            | {
-                "group.id": f"{self._address.prefix}.{queue.name}",
-                "enable.auto.commit": False,
-                "enable.auto.offset.store": False,
-                "auto.offset.reset": "earliest",  # what a topic keeps no more is gone, what it keeps is not
-            }
-        )
+        group = self._consumer(queue)
         # Of a topic that was just made all, also what is published before the service first reads.
         fresh = [each for topic in self._topics(queue) if topic in made for each in await self._parts(group, topic)]
         for each in fresh:
@@ -111,6 +102,18 @@ class KafkaBroker:
         if fresh:
             await self._run(group.commit, offsets=fresh, asynchronous=False)
         return group
+
+    def _consumer(self, queue: Queue) -> Consumer:
+        return Consumer(
+            self._settings
+            | {
+                "group.id": f"{self._address.prefix}.{queue.name}",
+                "enable.auto.commit": False,
+                "enable.auto.offset.store": False,
+                "auto.offset.reset": "earliest",  # what a topic keeps no more is gone, what it keeps is not
+                "fetch.wait.max.ms": int(_TURN * 1000),
+            }
+        )
 
     def _topics(self, queue: Queue) -> list[str]:
         return sorted({self._topic(each) for each in queue.types})
@@ -196,23 +199,23 @@ class KafkaBroker:
             raise
 
     async def take(self, queue: Queue, incoming: Incoming) -> None:
-        group = self._groups[queue.name]
+        # Two clients: a question would wait behind a request for events, which the broker answers when there are some.
+        group, reader = self._groups[queue.name], self._consumer(queue)
         try:
-            await self._run(group.assign, await self._begin(queue, group))
+            await self._run(reader.assign, await self._begin(queue, group))
             while True:
                 await incoming.room()
-                records = await self._run(group.consume, 1, _TURN)
+                records = await self._run(reader.consume, 1, _TURN)
                 if not records:
                     continue
-                records += await self._run(group.consume, _BATCH, _LINGER)
+                records += await self._run(reader.consume, _BATCH, _LINGER)
                 for each in records:
                     if (failure := each.error()) is not None:
                         raise KafkaException(failure)
                 await incoming.store([event for each in records if (event := self._read(each, queue)) is not None])
                 await self._run(group.commit, offsets=_ends(records), asynchronous=False)
         finally:
-            with suppress(KafkaException, RuntimeError, ConnectionError):
-                await asyncio.shield(self._run(group.unassign))
+            await asyncio.shield(asyncio.to_thread(reader.close))  # may come after `close`
 
     async def _begin(self, queue: Queue, group: Consumer) -> list[TopicPartition]:
         """How far the group is; where it has never been, it begins with what comes from now on."""
