@@ -67,7 +67,7 @@ def read_attributes(attributes: Mapping[str, str], data: bytes) -> Envelope:
     return msgspec.structs.replace(envelope, data=text.copy())
 
 
-class Message(NamedTuple):
+class WireEvent(NamedTuple):
     """An event as a protocol carries it: what its body is, what is said beside that, and the body."""
 
     content_type: str
@@ -75,14 +75,14 @@ class Message(NamedTuple):
     body: bytes
 
 
-def to_message(envelope: Envelope, *, binary: bool) -> Message:
+def to_message(envelope: Envelope, *, binary: bool) -> WireEvent:
     """An event for a protocol: its attributes beside its data, or all of it as one body."""
     if not binary:
-        return Message(STRUCTURED, {}, write_json(envelope))
-    return Message(envelope.datacontenttype, write_attributes(envelope), bytes(envelope.data))
+        return WireEvent(STRUCTURED, {}, write_json(envelope))
+    return WireEvent(envelope.datacontenttype, write_attributes(envelope), bytes(envelope.data))
 
 
-def from_message(message: Message) -> Envelope:
+def from_message(message: WireEvent) -> Envelope:
     """Read an event in either mode; raises Undeliverable for what is none."""
     content_type, attributes, body = message
     if "specversion" in attributes and not content_type.lower().startswith("application/cloudevents"):

@@ -25,7 +25,7 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 from meristem.errors import ConfigurationError, Undeliverable
 from meristem.events.brokers.address import BusAddress, count, read_address
 from meristem.events.brokers.broker import BrokerBus, Queue
-from meristem.events.cloudevents import Message, from_message, to_message
+from meristem.events.cloudevents import WireEvent, from_message, to_message
 from meristem.events.delivery import Unreadable
 
 if TYPE_CHECKING:
@@ -237,7 +237,7 @@ class KafkaBroker:
         attributes = {name.removeprefix(_HEADERS): text for name, text in headers.items() if name.startswith(_HEADERS)}
         body = record.value() or b""
         try:
-            envelope = from_message(Message(headers.get("content-type", ""), attributes, body))
+            envelope = from_message(WireEvent(headers.get("content-type", ""), attributes, body))
         except Undeliverable as error:
             place = f"kafka {record.topic()} {record.partition()} {record.offset()}"
             return Unreadable(place, attributes.get("type", ""), body.decode(errors="replace"), str(error))

@@ -29,7 +29,7 @@ from nats.js.errors import BadRequestError, KeyWrongLastSequenceError, NotFoundE
 from meristem.errors import ConfigurationError, Undeliverable
 from meristem.events.brokers.address import BusAddress, count, read_address, seconds
 from meristem.events.brokers.broker import BrokerBus, Queue
-from meristem.events.cloudevents import Message, from_headers, from_message, to_headers, to_message
+from meristem.events.cloudevents import WireEvent, from_headers, from_message, to_headers, to_message
 from meristem.events.delivery import Unreadable
 from meristem.events.incoming_events import ReadSoFar
 
@@ -185,7 +185,7 @@ class NatsBroker:
         try:
             headers = message.headers or {}
             content_type = next((value for name, value in headers.items() if name.lower() == "content-type"), "")
-            return from_message(Message(content_type, from_headers(headers, _HEADERS), message.data))
+            return from_message(WireEvent(content_type, from_headers(headers, _HEADERS), message.data))
         except Undeliverable as error:
             place = f"{self._origin} {message.metadata.sequence.stream}"
             return Unreadable(place, event_type, message.data.decode(errors="replace"), str(error))

@@ -13,7 +13,7 @@ from aio_pika.exceptions import AuthenticationError, ChannelPreconditionFailed, 
 from meristem.errors import ConfigurationError, Undeliverable
 from meristem.events.brokers.address import BusAddress, read_address
 from meristem.events.brokers.broker import BrokerBus, Queue
-from meristem.events.cloudevents import Message, from_message, to_message
+from meristem.events.cloudevents import WireEvent, from_message, to_message
 from meristem.events.delivery import Unreadable
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ class RabbitBroker:
             if name.startswith((_PROPERTIES, _OTHERS))
         }
         try:
-            return from_message(Message(message.content_type or "", attributes, message.body))
+            return from_message(WireEvent(message.content_type or "", attributes, message.body))
         except Undeliverable as error:
             place = f"rabbitmq {self._queue(queue)} {message.message_id or message.delivery_tag}"
             return Unreadable(place, event_type, message.body.decode(errors="replace"), str(error))
