@@ -140,7 +140,7 @@ class Guests:
                 self.outcomes[f"500: {said}"] += 1
             waited = time.monotonic() - began
             if key and verb == "POST" and trouble.startswith("5") and waited > REFUSED_FOR_GOOD:
-                self.outcomes["booking undone, as its guest was told"] += 1
+                self.outcomes["booking given up by its guest"] += 1
                 return None
             if waited > PATIENCE:
                 self.wrong.append(f"{what} was not answered within {PATIENCE:g} s: {trouble} {said}")

@@ -185,9 +185,10 @@ class StepMaker(Protocol):
         ...
 
 
-class Context(msgspec.Struct, gc=False):
+class Context(msgspec.Struct):
     """What surrounds the work that runs now; `current()` gives it."""
 
+    # Seen by the garbage collector, since the steps of a saga know the context that they are in: a cycle.
     deadline: float | None = None  # on the clock of time.monotonic(), seconds
     trace: Position | None = None
     caller: str | None = None  # the service that calls, None at the edge

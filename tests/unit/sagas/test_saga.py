@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 from sagakit import Booking, Bookings, CardDeclined, Facts, Payment, Request, engine, keyed, told, unavailable
 from sqlalchemy import Column, Integer, MetaData, Table, func, insert, select
 
 from meristem import CallError, Code, MisuseError, WiringError
 from meristem.sagas.administration import SagaStore
+from meristem.sagas.execution import Execution
 from meristem.sagas.facts import SagaBegan, SagaEnded, StepEnded
 from meristem.sagas.flow import Flow
 from meristem.sagas.records import SagaState
@@ -56,6 +59,21 @@ class Noting(Bookings):
 
 async def notes(database) -> list[int]:
     return await database.fetch_all(select(NOTES.c.value).order_by(NOTES.c.id), into=int)
+
+
+def executions() -> int:
+    gc.collect()
+    return sum(isinstance(each, Execution) for each in gc.get_objects())
+
+
+async def test_of_a_saga_that_has_ended_nothing_stays_in_memory(database, remote):
+    service, before = Bookings(remote), executions()
+    async with engine(service, database) as made:
+        for _ in range(3):
+            await service.book(Request())
+        await made.stop()  # what it does after the answer is done, too
+
+        assert executions() == before
 
 
 async def test_its_steps_are_done_in_order_and_its_result_returned(database, remote):
