@@ -55,7 +55,7 @@ class Claims:
             self._alone_until = -math.inf
 
     def believe(self, since: float) -> None:
-        """Nothing is on disk alone: if no other relay lived, none can hold an event for a while from `since` on.
+        """It is known what is on disk alone: if no other relay lived, none holds an event for a while from `since` on.
 
         `since` is a moment before the look: a relay that joins while it runs is not in what it found.
         """

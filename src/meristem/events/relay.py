@@ -230,7 +230,7 @@ class Relay:
         if self._claims.are_open:
             for subscriber in list(self._backlogs.due):
                 await self._fetch(subscriber)
-        if scanned is not None and self._backlogs.are_empty:
+        if scanned is not None:  # whose rows are on disk alone is known, subscriber by subscriber
             self._claims.believe(scanned)
 
     async def _scan(self) -> None:

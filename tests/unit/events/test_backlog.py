@@ -8,7 +8,7 @@ from meristem.events.direct import DirectBus
 from meristem.events.facts import Delivered
 from meristem.events.relay import Relay
 from meristem.testing import ManualClock
-from tests.suites.bus import Booked, Stage
+from tests.suites.bus import Booked, Noted, Stage
 
 
 @pytest.fixture
@@ -53,6 +53,21 @@ async def test_an_event_of_a_fresh_key_is_not_behind_a_backlog(stage):
 
     assert billing.seen.index(1000) < 20
     assert in_order([number for number in billing.seen if number < 1000])
+
+
+async def test_who_waits_with_more_than_fits_in_memory_does_not_send_the_others_by_the_disk(stage):
+    billing, mail = stage.subscriber("billing", Booked), stage.subscriber("mail", Noted)
+    gate = await backlog(stage, billing)
+    for _ in range(6):
+        await stage.clock.advance(stage.outbox.poll)
+
+    assert not stage.relay.accepts("billing")
+    assert stage.relay.accepts("mail")
+    await stage.publish(Noted(number=1))
+    await mail.began()
+
+    gate.set()
+    await stage.settle()
 
 
 async def test_a_later_event_of_a_key_that_waits_on_disk_stays_behind_it(stage):
