@@ -23,8 +23,8 @@ class Call(msgspec.Struct, eq=False, gc=False):
     """One call of an operation: its request message and what surrounds it.
 
     `request` is an instance of `operation.request`, or `Items` of them for an operation that takes a stream; a handler
-    returns the reply, or an async iterator of replies for an operation that streams. It and its context refer to data
-    alone, so the collector of cycles need not know them, which makes them cheaper.
+    returns the reply, or an async iterator of replies for an operation that streams. Nothing that it refers to refers
+    to it for longer than it is answered, so the collector of cycles need not know it, which makes it cheaper.
     """
 
     operation: Operation
