@@ -11,13 +11,15 @@ from meristem.lifecycle import Stack
 from meristem.runtime.assembly import Assembly
 from meristem.runtime.options import Options
 from meristem.system.blueprint import Blueprint
-from meristem.system.placement import ALONE
+from meristem.system.placement import ALONE, Placement
+from meristem.system.placement_tables import Resources
 
 
 @asynccontextmanager
-async def alone(system: System, *, database: str = "sqlite://") -> AsyncIterator[Assembly]:
+async def alone(system: System, *, database: str = "sqlite://", bus: str = "direct") -> AsyncIterator[Assembly]:
     """All services of a system, started, and stopped at the end."""
-    assembly = Assembly(Blueprint(system), ALONE, Options(database=database))
+    blueprint = Blueprint(system, Placement(resources=Resources(bus=bus)))
+    assembly = Assembly(blueprint, ALONE, Options(database=database))
     async with Stack() as stack:
         await stack.start(assembly)
         await assembly.activate()

@@ -1,0 +1,145 @@
+"""An event's way over a broker, from the commit that publishes it to its handler's own commit, beside FastStream.
+
+    python -m benchmarks.brokers [--rounds N] [--events N]
+
+Ours is a system of two services with a database each, outbox and inbox as always. The peer is FastStream with publisher
+confirms, and beside it an outbox written by hand: a row in the transaction, a task that publishes rows in batches side
+by side and deletes them. It keeps no order and knows no repeated event. Both are one process, on SQLite in WAL mode
+synced at every commit, with 16 transactions in flight.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, Protocol
+from uuid import uuid4
+
+import uvloop
+from sqlalchemy import Column, Integer, MetaData, String, Table, bindparam, insert
+
+from benchmarks.alone import alone
+from benchmarks.figures import Spread, spreads
+from benchmarks.machine import SERVER
+from benchmarks.peers import setup
+from benchmarks.processes import output_of, python
+from meristem import Contract, Database, Event, Service, System, idempotent, on
+
+BUSES: Final = {"NATS JetStream": "nats://127.0.0.1:4222", "RabbitMQ": "amqp://guest:guest@127.0.0.1:5672/"}
+IN_FLIGHT: Final = 16
+PEER: Final = "FastStream with an outbox"
+
+
+class Booked(Event, package="bench.bookings.v1", key="guest"):
+    guest: str
+    nights: int
+
+
+class Bookings(Contract, Protocol, package="bench.bookings.v1"):
+    @idempotent
+    async def book(self, guest: str) -> None: ...
+
+
+bookings, entries = MetaData(), MetaData()
+BOOKINGS = Table("bookings", bookings, Column("id", Integer, primary_key=True), Column("guest", String(20)))
+ENTRIES = Table("entries", entries, Column("id", Integer, primary_key=True), Column("guest", String(20)))
+BOOK, ENTER = (insert(table).values(guest=bindparam("name")) for table in (BOOKINGS, ENTRIES))
+
+
+class BookingsService(Bookings, Service, tables=bookings):
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    async def book(self, guest: str) -> None:
+        async with self.database.begin() as tx:
+            await tx.execute(BOOK, {"name": guest})
+            await tx.publish(Booked(guest=guest, nights=2))
+
+
+class Ledger(Service, tables=entries):
+    handled = 0
+    progress = asyncio.Event()
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    @on(Booked)
+    async def enter(self, event: Booked) -> None:
+        await self.database.execute(ENTER, {"name": event.guest})
+        Ledger.handled += 1
+        Ledger.progress.set()
+
+
+async def ours(bus: str, events: int) -> dict[str, float]:
+    """Events per second from commit to handler, and the process's CPU for each."""
+    system = System("bench", services=[BookingsService, Ledger])
+    url = f"sqlite:///{Path.cwd()}/{{service}}.db"
+    async with alone(system, database=url, bus=f"{bus}?prefix=b{uuid4().hex[:12]}") as app:
+        client = app.client(Bookings)
+
+        async def work(count: int) -> None:
+            until, numbers = Ledger.handled + count, iter(range(count))
+
+            async def book() -> None:
+                for number in numbers:
+                    await client.book(f"guest {number % 1000}")
+
+            await asyncio.gather(*(book() for _ in range(IN_FLIGHT)))
+            while Ledger.handled < until:
+                Ledger.progress.clear()
+                await Ledger.progress.wait()
+
+        await work(events // 4)
+        cpu, began = time.process_time(), time.perf_counter()
+        await work(events)
+        took = time.perf_counter() - began
+        return {"per_second": events / took, "cpu_us": (time.process_time() - cpu) / events * 1e6}
+
+
+def run(rounds: int, events: int, say: Callable[[str], None]) -> dict[str, dict[str, Spread]]:
+    """Ours and the peer's in turn, over each broker that answers here."""
+    if (why := setup.no_peer("faststream.rabbit")) is not None:
+        say(f"FastStream is skipped: {why}")
+    found: dict[str, dict[str, Spread]] = {}
+    for name, bus in BUSES.items():
+        turns: list[dict[str, float]] = []
+        for number in range(rounds):
+            say(f"{name}, round {number + 1} of {rounds}")
+            turn = _measured("ours", "benchmarks.brokers", "--bus", bus, "--events", str(events))
+            if why is None:
+                turn |= _measured(PEER, "benchmarks.peers.faststream_outbox", bus, str(events), executable=setup.PYTHON)
+            turns.append(turn)
+        found[name] = spreads(turns)
+    return found
+
+
+def _measured(who: str, module: str, *options: str, executable: Path = Path(sys.executable)) -> dict[str, float]:
+    command = python(module, *options, executable=executable)
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        said: dict[str, float] = json.loads(output_of(command, core=SERVER, folder=Path(folder)))
+    return {f"{who}, {name}": figure for name, figure in said.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--events", type=int, default=4000)
+    parser.add_argument("--bus", help="measure ours alone, over this bus, in the current folder")
+    given = parser.parse_args()
+    if given.bus is not None:
+        print(json.dumps(uvloop.run(ours(given.bus, given.events))))
+        return
+    for name, figures in run(given.rounds, given.events, lambda text: print(text, file=sys.stderr, flush=True)).items():
+        print(name)
+        for what, spread in figures.items():
+            print(f"  {what:<42} {spread.median:8.0f} ({spread.low:.0f} to {spread.high:.0f})")
+
+
+if __name__ == "__main__":
+    main()
