@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Final, Protocol
 from uuid import uuid4
 
+import aio_pika
+import nats
 import uvloop
 from sqlalchemy import Column, Integer, MetaData, String, Table, bindparam, insert
 
@@ -76,11 +78,11 @@ class Ledger(Service, tables=entries):
         Ledger.progress.set()
 
 
-async def ours(bus: str, events: int) -> dict[str, float]:
+async def ours(bus: str, prefix: str, events: int) -> dict[str, float]:
     """Events per second from commit to handler, and the process's CPU for each."""
     system = System("bench", services=[BookingsService, Ledger])
     url = f"sqlite:///{Path.cwd()}/{{service}}.db"
-    async with alone(system, database=url, bus=f"{bus}?prefix=b{uuid4().hex[:12]}") as app:
+    async with alone(system, database=url, bus=f"{bus}?prefix={prefix}") as app:
         client = app.client(Bookings)
 
         async def work(count: int) -> None:
@@ -111,29 +113,52 @@ def run(rounds: int, events: int, say: Callable[[str], None]) -> dict[str, dict[
         turns: list[dict[str, float]] = []
         for number in range(rounds):
             say(f"{name}, round {number + 1} of {rounds}")
-            turn = _measured("ours", "benchmarks.brokers", "--bus", bus, "--events", str(events))
+            turn = _measured("ours", bus, "benchmarks.brokers", events)
             if why is None:
-                turn |= _measured(PEER, "benchmarks.peers.faststream_outbox", bus, str(events), executable=setup.PYTHON)
+                turn |= _measured(PEER, bus, "benchmarks.peers.faststream_outbox", events, executable=setup.PYTHON)
             turns.append(turn)
         found[name] = spreads(turns)
     return found
 
 
-def _measured(who: str, module: str, *options: str, executable: Path = Path(sys.executable)) -> dict[str, float]:
-    command = python(module, *options, executable=executable)
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        said: dict[str, float] = json.loads(output_of(command, core=SERVER, folder=Path(folder)))
+def _measured(
+    who: str, bus: str, module: str, events: int, executable: Path = Path(sys.executable)
+) -> dict[str, float]:
+    prefix = f"bench{uuid4().hex[:12]}"
+    command = python(module, bus, prefix, str(events), executable=executable)
+    try:
+        with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+            said: dict[str, float] = json.loads(output_of(command, core=SERVER, folder=Path(folder)))
+    finally:
+        asyncio.run(_clear(bus, prefix))
     return {f"{who}, {name}": figure for name, figure in said.items()}
+
+
+async def _clear(bus: str, prefix: str) -> None:
+    """Delete what was made on the broker."""
+    if bus.startswith("nats"):
+        client = await nats.connect(bus)
+        for made in await client.jetstream().streams_info():
+            if prefix in made.config.name:
+                await client.jetstream().delete_stream(made.config.name)
+        await client.close()
+        return
+    async with await aio_pika.connect(bus) as connection:
+        channel = await connection.channel()
+        for queue in (f"{prefix}.bench.ledger", f"{prefix}.ledger"):
+            await channel.queue_delete(queue)
+        await channel.exchange_delete(prefix)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--events", type=int, default=4000)
-    parser.add_argument("--bus", help="measure ours alone, over this bus, in the current folder")
+    parser.add_argument("alone", nargs="*", help="BUS PREFIX EVENTS: measure ours alone, in the current folder")
     given = parser.parse_args()
-    if given.bus is not None:
-        print(json.dumps(uvloop.run(ours(given.bus, given.events))))
+    if given.alone:
+        bus, prefix, events = given.alone
+        print(json.dumps(uvloop.run(ours(bus, prefix, int(events)))))
         return
     for name, figures in run(given.rounds, given.events, lambda text: print(text, file=sys.stderr, flush=True)).items():
         print(name)

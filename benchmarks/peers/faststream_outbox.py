@@ -1,4 +1,4 @@
-"""FastStream with confirms and an outbox written by hand: `faststream_outbox.py URL EVENTS`, in a folder of its own."""
+"""FastStream with confirms and an outbox written by hand: `faststream_outbox.py URL PREFIX EVENTS`, in a new folder."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
-from uuid import uuid4
 
 import uvloop
 from faststream.nats import JStream, NatsBroker
@@ -111,13 +110,13 @@ def over_rabbitmq(url: str, name: str, bench: Bench) -> tuple[Any, Callable[[Any
     return broker, lambda body: broker.publish(body, exchange=exchange, routing_key="booked", persist=True)
 
 
-async def main(url: str, events: int) -> dict[str, float]:
+async def main(url: str, prefix: str, events: int) -> dict[str, float]:
     """Events per second from commit to handler, and the process's CPU for each."""
     bench = Bench()
     for each in (bench.bookings, bench.ledger):
         await each.make()
     over = over_nats if url.startswith("nats") else over_rabbitmq
-    broker, publish = over(url, f"p{uuid4().hex[:12]}", bench)
+    broker, publish = over(url, prefix, bench)
     async with broker:
         await broker.start()
         relaying = asyncio.create_task(bench.relay(publish))
@@ -130,4 +129,4 @@ async def main(url: str, events: int) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(uvloop.run(main(sys.argv[1], int(sys.argv[2])))))
+    print(json.dumps(uvloop.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))))
