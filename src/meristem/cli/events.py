@@ -1,4 +1,4 @@
-"""`meristem events`: what waits to be delivered, dead letters, and their way back."""
+"""`meristem events`: which there are, what waits to be delivered, dead letters, and their way back."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from meristem.cli.databases import in_each
+from meristem.cli.event_flow import list_events, publish
 from meristem.cli.loading_system import json_option, load_blueprint, placement_option, system_argument, system_option
 from meristem.cli.output import print_json, print_table
 from meristem.cli.verb_groups import VerbGroup
@@ -23,7 +24,11 @@ service_option = click.option("--service", help="Only events that this service p
 
 @click.group(cls=VerbGroup)
 def events() -> None:
-    """Show what waits and what is dead, and deliver it again."""
+    """Show what there is, what waits and what is dead, publish, and deliver again."""
+
+
+events.add_command(list_events)
+events.add_command(publish)
 
 
 @events.command()

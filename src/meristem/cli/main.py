@@ -33,7 +33,7 @@ VERBS: Final = {
     "contracts": ("contracts", "Write contracts for other languages, and find what would break callers."),
     "settings": ("settings", "Show every setting that is used, its value and where that comes from."),
     "sagas": ("sagas", "Show why sagas wait; retry, cancel, fork, signal and replay them."),
-    "events": ("events", "Show what waits and what is dead, and deliver it again."),
+    "events": ("events", "Show what there is, what waits and what is dead, publish, and deliver again."),
     "backup": ("backup", "Copy all databases of a system as they are at one moment; it may run meanwhile."),
     "restore": ("backup", "Put a backup in the place of a system's databases; the system must not run."),
     "data": ("data", "Move what services keep to other databases."),

@@ -46,7 +46,7 @@ def snapshot_of(blueprint: Blueprint, root: Path) -> ContractsSnapshot:
     journals = _journals(blueprint)
     for contract in blueprint.contracts():
         taker.contract(contract, _kept(contract, journals.get(contract.contract_name, ())))
-    for event in _events(Event):
+    for event in events_of(Event):
         if event.__module__.partition(".")[0] != OURS:
             taker.event(event)
     return taker.snapshot(unread)
@@ -70,8 +70,9 @@ def _kept(contract: type[Contract], journals: tuple[str, ...]) -> dict[str, tupl
     }
 
 
-def _events(event: type[Event]) -> Iterator[type[Event]]:
+def events_of(event: type[Event]) -> Iterator[type[Event]]:
+    """The events of the code that is imported by now."""
     # Which of them a service publishes is known only when it does, so all that its code has count.
     for each in event.__subclasses__():
         yield each
-        yield from _events(each)
+        yield from events_of(each)

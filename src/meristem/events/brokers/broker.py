@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
 from meristem.backoff import FULL, wait_after
-from meristem.errors import MeristemError, WiringError
+from meristem.errors import MeristemError, OperationError, WiringError
 from meristem.events.bus import BROKER, Receive, SubscriberAway
 from meristem.events.envelope import Envelope
 from meristem.events.outage import describe
@@ -20,6 +21,7 @@ from meristem.lifecycle import Background
 from meristem.storage.fence import LeaseLostError
 
 if TYPE_CHECKING:
+    from meristem.events.bus_positions import BusPositions
     from meristem.events.incoming_events import Incoming
 
 logger: Final = logging.getLogger("meristem.events")
@@ -72,7 +74,7 @@ class Broker(Protocol):
         """
         ...
 
-    async def lag(self, queue: Queue, incoming: Incoming) -> int:
+    async def lag(self, queue: Queue, positions: BusPositions) -> int:
         """How many events of the queue have not been stored yet."""
         ...
 
@@ -121,6 +123,27 @@ class BrokerBus:
     async def lag(self) -> Mapping[str, int]:
         await self._connected.wait()
         return {name: await self._broker.lag(self._queues[name], incoming) for name, incoming in self._incoming.items()}
+
+    @asynccontextmanager
+    async def asked(self) -> AsyncIterator[Broker]:
+        """The broker for who only looks: connected once, and nothing is taken in.
+
+        Raises OperationError where it can't be reached.
+        """
+        try:
+            await self._broker.connect(list(self._queues.values()), lambda _: None)
+            yield self._broker
+        except MeristemError:
+            raise
+        except Exception as error:  # whatever a client raises where nobody answers
+            raise OperationError(f"{self._broker.name} can't be asked: {describe(error)}") from error
+        finally:
+            await self._broker.close()
+
+    async def lag_of(self, service: str, positions: BusPositions) -> int:
+        """How many events a service has not taken in yet, also where it lives in another process."""
+        async with self.asked() as broker:
+            return await broker.lag(self._queues[service], positions)
 
     async def publish(self, envelope: Envelope, destination: str, *, is_new: bool = False) -> None:
         if destination == self._destination:

@@ -31,6 +31,7 @@ from meristem.events.delivery import Unreadable
 if TYPE_CHECKING:
     from confluent_kafka import Message as Record
 
+    from meristem.events.bus_positions import BusPositions
     from meristem.events.envelope import Envelope
     from meristem.events.incoming_events import Incoming
 
@@ -243,7 +244,7 @@ class KafkaBroker:
             return Unreadable(place, attributes.get("type", ""), body.decode(errors="replace"), str(error))
         return envelope if envelope.type in queue.types else None
 
-    async def lag(self, queue: Queue, incoming: Incoming) -> int:  # noqa: ARG002 - the cluster knows
+    async def lag(self, queue: Queue, positions: BusPositions) -> int:  # noqa: ARG002 - the cluster knows
         group, behind = self._groups[queue.name], 0
         for each in await self._begin(queue, group):
             _, end = await self._run(

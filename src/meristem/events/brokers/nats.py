@@ -29,14 +29,15 @@ from nats.js.errors import BadRequestError, KeyWrongLastSequenceError, NotFoundE
 from meristem.errors import ConfigurationError, Undeliverable
 from meristem.events.brokers.address import BusAddress, count, read_address, seconds
 from meristem.events.brokers.broker import BrokerBus, Queue
+from meristem.events.bus_positions import ReadSoFar
 from meristem.events.cloudevents import WireEvent, from_headers, from_message, to_headers, to_message
 from meristem.events.delivery import Unreadable
-from meristem.events.incoming_events import ReadSoFar
 
 if TYPE_CHECKING:
     from nats.aio.msg import Msg
     from nats.js import JetStreamContext
 
+    from meristem.events.bus_positions import BusPositions
     from meristem.events.envelope import Envelope
     from meristem.events.incoming_events import Incoming
 
@@ -190,11 +191,11 @@ class NatsBroker:
             place = f"{self._origin} {message.metadata.sequence.stream}"
             return Unreadable(place, event_type, message.data.decode(errors="replace"), str(error))
 
-    async def _begin(self, queue: Queue, incoming: Incoming) -> int:
-        known = await incoming.position(self._origin)
+    async def _begin(self, queue: Queue, positions: BusPositions) -> int:
+        known = await positions.position(self._origin)
         if known is None:
             mark = await (await self._marks()).get(queue.name)
-            known = await incoming.begin(ReadSoFar(self._origin, mark.value.decode()))
+            known = await positions.begin(ReadSoFar(self._origin, mark.value.decode()))
         return int(known)
 
     async def _reader(self, queue: Queue, position: int) -> JetStreamContext.PullSubscription:
@@ -212,9 +213,9 @@ class NatsBroker:
         subject = f"{self._stream}.>" if more else f"{self._stream}.{only}"
         return await self._jetstream.pull_subscribe(subject, stream=self._stream, config=config)
 
-    async def lag(self, queue: Queue, incoming: Incoming) -> int:
+    async def lag(self, queue: Queue, positions: BusPositions) -> int:
         # As a reader would find it that begins now; also where another replica reads.
-        reader = await self._reader(queue, await self._begin(queue, incoming))
+        reader = await self._reader(queue, await self._begin(queue, positions))
         try:
             return (await reader.consumer_info()).num_pending or 0
         finally:

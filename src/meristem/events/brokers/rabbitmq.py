@@ -19,6 +19,7 @@ from meristem.events.delivery import Unreadable
 if TYPE_CHECKING:
     from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange, AbstractIncomingMessage
 
+    from meristem.events.bus_positions import BusPositions
     from meristem.events.envelope import Envelope
     from meristem.events.incoming_events import Incoming
 
@@ -144,7 +145,7 @@ class RabbitBroker:
             place = f"rabbitmq {self._queue(queue)} {message.message_id or message.delivery_tag}"
             return Unreadable(place, event_type, message.body.decode(errors="replace"), str(error))
 
-    async def lag(self, queue: Queue, incoming: Incoming) -> int:  # noqa: ARG002 - the broker knows
+    async def lag(self, queue: Queue, positions: BusPositions) -> int:  # noqa: ARG002 - the broker knows
         channel = await self._channel()
         try:
             found = await channel.declare_queue(self._queue(queue), passive=True)

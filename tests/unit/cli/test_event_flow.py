@@ -1,0 +1,107 @@
+"""Which events a system has and how its subscribers are doing, and publishing from the command."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+import nats
+import pytest
+
+from meristem.events.brokers.address import read_address
+from meristem.events.brokers.nats import NatsBroker
+from meristem.events.envelope import Envelope, event_id
+
+SERVER = "nats://127.0.0.1:4222"
+SOLD = "shop.orders.v1.Sold"
+
+
+@pytest.fixture
+async def bus() -> AsyncIterator[str]:
+    """The URL of a bus over NATS under a prefix of its own."""
+    prefix = f"t{uuid4().hex[:12]}"
+    yield f"{SERVER}?prefix={prefix}"
+    client = await nats.connect(SERVER)
+    try:
+        for made in await client.jetstream().streams_info():
+            if prefix in made.config.name:
+                await client.jetstream().delete_stream(made.config.name)
+    finally:
+        await client.close()
+
+
+@pytest.fixture
+def placement(project: Path, bus: str) -> str:
+    """A placement with that bus."""
+    file = project / "placement.toml"
+    file.write_text(f'[resources]\nbus = "{bus}"\n')
+    return str(file)
+
+
+@pytest.fixture
+def nowhere(project: Path) -> str:
+    """A placement with a bus at which nobody answers."""
+    file = project / "nowhere.toml"
+    file.write_text('[resources]\nbus = "nats://127.0.0.1:1"\n')
+    return str(file)
+
+
+async def test_an_event_that_is_published_by_hand_goes_its_usual_way(start, meristem):
+    running = await start("run", "--port", "0")
+    await running.shows("shop runs at ")
+    published = await meristem("events", "publish", SOLD, '{"item": "ink"}', "--json")
+    await running.shows("heard ink")
+    await running.shows("dead")
+    listed = await meristem("events", "list", "--json")
+    [letter] = (await meristem("events", "dead", "--json")).json["orders"]
+
+    assert published.json == {
+        "id": letter["event_id"], "type": SOLD, "publisher": "orders", "destinations": ["post"],
+    }  # fmt: skip
+    assert listed.json["events"] == [{"type": SOLD, "publishers": ["orders"], "subscribers": ["post"]}]
+    assert listed.json["subscribers"] == [
+        {"name": "post", "waiting": 0, "oldest": None, "failed": 0, "lag": None, "dead": 1}
+    ]
+
+
+async def test_what_a_broker_has_for_a_service_that_it_has_not_taken_in_is_its_lag(meristem, bus: str, placement: str):
+    before = await meristem("events", "list", "--placement", placement, "--json")
+    broker = NatsBroker(read_address(bus, ()), "elsewhere")
+    await broker.connect([], lambda _: None)
+    try:
+        await broker.send(Envelope(id=event_id(datetime.now(UTC)), source="//elsewhere/orders", type=SOLD))
+        await broker.send(Envelope(id=event_id(datetime.now(UTC)), source="//elsewhere/orders", type="shop.Other"))
+    finally:
+        await broker.close()
+    after = await meristem("events", "list", "--placement", placement, "--json")
+    shown = await meristem("events", "list", "--placement", placement)
+
+    lags = [[each["lag"] for each in ended.json["subscribers"]] for ended in (before, after)]
+    assert lags == [[0], [1]], after.err
+    assert SOLD in shown.out
+
+
+async def test_a_broker_that_is_away_hides_nothing_else(meristem, nowhere: str):
+    listed = await meristem("events", "list", "--placement", nowhere, "--json")
+
+    assert listed.json["unreachable"].startswith("nats can't be asked: ")
+    assert [(each["name"], each["lag"]) for each in listed.json["subscribers"]] == [("post", None)]
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "text"),
+    [
+        (["shop.orders.v1.Bought", "{}"], 2, f"no event 'shop.orders.v1.Bought'; there are {SOLD}"),
+        ([SOLD, "{}"], 2, "item: "),
+        ([SOLD, '{"item": 7}'], 2, "item: "),
+        ([SOLD, '{"item": "ink", "colour": "red"}'], 2, f"{SOLD} has no field 'colour'; there are item"),
+        ([SOLD, "ink"], 2, "the event: "),
+        ([SOLD, '{"item": "ink"}'], 75, "orders has no database that lasts yet: run the system once"),
+        ([SOLD, '{"item": "ink"}', "--service", "pots"], 2, "no service 'pots' has a database"),
+    ],
+)
+async def test_what_can_not_be_published_is_refused(meristem, given: list[str], code: int, text: str):
+    ended = await meristem("events", "publish", *given)
+
+    assert ended.code == code
+    assert text in ended.err
