@@ -70,6 +70,11 @@ class Database(Queries):
         return self._driver.file
 
     @property
+    def doubts(self) -> list[Callable[[], None]]:
+        """Whom it calls, on the event loop, when nobody can tell whether a commit has happened."""
+        return self._driver.doubts
+
+    @property
     def listeners(self) -> list[Callable[[], None]]:
         """Whom it calls, on the event loop, when another process has announced that something waits."""
         return self._driver.listeners

@@ -123,6 +123,11 @@ class Driver(Protocol):
         ...
 
     @property
+    def doubts(self) -> list[Callable[[], None]]:
+        """Whom it calls, on the event loop, when nobody can tell whether a commit has happened."""
+        ...
+
+    @property
     def listeners(self) -> list[Callable[[], None]]:
         """Whom an announcement calls, on the event loop; also where one may have been missed."""
         ...

@@ -151,6 +151,7 @@ class Lease:
         self._process = new_owner()
         self._silent: dict[int, _Heard] = {}
         self._others: set[int] = set()  # that lived at the last look
+        self._doubtful = False  # whether it may hold rows that nobody here knows of
         self._duties: set[asyncio.Task[None]] = set()
         self._background = Background(f"lease of {name}")
 
@@ -160,6 +161,7 @@ class Lease:
             await unit.execute(_REPLACE, {"of_name": self.name})
             await self._join(unit)
         await self.look()
+        self._database.doubts.append(self._doubt)
         self._background.spawn(self._keep(), "renew")
 
     async def drain(self) -> None:
@@ -170,6 +172,8 @@ class Lease:
         was_started, member = bool(self.member), self.member
         self.member = 0
         await self._background.stop()
+        if self._doubt in self._database.doubts:
+            self._database.doubts.remove(self._doubt)
         if was_started:
             await self._database.execute(_LEAVE, {"me": member})
 
@@ -193,8 +197,12 @@ class Lease:
         for each in dead:
             await self._database.execute(_BURY, {"whose": each.id, "seen": each.beat})
             self._silent.pop(each.id, None)
-        if not lives:
-            await self._begin_anew()
+        if lives and self._doubtful:
+            # Rows of that commit may bear this number without anybody here who knows of them.
+            await self._database.execute(_LEAVE, {"me": self.member})
+        if self._doubtful or not lives:
+            self._doubtful = False
+            await self._begin_anew("was taken for dead" if not lives else "does not know whether a commit has happened")
         here, self._others = self._others, {each.id for each in others if each not in dead}
         if dead or here - self._others:
             _call(self.freed)
@@ -258,8 +266,11 @@ class Lease:
         values = {"name": self.name, "process": self._process, "beat": 0}
         self.member = int(await unit.fetch_value(_JOIN, values))
 
-    async def _begin_anew(self) -> None:
-        logger.warning("%s was taken for dead: it begins anew, and others have what it held", self.name)
+    def _doubt(self) -> None:
+        self._doubtful = True
+
+    async def _begin_anew(self, why: str) -> None:
+        logger.warning("%s %s: it begins anew, and what it held is free", self.name, why)
         for task in self._duties:
             task.cancel()
         async with self._database.unit() as unit:

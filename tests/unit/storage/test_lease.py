@@ -107,6 +107,22 @@ def test_a_loop_that_is_held_for_two_seconds_loses_no_lease_and_one_that_stands_
     assert PATIENCE * RENEWAL + after_the_last <= 4.0
 
 
+async def test_a_replica_that_does_not_know_whether_a_commit_happened_begins_anew_under_another_number(database):
+    lease, told = lease_of(database, "a"), []
+    lease.lost.append(lambda: told.append("lost"))
+    await lease.start()
+    before = lease.member
+    for doubt in database.doubts:
+        doubt()
+    await lease.look()
+    assert told == ["lost"]
+    assert await members(database) == [lease.member] != [before]
+    await lease.look()
+    assert told == ["lost"]
+    await lease.stop()
+    assert database.doubts == []
+
+
 async def test_a_database_that_is_slow_for_all_buries_nobody(database, monkeypatch):
     silent, observer = lease_of(database, "silent"), lease_of(database, "observer")
     await silent.start()

@@ -52,6 +52,7 @@ class PostgresqlDriver:
         self._opener = ConnectionOpener(address, name)
         self._pool: ConnectionPool | None = None
         self.announcement: Executable | None = None
+        self.doubts: list[Callable[[], None]] = []
         self.listeners: list[Callable[[], None]] = []
         self._listener: Announcements | None = None
         if address.listen is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextvars import Context
 from enum import Enum
 from typing import TYPE_CHECKING, Final, Protocol
@@ -31,6 +31,8 @@ class TransactionHome(Protocol):
     def name(self) -> str: ...
     @property
     def pool(self) -> ConnectionPool: ...
+    @property
+    def doubts(self) -> list[Callable[[], None]]: ...
     @property
     def commits_by_itself(self) -> bool:
         """Whether a statement outside BEGIN and COMMIT is a transaction as the URL asks for it."""
@@ -279,6 +281,8 @@ class PostgresqlTransaction:
         )
         lost.condition = AWAY
         lost.__cause__ = ConnectionResetError("the server's answer to COMMIT didn't come")
+        for each in self._driver.doubts:
+            each()
         return lost
 
     def _place(self) -> str:

@@ -65,6 +65,7 @@ class SqliteDriver:
         self.writes_side_by_side = False
         self.is_temporary = path is None
         self.announcement = None  # the processes of one machine look for themselves
+        self.doubts: list[Callable[[], None]] = []
         self.listeners: list[Callable[[], None]] = []
         self.file = None if path is None else SqliteFile(path, name)
         self.dialect = SqliteDialect()
