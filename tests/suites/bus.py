@@ -132,6 +132,7 @@ class Stage:
         self.database, self.lease = self.keeper.database, self.keeper.lease
         self.outbox, self.dead = self.keeper.outbox, self.keeper.dead
         bus.resumed.append(self._resume)
+        self.had_broker = False  # under an earlier placement, which left something in the subscribers' outboxes
         self._gone = False
 
     @property
@@ -150,7 +151,8 @@ class Stage:
     @property
     def working(self) -> list[Keeper]:
         """Those whose relays have something to deliver: without a broker nothing comes into a subscriber's outbox."""
-        return self.keepers if any(each.startswith(BROKER) for each in self.bus.destinations("")) else [self.keeper]
+        has_broker = any(each.startswith(BROKER) for each in self.bus.destinations(""))
+        return self.keepers if has_broker or self.had_broker else [self.keeper]
 
     def _resume(self, destination: str) -> None:
         for each in self.working:
@@ -213,9 +215,12 @@ class Stage:
             while not settled:
                 for each in self.keepers:
                     await each.relay.settle()
-                settled = not any((await self.bus.lag()).values()) and all(
-                    each.relay.is_settled for each in self.keepers
-                )
+                try:
+                    settled = not any((await self.bus.lag()).values()) and all(
+                        each.relay.is_settled for each in self.keepers
+                    )
+                except SubscriberAway:  # the broker: it is to come back
+                    await asyncio.sleep(0.05)
 
     async def owed(self) -> list[Any]:
         """What is in any outbox, or dead."""

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 _PROGRAM = """
 import sys
@@ -14,13 +15,20 @@ sys.stdin.read()
 """
 
 
+class Cluster(NamedTuple):
+    """Where its brokers are, and the process that they live in."""
+
+    servers: str
+    pid: int
+
+
 @contextmanager
-def mock_cluster() -> Iterator[str]:
-    """Addresses of three brokers that live as long as the block."""
+def mock_cluster() -> Iterator[Cluster]:
+    """Three brokers that live as long as the block."""
     with subprocess.Popen(
         [sys.executable, "-c", _PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as it:
         assert it.stdin is not None
         assert it.stdout is not None
-        yield it.stdout.readline().strip()
+        yield Cluster(it.stdout.readline().strip(), it.pid)
         it.stdin.close()

@@ -72,7 +72,10 @@ class Bus(Protocol):
         ...
 
     async def lag(self) -> Mapping[str, int]:
-        """How many events a broker has that each service here has not taken in yet."""
+        """How many events a broker has that each service here has not taken in yet.
+
+        Raises SubscriberAway where the broker can't be asked.
+        """
         ...
 
     async def publish(self, envelope: Envelope, destination: str, *, is_new: bool = False) -> None:

@@ -1,24 +1,54 @@
 """RabbitMQ: the port's suite on the real server."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from uuid import uuid4
 
 import aio_pika
 import pytest
 
-from tests.suites.bus import BusSuite
+from meristem.contracts.message import Event
+from meristem.events.brokers.address import read_address
+from tests.suites.broker import BrokerSuite
+from tests.suites.outage import Outage, Proxy
 
-SERVER = "amqp://guest:guest@127.0.0.1:5672/"
+PORT = 5672
+SERVER = f"amqp://guest:guest@127.0.0.1:{PORT}/"
 
 
-class TestRabbitmq(BusSuite):
+class Verbose(Event, package=f"suite.{'very' * 64}.v1"):
+    number: int
+
+
+@asynccontextmanager
+async def prefix() -> AsyncIterator[str]:
+    """Names of one test, which are removed."""
+    name = f"t{uuid4().hex[:12]}"
+    yield name
+    async with await aio_pika.connect(SERVER) as connection:
+        channel = await connection.channel()
+        await channel.exchange_delete(name)
+        for service in ("billing", "mail"):
+            await channel.queue_delete(f"{name}.suite.{service}")
+
+
+class TestRabbitmq(BrokerSuite):
+    refused = Verbose(number=0)  # it takes larger events than an outbox does
+
     @pytest.fixture
     async def url(self) -> AsyncIterator[str]:
-        prefix = f"t{uuid4().hex[:12]}"
-        yield f"{SERVER}?prefix={prefix}"
-        connection = await aio_pika.connect(SERVER)
-        async with connection:
-            channel = await connection.channel()
-            await channel.exchange_delete(prefix)
-            for service in ("billing", "mail"):
-                await channel.queue_delete(f"{prefix}.suite.{service}")
+        async with prefix() as name:
+            yield f"{SERVER}?prefix={name}"
+
+    @pytest.fixture
+    async def outage(self) -> AsyncIterator[Outage]:
+        async with prefix() as name:
+            proxy = Proxy(f"amqp://guest:guest@127.0.0.1:{{port}}/?prefix={name}", PORT)
+            await proxy.end()
+            yield proxy
+            await proxy.begin()
+
+    async def post(self, url: str, event_type: str, content_type: str, body: bytes) -> None:
+        async with await aio_pika.connect(SERVER) as connection:
+            exchange = await (await connection.channel()).get_exchange(read_address(url, ()).prefix)
+            await exchange.publish(aio_pika.Message(body, content_type=content_type), event_type)

@@ -121,8 +121,15 @@ class BrokerBus:
         return self._policies.get((destination, event_type), DEFAULT)
 
     async def lag(self) -> Mapping[str, int]:
-        await self._connected.wait()
-        return {name: await self._broker.lag(self._queues[name], incoming) for name, incoming in self._incoming.items()}
+        if not self._connected.is_set():
+            raise SubscriberAway(f"{self._broker.name} can't be reached")
+        try:
+            queues = {name: (self._queues[name], incoming) for name, incoming in self._incoming.items()}
+            return {name: await self._broker.lag(*each) for name, each in queues.items()}
+        except MeristemError:
+            raise
+        except Exception as error:  # whatever a client raises where nobody answers
+            raise SubscriberAway(f"{self._broker.name} does not tell: {describe(error)}") from error
 
     @asynccontextmanager
     async def asked(self) -> AsyncIterator[Broker]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from nats.aio.client import Client
@@ -29,6 +30,7 @@ from nats.js.errors import BadRequestError, KeyWrongLastSequenceError, NotFoundE
 from meristem.errors import ConfigurationError, Undeliverable
 from meristem.events.brokers.address import BusAddress, count, read_address, seconds
 from meristem.events.brokers.broker import BrokerBus, Queue
+from meristem.events.brokers.link import Link
 from meristem.events.bus_positions import ReadSoFar
 from meristem.events.cloudevents import WireEvent, from_headers, from_message, to_headers, to_message
 from meristem.events.delivery import Unreadable
@@ -45,6 +47,7 @@ _OPTIONS: Final = ("keep", "replicas")
 _HEADERS: Final = "ce-"  # CloudEvents' NATS binding 1.0.3, section 3.1.3
 _REACHED: Final = 3.0  # seconds for one attempt to connect
 _CONFIRMED: Final = 5.0  # seconds for the server to say that it has an event
+_SOON: Final = 0.05  # seconds until a server that has just returned is asked again
 _BATCH: Final = 500
 _WAIT: Final = 5.0  # seconds of one request for events; then it is seen whether the server still knows the reader
 _UNUSED: Final = 60.0  # seconds after which the server forgets a reader that is gone
@@ -73,11 +76,16 @@ class NatsBroker:
         self._stream = address.prefix
         self._client: Client | None = None
         self._js: JetStreamContext | None = None
+        self._link = Link()
+        self._returning: asyncio.Task[None] | None = None
         self._origin = ""  # the stream's name and when it was made: its numbers mean nothing in another one
 
     async def connect(self, queues: Sequence[Queue], changed: Callable[[bool], None]) -> None:
+        async def broken() -> None:
+            self._link.break_off()
+
         async def again() -> None:
-            changed(True)
+            self._returning = asyncio.create_task(self._return(queues, changed))
 
         failures: list[Exception] = []
 
@@ -92,6 +100,7 @@ class NatsBroker:
                     name=f"meristem {self._system}",
                     max_reconnect_attempts=-1,
                     reconnect_time_wait=1,
+                    disconnected_cb=broken,
                     reconnected_cb=again,
                     error_cb=failed,
                 )
@@ -100,9 +109,28 @@ class NatsBroker:
             raise failures[0] if failures else TimeoutError(f"no answer within {_REACHED:g} s") from None
         self._client = client
         self._js = self._client.jetstream(timeout=_CONFIRMED)
+        await self._prepare(queues)
+        self._link.stand()
+
+    async def _return(self, queues: Sequence[Queue], changed: Callable[[bool], None]) -> None:
+        """Tell of a server that is there again: when its JetStream is, which may be a moment later, or never."""
+        until = monotonic() + _REACHED
+        while monotonic() < until:
+            try:
+                await self._prepare(queues)
+            except (NatsError, TimeoutError):
+                await asyncio.sleep(_SOON)
+            else:
+                self._link.stand()
+                changed(True)
+                return
+        changed(False)
+
+    async def _prepare(self, queues: Sequence[Queue]) -> None:
+        """Make what is missing; also after a server came back, which may have lost its disk."""
         await self._make_stream()
         marks = await self._marks()
-        last = (await self._js.stream_info(self._stream)).state.last_seq
+        last = (await self._jetstream.stream_info(self._stream)).state.last_seq
         for queue in queues:
             # Where a service begins that has never read: after what was there before the system knew it.
             with suppress(KeyWrongLastSequenceError):
@@ -148,7 +176,8 @@ class NatsBroker:
             headers["Content-Type"] = content_type
         subject = f"{self._stream}.{envelope.type}"
         try:
-            await self._jetstream.publish(subject, body, timeout=_CONFIRMED, headers=headers)
+            async with self._link.held():
+                await self._jetstream.publish(subject, body, timeout=_CONFIRMED, headers=headers)
         except MaxPayloadError:
             limit = self._client.max_payload if self._client is not None else 0
             raise Undeliverable(
@@ -156,6 +185,11 @@ class NatsBroker:
             ) from None
 
     async def take(self, queue: Queue, incoming: Incoming) -> None:
+        await self._link.wait()
+        async with self._link.held():
+            await self._take(queue, incoming)
+
+    async def _take(self, queue: Queue, incoming: Incoming) -> None:
         position = await self._begin(queue, incoming)
         reader = await self._reader(queue, position)
         try:
@@ -215,19 +249,26 @@ class NatsBroker:
 
     async def lag(self, queue: Queue, positions: BusPositions) -> int:
         # As a reader would find it that begins now; also where another replica reads.
-        reader = await self._reader(queue, await self._begin(queue, positions))
-        try:
-            return (await reader.consumer_info()).num_pending or 0
-        finally:
-            await self._forget(reader)
+        async with self._link.held():
+            reader = await self._reader(queue, await self._begin(queue, positions))
+            try:
+                return (await reader.consumer_info()).num_pending or 0
+            finally:
+                await self._forget(reader)
 
     async def _forget(self, reader: JetStreamContext.PullSubscription) -> None:
-        with suppress(NatsError, TimeoutError):
-            name = (await reader.consumer_info()).name
-            await reader.unsubscribe()
-            await self._jetstream.delete_consumer(self._stream, name)
+        # A server that is away forgets it by itself.
+        with suppress(NatsError, TimeoutError, ConnectionError):
+            async with self._link.held():
+                name = (await reader.consumer_info()).name
+                await reader.unsubscribe()
+                await self._jetstream.delete_consumer(self._stream, name)
 
     async def close(self) -> None:
+        self._link.break_off()
+        returning, self._returning = self._returning, None
+        if returning is not None:
+            returning.cancel()
         client, self._client, self._js = self._client, None, None
         if client is not None:
             await client.close()
