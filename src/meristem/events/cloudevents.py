@@ -7,8 +7,9 @@ the body; each protocol's binding says how such a header is called.
 from __future__ import annotations
 
 import base64
-import binascii
+import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Final, NamedTuple
 from urllib.parse import quote, unquote
 
@@ -20,13 +21,15 @@ from meristem.events.envelope import Envelope
 
 STRUCTURED: Final = "application/cloudevents+json"
 """The content type of an event in the JSON format."""
-_ATTRIBUTES: Final = tuple(name for name in Envelope.__struct_fields__ if name != "data")
+_ANY_FORMAT: Final = "application/cloudevents"
+_ATTRIBUTES: Final = tuple(
+    name for name in Envelope.__struct_fields__ if not name.startswith("data_") and name != "data"
+)
+_LONGEST: Final = 800  # bytes of what names an event: together they are a key of PostgreSQL (2704 bytes at most)
+_FORBIDDEN: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # CloudEvents 1.0.2, section 3.1: in a String
 _PLAIN: Final = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
+_NOTHING: Final = msgspec.Raw(b"null")
 _decode: Final = msgspec.json.Decoder(Envelope).decode
-
-
-class _Encoded(msgspec.Struct):
-    data_base64: str | None = None
 
 
 def write_json(envelope: Envelope) -> bytes:
@@ -38,12 +41,15 @@ def read_json(body: bytes | str) -> Envelope:
     """Read the JSON format (attributes of extensions that we don't know are dropped); raises Undeliverable."""
     try:
         envelope = _decode(body)
-        encoded = msgspec.json.decode(body, type=_Encoded).data_base64 if "data_base64" in _text(body) else None
-        data = envelope.data if encoded is None else msgspec.Raw(base64.b64decode(encoded, validate=True))
-    except (msgspec.DecodeError, UnicodeDecodeError, binascii.Error) as error:
+        _check(envelope)
+        if envelope.data_base64:
+            return _with_data(envelope, envelope.data_base64)
+        if not is_json(envelope.datacontenttype) and bytes(envelope.data).startswith(b'"'):
+            # Text that is no JSON stands there as a string of JSON (JSON format 1.0.2, section 3.1).
+            return _with_data(envelope, msgspec.json.decode(envelope.data, type=str).encode())
+    except (msgspec.DecodeError, UnicodeError) as error:
         raise Undeliverable(f"not a CloudEvent 1.0 in JSON: {error}") from error
-    _check(envelope)
-    return envelope if encoded is None else msgspec.structs.replace(envelope, data=data)
+    return envelope
 
 
 def write_attributes(envelope: Envelope) -> dict[str, str]:
@@ -51,20 +57,33 @@ def write_attributes(envelope: Envelope) -> dict[str, str]:
     found = {"specversion": "1.0"}
     for name in _ATTRIBUTES:
         if value := getattr(envelope, name):
-            found[name] = value if isinstance(value, str) else value.isoformat().replace("+00:00", "Z")
+            found[name] = value if isinstance(value, str) else _timestamp(value)
     return found
 
 
 def read_attributes(attributes: Mapping[str, str], data: bytes) -> Envelope:
     """An event of such attributes (extensions that we don't know are dropped) and data; raises Undeliverable."""
+    known = {name: value for name, value in attributes.items() if name == "specversion" or name in _ATTRIBUTES}
     try:
-        envelope = msgspec.convert(attributes, Envelope, strict=False)
-        # Looked through: it is put into JSON as it stands.
-        text = msgspec.json.decode(data.decode() or "null", type=msgspec.Raw)
-    except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Undeliverable(f"not a CloudEvent 1.0 with data in JSON: {error}") from error
+        envelope = msgspec.convert(known, Envelope, strict=False)
+    except msgspec.ValidationError as error:
+        raise Undeliverable(f"not a CloudEvent 1.0: {error}") from error
     _check(envelope)
-    return msgspec.structs.replace(envelope, data=text.copy())
+    return _with_data(envelope, data)
+
+
+def is_json(media_type: str) -> bool:
+    """Whether data of this `datacontenttype` is JSON, as it is where none is said (JSON format 1.0.2, section 3.1)."""
+    media = media_type.partition(";")[0].strip().lower()
+    return not media or media.endswith(("/json", "+json"))
+
+
+def data_of(envelope: Envelope) -> bytes:
+    """The data by itself, as its `datacontenttype` says; nothing where there is none."""
+    if envelope.data_base64:
+        return envelope.data_base64
+    is_missing = envelope.data == _NOTHING and not (envelope.datacontenttype and is_json(envelope.datacontenttype))
+    return b"" if is_missing else bytes(envelope.data)
 
 
 class WireEvent(NamedTuple):
@@ -79,15 +98,23 @@ def to_message(envelope: Envelope, *, binary: bool) -> WireEvent:
     """An event for a protocol: its attributes beside its data, or all of it as one body."""
     if not binary:
         return WireEvent(STRUCTURED, {}, write_json(envelope))
-    return WireEvent(envelope.datacontenttype, write_attributes(envelope), bytes(envelope.data))
+    return WireEvent(envelope.datacontenttype, write_attributes(envelope), data_of(envelope))
 
 
 def from_message(message: WireEvent) -> Envelope:
-    """Read an event in either mode; raises Undeliverable for what is none."""
+    """Read an event in either mode; raises Undeliverable for what is none, or names itself as no database takes it."""
     content_type, attributes, body = message
-    if "specversion" in attributes and not content_type.lower().startswith("application/cloudevents"):
-        return read_attributes({"datacontenttype": content_type} | attributes, body)
-    return read_json(body)
+    media = content_type.partition(";")[0].strip().lower()
+    if media.startswith(_ANY_FORMAT):
+        if media not in (STRUCTURED, _ANY_FORMAT):
+            raise Undeliverable(f"it is written as {media}, and only {STRUCTURED} can be read")
+        envelope = read_json(body)
+    elif "specversion" in attributes:
+        envelope = read_attributes({"datacontenttype": content_type} | attributes, body)
+    else:
+        envelope = read_json(body)
+    _check_foreign(envelope)
+    return envelope
 
 
 def to_headers(attributes: Mapping[str, str], prefix: str) -> dict[str, str]:
@@ -96,18 +123,64 @@ def to_headers(attributes: Mapping[str, str], prefix: str) -> dict[str, str]:
 
 
 def from_headers(headers: Mapping[str, str], prefix: str) -> dict[str, str]:
-    """The attributes among headers, whose names are compared without case."""
+    """The attributes among headers, whose names are compared without case; raises Undeliverable."""
     found = ((name.lower(), value) for name, value in headers.items())
-    return {name.removeprefix(prefix): unquote(value) for name, value in found if name.startswith(prefix)}
+    try:
+        return {name.removeprefix(prefix): _decoded(value) for name, value in found if name.startswith(prefix)}
+    except UnicodeDecodeError as error:
+        raise Undeliverable(f"a header is percent-encoded and no UTF-8: {error}") from error
+
+
+def canonical(name: str, value: object) -> str:
+    """An attribute that a protocol carries in a type of its own, as text (CloudEvents 1.0.2, section 3.1).
+
+    A number for the `time` is AMQP's timestamp: milliseconds since the epoch. Raises Undeliverable.
+    """
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    try:
+        if name == "time" and isinstance(value, int):
+            value = datetime.fromtimestamp(value / 1000, UTC)
+    except (OverflowError, ValueError, OSError) as error:
+        raise Undeliverable(f"not a CloudEvent 1.0: its time is {value}: {error}") from error
+    return _timestamp(value) if isinstance(value, datetime) else str(value)
+
+
+def _timestamp(value: datetime) -> str:
+    return (value if value.tzinfo else value.replace(tzinfo=UTC)).isoformat().replace("+00:00", "Z")
+
+
+def _decoded(value: str) -> str:
+    if len(value) > 1 and value[0] == value[-1] == '"':  # as releases of the bindings before 1.0.1 wrote them
+        value = re.sub(r"\\(.)", r"\1", value[1:-1])
+    return unquote(value, errors="strict")
+
+
+def _with_data(envelope: Envelope, data: bytes) -> Envelope:
+    """With data that came as bytes: JSON as it stands, anything else as it is."""
+    text, other = _NOTHING, data
+    if data and is_json(envelope.datacontenttype):
+        try:
+            data.decode()
+            # Looked through: it is put into JSON as it stands.
+            text, other = msgspec.json.decode(data, type=msgspec.Raw).copy(), b""
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            pass  # whoever handles it says so; until then nothing of it is lost
+    return msgspec.structs.replace(envelope, data=text, data_base64=other)
 
 
 def _check(envelope: Envelope) -> None:
     if not (envelope.id and envelope.source and envelope.type):
         raise Undeliverable("a CloudEvent needs an id, a source and a type that are not empty")
-    media = envelope.datacontenttype.partition(";")[0].strip().lower()
-    if media and media != "application/json" and not media.endswith("+json"):
-        raise Undeliverable(f"{envelope.type} {envelope.id}: its data is {media}, only JSON can be read")
 
 
-def _text(body: bytes | str) -> str:
-    return body if isinstance(body, str) else body.decode()
+def _check_foreign(envelope: Envelope) -> None:
+    for name in _ATTRIBUTES:
+        value = getattr(envelope, name)
+        if isinstance(value, str) and _FORBIDDEN.search(value):
+            raise Undeliverable(f"not a CloudEvent 1.0: its {name} has a control character")
+    for name in ("id", "source", "type", "subject"):
+        if len(getattr(envelope, name).encode()) > _LONGEST:
+            raise Undeliverable(f"its {name} is longer than {_LONGEST} bytes")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterable
 from typing import Final, Protocol
@@ -12,6 +13,8 @@ from meristem.events.cloudevents import read_json
 from meristem.events.envelope import Envelope
 
 _UNIQUE: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")  # UUID version 7
+
+_LINE: Final = 1000  # characters of a name or a reason
 
 
 class Delivery(msgspec.Struct, gc=False):
@@ -47,6 +50,22 @@ class Unreadable(msgspec.Struct, frozen=True):
     type: str
     body: str
     reason: str
+
+    @classmethod
+    def at(cls, place: str, event_type: str, body: bytes, reason: str) -> Unreadable:
+        """What lay there. What is no text stands in the letter as base64, so that nothing of it is lost."""
+        try:
+            text = body.decode()
+        except UnicodeDecodeError:
+            text = ""
+        if "\0" in text or not text:  # PostgreSQL takes no such text
+            text = f"data:;base64,{base64.b64encode(body).decode()}"
+        return cls(_line(place), _line(event_type), text, _line(reason))
+
+
+def _line(text: str) -> str:
+    """What a stranger named, as every database takes it."""
+    return text.replace("\0", "�")[:_LINE]
 
 
 def row_id(envelope: Envelope) -> str:

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 class Envelope(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag_field="specversion", tag="1.0"
 ):
-    """An event as it travels: the attributes of CloudEvents 1.0 (section 3) and its data as JSON.
+    """An event as it travels: the attributes of CloudEvents 1.0 (section 3) and its data.
+
+    That is JSON in `data`, or whatever else in `data_base64`, byte for byte.
 
     `subject` is the ordering key. `traceparent` and `tracestate` are the Distributed Tracing extension, `authid` and
     `authclaims` the Auth Context extension (the user on whose behalf it happened), `causationid` the idempotency key
@@ -35,6 +37,7 @@ class Envelope(
     subject: str = ""
     time: datetime | None = None
     datacontenttype: str = ""
+    dataschema: str = ""
     traceparent: str = ""
     tracestate: str = ""
     causationid: str = ""
@@ -43,6 +46,7 @@ class Envelope(
     authclaims: str = ""
     baggage: str = ""
     data: msgspec.Raw = msgspec.Raw(b"null")
+    data_base64: bytes = b""
 
     def context(self, subscriber: str, deadline: float | None = None) -> Context:
         """What surrounds the handler of `subscriber`: the publisher's trace, user and baggage, and keys of this event.

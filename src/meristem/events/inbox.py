@@ -17,6 +17,7 @@ from meristem.context import CURRENT
 from meristem.contracts.codec import decoder, violation
 from meristem.contracts.message import Event
 from meristem.errors import IntegrityViolation, Undeliverable, WiringError
+from meristem.events.cloudevents import is_json
 from meristem.events.envelope import Envelope
 from meristem.events.outage import describe, is_outage
 from meristem.events.policy import DEFAULT, DeliveryPolicy
@@ -145,6 +146,11 @@ class Inbox:
         if event_class is None:
             raise Undeliverable(
                 f"{self.service} has no handler for {envelope.type}: add one with @on, or end the subscription"
+            )
+        if envelope.data_base64 or not is_json(envelope.datacontenttype):
+            raise Undeliverable(
+                f"{envelope.type} {envelope.id}: its data is no JSON (datacontenttype {envelope.datacontenttype!r}), "
+                f"and {self.service} reads JSON alone; have it published as JSON, then discard this one"
             )
         try:
             event: Event = decoder(event_class)(envelope.data)

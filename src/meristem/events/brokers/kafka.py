@@ -174,7 +174,9 @@ class KafkaBroker:
             await self._make(topic)
         content_type, attributes, body = to_message(envelope, binary=self._address.binary)
         attributes.pop("datacontenttype", None)  # it is the record's own content type
-        headers = {"content-type": content_type} | {f"{_HEADERS}{name}": value for name, value in attributes.items()}
+        headers = {f"{_HEADERS}{name}": value for name, value in attributes.items()}
+        if content_type:
+            headers["content-type"] = content_type
         loop = asyncio.get_running_loop()
         confirmed: asyncio.Future[None] = loop.create_future()
 
@@ -241,7 +243,7 @@ class KafkaBroker:
             envelope = from_message(WireEvent(headers.get("content-type", ""), attributes, body))
         except Undeliverable as error:
             place = f"kafka {record.topic()} {record.partition()} {record.offset()}"
-            return Unreadable(place, attributes.get("type", ""), body.decode(errors="replace"), str(error))
+            return Unreadable.at(place, attributes.get("type", ""), body, str(error))
         return envelope if envelope.type in queue.types else None
 
     async def lag(self, queue: Queue, positions: BusPositions) -> int:  # noqa: ARG002 - the cluster knows

@@ -223,7 +223,7 @@ class NatsBroker:
             return from_message(WireEvent(content_type, from_headers(headers, _HEADERS), message.data))
         except Undeliverable as error:
             place = f"{self._origin} {message.metadata.sequence.stream}"
-            return Unreadable(place, event_type, message.data.decode(errors="replace"), str(error))
+            return Unreadable.at(place, event_type, message.data, str(error))
 
     async def _begin(self, queue: Queue, positions: BusPositions) -> int:
         known = await positions.position(self._origin)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import aio_pika
@@ -13,7 +13,7 @@ from aio_pika.exceptions import AuthenticationError, ChannelPreconditionFailed, 
 from meristem.errors import ConfigurationError, Undeliverable
 from meristem.events.brokers.address import BusAddress, read_address
 from meristem.events.brokers.broker import BrokerBus, Queue
-from meristem.events.cloudevents import WireEvent, from_message, to_message
+from meristem.events.cloudevents import WireEvent, canonical, from_message, to_message
 from meristem.events.delivery import Unreadable
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from meristem.events.envelope import Envelope
     from meristem.events.incoming_events import Incoming
 
-_PROPERTIES: Final = "cloudEvents_"  # CloudEvents' AMQP binding 1.0.2, section 3.1.3.1; it also reads `cloudEvents:`
-_OTHERS: Final = "cloudEvents:"
+_PROPERTIES: Final = "cloudEvents_"  # CloudEvents' AMQP binding 1.0.3, section 3.1.3.1
+_PREFIXES: Final = (_PROPERTIES, "cloudEvents:", "ce-")  # the last as CloudEvents' own SDK writes for RabbitMQ
 _REACHED: Final = 3.0  # seconds for one attempt to connect
 _CONFIRMED: Final = 10.0  # seconds for the broker to say that it has an event
 _AHEAD: Final = 1000  # events that the broker hands over before the first of them is acknowledged
@@ -93,7 +93,7 @@ class RabbitBroker:
         attributes.pop("datacontenttype", None)  # it is the message's own content type
         message = aio_pika.Message(
             body,
-            content_type=content_type,
+            content_type=content_type or None,
             headers={f"{_PROPERTIES}{name}": value for name, value in attributes.items()},
             delivery_mode=DeliveryMode.PERSISTENT,
             message_id=envelope.id,
@@ -134,16 +134,12 @@ class RabbitBroker:
         event_type = message.routing_key or ""
         if event_type not in queue.types:
             return None  # bound by a release of before, and heard no more
-        attributes = {
-            name.removeprefix(_PROPERTIES).removeprefix(_OTHERS): str(value)
-            for name, value in message.headers.items()
-            if name.startswith((_PROPERTIES, _OTHERS))
-        }
         try:
+            attributes = _attributes(message.headers)
             return from_message(WireEvent(message.content_type or "", attributes, message.body))
         except Undeliverable as error:
             place = f"rabbitmq {self._queue(queue)} {message.message_id or message.delivery_tag}"
-            return Unreadable(place, event_type, message.body.decode(errors="replace"), str(error))
+            return Unreadable.at(place, event_type, message.body, str(error))
 
     async def lag(self, queue: Queue, positions: BusPositions) -> int:  # noqa: ARG002 - the broker knows
         channel = await self._channel()
@@ -162,3 +158,14 @@ class RabbitBroker:
         connection, self._connection, self._exchange = self._connection, None, None
         if connection is not None:
             await connection.close()
+
+
+def _attributes(headers: Mapping[str, Any]) -> dict[str, str]:
+    """The attributes among a message's headers; raises Undeliverable."""
+    found: dict[str, str] = {}
+    for header, value in headers.items():
+        for prefix in _PREFIXES:
+            if header.startswith(prefix):
+                name = header.removeprefix(prefix)
+                found[name] = canonical(name, value)
+    return found
