@@ -40,12 +40,17 @@ class Incoming(BusPositions):
         """Run `work` if this replica is the one that takes in; return at once if another one is."""
         await self._lease.run_alone(f"takes in from {duty}", work)
 
-    async def store(self, arrived: Sequence[Envelope | Unreadable], position: ReadSoFar | None = None) -> None:
-        """Keep what has arrived, and how far that is, in one transaction."""
+    async def store(self, arrived: Sequence[Envelope | Unreadable], position: ReadSoFar | None = None) -> bool:
+        """Keep what has arrived, and how far that is, in one transaction.
+
+        Returns False where a replay has moved the position meanwhile: then it is to be read from there.
+        """
+        moved: Sequence[str] = ("",)
         async with self._database.unit() as unit:
             await self._outbox.take_in(unit, self.service, arrived)
             if position is not None:
-                self.advance(unit, position)
+                moved = self.advance(unit, position)
+        return bool(moved)
 
     async def room(self) -> None:
         """Wait until more may be taken in: what a service has no time for waits where there is room for it."""

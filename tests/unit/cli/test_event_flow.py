@@ -81,6 +81,15 @@ async def test_what_a_broker_has_for_a_service_that_it_has_not_taken_in_is_its_l
     assert SOLD in shown.out
 
 
+async def test_a_service_that_has_kept_nothing_yet_has_nothing_to_replay(meristem, placement: str):
+    ended = await meristem("events", "replay", "--subscriber", "post", "--from", "first", "--placement", placement)
+
+    assert (ended.code, ended.err) == (
+        75,
+        "error: post has no database that lasts yet: run the system once, then replay\n",
+    )
+
+
 async def test_a_broker_that_is_away_hides_nothing_else(meristem, nowhere: str):
     listed = await meristem("events", "list", "--placement", nowhere, "--json")
 
@@ -104,4 +113,21 @@ async def test_what_can_not_be_published_is_refused(meristem, given: list[str], 
     ended = await meristem("events", "publish", *given)
 
     assert ended.code == code
+    assert text in ended.err
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        (["--subscriber", "post"], "from where? give one of --since TIME and --from POSITION"),
+        (["--subscriber", "pots", "--from", "7"], "no service 'pots' hears events; there are post"),
+        (["--subscriber", "post", "--since", "monday"], "'monday' is no time; write it like 2026-11-29T08:00"),
+        (["--subscriber", "post", "--from", "0"], "'0' is no position; give a number from 1, or first"),
+        (["--subscriber", "post", "--from", "first"], "this system's bus keeps no event that was handled"),
+    ],
+)
+async def test_what_can_not_be_replayed_is_refused(meristem, given: list[str], text: str):
+    ended = await meristem("events", "replay", *given)
+
+    assert ended.code == 2
     assert text in ended.err

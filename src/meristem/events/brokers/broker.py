@@ -21,7 +21,7 @@ from meristem.lifecycle import Background
 from meristem.storage.fence import LeaseLostError
 
 if TYPE_CHECKING:
-    from meristem.events.bus_positions import BusPositions
+    from meristem.events.bus_positions import BusPositions, Replay
     from meristem.events.incoming_events import Incoming
 
 logger: Final = logging.getLogger("meristem.events")
@@ -50,6 +50,8 @@ class Broker(Protocol):
 
     name: str
     """Names it to people, and its destination in the outbox: `nats`."""
+    rewinds_at_rest: bool
+    """Whether a service must not run while it is rewound: what it read last would count instead."""
 
     async def connect(self, queues: Sequence[Queue], changed: Callable[[bool], None]) -> None:
         """Connect, and make what is missing of the queues, so that from now on nothing is lost for them.
@@ -76,6 +78,13 @@ class Broker(Protocol):
 
     async def lag(self, queue: Queue, positions: BusPositions) -> int:
         """How many events of the queue have not been stored yet."""
+        ...
+
+    async def rewind(self, queue: Queue, positions: BusPositions, past: Replay) -> str:
+        """Have events of a queue taken in again; returns from where, as people read it.
+
+        Raises OperationError where nothing of it is kept, ConfigurationError where this broker can't do that.
+        """
         ...
 
     async def close(self) -> None:
@@ -151,6 +160,16 @@ class BrokerBus:
         """How many events a service has not taken in yet, also where it lives in another process."""
         async with self.asked() as broker:
             return await broker.lag(self._queues[service], positions)
+
+    async def rewind(self, service: str, positions: BusPositions, past: Replay) -> str:
+        """Have a service take in again what the broker keeps for it; as `Broker.rewind`."""
+        async with self.asked() as broker:
+            return await broker.rewind(self._queues[service], positions, past)
+
+    @property
+    def rewinds_at_rest(self) -> bool:
+        """Whether a service must not run while it is rewound."""
+        return self._broker.rewinds_at_rest
 
     async def publish(self, envelope: Envelope, destination: str, *, is_new: bool = False) -> None:
         if destination == self._destination:

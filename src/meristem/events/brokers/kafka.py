@@ -31,7 +31,7 @@ from meristem.events.delivery import Unreadable
 if TYPE_CHECKING:
     from confluent_kafka import Message as Record
 
-    from meristem.events.bus_positions import BusPositions
+    from meristem.events.bus_positions import BusPositions, Replay
     from meristem.events.envelope import Envelope
     from meristem.events.incoming_events import Incoming
 
@@ -60,6 +60,7 @@ class KafkaBroker:
     """The clients of a Kafka cluster, each of which blocks and so works in a thread."""
 
     name = "kafka"
+    rewinds_at_rest = True
 
     def __init__(self, address: BusAddress, system: str) -> None:
         self._address = address
@@ -254,6 +255,26 @@ class KafkaBroker:
             )
             behind += end - each.offset
         return behind
+
+    async def rewind(self, queue: Queue, positions: BusPositions, past: Replay) -> str:
+        if past.position is not None:
+            raise ConfigurationError(
+                "Kafka counts in each partition by itself: say from which time on, or from the first"
+            )
+        group = self._groups[queue.name]
+        parts = [each for topic in self._topics(queue) for each in await self._parts(group, topic)]
+        if past.since is not None:
+            for each in parts:
+                each.offset = int(past.since.timestamp() * 1000)
+            parts = await self._run(group.offsets_for_times, parts, timeout=_REACHED)
+        for each in parts:
+            low, high = await self._run(group.get_watermark_offsets, each, timeout=_REACHED)
+            each.offset = low if past.since is None else each.offset if each.offset >= 0 else high
+        if past.again:
+            await positions.forget(queue.service, 0.0 if past.since is None else past.since.timestamp())
+        await self._run(group.commit, offsets=parts, asynchronous=False)
+        begins = "the first event" if past.since is None else past.since.isoformat(" ", "seconds")
+        return f"{begins} in {', '.join(self._topics(queue))}"
 
     async def close(self) -> None:
         polling, self._polling = self._polling, None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,7 +28,7 @@ from nats.js.api import (
 )
 from nats.js.errors import BadRequestError, KeyWrongLastSequenceError, NotFoundError
 
-from meristem.errors import ConfigurationError, Undeliverable
+from meristem.errors import ConfigurationError, OperationError, Undeliverable
 from meristem.events.brokers.address import BusAddress, count, read_address, seconds
 from meristem.events.brokers.broker import BrokerBus, Queue
 from meristem.events.brokers.link import Link
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from nats.aio.msg import Msg
     from nats.js import JetStreamContext
 
-    from meristem.events.bus_positions import BusPositions
+    from meristem.events.bus_positions import BusPositions, Replay
     from meristem.events.envelope import Envelope
     from meristem.events.incoming_events import Incoming
 
@@ -67,6 +68,7 @@ class NatsBroker:
     """A connection to NATS, and the stream of events there."""
 
     name = "nats"
+    rewinds_at_rest = False  # the reader sees it: how far it is, is a row that says what it was
 
     def __init__(self, address: BusAddress, system: str) -> None:
         self._address = address
@@ -200,6 +202,8 @@ class NatsBroker:
                     messages = await reader.fetch(_BATCH, timeout=_WAIT)
                 except NatsTimeout:
                     await reader.consumer_info()  # raises if the server has forgotten it
+                    if await incoming.position(self._origin) != str(position):
+                        return  # it is to be read again from another one
                     continue
                 arrived = []
                 for each in messages:
@@ -208,8 +212,9 @@ class NatsBroker:
                         return  # a batch was lost on its way: begin anew after the last that was kept
                     if (event := self._read(each, queue)) is not None:
                         arrived.append(event)
-                position = messages[-1].metadata.sequence.stream
-                await incoming.store(arrived, ReadSoFar(self._origin, str(position)))
+                was, position = position, messages[-1].metadata.sequence.stream
+                if not await incoming.store(arrived, ReadSoFar(self._origin, str(position), str(was))):
+                    return
         finally:
             await self._forget(reader)
 
@@ -232,12 +237,15 @@ class NatsBroker:
             known = await positions.begin(ReadSoFar(self._origin, mark.value.decode()))
         return int(known)
 
-    async def _reader(self, queue: Queue, position: int) -> JetStreamContext.PullSubscription:
+    async def _reader(
+        self, queue: Queue, position: int, since: datetime | None = None
+    ) -> JetStreamContext.PullSubscription:
         # One filter at most before NATS 2.10, and one reader keeps the order: what others hear is passed over here.
         [only, *more] = sorted(queue.types)
         config = ConsumerConfig(
-            deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
-            opt_start_seq=position + 1,
+            deliver_policy=DeliverPolicy.BY_START_SEQUENCE if since is None else DeliverPolicy.BY_START_TIME,
+            opt_start_seq=position + 1 if since is None else None,
+            opt_start_time=since,
             ack_policy=AckPolicy.NONE,
             inactive_threshold=_UNUSED,
             mem_storage=True,
@@ -255,6 +263,22 @@ class NatsBroker:
                 return (await reader.consumer_info()).num_pending or 0
             finally:
                 await self._forget(reader)
+
+    async def rewind(self, queue: Queue, positions: BusPositions, past: Replay) -> str:
+        reader = await self._reader(queue, (past.position or 1) - 1, past.since)
+        try:
+            [first] = await reader.fetch(1, timeout=_CONFIRMED)
+        except NatsTimeout:
+            raise OperationError(
+                f"the stream {self._stream} keeps no event for {queue.service} from there on"
+            ) from None
+        finally:
+            await self._forget(reader)
+        begins, at = first.metadata.sequence.stream, first.metadata.timestamp
+        if past.again:
+            await positions.forget(queue.service, at.timestamp())
+        await positions.rewind(ReadSoFar(self._origin, str(begins - 1)))
+        return f"position {begins} of the stream {self._stream}, of {at.astimezone(UTC).isoformat(' ', 'seconds')}"
 
     async def _forget(self, reader: JetStreamContext.PullSubscription) -> None:
         # A server that is away forgets it by itself.

@@ -19,7 +19,7 @@ from meristem.events.delivery import Unreadable
 if TYPE_CHECKING:
     from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange, AbstractIncomingMessage
 
-    from meristem.events.bus_positions import BusPositions
+    from meristem.events.bus_positions import BusPositions, Replay
     from meristem.events.envelope import Envelope
     from meristem.events.incoming_events import Incoming
 
@@ -49,6 +49,7 @@ class RabbitBroker:
     """A connection to RabbitMQ, the exchange of events there, and its queues."""
 
     name = "rabbitmq"
+    rewinds_at_rest = False
 
     def __init__(self, address: BusAddress, system: str) -> None:
         self._address = address
@@ -148,6 +149,9 @@ class RabbitBroker:
             return (found.declaration_result.message_count or 0) + self._waiting.get(queue.name, 0)
         finally:
             await channel.close()
+
+    async def rewind(self, queue: Queue, positions: BusPositions, past: Replay) -> str:  # noqa: ARG002 - of `Broker`
+        raise ConfigurationError("RabbitMQ can't replay: what a service has taken in is gone there")
 
     async def _channel(self) -> AbstractChannel:
         if self._connection is None:
