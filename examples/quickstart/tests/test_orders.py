@@ -9,7 +9,10 @@ import pytest
 
 from meristem import CallError, Code, using
 from meristem.config.project import load_object, parse
+from meristem.system.placement import Placement
+from meristem.system.placement_tables import Resources
 from meristem.testing import running
+from tests.suites.outage import nats_server
 
 FOLDER = Path(__file__).parents[1]
 shop = load_object(parse("orders.py", "the quickstart", FOLDER))
@@ -25,6 +28,17 @@ async def test_an_order_takes_its_articles_out_of_the_stock_and_is_counted() -> 
         assert await shop.Stock.client().left("lamp") == 1
         await app.settled()  # the event was on its way
         assert await app.client(shop.Statistics).sold("lamp") == 2
+
+
+async def test_events_go_over_a_broker_by_one_line_of_the_placement(tmp_path: Path) -> None:
+    async with nats_server(tmp_path) as nats:
+        apart = {"statistics": ["statistics"], "rest": ["*"]}
+        placement = Placement(processes=apart, resources=Resources(database="sqlite://", bus=nats.url))
+        async with running(shop.system, where="processes", placement=placement) as app:
+            await shop.Stock.client().deliver("lamp", 3)
+            await shop.Orders.client().place(shop.PlaceOrder(customer="Ada", article="lamp", count=2))
+            await app.settled(timeout=30)  # it waits for what the broker has, too
+            assert await app.client(shop.Statistics).sold("lamp") == 2
 
 
 async def test_an_order_that_is_refused_late_puts_its_articles_back() -> None:

@@ -120,6 +120,7 @@ class Assembly:
             # Last, so they end first: a periodic job may still publish and begin sagas, of other services, too. Side by
             # side, because each waits for its runs: one after the other they would outlast the drain of the process.
             await self._stack.start(SideBySide([each.schedule() for each in self.instances.values()]))
+        self._gauges.lag = self._bus.lag
         await self._stack.start(self._gauges)
         self._closing.spawn(self._announce(), "announce")
 

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from math import inf
+from math import inf, nan
 from time import monotonic
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
 
 from meristem.errors import StorageError
+from meristem.events.bus import SubscriberAway
 from meristem.failure_log import log_failure
 from meristem.lifecycle import Background
 from meristem.telemetry.metrics import Measure
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from meristem.clock import Clock
     from meristem.telemetry.metrics import Registry
@@ -43,15 +44,17 @@ class Counted(msgspec.Struct, frozen=True):
 
 
 class Gauges:
-    """Counts what the services of a process keep; `counters` are by service.
+    """Counts what the services of a process keep, and what a broker keeps for them; `counters` are by service.
 
     A count runs on a reader of the database, outside of the event loop. What cannot be counted is not shown.
     """
 
     def __init__(self, registry: Registry, clock: Clock, *, now: Callable[[], float] = monotonic) -> None:
         self.counters: dict[str, Callable[[], Awaitable[Counted]]] = {}
+        self.lag: Callable[[], Awaitable[Mapping[str, int]]] | None = None
         self._clock = clock
         self._now = now
+        self._behind: dict[Labels, float] = {}
         self._found: dict[str, Counted] = {}
         self._counted: dict[Labels, float] = {}
         self._known: dict[str, set[Labels]] = {}
@@ -64,6 +67,7 @@ class Gauges:
             ("meristem_outbox_events", "Events that wait to be delivered.", served, self._pending),
             ("meristem_outbox_age_seconds", "Age of the oldest event that waits.", served, self._ages),
             ("meristem_outbox_waiting", "Of these, events whose last attempt failed.", served, self._waiting),
+            ("meristem_bus_lag", "Events that the broker has and the service not yet.", ("service",), self._lags),
             ("meristem_dead_letters", "Events that wait for a person.", served, self._dead),
             ("meristem_counted_timestamp_seconds", "When what waits was counted last.", ("service",), self._times),
             ("meristem_sagas", "Sagas that have not ended.", ("service", "state"), self._sagas),
@@ -102,12 +106,20 @@ class Gauges:
                     self._found.pop(service, None)
                     self._counted.pop((service,), None)
                     log_failure(logger, error, "%s: what waits in its database cannot be counted", service)
+            if self.lag is not None:
+                try:
+                    self._behind = {(service,): float(count) for service, count in (await self.lag()).items()}
+                except SubscriberAway:  # nobody knows, which is not the same as none
+                    self._behind = dict.fromkeys(self._behind, nan)
         finally:
             # After a failure as well: a database in trouble is not asked again by every scrape.
             self._looked, self._counting = self._now(), None
 
     def _times(self) -> dict[Labels, float]:
         return self._counted
+
+    def _lags(self) -> dict[Labels, float]:
+        return self._behind
 
     def _pending(self) -> dict[Labels, float]:
         return self._shown("pending", lambda found: found.pending)

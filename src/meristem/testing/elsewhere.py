@@ -140,5 +140,7 @@ def _left(figures: dict[Figure, float], states: Sequence[str]) -> Iterator[str]:
     for (name, labels), value in figures.items():
         if name == "meristem_outbox_events" and value:
             yield f"{value:g} of {labels[0]}'s events for {labels[1]}"
+        if name == "meristem_bus_lag" and value:  # also where nobody knows: it is not a number then
+            yield f"{value:g} events that the broker has for {labels[0]}"
         if name == "meristem_sagas" and labels[1] in states and value:
             yield f"{value:g} of {labels[0]}'s sagas {labels[1]}"
