@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+from jsonschema import validators
 
 from tests.faults.victim import Victim, running
 from tests.interop.nodejs import installed
@@ -62,6 +63,19 @@ def test_spectral_finds_nothing_on_the_examples(tools, example, system):
     found = ran(tools, "spectral", "lint", "linted.json", "--fail-severity=hint")
 
     assert (found.returncode, found.stdout) == (0, "No results with a severity of 'hint' or higher found!\n")
+
+
+@pytest.mark.xdist_group("rest-tools")
+def test_the_events_are_a_document_by_asyncapis_own_schema(tools):
+    command = [sys.executable, "-m", "meristem", "events", "asyncapi", "orders.py"]
+    made = subprocess.run(command, cwd=EXAMPLES / "quickstart", check=True, capture_output=True, timeout=60).stdout
+    assert json.loads(made)["operations"].keys() >= {
+        f"{each}.shop.orders.v1.OrderPlaced" for each in ("send", "receive")
+    }
+    schema = json.loads((tools / "node_modules/@asyncapi/specs/schemas/3.0.0.json").read_text())
+    validator = validators.validator_for(schema)(schema)
+    assert list(validator.iter_errors(json.loads(made))) == []
+    assert list(validator.iter_errors(json.loads(made.replace(b'"action": "send"', b'"action": "cry"'))))
 
 
 @pytest.mark.xdist_group("rest-tools")

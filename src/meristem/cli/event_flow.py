@@ -126,6 +126,21 @@ def _subscribers(hears: Iterable[str], found: dict[str, _Found]) -> list[Subscri
 
 
 @click.command()
+@system_argument
+@placement_option
+def asyncapi(target: str | None, placement: Path | None) -> None:
+    """Write the events as AsyncAPI 3.0, for those who publish or hear them from outside."""
+    from meristem.system.asyncapi import document  # noqa: PLC0415 - only this verb writes AsyncAPI
+
+    blueprint, _ = load_blueprint(target, placement)
+    classes, unread = event_classes(blueprint)
+    for service, why in unread.items():
+        click.echo(f"{service} can't be imported here, events of its code alone are missing: {why}", err=True)
+    system = blueprint.system
+    click.echo(document(flows_of(blueprint, classes), classes, name=system.name, about=system.about))
+
+
+@click.command()
 @click.argument("event_type", metavar="TYPE")
 @click.argument("data", metavar="JSON")
 @system_option
