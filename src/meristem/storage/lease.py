@@ -159,7 +159,8 @@ class Lease:
         """Join in the place of whoever had this name before, and bury those that certainly died."""
         async with self._database.unit() as unit:
             await unit.execute(_REPLACE, {"of_name": self.name})
-            await self._join(unit)
+            member = await self._join(unit)
+        self.member = member
         await self.look()
         self._database.doubts.append(self._doubt)
         self._background.spawn(self._keep(), "renew")
@@ -262,9 +263,8 @@ class Lease:
         _, looks = self._silent.get(other.id, (other.beat, 0))
         return looks > self._patience or is_certainly_dead(other.process)
 
-    async def _join(self, unit: Any) -> None:
-        values = {"name": self.name, "process": self._process, "beat": 0}
-        self.member = int(await unit.fetch_value(_JOIN, values))
+    async def _join(self, unit: Any) -> int:
+        return int(await unit.fetch_value(_JOIN, {"name": self.name, "process": self._process, "beat": 0}))
 
     def _doubt(self) -> None:
         self._doubtful = True
@@ -274,7 +274,9 @@ class Lease:
         for task in self._duties:
             task.cancel()
         async with self._database.unit() as unit:
-            await self._join(unit)
+            member = await self._join(unit)
+        # In one turn of the loop: what took the new number before they forget would be held by nobody who knows of it.
+        self.member = member
         _call(self.lost)
 
     async def _keep(self) -> None:

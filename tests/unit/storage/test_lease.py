@@ -123,6 +123,27 @@ async def test_a_replica_that_does_not_know_whether_a_commit_happened_begins_ane
     assert database.doubts == []
 
 
+async def test_nothing_takes_the_new_number_before_all_have_forgotten_what_they_held(database):
+    lease, told, seen = lease_of(database, "a"), [], set()
+    lease.lost.append(lambda: told.append(lease.member))
+    await lease.start()
+    before = lease.member
+
+    async def look_on() -> None:
+        while not told:
+            seen.add(lease.member)
+            await asyncio.sleep(0)
+
+    looking = asyncio.create_task(look_on())
+    for doubt in database.doubts:
+        doubt()
+    await lease.look()
+    await looking
+    assert seen == {before}
+    assert told == [lease.member] != [before]
+    await lease.stop()
+
+
 async def test_a_database_that_is_slow_for_all_buries_nobody(database, monkeypatch):
     silent, observer = lease_of(database, "silent"), lease_of(database, "observer")
     await silent.start()
