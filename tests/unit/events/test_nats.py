@@ -1,6 +1,6 @@
 """NATS JetStream: the port's suite on the real server."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from uuid import uuid4
 
@@ -8,7 +8,9 @@ import nats
 import pytest
 
 from meristem.events.brokers.address import read_address
+from meristem.events.bus import Bus
 from tests.suites.broker import BrokerSuite
+from tests.suites.bus import Noted, Stage
 from tests.suites.outage import Outage, nats_server
 
 SERVER = "nats://127.0.0.1:4222"
@@ -37,3 +39,26 @@ class TestNats(BrokerSuite):
         subject = f"{read_address(url, ()).prefix}.{event_type}"
         await client.jetstream().publish(subject, body, headers={"Content-Type": content_type})
         await client.close()
+
+    async def test_who_was_away_for_longer_than_events_are_kept_says_which_are_gone(
+        self, stage: Stage, tmp_path: Path, url: str, make_bus: Callable[[], Bus], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        stage.subscriber("billing")
+        await stage.start()
+        await stage.publish(Noted(number=1))
+        await stage.settle()
+        await stage.stop()
+        for _ in range(2):
+            await self.post(url, Noted.event_type, "application/cloudevents+json", b"{}")
+        client = await nats.connect(SERVER)
+        await client.jetstream().purge_stream(read_address(url, ()).prefix)
+        await client.close()
+
+        again = Stage(tmp_path, make_bus(), stage.clock)
+        billing = again.subscriber("billing")
+        await again.start()
+        await again.publish(Noted(number=4))
+        await again.settle()
+        assert await billing.entries() == [1, 4]
+        assert "those from 2 to 3 are gone" in caplog.text
+        await again.stop()

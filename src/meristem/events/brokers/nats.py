@@ -7,6 +7,7 @@ acknowledged to the server, nothing is redelivered by it, and no event overtakes
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
     from meristem.events.bus_positions import BusPositions, Replay
     from meristem.events.envelope import Envelope
     from meristem.events.incoming_events import Incoming
+
+logger: Final = logging.getLogger("meristem.events")
 
 _OPTIONS: Final = ("keep", "replicas")
 _HEADERS: Final = "ce-"  # CloudEvents' NATS binding 1.0.3, section 3.1.3
@@ -193,6 +196,7 @@ class NatsBroker:
 
     async def _take(self, queue: Queue, incoming: Incoming) -> None:
         position = await self._begin(queue, incoming)
+        await self._tell_of_gap(queue, position)
         reader = await self._reader(queue, position)
         try:
             count = 0
@@ -236,6 +240,16 @@ class NatsBroker:
             mark = await (await self._marks()).get(queue.name)
             known = await positions.begin(ReadSoFar(self._origin, mark.value.decode()))
         return int(known)
+
+    async def _tell_of_gap(self, queue: Queue, position: int) -> None:
+        """Say so where the stream has given up events that the service has not read."""
+        first = (await self._jetstream.stream_info(self._stream)).state.first_seq
+        if position + 1 < first:
+            logger.error(
+                "%s was away for longer than the stream %s keeps events: those from %d to %d are gone; let it keep "
+                "them longer (its max_age, which ?keep= says where it is made)",
+                queue.service, self._stream, position + 1, first - 1,
+            )  # fmt: skip
 
     async def _reader(
         self, queue: Queue, position: int, since: datetime | None = None
