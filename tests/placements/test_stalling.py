@@ -54,7 +54,7 @@ async def test_a_lock_that_outlasts_the_databases_patience_is_unavailable(locked
         await locked.add_patiently()
 
     assert caught.value.code is Code.UNAVAILABLE
-    assert caught.value.message.startswith("Ledger.add_patiently failed; the log says why")
+    assert caught.value.message.startswith("Ledger.add_patiently failed: its database is locked; the log says more")
 
 
 @pytest.mark.parametrize("method", ["swallow", "swallow_again_and_again", "raise_another", "clean_up_slowly"])

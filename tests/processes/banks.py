@@ -90,6 +90,14 @@ async def transferring(address: str) -> AsyncIterator[list[str]]:
         await asyncio.gather(*load)
 
 
+async def more(acknowledged: list[str]) -> None:
+    """Wait until a further transfer was acknowledged."""
+    before = len(acknowledged)
+    async with asyncio.timeout(PATIENCE):
+        while len(acknowledged) == before:
+            await asyncio.sleep(0.01)
+
+
 async def killed(folder: Path, run: Command) -> None:
     """`kill -9` for all of its processes at once."""
     running = StateDirectory(folder, "bank").running()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from .banks import Files, check_cut, entries, killed, made, settled, started, transferring
+from .banks import Files, check_cut, entries, killed, made, more, settled, started, transferring
 from .conftest import Command, told
 
 BACKUPS = 2
@@ -17,6 +17,7 @@ async def test_backups_under_load_add_up_where_they_are_restored(tmp_path: Path,
     known = []
     async with run.read(), transferring(address) as acknowledged:
         for number in range(BACKUPS):
+            await more(acknowledged)  # on a busy machine several backups may be made before a first transfer
             known.append(set(acknowledged))
             code, said = await told(bank, "backup", "--to", str(tmp_path / f"backup-{number}"))
             assert code == 0, said
@@ -34,4 +35,4 @@ async def test_backups_under_load_add_up_where_they_are_restored(tmp_path: Path,
     sent, received = await settled(Files(elsewhere / ".meristem" / "bank"))
     assert sent == received
     assert sum(sent.values()) == sum(entries(Files(backups[-1]))[0].values()), "what was sent came, to the cent"
-    assert len(sent) > len(known[-1]) > len(known[0]), "nothing was transferred meanwhile"
+    assert len(sent) >= len(known[-1]) > len(known[0]), "nothing was transferred meanwhile"

@@ -1,12 +1,13 @@
 """What a package of another maker brings: a database, a bus and a wire. A test installs a copy under its own name."""
 
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from meristem.events.bus import Bus, Receive
 from meristem.events.envelope import Envelope
+from meristem.events.incoming_events import Incoming
 from meristem.events.policy import DEFAULT, DeliveryPolicy
 from meristem.resilience.limits import ClientLimits
 from meristem.storage.sqlite.driver import SqliteDriver
@@ -32,8 +33,11 @@ class AcmeBus:
     def __init__(self, system: str) -> None:
         self.system = system
         self.subscribed: list[str] = []
+        self.resumed: list[Callable[[str], None]] = []
 
-    def subscribe(self, service: str, policies: Mapping[str, DeliveryPolicy], receive: Receive) -> None:
+    def subscribe(
+        self, service: str, policies: Mapping[str, DeliveryPolicy], receive: Receive, incoming: Incoming | None = None
+    ) -> None:
         self.subscribed.append(service)
         for event_type in policies:
             BROKER.setdefault(event_type, {})[service] = receive
@@ -51,6 +55,9 @@ class AcmeBus:
         LIFE.append(f"publish {envelope.type}")
         for receive in BROKER.get(envelope.type, {}).values():
             await receive(envelope)
+
+    async def lag(self) -> Mapping[str, int]:
+        return {}
 
     async def start(self) -> None:
         LIFE.append(f"start {self.system} {self.subscribed}")

@@ -206,7 +206,7 @@ def test_limits_of_a_process_are_stronger_than_those_of_all_and_those_than_the_d
             r"\[settings.serch\]: there is no service or app 'serch'; did you mean",
         ),
         ("policies.web = {}", r"\[policies.web\]: there is no service 'web'"),
-        ('resources.bus = "nats://localhost"', r"\[resources\]: there is no adapter for the bus 'nats'.*for direct"),
+        ('resources.bus = "pulsar://x"', r"\[resources\]: there is no adapter for the bus 'pulsar'.*direct, kafka"),
         (
             'resources.database = "mongodb://x"',
             r"\[resources\]: there is no adapter for the database 'mongodb'.*",
