@@ -25,7 +25,8 @@ _ANY_FORMAT: Final = "application/cloudevents"
 _ATTRIBUTES: Final = tuple(
     name for name in Envelope.__struct_fields__ if not name.startswith("data_") and name != "data"
 )
-_LONGEST: Final = 800  # bytes of what names an event: together they are a key of PostgreSQL (2704 bytes at most)
+LONGEST: Final = 800
+"""Bytes of what names an event, at most: together they are a key of PostgreSQL, which takes 2704."""
 _FORBIDDEN: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # CloudEvents 1.0.2, section 3.1: in a String
 _PLAIN: Final = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
 _NOTHING: Final = msgspec.Raw(b"null")
@@ -182,5 +183,5 @@ def _check_foreign(envelope: Envelope) -> None:
         if isinstance(value, str) and _FORBIDDEN.search(value):
             raise Undeliverable(f"not a CloudEvent 1.0: its {name} has a control character")
     for name in ("id", "source", "type", "subject"):
-        if len(getattr(envelope, name).encode()) > _LONGEST:
-            raise Undeliverable(f"its {name} is longer than {_LONGEST} bytes")
+        if len(getattr(envelope, name).encode()) > LONGEST:
+            raise Undeliverable(f"its {name} is longer than {LONGEST} bytes")

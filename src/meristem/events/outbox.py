@@ -10,7 +10,7 @@ import msgspec
 
 from meristem.errors import MisuseError
 from meristem.events import statements
-from meristem.events.cloudevents import write_json
+from meristem.events.cloudevents import LONGEST, write_json
 from meristem.events.delivery import Claim, Courier, Delivery, Depth, Unreadable, row_id
 from meristem.events.envelope import Envelope, enclose
 from meristem.events.facts import Observer, Published, emit
@@ -180,6 +180,10 @@ class Outbox:
             raise MisuseError(
                 f"{envelope.type} has {size} bytes as it is sent, and a process takes {self._largest} (`body_bytes` of "
                 "[server]): keep what is large elsewhere, and publish where it is, or raise that"
+            )
+        if (length := len(envelope.subject.encode())) > LONGEST:
+            raise MisuseError(
+                f"{envelope.type}: its key has {length} bytes, and {LONGEST} is the most; let it be an id, or a hash"
             )
         return body.decode()
 

@@ -479,12 +479,22 @@ async def test_an_event_that_ends_its_subscribers_process_is_set_aside_and_those
 async def test_an_event_that_no_process_would_take_is_refused_with_what_was_written_beside_it(stage):
     billing = stage.subscriber("billing")
     await ready(stage)
-    stage.outbox._largest = 4000
-    with pytest.raises(MisuseError, match=r"suite.v1.Booked has \d+ bytes as it is sent, and a process takes 4000"):
+    stage.outbox._largest = 1000
+    with pytest.raises(MisuseError, match=r"suite.v1.Booked has \d+ bytes as it is sent, and a process takes 1000"):
         async with stage.database.begin() as tx:
             await tx.execute(insert(ENTRIES).values(number=1))
-            await tx.publish(Booked(guest='"' * 1000, number=1))
-    await stage.publish(Booked(guest="a" * 1000, number=2))
+            await tx.publish(Booked(guest='"' * 400, number=1))
+    await stage.publish(Booked(guest="a" * 100, number=2))
     await stage.settle()
     assert await billing.entries() == [2]
     assert await stage.database.fetch_all(select(ENTRIES.c.number)) == []
+
+
+async def test_a_key_that_no_index_would_take_is_refused_as_it_is_published(stage):
+    billing = stage.subscriber("billing")
+    await ready(stage)
+    with pytest.raises(MisuseError, match=r"suite.v1.Booked: its key has 801 bytes, and 800 is the most"):
+        await stage.publish(Booked(guest="a" * 801, number=1))
+    await stage.publish(Booked(guest="a" * 800, number=2))
+    await stage.settle()
+    assert await billing.entries() == [2]
