@@ -3,13 +3,14 @@
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Protocol
+
+from meristem.supervision.ports import free_port
 
 
 class Outage(Protocol):
@@ -20,13 +21,6 @@ class Outage(Protocol):
     async def begin(self) -> None: ...
 
     async def end(self) -> None: ...
-
-
-def free_port() -> int:
-    """A port that nobody listens on at this moment."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 async def answers(port: int) -> None:

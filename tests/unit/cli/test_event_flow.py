@@ -3,31 +3,22 @@
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
-from uuid import uuid4
 
-import nats
 import pytest
 
 from meristem.events.brokers.address import read_address
 from meristem.events.brokers.nats import NatsBroker
 from meristem.events.envelope import Envelope, event_id
+from tests.suites.nats_prefix import bus_of_its_own
 
-SERVER = "nats://127.0.0.1:4222"
 SOLD = "shop.orders.v1.Sold"
 
 
 @pytest.fixture
 async def bus() -> AsyncIterator[str]:
     """The URL of a bus over NATS under a prefix of its own."""
-    prefix = f"t{uuid4().hex[:12]}"
-    yield f"{SERVER}?prefix={prefix}"
-    client = await nats.connect(SERVER)
-    try:
-        for made in await client.jetstream().streams_info():
-            if prefix in made.config.name:
-                await client.jetstream().delete_stream(made.config.name)
-    finally:
-        await client.close()
+    async with bus_of_its_own() as url:
+        yield url
 
 
 @pytest.fixture

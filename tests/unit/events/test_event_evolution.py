@@ -3,10 +3,8 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import msgspec
-import nats
 import pytest
 
 from meristem import Event
@@ -14,8 +12,7 @@ from meristem.events.adapters import bus_for
 from meristem.events.facts import DeadLettered, DeliveryRetried
 from meristem.testing import ManualClock
 from tests.suites.bus import PATIENT, Booked, Noted, Stage
-
-SERVER = "nats://127.0.0.1:4222"
+from tests.suites.nats_prefix import bus_of_its_own
 
 
 class Before:
@@ -49,15 +46,8 @@ async def url(request: pytest.FixtureRequest) -> AsyncIterator[str]:
     if request.param == "direct":
         yield "direct"
         return
-    prefix = f"t{uuid4().hex[:12]}"
-    yield f"{SERVER}?prefix={prefix}"
-    client = await nats.connect(SERVER)
-    try:
-        for made in await client.jetstream().streams_info():
-            if prefix in made.config.name:
-                await client.jetstream().delete_stream(made.config.name)
-    finally:
-        await client.close()
+    async with bus_of_its_own() as url:
+        yield url
 
 
 @pytest.fixture

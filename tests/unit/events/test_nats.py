@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from uuid import uuid4
 
 import nats
 import pytest
@@ -11,23 +10,15 @@ from meristem.events.brokers.address import read_address
 from meristem.events.bus import Bus
 from tests.suites.broker import BrokerSuite
 from tests.suites.bus import Noted, Stage
+from tests.suites.nats_prefix import SERVER, bus_of_its_own
 from tests.suites.outage import Outage, nats_server
-
-SERVER = "nats://127.0.0.1:4222"
 
 
 class TestNats(BrokerSuite):
     @pytest.fixture
     async def url(self) -> AsyncIterator[str]:
-        prefix = f"t{uuid4().hex[:12]}"
-        yield f"{SERVER}?prefix={prefix}"
-        client = await nats.connect(SERVER)
-        try:
-            for made in await client.jetstream().streams_info():
-                if prefix in made.config.name:
-                    await client.jetstream().delete_stream(made.config.name)
-        finally:
-            await client.close()
+        async with bus_of_its_own() as url:
+            yield url
 
     @pytest.fixture
     async def outage(self, tmp_path: Path) -> AsyncIterator[Outage]:

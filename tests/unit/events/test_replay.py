@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
-import nats
 import pytest
 
 from meristem.errors import ConfigurationError, OperationError
@@ -15,22 +14,14 @@ from meristem.events.bus_positions import BusPositions, Replay
 from meristem.testing import ManualClock
 from tests.suites.bus import PATIENT, Noted, Stage
 from tests.suites.kafka import mock_cluster
-
-SERVER = "nats://127.0.0.1:4222"
+from tests.suites.nats_prefix import bus_of_its_own
 
 
 @pytest.fixture
 async def url() -> AsyncIterator[str]:
     """Of a bus over NATS on which nothing has happened yet."""
-    prefix = f"t{uuid4().hex[:12]}"
-    yield f"{SERVER}?prefix={prefix}"
-    client = await nats.connect(SERVER)
-    try:
-        for made in await client.jetstream().streams_info():
-            if prefix in made.config.name:
-                await client.jetstream().delete_stream(made.config.name)
-    finally:
-        await client.close()
+    async with bus_of_its_own() as url:
+        yield url
 
 
 def bus(url: str) -> BrokerBus:
