@@ -12,12 +12,14 @@ from typing import Any
 import msgspec
 import pytest
 
+from meristem.context import Context
 from meristem.contracts.message import Event
 from meristem.events import incoming_events
 from meristem.events.adapters import bus_for
 from meristem.events.brokers import broker
-from meristem.events.bus import Bus
+from meristem.events.bus import BROKER, Bus
 from meristem.events.cloudevents import STRUCTURED
+from meristem.events.envelope import enclose
 from meristem.testing import ManualClock
 from tests.suites.bus import Booked, BusSuite, Noted, Stage, Subscriber
 from tests.suites.outage import Outage
@@ -193,6 +195,14 @@ class BrokerSuite(BusSuite):
         (letter,) = await stage.dead.list()
         assert self.reason in (letter.error or "")
         assert letter.type == self.refused.event_type
+
+    async def test_what_was_owed_to_another_broker_goes_over_this_one(self, stage: Stage) -> None:
+        billing = stage.subscriber("billing")
+        await stage.start()
+        event = enclose(Noted(number=1), "//suite/publisher", stage.clock.now(), Context())
+        await stage.bus.publish(event, f"{BROKER}another")
+        await stage.settle()
+        assert await billing.entries() == [1]
 
     async def test_a_system_that_changes_its_bus_to_the_broker_and_back_loses_nothing(
         self, tmp_path: Path, url: str, make_bus: Callable[[], Bus]

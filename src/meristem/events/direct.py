@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from meristem.errors import ConfigurationError, WiringError
-from meristem.events.bus import BROKER, Receive, SubscriberAway
+from meristem.errors import ConfigurationError
+from meristem.events.bus import BROKER, Receive
 from meristem.events.envelope import Envelope
-from meristem.events.policy import DEFAULT, DeliveryPolicy
+from meristem.events.policy import DeliveryPolicy
+from meristem.events.subscribers import Subscribers
 
 if TYPE_CHECKING:
     from meristem.events.incoming_events import Incoming
@@ -26,9 +27,7 @@ class DirectBus:
 
     def __init__(self) -> None:
         self.resumed: list[Callable[[str], None]] = []
-        self._receivers: dict[str, Receive] = {}
-        self._policies: dict[tuple[str, str], DeliveryPolicy] = {}
-        self._subscribers: dict[str, tuple[str, ...]] = {}
+        self._subscribers = Subscribers()
 
     def subscribe(
         self,
@@ -37,21 +36,16 @@ class DirectBus:
         receive: Receive,
         incoming: Incoming | None = None,  # noqa: ARG002 - the publisher's outbox keeps what is owed
     ) -> None:
-        if service in self._receivers:
-            raise WiringError(f"{service!r} has subscribed already; subscribe once, with all its event types")
-        self._receivers[service] = receive
-        for event_type, policy in policies.items():
-            self._policies[service, event_type] = policy
-            self._subscribers[event_type] = (*self._subscribers.get(event_type, ()), service)
+        self._subscribers.add(service, policies, receive)
 
     def forward(self, service: str, policies: Mapping[str, DeliveryPolicy], send: Receive) -> None:
         self.subscribe(service, policies, send)
 
     def destinations(self, event_type: str) -> Sequence[str]:
-        return self._subscribers.get(event_type, ())
+        return self._subscribers.of(event_type)
 
     def policy(self, destination: str, event_type: str) -> DeliveryPolicy:
-        return self._policies.get((destination, event_type), DEFAULT)
+        return self._subscribers.policy(destination, event_type)
 
     async def lag(self) -> Mapping[str, int]:
         return {}
@@ -60,15 +54,9 @@ class DirectBus:
         if destination.startswith(BROKER):
             # It was committed when the system had a broker: to all, and whoever had it already knows it by its inbox.
             for subscriber in self.destinations(envelope.type):
-                await self._receivers[subscriber](envelope)
-            return
-        receive = self._receivers.get(destination)
-        if receive is None:
-            raise SubscriberAway(
-                f"no service {destination!r} subscribes here: add it to the system again, "
-                f"or give its events up (meristem events discard --subscriber {destination})"
-            )
-        await receive(envelope, is_new=is_new)
+                await self._subscribers.hand(envelope, subscriber)
+        else:
+            await self._subscribers.hand(envelope, destination, is_new=is_new)
 
     async def start(self) -> None:
         """Nothing to connect."""

@@ -16,7 +16,8 @@ from meristem.errors import MeristemError, OperationError, WiringError
 from meristem.events.bus import BROKER, Receive, SubscriberAway
 from meristem.events.envelope import Envelope
 from meristem.events.outage import describe
-from meristem.events.policy import DEFAULT, DeliveryPolicy
+from meristem.events.policy import DeliveryPolicy
+from meristem.events.subscribers import Subscribers
 from meristem.lifecycle import Background
 from meristem.storage.fence import LeaseLostError
 
@@ -100,9 +101,8 @@ class BrokerBus:
         self._broker = broker
         self._system = system
         self._destination: Final = f"{BROKER}{broker.name}"
-        self._receivers: dict[str, Receive] = {}
+        self._subscribers = Subscribers()
         self._incoming: dict[str, Incoming] = {}
-        self._policies: dict[tuple[str, str], DeliveryPolicy] = {}
         self._queues: dict[str, Queue] = {}
         self._connected = asyncio.Event()
         self._background = Background(f"bus of {system}")
@@ -116,18 +116,15 @@ class BrokerBus:
         self.forward(service, policies, receive)
 
     def forward(self, service: str, policies: Mapping[str, DeliveryPolicy], send: Receive) -> None:
-        if service in self._receivers:
-            raise WiringError(f"{service!r} has subscribed already; subscribe once, with all its event types")
         # Also of a service elsewhere: what was committed before the system had a broker is owed to the service itself.
-        self._receivers[service] = send
-        self._policies |= {(service, event_type): policy for event_type, policy in policies.items()}
+        self._subscribers.add(service, policies, send)
         self._queues[service] = Queue(self._system, service, frozenset(policies))
 
     def destinations(self, event_type: str) -> Sequence[str]:  # noqa: ARG002 - others may hear it than this system knows
         return (self._destination,)
 
     def policy(self, destination: str, event_type: str) -> DeliveryPolicy:
-        return self._policies.get((destination, event_type), DEFAULT)
+        return self._subscribers.policy(destination, event_type)
 
     async def lag(self) -> Mapping[str, int]:
         if not self._connected.is_set():
@@ -172,15 +169,10 @@ class BrokerBus:
         return self._broker.rewinds_at_rest
 
     async def publish(self, envelope: Envelope, destination: str, *, is_new: bool = False) -> None:
-        if destination == self._destination:
+        if destination.startswith(BROKER):  # also what was committed when the system had another broker
             await self._send(envelope)
-        elif (receive := self._receivers.get(destination)) is not None:
-            await receive(envelope, is_new=is_new)
         else:
-            raise SubscriberAway(
-                f"{destination!r} is neither this bus nor a service that subscribes: it was committed under another "
-                f"placement (meristem events discard --subscriber {destination})"
-            )
+            await self._subscribers.hand(envelope, destination, is_new=is_new)
 
     async def _send(self, envelope: Envelope) -> None:
         if not self._connected.is_set():
