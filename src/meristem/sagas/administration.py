@@ -187,15 +187,18 @@ class SagaStore:
         return retried
 
     async def cancel(self, saga_id: str) -> SagaSummary:
-        """Stop a saga and undo what it did; CallError `failed_precondition` when it has ended or is being undone.
+        """Stop a saga and undo what it did; CallError `failed_precondition` when it has ended or undoes of itself.
 
-        What is under way is finished first, to know whether there is something to undo.
+        What is under way is finished first, to know whether there is something to undo. One that was cancelled before
+        stays so, however far its undoing is.
         """
         refusal = "cancelled: it is {state}, and only what goes on can be"
         try:
             return await self._change(sql.CANCEL, saga_id, refusal)
         except CallError as error:
             saga = await self._load(saga_id)
+            if saga.cancelled:
+                return _summary(saga)
             if saga.state is SagaState.PARKED and saga.resume is SagaState.UNDOING:
                 text = f"{saga.name} {saga_id} is undone already, and parked meanwhile: `meristem sagas retry` it"
                 raise CallError(Code.FAILED_PRECONDITION, text, may_have_happened=False) from error

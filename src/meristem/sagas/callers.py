@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from meristem.contracts.codec import decoder
@@ -60,6 +62,54 @@ class Callers:
             raise error
         if not self.stored.done() and not self.rested.done():
             raise CallError(Code.DEADLINE_EXCEEDED, f"{name} was not stored in time; start it again under the same key")
+
+
+class CallerRegistry:
+    """Who waits for which saga here; a saga is known while somebody waits, or while this process works on it.
+
+    Those who come after a saga's callers were told are callers of their own, also while the first ones still leave.
+    """
+
+    def __init__(self, *, is_worked_on: Callable[[str], bool]) -> None:
+        self._is_worked_on = is_worked_on
+        self._known: dict[str, Callers] = {}
+
+    def __iter__(self) -> Iterator[Callers]:
+        return iter(list(self._known.values()))
+
+    def of(self, saga_id: str) -> Callers | None:
+        """The callers of a saga that have not been told yet."""
+        return self._known.get(saga_id)
+
+    def add(self, callers: Callers) -> Callers:
+        """Know them as the callers of their saga."""
+        self._known[callers.saga_id] = callers
+        return callers
+
+    @contextlib.contextmanager
+    def waiting(self, callers: Callers) -> Iterator[None]:
+        """One of them waits meanwhile."""
+        callers.count += 1
+        try:
+            yield
+        finally:
+            callers.count -= 1
+            if not callers.count and callers.begun and not self._is_worked_on(callers.saga_id):
+                self._forget(callers)
+
+    def resolve(self, saga_id: str, outcome: SagaRow | Exception) -> None:
+        """Tell whoever waits for this saga."""
+        if (callers := self.of(saga_id)) is not None:
+            self.answer(callers, outcome)
+
+    def answer(self, callers: Callers, outcome: SagaRow | Exception) -> None:
+        """Tell these callers and no others."""
+        self._forget(callers)
+        callers.resolve(outcome)
+
+    def _forget(self, callers: Callers) -> None:
+        if self.of(callers.saga_id) is callers:
+            del self._known[callers.saga_id]
 
 
 def answer_of(definition: Definition, outcome: SagaRow | Exception) -> Any:

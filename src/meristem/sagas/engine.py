@@ -17,7 +17,7 @@ from meristem.contracts.message import Event
 from meristem.errors import CallError, Code, MeristemError, MisuseError, NotServedHere
 from meristem.keys import asked_otherwise, reused
 from meristem.sagas.administration import SagaStore
-from meristem.sagas.callers import Callers, answer_of
+from meristem.sagas.callers import CallerRegistry, Callers, answer_of
 from meristem.sagas.commands import signal_type
 from meristem.sagas.engine_parts import EngineParts
 from meristem.sagas.facts import Fact, Observer, SagaBegan
@@ -72,13 +72,13 @@ class SagaEngine:
         self._journal = Journal(database, clock, lease, waits)
         self._lease = lease
         self._index = SearchIndex(database, clock, self.definitions)
-        self._callers: dict[str, Callers] = {}
         self._accepting = self._claiming = False
         self._rested = asyncio.Event()
         self._poller = Poller(service, self._journal, clock, self._policy, look=self._scan, looked=self._rested.set)
+        self._callers = CallerRegistry(is_worked_on=lambda saga_id: self._pool.works_on(saga_id))
         self._pool = RunnerPool(
             service, instance, self.definitions, self._journal,
-            emit=self._emit, resolve=self._resolve, poke=self._poller.poke, rested=self._rested.set,
+            emit=self._emit, resolve=self._callers.resolve, poke=self._poller.poke, rested=self._rested.set,
         )  # fmt: skip
         bind(instance, self)
 
@@ -96,7 +96,7 @@ class SagaEngine:
     async def drain(self) -> None:
         """Take nothing over any more, and give what runs a moment to end."""
         self._claiming = False
-        busy = [each.rested for each in self._callers.values() if self._pool.works_on(each.saga_id)]
+        busy = [each.rested for each in self._callers if self._pool.works_on(each.saga_id)]
         if busy:
             await asyncio.wait(busy, timeout=self._policy.grace)
 
@@ -105,10 +105,9 @@ class SagaEngine:
         self._accepting = self._claiming = False
         if await self._pool.stop():  # the leases go last: nothing runs here any more that another owner could meet
             await self._journal.release()
-        for callers in self._callers.values():
+        for callers in self._callers:
             text = f"{self._service} stops; the saga goes on elsewhere or later"
-            callers.resolve(NotServedHere(text, may_have_happened=True))
-        self._callers.clear()
+            self._callers.answer(callers, NotServedHere(text, may_have_happened=True))
 
     @property
     def is_settled(self) -> bool:
@@ -143,17 +142,15 @@ class SagaEngine:
         saga goes on); SagaParked when a person must look; `already_exists` for a key that began something else.
         """
         callers = await self._callers_of(definition, values)
-        outcome = await self._wait(definition, callers, current().remaining())
+        with self._callers.waiting(callers):
+            outcome = await callers.outcome(definition.name, current().remaining())
         return answer_of(definition, outcome)
 
     async def begin(self, definition: Definition, values: msgspec.Struct) -> str:
         """Start a saga, or find the one that this idempotency key began; its id, once it is stored. Raises as `run`."""
         callers = await self._callers_of(definition, values, at_once=True)
-        callers.count += 1
-        try:
+        with self._callers.waiting(callers):
             await callers.storing(definition.name, current().remaining())
-        finally:
-            self._leave(callers)
         return callers.saga_id
 
     async def look(self, saga_id: str, seconds: float) -> SagaRow:
@@ -161,16 +158,13 @@ class SagaEngine:
         saga = await self._known(saga_id)
         if at_rest(saga) or seconds <= 0:
             return saga
-        callers = self._callers.get(saga_id)
+        callers = self._callers.of(saga_id)
         if callers is None:
             request = request_of(self.definitions.get(saga.name), saga)
-            callers = self._callers[saga_id] = Callers(saga_id, request, origin_of(saga).owner)
+            callers = self._callers.add(Callers(saga_id, request, origin_of(saga).owner))
             callers.begin()
-        callers.count += 1
-        try:
+        with self._callers.waiting(callers):
             await asyncio.wait({callers.rested}, timeout=seconds)
-        finally:
-            self._leave(callers)
         return await self._known(saga_id)
 
     async def find(self, definition: Definition, fields: Mapping[str, object], limit: int) -> Sequence[str]:
@@ -190,7 +184,7 @@ class SagaEngine:
         return [each.id for each in await self._database.fetch_all(statement, into=SagaRow)]
 
     async def cancel(self, saga_id: str) -> None:
-        """Have a saga undo what it did; CallError `failed_precondition` when it has ended or is being undone."""
+        """Have a saga undo what it did; CallError `failed_precondition` when it has ended or undoes of itself."""
         await SagaStore(self._database, self._clock).cancel(saga_id)
         self._poller.poke()
 
@@ -220,9 +214,9 @@ class SagaEngine:
         if context.keys is not None and context.keys.sent:  # an earlier release took the key as it came
             earlier = await self._journal.load(id_of(self._service, name, context.keys.sent))
             saga_id = id_of_an_earlier(definition, earlier, request, origin) or saga_id
-        callers = self._callers.get(saga_id)
+        callers = self._callers.of(saga_id)
         if callers is None:
-            callers = self._callers[saga_id] = Callers(saga_id, request, origin.owner)
+            callers = self._callers.add(Callers(saga_id, request, origin.owner))
             callers.at_once = at_once
             self._pool.work(self._begin(definition, callers, values, origin), f"{definition.name} {saga_id}")
         elif (callers.request, callers.owner) != (request, origin.owner):
@@ -245,18 +239,6 @@ class SagaEngine:
                 "the saga ends: start it before the first statement, or after the block of database.begin()"
             )
 
-    async def _wait(self, definition: Definition, callers: Callers, seconds: float | None) -> SagaRow | Exception:
-        callers.count += 1
-        try:
-            return await callers.outcome(definition.name, seconds)
-        finally:
-            self._leave(callers)
-
-    def _leave(self, callers: Callers) -> None:
-        callers.count -= 1
-        if not callers.count and callers.begun and not self._pool.works_on(callers.saga_id):
-            self._callers.pop(callers.saga_id, None)
-
     async def _begin(self, definition: Definition, callers: Callers, values: msgspec.Struct, origin: Origin) -> None:
         """Work on a new saga, or find the one that its key began."""
         try:
@@ -270,13 +252,13 @@ class SagaEngine:
                 saga = await self._journal.load(callers.saga_id)
             callers.begin()
             if saga is None:
-                self._resolve(callers.saga_id, asked_otherwise(definition.name))
+                self._callers.answer(callers, asked_otherwise(definition.name))
             elif (request_of(definition, saga), origin_of(saga).owner) != (callers.request, callers.owner):
-                self._resolve(callers.saga_id, reused(definition.name))
+                self._callers.answer(callers, reused(definition.name))
             elif at_rest(saga):
-                self._resolve(callers.saga_id, saga)
+                self._callers.answer(callers, saga)
         except MeristemError as error:
-            self._resolve(callers.saga_id, error)
+            self._callers.answer(callers, error)
 
     async def _begin_new(
         self, definition: Definition, callers: Callers, saga: SagaRow, twin: str | None, values: msgspec.Struct
@@ -301,20 +283,16 @@ class SagaEngine:
             return False
         return True
 
-    def _resolve(self, saga_id: str, outcome: SagaRow | Exception) -> None:
-        callers = self._callers.pop(saga_id, None)
-        if callers is not None:
-            callers.resolve(outcome)
-
     async def _scan(self) -> None:
         """Take over what is left alone, wake what waits for events, answer who waits for another replica's saga."""
         if self._claiming:
             await self._pool.take_over(await self._journal.claimable(_BATCH))
             self._journal.claimed()
         self._pool.nudge()
-        for saga_id in [each for each, callers in self._callers.items() if callers.begun]:
+        for callers in [each for each in self._callers if each.begun]:
+            saga_id = callers.saga_id
             if not self._pool.works_on(saga_id) and (saga := await self._journal.load(saga_id)) and at_rest(saga):
-                self._resolve(saga_id, saga)
+                self._callers.answer(callers, saga)
 
     def _emit(self, fact: Fact) -> None:
         for observer in self.observers:

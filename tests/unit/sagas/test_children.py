@@ -97,6 +97,19 @@ async def test_a_parent_that_is_cancelled_has_its_child_undo_what_it_did_first(d
     assert remote.names() == ["hold", "hold", "release", "release"]
 
 
+async def test_a_saga_may_be_cancelled_twice_however_far_its_undoing_is(database, remote):
+    facts = Facts()
+    async with engine(service := Family(remote), database, observers=[facts]):
+        handle = await start_saga(service.child, waits=True)
+        await waiting_child(facts)
+        await asyncio.gather(handle.cancel(), handle.cancel())
+        with pytest.raises(CallError) as raised:
+            await handle.result()
+        await handle.cancel()
+    assert raised.value.code is Code.CANCELED
+    assert remote.names() == ["hold", "release"]
+
+
 async def test_a_child_that_is_cancelled_fails_its_parent(database, remote):
     facts = Facts()
     async with engine(service := Family(remote), database, observers=[facts]):

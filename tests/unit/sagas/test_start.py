@@ -39,6 +39,24 @@ async def test_twenty_calls_with_one_key_are_one_saga(database, remote):
     assert remote.names() == ["hold", "charge"]
 
 
+async def test_who_asks_again_as_the_answer_is_given_gets_it_too(database, remote):
+    service = Bookings(remote)
+    late = []
+
+    def ask_again(fact):
+        if isinstance(fact, SagaEnded) and not late:  # before those who wait for the saga have heard, let alone left
+            with keyed("k"):
+                late.append(asyncio.ensure_future(service.book(Request())))
+
+    async with engine(service, database, observers=[ask_again]):
+        with keyed("k"):
+            answers = await asyncio.gather(*(service.book(Request()) for _ in range(3)))
+        async with asyncio.timeout(10):
+            answers.append(await late[0])
+    assert set(map(repr, answers)) == {repr(Booking(room="blue", paid=100))}
+    assert remote.names() == ["hold", "charge"]
+
+
 async def test_a_fault_is_remembered_under_its_key(database, remote):
     remote.plans["charge"] = [CardDeclined(reason="empty")]
     service = Bookings(remote)
