@@ -75,7 +75,7 @@ class SagaEngine:
         self._accepting = self._claiming = False
         self._rested = asyncio.Event()
         self._poller = Poller(service, self._journal, clock, self._policy, look=self._scan, looked=self._rested.set)
-        self._callers = CallerRegistry(is_worked_on=lambda saga_id: self._pool.works_on(saga_id))
+        self._callers = CallerRegistry(is_worked_on=self._works_on)
         self._pool = RunnerPool(
             service, instance, self.definitions, self._journal,
             emit=self._emit, resolve=self._callers.resolve, poke=self._poller.poke, rested=self._rested.set,
@@ -229,6 +229,9 @@ class SagaEngine:
             async with self._database.begin() as tx:
                 await self._journal.buffer(event)
                 tx.after_commit(self._poller.poke)
+
+    def _works_on(self, saga_id: str) -> bool:
+        return self._pool.works_on(saga_id)
 
     def _check(self, definition: Definition) -> None:
         if not self._accepting:
