@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -15,6 +16,7 @@ from meristem.runtime.rehearsal import Rehearsal
 from meristem.sagas.administration import SagaStore
 from meristem.sagas.forking import Fork
 from meristem.sagas.replay import SagaJournal
+from meristem.sagas.unread_signals import KeptSignal
 from meristem.storage.database import Database
 
 
@@ -35,7 +37,7 @@ def fork(
     owner, found_id = find_one(blueprint, directory, saga_id, service)
     rehearsal = Rehearsal(blueprint)
 
-    async def begin(_: str, database: Database) -> Fork:
+    async def begin(_: str, database: Database) -> tuple[Fork, Sequence[KeptSignal]]:
         store = SagaStore(database)
         try:
             saga = await store.summary(found_id)
@@ -45,20 +47,28 @@ def fork(
             if (divergence := await rehearsal.replay(journal)) is not None:
                 text = f"the code does not follow {saga.name} {found_id} up to step {position}: {divergence.text}"
                 raise click.BadParameter(text, param_hint="SAGA_ID")
+            unread = await store.unread(found_id)
             await store.begin(made)
         except (CallError, ConfigurationError) as error:
             text = error.message if isinstance(error, CallError) else str(error)
             is_step = isinstance(error, CallError) and error.code in (Code.NOT_FOUND, Code.OUT_OF_RANGE)
             raise click.BadParameter(text, param_hint="--from" if is_step else "SAGA_ID") from None
-        return made
+        return made, unread
 
-    made = in_each(blueprint, directory, owner, begin)[owner]
+    made, unread = in_each(blueprint, directory, owner, begin)[owner]
     if as_json:
         again = [{"position": row.position, "name": row.name} for row in made.again]
-        print_json({"id": made.saga.id, "fork_of": found_id, "takes_over": made.takes_over, "again": again})
+        print_json(
+            {
+                "id": made.saga.id, "fork_of": found_id, "takes_over": made.takes_over, "again": again,
+                "signals": unread,
+            }
+        )  # fmt: skip
         return
     click.echo(f"{made.saga.name} {made.saga.id} begins at step {position} as soon as its service runs.")
     if made.takes_over:
         click.echo(f"It takes the place of {found_id}, which has ended.")
     for row in made.again:
         click.echo(f"  again, under a key of its own: step {row.position} ({row.name})")
+    for each in unread:
+        click.echo(f"  left with the old one, send it again if it is meant: the signal {each.name}")

@@ -11,7 +11,7 @@ import click
 from meristem.cli.databases import in_each
 from meristem.cli.loading_system import json_option, load_blueprint, placement_option, system_argument
 from meristem.cli.output import print_json, print_table
-from meristem.cli.saga_lookup import Moment, check_saga, find_one, service_option, shown_time
+from meristem.cli.saga_lookup import Moment, check_saga, find_one, service_option, shown_state, shown_time
 from meristem.sagas.administration import SagaStore, SagaSummary
 from meristem.sagas.records import SagaState
 from meristem.sagas.search_index import Searchable
@@ -71,7 +71,7 @@ def list_(
         return
     rows = [
         [
-            owner, each.id, each.name, each.state, shown_time(each.created), shown_time(each.updated),
+            owner, each.id, each.name, shown_state(each), shown_time(each.created), shown_time(each.updated),
             each.problem or each.error or "",
         ]
         for each, owner in page

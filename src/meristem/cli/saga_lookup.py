@@ -13,7 +13,7 @@ import click
 from meristem.cli.databases import in_each
 from meristem.cli.loading_system import json_option, load_blueprint, placement_option, system_option
 from meristem.errors import CallError
-from meristem.sagas.administration import SagaStore
+from meristem.sagas.administration import GOING, SagaStore, SagaSummary
 from meristem.storage.database import Database
 from meristem.system.blueprint import Blueprint
 
@@ -43,6 +43,12 @@ class Moment(click.ParamType[datetime]):
 def shown_time(moment: datetime) -> str:
     """A time as people read it, in UTC."""
     return f"{moment:%Y-%m-%d %H:%M:%S}"
+
+
+def shown_state(saga: SagaSummary) -> str:
+    """A saga's state as people read it: also that one which goes on was cancelled, and is to be undone."""
+    is_to_be_undone = saga.cancelled and saga.state in GOING
+    return f"{saga.state}, cancelled" if is_to_be_undone else saga.state.value
 
 
 def of_one_saga(verb: Any) -> Any:

@@ -13,7 +13,7 @@ from meristem.cli.output import counted, print_json, print_table
 from meristem.cli.saga_forking import fork
 from meristem.cli.saga_journals import export, replay
 from meristem.cli.saga_listing import list_
-from meristem.cli.saga_lookup import ask_one, check_saga, of_one_saga, service_option, shown_time
+from meristem.cli.saga_lookup import ask_one, check_saga, of_one_saga, service_option, shown_state, shown_time
 from meristem.cli.saga_patches import drain_check
 from meristem.cli.saga_signals import signal
 from meristem.cli.verb_groups import VerbGroup
@@ -45,7 +45,7 @@ def show(
         print_json(details)
         return
     saga = details.saga
-    click.secho(f"{saga.name} {saga.id}: {saga.state}", bold=True)
+    click.secho(f"{saga.name} {saga.id}: {shown_state(saga)}", bold=True)
     of = f", forked from {details.fork_of}" if details.fork_of else ""
     of += f", by step {details.parent.position} of {details.parent.id}" if details.parent else ""
     click.echo(f"  began {shown_time(saga.created)}, version {saga.version}{of}")
@@ -62,6 +62,9 @@ def show(
     if details.children:
         rows = [[each.position, each.id, each.name or "", each.state or ""] for each in details.children]
         print_table("children", ["step", "id", "saga", "state"], rows, "")
+    if details.signals:
+        rows = [[each.name, shown_time(each.received), each.body or ""] for each in details.signals]
+        print_table("signals that it has not read", ["signal", "came", ""], rows, "")
 
 
 def _print_diagnosis(found: Diagnosis) -> None:

@@ -23,6 +23,7 @@ from meristem.sagas.records import SagaRow, SagaState, StepRow, TryRow
 from meristem.sagas.saga import Definition
 from meristem.sagas.search import term
 from meristem.sagas.search_index import Searchable, searchable
+from meristem.sagas.unread_signals import KeptSignal, unread_signals
 from meristem.storage.database import Database
 from meristem.storage.lease import holder, replicas
 
@@ -65,7 +66,8 @@ class SagaDetails(Message):
     """A saga with its steps in the order in which they began; `input` and `result` are JSON.
 
     `waits_for` says what keeps one that has not ended, since when, and what helps; `fork_of` is the saga that a fork
-    has its first answers from. A step of `parent` began it, and its own steps began `children`.
+    has its first answers from. A step of `parent` began it, and its own steps began `children`. `signals` are those
+    that it has been sent and has not read, as long as they are kept.
     """
 
     saga: SagaSummary
@@ -74,6 +76,7 @@ class SagaDetails(Message):
     fork_of: str | None = None
     parent: Relative | None = None
     children: Sequence[Relative] = ()
+    signals: Sequence[KeptSignal] = ()
     details: str = ""
     input: str | None = None
     result: str | None = None
@@ -132,13 +135,15 @@ class SagaStore:
         """A saga and its steps; with `values` also what it was given and what it got. CallError `not_found`."""
         saga, steps = await self.journal(saga_id)
         children = await children_of(self._database, saga, steps, self._clock.now())
+        signals = await unread_signals(self._database, saga.id, values=values)
         return SagaDetails(
             saga=_summary(saga),
             steps=[_step(row, values=values) for row in sorted(steps, key=lambda row: (row.started, row.position))],
             fork_of=origin_of(saga).fork_of,
             parent=parent_of(saga),
             children=children,
-            waits_for=await self._diagnosed(saga, steps, children),
+            signals=signals,
+            waits_for=await self._diagnosed(saga, steps, children, signals),
             details=read(saga.error).details if saga.error else "",
             input=saga.input if values else None,
             result=saga.result if values else None,
@@ -161,13 +166,20 @@ class SagaStore:
         saga = await self._load(saga_id)
         return saga, await self._database.fetch_all(sql.STEPS_OF, {"id_": saga_id}, into=StepRow)
 
+    async def unread(self, saga_id: str) -> Sequence[KeptSignal]:
+        """The signals that are kept for a saga, and that it has not read."""
+        return await unread_signals(self._database, saga_id)
+
     async def _diagnosed(
-        self, saga: SagaRow, steps: Sequence[StepRow], children: Sequence[Relative]
+        self, saga: SagaRow, steps: Sequence[StepRow], children: Sequence[Relative], signals: Sequence[KeptSignal]
     ) -> Sequence[Diagnosis]:
         replica = None if saga.member is None else await holder(self._database, saga.member)
         tries = await self._database.fetch_all(sql.TRIES_OF, {"id_": saga.id}, into=TryRow)
         living = await replicas(self._database)
-        return diagnose(saga, steps, tries, replica=replica, living=living, now=self._clock.now(), children=children)
+        return diagnose(
+            saga, steps, tries, replica=replica, living=living, now=self._clock.now(), children=children,
+            kept={each.name for each in signals},
+        )  # fmt: skip
 
     async def retry(self, saga_id: str) -> SagaSummary:
         """Let a parked saga go on where it stopped; CallError `failed_precondition` when it is not parked."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from enum import StrEnum
 
@@ -57,19 +57,23 @@ def diagnose(
     living: Sequence[str],
     now: datetime,
     children: Sequence[Relative] = (),
+    kept: Collection[str] = (),
 ) -> list[Diagnosis]:
     """What a saga waits for; nothing of one that has ended. `replica` holds it, `living` are those of its service.
 
-    `children` are the sagas that its steps began.
+    `children` are the sagas that its steps began, `kept` the names of the signals that it has not read.
     """
     if saga.state is SagaState.PARKED:
         return [_parked(saga)]
     if saga.state in (SagaState.DONE, SagaState.FAILED):
         return []
-    pauses = [_pause(row) for row in steps if row.state is StepState.WAITING]
+    pauses = [_pause(row, kept) for row in steps if row.state is StepState.WAITING]
     if saga.state is SagaState.WAITING:
         is_due = saga.wake_at is not None and saga.wake_at <= now
-        return [_unheld(saga, saga.wake_at or saga.updated, living), *pauses] if is_due else pauses
+        if is_due or not living:  # nobody would wake it, whatever comes
+            since = saga.wake_at if is_due and saga.wake_at is not None else saga.updated
+            return [_unheld(saga, since, living), *pauses]
+        return pauses
     if replica is None:
         return [_unheld(saga, saga.updated, living), *pauses]
     if saga.state is SagaState.UNDOING:
@@ -100,7 +104,11 @@ def _parked(saga: SagaRow) -> Diagnosis:
 
 
 def _unheld(saga: SagaRow, since: datetime, living: Sequence[str]) -> Diagnosis:
-    if living:
+    is_to_be_undone = saga.cancelled and saga.state is SagaState.RUNNING
+    if living and is_to_be_undone:  # its replica has not come to the end of what was under way
+        text = f"it was cancelled, and is not undone yet, though these live: {', '.join(living)}"
+        helps = f"{_BY_ITSELF} once what was under way is answered, which tells whether there is something to undo"
+    elif living:
         text = f"no replica has taken it up, though these live: {', '.join(living)}"
         helps = (
             "nothing within a second; after that a release whose code has version "
@@ -124,7 +132,7 @@ def _undo(saga: SagaRow, row: StepRow) -> Diagnosis:
 
 def _again(saga: SagaRow, row: StepRow | TryRow, what: str) -> Diagnosis:
     helps = f"that {row.name} answers: then it goes on by itself; `meristem ps` and the log of its service tell more"
-    if saga.state is SagaState.RUNNING:
+    if saga.state is SagaState.RUNNING and not saga.cancelled:
         helps = f"{helps}; `meristem sagas cancel {saga.id}` undoes it instead"
     count = "1 attempt" if row.attempts == 1 else f"{row.attempts} attempts"
     return Diagnosis(
@@ -134,12 +142,14 @@ def _again(saga: SagaRow, row: StepRow | TryRow, what: str) -> Diagnosis:
     )  # fmt: skip
 
 
-def _pause(row: StepRow) -> Diagnosis:
+def _pause(row: StepRow, kept: Collection[str]) -> Diagnosis:
     if row.kind is Kind.SLEEP:
         why, text, helps = Why.SLEEP, f"step {row.position} sleeps", f"{_BY_ITSELF} then"
     elif (signal := signal_named(row.name)) is not None:
         why, text = Why.SIGNAL, f"step {row.position} waits for the signal {signal}"
         helps = f"to send it: by a handle, or `meristem sagas signal {row.saga_id} {signal} JSON`"
+        if signal in kept:
+            helps = f"{_BY_ITSELF} with the one that is kept"
     else:
         why, text = Why.EVENT, f"step {row.position} waits for {row.name}"
         helps = "who publishes it; `meristem events waiting` shows what is on its way"

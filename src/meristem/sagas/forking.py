@@ -107,6 +107,8 @@ def _check_state(saga: SagaRow, children: Sequence[Relative]) -> None:
         raise _refused(saga, f"is waited for by saga {parent.id}, which began it: retry or cancel it")
     if saga.state not in (SagaState.PARKED, SagaState.DONE, SagaState.FAILED):
         how = "goes on by itself: wait for its end, or `meristem sagas cancel` it and fork it once it is undone"
+        if saga.cancelled:
+            how = "cancelled: wait until it is undone, and fork it then"
         raise _refused(saga, f"is {saga.state.value} and {how}")
 
 

@@ -28,8 +28,8 @@ class Signal(msgspec.Struct, frozen=True):
     key: str
 
 
-class _Kept(msgspec.Struct, frozen=True):
-    """A signal as its row holds it; read by `SignalCommand`."""
+class SignalBody(msgspec.Struct, frozen=True):
+    """A signal as its row holds it, with the key under which it was sent; read by `SignalCommand`."""
 
     key: str
     value: msgspec.Raw
@@ -58,7 +58,7 @@ async def keep(
         kept_as = {
             "v_type": signal_type(signal.name),
             "v_key": saga.id,
-            "v_body": encode(_Kept(signal.key, msgspec.Raw(value))).decode(),
+            "v_body": encode(SignalBody(signal.key, msgspec.Raw(value))).decode(),
         }
         if (why := _over(saga)) is not None:
             if await database.fetch_value(sql.KEPT, kept_as):

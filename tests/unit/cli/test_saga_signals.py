@@ -60,3 +60,34 @@ async def test_a_saga_gets_the_signal_of_an_operator_while_its_system_stands_sti
     for each, text in zip((*wrong, late), ("takes: Approval", "by: ", "is done"), strict=True):
         assert each.err.count(text) == 1  # a reader is told once
         assert (each.code, text in " ".join(each.err.split())) == (2, True)
+
+
+async def test_a_signal_that_is_not_read_is_shown_and_so_is_that_a_fork_leaves_it(office, meristem):
+    module, place = office
+    async with running(module.system, database=place) as app:
+        handle = await start_saga(app.client(module.Leave).ask, "Ada")
+        await app.settled()
+    await meristem("sagas", "signal", handle.id, "Approval", '{"by": "Bob"}')
+    plain = await meristem("sagas", "show", handle.id)
+    shown = await meristem("sagas", "show", handle.id, "--values", "--json")
+    async with running(module.system, database=place) as app:
+        await SagaHandle.of(app.client(module.Leave).ask, handle.id).result()
+    read = await meristem("sagas", "show", handle.id)
+    async with running(module.system, database=place) as app:
+        kept = await start_saga(app.client(module.Leave).ask, "Cy")
+        await app.settled()
+    await meristem("sagas", "signal", kept.id, "Approval", '{"by": "Dan"}')
+    await meristem("sagas", "cancel", kept.id)
+    cancelled = await meristem("sagas", "list")
+    async with running(module.system, database=place) as app:
+        await app.settled()
+    forked = await meristem("sagas", "fork", kept.id, "--from", "0")
+
+    assert "signals that it has not read" in plain.out
+    assert "Bob" not in plain.out
+    assert "with the one that is kept" in plain.out
+    [signal] = shown.json["signals"]
+    assert (signal["name"], signal["body"]) == ("Approval", '{"by":"Bob"}')
+    assert "has not read" not in read.out
+    assert "cancelled" in cancelled.out
+    assert "send it again if it is meant: the signal Approval" in forked.out

@@ -14,7 +14,7 @@ from meristem.sagas.diagnosis import Why
 from meristem.sagas.facts import SagaEnded
 from meristem.sagas.flow import Flow
 from meristem.sagas.policy import Backoff
-from meristem.sagas.saga import saga
+from meristem.sagas.saga import saga, sagas_of
 from meristem.storage.lease import Lease, replicas
 from meristem.testing import ManualClock
 
@@ -167,6 +167,45 @@ async def test_a_sleeper_that_is_due_and_not_taken_up_waits_for_a_replica(databa
     [first, *_] = (await SagaStore(database, clock).show(told("k", "settle"))).waits_for
 
     assert first.why is Why.REPLICA
+
+
+async def test_a_sleeper_is_woken_by_nobody_where_no_replica_lives(database, remote):
+    facts, store, service = Facts(), SagaStore(database), Waiting(remote)
+    async with engine(service, database, ManualClock(), observers=[facts]):
+        with keyed("k"):
+            asking = asyncio.ensure_future(service.settle())
+        await facts.until(SagaEnded, state="waiting")
+        alive = await store.show(told("k", "settle"))
+    await ended(asking)
+    left = await store.show(told("k", "settle"))
+
+    assert Why.REPLICA not in [each.why for each in alive.waits_for]
+    assert left.waits_for[0].why is Why.REPLICA
+    assert "no replica of its service lives" in left.waits_for[0].text
+    assert left.waits_for[1:] == alive.waits_for
+
+
+async def test_one_that_is_cancelled_while_a_call_is_under_way_is_told_to_wait_for_that_and_for_no_release(
+    database, remote
+):
+    remote.plans["charge"] = ["hang"]
+    store, service = SagaStore(database), Waiting(remote)
+    async with engine(service, database):
+        with keyed("k"):
+            asking = asyncio.ensure_future(service.book(Request()))
+        await remote.reached.wait()
+        await store.cancel(told("k"))
+        shown = await store.show(told("k"))
+        with pytest.raises(CallError, match="cancelled: wait until it is undone, and fork it then"):
+            await store.fork(told("k"), "0", sagas_of(Waiting)["book"])
+    await ended(asking)
+    left = await store.show(told("k"))
+
+    [reason] = shown.waits_for
+    assert "it was cancelled, and is not undone yet" in reason.text
+    assert "once what was under way is answered" in reason.helps
+    assert "release" not in reason.helps
+    assert "no replica of its service lives" in left.waits_for[0].text
 
 
 async def test_what_is_parked_says_why_and_by_which_verb_it_goes_on(database, remote):
