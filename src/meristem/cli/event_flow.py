@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -100,26 +100,29 @@ def _listing(blueprint: Blueprint, directory: Path) -> EventListing:
         found = _Found(await waiting_in(database), list(await database.fetch_all(statements.DEAD, into=Depth)))
         if isinstance(bus, BrokerBus) and name in hears and unreachable is None:
             try:
-                found.lag = await bus.lag_of(name, BusPositions(database))
+                found.lag = await bus.lag_of(blueprint.plan.service(name).kept_as, BusPositions(database))
             except OperationError as error:
                 unreachable = str(error)
         return found
 
     found = in_each(blueprint, directory, None, find)
     classes, unread = event_classes(blueprint)
-    return EventListing(flows_of(blueprint, classes), _subscribers(hears, found), unreachable, unread)
+    subscribers = _subscribers(hears, found, blueprint.plan.called_now)
+    return EventListing(flows_of(blueprint, classes), subscribers, unreachable, unread)
 
 
-def _subscribers(hears: Iterable[str], found: dict[str, _Found]) -> list[Subscriber]:
+def _subscribers(hears: Iterable[str], found: dict[str, _Found], called: Callable[[str], str]) -> list[Subscriber]:
     known = {name: Subscriber(name) for name in hears}
     for service, each in found.items():
         for waiting in each.waiting:
-            one = known.setdefault(waiting.subscriber, Subscriber(waiting.subscriber))
+            name = called(waiting.subscriber)
+            one = known.setdefault(name, Subscriber(name))
             one.waiting += waiting.count
             one.failed += waiting.failed
             one.oldest = waiting.oldest if one.oldest is None else min(one.oldest, waiting.oldest)
         for dead in each.dead:
-            known.setdefault(dead.subscriber, Subscriber(dead.subscriber)).dead += dead.count
+            name = called(dead.subscriber)
+            known.setdefault(name, Subscriber(name)).dead += dead.count
         if each.lag is not None:
             known[service].lag = each.lag
     return list(known.values())
@@ -174,7 +177,8 @@ def publish(
     if as_json:
         print_json({"id": event_id, "type": event_type, "publisher": publisher, "destinations": destinations})
     else:
-        click.echo(f"{event_id} is published by {publisher}, to {', '.join(destinations)}.")
+        to = ", ".join(map(blueprint.plan.called_now, destinations))
+        click.echo(f"{event_id} is published by {publisher}, to {to}.")
 
 
 def _event(blueprint: Blueprint, event_type: str, data: str) -> Event:

@@ -44,6 +44,7 @@ def replay(
     """Have a service take in again what a broker keeps: it handles what it has not, and with --again all of it."""
     past = _past(since, position, again=again)
     blueprint, directory = load_blueprint(target, placement, as_it_runs=True)
+    subscriber = blueprint.plan.called_now(subscriber)
     hears = [each.name for each in blueprint.plan.services if each.hears]
     if subscriber not in hears:
         there_are = ", ".join(hears) or "none"
@@ -63,7 +64,7 @@ def replay(
     async def rewind(name: str, database: Database) -> str:
         if bus.rewinds_at_rest and (replicas := await running_on(database)):
             raise OperationError(f"{name} runs ({', '.join(replicas)}): stop it, so that this counts; then replay")
-        return await bus.rewind(name, BusPositions(database), past)
+        return await bus.rewind(blueprint.plan.service(name).kept_as, BusPositions(database), past)
 
     [begins] = in_each(blueprint, directory, subscriber, rewind).values()
     if as_json:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+import msgspec
 
 from meristem.cli.databases import in_each
 from meristem.cli.event_flow import asyncapi, list_events, publish
@@ -19,6 +20,11 @@ from meristem.clock import SystemClock
 from meristem.events.dead_letters import DeadLetter, DeadLetters
 from meristem.events.waiting import Waiting, waiting_in
 from meristem.storage.database import Database
+
+if TYPE_CHECKING:
+    from meristem.system.blueprint import Blueprint
+
+OfSubscriber = TypeVar("OfSubscriber", DeadLetter, Waiting)
 
 service_option = click.option("--service", help="Only events that this service published.")
 
@@ -44,7 +50,7 @@ def dead(target: str | None, placement: Path | None, service: str | None, *, as_
     blueprint, directory = load_blueprint(target, placement, as_it_runs=True)
 
     async def find(_: str, database: Database) -> Sequence[DeadLetter]:
-        return await DeadLetters(database, SystemClock()).list()
+        return _called_now(blueprint, await DeadLetters(database, SystemClock()).list())
 
     found = in_each(blueprint, directory, service, find)
     if as_json:
@@ -69,7 +75,7 @@ def waiting(target: str | None, placement: Path | None, service: str | None, *, 
     blueprint, directory = load_blueprint(target, placement, as_it_runs=True)
 
     async def find(_: str, database: Database) -> Sequence[Waiting]:
-        return await waiting_in(database)
+        return _called_now(blueprint, await waiting_in(database))
 
     found = in_each(blueprint, directory, service, find)
     if as_json:
@@ -90,6 +96,12 @@ def waiting(target: str | None, placement: Path | None, service: str | None, *, 
     ]
     columns = ["publisher", "subscriber", "events", "since", "failed", "next attempt", "error"]
     print_table("waiting events", columns, rows, "No events wait.")
+
+
+def _called_now(blueprint: Blueprint, found: Sequence[OfSubscriber]) -> list[OfSubscriber]:
+    """What was found, with each subscriber by its name of now; where things are kept it has that of before."""
+    called = blueprint.plan.called_now
+    return [msgspec.structs.replace(each, subscriber=called(each.subscriber)) for each in found]
 
 
 def moment(seconds: float | None) -> str:
@@ -143,7 +155,8 @@ def _apply(
     if number is not None and service is None:
         raise click.UsageError("numbers are each publisher's own: add --service, the publisher that `dead` shows")
     blueprint, directory = load_blueprint(target, placement, as_it_runs=True)
-    hears = {name for names in blueprint.plan.subscribers().values() for name in names}
+    hears = {each.name: each.kept_as for each in blueprint.plan.services if each.hears}
+    subscriber = None if subscriber is None else blueprint.plan.called_now(subscriber)
     # What a service that has gone left behind may be discarded, but nobody would ever take it if it were redriven.
     if verb == "redrive" and subscriber is not None and subscriber not in hears:
         there_are = ", ".join(sorted(hears)) or "none"
@@ -151,13 +164,14 @@ def _apply(
             f"no service {subscriber!r} hears events; there are {there_are}", param_hint="--subscriber"
         )
     gone = subscriber if verb == "discard" and number is None and subscriber not in hears else None
+    kept_as = None if subscriber is None else hears.get(subscriber, subscriber)
 
     async def apply(_: str, database: Database) -> int:
         letters = DeadLetters(database, SystemClock())
         if gone is not None:
             return await letters.forget(gone)
         work: Callable[..., Awaitable[int]] = letters.redrive if verb == "redrive" else letters.discard
-        return await work(number, subscriber=subscriber)
+        return await work(number, subscriber=kept_as)
 
     found = in_each(blueprint, directory, service, apply)
     if number is not None and not any(found.values()):

@@ -126,7 +126,8 @@ class Assembly:
 
     async def _announce(self) -> None:
         """Tell every other process which subscribers are here, once they can be found."""
-        here = [name for name, each in self.instances.items() if each.inbox is not None and each.inbox.policies]
+        there_are = self.instances.values()
+        here = [each.spec.kept_as for each in there_are if each.inbox is not None and each.inbox.policies]
         if here:
             if self.options.found is not None:  # before that they would call, find nobody, and wait all the longer
                 await self.options.found()
@@ -134,10 +135,11 @@ class Assembly:
 
     def _resume(self, services: Sequence[str]) -> None:
         """Subscribers of another process say that they are there: deliver what waits for them."""
-        for name in services:
+        for each in services:
+            name = self.blueprint.plan.called_now(each)
             if name in self._dependencies:
                 self._dependencies[name].probe_soon()
-            self._serve(name)
+            self._serve(each)
 
     def _serve(self, destination: str) -> None:
         """Deliver now what waits for a destination that is there again."""
@@ -267,7 +269,8 @@ class Assembly:
         from meristem.sagas.handle import Sagas  # noqa: PLC0415
 
         def sagas(service: str) -> ServiceSagas | None:
-            return self.instances[service].sagas if service in self.instances else None
+            name = self.blueprint.plan.called_now(service)
+            return self.instances[name].sagas if name in self.instances else None
 
         helm, made = Helm(sagas), {}
         for operation in operations(cast("Any", Sagas)).values():
@@ -301,8 +304,8 @@ class Assembly:
             ways = {name: clients.limited(each, dependency.way(each, None)) for name, each in known.items()}
             deliveries = clients.over(contract, ways.__getitem__, None)
             # Its types of events are known from the plan: the class that hears them is never imported here.
-            send = sender(service.name, deliveries, service.hears)
-            self._bus.forward(service.name, patient(service.hears), send)
+            send = sender(service.kept_as, deliveries, service.hears)
+            self._bus.forward(service.kept_as, patient(service.hears), send)
 
     async def _start_external(self) -> None:
         """Reach the systems of other teams that this process may call."""
@@ -317,7 +320,8 @@ class Assembly:
         return self.blueprint.placement.policies.get(service, Policies())
 
     def _postbox(self, operation: Any) -> Any:
-        inboxes = {name: each.inbox for name, each in self.instances.items() if each.inbox is not None}
+        there_are = self.instances.values()
+        inboxes = {each.spec.kept_as: each.inbox for each in there_are if each.inbox is not None}
         receivers = {name: each.receive for name, each in inboxes.items()}
         policies = {name: each.policies for name, each in inboxes.items()}
         assert self._deadlines is not None  # it has started

@@ -65,7 +65,8 @@ class Clients:
             found = self._made[contract, caller] = self.over(contract, ways.__getitem__, caller)
             owner = self._blueprint.owner_of(known)
             if owner is not None and known not in self._options.fakes:
-                door = Door(owner, partial(self.sagas, owner, caller), self._blueprint.operations(known))
+                kept_as = self._blueprint.plan.service(owner).kept_as  # as processes of an earlier release know it, too
+                door = Door(kept_as, partial(self.sagas, owner, caller), self._blueprint.operations(known))
                 setattr(found, DOOR, door)
         return found
 

@@ -102,7 +102,7 @@ class ServiceStorage:
 
     async def hear(self, service: Service) -> None:
         """Let the service hear the events it subscribed to, and its sagas those they wait for."""
-        self.inbox = inbox = Inbox.of(self._spec.name, service, self.database, self._clock)
+        self.inbox = inbox = Inbox.of(self._spec.kept_as, service, self.database, self._clock)
         if self._sagas:
             from meristem.sagas.engine import SagaEngine  # noqa: PLC0415 - a service without sagas does not pay for it
             from meristem.sagas.policy import IN_DEVELOPMENT, SagaPolicy  # noqa: PLC0415
@@ -111,7 +111,7 @@ class ServiceStorage:
             if self._around.options.by_hand:
                 policy = replace(policy, longest_nap=0.0)
             self._engine = engine = SagaEngine(
-                self._spec.name, service, self.database, self._clock, lease=self.lease, policy=policy
+                self._spec.kept_as, service, self.database, self._clock, lease=self.lease, policy=policy
             )
             engine.observers.append(self._around.telemetry.on_saga_fact(self._spec.name))
             waits = [event for saga in self._sagas.values() for event in saga.waits]
@@ -119,8 +119,8 @@ class ServiceStorage:
             inbox.listen(lambda event, _: engine.on_event(event), waits)
         if inbox.policies:
             await self._stack.start(inbox)
-            incoming = Incoming(self._spec.name, self.database, self._outbox, self.lease)
-            self._around.bus.subscribe(self._spec.name, inbox.policies, inbox.receive, incoming)
+            incoming = Incoming(self._spec.kept_as, self.database, self._outbox, self.lease)
+            self._around.bus.subscribe(self._spec.kept_as, inbox.policies, inbox.receive, incoming)
 
     def workers(self) -> list[Component]:
         """What works by itself once every service hears: deliveries and sagas."""

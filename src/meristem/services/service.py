@@ -41,10 +41,12 @@ class Service:
     what `provides` lists (classes and annotated functions, whose own parameters are found the same way). Migrations
     lie in `migrations/versions` beside the service's module; without them the tables are created as they are.
     `middleware` wraps each of its operations inside its context, `outgoing` each call that it makes; the first is
-    outermost.
+    outermost. A service that was renamed says by `formerly` what it was called first: what it keeps, and what others
+    keep for it, is found by that name.
     """
 
     service_name: ClassVar[str] = ""
+    formerly: ClassVar[str] = ""
     tables: ClassVar[MetaData | None] = None
     provides: ClassVar[tuple[Callable[..., Any], ...]] = ()
     middleware: ClassVar[tuple[Middleware, ...]] = ()
@@ -58,6 +60,7 @@ class Service:
         middleware: Iterable[Middleware] = (),
         outgoing: Iterable[Middleware] = (),
         name: str | None = None,
+        formerly: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init_subclass__(**kwargs)
@@ -67,6 +70,7 @@ class Service:
         cls.outgoing = tuple(outgoing) or cls.outgoing
         # `@dataclass(slots=True)` makes the class once more: what its line said is in its own attributes alone.
         cls.service_name = name or cls.__dict__.get("service_name") or default_name(cls.__name__)
+        cls.formerly = formerly or cls.__dict__.get("formerly") or ""  # of this class alone, as its name is
 
     async def start(self) -> None:
         """Become ready; called after the database is, before the first call arrives."""
@@ -123,6 +127,11 @@ class ServiceSpec(msgspec.Struct, frozen=True):
     operations: Mapping[str, Operation]
     needs: tuple[Need, ...]
     providers: tuple[Provider, ...]
+
+    @property
+    def kept_as(self) -> str:
+        """The name by which what it keeps is found, and what others keep for it."""
+        return self.implementation.formerly or self.name
 
     def all_needs(self) -> Iterable[Need]:
         """What the service and its providers ask for."""

@@ -28,7 +28,7 @@ from meristem.system.named_parts import parts_named
 from meristem.system.placement import Placement
 from meristem.system.plan import AppPlan, ExternalPlan, Plan, ProcessPlan, ProgramPlan
 from meristem.system.program_templates import check
-from meristem.system.system import check_parts, external_name
+from meristem.system.system import NAME, check_parts, external_name
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -78,6 +78,7 @@ class Blueprint:
         # Once more than in `System`: what a service named by text is called is known only now.
         check_parts(system, [each.name for each in services])
         self._services = {each.name: each for each in services}
+        _check_renamed(services)
         try:
             self._external = {contract.contract_name: external_name(contract) for contract in system.external}
             self._owner = _owners(services, {contract.contract_name for contract in assumed}, self._external)
@@ -85,7 +86,7 @@ class Blueprint:
         except MisfitError as error:
             error.subjects = tuple(self.specs[each].implementation for each in error.services if each in self.specs)
             raise
-        kept = [each.name for each in self.plan.services if each.database]
+        kept = [each for each in self.plan.services if each.database]
         check_databases(self.placement.resources, system.name, kept, directory or Path())
 
     def spec(self, service: str) -> ServiceSpec:
@@ -134,7 +135,7 @@ class Blueprint:
 
         A relative path in it is one below the project's folder. Raises ConfigurationError for a name that is none.
         """
-        return database_url(self.placement.resources, self.system.name, service, template)
+        return database_url(self.placement.resources, self.system.name, self.plan.service(service), template)
 
     def data_place(self, service: str, template: str | None = None) -> DataPlace:
         """As `database_url`, with the replicas that are read from; a database by a `template` has none."""
@@ -142,7 +143,7 @@ class Blueprint:
 
     def replica_urls(self, service: str) -> tuple[str, ...]:
         """The URLs of the read replicas of a service's database."""
-        return replica_urls(self.placement.resources, self.system.name, service)
+        return replica_urls(self.placement.resources, self.system.name, self.plan.service(service))
 
     @property
     def has_replicas(self) -> bool:
@@ -249,6 +250,21 @@ def _owners(services: list[ServicePlan], assumed: Collection[str], external: Map
                     [service.name],
                 )
     return owner
+
+
+def _check_renamed(services: list[ServicePlan]) -> None:
+    """Refuse two services that would take what is kept for one name, each for its own."""
+    known = {each.name: each.name for each in services}
+    for each in services:
+        if each.formerly and not NAME.match(each.formerly):
+            text = f"{each.name}: formerly={each.formerly!r} was no service's name; give the one by which it was known"
+            raise MisfitError(text, [each.name])
+        if each.formerly and (other := known.setdefault(each.formerly, each.name)) != each.name:
+            raise MisfitError(
+                f"{each.name} was formerly {each.formerly!r}, and so is or was {other}: what is kept under that name "
+                "can be one service's alone; give another name to the one that is new",
+                [each.name, other],
+            )
 
 
 def _heirs(services: list[ServicePlan], owner: Mapping[str, str]) -> dict[str, str]:

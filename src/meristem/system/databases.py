@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from meristem.system.placement_tables import Resources
+    from meristem.system.plan import ServicePlan
 
 
 class DataPlace(NamedTuple):
@@ -22,30 +23,32 @@ class DataPlace(NamedTuple):
     replicas: tuple[str, ...] = ()
 
 
-def database_url(resources: Resources, system: str, service: str, template: str | None = None) -> str:
+def database_url(resources: Resources, system: str, service: ServicePlan, template: str | None = None) -> str:
     """The URL of a service's database, by the `template` or by what is written for it, or for all.
 
-    Raises ConfigurationError for a name in it that is none.
+    `{service}` in it is the name of before it was renamed: its data stays where it is. Raises ConfigurationError for a
+    name in it that is none.
     """
-    written = template or resources.databases.get(service, resources.database)
-    return filled("resources.database", written, service=service, system=system)
+    written = template or resources.databases.get(service.name, resources.database)
+    return filled("resources.database", written, service=service.kept_as, system=system)
 
 
-def replica_urls(resources: Resources, system: str, service: str) -> tuple[str, ...]:
+def replica_urls(resources: Resources, system: str, service: ServicePlan) -> tuple[str, ...]:
     """The URLs of the read replicas of a service's database; those of `replicas` copy what `database` names alone."""
-    usual = () if service in resources.databases else resources.replicas
-    written = resources.replicas_of.get(service, usual)
-    return tuple(filled("resources.replicas", each, service=service, system=system) for each in written)
+    usual = () if service.name in resources.databases else resources.replicas
+    written = resources.replicas_of.get(service.name, usual)
+    return tuple(filled("resources.replicas", each, service=service.kept_as, system=system) for each in written)
 
 
-def check_databases(resources: Resources, system: str, services: Iterable[str], directory: Path) -> None:
+def check_databases(resources: Resources, system: str, services: Iterable[ServicePlan], directory: Path) -> None:
     """Refuse what no service can keep its data in, and one database for two of them.
 
     Each of the two would take the other's events and sagas for its own. Relative paths are below `directory`.
     """
     taken: dict[str, str] = {}
-    for name in services:
-        url, replicas = database_url(resources, system, name), replica_urls(resources, system, name)
+    for service in services:
+        name = service.name
+        url, replicas = database_url(resources, system, service), replica_urls(resources, system, service)
         place = place_of(url, directory)
         if place is not None and (other := taken.setdefault(place, name)) != name:
             raise ConfigurationError(

@@ -48,6 +48,7 @@ def description(spec: ServiceSpec) -> ServicePlan:
         str(migrations_of(spec.implementation)),
         tuple(dict.fromkeys(base.contract_name for contract in spec.contracts for base in inherited(contract))),
         uses=parts_named(value for settings in spec.settings for value in settings.__struct_defaults__),
+        formerly=spec.implementation.formerly,
     )
 
 

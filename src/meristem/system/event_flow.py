@@ -63,7 +63,7 @@ def bus_of(blueprint: Blueprint) -> Bus:
     bus = bus_for(blueprint.placement.resources.bus, system=blueprint.system.name)
     for service in blueprint.plan.services:
         if service.hears:
-            bus.forward(service.name, service.hears, _refuse)
+            bus.forward(service.kept_as, service.hears, _refuse)
     return bus
 
 

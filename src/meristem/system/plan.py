@@ -27,7 +27,8 @@ class ServicePlan(msgspec.Struct, frozen=True):
     `target` is where its class is, `contracts` where each of its contracts is, by name. It `asks` for contracts, and
     so `calls` the services that implement them. `settings` are the fields of its settings classes, by where the class
     is; `migrations` is the folder that may hold its migrations. `inherits` names the contracts that its own are derived
-    from. Other processes call it by its `transport`. It `uses` the apps and programs that its settings name.
+    from. Other processes call it by its `transport`. It `uses` the apps and programs that its settings name. It was
+    called something else `formerly`.
     """
 
     name: str
@@ -44,6 +45,12 @@ class ServicePlan(msgspec.Struct, frozen=True):
     inherits: tuple[str, ...] = ()
     transport: str = "http"
     uses: tuple[str, ...] = ()
+    formerly: str = ""
+
+    @property
+    def kept_as(self) -> str:
+        """The name by which what it keeps is found, and what others keep for it: that of before it was renamed."""
+        return self.formerly or self.name
 
 
 class AppPlan(msgspec.Struct, frozen=True):
@@ -137,6 +144,10 @@ class Plan(msgspec.Struct, frozen=True):
     def service(self, name: str) -> ServicePlan:
         """The service of a name."""
         return next(each for each in self.services if each.name == name)
+
+    def called_now(self, kept_as: str) -> str:
+        """What a service is called now that is known by this name where things are kept; the same for one unknown."""
+        return next((each.name for each in self.services if each.kept_as == kept_as), kept_as)
 
     def process_of(self, part: str) -> ProcessPlan:
         """The process in which a service or app lives."""

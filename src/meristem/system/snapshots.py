@@ -36,13 +36,13 @@ def snapshot_of(blueprint: Blueprint, root: Path) -> ContractsSnapshot:
             spec = blueprint.spec(service.name)
         # Whatever a module of the project's raises while it is imported.
         except (Exception, SystemExit) as error:
-            unread[service.name] = explained(error)
+            unread |= dict.fromkeys((service.name, service.kept_as), explained(error))
             continue
         for each in sagas_of(spec.implementation).values():
             waits = [*(event.event_type for event in each.waits), *map(signal_type, each.signals)]
             answer = each.returns if "return" in each.function.__annotations__ else None
             terms = {"version": each.version, "supports": each.supports}
-            taker.saga(service.name, each.function, each.input, answer, waits=waits, **terms)
+            taker.saga(service.kept_as, each.function, each.input, answer, waits=waits, **terms)
     journals = _journals(blueprint)
     for contract in blueprint.contracts():
         taker.contract(contract, _kept(contract, journals.get(contract.contract_name, ())))

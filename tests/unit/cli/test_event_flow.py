@@ -55,6 +55,30 @@ async def test_an_event_that_is_published_by_hand_goes_its_usual_way(start, meri
     ]
 
 
+async def test_a_renamed_subscriber_is_shown_by_its_name_of_now_and_found_by_both(start, meristem, project: Path):
+    running = await start("run", "--port", "0")
+    await running.shows("shop runs at ")
+    await meristem("events", "publish", SOLD, '{"item": "ink"}')
+    await running.shows("dead")
+    running.process.terminate()
+    await running.ended()
+    module = project / "shop.py"
+    renamed = module.read_text().replace(
+        "class PostService(Post, Service)", 'class Mail(Post, Service, formerly="post")'
+    )
+    module.write_text(renamed.replace("OrdersService, PostService]", "OrdersService, Mail]"))
+
+    dead = await meristem("events", "dead", "--json")
+    [subscriber] = (await meristem("events", "list", "--json")).json["subscribers"]
+    redriven = [await meristem("events", "redrive", "--subscriber", each, "--json") for each in ("mail", "post")]
+    [waiting] = (await meristem("events", "waiting", "--json")).json["orders"]
+
+    assert [each["subscriber"] for each in dead.json["orders"]] == ["mail"]
+    assert (subscriber["name"], subscriber["dead"]) == ("mail", 1)
+    assert [each.json["orders"] for each in redriven] == [1, 0], redriven[0].err
+    assert (waiting["subscriber"], waiting["count"]) == ("mail", 1)
+
+
 async def test_what_a_broker_has_for_a_service_that_it_has_not_taken_in_is_its_lag(meristem, bus: str, placement: str):
     before = await meristem("events", "list", "--placement", placement, "--json")
     broker = NatsBroker(read_address(bus, ()), "elsewhere")
