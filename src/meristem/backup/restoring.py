@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from meristem.backup.copying import ASKED
-from meristem.backup.manifest import SECRET_FILE, Manifest, digest_of_secret, read_manifest, to_disk
-from meristem.backup.staging import check_services, stage
-from meristem.errors import ConfigurationError, OperationError
+from meristem.backup.manifest import Manifest, digest_of_secret, read_manifest, to_disk
+from meristem.backup.staging import check_services, kept_secret, stage
+from meristem.errors import ConfigurationError, OperationError, StorageError
 from meristem.private_files import make_folder, write_file
 from meristem.storage.database import database_for
 from meristem.system.state_directory import SECRET, StateDirectory
@@ -60,7 +60,7 @@ def restore(
     state.claim_to_restore()
     try:
         places = {name: _place(blueprint, directory, name) for name in manifest.databases}
-        secret = _secret(state, folder, manifest, environment)
+        secret = _secret(state, folder, manifest, environment, other_secret=other_secret)
         former = [*places.values(), *_later(blueprint, directory, manifest)]
         _check_free(state, former, secret, replace=replace)
         with ExitStack() as stack:
@@ -107,14 +107,22 @@ def _later(blueprint: Blueprint, directory: Path, manifest: Manifest) -> list[Da
     return [each for each in later if each.path.exists()]
 
 
-def _secret(state: StateDirectory, folder: Path, manifest: Manifest, environment: Mapping[str, str]) -> bytes | None:
-    """The secret that is to be put in its place; None where it is there already, or given otherwise."""
+def _secret(
+    state: StateDirectory, folder: Path, manifest: Manifest, environment: Mapping[str, str], *, other_secret: bool
+) -> bytes | None:
+    """The secret that is to be put in its place; None where it is there already, or given or lost otherwise."""
     if not manifest.has_secret or SECRET in environment:
         return None
     known = state.known_secret(environment)
     if known is not None and digest_of_secret(known) == manifest.secret_digest:
         return None
-    return (folder / SECRET_FILE).read_bytes()
+    try:
+        return kept_secret(folder, manifest)
+    except StorageError as error:
+        if other_secret:
+            return None
+        text = f"{error}, set {SECRET} as it was, or say --other-secret: then sagas that were under way fail"
+        raise ConfigurationError(text) from None
 
 
 def _check_secret(state: StateDirectory, manifest: Manifest, environment: Mapping[str, str]) -> None:

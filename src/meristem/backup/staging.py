@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
-from meristem.backup.manifest import DatabaseCopy, Manifest, read_manifest, to_disk
+from meristem.backup.manifest import SECRET_FILE, DatabaseCopy, Manifest, digest_of_secret, read_manifest, to_disk
 from meristem.errors import ConfigurationError, OperationError, StorageError
 from meristem.private_files import make_file, make_folder
 from meristem.runtime.schema import pending
@@ -62,6 +62,22 @@ async def _pending(blueprint: Blueprint, directory: Path, database: Database) ->
         await database.stop()
 
 
+def kept_secret(folder: Path, manifest: Manifest) -> bytes | None:
+    """The system's secret that a backup holds; None where it holds none. Raises StorageError for one that is not it."""
+    if not manifest.has_secret:
+        return None
+    file = folder / SECRET_FILE
+    try:
+        secret = file.read_bytes()
+    except FileNotFoundError:
+        raise _damaged(file, "it is missing") from None
+    except OSError as error:
+        raise OperationError.of_system(f"{file} cannot be read: {error.strerror}", error) from None
+    if digest_of_secret(secret.hex()) != manifest.secret_digest:
+        raise _damaged(file, "it is another one than when it was made")
+    return secret
+
+
 def _copy(file: Path, to: Path, tell: Callable[[int], None]) -> str:
     """Copy a file for this user alone; answers with the checksum of what was read."""
     found, done = hashlib.sha256(), 0
@@ -75,6 +91,8 @@ def _copy(file: Path, to: Path, tell: Callable[[int], None]) -> str:
                 done += len(piece)
                 tell(done)
     except OSError as error:
+        if not file.exists():
+            raise _damaged(file, "it is missing") from None
         raise OperationError.of_system(
             f"{file} cannot be copied to {to}: {error.strerror}; make room, or see that both may be used", error
         ) from None
@@ -94,6 +112,7 @@ def verify(blueprint: Blueprint, directory: Path, folder: Path, tell: Tell) -> d
     """
     manifest = read_manifest(folder, blueprint.system.name)
     check_services(blueprint, manifest)
+    kept_secret(folder, manifest)
     found = {}
     for name, copy in manifest.databases.items():
         with TemporaryDirectory(prefix="meristem-") as scratch:

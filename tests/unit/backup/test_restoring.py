@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from meristem.backup import restoring
-from meristem.errors import ConfigurationError, MeristemError, OperationError
+from meristem.errors import ConfigurationError, MeristemError, OperationError, StorageError
 
 from .conftest import Shop, files, of_thread
 
@@ -105,7 +105,7 @@ def flip(file: Path) -> None:
 
 BROKEN = {
     "a changed copy": (lambda backup: flip(backup / "ledger.db"), r"ledger\.db is damaged: its checksum is another"),
-    "a missing copy": (lambda backup: (backup / "ledger.db").unlink(), r"ledger\.db cannot be copied .*No such file"),
+    "a missing copy": (lambda backup: (backup / "ledger.db").unlink(), r"ledger\.db is damaged: it is missing"),
     "no manifest": (lambda backup: (backup / "manifest.json").unlink(), "is no backup: manifest.json: No such file"),
     "half a manifest": (lambda backup: cut(backup / "manifest.json"), "is no backup: manifest.json: "),
     "another system": (lambda backup: edit(backup, '"shop"', '"inn"'), "is a backup of 'inn', and this is 'shop'"),
@@ -142,6 +142,28 @@ async def test_what_is_not_whole_is_told_and_changes_nothing(broken: str, backup
     assert {each: each.read_bytes() for each in files(shop.folder) if each.suffix == ".db"} == {
         path: content for path, content in before.items() if path.suffix == ".db"
     }
+
+
+@pytest.mark.parametrize("found", ["is missing", "is another one than when it was made"])
+async def test_a_backup_without_its_secret_is_not_whole_and_restored_only_where_that_is_lost(
+    found: str, backup: Path, shop: Shop, other: Shop
+):
+    secret = backup / "secret"
+    secret.unlink()
+    if "another" in found:
+        secret.write_bytes(bytes(32))
+
+    with pytest.raises(StorageError, match=f"secret is damaged: it {found}"):
+        await of_thread(shop.verify, backup)
+    with pytest.raises(ConfigurationError, match=rf"it {found}.* set MERISTEM_SECRET as it was, or say --other-secret"):
+        await of_thread(other.restore, backup)
+    assert not other.file("ledger").exists()
+
+    await of_thread(other.restore, backup, other_secret=True)
+
+    assert await other.texts("ledger") == ["a lamp", "a chair"]
+    assert not other.state.secret_file.exists() or other.state.secret_file.read_bytes() != bytes(32)
+    await of_thread(shop.restore, backup, replace=True)  # which has the secret itself
 
 
 async def test_a_backup_of_a_newer_release_is_refused_before_it_takes_any_place(shop: Shop, tmp_path: Path):
