@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import os
 import sys
 import traceback
 from typing import Final
@@ -53,6 +54,16 @@ class Verbs(click.Group):
         module = importlib.import_module(f"meristem.cli.{VERBS[cmd_name][0]}")
         command: click.Command = getattr(module, cmd_name)
         return command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuse what is no UTF-8 before any verb takes it for a text; the path of what is there may be anything."""
+        for each in args:
+            try:
+                each.encode()
+            except UnicodeEncodeError:
+                if not os.path.lexists(each):
+                    raise click.UsageError(f"{os.fsencode(each)!r} is no UTF-8: write it as such", ctx) from None
+        return super().parse_args(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):

@@ -586,6 +586,8 @@ async def test_a_release_is_rolled_back_over_what_is_compatible_and_refused_over
         (["run", "shop:sistem"], 1, "did you mean 'system'?"),
         (["run", "--port", "many"], 2, "is not a valid integer"),
         (["call", "orders.ordr"], 2, "there is no operation 'orders.ordr'; there are orders.order"),
+        (["call", "post.idle", '{"a": "\udcff"}'], 2, "is no UTF-8: write it as such"),
+        (["sagas", "show", "\udcff"], 2, "b'\\xff' is no UTF-8"),
         (["call", "post.idle"], 75, "shop does not run here; start it with `meristem run` or give --address"),
         (["call", "orders.order", "{", "--address", "http://127.0.0.1:9"], 2, "Invalid value for JSON"),
         (["call", "orders.refuse", "--address", "http://127.0.0.1:9"], 75, "[unavailable]"),
