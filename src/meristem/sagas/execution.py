@@ -301,10 +301,10 @@ class Execution:
             outcome = self._stop.result()
             # What came while it went to sleep wakes it at once: nothing in the journal waits for that any more.
             return Suspended(_AT_ONCE) if self._is_late and isinstance(outcome, Suspended) else outcome
-        # Only now: a function that stopped early, by whatever reason, has not had the time to reach them.
-        if (stuck := unreached(self._history.values(), self.commands)) is not None:
-            return stuck
         error = None if body.cancelled() else body.exception()
+        # Only now: a function that stopped early, by whatever reason, has not had the time to reach them.
+        if (stuck := unreached(self._history.values(), self.commands, error)) is not None:
+            return stuck
         if error is not None or body.cancelled():
             return raised(error)
         return cancelled() if self._saga.cancelled else Returned(body.result())

@@ -37,9 +37,10 @@ class Suspended(msgspec.Struct, frozen=True):
 
 
 class Stuck(msgspec.Struct, frozen=True):
-    """The code and the journal do not fit: a person must look."""
+    """The code and the journal do not fit: a person must look. `failure` is by what the function ended too early."""
 
     problem: str
+    failure: Failure | None = None
 
 
 class Aborted(msgspec.Struct, frozen=True):
@@ -93,10 +94,14 @@ def unreadable(command: SagaCommand, error: Exception) -> Stuck:
     )
 
 
-def unreached(history: Iterable[StepRow], reached: Collection[str]) -> Stuck | None:
-    """The journal holds steps that the function ended without."""
+def unreached(history: Iterable[StepRow], reached: Collection[str], error: BaseException | None) -> Stuck | None:
+    """The journal holds steps that the function ended without; `error` is what it raised, if it did."""
     missed = ", ".join(f"{row.position} ({row.name})" for row in history if row.position not in reached)
-    return Stuck(f"the journal has step {missed}, which the code no longer reaches; {_REMEDY}") if missed else None
+    if not missed:
+        return None
+    failure = None if error is None else describe(error)
+    why = "" if failure is None else f" ({failure.message})"
+    return Stuck(f"the journal has step {missed}, which the code no longer reaches{why}; {_REMEDY}", failure)
 
 
 def raised(error: BaseException | None) -> Raised:

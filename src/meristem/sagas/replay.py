@@ -117,8 +117,11 @@ def _divergence(
     if isinstance(outcome, Stuck) and not missed:
         return Divergence(text=outcome.problem)
     if missed:
-        first = min(missed, key=lambda row: row.sequence)
+        first = min(missed, key=lambda row: (not row.sequence, row.sequence))  # last what has no answer yet
         text = f"step {first.position}: the journal has {told(first)}, which the code does not reach"
+        failure = outcome.failure if isinstance(outcome, Stuck | Raised) else None
+        if failure is not None:
+            text = f"{text}: it fails by {failure.message}"
         return Divergence(text=text, position=first.position)
     if saga.state is SagaState.DONE:
         return _other_end(definition, saga, commands, outcome)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import msgspec
 import pytest
@@ -140,6 +141,31 @@ async def test_a_step_that_is_left_out_or_added_at_the_end_and_another_answer_ar
     assert longer.text == "step 3: the code asks for call Rooms.look, and the journal has ended before it"
     assert generous.text == "the code returns something else than the saga answered"
     assert broken.text == "the saga is done, and the code fails: ValueError: no"
+
+
+async def test_code_that_fails_too_early_is_told_with_its_error_at_the_first_step_that_it_misses(database, remote):
+    class Clumsy(Trip):
+        @saga
+        async def doze(self, flow: Flow) -> str:
+            raise ValueError("oh")
+
+    facts, service, complaints = Facts(), Trip(remote), []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context["message"]))
+    async with engine(service, database, observers=[facts]):
+        with keyed("k"):
+            asking = asyncio.ensure_future(service.doze())
+        await facts.until(SagaEnded, state="waiting")
+        journal = await kept(database, told("k", "doze"))
+    await asyncio.gather(asking, return_exceptions=True)
+
+    found = await replayed(Clumsy, journal)
+    gc.collect()
+
+    assert found.text == (
+        "step 0: the journal has call Rooms.look, which the code does not reach: it fails by ValueError: oh"
+    )
+    assert found.position == "0"
+    assert complaints == []  # nor of an error that nobody has looked at
 
 
 async def test_an_answer_or_an_input_that_cannot_be_read_any_more_is_told(booked):
