@@ -21,7 +21,7 @@ from meristem.sagas.listing import Listing
 from meristem.sagas.origin import origin_of
 from meristem.sagas.records import SagaRow, SagaState, StepRow, TryRow
 from meristem.sagas.saga import Definition
-from meristem.sagas.search import term
+from meristem.sagas.search import typed_terms
 from meristem.sagas.search_index import Searchable, searchable
 from meristem.sagas.unread_signals import KeptSignal, unread_signals
 from meristem.storage.database import Database
@@ -82,7 +82,7 @@ class SagaDetails(Message):
     result: str | None = None
 
 
-NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
+NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 GOING: Final = (SagaState.RUNNING, SagaState.WAITING, SagaState.UNDOING, SagaState.PARKED)
 
 
@@ -105,14 +105,15 @@ class SagaStore:
         before: datetime | None = None,
         since: datetime | None = None,
         after: SagaSummary | None = None,
-        where: Mapping[str, object] = NOTHING,
+        where: Mapping[str, str] = NOTHING,
         limit: int = 100,
     ) -> list[SagaSummary]:
         """Sagas, the newest first: in any of these states, of one name, begun before or since a time.
 
-        With `after`, the last one of a page, the page that follows. `where` are values of fields that sagas declare.
+        With `after`, the last one of a page, the page that follows. `where` are values of fields that sagas declare, as
+        they are typed.
         """
-        terms = tuple(term(name, value) for name, value in where.items())
+        terms = tuple(typed_terms(name, text) for name, text in where.items())
         place = None if after is None else (after.created, after.id)
         asked = Listing(states=states, name=name, before=before, since=since, after=place, terms=terms)
         found = await self._database.fetch_all(asked.statement().limit(limit), into=SagaRow)

@@ -13,9 +13,10 @@ from meristem.sagas.tables import NOT_DONE, SAGAS, SEARCH
 
 
 class Listing(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked for: sagas in any of these states, of one name, with all of these terms, begun `before` or `since`.
+    """What is asked for: sagas in any of these states, of one name, begun `before` or `since`, with the `terms`.
 
-    `after` is the last saga of a page, by when it began and its id: what follows is the next page.
+    Of each of these one must fit. `after` is the last saga of a page, by when it began and its id: what follows is the
+    next page.
     """
 
     states: tuple[SagaState, ...] = ()
@@ -23,7 +24,7 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
     before: datetime | None = None
     since: datetime | None = None
     after: tuple[datetime, str] | None = None
-    terms: tuple[str, ...] = ()
+    terms: tuple[tuple[str, ...], ...] = ()
 
     def statement(self) -> Select[Any]:
         """The sagas' rows, the newest first."""
@@ -37,8 +38,9 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
             found = found.where(SAGAS.c.created < self.before)
         if self.since is not None:
             found = found.where(SAGAS.c.created >= self.since)
-        for term in self.terms:
-            found = found.where(SAGAS.c.id.in_(select(SEARCH.c.saga_id).where(SEARCH.c.term == term)))
+        for any_of in self.terms:
+            fits = SEARCH.c.term == any_of[0] if len(any_of) == 1 else SEARCH.c.term.in_(any_of)
+            found = found.where(SAGAS.c.id.in_(select(SEARCH.c.saga_id).where(fits)))
         if self.after is not None:
             created, saga_id = self.after
             of_that_moment = and_(SAGAS.c.created == created, SAGAS.c.id < saga_id)

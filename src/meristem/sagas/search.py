@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import Enum
 from typing import Any, Final, NamedTuple
+from uuid import UUID
 
 import msgspec
 from msgspec import inspect
@@ -57,17 +62,27 @@ def terms_of(fields: Iterable[SearchField], values: object) -> Iterator[tuple[st
 
 
 def term(name: str, value: object) -> str:
-    """What the index has for a value: a fingerprint of its JSON, a text without quotes.
+    """What the index has for a value: a fingerprint of its kind and what it says; equal values have one term.
 
-    So nobody reads the index, all terms have one length, and what is typed finds a number as well as a text.
+    So nobody reads the index, all terms have one length, and 1.50 is found by 1.5 and an instant in any time zone.
     """
-    plain = msgspec.to_builtins(value)
-    text = plain if isinstance(plain, str) else msgspec.json.encode(plain).decode()
-    return hashlib.blake2b(f"{name}\n{text}".encode(), digest_size=16).hexdigest()
+    return _fingerprint(name, _said(value))
 
 
-def terms_for(fields: Iterable[SearchField], wanted: Mapping[str, object], where: str) -> tuple[str, ...]:
-    """The terms of a search; MisuseError for a field that the saga does not declare."""
+def typed_terms(name: str, text: str) -> tuple[str, ...]:
+    """The terms of all that a typed text may mean: a value as JSON writes it, a text without quotes or with them."""
+    if text == "null":
+        return (term(name, None),)
+    found = {term(name, text), *_readings(name, text)}
+    if text in ("true", "false"):
+        found.add(term(name, text == "true"))
+    with suppress(msgspec.MsgspecError, UnicodeEncodeError):
+        found.add(term(name, msgspec.json.decode(text, type=str)))
+    return tuple(sorted(found))
+
+
+def terms_for(fields: Iterable[SearchField], wanted: Mapping[str, object], where: str) -> tuple[tuple[str, ...], ...]:
+    """The terms of a search, any of which is right for its field; MisuseError for a field that is not declared."""
     names = [field.name for field in fields]
     for name in wanted:
         if name not in names:
@@ -75,7 +90,51 @@ def terms_for(fields: Iterable[SearchField], wanted: Mapping[str, object], where
             raise MisuseError(
                 f"{where} can't be found by {name!r}: write @saga(search=[{name!r}]); it declares {declared}"
             )
-    return tuple(term(name, value) for name, value in wanted.items())
+    return tuple(
+        # A number or an id may be at hand as a text alone.
+        (term(name, value), *(_readings(name, value) if isinstance(value, str) else ()))
+        for name, value in wanted.items()
+    )
+
+
+def _said(value: object) -> str:
+    """A value's kind and what it says; the same for values that are equal."""
+    if isinstance(value, Enum):
+        return _said(value.value)
+    if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
+        return f"number {_number(value if isinstance(value, Decimal) else Decimal(str(value)))}"
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        with suppress(OverflowError):  # in the first and the last hours that there are
+            value = value.astimezone(UTC)
+    plain = msgspec.to_builtins(value)
+    if isinstance(plain, str):
+        kind = next((each for each in (datetime, UUID) if isinstance(value, each)), str)
+        return f"{kind.__name__} {plain}"
+    return f"json {msgspec.json.encode(plain).decode()}"
+
+
+def _number(value: Decimal) -> str:
+    """Its digits without the zeros at their ends, and its exponent: no context that rounds has a hand in it."""
+    sign, digits, exponent = value.as_tuple()
+    if not isinstance(exponent, int):
+        return str(value)
+    written = "".join(map(str, digits)).lstrip("0")
+    short = written.rstrip("0")
+    return f"{'-' * sign}{short}e{exponent + len(written) - len(short)}" if short else "0"
+
+
+def _readings(name: str, text: str) -> list[str]:
+    """The terms of what a text says that is more than a text."""
+    found: list[str] = []
+    for read in (Decimal, datetime.fromisoformat, UUID):
+        with suppress(ValueError, ArithmeticError):
+            found.append(term(name, read(text)))
+    return found
+
+
+def _fingerprint(name: str, said: str) -> str:
+    # No text in a journal has half a character, so one that is typed finds nothing.
+    return hashlib.blake2b(f"{name}\n{said}".encode(errors="surrogatepass"), digest_size=16).hexdigest()
 
 
 def _wrong(found: inspect.Type, path: tuple[str, ...]) -> str | None:

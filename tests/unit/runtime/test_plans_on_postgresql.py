@@ -38,7 +38,8 @@ LISTED = {
     "the next page": Listing(after=(AGO, "5")),
     "what is parked": Listing(states=(SagaState.PARKED,)),
     "of a name that few have": Listing(name="rare"),
-    "by a term": Listing(terms=("term 5",)),
+    "by a term": Listing(terms=(("term 5",),)),
+    "by one of some terms": Listing(terms=(("term 5", "term 6", "term 7"),)),
 }
 OF_TYPE: dict[str, Any] = {
     "varchar": "new", "text": "new", "int4": 1, "int8": 1, "float8": 1.0, "bool": False, "timestamptz": AGO,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from uuid import UUID
 
@@ -32,10 +33,11 @@ class Stay(Message):
     guest: Guest
     hotel: UUID | None = None
     price: Decimal = Decimal(0)
+    since: datetime | None = None
 
 
 class Hotel(Bookings):
-    @saga(search=["stay.guest.guest_id", "stay.guest.name", "stay.price", "vip"])
+    @saga(search=["stay.guest.guest_id", "stay.guest.name", "stay.price", "stay.hotel", "stay.since", "vip"])
     async def stays(self, flow: Flow, stay: Stay, *, vip: bool = False) -> str:
         return await self.rooms.hold(str(stay.guest.guest_id)) and "held"
 
@@ -50,6 +52,7 @@ class Undeclared(Hotel):
         return await self.rooms.hold(str(stay.guest.guest_id)) and "held"
 
 
+HOTEL = UUID("5f0c1e2d-0000-4000-8000-0000000000ab")
 ADA = Stay(guest=Guest(guest_id=42, name="Ada"), price=Decimal("12.50"))
 BOB = Stay(guest=Guest(guest_id=7))
 
@@ -89,6 +92,37 @@ async def test_sagas_are_found_by_the_fields_they_declare_and_others_leave_no_tr
     assert "Ada" not in str(await database.fetch_all(SEARCH.select()))
 
 
+async def test_a_value_is_found_by_what_equals_it_and_by_nothing_else(database, remote):
+    service, store = Hotel(remote), SagaStore(database)
+    noon = datetime(2026, 11, 29, 12, tzinfo=UTC)
+    async with engine(service, database):
+        nobody = await stayed(service, "n", Stay(guest=Guest(guest_id=1), price=Decimal("1E+2"), since=noon))
+        null = await stayed(
+            service, "t", Stay(guest=Guest(guest_id=2, name="null"), price=Decimal("100.0"), hotel=HOTEL)
+        )
+        odd = await stayed(service, "o", Stay(guest=Guest(guest_id=3, name='100%"ä'), price=Decimal("1.50")))
+
+        async def found(**fields):
+            return [handle.id for handle in await find_sagas(service.stays, **fields)]
+
+        async def typed(**fields):
+            return [each.id for each in await store.list(where=fields)]
+
+        assert await found(name=None) == await typed(name="null") == [nobody]
+        assert await found(name="null") == await typed(name='"null"') == [null]
+        assert await found(name='100%"ä') == await typed(name='100%"ä') == [odd]
+        assert await typed(name="%") == await typed(name="\udcff") == []
+        assert await found(price=Decimal(100)) == await typed(price="100") == await typed(price="100.00")
+        assert await typed(price="1e2") == [null, nobody]
+        assert await found(price=1.5) == await found(price="1.5") == await typed(price="1.5") == [odd]
+        assert await found(since=noon.astimezone(timezone(timedelta(hours=2)))) == [nobody]
+        assert await typed(since="2026-11-29T13:00:00+01:00") == await typed(since="2026-11-29 12:00Z") == [nobody]
+        assert await found(hotel=str(HOTEL)) == await typed(hotel=str(HOTEL).upper()) == [null]
+        assert await typed(guest_id="2") == await typed(guest_id="2.0") == await found(guest_id=2) == [null]
+        assert await typed(vip="true") == []
+        assert await found(vip=False, guest_id=3) == await typed(vip="false", guest_id="3") == [odd]
+
+
 async def test_sagas_that_began_before_a_field_was_declared_are_found_once_they_are_added(database, remote):
     old, new, store = Undeclared(remote), Hotel(remote), SagaStore(database)
     async with engine(old, database):
@@ -99,7 +133,7 @@ async def test_sagas_that_began_before_a_field_was_declared_are_found_once_they_
         assert {each.id for each in found} == set(ids)
         declared = await store.searchable()
         assert {(each.saga, each.field) for each in declared} == {
-            ("stays", name) for name in ("guest_id", "name", "price", "vip")
+            ("stays", name) for name in ("guest_id", "name", "price", "hotel", "since", "vip")
         }
         assert all(each.upto is not None for each in declared)
     async with engine(old, database) as made:  # whose sagas would not be found: nobody is told that they are
