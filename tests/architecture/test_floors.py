@@ -33,7 +33,7 @@ FLOORS = [
     {"contracts"},
     {"config", "telemetry", "resilience", "security", "discovery", "storage", "proto", "rest"},
     {"services", "transports", "events", "hosting"},
-    {"sagas", "jobs", "eventsourcing", "gateway", "operators", "frameworks"},
+    {"sagas", "jobs", "eventsourcing", "gateway", "operators", "frameworks", "webhooks"},
     {"system"},
     {"runtime", "supervision"},
     {"testing", "dashboard", "ship", "scaffold", "checking", "observe", "backup", "transfer"},

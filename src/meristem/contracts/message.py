@@ -21,6 +21,7 @@ class MessageMeta(msgspec.StructMeta):
         *,
         package: str | None = None,
         key: str | None = None,
+        accepts_from: str | tuple[str, ...] = (),
         tag: str | bool | None = None,
         forbid_unknown_fields: bool = False,
     ) -> Any:
@@ -29,8 +30,10 @@ class MessageMeta(msgspec.StructMeta):
         # Of the bases, so not of Event itself, which is never published and has no type on the wire.
         if any(isinstance(base, MessageMeta) and "event_type" in vars(base) for base in bases):
             _name_event(cls, package or cls.event_type.rpartition(".")[0], key or cls.event_key)
-        elif package is not None or key is not None:
-            raise ContractError(f"{name}: `package` and `key` belong to events; derive {name} from Event to publish it")
+            cls.accepted_roles = _roles(name, accepts_from)
+        elif package is not None or key is not None or accepts_from:
+            said = "`package`, `key` and `accepts_from` belong to events"
+            raise ContractError(f"{name}: {said}; derive {name} from Event to publish it")
         return cls
 
 
@@ -42,6 +45,13 @@ def _name_event(cls: Any, package: str, key: str | None) -> None:
         raise ContractError(f"{cls.__name__}: key={key!r} is none of its fields ({fields})")
     cls.event_type = f"{package}.{cls.__name__}"
     cls.event_key = key
+
+
+def _roles(name: str, accepts_from: str | tuple[str, ...]) -> tuple[str, ...]:
+    roles = (accepts_from,) if isinstance(accepts_from, str) else tuple(accepts_from)
+    if not all(isinstance(each, str) and each for each in roles):
+        raise ContractError(f'{name}: accepts_from={accepts_from!r}: name a role, or a tuple of them: "carrier"')
+    return roles
 
 
 # Said of the class, too: msgspec.Struct says otherwise of itself, and mypy asks base classes before a metaclass.
@@ -58,11 +68,14 @@ class Event(Message):
 
     `package` prefixes its type on the wire (CloudEvents `type`), `key` names the field by which order is kept:
     two events with one key reach a subscriber in the order of their commits. An event derived from another has a type
-    of its own; package and key it inherits where it names none.
+    of its own; package and key it inherits where it names none. It is published by the system's own services alone,
+    unless it `accepts_from` users with a role, or one of several: these may send it from outside, over HTTP. An event
+    that is derived from it is not accepted for that.
     """
 
     event_type: ClassVar[str] = ""
     event_key: ClassVar[str | None] = None
+    accepted_roles: ClassVar[tuple[str, ...]] = ()
 
     def ordering_key(self) -> str:
         """The value of the key field, or nothing: such events have no order among them."""

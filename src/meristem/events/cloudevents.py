@@ -29,6 +29,7 @@ LONGEST: Final = 800
 """Bytes of what names an event, at most: together they are a key of PostgreSQL, which takes 2704."""
 _FORBIDDEN: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # CloudEvents 1.0.2, section 3.1: in a String
 _PLAIN: Final = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
+_AROUND: Final = 1024  # bytes of a request beside the event itself
 _NOTHING: Final = msgspec.Raw(b"null")
 _decode: Final = msgspec.json.Decoder(Envelope).decode
 
@@ -36,6 +37,15 @@ _decode: Final = msgspec.json.Decoder(Envelope).decode
 def write_json(envelope: Envelope) -> bytes:
     """The envelope in the JSON format."""
     return encode(envelope)
+
+
+def sent_size(body: bytes, largest: int) -> int:
+    """How many bytes an event has as it is sent to another process: there it stands in other JSON, which escapes some.
+
+    It is counted only where it comes near the `largest` that may be.
+    """
+    size = len(body)
+    return size if size <= largest // 2 else size + _AROUND + body.count(b'"') + body.count(b"\\")
 
 
 def read_json(body: bytes | str) -> Envelope:
@@ -48,7 +58,7 @@ def read_json(body: bytes | str) -> Envelope:
         if not is_json(envelope.datacontenttype) and bytes(envelope.data).startswith(b'"'):
             # Text that is no JSON stands there as a string of JSON (JSON format 1.0.2, section 3.1).
             return _with_data(envelope, msgspec.json.decode(envelope.data, type=str).encode())
-    except (msgspec.DecodeError, UnicodeError) as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise Undeliverable(f"not a CloudEvent 1.0 in JSON: {error}") from error
     return envelope
 
@@ -167,7 +177,7 @@ def _with_data(envelope: Envelope, data: bytes) -> Envelope:
             data.decode()
             # Looked through: it is put into JSON as it stands.
             text, other = msgspec.json.decode(data, type=msgspec.Raw).copy(), b""
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             pass  # whoever handles it says so; until then nothing of it is lost
     return msgspec.structs.replace(envelope, data=text, data_base64=other)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Iterable
 from typing import Final, Protocol
 
@@ -11,8 +10,6 @@ import msgspec
 
 from meristem.events.cloudevents import read_json
 from meristem.events.envelope import Envelope
-
-_UNIQUE: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")  # UUID version 7
 
 _LINE: Final = 1000  # characters of a name or a reason
 
@@ -66,15 +63,6 @@ class Unreadable(msgspec.Struct, frozen=True):
 def _line(text: str) -> str:
     """What a stranger named, as every database takes it."""
     return text.replace("\0", "�")[:_LINE]
-
-
-def row_id(envelope: Envelope) -> str:
-    """The name of an event that came from outside among a service's rows.
-
-    An event is named by its source and its id together (CloudEvents 1.0, section 3). Those of this framework have ids
-    that are unique by themselves.
-    """
-    return envelope.id if _UNIQUE.fullmatch(envelope.id) else f"{envelope.source} {envelope.id}"
 
 
 class Depth(msgspec.Struct, frozen=True):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
+import re
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -17,6 +19,8 @@ from meristem.log_positions import PRIMARIES
 if TYPE_CHECKING:
     from meristem.contracts.message import Event
 
+_UNIQUE: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")  # UUID version 7
+
 
 class Envelope(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag_field="specversion", tag="1.0"
@@ -28,7 +32,7 @@ class Envelope(
     `subject` is the ordering key. `traceparent` and `tracestate` are the Distributed Tracing extension, `authid` and
     `authclaims` the Auth Context extension (the user on whose behalf it happened), `causationid` the idempotency key
     of the work that published it. `baggage` is an extension of our own: the values that travel, as the header of that
-    name has them.
+    name has them. `sender` is one, too: whose it is, of an event that was accepted from outside the system over HTTP.
     """
 
     id: str
@@ -45,8 +49,28 @@ class Envelope(
     authid: str = ""
     authclaims: str = ""
     baggage: str = ""
+    sender: str = ""
     data: msgspec.Raw = msgspec.Raw(b"null")
     data_base64: bytes = b""
+
+    @property
+    def origin(self) -> str:
+        """What with its id names the event (CloudEvents 1.0.2, section 3.1): the source, which counts for its sender.
+
+        A source is what a sender says it is, and must not make the events of another one repetitions.
+        """
+        return f"{self.sender} {self.source}" if self.sender else self.source
+
+    @property
+    def is_unique(self) -> bool:
+        """Whether its id alone names it, as those of this framework do; a sender outside may have copied one."""
+        return not self.sender and _UNIQUE.fullmatch(self.id) is not None
+
+    @property
+    def name(self) -> str:
+        """Names the event among all others."""
+        # A control character is in neither, so where the origin ends is known.
+        return self.id if self.is_unique else f"{self.origin}\n{self.id}"
 
     def context(self, subscriber: str, deadline: float | None = None) -> Context:
         """What surrounds the handler of `subscriber`: the publisher's trace, user and baggage, and keys of this event.
@@ -54,8 +78,11 @@ class Envelope(
         A repeated delivery derives the same keys, so that the calls its handler makes have their effect once.
         """
         trace = Trace.parse(self.traceparent, self.tracestate) if self.traceparent else None
-        key = f"{self.id}:{subscriber}"
-        publisher = self.source.rpartition("/")[2] or None
+        # Of an event whose id is anything that its source likes: no header would carry it, nor is it unique.
+        name = self.id if self.is_unique else hashlib.sha256(self.name.encode()).hexdigest()[:32]
+        key = f"{name}:{subscriber}"
+        # What comes from outside may call itself as it likes, so also like a service.
+        publisher = None if self.sender else self.source.rpartition("/")[2] or None
         user = self._user() if self.authid else None
         keys = KeyChain(key, self.authid or None)
         around = trace.child() if trace else None
@@ -86,12 +113,18 @@ def enclose(event: Event, source: str, now: datetime, context: Context) -> Envel
         traceparent=trace.header() if trace is not None else "",
         tracestate=trace.state if trace is not None else "",
         causationid=cause,
-        authtype="app_user" if user is not None else "",
-        authid=user.subject if user is not None else "",
-        authclaims=encode(_Claims(user.name, user.roles)).decode() if user is not None else "",
         baggage=context.baggage,
         data=msgspec.Raw(encode(event)),
+        **identified(user),
     )
+
+
+def identified(user: Identity | None) -> dict[str, Any]:
+    """The attributes that say on whose behalf an event happened (Auth Context extension)."""
+    if user is None:
+        return {}
+    claims = encode(_Claims(user.name, user.roles)).decode()
+    return {"authtype": "app_user", "authid": user.subject, "authclaims": claims}
 
 
 def event_id(now: datetime) -> str:

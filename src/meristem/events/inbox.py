@@ -126,7 +126,7 @@ class Inbox:
         event = self._open(envelope)
         # A relay may deliver an event again while its first delivery still runs, after a timeout or from another
         # replica's hands: the second waits, and then finds the record.
-        name = (envelope.source, envelope.id)
+        name = (envelope.origin, envelope.id)
         turns = self._turns.get(name)
         if turns is None:
             turns = self._turns[name] = _Turns()
@@ -175,7 +175,7 @@ class Inbox:
             self._log(envelope, error)
             raise
         if self._refused:
-            self._refused.pop((envelope.source, envelope.id), None)
+            self._refused.pop((envelope.origin, envelope.id), None)
 
     def _log(self, envelope: Envelope, error: Exception) -> None:
         """Show a traceback where it happens, and once: by each attempt it would only be longer to read.
@@ -185,7 +185,7 @@ class Inbox:
         """
         if isinstance(error, Undeliverable) or is_outage(error):
             return
-        name, described = (envelope.source, envelope.id), describe(error)
+        name, described = (envelope.origin, envelope.id), describe(error)
         if self._refused.pop(name, None) != described:
             logger.error("%s failed at %s %s", self.service, envelope.type, envelope.id, exc_info=error)
         self._refused[name] = described
@@ -193,7 +193,7 @@ class Inbox:
             del self._refused[next(iter(self._refused))]
 
     async def _handle_once(self, database: Database, event: Event, envelope: Envelope, *, is_new: bool) -> None:
-        row: dict[str, Any] = {"event_id": envelope.id, "source": envelope.source, "subscriber": self.service}
+        row: dict[str, Any] = {"event_id": envelope.id, "source": envelope.origin, "subscriber": self.service}
         if not is_new and await database.fetch_value(_KNOWN, row) is not None:
             return
         try:

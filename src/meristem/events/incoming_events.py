@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from meristem.errors import CallError, Code
 from meristem.events.bus_positions import BusPositions
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from meristem.storage.lease import Lease
 
 _CROWDED: Final = 0.05  # seconds until it looks whether there is room
+_LATER: Final = 30.0  # seconds after which who was refused for want of room is to come again
 _ON_DISK: Final = 100_000  # events of a subscriber that may wait here: what is more stays with the broker
 
 
@@ -51,6 +53,17 @@ class Incoming(BusPositions):
             if position is not None:
                 moved = self.advance(unit, position)
         return bool(moved)
+
+    async def keep(self, destination: str, events: Sequence[Envelope]) -> None:
+        """Keep events that were accepted from outside, owed to this service or another destination.
+
+        Raises CallError `resource_exhausted` where too many wait for it already.
+        """
+        if not self._outbox.has_room_for(destination) and await self._outbox.owed_to(destination) >= _ON_DISK:
+            message = f"{_ON_DISK} events wait for {destination} already"
+            raise CallError(Code.RESOURCE_EXHAUSTED, message, may_have_happened=False, retry_after=_LATER)
+        async with self._database.unit() as unit:
+            await self._outbox.take_in(unit, destination, events)
 
     async def room(self) -> None:
         """Wait until more may be taken in: what a service has no time for waits where there is room for it."""

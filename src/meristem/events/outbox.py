@@ -10,8 +10,8 @@ import msgspec
 
 from meristem.errors import MisuseError
 from meristem.events import statements
-from meristem.events.cloudevents import LONGEST, write_json
-from meristem.events.delivery import Claim, Courier, Delivery, Depth, Unreadable, row_id
+from meristem.events.cloudevents import LONGEST, sent_size, write_json
+from meristem.events.delivery import Claim, Courier, Delivery, Depth, Unreadable
 from meristem.events.envelope import Envelope, enclose
 from meristem.events.facts import Observer, Published, emit
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 
 LARGEST: Final = 32 << 20  # bytes, as a server takes them unless told otherwise
-_AROUND: Final = 1024  # bytes of a request beside the event itself
 _ASKED: Final = 10  # keys of one transaction for which it asks whether they wait; the rest goes to the disk
 _PIECE: Final = 500  # rows changed at once
 _POLL: Final = 1.0  # seconds
@@ -125,7 +124,7 @@ class Outbox:
             else:
                 # It may have been handled, as a broker repeats what it was not told of: the inbox is asked.
                 body = write_json(each).decode()
-                await self._owe(unit, owed, row_id(each), subscriber, each, body, is_new=False)
+                await self._owe(unit, owed, each.name, subscriber, each, body, is_new=False)
         self._seal(unit, owed, [])
 
     async def _owe(
@@ -173,9 +172,7 @@ class Outbox:
     def _sendable(self, envelope: Envelope) -> str:
         """The event's JSON; raises MisuseError for one that no process would take: it would fail there each time."""
         body = write_json(envelope)
-        size = len(body)
-        if size > self._largest // 2:  # on its way it stands in other JSON, which escapes some of it
-            size += _AROUND + body.count(b'"') + body.count(b"\\")
+        size = sent_size(body, self._largest)
         if size > self._largest:
             raise MisuseError(
                 f"{envelope.type} has {size} bytes as it is sent, and a process takes {self._largest} (`body_bytes` of "

@@ -35,7 +35,7 @@ class Partitions:
         changed: Callable[[], None],
     ) -> None:
         self.subscriber = subscriber
-        self.held: set[str] = set()
+        self.held: set[tuple[str, str]] = set()  # by name and key, as rows are: of a repeated one the key may differ
         self.suspects: set[str] = set()
         self.rejections = 0  # attempts in a row that did not reach the subscriber
         self.outages = 0  # attempts in a row that met an outage of what its handlers need
@@ -82,9 +82,9 @@ class Partitions:
 
     def put(self, delivery: Delivery) -> None:
         """Append a delivery to its partition; one that is here already is not taken twice."""
-        if delivery.event_id in self.held:
+        if (delivery.event_id, delivery.key) in self.held:
             return
-        self.held.add(delivery.event_id)
+        self.held.add((delivery.event_id, delivery.key))
         name = delivery.key or delivery.event_id
         partition = self._partitions.get(name)
         if partition is None:

@@ -296,7 +296,7 @@ class Relay:
             emit(self.observers, Delivered(delivery.type, delivery.subscriber, seconds, delivery.attempts + 1))
 
     def _forget(self, partitions: Partitions, delivery: Delivery) -> None:
-        partitions.held.discard(delivery.event_id)
+        partitions.held.discard((delivery.event_id, delivery.key))
         if partitions.suspects:
             partitions.clear(delivery.event_id)
         # At half: a hop to the database for each row that is acknowledged would be one too many.

@@ -10,10 +10,12 @@ from meristem.contracts.call import ServedOperation, connected, wait_on
 from meristem.contracts.contract import operations
 from meristem.errors import MisuseError, WiringError
 from meristem.events.adapters import bus_for
+from meristem.events.cloudevents import read_json
 from meristem.lifecycle import Background, SideBySide, Stack
 from meristem.resilience.limiter import Limiter
 from meristem.resilience.policies import Policies
 from meristem.resilience.timers import Deadlines
+from meristem.runtime.accepted_events import AcceptedEventStore
 from meristem.runtime.announcement import announce
 from meristem.runtime.clients import Clients
 from meristem.runtime.deliveries import Deliveries, Postbox, patient, sender
@@ -31,12 +33,14 @@ from meristem.services.inbound import OperationEndpoint
 from meristem.services.outbound import forwarding
 from meristem.services.service import is_contract
 from meristem.telemetry.logging import follow_structlog
+from meristem.webhooks.event_intake import ACCEPT
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from meristem.contracts.call import Handler
     from meristem.contracts.operation import Operation
+    from meristem.events.incoming_events import Incoming
     from meristem.resilience.limits import Limits
     from meristem.runtime.steering import ServiceSagas
     from meristem.services.service import ServiceSpec
@@ -71,6 +75,7 @@ class Assembly:
         self._closing = Background(f"connections of {process}")
         self._endpoints: dict[str, OperationEndpoint] = {}
         self._dependencies: dict[str, Dependency] = {}
+        self._deliveries: dict[str, Deliveries] = {}
         # Apart: what is told to the other processes, or handed on to them for callers outside, is none of theirs.
         self._external: dict[str, Dependency] = {}
         self._helm: dict[str, OperationEndpoint] = {}
@@ -203,6 +208,25 @@ class Assembly:
                 found[operation.path] = self._served(operation, way)
         return found
 
+    def event_intake(self) -> ServedOperation:
+        """What takes events in from outside."""
+        store = AcceptedEventStore(self._bus, self._keep)
+        observed, system = self.telemetry.serving("events", ACCEPT), self.blueprint.system.name
+        return self._served(ACCEPT, OperationEndpoint(ACCEPT, store.accept, observed, system=system).handler)
+
+    async def _keep(self, service: str, events: Sequence[str]) -> None:
+        """Store events that a service hears in its own outbox, wherever it lives."""
+        incoming = self._incoming().get(service)
+        if incoming is not None:
+            await incoming.keep(service, [read_json(each) for each in events])
+        else:
+            await self._deliveries[service].keep(service, service, [*events])
+
+    def _incoming(self) -> dict[str, Incoming]:
+        """What stores events for the services here that hear any, by the names under which these are kept."""
+        found = ((each.spec.kept_as, each.incoming) for each in self.instances.values())
+        return {name: incoming for name, incoming in found if incoming is not None}
+
     def _served(self, operation: Operation, handler: Handler) -> ServedOperation:
         """What comes in by wire, within its deadline."""
         if self.follows:
@@ -306,6 +330,7 @@ class Assembly:
             # Its types of events are known from the plan: the class that hears them is never imported here.
             send = sender(service.kept_as, deliveries, service.hears)
             self._bus.forward(service.kept_as, patient(service.hears), send)
+            self._deliveries[service.kept_as] = deliveries
 
     async def _start_external(self) -> None:
         """Reach the systems of other teams that this process may call."""
@@ -325,6 +350,7 @@ class Assembly:
         receivers = {name: each.receive for name, each in inboxes.items()}
         policies = {name: each.policies for name, each in inboxes.items()}
         assert self._deadlines is not None  # it has started
-        method = getattr(Postbox(receivers, policies, self._deadlines, self._resume), operation.name)
+        postbox = Postbox(receivers, policies, self._deadlines, self._resume, self._incoming())
+        method = getattr(postbox, operation.name)
         observed, system = self.telemetry.serving("events", operation), self.blueprint.system.name
         return OperationEndpoint(operation, method, observed, system=system).handler

@@ -19,6 +19,7 @@ from meristem.events.policy import DEFAULT, DeliveryPolicy
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from meristem.events.incoming_events import Incoming
     from meristem.resilience.timers import Deadlines
 
 MARGIN: Final = 5.0  # seconds beyond the policy's in which a process that lives says that its handler took too long
@@ -48,6 +49,11 @@ class Deliveries(Contract, Protocol, package="meristem.events.v1"):
         """Hand a CloudEvent, as JSON, to a service; returns when it is handled."""
         ...
 
+    @idempotent(timeout=20.0)
+    async def keep(self, service: str, destination: str, events: list[str]) -> None:
+        """Store CloudEvents, as JSON, in a service's outbox, owed to a destination; returns when they are durable."""
+        ...
+
     @idempotent(timeout=5.0)
     async def announce(self, services: list[str]) -> None:
         """Say that these subscribers are there now: what waits for them need not wait longer."""
@@ -67,11 +73,13 @@ class Postbox:
         policies: Mapping[str, Mapping[str, DeliveryPolicy]],
         deadlines: Deadlines,
         resume: Callable[[Sequence[str]], None] = lambda _: None,
+        incoming: Mapping[str, Incoming] | None = None,
     ) -> None:
         self._receivers = receivers
         self._policies = policies
         self._deadlines = deadlines
         self._resume = resume
+        self._incoming = incoming or {}
 
     async def deliver(self, service: str, event: str) -> None:
         receive = self._receivers.get(service)
@@ -91,6 +99,12 @@ class Postbox:
             raise NotHandled(
                 error=describe(error), is_outage=is_outage(error), retry_after=patience_asked_for(error)
             ) from error
+
+    async def keep(self, service: str, destination: str, events: list[str]) -> None:
+        incoming = self._incoming.get(service)
+        if incoming is None:
+            raise NotServedHere(f"{service!r} does not live here", may_have_happened=False)
+        await incoming.keep(destination, [msgspec.json.decode(each, type=Envelope) for each in events])
 
     async def announce(self, services: list[str]) -> None:
         self._resume(services)

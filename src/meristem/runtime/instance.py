@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from meristem.contracts.call import Middleware
     from meristem.contracts.operation import Operation
     from meristem.events.inbox import Inbox
+    from meristem.events.incoming_events import Incoming
     from meristem.runtime.cpu_pool import CpuPool
     from meristem.runtime.shared import Shared
     from meristem.runtime.steering import ServiceSagas
@@ -75,6 +76,11 @@ class ServiceInstance:
     def inbox(self) -> Inbox | None:
         """What takes the events it hears, from `start` on."""
         return None if self.storage is None else self.storage.inbox
+
+    @property
+    def incoming(self) -> Incoming | None:
+        """What stores events for it, from `start` on, where it hears any."""
+        return None if self.storage is None else self.storage.incoming
 
     async def start(self) -> None:
         if self.storage is not None:

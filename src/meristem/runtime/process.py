@@ -28,6 +28,8 @@ from meristem.stop_signals import StopSignals
 from meristem.system.addresses import edge
 from meristem.transports.http.rest.interface import RestInterface
 from meristem.transports.http.server.http_server import Beside, HttpServer
+from meristem.webhooks.acceptance import Acceptance
+from meristem.webhooks.event_intake import EventIntake
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -121,7 +123,7 @@ class Process:
         self._server = HttpServer(
             routes,
             await self._public(hosted),
-            interfaces=[PublicProbe(lambda: self.state), self._rest(routes)],
+            interfaces=[PublicProbe(lambda: self.state), *self._intake(), self._rest(routes)],
             # Twice: as an interface it answers about health at once; figures, which have to wait, are of the app.
             internal=Beside([internal], self._internal(hosted, internal), self.assembly.limits.inside()),
             limits=self.assembly.limits,
@@ -179,6 +181,14 @@ class Process:
         return Arrivals(
             {each.name: Mounts({each.mount: hosted[each.name]}) for each in apps}, probes, self._tokens.verify
         )
+
+    def _intake(self) -> list[EventIntake]:
+        """What takes events in from outside, where some are accepted and the public comes."""
+        blueprint, limits = self._blueprint, self.assembly.limits
+        if not blueprint.plan.accepts_events or not any(each.public for each in self._listen):
+            return []
+        acceptance = Acceptance(blueprint.system.name, blueprint.accepted_events(), largest=limits.body_bytes)
+        return [EventIntake(acceptance, self.assembly.event_intake(), limits)]
 
     def _rest(self, routes: Mapping[str, ServedOperation]) -> RestInterface:
         system = self._blueprint.system

@@ -51,6 +51,7 @@ class ServiceStorage:
         if self.database.replicas is not None:
             around.telemetry.watch_replicas(spec.name, self.database.replicas)
         self.inbox: Inbox | None = None
+        self.incoming: Incoming | None = None
         self.name = spec.name
         self._spec = spec
         self._around = around
@@ -119,8 +120,8 @@ class ServiceStorage:
             inbox.listen(lambda event, _: engine.on_event(event), waits)
         if inbox.policies:
             await self._stack.start(inbox)
-            incoming = Incoming(self._spec.kept_as, self.database, self._outbox, self.lease)
-            self._around.bus.subscribe(self._spec.kept_as, inbox.policies, inbox.receive, incoming)
+            self.incoming = Incoming(self._spec.kept_as, self.database, self._outbox, self.lease)
+            self._around.bus.subscribe(self._spec.kept_as, inbox.policies, inbox.receive, self.incoming)
 
     def workers(self) -> list[Component]:
         """What works by itself once every service hears: deliveries and sagas."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from meristem.hosting.shadowing import TakenPath
 from meristem.transports.http.rest.docs import PATHS
+from meristem.webhooks.event_intake import PATH as INTAKE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +21,8 @@ def taken_paths(plan: Plan, *, described: bool) -> list[TakenPath]:
 
 def _taken(plan: Plan, *, described: bool) -> Iterator[TakenPath]:
     yield TakenPath("/health", "the probe")
+    if plan.accepts_events:
+        yield TakenPath(INTAKE, "the intake of events")
     operations = [(service.name, each) for service in plan.services for each in service.operations]
     for service, operation in operations:
         if operation.http is not None:

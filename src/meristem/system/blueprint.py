@@ -18,6 +18,7 @@ from meristem.system.databases import DataPlace, check_databases, database_url, 
 from meristem.system.description import (
     contract_at,
     description,
+    event_at,
     events_of,
     one_class_each,
     operation_plan,
@@ -86,6 +87,12 @@ class Blueprint:
         except MisfitError as error:
             error.subjects = tuple(self.specs[each].implementation for each in error.services if each in self.specs)
             raise
+        if self.plan.accepts_events and system.authenticate is None:
+            accepted = next(iter(each) for service in self.plan.services if (each := service.accepted))
+            raise WiringError(
+                f"{system.name}: {accepted} is accepted from outside, and nobody can prove to have its role; "
+                "give System(authenticate=…), or take accepts_from= off the event"
+            )
         kept = [each for each in self.plan.services if each.database]
         check_databases(self.placement.resources, system.name, kept, directory or Path())
 
@@ -111,6 +118,14 @@ class Blueprint:
     def contracts(self) -> tuple[type[Contract], ...]:
         """All contracts of the system, in the order in which it names the services."""
         return tuple(contract for service in self._services for contract in self.contracts_of(service))
+
+    def accepted_events(self) -> dict[str, type[Event]]:
+        """The classes of the events that are accepted from outside, by type; no service's class is imported for them.
+
+        Raises ConfigurationError for one that can't be imported here, WiringError for two of one type.
+        """
+        events = [event_at(path, each.name) for each in self.plan.services for path in each.accepted.values()]
+        return one_class_each({}, events)
 
     def operations_of(self, service: str) -> Mapping[str, Operation]:
         """The operations of a service by name, on the terms that the placement gives them."""

@@ -49,6 +49,11 @@ def description(spec: ServiceSpec) -> ServicePlan:
         tuple(dict.fromkeys(base.contract_name for contract in spec.contracts for base in inherited(contract))),
         uses=parts_named(value for settings in spec.settings for value in settings.__struct_defaults__),
         formerly=spec.implementation.formerly,
+        accepted={
+            event.event_type: path_of(event)
+            for event in events_of(spec.implementation).values()
+            if event.accepted_roles
+        },
     )
 
 
@@ -139,6 +144,13 @@ def contract_at(path: str, service: str) -> type[Contract]:
     why = "processes share contracts: keep them in modules that need nothing but Meristem"
     contract: type[Contract] = _class_at(path, f"the contract {path} of the service {service!r}", why)
     return contract
+
+
+def event_at(path: str, service: str) -> type[Event]:
+    """Import an event that a service of another process hears; raises ConfigurationError that says why not."""
+    why = "keep events that are accepted from outside beside contracts, in modules that need nothing but Meristem"
+    event: type[Event] = _class_at(path, f"the event {path} that the service {service!r} hears", why)
+    return event
 
 
 def settings_at(path: str, service: str) -> type[Settings]:

@@ -28,7 +28,8 @@ class ServicePlan(msgspec.Struct, frozen=True):
     so `calls` the services that implement them. `settings` are the fields of its settings classes, by where the class
     is; `migrations` is the folder that may hold its migrations. `inherits` names the contracts that its own are derived
     from. Other processes call it by its `transport`. It `uses` the apps and programs that its settings name. It was
-    called something else `formerly`.
+    called something else `formerly`. `accepted` are those of the events it hears that are accepted from outside, by
+    type, and where each one's class is.
     """
 
     name: str
@@ -46,6 +47,7 @@ class ServicePlan(msgspec.Struct, frozen=True):
     transport: str = "http"
     uses: tuple[str, ...] = ()
     formerly: str = ""
+    accepted: dict[str, str] = {}
 
     @property
     def kept_as(self) -> str:
@@ -128,6 +130,11 @@ class Plan(msgspec.Struct, frozen=True):
     processes: tuple[ProcessPlan, ...]
     api: str = "/api"
     external: tuple[ExternalPlan, ...] = ()
+
+    @property
+    def accepts_events(self) -> bool:
+        """Whether some event is accepted from outside."""
+        return any(each.accepted for each in self.services)
 
     def outside(self, service: ServicePlan) -> tuple[str, ...]:
         """The external systems that a service calls, by name."""

@@ -176,7 +176,7 @@ class NatsBroker:
 
     async def send(self, envelope: Envelope) -> None:
         content_type, attributes, body = to_message(envelope, binary=self._address.binary)
-        headers = {"Nats-Msg-Id": f"{envelope.source} {envelope.id}", **to_headers(attributes, _HEADERS)}
+        headers = {"Nats-Msg-Id": f"{envelope.origin} {envelope.id}", **to_headers(attributes, _HEADERS)}
         if not attributes:  # here it says that this is the whole event, and nothing of its data
             headers["Content-Type"] = content_type
         subject = f"{self._stream}.{envelope.type}"

@@ -9,7 +9,7 @@ import zlib
 from typing import TYPE_CHECKING, Final
 
 from meristem.errors import CallError, Code
-from meristem.transports.http.errors import too_large
+from meristem.transports.http.errors import RefusedError, too_large
 from meristem.transports.unary import READER
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from meristem.transports.http.request import ReplyWriter
     from meristem.transports.metadata import Metadata
 
+ENCODING: Final = b"content-encoding"
 CODINGS: Final = (b"gzip", b"identity")
 # RFC 9110, section 12.5.5: a cache must not give packed bytes to who did not ask for them.
 PACKED: Final = ((b"content-encoding", b"gzip"), (b"vary", b"accept-encoding"))
@@ -26,6 +27,16 @@ NEVER: Final = re.compile(rb"q=0(?:\.0{0,3})?")
 MIN_COMPRESSED: Final = 1400  # below one network packet nothing is gained
 UNSUSPECTED: Final = 1024 * 1024
 MOST_EXPANSION: Final = 100  # gzip reaches 1032, what people send hardly 30
+
+
+def plain_body(head: Metadata, body: bytes, limit: int) -> bytes:
+    """The body of a request without its coding; raises CallError for a coding that is not known, as `unpacked` else."""
+    if (coding := head.get(ENCODING)) is None:
+        return body
+    if coding.lower() not in CODINGS:
+        message = f"content-encoding {coding.decode('latin-1')!r} is not known; send gzip or identity"
+        raise RefusedError(Code.INVALID_ARGUMENT, 415, message, [(b"accept-encoding", b", ".join(CODINGS))])
+    return unpacked(coding.lower(), body, limit)
 
 
 def unpacked(encoding: bytes, body: bytes, limit: int) -> bytes:

@@ -15,7 +15,7 @@ from meristem.errors import CallError, Code
 from meristem.head_fields import AUTHORIZATION, COOKIE
 from meristem.position_fields import sent, told
 from meristem.transports.authorize import bearer_of
-from meristem.transports.http.compression import CODINGS, unpacked
+from meristem.transports.http.compression import ENCODING, plain_body
 from meristem.transports.http.errors import RefusedError
 from meristem.transports.http.media import media_of
 from meristem.transports.http.responses import JSON, NOSNIFF, OCTETS, PROBLEM, Response
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from meristem.transports.http.rest.errors import Problem
     from meristem.transports.metadata import Metadata
 
-ENCODING: Final = b"content-encoding"
 PLAIN: Final = (NOSNIFF,)
 
 
@@ -167,12 +166,7 @@ def _unpacked(head: Metadata, body: bytes, limit: int, wanted: str | None) -> by
     given = head.get(b"content-type", JSON if wanted is None else OCTETS)
     if given != JSON or wanted is not None:
         check_media(media_of(head) or given, wanted)
-    if (coding := head.get(ENCODING)) is None:
-        return body
-    if coding.lower() not in CODINGS:
-        message = f"content-encoding {coding.decode('latin-1')!r} is not known; send gzip or identity"
-        raise RefusedError(Code.INVALID_ARGUMENT, 415, message, [(b"accept-encoding", b", ".join(CODINGS))])
-    return unpacked(coding.lower(), body, limit)
+    return plain_body(head, body, limit)
 
 
 def check_media(media: bytes, wanted: str | None) -> None:

@@ -13,10 +13,11 @@ from meristem.contracts.file_part import FilePart
 from meristem.contracts.items import IncomingItems, broken_off
 from meristem.contracts.rest_fields import FORM
 from meristem.errors import CallError, Code
+from meristem.transports.http.compression import ENCODING
 from meristem.transports.http.errors import RefusedError
 from meristem.transports.http.media import media_of
 from meristem.transports.http.responses import OCTETS
-from meristem.transports.http.rest.codec import ENCODING, check_media
+from meristem.transports.http.rest.codec import check_media
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,0 +1,1 @@
+"""CloudEvents over HTTP: what is accepted from outside the system."""
