@@ -104,16 +104,13 @@ def _parked(saga: SagaRow) -> Diagnosis:
 
 
 def _unheld(saga: SagaRow, since: datetime, living: Sequence[str]) -> Diagnosis:
-    is_to_be_undone = saga.cancelled and saga.state is SagaState.RUNNING
-    if living and is_to_be_undone:  # its replica has not come to the end of what was under way
+    release = f"a release whose code has version {saga.version} of {saga.name!r}: an older one leaves it alone"
+    if living and saga.cancelled and saga.state is SagaState.RUNNING:
         text = f"it was cancelled, and is not undone yet, though these live: {', '.join(living)}"
-        helps = f"{_BY_ITSELF} once what was under way is answered, which tells whether there is something to undo"
+        helps = f"that what was under way is answered, which tells what there is to undo; if nothing is, {release}"
     elif living:
         text = f"no replica has taken it up, though these live: {', '.join(living)}"
-        helps = (
-            "nothing within a second; after that a release whose code has version "
-            f"{saga.version} of {saga.name!r}: an older one leaves it alone"
-        )
+        helps = f"nothing within a second; after that {release}"
     else:
         text, helps = "no replica of its service lives", "start the system: the first replica goes on with it"
     return Diagnosis(why=Why.REPLICA, since=since, text=text, helps=helps)

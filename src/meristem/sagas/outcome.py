@@ -58,8 +58,8 @@ _REMEDY: Final = (
 
 
 def cancelled() -> Raised:
-    """An operator does not want the saga any more."""
-    text = "the saga was cancelled by an operator"
+    """Nobody wants the saga any more: an operator, who holds its handle, or a parent that is undone."""
+    text = "the saga was cancelled"
     return Raised(describe(CallError(Code.CANCELED, text, may_have_happened=False)))
 
 

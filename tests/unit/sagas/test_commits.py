@@ -340,7 +340,7 @@ async def test_a_commit_that_finds_its_lease_lost_writes_neither_the_answer_nor_
         await service.reached.wait()
         await SagaStore(database).cancel(told("k", "visit"))
         service.gates[2].set()
-        with pytest.raises(CallError, match="cancelled by an operator"):
+        with pytest.raises(CallError, match="the saga was cancelled"):
             await asking
     assert [type(fact) for fact in facts.all if isinstance(fact, SagaLost)] == [SagaLost]
     assert [name for name, _ in remote.calls] == ["hold", "hold", "release"]
