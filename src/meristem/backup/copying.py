@@ -93,6 +93,7 @@ def take(
             state.others({each.path for each in found.files.values()}),
             None if secret is None else digest_of_secret(secret),
             has_secret,
+            blueprint.placement.resources.bus.partition(":")[0],
         )
         write_manifest(folder, manifest)
     return manifest

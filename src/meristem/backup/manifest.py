@@ -40,6 +40,7 @@ class Manifest(msgspec.Struct, frozen=True):
     `left_out` are services with a database that is not in it, with the reason; `beside` are other files of the
     system's folder, which are not in it either. `secret_digest` tells the system's secret from another one, and
     `has_secret` says whether it is in the backup: not where it comes from the environment. `release` is Meristem's.
+    `bus` is the scheme of the bus: what a broker had for services at that moment is in no database.
     """
 
     format: int
@@ -52,6 +53,7 @@ class Manifest(msgspec.Struct, frozen=True):
     beside: list[str]
     secret_digest: str | None
     has_secret: bool
+    bus: str = "direct"
 
     @property
     def rows(self) -> int:

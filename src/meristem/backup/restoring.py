@@ -182,5 +182,23 @@ def _put(
 
 def _notes(blueprint: Blueprint, manifest: Manifest) -> list[str]:
     notes = [f"{name} was not restored: {why}" for name, why in manifest.left_out.items()]
+    if manifest.bus != "direct":
+        notes.append(_of_broker(manifest))
     unknown = {each.name for each in blueprint.plan.services if each.database} - manifest.databases.keys()
     return notes + [f"{name} is not in the backup" for name in sorted(unknown - manifest.left_out.keys())]
+
+
+def _of_broker(manifest: Manifest) -> str:
+    """What becomes of the events that a broker had for services at that moment, and of those that came after it."""
+    at = f"{manifest.at:%Y-%m-%dT%H:%M:%S}Z"
+    if manifest.bus == "nats":
+        return (
+            f"services go on in the stream of NATS where they were at {at}: they hear what came since, also what this "
+            "system published of which it knows nothing now; another prefix= begins anew"
+        )
+    again = "`meristem events replay --subscriber NAME --since TIME` brings it, from a little before that time on"
+    gone = "is gone where it was taken in since"
+    return (
+        f"what the broker ({manifest.bus}) had at {at} for services that had not taken it in "
+        f"{again if manifest.bus.startswith('kafka') else gone}"
+    )

@@ -80,6 +80,8 @@ def backup(
     former = [each for each in manifest.beside if _SET_ASIDE.search(each)]
     own = [each for each in manifest.beside if each not in former]
     _say(f"{name} is not in it: it is a file of its own, which no database keeps" for name in own)
+    if manifest.bus != "direct":
+        _say([f"what the broker ({manifest.bus}) has for services is not in it"])
     if former:
         _say([f"{counted(len(former), 'file')} that a restore has set aside: not in it"])
 

@@ -9,8 +9,11 @@ import pytest
 
 from meristem.backup import restoring
 from meristem.errors import ConfigurationError, MeristemError, OperationError, StorageError
+from meristem.system.blueprint import Blueprint
+from meristem.system.placement import Placement
+from meristem.system.placement_tables import Resources
 
-from .conftest import Shop, files, of_thread
+from .conftest import SYSTEM, Shop, files, of_thread
 
 
 async def test_a_running_system_is_not_restored_over(backup: Path, shop: Shop):
@@ -75,6 +78,28 @@ async def test_what_was_not_there_yet_is_not_there_afterwards(shop: Shop, tmp_pa
     assert sorted(Path(each).name.partition(".before")[0] for each in restored.set_aside) == ["ledger.db", "orders.db"]
     assert not shop.file("ledger").exists()
     assert restored.notes == ["ledger was not restored: it has no database here yet"]
+
+
+@pytest.mark.parametrize(
+    ("bus", "told"),
+    [
+        ("nats://127.0.0.1", "they hear what came since"),
+        ("kafka+ssl://127.0.0.1:9092", "`meristem events replay --subscriber NAME --since TIME` brings it"),
+        ("amqps://127.0.0.1", "for services that had not taken it in is gone where it was taken in since"),
+    ],
+)
+async def test_what_a_broker_had_at_that_moment_is_told_to_be_in_no_backup(
+    bus: str, told: str, shop: Shop, tmp_path: Path
+):
+    await shop.filled("a lamp")
+    placed = Blueprint(SYSTEM, Placement(resources=Resources(bus=bus)))
+
+    manifest = await of_thread(shop.take, tmp_path / "backup", placed)
+    restored = await of_thread(shop.restore, tmp_path / "backup", replace=True)
+
+    assert manifest.bus == bus.partition(":")[0]
+    [note] = restored.notes
+    assert told in note
 
 
 async def test_a_restore_that_was_interrupted_lets_nothing_run_until_it_is_repeated(
