@@ -19,8 +19,8 @@ class Delivery(msgspec.Struct, gc=False):
 
     `body` is the envelope, or its JSON where it came from disk; times are on the steady time of the outbox's clock,
     while rows keep the time of day. `is_new` while it has been in the memory of the process that committed it, and no
-    subscriber was handed it. `outages` counts the attempts in a row that met one, `breaks` those in
-    which the subscriber's process ended with nothing else under way.
+    subscriber was handed it. `outages` counts the attempts in a row that met one, `crashes` how often
+    the subscriber's process ended meanwhile, as `poison` has it.
     """
 
     event_id: str
@@ -33,7 +33,7 @@ class Delivery(msgspec.Struct, gc=False):
     due_at: float
     is_new: bool = False
     outages: int = 0
-    breaks: int = 0
+    crashes: int = 0
 
     def open(self) -> Envelope:
         """The envelope; raises Undeliverable for a row that can't be read."""

@@ -16,6 +16,8 @@ from meristem.events.envelope import Envelope, enclose
 from meristem.events.facts import Observer, Published, emit
 
 if TYPE_CHECKING:
+    from sqlalchemy.sql import Executable
+
     from meristem.clock import Clock
     from meristem.storage.database import Database
     from meristem.storage.lease import Lease
@@ -38,6 +40,7 @@ class _Claimed(msgspec.Struct):
     created: float
     attempts: int
     due_at: float
+    crashes: int | None
 
 
 class _LastTurn(msgspec.Struct):
@@ -256,7 +259,7 @@ class Outbox:
         deliveries = [
             Delivery(
                 each.event_id, subscriber, each.type, each.key, each.body, each.created + since, each.attempts,
-                each.due_at + since,
+                each.due_at + since, crashes=each.crashes or 0,
             )
             for each in rows
         ]  # fmt: skip
@@ -275,6 +278,14 @@ class Outbox:
         values = self._failed(delivery, delivery.attempts, error) | {"due": due}
         await self._database.execute(statements.POSTPONE, values)
 
+    async def suspect(self, delivery: Delivery, crashes: int, reason: str | None = None) -> None:
+        """Record before an attempt how many processes will have ended under it if this one does, and why it waited."""
+        values = _name(delivery) | {"me": self.lease.member, "ends": crashes}
+        if reason is None:
+            await self._database.execute(statements.SUSPECT, values)
+        else:
+            await self._database.execute(statements.SUSPECT_ALONE, values | {"reason": reason})
+
     async def dead_letter(self, delivery: Delivery, attempts: int, error: str) -> None:
         """Make the row a dead letter."""
         async with self._database.unit() as unit:
@@ -283,17 +294,18 @@ class Outbox:
 
     async def release(self) -> None:
         """Let go of every row that this replica holds."""
-        await self._free(self.lease.member)
+        await self._free(self.lease.member, statements.RELEASE)
 
     async def clear_up(self) -> None:
         """Let go of every row that a replica held which lives no more."""
         while (dead := await self._database.fetch_value(statements.DEAD_HOLDER)) is not None:
-            await self._free(dead)
+            # What this process held under an earlier number ended no process.
+            await self._free(dead, statements.RELEASE if dead in self.lease.former else statements.INHERIT)
 
-    async def _free(self, member: int) -> None:
+    async def _free(self, member: int, statement: Executable) -> None:
         # In pieces: a replica holds many rows, and writers wait for each piece alone.
         values = {"me": member, "count": _PIECE}
-        while (await self._database.execute(statements.RELEASE, values)).rowcount == _PIECE:
+        while (await self._database.execute(statement, values)).rowcount == _PIECE:
             pass
 
     def has_room_for(self, subscriber: str) -> bool:

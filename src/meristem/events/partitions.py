@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
@@ -53,6 +54,7 @@ class Partitions:
         self._order = count()
         self._paused_until = 0.0
         self._workers = 0
+        self._fewer = asyncio.Event()
         self._starting = 0  # workers that have not looked for a partition yet
         self._open = True
 
@@ -71,9 +73,23 @@ class Partitions:
         """Whether one delivery at most is under way."""
         return self._workers <= 1
 
+    async def isolate(self, event_id: str) -> None:
+        """Begin nothing beside this event until it is cleared; returns when nothing else is under way."""
+        self.suspects.add(event_id)
+        while not self.is_alone:
+            self._fewer.clear()
+            await self._fewer.wait()
+
+    async def forgotten(self, suspect: Delivery) -> None:
+        """Return when a suspect's row is gone, or let go of."""
+        while (suspect.event_id, suspect.key) in self.held:
+            self._fewer.clear()
+            await self._fewer.wait()
+
     def clear(self, event_id: str) -> None:
         """An event is done with: where it was the last suspect, the others go side by side again."""
         self.suspects.discard(event_id)
+        self._fewer.set()
         self._staff()
 
     def has(self, key: str) -> bool:
@@ -154,6 +170,7 @@ class Partitions:
                     await self._serve(name)
         finally:
             self._workers -= 1
+            self._fewer.set()
             self._changed()
 
     def _next(self) -> str | None:

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from meristem.backoff import FULL, wait_after
-from meristem.errors import OperationError, StorageError, Undeliverable
+from meristem.errors import StorageError, Undeliverable
 from meristem.events.bus import SubscriberAway
 from meristem.events.facts import Away, DeadLettered, DeliveryRetried, Observer, emit
 from meristem.events.outage import describe, is_outage, patience_asked_for
+from meristem.events.poison import BESIDE, DEADLY, PoisonedError
 from meristem.failure_log import log_failure
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ _SHARE: Final = 0.1  # of its age, which the pauses of an event that waits may l
 _LONGEST: Final = 900.0  # seconds of such a pause
 _AWAY_BASE: Final = 0.25
 _AWAY_CAP: Final = 5.0  # seconds until a subscriber that is away is asked again, unless it says before that it is back
-_DEADLY: Final = 5  # times that a process ends under one event alone, after which the event is why
 _MISHAP: Final = 1.0  # seconds to wait when the relay's own database fails
 
 
@@ -61,10 +61,9 @@ class FailedDeliveries:
         """When to try again; None when the delivery is a dead letter."""
         if isinstance(failure, SubscriberAway):
             if failure.broke and self._is_deadly(partitions, delivery):
-                text = f"the process of {delivery.subscriber} ended {_DEADLY} times while it handled this event alone"
-                return await self._bury(partitions, delivery, OperationError(text))
+                return await self._bury(partitions, delivery, PoisonedError(delivery.subscriber))
             return await self._is_away(partitions, delivery, failure)
-        if isinstance(failure, Undeliverable):
+        if isinstance(failure, Undeliverable | PoisonedError):
             return await self._bury(partitions, delivery, failure)
         # Older than that, an outage counts as a refusal: the inbox will not know the event for ever.
         if is_outage(failure) and self._now() - delivery.created < PATIENCE:
@@ -83,9 +82,9 @@ class FailedDeliveries:
 
     def _is_deadly(self, partitions: Partitions, delivery: Delivery) -> bool:
         """Whether it is this event that ends its subscriber's process: known once it was the only one under way."""
-        delivery.breaks += partitions.is_alone
+        delivery.crashes += partitions.is_alone or delivery.crashes < BESIDE
         partitions.suspects.add(delivery.event_id)
-        return delivery.breaks >= _DEADLY
+        return delivery.crashes >= DEADLY
 
     async def _is_away(self, partitions: Partitions, delivery: Delivery, away: SubscriberAway) -> float:
         delay = wait_after(partitions.rejections + 1, _AWAY_BASE, _AWAY_CAP, FULL)

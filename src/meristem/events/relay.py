@@ -16,6 +16,7 @@ from meristem.events.bus import Bus
 from meristem.events.claims import Claims
 from meristem.events.facts import Delivered, Observer, emit
 from meristem.events.partitions import Partitions
+from meristem.events.poison import DEADLY, PoisonedError, Quarantine, Suspects
 from meristem.events.redelivery import FailedDeliveries
 from meristem.events.wake_up import WakeUp
 from meristem.failure_log import log_failure
@@ -38,7 +39,8 @@ class Relay:
 
     `width` deliveries of one subscriber are in flight at most, `window` of its rows in memory; what does not fit is
     read from disk as room appears. Every `poll` seconds, those of the outbox unless given, it looks for rows that no
-    replica holds (of one that died, redriven ones). What becomes of a failed delivery is decided by `FailedDeliveries`.
+    replica holds (of one that died, redriven ones). What becomes of a failed delivery is decided by `FailedDeliveries`,
+    and one that may end this process is made by `Suspects`, in the process's `quarantine`.
     """
 
     _deadlines: Deadlines
@@ -53,6 +55,7 @@ class Relay:
         window: int = 10_000,
         poll: float | None = None,
         pulse: Clock | None = None,
+        quarantine: Quarantine | None = None,
     ) -> None:
         self.observers: list[Observer] = []
         self._outbox = outbox
@@ -70,6 +73,9 @@ class Relay:
         self._quiet = asyncio.Event()
         self._acknowledged = Acknowledgements(
             outbox, clock, spawn=self._spawn, forget=self._forget, changed=self._quiet.set
+        )
+        self._suspects = Suspects(
+            outbox, quarantine or Quarantine(), self._try, now=self._now, hurry=self._acknowledged.hurry
         )
         self._failed = FailedDeliveries(outbox, self.observers, now=self._now, forget=self._forget)
         self._background = Background(f"relay of {outbox.source}")
@@ -260,6 +266,7 @@ class Relay:
             claimed = await backlog.claim(room)
             for each in claimed:
                 self._failed.mistrust(each, self._bus.policy(subscriber, each.type))
+                self._suspects.admit(each)
             self.take(claimed)
             found = None if found is None else found + len(claimed)
             if backlog.is_empty:
@@ -269,7 +276,12 @@ class Relay:
                 self._backlogs.put_off(subscriber)
                 return
 
-    async def _deliver(self, partitions: Partitions, delivery: Delivery) -> float | None:
+    def _deliver(self, partitions: Partitions, delivery: Delivery) -> Coroutine[Any, Any, float | None]:
+        if self._suspects.has(delivery):
+            return self._suspects.deliver(partitions, delivery)
+        return self._try(partitions, delivery)
+
+    async def _try(self, partitions: Partitions, delivery: Delivery) -> float | None:
         policy = self._bus.policy(delivery.subscriber, delivery.type)
         try:
             await self._attempt(delivery, policy.timeout)
@@ -279,6 +291,8 @@ class Relay:
         return None
 
     def _attempt(self, delivery: Delivery, timeout: float) -> Coroutine[Any, Any, None]:
+        if delivery.crashes >= DEADLY:
+            raise PoisonedError(delivery.subscriber)
         is_new, delivery.is_new = delivery.is_new, False  # however the attempt ends, the event may have been handled
         return self._deadlines.within(
             monotonic() + timeout,

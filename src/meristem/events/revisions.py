@@ -52,6 +52,7 @@ _DEAD_LETTERS: Final = Table(
 _POSITIONS: Final = Table(
     "meristem_position", MetaData(), Column("bus", Text, primary_key=True), Column("position", Text, nullable=False)
 )
+_OUTBOX_SPLIT: Final = Table("meristem_outbox", MetaData(), Column("crashes", Integer))
 _before: Final = _OUTBOX_LEASED.c
 
 
@@ -97,4 +98,6 @@ REVISIONS: Final = [
         ],
     ),
     Revision("004_positions", compatible=True, steps=[CreateTable(_POSITIONS)]),
+    # An older relay counts no ends of its process.
+    Revision("005_crashes", compatible=True, steps=[AddColumn(_OUTBOX_SPLIT.c.crashes)]),
 ]

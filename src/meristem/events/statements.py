@@ -54,7 +54,10 @@ _cleared_up: Final = ~DEAD_HOLDER.exists()
 # Some rows of a replica, dead or about to stop, become free. Here and below some are taken in an index's order: a
 # server that expects many would look for them through the whole table, from its beginning each time.
 _theirs: Final = select(_row.seq).where(_row.member == _me, HELD).order_by(_row.subscriber, _row.key).limit(_count)
-RELEASE: Final = update(OUTBOX).where(_row.seq.in_(_theirs)).values(member=null())
+RELEASE: Final = update(OUTBOX).where(_row.seq.in_(_theirs)).values(member=null(), crashes=null())
+INHERIT: Final = (
+    update(OUTBOX).where(_row.seq.in_(_theirs)).values(member=null(), crashes=func.coalesce(_row.crashes, 1))
+)
 
 
 def _is_free(row: Any, key: Any) -> ColumnElement[bool]:
@@ -121,7 +124,7 @@ _skipped: Final = exists(literal(1)).where(
 
 def _claim(numbers: Select[Any]) -> ReturningUpdate[Any]:
     """Look and take in one statement: between two, writers would wait for an event loop that is busy delivering."""
-    taken = ("seq", "event_id", "type", "key", "body", "created", "attempts", "due_at")
+    taken = ("seq", "event_id", "type", "key", "body", "created", "attempts", "due_at", "crashes")
     return update(OUTBOX).where(_row.seq.in_(numbers)).values(member=_me).returning(*(_row[name] for name in taken))
 
 
@@ -196,7 +199,10 @@ _named: Final = and_(
 REMOVE: Final = delete(OUTBOX).where(_named, _row.member.in_(LIVING))
 _held: Final = and_(_named, _row.member == _me)
 _failed: Final[dict[str, Any]] = {"attempts": bindparam("failed"), "error": bindparam("reason")}
-POSTPONE: Final = update(OUTBOX).where(_held).values(_failed | {"due_at": bindparam("due")})
+# It has failed, and the process lives.
+POSTPONE: Final = update(OUTBOX).where(_held).values(_failed | {"due_at": bindparam("due"), "crashes": null()})
+SUSPECT: Final = update(OUTBOX).where(_held).values(crashes=bindparam("ends"))
+SUSPECT_ALONE: Final = SUSPECT.values(error=bindparam("reason"))
 _kept: Final = ("event_id", "subscriber", "type", "key", "body", "created")
 BURY: Final = insert(DEAD_LETTERS).from_select(
     [*_kept, "attempts", "error"],

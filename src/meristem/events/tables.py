@@ -38,6 +38,7 @@ OUTBOX: Final = Table(
     Column("due_at", Float, nullable=False),
     Column("error", Text),  # why the last attempt failed, while the row waits for the next one
     Column("member", BigInteger),  # the replica that holds the row in memory; none: free for the one that claims it
+    Column("crashes", Integer),  # how often a process ended that held it, of which it may be why; see `poison`
 )
 
 

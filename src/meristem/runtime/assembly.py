@@ -11,6 +11,7 @@ from meristem.contracts.contract import operations
 from meristem.errors import MisuseError, WiringError
 from meristem.events.adapters import bus_for
 from meristem.events.cloudevents import read_json
+from meristem.events.poison import Quarantine
 from meristem.lifecycle import Background, SideBySide, Stack
 from meristem.resilience.limiter import Limiter
 from meristem.resilience.policies import Policies
@@ -71,6 +72,7 @@ class Assembly:
         self._gauges = Gauges(self.telemetry.registry, self.options.clock)
         self._stack = Stack()
         self._bus = bus_for(blueprint.placement.resources.bus, system=blueprint.system.name)
+        self._quarantine = Quarantine()
         self._bus.resumed.append(self._serve)
         self._closing = Background(f"connections of {process}")
         self._endpoints: dict[str, OperationEndpoint] = {}
@@ -265,6 +267,7 @@ class Assembly:
             self.options.instance or f"{self.process.name}-{self.options.replica}",
             self.options,
             self._bus,
+            self._quarantine,
             self.telemetry,
             self.blueprint.system.middleware,
             self._largest(),

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
     from meristem.contracts.call import Middleware
     from meristem.events.bus import Bus
+    from meristem.events.poison import Quarantine
     from meristem.runtime.options import Options
     from meristem.runtime.telemetry import ProcessTelemetry
 
@@ -18,13 +19,14 @@ class Shared(NamedTuple):
 
     `replica` names the process on its host and keeps that name when it starts again; `middleware` wraps every
     operation inside its context. `largest` is how many bytes a request to any process may have. `follows` says that
-    what callers write is followed, for read replicas.
+    what callers write is followed, for read replicas. `quarantine` has what their events' handlers share.
     """
 
     system: str
     replica: str
     options: Options
     bus: Bus
+    quarantine: Quarantine
     telemetry: ProcessTelemetry
     middleware: Sequence[Middleware]
     largest: int

@@ -121,11 +121,12 @@ class ServiceStorage:
         if inbox.policies:
             await self._stack.start(inbox)
             self.incoming = Incoming(self._spec.kept_as, self.database, self._outbox, self.lease)
+            self._around.quarantine.here.add(self._spec.kept_as)
             self._around.bus.subscribe(self._spec.kept_as, inbox.policies, inbox.receive, self.incoming)
 
     def workers(self) -> list[Component]:
         """What works by itself once every service hears: deliveries and sagas."""
-        self._relay = relay = Relay(self._outbox, self._around.bus, self._clock)
+        self._relay = relay = Relay(self._outbox, self._around.bus, self._clock, quarantine=self._around.quarantine)
         relay.observers.append(self._around.telemetry.on_fact)
         # The relay before the engine, so that it drains after it: what sagas publish as they end is delivered too.
         return [relay] if self._engine is None else [relay, self._engine]

@@ -137,7 +137,8 @@ class Lease:
     dead whose process is gone from this machine, or that said nothing for `patience` looks in a row; looks are counted,
     so no jump of a clock and no pause of this process makes others look dead. Nor does a database that is slow or away:
     a look that took long, or failed, begins the count anew. `lost` are told when this replica was taken for dead
-    itself, `freed` when another one's rows have become free, whoever found it dead.
+    itself, `freed` when another one's rows have become free, whoever found it dead. `former` are the numbers that this
+    replica had and lost.
     """
 
     def __init__(self, database: Database, name: str, *, renewal: float = RENEWAL, patience: int = PATIENCE) -> None:
@@ -145,6 +146,7 @@ class Lease:
         self.member = 0
         self.lost: list[Callable[[], None]] = []
         self.freed: list[Callable[[], None]] = []
+        self.former: set[int] = set()
         self._database = database
         self._renewal = renewal
         self._patience = patience
@@ -275,6 +277,7 @@ class Lease:
             task.cancel()
         async with self._database.unit() as unit:
             member = await self._join(unit)
+        self.former.add(self.member)
         # In one turn of the loop: what took the new number before they forget would be held by nobody who knows of it.
         self.member = member
         _call(self.lost)
