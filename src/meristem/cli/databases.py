@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import contextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from meristem.runtime.schema import check_framework
+from meristem.runtime.schema import check_framework, is_new
 from meristem.storage.database import Database, database_for
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from meristem.system.blueprint import Blueprint
 
@@ -35,14 +35,20 @@ def open_database(blueprint: Blueprint, directory: Path, service: str) -> Databa
     return database_for(blueprint.database_url(service), name=service, directory=directory)
 
 
-@contextmanager
-def _opened(blueprint: Blueprint, directory: Path, service: str, *, make: bool) -> Iterator[Database]:
-    database = open_database(blueprint, directory, service)
-    if make or database.exists() or database.is_temporary:
+@asynccontextmanager
+async def _started(database: Database) -> AsyncIterator[Database]:
+    await database.start()
+    try:
         yield database
-        return
+    finally:
+        await database.stop()
+
+
+@asynccontextmanager
+async def _empty(service: str) -> AsyncIterator[Database]:
     with TemporaryDirectory(prefix="meristem-") as folder:
-        yield database_for(f"sqlite:///{service}.db", name=service, directory=Path(folder))
+        async with _started(database_for(f"sqlite:///{service}.db", name=service, directory=Path(folder))) as database:
+            yield database
 
 
 def in_each(
@@ -56,18 +62,23 @@ def in_each(
 ) -> dict[str, T]:
     """What `work` finds in the database of each service, whose framework tables must have this release's shape.
 
-    One that is not there is made with `make`; else `work` is given an empty one that is gone afterwards.
+    One that is not there, or in which no release has made a table yet, is left so unless asked to `make` it: `work` is
+    given an empty one that is gone afterwards.
     """
 
+    async def look(name: str, database: Database) -> T:
+        if not of_any_shape:
+            await check_framework(database)
+        return await work(name, database)
+
     async def visit(name: str) -> T:
-        with _opened(blueprint, directory, name, make=make) as database:
-            await database.start()
-            try:
-                if not of_any_shape:
-                    await check_framework(database)
-                return await work(name, database)
-            finally:
-                await database.stop()
+        database = open_database(blueprint, directory, name)
+        if make or database.is_temporary or database.exists():
+            async with _started(database):
+                if make or database.is_temporary or of_any_shape or not await is_new(database):
+                    return await look(name, database)
+        async with _empty(name) as nothing:
+            return await look(name, nothing)
 
     async def all_of_them() -> dict[str, T]:
         return {name: await visit(name) for name in names_with_database(blueprint, service)}

@@ -173,7 +173,7 @@ def publish(
     place = open_database(blueprint, directory, publisher) if publisher in _keepers(blueprint) else None
     if place is not None and (place.is_temporary or not place.exists()):
         raise OperationError(f"{publisher} has no database that lasts yet: run the system once, then publish")
-    [(_, event_id)] = in_each(blueprint, directory, publisher, put).items()
+    [(_, event_id)] = in_each(blueprint, directory, publisher, put, make=True).items()
     if as_json:
         print_json({"id": event_id, "type": event_type, "publisher": publisher, "destinations": destinations})
     else:

@@ -66,7 +66,7 @@ def replay(
             raise OperationError(f"{name} runs ({', '.join(replicas)}): stop it, so that this counts; then replay")
         return await bus.rewind(blueprint.plan.service(name).kept_as, BusPositions(database), past)
 
-    [begins] = in_each(blueprint, directory, subscriber, rewind).values()
+    [begins] = in_each(blueprint, directory, subscriber, rewind, make=True).values()
     if as_json:
         print_json({"subscriber": subscriber, "from": begins, "again": again})
     else:

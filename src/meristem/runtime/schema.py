@@ -142,14 +142,20 @@ def _tell(database: Database, differences: Sequence[str], folder: Path | None) -
     logger.warning("database %r is not as `tables=` says: %s; %s", database.name, ", ".join(differences), remedy)
 
 
+async def is_new(database: Database) -> bool:
+    """Whether nobody has begun with it: none of the framework's tables is there, and no copy is under way."""
+    has_none = len(await database.pending(SCHEMAS)) == sum(len(each.revisions) for each in SCHEMAS)
+    return has_none and HALF_COPIED.name not in await database.tables()
+
+
 async def check_framework(database: Database) -> None:
-    """Refuse a database whose framework tables have an older shape; where there are none they are made."""
-    missing = await database.pending(SCHEMAS)
+    """Refuse a database whose framework tables have an older shape, or not all rows yet; a new one gets them."""
+    await _refuse_half(database)
     # All of them are missing: the database is new, not old, and there is nothing that a migration could endanger.
-    if len(missing) == sum(len(each.revisions) for each in SCHEMAS):
+    if await is_new(database):
         await database.upgrade(SCHEMAS)
     else:
-        _refuse(database, missing)
+        _refuse(database, await database.pending(SCHEMAS))
 
 
 async def _warn_of_older(database: Database, applied: Sequence[str], earlier: Sequence[str]) -> None:
