@@ -49,7 +49,7 @@ class Keeper:
     """What one replica of a service keeps, in a folder that survives it: its database, its outbox and their relay."""
 
     def __init__(self, stage: "Stage", name: str) -> None:
-        self.database = database_for(f"sqlite:///{stage.folder}/{name}.db?synchronous=normal", name=name)
+        self.database = database_for(stage.databases.format(name), name=name)
         self.lease = Lease(self.database, stage.owner)
         self.outbox = Outbox(self.database, f"//suite/{name}", stage.bus.destinations, stage.clock, lease=self.lease)
         self.relay = Relay(self.outbox, stage.bus, stage.clock, pulse=stage.clock)
@@ -118,10 +118,16 @@ class Subscriber:
 
 
 class Stage:
-    """One replica of a publishing service and those that subscribe to it, in a folder that survives it."""
+    """One replica of a publishing service and those that subscribe to it, in a folder that survives it.
 
-    def __init__(self, folder: Path, bus: Bus, clock: ManualClock, owner: str = "replica-0") -> None:
+    `databases` is the URL of each one's database, with `{}` for its name: in the folder, unless given.
+    """
+
+    def __init__(
+        self, folder: Path, bus: Bus, clock: ManualClock, owner: str = "replica-0", databases: str = ""
+    ) -> None:
         self.folder = folder
+        self.databases = databases or f"sqlite:///{folder}/{{}}.db?synchronous=normal"
         self.clock = clock
         self.bus = bus
         self.owner = owner

@@ -18,18 +18,30 @@ from meristem.events.relay import Relay
 from meristem.events.tables import OUTBOX
 from meristem.testing import ManualClock
 from tests.suites.bus import PATIENT, Noted, Stage
+from tests.suites.postgresql import require, schemas_for
 
 HOUR, DAY = 3600.0, 86400.0
 STEPS = pytest.mark.parametrize("seconds", [-HOUR, HOUR, -3650 * DAY, 3650 * DAY])
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def databases(request):
+    """The URL of each service's database; empty for SQLite's files."""
+    if request.param == "sqlite":
+        yield ""
+    else:
+        require()
+        with schemas_for("publisher", "billing") as url:
+            yield url.format(service="{}")
+
+
 @pytest.fixture
-async def staged(tmp_path):
+async def staged(tmp_path, databases):
     """Makes replicas of a publisher on one database and one clock, one after the other."""
     clock, stages = ManualClock(), []
 
     def make():
-        stage = Stage(tmp_path, DirectBus(), clock)
+        stage = Stage(tmp_path, DirectBus(), clock, databases=databases)
         stage.relay = Relay(stage.outbox, stage.bus, clock)  # its polls take the machine's time
         stage.relay.observers.append(stage.on_fact)
         stages.append(stage)

@@ -30,6 +30,7 @@ from sqlalchemy import (
 from meristem.errors import ConfigurationError, MisuseError, StorageError, StorageUnavailable
 from meristem.storage.database import Database, database_for
 from meristem.storage.postgresql.address import read_address
+from meristem.storage.postgresql.connection_opener import ConnectionOpener
 from tests.suites.postgresql import administrate, schema_of_its_own
 
 METADATA = MetaData()
@@ -224,3 +225,18 @@ async def test_a_host_that_no_name_can_be_is_refused_at_once(tmp_path: Path):
 
     with pytest.raises(StorageError, match="its host is no name of a host"):
         await database.start()
+
+
+async def test_a_server_that_does_not_answer_may_be_one_whose_name_nobody_knows():
+    """A name server that answers nothing looks the same: the error names both."""
+    held: list[asyncio.StreamWriter] = []
+    server = await asyncio.start_server(lambda _, writer: held.append(writer), "127.0.0.1", 0)
+    address = read_address(f"postgresql://nobody@127.0.0.1:{server.sockets[0].getsockname()[1]}/x", "stock")
+    opener = ConnectionOpener(address, "stock", patience=0.0, attempt=0.05)
+    try:
+        with pytest.raises(StorageUnavailable, match=r"neither the server nor, where its host is a name, those who"):
+            await opener.connect(0, lambda: True)
+    finally:
+        for each in held:
+            each.close()
+        server.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from email.message import EmailMessage
+from socket import gethostname
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -28,7 +29,8 @@ class MailServer:
     async def send(self, letter: EmailMessage) -> None:
         """Hand over a letter; raises what aiosmtplib raises where it is refused for good, and else NotNow."""
         try:
-            await aiosmtplib.send(letter, timeout=self._timeout, **self._options)
+            # This machine's name too: looked up without DNS, it fills the threads that all share.
+            await aiosmtplib.send(letter, timeout=self._timeout, local_hostname=gethostname(), **self._options)
         except aiosmtplib.SMTPException as refusal:
             if _is_for_good(refusal):
                 raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from socket import gethostname
 from urllib.parse import unquote, urlsplit
 
 import aiosmtplib
@@ -150,6 +151,8 @@ class Mailer:
 
     def _client(self) -> aiosmtplib.SMTP:
         return aiosmtplib.SMTP(
+            # Else it looks up this machine's name in the threads that all share: without DNS none of them is left.
+            local_hostname=gethostname(),
             hostname=self._server.host,
             port=self._server.port,
             username=self._server.user,

@@ -141,4 +141,6 @@ def reason_of(error: BaseException) -> tuple[str, str]:
     if isinstance(error, asyncpg.TargetServerAttributeNotMatched):
         return "it takes no writes: it is a standby, or default_transaction_read_only is on", READ_ONLY
     text = str(error.args[0]) if isinstance(error, asyncpg.PostgresError) and error.args else str(error)
+    if isinstance(error, TimeoutError):
+        text = "nobody answered in time, neither the server nor, where its host is a name, those who know that"
     return " ".join(text.split()) or type(error).__name__, AWAY

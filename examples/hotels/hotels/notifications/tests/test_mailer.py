@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -112,6 +113,15 @@ async def test_letters_that_follow_each_other_share_a_connection(office: Office)
 
     assert office.letters == ["ada@guest.example one", "ada@guest.example two", "ada@guest.example three"]
     assert len(office.visits) == 1
+
+
+async def test_a_letter_looks_up_no_name_of_this_machine(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without DNS that takes long, in one of a few threads that all share."""
+
+    monkeypatch.setattr(socket, "getfqdn", lambda: "looked.up.example")
+    async with posting(office) as post:
+        await post.send(mail("one"))
+        assert office.visits[0].session.host_name == socket.gethostname()
 
 
 async def test_a_connection_that_the_server_ended_is_replaced(office: Office) -> None:
