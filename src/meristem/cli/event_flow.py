@@ -24,7 +24,7 @@ from meristem.events.envelope import enclose
 from meristem.events.outbox import Outbox
 from meristem.events.waiting import waiting_in
 from meristem.storage.lease import Lease
-from meristem.system.event_flow import EventFlow, bus_of, event_classes, flows_of, owners
+from meristem.system.event_flow import EventFlow, bus_of, destinations_of, event_classes, flows_of, owners
 
 if TYPE_CHECKING:
     from meristem.contracts.message import Event
@@ -79,7 +79,14 @@ def list_events(target: str | None, placement: Path | None, *, as_json: bool) ->
         click.echo(f"{service} can't be imported here, events of its code alone are not listed: {why}", err=True)
     if listing.unreachable is not None:
         click.echo(f"{listing.unreachable}; the lag is not known", err=True)
-    rows = [[each.type, ", ".join(each.publishers), ", ".join(each.subscribers)] for each in listing.events]
+    rows = [
+        [
+            each.type,
+            ", ".join((*each.publishers, *(f"outside ({role})" for role in each.accepted_from))),
+            ", ".join((*each.subscribers, *(f"{name} (outside)" for name in each.webhooks))),
+        ]
+        for each in listing.events
+    ]
     print_table("events", ["event", "published by", "heard by"], rows, "No events.")
     if listing.subscribers:
         figures = [
@@ -107,7 +114,8 @@ def _listing(blueprint: Blueprint, directory: Path) -> EventListing:
 
     found = in_each(blueprint, directory, None, find)
     classes, unread = event_classes(blueprint)
-    subscribers = _subscribers(hears, found, blueprint.plan.called_now)
+    known = [*hears, *blueprint.placement.events.subscribers]
+    subscribers = _subscribers(known, found, blueprint.plan.called_now)
     return EventListing(flows_of(blueprint, classes), subscribers, unreachable, unread)
 
 
@@ -157,7 +165,7 @@ def publish(
     blueprint, directory = load_blueprint(target, placement, as_it_runs=True)
     event = _event(blueprint, event_type, data)
     publisher = _publisher(blueprint, event_type, service)
-    destinations = bus_of(blueprint).destinations(event_type)
+    destinations = destinations_of(blueprint, event_type)
     if not destinations:
         raise click.UsageError(f"no service hears {event_type}: nothing was published")
 

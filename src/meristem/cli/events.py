@@ -156,6 +156,7 @@ def _apply(
         raise click.UsageError("numbers are each publisher's own: add --service, the publisher that `dead` shows")
     blueprint, directory = load_blueprint(target, placement, as_it_runs=True)
     hears = {each.name: each.kept_as for each in blueprint.plan.services if each.hears}
+    hears |= {name: name for name in blueprint.placement.events.subscribers}
     subscriber = None if subscriber is None else blueprint.plan.called_now(subscriber)
     # What a service that has gone left behind may be discarded, but nobody would ever take it if it were redriven.
     if verb == "redrive" and subscriber is not None and subscriber not in hears:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from meristem.system.blueprint import Blueprint
 from meristem.system.external_access import ExternalSettings, sources_of
+from meristem.system.webhook_access import WebhookSettings
 
 
 class Noted(msgspec.Struct, frozen=True):
@@ -64,25 +65,37 @@ def settings(target: str | None, placement: Path | None, *, as_json: bool) -> No
 def settings_of(blueprint: Blueprint, processes: list[str], environment: Mapping[str, str]) -> dict[str, list[Setting]]:
     """The settings of the services in these processes, by service."""
     plan = blueprint.plan
-    return {
-        each.name: explain(
-            # Read from their own modules: the services need not be importable here.
-            [settings_at(path, each.name) for path in each.settings],
-            system=blueprint.system.name,
-            service=each.name,
-            sources=Sources(environment=environment, files=blueprint.placement.settings_of(process)),
-        )
-        for each in plan.services
-        if each.settings and (process := plan.process_of(each.name).name) in processes
-    } | {
-        each.name: explain(
-            [ExternalSettings],
-            system=blueprint.system.name,
-            service=each.name,
-            sources=sources_of(each.name, blueprint.system.name, blueprint.placement, environment),
-        )
-        for each in plan.external
-    }
+    return (
+        {
+            each.name: explain(
+                # Read from their own modules: the services need not be importable here.
+                [settings_at(path, each.name) for path in each.settings],
+                system=blueprint.system.name,
+                service=each.name,
+                sources=Sources(environment=environment, files=blueprint.placement.settings_of(process)),
+            )
+            for each in plan.services
+            if each.settings and (process := plan.process_of(each.name).name) in processes
+        }
+        | {
+            each.name: explain(
+                [ExternalSettings],
+                system=blueprint.system.name,
+                service=each.name,
+                sources=sources_of(each.name, blueprint.system.name, blueprint.placement, environment),
+            )
+            for each in plan.external
+        }
+        | {
+            name: explain(
+                [WebhookSettings],
+                system=blueprint.system.name,
+                service=name,
+                sources=sources_of(name, blueprint.system.name, blueprint.placement, environment),
+            )
+            for name in blueprint.placement.events.subscribers
+        }
+    )
 
 
 def note_settings(

@@ -29,10 +29,12 @@ class Receive(Protocol):
 class SubscriberAway(OperationError):
     """A subscriber cannot be reached now: its events wait, and no attempt is counted.
 
-    `broke`: it had the event, and its connection broke before it answered, as where its process ends.
+    `broke`: it had the event, and its connection broke before it answered, as where its process ends. `retry_after` are
+    the seconds after which it wants to be asked again, where it said so.
     """
 
     broke: bool = False
+    retry_after: float | None = None
 
 
 class Bus(Protocol):

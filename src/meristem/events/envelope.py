@@ -72,15 +72,18 @@ class Envelope(
         # A control character is in neither, so where the origin ends is known.
         return self.id if self.is_unique else f"{self.origin}\n{self.id}"
 
+    @property
+    def short_name(self) -> str:
+        """Names it too, in a few characters that every header carries, which an id of others need not do."""
+        return self.id if self.is_unique else hashlib.sha256(self.name.encode()).hexdigest()[:32]
+
     def context(self, subscriber: str, deadline: float | None = None) -> Context:
         """What surrounds the handler of `subscriber`: the publisher's trace, user and baggage, and keys of this event.
 
         A repeated delivery derives the same keys, so that the calls its handler makes have their effect once.
         """
         trace = Trace.parse(self.traceparent, self.tracestate) if self.traceparent else None
-        # Of an event whose id is anything that its source likes: no header would carry it, nor is it unique.
-        name = self.id if self.is_unique else hashlib.sha256(self.name.encode()).hexdigest()[:32]
-        key = f"{name}:{subscriber}"
+        key = f"{self.short_name}:{subscriber}"
         # What comes from outside may call itself as it likes, so also like a service.
         publisher = None if self.sender else self.source.rpartition("/")[2] or None
         user = self._user() if self.authid else None

@@ -87,7 +87,7 @@ class FailedDeliveries:
         return delivery.crashes >= DEADLY
 
     async def _is_away(self, partitions: Partitions, delivery: Delivery, away: SubscriberAway) -> float:
-        delay = wait_after(partitions.rejections + 1, _AWAY_BASE, _AWAY_CAP, FULL)
+        delay = max(wait_after(partitions.rejections + 1, _AWAY_BASE, _AWAY_CAP, FULL), away.retry_after or 0.0)
         # All its partitions pause, and no attempt is counted: that it is away says nothing of the event.
         if partitions.pause(self._now() + delay):
             partitions.rejections += 1

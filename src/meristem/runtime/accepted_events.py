@@ -14,13 +14,13 @@ from meristem.events.outage import describe, patience_asked_for
 from meristem.webhooks.acceptance import accepted
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
     from meristem.events.bus import Bus
     from meristem.events.envelope import Envelope
     from meristem.webhooks.event_intake import AcceptedEvents
 
-    Keep = Callable[[str, Sequence[str]], Awaitable[None]]
+    Keep = Callable[[str, str, Sequence[str]], Awaitable[None]]
 
 logger: Final = logging.getLogger("meristem.events")
 
@@ -35,34 +35,39 @@ class AcceptedEventStore:
     """Returns when every subscriber has the events in its own outbox, or the broker has them.
 
     A subscriber that is away can't be told later: there is no publisher's outbox here. So the sender is, who sends the
-    same again, and the subscribers who had it know it. `keep` stores events, as JSON, for a service.
+    same again, and the subscribers who had it know it. `keep` stores events, as JSON, in the outbox of a service, owed
+    to a destination. That is the service itself; what is owed to a webhook lies with the first of those that hear the
+    type, which `hearers` tells.
     """
 
-    def __init__(self, bus: Bus, keep: Keep) -> None:
+    def __init__(self, bus: Bus, keep: Keep, hearers: Mapping[str, Sequence[str]]) -> None:
         self._bus = bus
         self._keep = keep
+        self._hearers = hearers
 
     async def accept(self, arrived: AcceptedEvents) -> None:
         """Store what has arrived; raises CallError `unavailable` where not all of it is durable."""
         context = current()
         events = [accepted(each, context) for each in arrived.events]
-        owed: dict[str, list[int]] = {}
+        owed: dict[tuple[str, str], list[int]] = {}
         for at, each in enumerate(events):
             for destination in self._bus.destinations(each.type):
-                owed.setdefault(destination, []).append(at)
-        handed = (self._hand(destination, [events[at] for at in places]) for destination, places in owed.items())
+                hearers = self._hearers.get(each.type, (destination,))
+                host = destination if destination in hearers else hearers[0]
+                owed.setdefault((host, destination), []).append(at)
+        handed = (self._hand(*where, [events[at] for at in places]) for where, places in owed.items())
         failures = await asyncio.gather(*handed, return_exceptions=True)
         lost = {at for failure, places in zip(failures, owed.values(), strict=True) if failure for at in places}
         if lost:
             raise _told([each for each in failures if each is not None], sorted(lost), len(events))
 
-    async def _hand(self, destination: str, events: list[Envelope]) -> None:
+    async def _hand(self, host: str, destination: str, events: list[Envelope]) -> None:
         if destination.startswith(BROKER):
             for each in events:  # one after the other, as they are in order
                 await self._bus.publish(each, destination)
             return
         for piece in _pieces([write_json(each).decode() for each in events]):
-            await self._keep(destination, piece)
+            await self._keep(host, destination, piece)
 
 
 def _pieces(events: list[str]) -> Iterator[list[str]]:

@@ -33,6 +33,8 @@ from meristem.services.following import beginning, distrusting, heeding
 from meristem.services.inbound import OperationEndpoint
 from meristem.services.outbound import forwarding
 from meristem.services.service import is_contract
+from meristem.system.event_flow import check_webhooks
+from meristem.system.webhook_access import with_webhooks
 from meristem.telemetry.logging import follow_structlog
 from meristem.webhooks.event_intake import ACCEPT
 
@@ -71,7 +73,14 @@ class Assembly:
         self.follows = blueprint.has_replicas
         self._gauges = Gauges(self.telemetry.registry, self.options.clock)
         self._stack = Stack()
-        self._bus = bus_for(blueprint.placement.resources.bus, system=blueprint.system.name)
+        check_webhooks(blueprint)
+        self._bus = with_webhooks(
+            bus_for(blueprint.placement.resources.bus, system=blueprint.system.name),
+            blueprint.system.name,
+            blueprint.placement,
+            self.options.environment,
+            self.options.overrides,
+        )
         self._quarantine = Quarantine()
         self._bus.resumed.append(self._serve)
         self._closing = Background(f"connections of {process}")
@@ -212,17 +221,19 @@ class Assembly:
 
     def event_intake(self) -> ServedOperation:
         """What takes events in from outside."""
-        store = AcceptedEventStore(self._bus, self._keep)
+        plan = self.blueprint.plan
+        hearers = {each: [plan.service(n).kept_as for n in names] for each, names in plan.subscribers().items()}
+        store = AcceptedEventStore(self._bus, self._keep, hearers)
         observed, system = self.telemetry.serving("events", ACCEPT), self.blueprint.system.name
         return self._served(ACCEPT, OperationEndpoint(ACCEPT, store.accept, observed, system=system).handler)
 
-    async def _keep(self, service: str, events: Sequence[str]) -> None:
-        """Store events that a service hears in its own outbox, wherever it lives."""
+    async def _keep(self, service: str, destination: str, events: Sequence[str]) -> None:
+        """Store events in the outbox of a service, wherever it lives, owed to it or to a subscriber outside."""
         incoming = self._incoming().get(service)
         if incoming is not None:
-            await incoming.keep(service, [read_json(each) for each in events])
+            await incoming.keep(destination, [read_json(each) for each in events])
         else:
-            await self._deliveries[service].keep(service, service, [*events])
+            await self._deliveries[service].keep(service, destination, [*events])
 
     def _incoming(self) -> dict[str, Incoming]:
         """What stores events for the services here that hear any, by the names under which these are kept."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import msgspec
 
 from meristem.contracts.schemas import Schemas
+from meristem.webhooks.event_intake import PATH
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -59,7 +60,10 @@ def document(flows: Iterable[EventFlow], classes: Mapping[str, type[Event]], *, 
         said = [("send", "published", each.publishers), ("receive", "heard", each.subscribers)]
         for action, verb, services in said:
             if services:
-                operations[f"{action}.{each.type}"] = _operation(action, each.type, f"{verb} by {', '.join(services)}")
+                summary = f"{verb} by {', '.join(services)}"
+                if action == "receive" and each.accepted_from:
+                    summary += f"; accepted by POST {PATH} from users with the role {' or '.join(each.accepted_from)}"
+                operations[f"{action}.{each.type}"] = _operation(action, each.type, summary)
     told = about.info(name)
     return msgspec.json.format(
         msgspec.json.encode(

@@ -17,9 +17,10 @@ from meristem.resilience.limits import ClientLimits, Limits
 from meristem.resilience.policies import Policies
 from meristem.storage.adapters import DATABASES
 from meristem.system.apart import with_apart
-from meristem.system.placement_problems import unknown, wrong_address, wrong_limit, wrong_number
+from meristem.system.placement_problems import unknown, wrong_address, wrong_limit, wrong_number, wrong_subscriber
 from meristem.system.placement_tables import (
     Discovery,
+    EventsTable,
     Operator,
     ProcessTable,
     Resources,
@@ -64,6 +65,7 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     resources: Resources = Resources()
     external: dict[str, str] = {}
     discovery: Discovery = Discovery()
+    events: EventsTable = EventsTable()
     settings: dict[str, dict[str, Any]] = {}
     policies: dict[str, Policies] = {}
     # As it is written, not as Limits: the defaults of one table would hide what the other says (`limits_of`).
@@ -106,6 +108,7 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         tables = (
             ("policies", self.policies, dict[str, Policies]),
             ("client", self.client, ClientLimits),
+            ("events", self.events, EventsTable),
             ("telemetry", self.telemetry, Telemetry),
             ("operator", self.operator, Operator),
             ("supervision", self.supervision, Supervision),
@@ -116,6 +119,7 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             *(wrong_limit(table, limits) for table, limits in servers.items()),
             *(wrong_number(name, process) for name, process in written.items()),
             *(wrong_address(each) for each in self.operator.addresses or ()),
+            *(wrong_subscriber(name, each) for name, each in self.events.subscribers.items()),
         )
         return next((each for each in problems if each is not None), None)
 
@@ -135,11 +139,14 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if problem is not None:
             raise ConfigurationError(f"{SAID}{problem}")
         parts = [*services, *apps]
+        if taken := {*parts, *external} & {*self.events.subscribers}:
+            text = f"[events.subscribers.{min(taken)}]: a part of the system is called so, too; give it another name"
+            raise ConfigurationError(f"{SAID}{text}")
         written = with_apart({name: self.process(name) for name in self.processes}, apart or {})
         # What is named anywhere is not of the rest, wherever in the file the rest stands.
         named = [part for process in written.values() for part in process.services if part != REST]
         self._check(parts, named, [name for name, process in written.items() if REST in process.services])
-        self._check_tables([*services, *external], apps, written)
+        self._check_tables([*services, *external], apps, written, [*self.events.subscribers])
         for name in self.external:
             if name not in external:
                 raise ConfigurationError(f"placement: [external]: {unknown('external system', name, external)}")
@@ -214,12 +221,18 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         written = self.processes.get(name, (name,))
         return written if isinstance(written, ProcessTable) else ProcessTable(written)
 
-    def _check_tables(self, services: Sequence[str], apps: Sequence[str], written: dict[str, ProcessTable]) -> None:
+    def _check_tables(
+        self,
+        services: Sequence[str],
+        apps: Sequence[str],
+        written: dict[str, ProcessTable],
+        subscribers: Sequence[str],
+    ) -> None:
         """Refuse what would silently do nothing."""
         settings: dict[str, Iterable[str]] = {"settings": self.settings}
         settings |= {f"processes.{name}.settings": process.settings for name, process in written.items()}
         for table, known in settings.items():
-            _refuse_unknown(table, known, [*services, *apps], "service or app" if apps else "service")
+            _refuse_unknown(table, known, [*services, *apps, *subscribers], "service or app" if apps else "service")
         _refuse_unknown("policies", self.policies, services, "service")
         for table in ("databases", "replicas_of"):
             _refuse_unknown(f"resources.{table}", getattr(self.resources, table), services, "service")

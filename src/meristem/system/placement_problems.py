@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import re
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -14,11 +15,15 @@ from meristem.security.forwarding import TrustedProxies
 from meristem.system.resource_bounds import LEAST, size_of
 from meristem.transports.grpc.grpc_port import GrpcPort
 from meristem.transports.http.address import Address
+from meristem.webhooks.posting import wrong_url
+
+NAME: Final = re.compile(r"[a-z][a-z0-9_-]*")
+TYPES: Final = re.compile(r"\*|(?:\w+\.)+(?:\w+|\*)")
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from meristem.system.placement_tables import ProcessTable
+    from meristem.system.placement_tables import EventSubscriber, ProcessTable
 
 
 def wrong_limit(table: str, written: dict[str, Any]) -> str | None:
@@ -63,6 +68,19 @@ def wrong_address(address: str) -> str | None:
     except ConfigurationError as error:
         return f"[operator]: listen: {error}"
     return f"[operator]: listen: {address}: it serves no TLS by itself; let a proxy do that" if secure else None
+
+
+def wrong_subscriber(name: str, subscriber: EventSubscriber) -> str | None:
+    """What is wrong with a subscriber outside."""
+    table = f"events.subscribers.{name}"
+    if NAME.fullmatch(name) is None:
+        return f"[{table}]: a subscriber is called by small letters, digits, - and _"
+    if (problem := wrong_url(subscriber.url)) is not None:
+        return f"[{table}]: url: {problem}"
+    for each in subscriber.types:
+        if TYPES.fullmatch(each) is None:
+            return f"[{table}]: types: {each!r} is no type; write shop.orders.v1.Ordered, shop.orders.v1.* or *"
+    return None
 
 
 def unknown(kind: str, name: str, known: Sequence[str]) -> str:

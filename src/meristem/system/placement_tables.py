@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
 
-from meristem.contracts.bounds import Count, Rate
+from meristem.contracts.bounds import Attempts, Count, Rate
 from meristem.system.resource_bounds import Memory, Processors
 from meristem.transports.grpc.grpc_port import FILES
 
@@ -74,6 +74,26 @@ class Resources(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     replicas: tuple[str, ...] = ()
     replicas_of: dict[str, tuple[str, ...]] = {}
     bus: str = "direct"
+
+
+class EventSubscriber(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A subscriber outside: the events of some `types` are posted to its `url`, as CloudEvents.
+
+    A type is written out, or `shop.orders.v1.*` for all of a package, or `*`. Each is tried for `timeout` seconds, and
+    one that is refused `attempts` times becomes a dead letter. Its token is a setting, as those of services are.
+    """
+
+    url: Name
+    types: Annotated[tuple[Name, ...], Meta(min_length=1, description="at least one")]
+    mode: Literal["binary", "structured"] = "binary"
+    attempts: Attempts = 10
+    timeout: Annotated[float, Meta(ge=0.1, le=3600.0, description="0.1 seconds to an hour")] = 30.0
+
+
+class EventsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who hears events beside the system's services, by name."""
+
+    subscribers: dict[str, EventSubscriber] = {}
 
 
 class Discovery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

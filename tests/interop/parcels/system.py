@@ -38,6 +38,13 @@ class ShopClosed(Event, package="shop.v1"):
     parcel: str = ""
 
 
+class Ordered(Event, package="shop.counter.v1", key="customer"):
+    """A customer has ordered; it is heard outside alone."""
+
+    customer: str
+    number: int
+
+
 class Told(Message):
     parcel: str
     number: int
@@ -54,6 +61,9 @@ Tenant = Travelling[str]("tenant", default="")
 class Counter(Contract, Protocol, package="shop.counter.v1"):
     @once
     async def count(self, parcel: str) -> None: ...
+
+    @once(http="POST /orders")
+    async def order(self, customer: str, numbers: list[int]) -> None: ...
 
     @safe(http="GET /counted")
     async def counted(self) -> list[str]: ...
@@ -85,6 +95,11 @@ class CounterService(Counter, Service, tables=counter):
 
     async def count(self, parcel: str) -> None:
         await self.database.execute(insert(COUNTED), {"parcel": parcel})
+
+    async def order(self, customer: str, numbers: list[int]) -> None:
+        async with self.database.begin() as tx:
+            for number in numbers:
+                await tx.publish(Ordered(customer=customer, number=number))
 
     async def counted(self) -> list[str]:
         return [row["parcel"] for row in await self.database.fetch_all(select(COUNTED.c.parcel))]

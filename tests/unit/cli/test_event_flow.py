@@ -49,7 +49,9 @@ async def test_an_event_that_is_published_by_hand_goes_its_usual_way(start, meri
     assert published.json == {
         "id": letter["event_id"], "type": SOLD, "publisher": "orders", "destinations": ["post"],
     }  # fmt: skip
-    assert listed.json["events"] == [{"type": SOLD, "publishers": ["orders"], "subscribers": ["post"]}]
+    assert listed.json["events"] == [
+        {"type": SOLD, "publishers": ["orders"], "subscribers": ["post"], "accepted_from": [], "webhooks": []}
+    ]
     assert listed.json["subscribers"] == [
         {"name": "post", "waiting": 0, "oldest": None, "failed": 0, "lag": None, "dead": 1}
     ]

@@ -65,9 +65,9 @@ class Stand:
         bus = DirectBus()
         for name in self.kept:
             bus.forward(name, {"t.Both": None, f"t.{name}": None}, None)  # type: ignore[arg-type, dict-item]
-        self.store = AcceptedEventStore(bus, self.keep)
+        self.store = AcceptedEventStore(bus, self.keep, {"t.Both": ["a", "b"]})
 
-    async def keep(self, service: str, events: Any) -> None:
+    async def keep(self, service: str, destination: str, events: Any) -> None:
         if service in self.failing:
             raise self.failing[service]
         self.kept[service] += [read_json(each).id for each in events]
@@ -121,7 +121,7 @@ async def test_what_a_broker_never_takes_is_refused():
         async def publish(self, envelope: Envelope, destination: str, *, is_new: bool = False) -> None:
             raise Undeliverable("too large")
 
-    stand.store = AcceptedEventStore(Broken(), stand.keep)
+    stand.store = AcceptedEventStore(Broken(), stand.keep, {})
     with pytest.raises(CallError, match="takes none so large") as caught:
         await stand.accept("t.a")
     assert caught.value.code is Code.INVALID_ARGUMENT
