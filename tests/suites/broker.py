@@ -4,13 +4,14 @@ It provides the fixtures `url` and `outage`, and says how its broker is written 
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from sqlalchemy import delete
 
 from meristem.context import Context
 from meristem.contracts.message import Event
@@ -20,6 +21,7 @@ from meristem.events.brokers import broker
 from meristem.events.bus import BROKER, Bus
 from meristem.events.cloudevents import STRUCTURED
 from meristem.events.envelope import enclose
+from meristem.events.tables import POSITIONS
 from meristem.testing import ManualClock
 from tests.suites.bus import Booked, BusSuite, Noted, Stage, Subscriber
 from tests.suites.outage import Outage
@@ -27,6 +29,11 @@ from tests.suites.outage import Outage
 
 class Scroll(Event, package="suite.v1"):
     text: str
+
+
+class Painted(Event, package="suite.art.v1", key="wall"):
+    wall: str
+    number: int
 
 
 async def kept(subscriber: Subscriber, clock: ManualClock, count: int) -> list[int]:
@@ -139,6 +146,83 @@ class BrokerSuite(BusSuite):
         await stage.start()
         await stage.settle()
         assert await billing.entries() == [1]
+
+    async def test_a_handler_that_is_added_to_a_service_begins_as_it_declares(
+        self, stage: Stage, tmp_path: Path, make_bus: Callable[[], Bus], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        billing = stage.subscriber("billing", Noted)
+        stage.subscriber("mail", Booked, Painted)
+        await stage.start()
+        for number in range(1, 1200, 100):
+            await stage.publish(*(Booked(guest="ada", number=each) for each in range(number, number + 100)))
+            await stage.publish(Noted(number=-number), Painted(wall="north", number=5000 + number))
+        await stage.settle()
+        before = await billing.entries()
+        assert len(before) == 12
+        await stage.stop()
+
+        later = Stage(tmp_path, make_bus(), stage.clock)
+        billing = later.subscriber("billing", Noted, Painted, first=[Booked])
+        later.subscriber("mail", Booked, Painted)
+        store, stored = billing.incoming.store, []
+
+        async def fail_once(arrived: Sequence[Any], *positions: Any) -> bool:
+            stored.append(len(arrived))
+            if len(stored) == 2:
+                raise OSError("the disk is full")
+            return await store(arrived, *positions)
+
+        monkeypatch.setattr(billing.incoming, "store", fail_once)
+        await later.start()
+        await later.publish(Booked(guest="ada", number=1201), Painted(wall="north", number=7000), Noted(number=-7000))
+        await later.settle()
+        past = range(1, 1202) if self.keeps_the_past else range(1201, 1202)
+        entries = (await billing.entries())[len(before) :]
+        others = sorted(each for each in entries if not 0 < each < 5000)
+        assert [each for each in entries if 0 < each < 5000] == list(past)
+        assert others == [-7000, 7000]
+        assert sum(stored) - stored[1] < 1400  # it went on where it was
+        await later.stop()
+
+    async def test_what_was_heard_before_that_was_written_down_is_not_taken_in_once_more(
+        self, stage: Stage, tmp_path: Path, make_bus: Callable[[], Bus], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        billing = stage.subscriber("billing")
+        await stage.start()
+        await stage.publish(Booked(guest="ada", number=1))
+        await stage.settle()
+        hears = POSITIONS.c.bus.startswith("hears ")
+        assert (await billing.database.execute(delete(POSITIONS).where(hears))).rowcount == 2
+        await stage.stop()
+
+        later = Stage(tmp_path, make_bus(), stage.clock)
+        billing = later.subscriber("billing", first=[Booked])
+        await later.start()
+        await later.publish(Booked(guest="ada", number=2))
+        await later.settle()
+        await later.stop()
+        assert billing.seen == [2]
+        [told] = [each.getMessage() for each in caplog.records if "from now on" in each.getMessage()]
+        assert told.startswith("billing hears suite.v1.Booked from now on")
+        assert ("events replay --subscriber billing" in told) is self.keeps_the_past
+
+    async def test_what_a_release_passed_over_that_does_not_hear_it_is_made_up_for(
+        self, stage: Stage, tmp_path: Path, make_bus: Callable[[], Bus]
+    ) -> None:
+        numbers = iter(range(100))
+        for events in ((Booked, Noted), (Noted,), (Noted, Booked), (Noted,), (Booked, Noted)):
+            release = Stage(tmp_path, make_bus(), stage.clock)
+            billing = release.subscriber("billing", *events)
+            await release.start()
+            await release.publish(Booked(guest="ada", number=next(numbers)), Noted(number=next(numbers)))
+            await release.settle()
+            entries = await billing.entries()
+            await release.stop()
+        await stage.start()
+
+        heard = [0, 2, 4, 6, 8] if self.keeps_the_past else [0, 4, 8]
+        assert [each for each in entries if each % 2 == 0] == heard
+        assert sorted(each for each in entries if each % 2) == [1, 3, 5, 7, 9]
 
     async def test_what_is_no_event_is_a_dead_letter_and_stops_nothing(self, stage: Stage, url: str) -> None:
         billing = stage.subscriber("billing")

@@ -34,6 +34,7 @@ FactT = TypeVar("FactT")
 LEDGER = MetaData()
 ENTRIES = Table("entries", LEDGER, Column("id", Integer, primary_key=True), Column("number", Integer))
 PATIENT = DeliveryPolicy(attempts=3, base=1.0, cap=4.0)
+FROM_THE_FIRST = DeliveryPolicy(attempts=3, base=1.0, cap=4.0, begin="first")
 
 
 class Booked(Event, package="suite.v1", key="guest"):
@@ -86,15 +87,15 @@ class Keeper:
 class Subscriber:
     """A subscribing service: a database with a ledger, an inbox, and a handler that a test can steer."""
 
-    def __init__(self, name: str, stage: "Stage", events: Sequence[type[Event]], policy: DeliveryPolicy) -> None:
+    def __init__(self, name: str, stage: "Stage", policies: dict[type[Event], DeliveryPolicy]) -> None:
         self.name = name
         self.seen: list[int] = []
         self._began = asyncio.Event()
         self.before: Callable[[Any], Awaitable[None]] | None = None
         self.keeper = Keeper(stage, name)
         self.database = self.keeper.database
-        handlers = dict.fromkeys(events, self.handle)
-        self.inbox = Inbox(name, self.database, handlers, stage.clock, policies=dict.fromkeys(events, policy))
+        handlers = dict.fromkeys(policies, self.handle)
+        self.inbox = Inbox(name, self.database, handlers, stage.clock, policies=policies)
         self.incoming = Incoming(name, self.database, self.keeper.outbox, self.keeper.lease)
 
     async def handle(self, event: Any) -> None:
@@ -170,8 +171,16 @@ class Stage:
             self.facts.append(fact)
             self._news.set()
 
-    def subscriber(self, name: str, *events: type[Event], policy: DeliveryPolicy = PATIENT) -> Subscriber:
-        found = Subscriber(name, self, events or (Booked, Noted), policy)
+    def subscriber(
+        self,
+        name: str,
+        *events: type[Event],
+        policy: DeliveryPolicy = PATIENT,
+        first: Sequence[type[Event]] = (),
+    ) -> Subscriber:
+        """One that hears these events, those of `first` from the first on that the bus keeps."""
+        policies = dict.fromkeys(events or (() if first else (Booked, Noted)), policy)
+        found = Subscriber(name, self, policies | dict.fromkeys(first, FROM_THE_FIRST))
         self.subscribers.append(found)
         return found
 
@@ -247,6 +256,9 @@ class Stage:
 
 class BusSuite:
     """At least once, handled once, in order per key, one copy per service, retries, dead letters, nothing lost."""
+
+    keeps_the_past = False
+    """Whether a new subscriber can hear what was published before it."""
 
     @pytest.fixture
     def url(self) -> str:
@@ -445,6 +457,36 @@ class BusSuite:
         assert await billing.entries() == [1, 2]
         assert delivered[0].attempt == 2
         await again.stop()
+
+    async def test_a_new_subscriber_begins_now_or_with_the_first_that_is_kept_as_it_declares(
+        self, stage: Stage, tmp_path: Path, make_bus: Callable[[], Bus], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        mail = stage.subscriber("mail")
+        await stage.start()
+        for number in range(3):
+            await stage.publish(Booked(guest="ada", number=number), Noted(number=10 + number))
+        await stage.settle()
+        assert len(await mail.entries()) == 6
+        await stage.stop()
+
+        for after in (3, 4):  # and not once more where it starts again
+            again = Stage(tmp_path, make_bus(), stage.clock)
+            again.subscriber("mail")
+            billing, office = again.subscriber("billing", Noted, first=[Booked]), again.subscriber("office")
+            await again.start()
+            await again.publish(Booked(guest="ada", number=after), Noted(number=10 + after))
+            await again.settle()
+            past = [0, 1, 2] if self.keeps_the_past else []
+            new = list(range(3, after + 1))
+            entries = await billing.entries()
+            assert [each for each in entries if each < 10] == past + new
+            assert [each - 10 for each in entries if each >= 10] == new
+            assert sorted(await office.entries()) == [*new, *(10 + each for each in new)]
+            await again.stop()
+        told = [each.getMessage() for each in caplog.records if "begin=" in each.getMessage()]
+        assert [each.partition(" and nothing of before")[0] for each in told] == (
+            [] if self.keeps_the_past else ["billing hears suite.v1.Booked from now on"]
+        )
 
     @pytest.mark.parametrize("moment", ["before the delivery", "in the handler", "before the acknowledgement"])
     async def test_a_process_killed_at_any_moment_loses_nothing_and_repeats_nothing(

@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import Float, Text, bindparam, delete, insert, select, update
 
 from meristem.errors import IntegrityViolation
+from meristem.events.beginnings import Beginnings
 from meristem.events.tables import INBOX, POSITIONS
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class BusPositions:
     """The positions in one service's database."""
 
     def __init__(self, database: Database) -> None:
+        self.beginnings = Beginnings(database)
         self._database = database
 
     async def position(self, bus: str) -> str | None:

@@ -28,15 +28,19 @@ class DirectBus:
     def __init__(self) -> None:
         self.resumed: list[Callable[[str], None]] = []
         self._subscribers = Subscribers()
+        self._first: dict[str, tuple[list[str], Incoming]] = {}  # services that want to hear what was before them
 
     def subscribe(
         self,
         service: str,
         policies: Mapping[str, DeliveryPolicy],
         receive: Receive,
-        incoming: Incoming | None = None,  # noqa: ARG002 - the publisher's outbox keeps what is owed
+        incoming: Incoming | None = None,
     ) -> None:
         self._subscribers.add(service, policies, receive)
+        first = [name for name, policy in policies.items() if policy.begin == "first"]
+        if first and incoming is not None:
+            self._first[service] = (first, incoming)
 
     def forward(self, service: str, policies: Mapping[str, DeliveryPolicy], send: Receive) -> None:
         self.subscribe(service, policies, send)
@@ -59,7 +63,9 @@ class DirectBus:
             await self._subscribers.hand(envelope, destination, is_new=is_new)
 
     async def start(self) -> None:
-        """Nothing to connect."""
+        """Nothing to connect: a publisher's outbox keeps what is owed, and nothing of before somebody was."""
+        for service, (first, incoming) in self._first.items():
+            await incoming.beginnings.begin(service, first, first, None)
 
     async def drain(self) -> None:
         """The relay finishes what is in flight."""

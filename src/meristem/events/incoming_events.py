@@ -42,17 +42,15 @@ class Incoming(BusPositions):
         """Run `work` if this replica is the one that takes in; return at once if another one is."""
         await self._lease.run_alone(f"takes in from {duty}", work)
 
-    async def store(self, arrived: Sequence[Envelope | Unreadable], position: ReadSoFar | None = None) -> bool:
+    async def store(self, arrived: Sequence[Envelope | Unreadable], *positions: ReadSoFar) -> bool:
         """Keep what has arrived, and how far that is, in one transaction.
 
-        Returns False where a replay has moved the position meanwhile: then it is to be read from there.
+        Returns False where a replay has moved a position meanwhile: then it is to be read from there.
         """
-        moved: Sequence[str] = ("",)
         async with self._database.unit() as unit:
             await self._outbox.take_in(unit, self.service, arrived)
-            if position is not None:
-                moved = self.advance(unit, position)
-        return bool(moved)
+            moved = [self.advance(unit, each) for each in positions]
+        return all(moved)
 
     async def keep(self, destination: str, events: Sequence[Envelope]) -> None:
         """Keep events that were accepted from outside, owed to this service or another destination.

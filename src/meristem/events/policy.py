@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -13,17 +13,23 @@ from meristem.errors import MisuseError
 _LONGEST: Final = 7 * 86400.0  # far below the inbox's retention, so that a late retry is still known as a duplicate
 
 
+Begin: TypeAlias = Literal["now", "first"]
+"""Where a new subscriber begins: with what is published from now on, or with the first event that is kept."""
+
+
 class DeliveryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """A delivery is tried `attempts` times, each for `timeout` seconds at most, then becomes a dead letter.
 
     Between attempts it waits a random time below `base * 2**n` seconds, `cap` at most (full jitter). The default
-    ends after one to two minutes. A subscriber that cannot be reached uses up no attempts: its events wait.
+    ends after one to two minutes. A subscriber that cannot be reached uses up no attempts: its events wait. `begin`
+    says where a subscriber begins to which the type is new.
     """
 
     attempts: Attempts = 10
     timeout: Seconds = 30.0
     base: Pause = 0.25
     cap: Pause = 60.0
+    begin: Begin = "now"
 
     rising: ClassVar = ("base", "cap")
 

@@ -12,7 +12,7 @@ import msgspec
 
 from meristem.contracts.message import Event
 from meristem.errors import MisuseError
-from meristem.events.policy import DEFAULT, DeliveryPolicy
+from meristem.events.policy import DEFAULT, Begin, DeliveryPolicy
 
 EventT = TypeVar("EventT", bound=Event)
 ServiceT = TypeVar("ServiceT")
@@ -33,6 +33,8 @@ class on(Generic[EventT]):  # noqa: N801 - read as a decorator
     Each event is handled once per service, in one unit of work with the record that it was. An error has it
     delivered again, `attempts` times in all with growing pauses (at most `cap` seconds), then it is a dead letter.
     `timeout` bounds one attempt, in seconds. Raise `Undeliverable` for an event that no retry can help.
+
+    A service to which the event is new hears those from now on, or by `begin="first"` all that the bus still keeps.
     """
 
     def __init__(
@@ -43,11 +45,18 @@ class on(Generic[EventT]):  # noqa: N801 - read as a decorator
         timeout: float = DEFAULT.timeout,
         base: float = DEFAULT.base,
         cap: float = DEFAULT.cap,
+        begin: Begin = DEFAULT.begin,
     ) -> None:
         if not (isinstance(event, type) and issubclass(event, Event) and event.event_type):
             raise MisuseError(f"@on({event!r}): name a class derived from Event, such as @on(ReservationCancelled)")
         self._event = event
-        self._terms: dict[str, Any] = {"attempts": attempts, "timeout": timeout, "base": base, "cap": cap}
+        self._terms: dict[str, Any] = {
+            "attempts": attempts,
+            "timeout": timeout,
+            "base": base,
+            "cap": cap,
+            "begin": begin,
+        }
 
     def __call__(
         self, method: Callable[[ServiceT, EventT], Coroutine[Any, Any, None]]

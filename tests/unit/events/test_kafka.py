@@ -20,6 +20,8 @@ def cluster() -> Iterator[Cluster]:
 
 
 class TestKafka(BrokerSuite):
+    keeps_the_past = True
+
     @pytest.fixture
     def url(self, cluster: Cluster) -> str:
         return f"kafka://{cluster.servers}?prefix=t{uuid4().hex[:12]}"

@@ -1,20 +1,26 @@
 """NATS JetStream: the port's suite on the real server."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import nats
 import pytest
+from sqlalchemy import select
 
+from meristem.events.brokers import nats_reader
 from meristem.events.brokers.address import read_address
 from meristem.events.bus import Bus
+from meristem.events.tables import POSITIONS
 from tests.suites.broker import BrokerSuite
-from tests.suites.bus import Noted, Stage
+from tests.suites.bus import Booked, Noted, Stage
 from tests.suites.nats_prefix import SERVER, bus_of_its_own
 from tests.suites.outage import Outage, nats_server
 
 
 class TestNats(BrokerSuite):
+    keeps_the_past = True
+
     @pytest.fixture
     async def url(self) -> AsyncIterator[str]:
         async with bus_of_its_own() as url:
@@ -53,3 +59,19 @@ class TestNats(BrokerSuite):
         assert await billing.entries() == [1, 4]
         assert "those from 2 to 3 are gone" in caplog.text
         await again.stop()
+
+    async def test_a_service_is_as_far_as_the_stream_though_all_that_came_was_for_others(
+        self, stage: Stage, url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(nats_reader, "_WAIT", 0.1)
+        billing = stage.subscriber("billing", Noted)
+        await stage.start()
+        for number in range(3):
+            await self.post(url, Booked.event_type, "application/cloudevents+json", b"%d" % number)
+        where = POSITIONS.c.bus.startswith("nats:")
+        async with asyncio.timeout(60):
+            while await billing.database.fetch_value(select(POSITIONS.c.position).where(where)) != "3":
+                await asyncio.sleep(0.02)
+        await stage.publish(Noted(number=1))
+        await stage.settle()
+        assert await billing.entries() == [1]

@@ -34,11 +34,15 @@ _LOOK: Final = 0.5  # seconds until a replica looks whether the one that takes i
 
 
 class Queue(msgspec.Struct, frozen=True):
-    """What a broker keeps for one service of a system: the events of some types, however many replicas take them in."""
+    """What a broker keeps for one service of a system: the events of some types, however many replicas take them in.
+
+    A service to which one of the `first` types is new begins with the first event of it that the broker keeps.
+    """
 
     system: str
     service: str
     types: frozenset[str]
+    first: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:
@@ -73,7 +77,8 @@ class Broker(Protocol):
     async def take(self, queue: Queue, incoming: Incoming) -> None:
         """Have what comes for a queue stored among its incoming, in order, until it is cancelled; raises what fails.
 
-        The broker forgets an event only when it is stored.
+        The broker forgets an event only when it is stored. What is kept of before a type was heard comes first, where
+        it is to (`Beginnings`).
         """
         ...
 
@@ -118,7 +123,8 @@ class BrokerBus:
     def forward(self, service: str, policies: Mapping[str, DeliveryPolicy], send: Receive) -> None:
         # Also of a service elsewhere: what was committed before the system had a broker is owed to the service itself.
         self._subscribers.add(service, policies, send)
-        self._queues[service] = Queue(self._system, service, frozenset(policies))
+        first = frozenset(name for name, policy in policies.items() if policy.begin == "first")
+        self._queues[service] = Queue(self._system, service, frozenset(policies), first)
 
     def destinations(self, event_type: str) -> Sequence[str]:  # noqa: ARG002 - others may hear it than this system knows
         return (self._destination,)

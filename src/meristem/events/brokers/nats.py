@@ -1,27 +1,17 @@
-"""NATS JetStream: one stream for all events, which each service reads at its own pace.
-
-The service's own database says how far it has read, in the same commit in which it keeps what it read. So nothing is
-acknowledged to the server, nothing is redelivered by it, and no event overtakes another one of its key.
-"""
+"""NATS JetStream: one stream for all events, which each service reads at its own pace."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.errors import MaxPayloadError
-from nats.errors import TimeoutError as NatsTimeout
 from nats.js.api import (
-    AckPolicy,
-    ConsumerConfig,
-    DeliverPolicy,
     DiscardPolicy,
     RetentionPolicy,
     StorageType,
@@ -29,32 +19,24 @@ from nats.js.api import (
 )
 from nats.js.errors import BadRequestError, KeyWrongLastSequenceError, NotFoundError
 
-from meristem.errors import ConfigurationError, OperationError, Undeliverable
+from meristem.errors import ConfigurationError, Undeliverable
 from meristem.events.brokers.address import BusAddress, count, read_address, seconds
 from meristem.events.brokers.broker import BrokerBus, Queue
 from meristem.events.brokers.link import Link
-from meristem.events.bus_positions import ReadSoFar
-from meristem.events.cloudevents import WireEvent, from_headers, from_message, to_headers, to_message
-from meristem.events.delivery import Unreadable
+from meristem.events.brokers.nats_reader import HEADERS, StreamReader, mark_of
+from meristem.events.cloudevents import to_headers, to_message
 
 if TYPE_CHECKING:
-    from nats.aio.msg import Msg
     from nats.js import JetStreamContext
 
     from meristem.events.bus_positions import BusPositions, Replay
     from meristem.events.envelope import Envelope
     from meristem.events.incoming_events import Incoming
 
-logger: Final = logging.getLogger("meristem.events")
-
 _OPTIONS: Final = ("keep", "replicas")
-_HEADERS: Final = "ce-"  # CloudEvents' NATS binding 1.0.3, section 3.1.3
 _REACHED: Final = 3.0  # seconds for one attempt to connect
 _CONFIRMED: Final = 5.0  # seconds for the server to say that it has an event
 _SOON: Final = 0.05  # seconds until a server that has just returned is asked again
-_BATCH: Final = 500
-_WAIT: Final = 5.0  # seconds of one request for events; then it is seen whether the server still knows the reader
-_UNUSED: Final = 60.0  # seconds after which the server forgets a reader that is gone
 _REPEATED: Final = 120.0  # seconds in which the server knows a repeated event by its id
 
 
@@ -136,10 +118,12 @@ class NatsBroker:
         await self._make_stream()
         marks = await self._marks()
         last = (await self._jetstream.stream_info(self._stream)).state.last_seq
-        for queue in queues:
-            # Where a service begins that has never read: after what was there before the system knew it.
+        # Where a service begins that has never read: after what was there before the system knew it, or that it hears
+        # such events.
+        names = [name for each in queues for name in (each.name, *(mark_of(each, of) for of in sorted(each.types)))]
+        for name in names:
             with suppress(KeyWrongLastSequenceError):
-                await marks.create(queue.name, str(last).encode())
+                await marks.create(name, str(last).encode())
 
     async def _make_stream(self) -> None:
         js = self._jetstream
@@ -176,7 +160,7 @@ class NatsBroker:
 
     async def send(self, envelope: Envelope) -> None:
         content_type, attributes, body = to_message(envelope, binary=self._address.binary)
-        headers = {"Nats-Msg-Id": f"{envelope.origin} {envelope.id}", **to_headers(attributes, _HEADERS)}
+        headers = {"Nats-Msg-Id": f"{envelope.origin} {envelope.id}", **to_headers(attributes, HEADERS)}
         if not attributes:  # here it says that this is the whole event, and nothing of its data
             headers["Content-Type"] = content_type
         subject = f"{self._stream}.{envelope.type}"
@@ -192,115 +176,21 @@ class NatsBroker:
     async def take(self, queue: Queue, incoming: Incoming) -> None:
         await self._link.wait()
         async with self._link.held():
-            await self._take(queue, incoming)
-
-    async def _take(self, queue: Queue, incoming: Incoming) -> None:
-        position = await self._begin(queue, incoming)
-        await self._tell_of_gap(queue, position)
-        reader = await self._reader(queue, position)
-        try:
-            count = 0
-            while True:
-                await incoming.room()
-                try:
-                    messages = await reader.fetch(_BATCH, timeout=_WAIT)
-                except NatsTimeout:
-                    await reader.consumer_info()  # raises if the server has forgotten it
-                    if await incoming.position(self._origin) != str(position):
-                        return  # it is to be read again from another one
-                    continue
-                arrived = []
-                for each in messages:
-                    count += 1
-                    if each.metadata.sequence.consumer != count:
-                        return  # a batch was lost on its way: begin anew after the last that was kept
-                    if (event := self._read(each, queue)) is not None:
-                        arrived.append(event)
-                was, position = position, messages[-1].metadata.sequence.stream
-                if not await incoming.store(arrived, ReadSoFar(self._origin, str(position), str(was))):
-                    return
-        finally:
-            await self._forget(reader)
-
-    def _read(self, message: Msg, queue: Queue) -> Envelope | Unreadable | None:
-        event_type = message.subject.removeprefix(f"{self._stream}.")
-        if event_type not in queue.types:
-            return None
-        try:
-            headers = message.headers or {}
-            content_type = next((value for name, value in headers.items() if name.lower() == "content-type"), "")
-            return from_message(WireEvent(content_type, from_headers(headers, _HEADERS), message.data))
-        except Undeliverable as error:
-            place = f"{self._origin} {message.metadata.sequence.stream}"
-            return Unreadable.at(place, event_type, message.data, str(error))
-
-    async def _begin(self, queue: Queue, positions: BusPositions) -> int:
-        known = await positions.position(self._origin)
-        if known is None:
-            mark = await (await self._marks()).get(queue.name)
-            known = await positions.begin(ReadSoFar(self._origin, mark.value.decode()))
-        return int(known)
-
-    async def _tell_of_gap(self, queue: Queue, position: int) -> None:
-        """Say so where the stream has given up events that the service has not read."""
-        first = (await self._jetstream.stream_info(self._stream)).state.first_seq
-        if position + 1 < first:
-            logger.error(
-                "%s was away for longer than the stream %s keeps events: those from %d to %d are gone; let it keep "
-                "them longer (its max_age, which ?keep= says where it is made)",
-                queue.service, self._stream, position + 1, first - 1,
-            )  # fmt: skip
-
-    async def _reader(
-        self, queue: Queue, position: int, since: datetime | None = None
-    ) -> JetStreamContext.PullSubscription:
-        # One filter at most before NATS 2.10, and one reader keeps the order: what others hear is passed over here.
-        [only, *more] = sorted(queue.types)
-        config = ConsumerConfig(
-            deliver_policy=DeliverPolicy.BY_START_SEQUENCE if since is None else DeliverPolicy.BY_START_TIME,
-            opt_start_seq=position + 1 if since is None else None,
-            opt_start_time=since,
-            ack_policy=AckPolicy.NONE,
-            inactive_threshold=_UNUSED,
-            mem_storage=True,
-            num_replicas=1,
-            description=queue.name,
-        )
-        subject = f"{self._stream}.>" if more else f"{self._stream}.{only}"
-        return await self._jetstream.pull_subscribe(subject, stream=self._stream, config=config)
+            await self._reader(queue).take(incoming)
 
     async def lag(self, queue: Queue, positions: BusPositions) -> int:
-        # As a reader would find it that begins now; also where another replica reads.
         async with self._link.held():
-            reader = await self._reader(queue, await self._begin(queue, positions))
-            try:
-                return (await reader.consumer_info()).num_pending or 0
-            finally:
-                await self._forget(reader)
+            return await self._reader(queue).lag(positions)
 
     async def rewind(self, queue: Queue, positions: BusPositions, past: Replay) -> str:
-        reader = await self._reader(queue, (past.position or 1) - 1, past.since)
-        try:
-            [first] = await reader.fetch(1, timeout=_CONFIRMED)
-        except NatsTimeout:
-            raise OperationError(
-                f"the stream {self._stream} keeps no event for {queue.service} from there on"
-            ) from None
-        finally:
-            await self._forget(reader)
-        begins, at = first.metadata.sequence.stream, first.metadata.timestamp
-        if past.again:
-            await positions.forget(queue.service, at.timestamp())
-        await positions.rewind(ReadSoFar(self._origin, str(begins - 1)))
-        return f"position {begins} of the stream {self._stream}, of {at.astimezone(UTC).isoformat(' ', 'seconds')}"
+        return await self._reader(queue).rewind(positions, past)
 
-    async def _forget(self, reader: JetStreamContext.PullSubscription) -> None:
-        # A server that is away forgets it by itself.
-        with suppress(NatsError, TimeoutError, ConnectionError):
-            async with self._link.held():
-                name = (await reader.consumer_info()).name
-                await reader.unsubscribe()
-                await self._jetstream.delete_consumer(self._stream, name)
+    def _reader(self, queue: Queue) -> StreamReader:
+        return StreamReader(self._jetstream, self._link, self._stream, self._origin, queue, self._mark)
+
+    async def _mark(self, name: str) -> str:
+        mark = await (await self._marks()).get(name)
+        return str(mark.value.decode())
 
     async def close(self) -> None:
         self._link.break_off()

@@ -103,6 +103,7 @@ class RabbitBroker:
         await self._exchange.publish(message, envelope.type, mandatory=False, timeout=_CONFIRMED)
 
     async def take(self, queue: Queue, incoming: Incoming) -> None:
+        await incoming.beginnings.begin(queue.service, queue.types, queue.first, None)
         channel = await self._channel()
         arrived: asyncio.Queue[AbstractIncomingMessage | None] = asyncio.Queue()
         channel.close_callbacks.add(lambda *_: arrived.put_nowait(None))
