@@ -31,8 +31,8 @@ from meristem.sagas.poller import Poller
 from meristem.sagas.records import SagaRow
 from meristem.sagas.runner_pool import RunnerPool
 from meristem.sagas.saga import Definition, bind, sagas_of
-from meristem.sagas.search import terms_for, terms_of
-from meristem.sagas.search_index import SearchIndex
+from meristem.sagas.search import terms_for
+from meristem.sagas.search_index import SearchIndex, terms_of_input
 from meristem.sagas.signalling import Signal, keep
 from meristem.storage.database import Database
 from meristem.storage.lease import Lease
@@ -250,7 +250,7 @@ class SagaEngine:
             if saga is None:
                 new = new_saga(definition, callers.saga_id, values, origin, self._clock.now())
                 twin = asked_otherwise_as(definition.name, callers.request, origin.key)
-                if await self._begin_new(definition, callers, new, twin, values):
+                if await self._begin_new(definition, callers, new, twin):
                     return
                 saga = await self._journal.load(callers.saga_id)
             callers.begin()
@@ -263,9 +263,7 @@ class SagaEngine:
         except MeristemError as error:
             self._callers.answer(callers, error)
 
-    async def _begin_new(
-        self, definition: Definition, callers: Callers, saga: SagaRow, twin: str | None, values: msgspec.Struct
-    ) -> bool:
+    async def _begin_new(self, definition: Definition, callers: Callers, saga: SagaRow, twin: str | None) -> bool:
         """Work on a saga whose row goes with its first commit; False when that finds its row, or that of its twin."""
 
         def begun() -> None:
@@ -275,7 +273,7 @@ class SagaEngine:
         writer = JournalWriter(self._journal, saga)
         writer.buffer_new(saga, twin, begun)
         if definition.search:
-            writer.buffer_terms(terms_of(definition.searched, values))
+            writer.buffer_terms(terms_of_input(definition, definition.searched, saga.input))
         try:
             if definition.waits or callers.at_once:  # the row says which events came before it, and that it is there
                 await writer.flush()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -98,7 +99,7 @@ class SearchIndex:
                 {"saga_id": each.id, "field": name, "term": term}
                 for each in found
                 if each.input is not None
-                for name, term in terms_of([field], _input(definition, each.input))
+                for name, term in terms_of_input(definition, [field], each.input)
             ]
             try:
                 if terms:
@@ -116,8 +117,9 @@ async def searchable(database: Database) -> list[Searchable]:
     return await database.fetch_all(sql.SEARCHABLE, into=Searchable)
 
 
-def _input(definition: Definition, text: str) -> object:
-    try:
-        return decoder(definition.input)(text)
-    except msgspec.MsgspecError:  # of a release with other parameters: none of its fields is there
-        return None
+def terms_of_input(definition: Definition, fields: Iterable[SearchField], text: str) -> Iterator[tuple[str, str]]:
+    """The terms of a saga by its row: what was given as something else, a dict for a message, is there what it is."""
+    values: object = None
+    with suppress(msgspec.MsgspecError):  # of a release with other parameters: none of its fields is there
+        values = decoder(definition.input)(text)
+    return terms_of(fields, values)

@@ -104,9 +104,8 @@ def _column_added(table: str, column: str, shape: ColumnShape, used: Used) -> Ef
     if shape.nullable or shape.is_filled:
         return Effect(Survival.SAFE, f"{what}, which {'may be empty' if shape.nullable else 'has a default'}")
     instead = "let it be empty or have a `server_default`; make it NOT NULL in the next release, when all write it"
-    return _unless_free(
-        table, used, Survival.UNSAFE, f"{what}, NOT NULL without a default", "INSERTs that do not know it fail", instead
-    )
+    hurts = "INSERTs that do not know it fail; where the table holds rows, it can't be applied at all"
+    return _unless_free(table, used, Survival.UNSAFE, f"{what}, NOT NULL without a default", hurts, instead)
 
 
 def _of_column(table: str, column: str, before: ColumnShape, after: ColumnShape, used: Used) -> Iterator[Effect]:

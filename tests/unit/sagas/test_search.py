@@ -120,6 +120,8 @@ async def test_a_value_is_found_by_what_equals_it_and_by_nothing_else(database, 
         assert await found(hotel=str(HOTEL)) == await typed(hotel=str(HOTEL).upper()) == [null]
         assert await typed(guest_id="2") == await typed(guest_id="2.0") == await found(guest_id=2) == [null]
         assert await typed(vip="true") == []
+        plain = await stayed(service, "d", {"guest": {"guest_id": 4, "name": "Dee"}, "price": "3.10"})
+        assert await found(name="Dee", price=Decimal("3.1")) == [plain]
         assert await found(vip=False, guest_id=3) == await typed(vip="false", guest_id="3") == [odd]
 
 
