@@ -16,7 +16,12 @@ import psycopg
 import pytest
 
 from meristem import CallError, Code
+from meristem.backup.copying import take
 from meristem.context import using
+from meristem.errors import OperationError
+from meristem.system.blueprint import Blueprint
+from meristem.system.placement import Placement
+from meristem.system.placement_tables import Resources
 from meristem.testing import running
 from tests.faults.crash.market import Orders, Sales, Stock, system
 from tests.suites.postgresql_servers import servers_of_its_own
@@ -120,3 +125,22 @@ async def test_a_full_disk_loses_nothing_on_postgresql(disk: SmallDisk):
                 connection.execute(f"CREATE SCHEMA {name}")
         async with running(system, database=f"{url}/market?schema={{service}}", where="local") as app:
             await check_a_full_disk(app, disk)
+
+
+async def test_a_backup_that_finds_no_room_says_that_it_is_its_own_and_leaves_nothing(disk: SmallDisk, tmp_path: Path):
+    """Not that of a service's database, which has room and goes on."""
+    url = f"sqlite:///{tmp_path}/{{service}}.db"
+    async with asyncio.timeout(60), running(system, database=url):
+        pass
+    place, placed = disk.place / "kept", Blueprint(system, Placement(resources=Resources(database=url)))
+    disk.fill()
+    os.truncate(disk.place / "filler", (disk.place / "filler").stat().st_size - (64 << 10))
+
+    with pytest.raises(OperationError, match="cannot write the backup .*: No space left on device; make room"):
+        await asyncio.to_thread(take, placed, tmp_path, place, environment={}, tell=lambda *_: None)
+    left = [each.name for each in disk.place.iterdir()]
+    disk.make_room()
+    manifest = await asyncio.to_thread(take, placed, tmp_path, place, environment={}, tell=lambda *_: None)
+
+    assert left == ["filler"]
+    assert manifest.databases

@@ -6,6 +6,8 @@ what they began with. SQLite's online backup takes its pages from that transacti
 
 from __future__ import annotations
 
+import errno
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -113,10 +115,16 @@ class SqliteCut:
             self._lock.execute("ROLLBACK")
 
     def copy(self, file: Path, tell: Told) -> None:
-        """Copy page by page what the read transaction sees."""
+        """Copy page by page what the read transaction sees; OSError where there is no room for the copy."""
         make_file(file)
         with _explained(self._name, _COPYING), closing(_connect(file, "mode=rw")) as copy:
-            self._state.backup(copy, pages=_PAGES, progress=lambda _, left, total: tell(total - left, total))
+            try:
+                self._state.backup(copy, pages=_PAGES, progress=lambda _, left, total: tell(total - left, total))
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_FULL:
+                    raise
+                # Of the copy's disk: who reads needs no room.
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file)) from None
         tell(1, 1)
 
     def close(self) -> None:
