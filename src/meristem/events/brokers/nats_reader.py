@@ -70,11 +70,10 @@ class StreamReader:
         await self._tell_of_gap(position)
         apart = await incoming.beginnings.apart(self._origin, self._queue.types)
         starts = {event_type: int(start) for event_type, start in apart.items()}
-        if not await self._catch_up(
-            incoming, {name: start for name, start in starts.items() if start < position}, position
-        ):
+        behind = {event_type: start for event_type, start in starts.items() if start < position}
+        if not await self._catch_up(incoming, behind, position):
             return
-        await incoming.beginnings.end(self._origin, [name for name, start in starts.items() if start <= position])
+        starts = await self._reached(incoming, starts, position)
         async with self._reading(self._queue.types, position) as reader:
             count = 0
             while True:
@@ -101,6 +100,13 @@ class StreamReader:
                 was, position = position, last
                 if not await incoming.store(arrived, ReadSoFar(self._origin, str(position), str(was))):
                     return
+                starts = await self._reached(incoming, starts, position)
+
+    async def _reached(self, incoming: Incoming, starts: dict[str, int], position: int) -> dict[str, int]:
+        """The starts that are still ahead; that the others were is forgotten."""
+        ahead = {event_type: start for event_type, start in starts.items() if start > position}
+        await incoming.beginnings.end(self._origin, starts.keys() - ahead.keys())
+        return ahead
 
     async def _begin(self, incoming: Incoming) -> int:
         queue, beginnings = self._queue, incoming.beginnings
