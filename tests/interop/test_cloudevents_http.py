@@ -8,6 +8,8 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -18,7 +20,8 @@ from cloudevents.core.bindings import http
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 
-from tests.suites.served import copied, served
+from tests.suites.postgresql import drop_services, make_services, require, template
+from tests.suites.served import copied, served, start
 
 PATIENCE = 30.0  # seconds for what takes milliseconds on an idle machine
 JSON = JSONFormat()
@@ -66,17 +69,34 @@ class Shop:
         assert found == count
 
 
-@pytest.fixture(scope="module", params=["together", "divided", "together on NATS", "divided on NATS"])
+@pytest.fixture(
+    scope="module", params=["together", "divided", "together on NATS", "divided on NATS", "divided on PostgreSQL"]
+)
 def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     folder = copied(Path(__file__).parent / "parcels", tmp_path_factory.mktemp("parcels") / "shop")
     prefix = f"t{uuid4().hex[:12]}"
     placement = DIVIDED if request.param.startswith("divided") else ""
     if request.param.endswith("NATS"):
         placement += ON_NATS.format(prefix=prefix)
-    with served(folder, "system.py", placement or None) as run:
+    with databases(request.param, prefix) as resources, served(folder, "system.py", placement + resources) as run:
         shop = Shop(run.address)
         yield shop
         shop.client.close()
+
+
+@contextmanager
+def databases(where: str, prefix: str) -> Iterator[str]:
+    """What a placement says of them."""
+    services = ["counter", "parcels", "mail"]
+    if not where.endswith("PostgreSQL"):
+        yield ""
+        return
+    require()
+    make_services(prefix, services)
+    try:
+        yield f'\n[resources]\ndatabase = "{template(prefix)}"\n'
+    finally:
+        drop_services(prefix, services)
 
 
 def event(parcel: str, id: str = "1", source: str = "/dhl/scanners", **more: Any) -> dict[str, Any]:  # noqa: A002
@@ -119,6 +139,17 @@ def test_a_repeated_event_is_answered_as_the_first_and_has_its_effect_once(shop:
     shop.told("again")
     shop.mailed("again")
     assert shop.client.get("/api/counted").json().count("again") == 1
+
+
+def test_one_event_that_is_sent_many_times_at_once_is_handled_once(shop: Shop) -> None:
+    with ThreadPoolExecutor(10) as pool:
+        answers = list(pool.map(lambda at: shop.post(event("at once", f"o{at % 3}")), range(60)))
+    assert {each.status_code for each in answers} == {202}
+    shop.told("at once", 3)
+    assert shop.post(event("afterwards", "o9")).status_code == 202
+    shop.told("afterwards")
+    shop.told("at once", 3)
+    shop.mailed("at once", 3)
 
 
 def test_an_event_is_named_by_its_sender_its_source_and_its_id(shop: Shop) -> None:
@@ -206,6 +237,7 @@ def test_what_a_sender_claims_to_be_is_not_believed(shop: Shop) -> None:
         (event("", data={"parcel": "p", "number": -1}), STRUCTURED, {}, 422, "data.number"),
         (event("", data={"number": 1}), STRUCTURED, {}, 422, "data.parcel"),
         (event("", data={"parcel": "p" * 801}), STRUCTURED, {}, 422, "data.parcel"),
+        (event("", data={"parcel": "a\0b"}), STRUCTURED, {}, 422, "data.parcel: has a control character"),
         (event("", data=None), STRUCTURED, {}, 422, "data"),
         (event("", datacontenttype="text/plain", data="text"), STRUCTURED, {}, 415, "text/plain"),
         (b"x", "image/png", {"ce-id": "1"}, 415, "no CloudEvent"),
@@ -246,3 +278,23 @@ def test_a_sender_that_may_send_is_told_so_by_the_handshake_of_webhooks(shop: Sh
     for user, status in (({}, 401), (ADA, 403)):
         refused = shop.client.options("/cloudevents", headers=asked | user)
         assert (refused.status_code, "webhook-allowed-origin" in refused.headers) == (status, False)
+
+
+@pytest.mark.parametrize("placement", [None, DIVIDED], ids=["together", "divided"])
+def test_what_was_answered_with_202_outlives_a_power_cut(tmp_path: Path, placement: str | None) -> None:
+    folder = copied(Path(__file__).parent / "parcels", tmp_path / "shop")
+    run = start(folder, "system.py", placement)
+    run.wait()
+    shop = Shop(run.address)
+    taken = 0
+    with ThreadPoolExecutor(8) as pool:
+        for answer in pool.map(lambda at: shop.post(event("kept", str(at))), range(100)):
+            taken += answer.status_code == 202
+    run.kill()
+    shop.client.close()
+    assert taken == 100
+    with served(folder, "system.py", placement) as again:
+        shop = Shop(again.address)
+        shop.told("kept", 100)
+        shop.mailed("kept", 100)
+        shop.client.close()

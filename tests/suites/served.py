@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from meristem.supervision.lifeline import LIFELINE, Lifeline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 PATIENCE = 90.0  # seconds for what takes a few on an idle machine
 LINE = Lifeline()  # open as long as this process lives: what it starts ends with it, however it ends
@@ -57,6 +58,14 @@ class Served:
     def has_ended(self) -> bool:
         """Whether nothing of it runs any more."""
         return self._has_ended
+
+    def kill(self) -> None:
+        """End it as the kernel would, all at once: itself, and the processes that it has started."""
+        started = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
+        for each in (self._process.pid, *map(int, started)):
+            with suppress(ProcessLookupError):
+                os.kill(each, signal.SIGKILL)
+        self.end()
 
     def end(self) -> None:
         """End it, and what it has started."""

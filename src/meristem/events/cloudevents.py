@@ -187,10 +187,15 @@ def _check(envelope: Envelope) -> None:
         raise Undeliverable("a CloudEvent needs an id, a source and a type that are not empty")
 
 
+def is_sayable(text: str) -> bool:
+    """Whether a text may be an attribute: no control character is in it (CloudEvents 1.0.2, section 3.1)."""
+    return _FORBIDDEN.search(text) is None
+
+
 def _check_foreign(envelope: Envelope) -> None:
     for name in _ATTRIBUTES:
         value = getattr(envelope, name)
-        if isinstance(value, str) and _FORBIDDEN.search(value):
+        if isinstance(value, str) and not is_sayable(value):
             raise Undeliverable(f"not a CloudEvent 1.0: its {name} has a control character")
     for name in ("id", "source", "type", "subject"):
         if len(getattr(envelope, name).encode()) > LONGEST:

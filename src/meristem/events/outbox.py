@@ -10,7 +10,7 @@ import msgspec
 
 from meristem.errors import MisuseError
 from meristem.events import statements
-from meristem.events.cloudevents import LONGEST, sent_size, write_json
+from meristem.events.cloudevents import LONGEST, is_sayable, sent_size, write_json
 from meristem.events.delivery import Claim, Courier, Delivery, Depth, Unreadable
 from meristem.events.envelope import Envelope, enclose
 from meristem.events.facts import Observer, Published, emit
@@ -185,6 +185,9 @@ class Outbox:
             raise MisuseError(
                 f"{envelope.type}: its key has {length} bytes, and {LONGEST} is the most; let it be an id, or a hash"
             )
+        if not is_sayable(envelope.subject):
+            # A database may take none, and who hears of it over a broker refuses such a subject.
+            raise MisuseError(f"{envelope.type}: its key has a control character; let it be an id, or a hash")
         return body.decode()
 
     def _has_room(self, subscriber: str, key: str) -> bool:

@@ -12,7 +12,7 @@ from meristem.context import Context, Identity, Trace
 from meristem.contracts.codec import decoder, violation
 from meristem.contracts.depth import TooDeepError
 from meristem.errors import CallError, Code, FieldViolation
-from meristem.events.cloudevents import LONGEST, is_json, sent_size, write_json
+from meristem.events.cloudevents import LONGEST, is_json, is_sayable, sent_size, write_json
 from meristem.events.envelope import Envelope, identified
 from meristem.keys import owner_of
 from meristem.transports.http.errors import RefusedError, too_large
@@ -66,6 +66,8 @@ class Acceptance:
         subject = envelope.subject or event.ordering_key()
         if len(subject.encode()) > LONGEST:
             raise unfit(f"data.{event.event_key}", f"has more than {LONGEST} bytes, and is the key")
+        if not is_sayable(subject):
+            raise unfit(f"data.{event.event_key}", "has a control character, and is the key")
         sound = msgspec.structs.replace(envelope, subject=subject, **_CLAIMS)
         if sent_size(write_json(sound), self._largest) > self._largest:
             raise too_large(self._largest)

@@ -498,6 +498,8 @@ async def test_a_key_that_no_index_would_take_is_refused_as_it_is_published(stag
     await ready(stage)
     with pytest.raises(MisuseError, match=r"suite.v1.Booked: its key has 801 bytes, and 800 is the most"):
         await stage.publish(Booked(guest="a" * 801, number=1))
+    with pytest.raises(MisuseError, match=r"suite.v1.Booked: its key has a control character"):
+        await stage.publish(Booked(guest="a\0b", number=1))
     await stage.publish(Booked(guest="a" * 800, number=2))
     await stage.settle()
     assert await billing.entries() == [2]
