@@ -125,7 +125,7 @@ class FailedDeliveries:
 
     async def _bury(self, partitions: Partitions, delivery: Delivery, failure: Exception) -> float | None:
         error = describe(failure)
-        attempts = delivery.attempts + 1
+        attempts = delivery.attempts + (DEADLY if isinstance(failure, PoisonedError) else 1)
         try:
             await self._outbox.dead_letter(delivery, attempts, error)
         except StorageError as problem:

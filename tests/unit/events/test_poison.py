@@ -121,6 +121,7 @@ async def test_an_event_alone_under_way_at_three_ends_after_two_others_is_a_dead
         "PoisonedError: the process of billing ended 5 times while it had this event under way, "
         "and nothing else of billing the last 3 times"
     )
+    assert dead.attempts == DEADLY
     assert life.billing.seen == []
     assert await life.stage.dead.redrive() == 1
     await life.stage.relay.scan()
