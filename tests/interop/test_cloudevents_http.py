@@ -232,6 +232,8 @@ def test_what_a_sender_claims_to_be_is_not_believed(shop: Shop) -> None:
         (event("", id=""), STRUCTURED, {}, 400, "empty"),
         (event("", "x" * 801), STRUCTURED, {}, 400, "longer than 800"),
         (event("", "a\nb"), STRUCTURED, {}, 400, "control character"),
+        (event("", dataschema="x" * 2049), STRUCTURED, {}, 422, "dataschema"),
+        (event("", datacontenttype="application/json;a=" + "x" * 2049), STRUCTURED, {}, 422, "datacontenttype"),
         (event("", source="a b"), STRUCTURED, {}, 422, "space"),
         (event("", time="yesterday"), STRUCTURED, {}, 400, "time"),
         (event("", data={"parcel": "p", "number": -1}), STRUCTURED, {}, 422, "data.number"),

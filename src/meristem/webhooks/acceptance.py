@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from meristem.contracts.message import Event
 
+_LONGEST_OTHER: Final = 2048  # bytes of what is a header to many
 _SPACE: Final = re.compile(r"\s")
 _CLAIMS: Final = dict.fromkeys(("authtype", "authid", "authclaims", "causationid", "baggage", "sender"), "")
 
@@ -53,6 +54,9 @@ class Acceptance:
         if event_class is None or set(event_class.accepted_roles).isdisjoint(user.roles):
             raise CallError(Code.PERMISSION_DENIED, f"events of the type {envelope.type} are not accepted from you")
         self._check_source(envelope.source)
+        for name in ("datacontenttype", "dataschema"):
+            if len(getattr(envelope, name).encode()) > _LONGEST_OTHER:
+                raise unfit(name, f"has more than {_LONGEST_OTHER} bytes")
         if envelope.data_base64 or not is_json(envelope.datacontenttype):
             given = envelope.datacontenttype or "application/json"
             message = f"the data of {envelope.type} is read as JSON, and this says {given!r} and is none"

@@ -106,7 +106,7 @@ class Poster:
     async def post(self, fields: Mapping[str, str], body: bytes) -> PostAnswer:
         """The answer; raises NotPostedError or AnswerLostError. Who waits for it bounds the time."""
         lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-        request = f"{self._opening}{lines}content-length: {len(body)}\r\n\r\n".encode("latin-1") + body
+        request = f"{self._opening}{lines}content-length: {len(body)}\r\n\r\n".encode() + body
         while (kept := self._take()) is not None:
             reading = _Reading()
             try:

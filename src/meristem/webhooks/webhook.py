@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import re
 import time
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 
@@ -110,11 +111,15 @@ class Webhook:
 
     def _away(self, envelope: Envelope, text: str, pause: float | None) -> Exception:
         """All that waits for it pauses; an event of a week ago is given up as after any other outage."""
-        if envelope.time is not None and time.time() - envelope.time.timestamp() > _PATIENCE:
+        if envelope.time is not None and time.time() - _moment(envelope.time) > _PATIENCE:
             return FailedElsewhere(text, is_outage=True, retry_after=pause)
         away = SubscriberAway(text)
         away.retry_after = pause
         return away
+
+
+def _moment(at: datetime) -> float:
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
 
 
 def _quoted(body: bytes) -> str:

@@ -2,17 +2,23 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from meristem import CallError, Code, ContractError, Event, Identity, Service, System, WiringError, on
 from meristem.context import CURRENT, Context
+from meristem.contracts.about import About
 from meristem.errors import StorageUnavailable, Undeliverable
 from meristem.events.bus import BROKER, SubscriberAway
 from meristem.events.cloudevents import read_json
 from meristem.events.direct import DirectBus
 from meristem.events.envelope import Envelope
 from meristem.runtime.accepted_events import AcceptedEventStore
+from meristem.system.asyncapi import document
 from meristem.system.blueprint import Blueprint
+from meristem.system.event_flow import event_classes, flows_of
+from meristem.system.placement import Placement
+from meristem.system.placement_tables import EventsTable, EventSubscriber
 from meristem.webhooks.event_intake import AcceptedEvents
 
 
@@ -54,6 +60,27 @@ def test_what_is_accepted_stands_in_the_class_and_is_not_inherited():
 def test_a_system_in_which_nobody_can_prove_a_role_does_not_start():
     with pytest.raises(WiringError, match=r"authenticate=…"):
         Blueprint(System("post", services=[PostService]))
+
+
+def test_the_asyncapi_document_says_from_whom_and_where():
+    placement = Placement(
+        events=EventsTable({"crm": EventSubscriber(url="https://crm.example/", types=("outside.*",))})
+    )
+    blueprint = Blueprint(System("post", services=[PostService], authenticate=authenticate), placement)
+    classes, _ = event_classes(blueprint)
+    ours = {name: each for name, each in classes.items() if name.startswith("outside.v1.")}
+    flows = [each for each in flows_of(blueprint, classes) if each.type in ours]
+    assert [(each.type, each.accepted_from, each.webhooks) for each in flows] == [
+        ("outside.v1.Arrived", ("carrier",), ("crm",)),
+        ("outside.v1.ArrivedLate", (), ("crm",)),
+        ("outside.v1.Left", (), ("crm",)),
+    ]
+    told = msgspec.json.decode(document(flows, ours, name="post", about=About()))["operations"]
+    assert {name: each["summary"] for name, each in told.items()} == {
+        "receive.outside.v1.Arrived": "heard by post; accepted by POST /cloudevents from users with the role carrier",
+        "receive.outside.v1.ArrivedLate": "heard by post",
+        "receive.outside.v1.Left": "heard by post",
+    }
 
 
 class Stand:

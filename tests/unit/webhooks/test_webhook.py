@@ -136,6 +136,17 @@ async def test_all_that_waits_for_one_that_asks_for_patience_pauses_as_long(hook
     assert failure.is_outage
 
 
+async def test_an_event_of_others_with_any_time_and_type_of_data_is_sent(hook: Hook) -> None:
+    crm = webhook(hook)
+    for at in map(datetime.fromisoformat, ("0001-01-01T00:00:00", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59")):
+        hook.answers.append(Answer(503))
+        with pytest.raises((SubscriberAway, FailedElsewhere)):
+            await crm.deliver(msgspec.structs.replace(ENVELOPE, time=at))
+    await crm.deliver(msgspec.structs.replace(ENVELOPE, datacontenttype="application/json; a=€"))
+    assert hook.posted[-1].headers["content-type"].encode("latin-1").decode() == "application/json; a=€"
+    crm.close()
+
+
 async def test_one_that_is_not_there_or_says_nothing_is_away(hook: Hook) -> None:
     crm = webhook(hook, timeout=0.3)
     hook.hold = lambda _: time.sleep(1)
