@@ -10,6 +10,7 @@ from meristem.contracts.message import Message
 from meristem.sagas.commands import signal_named
 from meristem.sagas.failures import read
 from meristem.sagas.family import Relative
+from meristem.sagas.origin import origin_of
 from meristem.sagas.records import Kind, SagaRow, SagaState, StepRow, StepState, TryRow
 
 
@@ -104,7 +105,8 @@ def _parked(saga: SagaRow) -> Diagnosis:
 
 
 def _unheld(saga: SagaRow, since: datetime, living: Sequence[str]) -> Diagnosis:
-    release = f"a release whose code has version {saga.version} of {saga.name!r}: an older one leaves it alone"
+    patches = "".join(f", the patch {each!r}" for each in origin_of(saga).patches)
+    release = f"a release whose code has version {saga.version} of {saga.name!r}{patches}: another one leaves it alone"
     if living and saga.cancelled and saga.state is SagaState.RUNNING:
         text = f"it was cancelled, and is not undone yet, though these live: {', '.join(living)}"
         helps = f"that what was under way is answered, which tells what there is to undo; if nothing is, {release}"

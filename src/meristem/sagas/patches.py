@@ -50,3 +50,9 @@ class Patches:
         self._saga.context = encode(replace(origin, patches=(*origin.patches, name))).decode()
         self._writer.buffer_context(self._saga)
         return True
+
+
+def unknown_patches(definition: Definition, saga: SagaRow) -> list[str]:
+    """The patches that may have changed the saga's path and of which the code knows nothing."""
+    known = {*definition.patches, *definition.deprecated_patches}
+    return [each for each in origin_of(saga).patches if each not in known]

@@ -23,6 +23,7 @@ from meristem.sagas.journal import Journal
 from meristem.sagas.journal_writer import JournalWriter
 from meristem.sagas.naps import Naps
 from meristem.sagas.outcome import Outcome, Raised, Returned, Stuck, told
+from meristem.sagas.patches import unknown_patches
 from meristem.sagas.policy import SagaPolicy
 from meristem.sagas.records import Kind, SagaRow, SagaState, StepRow
 from meristem.sagas.saga import Definition
@@ -81,6 +82,15 @@ async def replay(
     if not definition.supports <= saga.version <= definition.version:
         supported = f"{definition.supports} to {definition.version}"
         return Divergence(text=f"it began with version {saga.version}, and the code supports {supported}")
+    # One that has ended is asked for nothing more, so its patches may be forgotten.
+    is_going = saga.state not in (SagaState.DONE, SagaState.FAILED)
+    if is_going and (unknown := unknown_patches(definition, saga)):
+        name = unknown[0]
+        text = (
+            f"it took the patch {name!r}, of which the code knows nothing, so it would be left to another release: "
+            f"write deprecated_patches=[{name!r}] until `meristem sagas drain-check {name!r} --taken` exits with 0"
+        )
+        return Divergence(text=text)
     try:
         decoder(definition.input)(saga.input)
     except msgspec.MsgspecError as error:

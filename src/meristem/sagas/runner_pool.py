@@ -14,7 +14,7 @@ from meristem.sagas.engine_parts import EngineParts
 from meristem.sagas.facts import Fact, SagaBegan, SagaLost
 from meristem.sagas.journal import Journal, at_rest
 from meristem.sagas.journal_writer import BegunElsewhereError, JournalWriter, LostLeaseError
-from meristem.sagas.origin import origin_of
+from meristem.sagas.patches import unknown_patches
 from meristem.sagas.records import SagaRow, SagaState
 from meristem.sagas.runner import SagaRunner
 from meristem.sagas.saga import Definition
@@ -152,12 +152,14 @@ class RunnerPool:
                 runner.lose()
             return
         definition = self._definitions.get(saga.name)
-        if definition is None or saga.version > definition.version or not _knows(definition, saga):
+        patches = [] if definition is None else unknown_patches(definition, saga)
+        if definition is None or saga.version > definition.version or patches:
             if saga_id not in self._unknown:
                 self._unknown.add(saga_id)
+                missing = f"the patch {patches[0]!r}" if patches else "it"
                 logger.warning(
-                    "saga %s %s, version %s, is left to a newer release of %s: this one does not have it",
-                    saga.name, saga_id, saga.version, self._service,
+                    "saga %s %s, version %s, is left to a newer release of %s: this one does not have %s",
+                    saga.name, saga_id, saga.version, self._service, missing,
                 )  # fmt: skip
             return
         busy = saga.state is SagaState.RUNNING  # a waiting one had nothing under way when it went to sleep
@@ -181,8 +183,3 @@ class RunnerPool:
             work.close()
             return None
         return self._parts.variables.copy().run(self._background.spawn, work, name)
-
-
-def _knows(definition: Definition, saga: SagaRow) -> bool:
-    """Whether the code has all patches that may change the saga's path; one of which it knows nothing is newer."""
-    return {*definition.patches, *definition.deprecated_patches}.issuperset(origin_of(saga).patches)

@@ -76,3 +76,37 @@ async def test_a_name_that_no_saga_has_is_a_wrong_argument(office, meristem):
     wrong = await meristem("sagas", "drain-check", "ask the bos")
     assert wrong.code == 2
     assert "there are ask the boss" in " ".join(wrong.err.split())
+
+
+async def test_a_saga_whose_patch_is_forgotten_too_early_is_told_before_the_release_and_after_it(office, meristem):
+    await begin(office, "office", "Bob")
+    [bob, _] = (await meristem("sagas", "list", "--json")).json["leave"]
+    write(office, "office", "")
+    replayed = await meristem("sagas", "replay", "--all")
+    await meristem("sagas", "cancel", bob["id"])
+    shown = await meristem("sagas", "show", bob["id"])
+    write(office, "office", '(deprecated_patches=["ask the boss"])')
+    kept = await meristem("sagas", "replay", "--all")
+
+    assert replayed.code == 1
+    assert f"{bob['id']}: it took the patch 'ask the boss', of which the code knows nothing" in replayed.out
+    assert "2 sagas replayed: 1 would leave the journal." in replayed.out
+    assert "running, cancelled" in shown.out
+    assert kept.code == 0, kept.out
+
+
+async def test_a_fork_that_no_replica_would_take_up_is_not_begun(office, meristem):
+    twice = "        await flow.sleep(0.01)\n" * 2
+    new = OFFICE.replace("        await flow.sleep(86400.0)\n", twice)
+    (office / "office_quick.py").write_text(new.replace("@saga", '@saga(patches=["ask the boss"])'))
+    await begin(office, "office_quick", "Bob")
+    [bob, _] = (await meristem("sagas", "list", "--json")).json["leave"]
+    (office / "office.py").write_text(new)  # which has forgotten the patch
+    replayed = await meristem("sagas", "replay", bob["id"])
+    refused = await meristem("sagas", "fork", bob["id"], "--from", "1")
+    anew = await meristem("sagas", "fork", bob["id"], "--from", "0")
+
+    assert bob["state"] == "done"
+    assert replayed.code == 0, replayed.out  # it has ended, and asks for nothing more
+    assert (refused.code, "of which the code knows nothing" in " ".join(refused.err.split())) == (2, True)
+    assert anew.code == 0, anew.err  # with no answer it has no patch to keep
