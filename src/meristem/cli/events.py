@@ -13,6 +13,7 @@ import msgspec
 from meristem.cli.databases import in_each
 from meristem.cli.event_flow import asyncapi, list_events, publish
 from meristem.cli.event_replay import replay
+from meristem.cli.event_tail import tail
 from meristem.cli.loading_system import json_option, load_blueprint, placement_option, system_argument, system_option
 from meristem.cli.output import print_json, print_table
 from meristem.cli.verb_groups import VerbGroup
@@ -37,6 +38,7 @@ def events() -> None:
 events.add_command(list_events)
 events.add_command(publish)
 events.add_command(replay)
+events.add_command(tail)
 events.add_command(asyncapi)
 
 

@@ -11,6 +11,7 @@ import msgspec
 
 from meristem.asgi import respond
 from meristem.operators.health import NOT_READY, READY, SystemHealth
+from meristem.operators.passing import PATH, after_of, is_of_this_user, passing
 from meristem.telemetry.merging import OPENMETRICS, MetricsPage, merged, wanted
 
 if TYPE_CHECKING:
@@ -29,8 +30,9 @@ PATHS: Final = "/health, /health/live, /health/ready and /metrics"
 class OperatorApp:
     """An ASGI app: `/health` tells of every process, `/metrics` gathers theirs, by labels `process` and `replica`.
 
-    `?process=stock` and `&replica=1` choose some of them. `/health/live` says that whoever runs the system turns,
-    `/health/ready` whether every part is ready. A part that is down or hangs is named and keeps nobody waiting.
+    `?process=stock` and `&replica=1` choose some of them. At a Unix socket `/events` tells what passes. `/health/live`
+    says that whoever runs the system turns, `/health/ready` whether every part is ready. A part that is down or hangs
+    is named and keeps nobody waiting.
     """
 
     def __init__(self, overview: Overview) -> None:
@@ -51,6 +53,8 @@ class OperatorApp:
         path: str = scope["path"]
         if path == "/health/live":
             return 200, JSON, _status("live")
+        if path == PATH and is_of_this_user(scope):
+            return 200, JSON, await passing(self._overview.instances(), after_of(scope["query_string"]))
         if path not in ("/health", "/health/ready", "/metrics"):
             return _missing(f"operators read {PATHS}")
         query = parse_qs(scope["query_string"].decode("latin-1"))

@@ -65,6 +65,10 @@ class Instance(Protocol):
         """Its `/metrics` as a media type, None where it has none; raises OSError when it does not answer in time."""
         ...
 
+    async def passing(self, after: str) -> str | None:
+        """What passes of events in it since the look that told `after`, as JSON; as `figures`."""
+        ...
+
 
 class Overview(Protocol):
     """The system whose operators ask: `instances` are its parts of now."""

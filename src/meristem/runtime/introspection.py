@@ -43,6 +43,9 @@ class OwnInstance:
         _, text = await self._served.assembly.figures(media)
         return text.decode()
 
+    async def passing(self, after: str) -> str | None:
+        return (await self._served.assembly.telemetry.tap.look(after)).decode()
+
 
 class SingleProcess:
     """A system of which operators see this process and what runs `beside` it; `address` is the public one."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from meristem.asgi import respond
+from meristem.operators.passing import PATH, after_of, is_of_this_user
 from meristem.transports.http.responses import JSON, Response
 
 if TYPE_CHECKING:
@@ -45,12 +46,18 @@ class InternalProbes:
 
     `/health/live` (the event loop turns), `/health/ready` (which tells the `state`: `starting`, `ready`, `unready` or
     `draining`), `/health` (the same) and, by ASGI, `/metrics`. `figures` gives media type and text of the metrics for
-    what the client accepts.
+    what the client accepts. At a Unix socket `/events` is what passes, which `look` tells.
     """
 
-    def __init__(self, state: Callable[[], str], figures: Callable[[str], Awaitable[tuple[str, bytes]]]) -> None:
+    def __init__(
+        self,
+        state: Callable[[], str],
+        figures: Callable[[str], Awaitable[tuple[str, bytes]]],
+        look: Callable[[str], Awaitable[bytes]],
+    ) -> None:
         self._state = state
         self._figures = figures
+        self._look = look
 
     def find(self, request: Request) -> Response | None:
         """The answer about health; None for another path."""
@@ -62,7 +69,9 @@ class InternalProbes:
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1000})
             return
-        if scope["path"] != "/metrics":
+        if scope["path"] == PATH and is_of_this_user(scope):
+            answer = Response(200, JSON, await self._look(after_of(scope["query_string"])), UNCACHED)
+        elif scope["path"] != "/metrics":
             answer = Response(404, b"application/problem+json", ELSEWHERE, UNCACHED)
         elif scope["method"] not in ("GET", "HEAD"):
             answer = NOT_ASKED

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from meristem.context import CURRENT, EMPTY
+from meristem.runtime.event_tap import EventTap
 from meristem.runtime.reporting import FactReports
 from meristem.sagas.facts import StepEnded
 from meristem.telemetry.exporting import exporter
@@ -61,6 +62,7 @@ class ProcessTelemetry:
             Measure("meristem_replica_up", "Whether a replica is read from.", "gauge", ("service", "server"), self._up)
         )
         self.on_fact = FactReports(self.registry).report
+        self.tap = EventTap()
 
     async def start(self) -> None:
         """Export spans where the environment says so (`OTEL_EXPORTER_OTLP_ENDPOINT`)."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import time
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlencode
 
 from meristem.operators.health import DRAINING, SILENT, InstanceHealth
+from meristem.operators.passing import PATH
 from meristem.supervision.readiness import fetched, told
 from meristem.supervision.restartable import RunState
 from meristem.system.state_directory import ReplicaStatus
@@ -78,6 +80,11 @@ class SupervisedInstance:
                 raise ConnectionError(f"{self._part.process} is {self._restarter.status}")
             return None
         return await fetched(self._restarter.restartable.address, "/metrics", accept=media)
+
+    async def passing(self, after: str) -> str | None:
+        if not self._restarter.restartable.tells:
+            return None
+        return await fetched(self._restarter.restartable.address, f"{PATH}?{urlencode({'after': after})}")
 
 
 class Supervised:

@@ -1,9 +1,13 @@
 """Which events a system has and how its subscribers are doing, and publishing from the command."""
 
+import asyncio
+import signal
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from meristem.events.brokers.address import read_address
@@ -55,6 +59,40 @@ async def test_an_event_that_is_published_by_hand_goes_its_usual_way(start, meri
     assert listed.json["subscribers"] == [
         {"name": "post", "waiting": 0, "oldest": None, "failed": 0, "lag": None, "dead": 1}
     ]
+
+
+@pytest.mark.parametrize("placed", [False, True])
+async def test_events_are_shown_as_they_pass(start, meristem, project: Path, placed: bool):
+    placement = project / "apart.toml"
+    placement.write_text('[processes]\norders = ["orders"]\npost = ["post"]\n')
+    running = await start("run", "--port", "0", *(["--placement", "apart.toml"] if placed else []))
+    await running.shows("operators")
+    if placed:
+        await running.shows("shop runs at ")
+    tail = await start("events", "tail", "--json")
+    other = await start("events", "tail", "--type", "shop.orders.v1.Bought")
+    while "dead" not in tail.text:
+        await meristem("call", "orders.sell", '{"item": "amqp://ann:knife@till/ink"}')
+        with suppress(TimeoutError):
+            async with asyncio.timeout(1):
+                await tail.shows('"what":"dead"')
+    tail.process.send_signal(signal.SIGINT)
+    other.process.send_signal(signal.SIGINT)
+    await tail.ended()
+    await other.ended()
+    [published, dead, *_] = [msgspec.json.decode(line) for line in tail.text.splitlines() if "{" in line]
+
+    assert (published["what"], published["type"], published["service"]) == ("published", SOLD, "orders")
+    assert published["data"] == {"item": "amqp://ann:***@till/ink"}
+    assert (dead["what"], dead["service"], dead["error"]) == ("dead", "post", "Undeliverable: no pen")
+    assert "{" not in other.text
+
+
+async def test_where_nothing_runs_there_is_nothing_to_show(meristem):
+    ended = await meristem("events", "tail")
+
+    assert ended.code == 75
+    assert "shop does not run from here: start it, then look at its events" in ended.err
 
 
 async def test_a_renamed_subscriber_is_shown_by_its_name_of_now_and_found_by_both(start, meristem, project: Path):

@@ -41,6 +41,11 @@ class Stub:
             raise TimeoutError("it hangs")
         return None if self._program else FIGURES + ("# EOF\n" if "openmetrics" in media else "")
 
+    async def passing(self, after: str) -> str | None:
+        if self._status != "ready":
+            await self.silent.wait()
+        return None if self._program else f'{{"after": "{after}+"}}'
+
 
 class System:
     """A system of such parts."""
@@ -245,3 +250,19 @@ def test_loopback_is_told_from_other_hosts():
     near = ["127.0.0.1", "127.1.2.3", "::1", "localhost", "localhost."]
     far = ["0.0.0.0", "::", "10.0.0.1", "example.com", "localhost.example", "", "127.0.0.1.example", os.sep]
     assert [each for each in (*near, *far) if is_loopback(each)] == near
+
+
+async def test_events_are_told_at_a_unix_socket_alone(tmp_path: Path):
+    parts = (Stub("stock", 0), Stub("stock", 1, "silent"), Stub("ratings", 0, program=True))
+    async with reading(*parts) as operator:
+        refused = await operator.get("/events")
+    server = OperatorServer(System(*parts), OperatorAddresses((f"unix:{tmp_path}/o.sock",)))
+    await server.start()
+    transport = httpx.AsyncHTTPTransport(uds=f"{tmp_path}/o.sock")
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as here:
+        told = await here.get("/events", params={"after": '{"stock 0": "7"}'})
+        unread = await here.get("/events", params={"after": "7"})
+    await server.stop()
+
+    assert refused.status_code == 404
+    assert (told.json(), unread.json()) == ({"stock 0": {"after": "7+"}}, {"stock 0": {"after": "+"}})
