@@ -13,6 +13,7 @@ from meristem.events.bus import BROKER, SubscriberAway
 from meristem.events.cloudevents import read_json
 from meristem.events.direct import DirectBus
 from meristem.events.envelope import Envelope
+from meristem.events.policy import DeliveryPolicy
 from meristem.runtime.accepted_events import AcceptedEventStore
 from meristem.system.asyncapi import document
 from meristem.system.blueprint import Blueprint
@@ -91,7 +92,7 @@ class Stand:
         self.failing = failing
         bus = DirectBus()
         for name in self.kept:
-            bus.forward(name, {"t.Both": None, f"t.{name}": None}, None)  # type: ignore[arg-type, dict-item]
+            bus.forward(name, {"t.Both": DeliveryPolicy(), f"t.{name}": DeliveryPolicy()}, None)  # type: ignore[arg-type]
         self.store = AcceptedEventStore(bus, self.keep, {"t.Both": ["a", "b"]})
 
     async def keep(self, service: str, destination: str, events: Any) -> None:

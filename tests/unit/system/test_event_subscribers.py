@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from meristem import ConfigurationError, Event, Service, System, on
+from meristem.events.policy import DeliveryPolicy
 from meristem.runtime.assembly import Assembly
 from meristem.system.blueprint import Blueprint
 from meristem.system.placement import ALONE, Placement, read_from
@@ -35,7 +36,7 @@ def started(folder: Path, text: str) -> Assembly:
 
 def test_an_event_is_owed_to_it_beside_the_services(tmp_path: Path) -> None:
     bus: Any = started(tmp_path, SOUND.replace("crm", "crm-2"))._bus
-    bus.forward("post", {"subscribers.v1.Booked": None}, None)
+    bus.forward("post", {"subscribers.v1.Booked": DeliveryPolicy()}, None)
     assert bus.destinations("subscribers.v1.Booked") == ("post", "crm-2")
     assert bus.destinations("subscribers.v2.Booked") == ()
     assert bus.policy("crm-2", "subscribers.v1.Booked").timeout == 40.0
