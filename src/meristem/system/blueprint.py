@@ -87,6 +87,7 @@ class Blueprint:
         except MisfitError as error:
             error.subjects = tuple(self.specs[each].implementation for each in error.services if each in self.specs)
             raise
+        self.placement.check_subscribers(each.kept_as for each in self.plan.services)
         if self.plan.accepts_events and system.authenticate is None:
             accepted = next(iter(each) for service in self.plan.services if (each := service.accepted))
             raise WiringError(

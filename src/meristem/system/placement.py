@@ -139,9 +139,7 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if problem is not None:
             raise ConfigurationError(f"{SAID}{problem}")
         parts = [*services, *apps]
-        if taken := {*parts, *external} & {*self.events.subscribers}:
-            text = f"[events.subscribers.{min(taken)}]: a part of the system is called so, too; give it another name"
-            raise ConfigurationError(f"{SAID}{text}")
+        self.check_subscribers([*parts, *external])
         written = with_apart({name: self.process(name) for name in self.processes}, apart or {})
         # What is named anywhere is not of the rest, wherever in the file the rest stands.
         named = [part for process in written.values() for part in process.services if part != REST]
@@ -170,6 +168,12 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 )
             )
         return placed
+
+    def check_subscribers(self, taken: Iterable[str]) -> None:
+        """Refuse a subscriber outside with a name that is `taken`: what is owed to one would go to the other."""
+        if twice := {*taken} & {*self.events.subscribers}:
+            text = f"[events.subscribers.{min(twice)}]: a part of the system is called so, or was; give it another name"
+            raise ConfigurationError(f"{SAID}{text}")
 
     def table_of(self, service: str) -> ProcessTable:
         """What is written of the process in which a service lives."""

@@ -17,7 +17,7 @@ class Booked(Event, package="subscribers.v1"):
     number: int
 
 
-class PostService(Service):
+class PostService(Service, formerly="mail"):
     @on(Booked)
     async def note(self, event: Booked) -> None: ...
 
@@ -58,6 +58,7 @@ Change = Callable[[str], str]
         (lambda text: text + 'token = "secret"\n', "token"),
         (lambda text: text.replace("crm]", "CRM]"), "small letters"),
         (lambda text: text.replace("subscribers.crm", "subscribers.post"), "a part of the system is called so"),
+        (lambda text: text.replace("subscribers.crm", "subscribers.mail"), "is called so, or was"),
         (lambda text: text + "[settings.crn]\ntoken = 'x'\n", "crm"),
     ],
 )
