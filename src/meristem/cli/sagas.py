@@ -19,6 +19,7 @@ from meristem.cli.saga_signals import signal
 from meristem.cli.verb_groups import VerbGroup
 from meristem.sagas.administration import SagaDetails, SagaStore, SagaSummary, StepSummary
 from meristem.sagas.diagnosis import Diagnosis
+from meristem.sagas.records import SagaState
 from meristem.storage.database import Database
 
 
@@ -114,7 +115,12 @@ def retry(
 def cancel(saga_id: str, target: str | None, placement: Path | None, service: str | None, *, as_json: bool) -> None:
     """Have a saga undo what it did."""
     saga: SagaSummary = ask_one(saga_id, target, placement, service, lambda store, found: store.cancel(found))
-    _tell(saga, "will be undone as soon as its service runs", as_json=as_json)
+    # One that was cancelled before may have come further by now.
+    if saga.state is SagaState.PARKED:
+        text = f"{saga.name} {saga.id} is undone already, and parked meanwhile: `meristem sagas retry` it"
+        raise click.BadParameter(text, param_hint="SAGA_ID")
+    news = {SagaState.FAILED: "was cancelled before, and is undone", SagaState.UNDOING: "is being undone"}
+    _tell(saga, news.get(saga.state, "will be undone as soon as its service runs"), as_json=as_json)
 
 
 def _tell(saga: SagaSummary, news: str, *, as_json: bool) -> None:

@@ -1,9 +1,10 @@
 """`meristem sagas`: what an operator finds and does, with nothing running but the command."""
 
 import importlib.util
+import sqlite3
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,19 @@ async def test_a_parked_saga_is_shown_with_why_and_what_helps_and_goes_on_with_a
     assert "is undone already, and parked meanwhile: `meristem sagas retry` it" in " ".join(cancelled.err.split())
     assert [each["state"] for each in retried.json["bakery"]] == ["undoing"]
     assert again.out == "0 sagas will go on as soon as the services run.\n"
+
+
+async def test_one_that_was_cancelled_before_is_told_how_far_its_undoing_is(baked, meristem):
+    with closing(sqlite3.connect(baked / ".meristem" / "bakery" / "bakery.db")) as database, database:
+        database.execute("UPDATE meristem_saga SET cancelled = 1 WHERE state <> 'done'")
+    parked, failed, done, _ = (await meristem("sagas", "list", "--json")).json["bakery"]
+
+    stuck, undone, ended = [await meristem("sagas", "cancel", each["id"]) for each in (parked, failed, done)]
+
+    assert stuck.code == 2
+    assert "is undone already, and parked meanwhile: `meristem sagas retry` it" in " ".join(stuck.err.split())
+    assert undone.out == f"bake {failed['id']} was cancelled before, and is undone.\n"
+    assert (ended.code, "it is done" in " ".join(ended.err.split())) == (2, True)
 
 
 async def test_journals_are_exported_for_their_owner_alone_and_replayed_against_the_code_that_is_here(baked, meristem):
