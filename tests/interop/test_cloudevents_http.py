@@ -226,6 +226,7 @@ def test_what_a_sender_claims_to_be_is_not_believed(shop: Shop) -> None:
         (b"{}", "application/cloudevents+avro", {}, 415, "cloudevents+json"),
         (b"{}", "application/cloudevents+json; charset=latin1", {}, 415, "cloudevents+json"),
         (b"\xff\xfe", STRUCTURED, {}, 400, "not a CloudEvent"),
+        (json.dumps(event("", data={"x": "#"})).encode().replace(b"#", b"\xff"), STRUCTURED, {}, 400, "utf-8"),
         (event(""), STRUCTURED, {"content-encoding": "br"}, 415, "gzip"),
         (gzip.compress(b"0" * (40 << 20)), STRUCTURED, {"content-encoding": "gzip"}, 400, "unpacks"),
         (event("", specversion="0.3"), STRUCTURED, {}, 400, "0.3"),

@@ -118,6 +118,14 @@ def test_text_in_the_json_format_is_the_text():
     assert data_of(read_json(body)) == "<a>é</a>".encode()
 
 
+@pytest.mark.parametrize(
+    "field", [b'"ext":"\xff"', b'"data":{"unknown":"\xff"}', b'"ext":' + b"[" * 50_000, b'"data":' + b"[" * 50_000]
+)
+def test_json_that_is_no_utf8_or_too_deep_is_no_event_wherever_that_stands(field):
+    with pytest.raises(Undeliverable, match="not a CloudEvent"):
+        read_json(b'{"specversion":"1.0","id":"1","source":"/x","type":"t",' + field + b"}")
+
+
 def test_what_names_a_strangers_event_is_as_every_database_takes_it():
     for name, value, why in [
         ("subject", "a\x00", "control character"),
