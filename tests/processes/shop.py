@@ -26,6 +26,8 @@ class Orders(Contract, Protocol, package="shop.orders.v1"):
 
 class StockService(Stock, Service):
     async def left(self, item: str) -> int:
+        if item == "broken":
+            raise LookupError(f"there is no {item}")
         return len(item)
 
 

@@ -5,12 +5,17 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
+import pytest
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
+from meristem import connect
+from meristem.operators.operator_contract import LogSearch, Operator, TraceSearch
 from meristem.supervision import readiness
 from meristem.supervision.ports import free_port
 from meristem.system.plan import ProcessPlan, ProgramPlan
@@ -120,7 +125,7 @@ async def test_one_address_has_the_figures_of_every_process(directory, ended: li
     ended.append(run)
     line = await run.shows("shop runs at")
     public = next(word for word in line.split() if word.startswith("http://"))
-    operator = next(each for each in run.text.splitlines() if "operators at" in each).split()[-1]
+    operator = next(each for each in run.text.splitlines() if "dashboard at" in each).split()[-1]
 
     async with httpx.AsyncClient(timeout=PATIENCE) as browser:
         assert (await browser.get(f"{public}/health")).json() == {"status": "ready"}
@@ -203,3 +208,72 @@ async def test_an_address_of_a_placement_that_is_taken_fails_the_run_before_anyt
     assert code == 1
     assert f"cannot listen on {taken}" in text
     assert "| ready" not in text
+
+
+@pytest.mark.parametrize("placed", [True, False], ids=["split", "alone"])
+async def test_a_request_is_one_tree_over_all_processes_and_the_map_has_who_called_whom(
+    directory, ended: list[Command], placed: bool
+):
+    placement = ["--placement", "split.toml"] if placed else []
+    run = await meristem(directory, "run", *placement, "--port", "0", "--operator", "tcp://127.0.0.1:0")
+    ended.append(run)
+    line = await run.shows("shop runs at")
+    public = next(word for word in line.split() if word.startswith("http://"))
+    operators = next(each for each in run.text.splitlines() if "dashboard" in each).split()[-1]
+
+    async with run.read(), httpx.AsyncClient(timeout=PATIENCE) as browser, connect(operators) as system:
+        operator = system.client(Operator)
+        assert (await browser.get(public)).status_code == 200
+        [trace] = await until(lambda: operator.traces(TraceSearch(service="stock")), bool)
+        spans = await until(lambda: operator.trace(trace.trace_id), lambda told: told and not told[0].parent_id)
+        [access] = await until(lambda: operator.logs(LogSearch(trace_id=spans[0].trace_id)), bool)
+        seen = await until(operator.system, lambda told: any(each.calls for each in told.edges))
+        processes = await until(operator.processes, lambda told: all(each.memory for each in told))
+        [counted] = [each for each in await operator.operations() if each.operation == "Stock.left"]
+
+    names = {each.span_id: each.service for each in spans}
+    roots = [each.service for each in spans if not each.parent_id]
+    assert roots == ["web"]
+    assert all(each.parent_id in names for each in spans if each.parent_id)  # one tree
+    assert {"web", "orders", "stock"} <= set(names.values())
+    assert {each.process for each in spans} == ({"edge", "rest", "stock"} if placed else {"main"})
+    assert (access.logger, access.message) == ("meristem.access", "GET / 200")
+    edges = {(each.source, each.target): (each.declared, each.calls) for each in seen.edges}
+    assert edges == {("service:orders", "service:stock"): (True, 1), ("app:web", "service:orders"): (False, 1)}
+    assert len(processes) == (4 if placed else 1)
+    assert counted.calls == 1
+
+
+async def test_what_was_recorded_is_there_after_a_restart_and_errors_with_their_trace(directory, ended: list[Command]):
+    first = await recorded(directory, ended, ["/api/stock/lamp", "/api/stock/broken"])
+    assert await recorded(directory, ended, []) == first
+    [error], traces = first
+    assert (error.service, error.count) == ("stock", 1)
+    assert "there is no broken" in error.message
+    assert [(each.trace_id == error.trace_id, each.failed) for each in traces] == [(True, 1), (False, 0)]
+
+
+async def recorded(directory: Path, ended: list[Command], paths: list[str]) -> tuple[Any, Any]:
+    """The errors and traces that a system tells of when it was asked for this, and has ended."""
+    run = await meristem(directory, "run", "--port", "0", "--operator", "tcp://127.0.0.1:0")
+    ended.append(run)
+    line = await run.shows("shop runs at")
+    public = next(word for word in line.split() if word.startswith("http://"))
+    operators = next(each for each in run.text.splitlines() if "dashboard " in each).split()[-1]
+    async with run.read(), httpx.AsyncClient(timeout=PATIENCE) as browser, connect(operators) as system:
+        for path in paths:
+            await browser.get(f"{public}{path}")
+        operator = system.client(Operator)
+        search = TraceSearch(operation="left")
+        traces = await until(lambda: operator.traces(search), lambda told: len(told) == 2)
+        errors = await operator.errors(10)
+    run.process.terminate()
+    await run.process.wait()
+    return errors, traces
+
+
+async def until(ask: Callable[[], Awaitable[Any]], fits: Callable[[Any], Any]) -> Any:
+    async with asyncio.timeout(PATIENCE):
+        while not fits(found := await ask()):
+            await asyncio.sleep(0.1)
+    return found

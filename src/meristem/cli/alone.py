@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -13,7 +14,9 @@ from meristem.cli.companions import LocalCompanions, Told
 from meristem.cli.progress import TerminalProgress
 from meristem.cli.serving import Faces, ports_of, run_on_loop, shown
 from meristem.cli.settings import note_settings
+from meristem.dashboard.static_pages import DashboardPages
 from meristem.lifecycle import Stack
+from meristem.operators.observatory import Observatory
 from meristem.operators.server import OperatorAddresses, OperatorServer
 from meristem.runtime.introspection import SingleProcess
 from meristem.runtime.listen import Listen
@@ -25,7 +28,8 @@ from meristem.supervision.ports import free_port
 from meristem.supervision.succession import succeed
 from meristem.system.addresses import base_address, run_directory, socket_of
 from meristem.system.placement import ALONE
-from meristem.system.state_directory import StateDirectory, prepare_run_directory, remove_run_directory
+from meristem.system.state_directory import HISTORY, StateDirectory, prepare_run_directory, remove_run_directory
+from meristem.telemetry.logging import show
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,7 +71,9 @@ async def _run(
     parts = [SupervisedInstance(each, plan) for each in beside.companions.parts]
     overview = SingleProcess(process, address, beside=parts)
     wanted = OperatorAddresses.of(faces.operators, faces.host, ports_of(plan, faces.port))
-    operators = OperatorServer(overview, wanted.and_socket(beside.run))
+    observatory = Observatory(overview, state.path / HISTORY)
+    show(partial(observatory.logs.event, ALONE, 0))
+    operators = OperatorServer(overview, wanted.and_socket(beside.run), observatory, DashboardPages())
 
     def started(_: Process) -> None:
         # Only now: whoever reads it (`meristem call`) may call at once.

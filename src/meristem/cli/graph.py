@@ -53,14 +53,8 @@ def as_mermaid(plan: Plan, clients: Sequence[ClientCall] = ()) -> str:
     callers = {each.caller for each in clients}
     lines += [f"  {each.name}[[{each.name}]]" for each in plan.programs if each.name in callers]
     lines += [f"  {each.caller} ==> {each.callee}" for each in clients]
-    publishers = {event: event.rpartition(".")[0] for each in plan.services for event in each.hears}
-    # Who publishes is not in the plan: the service whose contract shares the event's package is taken for it.
-    owners = {package.rpartition(".")[0]: each.name for each in plan.services for package in each.contracts}
-    for each in plan.services:
-        for event in each.hears:
-            source = owners.get(publishers[event])
-            if source is not None:
-                lines.append(f"  {source} -. {event.rpartition('.')[2]} .-> {each.name}")
+    for source, event, target in plan.event_flows():
+        lines.append(f"  {source} -. {event.rpartition('.')[2]} .-> {target}")
     return "\n".join(lines)
 
 

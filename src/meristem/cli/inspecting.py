@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import time
 from pathlib import Path
 from typing import Final
@@ -17,6 +15,7 @@ from meristem.cli.renewal import ask_to_reload, reload_and_wait
 from meristem.config.project import check_there, find
 from meristem.errors import ConfigurationError, OperationError
 from meristem.hints import meant
+from meristem.system.process_memory import memory_of
 from meristem.system.state_directory import HOME, StateDirectory, SystemStatus
 
 EXTERNAL: Final = "external"
@@ -119,19 +118,6 @@ def rows_of(system: str, running: SystemStatus, now: float) -> list[Row]:
         )
         for each in running.replicas
     ] + [Row(system, name, 0, None, EXTERNAL, 0, None, None, where) for name, where in running.external.items()]
-
-
-def memory_of(pid: int) -> int | None:
-    """The resident memory of a process in bytes; None when it has ended."""
-    try:
-        # The second number is what is resident, in pages (proc(5)).
-        pages = Path(f"/proc/{pid}/statm").read_text().split()[1]
-    except (FileNotFoundError, ProcessLookupError):  # the latter where it ends between opening and reading
-        # The process has ended, or there is no /proc (macOS); `ps` tells which, in KiB.
-        asked = ["ps", "-o", "rss=", "-p", str(pid)]
-        told = subprocess.run(asked, capture_output=True, text=True, check=False)  # noqa: S603 - a system's own tool
-        return int(told.stdout) * 1024 if told.stdout.strip() else None
-    return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _cells(row: Row) -> list[str]:

@@ -33,7 +33,9 @@ def shown(plan: Plan, address: str, operators: OperatorServer, *, api_page: bool
     if api_page and any(each.http for service in plan.services for each in service.operations):
         yield "API page", f"{address}{plan.api}/docs"
     if operators.address is not None:
-        yield "operators", operators.address + (f"  ({operators.remark})" if operators.remark else "")
+        # In a browser; an address that others reach has health and figures alone, and a socket no browser opens.
+        what = "dashboard" if operators.is_near else "operators"
+        yield what, operators.address + (f"  ({operators.remark})" if operators.remark else "")
 
 
 def ports_of(plan: Plan, public: int) -> Iterator[int]:

@@ -14,6 +14,7 @@ import msgspec
 from meristem.cli.progress import TerminalProgress
 from meristem.cli.serving import Faces, ports_of, program_labels, shown
 from meristem.config.project import find
+from meristem.dashboard.static_pages import DashboardPages
 from meristem.descriptors import raise_limit
 from meristem.operators.server import OperatorAddresses
 from meristem.supervision.console import Console, is_coloured
@@ -27,6 +28,7 @@ from meristem.system.external_access import addresses_outside
 from meristem.system.placement import Placement
 from meristem.system.plan import Plan
 from meristem.system.state_directory import StateDirectory
+from meristem.system.system_map import system_parts
 from meristem.telemetry.console_lines import readable
 
 
@@ -56,7 +58,16 @@ def run_placed(target: str | None, placement: Path, faces: Faces, *, log_level: 
     wanted = OperatorAddresses.of(asked, faces.host, ports_of(plan, faces.port))
     supervisor = Supervisor(
         plan,
-        Workplace(state, directory, faces.host, faces.port, wanted, placement.absolute()),
+        Workplace(
+            state,
+            directory,
+            faces.host,
+            faces.port,
+            wanted,
+            placement.absolute(),
+            system_parts(plan, placed.resources),
+            DashboardPages(),
+        ),
         arguments=arguments,
         console=console,
         environment=environment,

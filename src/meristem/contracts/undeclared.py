@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from meristem.contracts.operation import Operation
 
 logger = logging.getLogger(__name__)
+WHY: Final = "the log says why"
+MORE: Final = "the log says more"
 
 _PASSING: Final = frozenset({Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED, Code.RESOURCE_EXHAUSTED, Code.ABORTED})
 
@@ -60,5 +62,5 @@ def internal(label: str) -> CallError:
 def _sentence(label: str, condition: str = "") -> str:
     trace = current().trace
     where = "" if trace is None else f" under trace {trace.trace_id}"
-    told = f": {condition}; the log says more" if condition else "; the log says why"
+    told = f": {condition}; {MORE}" if condition else f"; {WHY}"
     return f"{label} failed{told}{where}"

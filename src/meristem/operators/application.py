@@ -17,6 +17,7 @@ from meristem.telemetry.merging import OPENMETRICS, MetricsPage, merged, wanted
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from meristem.asgi import ASGIApp
     from meristem.operators.health import Instance, Overview
 
     Answer = tuple[int, str, bytes]
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 JSON: Final = "application/json"
 PLAIN: Final = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
+LIVE: Final = "/live"
+OWN: Final = ("/health", "/health/live", "/health/ready", "/metrics")
 PATHS: Final = "/health, /health/live, /health/ready and /metrics"
 
 
@@ -35,14 +38,20 @@ class OperatorApp:
     is named and keeps nobody waiting.
     """
 
-    def __init__(self, overview: Overview) -> None:
+    def __init__(self, overview: Overview, pages: ASGIApp | None = None, live: ASGIApp | None = None) -> None:
         self._overview = overview
+        self._pages = pages
+        self._live = live
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG002 - ASGI 3
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1000})
+        elif self._live is not None and scope["path"] == LIVE:
+            await self._live(scope, receive, send)
         elif scope["method"] not in ("GET", "HEAD"):
             await respond(send, 405, fields=[(b"allow", b"GET, HEAD"), *PLAIN])
+        elif self._pages is not None and scope["path"] not in OWN and not _asks_what_passes(scope):
+            await self._pages(scope, receive, send)
         elif scope["path"] == "/":
             await respond(send, 307, fields=[(b"location", b"/health"), *PLAIN])
         else:
@@ -53,9 +62,9 @@ class OperatorApp:
         path: str = scope["path"]
         if path == "/health/live":
             return 200, JSON, _status("live")
-        if path == PATH and is_of_this_user(scope):
+        if _asks_what_passes(scope):
             return 200, JSON, await passing(self._overview.instances(), after_of(scope["query_string"]))
-        if path not in ("/health", "/health/ready", "/metrics"):
+        if path not in OWN:
             return _missing(f"operators read {PATHS}")
         query = parse_qs(scope["query_string"].decode("latin-1"))
         chosen = _chosen(self._overview.instances(), query)
@@ -80,6 +89,10 @@ class OperatorApp:
         return SystemHealth(
             overview.system, status, overview.pid, overview.address, overview.since, processes, programs
         )
+
+
+def _asks_what_passes(scope: Any) -> bool:
+    return scope["path"] == PATH and is_of_this_user(scope)
 
 
 def _chosen(instances: Sequence[Instance], query: dict[str, list[str]]) -> list[Instance]:

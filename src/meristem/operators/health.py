@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import msgspec
+
+from meristem.operators.operator_contract import MapEdge, MapNode
+
+if TYPE_CHECKING:
+    from meristem.operators.inspection import ProcessDigest
 
 READY: Final = "ready"
 NOT_READY: Final = "not ready"
@@ -46,6 +51,13 @@ class SystemHealth(msgspec.Struct, frozen=True):
     programs: tuple[InstanceHealth, ...] = ()
 
 
+class SystemParts(NamedTuple):
+    """What a system consists of and who is to talk to whom, without any figures."""
+
+    nodes: Sequence[MapNode]
+    edges: Sequence[MapEdge]
+
+
 class Instance(Protocol):
     """One replica of a process, or a program, that can be asked; `restarts` are starts that nobody asked for."""
 
@@ -69,10 +81,18 @@ class Instance(Protocol):
         """What passes of events in it since the look that told `after`, as JSON; as `figures`."""
         ...
 
+    async def digest(self, life: str, seen: int) -> ProcessDigest | None:
+        """What is new in it since it had `seen` so many spans in this `life`; None where it tells nothing of that kind.
+
+        Raises OSError when it does not answer in time.
+        """
+        ...
+
 
 class Overview(Protocol):
-    """The system whose operators ask: `instances` are its parts of now."""
+    """The system whose operators ask: `instances` are its parts of now, `parts` what it consists of by its plan."""
 
+    parts: SystemParts
     system: str
     pid: int
     since: float

@@ -6,26 +6,33 @@ import ipaddress
 import re
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from meristem.asgi import respond
 from meristem.errors import ConfigurationError
 from meristem.operators.application import OperatorApp
 from meristem.resilience.limits import Limits
 from meristem.transports.http.address import Address
-from meristem.transports.http.server.http_server import HttpServer
+from meristem.transports.http.responses import Response
+from meristem.transports.http.server.http_server import Beside, HttpServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from meristem.asgi import ASGIApp
+    from meristem.asgi import ASGIApp, Field
     from meristem.operators.health import Overview
+    from meristem.operators.observatory import Observatory
+    from meristem.transports.http.request import Request
 
 HOST: Final = "127.0.0.1"
 PORT: Final = 8001
 SOCKET: Final = "operator.sock"  # in the folder of the system's sockets
 HOST_FIELD: Final = re.compile(r"(?:\[([^]]+)\]|([^:\[\]]+))(?::\d*)?")  # RFC 9110, section 7.2
-LIMITS: Final = Limits(body_bytes=1024, connections=256)
+LIMITS: Final = Limits(body_bytes=64 * 1024, connections=256)
+ANOTHER_HOST: Final = Response(
+    403,
+    b"text/plain; charset=utf-8",
+    b"this address answers to localhost and 127.0.0.1 alone; listen at another one for other names\n",
+)
 
 
 class OperatorAddresses(NamedTuple):
@@ -58,16 +65,27 @@ class OperatorServer:
     It has connections of its own: operators get in when the public has used up theirs.
     """
 
-    def __init__(self, overview: Overview, wanted: OperatorAddresses) -> None:
+    def __init__(
+        self,
+        overview: Overview,
+        wanted: OperatorAddresses,
+        observatory: Observatory | None = None,
+        pages: ASGIApp | None = None,
+    ) -> None:
         self.remark = ""
         self._wanted = wanted
-        self._guarded: set[int] = set()
-        self._server = HttpServer({}, HostGuard(OperatorApp(overview), self._guarded), limits=LIMITS)
+        self._observatory = observatory
+        figures = OperatorApp(overview)
+        near = figures if observatory is None else OperatorApp(overview, pages, observatory.live)
+        routes = {} if observatory is None else observatory.routes
+        # Addresses that others may reach have neither the contract nor pages: nobody signs in there yet.
+        self._far = HttpServer({}, figures, limits=LIMITS)
+        self._near = HttpServer(routes, near, guard=HostGuard(), internal=Beside([], near, LIMITS), limits=LIMITS)
 
     @property
     def addresses(self) -> tuple[str, ...]:
         """Where it listens: `http://127.0.0.1:8001`, `unix:/…/operator.sock`."""
-        return tuple(each.replace("tcp://", "http://") for each in self._server.addresses)
+        return tuple(each.replace("tcp://", "http://") for each in (*self._near.addresses, *self._far.addresses))
 
     @property
     def address(self) -> str | None:
@@ -75,8 +93,16 @@ class OperatorServer:
         addresses = self.addresses
         return next((each for each in addresses if each.startswith("http:")), next(iter(addresses), None))
 
+    @property
+    def is_near(self) -> bool:
+        """Whether the address to show is on loopback, where the contract and pages are."""
+        near = {each.replace("tcp://", "http://") for each in self._near.addresses if each.startswith("tcp:")}
+        return self.address in near
+
     async def start(self) -> None:
         """Listen; raises ConfigurationError when a demanded address cannot be had."""
+        if self._observatory is not None:
+            await self._observatory.start()
         for address in self._wanted.demanded:
             await self._listen(address)
         if self._wanted.preferred:
@@ -86,12 +112,19 @@ class OperatorServer:
         """Operators may read to the end."""
 
     async def stop(self) -> None:
-        await self._server.stop()
+        if self._observatory is not None:
+            await self._observatory.stop()
+        await self._near.stop()
+        await self._far.stop()
 
     async def _listen(self, address: str) -> None:
-        await self._server.start(address, public=True)
-        if is_loopback(Address.parse(address).host):
-            self._guarded.add(Address.parse(self._server.addresses[-1]).port)
+        parsed = Address.parse(address)
+        if parsed.path:  # a Unix socket, which only this user can open and no page of a browser reaches
+            await self._near.start(address)
+        elif is_loopback(parsed.host):
+            await self._near.start(address, public=True)
+        else:
+            await self._far.start(address, public=True)
 
     async def _listen_where_possible(self) -> None:
         """At 8001, else at a free port: another system that runs here must not keep this one from running."""
@@ -119,25 +152,13 @@ class HostGuard:
     visitor's operators read (DNS rebinding).
     """
 
-    def __init__(self, app: ASGIApp, guarded: set[int]) -> None:
-        self._app = app
-        self._guarded = guarded
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        # A Unix socket has no port, and no page of a browser reaches it.
-        _, port = scope.get("server") or (None, None)
-        if port in self._guarded and not _names_this_machine(scope["headers"]):
-            if scope["type"] == "http":
-                text = b"this address answers to localhost and 127.0.0.1 alone; listen at another one for other names\n"
-                await respond(send, 403, b"text/plain; charset=utf-8", text, method=scope["method"])
-            else:
-                await send({"type": "websocket.close", "code": 1000})
-            return
-        await self._app(scope, receive, send)
+    def find(self, request: Request) -> Response | None:
+        """The refusal of a request that names another host; None for all others."""
+        return None if _names_this_machine(request.fields) else ANOTHER_HOST
 
 
-def _names_this_machine(headers: Sequence[tuple[bytes, bytes]]) -> bool:
-    hosts = [value.decode("latin-1") for name, value in headers if name == b"host"]
+def _names_this_machine(fields: Sequence[Field]) -> bool:
+    hosts = [value.decode("latin-1") for name, value in fields if name == b"host"]
     found = HOST_FIELD.fullmatch(hosts[0]) if len(hosts) == 1 else None
     return found is not None and is_loopback(found[1] or found[2])
 

@@ -13,6 +13,8 @@ from meristem.events.adapters import bus_for
 from meristem.events.cloudevents import read_json
 from meristem.events.poison import Quarantine
 from meristem.lifecycle import Background, SideBySide, Stack
+from meristem.operators.answering import answering
+from meristem.operators.inspection import Inspector
 from meristem.resilience.limiter import Limiter
 from meristem.resilience.policies import Policies
 from meristem.resilience.timers import Deadlines
@@ -23,6 +25,7 @@ from meristem.runtime.deliveries import Deliveries, Postbox, patient, sender
 from meristem.runtime.dependency import Dependency
 from meristem.runtime.gauges import Gauges
 from meristem.runtime.injection import Injection
+from meristem.runtime.inspector import ProcessInspector
 from meristem.runtime.instance import ServiceInstance
 from meristem.runtime.options import Options
 from meristem.runtime.outward import external_dependency, is_called_by
@@ -68,6 +71,7 @@ class Assembly:
         self.instances: dict[str, ServiceInstance] = {}
         resource = {"service.name": f"{blueprint.system.name}.{process}"}
         self.telemetry = ProcessTelemetry(self.options.environment, resource, blueprint.placement.telemetry)
+        self.inspector = ProcessInspector(self.telemetry, process, self.options.replica)
         self.settings = SettingsSource(blueprint, process, self.options)
         self.databases: dict[str, Database] = {}
         self.follows = blueprint.has_replicas
@@ -205,6 +209,8 @@ class Assembly:
                 self._routes[operation.path] = ServedOperation(
                     operation, clients.limited(operation, self._postbox(operation))
                 )
+            for operation in operations(Inspector).values():
+                self._routes[operation.path] = answering(operation, self.inspector)
         return self._routes
 
     def public_routes(self) -> dict[str, ServedOperation]:

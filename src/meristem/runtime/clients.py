@@ -62,8 +62,9 @@ class Clients:
         if found is None:
             known: Any = contract
             ways = {name: self._way(known, each, caller) for name, each in self._blueprint.operations(known).items()}
-            found = self._made[contract, caller] = self.over(contract, ways.__getitem__, caller)
             owner = self._blueprint.owner_of(known)
+            callee = owner or self._blueprint.external_of(known)
+            found = self._made[contract, caller] = self.over(contract, ways.__getitem__, caller, callee)
             if owner is not None and known not in self._options.fakes:
                 kept_as = self._blueprint.plan.service(owner).kept_as  # as processes of an earlier release know it, too
                 door = Door(kept_as, partial(self.sagas, owner, caller), self._blueprint.operations(known))
@@ -86,14 +87,24 @@ class Clients:
             found = self._made[service, caller] = self.over(known, ways.__getitem__, caller)
         return found
 
-    def over(self, contract: Callable[..., ContractT], way: Callable[[str], Handler], caller: str | None) -> ContractT:
-        """A client of `contract` whose operation `name` goes by `way(name)`, which minds its deadline."""
+    def over(
+        self,
+        contract: Callable[..., ContractT],
+        way: Callable[[str], Handler],
+        caller: str | None,
+        callee: str | None = None,
+    ) -> ContractT:
+        """A client of `contract` whose operation `name` goes by `way(name)`, which minds its deadline.
+
+        Calls of a `callee` are counted by who makes them; others are the framework's own.
+        """
         known: Any = contract
         entries: dict[str, Any] = {}
         for name, operation in self._blueprint.operations(known).items():
             around = (*self._options.outgoing(operation), *self._outgoing(caller))
             handler = compose(way(name), around)
-            entries[name] = entry(operation, handler, caller, _transaction_check(), follows=self._follows)
+            made = None if callee is None else self._telemetry.registry.calls(caller or "", callee, operation.label)
+            entries[name] = entry(operation, handler, caller, _transaction_check(), made=made, follows=self._follows)
         return make_client(contract, entries)
 
     def _outgoing(self, caller: str | None) -> tuple[Middleware, ...]:

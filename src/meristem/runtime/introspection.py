@@ -6,11 +6,13 @@ import os
 from typing import TYPE_CHECKING
 
 from meristem.operators.health import InstanceHealth
+from meristem.system.system_map import system_parts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from meristem.operators.health import Instance
+    from meristem.operators.inspection import ProcessDigest
     from meristem.runtime.process import Process
 
 
@@ -46,11 +48,16 @@ class OwnInstance:
     async def passing(self, after: str) -> str | None:
         return (await self._served.assembly.telemetry.tap.look(after)).decode()
 
+    async def digest(self, life: str, seen: int) -> ProcessDigest | None:
+        return await self._served.assembly.inspector.digest(life, seen)
+
 
 class SingleProcess:
     """A system of which operators see this process and what runs `beside` it; `address` is the public one."""
 
     def __init__(self, process: Process, address: str | None = None, *, beside: Sequence[Instance] = ()) -> None:
+        blueprint = process.assembly.blueprint
+        self.parts = system_parts(blueprint.plan, blueprint.placement.resources)
         self.address = address
         self.system = process.assembly.blueprint.system.name
         self.pid = os.getpid()

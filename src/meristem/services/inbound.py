@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 SOONEST: Final = BOUNDS[0]
 
 
-def _taking_request(operation: Operation, method: Callable[..., Any]) -> Callable[[Any], Any]:
+def taking_request(operation: Operation, method: Callable[..., Any]) -> Callable[[Any], Any]:
     """The method as one that takes the request message, or the items of one, whatever its parameters are."""
     named = [each.name for each in operation.parameters if each.named]
     if operation.takes_stream:
@@ -86,7 +86,7 @@ class OperationEndpoint:
         self.observed = observed
         self.place = Place(observed.stats.service, operation.label, operation.max_staleness)
         self.enter = admission(operation, self.place, system)
-        self.take, around = _taking_request(operation, method), tuple(around)
+        self.take, around = taking_request(operation, method), tuple(around)
         self.is_coroutine = iscoroutinefunction(method)
         self.variables = copy_context()  # as a process of its own would begin: nothing of any caller
         self.surrounded: Handler | None = None

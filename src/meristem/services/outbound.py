@@ -14,6 +14,7 @@ from meristem.contracts.operation import Semantics
 from meristem.errors import CallError, MisuseError
 from meristem.log_positions import KEPT, Positions
 from meristem.services.client import Entry
+from meristem.telemetry.metrics import MadeCalls
 from meristem.telemetry.streams import EndingStream
 
 if TYPE_CHECKING:
@@ -33,23 +34,27 @@ def entry(
     caller: str | None,
     transaction_is_open: Callable[[], bool] | None,
     *,
+    made: MadeCalls | None = None,
     follows: bool = False,
 ) -> Entry:
-    """What a client's method does with the request: builds the call and hands it to `handler`.
+    """What a client's method does with the request: builds the call, counts it in `made` and hands it to `handler`.
 
     It raises MisuseError when a database transaction is open: it would hold its locks while another service works.
     Where there is no database, `transaction_is_open` is None. `follows` says that what callers write is followed.
     """
+    made = made or MadeCalls(caller or "", "", operation.label)
     if operation.semantics is Semantics.SAFE and not operation.lasts:
-        return _safe_entry(operation, handler, caller, transaction_is_open, follows=follows)
+        return _safe_entry(operation, handler, caller, transaction_is_open, made, follows=follows)
     surround = _surroundings(operation, caller, transaction_is_open, follows=follows)
 
     def enter(request: Any) -> Any:
+        made.calls += 1
         call = Call(operation, request, surround())
         keys = CURRENT.get().keys
         return handler(call) if keys is None else keys.lead(handler, call)
 
     def enter_stream(request: Any) -> Any:
+        made.calls += 1
         return _stream(handler, Call(operation, request, surround()), transaction_is_open)
 
     lines = ("__steps = __current().steps", _STEP.format(steps="__steps"), "return __enter({request})")
@@ -106,6 +111,7 @@ def _safe_entry(
     handler: Handler,
     caller: str | None,
     transaction_is_open: Callable[[], bool] | None,
+    made: MadeCalls,
     *,
     follows: bool,
 ) -> Entry:
@@ -117,12 +123,14 @@ def _safe_entry(
             if __transaction_is_open(): raise __holds_locks(__operation)
             __outer = __current()
             if __outer.steps is not None: return __outer.steps.operation(__operation, __enter, q)
+            __made.calls += 1
             __context = __Context(__outer.deadline, __outer.trace, __caller, __outer.user, __outer.baggage)
             return __handler(__Call(__operation, q, __context))
     """
     lines = [
         "__outer = __current()",
         _STEP.format(steps="__outer.steps"),
+        "__made.calls += 1",
         "__context = __Context(__outer.deadline, __outer.trace, __caller, __outer.user, __outer.baggage)",
         "return __handler(__Call(__operation, {request}, __context))",
     ]
@@ -130,6 +138,7 @@ def _safe_entry(
         lines.insert(0, "if __transaction_is_open(): raise __holds_locks(__operation)")
 
     def enter(request: Any) -> Any:
+        made.calls += 1
         outer = CURRENT.get()
         context = Context(outer.deadline, outer.trace, caller, outer.user, outer.baggage)
         if follows:
@@ -141,6 +150,7 @@ def _safe_entry(
     names = {
         "__followed": followed,
         "__enter": enter,
+        "__made": made,
         "__transaction_is_open": transaction_is_open,
         "__holds_locks": _holds_locks,
         "__current": CURRENT.get,

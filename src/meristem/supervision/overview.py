@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlencode
 
 from meristem.operators.health import DRAINING, SILENT, InstanceHealth
+from meristem.operators.inspection import digest_of
 from meristem.operators.passing import PATH
 from meristem.supervision.readiness import fetched, told
 from meristem.supervision.restartable import RunState
@@ -16,9 +17,12 @@ from meristem.system.state_directory import ReplicaStatus
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from meristem.operators.health import SystemParts
+    from meristem.operators.inspection import ProcessDigest
     from meristem.supervision.programs import Programs
     from meristem.supervision.restarter import Restarter
     from meristem.system.plan import Plan
+    from meristem.transports.endpoint import Sign
 
 
 class SupervisedPart(NamedTuple):
@@ -36,7 +40,8 @@ class SupervisedInstance:
     A replica that runs is asked itself: a supervisor sees that one died, but not that it hangs.
     """
 
-    def __init__(self, part: SupervisedPart, plan: Plan) -> None:
+    def __init__(self, part: SupervisedPart, plan: Plan, sign: Sign | None = None) -> None:
+        self._sign = sign
         self._part = part
         self._restarter = part.restarter
         self._placed = next((each for each in plan.processes if each.name == part.process), None)
@@ -86,20 +91,33 @@ class SupervisedInstance:
             return None
         return await fetched(self._restarter.restartable.address, f"{PATH}?{urlencode({'after': after})}")
 
+    async def digest(self, life: str, seen: int) -> ProcessDigest | None:
+        restartable = self._restarter.restartable
+        if self._sign is None or not restartable.tells or self._placed is None or self._restarter.pid is None:
+            return None
+        return await digest_of(restartable.address, life, seen, sign=self._sign)
+
 
 class Supervised:
-    """A system in several processes, as its operators see it; `parts` are those of now, `address` the public one."""
+    """A system in several processes, as its operators see it; `kept` are those of now, `address` the public one.
 
-    def __init__(self, plan: Plan, parts: Callable[[], list[SupervisedPart]], address: str) -> None:
+    `sign` proves to the processes who asks.
+    """
+
+    def __init__(
+        self, plan: Plan, parts: SystemParts, kept: Callable[[], list[SupervisedPart]], address: str, sign: Sign
+    ) -> None:
+        self.parts = parts
         self.system = plan.system
         self.pid = os.getpid()
         self.since = time.time()
         self.address: str | None = address
         self._plan = plan
-        self._parts = parts
+        self._kept = kept
+        self._sign = sign
 
     def instances(self) -> Sequence[SupervisedInstance]:
-        return [SupervisedInstance(part, self._plan) for part in self._parts()]
+        return [SupervisedInstance(part, self._plan, self._sign) for part in self._kept()]
 
 
 def program_parts(programs: Programs) -> list[SupervisedPart]:

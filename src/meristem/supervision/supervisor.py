@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from meristem.errors import OperationError
 from meristem.lifecycle import together
+from meristem.operators.health import SystemParts
+from meristem.operators.observatory import Observatory
 from meristem.operators.server import OperatorAddresses, OperatorServer
 from meristem.supervision.confinement import confinements
 from meristem.supervision.foreign_app import ForeignApp, ForeignReplica
@@ -36,8 +38,10 @@ from meristem.system.addresses import (
     part_addresses,
     program_addresses,
     run_directory,
+    writers,
 )
 from meristem.system.state_directory import (
+    HISTORY,
     SECRET,
     ReplicaStatus,
     SystemStatus,
@@ -49,6 +53,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from meristem.asgi import ASGIApp
+    from meristem.operators.log_intake import LogIntake
     from meristem.supervision.console import LineWriter
     from meristem.supervision.replica import Arguments
     from meristem.system.plan import Plan, ProcessPlan
@@ -60,8 +66,8 @@ NAME: Final = "meristem"  # the label of the supervisor's own lines
 class Workplace(NamedTuple):
     """Where the supervisor works: the system's state directory, the project's folder, the public host and port.
 
-    `operators` is where those read, besides a socket among those of the system; `placement` is the file by which it
-    runs.
+    `operators` is where those read, besides a socket among those of the system, and `parts` what they see the system
+    to consist of; `placement` is the file by which it runs.
     """
 
     state: StateDirectory
@@ -70,6 +76,8 @@ class Workplace(NamedTuple):
     port: int = 8000
     operators: OperatorAddresses = OperatorAddresses()
     placement: Path | None = None
+    parts: SystemParts = SystemParts((), ())
+    pages: ASGIApp | None = None
 
 
 class Supervisor:
@@ -112,6 +120,8 @@ class Supervisor:
         self._external = dict(external or {})
         self._foreign = foreign or {}
         self._addresses: Mapping[str, str] = {}
+        self._logs: LogIntake | None = None
+        self._writers = writers(plan)
         self._began = time.time()
         self._announcing = False
         self._claimed = self._prepared = False
@@ -157,9 +167,13 @@ class Supervisor:
 
     async def _admit_operators(self) -> None:
         """Before anything runs: what does not get ready can be looked at, too."""
-        overview = Supervised(self.plan, self._parts, self.address)
-        self.operators = OperatorServer(overview, self._place.operators.and_socket(self.run))
+        sign = self._place.state.tokens(self._environment).prove
+        overview = Supervised(self.plan, self._place.parts, self._parts, self.address, sign)
+        observatory = Observatory(overview, self._place.state.path / HISTORY)
+        wanted = self._place.operators.and_socket(self.run)
+        self.operators = OperatorServer(overview, wanted, observatory, self._place.pages)
         await self.operators.start()
+        self._logs = observatory.logs
 
     def _surroundings(self, ports: Mapping[str, Sequence[int]]) -> ReplicaEnvironment:
         environment = {
@@ -194,7 +208,7 @@ class Supervisor:
         return Restarter(
             replica,
             self._restarts,
-            wrote=self._console.write,
+            wrote=self._write,
             say=self.say,
             changed=self._on_change,
             relieved=lambda: self._others_run(replica),
@@ -215,7 +229,7 @@ class Supervisor:
             self.plan.programs,
             ports,
             ProgramEnvironment(environment, self._addresses, self._place.directory),
-            wrote=self._console.write,
+            wrote=self._write,
             say=self.say,
             changed=lambda _: self._announce_soon(),
             restarts=self._restarts,
@@ -279,7 +293,13 @@ class Supervisor:
     def say(self, message: str) -> None:
         """Write a line of the supervisor's own."""
         for line in message.splitlines():
-            self._console.write(NAME, line.encode())
+            self._write(NAME, line.encode())
+
+    def _write(self, label: str, line: bytes) -> None:
+        """A line for the screen, and for who looks back on it."""
+        self._console.write(label, line)
+        if self._logs is not None:
+            self._logs.line(*self._writers.get(label, (label, 0)), line)
 
     def statuses(self) -> list[ReplicaStatus]:
         """What runs and how it fares."""

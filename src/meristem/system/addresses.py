@@ -48,6 +48,16 @@ def label_of_program(program: ProgramPlan, replica: int) -> str:
     return program.name if program.replicas == 1 else label_of(program.name, replica)
 
 
+def writers(plan: Plan) -> dict[str, tuple[str, int]]:
+    """The name and number of each replica of a process or program, by how people name it."""
+    processes = {
+        label_of(each.name, index): (each.name, index) for each in plan.processes for index in range(each.replicas)
+    }
+    return processes | {
+        label_of_program(each, index): (each.name, index) for each in plan.programs for index in range(each.replicas)
+    }
+
+
 def socket_of(run: Path, process: str, replica: int) -> Path:
     """The socket at which others find a replica."""
     return run / f"{label_of(process, replica)}.sock"

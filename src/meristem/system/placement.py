@@ -21,7 +21,7 @@ from meristem.system.placement_problems import unknown, wrong_address, wrong_lim
 from meristem.system.placement_tables import (
     Discovery,
     EventsTable,
-    Operator,
+    OperatorTable,
     ProcessTable,
     Resources,
     Supervision,
@@ -72,7 +72,7 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     server: dict[str, Any] = {}
     client: ClientLimits = ClientLimits()
     telemetry: Telemetry = Telemetry()
-    operator: Operator = Operator()
+    operator: OperatorTable = OperatorTable()
     supervision: Supervision = Supervision()
 
     @classmethod
@@ -110,7 +110,7 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             ("client", self.client, ClientLimits),
             ("events", self.events, EventsTable),
             ("telemetry", self.telemetry, Telemetry),
-            ("operator", self.operator, Operator),
+            ("operator", self.operator, OperatorTable),
             ("supervision", self.supervision, Supervision),
         )
         problems = (

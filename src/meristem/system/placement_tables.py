@@ -129,7 +129,7 @@ class Supervision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     away: Annotated[float, Meta(ge=0.1, le=86400.0, description="0.1 seconds to a day")] = 5.0
 
 
-class Operator(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class OperatorTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where operators read, besides a Unix socket in the state directory: `listen = "tcp://0.0.0.0:9000"`, or a list.
 
     Left out, it is 127.0.0.1:8001 where the system runs on loopback; `[]` is nowhere else than at the socket.

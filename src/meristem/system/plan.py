@@ -148,6 +148,19 @@ class Plan(msgspec.Struct, frozen=True):
                 heard[event] = (*heard.get(event, ()), service.name)
         return heard
 
+    def event_flows(self) -> list[tuple[str, str, str]]:
+        """Who publishes which event to whom.
+
+        Who publishes is not in the plan: the service whose contract shares the event's package is taken for it.
+        """
+        owners = {contract.rpartition(".")[0]: each.name for each in self.services for contract in each.contracts}
+        return [
+            (owner, event, each.name)
+            for each in self.services
+            for event in each.hears
+            if (owner := owners.get(event.rpartition(".")[0])) is not None
+        ]
+
     def service(self, name: str) -> ServicePlan:
         """The service of a name."""
         return next(each for each in self.services if each.name == name)

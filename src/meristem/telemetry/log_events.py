@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from abc import abstractmethod
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Callable, Iterable, MutableMapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final, TypeAlias
@@ -19,12 +19,20 @@ ORDINARY: Final = {*vars(logging.makeLogRecord({})), "message", "asctime", "task
 
 
 class EventFormatter(logging.Formatter):
-    """Makes a line of the event of a record: one of the standard library's loggers, or one of structlog's."""
+    """Makes a line of the event of a record: one of the standard library's loggers, or one of structlog's.
+
+    A `tap` is shown each event before it is a line.
+    """
+
+    tap: Callable[[Event], None] | None = None
 
     def format(self, record: logging.LogRecord) -> str:
         said: Any = record.msg
         # structlog hands its finished event on as the message, with its logger beside it
-        return self.line(dict(said) if isinstance(said, dict) and hasattr(record, "_logger") else event_of(record))
+        event = dict(said) if isinstance(said, dict) and hasattr(record, "_logger") else event_of(record)
+        if self.tap is not None:
+            self.tap(event)
+        return self.line(event)
 
     @abstractmethod
     def line(self, event: Event) -> str:

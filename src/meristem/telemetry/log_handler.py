@@ -79,6 +79,9 @@ class LogHandler(logging.StreamHandler[TextIO]):
             collected = self._collected.copy()
             self._collected.clear()
             try:
+                if self.events.tap is not None:
+                    for each in collected:
+                        self.events.tap(each)
                 for piece in _pieces(redact(self.events.lines(collected))):
                     self.stream.write(piece)
                     super().flush()

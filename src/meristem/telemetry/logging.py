@@ -16,6 +16,8 @@ from meristem.telemetry.log_events import Event, add_context
 from meristem.telemetry.log_handler import LogHandler
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from structlog.typing import Processor, WrappedLogger
 
 
@@ -66,6 +68,12 @@ def follow_structlog() -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,  # so that loggers made before this call follow it
     )
+
+
+def show(tap: Callable[[Event], None]) -> None:
+    """Show each event of this process's log to `tap` as well; what it is given changes afterwards."""
+    for each in _installed():
+        each.events.tap = tap
 
 
 def _installed() -> list[LogHandler]:

@@ -93,6 +93,18 @@ class OperationStats:
         )
 
 
+class MadeCalls:
+    """How many calls one part made of an operation, wherever that is answered; an app has no name as caller."""
+
+    __slots__ = ("caller", "calls", "operation", "service")
+
+    def __init__(self, caller: str, service: str, operation: str) -> None:
+        self.caller = caller
+        self.service = service
+        self.operation = operation
+        self.calls = 0
+
+
 class Measure(msgspec.Struct, frozen=True):
     """A figure that another part keeps and the registry reads on demand: the depth of an outbox, the states of sagas.
 
@@ -111,6 +123,7 @@ class Registry:
 
     def __init__(self) -> None:
         self._operations: dict[tuple[str, str, str], OperationStats] = {}
+        self._made: dict[tuple[str, str, str], MadeCalls] = {}
         self._measures: list[Measure] = []
 
     def operation(self, side: Side, service: str, operation: str) -> OperationStats:
@@ -120,6 +133,18 @@ class Registry:
         if found is None:
             found = self._operations[key] = OperationStats(side, service, operation)
         return found
+
+    def calls(self, caller: str, service: str, operation: str) -> MadeCalls:
+        """The count of the calls that one part makes of another's operation, made when first asked for."""
+        key = (caller, service, operation)
+        found = self._made.get(key)
+        if found is None:
+            found = self._made[key] = MadeCalls(*key)
+        return found
+
+    def made(self) -> list[MadeCalls]:
+        """The counts of calls by who makes them."""
+        return list(self._made.values())
 
     def add(self, measure: Measure) -> None:
         """Publish a figure that another part keeps; several parts may give values under one name."""

@@ -6,6 +6,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Mapping
+from itertools import islice
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
 
@@ -52,13 +53,20 @@ class SpanSink(Protocol):
 
 
 class Recent:
-    """The last finished spans, for the dashboard and tests."""
+    """The last finished spans, for operators and tests; `seen` is how many there have been."""
 
     def __init__(self, size: int = 2000) -> None:
+        self.seen = 0
         self._spans: deque[Span] = deque(maxlen=size)
 
     def __call__(self, span: Span) -> None:
         self._spans.append(span)
+        self.seen += 1
+
+    def after(self, seen: int) -> list[Span]:
+        """Of those that came after the first `seen` the ones that are still kept, the oldest first."""
+        missing = min(max(self.seen - seen, 0), len(self._spans))
+        return list(islice(self._spans, len(self._spans) - missing, None))
 
     def spans(self) -> list[Span]:
         """Every span still kept, the oldest first."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from meristem.cli.inspecting import memory_of
+from meristem.system.process_memory import memory_of
 
 
 @pytest.mark.parametrize("gone", [FileNotFoundError, ProcessLookupError])

@@ -1,0 +1,153 @@
+// Where nodes stand: in layers by dependencies, by dagre; what runs in one process stands together, in a box.
+
+import { Graph, layout } from "../vendor/dagre-3.1.3/dagre.esm.js";
+
+const SIZE = { wide: 164, high: 46 };
+const FLAT = { wide: 160, high: 28 }; // a name and one figure, where there are many
+const MANY = 24;
+const SMALL = { wide: 124, high: 26 };
+const PENDANT = { wide: 148, high: 22, gap: 5 };
+const BOX = { side: 8, top: 20, gap: 6, few: 4 };
+
+/** @typedef {{x: number, y: number, wide: number, high: number, pendant?: boolean, bears?: boolean}} Place the middle and the size */
+
+/** What is shown of a system. @param {any} system @param {boolean} databases */
+export function shownOf(system, databases) {
+  const nodes = system.nodes.filter((node) => databases || node.kind !== "database");
+  const ids = new Set(nodes.map((node) => node.id));
+  return { nodes, edges: system.edges.filter((edge) => ids.has(edge.source) && ids.has(edge.target)) };
+}
+
+/**
+ * The places of nodes and edges, from left to right or from above downwards, whichever fills a window better.
+ * @param {any[]} nodes @param {any[]} edges @param {{wide: number, high: number, labelled: boolean}} options
+ */
+export function place(nodes, edges, { wide, high, labelled }) {
+  const across = placed(nodes, edges, false, labelled);
+  if (across.flat) return across; // many flat nodes below each other take less room than side by side
+  const down = placed(nodes, edges, true, labelled);
+  const scale = (found) => Math.min(wide / found.wide, high / found.high);
+  return scale(across) >= scale(down) ? across : down;
+}
+
+function placed(nodes, edges, down, labelled) {
+  const pendants = pendantsOf(nodes, edges);
+  const bearing = new Set(pendants.values());
+  const apart = nodes.filter((node) => !pendants.has(node.id));
+  const lines = edges.filter((edge) => !pendants.has(edge.target));
+  const units = unitsOf(apart);
+  const flat = apart.length > MANY;
+  const ownSize = (node) => (["database", "bus", "outside"].includes(node.kind) ? SMALL : flat ? FLAT : SIZE);
+  const roomOf = (node) => ownSize(node).high + (bearing.has(node.id) ? PENDANT.high + PENDANT.gap : 0);
+  const graph = new Graph({ compound: units.some((unit) => unit.cluster), multigraph: true });
+  graph.setGraph({
+    rankdir: down ? "TB" : "LR", nodesep: flat ? 6 : down ? 20 : 16, ranksep: flat ? 64 : labelled && !down ? 36 : 54,
+    edgesep: flat ? 4 : 10, marginx: 16, marginy: 16, ranker: flat ? "tight-tree" : "network-simplex",
+  });
+  graph.setDefaultEdgeLabel(() => ({}));
+  const unitOf = new Map();
+  for (const unit of units) {
+    if (unit.cluster) graph.setNode(`box ${unit.name}`, {});
+    for (const each of unit.cluster ? unit.parts.map((part) => ({ ...unit, id: part.id, parts: [part], boxed: false })) : [unit]) {
+      graph.setNode(each.id, sizeOf(each, ownSize, roomOf));
+      if (unit.cluster) graph.setParent(each.id, `box ${unit.name}`);
+      for (const part of each.parts) unitOf.set(part.id, each);
+    }
+  }
+  // What goes between two boxes goes one way.
+  const ways = new Map();
+  for (const line of lines) {
+    const [source, target] = [unitOf.get(line.source), unitOf.get(line.target)];
+    if (source === target) continue;
+    const kind = labelled ? `${line.source} ${line.target} ${line.kind}` : "way";
+    graph.setEdge(source.id, target.id, labelled && line.figures ? { width: down ? 96 : 90, height: 15, labelpos: "c" } : {}, kind);
+    ways.set(line, [source.id, target.id, kind]);
+  }
+  layout(graph);
+
+  /** @type {Map<string, Place>} */
+  const places = new Map();
+  const boxes = [];
+  for (const unit of new Set(unitOf.values())) settle(unit, graph.node(unit.id), { places, boxes, bearing, ownSize, roomOf });
+  for (const unit of units) if (unit.cluster) boxes.push({ name: unit.name, ...graph.node(`box ${unit.name}`) });
+  for (const [id, bearer] of pendants) {
+    const { x, y, high } = places.get(bearer);
+    places.set(id, { x, y: y + high / 2 + PENDANT.gap + PENDANT.high / 2, wide: PENDANT.wide, high: PENDANT.high, pendant: true });
+  }
+  const { width, height } = graph.graph();
+  return {
+    down, flat, wide: width, high: height, nodes: places, lines, boxes,
+    edges: lines.map((line) => joined(ways.has(line) ? graph.edge(...ways.get(line)) : null, places.get(line.source), places.get(line.target), down)),
+  };
+}
+
+/** Nodes of one process together: a few below each other, many as a cluster that has layers of its own. */
+function unitsOf(nodes) {
+  const units = new Map();
+  for (const node of nodes) {
+    const name = node.process ? `process ${node.process}` : node.id;
+    if (!units.has(name)) units.set(name, { id: name, name: node.process, parts: [] });
+    units.get(name).parts.push(node);
+  }
+  return [...units.values()].map((unit) => ({ ...unit, boxed: unit.parts.length > 1, cluster: unit.parts.length > BOX.few }));
+}
+
+function sizeOf({ parts, boxed }, ownSize, roomOf) {
+  const wide = Math.max(...parts.map((part) => ownSize(part).wide));
+  const high = parts.reduce((sum, part) => sum + roomOf(part), BOX.gap * (parts.length - 1));
+  return boxed ? { width: wide + 2 * BOX.side, height: high + BOX.top + BOX.side } : { width: wide, height: high };
+}
+
+function settle({ name, parts, boxed }, { x, y, width, height }, { places, boxes, bearing, ownSize, roomOf }) {
+  if (boxed) boxes.push({ name, x, y, width, height });
+  let top = y - height / 2 + (boxed ? BOX.top : 0);
+  for (const part of parts) {
+    const size = ownSize(part);
+    places.set(part.id, { x, y: top + size.high / 2, ...size, bears: bearing.has(part.id) });
+    top += roomOf(part) + BOX.gap;
+  }
+}
+
+/** Databases that one service alone keeps its data in: they hang below it. By their ids, the service's. */
+function pendantsOf(nodes, edges) {
+  const keepers = new Map();
+  for (const { source, target, kind } of edges) if (kind === "data") keepers.set(target, keepers.has(target) ? null : source);
+  const kinds = new Map(nodes.map((node) => [node.id, node.kind]));
+  const borne = new Map();
+  for (const [database, keeper] of keepers) {
+    // One hangs below each; another one stands apart.
+    if (keeper && kinds.get(database) === "database" && !borne.has(keeper)) borne.set(keeper, database);
+  }
+  return new Map([...borne].map(([keeper, database]) => [database, keeper]));
+}
+
+/** Dagre's line joins boxes, ours nodes; within a box it goes round at the right. */
+function joined(edge, source, target, down) {
+  if (!edge) {
+    const right = source.x + source.wide / 2;
+    const out = right + 14;
+    return { points: [{ x: right, y: source.y }, { x: out, y: (source.y + target.y) / 2 }, { x: right, y: target.y }] };
+  }
+  const points = edge.points.slice(1, -1);
+  return { ...edge, points: [border(source, points[0], down), ...points, border(target, points.at(-1), down)] };
+}
+
+function border(node, toward, down) {
+  if (!down) return { x: node.x + (toward.x < node.x ? -1 : 1) * (node.wide / 2), y: clamp(toward.y, node.y, node.high / 2 - 12) };
+  const below = toward.y > node.y;
+  return { x: clamp(toward.x, node.x, node.wide / 2 - 20), y: node.y + (below ? 1 : -1) * (node.high / 2) + (below && node.bears ? PENDANT.gap + PENDANT.high : 0) };
+}
+
+const clamp = (value, middle, most) => Math.max(middle - most, Math.min(middle + most, value));
+
+/** A smooth line through points. @param {{x: number, y: number}[]} points @param {boolean} down */
+export function path(points, down) {
+  const at = ({ x, y }) => `${x.toFixed(1)} ${y.toFixed(1)}`;
+  let text = `M${at(points[0])}`;
+  for (let index = 1; index < points.length; index += 1) {
+    const [from, to] = [points[index - 1], points[index]];
+    const half = down ? (from.y + to.y) / 2 : (from.x + to.x) / 2;
+    text += down ? `C${at({ x: from.x, y: half })} ${at({ x: to.x, y: half })} ${at(to)}` : `C${at({ x: half, y: from.y })} ${at({ x: half, y: to.y })} ${at(to)}`;
+  }
+  return text;
+}

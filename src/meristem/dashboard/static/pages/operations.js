@@ -1,0 +1,111 @@
+// Operations: rate, errors and duration of each, now and over time.
+
+import { ask } from "../parts/ask.js";
+import { chart } from "../parts/chart.js";
+import { choose, pick, search } from "../parts/controls.js";
+import { h } from "../parts/dom.js";
+import { count, duration, plural, rate, share } from "../parts/format.js";
+import { empty, heading, waiting } from "../parts/heading.js";
+import { service } from "../parts/marks.js";
+import { table } from "../parts/table.js";
+
+const VALUES = {
+  name: (o) => `${o.service}.${o.operation}`, rate: (o) => o.figures.rate, failed: (o) => o.figures.failed, p50: (o) => o.figures.p50 ?? -1,
+  p99: (o) => o.figures.p99 ?? -1, flight: (o) => o.figures.in_flight, calls: (o) => o.calls,
+};
+
+/** @param {import("../parts/view.js").View} view */
+export function open(view) {
+  const services = choose(view, "service", "Service", "All services");
+  const { count: counted } = heading(view, "Operations", search(view, "text", "Operation"), services.field,
+    pick(view, "minutes", "Time that the charts show", [["15", "15 min"], ["60", "1 h"], ["360", "6 h"]], "60"));
+  const charts = chartsOf(view);
+  const order = {
+    name: () => view.get("sort", "rate"),
+    url: (name) => view.url({ sort: order.name() === name ? `-${name}` : name }),
+  };
+  const list = table({
+    caption: "Operations of the last minute", columns: columns(view), key: VALUES.name, order,
+    chosen: (each) => each.service === view.get("service") && each.operation === view.get("operation"),
+  });
+  const body = h("div", { class: "stack" }, waiting());
+  view.root.append(charts.element, body);
+  let known = null;
+
+  const show = () => {
+    if (!known) return;
+    services.offer([...new Set(known.map((each) => each.service))].sort());
+    const text = view.get("text").toLowerCase();
+    const shown = sorted(known.filter((each) => (!view.get("service") || each.service === view.get("service"))
+      && VALUES.name(each).toLowerCase().includes(text)), order.name());
+    counted.textContent = plural(shown.length, "operation");
+    if (!shown.length) {
+      body.replaceChildren(known.length ? empty("No operation is like that", "Choose less to see the others.")
+        : empty("No operations", "The services of this system have no operations that are counted."));
+      return;
+    }
+    if (!list.element.isConnected) body.replaceChildren(list.element);
+    list.show(shown);
+  };
+  view.follow(["figures"], (signal) => ask("operations", {}, signal), (found) => { known = found; show(); }, { pause: 2000 });
+  view.watch(() => { if (view.get("operation") && !view.get("service")) view.set({ operation: null }, true); show(); });
+  view.onEscape(() => Boolean(view.get("operation")) && (view.set({ operation: null }), true));
+}
+
+/** Three charts of what is chosen: an operation, a service, or all. */
+function chartsOf(view) {
+  const signal = view.signal;
+  const rates = chart({ title: "Rate", series: [{ name: "rate", token: "--hue-1", fill: true }], tell: (value) => (value === null ? "–" : rate(value)), signal });
+  const errors = chart({ title: "Errors", series: [{ name: "errors", token: "--bad", fill: true }], tell: (value) => (value === null ? "–" : share(value)), signal });
+  const durations = chart({ title: "Duration", series: [{ name: "p50", token: "--hue-0" }, { name: "p99", token: "--hue-3" }], tell: duration, signal });
+  const of = h("p", { class: "charts-of" });
+  const element = h("section", { class: "stack", "aria-label": "Figures over time" }, of, h("div", { class: "charts" }, rates.element, errors.element, durations.element));
+  const wanted = () => ({ service: view.get("service"), operation: view.get("service") && view.get("operation"), minutes: Number(view.get("minutes", "60")) || 60 });
+  let last = "";
+  const refresh = view.follow(["figures"], async (own) => ({ asked: wanted(), points: await ask("history", wanted(), own) }), async ({ asked, points }) => {
+    of.replaceChildren(...named(view, asked));
+    const times = points.map((each) => each.time);
+    const values = (pick) => points.map((each) => pick(each.figures));
+    await rates.show([times, values((f) => f.rate)]);
+    await errors.show([times, values((f) => f.failed)]);
+    await durations.show([times, values((f) => f.p50), values((f) => f.p99)]);
+  }, { pause: 5000 });
+  view.watch(() => {
+    const asked = JSON.stringify(wanted());
+    if (asked !== last) refresh();
+    last = asked;
+  });
+  last = JSON.stringify(wanted());
+  return { element };
+}
+
+function named(view, { service: name, operation }) {
+  if (!name) return [h("span", { class: "soft" }, "All services together. Choose an operation to see it alone.")];
+  const query = new URLSearchParams({ service: name, ...(operation ? { operation } : {}) });
+  return [
+    service(name), operation ? h("strong", {}, operation) : h("span", { class: "soft" }, "all operations"),
+    h("a", { href: `/traces?${query}` }, "Traces"), h("a", { href: `/logs?service=${encodeURIComponent(name)}` }, "Logs"),
+    operation ? h("a", { href: view.url({ operation: null }) }, "All of the service") : h("a", { href: view.url({ service: null }) }, "All services"),
+  ];
+}
+
+function sorted(list, order) {
+  const rising = order.startsWith("-");
+  const value = VALUES[order.replace("-", "")] ?? VALUES.rate;
+  // Names rise where figures fall: A and the most come first.
+  const first = (one, other) => (typeof one === "string" ? one.localeCompare(other) : other - one);
+  return [...list].sort((one, other) => (rising ? -1 : 1) * first(value(one), value(other)) || VALUES.name(one).localeCompare(VALUES.name(other)));
+}
+
+function columns(view) {
+  return [
+    { name: "name", title: "Operation", kind: "fill", sort: true, text: (o) => `${o.service} ${o.operation}`, hint: (o) => VALUES.name(o), link: (o) => view.url({ service: o.service, operation: o.operation }),
+      cell: (o) => [service(o.service), h("span", { class: "name" }, o.operation)] },
+    { name: "rate", title: "Rate", number: true, sort: true, text: (o) => rate(o.figures.rate) },
+    { name: "failed", title: "Errors", number: true, sort: true, text: (o) => share(o.figures.failed), grave: (o) => (o.figures.failed >= 0.01 ? "bad" : o.figures.failed ? "warn" : "soft") },
+    { name: "p50", title: "p50", number: true, sort: true, from: "wide", text: (o) => duration(o.figures.p50) },
+    { name: "p99", title: "p99", number: true, sort: true, text: (o) => duration(o.figures.p99) },
+    { name: "flight", title: "In flight", number: true, sort: true, from: "wide", text: (o) => count(o.figures.in_flight) },
+    { name: "calls", title: "Calls", number: true, sort: true, from: "wide", text: (o) => count(o.calls) },
+  ];
+}

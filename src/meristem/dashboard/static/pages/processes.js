@@ -1,0 +1,75 @@
+// Processes: what runs where, how it fares, and what it takes.
+
+import { ask } from "../parts/ask.js";
+import { pick, search } from "../parts/controls.js";
+import { h } from "../parts/dom.js";
+import { bytes, clock, count, duration, plural } from "../parts/format.js";
+import { empty, heading, waiting } from "../parts/heading.js";
+import { service, status } from "../parts/marks.js";
+import { table } from "../parts/table.js";
+
+/** @param {import("../parts/view.js").View} view */
+export function open(view) {
+  const { count: counted } = heading(view, "Processes", search(view, "text", "Process or service"),
+    pick(view, "status", "Status", [["", "All"], ["ready", "Ready"], ["not", "Not ready"]]));
+  const sums = h("div", { class: "summary" });
+  const body = h("div", { class: "stack" }, waiting());
+  view.root.append(body);
+  let known = null;
+  let most = 0;
+  const list = table({ caption: "Replicas of processes, and programs", columns: columns(() => most), key: (each) => `${each.name}#${each.replica}` });
+
+  const show = () => {
+    if (!known) return;
+    const text = view.get("text").toLowerCase();
+    const wanted = view.get("status");
+    const shown = known.filter((each) => (!wanted || (each.status === "ready") === (wanted === "ready"))
+      && [each.name, ...each.services, ...each.apps].some((name) => name.toLowerCase().includes(text)));
+    most = Math.max(...known.map((each) => each.memory ?? 0));
+    counted.textContent = plural(shown.length, "replica");
+    if (!shown.length) {
+      body.replaceChildren(empty("No process is like that", "Choose less to see the others."));
+      return;
+    }
+    sums.replaceChildren(...summary(known));
+    if (!list.element.isConnected) body.replaceChildren(sums, list.element);
+    list.show(shown);
+  };
+  view.follow(["processes", "figures"], (signal) => ask("processes", {}, signal), (found) => {
+    // What is wrong comes first within the order of names.
+    known = [...found].sort((one, other) => (one.status === "ready") - (other.status === "ready") || one.name.localeCompare(other.name) || one.replica - other.replica);
+    show();
+  }, { pause: 2000 });
+  view.watch(show);
+}
+
+function summary(known) {
+  const ready = known.filter((each) => each.status === "ready").length;
+  const sum = (name) => known.reduce((total, each) => total + (each[name] ?? 0), 0);
+  const restarts = sum("restarts");
+  const figure = (name, value, kind = "") => h("div", { class: `figure ${kind}` }, h("span", { class: "soft" }, name), h("strong", {}, value));
+  return [
+    figure("Ready", `${ready} of ${known.length}`, ready < known.length ? "warn" : ""),
+    figure("Processors used", sum("cpu").toFixed(2)), figure("Memory", bytes(sum("memory"))),
+    figure("Restarts", count(restarts), restarts ? "warn" : ""),
+  ];
+}
+
+function columns(most) {
+  return [
+    { name: "process", title: "Process", kind: "name-column", text: (p) => `${p.name} ${p.replica} ${p.is_program}`, link: (p) => `/logs?process=${encodeURIComponent(p.name)}`,
+      cell: (p) => [h("span", { class: "name" }, p.name), p.is_program ? h("span", { class: "badge" }, "program") : h("span", { class: "soft" }, `#${p.replica}`)] },
+    // The problem stands beside what runs there, on a phone below the status.,
+    { name: "status", title: "Status", text: (p) => `${p.status} ${p.problem}`, cell: (p) => [status(p.status), p.problem ? h("span", { class: "problem only-phone" }, p.problem) : ""] },
+    { name: "services", title: "What it runs", kind: "fill", from: "wide", text: (p) => `${p.services} ${p.apps} ${p.problem}`, hint: (p) => [...p.services, ...p.apps].join(", "),
+      cell: (p) => [h("span", { class: "services wrap" }, p.services.map(service), p.apps.map((app) => h("span", { class: "badge" }, `app ${app}`))), p.problem ? h("span", { class: "problem" }, p.problem) : null].filter(Boolean) },
+    { name: "cpu", title: "CPU", number: true, text: (p) => (p.cpu === null ? "–" : `${Math.round(p.cpu * 100)}\u202f%`),
+      cell: (p) => (p.cpu === null ? h("span", { class: "soft" }, "–") : h("span", { class: "bar", style: { "--part": Math.min(1, p.cpu).toFixed(3) } }, `${Math.round(p.cpu * 100)}\u202f%`)) },
+    { name: "memory", title: "Memory", number: true, text: (p) => `${bytes(p.memory)} ${most()}`,
+      cell: (p) => (p.memory === null ? h("span", { class: "soft" }, "–") : h("span", { class: "bar", style: { "--part": (p.memory / (most() || 1)).toFixed(3) } }, bytes(p.memory))) },
+    { name: "restarts", title: "Restarts", number: true, from: "wide", text: (p) => count(p.restarts), grave: (p) => (p.restarts ? "warn" : "") },
+    { name: "since", title: "Since", number: true, from: "wide", text: (p) => duration(Math.max(0, Math.floor(Date.now() / 1000 - p.since))), hint: (p) => clock(p.since) },
+    { name: "pid", title: "PID", number: true, from: "wider", text: (p) => (p.pid === null ? "–" : String(p.pid)) },
+    { name: "address", title: "Address", from: "wider", kind: "mono clip", text: (p) => p.address || "–", hint: (p) => p.address },
+  ];
+}

@@ -1,0 +1,23 @@
+// Asks the operator contract: Connect's unary calls in JSON, see docs/http-api.md.
+
+const CONTRACT = "/meristem.operator.v1.Operator/";
+
+/** What the system said to a question that it could not answer. */
+export class AskError extends Error {}
+
+/**
+ * Ask an operation. A reply that is a list stands in `result` on the wire; an operation that takes one message takes
+ * that message's fields.
+ * @param {string} operation @param {object} [parameters] @param {AbortSignal} [signal]
+ */
+export async function ask(operation, parameters = {}, signal = undefined) {
+  const answer = await fetch(CONTRACT + operation[0].toUpperCase() + operation.slice(1), {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(parameters),
+    signal,
+  });
+  const told = await answer.json().catch(() => null);
+  if (!answer.ok) throw new AskError(told?.message || `${operation} was answered by ${answer.status} ${answer.statusText}`);
+  return told && "result" in told ? told.result : told;
+}

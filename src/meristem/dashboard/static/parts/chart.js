@@ -1,0 +1,105 @@
+// Charts over time, drawn by uPlot, which is loaded by the first page that has one.
+
+import { h } from "./dom.js";
+
+const PLACE = "/dashboard/vendor/uplot-1.6.32/";
+const high = (canvas) => (canvas.clientWidth < 420 ? 108 : 148);
+
+/** @type {Promise<any> | null} */
+let loading = null;
+
+function uPlot() {
+  loading ??= new Promise((done, failed) => {
+    document.head.append(h("link", { rel: "stylesheet", href: `${PLACE}uPlot.min.css` }));
+    document.head.append(h("script", {
+      src: `${PLACE}uPlot.iife.min.js`,
+      on: { load: () => done(globalThis.uPlot), error: () => { loading = null; failed(new Error("the charts could not be loaded")); } },
+    }));
+  });
+  return loading;
+}
+
+/** The colour of a token as a canvas takes it. @param {string} token */
+function colour(element, token) {
+  const probe = h("i", { style: { color: `var(${token})`, display: "none" } });
+  element.append(probe);
+  const found = getComputedStyle(probe).color;
+  probe.remove();
+  return found;
+}
+
+/**
+ * A chart with a title, what its lines are at the moment (or at the pointer), and a text for those who can't see it.
+ * @param {{title: string, series: {name: string, token: string, fill?: boolean}[], tell: (value: number | null) => string, signal: AbortSignal}} options
+ */
+export function chart({ title, series, tell, signal }) {
+  const now = h("div", { class: "legend" });
+  const canvas = h("div", { class: "plot" });
+  const element = h("figure", { class: "card chart" }, h("figcaption", {}, h("h2", {}, title), now), canvas);
+  /** @type {any} */
+  let plot = null;
+  let data = [[0]];
+  let making = false;
+
+  const legend = (at) => now.replaceChildren(...series.map((each, number) => h("span", { style: { "--hue": `var(${each.token})` } },
+    series.length > 1 ? h("i", { class: "soft" }, each.name) : null, h("strong", {}, tell(data[number + 1]?.[at] ?? null)))));
+
+  const build = async () => {
+    if (making) return;
+    making = true;
+    try {
+      const UPlot = await uPlot();
+      if (signal.aborted) return;
+      plot?.destroy();
+      plot = new UPlot(options(element, canvas, series, tell, (at) => legend(at ?? data[0].length - 1)), data, canvas);
+    } finally {
+      making = false;
+    }
+  };
+  const resize = new ResizeObserver(() => plot?.setSize({ width: canvas.clientWidth, height: high(canvas) }));
+  resize.observe(canvas);
+  const scheme = matchMedia("(prefers-color-scheme: dark)");
+  scheme.addEventListener("change", build, { signal });
+  document.addEventListener("schemechange", build, { signal });
+  signal.addEventListener("abort", () => { resize.disconnect(); plot?.destroy(); });
+
+  return {
+    element,
+    /** @param {(number | null)[][]} told times, then the values of each line */
+    async show(told) {
+      data = told;
+      const last = series.map((each, number) => `${each.name} ${tell(told[number + 1].at(-1) ?? null)}`).join(", ");
+      const most = Math.max(0, ...told.slice(1).flat().filter((each) => each !== null));
+      canvas.setAttribute("role", "img");
+      canvas.setAttribute("aria-label", `${title}: ${last}; at most ${tell(most)} in this time`);
+      legend(told[0].length - 1);
+      plot ? plot.setData(data) : await build();
+    },
+  };
+}
+
+function options(element, canvas, series, tell, pointed) {
+  const soft = colour(element, "--soft");
+  const line = colour(element, "--line");
+  const font = `11px ${getComputedStyle(element).fontFamily}`;
+  const axis = { stroke: soft, font, grid: { stroke: line, width: 1 }, ticks: { show: false } };
+  return {
+    width: canvas.clientWidth || 300,
+    height: high(canvas),
+    padding: [8, 10, 0, 0],
+    legend: { show: false },
+    cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false } },
+    scales: { y: { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] } },
+    axes: [
+      { ...axis, grid: { show: false }, size: 24, space: 70, values: (_, times) => times.map((each) => new Date(each * 1000).toTimeString().slice(0, 5)) },
+      { ...axis, size: 58, space: 36, values: (_, values) => values.map((each) => tell(each)) },
+    ],
+    series: [{}, ...series.map((each) => ({
+      stroke: colour(element, each.token),
+      width: 1.5,
+      fill: each.fill ? colour(element, each.token).replace("rgb(", "rgba(").replace(")", ", .12)") : undefined,
+      points: { show: false },
+    }))],
+    hooks: { setCursor: [(plot) => pointed(plot.cursor.idx)] },
+  };
+}

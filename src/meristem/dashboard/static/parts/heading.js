@@ -1,0 +1,21 @@
+// The line at the top of a page: its title, what it counts, its tools.
+
+import { h } from "./dom.js";
+import { titled } from "./router.js";
+
+/**
+ * @param {import("./view.js").View} view @param {string} title @param {...any} tools
+ * @returns {{count: HTMLElement, title: HTMLElement}}
+ */
+export function heading(view, title, ...tools) {
+  const count = h("span", { class: "count", "aria-live": "off" });
+  const heading = h("h1", { tabindex: "-1" }, title);
+  view.root.append(h("div", { class: "head" }, heading, count, h("div", { class: "tools" }, tools)));
+  titled(title);
+  return { count, title: heading };
+}
+
+/** What stands where there is nothing: a sentence, and what to do. @param {string} what @param {string} advice */
+export const empty = (what, advice) => h("div", { class: "empty" }, h("strong", {}, what), h("span", {}, advice));
+
+export const waiting = () => h("p", { class: "waiting" }, "Asking the system…");

@@ -1,0 +1,87 @@
+// From addresses to pages. Links are plain links; this makes them quick.
+
+import { h } from "./dom.js";
+import { View } from "./view.js";
+
+/** @type {View | null} */
+let view = null;
+/** @type {import("../routes.js").Route[]} */
+let routes = [];
+
+/** The page that is open. */
+export const open = () => view;
+
+/** Show the page of this address, and of each to come. @param {import("../routes.js").Route[]} known */
+export function startRouter(known) {
+  routes = known;
+  if (location.pathname === "/") history.replaceState(null, "", "/map");
+  addEventListener("popstate", () => show(false));
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest?.("a[href]");
+    const url = link?.getAttribute("href");
+    if (!url?.startsWith("/") || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+    event.preventDefault();
+    go(url);
+  });
+  show(true);
+}
+
+/** Go to an address of the dashboard. @param {string} url @param {{replace?: boolean}} [options] */
+export function go(url, { replace = false } = {}) {
+  history[replace ? "replaceState" : "pushState"](null, "", url);
+  show(false);
+}
+
+function found(path) {
+  for (const route of routes) {
+    const names = [];
+    const pattern = route.path.replace(/:(\w+)/g, (_, name) => (names.push(name), "([^/]+)"));
+    const parts = new RegExp(`^${pattern}/?$`).exec(path);
+    if (parts) return { route, params: Object.fromEntries(names.map((name, at) => [name, decodeURIComponent(parts[at + 1])])) };
+  }
+  return null;
+}
+
+async function show(first) {
+  const query = new URLSearchParams(location.search);
+  if (view && view.path === location.pathname) {
+    view.changed(query);
+    return;
+  }
+  const target = found(location.pathname);
+  view?.close();
+  const root = document.querySelector("#main");
+  const own = (view = new View(root, target?.params ?? {}, query, go));
+  markCurrent(target?.route);
+  if (!target) {
+    root.replaceChildren(h("div", { class: "head" }, h("h1", { tabindex: "-1" }, "There is no such page")),
+      h("p", { class: "empty" }, "The address may be mistyped; the pages are listed beside."));
+    return;
+  }
+  try {
+    const page = await target.route.load();
+    if (own.signal.aborted) return;
+    root.replaceChildren();
+    page.open(own);
+  } catch (error) {
+    root.replaceChildren(h("div", { class: "head" }, h("h1", { tabindex: "-1" }, target.route.title)));
+    own.trouble(error, () => location.reload());
+    return;
+  }
+  scrollTo(0, 0);
+  // The skip link comes first on a page that was just loaded; later a reader is told of the new page.
+  if (!first) root.querySelector("h1")?.focus({ preventScroll: true });
+}
+
+function markCurrent(route) {
+  const current = route?.of ?? route?.path;
+  for (const link of document.querySelectorAll("[data-page]")) {
+    link.dataset.page === current ? link.setAttribute("aria-current", "page") : link.removeAttribute("aria-current");
+  }
+  titled(route?.title ?? "No such page");
+}
+
+/** Name the page in the window's title. @param {string} title */
+export function titled(title) {
+  document.title = `${title} · ${document.documentElement.dataset.system || "Dashboard"}`;
+}

@@ -1,0 +1,18 @@
+// The pages: each is a file and a line here. `key` follows g on the keyboard, `icon` is a path in a box of 16.
+
+/** @typedef {{path: string, title: string, load: () => Promise<{open: Function}>, key?: string, icon?: string, of?: string}} Route */
+
+/** @type {Route[]} */
+export const PAGES = [
+  { path: "/map", title: "Map", key: "m", load: () => import("./pages/map.js"), icon: "M2 3h4v3H2zM10 2h4v3h-4zM10 10h4v4h-4zM6 4.5h4M6 4.5C9 5 7 12 10 12" },
+  { path: "/traces", title: "Traces", key: "t", load: () => import("./pages/traces.js"), icon: "M2 3h7M5 6.5h8M5 10h4M9 13.5h5" },
+  { path: "/logs", title: "Logs", key: "l", load: () => import("./pages/logs.js"), icon: "M2 3h12M2 6.5h9M2 10h12M2 13.5h6" },
+  { path: "/errors", title: "Errors", key: "e", load: () => import("./pages/errors.js"), icon: "M8 2 14.5 13.5h-13zM8 6.5v3M8 11.6v.01" },
+  { path: "/operations", title: "Operations", key: "o", load: () => import("./pages/operations.js"), icon: "M2 13.5h12M2 10.5l3.5-4 3 2.5L14 3" },
+  { path: "/processes", title: "Processes", key: "p", load: () => import("./pages/processes.js"), icon: "M2 2.5h12v4.5H2zM2 9.5h12V14H2zM4.5 4.75h.01M4.5 11.75h.01" },
+];
+
+/** Places within a page. */
+export const PLACES = [
+  { path: "/traces/:id", title: "Trace", of: "/traces", load: () => import("./trace/page.js") },
+];

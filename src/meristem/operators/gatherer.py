@@ -1,0 +1,104 @@
+"""Gathers what the processes of a system tell of themselves, once a second."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from typing import TYPE_CHECKING, Final
+
+from meristem.operators.recent_figures import RecentFigures
+from meristem.operators.seen_calls import SeenCalls
+
+if TYPE_CHECKING:
+    from meristem.operators.health import Instance, Overview
+    from meristem.operators.history_file import History
+    from meristem.operators.inspection import ProcessDigest
+
+logger = logging.getLogger(__name__)
+PAUSE: Final = 1.0  # seconds between two rounds
+
+
+class Usage:
+    """What one replica uses: `memory` in bytes, `cpu` of one processor between the last two looks."""
+
+    def __init__(self) -> None:
+        self.memory: int | None = None
+        self.cpu: float | None = None
+        self._seconds: float | None = None
+        self._at = 0.0
+
+    def add(self, digest: ProcessDigest, now: float) -> None:
+        used = None if self._seconds is None else digest.cpu - self._seconds
+        self.cpu = used / (now - self._at) if used is not None and used >= 0 and now > self._at else None
+        self.memory, self._seconds, self._at = digest.memory, digest.cpu, now
+
+
+class Gatherer:
+    """Asks every instance for its digest and hands what is new to the history; one that is silent keeps nobody waiting.
+
+    `figures` are those of the last minute, `usage` is what each replica uses, by process and replica. `rounds` counts
+    how often all were asked. `seen_calls` are callers and callees by recorded traces.
+    """
+
+    def __init__(self, overview: Overview, history: History) -> None:
+        self.figures = RecentFigures()
+        self.usage: dict[tuple[str, int], Usage] = {}
+        self._overview = overview
+        self._history = history
+        self.rounds = 0
+        self.seen_calls = SeenCalls()
+        self._seen: dict[tuple[str, int], tuple[str, int]] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        self._task = asyncio.create_task(self._gather(), name="operators' gatherer")
+
+    async def drain(self) -> None:
+        """It looks on to the end."""
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _gather(self) -> None:
+        while True:
+            try:
+                await self.look()
+            except Exception:
+                logger.exception("gathering for operators failed; it is tried again")
+            await asyncio.sleep(PAUSE)
+
+    async def look(self) -> None:
+        """One round."""
+        instances = [each for each in self._overview.instances() if "process" in each.labels]
+        await asyncio.gather(*(self._ask(each) for each in instances))
+        self.rounds += 1
+        alive = [_key(each) for each in instances]
+        self.figures.keep(alive)
+        for gone in set(self.usage) - set(alive):
+            del self.usage[gone]
+
+    async def _ask(self, instance: Instance) -> None:
+        key = _key(instance)
+        life, seen = self._seen.get(key, ("", 0))
+        try:
+            digest = await instance.digest(life, seen)
+        except OSError as error:
+            logger.debug("%s tells nothing new: %s", instance.labels, error)
+            return
+        if digest is None:
+            return
+        self._seen[key] = digest.life, digest.seen
+        now = time.monotonic()
+        self.usage.setdefault(key, Usage()).add(digest, now)
+        self._history.add_spans(digest.spans)
+        self.seen_calls.add(digest.spans)
+        self._history.add_figures(self.figures.add(*key, digest, now))
+
+
+def _key(instance: Instance) -> tuple[str, int]:
+    return instance.labels["process"], int(instance.labels["replica"])

@@ -1,0 +1,152 @@
+"""Finds what the history keeps: traces, their spans, lines of the log, errors and figures."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, Final
+
+from meristem.operators.history_tables import LEVELS
+from meristem.operators.operator_contract import ErrorView, FigurePoint, LogView, SpanView, TraceView
+from meristem.operators.recent_figures import Counts, figures_of
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator
+
+    from meristem.operators.operator_contract import LogSearch, TraceSearch
+
+POINTS: Final = 120
+_NAMES: Final = {number: name for name, number in LEVELS.items()}
+
+
+class Conditions:
+    """What a statement asks for, and the values for it."""
+
+    def __init__(self) -> None:
+        self.values: list[Any] = []
+        self._texts: list[str] = []
+
+    def add(self, text: str, *values: Any) -> None:
+        self._texts.append(text)
+        self.values.extend(values)
+
+    def __str__(self) -> str:
+        return f" WHERE {' AND '.join(self._texts)}" if self._texts else ""
+
+
+def find_traces(connection: sqlite3.Connection, search: TraceSearch) -> list[TraceView]:
+    """The traces that are looked for, the newest first."""
+    wanted = Conditions()
+    if search.before is not None:
+        wanted.add("start < ?", search.before)
+    if search.status:
+        wanted.add("failed > 0" if search.status == "failed" else "failed = 0")
+    if search.at_least > 0:
+        wanted.add("duration >= ?", search.at_least)
+    if search.text:
+        wanted.add(
+            "(name LIKE ? ESCAPE '\\' OR trace_id >= ? AND trace_id < ?)",
+            _part(search.text),
+            search.text.lower(),
+            search.text.lower() + "g",
+        )
+    if search.service or search.operation:
+        of = Conditions()
+        of.add("spans.trace_id = traces.trace_id")
+        if search.service:
+            of.add("service = ?", search.service)
+        if search.operation:
+            of.add("name LIKE ? ESCAPE '\\'", _part(search.operation))
+        wanted.add(f"EXISTS (SELECT 1 FROM spans{of})", *of.values)  # noqa: S608 - of this module's own pieces
+    text = f"SELECT * FROM traces{wanted} ORDER BY start DESC LIMIT ?"  # noqa: S608 - of this module's own pieces
+    return [
+        TraceView(
+            trace_id=row["trace_id"],
+            name=row["name"],
+            service=row["service"],
+            start=row["start"],
+            duration=row["duration"],
+            spans=row["spans"],
+            failed=row["failed"],
+            services=row["services"].split(),
+        )
+        for row in connection.execute(text, (*wanted.values, search.most))
+    ]
+
+
+def find_spans(connection: sqlite3.Connection, trace_id: str) -> list[SpanView]:
+    """The spans of a trace in the order of their starts."""
+    text = "SELECT * FROM spans WHERE trace_id = ? ORDER BY start, rowid"
+    return [
+        SpanView(**{name: row[name] for name in SpanView.__struct_fields__ if name != "attributes"},
+                 attributes=json.loads(row["attributes"]))
+        for row in connection.execute(text, (trace_id.lower(),))
+    ]  # fmt: skip
+
+
+def find_lines(connection: sqlite3.Connection, search: LogSearch) -> list[LogView]:
+    """The lines that are looked for; see `LogSearch` for their order."""
+    wanted = Conditions()
+    for name in ("service", "process", "trace_id"):
+        if value := getattr(search, name):
+            wanted.add(f"{name} = ?", value)
+    if search.level:
+        wanted.add("level >= ?", LEVELS[search.level])
+    if search.text:
+        part = _part(search.text)
+        wanted.add(
+            "(message LIKE ? ESCAPE '\\' OR traceback LIKE ? ESCAPE '\\' OR fields LIKE ? ESCAPE '\\')",
+            part,
+            part,
+            part,
+        )
+    if search.before is not None:
+        wanted.add("id < ?", search.before)
+    if search.after is not None:
+        wanted.add("id > ?", search.after)
+    order = "ASC" if search.after is not None else "DESC"
+    text = f"SELECT * FROM lines{wanted} ORDER BY id {order} LIMIT ?"  # noqa: S608 - of this module's own pieces
+    return [
+        LogView(
+            **{name: row[name] for name in LogView.__struct_fields__ if name not in ("level", "fields")},
+            level=_NAMES.get(row["level"], str(row["level"])),
+            fields=json.loads(row["fields"]),
+        )
+        for row in connection.execute(text, (*wanted.values, search.most))
+    ]
+
+
+def find_errors(connection: sqlite3.Connection, most: int) -> list[ErrorView]:
+    """Errors by what they say and where, those that came last first."""
+    found = connection.execute("SELECT * FROM errors ORDER BY last DESC LIMIT ?", (most,))
+    return [ErrorView(**dict(row)) for row in found]
+
+
+def find_figures(
+    connection: sqlite3.Connection, service: str, operation: str, since: float, until: float
+) -> list[FigurePoint]:
+    """How it went between two times, in at most 120 points; seconds in which nothing was called have none."""
+    wanted = Conditions()
+    wanted.add("time > ? AND time <= ?", since, until)
+    if service:
+        wanted.add("service = ?", service)
+    if operation:
+        wanted.add("operation = ?", operation)
+    width = max((until - since) / POINTS, 10.0)
+    by_point: dict[int, list[sqlite3.Row]] = defaultdict(list)
+    for row in connection.execute(f"SELECT * FROM figures{wanted} ORDER BY time", wanted.values):  # noqa: S608
+        by_point[int((row["time"] - since) // width)].append(row)
+    return list(_points(by_point, since, width))
+
+
+def _points(by_point: dict[int, list[sqlite3.Row]], since: float, width: float) -> Iterator[FigurePoint]:
+    for point, rows in by_point.items():
+        counted = [Counts(width, row["calls"], row["failed"], tuple(json.loads(row["buckets"]))) for row in rows]
+        in_flight = max(row["in_flight"] for row in rows)
+        yield FigurePoint(time=since + (point + 1) * width, figures=figures_of(counted, in_flight))
+
+
+def _part(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return f"%{escaped}%"

@@ -1,0 +1,100 @@
+"""Lines of the log on their way into the history: those of this process, and those that processes write."""
+
+from __future__ import annotations
+
+import re
+import time
+import traceback
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from meristem.operators.history_tables import LEVELS, LineRow
+from meristem.redaction import redact
+from meristem.telemetry.sampling import Allowance
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from meristem.operators.history_file import History
+
+PER_SECOND: Final = 200.0  # lines of each process; what comes beyond is on the screen alone
+LONGEST: Final = 16_000  # characters of a message, a traceback or a field
+MOST: Final = 50  # fields
+_KNOWN: Final = {
+    "event", "level", "timestamp", "logger", "logger_name", "service", "operation", "trace_id", "exc_info", "exception",
+    "stack",
+}  # fmt: skip
+_COLOURS: Final = re.compile(r"\x1b\[[0-9;]*m")
+_decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+class LogIntake:
+    """Takes lines into the history, a bounded number a second of each process; what it can't read is text."""
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+        self._allowances: dict[tuple[str, int], Allowance] = {}
+
+    def event(self, process: str, replica: int, event: Mapping[str, Any]) -> None:
+        """Take what a line of this process says; nothing of the event is kept."""
+        if self._may(process, replica):
+            self._history.add_line(_row(process, replica, event))
+
+    def line(self, process: str, replica: int, line: bytes) -> None:
+        """Take a line that a process or program wrote: JSON with an `event`, or any text."""
+        if not self._may(process, replica):
+            return
+        event: dict[str, Any] = {}
+        if line.startswith(b"{"):
+            try:
+                event = _decode(line)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                event = {}
+        if not isinstance(event.get("event"), str):
+            event = {"event": _COLOURS.sub("", line.decode(errors="replace")).rstrip()}
+        if event["event"] or "exception" in event:
+            self._history.add_line(_row(process, replica, event))
+
+    def _may(self, process: str, replica: int) -> bool:
+        now = time.monotonic()
+        allowance = self._allowances.get((process, replica))
+        if allowance is None:
+            allowance = self._allowances[process, replica] = Allowance(PER_SECOND, now)
+        return allowance.take(now)
+
+
+def _row(process: str, replica: int, event: Mapping[str, Any]) -> LineRow:
+    others = [(str(name), value) for name, value in event.items() if name not in _KNOWN]
+    return LineRow(
+        _seconds(event.get("timestamp")),
+        LEVELS.get(str(event.get("level", "info")).lower(), LEVELS["info"]),
+        process,
+        replica,
+        str(event.get("logger") or event.get("logger_name") or ""),
+        _text(event.get("event", "")),
+        str(event.get("service") or ""),
+        str(event.get("operation") or ""),
+        str(event.get("trace_id") or ""),
+        _text(_traceback(event)),
+        {name: _text(value) for name, value in others[:MOST]},
+    )
+
+
+def _text(value: object) -> str:
+    return redact(value if isinstance(value, str) else repr(value))[:LONGEST]
+
+
+def _traceback(event: Mapping[str, Any]) -> str:
+    raised = event.get("exc_info")
+    if isinstance(raised, tuple) and raised[0] is not None:
+        return "".join(traceback.format_exception(*raised))
+    return str(event.get("exception") or event.get("stack") or "")
+
+
+def _seconds(timestamp: object) -> float:
+    try:
+        return datetime.fromisoformat(timestamp).timestamp() if isinstance(timestamp, str) else time.time()
+    except ValueError:
+        return time.time()

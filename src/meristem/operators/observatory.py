@@ -1,0 +1,91 @@
+"""What the operator contract stands on: what gathers, what keeps and what answers, and a stream of what is new."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from meristem.asgi import respond, start
+from meristem.contracts.contract import operations
+from meristem.operators.answering import answering
+from meristem.operators.gatherer import Gatherer
+from meristem.operators.history_file import History
+from meristem.operators.log_intake import LogIntake
+from meristem.operators.operator_contract import Operator
+from meristem.operators.system_view import SystemView
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from meristem.asgi import Receive, Scope, Send
+    from meristem.contracts.call import ServedOperation
+    from meristem.operators.health import Overview
+
+BETWEEN: Final = 1.0  # seconds between two words of what is new, at least
+STREAM: Final = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
+
+
+class Observatory:
+    """Gathers what a system's processes tell, keeps it in a file, and answers `Operator` of it by `routes`."""
+
+    def __init__(self, overview: Overview, path: Path) -> None:
+        self.history = History(path)
+        self.logs = LogIntake(self.history)
+        self._gatherer = Gatherer(overview, self.history)
+        self._view = SystemView(overview, self._gatherer, self.history)
+        self._is_ending = asyncio.Event()
+
+    @property
+    def routes(self) -> dict[str, ServedOperation]:
+        """The operations of the contract by their paths."""
+        known = operations(Operator).values()
+        return {each.path: answering(each, self._view) for each in known}
+
+    async def start(self) -> None:
+        """Gather and keep from now on."""
+        await self.history.start()
+        await self._gatherer.start()
+
+    async def drain(self) -> None:
+        """It looks on to the end."""
+
+    async def stop(self) -> None:
+        """Look a last time, and end the streams."""
+        self._is_ending.set()
+        await self._gatherer.stop()
+        await self.history.stop()
+
+    async def live(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer `GET /live`: server-sent events (HTML Living Standard, section 9.2), one whenever something is new.
+
+        `event: change` has a count for each kind of what is kept. Who finds one grown asks for what it shows.
+        """
+        if scope["method"] not in ("GET", "HEAD"):
+            await respond(send, 405, fields=[(b"allow", b"GET, HEAD"), *STREAM])
+            return
+        await start(send, 200, b"text/event-stream", STREAM)
+        left = asyncio.ensure_future(_until_left(receive))
+        ending = asyncio.ensure_future(self._is_ending.wait())
+        told = b""
+        try:
+            while scope["method"] == "GET" and not (left.done() or ending.done()):
+                counts = self._counts()
+                text = b": nothing new\n\n" if counts == told else b"event: change\ndata: " + counts + b"\n\n"
+                told = counts
+                await send({"type": "http.response.body", "body": text, "more_body": True})
+                await asyncio.wait({left, ending}, timeout=BETWEEN)
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            left.cancel()
+            ending.cancel()
+
+    def _counts(self) -> bytes:
+        rounds = self._gatherer.rounds
+        return msgspec.json.encode({**self.history.counters._asdict(), "figures": rounds, "processes": rounds})
+
+
+async def _until_left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,250 @@
+"""The operator contract: what operators see of a running system, for the command, the dashboard and programs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Protocol, TypeAlias
+
+from msgspec import Meta
+
+from meristem.contracts.contract import Contract
+from meristem.contracts.message import Message
+from meristem.contracts.operation import safe
+
+NodeKind: TypeAlias = Literal["service", "app", "program", "external", "database", "bus", "outside"]
+EdgeKind: TypeAlias = Literal["call", "event", "data"]
+Most: TypeAlias = Annotated[int, Meta(ge=1, le=1000)]
+
+
+class Figures(Message):
+    """What happened in the last `seconds`: calls a second, the share that failed, durations in seconds.
+
+    `p50` and `p99` are None where nothing was called.
+    """
+
+    seconds: float = 0.0
+    rate: float = 0.0
+    failed: float = 0.0
+    p50: float | None = None
+    p99: float | None = None
+    in_flight: int = 0
+
+
+class MapNode(Message):
+    """Something that a system consists of or relies on; `id` is its kind and name: `service:stock`.
+
+    `status` is that of its process (`ready`, `starting`, `silent`, …), empty where nothing here can tell. `ready` of
+    its `replicas` are. A database has its kind and place as `detail`, a program its command.
+    """
+
+    id: str
+    kind: NodeKind
+    name: str
+    process: str = ""
+    status: str = ""
+    replicas: int = 0
+    ready: int = 0
+    detail: str = ""
+    figures: Figures | None = None
+
+
+class MapEdge(Message):
+    """What goes from one node to another: calls, events or statements.
+
+    `declared`: the code says so. `calls` were made since what runs now began, None where nobody counts them.
+    """
+
+    source: str
+    target: str
+    kind: EdgeKind
+    declared: bool = True
+    calls: int | None = None
+    figures: Figures | None = None
+
+
+class SystemMap(Message):
+    """A system as its operators see it; `address` is the public one, `since` in seconds since 1970."""
+
+    system: str
+    address: str
+    since: float
+    nodes: list[MapNode]
+    edges: list[MapEdge]
+
+
+class ProcessView(Message):
+    """A replica of a process, or a program: `since` its state began, in seconds since 1970; `memory` in bytes.
+
+    `cpu` is what it used of one processor since the last look: 0.5 is half of one. `problem` says what is wrong.
+    """
+
+    name: str
+    replica: int
+    is_program: bool
+    status: str
+    pid: int | None
+    restarts: int
+    since: float
+    services: list[str]
+    apps: list[str]
+    address: str = ""
+    problem: str = ""
+    memory: int | None = None
+    cpu: float | None = None
+
+
+class OperationView(Message):
+    """An operation and how it fares where it is answered; `calls` since what runs now began."""
+
+    service: str
+    operation: str
+    calls: int
+    figures: Figures
+
+
+class FigurePoint(Message):
+    """What happened in the seconds that end at `time`, in seconds since 1970."""
+
+    time: float
+    figures: Figures
+
+
+class TraceSearch(Message):
+    """Which traces: those that touch a service and an operation, ended so, took so many seconds, begun before `before`.
+
+    `text` is a part of the root's name or the begin of a trace's id.
+    """
+
+    service: str = ""
+    operation: str = ""
+    text: str = ""
+    status: Literal["", "ok", "failed"] = ""
+    at_least: float = 0.0
+    before: float | None = None
+    most: Most = 50
+
+
+class TraceView(Message):
+    """A trace in short: the name and service of its root, when it began (seconds since 1970) and how long it took.
+
+    Where the root is not known, because a foreign system began it, it is the earliest span. `failed` spans had an
+    error.
+    """
+
+    trace_id: str
+    name: str
+    service: str
+    start: float
+    duration: float
+    spans: int
+    failed: int
+    services: list[str]
+
+
+class SpanView(Message):
+    """A piece of work in a trace: `start` in seconds since 1970, `duration` in seconds."""
+
+    trace_id: str
+    span_id: str
+    parent_id: str
+    name: str
+    kind: str
+    service: str
+    process: str
+    replica: int
+    start: float
+    duration: float
+    error: str = ""
+    attributes: dict[str, str] = {}
+
+
+class LogSearch(Message):
+    """Which lines: those that have this `text`, are at least as grave as `level`, and are of these.
+
+    `after` and `before` are ids of lines: those that follow, the oldest first, or those that precede, the newest first.
+    """
+
+    text: str = ""
+    level: Literal["", "debug", "info", "warning", "error", "critical"] = ""
+    service: str = ""
+    process: str = ""
+    trace_id: str = ""
+    after: int | None = None
+    before: int | None = None
+    most: Most = 200
+
+
+class LogView(Message):
+    """A line of the log: `time` in seconds since 1970, `traceback` of an error, all else that it says as `fields`."""
+
+    id: int
+    time: float
+    level: str
+    process: str
+    replica: int
+    logger: str
+    message: str
+    service: str = ""
+    operation: str = ""
+    trace_id: str = ""
+    traceback: str = ""
+    fields: dict[str, str] = {}
+
+
+class ErrorView(Message):
+    """Errors that are alike: what was said, where, how often, when first and last, and a trace that has one."""
+
+    id: str
+    message: str
+    service: str
+    operation: str
+    count: int
+    first: float
+    last: float
+    trace_id: str = ""
+
+
+class Operator(Contract, Protocol, package="meristem.operator.v1"):
+    """What operators see of a running system: its parts, their figures, and what is kept of traces, logs and errors."""
+
+    @safe(public=True)
+    async def system(self) -> SystemMap:
+        """What it consists of, who talks to whom, and how that went in the last minute."""
+        ...
+
+    @safe(public=True)
+    async def processes(self) -> list[ProcessView]:
+        """Every replica of every process and program, and how it fares."""
+        ...
+
+    @safe(public=True)
+    async def operations(self) -> list[OperationView]:
+        """The operations of all services, and how those went in the last minute."""
+        ...
+
+    @safe(public=True)
+    async def history(self, service: str, operation: str, minutes: int) -> list[FigurePoint]:
+        """How an operation fared, in up to 120 points; that of a whole service where `operation` is empty.
+
+        All services together where both are empty.
+        """
+        ...
+
+    @safe(public=True)
+    async def traces(self, search: TraceSearch) -> list[TraceView]:
+        """The traces that are kept, the newest first."""
+        ...
+
+    @safe(public=True)
+    async def trace(self, trace_id: str) -> list[SpanView]:
+        """The spans of a trace in the order of their starts; none where it is not kept."""
+        ...
+
+    @safe(public=True)
+    async def logs(self, search: LogSearch) -> list[LogView]:
+        """The lines of the log that are kept; see `LogSearch` for their order."""
+        ...
+
+    @safe(public=True)
+    async def errors(self, most: int) -> list[ErrorView]:
+        """Errors by what they say and where, those that came last first."""
+        ...

@@ -1,0 +1,179 @@
+"""How operations fared in the last minute, over all replicas, from the counts that each of them tells."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from meristem.operators.history_tables import FigureRow
+from meristem.operators.operator_contract import Figures, OperationView
+from meristem.telemetry.metrics import quantile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from meristem.operators.inspection import ProcessDigest
+
+SPAN: Final = 60.0  # seconds over which figures are told
+STEP: Final = 5.0  # seconds between two counts that are remembered
+KEPT: Final = 10.0  # seconds of which the history has one row
+
+
+class Counts(NamedTuple):
+    """Counts at a time; they only grow while a process lives."""
+
+    time: float
+    calls: int = 0
+    failed: int = 0
+    buckets: tuple[int, ...] = ()
+
+    def since(self, other: Counts) -> Counts:
+        """What was counted since then, over so many seconds as `time`."""
+        before = other.buckets or (0,) * len(self.buckets)
+        buckets = tuple(now - then for now, then in zip(self.buckets, before, strict=True))
+        return Counts(self.time - other.time, self.calls - other.calls, self.failed - other.failed, buckets)
+
+
+class Series:
+    """The counts of one operation in one process of the last minute."""
+
+    def __init__(self, began: float) -> None:
+        self.in_flight = 0
+        self.told = Counts(began)  # up to what the history has it
+        self._kept: deque[Counts] = deque([Counts(began)])
+        self.now = Counts(began)
+
+    def add(self, counts: Counts, in_flight: int) -> None:
+        self.now, self.in_flight = counts, in_flight
+        if counts.time - self._kept[-1].time >= STEP:
+            self._kept.append(counts)
+        while len(self._kept) > 1 and counts.time - self._kept[1].time >= SPAN:
+            self._kept.popleft()
+
+    def recent(self) -> Counts:
+        return self.now.since(self._kept[0])
+
+
+class ReplicaCounts(NamedTuple):
+    """What is known of one replica of a process since it began."""
+
+    life: str
+    series: dict[tuple[str, str, str], Series]
+    made: dict[tuple[str, str, str], int]
+
+
+class RecentFigures:
+    """Takes the digests of all processes, by process and replica; a replica that began anew begins at nothing."""
+
+    def __init__(self) -> None:
+        self._replicas: dict[tuple[str, int], ReplicaCounts] = {}
+
+    def add(self, process: str, replica: int, digest: ProcessDigest, now: float) -> list[FigureRow]:
+        """Take in a digest, `now` by a steady clock; gives what the history is to keep, every ten seconds."""
+        known = self._replicas.get((process, replica))
+        is_first = known is None
+        if known is None or known.life != digest.life:
+            known = self._replicas[process, replica] = ReplicaCounts(digest.life, {}, {})
+        rows = []
+        for each in digest.operations:
+            key = (each.side, each.service, each.operation)
+            counts = Counts(now, each.calls, each.failed, tuple(each.buckets))
+            series = known.series.get(key)
+            if series is None:
+                series = known.series[key] = Series(now - STEP)
+                if is_first:  # it may have run for days: what it counted until now is not of this minute
+                    series.told = counts
+                    series._kept[0] = counts._replace(time=now - STEP)  # noqa: SLF001 - of this module
+            series.add(counts, each.in_flight)
+            if each.side == "server" and now - series.told.time >= KEPT:
+                if row := _row(process, replica, each.service, each.operation, series):
+                    rows.append(row)
+                series.told = counts
+        known.made.update({(each.caller, each.service, each.operation): each.calls for each in digest.made})
+        return rows
+
+    def keep(self, alive: Iterable[tuple[str, int]]) -> None:
+        """Forget the replicas that are not among these."""
+        for gone in set(self._replicas) - set(alive):
+            del self._replicas[gone]
+
+    def operations(self) -> list[OperationView]:
+        """Every operation that is answered, over all replicas."""
+        keys = sorted({key[1:] for key, _ in self._series() if key[0] == "server"})
+        return [
+            OperationView(
+                service=service,
+                operation=operation,
+                calls=sum(each.now.calls for key, each in self._series() if key == ("server", service, operation)),
+                figures=self.of_service(service, operation),
+            )
+            for service, operation in keys
+        ]
+
+    def of_service(self, service: str, operation: str = "") -> Figures:
+        """How a service fares, or one of its operations."""
+        return figures([
+            each for key, each in self._series()
+            if key[:2] == ("server", service) and operation in ("", key[2])
+        ])  # fmt: skip
+
+    def of_calls(self, caller: str, service: str) -> Figures | None:
+        """How the calls of one part to another fare; None where they are counted as the callee's alone."""
+        labels = {key[2] for each in self._replicas.values() for key in each.made if key[:2] == (caller, service)}
+        found = [each for key, each in self._series() if key[:2] == ("client", caller) and key[2] in labels]
+        return figures(found) if found else None
+
+    def made(self) -> dict[tuple[str, str], int]:
+        """How many calls each part made of each other one, by caller and callee."""
+        found: dict[tuple[str, str], int] = {}
+        for replica in self._replicas.values():
+            for (caller, service, _), calls in replica.made.items():
+                found[caller, service] = found.get((caller, service), 0) + calls
+        return found
+
+    def answered(self) -> dict[str, int]:
+        """How many calls each service answered."""
+        found: dict[str, int] = {}
+        for (side, service, _), each in self._series():
+            if side == "server":
+                found[service] = found.get(service, 0) + each.now.calls
+        return found
+
+    def _series(self) -> Iterator[tuple[tuple[str, str, str], Series]]:
+        for replica in self._replicas.values():
+            yield from replica.series.items()
+
+
+def figures(series: Sequence[Series]) -> Figures:
+    """Several series as one."""
+    found = [each.recent() for each in series]
+    in_flight = sum(each.in_flight for each in series)
+    return figures_of(found, in_flight)
+
+
+def figures_of(found: Sequence[Counts], in_flight: int) -> Figures:
+    """Counts of the same seconds as figures; `time` of each is how many seconds it counted."""
+    seconds = max((each.time for each in found), default=0.0)
+    calls = sum(each.calls for each in found)
+    if not calls or seconds <= 0:
+        return Figures(seconds=max(seconds, 0.0), in_flight=in_flight)
+    buckets = [sum(each) for each in zip(*(each.buckets for each in found if each.buckets), strict=True)]
+    return Figures(
+        seconds=seconds,
+        rate=calls / seconds,
+        failed=sum(each.failed for each in found) / calls,
+        p50=quantile(buckets, 0.5),
+        p99=quantile(buckets, 0.99),
+        in_flight=in_flight,
+    )
+
+
+def _row(process: str, replica: int, service: str, operation: str, series: Series) -> FigureRow | None:
+    counted = series.now.since(series.told)
+    if not counted.calls and not series.in_flight:
+        return None
+    return FigureRow(
+        time.time(), counted.time, process, replica, service, operation, counted.calls, counted.failed,
+        series.in_flight, list(counted.buckets),
+    )  # fmt: skip

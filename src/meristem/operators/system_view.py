@@ -1,0 +1,159 @@
+"""Answers the operator contract, of what was gathered and of what is kept."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from meristem.operators.health import READY
+from meristem.operators.history_search import find_errors, find_figures, find_lines, find_spans, find_traces
+from meristem.operators.operator_contract import MapEdge, MapNode, ProcessView, SystemMap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from meristem.operators.gatherer import Gatherer
+    from meristem.operators.health import InstanceHealth, Overview
+    from meristem.operators.history_file import History
+    from meristem.operators.operator_contract import (
+        ErrorView,
+        FigurePoint,
+        LogSearch,
+        LogView,
+        OperationView,
+        SpanView,
+        TraceSearch,
+        TraceView,
+    )
+
+OUTSIDE: Final = "outside"  # who calls and is none of the parts: browsers, programs, hosted apps
+
+
+class SystemView:
+    """One system, as its operators see it; it answers `Operator`."""
+
+    def __init__(self, overview: Overview, gatherer: Gatherer, history: History) -> None:
+        self._overview = overview
+        self._gatherer = gatherer
+        self._history = history
+
+    async def system(self) -> SystemMap:
+        healths = [each for _, each in await self._healths()]
+        overview, figures = self._overview, self._gatherer.figures
+        nodes = [_alive(each, healths) for each in overview.parts.nodes]
+        nodes = [
+            msgspec.structs.replace(each, figures=figures.of_service(each.name)) if each.kind == "service" else each
+            for each in nodes
+        ]
+        edges = self._edges({each.id for each in nodes})
+        if any(each.source == OUTSIDE for each in edges):
+            nodes.append(MapNode(id=OUTSIDE, kind="outside", name="callers outside"))
+        return SystemMap(
+            system=overview.system,
+            address=overview.address or "",
+            since=overview.since,
+            nodes=nodes,
+            edges=edges,
+        )
+
+    async def processes(self) -> list[ProcessView]:
+        return [self._process(is_program, each) for is_program, each in await self._healths()]
+
+    async def operations(self) -> list[OperationView]:
+        return self._gatherer.figures.operations()
+
+    async def history(self, service: str, operation: str, minutes: int) -> list[FigurePoint]:
+        until = time.time()
+        since = until - min(max(minutes, 1), 7 * 1440) * 60
+        return await self._history.read(
+            partial(find_figures, service=service, operation=operation, since=since, until=until)
+        )
+
+    async def traces(self, search: TraceSearch) -> list[TraceView]:
+        return await self._history.read(partial(find_traces, search=search))
+
+    async def trace(self, trace_id: str) -> list[SpanView]:
+        return await self._history.read(partial(find_spans, trace_id=trace_id))
+
+    async def logs(self, search: LogSearch) -> list[LogView]:
+        return await self._history.read(partial(find_lines, search=search))
+
+    async def errors(self, most: int) -> list[ErrorView]:
+        return await self._history.read(partial(find_errors, most=min(max(most, 1), 1000)))
+
+    async def _healths(self) -> list[tuple[bool, InstanceHealth]]:
+        """Of each part whether it is a program, and how it fares; all are asked at once."""
+        instances = self._overview.instances()
+        found = await asyncio.gather(*(each.health() for each in instances))
+        return [("program" in each.labels, health) for each, health in zip(instances, found, strict=True)]
+
+    def _process(self, is_program: bool, health: InstanceHealth) -> ProcessView:
+        usage = None if is_program else self._gatherer.usage.get((health.process, health.replica))
+        return ProcessView(
+            name=health.process,
+            replica=health.replica,
+            is_program=is_program,
+            status=health.status,
+            pid=health.pid,
+            restarts=health.restarts,
+            since=health.since,
+            services=list(health.services),
+            apps=list(health.apps),
+            address=health.address or "",
+            problem=health.problem or "",
+            memory=None if usage is None else usage.memory,
+            cpu=None if usage is None else usage.cpu,
+        )
+
+    def _edges(self, nodes: set[str]) -> list[MapEdge]:
+        """Those of the plan with their figures, and those that it does not have."""
+        figures, edges = self._gatherer.figures, []
+        made = figures.made()
+        answered = figures.answered()
+        for (_, callee), calls in made.items():
+            answered[callee] = answered.get(callee, 0) - calls
+        for each in self._overview.parts.edges:
+            caller, callee = (id_.partition(":")[2] for id_ in (each.source, each.target))
+            edges.append(self._edge(each, made.pop((caller, callee), 0)) if each.kind == "call" else each)
+        for (caller, callee), calls in made.items():
+            target = _id(callee, ("service", "external"), nodes)
+            if target is not None and calls:
+                sources = [_id(caller, ("service", "program"), nodes)] if caller else self._apps_that_call(callee)
+                for source in sources or [OUTSIDE]:
+                    edge = MapEdge(source=source or OUTSIDE, target=target, kind="call", declared=False)
+                    edges.append(self._edge(edge, calls if len(sources) <= 1 else None))
+        # By REST or RPC from outside: what was answered and nobody here has asked for.
+        for service, calls in answered.items():
+            if calls > 0 and f"service:{service}" in nodes:
+                edge = MapEdge(source=OUTSIDE, target=f"service:{service}", kind="call", declared=False)
+                edges.append(self._edge(edge, calls))
+        return edges
+
+    def _edge(self, edge: MapEdge, calls: int | None) -> MapEdge:
+        caller, callee = (id_.partition(":")[2] for id_ in (edge.source, edge.target))
+        figures = self._gatherer.figures
+        found = figures.of_calls(caller, callee) or (figures.of_service(callee) if calls != 0 else None)
+        return msgspec.structs.replace(edge, calls=calls, figures=found)
+
+    def _apps_that_call(self, callee: str) -> list[str | None]:
+        apps = [each.name for each in self._overview.parts.nodes if each.kind == "app"]
+        return [f"app:{name}" for name in apps if (name, callee) in self._gatherer.seen_calls]
+
+
+def _id(name: str, kinds: Sequence[str], nodes: set[str]) -> str | None:
+    return next((found for kind in kinds if (found := f"{kind}:{name}") in nodes), None)
+
+
+def _alive(node: MapNode, healths: Iterable[InstanceHealth]) -> MapNode:
+    """A node with the status of the processes that it lives in: the worst of its replicas'."""
+    process = node.name if node.kind == "program" else node.process
+    found: Sequence[InstanceHealth] = [each for each in healths if process and each.process == process]
+    if not found:
+        return node
+    ready = sum(each.status == READY for each in found)
+    status = next((each.status for each in found if each.status != READY), READY)
+    return msgspec.structs.replace(node, status=status, replicas=len(found), ready=ready)

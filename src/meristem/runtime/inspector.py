@@ -1,0 +1,75 @@
+"""Answers for a process what operators want to know of it: its new spans, its counts, what it uses."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from meristem.operators.inspection import CallsMade, OperationCounts, ProcessDigest
+from meristem.operators.operator_contract import SpanView
+from meristem.system.process_memory import memory_of
+
+if TYPE_CHECKING:
+    from meristem.runtime.telemetry import ProcessTelemetry
+    from meristem.telemetry.metrics import Snapshot
+    from meristem.telemetry.tracer import Span
+
+
+class ProcessInspector:
+    """Tells of one replica of a process; answers `Inspector`."""
+
+    def __init__(self, telemetry: ProcessTelemetry, process: str, replica: int) -> None:
+        self._telemetry = telemetry
+        self._process = process
+        self._replica = replica
+        self._life = uuid4().hex
+
+    async def digest(self, life: str, seen: int) -> ProcessDigest:
+        recent, registry = self._telemetry.recent, self._telemetry.registry
+        known = seen if life == self._life else 0
+        spans = recent.after(known)
+        return ProcessDigest(
+            life=self._life,
+            seen=recent.seen,
+            lost=max(recent.seen - known, 0) - len(spans),
+            spans=[self._span(each) for each in spans],
+            operations=[_counts(each) for each in registry.snapshots() if each.total or each.in_flight],
+            made=[
+                CallsMade(caller=each.caller, service=each.service, operation=each.operation, calls=each.calls)
+                for each in registry.made()
+                if each.calls
+            ],
+            cpu=time.process_time(),
+            memory=memory_of(os.getpid()),
+        )
+
+    def _span(self, span: Span) -> SpanView:
+        return SpanView(
+            trace_id=span.trace_id,
+            span_id=span.span_id,
+            parent_id=span.parent_id or "",
+            name=span.name,
+            kind=span.kind,
+            service=span.service,
+            process=self._process,
+            replica=self._replica,
+            start=span.start / 1e9,
+            duration=span.duration,
+            error=span.error or "",
+            attributes={name: str(value) for name, value in span.attributes.items()},
+        )
+
+
+def _counts(found: Snapshot) -> OperationCounts:
+    return OperationCounts(
+        side=found.side,
+        service=found.service,
+        operation=found.operation,
+        calls=found.total,
+        failed=found.failed,
+        in_flight=found.in_flight,
+        seconds=found.seconds,
+        buckets=list(found.buckets),
+    )

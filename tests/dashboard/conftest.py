@@ -1,0 +1,55 @@
+"""A browser for all tests of the dashboard, and pages that complain."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from browser import Complaints, chromium
+from tests.dashboard.invented import hotels, large
+from tests.dashboard.standin import Site, served
+from playwright.sync_api import Browser, Page, expect
+
+PATIENCE = 30_000  # milliseconds
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with chromium() as opened:
+        expect.set_options(timeout=PATIENCE)
+        yield opened
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    """The hotel system, with an hour behind it."""
+    with served(hotels(time.time())) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def many() -> Iterator[Site]:
+    """Fifty services."""
+    with served(large(time.time())) as found:
+        yield found
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
+    """Gives pages of a site, each in a browser of its own, which ask nobody else and complain of nothing."""
+    opened: list[tuple[Site, Page, Complaints, list[str]]] = []
+
+    def new(site: Site, *, allowed: str = "", **options: object) -> Page:
+        context = browser.new_context(base_url=site.address, locale="en-GB", reduced_motion="reduce", **options)
+        context.set_default_timeout(PATIENCE)
+        page, asked = context.new_page(), []
+        page.on("request", lambda request: asked.append(request.url))
+        opened.append((site, page, Complaints(page), asked))
+        return page
+
+    yield new
+    for site, page, complaints, asked in opened:
+        assert complaints.heard == []
+        assert [url for url in asked if not url.startswith(site.address)] == []
+        page.context.close()

@@ -1,0 +1,219 @@
+"""The operator contract over what processes tell: the map, figures, processes, and the stream of what is new."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+
+from meristem.errors import CallError
+from meristem.operators import gatherer
+from meristem.operators.health import InstanceHealth, SystemParts
+from meristem.operators.inspection import CallsMade, OperationCounts, ProcessDigest
+from meristem.operators.observatory import Observatory
+from meristem.operators.operator_contract import MapEdge, MapNode, Operator, SpanView, TraceSearch
+from meristem.operators.server import OperatorAddresses, OperatorServer
+from meristem.runtime.remote import connect
+
+PARTS = SystemParts(
+    [
+        MapNode(id="service:shop", kind="service", name="shop", process="main"),
+        MapNode(id="service:stock", kind="service", name="stock", process="stock"),
+        MapNode(id="app:web", kind="app", name="web", process="main"),
+        MapNode(id="external:bank", kind="external", name="bank"),
+    ],
+    [
+        MapEdge(source="service:shop", target="service:stock", kind="call"),
+        MapEdge(source="service:shop", target="external:bank", kind="call"),
+    ],
+)
+
+
+def counts(service, operation, calls, failed=0, side="server"):
+    buckets = [0, calls, *[0] * 16]
+    return OperationCounts(
+        side=side, service=service, operation=operation, calls=calls, failed=failed, in_flight=1, seconds=0.1,
+        buckets=buckets,
+    )  # fmt: skip
+
+
+class Part:
+    """A replica of a process, which tells what a test says."""
+
+    restarts = 2
+
+    def __init__(self, process, replica=0, status="ready"):
+        self.labels = {"process": process, "replica": str(replica)}
+        self.life, self.spans, self.operations, self.made, self.cpu = "first", [], [], [], 1.0
+        self.is_silent = False
+        self._health = InstanceHealth(process, replica, status, 7, self.restarts, 1.0)
+
+    async def health(self):
+        return self._health
+
+    async def figures(self, media):
+        return None
+
+    async def digest(self, life, seen):
+        if self.is_silent:
+            raise TimeoutError("it hangs")
+        known = seen if life == self.life else 0
+        return ProcessDigest(
+            life=self.life, seen=len(self.spans), lost=0, spans=self.spans[known:], operations=self.operations,
+            made=self.made, cpu=self.cpu, memory=1000,
+        )  # fmt: skip
+
+
+class Parted:
+    """A system of such parts."""
+
+    system, pid, since, address, parts = "shop", 7, 1.0, "http://shop.example", PARTS
+
+    def __init__(self, *found):
+        self.found = found
+
+    def instances(self):
+        return self.found
+
+
+@asynccontextmanager
+async def observed(tmp_path, *parts, listen="tcp://127.0.0.1:0"):
+    """Clients of the contract, as this machine's operators have them, and its address."""
+    overview = Parted(*parts)
+    server = OperatorServer(overview, OperatorAddresses((listen,)), Observatory(overview, tmp_path / "history.db"))
+    await server.start()
+    try:
+        async with connect(str(server.address)) as system:
+            yield system.client(Operator), str(server.address)
+    finally:
+        await server.stop()
+
+
+async def until(ask, fits):
+    """What is answered once it fits."""
+    async with asyncio.timeout(20):
+        while not fits(found := await ask()):
+            await asyncio.sleep(0.05)
+    return found
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(gatherer, "PAUSE", 0.05)
+
+
+async def test_the_map_tells_declared_calls_from_made_ones(tmp_path):
+    main, stock = Part("main"), Part("stock", status="starting")
+    main.made = [
+        CallsMade(caller="shop", service="stock", operation="Stock.take", calls=5),
+        CallsMade(caller="", service="shop", operation="Shop.order", calls=3),
+        CallsMade(caller="stock", service="shop", operation="Shop.order", calls=2),
+    ]
+    main.operations = [counts("shop", "Shop.order", 0), counts("shop", "Stock.take", 0, side="client")]
+    main.spans = [span("web", "a"), span("shop", "b", "a")]
+    async with observed(tmp_path, main, stock) as (operator, _):
+        await until(operator.system, lambda told: any(each.calls for each in told.edges))
+        main.operations = [counts("shop", "Shop.order", 9), counts("shop", "Stock.take", 5, 1, side="client")]
+        stock.operations = [counts("stock", "Stock.take", 5)]
+        found = await until(operator.system, lambda told: len(told.edges) == 5)
+    edges = {(each.source, each.target): (each.declared, each.calls) for each in found.edges}
+    assert edges == {
+        ("service:shop", "service:stock"): (True, 5),
+        ("service:shop", "external:bank"): (True, 0),
+        ("app:web", "service:shop"): (False, 3),
+        ("service:stock", "service:shop"): (False, 2),
+        ("outside", "service:shop"): (False, 4),  # answered, and asked for by nobody here
+    }
+    nodes = {each.id: each for each in found.nodes}
+    assert (nodes["service:stock"].status, nodes["service:stock"].ready) == ("starting", 0)
+    assert (nodes["service:shop"].status, nodes["service:shop"].replicas) == ("ready", 1)
+    [edge] = [each for each in found.edges if each.target == "service:stock"]
+    assert edge.figures is not None
+    assert edge.figures.failed == pytest.approx(0.2)
+
+
+def span(service, span_id, parent="", trace="c"):
+    return SpanView(
+        trace_id=trace * 32, span_id=span_id * 16, parent_id=parent * 16, name=f"{service}/x", kind="server",
+        service=service, process="main", replica=0, start=time.time(), duration=0.1,
+    )  # fmt: skip
+
+
+async def test_a_replica_that_began_anew_takes_nothing_back(tmp_path):
+    stock, other = Part("stock"), Part("stock", 1)
+    stock.operations, other.operations = [counts("stock", "Stock.take", 0)], [counts("stock", "Stock.take", 0)]
+    async with observed(tmp_path, stock, other) as (operator, _):
+        await until(operator.operations, bool)
+        stock.operations, other.operations = [counts("stock", "Stock.take", 40)], [counts("stock", "Stock.take", 2)]
+        await until(operator.operations, lambda told: told[0].calls == 42)
+        stock.life, stock.operations = "second", [counts("stock", "Stock.take", 1)]
+        [after] = await until(operator.operations, lambda told: told[0].calls == 3)
+    assert after.figures.rate >= 0
+    assert after.figures.in_flight == 2
+
+
+async def test_a_replica_that_hangs_keeps_nobody_waiting_and_is_told_of(tmp_path):
+    stock, silent = Part("stock"), Part("stock", 1, status="silent")
+    silent.is_silent = True
+    stock.spans = [span("stock", "a")]
+    async with observed(tmp_path, stock, silent) as (operator, _):
+        [trace] = await until(lambda: operator.traces(TraceSearch()), bool)
+        processes = await until(operator.processes, lambda told: told[0].cpu is not None)
+    assert trace.name == "stock/x"
+    assert [(each.status, each.restarts, each.memory) for each in processes] == [
+        ("ready", 2, 1000),
+        ("silent", 2, None),
+    ]
+
+
+async def test_spans_of_one_life_are_taken_once_and_those_of_the_next_from_its_begin(tmp_path):
+    stock = Part("stock")
+    stock.spans = [span("stock", "a", trace="a")]
+    async with observed(tmp_path, stock) as (operator, _):
+
+        async def spans(trace):
+            return [each.span_id[0] for each in await operator.trace(trace * 32)]
+
+        await until(lambda: spans("a"), lambda told: told == ["a"])
+        stock.spans = [*stock.spans, span("stock", "b", trace="a")]
+        await until(lambda: spans("a"), lambda told: told == ["a", "b"])
+        stock.life, stock.spans = "second", [span("stock", "d", trace="d")]
+        await until(lambda: spans("d"), lambda told: told == ["d"])
+        assert await spans("a") == ["a", "b"]
+
+
+async def test_a_stream_says_what_is_new(tmp_path):
+    stock = Part("stock")
+    async with observed(tmp_path, stock) as (_, address), httpx.AsyncClient(base_url=address, timeout=20) as browser:
+        async with browser.stream("GET", "/live") as stream:
+            assert stream.headers["content-type"] == "text/event-stream"
+            told = (
+                json.loads(each.removeprefix("data: ")) async for each in stream.aiter_lines() if each[:5] == "data:"
+            )
+            assert (await anext(told))["spans"] == 0
+            stock.spans = [span("stock", "a")]
+            while (await anext(told))["spans"] != 1:
+                pass
+        assert (await browser.post("/live")).status_code == 405
+
+
+async def test_a_page_whose_name_was_made_to_lead_here_reads_nothing(tmp_path):
+    async with observed(tmp_path, Part("stock")) as (_, address), httpx.AsyncClient(base_url=address) as browser:
+        for path in ("/meristem.operator.v1.Operator/System", "/live", "/health"):
+            answer = await browser.post(path, json={}, headers={"host": "evil.example"})
+            assert answer.status_code == 403, path
+        refused = await browser.post("/meristem.operator.v1.Operator/Traces", content="service=stock")
+    assert refused.status_code == 415  # what a form of another site can send is no request
+
+
+async def test_an_address_that_others_reach_has_health_and_figures_alone(tmp_path):
+    async with observed(tmp_path, Part("stock"), listen="tcp://0.0.0.0:0") as (operator, address):
+        async with httpx.AsyncClient(base_url=address.replace("0.0.0.0", "127.0.0.1")) as browser:
+            assert (await browser.get("/health")).status_code == 200
+            assert (await browser.get("/live")).status_code == 404
+        with pytest.raises(CallError):
+            await operator.system()
