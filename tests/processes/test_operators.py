@@ -125,7 +125,7 @@ async def test_one_address_has_the_figures_of_every_process(directory, ended: li
     ended.append(run)
     line = await run.shows("shop runs at")
     public = next(word for word in line.split() if word.startswith("http://"))
-    operator = next(each for each in run.text.splitlines() if "dashboard at" in each).split()[-1]
+    operator = next(each for each in run.text.splitlines() if "dashboard at" in each).split()[-1].partition("/?")[0]
 
     async with httpx.AsyncClient(timeout=PATIENCE) as browser:
         assert (await browser.get(f"{public}/health")).json() == {"status": "ready"}
@@ -219,9 +219,13 @@ async def test_a_request_is_one_tree_over_all_processes_and_the_map_has_who_call
     ended.append(run)
     line = await run.shows("shop runs at")
     public = next(word for word in line.split() if word.startswith("http://"))
-    operators = next(each for each in run.text.splitlines() if "dashboard" in each).split()[-1]
+    operators, token = signed_in(run)
 
-    async with run.read(), httpx.AsyncClient(timeout=PATIENCE) as browser, connect(operators) as system:
+    async with (
+        run.read(),
+        httpx.AsyncClient(timeout=PATIENCE) as browser,
+        connect(operators, token=token) as system,
+    ):
         operator = system.client(Operator)
         assert (await browser.get(public)).status_code == 200
         [trace] = await until(lambda: operator.traces(TraceSearch(service="stock")), bool)
@@ -253,14 +257,25 @@ async def test_what_was_recorded_is_there_after_a_restart_and_errors_with_their_
     assert [(each.trace_id == error.trace_id, each.failed) for each in traces] == [(True, 1), (False, 0)]
 
 
+def signed_in(run: Command) -> tuple[str, str]:
+    """The address of the dashboard and its token, as the run printed them."""
+    link = next(each for each in run.text.splitlines() if "dashboard" in each).split()[-1]
+    address, _, token = link.partition("/?token=")
+    return address, token
+
+
 async def recorded(directory: Path, ended: list[Command], paths: list[str]) -> tuple[Any, Any]:
     """The errors and traces that a system tells of when it was asked for this, and has ended."""
     run = await meristem(directory, "run", "--port", "0", "--operator", "tcp://127.0.0.1:0")
     ended.append(run)
     line = await run.shows("shop runs at")
     public = next(word for word in line.split() if word.startswith("http://"))
-    operators = next(each for each in run.text.splitlines() if "dashboard " in each).split()[-1]
-    async with run.read(), httpx.AsyncClient(timeout=PATIENCE) as browser, connect(operators) as system:
+    operators, token = signed_in(run)
+    async with (
+        run.read(),
+        httpx.AsyncClient(timeout=PATIENCE) as browser,
+        connect(operators, token=token) as system,
+    ):
         for path in paths:
             await browser.get(f"{public}{path}")
         operator = system.client(Operator)

@@ -17,7 +17,8 @@ from meristem.cli.settings import note_settings
 from meristem.dashboard.static_pages import DashboardPages
 from meristem.lifecycle import Stack
 from meristem.operators.observatory import Observatory
-from meristem.operators.server import OperatorAddresses, OperatorServer
+from meristem.operators.server import Dashboard, OperatorAddresses, OperatorServer
+from meristem.operators.sign_in import OperatorSignIn
 from meristem.runtime.introspection import SingleProcess
 from meristem.runtime.listen import Listen
 from meristem.runtime.options import Options
@@ -73,7 +74,9 @@ async def _run(
     wanted = OperatorAddresses.of(faces.operators, faces.host, ports_of(plan, faces.port))
     observatory = Observatory(overview, state.path / HISTORY)
     show(partial(observatory.logs.event, ALONE, 0))
-    operators = OperatorServer(overview, wanted.and_socket(beside.run), observatory, DashboardPages())
+    sign_in = OperatorSignIn(plan.system, state.secret(os.environ))
+    dashboard = Dashboard(observatory, sign_in, DashboardPages())
+    operators = OperatorServer(overview, wanted.and_socket(beside.run), dashboard)
 
     def started(_: Process) -> None:
         # Only now: whoever reads it (`meristem call`) may call at once.

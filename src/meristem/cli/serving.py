@@ -32,10 +32,11 @@ def shown(plan: Plan, address: str, operators: OperatorServer, *, api_page: bool
     """The addresses that people are told at a start, each with its name."""
     if api_page and any(each.http for service in plan.services for each in service.operations):
         yield "API page", f"{address}{plan.api}/docs"
-    if operators.address is not None:
-        # In a browser; an address that others reach has health and figures alone, and a socket no browser opens.
-        what = "dashboard" if operators.is_near else "operators"
-        yield what, operators.address + (f"  ({operators.remark})" if operators.remark else "")
+    remark = f"  ({operators.remark})" if operators.remark else ""
+    if operators.link is not None:
+        yield "dashboard", operators.link + remark
+    elif operators.address is not None:
+        yield "operators", operators.address + remark
 
 
 def ports_of(plan: Plan, public: int) -> Iterator[int]:

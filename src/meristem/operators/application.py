@@ -48,10 +48,10 @@ class OperatorApp:
             await send({"type": "websocket.close", "code": 1000})
         elif self._live is not None and scope["path"] == LIVE:
             await self._live(scope, receive, send)
-        elif scope["method"] not in ("GET", "HEAD"):
-            await respond(send, 405, fields=[(b"allow", b"GET, HEAD"), *PLAIN])
         elif self._pages is not None and scope["path"] not in OWN and not _asks_what_passes(scope):
             await self._pages(scope, receive, send)
+        elif scope["method"] not in ("GET", "HEAD"):
+            await respond(send, 405, fields=[(b"allow", b"GET, HEAD"), *PLAIN])
         elif scope["path"] == "/":
             await respond(send, 307, fields=[(b"location", b"/health"), *PLAIN])
         else:

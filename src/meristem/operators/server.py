@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from meristem.asgi import ASGIApp, Field
     from meristem.operators.health import Overview
     from meristem.operators.observatory import Observatory
+    from meristem.operators.sign_in import OperatorSignIn
     from meristem.transports.http.request import Request
 
 HOST: Final = "127.0.0.1"
@@ -59,6 +60,14 @@ class OperatorAddresses(NamedTuple):
         return self._replace(demanded=(f"unix:{run / SOCKET}", *self.demanded))
 
 
+class Dashboard(NamedTuple):
+    """What operators see beside health and figures: the contract and pages, for who signed in."""
+
+    observatory: Observatory
+    sign_in: OperatorSignIn
+    pages: ASGIApp
+
+
 class OperatorServer:
     """A component that serves an overview at the operators' addresses, apart from what it tells of.
 
@@ -69,18 +78,27 @@ class OperatorServer:
         self,
         overview: Overview,
         wanted: OperatorAddresses,
-        observatory: Observatory | None = None,
-        pages: ASGIApp | None = None,
+        dashboard: Dashboard | None = None,
     ) -> None:
         self.remark = ""
         self._wanted = wanted
-        self._observatory = observatory
+        self._dashboard = dashboard
         figures = OperatorApp(overview)
-        near = figures if observatory is None else OperatorApp(overview, pages, observatory.live)
-        routes = {} if observatory is None else observatory.routes
-        # Addresses that others may reach have neither the contract nor pages: nobody signs in there yet.
+        # Addresses that others may reach have neither the contract nor pages: what is said there can be overheard.
         self._far = HttpServer({}, figures, limits=LIMITS)
-        self._near = HttpServer(routes, near, guard=HostGuard(), internal=Beside([], near, LIMITS), limits=LIMITS)
+        if dashboard is None:
+            self._near = HttpServer({}, figures, guards=[HostGuard()], internal=Beside([], figures), limits=LIMITS)
+            return
+        observatory, sign_in, pages = dashboard
+        signed_in = OperatorApp(overview, sign_in.around(pages), sign_in.around(observatory.live))
+        trusted = OperatorApp(overview, pages, observatory.live)
+        self._near = HttpServer(
+            observatory.routes,
+            signed_in,
+            guards=[HostGuard(), sign_in],
+            internal=Beside([], trusted, LIMITS),
+            limits=LIMITS,
+        )
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -94,15 +112,15 @@ class OperatorServer:
         return next((each for each in addresses if each.startswith("http:")), next(iter(addresses), None))
 
     @property
-    def is_near(self) -> bool:
-        """Whether the address to show is on loopback, where the contract and pages are."""
-        near = {each.replace("tcp://", "http://") for each in self._near.addresses if each.startswith("tcp:")}
-        return self.address in near
+    def link(self) -> str | None:
+        """The address by which a browser signs in to the dashboard; None where no browser reaches it."""
+        near = [each.replace("tcp://", "http://") for each in self._near.addresses if each.startswith("tcp:")]
+        return self._dashboard.sign_in.link(near[0]) if near and self._dashboard is not None else None
 
     async def start(self) -> None:
         """Listen; raises ConfigurationError when a demanded address cannot be had."""
-        if self._observatory is not None:
-            await self._observatory.start()
+        if self._dashboard is not None:
+            await self._dashboard.observatory.start()
         for address in self._wanted.demanded:
             await self._listen(address)
         if self._wanted.preferred:
@@ -112,8 +130,8 @@ class OperatorServer:
         """Operators may read to the end."""
 
     async def stop(self) -> None:
-        if self._observatory is not None:
-            await self._observatory.stop()
+        if self._dashboard is not None:
+            await self._dashboard.observatory.stop()
         await self._near.stop()
         await self._far.stop()
 

@@ -11,7 +11,8 @@ from meristem.errors import OperationError
 from meristem.lifecycle import together
 from meristem.operators.health import SystemParts
 from meristem.operators.observatory import Observatory
-from meristem.operators.server import OperatorAddresses, OperatorServer
+from meristem.operators.server import Dashboard, OperatorAddresses, OperatorServer
+from meristem.operators.sign_in import OperatorSignIn
 from meristem.supervision.confinement import confinements
 from meristem.supervision.foreign_app import ForeignApp, ForeignReplica
 from meristem.supervision.grpc_name import GrpcName
@@ -66,8 +67,8 @@ NAME: Final = "meristem"  # the label of the supervisor's own lines
 class Workplace(NamedTuple):
     """Where the supervisor works: the system's state directory, the project's folder, the public host and port.
 
-    `operators` is where those read, besides a socket among those of the system, and `parts` what they see the system
-    to consist of; `placement` is the file by which it runs.
+    `operators` is where those read, besides a socket among those of the system; `parts` is what they see the system to
+    consist of, and `pages` where a browser shows it; `placement` is the file by which it runs.
     """
 
     state: StateDirectory
@@ -169,11 +170,13 @@ class Supervisor:
         """Before anything runs: what does not get ready can be looked at, too."""
         sign = self._place.state.tokens(self._environment).prove
         overview = Supervised(self.plan, self._place.parts, self._parts, self.address, sign)
-        observatory = Observatory(overview, self._place.state.path / HISTORY)
-        wanted = self._place.operators.and_socket(self.run)
-        self.operators = OperatorServer(overview, wanted, observatory, self._place.pages)
+        dashboard, wanted = None, self._place.operators.and_socket(self.run)
+        if self._place.pages is not None:
+            observatory = Observatory(overview, self._place.state.path / HISTORY)
+            sign_in = OperatorSignIn(self.plan.system, self._place.state.secret(self._environment))
+            dashboard, self._logs = Dashboard(observatory, sign_in, self._place.pages), observatory.logs
+        self.operators = OperatorServer(overview, wanted, dashboard)
         await self.operators.start()
-        self._logs = observatory.logs
 
     def _surroundings(self, ports: Mapping[str, Sequence[int]]) -> ReplicaEnvironment:
         environment = {

@@ -10,15 +10,19 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
-from meristem.errors import CallError
+from meristem.dashboard.static_pages import DashboardPages
+from meristem.errors import CallError, Code
 from meristem.operators import gatherer
 from meristem.operators.health import InstanceHealth, SystemParts
 from meristem.operators.inspection import CallsMade, OperationCounts, ProcessDigest
 from meristem.operators.observatory import Observatory
 from meristem.operators.operator_contract import MapEdge, MapNode, Operator, SpanView, TraceSearch
-from meristem.operators.server import OperatorAddresses, OperatorServer
+from meristem.operators.server import Dashboard, OperatorAddresses, OperatorServer
+from meristem.operators.sign_in import OperatorSignIn
 from meristem.runtime.remote import connect
 
+SIGN_IN = OperatorSignIn("shop", "0123456789" * 4)
+SIGNED_IN = {"authorization": f"Bearer {SIGN_IN.token}"}
 PARTS = SystemParts(
     [
         MapNode(id="service:shop", kind="service", name="shop", process="main"),
@@ -84,10 +88,11 @@ class Parted:
 async def observed(tmp_path, *parts, listen="tcp://127.0.0.1:0"):
     """Clients of the contract, as this machine's operators have them, and its address."""
     overview = Parted(*parts)
-    server = OperatorServer(overview, OperatorAddresses((listen,)), Observatory(overview, tmp_path / "history.db"))
+    dashboard = Dashboard(Observatory(overview, tmp_path / "history.db"), SIGN_IN, DashboardPages())
+    server = OperatorServer(overview, OperatorAddresses((listen,)), dashboard)
     await server.start()
     try:
-        async with connect(str(server.address)) as system:
+        async with connect(str(server.address), token=SIGN_IN.token) as system:
             yield system.client(Operator), str(server.address)
     finally:
         await server.stop()
@@ -188,8 +193,9 @@ async def test_spans_of_one_life_are_taken_once_and_those_of_the_next_from_its_b
 
 async def test_a_stream_says_what_is_new(tmp_path):
     stock = Part("stock")
-    async with observed(tmp_path, stock) as (_, address), httpx.AsyncClient(base_url=address, timeout=20) as browser:
-        async with browser.stream("GET", "/live") as stream:
+    reader = httpx.AsyncClient(timeout=20, headers=SIGNED_IN)
+    async with observed(tmp_path, stock) as (_, address), reader as browser:
+        async with browser.stream("GET", f"{address}/live") as stream:
             assert stream.headers["content-type"] == "text/event-stream"
             told = (
                 json.loads(each.removeprefix("data: ")) async for each in stream.aiter_lines() if each[:5] == "data:"
@@ -198,15 +204,16 @@ async def test_a_stream_says_what_is_new(tmp_path):
             stock.spans = [span("stock", "a")]
             while (await anext(told))["spans"] != 1:
                 pass
-        assert (await browser.post("/live")).status_code == 405
+        assert (await browser.post(f"{address}/live")).status_code == 405
 
 
 async def test_a_page_whose_name_was_made_to_lead_here_reads_nothing(tmp_path):
-    async with observed(tmp_path, Part("stock")) as (_, address), httpx.AsyncClient(base_url=address) as browser:
+    reader = httpx.AsyncClient(headers=SIGNED_IN)
+    async with observed(tmp_path, Part("stock")) as (_, address), reader as browser:
         for path in ("/meristem.operator.v1.Operator/System", "/live", "/health"):
-            answer = await browser.post(path, json={}, headers={"host": "evil.example"})
+            answer = await browser.post(f"{address}{path}", json={}, headers={"host": "evil.example"})
             assert answer.status_code == 403, path
-        refused = await browser.post("/meristem.operator.v1.Operator/Traces", content="service=stock")
+        refused = await browser.post(f"{address}/meristem.operator.v1.Operator/Traces", content="service=stock")
     assert refused.status_code == 415  # what a form of another site can send is no request
 
 
@@ -217,3 +224,41 @@ async def test_an_address_that_others_reach_has_health_and_figures_alone(tmp_pat
             assert (await browser.get("/live")).status_code == 404
         with pytest.raises(CallError):
             await operator.system()
+
+
+async def test_who_does_not_know_the_token_sees_health_and_figures_and_a_form(tmp_path):
+    async with observed(tmp_path, Part("stock")) as (_, address), httpx.AsyncClient(base_url=address) as browser:
+        for path in ("/", "/traces", "/live", "/dashboard/main.js"):
+            asked = await browser.get(path)
+            assert (asked.status_code, "Sign in" in asked.text) == (401, True), path
+        assert (await browser.get("/health/ready")).status_code == 200
+        wrong = await browser.post("/sign-in", data={"token": "wrong"})
+        assert (wrong.status_code, "not the token" in wrong.text, wrong.cookies) == (401, True, {})
+        assert (await browser.get("/?token=wrong")).status_code == 401
+        async with connect(address, token="wrong") as system:
+            with pytest.raises(CallError) as refused:
+                await system.client(Operator).system()
+    assert refused.value.code is Code.UNAUTHENTICATED
+
+
+@pytest.mark.parametrize("by", ["link", "form"])
+async def test_a_browser_signs_in_by_the_link_that_the_run_printed_or_by_the_form(tmp_path, by):
+    async with observed(tmp_path, Part("stock")) as (_, address), httpx.AsyncClient(base_url=address) as browser:
+        if by == "link":
+            entered = await browser.get(SIGN_IN.link(address).replace("/?", "//evil.example/traces?service=stock&"))
+            assert entered.headers["location"] == "/evil.example/traces?service=stock"
+        else:
+            entered = await browser.post("/sign-in", data={"token": SIGN_IN.token})
+            assert entered.headers["location"] == "/"
+        cookie = entered.headers["set-cookie"]
+        assert (entered.status_code, "HttpOnly" in cookie, "SameSite=Strict" in cookie) == (303, True, True)
+        page = await browser.get("/traces")
+        told = await browser.post("/meristem.operator.v1.Operator/Processes", json={})
+    assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert told.status_code == 200
+
+
+async def test_the_socket_of_this_user_asks_for_no_token(tmp_path):
+    listen = f"unix:{tmp_path}/operator.sock"
+    async with observed(tmp_path, Part("stock"), listen=listen), connect(listen) as system:
+        assert (await system.client(Operator).system()).system == "shop"

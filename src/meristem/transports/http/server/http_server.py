@@ -96,7 +96,7 @@ class HttpServer:
     `verify` tells who stands behind a `meristem-token`, `authenticate` whose a bearer token from outside is. An
     operation without `http=` answers only callers with a valid token; without a `verify` it answers on addresses
     that are not public. Those have `internal` instead of `interfaces` and `app`, where that is given. At a public
-    address `guard` is asked before all others, and `on_answer` is told of each answer, but not of those of `app`.
+    address `guards` are asked before all others, and `on_answer` is told of each answer, but not of those of `app`.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class HttpServer:
         *,
         interfaces: Sequence[Interface] = (),
         internal: Beside | None = None,
-        guard: Interface | None = None,
+        guards: Sequence[Interface] = (),
         limits: Limits | None = None,
         verify: Verify | None = None,
         authenticate: Authenticate | None = None,
@@ -117,7 +117,6 @@ class HttpServer:
         self._authenticate = authenticate
         self._on_answer = on_answer
         connect = ConnectInterface(routes_of(routes, self.limits))
-        guards = () if guard is None else (guard,)
         self._public = Beside([*guards, connect, *interfaces], app)
         self._internal = (
             self._public if internal is None else Beside([connect, *internal.interfaces], internal.app, internal.limits)
