@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 PATIENCE = 30_000  # milliseconds
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with chromium() as opened:
         expect.set_options(timeout=PATIENCE)
@@ -28,7 +28,7 @@ def site() -> Iterator[Site]:
         yield found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def many() -> Iterator[Site]:
     """Fifty services."""
     with served(large(time.time())) as found:
@@ -38,18 +38,19 @@ def many() -> Iterator[Site]:
 @pytest.fixture
 def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
     """Gives pages of a site, each in a browser of its own, which ask nobody else and complain of nothing."""
-    opened: list[tuple[Site, Page, Complaints, list[str]]] = []
+    opened: list[tuple[Site, Page, Complaints | None, list[str]]] = []
 
-    def new(site: Site, *, allowed: str = "", **options: object) -> Page:
+    def new(site: Site, *, broken: bool = False, **options: object) -> Page:
+        """`broken`: what it asks for may fail, as part of the story."""
         context = browser.new_context(base_url=site.address, locale="en-GB", reduced_motion="reduce", **options)
         context.set_default_timeout(PATIENCE)
         page, asked = context.new_page(), []
         page.on("request", lambda request: asked.append(request.url))
-        opened.append((site, page, Complaints(page), asked))
+        opened.append((site, page, None if broken else Complaints(page), asked))
         return page
 
     yield new
     for site, page, complaints, asked in opened:
-        assert complaints.heard == []
+        assert complaints is None or complaints.heard == []
         assert [url for url in asked if not url.startswith(site.address)] == []
         page.context.close()

@@ -3,7 +3,8 @@
 import { h, icon, keep, s, write } from "../parts/dom.js";
 import { count, duration, rate, share } from "../parts/format.js";
 import { FAILING, graveOf, ICONS, KINDS, STATES, stateOf } from "./kinds.js";
-import { path, place, shownOf } from "./layout.js";
+import { path, shownOf } from "./shapes.js";
+import { placer } from "./placer.js";
 import { viewport } from "./viewport.js";
 
 const LABELLED = 30; // more labels than that hide the map; then they are those of the node that is looked at
@@ -24,7 +25,12 @@ export function drawing({ signal, url }) {
   let shown = null;
   let chosen = "";
 
+  const places = placer(signal);
+  /** @type {{system: any, options: any} | null} */
+  let latest = null;
+
   const near = (id) => {
+    if (!placed) return;
     const found = id && shown.nodes.some((each) => each.id === id);
     const close = new Set(found ? [id, ...shown.edges.flatMap((edge) => (edge.source === id ? [edge.target] : edge.target === id ? [edge.source] : []))] : []);
     inner.toggleAttribute("data-looking", Boolean(found));
@@ -52,28 +58,40 @@ export function drawing({ signal, url }) {
     if (next) [...nodes.children].find((node) => node.dataset.key === next)?.focus();
   });
 
+  const draw = () => {
+    const { system, options } = latest;
+    shown = shownOf(system, options.databases);
+    chosen = options.chosen;
+    const known = shown.nodes.filter((node) => placed.nodes.has(node.id));
+    keep(nodes, known, (node) => node.id, (node) => nodeOf(node, shown, placed, url), (link, node) => update(link, node, shown, placed, url));
+    tell(nodes, options);
+    const edges = new Map(shown.edges.map((each) => [nameOf(each), each]));
+    placed.lines.forEach((line, at) => edges.has(nameOf(line)) && updateEdge(lines.children[at + 1], labels.children[at], edges.get(nameOf(line))));
+    near(chosen);
+  };
+
   return {
     element, view,
-    /** @param {any} system @param {{databases: boolean, text: string, chosen: string}} options */
-    show(system, options) {
-      shown = shownOf(system, options.databases);
-      chosen = options.chosen;
-      const labelled = shown.edges.filter((each) => each.kind !== "data").length <= LABELLED;
-      const window = { wide: element.clientWidth, high: element.clientHeight };
-      const shape = JSON.stringify([shown.nodes.map((each) => [each.id, each.process]), shown.edges.map((each) => [each.source, each.target, each.kind])]);
+    /**
+     * Where parts came or went, their places are found first; else what stands there is told what is new.
+     * @param {any} system @param {{databases: boolean, text: string, chosen: string}} options
+     */
+    async show(system, options) {
+      latest = { system, options };
+      const wanted = shownOf(system, options.databases);
+      const shape = JSON.stringify([wanted.nodes.map((each) => [each.id, each.process]), wanted.edges.map((each) => [each.source, each.target, each.kind])]);
       if (shape !== drawn) {
         drawn = shape;
-        placed = place(shown.nodes, shown.edges, { ...window, labelled });
+        const labelled = wanted.edges.filter((each) => each.kind !== "data").length <= LABELLED;
+        const found = await places(wanted.nodes, wanted.edges, { wide: element.clientWidth, high: element.clientHeight, labelled });
+        if (!found || shape !== drawn) return;
+        placed = found;
         drawBoxes(boxes, placed);
         drawEdges(lines, labels, placed);
         inner.classList.toggle("crowded", !labelled);
         view.resize(placed);
       }
-      keep(nodes, shown.nodes, (node) => node.id, (node) => nodeOf(node, shown, placed, url), (link, node) => update(link, node, shown, placed, url));
-      tell(nodes, options);
-      const edges = new Map(shown.edges.map((each) => [nameOf(each), each]));
-      placed.lines.forEach((line, at) => updateEdge(lines.children[at + 1], labels.children[at], edges.get(nameOf(line))));
-      near(chosen);
+      if (placed) draw();
     },
     focus: (id) => [...nodes.children].find((node) => node.dataset.key === id)?.focus(),
     first: () => [...nodes.children].find((node) => !node.classList.contains("unlike"))?.dataset.key,
@@ -150,7 +168,9 @@ function update(link, node, shown, placed, url) {
   const said = figures ? `${rate(figures.rate)} · ${share(figures.failed)} · ${duration(figures.p99)}` : node.detail || node.status;
   write(link.querySelector(".below"), place.high > 30 ? said : "");
   link.title = `${node.name}${node.detail ? `\n${node.detail}` : ""}`;
-  link.setAttribute("aria-label", [KINDS[node.kind], node.name, node.status, figures ? `${rate(figures.rate)}, ${share(figures.failed)} failed, p99 ${duration(figures.p99)}` : node.detail].filter(Boolean).join(", "));
+  // What is seen comes first, so that who speaks to a computer can say it.
+  const seen = [...link.querySelectorAll(".title, .many, .below")].map((each) => each.textContent).filter(Boolean).join(" ");
+  link.setAttribute("aria-label", [seen, KINDS[node.kind], place.pendant ? node.name : "", node.status].filter(Boolean).join(", "));
 }
 
 function tell(nodes, { text, chosen }) {

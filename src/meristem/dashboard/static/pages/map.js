@@ -31,7 +31,7 @@ export function open(view) {
     view.set({ node: null });
     map.focus(id);
   };
-  const show = () => {
+  const show = async () => {
     if (!system) return;
     databases.show();
     const services = system.nodes.filter((each) => each.kind === "service").length;
@@ -43,7 +43,7 @@ export function open(view) {
     if (!split.isConnected) body.replaceChildren(split);
     const node = system.nodes.find((each) => each.id === view.get("node"));
     showBeside(node);
-    map.show(system, { databases: databases.on(), text: view.get("text"), chosen: node?.id ?? "" });
+    return map.show(system, { databases: databases.on(), text: view.get("text"), chosen: node?.id ?? "" });
   };
   const showBeside = (node) => {
     const focused = beside.contains(document.activeElement) ? [...beside.querySelectorAll("a, button, summary")].indexOf(document.activeElement) : -1;
@@ -66,7 +66,7 @@ export function open(view) {
     ]);
     return { found, more: node ? { node, operations, processes, errors } : null };
   };
-  const refresh = view.follow(["figures", "processes"], load, (told) => { system = told.found; more = told.more; show(); }, { pause: 2000 });
+  const refresh = view.follow(["figures", "processes"], load, (told) => { system = told.found; more = told.more; return show(); }, { pause: 2000 });
   view.watch(() => {
     show();
     if (view.get("node") && more?.node !== view.get("node")) refresh();

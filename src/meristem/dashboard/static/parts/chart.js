@@ -19,12 +19,15 @@ function uPlot() {
   return loading;
 }
 
-/** The colour of a token as a canvas takes it. @param {string} token */
-function colour(element, token) {
-  const probe = h("i", { style: { color: `var(${token})`, display: "none" } });
-  element.append(probe);
-  const found = getComputedStyle(probe).color;
-  probe.remove();
+const TOKENS = ["--soft", "--line", "--bad", "--hue-0", "--hue-1", "--hue-3"];
+
+/** The colours of tokens as a canvas takes them; all at once, for each look makes the browser lay out the page. */
+function colours() {
+  const probes = TOKENS.map((token) => h("i", { style: { color: `var(${token})` } }));
+  const holder = h("div", { hidden: true }, probes);
+  document.body.append(holder);
+  const found = Object.fromEntries(TOKENS.map((token, at) => [token, getComputedStyle(probes[at]).color]));
+  holder.remove();
   return found;
 }
 
@@ -79,10 +82,9 @@ export function chart({ title, series, tell, signal }) {
 }
 
 function options(element, canvas, series, tell, pointed) {
-  const soft = colour(element, "--soft");
-  const line = colour(element, "--line");
+  const palette = colours();
   const font = `11px ${getComputedStyle(element).fontFamily}`;
-  const axis = { stroke: soft, font, grid: { stroke: line, width: 1 }, ticks: { show: false } };
+  const axis = { stroke: palette["--soft"], font, grid: { stroke: palette["--line"], width: 1 }, ticks: { show: false } };
   return {
     width: canvas.clientWidth || 300,
     height: high(canvas),
@@ -95,9 +97,9 @@ function options(element, canvas, series, tell, pointed) {
       { ...axis, size: 58, space: 36, values: (_, values) => values.map((each) => tell(each)) },
     ],
     series: [{}, ...series.map((each) => ({
-      stroke: colour(element, each.token),
+      stroke: palette[each.token],
       width: 1.5,
-      fill: each.fill ? colour(element, each.token).replace("rgb(", "rgba(").replace(")", ", .12)") : undefined,
+      fill: each.fill ? palette[each.token].replace("rgb(", "rgba(").replace(")", ", .12)") : undefined,
       points: { show: false },
     }))],
     hooks: { setCursor: [(plot) => pointed(plot.cursor.idx)] },

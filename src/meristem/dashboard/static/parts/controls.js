@@ -29,12 +29,20 @@ export function choose(view, name, label, all) {
 
 /** A text to search for. @param {View} view @param {string} name @param {string} label */
 export function search(view, name, label) {
-  const tell = later(200, () => view.set({ [name]: field.value.trim() }, true));
+  const now = () => view.set({ [name]: field.value.trim() }, true);
+  const tell = later(200, () => view.signal.aborted || now());
   const field = h("input", {
     type: "search", "aria-label": label, placeholder: matchMedia("(hover: hover)").matches ? `${label}  /` : label, spellcheck: "false", autocomplete: "off",
-    on: { input: tell, keydown: (event) => event.key === "ArrowDown" && first(event) },
+    on: {
+      input: tell,
+      keydown: (event) => {
+        if (event.key === "Enter") now();
+        if (event.key === "ArrowDown") first(event);
+      },
+    },
   });
   const first = (event) => {
+    now();
     const item = document.querySelector("main [data-list] [data-item]");
     if (item) { event.preventDefault(); item.focus(); }
   };

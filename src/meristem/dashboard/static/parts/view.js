@@ -58,7 +58,7 @@ export class View {
   /**
    * Show what is asked for now and whenever one of these kinds changes, one question at a time; gives what asks anew.
    * @template T
-   * @param {string[]} kinds @param {(signal: AbortSignal) => Promise<T>} load @param {(told: T) => void} show
+   * @param {string[]} kinds @param {(signal: AbortSignal) => Promise<T>} load @param {(told: T) => void | Promise<void>} show
    * @param {{pause?: number}} [options] the least time between two questions, in milliseconds
    */
   follow(kinds, load, show, { pause = 900 } = {}) {
@@ -78,7 +78,7 @@ export class View {
       try {
         const told = await load(signal);
         if (signal.aborted) return;
-        show(told);
+        await show(told);
         this.trouble(null, run);
       } catch (error) {
         if (!signal.aborted) this.trouble(error, run);
