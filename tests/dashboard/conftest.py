@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from browser import Complaints, chromium
+from playwright.sync_api import Browser, Page, expect
+
 from tests.dashboard.invented import hotels, large
 from tests.dashboard.standin import Site, served
-from playwright.sync_api import Browser, Page, expect
 
 PATIENCE = 30_000  # milliseconds
 

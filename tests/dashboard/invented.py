@@ -26,12 +26,12 @@ LONG = (
     "the bank answered 503 Service Unavailable to POST /charges after 3 attempts in 4.2 s: "
     "upstream connect error or disconnect/reset before headers. reset reason: connection timeout"
 )
-TRACEBACK = '''Traceback (most recent call last):
+TRACEBACK = """Traceback (most recent call last):
   File "/srv/hotels/payments/service.py", line 88, in charge
     answer = await self.bank.charge(card, amount, key=key)
   File "/srv/hotels/payments/bank.py", line 41, in charge
     raise BankUnavailable(f"the bank answered {status}")
-hotels.payments.bank.BankUnavailable: the bank answered 503'''
+hotels.payments.bank.BankUnavailable: the bank answered 503"""
 
 
 Made = TypeVar("Made")
@@ -104,7 +104,9 @@ class Inventor:
         self._call(self.identity(32), "", entry, operation, start, spans, logs, depth=0)
         return sorted(spans, key=lambda each: each.start), logs
 
-    def _call(self, trace: str, parent: str, service: str, operation: str, start: float, spans: list, logs: list, depth: int) -> tuple[float, str]:  # noqa: E501
+    def _call(
+        self, trace: str, parent: str, service: str, operation: str, start: float, spans: list, logs: list, depth: int
+    ) -> tuple[float, str]:
         part, own = self.parts[service], self.identity(16)
         at, error = start + self.dice.expovariate(1 / (part.typical / 6)), ""
         if part.database:
@@ -126,7 +128,11 @@ class Inventor:
             attributes = {"http.request.method": name.split()[0], "url.path": f"/{operation}", "url.scheme": "https"}
             attributes["http.response.status_code"] = "503" if error else "200"
         for event in part.events if operation in part.operations and not error else ():
-            spans.append(self._span(trace, own, f"publish {event}", "producer", part, at, 0.0004, {"messaging.destination.name": event}))  # noqa: E501
+            spans.append(
+                self._span(
+                    trace, own, f"publish {event}", "producer", part, at, 0.0004, {"messaging.destination.name": event}
+                )
+            )
         spans.append(self._span(trace, parent, name, kind, part, start, at - start, attributes, error, own))
         self._tell(trace, part, operation, at, error, logs)
         return at - start, error
@@ -136,15 +142,27 @@ class Inventor:
         verb = self.dice.choice(("SELECT", "SELECT", "INSERT", "UPDATE"))
         table = f"{part.name}_{self.dice.choice(('rows', 'items', 'outbox'))}"
         text = {
-            "SELECT": f"SELECT {table}.id, {table}.name, {table}.price, {table}.updated_at FROM {table} WHERE {table}.id = ? AND {table}.deleted_at IS NULL ORDER BY {table}.name LIMIT ?",  # noqa: E501, S608
+            "SELECT": f"SELECT {table}.id, {table}.name, {table}.price, {table}.updated_at FROM {table} WHERE {table}.id = ? AND {table}.deleted_at IS NULL ORDER BY {table}.name LIMIT ?",  # noqa: E501
             "INSERT": f"INSERT INTO {table} (id, name, price) VALUES (?, ?, ?)",
-            "UPDATE": f"UPDATE {table} SET price = ? WHERE {table}.id = ?",  # noqa: S608
+            "UPDATE": f"UPDATE {table} SET price = ? WHERE {table}.id = ?",
         }[verb]
         attributes = {"db.system.name": part.database, "db.query.text": text, "db.operation.name": verb}
         spans.append(self._span(trace, parent, verb, "client", part, at, taken, attributes))
         return taken
 
-    def _span(self, trace: str, parent: str, name: str, kind: str, part: Part, start: float, taken: float, attributes: dict, error: str = "", own: str = "") -> SpanView:  # noqa: E501
+    def _span(
+        self,
+        trace: str,
+        parent: str,
+        name: str,
+        kind: str,
+        part: Part,
+        start: float,
+        taken: float,
+        attributes: dict,
+        error: str = "",
+        own: str = "",
+    ) -> SpanView:
         replica = self.dice.randrange(part.replicas)
         own = own or self.identity(16)
         return made(
@@ -162,11 +180,24 @@ class Inventor:
         elif self.dice.random() > 0.4:
             return
         level = "error" if error else self.dice.choice(("info", "info", "info", "debug", "warning"))
-        message = error or self.dice.choice((f"{operation} took its time", "the cache was filled", f"{operation} ended"))
+        message = error or self.dice.choice(
+            (f"{operation} took its time", "the cache was filled", f"{operation} ended")
+        )
         logs.append(
             made(
-            LogView, 0, at, level, part.process, 0, f"hotels.{part.name}.service", message, part.name, operation, trace,
-                TRACEBACK if error == LONG else "", {"user": f"user-{self.dice.randrange(90)}", "attempt": "1"},
+                LogView,
+                0,
+                at,
+                level,
+                part.process,
+                0,
+                f"hotels.{part.name}.service",
+                message,
+                part.name,
+                operation,
+                trace,
+                TRACEBACK if error == LONG else "",
+                {"user": f"user-{self.dice.randrange(90)}", "attempt": "1"},
             )  # fmt: skip
         )
 
@@ -174,20 +205,80 @@ class Inventor:
 def hotels(now: float, traces: int = 400) -> Invented:
     """A small system as the hotel site is: an edge, eight services, a bank over HTTP, a partner in a program, a bus."""
     parts = [
-        Part("web", "edge", {"home": ["search.popular"], "search": ["search.rooms", "users.profile"], "book": ["users.profile", "reservations.book"], "bookings": ["reservations.of_user"], "cancel": ["reservations.cancel"]}, database="", typical=0.003, rate=24),  # noqa: E501
+        Part(
+            "web",
+            "edge",
+            {
+                "home": ["search.popular"],
+                "search": ["search.rooms", "users.profile"],
+                "book": ["users.profile", "reservations.book"],
+                "bookings": ["reservations.of_user"],
+                "cancel": ["reservations.cancel"],
+            },
+            database="",
+            typical=0.003,
+            rate=24,
+        ),
         Part("search", "search", {"rooms": ["rooms.free"], "popular": []}, replicas=2, typical=0.011, rate=19),
         Part("rooms", "rooms", {"free": [], "hold": [], "release": []}, events=["RoomHeld"], rate=22),
         Part("users", "users", {"profile": [], "sign_in": []}, typical=0.002, rate=17),
-        Part("reservations", "reservations", {"book": ["rooms.hold", "payments.charge", "documents.receipt", "notifications.send"], "cancel": ["payments.refund", "rooms.release"], "of_user": []}, events=["RoomBooked"], typical=0.009, rate=3.1),  # noqa: E501
+        Part(
+            "reservations",
+            "reservations",
+            {
+                "book": ["rooms.hold", "payments.charge", "documents.receipt", "notifications.send"],
+                "cancel": ["payments.refund", "rooms.release"],
+                "of_user": [],
+            },
+            events=["RoomBooked"],
+            typical=0.009,
+            rate=3.1,
+        ),
         Part("payments", "payments", {"charge": [], "refund": []}, failing=0.08, typical=0.18, rate=2.9),
         Part("documents", "documents", {"receipt": []}, typical=0.4, rate=2.7),
-        Part("notifications", "notifications", {"send": [], "resend_everything_that_was_never_delivered": []}, typical=0.03, rate=2.7),  # noqa: E501
+        Part(
+            "notifications",
+            "notifications",
+            {"send": [], "resend_everything_that_was_never_delivered": []},
+            typical=0.03,
+            rate=2.7,
+        ),
     ]
     inventor = Inventor(parts, now)
     invented = _invent(inventor, "hotels", "https://hotels.example", _hotel_map(inventor), traces, ["web"])
     invented.processes += [
-        made(ProcessView, "bank", 0, True, "ready", 4411, 0, now - 7200, [], [], "http://127.0.0.1:9100", "", 61_200_000, 0.01),
-        made(ProcessView, "documents", 1, False, "waiting", None, 14, now - 4, ["documents"], [], "", "ended with status 139 (SIGSEGV), is started again in 8 s", None, None),  # noqa: E501
+        made(
+            ProcessView,
+            "bank",
+            0,
+            True,
+            "ready",
+            4411,
+            0,
+            now - 7200,
+            [],
+            [],
+            "http://127.0.0.1:9100",
+            "",
+            61_200_000,
+            0.01,
+        ),
+        made(
+            ProcessView,
+            "documents",
+            1,
+            False,
+            "waiting",
+            None,
+            14,
+            now - 4,
+            ["documents"],
+            [],
+            "",
+            "ended with status 139 (SIGSEGV), is started again in 8 s",
+            None,
+            None,
+        ),
     ]
     return invented
 
@@ -221,7 +312,58 @@ TIERS = (0, 4, 16, 33, 50, 50)
 def large(now: float, traces: int = 2000) -> Invented:
     """Fifty services in twenty processes, and a hundred thousand spans."""
     dice = random.Random(50)
-    words = "orders stock basket prices catalogue search carriers parcels returns invoices ledger tax payments refunds fraud users sessions mail sms letters images reviews ratings wishes coupons loyalty stores regions weather routes drivers vehicles fuel shifts payroll hiring audit exports imports feeds partners affiliates adverts banners metrics reports forecasts suppliers purchasing a_service_with_a_very_long_name_indeed".split()  # noqa: E501
+    words = [
+        "orders",
+        "stock",
+        "basket",
+        "prices",
+        "catalogue",
+        "search",
+        "carriers",
+        "parcels",
+        "returns",
+        "invoices",
+        "ledger",
+        "tax",
+        "payments",
+        "refunds",
+        "fraud",
+        "users",
+        "sessions",
+        "mail",
+        "sms",
+        "letters",
+        "images",
+        "reviews",
+        "ratings",
+        "wishes",
+        "coupons",
+        "loyalty",
+        "stores",
+        "regions",
+        "weather",
+        "routes",
+        "drivers",
+        "vehicles",
+        "fuel",
+        "shifts",
+        "payroll",
+        "hiring",
+        "audit",
+        "exports",
+        "imports",
+        "feeds",
+        "partners",
+        "affiliates",
+        "adverts",
+        "banners",
+        "metrics",
+        "reports",
+        "forecasts",
+        "suppliers",
+        "purchasing",
+        "a_service_with_a_very_long_name_indeed",
+    ]  # noqa: E501
     parts = []
     for number, name in enumerate(words):
         tier = next(each for each in range(4) if number < TIERS[each + 1])
@@ -234,11 +376,27 @@ def large(now: float, traces: int = 2000) -> Invented:
             for verb in ("get", "place", "list")
         }
         own = f"group-{tier}{number // 3}" if number % 9 < 6 else name
-        parts.append(Part(name, own, calls, typical=dice.uniform(0.001, 0.05), failing=0.004 if number % 9 else 0.05, replicas=dice.choice((1, 1, 2, 4)), rate=dice.uniform(0.01, 4000), database="postgresql"))  # noqa: E501
+        parts.append(
+            Part(
+                name,
+                own,
+                calls,
+                typical=dice.uniform(0.001, 0.05),
+                failing=0.004 if number % 9 else 0.05,
+                replicas=dice.choice((1, 1, 2, 4)),
+                rate=dice.uniform(0.01, 4000),
+                database="postgresql",
+            )
+        )
     inventor = Inventor(parts, now, 50)
     known = inventor.figures
-    nodes = [made(MapNode, "outside:clients", "outside", "clients"), made(MapNode, "bus:nats", "bus", "nats", detail="nats")]
-    edges = [made(MapEdge, "outside:clients", f"service:{each}", "call", True, 10, known(9, 0, 0.1)) for each in words[:3]]
+    nodes = [
+        made(MapNode, "outside:clients", "outside", "clients"),
+        made(MapNode, "bus:nats", "bus", "nats", detail="nats"),
+    ]
+    edges = [
+        made(MapEdge, "outside:clients", f"service:{each}", "call", True, 10, known(9, 0, 0.1)) for each in words[:3]
+    ]
     edges += [made(MapEdge, f"service:{each}", "bus:nats", "event", True, 4) for each in words[5:30:6]]
     edges += [made(MapEdge, "bus:nats", f"service:{each}", "event", True, 4) for each in words[20:45:5]]
     return _invent(inventor, "warehouse", "https://warehouse.example", (nodes, edges), traces, words[:6])
@@ -252,19 +410,88 @@ def _invent(inventor: Inventor, name: str, address: str, drawn: tuple, traces: i
         if f"app:{part.name}" not in {each.id for each in nodes}:
             figures = known(part.rate, part.failing, part.typical)
             ready = part.replicas - (part.name == "documents")
-            nodes.append(made(MapNode, f"service:{part.name}", "service", part.name, part.process, "ready" if ready else "unready", part.replicas, ready, "", figures))  # noqa: E501
-            operations += [made(OperationView, part.name, each, int(part.rate * 9_000 * (number + 1) / 3), known(part.rate / 3, part.failing, part.typical)) for number, each in enumerate(part.operations)]  # noqa: E501
+            nodes.append(
+                made(
+                    MapNode,
+                    f"service:{part.name}",
+                    "service",
+                    part.name,
+                    part.process,
+                    "ready" if ready else "unready",
+                    part.replicas,
+                    ready,
+                    "",
+                    figures,
+                )
+            )
+            operations += [
+                made(
+                    OperationView,
+                    part.name,
+                    each,
+                    int(part.rate * 9_000 * (number + 1) / 3),
+                    known(part.rate / 3, part.failing, part.typical),
+                )
+                for number, each in enumerate(part.operations)
+            ]
         if part.database:
-            nodes.append(made(MapNode, f"database:{part.name}", "database", part.name, detail=f"{part.database}:///var/lib/{name}/{part.name}.db"))  # noqa: E501
-            edges.append(made(MapEdge, f"service:{part.name}", f"database:{part.name}", "data", True, 4_000, known(part.rate * 2, 0, 0.0006)))  # noqa: E501
+            nodes.append(
+                made(
+                    MapNode,
+                    f"database:{part.name}",
+                    "database",
+                    part.name,
+                    detail=f"{part.database}:///var/lib/{name}/{part.name}.db",
+                )
+            )
+            edges.append(
+                made(
+                    MapEdge,
+                    f"service:{part.name}",
+                    f"database:{part.name}",
+                    "data",
+                    True,
+                    4_000,
+                    known(part.rate * 2, 0, 0.0006),
+                )
+            )
         for called in sorted({each.partition(".")[0] for calls in part.operations.values() for each in calls}):
             own = f"app:{part.name}" if f"app:{part.name}" in {each.id for each in nodes} else f"service:{part.name}"
-            edges.append(made(MapEdge, own, f"service:{called}", "call", True, 3_000, known(inventor.parts[called].rate / 2, inventor.parts[called].failing, inventor.parts[called].typical)))  # noqa: E501
+            edges.append(
+                made(
+                    MapEdge,
+                    own,
+                    f"service:{called}",
+                    "call",
+                    True,
+                    3_000,
+                    known(
+                        inventor.parts[called].rate / 2, inventor.parts[called].failing, inventor.parts[called].typical
+                    ),
+                )
+            )
         for replica in range(part.replicas):
             seen[part.process, replica].append(part.name)
     for (process, replica), services in seen.items():
         apps = ["web"] if services == ["web"] else []
-        processes.append(made(ProcessView, process, replica, False, "ready", 4000 + len(processes), 0, now - dice.uniform(60, 400_000), [] if apps else services, apps, f"unix:/run/{process}-{replica}.sock", "", int(dice.uniform(48e6, 220e6)), dice.uniform(0, 0.7)))  # noqa: E501
+        processes.append(
+            made(
+                ProcessView,
+                process,
+                replica,
+                False,
+                "ready",
+                4000 + len(processes),
+                0,
+                now - dice.uniform(60, 400_000),
+                [] if apps else services,
+                apps,
+                f"unix:/run/{process}-{replica}.sock",
+                "",
+                int(dice.uniform(48e6, 220e6)),
+                dice.uniform(0, 0.7),
+            )
+        )
     invented = Invented(made(SystemMap, name, address, now - 400_000, nodes, edges), processes, operations)
     for each in range(traces):
         entry = dice.choice(entries)

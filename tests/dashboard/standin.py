@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tests.dashboard.invented import Invented, Inventor, Part, made
 from msgspec.structs import astuple, replace
 
 from meristem.asgi import respond, start
@@ -33,6 +32,7 @@ from meristem.operators.operator_contract import (
     TraceView,
 )
 from meristem.transports.http.server.http_server import HttpServer
+from tests.dashboard.invented import Invented, Inventor, Part, made
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
 
@@ -130,7 +130,17 @@ class StandIn:
 def _short(spans: list[SpanView]) -> TraceView:
     root = next((each for each in spans if not each.parent_id), spans[0])
     failed = sum(bool(each.error) for each in spans)
-    return made(TraceView, root.trace_id, root.name, root.service, root.start, root.duration, len(spans), failed, sorted({each.service for each in spans}))  # noqa: E501
+    return made(
+        TraceView,
+        root.trace_id,
+        root.name,
+        root.service,
+        root.start,
+        root.duration,
+        len(spans),
+        failed,
+        sorted({each.service for each in spans}),
+    )
 
 
 class Site:

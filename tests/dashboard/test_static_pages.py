@@ -28,7 +28,9 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
         yield opened
 
 
-@pytest.mark.parametrize("path", ["/", "/map", "/traces", "/traces/5f", "/logs", "/errors", "/operations", "/processes"])
+@pytest.mark.parametrize(
+    "path", ["/", "/map", "/traces", "/traces/5f", "/logs", "/errors", "/operations", "/processes"]
+)
 async def test_each_page_is_one_document(client: httpx.AsyncClient, path: str) -> None:
     answer = await client.get(path)
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
@@ -40,7 +42,9 @@ async def test_what_is_of_others_is_answered_by_others(client: httpx.AsyncClient
         assert (await client.get(path)).text == "behind"
 
 
-@pytest.mark.parametrize("path", ["/dashboard/..%2f__init__.py", "/dashboard/../static_pages.py", "/dashboard//etc/passwd", "/dashboard/"])
+@pytest.mark.parametrize(
+    "path", ["/dashboard/..%2f__init__.py", "/dashboard/../static_pages.py", "/dashboard//etc/passwd", "/dashboard/"]
+)
 def test_no_path_leads_out_of_the_folder(path: str) -> None:
     pages = DashboardPages()
     assert pages.find(path) is None

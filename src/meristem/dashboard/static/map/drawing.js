@@ -147,7 +147,7 @@ function updateEdge(line, label, edge) {
 
 function nodeOf(node, shown, placed, url) {
   const link = h("a", { class: "node", tabindex: "-1", draggable: "false" },
-    icon(ICONS[node.kind]), h("span", { class: "title" }, node.name), h("span", { class: "many" }), h("span", { class: "below" }));
+    icon(ICONS[node.kind]), h("span", { class: "title" }, node.name), " ", h("span", { class: "many" }), " ", h("span", { class: "below" }));
   update(link, node, shown, placed, url);
   return link;
 }

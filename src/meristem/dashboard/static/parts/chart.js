@@ -70,6 +70,7 @@ export function chart({ title, series, tell, signal }) {
     element,
     /** @param {(number | null)[][]} told times, then the values of each line */
     async show(told) {
+      await new Promise(requestAnimationFrame); // one chart a frame: keys and clicks come between
       data = told;
       const last = series.map((each, number) => `${each.name} ${tell(told[number + 1].at(-1) ?? null)}`).join(", ");
       const most = Math.max(0, ...told.slice(1).flat().filter((each) => each !== null));

@@ -54,6 +54,25 @@ export function keep(parent, items, key, make, update = () => {}) {
   for (const element of known.values()) element.remove();
 }
 
+const AT_ONCE = 30;
+
+/**
+ * The same for a long list: as much as fills a window at once, the rest in turns, so that no key or click waits for it.
+ * @template T
+ * @param {Element} parent @param {(item: T) => string} key @param {(item: T) => Element} make
+ * @param {(element: Element, item: T) => void} [update] @returns {(items: T[]) => void}
+ */
+export function keeper(parent, key, make, update) {
+  let timer = 0;
+  const fill = (items, most) => {
+    clearTimeout(timer);
+    const now = items.slice(0, Math.max(most, parent.childElementCount));
+    keep(parent, now, key, make, update);
+    if (now.length < items.length) timer = setTimeout(() => fill(items, now.length + AT_ONCE));
+  };
+  return (items) => fill(items, AT_ONCE);
+}
+
 /** Call a function once nothing more came for some milliseconds. @param {number} wait @param {(...values: any[]) => void} work */
 export function later(wait, work) {
   let timer = 0;

@@ -1,7 +1,7 @@
 // Lines of the log: each opens to all that it says.
 
 import { clock } from "./format.js";
-import { h, keep } from "./dom.js";
+import { h, keeper } from "./dom.js";
 import { service } from "./marks.js";
 
 /**
@@ -10,7 +10,7 @@ import { service } from "./marks.js";
  */
 export function lines({ label, linked = true }) {
   const element = h("ul", { class: "lines card", "data-list": true, "aria-label": label });
-  return { element, show: (shown) => keep(element, shown, (line) => String(line.id), (line) => lineOf(line, linked)) };
+  return { element, show: keeper(element, (line) => String(line.id), (line) => lineOf(line, linked)) };
 }
 
 function lineOf(line, linked) {

@@ -1,6 +1,6 @@
 // A table whose rows stay what they are while their texts change; a row leads to where its link leads.
 
-import { h, keep, write } from "./dom.js";
+import { h, keeper, write } from "./dom.js";
 
 /**
  * `text` is what a cell says and is compared by; `cell` makes more of it; `grave` marks it. `from` is the width of
@@ -22,12 +22,13 @@ export function table({ caption, columns, key, chosen, order }) {
   const body = h("tbody", { "data-list": true });
   const element = h("table", { class: "table" }, h("caption", { class: "unseen" }, caption), h("thead", {}, h("tr", {}, heads)), body);
   body.addEventListener("click", follow);
+  const fill = keeper(body, key, (item) => row(columns, item, chosen), (tr, item) => update(tr, columns, item, chosen));
   return {
     element,
     /** @param {T[]} items */
     show(items) {
       if (order) markOrder(element, order);
-      keep(body, items, key, (item) => row(columns, item, chosen), (tr, item) => update(tr, columns, item, chosen));
+      fill(items);
     },
   };
 }
