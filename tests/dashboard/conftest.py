@@ -9,8 +9,8 @@ import pytest
 from browser import Complaints, chromium
 from playwright.sync_api import Browser, Page, expect
 
-from tests.dashboard.invented import hotels, large
 from tests.dashboard.standin import Site, served
+from tests.dashboard.systems import hotels, large
 
 PATIENCE = 30_000  # milliseconds
 

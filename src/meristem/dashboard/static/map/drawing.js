@@ -162,7 +162,7 @@ function update(link, node, shown, placed, url) {
   const { figures } = node;
   const kept = place.pendant && shown.edges.find((each) => each.target === node.id);
   write(link.querySelector(".title"), kept ? node.detail.split(":")[0] || node.name : node.name);
-  if (kept) write(link.querySelector(".many"), kept.figures ? `${rate(kept.figures.rate)} · ${duration(kept.figures.p99)}` : "");
+  if (kept) write(link.querySelector(".many"), kept.figures ? `${rate(kept.figures.rate)}${placed.flat ? "" : ` · ${duration(kept.figures.p99)}`}` : "");
   else if (placed.flat && figures) write(link.querySelector(".many"), figures.failed >= FAILING ? share(figures.failed) : rate(figures.rate));
   else write(link.querySelector(".many"), node.replicas > 1 || node.ready < node.replicas ? `${node.ready}/${node.replicas}` : "");
   const said = figures ? `${rate(figures.rate)} · ${share(figures.failed)} · ${duration(figures.p99)}` : node.detail || node.status;

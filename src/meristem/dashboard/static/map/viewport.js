@@ -1,6 +1,7 @@
 // Moves and scales a drawing: by dragging, wheel, two fingers, and by keys.
 
 const LEAST = 0.15;
+const BUTTONS = 52; // beside the drawing, so that they cover none of it
 const LEGIBLE = 0.62; // below it nobody can read the names: then the beginning is shown, not all
 const MOST = 2.5;
 const STEP = 1.25;
@@ -26,8 +27,8 @@ export function viewport(drawing, inner, signal) {
     apply();
   };
   const fit = () => {
-    const [wide, high] = [drawing.clientWidth, drawing.clientHeight];
-    if (!wide || !high) return;
+    const [wide, high] = [drawing.clientWidth - BUTTONS, drawing.clientHeight];
+    if (wide <= 0 || !high) return;
     scale = Math.max(LEAST, Math.min(1.15, wide / size.wide, high / size.high));
     x = (wide - size.wide * scale) / 2;
     y = (high - size.high * scale) / 2;

@@ -21,7 +21,8 @@ export function open(view) {
   const url = (id) => view.url({ node: id });
   const map = drawing({ signal: view.signal, url });
   const beside = h("div", { class: "beside", hidden: true });
-  const stage = h("div", { class: "stage" }, map.element, controls(map.view), legend());
+  const lines = legend();
+  const stage = h("div", { class: "stage" }, map.element, controls(map.view), lines);
   const split = h("div", { class: "split map-split" }, stage, beside);
   const body = h("div", { class: "stack grow" }, waiting());
   view.root.append(body);
@@ -40,7 +41,10 @@ export function open(view) {
       body.replaceChildren(empty("This system is empty", "Give it a service; it is shown here by itself."));
       return;
     }
-    if (!split.isConnected) body.replaceChildren(split);
+    if (!split.isConnected) {
+      body.replaceChildren(split);
+      lines.open = innerWidth > 760 && services <= FEW; // of a large map it would cover too much
+    }
     const node = system.nodes.find((each) => each.id === view.get("node"));
     showBeside(node);
     return map.show(system, { databases: databases.on(), text: view.get("text"), chosen: node?.id ?? "" });
@@ -102,6 +106,6 @@ function controls(port) {
 
 function legend() {
   const line = (state, text) => h("li", { "data-state": state }, text);
-  return h("details", { class: "map-legend card", open: innerWidth > 760 }, h("summary", {}, "Lines"), h("ul", {},
+  return h("details", { class: "map-legend card" }, h("summary", {}, "Lines"), h("ul", {},
     line("called", STATES.called), line("never", STATES.never), line("undeclared", STATES.undeclared), line("event", "events"), line("failing", "1 % or more fail")));
 }

@@ -95,14 +95,16 @@ function columns() {
   return [
     { name: "name", title: "Trace", kind: "fill", text: (t) => `${t.name} ${t.service} ${t.failed}`, link: (t) => `/traces/${encodeURIComponent(t.trace_id)}`,
       cell: (t) => [service(t.service), h("span", { class: "name" }, t.name), t.failed ? h("span", { class: "badge bad" }, plural(t.failed, "error")) : ""] },
-    { name: "services", title: "Services", from: "wider", text: (t) => t.services.join(" "), hint: (t) => t.services.join(", "),
-      cell: (t) => h("span", { class: "services" }, t.services.slice(0, 3).map(service), t.services.length > 3 ? h("span", { class: "soft" }, `+${t.services.length - 3}`) : null) },
+    { name: "services", title: "Reaches", from: "wider", text: (t) => t.services.join(" "), hint: (t) => t.services.join(", "),
+      cell: (t) => h("span", { class: "services" }, others(t).slice(0, 3).map(service), others(t).length > 3 ? h("span", { class: "soft" }, `+${others(t).length - 3}`) : null) },
     { name: "spans", title: "Spans", number: true, from: "wide", text: (t) => count(t.spans) },
     { name: "duration", title: "Duration", number: true, text: (t) => duration(t.duration),
       cell: (t) => h("span", { class: "bar", style: { "--part": part(t.duration) } }, duration(t.duration)) },
     { name: "start", title: "Began", number: true, text: (t) => String(t.start), cell: (t) => since(t.start), hint: (t) => clock(t.start) },
   ];
 }
+
+const others = (trace) => trace.services.filter((each) => each !== trace.service);
 
 /** How long a bar is: a tenth more for each doubling or so, from a millisecond to a minute. */
 const part = (seconds) => Math.max(0.02, Math.min(1, Math.log10(Math.max(seconds, 1e-3) * 1e3) / Math.log10(6e4))).toFixed(3);

@@ -4,7 +4,7 @@ import { h } from "./dom.js";
 import { go, open } from "./router.js";
 
 const WAIT = 1500;
-let afterG = 0;
+let afterG = -WAIT;
 
 /** @param {import("../routes.js").Route[]} pages */
 export function listenToKeys(pages) {
@@ -40,7 +40,7 @@ function search(event) {
 
 function jump(event, pages) {
   const page = pages.find((each) => each.key === event.key);
-  afterG = 0;
+  afterG = -WAIT;
   if (!page) return;
   event.preventDefault();
   go(page.path);

@@ -4,6 +4,8 @@ import { clock } from "./format.js";
 import { h, keeper } from "./dom.js";
 import { service } from "./marks.js";
 
+const LONG = 80; // what may be cut in a line
+
 /**
  * @param {{label: string, linked?: boolean}} options `linked`: a line leads to its trace
  * @returns {{element: HTMLElement, show: (lines: any[]) => void}}
@@ -35,7 +37,7 @@ function lineOf(line, linked) {
 function detailsOf(line) {
   const said = { process: line.process && `${line.process} #${line.replica}`, logger: line.logger, operation: line.operation, trace: line.trace_id, ...line.fields };
   return [
-    h("pre", { class: "said" }, line.message),
+    line.message.length > LONG || line.message.includes("\n") ? h("pre", { class: "said" }, line.message) : null,
     line.traceback ? h("pre", { class: "said bad" }, line.traceback) : null,
     h("dl", { class: "facts mono" }, Object.entries(said).filter(([, value]) => value).map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])),
   ].filter(Boolean);
