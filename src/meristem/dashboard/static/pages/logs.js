@@ -6,6 +6,7 @@ import { h } from "../parts/dom.js";
 import { count } from "../parts/format.js";
 import { empty, heading, waiting } from "../parts/heading.js";
 import { lines } from "../parts/lines.js";
+import { mark } from "../parts/live.js";
 
 const MOST = 200;
 const KEPT = 2000; // lines on the page; more make it slow, and nobody reads them
@@ -28,6 +29,7 @@ export function open(view) {
   /** @type {any[]} the newest first */
   let shown = [];
   let anew = true;
+  let link = ""; // a system that was started anew numbers its lines from the beginning
   const wanted = () => ({ text: view.get("text"), level: view.get("level"), service: view.get("service"), process: view.get("process"), trace_id: view.get("trace"), most: MOST });
 
   const show = () => {
@@ -41,7 +43,9 @@ export function open(view) {
   };
 
   const load = async (signal) => {
-    if (anew || !shown.length) return { fresh: true, found: await ask("logs", wanted(), signal) };
+    const same = link === mark(["times"]);
+    link = mark(["times"]);
+    if (anew || !same || !shown.length) return { fresh: true, found: await ask("logs", wanted(), signal) };
     if (!follow.on()) return { found: [] };
     // Only what followed, and all of it, unless more came than is ever shown.
     const found = [];

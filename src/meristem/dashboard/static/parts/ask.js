@@ -2,7 +2,7 @@
 
 const CONTRACT = "/meristem.operator.v1.Operator/";
 
-/** What the system said to a question that it could not answer. */
+/** What the system said to a question that it could not answer, or that it said nothing. */
 export class AskError extends Error {}
 
 /**
@@ -16,6 +16,8 @@ export async function ask(operation, parameters = {}, signal = undefined) {
     headers: { "content-type": "application/json" },
     body: JSON.stringify(parameters),
     signal,
+  }).catch((error) => {
+    throw signal?.aborted ? error : new AskError("The system can't be reached; what is shown is of before.");
   });
   const told = await answer.json().catch(() => null);
   if (!answer.ok) throw new AskError(told?.message || `${operation} was answered by ${answer.status} ${answer.statusText}`);

@@ -1,6 +1,7 @@
 // Charts over time, drawn by uPlot, which is loaded by the first page that has one.
 
 import { h } from "./dom.js";
+import { clock } from "./format.js";
 
 const PLACE = "/dashboard/vendor/uplot-1.6.32/";
 const high = (canvas) => (canvas.clientWidth < 420 ? 108 : 148);
@@ -44,7 +45,7 @@ export function chart({ title, series, tell, signal }) {
   let data = [[0]];
   let making = false;
 
-  const legend = (at) => now.replaceChildren(...series.map((each, number) => h("span", { style: { "--hue": `var(${each.token})` } },
+  const legend = (at, pointed = false) => now.replaceChildren(...(pointed ? [clock(data[0][at], false)] : []), ...series.map((each, number) => h("span", { style: { "--hue": `var(${each.token})` } },
     series.length > 1 ? h("i", { class: "soft" }, each.name) : null, h("strong", {}, tell(data[number + 1]?.[at] ?? null)))));
 
   const build = async () => {
@@ -54,7 +55,7 @@ export function chart({ title, series, tell, signal }) {
       const UPlot = await uPlot();
       if (signal.aborted) return;
       plot?.destroy();
-      plot = new UPlot(options(element, canvas, series, tell, (at) => legend(at ?? data[0].length - 1)), data, canvas);
+      plot = new UPlot(options(element, canvas, series, tell, (at) => (at === null || at === undefined ? legend(data[0].length - 1) : legend(at, true))), data, canvas);
     } finally {
       making = false;
     }

@@ -37,7 +37,8 @@ export function write(element, text) {
  * @param {(item: T) => Element} make @param {(element: Element, item: T) => void} [update]
  */
 export function keep(parent, items, key, make, update = () => {}) {
-  const known = new Map([...parent.children].map((each) => [each.dataset.key, each]));
+  const known = new Map();
+  for (const each of [...parent.children]) known.has(each.dataset.key) ? each.remove() : known.set(each.dataset.key, each);
   let next = parent.firstElementChild;
   for (const item of items) {
     const name = key(item);

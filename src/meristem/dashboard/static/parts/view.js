@@ -1,5 +1,6 @@
 // A page that is open: its part of the address, what it follows, and what goes wrong meanwhile.
 
+import { AskError } from "./ask.js";
 import { h } from "./dom.js";
 import { mark, onChange } from "./live.js";
 
@@ -59,13 +60,16 @@ export class View {
    * Show what is asked for now and whenever one of these kinds changes, one question at a time; gives what asks anew.
    * @template T
    * @param {string[]} kinds @param {(signal: AbortSignal) => Promise<T>} load @param {(told: T) => void | Promise<void>} show
-   * @param {{pause?: number}} [options] the least time between two questions, in milliseconds
+   * @param {{pause?: number, still?: () => boolean}} [options] the least time between two questions, in milliseconds,
+   *   and whether what is shown can still change
    */
-  follow(kinds, load, show, { pause = 900 } = {}) {
+  follow(kinds, load, show, { pause = 900, still = () => true } = {}) {
     let current = null;
     let asked = "";
     let begun = 0;
     let timer = 0;
+    /** @type {HTMLElement | null} */
+    let notice = null;
     const run = async () => {
       clearTimeout(timer);
       timer = 0;
@@ -79,9 +83,11 @@ export class View {
         const told = await load(signal);
         if (signal.aborted) return;
         await show(told);
-        this.trouble(null, run);
+        notice?.remove();
       } catch (error) {
-        if (!signal.aborted) this.trouble(error, run);
+        if (signal.aborted) return;
+        notice?.remove();
+        notice = this.trouble(error, run);
       } finally {
         if (current === own) {
           current = null;
@@ -91,7 +97,7 @@ export class View {
       }
     };
     const due = () => {
-      if (current || timer || document.hidden || asked === mark([...kinds, "times"]) || this.signal.aborted) return;
+      if (current || timer || document.hidden || !still() || asked === mark([...kinds, "times"]) || this.signal.aborted) return;
       timer = setTimeout(run, Math.max(0, begun + pause - performance.now()));
     };
     onChange(due, this.signal);
@@ -100,15 +106,15 @@ export class View {
     return run;
   }
 
-  /** Say what went wrong, or that it no longer does. @param {Error | null} error @param {() => void} again */
+  /** Say what went wrong, with a way to try it again; gives what says it. @param {Error} error @param {() => void} again */
   trouble(error, again) {
-    this.root.querySelector(".notice")?.remove();
-    if (!error) return;
-    console.info(error);
+    // What is no answer of the system is a mistake of the page.
+    if (!(error instanceof AskError)) console.error(error);
     this.root.querySelector(".waiting")?.remove();
-    const text = error instanceof TypeError ? "The system can't be reached; what is shown is of before." : error.message;
-    const notice = h("div", { class: "notice", role: "alert" }, h("span", {}, text),
-      h("button", { class: "button", type: "button", on: { click: again } }, "Try again"));
+    const notice = h("div", { class: "notice", role: "alert" },
+      h("span", {}, error instanceof AskError ? error.message : `This page failed: ${error.message}`),
+      h("button", { class: "button", type: "button", on: { click: () => { notice.remove(); again(); } } }, "Try again"));
     this.root.querySelector(".head")?.after(notice);
+    return notice;
   }
 }

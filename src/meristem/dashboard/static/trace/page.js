@@ -10,6 +10,8 @@ import { titled } from "../parts/router.js";
 import { details } from "./span.js";
 import { waterfall } from "./waterfall.js";
 
+const GROWS = 120; // seconds after its last span in which a trace may still get more
+
 /** @param {import("../parts/view.js").View} view */
 export function open(view) {
   const id = view.params.id;
@@ -24,6 +26,7 @@ export function open(view) {
   const body = h("div", { class: "stack" }, waiting());
   view.root.append(body);
   let spans = [];
+  let ended = Infinity;
 
   const showSpan = () => {
     const span = spans.find((each) => each.span_id === view.get("span"));
@@ -42,6 +45,7 @@ export function open(view) {
         "Only some traces are kept, and for a while; its end may also be to come, then it is shown by itself."));
       return;
     }
+    ended = Math.max(...spans.map((each) => each.start + each.duration));
     const root = spans.find((each) => !each.parent_id) ?? spans[0];
     head.title.textContent = root.name;
     titled(root.name);
@@ -54,7 +58,7 @@ export function open(view) {
     logs.querySelector("p")?.remove();
     if (!told.length) logs.append(h("p", { class: "soft" }, "Nothing was logged within this trace."));
     if (changed) showSpan();
-  }, { pause: 2000 });
+  }, { pause: 2000, still: () => Date.now() / 1000 - ended < GROWS });
   view.watch(showSpan);
   view.onEscape(() => Boolean(view.get("span")) && (close(), true));
 }
