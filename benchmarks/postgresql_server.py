@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import asyncpg
+
 from benchmarks.machine import free_port
 
 BINARIES = Path("/usr/lib/postgresql/15/bin")
@@ -20,8 +22,18 @@ def no_server() -> str | None:
     return None if (BINARIES / "initdb").exists() else f"there is no PostgreSQL in {BINARIES}"
 
 
+async def make_schemas(server: str, *names: str) -> None:
+    """Make schemas in the database `postgres` of a server."""
+    connection = await asyncpg.connect(f"{server}/postgres")
+    try:
+        for each in names:
+            await connection.execute(f'CREATE SCHEMA "{each}"')
+    finally:
+        await connection.close()
+
+
 @contextmanager
-def own_server(*, fsync: bool = False) -> Iterator[str]:
+def own_server(*, fsync: bool = False, connections: int = 100) -> Iterator[str]:
     """The URL of a server on a free port, with Debian's settings; without `fsync` its commits don't wait for a disk."""
     as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
     folder = Path(tempfile.mkdtemp(prefix="meristem-postgresql-", dir="/tmp"))
@@ -30,7 +42,7 @@ def own_server(*, fsync: bool = False) -> Iterator[str]:
     port, data = free_port(), folder / "data"
     settings = (
         f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} "
-        f"-c fsync={'on' if fsync else 'off'}"
+        f"-c fsync={'on' if fsync else 'off'} -c max_connections={connections}"
     )
 
     def run(program: str, *arguments: str) -> None:

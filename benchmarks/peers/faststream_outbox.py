@@ -1,4 +1,8 @@
-"""FastStream with confirms and an outbox written by hand: `faststream_outbox.py URL PREFIX EVENTS`, in a new folder."""
+"""FastStream with confirms and an outbox written by hand: `faststream_outbox.py URL DATABASE EVENTS`.
+
+The URL says by `?prefix=` how all is called that is made there; the database is a server's URL, or else SQLite files in
+the current folder, which is a new one.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,8 @@ import json
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import uvloop
@@ -33,12 +39,19 @@ class Booked(BaseModel):
 
 
 class Store:
-    """A database with one writer at a time: who waits for SQLite's lock here does not wait by sleeping."""
+    """A database. In SQLite it has one writer at a time: who waits for its lock here does not wait by sleeping."""
 
-    def __init__(self, name: str) -> None:
-        self.engine: AsyncEngine = create_async_engine(f"sqlite+aiosqlite:///{name}.db")
-        self.writing = asyncio.Lock()
-        event.listen(self.engine.sync_engine, "connect", self._set)
+    def __init__(self, name: str, server: str) -> None:
+        if server.startswith("postgresql"):
+            schema = f"{Path.cwd().name}_{name}"
+            url = f"{server.replace('postgresql:', 'postgresql+asyncpg:')}/postgres"
+            arguments = {"server_settings": {"search_path": schema}}
+            self.engine: AsyncEngine = create_async_engine(url, pool_size=IN_FLIGHT, connect_args=arguments)
+            self.writing: AbstractAsyncContextManager[Any] = nullcontext()
+        else:
+            self.engine = create_async_engine(f"sqlite+aiosqlite:///{name}.db")
+            self.writing = asyncio.Lock()
+            event.listen(self.engine.sync_engine, "connect", self._set)
 
     @staticmethod
     def _set(connection: Any, _: Any) -> None:
@@ -60,8 +73,8 @@ class Store:
 class Bench:
     """A publisher with an outbox, a task that empties it, and a subscriber with a database of its own."""
 
-    def __init__(self) -> None:
-        self.bookings, self.ledger = Store("bookings"), Store("ledger")
+    def __init__(self, server: str) -> None:
+        self.bookings, self.ledger = Store("bookings", server), Store("ledger", server)
         self.handled = 0
         self.progress = asyncio.Event()
 
@@ -110,9 +123,10 @@ def over_rabbitmq(url: str, name: str, bench: Bench) -> tuple[Any, Callable[[Any
     return broker, lambda body: broker.publish(body, exchange=exchange, routing_key="booked", persist=True)
 
 
-async def main(url: str, prefix: str, events: int) -> dict[str, float]:
+async def main(address: str, server: str, events: int) -> dict[str, float]:
     """Events per second from commit to handler, and the process's CPU for each."""
-    bench = Bench()
+    bench = Bench(server)
+    url, _, prefix = address.partition("?prefix=")
     for each in (bench.bookings, bench.ledger):
         await each.make()
     over = over_nats if url.startswith("nats") else over_rabbitmq

@@ -5,6 +5,7 @@ It provides the fixtures `url` and `outage`, and says how its broker is written 
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -223,6 +224,21 @@ class BrokerSuite(BusSuite):
         heard = [0, 2, 4, 6, 8] if self.keeps_the_past else [0, 4, 8]
         assert [each for each in entries if each % 2 == 0] == heard
         assert sorted(each for each in entries if each % 2) == [1, 3, 5, 7, 9]
+
+    async def test_a_cancellation_that_a_client_has_lost_ends_the_taking_in_all_the_same(self, stage: Stage) -> None:
+        billing = stage.subscriber("billing")
+        await stage.start()
+
+        async def take() -> None:
+            with suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+            await billing.incoming.room()
+
+        taking = asyncio.create_task(take())
+        await asyncio.sleep(0)
+        taking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await taking
 
     async def test_what_is_no_event_is_a_dead_letter_and_stops_nothing(self, stage: Stage, url: str) -> None:
         billing = stage.subscriber("billing")

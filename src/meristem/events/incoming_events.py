@@ -65,6 +65,10 @@ class Incoming(BusPositions):
 
     async def room(self) -> None:
         """Wait until more may be taken in: what a service has no time for waits where there is room for it."""
+        # A client's own wait_for loses a cancellation that comes with its answer (Python 3.11); here it is seen.
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise asyncio.CancelledError
         while not self._outbox.has_room_for(self.service):
             if await self._outbox.owed_to(self.service) < _ON_DISK:
                 return
