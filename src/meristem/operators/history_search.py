@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
-from meristem.operators.history_tables import LEVELS
+from meristem.operators.history_tables import BUCKETS, LEVELS
 from meristem.operators.operator_contract import ErrorView, FigurePoint, LogView, SpanView, TraceView
 from meristem.operators.recent_figures import Counts, figures_of
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator
 
     from meristem.operators.operator_contract import LogSearch, TraceSearch
 
@@ -134,17 +132,19 @@ def find_figures(
     if operation:
         wanted.add("operation = ?", operation)
     width = max((until - since) / POINTS, 10.0)
-    by_point: dict[int, list[sqlite3.Row]] = defaultdict(list)
-    for row in connection.execute(f"SELECT * FROM figures{wanted} ORDER BY time", wanted.values):  # noqa: S608
-        by_point[int((row["time"] - since) // width)].append(row)
-    return list(_points(by_point, since, width))
-
-
-def _points(by_point: dict[int, list[sqlite3.Row]], since: float, width: float) -> Iterator[FigurePoint]:
-    for point, rows in by_point.items():
-        counted = [Counts(width, row["calls"], row["failed"], tuple(json.loads(row["buckets"]))) for row in rows]
-        in_flight = max(row["in_flight"] for row in rows)
-        yield FigurePoint(time=since + (point + 1) * width, figures=figures_of(counted, in_flight))
+    counts = "sum(calls) AS calls, sum(failed) AS failed, max(in_flight) AS in_flight"
+    buckets = ", ".join(f"sum({name}) AS {name}" for name in BUCKETS)
+    point = "CAST((time - ?) / ? AS INTEGER)"
+    text = f"SELECT {point} AS point, {counts}, {buckets} FROM figures{wanted} GROUP BY point ORDER BY point"  # noqa: S608
+    return [
+        FigurePoint(
+            time=since + (row["point"] + 1) * width,
+            figures=figures_of(
+                [Counts(width, row["calls"], row["failed"], tuple(row[name] for name in BUCKETS))], row["in_flight"]
+            ),
+        )
+        for row in connection.execute(text, (since, width, *wanted.values))
+    ]
 
 
 def _part(text: str) -> str:

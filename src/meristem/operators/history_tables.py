@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 from meristem.contracts.undeclared import WHY
+from meristem.telemetry.metrics import BOUNDS
 
 if TYPE_CHECKING:
     import sqlite3
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 
     from meristem.operators.operator_contract import SpanView
 
-VERSION: Final = 1
+VERSION: Final = 2
+BUCKETS: Final = tuple(f"bucket_{number}" for number in range(len(BOUNDS) + 1))
+"""Columns, so that the database adds them up: an hour of fifty services is a hundred thousand rows."""
 SCHEMA: Final = f"""
 CREATE TABLE IF NOT EXISTS spans (
     trace_id TEXT, span_id TEXT, parent_id TEXT, name TEXT, kind TEXT, service TEXT, process TEXT, replica INTEGER,
@@ -40,7 +43,7 @@ CREATE TABLE IF NOT EXISTS errors (
 CREATE INDEX IF NOT EXISTS errors_by_last ON errors (last);
 CREATE TABLE IF NOT EXISTS figures (
     time REAL, seconds REAL, process TEXT, replica INTEGER, service TEXT, operation TEXT, calls INTEGER, failed INTEGER,
-    in_flight INTEGER, buckets TEXT
+    in_flight INTEGER, {", ".join(f"{name} INTEGER" for name in BUCKETS)}
 );
 CREATE INDEX IF NOT EXISTS figures_by_time ON figures (time);
 PRAGMA user_version = {VERSION};
@@ -85,7 +88,7 @@ ON CONFLICT (id) DO UPDATE SET count = count + 1, message = excluded.message, la
     first = min(first, excluded.first),
     trace_id = CASE WHEN excluded.trace_id != '' THEN excluded.trace_id ELSE trace_id END
 """
-_FIGURES: Final = "INSERT INTO figures VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_FIGURES: Final = f"INSERT INTO figures VALUES ({', '.join('?' * (9 + len(BUCKETS)))})"  # noqa: S608 - as many question marks as columns
 # What differs between errors that are alike: numbers, ids, and what stands in quotes.
 _DIFFERS: Final = re.compile(r"'[^']*'|\"[^\"]*\"|\b(?=\w*\d)[\w-]+\b")
 _ANSWERS: Final = ("server", "internal", "consumer")
@@ -164,7 +167,7 @@ def write_lines(tx: sqlite3.Connection, lines: Iterable[LineRow]) -> None:
 
 def write_figures(tx: sqlite3.Connection, figures: Iterable[FigureRow]) -> None:
     """Keep what happened in some seconds."""
-    tx.executemany(_FIGURES, ((*each[:-1], _json(each.buckets)) for each in figures))
+    tx.executemany(_FIGURES, ((*each[:-1], *each.buckets) for each in figures))
 
 
 def write_errors(tx: sqlite3.Connection, spans: Iterable[SpanView], lines: Iterable[LineRow]) -> int:
