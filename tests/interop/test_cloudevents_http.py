@@ -195,6 +195,9 @@ def test_who_may_not_send_an_event_is_told_so_and_not_which_there_are(shop: Shop
         for each in ("shop.v1.ShopClosed", "no.such.Type", "carrier.v1.ParcelDelivered")
     }
     shop.told("refused", 0)
+    lost = event("ring", "r1", type="carrier.v1.ParcelLost")
+    assert [shop.post(lost, user).status_code for user in (INSURER, DHL, ADA)] == [202, 202, 403]
+    shop.mailed("ring is lost", 2)
 
 
 def test_what_a_sender_claims_to_be_is_not_believed(shop: Shop) -> None:
