@@ -76,7 +76,8 @@ postgresql: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -p tests.suites.sites_on_postgresql \
 		examples/hotels/tests/test_browser.py examples/hotels/tests/test_on_postgresql.py examples/bookshop/tests/test_browser.py
 
-# Less: make soak SOAK="--bookings 200 --faults 15", which is on SQLite.
+# Less: make soak SOAK="--bookings 200 --faults 15", which is on SQLite; with --bus nats or --bus rabbitmq events go
+# over a broker of its own, which is struck as well.
 SOAK ?= --postgresql --bookings 10000 --faults 110
 
 soak: $(VENV)/.dev

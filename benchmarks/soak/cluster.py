@@ -31,7 +31,7 @@ SETTINGS = (
 
 
 class Missing(Exception):
-    """There is no PostgreSQL on this machine."""
+    """A server that was asked for is not on this machine; the text says what to do."""
 
 
 class Cluster:

@@ -6,7 +6,7 @@ import email
 import json
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
@@ -19,6 +19,7 @@ import psycopg
 
 from benchmarks import journeys
 from benchmarks.soak.cluster import Cluster
+from meristem.events.bus import BROKER
 
 
 class Booking(NamedTuple):
@@ -93,8 +94,28 @@ class Databases:
         return int(self.rows(service, f"SELECT count(*) FROM {source}")[0][0])
 
 
-def read(databases: Databases, third: journeys.Parties, promised: Mapping[str, str]) -> Evidence:
-    """Everything; the site stands still or has gone."""
+def owed(subscribers: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """What is yet to be done where events go over a broker, by what `meristem events list` tells of subscribers.
+
+    A broker is one of them, to which outboxes owe events, and has no lag of its own.
+    """
+    found: dict[str, int] = {}
+    for each in subscribers:
+        name, lag = each["name"], each["lag"]
+        found |= {f"events owed to {name}": each["waiting"], f"dead letters for {name}": each["dead"]}
+        if not name.startswith(BROKER):
+            found[f"events that the broker has for {name}"] = lag or 0
+            found[f"lags of {name} that the broker does not tell"] = int(lag is None)
+    return found
+
+
+def read(
+    databases: Databases,
+    third: journeys.Parties,
+    promised: Mapping[str, str],
+    subscribers: Iterable[Mapping[str, Any]] = (),
+) -> Evidence:
+    """Everything; the site stands still or has gone. The subscribers are told of where there is a broker."""
     rows = databases.rows
     return Evidence(
         bookings=[
@@ -125,7 +146,7 @@ def read(databases: Databases, third: journeys.Parties, promised: Mapping[str, s
             for booking, milestone in rows("reservations", "SELECT booking_id, milestone FROM tracking")
         ),
         heard=_heard(databases),
-        waiting=databases.waiting(),
+        waiting=databases.waiting() | owed(subscribers),
     )
 
 

@@ -1,5 +1,7 @@
 """A network namespace for each replica, on one bridge: pulling its cable cuts it off from database, bank and mail.
 
+A broker has one as well: pulling its cable cuts it off from all.
+
 Services talk to each other over Unix sockets, which a network namespace does not divide. So what is cut off is still
 asked by its callers, and reaches nobody by itself. What is sent meanwhile is lost and sent again by TCP once the
 cable is back: neither end is told.
@@ -65,6 +67,14 @@ class Network:
     def space(self, name: str) -> str:
         """The name of a replica's namespace, as `ip netns` knows it."""
         return f"soak{self._id}-{name}"
+
+    def address(self, name: str) -> str:
+        """Where what runs in a namespace listens; this machine's own address where there are none."""
+        return f"{self._prefix}.{self._numbers[name]}" if self.divided else self.host
+
+    def within(self, name: str) -> list[str]:
+        """What a command begins with that is to run in a namespace."""
+        return ["nsenter", f"--net=/run/netns/{self.space(name)}"] if self.divided else []
 
     def interpreter(self, folder: Path) -> Path:
         """A Python that a placement can name: each replica of a process runs in the namespace of its name."""

@@ -18,8 +18,9 @@ from benchmarks import journeys
 from benchmarks.machine import descendants, memory_mb, open_files
 from benchmarks.soak import weights
 from benchmarks.soak.audit import BOOKED, CHECKS
+from benchmarks.soak.broker_server import CABLE, BrokerServer, broker_running
 from benchmarks.soak.cluster import Cluster, running
-from benchmarks.soak.evidence import Databases, Evidence, read
+from benchmarks.soak.evidence import Databases, Evidence, owed, read
 from benchmarks.soak.guests import Guests
 from benchmarks.soak.network import Network, network_for
 from benchmarks.soak.schedule import SERVICES, Fault
@@ -35,7 +36,7 @@ CATALOGUE = 60.0
 
 
 class Asked(NamedTuple):
-    """What a run is to do; `cuts` is whether there are network namespaces."""
+    """What a run is to do; `cuts` is whether there are network namespaces, `bus` a broker's kind or empty."""
 
     bookings: int
     seed: int
@@ -45,6 +46,7 @@ class Asked(NamedTuple):
     durable: bool
     cuts: bool
     log: Path
+    bus: str = ""
 
 
 class Soak:
@@ -62,21 +64,23 @@ class Soak:
         home = self._folder / "site"
         home.mkdir()
         with (
-            network_for(names(), divided=self.asked.cuts) as network,
+            network_for([*names(), CABLE], divided=self.asked.cuts) as network,
             self._cluster(network) as cluster,
+            self._broker(network) as broker,
             journeys.parties(self._folder / "parties", network.host) as third,
         ):
             say("starting the site: two replicas of each of seven services, and of the edge")
             template = None if cluster is None else cluster.template()
             variables = journeys.hotel_variables(third, self._folder)
             databases = Databases(home, cluster)
-            with Site(home, variables, network, template, self.asked.log) as site:
-                promised = uvloop.run(self._work(Ground(site, network, cluster), databases))
+            bus = None if broker is None else broker.url
+            with Site(home, variables, network, template, self.asked.log, bus) as site:
+                promised = uvloop.run(self._work(Ground(site, network, cluster, broker), databases))
                 end_cleanly()  # the loop has left the signal to kill again
                 family = descendants(site.supervisor)
             self.wrong += [f"process {pid} outlived its supervisor" for pid in family if lives(pid)]
             self.wrong += [f"{each.name} was left behind" for each in (home / ".meristem").rglob("*.sock")]
-            self._look(read(databases, third, promised))
+            self._look(read(databases, third, promised, () if broker is None else site.subscribers()))
         self.wrong += weights.too_heavy(self._samples) + weights.leaking_files(self._samples, FILES)
 
     @contextmanager
@@ -86,6 +90,14 @@ class Soak:
             return
         with running(SERVICES, network.host, network.network, durable=self.asked.durable) as cluster:
             yield cluster
+
+    @contextmanager
+    def _broker(self, network: Network) -> Iterator[BrokerServer | None]:
+        if not self.asked.bus:
+            yield None
+            return
+        with broker_running(self.asked.bus, network) as broker:
+            yield broker
 
     async def _work(self, ground: Ground, databases: Databases) -> dict[str, str]:
         """Guests and faults, until both are done and all has settled; what the guests were told."""
@@ -119,7 +131,7 @@ class Soak:
                 say(f"fault missed, as its victim was down already: {count} x {kind.value}")
             say(f"guests: {', '.join(f'{what} {count}' for what, count in sorted(guests.outcomes.items()))}")
             self.wrong += striker.wrong + guests.wrong
-            await self._settle(databases)
+            await self._settle(databases, None if ground.broker is None else ground.site)
         await self._rest(ground.site)
         return guests.promised
 
@@ -131,10 +143,18 @@ class Soak:
                 raise RuntimeError(f"the search does not know every hotel within {CATALOGUE:g} s")
             await asyncio.sleep(0.5)
 
-    async def _settle(self, databases: Databases) -> None:
+    async def _settle(self, databases: Databases, over_broker: Site | None) -> None:
         """Wait until nothing is under way any more; what stays so is what the audit finds."""
         began = time.monotonic()
-        while any((await asyncio.to_thread(databases.waiting)).values()):
+
+        def is_done() -> bool:
+            if any(databases.waiting().values()):
+                return False
+            return over_broker is None or not any(owed(over_broker.subscribers()).values())
+
+        rounds = 0
+        # Over a broker twice: an event may be on its way from where is looked next to where was looked before.
+        while (rounds := rounds + 1 if await asyncio.to_thread(is_done) else 0) < (1 if over_broker is None else 2):
             if time.monotonic() - began > SETTLING:
                 say(f"not settled within {SETTLING:g} s")
                 return

@@ -26,6 +26,10 @@ class Kind(Enum):
     DATABASE_FAST = "PostgreSQL restarted, fast"
     DATABASE_CRASHED = "PostgreSQL restarted, immediate"
     SUPERVISOR = "supervisor killed and followed by another one"
+    BUS_RESTARTED = "broker restarted"
+    BUS_CRASHED = "broker killed, and started again on its disk"
+    BUS_STOPPED = "broker stopped, then resumed"
+    BUS_CUT = "broker cut off from everything"
 
 
 WEIGHTS = {
@@ -40,8 +44,13 @@ WEIGHTS = {
     Kind.DATABASE_FAST: 5,
     Kind.DATABASE_CRASHED: 5,
     Kind.SUPERVISOR: 2,
+    Kind.BUS_RESTARTED: 6,
+    Kind.BUS_CRASHED: 8,
+    Kind.BUS_STOPPED: 6,
+    Kind.BUS_CUT: 8,
 }
-OF_NAMESPACES = frozenset({Kind.CUT, Kind.SERVICE_CUT})
+OF_BUS = frozenset({Kind.BUS_RESTARTED, Kind.BUS_CRASHED, Kind.BUS_STOPPED, Kind.BUS_CUT})
+OF_NAMESPACES = frozenset({Kind.CUT, Kind.SERVICE_CUT, Kind.BUS_CUT})
 OF_POSTGRESQL = frozenset({Kind.DATABASE_FAST, Kind.DATABASE_CRASHED})
 # Seconds. A replica that is silent for about four has lost its lease; after thirty it is replaced.
 LASTING = {
@@ -50,6 +59,9 @@ LASTING = {
     Kind.AWAY: (6.0, 15.0),
     Kind.CUT: (2.0, 14.0),
     Kind.SERVICE_CUT: (2.0, 8.0),
+    Kind.BUS_CRASHED: (0.0, 6.0),
+    Kind.BUS_STOPPED: (2.0, 14.0),
+    Kind.BUS_CUT: (2.0, 14.0),
 }
 
 
@@ -66,9 +78,10 @@ class Fault(NamedTuple):
         return f"{self.kind.value}:{whom}" if self.service else self.kind.value
 
 
-def kinds_for(*, postgresql: bool, namespaces: bool) -> list[Kind]:
+def kinds_for(*, postgresql: bool, namespaces: bool, bus: bool = False) -> list[Kind]:
     """The kinds that can strike here."""
-    without = (frozenset() if postgresql else OF_POSTGRESQL) | (frozenset() if namespaces else OF_NAMESPACES)
+    there = {OF_POSTGRESQL: postgresql, OF_NAMESPACES: namespaces, OF_BUS: bus}
+    without = frozenset[Kind]().union(*(kinds for kinds, is_there in there.items() if not is_there))
     return [each for each in Kind if each not in without]
 
 
@@ -87,6 +100,6 @@ def _fault(kind: Kind, rng: random.Random) -> Fault:
     service, replica = rng.choice(whoever), rng.randrange(REPLICAS)
     shortest, longest = LASTING.get(kind, (0.0, 0.0))
     seconds = round(rng.uniform(shortest, longest), 1)
-    if kind in OF_POSTGRESQL or kind is Kind.SUPERVISOR:
+    if kind in OF_POSTGRESQL | OF_BUS or kind is Kind.SUPERVISOR:
         return Fault(kind, "", 0, seconds)
     return Fault(kind, service, replica, seconds)

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from benchmarks.machine import descendants, free_port
-from benchmarks.processes import python, started
+from benchmarks.processes import output_of, python, started
 from benchmarks.soak.network import Network
 from benchmarks.soak.schedule import EDGE, REPLICAS, SERVICES
 from meristem.system.state_directory import ReplicaStatus, SystemStatus
 
 STARTING = 180.0  # seconds in which sixteen processes start on a busy machine
+LISTING = 60.0  # seconds
 SYSTEM = "hotels.system:production"
 
 
@@ -25,13 +28,13 @@ def names() -> list[str]:
     return [f"{service}-{replica}" for service in SERVICES for replica in range(REPLICAS)]
 
 
-def placement(database: str | None, interpreter: Path | None) -> str:
+def placement(database: str | None, interpreter: Path | None, bus: str | None = None) -> str:
     """The placement file: two replicas of the edge and of each service."""
     via = f', python = "{interpreter}"' if interpreter else ""
     lines = ["[processes]", f'{EDGE} = {{ services = ["web"], replicas = {REPLICAS} }}']
     lines += [f'{each} = {{ services = ["{each}"], replicas = {REPLICAS}{via} }}' for each in SERVICES]
-    if database is not None:
-        lines += ["[resources]", f'database = "{database}"']
+    resources = {"database": database, "bus": bus}
+    lines += ["[resources]", *(f'{name} = "{url}"' for name, url in resources.items() if url is not None)]
     return "\n".join(lines) + "\n"
 
 
@@ -39,7 +42,13 @@ class Site:
     """`meristem run` of the split hotel system, at one port all the time."""
 
     def __init__(
-        self, folder: Path, variables: Mapping[str, str], network: Network, database: str | None, log: Path
+        self,
+        folder: Path,
+        variables: Mapping[str, str],
+        network: Network,
+        database: str | None,
+        log: Path,
+        bus: str | None = None,
     ) -> None:
         self.address = ""
         self.supervisor = 0
@@ -50,7 +59,7 @@ class Site:
         self._port = free_port()
         self._runs = ExitStack()
         interpreter = network.interpreter(folder) if network.divided else None
-        self.placement.write_text(placement(database, interpreter))
+        self.placement.write_text(placement(database, interpreter, bus))
 
     def __enter__(self) -> Site:
         self._run()
@@ -72,6 +81,13 @@ class Site:
         )
         self.supervisor = self._runs.enter_context(run).pid
         self.address = f"http://127.0.0.1:{self._port}"
+
+    def subscribers(self) -> list[dict[str, Any]]:
+        """What `meristem events list` tells of each subscriber; its `lag` is None where the broker can't be reached."""
+        command = python("meristem", "events", "list", SYSTEM, "--placement", str(self.placement), "--json")
+        said = output_of(command, core=None, folder=self.folder, variables=self._variables, seconds=LISTING)
+        found: list[dict[str, Any]] = json.loads(said)["subscribers"]
+        return found
 
     def replicas(self) -> list[ReplicaStatus]:
         """The processes that the supervisor keeps; none while one supervisor follows another."""

@@ -11,12 +11,14 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
+from benchmarks.soak.broker_server import CABLE, BrokerServer
 from benchmarks.soak.cluster import Cluster
 from benchmarks.soak.network import Network
-from benchmarks.soak.schedule import OF_POSTGRESQL, REPLICAS, Fault, Kind
+from benchmarks.soak.schedule import OF_BUS, OF_POSTGRESQL, REPLICAS, Fault, Kind
 from benchmarks.soak.site import Site, lives
 from meristem.system.state_directory import ReplicaStatus
 
+STOPPING = frozenset({Kind.STOPPED, Kind.STOPPED_LONG, Kind.HUNG})
 AT_ONCE = 3  # faults under way
 APART = 1.0  # seconds between two, at least
 LOOKING = 0.2  # seconds
@@ -31,6 +33,7 @@ class Ground(NamedTuple):
     site: Site
     network: Network
     cluster: Cluster | None
+    broker: BrokerServer | None = None
 
 
 class Striker:
@@ -44,6 +47,8 @@ class Striker:
         self._ground = ground
         self._faults = faults
         self._restarting = asyncio.Lock()
+        self._at_broker = asyncio.Lock()
+        self._stopped: set[int] = set()  # what one fault has stopped, another one would resume too early
 
     async def strike(self, progress: Callable[[], float]) -> None:
         """Every fault in its turn: the n-th of N once n/N of the run, which `progress` tells, is over."""
@@ -75,8 +80,9 @@ class Striker:
 
     async def _struck(self, fault: Fault) -> bool:
         kind = fault.kind
-        if kind in OF_POSTGRESQL:
-            return await self._restart(fault)
+        if kind in OF_POSTGRESQL | OF_BUS:
+            await (self._restart(fault) if kind in OF_POSTGRESQL else self._take_broker_away(fault))
+            return True
         if kind is Kind.SUPERVISOR:
             return await self._follow()
         if kind in {Kind.CUT, Kind.SERVICE_CUT}:
@@ -88,12 +94,28 @@ class Striker:
             return _kill(victims)
         return bool(victims) and await self._stop(victims[0], fault)
 
-    async def _restart(self, fault: Fault) -> bool:
+    async def _restart(self, fault: Fault) -> None:
         assert self._ground.cluster is not None
         mode = "fast" if fault.kind is Kind.DATABASE_FAST else "immediate"
         async with self._restarting:
             await asyncio.to_thread(self._ground.cluster.restart, mode)
-        return True
+
+    async def _take_broker_away(self, fault: Fault) -> None:
+        """It comes back in any case."""
+        broker, network = self._ground.broker, self._ground.network
+        assert broker is not None
+        take_away, bring_back = {
+            Kind.BUS_RESTARTED: (broker.stop, broker.start),
+            Kind.BUS_CRASHED: (broker.crash, broker.start),
+            Kind.BUS_STOPPED: (broker.stand_still, broker.go_on),
+            Kind.BUS_CUT: (lambda: network.cut(CABLE), lambda: network.mend(CABLE)),
+        }[fault.kind]
+        async with self._at_broker:
+            await asyncio.to_thread(take_away)
+            try:
+                await asyncio.sleep(fault.seconds)
+            finally:
+                await asyncio.to_thread(bring_back)
 
     async def _follow(self) -> bool:
         """A new run follows at once; what the killed one left ends by itself."""
@@ -132,6 +154,7 @@ class Striker:
             handle = os.pidfd_open(victim.pid)  # a pid may be another process's by the time it is resumed
         except ProcessLookupError:
             return False
+        self._stopped.add(victim.pid)
         try:
             signal.pidfd_send_signal(handle, signal.SIGSTOP)
             if fault.kind is Kind.HUNG:
@@ -144,6 +167,7 @@ class Striker:
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(handle, signal.SIGCONT)
             os.close(handle)
+            self._stopped.discard(victim.pid)
         return True
 
     async def _wait_until_replaced(self, pid: int, fault: Fault) -> None:
@@ -157,8 +181,10 @@ class Striker:
     async def _victims(self, fault: Fault, *, both: bool) -> list[ReplicaStatus]:
         """The replicas to strike, once they are ready: what is down already is no victim."""
         began = time.monotonic()
+        taken = self._stopped if fault.kind in STOPPING else set()
         while True:
-            found = [each for each in self._ready(fault.service) if both or each.replica == fault.replica]
+            there = [each for each in self._ready(fault.service) if each.pid not in taken]
+            found = [each for each in there if both or each.replica == fault.replica]
             if len(found) == (REPLICAS if both else 1) or time.monotonic() - began > VICTIM:
                 return found
             await asyncio.sleep(LOOKING)

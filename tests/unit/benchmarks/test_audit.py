@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from benchmarks.soak.audit import CHECKS, MILESTONES, expected_letters
-from benchmarks.soak.evidence import Booking, Evidence, Hold
+from benchmarks.soak.evidence import Booking, Evidence, Hold, owed
 
 ONE, TWO, THREE = (f"5a0f5b0e-0000-4000-8000-00000000b00{number}" for number in (1, 2, 3))
 HELD, RELEASED, UNDONE = (f"5a0f5b0e-0000-4000-8000-00000000c00{number}" for number in (1, 2, 3))
@@ -158,6 +158,29 @@ def _dead(found: Evidence) -> None:
     found.waiting["events of rooms"] = 2  # type: ignore[index]
 
 
+def _of_a_broker(found: Evidence, **what: int | None) -> None:
+    lags = {"bus:nats": None, "search": 0}
+    all_is_well = [{"name": name, "waiting": 0, "dead": 0, "lag": lag} for name, lag in lags.items()]
+    assert not any(owed(all_is_well).values())
+    found.waiting |= owed([{**each, **what} for each in all_is_well])  # type: ignore[operator]
+
+
+def _left_with_the_broker(found: Evidence) -> None:
+    _of_a_broker(found, lag=3)
+
+
+def _not_told_by_the_broker(found: Evidence) -> None:
+    _of_a_broker(found, lag=None)
+
+
+def _not_sent_to_the_broker(found: Evidence) -> None:
+    _of_a_broker(found, waiting=4)
+
+
+def _refused_by_the_broker(found: Evidence) -> None:
+    _of_a_broker(found, dead=5)
+
+
 @pytest.mark.parametrize(
     ("plant", "check", "sentence"),
     [
@@ -186,6 +209,10 @@ def _dead(found: Evidence) -> None:
             f"search believes 2 of room {ROOM} taken in the night of {FIRST}, and 1 are",
         ),
         (_dead, "nothing waits, nothing is dead", "2 events of rooms are left"),
+        (_left_with_the_broker, "nothing waits", "3 events that the broker has for search are left"),
+        (_not_told_by_the_broker, "nothing waits", "1 lags of search that the broker does not tell are left"),
+        (_not_sent_to_the_broker, "nothing waits", "4 events owed to bus:nats are left"),
+        (_refused_by_the_broker, "nothing waits", "5 dead letters for bus:nats are left"),
     ],
 )
 def test_what_is_wrong_is_named(plant: Callable[[Evidence], None], check: str, sentence: str):

@@ -1,10 +1,10 @@
 """The faults of a soak follow from its seed."""
 
-from benchmarks.soak.schedule import LASTING, OF_NAMESPACES, OF_POSTGRESQL, SERVICES, Kind, kinds_for, schedule
+from benchmarks.soak.schedule import LASTING, OF_BUS, OF_NAMESPACES, OF_POSTGRESQL, SERVICES, Kind, kinds_for, schedule
 from benchmarks.soak.site import placement
 from meristem.system.placement import Placement
 
-EVERY = kinds_for(postgresql=True, namespaces=True)
+EVERY = kinds_for(postgresql=True, namespaces=True, bus=True)
 
 
 def test_a_seed_gives_the_same_faults_again_and_another_one_others():
@@ -21,9 +21,10 @@ def test_every_kind_strikes():
         assert shortest <= each.seconds <= longest
 
 
-def test_where_there_is_no_namespace_or_server_nothing_of_it_is_struck():
-    assert not OF_NAMESPACES & set(kinds_for(postgresql=True, namespaces=False))
-    assert not OF_POSTGRESQL & set(kinds_for(postgresql=False, namespaces=True))
+def test_where_there_is_no_namespace_server_or_broker_nothing_of_it_is_struck():
+    assert not OF_NAMESPACES & set(kinds_for(postgresql=True, namespaces=False, bus=True))
+    assert not OF_POSTGRESQL & set(kinds_for(postgresql=False, namespaces=True, bus=True))
+    assert not OF_BUS & set(kinds_for(postgresql=True, namespaces=True, bus=False))
 
 
 def test_a_soak_without_faults_is_possible():
@@ -32,8 +33,10 @@ def test_a_soak_without_faults_is_possible():
 
 def test_each_service_has_two_replicas(tmp_path):
     file = tmp_path / "soak.toml"
-    file.write_text(placement("postgresql://{service}@127.0.0.1:1/hotels?schema={service}", tmp_path / "python"))
+    database = "postgresql://{service}@127.0.0.1:1/hotels?schema={service}"
+    file.write_text(placement(database, tmp_path / "python", "nats://127.0.0.1:2"))
 
     placed = Placement.read(file)
 
     assert {name: each.replicas for name, each in placed.processes.items()} == dict.fromkeys(("edge", *SERVICES), 2)
+    assert placed.resources.bus == "nats://127.0.0.1:2"
