@@ -4,8 +4,9 @@
 
 The events wait before the first replica starts: on the broker, and with the direct bus in the publisher's outbox. Every
 replica is a process of its own, all on one database, each commit synced; the PostgreSQL server is the benchmark's own.
-It tells how many events were handled a second, from the first replica's start to the last event, how many replicas had
-a part in it and how large the largest was, and how many events were handled twice or not at all, which must be none.
+It tells how many events were handled a second, from when all replicas are ready to the last event, how many replicas
+had a part in it and how large the largest was, and how many events were handled twice or not at all, which must be
+none. What was handled while some still started counts for neither.
 
 The whole of it takes hours: `--events 20000 --replicas 4` shows in minutes what it does. Kafka is no broker here but
 librdkafka's mock of one, which keeps five megabytes of a partition: no more than 100,000 events go over it.
@@ -76,7 +77,7 @@ class Ledger(Service, tables=entries):
 
 
 class Drained(NamedTuple):
-    """What came of a backlog: `per_second` counts from the first replica's start, `largest` is a share of all."""
+    """What came of a backlog: `per_second` counts from when all replicas were ready, `largest` is a share of all."""
 
     per_second: float
     seconds: float
@@ -132,12 +133,13 @@ async def _refuse(envelope: Envelope, *, is_new: bool = False) -> None:  # noqa:
     raise AssertionError("what fills a broker hears nothing")
 
 
-async def drained(database: str, events: int, seconds: float, began: float) -> Drained:
+async def drained(database: str, events: int, seconds: float) -> Drained:
     """Wait until all are handled, or the time is over."""
     ledger = database_for(database.replace("{service}", "ledger"), name="ledger")
     await ledger.start()
     try:
-        handled = 0
+        began, before = time.perf_counter(), int(await ledger.fetch_value(HANDLED))
+        handled = before
         while handled < events and time.perf_counter() - began < seconds:
             await asyncio.sleep(LOOK)
             handled = int(await ledger.fetch_value(HANDLED))
@@ -145,7 +147,7 @@ async def drained(database: str, events: int, seconds: float, began: float) -> D
         handled, distinct = int(await ledger.fetch_value(HANDLED)), int(await ledger.fetch_value(DISTINCT))
         shares = [int(each) for each in await ledger.fetch_all(SHARES, into=int)]
         largest = max(shares, default=0) / max(handled, 1)
-        return Drained(handled / took, took, len(shares), largest, handled - distinct, events - distinct)
+        return Drained((handled - before) / took, took, len(shares), largest, handled - distinct, events - distinct)
     finally:
         await ledger.stop()
 
@@ -161,14 +163,13 @@ def measured(bus: str, database: str, given: argparse.Namespace) -> Drained:
             asyncio.run(make_schemas(server, "till", "ledger"))
             url = f"{server}/postgres?schema={{service}}&pool=8&server_pool=10"
         uvloop.run(fill(bus, url, given.events, given.keys))
-        began = time.perf_counter()
         replicas = [
             started(python("benchmarks.consumers", "--replica", str(number), bus, url), folder=folder, seconds=300.0)
             for number in range(given.replicas)
         ]
         with ThreadPoolExecutor(given.replicas) as threads:  # side by side, as an orchestrator starts them
             list(threads.map(stack.enter_context, replicas))
-        return uvloop.run(drained(url, given.events, given.seconds, began))
+        return uvloop.run(drained(url, given.events, given.seconds))
 
 
 async def consume(number: int, bus: str, database: str) -> None:
