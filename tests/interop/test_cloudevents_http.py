@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import shutil
@@ -12,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import httpx
 import pytest
@@ -20,6 +20,7 @@ from cloudevents.core.bindings import http
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 
+from tests.suites.nats_prefix import forget, prefix_of_its_own
 from tests.suites.postgresql import drop_services, make_services, require, template
 from tests.suites.served import copied, served, start
 
@@ -74,7 +75,7 @@ class Shop:
 )
 def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     folder = copied(Path(__file__).parent / "parcels", tmp_path_factory.mktemp("parcels") / "shop")
-    prefix = f"t{uuid4().hex[:12]}"
+    prefix = prefix_of_its_own()
     placement = DIVIDED if request.param.startswith("divided") else ""
     if request.param.endswith("NATS"):
         placement += ON_NATS.format(prefix=prefix)
@@ -82,6 +83,8 @@ def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         shop = Shop(run.address)
         yield shop
         shop.client.close()
+    if request.param.endswith("NATS"):
+        asyncio.run(forget(prefix))
 
 
 @contextmanager

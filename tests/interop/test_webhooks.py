@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -10,7 +11,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import httpx
 import pytest
@@ -18,6 +18,7 @@ from cloudevents.core.bindings import http
 from cloudevents.core.v1.event import CloudEvent
 
 from tests.suites.hook import Answer, Hook, Posted
+from tests.suites.nats_prefix import forget, prefix_of_its_own
 from tests.suites.served import Served, copied, start
 
 TOKEN, SECRET = "of-shop-at-crm", "whsec_" + "c2VjcmV0" * 6
@@ -76,7 +77,8 @@ VARIABLES = os.environ | {"SHOP_CRM_TOKEN": TOKEN, "SHOP_CRM_SECRET": SECRET}
 def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     folder = copied(Path(__file__).parent / "parcels", tmp_path_factory.mktemp("hooks") / "shop")
     crm, audit = Hook().start(), Hook().start()
-    text = WHERE[request.param].format(prefix=f"t{uuid4().hex[:12]}") + PLACEMENT.format(crm=crm.url, audit=audit.url)
+    prefix = prefix_of_its_own()
+    text = WHERE[request.param].format(prefix=prefix) + PLACEMENT.format(crm=crm.url, audit=audit.url)
     run = start(folder, "system.py", text, SHOP_CRM_TOKEN=TOKEN, SHOP_CRM_SECRET=SECRET)
     try:
         run.wait()
@@ -89,6 +91,8 @@ def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         run.end()
         crm.stop()
         audit.stop()
+    if request.param.endswith("NATS"):
+        asyncio.run(forget(prefix))
 
 
 @pytest.fixture

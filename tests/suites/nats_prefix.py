@@ -12,8 +12,18 @@ SERVER = "nats://127.0.0.1:4222"
 @asynccontextmanager
 async def bus_of_its_own() -> AsyncIterator[str]:
     """The URL of a bus on which nothing has happened yet."""
-    prefix = f"t{uuid4().hex[:12]}"
+    prefix = prefix_of_its_own()
     yield f"{SERVER}?prefix={prefix}"
+    await forget(prefix)
+
+
+def prefix_of_its_own() -> str:
+    """One that nobody else has."""
+    return f"t{uuid4().hex[:12]}"
+
+
+async def forget(prefix: str) -> None:
+    """Take away what was made under a prefix."""
     client = await nats.connect(SERVER)
     try:
         for made in await client.jetstream().streams_info():
