@@ -8,6 +8,7 @@ import nats
 import pytest
 from sqlalchemy import select
 
+from meristem.contracts.message import Event
 from meristem.events.brokers import nats_reader
 from meristem.events.brokers.address import read_address
 from meristem.events.bus import Bus
@@ -16,6 +17,10 @@ from tests.suites.broker import BrokerSuite
 from tests.suites.bus import Booked, Noted, Stage
 from tests.suites.nats_prefix import SERVER, bus_of_its_own
 from tests.suites.outage import Outage, nats_server
+
+
+class Größe(Event, package="suite.v1"):  # noqa: PLC2401 - a letter that no key of a bucket has
+    number: int
 
 
 class TestNats(BrokerSuite):
@@ -73,5 +78,12 @@ class TestNats(BrokerSuite):
             while await billing.database.fetch_value(select(POSITIONS.c.position).where(where)) != "3":
                 await asyncio.sleep(0.02)
         await stage.publish(Noted(number=1))
+        await stage.settle()
+        assert await billing.entries() == [1]
+
+    async def test_the_name_of_an_event_may_be_of_any_letters(self, stage: Stage) -> None:
+        billing = stage.subscriber("billing", Größe, first=[Noted])
+        await stage.start()
+        await stage.publish(Größe(number=1))
         await stage.settle()
         assert await billing.entries() == [1]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
@@ -121,9 +120,10 @@ class NatsBroker:
         # Where a service begins that has never read: after what was there before the system knew it, or that it hears
         # such events.
         names = [name for each in queues for name in (each.name, *(mark_of(each, of) for of in sorted(each.types)))]
-        for name in names:
-            with suppress(KeyWrongLastSequenceError):
-                await marks.create(name, str(last).encode())
+        made = await asyncio.gather(*(marks.create(name, str(last).encode()) for name in names), return_exceptions=True)
+        for each in made:
+            if isinstance(each, BaseException) and not isinstance(each, KeyWrongLastSequenceError):  # it is there
+                raise each
 
     async def _make_stream(self) -> None:
         js = self._jetstream

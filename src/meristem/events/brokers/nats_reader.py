@@ -244,7 +244,8 @@ class StreamReader:
 
 def mark_of(queue: Queue, event_type: str) -> str:
     """The name of the mark that says where a service begins to which an event type is new."""
-    return f"{queue.name}/{event_type}"
+    # A bucket's keys are ASCII, and the name of a class need not be.
+    return f"{queue.name}/" + "".join(each if each.isascii() else f"={ord(each):x}" for each in event_type)
 
 
 def _lacks_some(messages: list[Msg], count: int) -> bool:
