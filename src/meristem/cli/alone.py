@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING
 import click
 
 from meristem.cli.companions import LocalCompanions, Told
+from meristem.cli.dashboards import dashboard_of
 from meristem.cli.progress import TerminalProgress
 from meristem.cli.serving import Faces, ports_of, run_on_loop, shown
 from meristem.cli.settings import note_settings
-from meristem.dashboard.static_pages import DashboardPages
 from meristem.lifecycle import Stack
-from meristem.operators.observatory import Observatory
-from meristem.operators.server import Dashboard, OperatorAddresses, OperatorServer
-from meristem.operators.sign_in import OperatorSignIn
+from meristem.operators.server import OperatorAddresses, OperatorServer
 from meristem.runtime.introspection import SingleProcess
 from meristem.runtime.listen import Listen
 from meristem.runtime.options import Options
@@ -29,7 +27,7 @@ from meristem.supervision.ports import free_port
 from meristem.supervision.succession import succeed
 from meristem.system.addresses import base_address, run_directory, socket_of
 from meristem.system.placement import ALONE
-from meristem.system.state_directory import HISTORY, StateDirectory, prepare_run_directory, remove_run_directory
+from meristem.system.state_directory import StateDirectory, prepare_run_directory, remove_run_directory
 from meristem.telemetry.logging import show
 
 if TYPE_CHECKING:
@@ -72,10 +70,10 @@ async def _run(
     parts = [SupervisedInstance(each, plan) for each in beside.companions.parts]
     overview = SingleProcess(process, address, beside=parts)
     wanted = OperatorAddresses.of(faces.operators, faces.host, ports_of(plan, faces.port))
-    observatory = Observatory(overview, state.path / HISTORY)
-    show(partial(observatory.logs.event, ALONE, 0))
-    sign_in = OperatorSignIn(plan.system, state.secret(os.environ))
-    dashboard = Dashboard(observatory, sign_in, DashboardPages())
+    make = dashboard_of(state, os.environ, blueprint.placement.operator)
+    dashboard = None if make is None else make(overview)
+    if dashboard is not None:
+        show(partial(dashboard.observatory.logs.event, ALONE, 0))
     operators = OperatorServer(overview, wanted.and_socket(beside.run), dashboard)
 
     def started(_: Process) -> None:

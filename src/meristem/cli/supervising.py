@@ -11,10 +11,10 @@ from pathlib import Path
 
 import msgspec
 
+from meristem.cli.dashboards import dashboard_of
 from meristem.cli.progress import TerminalProgress
 from meristem.cli.serving import Faces, ports_of, program_labels, shown
 from meristem.config.project import find
-from meristem.dashboard.static_pages import DashboardPages
 from meristem.descriptors import raise_limit
 from meristem.operators.server import OperatorAddresses
 from meristem.supervision.console import Console, is_coloured
@@ -65,8 +65,8 @@ def run_placed(target: str | None, placement: Path, faces: Faces, *, log_level: 
             faces.port,
             wanted,
             placement.absolute(),
-            system_parts(plan, placed.resources),
-            DashboardPages(),
+            system_parts(plan, placed),
+            dashboard_of(state, environment, placed.operator),
         ),
         arguments=arguments,
         console=console,

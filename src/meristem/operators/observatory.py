@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from meristem.asgi import Receive, Scope, Send
     from meristem.contracts.call import ServedOperation
     from meristem.operators.health import Overview
+    from meristem.operators.history_file import Keeping
 
 BETWEEN: Final = 1.0  # seconds between two words of what is new, at least
 STREAM: Final = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
@@ -30,8 +31,8 @@ STREAM: Final = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"
 class Observatory:
     """Gathers what a system's processes tell, keeps it in a file, and answers `Operator` of it by `routes`."""
 
-    def __init__(self, overview: Overview, path: Path) -> None:
-        self.history = History(path)
+    def __init__(self, overview: Overview, path: Path, keeping: Keeping | None = None) -> None:
+        self.history = History(path, keeping)
         self.logs = LogIntake(self.history)
         self._gatherer = Gatherer(overview, self.history)
         self._view = SystemView(overview, self._gatherer, self.history)

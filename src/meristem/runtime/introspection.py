@@ -57,7 +57,7 @@ class SingleProcess:
 
     def __init__(self, process: Process, address: str | None = None, *, beside: Sequence[Instance] = ()) -> None:
         blueprint = process.assembly.blueprint
-        self.parts = system_parts(blueprint.plan, blueprint.placement.resources)
+        self.parts = system_parts(blueprint.plan, blueprint.placement)
         self.address = address
         self.system = process.assembly.blueprint.system.name
         self.pid = os.getpid()

@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from meristem.errors import OperationError
 from meristem.lifecycle import together
 from meristem.operators.health import SystemParts
-from meristem.operators.observatory import Observatory
-from meristem.operators.server import Dashboard, OperatorAddresses, OperatorServer
-from meristem.operators.sign_in import OperatorSignIn
+from meristem.operators.server import OperatorAddresses, OperatorServer
 from meristem.supervision.confinement import confinements
 from meristem.supervision.foreign_app import ForeignApp, ForeignReplica
 from meristem.supervision.grpc_name import GrpcName
@@ -42,7 +40,6 @@ from meristem.system.addresses import (
     writers,
 )
 from meristem.system.state_directory import (
-    HISTORY,
     SECRET,
     ReplicaStatus,
     SystemStatus,
@@ -51,11 +48,12 @@ from meristem.system.state_directory import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from meristem.asgi import ASGIApp
+    from meristem.operators.health import Overview
     from meristem.operators.log_intake import LogIntake
+    from meristem.operators.server import Dashboard
     from meristem.supervision.console import LineWriter
     from meristem.supervision.replica import Arguments
     from meristem.system.plan import Plan, ProcessPlan
@@ -68,7 +66,7 @@ class Workplace(NamedTuple):
     """Where the supervisor works: the system's state directory, the project's folder, the public host and port.
 
     `operators` is where those read, besides a socket among those of the system; `parts` is what they see the system to
-    consist of, and `pages` where a browser shows it; `placement` is the file by which it runs.
+    consist of, and `dashboard` makes what shows it; `placement` is the file by which it runs.
     """
 
     state: StateDirectory
@@ -78,7 +76,7 @@ class Workplace(NamedTuple):
     operators: OperatorAddresses = OperatorAddresses()
     placement: Path | None = None
     parts: SystemParts = SystemParts((), ())
-    pages: ASGIApp | None = None
+    dashboard: Callable[[Overview], Dashboard] | None = None
 
 
 class Supervisor:
@@ -170,11 +168,10 @@ class Supervisor:
         """Before anything runs: what does not get ready can be looked at, too."""
         sign = self._place.state.tokens(self._environment).prove
         overview = Supervised(self.plan, self._place.parts, self._parts, self.address, sign)
-        dashboard, wanted = None, self._place.operators.and_socket(self.run)
-        if self._place.pages is not None:
-            observatory = Observatory(overview, self._place.state.path / HISTORY)
-            sign_in = OperatorSignIn(self.plan.system, self._place.state.secret(self._environment))
-            dashboard, self._logs = Dashboard(observatory, sign_in, self._place.pages), observatory.logs
+        dashboard = None if self._place.dashboard is None else self._place.dashboard(overview)
+        if dashboard is not None:
+            self._logs = dashboard.observatory.logs
+        wanted = self._place.operators.and_socket(self.run)
         self.operators = OperatorServer(overview, wanted, dashboard)
         await self.operators.start()
 

@@ -129,13 +129,24 @@ class Supervision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     away: Annotated[float, Meta(ge=0.1, le=86400.0, description="0.1 seconds to a day")] = 5.0
 
 
+class HistoryTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How much the dashboard looks back on: so many days at most, and so many spans and lines of the log."""
+
+    days: Annotated[float, Meta(gt=0, le=3650.0, description="more than 0 and at most ten years")] = 7.0
+    spans: Count = 200_000
+    lines: Count = 200_000
+
+
 class OperatorTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where operators read, besides a Unix socket in the state directory: `listen = "tcp://0.0.0.0:9000"`, or a list.
 
-    Left out, it is 127.0.0.1:8001 where the system runs on loopback; `[]` is nowhere else than at the socket.
+    Left out, it is 127.0.0.1:8001 where the system runs on loopback; `[]` is nowhere else than at the socket. Without
+    its `dashboard` nothing is gathered of the processes, and nothing kept.
     """
 
     listen: Name | tuple[Name, ...] | None = None
+    dashboard: bool = True
+    history: HistoryTable = HistoryTable()
 
     @property
     def addresses(self) -> tuple[str, ...] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -9,17 +10,33 @@ from meristem.operators.health import SystemParts
 from meristem.operators.operator_contract import MapEdge, MapNode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
+    from meristem.system.placement import Placement
     from meristem.system.placement_tables import Resources
     from meristem.system.plan import Plan
 
 DIRECT = "direct"
 
 
-def system_parts(plan: Plan, resources: Resources) -> SystemParts:
-    """What stands in the plan, with each service's database and the broker, if there is one."""
-    return SystemParts(list(_nodes(plan, resources)), list(_edges(plan, resources)))
+def system_parts(plan: Plan, placement: Placement) -> SystemParts:
+    """What stands in the plan, with each service's database, the broker, if there is one, and who hears outside."""
+    resources, outside = placement.resources, placement.events.subscribers
+    nodes, edges = list(_nodes(plan, resources)), list(_edges(plan, resources))
+    for name, subscriber in outside.items():
+        nodes.append(MapNode(id=f"external:{name}", kind="external", name=name, detail=_place(subscriber.url)))
+        edges += [
+            MapEdge(source=f"service:{each.name}", target=f"external:{name}", kind="event")
+            for each in plan.services
+            if each.database and any(_is_heard(contract, subscriber.types) for contract in each.contracts)
+        ]
+    return SystemParts(nodes, edges)
+
+
+def _is_heard(contract: str, types: Iterable[str]) -> bool:
+    """Whether events of the package of a contract may be among those types."""
+    package = contract.rpartition(".")[0]
+    return any(each.rpartition(".")[0] == package or fnmatchcase(f"{package}.", each) for each in types)
 
 
 def _nodes(plan: Plan, resources: Resources) -> Iterator[MapNode]:
