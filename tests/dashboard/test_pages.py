@@ -20,6 +20,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("dashboard in a brows
 
 PHONE = {"width": 390, "height": 844}
 DESK = {"width": 1440, "height": 900}
+LONGER = ["3 min 12 s", "2 h 5 min", "3 d 4 h"]
 FRONT = [Part("web", "edge", {"search": ["search.rooms"]}, database=""), Part("search", "search", {"rooms": []})]
 PAGES = {
     "/map": "Map",
@@ -308,3 +309,60 @@ def test_the_scheme_is_chosen_and_kept(open_page: Callable[..., Page], site: Sit
     page.reload()
     is_open(page, "Operations")
     assert page.evaluate(paper) != light
+
+
+def test_the_map_tells_what_is_declared_from_what_is_called(open_page: Callable[..., Page], site: Site) -> None:
+    page = open_page(site, viewport=DESK)
+    go(page, "/map", "Map")
+    states = "each => each.map(line => line.dataset.state)"
+    told = page.locator(".edge").evaluate_all(states)
+    assert (told.count("never"), told.count("undeclared"), told.count("uncounted")) == (2, 1, 1)
+    page.locator(".node[data-key='service:notifications']").click()
+    expect(page.locator(".panel")).to_contain_text("not declared")
+    expect(page.locator(".panel")).to_contain_text("resend_everything_that_was_never_delivered")
+    page.get_by_role("button", name="Databases").click()
+    expect(page.locator(".node[data-kind='database']")).to_have_count(0)
+    assert query(page) == {"node": "service:notifications", "databases": "0"}
+
+
+def test_the_map_is_moved_and_scaled_by_keys_and_mouse(open_page: Callable[..., Page], site: Site) -> None:
+    page = open_page(site, viewport=DESK)
+    go(page, "/map", "Map")
+    place = "each => each.style.transform"
+    inner = page.locator(".map-inner")
+    fitted = inner.evaluate(place)
+    page.keyboard.press("+")
+    nearer = inner.evaluate(place)
+    page.keyboard.press("Shift+ArrowLeft")
+    moved = inner.evaluate(place)
+    page.keyboard.press("0")
+    assert inner.evaluate(place) == fitted
+    page.mouse.move(500, 820)
+    page.mouse.down()
+    page.mouse.move(620, 700, steps=4)
+    page.mouse.up()
+    dragged = inner.evaluate(place)
+    page.mouse.wheel(0, -200)
+    assert len({fitted, nearer, moved, dragged, inner.evaluate(place)}) == 5
+    assert query(page) == {}  # a hand that drags opens nothing
+
+
+def test_numbers_are_told_as_people_read_them(open_page: Callable[..., Page], site: Site) -> None:
+    page = open_page(site)
+    go(page, "/map", "Map")
+    said = page.evaluate("""async () => {
+        const told = await import("/dashboard/parts/format.js");
+        const times = [null, 0, 4e-7, 0.00082, 0.0123, 0.9996, 4.214, 59.999, 192, 7500, 273600];
+        return [
+            times.map(told.duration), [0, 0.004, 1.5, 999.4, 1548, 25400].map(told.rate),
+            [0, 0.0004, 0.064, 0.5].map(told.share), [0, 12345, 11_900_000, 2.5e9].map(told.count),
+            [null, 61_200_000, 1.14e9].map(told.bytes),
+        ].map(values => values.map(value => value.replaceAll("\\u202f", " ")));
+    }""")
+    assert said == [
+        ["\u2013", "0 s", "<1 µs", "820 µs", "12.3 ms", "1.00 s", "4.21 s", "60.0 s", *LONGER],
+        ["0/s", "<0.01/s", "1.50/s", "999/s", "1,548/s", "25.4 k/s"],
+        ["0 %", "<0.1 %", "6.4 %", "50 %"],
+        ["0", "12,345", "11.9 M", "2.50 G"],
+        ["\u2013", "61.2 MB", "1.14 GB"],
+    ]

@@ -57,7 +57,7 @@ function chartsOf(view) {
   const signal = view.signal;
   const rates = chart({ title: "Rate", series: [{ name: "rate", token: "--hue-1", fill: true }], tell: (value) => (value === null ? "–" : rate(value)), signal });
   const errors = chart({ title: "Errors", series: [{ name: "errors", token: "--bad", fill: true }], tell: (value) => (value === null ? "–" : share(value)), signal });
-  const durations = chart({ title: "Duration", series: [{ name: "p50", token: "--hue-0" }, { name: "p99", token: "--hue-3" }], tell: duration, signal });
+  const durations = chart({ title: "Duration", series: [{ name: "p50", token: "--hue-0" }, { name: "p99", token: "--hue-3" }], tell: duration, signal, powers: true });
   const of = h("p", { class: "charts-of" });
   const element = h("section", { class: "stack", "aria-label": "Figures over time" }, of, h("div", { class: "charts" }, rates.element, errors.element, durations.element));
   const wanted = () => ({ service: view.get("service"), operation: view.get("service") && view.get("operation"), minutes: Number(view.get("minutes", "60")) || 60 });

@@ -34,9 +34,10 @@ function colours() {
 
 /**
  * A chart with a title, what its lines are at the moment (or at the pointer), and a text for those who can't see it.
- * @param {{title: string, series: {name: string, token: string, fill?: boolean}[], tell: (value: number | null) => string, signal: AbortSignal}} options
+ * @param {{title: string, series: {name: string, token: string, fill?: boolean}[], tell: (value: number | null) => string,
+ *   signal: AbortSignal, powers?: boolean}} options `powers`: each line of the grid is ten times the one below
  */
-export function chart({ title, series, tell, signal }) {
+export function chart({ title, series, tell, signal, powers = false }) {
   const now = h("div", { class: "legend" });
   const canvas = h("div", { class: "plot" });
   const element = h("figure", { class: "card chart" }, h("figcaption", {}, h("h2", {}, title), now), canvas);
@@ -55,7 +56,7 @@ export function chart({ title, series, tell, signal }) {
       const UPlot = await uPlot();
       if (signal.aborted) return;
       plot?.destroy();
-      plot = new UPlot(options(element, canvas, series, tell, (at) => (at === null || at === undefined ? legend(data[0].length - 1) : legend(at, true))), data, canvas);
+      plot = new UPlot(options({ element, canvas, series, tell, powers }, (at) => (at === null || at === undefined ? legend(data[0].length - 1) : legend(at, true))), data, canvas);
     } finally {
       making = false;
     }
@@ -72,7 +73,8 @@ export function chart({ title, series, tell, signal }) {
     /** @param {(number | null)[][]} told times, then the values of each line */
     async show(told) {
       await new Promise(requestAnimationFrame); // one chart a frame: keys and clicks come between
-      data = told;
+      // A logarithm of 0 is nowhere.
+      data = powers ? told.map((values) => values.map((each) => each || null)) : told;
       const last = series.map((each, number) => `${each.name} ${tell(told[number + 1].at(-1) ?? null)}`).join(", ");
       const most = Math.max(0, ...told.slice(1).flat().filter((each) => each !== null));
       canvas.setAttribute("role", "img");
@@ -83,7 +85,7 @@ export function chart({ title, series, tell, signal }) {
   };
 }
 
-function options(element, canvas, series, tell, pointed) {
+function options({ element, canvas, series, tell, powers }, pointed) {
   const palette = colours();
   const font = `11px ${getComputedStyle(element).fontFamily}`;
   const axis = { stroke: palette["--soft"], font, grid: { stroke: palette["--line"], width: 1 }, ticks: { show: false } };
@@ -93,10 +95,10 @@ function options(element, canvas, series, tell, pointed) {
     padding: [8, 10, 0, 0],
     legend: { show: false },
     cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false } },
-    scales: { y: { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] } },
+    scales: { y: powers ? { distr: 3, range: (_, low, high) => [10 ** Math.floor(Math.log10(low || 1e-3)), 10 ** Math.ceil(Math.log10(high || 1))] } : { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] } },
     axes: [
       { ...axis, grid: { show: false }, size: 24, space: 70, values: (_, times) => times.map((each) => new Date(each * 1000).toTimeString().slice(0, 5)) },
-      { ...axis, size: 58, space: 36, values: (_, values) => values.map((each) => tell(each)) },
+      { ...axis, size: 58, space: 36, values: (_, values) => values.map((each) => (each === null ? "" : tell(each))) },
     ],
     series: [{}, ...series.map((each) => ({
       stroke: palette[each.token],
