@@ -52,6 +52,8 @@ def is_open(page: Page, title: str) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text(title)
     expect(page.locator(".waiting")).to_have_count(0)
     expect(page.locator(".notice")).to_have_count(0)
+    if title == "Map":
+        expect(page.locator(".node, .empty").first).to_be_visible()
 
 
 def go(page: Page, address: str, title: str) -> None:
@@ -366,3 +368,11 @@ def test_numbers_are_told_as_people_read_them(open_page: Callable[..., Page], si
         ["0", "12,345", "11.9 M", "2.50 G"],
         ["\u2013", "61.2 MB", "1.14 GB"],
     ]
+
+
+def test_a_page_of_which_a_part_did_not_arrive_is_loaded_again(open_page: Callable[..., Page], site: Site) -> None:
+    page = open_page(site, broken=True, viewport=DESK)
+    missing = [1, 1]
+    page.route("**/parts/router.js", lambda route: route.abort() if missing and missing.pop() else route.continue_())
+    go(page, "/errors", "Errors")
+    assert missing == []

@@ -58,16 +58,19 @@ async function show(first) {
       h("p", { class: "empty" }, "The address may be mistyped; the pages are listed beside."));
     return;
   }
+  /** @type {{open: Function}} */
+  let page;
   try {
-    const page = await target.route.load();
-    if (own.signal.aborted) return;
-    root.replaceChildren();
-    page.open(own);
+    page = await target.route.load();
   } catch (error) {
+    if (own.signal.aborted || globalThis.reloadSoon()) return;
     root.replaceChildren(h("div", { class: "head" }, h("h1", { tabindex: "-1" }, target.route.title)));
     own.trouble(error, () => location.reload());
     return;
   }
+  if (own.signal.aborted) return;
+  root.replaceChildren();
+  page.open(own);
   scrollTo(0, 0);
   // The skip link comes first on a page that was just loaded; later a reader is told of the new page.
   if (!first) root.querySelector("h1")?.focus({ preventScroll: true });
