@@ -95,10 +95,17 @@ function options({ element, canvas, series, tell, powers }, pointed) {
     padding: [8, 10, 0, 0],
     legend: { show: false },
     cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false } },
-    scales: { y: powers ? { distr: 3, range: (_, low, high) => [10 ** Math.floor(Math.log10(low || 1e-3)), 10 ** Math.ceil(Math.log10(high || 1))] } : { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] } },
+    scales: {
+      y: powers
+        ? { distr: 3, range: (_, low, high) => [10 ** Math.floor(Math.log10(low || 1e-3)), 10 ** Math.ceil(Math.log10(high || 1))] }
+        : { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] },
+    },
     axes: [
       { ...axis, grid: { show: false }, size: 24, space: 70, values: (_, times) => times.map((each) => new Date(each * 1000).toTimeString().slice(0, 5)) },
-      { ...axis, size: 58, space: 36, values: (_, values) => values.map((each) => (each === null ? "" : tell(each))) },
+      {
+        ...axis, size: 58, space: 36, values: (_, values) => values.map((each) => (each === null ? "" : tell(each))),
+        ...(powers ? { splits: (_, __, low, high) => tens(low, high), filter: (_, splits) => splits } : {}),
+      },
     ],
     series: [{}, ...series.map((each) => ({
       stroke: palette[each.token],
@@ -108,4 +115,11 @@ function options({ element, canvas, series, tell, powers }, pointed) {
     }))],
     hooks: { setCursor: [(plot) => pointed(plot.cursor.idx)] },
   };
+}
+
+/** The powers of ten between two of them; every second or third where they are many. */
+function tens(low, high) {
+  const [from, to] = [Math.round(Math.log10(low)), Math.round(Math.log10(high))];
+  const step = Math.max(1, Math.ceil((to - from) / 4));
+  return Array.from({ length: Math.floor((to - from) / step) + 1 }, (_, at) => 10 ** (from + at * step));
 }
