@@ -63,7 +63,6 @@ class History:
 
     def __init__(self, path: Path, keeping: Keeping | None = None) -> None:
         self.counters = Counters()
-        self.changed = asyncio.Event()
         self.dropped = 0
         self._path = path
         self._keeping = keeping or Keeping()
@@ -145,12 +144,13 @@ class History:
         self._failing = False
         if prune:
             self._pruned = loop.time()
+            if self.dropped:
+                logger.warning("history: %s rows were dropped, which came faster than they were written", self.dropped)
+                self.dropped = 0
         old = self.counters
         self.counters = Counters(
             old.spans + len(spans), old.logs + len(lines), old.figures + len(figures), old.errors + failed
         )
-        self.changed.set()
-        self.changed = asyncio.Event()
 
     def _write(self, spans: list[SpanView], lines: list[LineRow], figures: list[FigureRow], prune: bool) -> int:
         assert self._writer is not None

@@ -30,7 +30,6 @@ class OperationCounts(Message):
     calls: int
     failed: int
     in_flight: int
-    seconds: float
     buckets: list[int]
 
 

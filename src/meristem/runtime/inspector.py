@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from typing import TYPE_CHECKING
@@ -42,7 +43,7 @@ class ProcessInspector:
                 if each.calls
             ],
             cpu=time.process_time(),
-            memory=memory_of(os.getpid()),
+            memory=await asyncio.to_thread(memory_of, os.getpid()),  # without /proc it asks another program
         )
 
     def _span(self, span: Span) -> SpanView:
@@ -70,6 +71,5 @@ def _counts(found: Snapshot) -> OperationCounts:
         calls=found.total,
         failed=found.failed,
         in_flight=found.in_flight,
-        seconds=found.seconds,
         buckets=list(found.buckets),
     )

@@ -49,9 +49,10 @@ async def opened(path, keeping=None):
 
 async def written(history):
     """Wait until all that was taken in is in the file."""
-    before = history.changed
+    before = history.counters
     async with asyncio.timeout(10):
-        await before.wait()
+        while history.counters == before:
+            await asyncio.sleep(0.01)
 
 
 async def found(history, search=None):

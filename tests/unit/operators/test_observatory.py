@@ -40,7 +40,7 @@ PARTS = SystemParts(
 def counts(service, operation, calls, failed=0, side="server"):
     buckets = [0, calls, *[0] * 16]
     return OperationCounts(
-        side=side, service=service, operation=operation, calls=calls, failed=failed, in_flight=1, seconds=0.1,
+        side=side, service=service, operation=operation, calls=calls, failed=failed, in_flight=1,
         buckets=buckets,
     )  # fmt: skip
 
