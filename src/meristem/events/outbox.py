@@ -10,10 +10,11 @@ import msgspec
 
 from meristem.errors import MisuseError
 from meristem.events import statements
-from meristem.events.cloudevents import LONGEST, is_sayable, sent_size, write_json
+from meristem.events.cloudevents import LONGEST, is_sayable, write_json
 from meristem.events.delivery import Claim, Courier, Delivery, Depth, Unreadable
 from meristem.events.envelope import Envelope, enclose
 from meristem.events.facts import Observer, Published, emit
+from meristem.events.sendable import Sendable
 
 if TYPE_CHECKING:
     from sqlalchemy.sql import Executable
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from meristem.storage.unit import UnitOfWork
 
 
-LARGEST: Final = 32 << 20  # bytes, as a server takes them unless told otherwise
 _ASKED: Final = 10  # keys of one transaction for which it asks whether they wait; the rest goes to the disk
 _PIECE: Final = 500  # rows changed at once
 _POLL: Final = 1.0  # seconds
@@ -78,7 +78,7 @@ class Outbox:
         clock: Clock,
         lease: Lease,
         *,
-        largest: int = LARGEST,
+        sendable: Sendable = Sendable(),  # noqa: B008 - a tuple of constants
     ) -> None:
         self.source = source
         self.lease = lease
@@ -89,7 +89,7 @@ class Outbox:
         self.poll = _POLL_SIDE_BY_SIDE if self._side_by_side else _POLL
         self._destinations = destinations
         self._clock = clock
-        self._largest = largest
+        self._sendable_to_all = sendable
 
     async def start(self) -> None:
         """Join every commit that publishes."""
@@ -175,12 +175,8 @@ class Outbox:
     def _sendable(self, envelope: Envelope) -> str:
         """The event's JSON; raises MisuseError for one that no process would take: it would fail there each time."""
         body = write_json(envelope)
-        size = sent_size(body, self._largest)
-        if size > self._largest:
-            raise MisuseError(
-                f"{envelope.type} has {size} bytes as it is sent, and a process takes {self._largest} (`body_bytes` of "
-                "[server]): keep what is large elsewhere, and publish where it is, or raise that"
-            )
+        if (refusal := self._sendable_to_all.refusal(envelope.type, body)) is not None:
+            raise MisuseError(refusal)
         if (length := len(envelope.subject.encode())) > LONGEST:
             raise MisuseError(
                 f"{envelope.type}: its key has {length} bytes, and {LONGEST} is the most; let it be an id, or a hash"

@@ -12,6 +12,7 @@ from meristem.errors import MisuseError, WiringError
 from meristem.events.adapters import bus_for
 from meristem.events.cloudevents import read_json
 from meristem.events.poison import Quarantine
+from meristem.events.sendable import Sendable
 from meristem.lifecycle import Background, SideBySide, Stack
 from meristem.operators.answering import answering
 from meristem.operators.inspection import Inspector
@@ -262,10 +263,12 @@ class Assembly:
         """What a server in front of this process accepts."""
         return self.blueprint.placement.limits_of(self.process.name)
 
-    def _largest(self) -> int:
-        """How many bytes a request may have where the most are taken, this process included."""
+    @property
+    def sendable(self) -> Sendable:
+        """What an event may hold where the most is taken, this process included."""
         names = {self.process.name, *(each.name for each in self.blueprint.plan.processes)}
-        return max(self.blueprint.placement.limits_of(each).body_bytes for each in names)
+        limits = [self.blueprint.placement.limits_of(each) for each in names]
+        return Sendable(max(each.body_bytes for each in limits), max(each.body_values for each in limits))
 
     def _started(self) -> Clients:
         if self._clients is None:
@@ -287,7 +290,7 @@ class Assembly:
             self._quarantine,
             self.telemetry,
             self.blueprint.system.middleware,
-            self._largest(),
+            self.sendable,
             self.follows,
         )
         instance = ServiceInstance(

@@ -187,7 +187,7 @@ class Process:
         blueprint, limits = self._blueprint, self.assembly.limits
         if not blueprint.plan.accepts_events or not any(each.public for each in self._listen):
             return []
-        acceptance = Acceptance(blueprint.system.name, blueprint.accepted_events(), largest=limits.body_bytes)
+        acceptance = Acceptance(blueprint.system.name, blueprint.accepted_events(), sendable=self.assembly.sendable)
         return [EventIntake(acceptance, self.assembly.event_intake(), limits)]
 
     def _rest(self, routes: Mapping[str, ServedOperation]) -> RestInterface:

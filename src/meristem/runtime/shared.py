@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from meristem.contracts.call import Middleware
     from meristem.events.bus import Bus
     from meristem.events.poison import Quarantine
+    from meristem.events.sendable import Sendable
     from meristem.runtime.options import Options
     from meristem.runtime.telemetry import ProcessTelemetry
 
@@ -18,7 +19,7 @@ class Shared(NamedTuple):
     """What the services of one process share.
 
     `replica` names the process on its host and keeps that name when it starts again; `middleware` wraps every
-    operation inside its context. `largest` is how many bytes a request to any process may have. `follows` says that
+    operation inside its context. `sendable` is what an event may hold. `follows` says that
     what callers write is followed, for read replicas. `quarantine` has what their events' handlers share.
     """
 
@@ -29,5 +30,5 @@ class Shared(NamedTuple):
     quarantine: Quarantine
     telemetry: ProcessTelemetry
     middleware: Sequence[Middleware]
-    largest: int
+    sendable: Sendable
     follows: bool = False

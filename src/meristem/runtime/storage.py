@@ -68,7 +68,7 @@ class ServiceStorage:
             around.bus.destinations,
             clock,
             lease=self.lease,
-            largest=around.largest,
+            sendable=around.sendable,
         )
         self._outbox.observers += [around.telemetry.on_fact, *around.options.observers]
         around.telemetry.tap.observed.append(self._outbox.observers)

@@ -12,15 +12,16 @@ from meristem.context import Context, Identity, Trace
 from meristem.contracts.codec import decoder, violation
 from meristem.contracts.depth import TooDeepError
 from meristem.errors import CallError, Code, FieldViolation
-from meristem.events.cloudevents import LONGEST, is_json, is_sayable, sent_size, write_json
+from meristem.events.cloudevents import LONGEST, is_json, is_sayable, write_json
 from meristem.events.envelope import Envelope, identified
 from meristem.keys import owner_of
-from meristem.transports.http.errors import RefusedError, too_large
+from meristem.transports.http.errors import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from meristem.contracts.message import Event
+    from meristem.events.sendable import Sendable
 
 _LONGEST_OTHER: Final = 2048  # bytes of what is a header to many
 _SPACE: Final = re.compile(r"\s")
@@ -31,12 +32,12 @@ class Acceptance:
     """Decides by the classes of the events that are accepted at all.
 
     A type that is none of them is refused as one that its sender may not publish: strangers are not told which types
-    there are. `system` is this system's name, whose own sources are nobody else's; `largest` is what a process takes.
+    there are. `system` is this system's name, whose own sources are nobody else's; `sendable` is what one may hold.
     """
 
-    def __init__(self, system: str, classes: Mapping[str, type[Event]], *, largest: int) -> None:
+    def __init__(self, system: str, classes: Mapping[str, type[Event]], *, sendable: Sendable) -> None:
         self._house = system.lower()
-        self._largest = largest
+        self._sendable = sendable
         self._classes = classes
         self._roles = {role for each in classes.values() for role in each.accepted_roles}
 
@@ -73,8 +74,8 @@ class Acceptance:
         if not is_sayable(subject):
             raise unfit(f"data.{event.event_key}", "has a control character, and is the key")
         sound = msgspec.structs.replace(envelope, subject=subject, **_CLAIMS)
-        if sent_size(write_json(sound), self._largest) > self._largest:
-            raise too_large(self._largest)
+        if (refusal := self._sendable.refusal(envelope.type, write_json(sound))) is not None:
+            raise RefusedError(Code.INVALID_ARGUMENT, 413, refusal)
         return sound
 
     def _check_source(self, source: str) -> None:

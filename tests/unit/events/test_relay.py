@@ -13,6 +13,7 @@ from meristem.events.direct import DirectBus
 from meristem.events.facts import DeadLettered, Delivered, DeliveryRetried, Published
 from meristem.events.policy import DeliveryPolicy
 from meristem.events.relay import Relay
+from meristem.events.sendable import Sendable
 from meristem.events.tables import OUTBOX, SCHEMA
 from meristem.storage.lease import PATIENCE
 from meristem.storage.lease import SCHEMA as LEASE
@@ -479,10 +480,22 @@ async def test_an_event_that_ends_its_subscribers_process_is_set_aside_and_those
     await stage.stop()
 
 
+async def test_an_event_of_more_text_than_a_process_reads_is_refused_in_every_placement(stage):
+    billing = stage.subscriber("billing")
+    await ready(stage)
+    stage.outbox._sendable_to_all = Sendable(values=5)
+    for guest in ("ö" * 390, '"' * 390):  # either takes long to read, where it is sent
+        with pytest.raises(MisuseError, match=r"more text that is not ASCII, or more quotes, .* \(`body_values`"):
+            await stage.publish(Booked(guest=guest, number=1))
+    await stage.publish(Booked(guest="a" * 700, number=2))
+    await stage.settle()
+    assert await billing.entries() == [2]
+
+
 async def test_an_event_that_no_process_would_take_is_refused_with_what_was_written_beside_it(stage):
     billing = stage.subscriber("billing")
     await ready(stage)
-    stage.outbox._largest = 1000
+    stage.outbox._sendable_to_all = Sendable(size=1000)
     with pytest.raises(MisuseError, match=r"suite.v1.Booked has \d+ bytes as it is sent, and a process takes 1000"):
         async with stage.database.begin() as tx:
             await tx.execute(insert(ENTRIES).values(number=1))
