@@ -67,6 +67,38 @@ class Proxy:
         self._server = await asyncio.start_server(self._join, "127.0.0.1", self._port)
 
 
+class Silent(Proxy):
+    """As after a host that is gone without a word: what was connected carries nothing any more, what is new does."""
+
+    def __init__(self, url: str, to: int) -> None:
+        super().__init__(url, to)
+        self._silence = asyncio.Event()
+        self._silent: set[asyncio.StreamWriter] = set()
+
+    async def begin(self) -> None:
+        await super().begin()
+        for each in self._silent:
+            each.transport.abort()
+        await asyncio.sleep(0)
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        silence = self._silence
+        with suppress(ConnectionError):
+            while read := await reader.read(1 << 16):
+                if silence.is_set():
+                    continue
+                writer.write(read)
+                await writer.drain()
+        if not silence.is_set():
+            writer.close()
+
+    def fall_silent(self) -> None:
+        """What is open now neither carries anything nor is closed, for ever."""
+        self._silence.set()
+        self._silent |= self._open
+        self._silence = asyncio.Event()
+
+
 class Killed:
     """A server of the test's own; an outage begins with `kill -9` and ends when it runs again on what it had kept."""
 

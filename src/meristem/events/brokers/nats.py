@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 _OPTIONS: Final = ("keep", "replicas")
 _REACHED: Final = 3.0  # seconds for one attempt to connect
 _CONFIRMED: Final = 5.0  # seconds for the server to say that it has an event
+_PING: Final = 5  # seconds between two questions whether the server is there; after three it is given up
 _SOON: Final = 0.05  # seconds until a server that has just returned is asked again
 _REPEATED: Final = 120.0  # seconds in which the server knows a repeated event by its id
 
@@ -86,6 +87,8 @@ class NatsBroker:
                     name=f"meristem {self._system}",
                     max_reconnect_attempts=-1,
                     reconnect_time_wait=1,
+                    ping_interval=_PING,
+                    max_outstanding_pings=2,
                     disconnected_cb=broken,
                     reconnected_cb=again,
                     error_cb=failed,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import aio_pika
@@ -27,6 +28,10 @@ _PROPERTIES: Final = "cloudEvents_"  # CloudEvents' AMQP binding 1.0.3, section 
 _PREFIXES: Final = (_PROPERTIES, "cloudEvents:", "ce-")  # the last as CloudEvents' own SDK writes for RabbitMQ
 _REACHED: Final = 3.0  # seconds for one attempt to connect
 _CONFIRMED: Final = 10.0  # seconds for the broker to say that it has an event
+_ENDED: Final = 3.0  # seconds for the broker to confirm that a connection ends
+# Seconds between two signs of life. A replica that gives none is given up by the broker after two or three of them, and
+# what was held for it goes to the next one; a broker that gives none, after 18 seconds.
+_HEARTBEAT: Final = 5
 _AHEAD: Final = 1000  # events that the broker hands over before the first of them is acknowledged
 _BATCH: Final = 500
 _LONGEST: Final = 255  # bytes of a routing key (AMQP 0-9-1, section 4.2.5.3)
@@ -35,6 +40,21 @@ _QUEUE: Final[dict[str, Any]] = {
     # Two consumers would store side by side, and an event could overtake another one of its key.
     "x-single-active-consumer": True,
 }
+
+
+@asynccontextmanager
+async def _lost_is_an_error() -> AsyncIterator[None]:
+    """Raise ConnectionError where aiormq gives a silent connection up: it ends what waits there by CancelledError.
+
+    Who asked was not cancelled: a relay, or a reader, would take it for its own end.
+    """
+    try:
+        yield
+    except asyncio.CancelledError as ended:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise ConnectionError("the connection was lost") from ended
 
 
 def open_bus(url: str, *, system: str) -> BrokerBus:
@@ -58,11 +78,13 @@ class RabbitBroker:
         self._exchange: AbstractExchange | None = None
         self._waiting: dict[str, int] = {}  # events of each queue that were handed over and are not stored yet
 
+    @_lost_is_an_error()
     async def connect(self, queues: Sequence[Queue], changed: Callable[[bool], None]) -> None:
         try:
             connection = await aio_pika.connect(
                 self._address.url,
                 timeout=_REACHED,
+                heartbeat=_HEARTBEAT,
                 client_properties={"connection_name": f"meristem {self._system}"},
             )
         except (AuthenticationError, ProbableAuthenticationError) as error:
@@ -86,6 +108,7 @@ class RabbitBroker:
     def _queue(self, queue: Queue) -> str:
         return f"{self._address.prefix}.{queue.name}"
 
+    @_lost_is_an_error()
     async def send(self, envelope: Envelope) -> None:
         if len(envelope.type.encode()) > _LONGEST:
             raise Undeliverable(f"{envelope.type[:40]}…: RabbitMQ takes types of {_LONGEST} bytes at most")
@@ -102,6 +125,7 @@ class RabbitBroker:
         )
         await self._exchange.publish(message, envelope.type, mandatory=False, timeout=_CONFIRMED)
 
+    @_lost_is_an_error()
     async def take(self, queue: Queue, incoming: Incoming) -> None:
         await incoming.beginnings.begin(queue.service, queue.types, queue.first, None)
         channel = await self._channel()
@@ -143,6 +167,7 @@ class RabbitBroker:
             place = f"rabbitmq {self._queue(queue)} {message.message_id or message.delivery_tag}"
             return Unreadable.at(place, event_type, message.body, str(error))
 
+    @_lost_is_an_error()
     async def lag(self, queue: Queue, positions: BusPositions) -> int:  # noqa: ARG002 - the broker knows
         channel = await self._channel()
         try:
@@ -162,7 +187,10 @@ class RabbitBroker:
     async def close(self) -> None:
         connection, self._connection, self._exchange = self._connection, None, None
         if connection is not None:
-            await connection.close()
+            # A broker that is away, or silent, does not confirm the end: it notices it by itself.
+            with suppress(TimeoutError, ConnectionError):
+                async with _lost_is_an_error(), asyncio.timeout(_ENDED):
+                    await connection.close()
 
 
 def _attributes(headers: Mapping[str, Any]) -> dict[str, str]:
