@@ -31,9 +31,9 @@ database = "{database}"
 """
 
 
-async def until(probe: Callable[[], bool] | Callable[[], Awaitable[bool]]) -> None:
+async def until(probe: Callable[[], bool] | Callable[[], Awaitable[bool]], patience: float = PATIENCE) -> None:
     """Return when it holds."""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(patience):
         while True:
             found = probe()
             if found is True or (found is not False and await found):

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
-import shutil
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -17,74 +13,24 @@ import pytest
 
 from meristem import CallError, connect
 from meristem.events.poison import DEADLY
-from meristem.security.tokens import new_secret
-from meristem.supervision.ports import free_port
+from tests.faults.poison_house import Restarted, database_of
 from tests.faults.poison_system import Desk
 from tests.faults.takeover_house import until
 from tests.suites.nats_prefix import bus_of_its_own
-from tests.suites.postgresql import schema_of_its_own
 
-PLACEMENT: Final = """
-[processes]
-main = {{ services = ["*"], replicas = 2 }}
-[resources]
-database = "{database}"
-bus = "{bus}"
-"""
-COMMAND: Final = (sys.executable, "-m", "meristem")
-SYSTEM: Final = ("poison_system.py", "--placement", "main.toml")
 INNOCENT: Final = [1, 2, 102, 202, 503, 504, 505, 6, 7, 107]
 
 
-class Desks:
-    """Processes with publisher and subscriber in one, each of which is started again as often as it ends."""
-
-    def __init__(self, folder: Path, database: str, bus: str) -> None:
-        self.folder = folder
-        self.ends = 0
-        self._secret = new_secret().hex()
-        self._ports = [free_port(), free_port()]
-        self._keeping: list[asyncio.Task[None]] = []
-        shutil.copy(Path(__file__).with_name("poison_system.py"), folder)
-        (folder / "main.toml").write_text(PLACEMENT.format(database=database, bus=bus))
-
-    def start(self, replica: int) -> None:
-        self._keeping.append(asyncio.create_task(self._keep(replica)))
-
-    async def stop(self) -> None:
-        for each in self._keeping:
-            each.cancel()
-        await asyncio.gather(*self._keeping, return_exceptions=True)
-
-    async def _keep(self, replica: int) -> None:
-        while True:
-            with (self.folder / "log").open("ab") as log:
-                process = await self._begin(
-                    "process", *SYSTEM, "--process", "main", "--replica", str(replica),
-                    "--listen", f"tcp://127.0.0.1:{self._ports[replica]}", stdout=log, stderr=log,
-                )  # fmt: skip
-            try:
-                assert await process.wait() == 9, (self.folder / "log").read_text()
-            finally:
-                if process.returncode is None:
-                    process.kill()
-                    await process.wait()
-            self.ends += 1
-
-    async def _begin(self, *arguments: str, **streams: object) -> asyncio.subprocess.Process:
-        environment = os.environ | {"MERISTEM_SECRET": self._secret}
-        return await asyncio.create_subprocess_exec(
-            *COMMAND, *arguments, cwd=self.folder, env=environment, stdin=asyncio.subprocess.DEVNULL, **streams
-        )
+class Desks(Restarted):
+    """Processes with publisher and subscriber in one."""
 
     @asynccontextmanager
     async def client(self, replica: int = 0) -> AsyncIterator[Desk]:
-        address = f"http://127.0.0.1:{self._ports[replica]}"
-        async with connect(address, service="test", secret=self._secret) as system:
+        async with connect(self.addresses[replica], service="test", secret=self.secret) as system:
             yield system.client(Desk)
 
     async def heard(self) -> list[int]:
-        for replica in range(len(self._keeping)):
+        for replica in range(len(self.addresses)):
             with suppress(CallError):
                 async with self.client(replica) as desk:
                     return await desk.heard()
@@ -105,19 +51,9 @@ class Desks:
                 await desk.tell(numbers)
 
     async def dead(self) -> list[str]:
-        listing = await self._begin("events", "dead", *SYSTEM, "--json", stdout=asyncio.subprocess.PIPE)
-        text, _ = await listing.communicate()
+        text = await self.command("events", "dead", *self.system, "--json")
         letters = [letter for of_service in json.loads(text).values() for letter in of_service]
         return [f"{json.loads(each['body'])['data']['number']}: {each['error']}" for each in letters]
-
-
-@asynccontextmanager
-async def database_of(kind: str) -> AsyncIterator[str]:
-    if kind == "sqlite":
-        yield "sqlite:///{service}.db"
-    else:
-        async with schema_of_its_own() as url:
-            yield url
 
 
 @asynccontextmanager
@@ -143,7 +79,7 @@ async def test_a_poisoned_event_is_buried_and_all_others_are_handled_once(
 ):
     poison = [1002 + number for number in range(poisons)]
     async with database_of(kind) as database, bus_of(bus) as address:
-        desks = Desks(tmp_path, database, address)
+        desks = Desks(tmp_path, "poison_system.py", database, address)
         try:
             for replica in range(replicas):
                 desks.start(replica)

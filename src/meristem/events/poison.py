@@ -41,7 +41,10 @@ class PoisonedError(OperationError):
 
 
 class Quarantine:
-    """What the relays of one process share: the services whose handlers run `here`, and whose `turn` it is alone."""
+    """What the relays of one process share: the services whose handlers run `here`, and whose `turn` it is alone.
+
+    Sagas that may end the process take the same turn.
+    """
 
     def __init__(self) -> None:
         self.here: set[str] = set()

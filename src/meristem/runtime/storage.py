@@ -113,8 +113,9 @@ class ServiceStorage:
             if self._around.options.by_hand:
                 policy = replace(policy, longest_nap=0.0)
             self._engine = engine = SagaEngine(
-                self._spec.kept_as, service, self.database, self._clock, lease=self.lease, policy=policy
-            )
+                self._spec.kept_as, service, self.database, self._clock,
+                lease=self.lease, policy=policy, turn=self._around.quarantine.turn,
+            )  # fmt: skip
             engine.observers.append(self._around.telemetry.on_saga_fact(self._spec.name))
             waits = [event for saga in self._sagas.values() for event in saga.waits]
             # In the inbox's own transaction: an event is either handled and kept for its sagas, or neither.

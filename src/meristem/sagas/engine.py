@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import logging
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -19,6 +20,7 @@ from meristem.keys import asked_otherwise, reused
 from meristem.sagas.administration import SagaStore
 from meristem.sagas.callers import CallerRegistry, Callers, answer_of
 from meristem.sagas.commands import signal_type
+from meristem.sagas.crash_loops import SagaTrials
 from meristem.sagas.engine_parts import EngineParts
 from meristem.sagas.facts import Fact, Observer, SagaBegan
 from meristem.sagas.journal import Journal, at_rest
@@ -46,7 +48,8 @@ class SagaEngine:
     """Runs the sagas of one service in its own database; several replicas may work on one database.
 
     Start it after the database and the clients of other services; `on_event` is called inside the inbox's unit of
-    work for each event whose type is in `waits`.
+    work for each event whose type is in `waits`. `turn` is held while a saga is
+    tried alone, one at a time in the process.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class SagaEngine:
         lease: Lease,
         policy: SagaPolicy | None = None,
         observers: Sequence[Observer] = (),
+        turn: asyncio.Lock | None = None,
     ) -> None:
         self.definitions = sagas_of(type(instance))
         self.waits = frozenset(event.event_type for each in self.definitions.values() for event in each.waits)
@@ -79,6 +83,7 @@ class SagaEngine:
         self._pool = RunnerPool(
             service, instance, self.definitions, self._journal,
             emit=self._emit, resolve=self._callers.resolve, poke=self._poller.poke, rested=self._rested.set,
+            trials=partial(SagaTrials, clock, turn or asyncio.Lock()),
         )  # fmt: skip
         bind(instance, self)
 
@@ -270,6 +275,7 @@ class SagaEngine:
             callers.begin()
             self._emit(SagaBegan(saga.id, saga.name, resumed=False))
 
+        await self._pool.trials.may_begin(saga)
         writer = JournalWriter(self._journal, saga)
         writer.buffer_new(saga, twin, begun)
         if definition.search:
@@ -286,8 +292,8 @@ class SagaEngine:
 
     async def _scan(self) -> None:
         """Take over what is left alone, wake what waits for events, answer who waits for another replica's saga."""
-        if self._claiming:
-            await self._pool.take_over(await self._journal.claimable(_BATCH))
+        if self._claiming and not self._pool.trials.is_on:
+            await self._pool.take_over(await self._journal.claimable(_BATCH + len(self._pool.trials)))
             self._journal.claimed()
         self._pool.nudge()
         for callers in [each for each in self._callers if each.begun]:

@@ -13,7 +13,7 @@ from meristem.sagas import statements as sql
 from meristem.sagas.forgetting import forget_events, forget_sagas
 from meristem.sagas.records import EventRow, SagaRow, SagaState, StepRow
 from meristem.storage.database import Database
-from meristem.storage.lease import Lease
+from meristem.storage.lease import Lease, holder
 
 _DOUBT_AFTER: Final = 60.0  # seconds: a machine that began with a wrong time of day has set it by then
 _DOUBT_EACH: Final = 600.0
@@ -68,13 +68,29 @@ class Journal:
             "v_state": state.value,
             "v_member": member,
             "v_updated": self.now(),
+            "v_crashes": (ends := self.ends(saga)) or None,
         }
         if (await self.database.execute(sql.CLAIM, values)).rowcount != 1:
             return False
-        saga.state, saga.member = state, member
+        saga.state, saga.member, saga.crashes = state, member, ends or None
         # From here on the last owner's writes change no row, however late they come.
         saga.fence, saga.attempts, saga.wake_at = saga.fence + 1, saga.attempts + 1, None
         return True
+
+    def ends(self, saga: SagaRow) -> int:
+        """How often a process ended that worked on a saga since it last came further.
+
+        The last one is counted by the claim: a process that stops in order lets go of what it holds.
+        """
+        lease = self.lease
+        ended = saga.member is not None and saga.member != lease.member and saga.member not in lease.former
+        return (saga.crashes or 0) + ended
+
+    async def is_held_elsewhere(self, saga: SagaRow) -> bool:
+        """Whether another replica that lives works on a saga."""
+        if saga.member is None or saga.member == self.lease.member:
+            return False
+        return await holder(self.database, saga.member) is not None
 
     async def claimable(self, limit: int) -> list[str]:
         """The sagas that no replica works on and one should: replicas that died, past wake-ups, events that came."""

@@ -55,6 +55,8 @@ class JournalWriter:
     def __init__(self, journal: Journal, saga: SagaRow) -> None:
         self._journal = journal
         self._saga_id = saga.id
+        self._is_suspected = bool(saga.crashes)
+        self.on_survived: Callable[[], None] = _nothing  # called when a suspected one has come further
         self._fence = saga.fence  # as it was claimed: the row's may be raised while this one writes
         self._new: SagaRow | None = None
         self._twin: str | None = None
@@ -110,6 +112,8 @@ class JournalWriter:
                     if changed != 1 and otherwise is not None:
                         raise otherwise
                     self._on_written()
+                if self._is_suspected:
+                    await self._survived()
 
     async def record(self, row: StepRow) -> None:
         """Insert a step."""
@@ -118,6 +122,9 @@ class JournalWriter:
     def join(self, unit: UnitOfWork, row: StepRow) -> None:
         """Insert a step with the commit of a unit of work, which fails if the lease is lost."""
         self._add(unit, self._with_buffer((self._recorded(row),)))
+        if self._is_suspected:
+            unit.at_commit(sql.SURVIVED, {"id_": self._saga_id, "fence_": self._fence})
+            unit.after_commit(self._is_no_suspect)
 
     async def answer(self, row: StepRow) -> None:
         """Store the answer of a step that is in the journal already."""
@@ -134,6 +141,8 @@ class JournalWriter:
         mine = {"id_": self._saga_id, "fence_": self._fence}
         changed = {name: values[name] for name in ("v_attempts", "v_error", "v_due")}
         again = {**mine, **changed, "position_": tried.position}
+        if self._is_suspected:  # an attempt has ended, and the process lives
+            await self._survived()
         if (await database.execute(sql.TRY_AGAIN, again)).rowcount == 1:
             return
         if (await database.execute(sql.TRY, {**mine, **values})).rowcount != 1:
@@ -152,6 +161,8 @@ class JournalWriter:
         if saga.state is SagaState.WAITING:
             # In the same transaction: the event may have come since the saga looked for it, and nobody looks again.
             entries.append(_Entry(sql.AWAKE, {"id_": self._saga_id, "fence_": self._fence}, None))
+        if self._is_suspected:  # one that is parked for its ends is not to be found with them by `retry`
+            entries.append(_Entry(sql.SURVIVED, {"id_": self._saga_id, "fence_": self._fence}, None))
         await self._write(*entries)
 
     async def found(self, row: StepRow) -> StepRow | None:
@@ -176,6 +187,17 @@ class JournalWriter:
         changed = (await self._journal.database.execute(statement, values)).rowcount
         if changed != 1 and otherwise is not None:
             raise otherwise
+        if self._is_suspected:
+            await self._survived()
+
+    async def _survived(self) -> None:
+        """What is journaled shows that the process lives, so the ends before are not this saga's doing."""
+        await self._journal.database.execute(sql.SURVIVED, {"id_": self._saga_id, "fence_": self._fence})
+        self._is_no_suspect()
+
+    def _is_no_suspect(self) -> None:
+        self._is_suspected = False
+        self.on_survived()
 
     def _with_buffer(self, entries: tuple[_Entry, ...]) -> list[_Entry]:
         whole = [*self._answers, *entries]
@@ -220,3 +242,7 @@ class JournalWriter:
     def _mine(self, statement: Executable, values: dict[str, Any]) -> _Entry:
         values |= {"id_": self._saga_id, "fence_": self._fence}
         return _Entry(statement, values, LostLeaseError(self._saga_id))
+
+
+def _nothing() -> None:
+    return

@@ -61,6 +61,7 @@ class SagaRow(msgspec.Struct):
     wake_at: datetime | None = None
     attempts: int = 1
     asked: str | None = None
+    crashes: int | None = None
 
 
 class StepRow(msgspec.Struct):

@@ -28,6 +28,7 @@ _SAGAS_AT_FIRST: Final = Table(
     Column("lease_until", DateTime(timezone=True)),
     Column("member", BigInteger),
     Column("asked", String(32)),
+    Column("crashes", Integer),
 )
 _is_asked: Final = _SAGAS_AT_FIRST.c.asked.is_not(None)
 _ASKED: Final = index_where("meristem_saga_asked", _is_asked, _SAGAS_AT_FIRST.c.asked)
@@ -118,4 +119,6 @@ REVISIONS: Final = [
     ),
     # A list of one name reads no row of the others. An older release finds all by it too.
     Revision("007_began", compatible=True, steps=[DropIndex(_BY_BEGIN), CreateIndex(_BY_BEGIN_AND_NAME)]),
+    # An older release counts no ends, and leaves the counts that are there.
+    Revision("008_crashes", compatible=True, steps=[AddColumn(_SAGAS_AT_FIRST.c.crashes)]),
 ]

@@ -8,6 +8,7 @@ from meristem.context import using
 from meristem.contracts.codec import encode
 from meristem.errors import StorageError
 from meristem.sagas.compensation import Compensation
+from meristem.sagas.crash_loops import DEADLY, poisoned
 from meristem.sagas.engine_parts import EngineParts
 from meristem.sagas.execution import Execution
 from meristem.sagas.facts import SagaEnded
@@ -79,6 +80,9 @@ class SagaRunner:
         )
         if self.saga.version < self._definition.supports:
             await self._park(self._too_old())
+            return
+        if (self.saga.crashes or 0) >= DEADLY:
+            await self._park(poisoned(self.saga, history))
             return
         outcome = await execution.run()
         if isinstance(outcome, Aborted):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from meristem.errors import StorageError
 from meristem.failure_log import log_failure
 from meristem.lifecycle import Background
+from meristem.sagas.crash_loops import BESIDE, DEADLY, SagaTrials
 from meristem.sagas.engine_parts import EngineParts
 from meristem.sagas.facts import Fact, SagaBegan, SagaLost
 from meristem.sagas.journal import Journal, at_rest
@@ -39,6 +41,7 @@ class RunnerPool:
         resolve: Callable[[str, SagaRow | Exception], None],
         poke: Callable[[], None],
         rested: Callable[[], None],
+        trials: Callable[..., SagaTrials],
     ) -> None:
         self._service = service
         self._instance = instance
@@ -50,6 +53,7 @@ class RunnerPool:
         self._rested = rested
         self._background = Background(f"sagas of {service}")
         self._runners: dict[str, SagaRunner] = {}
+        self.trials = trials(is_busy=lambda: bool(self._runners), ended=poke)
         self._parts: EngineParts | None = None
         self._orphans: set[str] = set()  # held here, but not worked on since their journal failed
         self._unknown: set[str] = set()  # of a newer release, said so once in the log
@@ -86,7 +90,8 @@ class RunnerPool:
     async def take_over(self, claimable: Iterable[str]) -> None:
         """Go on with those sagas, and with what was left because its journal had failed."""
         for saga_id in dict.fromkeys([*self._orphans, *claimable]):
-            await self._take_over(saga_id)
+            if saga_id not in self.trials:
+                await self._take_over(saga_id)
 
     def nudge(self) -> None:
         """An event may have come for any that waits."""
@@ -126,6 +131,7 @@ class RunnerPool:
             return
         finally:
             del self._runners[saga.id]
+            self.trials.survived(saga.id)
         self._emit(runner.ended())
         if at_rest(saga):
             self._resolve(saga.id, saga)
@@ -141,6 +147,23 @@ class RunnerPool:
             # It is held here still, or by a claim whose confirmation was lost: nobody would ever find it claimable.
             self._orphans.add(saga_id)
             raise
+
+    async def _try(self, saga_id: str) -> bool:
+        """Go on with a saga whose process ended several times, alone; False when it is no more one of those."""
+        saga = await self._journal.load(saga_id)
+        if saga is None or at_rest(saga) or self._journal.ends(saga) < BESIDE or saga_id in self._runners:
+            return False
+        return not await self._journal.is_held_elsewhere(saga) and await self._claim(saga)
+
+    async def _claim(self, saga: SagaRow) -> bool:
+        busy = saga.state is SagaState.RUNNING  # a waiting one had nothing under way when it went to sleep
+        if not await self._journal.claim(saga):
+            return False
+        writer = JournalWriter(self._journal, saga)
+        writer.on_survived = partial(self.trials.survived, saga.id)
+        work = self.drive(self._definitions[saga.name], saga, writer, new=False, busy=busy)
+        self.work(work, f"{saga.name} {saga.id}")
+        return True
 
     async def _look_at(self, saga_id: str, *, orphan: bool) -> None:
         saga = await self._journal.load(saga_id)
@@ -162,10 +185,10 @@ class RunnerPool:
                     saga.name, saga_id, saga.version, self._service, missing,
                 )  # fmt: skip
             return
-        busy = saga.state is SagaState.RUNNING  # a waiting one had nothing under way when it went to sleep
-        if await self._journal.claim(saga):
-            work = self.drive(definition, saga, JournalWriter(self._journal, saga), new=False, busy=busy)
-            self.work(work, f"{saga.name} {saga_id}")
+        if BESIDE <= (ends := self._journal.ends(saga)) < DEADLY:
+            self.spawn(self.trials.run(saga, ends, self._try), f"trial of {saga.name} {saga_id}")
+        else:
+            await self._claim(saga)
 
     def work(self, work: Any, name: str) -> None:
         """Run what works on one saga; the pool is not idle until it ends."""

@@ -124,6 +124,8 @@ CHANGE: Final = (
 )
 CHANGE_CONTEXT: Final = update(SAGAS).where(*_mine).values(_setting(SAGAS, "context"))
 
+SURVIVED: Final = update(SAGAS).where(*_mine).values(crashes=None)
+
 # Only one that is worked on has an owner.
 RELEASE: Final = (
     update(SAGAS).where(SAGAS.c.state.in_(ACTIVE), NOT_DONE, SAGAS.c.member == bindparam("member_")).values(member=None)
@@ -204,7 +206,7 @@ CLAIM: Final = (
     update(SAGAS)
     .where(*_mine, SAGAS.c.state == bindparam("state_"), lives(_given(SAGAS.c.member)))
     .values(fence=SAGAS.c.fence + 1, attempts=SAGAS.c.attempts + 1, wake_at=None)
-    .values(_setting(SAGAS, "state", "member", "updated"))
+    .values(_setting(SAGAS, "state", "member", "updated", "crashes"))
 )
 
 BUFFER: Final = insert(EVENTS)
@@ -255,6 +257,7 @@ _freed: Final[dict[str, Any]] = {
     "problem": None,
     "resume": None,
     "member": None,
+    "crashes": None,
     "updated": _given(SAGAS.c.updated),
 }
 RETRY: Final = (

@@ -50,6 +50,7 @@ SAGAS: Final = Table(
     Column("attempts", Integer, nullable=False),
     Column("created", _moment, nullable=False),
     Column("updated", _moment, nullable=False),
+    Column("crashes", Integer),  # how often a process ended that worked on it, since it last came further
     Column("asked", String(32)),  # what was asked under a scoped key, and whether anonymously; see `origin`
     Index("meristem_saga_began", "created", "name"),  # a list of one name passes the others over in the index
 )
