@@ -1,15 +1,21 @@
 """RabbitMQ: the port's suite on the real server."""
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from uuid import uuid4
 
 import aio_pika
 import pytest
 
 from meristem.contracts.message import Event
+from meristem.events.adapters import bus_for
+from meristem.events.brokers import broker
 from meristem.events.brokers.address import read_address
+from meristem.testing import ManualClock
 from tests.suites.broker import BrokerSuite
+from tests.suites.bus import Stage
 from tests.suites.outage import Outage, Proxy
 
 PORT = 5672
@@ -52,3 +58,18 @@ class TestRabbitmq(BrokerSuite):
         async with await aio_pika.connect(SERVER) as connection:
             exchange = await (await connection.channel()).get_exchange(read_address(url, ()).prefix)
             await exchange.publish(aio_pika.Message(body, content_type=content_type), event_type)
+
+    async def test_a_broker_that_is_away_is_told_of_once_and_not_at_each_attempt(
+        self, tmp_path: Path, outage: Outage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setattr(broker, "_CAP", 0.01)
+        monkeypatch.setattr(broker, "_PATIENCE", 1.0)
+        await outage.begin()
+        stage = Stage(tmp_path, bus_for(outage.url, system="suite"), ManualClock())
+        stage.subscriber("billing")
+        await stage.start()
+        await stage.stop()
+
+        told = [each.getMessage() for each in caplog.records if each.levelno >= logging.WARNING]
+        assert len(told) == 1
+        assert told[0].startswith("rabbitmq can't be reached: ")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
 import aio_pika
@@ -40,6 +42,18 @@ _QUEUE: Final[dict[str, Any]] = {
     # Two consumers would store side by side, and an event could overtake another one of its key.
     "x-single-active-consumer": True,
 }
+
+
+class _ToldOnce(logging.Filter):
+    """Keeps back what aiormq says of each attempt of ours to connect: the bus tells of the first that fails."""
+
+    ours: ContextVar[bool] = ContextVar("connects to RabbitMQ", default=False)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not self.ours.get() or record.funcName != "connect"
+
+
+_TOLD_ONCE: Final = _ToldOnce()
 
 
 @asynccontextmanager
@@ -80,6 +94,8 @@ class RabbitBroker:
 
     @_lost_is_an_error()
     async def connect(self, queues: Sequence[Queue], changed: Callable[[bool], None]) -> None:
+        _ToldOnce.ours.set(True)
+        logging.getLogger("aiormq.connection").addFilter(_TOLD_ONCE)  # the same one again does nothing
         try:
             connection = await aio_pika.connect(
                 self._address.url,
