@@ -243,7 +243,7 @@ async def test_a_request_is_one_tree_over_all_processes_and_the_map_has_who_call
     assert {each.process for each in spans} == ({"edge", "rest", "stock"} if placed else {"main"})
     assert (access.logger, access.message) == ("meristem.access", "GET / 200")
     edges = {(each.source, each.target): (each.declared, each.calls) for each in seen.edges}
-    assert edges == {("service:orders", "service:stock"): (True, 1), ("app:web", "service:orders"): (False, 1)}
+    assert edges == {("service:orders", "service:stock"): (True, 1), ("app:web", "service:orders"): (True, 1)}
     assert len(processes) == (4 if placed else 1)
     assert counted.calls == 1
 

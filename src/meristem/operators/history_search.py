@@ -125,13 +125,15 @@ def find_figures(
     connection: sqlite3.Connection, service: str, operation: str, since: float, until: float
 ) -> list[FigurePoint]:
     """How it went between two times, in at most 120 points; seconds in which nothing was called have none."""
+    width = max((until - since) / POINTS, 10.0)
+    # Whole points only: of the last one, part of which is still to come, a rate would be too low.
+    since, until = since // width * width, until // width * width
     wanted = Conditions()
     wanted.add("time > ? AND time <= ?", since, until)
     if service:
         wanted.add("service = ?", service)
     if operation:
         wanted.add("operation = ?", operation)
-    width = max((until - since) / POINTS, 10.0)
     counts = "sum(calls) AS calls, sum(failed) AS failed, max(in_flight) AS in_flight"
     buckets = ", ".join(f"sum({name}) AS {name}" for name in BUCKETS)
     point = "CAST((time - ?) / ? AS INTEGER)"

@@ -50,7 +50,8 @@ class MapNode(Message):
 class MapEdge(Message):
     """What goes from one node to another: calls, events or statements.
 
-    `declared`: the code says so. `calls` were made since what runs now began, None where nobody counts them.
+    `declared`: the code says so, or can't: only a service names in its constructor what it calls. `calls` were made
+    since what runs now began, None where nobody counts them.
     """
 
     source: str

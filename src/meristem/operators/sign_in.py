@@ -21,17 +21,38 @@ if TYPE_CHECKING:
 TOKEN: Final = "token"  # noqa: S105 - the name of a parameter
 FORM: Final = "/sign-in"
 LONGEST: Final = 1024  # bytes of the form
+POLICY: Final = (
+    b"default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
 GUARDS: Final = [
     (b"cache-control", b"no-store"),
-    (b"content-security-policy", b"default-src 'none'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"),
+    (b"content-security-policy", POLICY),
     (b"referrer-policy", b"no-referrer"),  # the token stands in the first address
     (b"x-content-type-options", b"nosniff"),
 ]
+FILES: Final = "/dashboard/"  # the same for everybody, and the form's look is among them
 PAGE: Final = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>Sign in to {system}</title></head><body><main><h1>{system}</h1><p>{text}</p>
-<form method="post" action="/sign-in"><p><label>Token <input name="token" type="password" autocomplete="off" required
-autofocus></label> <button>Sign in</button></p></form></main></body></html>
+<html lang="en">
+<head>
+  <meta charset="utf-8">
+  <meta name="viewport" content="width=device-width, initial-scale=1">
+  <title>Sign in to {system}</title>
+  <link rel="icon" href="/dashboard/icon.svg" type="image/svg+xml">
+  <link rel="stylesheet" href="/dashboard/style/tokens.css">
+  <link rel="stylesheet" href="/dashboard/style/base.css">
+  <link rel="stylesheet" href="/dashboard/style/sign_in.css">
+</head>
+<body>
+  <main>
+    <h1>{system}</h1>
+    <p>{text}</p>
+    <form method="post" action="/sign-in">
+      <label>Token <input name="token" type="password" autocomplete="off" required autofocus></label>
+      <button class="button">Sign in</button>
+    </form>
+  </main>
+</body>
+</html>
 """
 ASKED: Final = "Open the address that the run printed, or enter the token that stands in it."
 WRONG: Final = "That is not the token of this system."
@@ -82,7 +103,7 @@ class OperatorSignIn:
             elif TOKEN in given:
                 rest = urlencode({name: value for name, value in given.items() if name != TOKEN})
                 await self._enter(given, _local(scope["path"]) + (f"?{rest}" if rest else ""), send)
-            elif self.knows(scope["headers"]):
+            elif scope["path"].startswith(FILES) or self.knows(scope["headers"]):
                 await app(scope, receive, send)
             else:
                 await self._ask(ASKED, send, scope["method"])

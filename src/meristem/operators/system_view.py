@@ -124,12 +124,13 @@ class SystemView:
             if target is not None and calls:
                 sources = [_id(caller, ("service", "program"), nodes)] if caller else self._apps_that_call(callee)
                 for source in sources or [OUTSIDE]:
-                    edge = MapEdge(source=source or OUTSIDE, target=target, kind="call", declared=False)
+                    # Only a service declares what it calls, in its constructor.
+                    edge = MapEdge(source=source or OUTSIDE, target=target, kind="call", declared=not caller)
                     edges.append(self._edge(edge, calls if len(sources) <= 1 else None))
         # By REST or RPC from outside: what was answered and nobody here has asked for.
         for service, calls in answered.items():
             if calls > 0 and f"service:{service}" in nodes:
-                edge = MapEdge(source=OUTSIDE, target=f"service:{service}", kind="call", declared=False)
+                edge = MapEdge(source=OUTSIDE, target=f"service:{service}", kind="call")
                 edges.append(self._edge(edge, calls))
         return edges
 

@@ -137,8 +137,8 @@ async def test_figures_of_replicas_are_one_point(tmp_path):
     async with opened(tmp_path) as history:
         history.add_figures(rows)
         await written(history)
-        points = await history.read(lambda rows: find_figures(rows, "stock", "", NOW - 600, NOW + 1))
-        others = await history.read(lambda rows: find_figures(rows, "shop", "", NOW - 600, NOW + 1))
+        points = await history.read(lambda rows: find_figures(rows, "stock", "", NOW - 600, NOW + 20))
+        others = await history.read(lambda rows: find_figures(rows, "shop", "", NOW - 600, NOW + 20))
     [point] = points
     assert (point.figures.rate, point.figures.failed, point.figures.in_flight) == (
         pytest.approx(10.0, rel=0.01),

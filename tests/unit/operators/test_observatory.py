@@ -129,9 +129,9 @@ async def test_the_map_tells_declared_calls_from_made_ones(tmp_path):
     assert edges == {
         ("service:shop", "service:stock"): (True, 5),
         ("service:shop", "external:bank"): (True, 0),
-        ("app:web", "service:shop"): (False, 3),
+        ("app:web", "service:shop"): (True, 3),
         ("service:stock", "service:shop"): (False, 2),
-        ("outside", "service:shop"): (False, 4),  # answered, and asked for by nobody here
+        ("outside", "service:shop"): (True, 4),  # answered, and asked for by nobody here
     }
     nodes = {each.id: each for each in found.nodes}
     assert (nodes["service:stock"].status, nodes["service:stock"].ready) == ("starting", 0)
@@ -228,7 +228,8 @@ async def test_an_address_that_others_reach_has_health_and_figures_alone(tmp_pat
 
 async def test_who_does_not_know_the_token_sees_health_and_figures_and_a_form(tmp_path):
     async with observed(tmp_path, Part("stock")) as (_, address), httpx.AsyncClient(base_url=address) as browser:
-        for path in ("/", "/traces", "/live", "/dashboard/main.js"):
+        assert (await browser.get("/dashboard/style/sign_in.css")).status_code == 200
+        for path in ("/", "/traces", "/live"):
             asked = await browser.get(path)
             assert (asked.status_code, "Sign in" in asked.text) == (401, True), path
         assert (await browser.get("/health/ready")).status_code == 200
