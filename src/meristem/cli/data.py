@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from meristem.cli.databases import names_with_database
-from meristem.cli.loading_system import json_option, load_blueprint, placement_option, system_option
+from meristem.cli.loading_system import json_option, load_blueprint, placement_option, system_argument
 from meristem.cli.output import counted, print_json
 from meristem.cli.progress import CopyingProgress, telling_interrupts
 from meristem.cli.verb_groups import VerbGroup
@@ -21,7 +21,7 @@ def data() -> None:
 
 
 @data.command()
-@system_option
+@system_argument
 @placement_option
 @click.option("--from", "source", metavar="URL", help="Where it is.  [default: where the placement has it]")
 @click.option(

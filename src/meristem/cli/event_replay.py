@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from meristem.cli.databases import in_each, open_database
-from meristem.cli.loading_system import json_option, load_blueprint, placement_option, system_option
+from meristem.cli.loading_system import json_option, load_blueprint, placement_option, system_argument
 from meristem.cli.output import print_json
 from meristem.errors import OperationError
 from meristem.events.brokers.broker import BrokerBus
@@ -28,7 +28,7 @@ FIRST = "first"
 @click.option("--since", help="From this time on, in ISO 8601; UTC unless it says otherwise.")
 @click.option("--from", "position", help="From a position of a NATS stream on, or from the `first` that is kept.")
 @click.option("--again", is_flag=True, help="Also those that it has handled.")
-@system_option
+@system_argument
 @placement_option
 @json_option
 def replay(

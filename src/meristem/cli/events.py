@@ -68,7 +68,7 @@ def dead(target: str | None, placement: Path | None, service: str | None, *, as_
 
 
 @events.command()
-@system_option
+@system_argument
 @placement_option
 @service_option
 @json_option
@@ -184,6 +184,4 @@ def _apply(
         print_json(found)
     else:
         done = {"redrive": "will be delivered again", "discard": "are discarded"}[verb]
-        click.echo(
-            f"{sum(found.values())} events will be {done}." if verb == "redrive" else f"{sum(found.values())} {done}."
-        )
+        click.echo(f"{sum(found.values())} events {done}.")

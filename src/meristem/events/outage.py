@@ -74,7 +74,8 @@ def _says_so(error: BaseException) -> bool:
 
 def describe(failure: BaseException) -> str:
     """An error in one line, as it is kept beside the event; the same wherever its handler lives."""
-    text = str(failure) if isinstance(failure, FailedElsewhere) else f"{type(failure).__name__}: {failure}"
+    told = f"{type(failure).__name__}: {failure}".removesuffix(": ")  # as of a bare TimeoutError
+    text = str(failure) if isinstance(failure, FailedElsewhere) else told
     return keepable(text[:LONGEST])
 
 

@@ -51,12 +51,18 @@ class EventTap:
     """
 
     def __init__(self) -> None:
-        self.observed: list[list[Observer]] = []
+        self._observed: list[list[Observer]] = []
         self._passed: deque[Passed] = deque(maxlen=KEPT)
         self._count = 0
         self._origin = f"{os.getpid()}.{time.time_ns():x}"  # a process that starts again counts anew
         self._closing: asyncio.TimerHandle | None = None
         self._news = asyncio.Event()
+
+    def observe(self, observers: list[Observer]) -> None:
+        """Hear an outbox or a relay as well, also one that is made while somebody looks already."""
+        self._observed.append(observers)
+        if self._closing is not None:
+            observers.append(self._take)
 
     async def look(self, after: str) -> bytes:
         """What passed `after` the last look, as JSON; of a first one, to which nothing is known, nothing yet."""
@@ -76,7 +82,7 @@ class EventTap:
 
     def _open(self) -> None:
         if self._closing is None:
-            for each in self.observed:
+            for each in self._observed:
                 each.append(self._take)
         else:
             self._closing.cancel()
@@ -84,7 +90,7 @@ class EventTap:
 
     def _close(self) -> None:
         self._closing = None
-        for each in self.observed:
+        for each in self._observed:
             each.remove(self._take)
         self._passed.clear()
 

@@ -71,7 +71,7 @@ class ServiceStorage:
             sendable=around.sendable,
         )
         self._outbox.observers += [around.telemetry.on_fact, *around.options.observers]
-        around.telemetry.tap.observed.append(self._outbox.observers)
+        around.telemetry.tap.observe(self._outbox.observers)
 
     @property
     def has_sagas(self) -> bool:
@@ -130,7 +130,7 @@ class ServiceStorage:
         """What works by itself once every service hears: deliveries and sagas."""
         self._relay = relay = Relay(self._outbox, self._around.bus, self._clock, quarantine=self._around.quarantine)
         relay.observers.append(self._around.telemetry.on_fact)
-        self._around.telemetry.tap.observed.append(relay.observers)
+        self._around.telemetry.tap.observe(relay.observers)
         # The relay before the engine, so that it drains after it: what sagas publish as they end is delivered too.
         return [relay] if self._engine is None else [relay, self._engine]
 

@@ -7,6 +7,7 @@ import signal
 import socket
 from pathlib import Path
 
+import click
 import httpx
 import pytest
 from click.testing import CliRunner
@@ -408,8 +409,9 @@ async def test_what_waits_for_a_subscriber_is_given_up_only_when_that_has_left_t
     await running.shows("dead")
     running.process.send_signal(signal.SIGINT)
     await running.ended()
-    await meristem("events", "redrive", "--all")  # now it waits: nothing runs
+    redriven = await meristem("events", "redrive", "--all")  # now it waits: nothing runs
 
+    assert redriven.out.strip() == "1 events will be delivered again.", redriven.err
     kept = await meristem("events", "discard", "--subscriber", "post", "--json")
     text = (project / "shop.py").read_text().replace("    @on(Sold)\n", "")
     (project / "shop.py").write_text(text)
@@ -753,3 +755,17 @@ def test_a_group_tells_what_each_of_its_verbs_is_for_in_a_whole_sentence(group):
     listed = shown.output.partition("Commands:\n")[2].strip()
     assert listed
     assert "..." not in listed
+
+
+def test_every_verb_that_has_no_other_argument_takes_the_system_as_one() -> None:
+    lacking = [
+        f"{group} {name}".strip()
+        for group, verbs in [("", commands), *((name, each) for name, each in commands.commands.items())]
+        if isinstance(verbs, click.Group)
+        for name, verb in verbs.commands.items()
+        if not isinstance(verb, click.Group)
+        and any("--system" in each.opts for each in verb.params)
+        and not any(isinstance(each, click.Argument) for each in verb.params)
+    ]
+
+    assert lacking == []

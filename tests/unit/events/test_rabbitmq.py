@@ -1,5 +1,6 @@
 """RabbitMQ: the port's suite on the real server."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,6 +9,8 @@ from uuid import uuid4
 
 import aio_pika
 import pytest
+from aio_pika.abc import AbstractConnection
+from aio_pika.exceptions import ChannelNotFoundEntity
 
 from meristem.contracts.message import Event
 from meristem.events.adapters import bus_for
@@ -15,7 +18,7 @@ from meristem.events.brokers import broker
 from meristem.events.brokers.address import read_address
 from meristem.testing import ManualClock
 from tests.suites.broker import BrokerSuite
-from tests.suites.bus import Stage
+from tests.suites.bus import Noted, Stage
 from tests.suites.outage import Outage, Proxy
 
 PORT = 5672
@@ -38,6 +41,16 @@ async def prefix() -> AsyncIterator[str]:
             await channel.queue_delete(f"{name}.suite.{service}")
 
 
+async def _is_there(connection: AbstractConnection, name: str) -> bool:
+    channel = await connection.channel()
+    try:
+        await channel.declare_queue(name, passive=True)
+    except ChannelNotFoundEntity:
+        return False
+    await channel.close()
+    return True
+
+
 class TestRabbitmq(BrokerSuite):
     refused = Verbose(number=0)  # it takes larger events than an outbox does
 
@@ -53,6 +66,22 @@ class TestRabbitmq(BrokerSuite):
             await proxy.end()
             yield proxy
             await proxy.begin()
+
+    async def test_a_queue_that_somebody_deletes_is_made_again_and_taken_in(self, stage: Stage, url: str) -> None:
+        billing = stage.subscriber("billing", Noted)
+        await stage.start()
+        await stage.publish(Noted(number=1))
+        await stage.settle()
+        async with await aio_pika.connect(SERVER) as connection:
+            channel = await connection.channel()
+            name = f"{read_address(url, ()).prefix}.suite.billing"
+            await channel.queue_delete(name)
+            async with asyncio.timeout(60):
+                while not await _is_there(connection, name):
+                    await asyncio.sleep(0.05)
+        await stage.publish(Noted(number=2))
+        await stage.settle()
+        assert await billing.entries() == [1, 2]
 
     async def post(self, url: str, event_type: str, content_type: str, body: bytes) -> None:
         async with await aio_pika.connect(SERVER) as connection:

@@ -19,7 +19,7 @@ async def looked(tap: EventTap, after: str) -> Passage:
 async def test_nothing_is_observed_before_a_look_and_after_the_last() -> None:
     tap = EventTap()
     observers: list[Observer] = []
-    tap.observed.append(observers)
+    tap.observe(observers)
     emit(observers, HANDED)
     first = await looked(tap, "")
     emit(observers, HANDED)
@@ -33,13 +33,31 @@ async def test_nothing_is_observed_before_a_look_and_after_the_last() -> None:
     assert observers == []
 
 
+async def test_what_is_made_while_somebody_looks_is_observed_too() -> None:
+    """As in a process that starts again under a tail: its relays come after its first look."""
+    tap = EventTap()
+    before: list[Observer] = []
+    since: list[Observer] = []
+    tap.observe(before)
+    first = await looked(tap, "")
+    tap.observe(since)
+    emit(since, HANDED)
+    second = await looked(tap, first.after)
+    assert tap._closing is not None
+    tap._closing.cancel()
+    tap._close()
+
+    assert len(second.events) == 1
+    assert (before, since) == ([], [])
+
+
 async def test_who_looks_too_seldom_is_told_how_many_are_gone_and_two_look_apart(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(event_tap, "_WAIT", 0.01)
     tap = EventTap()
     observers: list[Observer] = []
-    tap.observed.append(observers)
+    tap.observe(observers)
     one, other = await looked(tap, ""), await looked(tap, "")
     for _ in range(event_tap.KEPT + 7):
         emit(observers, HANDED)

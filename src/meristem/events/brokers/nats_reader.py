@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from nats.errors import Error as NatsError
-from nats.errors import TimeoutError as NatsTimeout
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from meristem.errors import OperationError, Undeliverable
@@ -80,7 +79,7 @@ class StreamReader:
                 await incoming.room()
                 try:
                     messages = await reader.fetch(_BATCH, timeout=_WAIT)
-                except NatsTimeout:
+                except TimeoutError:  # the client's own, or a bare one
                     # What came since is for others, and so far the service is as well.
                     messages, last = [], max((await self._state()).last_seq, position)
                     info = await reader.consumer_info()  # raises if the server has forgotten it
@@ -202,7 +201,7 @@ class StreamReader:
         async with self._reading(queue.types, (past.position or 1) - 1, past.since) as reader:
             try:
                 [first] = await reader.fetch(1, timeout=_ANSWERED)
-            except NatsTimeout:
+            except TimeoutError:
                 text = f"the stream {self._stream} keeps no event for {queue.service} from there on"
                 raise OperationError(text) from None
         begins, at = first.metadata.sequence.stream, first.metadata.timestamp

@@ -20,7 +20,13 @@ from meristem.events.cloudevents import WireEvent, canonical, from_message, to_m
 from meristem.events.delivery import Unreadable
 
 if TYPE_CHECKING:
-    from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange, AbstractIncomingMessage
+    from aio_pika.abc import (
+        AbstractChannel,
+        AbstractConnection,
+        AbstractExchange,
+        AbstractIncomingMessage,
+        AbstractQueue,
+    )
 
     from meristem.events.bus_positions import BusPositions, Replay
     from meristem.events.envelope import Envelope
@@ -36,6 +42,7 @@ _ENDED: Final = 3.0  # seconds for the broker to confirm that a connection ends
 _HEARTBEAT: Final = 5
 _AHEAD: Final = 1000  # events that the broker hands over before the first of them is acknowledged
 _BATCH: Final = 500
+_LOOK: Final = 1.0  # seconds without an event until it is looked whether the broker still hands any over
 _LONGEST: Final = 255  # bytes of a routing key (AMQP 0-9-1, section 4.2.5.3)
 _QUEUE: Final[dict[str, Any]] = {
     "x-queue-type": "quorum",
@@ -107,19 +114,28 @@ class RabbitBroker:
             raise ConfigurationError(f"RabbitMQ refuses the bus's user or virtual host: {error}") from None
         self._connection = connection
         channel = await connection.channel(publisher_confirms=True)
+        self._exchange, _ = await self._declare(channel, queues)
+        connection.close_callbacks.add(lambda *_: changed(False))
+        channel.close_callbacks.add(lambda *_: changed(False))
+
+    async def _declare(
+        self, channel: AbstractChannel, queues: Sequence[Queue]
+    ) -> tuple[AbstractExchange, list[AbstractQueue]]:
+        """The exchange and these queues, which are made where they are missing."""
+        declared = []
         try:
-            self._exchange = await channel.declare_exchange(self._address.prefix, ExchangeType.TOPIC, durable=True)
+            exchange = await channel.declare_exchange(self._address.prefix, ExchangeType.TOPIC, durable=True)
             for each in queues:
                 queue = await channel.declare_queue(self._queue(each), durable=True, arguments=_QUEUE)
                 for event_type in sorted(each.types):
-                    await queue.bind(self._exchange, event_type)
+                    await queue.bind(exchange, event_type)
+                declared.append(queue)
         except ChannelPreconditionFailed as error:
             raise ConfigurationError(
                 f"RabbitMQ has an exchange or a queue of such a name that is another kind: {error}; "
                 "delete it there, or choose another ?prefix="
             ) from None
-        connection.close_callbacks.add(lambda *_: changed(False))
-        channel.close_callbacks.add(lambda *_: changed(False))
+        return exchange, declared
 
     def _queue(self, queue: Queue) -> str:
         return f"{self._address.prefix}.{queue.name}"
@@ -149,16 +165,18 @@ class RabbitBroker:
         channel.close_callbacks.add(lambda *_: arrived.put_nowait(None))
         try:
             await channel.set_qos(prefetch_count=_AHEAD)
-            source = await channel.get_queue(self._queue(queue), ensure=False)
+            # Made anew if somebody has deleted it since the process connected.
+            _, [source] = await self._declare(channel, [queue])
 
             async def keep(message: AbstractIncomingMessage) -> None:
                 self._waiting[queue.name] = self._waiting.get(queue.name, 0) + 1
                 arrived.put_nowait(message)
 
-            await source.consume(keep)
+            tag = await source.consume(keep)
+            underlay: Any = await channel.get_underlay_channel()  # whose port leaves its consumers out
             while True:
                 await incoming.room()
-                batch = [await arrived.get()]
+                batch = [await _next(arrived, lambda: tag in underlay.consumers)]
                 while len(batch) < _BATCH and not arrived.empty():
                     batch.append(arrived.get_nowait())
                 messages = [each for each in batch if each is not None]
@@ -207,6 +225,19 @@ class RabbitBroker:
             with suppress(TimeoutError, ConnectionError):
                 async with _lost_is_an_error(), asyncio.timeout(_ENDED):
                     await connection.close()
+
+
+async def _next(
+    arrived: asyncio.Queue[AbstractIncomingMessage | None], is_consuming: Callable[[], bool]
+) -> AbstractIncomingMessage | None:
+    """What arrives next; raises ConnectionError where the broker has ended that, as it does with a deleted queue."""
+    while True:
+        try:
+            async with asyncio.timeout(_LOOK):
+                return await arrived.get()
+        except TimeoutError:
+            if not is_consuming():
+                raise ConnectionError("its queue was deleted or moved; what came meanwhile may be lost") from None
 
 
 def _attributes(headers: Mapping[str, Any]) -> dict[str, str]:
