@@ -42,6 +42,26 @@ class TestNats(BrokerSuite):
         await client.jetstream().publish(subject, body, headers={"Content-Type": content_type})
         await client.close()
 
+    async def test_a_stream_that_somebody_deletes_is_made_again_and_taken_in_from_its_first_event(
+        self, stage: Stage, url: str
+    ) -> None:
+        client = await nats.connect(SERVER)
+        prefix = read_address(url, ()).prefix
+        await client.jetstream().add_stream(name=prefix, subjects=[f"{prefix}.>"])
+        for _ in range(2):  # what was there before the system is passed over, as far as it counts in that stream
+            await self.post(url, Noted.event_type, "application/cloudevents+json", b"{}")
+        billing = stage.subscriber("billing")
+        await stage.start()
+        await stage.publish(Noted(number=1))
+        await stage.settle()
+        await client.jetstream().delete_stream(prefix)
+        await client.close()
+        await stage.publish(Noted(number=2))
+        async with asyncio.timeout(60):
+            while await billing.entries() != [1, 2]:
+                await stage.clock.advance(1.0)
+                await asyncio.sleep(0.05)
+
     async def test_who_was_away_for_longer_than_events_are_kept_says_which_are_gone(
         self, stage: Stage, tmp_path: Path, url: str, make_bus: Callable[[], Bus], caplog: pytest.LogCaptureFixture
     ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
@@ -16,7 +17,7 @@ from nats.js.api import (
     StorageType,
     StreamConfig,
 )
-from nats.js.errors import BadRequestError, KeyWrongLastSequenceError, NotFoundError
+from nats.js.errors import BadRequestError, KeyWrongLastSequenceError, NoStreamResponseError, NotFoundError
 
 from meristem.errors import ConfigurationError, Undeliverable
 from meristem.events.brokers.address import BusAddress, count, read_address, seconds
@@ -27,6 +28,7 @@ from meristem.events.cloudevents import to_headers, to_message
 
 if TYPE_CHECKING:
     from nats.js import JetStreamContext
+    from nats.js.api import StreamInfo
 
     from meristem.events.bus_positions import BusPositions, Replay
     from meristem.events.envelope import Envelope
@@ -65,6 +67,7 @@ class NatsBroker:
         self._js: JetStreamContext | None = None
         self._link = Link()
         self._returning: asyncio.Task[None] | None = None
+        self._queues: Sequence[Queue] = ()
         self._origin = ""  # the stream's name and when it was made: its numbers mean nothing in another one
 
     async def connect(self, queues: Sequence[Queue], changed: Callable[[bool], None]) -> None:
@@ -72,7 +75,7 @@ class NatsBroker:
             self._link.break_off()
 
         async def again() -> None:
-            self._returning = asyncio.create_task(self._return(queues, changed))
+            self._returning = asyncio.create_task(self._return(changed))
 
         failures: list[Exception] = []
 
@@ -98,15 +101,16 @@ class NatsBroker:
             raise failures[0] if failures else TimeoutError(f"no answer within {_REACHED:g} s") from None
         self._client = client
         self._js = self._client.jetstream(timeout=_CONFIRMED)
-        await self._prepare(queues)
+        self._queues = queues
+        await self._prepare()
         self._link.stand()
 
-    async def _return(self, queues: Sequence[Queue], changed: Callable[[bool], None]) -> None:
+    async def _return(self, changed: Callable[[bool], None]) -> None:
         """Tell of a server that is there again: when its JetStream is, which may be a moment later, or never."""
         until = monotonic() + _REACHED
         while monotonic() < until:
             try:
-                await self._prepare(queues)
+                await self._prepare()
             except (NatsError, TimeoutError):
                 await asyncio.sleep(_SOON)
             else:
@@ -115,23 +119,29 @@ class NatsBroker:
                 return
         changed(False)
 
-    async def _prepare(self, queues: Sequence[Queue]) -> None:
+    async def _prepare(self) -> None:
         """Make what is missing; also after a server came back, which may have lost its disk."""
-        await self._make_stream()
+        last = await self._make_stream()
         marks = await self._marks()
-        last = (await self._jetstream.stream_info(self._stream)).state.last_seq
         # Where a service begins that has never read: after what was there before the system knew it, or that it hears
         # such events.
-        names = [name for each in queues for name in (each.name, *(mark_of(each, of) for of in sorted(each.types)))]
-        made = await asyncio.gather(*(marks.create(name, str(last).encode()) for name in names), return_exceptions=True)
+        names = [
+            name for each in self._queues for name in (each.name, *(mark_of(each, of) for of in sorted(each.types)))
+        ]
+        made = await asyncio.gather(
+            *(marks.create(self._key(name), str(last).encode()) for name in names), return_exceptions=True
+        )
         for each in made:
             if isinstance(each, BaseException) and not isinstance(each, KeyWrongLastSequenceError):  # it is there
                 raise each
 
-    async def _make_stream(self) -> None:
-        js = self._jetstream
+    async def _make_stream(self) -> int:
+        """See that the stream is there; returns how many events it had before the system knew it."""
+        js, last = self._jetstream, 0
         try:
             info = await js.stream_info(self._stream)
+            if not self._origin or self._origin == self._origin_of(info):
+                last = info.state.last_seq
         except NotFoundError:
             made = StreamConfig(
                 name=self._stream,
@@ -147,7 +157,11 @@ class NatsBroker:
                 info = await js.add_stream(made)
             except BadRequestError as error:
                 raise ConfigurationError(f"the stream {self._stream} can't be made: {error.description}") from error
-        self._origin = f"nats:{self._stream}@{info.created}"
+        self._origin = self._origin_of(info)
+        return last
+
+    def _origin_of(self, info: StreamInfo) -> str:
+        return f"nats:{self._stream}@{info.created}"
 
     async def _marks(self) -> Any:
         bucket = f"{self._stream}-readers"
@@ -170,6 +184,9 @@ class NatsBroker:
         try:
             async with self._link.held():
                 await self._jetstream.publish(subject, body, timeout=_CONFIRMED, headers=headers)
+        except NoStreamResponseError:
+            await self._prepare()  # somebody has deleted the stream: the next attempt finds one
+            raise
         except MaxPayloadError:
             limit = self._client.max_payload if self._client is not None else 0
             raise Undeliverable(
@@ -179,7 +196,11 @@ class NatsBroker:
     async def take(self, queue: Queue, incoming: Incoming) -> None:
         await self._link.wait()
         async with self._link.held():
-            await self._reader(queue).take(incoming)
+            try:
+                await self._reader(queue).take(incoming)
+            except NotFoundError:
+                await self._prepare()  # somebody has deleted the stream: what begins anew finds one
+                raise
 
     async def lag(self, queue: Queue, positions: BusPositions) -> int:
         async with self._link.held():
@@ -192,8 +213,12 @@ class NatsBroker:
         return StreamReader(self._jetstream, self._link, self._stream, self._origin, queue, self._mark)
 
     async def _mark(self, name: str) -> str:
-        mark = await (await self._marks()).get(name)
+        mark = await (await self._marks()).get(self._key(name))
         return str(mark.value.decode())
+
+    def _key(self, name: str) -> str:
+        """The mark of that name in this stream: its number means nothing in one that was made anew."""
+        return f"{name}.{re.sub('[^0-9]', '', self._origin.rpartition('@')[2])}"
 
     async def close(self) -> None:
         self._link.break_off()
