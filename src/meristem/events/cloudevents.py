@@ -56,6 +56,8 @@ def read_json(body: bytes | str) -> Envelope:
         envelope = _decode(body)
         _check(envelope)
         if envelope.data_base64:
+            if envelope.data != _NOTHING:
+                raise Undeliverable("not a CloudEvent 1.0 in JSON: it has data and data_base64; send one of them")
             return _with_data(envelope, envelope.data_base64)
         if not is_json(envelope.datacontenttype) and bytes(envelope.data).startswith(b'"'):
             # Text that is no JSON stands there as a string of JSON (JSON format 1.0.2, section 3.1).

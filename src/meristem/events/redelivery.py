@@ -103,7 +103,7 @@ class FailedDeliveries:
         delay = wait_after(delivery.outages, policy.base, _longest_pause(delivery, policy, self._now()), FULL)
         if partitions.outages == 0:
             logger.warning(
-                "%s waits for what its handler of %s needs, again in %.1f s; no attempt is counted: %s",
+                "%s can't handle %s for now, again in %.1f s; no attempt is counted: %s",
                 delivery.subscriber, delivery.type, delay, describe(failure),
             )  # fmt: skip
         partitions.outages += 1
@@ -133,8 +133,8 @@ class FailedDeliveries:
             return self._now() + _MISHAP
         self._forget(partitions, delivery)
         logger.error(
-            "%s of %s is a dead letter after %d attempts: mend the cause, then run `meristem events redrive`: %s",
-            delivery.type, delivery.subscriber, attempts, error,
+            "%s of %s is a dead letter after %s: mend the cause, then run `meristem events redrive`: %s",
+            delivery.type, delivery.subscriber, "1 attempt" if attempts == 1 else f"{attempts} attempts", error,
         )  # fmt: skip
         emit(self._observers, DeadLettered(delivery.type, delivery.subscriber, attempts, error))
         return None

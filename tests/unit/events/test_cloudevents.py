@@ -76,6 +76,7 @@ def test_data_in_base64_is_read():
         (b"{", "not a CloudEvent 1.0 in JSON"),
         (b"\xff", "not a CloudEvent 1.0 in JSON"),
         (b'{"specversion":"0.3"}', "0.3"),
+        (b'{"specversion":"1.0","id":"1","source":"/x","type":"t","data":{},"data_base64":"e30="}', "send one of them"),
         (b'{"specversion":"1.0","id":"","source":"/x","type":"t"}', "not empty"),
     ],
 )

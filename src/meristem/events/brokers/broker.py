@@ -221,6 +221,9 @@ class BrokerBus:
                 if failures == 1:
                     logger.warning("%s can't be reached: %s; trying again", self._broker.name, describe(error))
                 await self._broker.close()
+                # A client's own wait_for loses a cancellation that comes with its answer (Python 3.11).
+                if (task := asyncio.current_task()) is not None and task.cancelling():
+                    raise asyncio.CancelledError from error
                 await asyncio.sleep(wait_after(failures, _BASE, _CAP, FULL))
             else:
                 self._connected.set()
