@@ -653,7 +653,7 @@ async def test_a_run_prints_its_addresses_and_tells_ps_where_operators_read(star
     running = await start("run", "hello.py", "--port", "0", "--operator", "tcp://127.0.0.1:0")
     address = (await running.shows("hello runs at ")).split()[0]
     page = running.text.partition("API page")[2].split()[0]
-    operator = running.text.partition("operators")[2].split()[0]
+    operator = running.text.partition("dashboard ")[2].split("/?token=")[0].strip()
     async with httpx.AsyncClient(timeout=PATIENCE) as browser:
         described = await browser.get(page)
         bare = await browser.get(f"{address}/health")
@@ -688,7 +688,7 @@ async def test_two_systems_run_beside_each_other_and_each_says_where_its_operato
     one, two = await start("run", "hello.py", "--port", "0"), await start("run", "shop.py", "--port", "0")
     await one.shows("hello runs at ")
     await two.shows("shop runs at ")
-    told = [each.text.partition("operators ")[2].splitlines()[0] for each in (one, two)]
+    told = [each.text.partition("dashboard ")[2].splitlines()[0] for each in (one, two)]
 
     assert told[0].split()[0] != told[1].split()[0]
     assert any("(port 8001 is taken)" in each for each in told)
