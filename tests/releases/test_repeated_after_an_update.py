@@ -74,7 +74,8 @@ def test_the_keys_below_a_call_are_what_they_were_in_every_release():
     ]
     assert further == "401153ab0095ddbde09a13bbba44af5e.a"
     assert inside.derive("/till.v1.Till/Put", None) == "b0eb58a544f4c0c9c776816a6677530b.a"
-    assert Envelope(id="0190", source="//shop/orders", type="shop.v1.Sold").context("till").key == "0190:till"
+    sold = Envelope(id="0190a3f2-7c1d-7b3e-9a54-2f6d8c0e1b77", source="//shop/orders", type="shop.v1.Sold")
+    assert sold.context("till").key == "0190a3f2-7c1d-7b3e-9a54-2f6d8c0e1b77:till"
     assert id_of("shop", "buy", further) == "b20cac9cd780fcb6468ebc7073aa9528"
 
 

@@ -66,7 +66,7 @@ async def test_events_are_shown_as_they_pass(start, meristem, project: Path, pla
     placement = project / "apart.toml"
     placement.write_text('[processes]\norders = ["orders"]\npost = ["post"]\n')
     running = await start("run", "--port", "0", *(["--placement", "apart.toml"] if placed else []))
-    await running.shows("operators")
+    await running.shows("dashboard")
     if placed:
         await running.shows("shop runs at ")
     tail = await start("events", "tail", "--json")

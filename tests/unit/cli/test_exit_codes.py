@@ -135,7 +135,7 @@ async def test_a_folder_that_may_not_be_written_is_to_be_mended(start, keeper: P
 async def test_a_database_file_that_disappears_makes_the_process_unready_and_takes_no_write(start, keeper, placement):
     running = await start("run", "keeper.py", "--port", "0", "--operator", "tcp://127.0.0.1:0", *placement)
     address = (await running.shows("keeper runs at ")).split()[0]
-    operators = running.text.partition("operators")[2].split("http://")[1].split()[0]
+    operators = running.text.partition("dashboard")[2].split("http://")[1].partition("/")[0]
     away = keeper.with_suffix(".away")
     async with httpx.AsyncClient(timeout=PATIENCE) as web:
         assert (await web.post(f"{address}/api/keep")).status_code == 204
