@@ -89,7 +89,7 @@ faults: $(VENV)/.dev
 	$(BIN)/python -m tests.faults.crash.matrix --database postgresql
 	$(BIN)/python -m tests.faults.takeover
 	$(BIN)/python -m tests.faults.takeover --postgresql
-	PARITY_SEED=whole $(BIN)/python -m pytest -n auto --dist loadgroup tests/placements tests/faults/test_greedy.py
+	PARITY_SEED=whole $(BIN)/python -m pytest -n auto --dist loadgroup tests/placements tests/faults tests/unit/sagas/test_crash.py
 
 clean:
 	rm -rf $(VENV) .meristem examples/hotels/.meristem examples/bookshop/.meristem

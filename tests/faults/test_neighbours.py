@@ -14,11 +14,12 @@ import pytest
 from meristem.contracts.costly import HASHED, MOST_ALIKE, MOST_DIGITS
 from meristem.contracts.counting import ESCAPES, WIDE
 from meristem.resilience.limits import Limits
+from tests.suites.sampled import sampled
 
 from .neighbours import ROUNDS, House, allowed, opened
 
 MIB = 1024 * 1024
-pytestmark = pytest.mark.asyncio(loop_factories=["asyncio", "uvloop"])
+pytestmark = pytest.mark.asyncio(loop_factories=sampled(["asyncio", "uvloop"], 1, "neighbours"))
 JSON = "content-type: application/json"
 GZIP = "content-encoding: gzip"
 OWN = "user-agent: meristem/1"

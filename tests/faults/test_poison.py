@@ -17,6 +17,7 @@ from tests.faults.poison_house import Restarted, database_of
 from tests.faults.poison_system import Desk
 from tests.faults.takeover_house import until
 from tests.suites.nats_prefix import bus_of_its_own
+from tests.suites.sampled import sampled
 
 INNOCENT: Final = [1, 2, 102, 202, 503, 504, 505, 6, 7, 107]
 
@@ -67,12 +68,16 @@ async def bus_of(kind: str) -> AsyncIterator[str]:
 
 @pytest.mark.parametrize(
     ("kind", "bus", "replicas", "poisons"),
-    [
-        ("sqlite", "direct", 1, 1),
-        ("postgresql", "direct", 2, 1),
-        ("sqlite", "nats", 1, 1),
-        ("postgresql", "nats", 2, 2),
-    ],
+    sampled(
+        [
+            ("sqlite", "direct", 1, 1),
+            ("postgresql", "direct", 2, 1),
+            ("sqlite", "nats", 1, 1),
+            ("postgresql", "nats", 2, 2),
+        ],
+        2,
+        "poisoned events",
+    ),
 )
 async def test_a_poisoned_event_is_buried_and_all_others_are_handled_once(
     tmp_path: Path, kind: str, bus: str, replicas: int, poisons: int

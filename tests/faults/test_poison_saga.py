@@ -16,6 +16,7 @@ from meristem.sagas.crash_loops import DEADLY
 from tests.faults.poison_house import Restarted, database_of
 from tests.faults.poison_saga_system import BETWEEN, IN_A_STEP, Walks
 from tests.faults.takeover_house import PATIENCE, until
+from tests.suites.sampled import sampled
 
 INNOCENT: Final = [1, 2, 3, 501, 502, 503]
 
@@ -48,7 +49,11 @@ class Walkers(Restarted):
 @pytest.mark.timeout(6 * PATIENCE)
 @pytest.mark.parametrize(
     ("kind", "replicas", "poisons"),
-    [("sqlite", 1, [IN_A_STEP]), ("sqlite", 1, [BETWEEN]), ("postgresql", 2, [IN_A_STEP, BETWEEN])],
+    sampled(
+        [("sqlite", 1, [IN_A_STEP]), ("sqlite", 1, [BETWEEN]), ("postgresql", 2, [IN_A_STEP, BETWEEN])],
+        2,
+        "poisoned sagas",
+    ),
 )
 async def test_a_poisoned_saga_is_parked_and_all_others_end_once(
     tmp_path: Path, kind: str, replicas: int, poisons: list[int]

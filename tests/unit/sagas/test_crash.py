@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.suites.sampled import sampled
+
 PROGRAM = Path(__file__).with_name("crash_program.py")
 ENDS = {
     "fine": (["hold", "charge"], [1, 2], "done"),
@@ -23,7 +25,7 @@ UNSTORED = {"own first": 3, "own first, bug": 3}  # boundaries before the saga's
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("variant", ENDS)
+@pytest.mark.parametrize("variant", sampled(ENDS, 2, "sagas killed"))
 def test_killed_at_every_boundary_and_once_more_while_it_resumes(tmp_path, variant):
     effects, notes, state = ENDS[variant]
     ran = subprocess.run(
