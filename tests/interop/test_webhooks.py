@@ -158,7 +158,7 @@ def test_what_is_refused_is_a_dead_letter_with_what_was_said_and_may_be_sent_aga
     shop.crm.answers.append(Answer(410))
     shop.order("eve", 3)
     assert shop.dead()[0]["error"] == "Undeliverable: crm answered 410"
-    assert "1 are discarded" in shop.meristem("events", "discard", "--subscriber", "crm")
+    assert "1 event discarded" in shop.meristem("events", "discard", "--subscriber", "crm")
 
 
 def test_an_event_from_outside_goes_out_to_whom_the_placement_names(shop: Shop) -> None:

@@ -15,7 +15,7 @@ from meristem.cli.event_flow import asyncapi, list_events, publish
 from meristem.cli.event_replay import replay
 from meristem.cli.event_tail import tail
 from meristem.cli.loading_system import json_option, load_blueprint, placement_option, system_argument, system_option
-from meristem.cli.output import print_json, print_table
+from meristem.cli.output import counted, print_json, print_table
 from meristem.cli.verb_groups import VerbGroup
 from meristem.clock import SystemClock
 from meristem.events.dead_letters import DeadLetter, DeadLetters
@@ -183,5 +183,5 @@ def _apply(
     if as_json:
         print_json(found)
     else:
-        done = {"redrive": "will be delivered again", "discard": "are discarded"}[verb]
-        click.echo(f"{sum(found.values())} events {done}.")
+        done = {"redrive": "to be delivered again", "discard": "discarded"}[verb]
+        click.echo(f"{counted(sum(found.values()), 'event')} {done}.")

@@ -411,7 +411,7 @@ async def test_what_waits_for_a_subscriber_is_given_up_only_when_that_has_left_t
     await running.ended()
     redriven = await meristem("events", "redrive", "--all")  # now it waits: nothing runs
 
-    assert redriven.out.strip() == "1 events will be delivered again.", redriven.err
+    assert redriven.out.strip() == "1 event to be delivered again.", redriven.err
     kept = await meristem("events", "discard", "--subscriber", "post", "--json")
     text = (project / "shop.py").read_text().replace("    @on(Sold)\n", "")
     (project / "shop.py").write_text(text)
