@@ -136,7 +136,7 @@ def test_what_clients_are_told_of_holds_fits_one_order(tmp_path, database):
         histories = history_of(tmp_path, url)
     assert sum(len(each) for each in histories.values()) > CLIENTS * ASKED / 2
     for where, history in histories.items():
-        assert sum(each.answer is True for each in history) > 2, history
+        assert sum(each.answer is True for each in history) > 1, history
         assert is_linearizable(history, room, ""), f"room {where}: {sorted(history, key=lambda each: each.began)}"
 
 

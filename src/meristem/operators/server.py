@@ -154,7 +154,7 @@ class OperatorServer:
             self.remark += ", and so is every other one"
 
     async def _could_listen(self, port: int) -> bool:
-        if port in self._wanted.others:
+        if port and port in self._wanted.others:  # `--port 0` is a free one as well, and no port of anybody
             return False
         try:
             await self._listen(f"tcp://{HOST}:{port}")

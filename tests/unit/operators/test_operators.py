@@ -266,3 +266,14 @@ async def test_events_are_told_at_a_unix_socket_alone(tmp_path: Path):
 
     assert refused.status_code == 404
     assert (told.json(), unread.json()) == ({"stock 0": {"after": "7+"}}, {"stock 0": {"after": "+"}})
+
+
+async def test_a_public_port_that_is_yet_to_be_chosen_keeps_no_free_one_from_operators():
+    addresses = OperatorAddresses.of(None, "localhost", [0, served.PORT])
+    server = OperatorServer(System(), addresses)
+    await server.start()
+    try:
+        assert str(server.address).startswith("http://127.0.0.1:")
+        assert str(served.PORT) not in str(server.address)
+    finally:
+        await server.stop()
