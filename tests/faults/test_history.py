@@ -76,6 +76,10 @@ class Guests:
                 where = self._random.choice(ROOMS)
                 wants = ["release", "holder"] if (who, where) in self._holds else ["hold", "hold", "release", "holder"]
                 await self._ask(client, self._random.choice(wants), where, who)
+            # Chance may have left a room to one guest all the time: at the end each gives it up, and tries once more.
+            for where in ROOMS:
+                for name in ("release", "hold", "release"):
+                    await self._ask(client, name, where, who)
 
     async def _ask(self, client: httpx.AsyncClient, name: str, where: str, who: str) -> None:
         argument, began, key = (None if name == "holder" else who), monotonic(), {"Idempotency-Key": str(uuid4())}
@@ -136,7 +140,7 @@ def test_what_clients_are_told_of_holds_fits_one_order(tmp_path, database):
         histories = history_of(tmp_path, url)
     assert sum(len(each) for each in histories.values()) > CLIENTS * ASKED / 2
     for where, history in histories.items():
-        assert sum(each.answer is True for each in history) > 1, history
+        assert sum(each.answer is True for each in history) > 2, history
         assert is_linearizable(history, room, ""), f"room {where}: {sorted(history, key=lambda each: each.began)}"
 
 

@@ -37,8 +37,12 @@ def _why_not() -> str | None:
 
 
 def administrate(*statements: str) -> None:
-    """Run statements as the server's administrator, each committed by itself."""
+    """Run statements as the server's administrator, each committed by itself.
+
+    One test at a time: rights that two change at once are a "tuple concurrently updated".
+    """
     with psycopg.connect(f"{SERVER}/{DATABASE}", autocommit=True) as connection:
+        connection.execute("SELECT pg_advisory_lock(hashtext('rights of tests'))")  # let go of with the connection
         for each in statements:
             connection.execute(each)
 
@@ -107,10 +111,4 @@ def drop_services(prefix: str, services: Iterable[str]) -> None:
     """What `make_services` has made, and what is in it."""
     for each in services:
         role = f"{prefix}_{each}"
-        for left in (3, 2, 1, 0):
-            try:
-                administrate(f"DROP OWNED BY {role} CASCADE", f"DROP ROLE {role}")
-                break
-            except psycopg.errors.InternalError_:  # "tuple concurrently updated": another test changes rights as well
-                if not left:
-                    raise
+        administrate(f"DROP OWNED BY {role} CASCADE", f"DROP ROLE {role}")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from typing import TYPE_CHECKING, Final
 
+from meristem.lifecycle import Background
 from meristem.operators.recent_figures import RecentFigures
 from meristem.operators.seen_calls import SeenCalls
 
@@ -50,19 +50,16 @@ class Gatherer:
         self.rounds = 0
         self.seen_calls = SeenCalls()
         self._seen: dict[tuple[str, int], tuple[str, int]] = {}
-        self._task: asyncio.Task[None] | None = None
+        self._background = Background("operators")
 
     async def start(self) -> None:
-        self._task = asyncio.create_task(self._gather(), name="operators' gatherer")
+        self._background.spawn(self._gather(), "gather")
 
     async def drain(self) -> None:
         """It looks on to the end."""
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await self._background.stop()
 
     async def _gather(self) -> None:
         while True:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
+from meristem.lifecycle import Background
 from meristem.operators.history_tables import (
     PRUNE,
     SCHEMA,
@@ -73,7 +73,7 @@ class History:
         self._reader: sqlite3.Connection | None = None
         self._writing = ThreadPoolExecutor(1, "history writer")
         self._reading = ThreadPoolExecutor(1, "history reader")
-        self._task: asyncio.Task[None] | None = None
+        self._background = Background("history")
         self._failing = False
         self._pruned = 0.0
 
@@ -82,17 +82,15 @@ class History:
         loop = asyncio.get_running_loop()
         self._writer = await loop.run_in_executor(self._writing, self._opened)
         self._reader = await loop.run_in_executor(self._reading, self._connect)
-        self._task = loop.create_task(self._keep(), name="history")
+        self._background.spawn(self._keep(), "keep")
 
     async def drain(self) -> None:
         """It is kept to the end."""
 
     async def stop(self) -> None:
         """Write what waits, and close."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await self._background.stop()
+        if self._writer is not None:
             await self._flush()
         for pool, connection in ((self._writing, self._writer), (self._reading, self._reader)):
             if connection is not None:

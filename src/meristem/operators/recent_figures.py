@@ -100,23 +100,23 @@ class RecentFigures:
 
     def operations(self) -> list[OperationView]:
         """Every operation that is answered, over all replicas."""
-        keys = sorted({key[1:] for key, _ in self._series() if key[0] == "server"})
+        answered: dict[tuple[str, str], list[Series]] = {}
+        for (side, service, operation), each in self._series():
+            if side == "server":
+                answered.setdefault((service, operation), []).append(each)
         return [
             OperationView(
                 service=service,
                 operation=operation,
-                calls=sum(each.now.calls for key, each in self._series() if key == ("server", service, operation)),
-                figures=self.of_service(service, operation),
+                calls=sum(each.now.calls for each in series),
+                figures=figures(series),
             )
-            for service, operation in keys
+            for (service, operation), series in sorted(answered.items())
         ]
 
-    def of_service(self, service: str, operation: str = "") -> Figures:
-        """How a service fares, or one of its operations."""
-        return figures([
-            each for key, each in self._series()
-            if key[:2] == ("server", service) and operation in ("", key[2])
-        ])  # fmt: skip
+    def of_service(self, service: str) -> Figures:
+        """How a service fares."""
+        return figures([each for key, each in self._series() if key[:2] == ("server", service)])
 
     def of_calls(self, caller: str, service: str) -> Figures | None:
         """How the calls of one part to another fare; None where they are counted as the callee's alone."""

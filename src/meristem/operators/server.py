@@ -51,7 +51,8 @@ class OperatorAddresses(NamedTuple):
         """What a placement says, or else what becomes a system that serves the public at `host`."""
         if listen is not None:
             return cls(tuple(listen))
-        return cls(preferred=is_loopback(host), others=frozenset(others))
+        # 0 is a port that is yet to be chosen, and nobody's.
+        return cls(preferred=is_loopback(host), others=frozenset(filter(None, others)))
 
     def and_socket(self, run: Path) -> OperatorAddresses:
         """The same, and the socket in the system's own folder, where there are such sockets."""
@@ -154,7 +155,7 @@ class OperatorServer:
             self.remark += ", and so is every other one"
 
     async def _could_listen(self, port: int) -> bool:
-        if port and port in self._wanted.others:  # `--port 0` is a free one as well, and no port of anybody
+        if port in self._wanted.others:
             return False
         try:
             await self._listen(f"tcp://{HOST}:{port}")
