@@ -5,7 +5,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -215,18 +216,7 @@ async def test_a_request_is_one_tree_over_all_processes_and_the_map_has_who_call
     directory, ended: list[Command], placed: bool
 ):
     placement = ["--placement", "split.toml"] if placed else []
-    run = await meristem(directory, "run", *placement, "--port", "0", "--operator", "tcp://127.0.0.1:0")
-    ended.append(run)
-    line = await run.shows("shop runs at")
-    public = next(word for word in line.split() if word.startswith("http://"))
-    operators, token = signed_in(run)
-
-    async with (
-        run.read(),
-        httpx.AsyncClient(timeout=PATIENCE) as browser,
-        connect(operators, token=token) as system,
-    ):
-        operator = system.client(Operator)
+    async with looked_at(directory, ended, *placement) as (browser, public, operator):
         assert (await browser.get(public)).status_code == 200
         [trace] = await until(lambda: operator.traces(TraceSearch(service="stock")), bool)
         spans = await until(lambda: operator.trace(trace.trace_id), lambda told: told and not told[0].parent_id)
@@ -257,31 +247,34 @@ async def test_what_was_recorded_is_there_after_a_restart_and_errors_with_their_
     assert [(each.trace_id == error.trace_id, each.failed) for each in traces] == [(True, 1), (False, 0)]
 
 
-def signed_in(run: Command) -> tuple[str, str]:
-    """The address of the dashboard and its token, as the run printed them."""
-    link = next(each for each in run.text.splitlines() if "dashboard" in each).split()[-1]
-    address, _, token = link.partition("/?token=")
-    return address, token
-
-
-async def recorded(directory: Path, ended: list[Command], paths: list[str]) -> tuple[Any, Any]:
-    """The errors and traces that a system tells of when it was asked for this, and has ended."""
-    run = await meristem(directory, "run", "--port", "0", "--operator", "tcp://127.0.0.1:0")
+@asynccontextmanager
+async def looked_at(
+    directory: Path, ended: list[Command], *arguments: str
+) -> AsyncIterator[tuple[httpx.AsyncClient, str, Operator]]:
+    """A run of the shop: a browser, the public address, and the contract for who signed in by the link it printed."""
+    run = await meristem(directory, "run", *arguments, "--port", "0", "--operator", "tcp://127.0.0.1:0")
     ended.append(run)
     line = await run.shows("shop runs at")
     public = next(word for word in line.split() if word.startswith("http://"))
-    operators, token = signed_in(run)
+    link = next(each for each in run.text.splitlines() if "dashboard" in each).split()[-1]
+    operators, _, token = link.partition("/?token=")
     async with (
         run.read(),
         httpx.AsyncClient(timeout=PATIENCE) as browser,
         connect(operators, token=token) as system,
     ):
+        yield browser, public, system.client(Operator)
+
+
+async def recorded(directory: Path, ended: list[Command], paths: list[str]) -> tuple[Any, Any]:
+    """The errors and traces that a system tells of when it was asked for this, and has ended."""
+    async with looked_at(directory, ended) as (browser, public, operator):
         for path in paths:
             await browser.get(f"{public}{path}")
-        operator = system.client(Operator)
         search = TraceSearch(operation="left")
         traces = await until(lambda: operator.traces(search), lambda told: len(told) == 2)
         errors = await operator.errors(10)
+    run = ended[-1]
     run.process.terminate()
     await run.process.wait()
     return errors, traces
