@@ -9,13 +9,14 @@ import msgspec
 from meristem.contracts.counting import bound_values
 from meristem.errors import CallError
 from meristem.events.cloudevents import sent_size
+from meristem.resilience.limits import Limits
 
 
 class Sendable(NamedTuple):
     """The limits of a request to a process, `body_bytes` and `body_values` of `[server]`, as they are by default."""
 
-    size: int = 32 << 20
-    values: int = 50_000
+    size: int = Limits().body_bytes
+    values: int = Limits().body_values
 
     def refusal(self, event_type: str, body: bytes) -> str | None:
         """Why an event's JSON is taken by no process, and what to do; None for one that is.
