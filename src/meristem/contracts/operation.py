@@ -164,6 +164,7 @@ class Operation:
         idle: float | None = None,
         retry: Retry | None = None,
         authenticated: bool | None = None,
+        public: bool | None = None,
     ) -> Operation:
         """The same operation on other terms; what is None stays."""
         # A copy: operations are made once for a contract, and another system's placement has terms of its own.
@@ -172,6 +173,7 @@ class Operation:
         changed.idle = idle or self.idle
         changed.retry = retry or self.retry
         changed.authenticated = self.authenticated if authenticated is None else authenticated
+        changed.public = self.public if public is None else public
         return changed
 
     @property

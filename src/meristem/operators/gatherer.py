@@ -7,7 +7,10 @@ import logging
 import time
 from typing import TYPE_CHECKING, Final
 
+from meristem.contracts.contract import operations
+from meristem.errors import CallError
 from meristem.lifecycle import Background
+from meristem.operators.inspection import Inspector
 from meristem.operators.recent_figures import RecentFigures
 from meristem.operators.seen_calls import SeenCalls
 
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from meristem.operators.inspection import ProcessDigest
 
 logger = logging.getLogger(__name__)
+DIGEST: Final = operations(Inspector)["digest"]
 PAUSE: Final = 1.0  # seconds between two rounds
 
 
@@ -83,11 +87,9 @@ class Gatherer:
         key = _key(instance)
         life, seen = self._seen.get(key, ("", 0))
         try:
-            digest = await instance.digest(life, seen)
-        except OSError as error:
+            digest: ProcessDigest = await instance.ask(DIGEST, DIGEST.request(life=life, seen=seen))
+        except (OSError, CallError) as error:
             logger.debug("%s tells nothing new: %s", instance.labels, error)
-            return
-        if digest is None:
             return
         self._seen[key] = digest.life, digest.seen
         now = time.monotonic()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import msgspec
 
 from meristem.operators.operator_contract import MapEdge, MapNode
 
 if TYPE_CHECKING:
-    from meristem.operators.inspection import ProcessDigest
+    from meristem.contracts.operation import Operation
 
 READY: Final = "ready"
 NOT_READY: Final = "not ready"
@@ -67,6 +67,11 @@ class Instance(Protocol):
         ...
 
     @property
+    def services(self) -> Sequence[str]:
+        """The services that live in it."""
+        ...
+
+    @property
     def restarts(self) -> int: ...
 
     async def health(self) -> InstanceHealth:
@@ -81,10 +86,11 @@ class Instance(Protocol):
         """What passes of events in it since the look that told `after`, as JSON; as `figures`."""
         ...
 
-    async def digest(self, life: str, seen: int) -> ProcessDigest | None:
-        """What is new in it since it had `seen` so many spans in this `life`; None where it tells nothing of that kind.
+    async def ask(self, operation: Operation, request: Any) -> Any:
+        """What it answers to an operation that processes have for operators.
 
-        Raises OSError when it does not answer in time.
+        Raises TimeoutError when it does not answer in time, another OSError when it was not reached, and CallError for
+        what it refuses.
         """
         ...
 

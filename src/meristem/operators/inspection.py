@@ -1,24 +1,26 @@
-"""What each process tells of itself to whoever gathers it for operators: finished spans, counts, what it uses."""
+"""What each process answers to operators, and what it tells of itself: finished spans, counts, what it uses."""
 
 from __future__ import annotations
 
 import asyncio
 from time import monotonic
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from meristem.context import Context
 from meristem.contracts.call import Call
-from meristem.contracts.contract import Contract, operations
+from meristem.contracts.contract import Contract
 from meristem.contracts.message import Message
 from meristem.contracts.operation import safe
-from meristem.errors import CallError
+from meristem.errors import CallError, Code
 from meristem.operators.operator_contract import SpanView
 from meristem.transports.adapters import client_for
 
 if TYPE_CHECKING:
+    from meristem.contracts.operation import Operation
     from meristem.transports.endpoint import Sign
 
 PATIENCE: Final = 2.0  # seconds for an answer
+AWAY: Final = (Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED)
 
 
 class OperationCounts(Message):
@@ -68,16 +70,20 @@ class Inspector(Contract, Protocol, package="meristem.operator.v1"):
         ...
 
 
-async def digest_of(address: str, life: str, seen: int, *, sign: Sign) -> ProcessDigest:
-    """Ask the process at an address of the system's own; raises OSError when it does not answer in time."""
-    operation = operations(Inspector)["digest"]
+async def ask(address: str, operation: Operation, request: Any, *, sign: Sign) -> Any:
+    """Ask the process at an address of the system's own.
+
+    Raises TimeoutError when it does not answer in time, another OSError when it was not reached, and CallError for what
+    it refuses.
+    """
     client = client_for(address, sign=sign)
     try:
-        context = Context(deadline=monotonic() + PATIENCE)
-        async with asyncio.timeout(PATIENCE):
-            found: ProcessDigest = await client.call(Call(operation, operation.request(life=life, seen=seen), context))
+        context = Context(deadline=monotonic() + operation.timeout)
+        async with asyncio.timeout(operation.timeout):
+            return await client.call(Call(operation, request, context))
     except CallError as error:
-        raise ConnectionError(str(error)) from None
+        if error.code in AWAY:
+            raise (TimeoutError if error.may_have_happened else ConnectionError)(str(error)) from None
+        raise
     finally:
         await client.stop()
-    return found

@@ -207,22 +207,22 @@ class ErrorView(Message):
 class Operator(Contract, Protocol, package="meristem.operator.v1"):
     """What operators see of a running system: its parts, their figures, and what is kept of traces, logs and errors."""
 
-    @safe(public=True)
+    @safe
     async def system(self) -> SystemMap:
         """What it consists of, who talks to whom, and how that went in the last minute."""
         ...
 
-    @safe(public=True)
+    @safe
     async def processes(self) -> list[ProcessView]:
         """Every replica of every process and program, and how it fares."""
         ...
 
-    @safe(public=True)
+    @safe
     async def operations(self) -> list[OperationView]:
         """The operations of all services, and how those went in the last minute."""
         ...
 
-    @safe(public=True)
+    @safe
     async def history(self, service: str, operation: str, minutes: int) -> list[FigurePoint]:
         """How an operation fared, in up to 120 points; that of a whole service where `operation` is empty.
 
@@ -230,22 +230,22 @@ class Operator(Contract, Protocol, package="meristem.operator.v1"):
         """
         ...
 
-    @safe(public=True)
+    @safe
     async def traces(self, search: TraceSearch) -> list[TraceView]:
         """The traces that are kept, the newest first."""
         ...
 
-    @safe(public=True)
+    @safe
     async def trace(self, trace_id: str) -> list[SpanView]:
         """The spans of a trace in the order of their starts; none where it is not kept."""
         ...
 
-    @safe(public=True)
+    @safe
     async def logs(self, search: LogSearch) -> list[LogView]:
         """The lines of the log that are kept; see `LogSearch` for their order."""
         ...
 
-    @safe(public=True)
+    @safe
     async def errors(self, most: int) -> list[ErrorView]:
         """Errors by what they say and where, those that came last first."""
         ...

@@ -14,8 +14,6 @@ from meristem.events.cloudevents import read_json
 from meristem.events.poison import Quarantine
 from meristem.events.sendable import Sendable
 from meristem.lifecycle import Background, SideBySide, Stack
-from meristem.operators.answering import answering
-from meristem.operators.inspection import Inspector
 from meristem.resilience.limiter import Limiter
 from meristem.resilience.policies import Policies
 from meristem.resilience.timers import Deadlines
@@ -28,6 +26,7 @@ from meristem.runtime.gauges import Gauges
 from meristem.runtime.injection import Injection
 from meristem.runtime.inspector import ProcessInspector
 from meristem.runtime.instance import ServiceInstance
+from meristem.runtime.operator_desks import OperatorDesks
 from meristem.runtime.options import Options
 from meristem.runtime.outward import external_dependency, is_called_by
 from meristem.runtime.settings_source import SettingsSource
@@ -72,7 +71,7 @@ class Assembly:
         self.instances: dict[str, ServiceInstance] = {}
         resource = {"service.name": f"{blueprint.system.name}.{process}"}
         self.telemetry = ProcessTelemetry(self.options.environment, resource, blueprint.placement.telemetry)
-        self.inspector = ProcessInspector(self.telemetry, process, self.options.replica)
+        self.desks = OperatorDesks(ProcessInspector(self.telemetry, process, self.options.replica), self.instances)
         self.settings = SettingsSource(blueprint, process, self.options)
         self.databases: dict[str, Database] = {}
         self.follows = blueprint.has_replicas
@@ -210,8 +209,7 @@ class Assembly:
                 self._routes[operation.path] = ServedOperation(
                     operation, clients.limited(operation, self._postbox(operation))
                 )
-            for operation in operations(Inspector).values():
-                self._routes[operation.path] = answering(operation, self.inspector)
+            self._routes.update(self.desks.routes())
         return self._routes
 
     def public_routes(self) -> dict[str, ServedOperation]:

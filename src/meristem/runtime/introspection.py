@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from meristem.operators.health import InstanceHealth
 from meristem.system.system_map import system_parts
@@ -11,8 +11,8 @@ from meristem.system.system_map import system_parts
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from meristem.contracts.operation import Operation
     from meristem.operators.health import Instance
-    from meristem.operators.inspection import ProcessDigest
     from meristem.runtime.process import Process
 
 
@@ -23,6 +23,7 @@ class OwnInstance:
 
     def __init__(self, process: Process, address: str | None) -> None:
         self.labels = {"process": process.assembly.process.name, "replica": str(process.assembly.options.replica)}
+        self.services = process.assembly.process.services
         self._served = process
         self._address = address
 
@@ -48,8 +49,8 @@ class OwnInstance:
     async def passing(self, after: str) -> str | None:
         return (await self._served.assembly.telemetry.tap.look(after)).decode()
 
-    async def digest(self, life: str, seen: int) -> ProcessDigest | None:
-        return await self._served.assembly.inspector.digest(life, seen)
+    async def ask(self, operation: Operation, request: Any) -> Any:
+        return await self._served.assembly.desks.ask(operation, request)
 
 
 class SingleProcess:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlencode
 
 from meristem.operators.health import DRAINING, SILENT, InstanceHealth
-from meristem.operators.inspection import digest_of
+from meristem.operators.inspection import ask
 from meristem.operators.passing import PATH
 from meristem.supervision.readiness import fetched, told
 from meristem.supervision.restartable import RunState
@@ -17,8 +17,8 @@ from meristem.system.state_directory import ReplicaStatus
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from meristem.contracts.operation import Operation
     from meristem.operators.health import SystemParts
-    from meristem.operators.inspection import ProcessDigest
     from meristem.supervision.programs import Programs
     from meristem.supervision.restarter import Restarter
     from meristem.system.plan import Plan
@@ -49,6 +49,7 @@ class SupervisedInstance:
             self._placed, self.labels = None, {"program": part.process, "replica": str(part.replica)}
         else:
             self.labels = {"process": part.process, "replica": str(part.replica)}
+        self.services: Sequence[str] = () if self._placed is None else self._placed.services
 
     @property
     def restarts(self) -> int:
@@ -91,11 +92,11 @@ class SupervisedInstance:
             return None
         return await fetched(self._restarter.restartable.address, f"{PATH}?{urlencode({'after': after})}")
 
-    async def digest(self, life: str, seen: int) -> ProcessDigest | None:
+    async def ask(self, operation: Operation, request: Any) -> Any:
         restartable = self._restarter.restartable
         if self._sign is None or not restartable.tells or self._placed is None or self._restarter.pid is None:
-            return None
-        return await digest_of(restartable.address, life, seen, sign=self._sign)
+            raise ConnectionError(f"{self._part.process} is {self._restarter.status}")
+        return await ask(restartable.address, operation, request, sign=self._sign)
 
 
 class Supervised:

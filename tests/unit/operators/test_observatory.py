@@ -49,6 +49,7 @@ class Part:
     """A replica of a process, which tells what a test says."""
 
     restarts = 2
+    services = ()
 
     def __init__(self, process, replica=0, status="ready"):
         self.labels = {"process": process, "replica": str(replica)}
@@ -62,10 +63,10 @@ class Part:
     async def figures(self, media):
         return None
 
-    async def digest(self, life, seen):
+    async def ask(self, operation, request):
         if self.is_silent:
             raise TimeoutError("it hangs")
-        known = seen if life == self.life else 0
+        known = request.seen if request.life == self.life else 0
         return ProcessDigest(
             life=self.life, seen=len(self.spans), lost=0, spans=self.spans[known:], operations=self.operations,
             made=self.made, cpu=self.cpu, memory=1000,

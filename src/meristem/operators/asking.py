@@ -1,0 +1,82 @@
+"""The way of an operator's question to the processes in which the services live that it is about."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from meristem.errors import CallError, Code
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from meristem.contracts.operation import Operation
+    from meristem.operators.health import Instance, Overview
+
+
+class Answers(NamedTuple):
+    """What processes said, and the services of those that said nothing."""
+
+    told: Sequence[Any]
+    silent: Sequence[str]
+
+
+class Asking:
+    """Asks one replica of a process, and the next one where that is away."""
+
+    def __init__(self, overview: Overview) -> None:
+        self._overview = overview
+
+    async def service(self, service: str, operation: Operation, request: Any) -> Any:
+        """What the process of a service answers.
+
+        Raises CallError `not_found` for a service that the system does not have, `unavailable` where no replica
+        answers, and what the process refuses.
+        """
+        replicas = [each for each in self._overview.instances() if service in each.services]
+        if not replicas:
+            there_are = ", ".join(sorted({name for each in self._overview.instances() for name in each.services}))
+            text = f"no service {service!r} lives here; there are {there_are or 'none'}"
+            raise CallError(Code.NOT_FOUND, text, may_have_happened=False)
+        return await _first_of(replicas, operation, request)
+
+    async def everywhere(self, operation: Operation, request: Any) -> Answers:
+        """What each process with services answers, all asked at once."""
+        processes: dict[str, list[Instance]] = {}
+        for each in self._overview.instances():
+            if each.services:
+                processes.setdefault(each.labels["process"], []).append(each)
+        found = await asyncio.gather(*(_told(replicas, operation, request) for replicas in processes.values()))
+        silent = [
+            service
+            for answer, replicas in zip(found, processes.values(), strict=True)
+            if isinstance(answer, CallError)
+            for service in replicas[0].services
+        ]
+        return Answers([each for each in found if not isinstance(each, CallError)], silent)
+
+
+async def _told(replicas: Sequence[Instance], operation: Operation, request: Any) -> Any:
+    try:
+        return await _first_of(replicas, operation, request)
+    except CallError as error:
+        if error.code is not Code.UNAVAILABLE:
+            raise
+        return error
+
+
+async def _first_of(replicas: Sequence[Instance], operation: Operation, request: Any) -> Any:
+    """One after the other: what changes something must not be begun twice because the first was slow."""
+    problem = "it has no replica"
+    for each in replicas:
+        try:
+            return await each.ask(operation, request)
+        except TimeoutError as error:
+            if not operation.semantics.repeatable:
+                text = f"{operation.label} was not answered in time: look whether it was done"
+                raise CallError(Code.UNAVAILABLE, text, may_have_happened=True) from error
+            problem = str(error)
+        except OSError as error:
+            problem = str(error)
+    process = replicas[0].labels["process"]
+    raise CallError(Code.UNAVAILABLE, f"process {process} does not answer: {problem}", may_have_happened=False)

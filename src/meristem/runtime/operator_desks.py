@@ -1,0 +1,43 @@
+"""What a process answers to operators: of itself, and of the services that live in it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from meristem.context import Context
+from meristem.contracts.call import Call
+from meristem.contracts.contract import operations
+from meristem.operators.answering import answering
+from meristem.operators.inspection import Inspector
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from meristem.contracts.call import ServedOperation
+    from meristem.contracts.operation import Operation
+    from meristem.runtime.inspector import ProcessInspector
+    from meristem.runtime.instance import ServiceInstance
+
+
+class OperatorDesks:
+    """One desk for each contract that operators ask a process by; `instances` are its services.
+
+    Who runs the system hands on what operators ask it, by the same contracts.
+    """
+
+    def __init__(self, inspector: ProcessInspector, instances: Mapping[str, ServiceInstance]) -> None:
+        self._inspector = inspector
+        self._instances = instances
+        self._routes: dict[str, ServedOperation] = {}
+
+    def routes(self) -> Mapping[str, ServedOperation]:
+        """The operations by their paths."""
+        if not self._routes:
+            desks: list[tuple[Any, object]] = [(Inspector, self._inspector)]
+            for contract, desk in desks:
+                self._routes |= {each.path: answering(each, desk) for each in operations(contract).values()}
+        return self._routes
+
+    async def ask(self, operation: Operation, request: Any) -> Any:
+        """The answer to who asks in this very process."""
+        return await self.routes()[operation.path].handler(Call(operation, request, Context()))
