@@ -99,6 +99,11 @@ class Inventor:
         spans: list[SpanView] = []
         logs: list[LogView] = []
         self._call(self.identity(32), "", entry, operation, start, spans, logs, depth=0)
+        if self.dice.random() < 0.7:
+            user = {"user.id": f"user-{self.dice.randrange(90)}"}
+            spans = [
+                replace(each, attributes=each.attributes | user) if each.kind == "server" else each for each in spans
+            ]
         return sorted(spans, key=lambda each: each.start), logs
 
     def _call(
@@ -132,7 +137,7 @@ class Inventor:
             for event in told
         )
         spans.append(self._span(trace, parent, name, kind, part, start, at - start, attributes, error, own))
-        self._tell(trace, part, operation, at, error, logs)
+        self._tell(trace, own, part, operation, at, error, logs)
         return at - start, error
 
     def _statement(self, trace: str, parent: str, part: Part, at: float, spans: list) -> float:
@@ -167,7 +172,7 @@ class Inventor:
             SpanView, trace, own, parent, name, kind, part.name, part.process, replica, start, taken, error, attributes
         )
 
-    def _tell(self, trace: str, part: Part, operation: str, at: float, error: str, logs: list) -> None:
+    def _tell(self, trace: str, span: str, part: Part, operation: str, at: float, error: str, logs: list) -> None:
         if error:
             before = self.errors.get((part.name, error))
             known = before or made(ErrorView, self.identity(12), error, part.name, operation, 0, at, at)
@@ -194,6 +199,7 @@ class Inventor:
                 part.name,
                 operation,
                 trace,
+                span,
                 TRACEBACK if error == LONG else "",
                 {"user": f"user-{self.dice.randrange(90)}", "attempt": "1"},
             )

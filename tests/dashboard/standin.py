@@ -50,7 +50,10 @@ class StandIn:
         self._short = sorted(map(_short, self._traces.values()), key=lambda each: -each.start)
 
     def routes(self) -> dict[str, ServedOperation]:
-        return {each.path: ServedOperation(each, self._handler(name)) for name, each in operations(Operator).items()}
+        return {
+            each.path: ServedOperation(each.under(public=True), self._handler(name))
+            for name, each in operations(Operator).items()
+        }
 
     def _handler(self, name: str) -> Callable[[Call], Any]:
         async def handle(call: Call) -> Any:
@@ -91,6 +94,7 @@ class StandIn:
                 and each.duration >= search.at_least
                 and (search.before is None or each.start < search.before)
                 and (not search.text or search.text in each.name or each.trace_id.startswith(search.text))
+                and search.user in ("", each.user)
                 and (not search.operation or self._has(each, search.service, search.operation))
             ):
                 found.append(each)
@@ -140,6 +144,7 @@ def _short(spans: list[SpanView]) -> TraceView:
         len(spans),
         failed,
         sorted({each.service for each in spans}),
+        next((user for each in spans if (user := each.attributes.get("user.id"))), ""),
     )
 
 

@@ -204,6 +204,26 @@ def test_what_is_chosen_is_in_the_address(open_page: Callable[..., Page], site: 
     expect(page.locator("tbody tr")).to_have_count(200)
 
 
+def test_traces_are_found_by_user_and_a_line_leads_to_its_span(open_page: Callable[..., Page], site: Site) -> None:
+    page = open_page(site, viewport=DESK)
+    go(page, "/traces", "Traces")
+    users = page.locator("tbody td:nth-child(2)")
+    user = next(each for each in users.all_inner_texts() if each.startswith("user-"))
+    page.get_by_role("searchbox", name="User").fill(user)
+    page.get_by_role("searchbox", name="User").press("Enter")
+    expect(users.filter(has_not_text=user)).to_have_count(0)
+    assert query(page) == {"user": user}
+
+    go(page, "/logs", "Logs")
+    link = page.locator(".lines .to-trace").first
+    span = parse_qs(urlsplit(link.get_attribute("href") or "").query)["span"][0]
+    link.click()
+    expect(page.locator(".panel")).to_contain_text(span)
+    page.get_by_role("button", name="Close").click()
+    page.get_by_role("link", name=re.compile("^Span of")).first.click()
+    assert query(page)["span"] in page.locator(".panel").inner_text()
+
+
 def test_operations_are_sorted_by_the_head_and_one_is_charted(open_page: Callable[..., Page], site: Site) -> None:
     page = open_page(site, viewport=DESK)
     go(page, "/operations", "Operations")

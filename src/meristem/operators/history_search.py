@@ -42,6 +42,8 @@ def find_traces(connection: sqlite3.Connection, search: TraceSearch) -> list[Tra
         wanted.add("failed > 0" if search.status == "failed" else "failed = 0")
     if search.at_least > 0:
         wanted.add("duration >= ?", search.at_least)
+    if search.user:
+        wanted.add("user = ?", search.user)
     if search.text:
         wanted.add(
             "(name LIKE ? ESCAPE '\\' OR trace_id >= ? AND trace_id < ?)",
@@ -68,6 +70,7 @@ def find_traces(connection: sqlite3.Connection, search: TraceSearch) -> list[Tra
             spans=row["spans"],
             failed=row["failed"],
             services=row["services"].split(),
+            user=row["user"],
         )
         for row in connection.execute(text, (*wanted.values, search.most))
     ]

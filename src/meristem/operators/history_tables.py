@@ -10,6 +10,7 @@ import msgspec
 
 from meristem.contracts.undeclared import WHY
 from meristem.telemetry.metrics import BOUNDS
+from meristem.telemetry.observing import USER
 
 if TYPE_CHECKING:
     import sqlite3
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from meristem.operators.operator_contract import SpanView
 
-VERSION: Final = 2
+VERSION: Final = 3
 BUCKETS: Final = tuple(f"bucket_{number}" for number in range(len(BOUNDS) + 1))
 """Columns, so that the database adds them up: an hour of fifty services is a hundred thousand rows."""
 SCHEMA: Final = f"""
@@ -29,12 +30,14 @@ CREATE INDEX IF NOT EXISTS spans_by_trace ON spans (trace_id, service);
 CREATE INDEX IF NOT EXISTS spans_by_start ON spans (start);
 CREATE TABLE IF NOT EXISTS traces (
     trace_id TEXT PRIMARY KEY, name TEXT, service TEXT, root INTEGER, start REAL, ended REAL, duration REAL,
-    spans INTEGER, failed INTEGER, services TEXT
+    spans INTEGER, failed INTEGER, services TEXT, user TEXT
 ) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS traces_by_user ON traces (user, start) WHERE user != '';
 CREATE INDEX IF NOT EXISTS traces_by_start ON traces (start);
 CREATE TABLE IF NOT EXISTS lines (
     id INTEGER PRIMARY KEY AUTOINCREMENT, time REAL, level INTEGER, process TEXT, replica INTEGER, logger TEXT,
-    message TEXT, service TEXT, operation TEXT, trace_id TEXT, traceback TEXT, fields TEXT
+    message TEXT, service TEXT, operation TEXT, trace_id TEXT, span_id TEXT, traceback TEXT,
+    fields TEXT
 );
 CREATE INDEX IF NOT EXISTS lines_by_trace ON lines (trace_id) WHERE trace_id != '';
 CREATE TABLE IF NOT EXISTS errors (
@@ -64,7 +67,7 @@ PRUNE: Final = (
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 _SPAN: Final = "INSERT INTO spans VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _TRACE: Final = """
-INSERT INTO traces VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO traces VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (trace_id) DO UPDATE SET
     name = CASE WHEN excluded.root > root OR (excluded.root = root AND excluded.start < start)
         THEN excluded.name ELSE name END,
@@ -73,14 +76,16 @@ ON CONFLICT (trace_id) DO UPDATE SET
     duration = CASE WHEN excluded.root > root THEN excluded.duration WHEN root > excluded.root THEN duration
         ELSE max(ended, excluded.ended) - min(start, excluded.start) END,
     root = max(root, excluded.root), start = min(start, excluded.start), ended = max(ended, excluded.ended),
+    user = CASE WHEN user != '' THEN user ELSE excluded.user END,
     spans = spans + excluded.spans, failed = failed + excluded.failed,
     services = (SELECT group_concat(value, ' ') FROM (
         SELECT value FROM json_each('["' || replace(services, ' ', '","') || '"]')
         UNION SELECT value FROM json_each('["' || replace(excluded.services, ' ', '","') || '"]')))
 """
 _LINE: Final = """
-INSERT INTO lines (time, level, process, replica, logger, message, service, operation, trace_id, traceback, fields)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO lines
+    (time, level, process, replica, logger, message, service, operation, trace_id, span_id, traceback, fields)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _ERROR: Final = """
 INSERT INTO errors VALUES (?, ?, ?, ?, 1, ?, ?, ?)
@@ -106,6 +111,7 @@ class LineRow(NamedTuple):
     service: str
     operation: str
     trace_id: str
+    span_id: str
     traceback: str
     fields: dict[str, str]
 
@@ -151,7 +157,9 @@ def _trace(trace_id: str, spans: list[SpanView]) -> tuple[object, ...]:
     services = " ".join(sorted({each.service for each in spans if each.service}))
     failed = sum(each.error != "" for each in spans)
     duration = first.duration if is_root else ended - start
-    return trace_id, _name(first), first.service, is_root, start, ended, duration, len(spans), failed, services
+    # A request to an app has nobody's name on it, the calls that it makes have.
+    user = next((found for each in spans if (found := each.attributes.get(USER))), "")
+    return trace_id, _name(first), first.service, is_root, start, ended, duration, len(spans), failed, services, user
 
 
 def _name(span: SpanView) -> str:

@@ -23,8 +23,8 @@ PER_SECOND: Final = 200.0  # lines of each process; what comes beyond is on the 
 LONGEST: Final = 16_000  # characters of a message, a traceback or a field
 MOST: Final = 50  # fields
 _KNOWN: Final = {
-    "event", "level", "timestamp", "logger", "logger_name", "service", "operation", "trace_id", "exc_info", "exception",
-    "stack",
+    "event", "level", "timestamp", "logger", "logger_name", "service", "operation", "trace_id", "span_id", "exc_info",
+    "exception", "stack",
 }  # fmt: skip
 _COLOURS: Final = re.compile(r"\x1b\[[0-9;]*m")
 _decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
@@ -77,6 +77,7 @@ def _row(process: str, replica: int, event: Mapping[str, Any]) -> LineRow:
         str(event.get("service") or ""),
         str(event.get("operation") or ""),
         str(event.get("trace_id") or ""),
+        str(event.get("span_id") or ""),
         _text(_traceback(event)),
         {name: _text(value) for name, value in others[:MOST]},
     )

@@ -112,7 +112,8 @@ class FigurePoint(Message):
 class TraceSearch(Message):
     """Which traces: those that touch a service and an operation, ended so, took so many seconds, begun before `before`.
 
-    `text` is a part of the root's name or the begin of a trace's id.
+    `user` is the subject for whom calls of the trace were made. `text` is a part of the root's name or the begin of a
+    trace's id.
     """
 
     service: str = ""
@@ -120,6 +121,7 @@ class TraceSearch(Message):
     text: str = ""
     status: Literal["", "ok", "failed"] = ""
     at_least: float = 0.0
+    user: str = ""
     before: float | None = None
     most: Most = 50
 
@@ -128,7 +130,7 @@ class TraceView(Message):
     """A trace in short: the name and service of its root, when it began (seconds since 1970) and how long it took.
 
     Where the root is not known, because a foreign system began it, it is the earliest span. `failed` spans had an
-    error.
+    error. `user` is for whom its calls were made, empty for nobody.
     """
 
     trace_id: str
@@ -139,6 +141,7 @@ class TraceView(Message):
     spans: int
     failed: int
     services: list[str]
+    user: str = ""
 
 
 class SpanView(Message):
@@ -175,7 +178,10 @@ class LogSearch(Message):
 
 
 class LogView(Message):
-    """A line of the log: `time` in seconds since 1970, `traceback` of an error, all else that it says as `fields`."""
+    """A line of the log: `time` in seconds since 1970, `traceback` of an error, all else that it says as `fields`.
+
+    `span_id` is the span within its trace in which it was logged.
+    """
 
     id: int
     time: float
@@ -187,6 +193,7 @@ class LogView(Message):
     service: str = ""
     operation: str = ""
     trace_id: str = ""
+    span_id: str = ""
     traceback: str = ""
     fields: dict[str, str] = {}
 

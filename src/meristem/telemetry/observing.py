@@ -26,6 +26,9 @@ FAILURES: Final = frozenset(
 )
 
 
+USER: Final = "user.id"
+"""OpenTelemetry's name of the stable id of who a call is made for."""
+
 WIRE: Final[ContextVar[str | None]] = ContextVar("meristem.wire", default=None)
 """OpenTelemetry's name of the wire by which the call came that this process answers, where it is not the usual one."""
 
@@ -156,8 +159,11 @@ class Observed:
         """Record a call as a span, with the values of its `context` that travel."""
         parent_id = None if parent is None else parent.span_id
         attributes = self.attributes | outcome(error)
-        if self.stats.side == "server" and (wire := WIRE.get()) is not None:
-            attributes["rpc.system.name"] = wire
+        if self.stats.side == "server":
+            if (wire := WIRE.get()) is not None:
+                attributes["rpc.system.name"] = wire
+            if context.user is not None:
+                attributes[USER] = context.user.subject
         if context.baggage:
             attributes |= spanned(context.baggage)
         told = describe(error) if error is not None and is_failure(error) else None

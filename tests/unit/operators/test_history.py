@@ -33,7 +33,7 @@ def span(trace, number, parent="", *, name="Stock/take", service="stock", start=
 
 
 def line(message, level=20, trace="", **more):
-    given = {"logger": "shop", "service": "stock", "operation": "", "traceback": "", "fields": {}} | more
+    given = {"logger": "shop", "service": "stock", "operation": "", "span_id": "", "traceback": "", "fields": {}} | more
     return LineRow(NOW, level, "main", 0, trace_id=trace * 32, message=message, **given)
 
 
@@ -93,6 +93,20 @@ async def test_traces_are_found_by_what_is_asked_of_them(tmp_path):
         assert await found(history, TraceSearch(text="bbbb")) == ["b"]
         assert await found(history, TraceSearch(before=NOW + 2)) == ["a"]
         assert await found(history, TraceSearch(most=1)) == ["c"]
+
+
+async def test_a_trace_is_found_by_the_user_whom_any_of_its_calls_was_made_for(tmp_path):
+    async with opened(tmp_path) as history:
+        history.add_spans(
+            [span("a", 2, "1", attributes={"user.id": "ann"}), span("b", 3, attributes={"user.id": "bo"})]
+        )
+        await written(history)
+        history.add_spans([span("a", 1, name="GET /book", start=-1)])
+        await written(history)
+        assert await found(history, TraceSearch(user="ann")) == ["a"]
+        assert await found(history, TraceSearch(user="an")) == []
+        [newest, _] = await history.read(lambda rows: find_traces(rows, TraceSearch()))
+    assert newest.user == "bo"
 
 
 async def test_lines_are_followed_forward_and_searched_backward(tmp_path):

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from meristem.context import Context, Trace, using
+from meristem.context import Context, Identity, Trace, using
 from meristem.contracts.call import Call, Handler
 from meristem.contracts.travelling import Travelling
 from meristem.errors import CallError, Code, Fault
@@ -91,6 +91,15 @@ async def test_a_call_without_a_trace_begins_one(tracer, recent):
         "rpc.method": "shop.bank.v1.Bank/debit",
         "rpc.response.status_code": "OK",
     }
+
+
+async def test_the_servers_span_says_for_whom_the_call_was_made(tracer, recent):
+    call = a_call()
+    call.context.user = Identity("user-7", "Ann", ("guest",))
+    await traced(tracer)(call)
+    server, client = recent.spans()
+    assert server.attributes["user.id"] == "user-7"
+    assert "user.id" not in client.attributes
 
 
 async def test_the_callers_decision_is_followed_in_both_ways(recent, tracer, silent):

@@ -16,7 +16,7 @@ export function open(view) {
   const services = choose(view, "service", "Service", "All services");
   const operations = choose(view, "operation", "Operation", "All operations");
   const { count: counted } = heading(view, "Traces",
-    search(view, "text", "Name or trace id"), services.field, operations.field,
+    search(view, "text", "Name or trace id"), services.field, operations.field, search(view, "user", "User"),
     pick(view, "status", "Status", [["", "All"], ["ok", "Ok"], ["failed", "Failed"]]),
     pick(view, "at_least", "Duration", [["", "Any"], ["0.1", "≥ 100 ms"], ["1", "≥ 1 s"]]),
   );
@@ -32,7 +32,7 @@ export function open(view) {
   let begins = 0; // another choice makes what is older another, too
   const wanted = () => ({
     service: view.get("service"), operation: view.get("operation"), text: view.get("text"),
-    status: view.get("status"), at_least: Number(view.get("at_least")) || 0, most: MOST,
+    status: view.get("status"), user: view.get("user"), at_least: Number(view.get("at_least")) || 0, most: MOST,
   });
 
   const show = (traces) => {
@@ -95,6 +95,7 @@ function columns() {
   return [
     { name: "name", title: "Trace", kind: "fill", text: (t) => `${t.name} ${t.service} ${t.failed}`, link: (t) => `/traces/${encodeURIComponent(t.trace_id)}`,
       cell: (t) => [service(t.service), h("span", { class: "name" }, t.name), t.failed ? h("span", { class: "badge bad" }, plural(t.failed, "error")) : ""] },
+    { name: "user", title: "User", from: "wider", kind: "name-column", text: (t) => t.user || "–", hint: (t) => t.user },
     { name: "services", title: "Reaches", from: "wider", text: (t) => t.services.join(" "), hint: (t) => t.services.join(", "),
       cell: (t) => h("span", { class: "services" }, others(t).slice(0, 3).map(service), others(t).length > 3 ? h("span", { class: "soft" }, `+${others(t).length - 3}`) : null) },
     { name: "spans", title: "Spans", number: true, from: "wide", text: (t) => count(t.spans) },

@@ -27,12 +27,12 @@ export function choose(view, name, label, all) {
   };
 }
 
-/** A text to search for. @param {View} view @param {string} name @param {string} label */
+/** A text to search for; `/` leads to that which is called `text`. @param {View} view @param {string} name @param {string} label */
 export function search(view, name, label) {
   const now = () => view.set({ [name]: field.value.trim() }, true);
   const tell = later(200, () => view.signal.aborted || now());
   const field = h("input", {
-    type: "search", "aria-label": label, placeholder: matchMedia("(hover: hover)").matches ? `${label}  /` : label, spellcheck: "false", autocomplete: "off",
+    type: "search", "aria-label": label, placeholder: name === "text" && matchMedia("(hover: hover)").matches ? `${label}  /` : label, spellcheck: "false", autocomplete: "off",
     on: {
       input: tell,
       keydown: (event) => {

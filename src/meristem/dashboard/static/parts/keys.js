@@ -31,7 +31,7 @@ function escape(event) {
 }
 
 function search(event) {
-  const field = document.querySelector("main input[type=search]");
+  const field = document.querySelector("main input[type=search]"); // the first one
   if (!field) return;
   event.preventDefault();
   field.focus();

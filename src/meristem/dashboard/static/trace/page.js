@@ -20,7 +20,7 @@ export function open(view) {
   const beside = h("div", { class: "beside", hidden: true });
   const close = () => view.set({ span: null });
   const fall = waterfall({ chosen: () => view.get("span"), choose: (span) => view.set({ span }) });
-  const log = lines({ label: "Log of this trace", linked: false });
+  const log = lines({ label: "Log of this trace", word: "span", url: (line) => line.span_id && view.url({ span: line.span_id }) });
   const logs = h("section", { class: "stack" }, h("h2", {}, "Log"), log.element);
   const split = h("div", { class: "split" }, h("div", { class: "stack" }, fall.element, logs), beside);
   const body = h("div", { class: "stack" }, waiting());
