@@ -1,9 +1,11 @@
-"""Passwords in URLs, kept out of what people read: settings, logs, errors, traces."""
+"""Secrets kept out of what people read: passwords in URLs of settings, logs, errors, traces, and values of messages."""
 
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Any, Final
+
+import msgspec
 
 SHOWN: Final = "***"
 # A number before the end of the authority is a port. What follows a user is a password up to the last `@`: one that
@@ -27,3 +29,19 @@ def redact(text: str) -> str:
         return text
     found = WITHIN.sub(rf"\1{SHOWN}%40", PASSWORD.sub(rf"\1{SHOWN}@", text))
     return PARAMETER.sub(rf"\1{SHOWN}", found)
+
+
+def mask_values(text: str) -> str:
+    """JSON with `***` for each value, so that its shape alone is seen; for what is no JSON `***` alone."""
+    try:
+        return msgspec.json.encode(_masked(msgspec.json.decode(text))).decode()
+    except (msgspec.DecodeError, RecursionError):
+        return SHOWN
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _masked(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_masked(each) for each in value]
+    return SHOWN if value not in (None, "") else value

@@ -17,7 +17,7 @@ from meristem.contracts.message import Event
 from meristem.errors import Undeliverable
 from meristem.events.adapters import bus_for
 from meristem.events.bus import BROKER, Bus, SubscriberAway
-from meristem.events.dead_letters import DeadLetter, DeadLetters
+from meristem.events.dead_letters import DeadLetter, DeadLetters, LetterFilter
 from meristem.events.facts import Away, DeadLettered, Delivered, DeliveryRetried, Fact
 from meristem.events.inbox import Inbox
 from meristem.events.incoming_events import Incoming
@@ -391,8 +391,8 @@ class BusSuite:
         first, second = await stage.letters()
         [where] = [each for each in stage.keepers if await each.dead.list()]
         billing.before = None
-        assert await where.dead.redrive(first.id) == 1
-        assert await where.dead.discard(second.id) == 1
+        assert await where.dead.redrive(LetterFilter(ids=(first.id,))) == 1
+        assert await where.dead.discard(LetterFilter(ids=(second.id,))) == 1
         where.relay.scan_soon()
         await stage.emitted(Delivered)
         await stage.settle()

@@ -18,7 +18,7 @@ from meristem.cli.loading_system import json_option, load_blueprint, placement_o
 from meristem.cli.output import counted, print_json, print_table
 from meristem.cli.verb_groups import VerbGroup
 from meristem.clock import SystemClock
-from meristem.events.dead_letters import DeadLetter, DeadLetters
+from meristem.events.dead_letters import DeadLetter, DeadLetters, LetterFilter
 from meristem.events.waiting import Waiting, waiting_in
 from meristem.storage.database import Database
 
@@ -174,7 +174,7 @@ def _apply(
         if gone is not None:
             return await letters.forget(gone)
         work: Callable[..., Awaitable[int]] = letters.redrive if verb == "redrive" else letters.discard
-        return await work(number, subscriber=kept_as)
+        return await work(LetterFilter(kept_as, ids=None if number is None else (number,)))
 
     found = in_each(blueprint, directory, service, apply)
     if number is not None and not any(found.values()):

@@ -6,26 +6,23 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from sqlalchemy import Text, bindparam, delete, func, select
+from sqlalchemy import bindparam, delete, func, or_, select
 
 from meristem.events.statements import FORGET_FREE, FORGET_HELD, HOLDERS, UNEARTH
 from meristem.events.tables import DEAD_LETTERS
 
 if TYPE_CHECKING:
-    from sqlalchemy.sql import Executable
+    from sqlalchemy.sql import ColumnElement, Executable
 
     from meristem.clock import Clock
     from meristem.storage.database import Database
 
 _PIECE: Final = 500  # rows changed at once: writers wait for each piece alone
+_HEAD: Final = 4096  # characters of an event, in which its attributes are: they precede its data
 
 _letter: Final = DEAD_LETTERS.c
-_theirs: Final = _letter.subscriber == bindparam("of_subscriber", type_=Text)
-_LIST: Final = select(DEAD_LETTERS).order_by(_letter.id).limit(bindparam("count"))
-_LIST_THEIRS: Final = _LIST.where(_theirs)
+_searched: Final = (_letter.error, _letter.type, _letter.key, _letter.event_id, _letter.body)
 _NEWEST: Final = select(func.max(_letter.id))
-_IDS: Final = select(_letter.id).where(_letter.id <= bindparam("newest")).order_by(_letter.id).limit(_PIECE)
-_IDS_THEIRS: Final = _IDS.where(_theirs)
 _DISCARD: Final = delete(DEAD_LETTERS).where(_letter.id == bindparam("of_id"))
 
 
@@ -46,6 +43,45 @@ class DeadLetter(msgspec.Struct, frozen=True):
     body: str
 
 
+class LetterFilter(msgspec.Struct, frozen=True):
+    """Which dead letters: all unless it says less.
+
+    Those of a subscriber and a type, published `since` (seconds since the epoch), which have a
+    `text` in their reason, type, key, id or data, and with these `ids`.
+    """
+
+    subscriber: str | None = None
+    type: str | None = None
+    text: str = ""
+    since: float | None = None
+    ids: tuple[int, ...] | None = None
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """What a row must fulfil."""
+        found: list[ColumnElement[bool]] = []
+        if self.subscriber is not None:
+            found.append(_letter.subscriber == self.subscriber)
+        if self.type is not None:
+            found.append(_letter.type == self.type)
+        if self.since is not None:
+            found.append(_letter.created >= self.since)
+        if self.ids is not None:
+            found.append(_letter.id.in_(self.ids))
+        if self.text:  # no index helps: dead letters are few, or something else is to be done about them
+            found.append(or_(*(each.icontains(self.text, autoescape=True) for each in _searched)))
+        return found
+
+
+ALL: Final = LetterFilter()
+
+
+class LetterCount(msgspec.Struct, frozen=True):
+    """How many dead letters there are of a kind, and the newest of them, 0 where there is none."""
+
+    count: int
+    newest: int
+
+
 class DeadLetters:
     """The dead letters in a publishing service's database.
 
@@ -57,24 +93,49 @@ class DeadLetters:
         self._database = database
         self._clock = clock
 
-    async def list(self, subscriber: str | None = None, *, count: int = 1000) -> Sequence[DeadLetter]:
-        """The oldest first, at most `count`."""
-        if subscriber is None:
-            return await self._database.fetch_all(_LIST, {"count": count}, into=DeadLetter)
-        parameters = {"count": count, "of_subscriber": subscriber}
-        return await self._database.fetch_all(_LIST_THEIRS, parameters, into=DeadLetter)
+    async def list(
+        self,
+        like: LetterFilter = ALL,
+        *,
+        after: int | None = None,
+        before: int | None = None,
+        count: int = 1000,
+        whole: bool = True,
+    ) -> Sequence[DeadLetter]:
+        """At most `count`: the oldest first, those with numbers `after` one; or the newest first, those `before` one.
 
-    async def redrive(self, id: int | None = None, *, subscriber: str | None = None) -> int:  # noqa: A002 - its name
-        """Deliver one again, or all of a subscriber, or all; returns how many."""
-        return await self._take_out(id, subscriber, redrive=True)
+        Without being `whole` they have the begin of their bodies, which has the attributes of the event.
+        """
+        body = _letter.body if whole else func.substr(_letter.body, 1, _HEAD).label("body")
+        columns = [body if each is _letter.body else each for each in _letter]
+        found = select(*columns).where(*like.conditions()).limit(count)
+        if before is None:
+            found = found.order_by(_letter.id)
+            if after is not None:
+                found = found.where(_letter.id > after)
+        else:
+            found = found.where(_letter.id < before).order_by(_letter.id.desc())
+        return await self._database.fetch_all(found, into=DeadLetter)
 
-    async def discard(self, id: int | None = None, *, subscriber: str | None = None) -> int:  # noqa: A002 - its name
-        """Delete one for good, or all of a subscriber, or all; returns how many."""
-        return await self._take_out(id, subscriber, redrive=False)
+    async def count(self, like: LetterFilter = ALL) -> LetterCount:
+        """How many there are."""
+        numbers = select(func.count().label("count"), func.coalesce(func.max(_letter.id), 0).label("newest"))
+        [found] = await self._database.fetch_all(
+            numbers.select_from(DEAD_LETTERS).where(*like.conditions()), into=LetterCount
+        )
+        return found
+
+    async def redrive(self, like: LetterFilter = ALL, *, up_to: int | None = None) -> int:
+        """Deliver again what is like that, with numbers `up_to` one; returns how many."""
+        return await self._take_out(like, up_to, redrive=True)
+
+    async def discard(self, like: LetterFilter = ALL, *, up_to: int | None = None) -> int:
+        """Delete for good what is like that, with numbers `up_to` one; returns how many."""
+        return await self._take_out(like, up_to, redrive=False)
 
     async def forget(self, subscriber: str) -> int:
         """Delete all that is owed to a subscriber that is gone for good, dead or still waiting; returns how many."""
-        count = await self.discard(subscriber=subscriber)
+        count = await self.discard(LetterFilter(subscriber))
         of_subscriber = {"whose": subscriber, "count": _PIECE}
         count += await self._forget(FORGET_FREE, of_subscriber)
         for member in await self._database.fetch_all(HOLDERS, into=int):
@@ -88,19 +149,15 @@ class DeadLetters:
             count += deleted
         return count
 
-    async def _take_out(self, id: int | None, subscriber: str | None, *, redrive: bool) -> int:  # noqa: A002 - as above
-        if id is not None:
-            return await self._take_out_piece([id], redrive=redrive)
-        # Those that are there by now: what is redriven and refused again becomes a letter anew.
-        newest, count = await self._database.fetch_value(_NEWEST), 0
-        while ids := await self._some(newest, subscriber):
+    async def _take_out(self, like: LetterFilter, up_to: int | None, *, redrive: bool) -> int:
+        if up_to is None:
+            # Those that are there by now: what is redriven and refused again becomes a letter anew.
+            up_to = await self._database.fetch_value(_NEWEST) or 0
+        some = select(_letter.id).where(_letter.id <= up_to, *like.conditions()).order_by(_letter.id).limit(_PIECE)
+        count = 0
+        while ids := await self._database.fetch_all(some, into=int):
             count += await self._take_out_piece(ids, redrive=redrive)
         return count
-
-    async def _some(self, newest: int | None, subscriber: str | None) -> Sequence[int]:
-        if subscriber is None:
-            return await self._database.fetch_all(_IDS, {"newest": newest}, into=int)
-        return await self._database.fetch_all(_IDS_THEIRS, {"newest": newest, "of_subscriber": subscriber}, into=int)
 
     async def _take_out_piece(self, ids: Sequence[int], *, redrive: bool) -> int:
         now = self._clock.now().timestamp()

@@ -10,10 +10,13 @@ import msgspec
 from meristem.asgi import respond, start
 from meristem.contracts.contract import operations
 from meristem.operators.answering import answering
+from meristem.operators.asking import Asking
+from meristem.operators.event_contract import Events
 from meristem.operators.gatherer import Gatherer
 from meristem.operators.history_file import History
 from meristem.operators.log_intake import LogIntake
 from meristem.operators.operator_contract import Operator
+from meristem.operators.system_events import SystemEvents
 from meristem.operators.system_view import SystemView
 
 if TYPE_CHECKING:
@@ -36,12 +39,13 @@ class Observatory:
         self.logs = LogIntake(self.history)
         self._gatherer = Gatherer(overview, self.history)
         self._view = SystemView(overview, self._gatherer, self.history)
+        self._asking = Asking(overview)
         self._is_ending = asyncio.Event()
 
     @property
     def routes(self) -> dict[str, ServedOperation]:
         """The operations of the contract by their paths."""
-        desks: list[tuple[Any, object]] = [(Operator, self._view)]
+        desks: list[tuple[Any, object]] = [(Operator, self._view), (Events, SystemEvents(self._asking))]
         return {
             # Of who gets in here by the sign-in: the same operations of a process answer its own system alone.
             each.path: answering(each.under(public=True), desk)

@@ -22,6 +22,7 @@ from meristem.runtime.announcement import announce
 from meristem.runtime.clients import Clients
 from meristem.runtime.deliveries import Deliveries, Postbox, patient, sender
 from meristem.runtime.dependency import Dependency
+from meristem.runtime.event_desk import EventDesk
 from meristem.runtime.gauges import Gauges
 from meristem.runtime.injection import Injection
 from meristem.runtime.inspector import ProcessInspector
@@ -71,7 +72,6 @@ class Assembly:
         self.instances: dict[str, ServiceInstance] = {}
         resource = {"service.name": f"{blueprint.system.name}.{process}"}
         self.telemetry = ProcessTelemetry(self.options.environment, resource, blueprint.placement.telemetry)
-        self.desks = OperatorDesks(ProcessInspector(self.telemetry, process, self.options.replica), self.instances)
         self.settings = SettingsSource(blueprint, process, self.options)
         self.databases: dict[str, Database] = {}
         self.follows = blueprint.has_replicas
@@ -84,6 +84,10 @@ class Assembly:
             blueprint.placement,
             self.options.environment,
             self.options.overrides,
+        )
+        self.desks = OperatorDesks(
+            ProcessInspector(self.telemetry, process, self.options.replica),
+            EventDesk(blueprint, lambda: self.databases, self.options.clock, self._bus.lag),
         )
         self._quarantine = Quarantine()
         self._bus.resumed.append(self._serve)

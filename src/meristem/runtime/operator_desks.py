@@ -8,6 +8,7 @@ from meristem.context import Context
 from meristem.contracts.call import Call
 from meristem.contracts.contract import operations
 from meristem.operators.answering import answering
+from meristem.operators.event_contract import Events
 from meristem.operators.inspection import Inspector
 
 if TYPE_CHECKING:
@@ -15,25 +16,25 @@ if TYPE_CHECKING:
 
     from meristem.contracts.call import ServedOperation
     from meristem.contracts.operation import Operation
+    from meristem.runtime.event_desk import EventDesk
     from meristem.runtime.inspector import ProcessInspector
-    from meristem.runtime.instance import ServiceInstance
 
 
 class OperatorDesks:
-    """One desk for each contract that operators ask a process by; `instances` are its services.
+    """One desk for each contract that operators ask a process by.
 
     Who runs the system hands on what operators ask it, by the same contracts.
     """
 
-    def __init__(self, inspector: ProcessInspector, instances: Mapping[str, ServiceInstance]) -> None:
+    def __init__(self, inspector: ProcessInspector, events: EventDesk) -> None:
         self._inspector = inspector
-        self._instances = instances
+        self._events = events
         self._routes: dict[str, ServedOperation] = {}
 
     def routes(self) -> Mapping[str, ServedOperation]:
         """The operations by their paths."""
         if not self._routes:
-            desks: list[tuple[Any, object]] = [(Inspector, self._inspector)]
+            desks: list[tuple[Any, object]] = [(Inspector, self._inspector), (Events, self._events)]
             for contract, desk in desks:
                 self._routes |= {each.path: answering(each, desk) for each in operations(contract).values()}
         return self._routes

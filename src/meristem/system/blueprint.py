@@ -89,7 +89,7 @@ class Blueprint:
             raise
         self.placement.check_subscribers(each.kept_as for each in self.plan.services)
         if self.plan.accepts_events and system.authenticate is None:
-            accepted = next(iter(each) for service in self.plan.services if (each := service.accepted))
+            accepted = next(name for service in self.plan.services for name in service.accepted)
             raise WiringError(
                 f"{system.name}: {accepted} is accepted from outside, and nobody can prove to have its role; "
                 "give System(authenticate=…), or take accepts_from= off the event"

@@ -18,7 +18,7 @@ from meristem.system.webhook_access import terms_of
 from meristem.webhooks.webhook_bus import WebhookBus, WebhookTerms
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from meristem.events.bus import Bus
     from meristem.events.envelope import Envelope
@@ -48,11 +48,11 @@ def event_classes(blueprint: Blueprint) -> tuple[dict[str, type[Event]], dict[st
             blueprint.spec(service.name)
         except (Exception, SystemExit) as error:  # whatever a module of the project's raises while it is imported
             unread[service.name] = explained(error)
-    return _declared(), unread
+    return declared_events(), unread
 
 
-def _declared() -> dict[str, type[Event]]:
-    """The classes of events in what this process has imported."""
+def declared_events() -> dict[str, type[Event]]:
+    """The classes of events in what this process has imported, by type."""
     found = {each.event_type: each for each in events_of(Event) if each.__module__.partition(".")[0] != OURS}
     found.pop("", None)  # a base of others that names no package
     return found
@@ -63,7 +63,7 @@ def check_webhooks(blueprint: Blueprint) -> None:
 
     It is known only where all services have been imported: elsewhere any type may be meant.
     """
-    known = {*_declared(), *blueprint.plan.subscribers()}
+    known = {*declared_events(), *blueprint.plan.subscribers()}
     if len(blueprint.specs) < len(blueprint.plan.services):
         return
     for name, each in blueprint.placement.events.subscribers.items():
@@ -75,7 +75,7 @@ def check_webhooks(blueprint: Blueprint) -> None:
                 raise ConfigurationError(f"{SAID}{text}")
 
 
-def flows_of(blueprint: Blueprint, classes: dict[str, type[Event]]) -> list[EventFlow]:
+def flows_of(blueprint: Blueprint, classes: Mapping[str, type[Event]]) -> list[EventFlow]:
     """All events that the code declares or a service hears, by type."""
     heard = blueprint.plan.subscribers()
     webhooks = terms_of(blueprint.placement)

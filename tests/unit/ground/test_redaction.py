@@ -2,7 +2,7 @@
 
 import pytest
 
-from meristem.redaction import redact
+from meristem.redaction import mask_values, redact
 
 
 @pytest.mark.parametrize(
@@ -56,3 +56,17 @@ def test_a_long_line_of_one_word_is_read_to_its_end():
     """How far a password may reach is bounded: with the square of its length this line would take hours."""
     for text in ("a://b:" * 200_000, "a%3A%2F%2Fb%3A" * 100_000):
         assert redact(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ('{"card": "4111", "sum": 3, "note": null, "who": {"name": "Ann", "age": 0}}',
+         '{"card":"***","sum":"***","note":null,"who":{"name":"***","age":"***"}}'),
+        ('[1, "", [true, false]]', '["***","",["***","***"]]'),
+        ("no JSON", "***"),
+        ("[" * 100_000, "***"),
+    ],
+)  # fmt: skip
+def test_of_a_message_whose_values_are_masked_the_shape_is_seen(text: str, masked: str):
+    assert mask_values(text) == masked
