@@ -22,6 +22,12 @@ PARAMETER: Final = re.compile(
     re.IGNORECASE,
 )
 
+FIELD: Final = re.compile(
+    r"""("[^"\\]{0,64}(?:password|passwd|pwd|secret|token|credential|api_?key|access_?key)"\s*:\s*)"""
+    r"""(?:"(?:[^"\\]|\\.)*"|[^\s,{}\[\]]+)""",
+    re.IGNORECASE,
+)
+
 
 def redact(text: str) -> str:
     """The text with `***` for each password of a URL in it, be it before the host or a parameter of the query."""
@@ -45,3 +51,8 @@ def _masked(value: Any) -> Any:
     if isinstance(value, list):
         return [_masked(each) for each in value]
     return SHOWN if value not in (None, "") else value
+
+
+def redact_fields(json: str | None) -> str | None:
+    """As `redact` of JSON, which stays that; also with `***` for each text or number whose name says it is secret."""
+    return None if json is None else redact(FIELD.sub(rf'\1"{SHOWN}"', json))

@@ -16,7 +16,7 @@ from meristem.runtime.rehearsal import Rehearsal
 from meristem.sagas.administration import SagaStore
 from meristem.sagas.forking import Fork
 from meristem.sagas.replay import SagaJournal
-from meristem.sagas.unread_signals import KeptSignal
+from meristem.sagas.saga_views import KeptSignal
 from meristem.storage.database import Database
 
 

@@ -132,7 +132,7 @@ def _going(blueprint: Blueprint, directory: Path, service: str | None) -> list[s
         store, found = SagaStore(database), []
         last = None
         while page := await store.list(*GOING, after=last):
-            last = page[-1]
+            last = page[-1].created, page[-1].id
             found += [each.id for each in page]
         return found
 

@@ -12,8 +12,9 @@ from meristem.cli.databases import in_each
 from meristem.cli.loading_system import json_option, load_blueprint, placement_option, system_argument
 from meristem.cli.output import print_json, print_table
 from meristem.cli.saga_lookup import Moment, check_saga, find_one, service_option, shown_state, shown_time
-from meristem.sagas.administration import SagaStore, SagaSummary
+from meristem.sagas.administration import SagaStore
 from meristem.sagas.records import SagaState
+from meristem.sagas.saga_views import SagaSummary
 from meristem.sagas.search_index import Searchable
 from meristem.storage.database import Database
 from meristem.system.blueprint import Blueprint
@@ -44,7 +45,8 @@ def list_(
         raise click.BadParameter("it is not before --before: no saga can have begun between them", param_hint="--since")
     fields = dict(_field(each) for each in where)
     blueprint, directory = load_blueprint(target, placement, as_it_runs=True)
-    last = None if after is None else _last(blueprint, directory, after)
+    saga = None if after is None else _last(blueprint, directory, after)
+    last = None if saga is None else (saga.created, saga.id)
     wanted = [SagaState(each) for each in states]
     declared: list[Searchable] = []
 
@@ -53,7 +55,13 @@ def list_(
         if fields:
             declared.extend(await store.searchable())
         return await store.list(
-            *wanted, name=name, before=before, since=since, after=last, where=fields, limit=limit + 1
+            *wanted,
+            name=name,
+            before=before,
+            since=since,
+            after=last,
+            where=fields,
+            limit=limit + 1,
         )
 
     found = in_each(blueprint, directory, service, find)

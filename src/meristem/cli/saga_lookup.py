@@ -13,7 +13,8 @@ import click
 from meristem.cli.databases import in_each
 from meristem.cli.loading_system import json_option, load_blueprint, placement_option, system_option
 from meristem.errors import CallError
-from meristem.sagas.administration import GOING, SagaStore, SagaSummary
+from meristem.sagas.administration import GOING, SagaStore
+from meristem.sagas.saga_views import SagaSummary
 from meristem.storage.database import Database
 from meristem.system.blueprint import Blueprint
 

@@ -17,9 +17,9 @@ from meristem.cli.saga_lookup import ask_one, check_saga, of_one_saga, service_o
 from meristem.cli.saga_patches import drain_check
 from meristem.cli.saga_signals import signal
 from meristem.cli.verb_groups import VerbGroup
-from meristem.sagas.administration import SagaDetails, SagaStore, SagaSummary, StepSummary
-from meristem.sagas.diagnosis import Diagnosis
+from meristem.sagas.administration import SagaStore
 from meristem.sagas.records import SagaState
+from meristem.sagas.saga_views import Diagnosis, SagaDetails, SagaSummary, StepSummary
 from meristem.storage.database import Database
 
 

@@ -16,6 +16,8 @@ from meristem.operators.gatherer import Gatherer
 from meristem.operators.history_file import History
 from meristem.operators.log_intake import LogIntake
 from meristem.operators.operator_contract import Operator
+from meristem.operators.saga_contract import SagaOperations
+from meristem.operators.saga_gathering import EverySaga
 from meristem.operators.system_events import SystemEvents
 from meristem.operators.system_view import SystemView
 
@@ -32,7 +34,7 @@ STREAM: Final = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"
 
 
 class Observatory:
-    """Gathers what a system's processes tell, keeps it in a file, and answers `Operator` of it by `routes`."""
+    """Gathers what a system's processes tell, keeps it in a file, and answers operators by `routes`."""
 
     def __init__(self, overview: Overview, path: Path, keeping: Keeping | None = None) -> None:
         self.history = History(path, keeping)
@@ -44,8 +46,12 @@ class Observatory:
 
     @property
     def routes(self) -> dict[str, ServedOperation]:
-        """The operations of the contract by their paths."""
-        desks: list[tuple[Any, object]] = [(Operator, self._view), (Events, SystemEvents(self._asking))]
+        """The operations of all contracts by their paths."""
+        desks: list[tuple[Any, object]] = [
+            (Operator, self._view),
+            (Events, SystemEvents(self._asking)),
+            (SagaOperations, EverySaga(self._asking)),
+        ]
         return {
             # Of who gets in here by the sign-in: the same operations of a process answer its own system alone.
             each.path: answering(each.under(public=True), desk)

@@ -30,6 +30,8 @@ from meristem.runtime.instance import ServiceInstance
 from meristem.runtime.operator_desks import OperatorDesks
 from meristem.runtime.options import Options
 from meristem.runtime.outward import external_dependency, is_called_by
+from meristem.runtime.saga_desk import SagaDesk
+from meristem.runtime.saga_keepers import LivingServices
 from meristem.runtime.settings_source import SettingsSource
 from meristem.runtime.shared import Shared
 from meristem.runtime.telemetry import ProcessTelemetry
@@ -88,6 +90,7 @@ class Assembly:
         self.desks = OperatorDesks(
             ProcessInspector(self.telemetry, process, self.options.replica),
             EventDesk(blueprint, lambda: self.databases, self.options.clock, self._bus.lag),
+            SagaDesk(LivingServices(self.instances, blueprint, self.options), self.options.clock),
         )
         self._quarantine = Quarantine()
         self._bus.resumed.append(self._serve)

@@ -10,6 +10,7 @@ from meristem.contracts.contract import operations
 from meristem.operators.answering import answering
 from meristem.operators.event_contract import Events
 from meristem.operators.inspection import Inspector
+from meristem.operators.saga_contract import SagaOperations
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from meristem.contracts.operation import Operation
     from meristem.runtime.event_desk import EventDesk
     from meristem.runtime.inspector import ProcessInspector
+    from meristem.runtime.saga_desk import SagaDesk
 
 
 class OperatorDesks:
@@ -26,15 +28,20 @@ class OperatorDesks:
     Who runs the system hands on what operators ask it, by the same contracts.
     """
 
-    def __init__(self, inspector: ProcessInspector, events: EventDesk) -> None:
+    def __init__(self, inspector: ProcessInspector, events: EventDesk, sagas: SagaDesk) -> None:
         self._inspector = inspector
         self._events = events
+        self._sagas = sagas
         self._routes: dict[str, ServedOperation] = {}
 
     def routes(self) -> Mapping[str, ServedOperation]:
         """The operations by their paths."""
         if not self._routes:
-            desks: list[tuple[Any, object]] = [(Inspector, self._inspector), (Events, self._events)]
+            desks: list[tuple[Any, object]] = [
+                (Inspector, self._inspector),
+                (Events, self._events),
+                (SagaOperations, self._sagas),
+            ]
             for contract, desk in desks:
                 self._routes |= {each.path: answering(each, desk) for each in operations(contract).values()}
         return self._routes

@@ -10,77 +10,22 @@ from typing import Final
 import msgspec
 
 from meristem.clock import Clock, SystemClock
-from meristem.contracts.message import Message
 from meristem.errors import CallError, Code
 from meristem.sagas import statements as sql
-from meristem.sagas.diagnosis import Diagnosis, diagnose
+from meristem.sagas.diagnosis import diagnose
 from meristem.sagas.failures import read
-from meristem.sagas.family import Relative, children_of, parent_of
+from meristem.sagas.family import children_of, parent_of
 from meristem.sagas.forking import Fork, begin_fork, fork_of
 from meristem.sagas.listing import Listing
 from meristem.sagas.origin import origin_of
 from meristem.sagas.records import SagaRow, SagaState, StepRow, TryRow
 from meristem.sagas.saga import Definition
+from meristem.sagas.saga_views import Diagnosis, KeptSignal, Relative, SagaDetails, SagaSummary, StepSummary
 from meristem.sagas.search import typed_terms
 from meristem.sagas.search_index import Searchable, searchable
-from meristem.sagas.unread_signals import KeptSignal, unread_signals
+from meristem.sagas.unread_signals import unread_signals
 from meristem.storage.database import Database
 from meristem.storage.lease import holder, replicas
-
-
-class SagaSummary(Message):
-    """One saga in a line; `problem` says why it is parked, `error` why it failed or is being undone."""
-
-    id: str
-    name: str
-    version: int
-    state: SagaState
-    created: datetime
-    updated: datetime
-    attempts: int
-    cancelled: bool = False
-    member: int | None = None
-    wake_at: datetime | None = None
-    problem: str | None = None
-    error: str | None = None
-
-
-class StepSummary(Message):
-    """One step, or the undo of one. `reply` is there only when values were asked for: they may be private."""
-
-    position: str
-    kind: str
-    name: str
-    state: str
-    attempts: int
-    started: datetime
-    ended: datetime | None = None
-    seconds: float | None = None
-    due: datetime | None = None
-    error: str | None = None
-    details: str = ""
-    reply: str | None = None
-
-
-class SagaDetails(Message):
-    """A saga with its steps in the order in which they began; `input` and `result` are JSON.
-
-    `waits_for` says what keeps one that has not ended, since when, and what helps; `fork_of` is the saga that a fork
-    has its first answers from. A step of `parent` began it, and its own steps began `children`. `signals` are those
-    that it has been sent and has not read, as long as they are kept.
-    """
-
-    saga: SagaSummary
-    steps: list[StepSummary]
-    waits_for: Sequence[Diagnosis] = ()
-    fork_of: str | None = None
-    parent: Relative | None = None
-    children: Sequence[Relative] = ()
-    signals: Sequence[KeptSignal] = ()
-    details: str = ""
-    input: str | None = None
-    result: str | None = None
-
 
 NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 GOING: Final = (SagaState.RUNNING, SagaState.WAITING, SagaState.UNDOING, SagaState.PARKED)
@@ -104,18 +49,26 @@ class SagaStore:
         name: str | None = None,
         before: datetime | None = None,
         since: datetime | None = None,
-        after: SagaSummary | None = None,
+        after: tuple[datetime, str] | None = None,
         where: Mapping[str, str] = NOTHING,
+        prefix: str = "",
+        text: str = "",
         limit: int = 100,
     ) -> list[SagaSummary]:
         """Sagas, the newest first: in any of these states, of one name, begun before or since a time.
 
-        With `after`, the last one of a page, the page that follows. `where` are values of fields that sagas declare, as
-        they are typed.
+        With `after`, when the last one of a page began and its id, the page that follows. `where` are values of fields
+        that sagas declare, as they are typed. With `prefix` those whose id begins so, with `text` also those that have
+        it as the value of any such field.
         """
         terms = tuple(typed_terms(name, text) for name, text in where.items())
-        place = None if after is None else (after.created, after.id)
-        asked = Listing(states=states, name=name, before=before, since=since, after=place, terms=terms)
+        begin = prefix or text
+        found_by = {each.field for each in await self.searchable()} if text else ()
+        asked = Listing(
+            states=states, name=name, before=before, since=since, after=after, terms=terms,
+            ids=tuple(await self.ids(begin)) if begin else None,
+            or_terms=tuple(term for field in sorted(found_by) for term in typed_terms(field, text)),
+        )  # fmt: skip
         found = await self._database.fetch_all(asked.statement().limit(limit), into=SagaRow)
         return [_summary(saga) for saga in found]
 
@@ -142,9 +95,10 @@ class SagaStore:
             steps=[_step(row, values=values) for row in sorted(steps, key=lambda row: (row.started, row.position))],
             fork_of=origin_of(saga).fork_of,
             parent=parent_of(saga),
-            children=children,
-            signals=signals,
-            waits_for=await self._diagnosed(saga, steps, children, signals),
+            children=list(children),
+            signals=list(signals),
+            waits_for=[*await self._diagnosed(saga, steps, children, signals)],
+            trace_id=None if (trace := origin_of(saga).trace) is None else trace.trace_id,
             details=read(saga.error).details if saga.error else "",
             input=saga.input if values else None,
             result=saga.result if values else None,
@@ -192,7 +146,7 @@ class SagaStore:
         last = None
         # By pages, and not until none is left: one may be parked again at once.
         while page := await self.list(SagaState.PARKED, name=name, after=last):
-            last = page[-1]
+            last = page[-1].created, page[-1].id
             for each in page:
                 values = {"id_": each.id, "v_updated": self._clock.now()}
                 if (await self._database.execute(sql.RETRY, values)).rowcount:

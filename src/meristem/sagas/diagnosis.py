@@ -4,47 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
-from enum import StrEnum
 
-from meristem.contracts.message import Message
 from meristem.sagas.commands import signal_named
 from meristem.sagas.failures import read
-from meristem.sagas.family import Relative
 from meristem.sagas.origin import origin_of
 from meristem.sagas.records import Kind, SagaRow, SagaState, StepRow, StepState, TryRow
-
-
-class Why(StrEnum):
-    """What a saga that has not ended waits for."""
-
-    CALL = "call"
-    CHILD = "child"
-    RETRY = "retry"
-    SLEEP = "sleep"
-    EVENT = "event"
-    SIGNAL = "signal"
-    REPLICA = "replica"
-    PERSON = "person"
-
-
-class Diagnosis(Message):
-    """One thing that a saga waits for; `text` tells it in a sentence, and `helps` what makes the saga go on.
-
-    `position` and `name` are the step's, `attempts` how often it failed, `error` why, `until` the next attempt or the
-    end of the pause. `replica` holds the saga.
-    """
-
-    why: Why
-    since: datetime
-    text: str
-    helps: str
-    position: str | None = None
-    name: str | None = None
-    attempts: int = 0
-    error: str | None = None
-    until: datetime | None = None
-    replica: str | None = None
-
+from meristem.sagas.saga_views import Diagnosis, Relative, Why
 
 _BY_ITSELF = "nothing: it goes on by itself"
 

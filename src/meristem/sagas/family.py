@@ -9,10 +9,10 @@ from typing import Final
 import msgspec
 from sqlalchemy import bindparam, select
 
-from meristem.contracts.message import Message
 from meristem.sagas.commands import START
 from meristem.sagas.origin import origin_of, step_key
-from meristem.sagas.records import Kind, SagaRow, SagaState, StepRow
+from meristem.sagas.records import Kind, SagaRow, StepRow
+from meristem.sagas.saga_views import Relative
 from meristem.sagas.statements import RESTING
 from meristem.sagas.tables import SAGAS
 from meristem.storage.database import Database
@@ -28,18 +28,6 @@ _CHILDREN: Final = (
     )
     .order_by(SAGAS.c.created, SAGAS.c.id)
 )
-
-
-class Relative(Message):
-    """The parent or a child of a saga; `position` is the parent's step that began the child.
-
-    One of another service has no `state` here.
-    """
-
-    id: str
-    position: str
-    name: str | None = None
-    state: SagaState | None = None
 
 
 def parent_of(saga: SagaRow) -> Relative | None:

@@ -14,10 +14,11 @@ from meristem.contracts.codec import encode
 from meristem.errors import CallError, Code
 from meristem.sagas import statements as sql
 from meristem.sagas.failures import describe, write
-from meristem.sagas.family import Relative, parent_of
+from meristem.sagas.family import parent_of
 from meristem.sagas.origin import Origin, Past, origin_of, with_patches
 from meristem.sagas.records import Kind, SagaRow, SagaState, StepRow, StepState
 from meristem.sagas.saga import Definition
+from meristem.sagas.saga_views import Relative
 from meristem.storage.database import Database
 
 LEFT: Final = "left to saga "

@@ -15,8 +15,8 @@ from meristem.sagas.tables import NOT_DONE, SAGAS, SEARCH
 class Listing(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked for: sagas in any of these states, of one name, begun `before` or `since`, with the `terms`.
 
-    Of each of these one must fit. `after` is the last saga of a page, by when it began and its id: what follows is the
-    next page.
+    Of each of these one must fit. With `ids`, only those, or with `or_terms` those that have one of them. `after` is
+    the last saga of a page, by when it began and its id: what follows is the next page.
     """
 
     states: tuple[SagaState, ...] = ()
@@ -25,6 +25,8 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
     since: datetime | None = None
     after: tuple[datetime, str] | None = None
     terms: tuple[tuple[str, ...], ...] = ()
+    ids: tuple[str, ...] | None = None
+    or_terms: tuple[str, ...] = ()
 
     def statement(self) -> Select[Any]:
         """The sagas' rows, the newest first."""
@@ -41,6 +43,10 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
         for any_of in self.terms:
             fits = SEARCH.c.term == any_of[0] if len(any_of) == 1 else SEARCH.c.term.in_(any_of)
             found = found.where(SAGAS.c.id.in_(select(SEARCH.c.saga_id).where(fits)))
+        if self.ids is not None:
+            has_term = SAGAS.c.id.in_(select(SEARCH.c.saga_id).where(SEARCH.c.term.in_(self.or_terms)))
+            is_one = SAGAS.c.id.in_(self.ids)
+            found = found.where(or_(is_one, has_term) if self.or_terms else is_one)
         if self.after is not None:
             created, saga_id = self.after
             of_that_moment = and_(SAGAS.c.created == created, SAGAS.c.id < saga_id)

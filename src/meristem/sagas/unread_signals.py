@@ -9,8 +9,8 @@ from typing import Final
 import msgspec
 from sqlalchemy import bindparam, exists, select
 
-from meristem.contracts.message import Message
 from meristem.sagas.commands import signal_named, signal_type
+from meristem.sagas.saga_views import KeptSignal
 from meristem.sagas.signalling import SignalBody
 from meristem.sagas.tables import EVENTS, STEPS
 from meristem.storage.database import Database
@@ -24,14 +24,6 @@ _UNREAD: Final = (
     )
     .order_by(EVENTS.c.id)
 )
-
-
-class KeptSignal(Message):
-    """A signal that waits for its saga to ask for it; `body` is its JSON, there only when values were asked for."""
-
-    name: str
-    received: datetime
-    body: str | None = None
 
 
 class _Row(msgspec.Struct):

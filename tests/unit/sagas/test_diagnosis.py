@@ -10,11 +10,11 @@ from sagakit import QUICK, Booking, Bookings, Facts, PaymentSettled, Request, en
 
 from meristem import CallError, Code, SagaParked
 from meristem.sagas.administration import SagaStore
-from meristem.sagas.diagnosis import Why
 from meristem.sagas.facts import SagaEnded
 from meristem.sagas.flow import Flow
 from meristem.sagas.policy import Backoff
 from meristem.sagas.saga import saga, sagas_of
+from meristem.sagas.saga_views import Why
 from meristem.storage.lease import Lease, replicas
 from meristem.testing import ManualClock
 

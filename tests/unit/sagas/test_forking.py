@@ -23,12 +23,12 @@ from sagakit import (
 from meristem import CallError, Code, SagaParked
 from meristem.sagas.administration import SagaStore
 from meristem.sagas.facts import SagaEnded, StepEnded
-from meristem.sagas.family import Relative
 from meristem.sagas.flow import Flow
 from meristem.sagas.forking import fork_of
 from meristem.sagas.origin import origin_of
 from meristem.sagas.records import SagaState
 from meristem.sagas.saga import saga, sagas_of
+from meristem.sagas.saga_views import Relative
 
 
 class Trip(Bookings):

@@ -61,7 +61,7 @@ async def test_pages_have_each_saga_once_though_several_began_at_one_time(databa
     pages, last = [], None
     while page := await store.list(after=last, limit=2):
         pages.append([each.id for each in page])
-        last = page[-1]
+        last = page[-1].created, page[-1].id
 
     assert [len(page) for page in pages] == [2, 2, 1]
     assert sorted(each for page in pages for each in page) == sorted(each.id for each in await store.list())

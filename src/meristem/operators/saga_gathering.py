@@ -1,0 +1,88 @@
+"""Answers what operators ask of sagas for the whole system: each process tells of its services, here it is one list."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from meristem.contracts.contract import operations
+from meristem.operators.saga_contract import FoundSagas, SagaOperations, SagaOverview
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from meristem.operators.asking import Asking
+    from meristem.operators.saga_contract import ForkedSaga, SagaSearch
+    from meristem.sagas.saga_views import SagaDetails, SagaSummary
+
+ASKED: Final = operations(SagaOperations)
+
+
+class EverySaga:
+    """The sagas of all processes; it answers `SagaOperations`."""
+
+    def __init__(self, asking: Asking) -> None:
+        self._asking = asking
+
+    async def overview(self) -> SagaOverview:
+        told, silent = await self._asking.everywhere(ASKED["overview"], ASKED["overview"].request())
+        found = [each for answer in told for each in answer.services]
+        return SagaOverview(services=sorted(found, key=lambda each: each.service), silent=sorted(silent))
+
+    async def find(self, search: SagaSearch) -> FoundSagas:
+        if search.service:
+            found: FoundSagas = await self._asking.service(search.service, ASKED["find"], search)
+            return found
+        told, silent = await self._asking.everywhere(ASKED["find"], search)
+        return newest(told, search.most, silent)
+
+    async def show(self, service: str, saga_id: str, *, values: bool = False) -> SagaDetails:
+        found: SagaDetails = await self._ask("show", service, saga_id=saga_id, values=values)
+        return found
+
+    async def retry(self, service: str, saga_id: str) -> SagaSummary:
+        saga: SagaSummary = await self._ask("retry", service, saga_id=saga_id)
+        return saga
+
+    async def retry_all(self, *, service: str = "", name: str = "") -> FoundSagas:
+        if service:
+            found: FoundSagas = await self._ask("retry_all", service, name=name)
+            return found
+        told, silent = await self._asking.everywhere(ASKED["retry_all"], ASKED["retry_all"].request(name=name))
+        return newest(told, None, silent)
+
+    async def cancel(self, service: str, saga_id: str) -> SagaSummary:
+        saga: SagaSummary = await self._ask("cancel", service, saga_id=saga_id)
+        return saga
+
+    async def fork(self, service: str, saga_id: str, position: str) -> ForkedSaga:
+        fork: ForkedSaga = await self._ask("fork", service, saga_id=saga_id, position=position)
+        return fork
+
+    async def signal(self, service: str, saga_id: str, name: str, body: str) -> SagaSummary:
+        saga: SagaSummary = await self._ask("signal", service, saga_id=saga_id, name=name, body=body)
+        return saga
+
+    async def _ask(self, operation_name: str, service: str, **parameters: Any) -> Any:
+        operation = ASKED[operation_name]
+        return await self._asking.service(service, operation, operation.request(service=service, **parameters))
+
+
+def newest(answers: Iterable[FoundSagas], most: int | None, silent: Sequence[str] = ()) -> FoundSagas:
+    """The newest sagas of several answers in one order, so that one saga tells where the next page begins."""
+    told = list(answers)
+    found = sorted(
+        (each for answer in told for each in answer.sagas),
+        key=lambda each: (each.saga.created, each.saga.id),
+        reverse=True,
+    )
+    return FoundSagas(
+        sagas=found[:most],
+        services=sorted(name for answer in told for name in answer.services),
+        more=any(answer.more for answer in told) or (most is not None and len(found) > most),
+        silent=sorted({*silent, *(name for answer in told for name in answer.silent)}),
+    )
+
+
+def of_service(found: FoundSagas) -> dict[str, list[SagaSummary]]:
+    """The sagas by their services, also of those that have none."""
+    return {name: [each.saga for each in found.sagas if each.service == name] for name in found.services}
