@@ -21,10 +21,9 @@ PARAMETER: Final = re.compile(
     r"""([?&;][\w.-]{0,64}(?:password|passwd|pwd|secret|token|credential|api_?key|access_?key)=)[^\s"'<>&;#]+""",
     re.IGNORECASE,
 )
-
+# A field of a message whose value nobody needs to see.
 FIELD: Final = re.compile(
-    r"""("[^"\\]{0,64}(?:password|passwd|pwd|secret|token|credential|api_?key|access_?key)"\s*:\s*)"""
-    r"""(?:"(?:[^"\\]|\\.)*"|[^\s,{}\[\]]+)""",
+    r"password|passwd|pwd|passphrase|secret|token|credential|api_?key|access_?key|private_?key|authorization|cookie",
     re.IGNORECASE,
 )
 
@@ -54,5 +53,25 @@ def _masked(value: Any) -> Any:
 
 
 def redact_fields(json: str | None) -> str | None:
-    """As `redact` of JSON, which stays that; also with `***` for each text or number whose name says it is secret."""
-    return None if json is None else redact(FIELD.sub(rf'\1"{SHOWN}"', json))
+    """JSON with `***` for what stands in fields that are called like secrets, and for passwords of URLs.
+
+    A text in it that is JSON itself is looked into, too; what is no JSON is told as `redact` does.
+    """
+    if json is None:
+        return None
+    try:
+        return msgspec.json.encode(_without_secrets(msgspec.json.decode(json))).decode()
+    except (msgspec.DecodeError, RecursionError):
+        return redact(json)
+
+
+def _without_secrets(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            name: SHOWN if FIELD.search(str(name)) and each else _without_secrets(each) for name, each in value.items()
+        }
+    if isinstance(value, list):
+        return [_without_secrets(each) for each in value]
+    if isinstance(value, str):
+        return redact_fields(value) if value.lstrip()[:1] in ("{", "[") else redact(value)
+    return value

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from meristem.dashboard.static_pages import DashboardPages
+from meristem.operators.action_log import ActionLog
 from meristem.operators.history_file import Keeping
 from meristem.operators.observatory import Observatory
 from meristem.operators.server import Dashboard
 from meristem.operators.sign_in import OperatorSignIn
-from meristem.system.state_directory import HISTORY
+from meristem.system.state_directory import ACTIONS, HISTORY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,7 +29,8 @@ def dashboard_of(
     kept = table.history
 
     def made(overview: Overview) -> Dashboard:
-        observatory = Observatory(overview, state.path / HISTORY, Keeping(kept.days, kept.spans, kept.lines))
+        keeping = Keeping(kept.days, kept.spans, kept.lines)
+        observatory = Observatory(overview, state.path / HISTORY, ActionLog(state.path / ACTIONS), keeping)
         return Dashboard(observatory, OperatorSignIn(overview.system, state.secret(environment)), DashboardPages())
 
     return made

@@ -58,7 +58,7 @@ def run(
 
         arguments = [each for each in sys.argv[1:] if each != "--reload"]
         sys.exit(run_reloading(arguments, Path.cwd(), placed=placement is not None))
-    from meristem.operators.server import is_loopback  # noqa: PLC0415 - what serves takes time to import
+    from meristem.operators.host_guard import is_loopback  # noqa: PLC0415 - what serves takes time to import
 
     near = is_loopback(host)
     shows, tells = (near if each is None else each for each in (api_page, development))

@@ -9,6 +9,8 @@ import msgspec
 
 from meristem.asgi import respond, start
 from meristem.contracts.contract import operations
+from meristem.operators.actions_contract import Actions
+from meristem.operators.actions_desk import ActionsDesk
 from meristem.operators.answering import answering
 from meristem.operators.asking import Asking
 from meristem.operators.event_contract import Events
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
     from meristem.asgi import Receive, Scope, Send
     from meristem.contracts.call import ServedOperation
+    from meristem.operators.action_log import ActionLog
     from meristem.operators.health import Overview
     from meristem.operators.history_file import Keeping
 
@@ -34,9 +37,13 @@ STREAM: Final = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"
 
 
 class Observatory:
-    """Gathers what a system's processes tell, keeps it in a file, and answers operators by `routes`."""
+    """Gathers what a system's processes tell, keeps it in a file, and answers the operator contracts by `routes`.
 
-    def __init__(self, overview: Overview, path: Path, keeping: Keeping | None = None) -> None:
+    Whoever serves those writes into `action_log` what changes something.
+    """
+
+    def __init__(self, overview: Overview, path: Path, action_log: ActionLog, keeping: Keeping | None = None) -> None:
+        self.action_log = action_log
         self.history = History(path, keeping)
         self.logs = LogIntake(self.history)
         self._gatherer = Gatherer(overview, self.history)
@@ -49,6 +56,7 @@ class Observatory:
         """The operations of all contracts by their paths."""
         desks: list[tuple[Any, object]] = [
             (Operator, self._view),
+            (Actions, ActionsDesk(self.action_log)),
             (Events, SystemEvents(self._asking)),
             (SagaOperations, EverySaga(self._asking)),
         ]
@@ -72,6 +80,7 @@ class Observatory:
         self._is_ending.set()
         await self._gatherer.stop()
         await self.history.stop()
+        self.action_log.close()
 
     async def live(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer `GET /live`: server-sent events (HTML Living Standard, section 9.2), one whenever something is new.
@@ -98,8 +107,9 @@ class Observatory:
             ending.cancel()
 
     def _counts(self) -> bytes:
-        rounds = self._gatherer.rounds
-        return msgspec.json.encode({**self.history.counters._asdict(), "figures": rounds, "processes": rounds})
+        rounds, actions = self._gatherer.rounds, self.action_log.count
+        counts = {**self.history.counters._asdict(), "figures": rounds, "processes": rounds, "actions": actions}
+        return msgspec.json.encode(counts)
 
 
 async def _until_left(receive: Receive) -> None:

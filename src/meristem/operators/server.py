@@ -2,38 +2,31 @@
 
 from __future__ import annotations
 
-import ipaddress
-import re
 import socket
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from meristem.errors import ConfigurationError
+from meristem.operators.actors import Actor
 from meristem.operators.application import OperatorApp
+from meristem.operators.guarded_routes import GuardedRoutes
+from meristem.operators.host_guard import HostGuard, is_loopback
 from meristem.resilience.limits import Limits
 from meristem.transports.http.address import Address
-from meristem.transports.http.responses import Response
 from meristem.transports.http.server.http_server import Beside, HttpServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
-    from meristem.asgi import ASGIApp, Field
+    from meristem.asgi import ASGIApp
     from meristem.operators.health import Overview
     from meristem.operators.observatory import Observatory
     from meristem.operators.sign_in import OperatorSignIn
-    from meristem.transports.http.request import Request
 
 HOST: Final = "127.0.0.1"
 PORT: Final = 8001
 SOCKET: Final = "operator.sock"  # in the folder of the system's sockets
-HOST_FIELD: Final = re.compile(r"(?:\[([^]]+)\]|([^:\[\]]+))(?::\d*)?")  # RFC 9110, section 7.2
 LIMITS: Final = Limits(body_bytes=64 * 1024, connections=256)
-ANOTHER_HOST: Final = Response(
-    403,
-    b"text/plain; charset=utf-8",
-    b"this address answers to localhost and 127.0.0.1 alone; listen at another one for other names\n",
-)
 
 
 class OperatorAddresses(NamedTuple):
@@ -93,11 +86,14 @@ class OperatorServer:
         observatory, sign_in, pages = dashboard
         signed_in = OperatorApp(overview, sign_in.around(pages), sign_in.around(observatory.live))
         trusted = OperatorApp(overview, pages, observatory.live)
+        routes, log = observatory.routes, observatory.action_log
+        by_token = GuardedRoutes(routes, LIMITS, lambda request: sign_in.actor(request.fields), log)
+        by_socket = GuardedRoutes(routes, LIMITS, lambda _: Actor("operator", "socket"), log)
         self._near = HttpServer(
-            observatory.routes,
+            {},
             signed_in,
-            guards=[HostGuard(), sign_in],
-            internal=Beside([], trusted, LIMITS),
+            guards=[HostGuard(), by_token],
+            internal=Beside([by_socket], trusted, LIMITS),
             limits=LIMITS,
         )
 
@@ -162,31 +158,3 @@ class OperatorServer:
         except ConfigurationError:
             return False
         return True
-
-
-class HostGuard:
-    """Lets in only requests that name this machine, at ports that only this machine reaches.
-
-    Else a page of a foreign site, whose name is made to lead to 127.0.0.1 after it was loaded, could read what its
-    visitor's operators read (DNS rebinding).
-    """
-
-    def find(self, request: Request) -> Response | None:
-        """The refusal of a request that names another host; None for all others."""
-        return None if _names_this_machine(request.fields) else ANOTHER_HOST
-
-
-def _names_this_machine(fields: Sequence[Field]) -> bool:
-    hosts = [value.decode("latin-1") for name, value in fields if name == b"host"]
-    found = HOST_FIELD.fullmatch(hosts[0]) if len(hosts) == 1 else None
-    return found is not None and is_loopback(found[1] or found[2])
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches a host: `localhost`, 127.0.0.0/8 and ::1."""
-    if host.lower().rstrip(".") == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -1,4 +1,4 @@
-"""Who may look on by TCP: who knows the token that the run printed, as a cookie of a browser or a bearer token."""
+"""Who may look on and act by TCP: who knows one of the two tokens, as a cookie of a browser or a bearer token."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, urlencode
 
 from meristem.asgi import respond
-from meristem.transports.http.responses import Response
+from meristem.operators.actors import Actor
+from meristem.operators.same_origin import is_of_own_page
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from meristem.asgi import ASGIApp, Field, Receive, Scope, Send
-    from meristem.transports.http.request import Request
+    from meristem.operators.actors import Role
 
 TOKEN: Final = "token"  # noqa: S105 - the name of a parameter
 FORM: Final = "/sign-in"
+LEAVE: Final = "/sign-out"
+COOKIE: Final = "Path=/; HttpOnly; SameSite=Strict"
 LONGEST: Final = 1024  # bytes of the form
 POLICY: Final = (
     b"default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -54,41 +57,57 @@ PAGE: Final = """<!doctype html>
 </body>
 </html>
 """
-ASKED: Final = "Open the address that the run printed, or enter the token that stands in it."
-WRONG: Final = "That is not the token of this system."
+ASKED: Final = (
+    "Open the address that the run printed, or that <code>meristem dashboard</code> prints, or enter the token that "
+    "stands in it."
+)
+WRONG: Final = "That is not a token of this system."
+LEFT: Final = "You are signed out of this browser."
+FOREIGN: Final = b"a page of another address sent this; open the dashboard and sign in or out there\n"
+ROLES: Final[tuple[Role, ...]] = ("operator", "viewer")
+
+
+def token_of(role: Role, secret: str) -> str:
+    """The token of a role, which follows from the system's secret: 128 bits that nobody finds by trying.
+
+    It stays the same over restarts, and is another one with another secret.
+    """
+    return hmac.new(secret.encode(), f"meristem dashboard {role}".encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def link_of(address: str, token: str) -> str:
+    """The address for people, by which a browser signs in."""
+    return f"{address}/?{urlencode({TOKEN: token})}"
 
 
 class OperatorSignIn:
-    """Tells who knows the token of a system, which follows from its secret: it stays the same over restarts.
+    """Tells who knows a token of a system: `operator` may act, `viewer` only looks.
 
-    `find` refuses RPC without it; around the pages it is an app that shows a form instead.
+    Around the pages it is an app that shows a form to others.
     """
 
     def __init__(self, system: str, secret: str) -> None:
-        self.token = hmac.new(secret.encode(), b"meristem dashboard", hashlib.sha256).hexdigest()[:32]
+        self._tokens: dict[Role, str] = {role: token_of(role, secret) for role in ROLES}
+        self.token = self._tokens["operator"]
+        self.viewer_token = self._tokens["viewer"]
         self._system = system
-        # Cookies know no ports: the systems of one machine have one each.
-        self._cookie = f"meristem-{hashlib.sha256(system.encode()).hexdigest()[:8]}"
+        # Cookies know no ports: two systems of one machine, also of one name in two folders, have one each.
+        name = hmac.new(secret.encode(), f"cookie of {system}".encode(), hashlib.sha256).hexdigest()
+        self._cookie = f"meristem-{name[:12]}"
 
-    def link(self, address: str) -> str:
-        """The address for people, by which a browser signs in."""
-        return f"{address}/?{urlencode({TOKEN: self.token})}"
+    def link(self, address: str, role: Role = "operator") -> str:
+        """The address by which a browser signs in."""
+        return link_of(address, self._tokens[role])
 
-    def find(self, request: Request) -> Response | None:
-        """The refusal of a call that nobody stands behind; None for all other requests."""
-        if not request.path.startswith(b"/meristem.operator.") or self.knows(request.fields):
-            return None
-        text = b'{"code":"unauthenticated","message":"this takes the token of the dashboard, as the run printed it"}'
-        return Response(401, b"application/json", text, [(b"www-authenticate", b"Bearer"), *GUARDS])
-
-    def knows(self, fields: Iterable[Field]) -> bool:
-        """Whether a request has the token."""
+    def actor(self, fields: Iterable[Field]) -> Actor | None:
+        """Who sends a request with these fields; None for somebody without a token."""
         for name, value in fields:
             if name == b"authorization" and value[:7].lower() == b"bearer ":
-                return self._is_token(value[7:].strip().decode("latin-1"))
-            if name == b"cookie" and self._is_token(self._of_cookie(value.decode("latin-1"))):
-                return True
-        return False
+                role = self._role(value[7:].strip().decode("latin-1"))
+                return None if role is None else Actor(role, "bearer")
+            if name == b"cookie" and (role := self._role(self._of_cookie(value.decode("latin-1")))) is not None:
+                return Actor(role, "cookie")
+        return None
 
     def around(self, app: ASGIApp) -> ASGIApp:
         """An app that only who signed in reaches; others get the form."""
@@ -98,29 +117,42 @@ class OperatorSignIn:
                 await send({"type": "websocket.close", "code": 1000})
                 return
             given = dict(parse_qsl(scope["query_string"].decode("latin-1")))
-            if scope["path"] == FORM and scope["method"] == "POST":
-                await self._enter(dict(parse_qsl((await _body(receive)).decode(errors="replace"))), "/", send)
+            if scope["path"] in (FORM, LEAVE) and scope["method"] == "POST":
+                await self._come_or_go(scope, receive, send)
             elif TOKEN in given:
                 rest = urlencode({name: value for name, value in given.items() if name != TOKEN})
                 await self._enter(given, _local(scope["path"]) + (f"?{rest}" if rest else ""), send)
-            elif scope["path"].startswith(FILES) or self.knows(scope["headers"]):
+            elif scope["path"].startswith(FILES) or self.actor(scope["headers"]) is not None:
                 await app(scope, receive, send)
             else:
                 await self._ask(ASKED, send, scope["method"])
 
         return signed_in
 
+    async def _come_or_go(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if is_of_own_page(scope["headers"]) is False:
+            await respond(send, 403, b"text/plain; charset=utf-8", FOREIGN, GUARDS)
+        elif scope["path"] == FORM:
+            await self._enter(dict(parse_qsl((await _body(receive)).decode(errors="replace"))), "/", send)
+        else:
+            # The token itself stays good, for it is the system's: who must be kept out needs another secret.
+            gone = (b"set-cookie", f"{self._cookie}=; Max-Age=0; {COOKIE}".encode())
+            await self._ask(LEFT, send, status=200, fields=[gone])
+
     async def _enter(self, given: dict[str, str], where: str, send: Send) -> None:
-        if not self._is_token(given.get(TOKEN, "")):
+        role = self._role(given.get(TOKEN, ""))
+        if role is None:
             await self._ask(WRONG, send)
             return
-        cookie = f"{self._cookie}={self.token}; Path=/; HttpOnly; SameSite=Strict"
+        cookie = f"{self._cookie}={self._tokens[role]}; {COOKIE}"
         # Without a token in it: it would stay in the history of the browser, and lead others in by a shared link.
         await respond(send, 303, fields=[(b"location", where.encode()), (b"set-cookie", cookie.encode()), *GUARDS])
 
-    async def _ask(self, text: str, send: Send, method: str = "GET") -> None:
+    async def _ask(
+        self, text: str, send: Send, method: str = "GET", status: int = 401, fields: Iterable[Field] = ()
+    ) -> None:
         page = PAGE.format(system=escape(self._system), text=text).encode()
-        await respond(send, 401, b"text/html; charset=utf-8", page, GUARDS, method=method)
+        await respond(send, status, b"text/html; charset=utf-8", page, [*fields, *GUARDS], method=method)
 
     def _of_cookie(self, text: str) -> str:
         try:
@@ -129,8 +161,10 @@ class OperatorSignIn:
             return ""
         return "" if found is None else found.value
 
-    def _is_token(self, given: str) -> bool:
-        return hmac.compare_digest(given.encode(), self.token.encode())
+    def _role(self, given: str) -> Role | None:
+        # All are compared: how long it takes tells nothing.
+        same = [role for role, token in self._tokens.items() if hmac.compare_digest(given.encode(), token.encode())]
+        return same[0] if same else None
 
 
 def _local(path: str) -> str:

@@ -29,6 +29,7 @@ SECRET: Final = "MERISTEM_SECRET"  # noqa: S105 - the name of a variable
 HOME: Final = ".meristem"  # in a project: what its systems remember, and the environments of their processes
 DESCRIPTIONS: Final = "services"  # in a system's folder: what its services are, as their interpreters described them
 HISTORY: Final = "history.db"  # what operators look back on: traces, logs, figures
+ACTIONS: Final = "actions.jsonl"  # what operators did
 SETTINGS: Final = "settings"  # the values that each process uses
 SOCKETS: Final = "run"  # where the processes of a run meet
 GLANCE: Final = 0.05  # seconds, in which a command that asks for the lock's state has long let go of it

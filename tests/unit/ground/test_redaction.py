@@ -1,8 +1,10 @@
 """No password of a URL is shown, whatever it is made of; what is no password stays."""
 
+import json
+
 import pytest
 
-from meristem.redaction import mask_values, redact
+from meristem.redaction import mask_values, redact, redact_fields
 
 
 @pytest.mark.parametrize(
@@ -70,3 +72,25 @@ def test_a_long_line_of_one_word_is_read_to_its_end():
 )  # fmt: skip
 def test_of_a_message_whose_values_are_masked_the_shape_is_seen(text: str, masked: str):
     assert mask_values(text) == masked
+
+
+def test_what_stands_in_fields_that_are_called_like_secrets_is_not_shown_in_texts_of_json_either():
+    value = {
+        "user": "ada",
+        "ApiKey": "s3cret",
+        "deep": [{"password": ["s3cret"]}],
+        "text": '{"token": "s3cret", "n": 1}',
+    }
+    value |= {"url": "redis://:s3cret@cache", "note": "{not json", "count": 3, "secret": ""}
+    assert json.loads(str(redact_fields(json.dumps(value)))) == {
+        "user": "ada",
+        "ApiKey": "***",
+        "deep": [{"password": "***"}],
+        "text": '{"token":"***","n":1}',
+        "url": "redis://:***@cache",
+        "note": "{not json",
+        "count": 3,
+        "secret": "",
+    }
+    assert redact_fields("no JSON, redis://:s3cret@cache") == "no JSON, redis://:***@cache"
+    assert redact_fields(None) is None

@@ -13,6 +13,7 @@ import pytest
 from meristem.dashboard.static_pages import DashboardPages
 from meristem.errors import CallError, Code
 from meristem.operators import gatherer
+from meristem.operators.action_log import ActionLog
 from meristem.operators.health import InstanceHealth, SystemParts
 from meristem.operators.inspection import CallsMade, OperationCounts, ProcessDigest
 from meristem.operators.observatory import Observatory
@@ -89,7 +90,9 @@ class Parted:
 async def observed(tmp_path, *parts, listen="tcp://127.0.0.1:0"):
     """Clients of the contract, as this machine's operators have them, and its address."""
     overview = Parted(*parts)
-    dashboard = Dashboard(Observatory(overview, tmp_path / "history.db"), SIGN_IN, DashboardPages())
+    dashboard = Dashboard(
+        Observatory(overview, tmp_path / "history.db", ActionLog(tmp_path / "actions.jsonl")), SIGN_IN, DashboardPages()
+    )
     server = OperatorServer(overview, OperatorAddresses((listen,)), dashboard)
     await server.start()
     try:
@@ -235,7 +238,7 @@ async def test_who_does_not_know_the_token_sees_health_and_figures_and_a_form(tm
             assert (asked.status_code, "Sign in" in asked.text) == (401, True), path
         assert (await browser.get("/health/ready")).status_code == 200
         wrong = await browser.post("/sign-in", data={"token": "wrong"})
-        assert (wrong.status_code, "not the token" in wrong.text, wrong.cookies) == (401, True, {})
+        assert (wrong.status_code, "not a token" in wrong.text, wrong.cookies) == (401, True, {})
         assert (await browser.get("/?token=wrong")).status_code == 401
         async with connect(address, token="wrong") as system:
             with pytest.raises(CallError) as refused:

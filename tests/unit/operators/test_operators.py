@@ -16,7 +16,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from meristem.errors import ConfigurationError
 from meristem.operators import server as served
 from meristem.operators.health import InstanceHealth
-from meristem.operators.server import OperatorAddresses, OperatorServer, is_loopback
+from meristem.operators.host_guard import is_loopback
+from meristem.operators.server import OperatorAddresses, OperatorServer
 from meristem.supervision.ports import free_port
 
 FIGURES = "# HELP calls Calls.\n# TYPE calls gauge\ncalls{code=\"ok\"} 3\n"  # fmt: skip

@@ -23,7 +23,8 @@ class Request(msgspec.Struct, gc=False):
 
     `fields` are all header fields in their order, names in lower case; `head` has them by name, where a repeated one
     is joined to a list (RFC 9110, 5.3). `version` is `1.0` or `1.1`, `raw` the whole head as it came. `client` is the
-    address of who sends it, found where a resource asks for it.
+    address of who sends it, found where a resource asks for it, and so is `user_id`: whose process is at the other
+    end of a Unix socket, None where the operating system does not tell.
     """
 
     method: str
@@ -34,6 +35,7 @@ class Request(msgspec.Struct, gc=False):
     head: Metadata
     raw: bytes = b""
     client: str = ""
+    user_id: int | None = None
 
 
 class ReplyWriter(Protocol):

@@ -1,17 +1,18 @@
-// Asks the operator contract: Connect's unary calls in JSON, see docs/http-api.md.
+// Asks the operator contracts: Connect's unary calls in JSON, see docs/http-api.md.
 
-const CONTRACT = "/meristem.operator.v1.Operator/";
+const PACKAGE = "/meristem.operator.v1.";
 
 /** What the system said to a question that it could not answer, or that it said nothing. */
 export class AskError extends Error {}
 
 /**
- * Ask an operation. A reply that is a list stands in `result` on the wire; an operation that takes one message takes
- * that message's fields.
+ * Ask an operation of `Operator`, or of another contract by its name: `Actions/session`. A reply that is a list stands
+ * in `result` on the wire; an operation that takes one message takes that message's fields.
  * @param {string} operation @param {object} [parameters] @param {AbortSignal} [signal]
  */
 export async function ask(operation, parameters = {}, signal = undefined) {
-  const answer = await fetch(CONTRACT + operation[0].toUpperCase() + operation.slice(1), {
+  const [name, contract = "Operator"] = operation.split("/").reverse();
+  const answer = await fetch(`${PACKAGE}${contract}/${name[0].toUpperCase()}${name.slice(1)}`, {
     method: "POST",
     headers: { "content-type": "application/json" },
     body: JSON.stringify(parameters),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import socket
+import struct
+from typing import TYPE_CHECKING, Final
 
 from meristem.security.forwarding import ContradictionError, is_forwarded
 from meristem.transports.http.server.head import UnsoundError
@@ -12,6 +14,8 @@ if TYPE_CHECKING:
 
     from meristem.security.forwarding import TrustedProxies
     from meristem.transports.http.request import Request
+
+CREDENTIALS: Final = struct.Struct("3i")  # process, user and group: unix(7), SO_PEERCRED
 
 
 def client_address(request: Request | None, transport: asyncio.BaseTransport, proxies: TrustedProxies) -> str:
@@ -29,3 +33,12 @@ def client_address(request: Request | None, transport: asyncio.BaseTransport, pr
         if origin.client is not None:
             return origin.client[0]
     return peer or ""
+
+
+def peer_user(transport: asyncio.BaseTransport) -> int | None:
+    """The id of the user whose process is at the other end of a Unix socket; None where the system does not tell."""
+    found = transport.get_extra_info("socket")
+    if found is None or not hasattr(socket, "SO_PEERCRED") or found.family != socket.AF_UNIX:
+        return None
+    user: int = CREDENTIALS.unpack(found.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size))[1]
+    return user

@@ -10,7 +10,7 @@ from meristem.transports.http.connect.codec import is_own
 from meristem.transports.http.connect.interface import Route
 from meristem.transports.http.responses import COALESCED, Response, refused
 from meristem.transports.http.server.body import SizedBody
-from meristem.transports.http.server.client_address import client_address
+from meristem.transports.http.server.client_address import client_address, peer_user
 from meristem.transports.http.server.eager import EAGER
 from meristem.transports.http.server.head import MOST_REMEMBERED, UnsoundError, expects_continue, is_websocket, persists
 from meristem.transports.http.server.hosted import HostedRequest
@@ -172,6 +172,7 @@ class ServerConnection(PacedConnection):
         except UnsoundError as error:
             self.refuse(error.status, error.detail)
             return False
+        request.user_id = peer_user(self.transport)
         return True
 
     def _whole(self, body: IncomingBody) -> bytes | None:

@@ -1,0 +1,27 @@
+"""Who asks or acts at the operators' addresses: in which role, and how that was shown."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+Role: TypeAlias = Literal["viewer", "operator"]
+Means: TypeAlias = Literal["cookie", "bearer", "socket"]
+
+
+class Actor(NamedTuple):
+    """Somebody who may look on, and as an operator also act.
+
+    `means` is the session of a browser, a token, or the Unix socket, which only the system's own user and root can
+    open. `address` is where a TCP connection comes from, `user_id` whose process is at the other end of a socket, where
+    the operating system tells.
+    """
+
+    role: Role
+    means: Means
+    address: str = ""
+    user_id: int | None = None
+
+
+ACTING: Final[ContextVar[Actor | None]] = ContextVar("meristem.operators.acting", default=None)
+"""Who asks what is answered now."""
