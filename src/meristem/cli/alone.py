@@ -105,6 +105,7 @@ def _process(
         progress=TerminalProgress(),
         environment=beside.environment,
         directory=directory,
+        state=state.path,
         apps=beside.apps,
         resolver=resolver,
         sign=tokens.prove,

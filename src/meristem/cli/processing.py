@@ -138,7 +138,7 @@ async def _serve(
     tokens = state.tokens(environment)
     resolver = _resolver(blueprint, name, environment)
     secret = state.secret(environment)
-    options = _options(blueprint, replica, sides, directory, environment, resolver, tokens, secret)
+    options = _options(blueprint, replica, sides, directory, state.path, environment, resolver, tokens, secret)
     offer(environment_for(part_addresses(blueprint.plan, sides.address or "", {})))
     made = Process(
         blueprint,
@@ -162,6 +162,7 @@ def _options(
     replica: int,
     sides: Sides,
     directory: Path,
+    state: Path,
     environment: Mapping[str, str],
     resolver: Resolver,
     tokens: Tokens,
@@ -173,6 +174,7 @@ def _options(
         progress=TerminalProgress(),
         environment=environment,
         directory=directory,
+        state=state,
         apps=_apps(blueprint, sides.address, environment),
         resolver=resolver,
         sign=tokens.prove,

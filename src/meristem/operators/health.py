@@ -23,8 +23,8 @@ class InstanceHealth(msgspec.Struct, frozen=True):
 
     `status` is `starting`, `ready`, `unready` (it runs, and something that it needs is gone), `draining`, `waiting` (it
     died and is started again soon), `failing` (it ends again and again), `stopped`, or `silent`: it runs and does not
-    answer. `problem` says how that showed. `since` is when the process or, where it is supervised, its state began, in
-    seconds since 1970. `address` is where it answers others.
+    answer. `problem` says how that showed, or what is wrong though it is ready. `since` is when the process or, where
+    it is supervised, its state began, in seconds since 1970. `address` is where it answers others.
     """
 
     process: str

@@ -264,6 +264,11 @@ class Assembly:
         return self.telemetry.figures(accept)
 
     @property
+    def problems(self) -> list[str]:
+        """What an operator must know of its services, though they answer: a sentence each."""
+        return [problem for each in self.instances.values() for problem in each.problems]
+
+    @property
     def limits(self) -> Limits:
         """What a server in front of this process accepts."""
         return self.blueprint.placement.limits_of(self.process.name)

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from meristem.lifecycle import Component, Stack
 from meristem.services.container import build
+from meristem.services.crash_files import CrashFiles
 from meristem.services.following import distrusting, settling
 from meristem.services.inbound import OperationEndpoint
-from meristem.services.schedule import Schedule, scheduled
+from meristem.services.schedule import Schedule, Tallies, scheduled
 from meristem.system.description import needs_database
+from meristem.system.state_directory import CRASHES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -133,8 +135,21 @@ class ServiceInstance:
         """Its periodic jobs, to be started after all workers."""
         duties = None if self.storage is None else self.storage.lease
         service = None if self._built is None else self._built.service
-        self._schedule = Schedule(self.name, service, self._around.options.clock, duties)
-        return self._schedule
+        tallies = Tallies(None if self.storage is None else self.storage.duty_crashes(), self._crash_files())
+        clock, turn = self._around.options.clock, self._around.quarantine.turn
+        self._schedule = schedule = Schedule(self.name, service, clock, duties, tallies, turn)
+        schedule.trials.observers.append(self._around.telemetry.on_fact)
+        return schedule
+
+    def _crash_files(self) -> CrashFiles | None:
+        """Where ends within methods that each replica runs are counted; nowhere in a test, which keeps no folder."""
+        folder = self._around.options.state
+        return None if folder is None else CrashFiles(folder / CRASHES / self._around.replica)
+
+    @property
+    def problems(self) -> list[str]:
+        """What an operator must know of it: a sentence for each method that is not run any more."""
+        return [] if self._schedule is None else self._schedule.trials.problems
 
     @property
     def is_busy(self) -> bool:

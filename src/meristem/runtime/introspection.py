@@ -39,7 +39,7 @@ class OwnInstance:
             self._address or next(iter(served.addresses), None),
             served.assembly.process.services,
             served.assembly.process.apps,
-            served.problem,
+            served.problem or "; ".join(served.assembly.problems) or None,
         )
 
     async def figures(self, media: str) -> str | None:

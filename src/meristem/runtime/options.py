@@ -33,7 +33,8 @@ class Options:
 
     `overrides` are settings by service, strongest of all; `fakes` stand in for the services that implement a
     contract; `database` replaces the placement's URL and `migrate` brings databases up to date at start. Relative
-    paths and hosted apps are found from `directory`. `apps` tells the base address of each hosted app and program,
+    paths and hosted apps are found from `directory`; `state` is the system's folder, None in a test.
+    `apps` tells the base address of each hosted app and program,
     `resolver` where services of other processes answer, `sign` proves to them who calls; `replica` is this process's
     number and `instance` the name under which it holds leases, by default made of process and number. All processes of
     a system share one `secret`; without one it is new at each start, as in a test.
@@ -54,6 +55,7 @@ class Options:
         database: str | None = None,
         migrate: bool = True,
         directory: Path | None = None,
+        state: Path | None = None,
         apps: Mapping[str, str] | None = None,
         resolver: Resolver | None = None,
         sign: Callable[[Context], str] | None = None,
@@ -75,6 +77,7 @@ class Options:
         self.database = database
         self.migrate = migrate
         self.directory = directory or Path.cwd()
+        self.state = state
         self.apps = apps or {}
         self.resolver = resolver
         self.sign = sign

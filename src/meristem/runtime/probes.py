@@ -11,7 +11,7 @@ from meristem.operators.passing import PATH, after_of, is_of_this_user
 from meristem.transports.http.responses import JSON, Response
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from meristem.transports.http.request import Request
 
@@ -45,8 +45,9 @@ class InternalProbes:
     """What the system itself may ask a process; nothing else is there, for REST and apps are public.
 
     `/health/live` (the event loop turns), `/health/ready` (which tells the `state`: `starting`, `ready`, `unready` or
-    `draining`), `/health` (the same) and, by ASGI, `/metrics`. `figures` gives media type and text of the metrics for
-    what the client accepts. At a Unix socket `/events` is what passes, which `look` tells.
+    `draining`, and `problems` that leave it ready), `/health` (the same) and, by ASGI, `/metrics`. `figures` gives
+    media type and text of the metrics for what the client accepts. At a Unix socket `/events` is what passes, which
+    `look` tells.
     """
 
     def __init__(
@@ -54,15 +55,17 @@ class InternalProbes:
         state: Callable[[], str],
         figures: Callable[[str], Awaitable[tuple[str, bytes]]],
         look: Callable[[str], Awaitable[bytes]],
+        problems: Callable[[], list[str]],
     ) -> None:
         self._state = state
         self._figures = figures
         self._look = look
+        self._problems = problems
 
     def find(self, request: Request) -> Response | None:
         """The answer about health; None for another path."""
         if request.path in (b"/health", b"/health/ready"):
-            return _asked(request, _told(self._state()))
+            return _asked(request, _told(self._state(), self._problems()))
         return _asked(request, _told("live")) if request.path == b"/health/live" else None
 
     async def __call__(self, scope: Any, _receive: Any, send: Any) -> None:
@@ -86,7 +89,8 @@ def _asked(request: Request, answer: Response) -> Response:
     return answer if request.method in ("GET", "HEAD") else NOT_ASKED
 
 
-def _told(word: str) -> Response:
+def _told(word: str, problems: Sequence[str] = ()) -> Response:
     # Draining is 503 as well: a balancer must send nothing new while the rest is answered.
     status = 200 if word in (READY, "live") else 503
-    return Response(status, JSON, msgspec.json.encode({"status": word}), UNCACHED)
+    told = {"status": word, "problems": problems} if problems else {"status": word}
+    return Response(status, JSON, msgspec.json.encode(told), UNCACHED)

@@ -118,7 +118,9 @@ class Process:
         )
         await self._stack.start(watch)
         await self._stack.start(assembly)
-        internal = InternalProbes(lambda: self.state, self.assembly.figures, self.assembly.telemetry.tap.look)
+        internal = InternalProbes(
+            lambda: self.state, self.assembly.figures, self.assembly.telemetry.tap.look, lambda: self.assembly.problems
+        )
         routes, hosted = self._routes(), await start_apps(self.assembly, self._stack, described=self._api_page)
         self._server = HttpServer(
             routes,

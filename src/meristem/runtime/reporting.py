@@ -12,6 +12,7 @@ import msgspec
 from meristem.events.facts import Away, DeadLettered, Delivered, DeliveryRetried, Published
 from meristem.resilience.facts import BreakerChanged, CallRetried, Ejected, Hedged, RetryRefused, Shed
 from meristem.sagas.facts import SagaBegan, SagaEnded, SagaLost, StepEnded
+from meristem.services.facts import RunSkipped
 from meristem.storage.facts import PrimaryRead, ReplicaAway, ReplicaBack, ReplicaRead
 from meristem.telemetry.metrics import Measure
 from meristem.telemetry.sampling import Allowance
@@ -102,6 +103,12 @@ REPORTS: Final[dict[type[msgspec.Struct], Report]] = {
         "Sagas that another replica took over while this one worked on them.",
         ("saga",),
         lambda fact: (fact.name,),
+    ),
+    RunSkipped: Report(
+        "meristem_scheduled_runs_skipped_total",
+        "Runs of a scheduled method that were left out, because it ended its process each time.",
+        ("service", "method"),
+        lambda fact: (fact.service, fact.method),
     ),
     CallRetried: Report(
         "meristem_retries_total",

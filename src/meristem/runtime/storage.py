@@ -25,6 +25,7 @@ from meristem.services.answers import OldAnswers
 from meristem.services.idempotency import answer_once
 from meristem.storage.database import database_for
 from meristem.storage.declared import declare
+from meristem.storage.duty_crashes import DutyCrashes
 from meristem.storage.lease import Lease
 from meristem.system.description import migrations_of
 
@@ -72,6 +73,10 @@ class ServiceStorage:
         )
         self._outbox.observers += [around.telemetry.on_fact, *around.options.observers]
         around.telemetry.tap.observe(self._outbox.observers)
+
+    def duty_crashes(self) -> DutyCrashes:
+        """Where the ends of processes within the service's scheduled methods are counted."""
+        return DutyCrashes(self.database, self.lease)
 
     @property
     def has_sagas(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
 
 from meristem.backoff import ceiling
@@ -14,11 +15,13 @@ from meristem.errors import StorageError, WiringError
 from meristem.failure_log import log_failure
 from meristem.lifecycle import Background
 from meristem.log_positions import PRIMARIES
+from meristem.services.method_trials import MethodTrials
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
     from meristem.clock import Clock
+    from meristem.services.method_trials import RunCounts
 
 logger = logging.getLogger(__name__)
 _GRACE: Final = 25.0  # seconds for runs under way: the drain of a process takes 30, and deliveries come after these
@@ -53,7 +56,8 @@ def every(seconds: float, *, each: bool = False) -> Callable[[Job], Job]:
     Of several replicas one runs it, by a lease in the service's database. When that dies or hangs, another one takes
     over, and runs it as soon as that is noticed; what a run writes then that has lost the lease is rolled back.
     With `each=True` every replica runs it. A run that fails is logged and the next one is made all the same; while
-    one after the other fails, the wait doubles up to a minute, if `seconds` aren't more than that themselves.
+    one after the other fails, the wait doubles up to a minute, if `seconds` aren't more than that themselves. One that
+    ends its process five times in a row is not run any more until the process is stopped in order.
     """
 
     def declare(job: Job) -> Job:
@@ -80,10 +84,27 @@ def needs_lease(service: type) -> bool:
     return not all(method.each for method in scheduled(service).values())
 
 
-class Schedule:
-    """Runs the periodic methods of one service."""
+class Tallies(NamedTuple):
+    """Where the ends of processes are counted: within what one replica runs, and within what each one runs."""
 
-    def __init__(self, name: str, service: object, clock: Clock, duties: Duties | None) -> None:
+    alone: RunCounts | None = None
+    each: RunCounts | None = None
+
+
+class Schedule:
+    """Runs the periodic methods of one service; `turn` is that of all in the process that is tried alone."""
+
+    def __init__(
+        self,
+        name: str,
+        service: object,
+        clock: Clock,
+        duties: Duties | None,
+        tallies: Tallies = Tallies(),  # noqa: B008 - it never changes
+        turn: asyncio.Lock | None = None,
+    ) -> None:
+        self.trials = MethodTrials(name, turn or asyncio.Lock())
+        self._tallies = tallies
         self._name = name
         self._service = service
         self._clock = clock
@@ -102,6 +123,7 @@ class Schedule:
     async def drain(self) -> None:
         """Begin no further run, and let those that are under way end."""
         self._draining = True
+        self.trials.drain()
         if self._runs:
             await asyncio.wait(self._runs, timeout=_GRACE)
         for name in self._runs.values():
@@ -112,6 +134,7 @@ class Schedule:
         if self._duties is not None and self._wake in self._duties.freed:
             self._duties.freed.remove(self._wake)
         await self._background.stop()
+        await self.trials.stop()
 
     @property
     def is_busy(self) -> bool:
@@ -121,6 +144,11 @@ class Schedule:
     async def _repeat(self, name: str, job: Callable[[], Coroutine[Any, Any, None]], method: ScheduledMethod) -> None:
         task: Any = asyncio.current_task()
         wait, failures = method.seconds, 0
+        counts = self._tallies.each if method.each else self._tallies.alone
+        run = job
+        if counts is not None:
+            run = partial(self.trials.run, self._duty(name), counts, job)
+            self._background.spawn(self.trials.recall(self._duty(name), counts), f"crashes of {name}")
         while not self._draining:
             await self._pause(name, method, wait)
             if self._draining:  # it has begun during the sleep
@@ -130,9 +158,9 @@ class Schedule:
                 # Nobody asked for this run: no user, deadline or trace of what started the service stands behind it.
                 with using(Context(caller=self._name, positions=PRIMARIES)):
                     if method.each or self._duties is None:
-                        await job()
+                        await run()
                     else:
-                        await self._duties.run_alone(self._duty(name), job)
+                        await self._duties.run_alone(self._duty(name), run)
                 wait, failures = method.seconds, 0
             except Exception as error:  # one failed run must not end the job
                 failures += 1

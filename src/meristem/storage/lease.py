@@ -36,7 +36,7 @@ from meristem.failure_log import log_failure
 from meristem.lifecycle import Background
 from meristem.storage.fence import Fence, LeaseLostError, stand_behind
 from meristem.storage.owner import is_certainly_dead, new_owner
-from meristem.storage.versions import Revision, Schema
+from meristem.storage.versions import AddColumn, Revision, Schema
 
 if TYPE_CHECKING:
     from meristem.storage.database import Database
@@ -55,9 +55,25 @@ MEMBERS: Final = Table(
     sqlite_autoincrement=True,  # a fence that passed never comes back
 )
 DUTIES: Final = Table(
-    "meristem_duty", METADATA, Column("name", String(200), primary_key=True), Column("member", _id, nullable=False)
+    "meristem_duty",
+    METADATA,
+    Column("name", String(200), primary_key=True),
+    Column("member", _id, nullable=False),
+    Column("crashes", Integer, nullable=False, server_default="0"),  # ends of a process within it, in a row
 )
-SCHEMA: Final = Schema("lease", METADATA, MEMBERS.name, [Revision("001_tables", compatible=True)])
+_DUTIES_AT_SECOND: Final = Table(
+    "meristem_duty", MetaData(), Column("crashes", Integer, nullable=False, server_default="0")
+)
+SCHEMA: Final = Schema(
+    "lease",
+    METADATA,
+    MEMBERS.name,
+    [
+        Revision("001_tables", compatible=True),
+        # An older release counts no ends, and leaves the counts that are there.
+        Revision("002_crashes", compatible=True, steps=[AddColumn(_DUTIES_AT_SECOND.c.crashes)]),
+    ],
+)
 
 LIVING: Final = select(MEMBERS.c.id)
 """The replicas that live: what is stamped with any other number is free."""

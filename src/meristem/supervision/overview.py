@@ -61,7 +61,8 @@ class SupervisedInstance:
             problem = "it gives no sign of life"
         if self._restarter.restartable.tells and self._restarter.state is RunState.READY:
             try:
-                status = await told(self._restarter.restartable.address)
+                said = await told(self._restarter.restartable.address)
+                status, problem = said.status, "; ".join(said.problems) or None
             except FileNotFoundError:  # it has taken its socket's name away
                 status = DRAINING
             except OSError as error:  # TimeoutError is one

@@ -15,6 +15,13 @@ PATIENCE: Final = 2.0  # seconds for an answer
 END_OF_HEAD: Final = b"\r\n\r\n"
 
 
+class ToldState(msgspec.Struct):
+    """The state of a process, and what is wrong with what lives in it though that answers."""
+
+    status: str
+    problems: tuple[str, ...] = ()
+
+
 async def answers(address: str, path: str) -> bool:
     """Whether `GET path` at `unix:/path.sock` or `tcp://host:port` is answered with 2xx."""
     try:
@@ -34,11 +41,11 @@ async def accepts(address: str) -> bool:
         return False
 
 
-async def told(address: str) -> str:
-    """The state that a process says at `/health/ready`; raises OSError when it says nothing in time."""
+async def told(address: str) -> ToldState:
+    """What a process says at `/health/ready`; raises OSError when it says nothing in time."""
     try:
         async with asyncio.timeout(PATIENCE), _asked(address, "/health/ready") as reader:
-            return msgspec.json.decode((await reader.read()).partition(END_OF_HEAD)[2], type=_Said).status
+            return msgspec.json.decode((await reader.read()).partition(END_OF_HEAD)[2], type=ToldState)
     except TimeoutError:
         raise TimeoutError(f"it does not answer within {PATIENCE:g} s") from None
     except (ValueError, msgspec.MsgspecError):
@@ -52,10 +59,6 @@ async def fetched(address: str, path: str, *, accept: str = "*/*") -> str:
         if not _is_well(status):
             raise ConnectionError(f"{address} answers {status.decode('latin-1').strip() or 'nothing'} to {path}")
         return (await reader.read()).partition(END_OF_HEAD)[2].decode()
-
-
-class _Said(msgspec.Struct):
-    status: str
 
 
 def _is_well(status: bytes) -> bool:

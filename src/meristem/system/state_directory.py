@@ -31,6 +31,7 @@ DESCRIPTIONS: Final = "services"  # in a system's folder: what its services are,
 HISTORY: Final = "history.db"  # what operators look back on: traces, logs, figures
 ACTIONS: Final = "actions.jsonl"  # what operators did
 SETTINGS: Final = "settings"  # the values that each process uses
+CRASHES: Final = "crashes"  # how often each replica's process ended within a scheduled method of its own
 SOCKETS: Final = "run"  # where the processes of a run meet
 GLANCE: Final = 0.05  # seconds, in which a command that asks for the lock's state has long let go of it
 
@@ -222,7 +223,7 @@ class StateDirectory:
         """The names of files here that neither this class nor a database made, which its services or apps keep."""
         files = (self._running, self._claimed, self._restoring, self.secret_file, self.presence.path)
         here = [each.name for each in databases if each.parent == self.path.absolute()]
-        own = {DESCRIPTIONS, SETTINGS, SOCKETS, *(each.name for each in files)}
+        own = {CRASHES, DESCRIPTIONS, SETTINGS, SOCKETS, *(each.name for each in files)}
         own |= {f"{name}{beside}" for name in here for beside in ("", "-wal", "-shm")}
         return sorted({each.name for each in self.path.glob("*")} - own)
 
