@@ -1,4 +1,4 @@
-"""JSON Schema of the types that contracts use: each written once, and in full where msgspec leaves something open."""
+"""JSON Schema of the types of contracts, in full where msgspec leaves something open, with the texts below fields."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 import msgspec
 
 from meristem.contracts.codec import fault_payload
+from meristem.contracts.protodocs import field_docs
 from meristem.contracts.wiretypes import fields_of, is_union, parts_of, struct_of, unwrap
 
 if TYPE_CHECKING:
@@ -38,8 +39,11 @@ class Schemas:
             _date(key.type, schema)
         for struct in structs:
             properties = self.components[self.of(struct)["$ref"].rpartition("/")[2]].get("properties", {})
+            texts = field_docs(struct)
             for field in fields_of(struct):
                 _date(field.type, properties[field.encode_name])
+                if text := texts.get(field.name):
+                    properties[field.encode_name].setdefault("description", text)
 
     def of(self, type_: Any) -> dict[str, Any]:
         """The schema of a type, by reference where it is a component."""

@@ -13,6 +13,7 @@ from meristem.operators.actions_contract import Actions
 from meristem.operators.actions_desk import ActionsDesk
 from meristem.operators.answering import answering
 from meristem.operators.asking import Asking
+from meristem.operators.catalogue_contract import Catalogue
 from meristem.operators.event_contract import Events
 from meristem.operators.gatherer import Gatherer
 from meristem.operators.history_file import History
@@ -20,6 +21,7 @@ from meristem.operators.log_intake import LogIntake
 from meristem.operators.operator_contract import Operator
 from meristem.operators.saga_contract import SagaOperations
 from meristem.operators.saga_gathering import EverySaga
+from meristem.operators.system_catalogue import SystemCatalogue
 from meristem.operators.system_events import SystemEvents
 from meristem.operators.system_view import SystemView
 
@@ -49,6 +51,7 @@ class Observatory:
         self._gatherer = Gatherer(overview, self.history)
         self._view = SystemView(overview, self._gatherer, self.history)
         self._asking = Asking(overview)
+        self._catalogue = SystemCatalogue(overview, self._asking)
         self._is_ending = asyncio.Event()
 
     @property
@@ -59,6 +62,7 @@ class Observatory:
             (Actions, ActionsDesk(self.action_log)),
             (Events, SystemEvents(self._asking)),
             (SagaOperations, EverySaga(self._asking)),
+            (Catalogue, self._catalogue),
         ]
         return {
             # Of who gets in here by the sign-in: the same operations of a process answer its own system alone.

@@ -19,6 +19,7 @@ from meristem.resilience.policies import Policies
 from meristem.resilience.timers import Deadlines
 from meristem.runtime.accepted_events import AcceptedEventStore
 from meristem.runtime.announcement import announce
+from meristem.runtime.catalogue_desk import CatalogueDesk
 from meristem.runtime.clients import Clients
 from meristem.runtime.deliveries import Deliveries, Postbox, patient, sender
 from meristem.runtime.dependency import Dependency
@@ -91,6 +92,7 @@ class Assembly:
             ProcessInspector(self.telemetry, process, self.options.replica),
             EventDesk(blueprint, lambda: self.databases, self.options.clock, self._bus.lag),
             SagaDesk(LivingServices(self.instances, blueprint, self.options), self.options.clock),
+            CatalogueDesk(blueprint, self.instances, self.routes, self.telemetry.tracer),
         )
         self._quarantine = Quarantine()
         self._bus.resumed.append(self._serve)

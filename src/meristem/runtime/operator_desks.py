@@ -8,6 +8,7 @@ from meristem.context import Context
 from meristem.contracts.call import Call
 from meristem.contracts.contract import operations
 from meristem.operators.answering import answering
+from meristem.operators.catalogue_contract import Catalogue
 from meristem.operators.event_contract import Events
 from meristem.operators.inspection import Inspector
 from meristem.operators.saga_contract import SagaOperations
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from meristem.contracts.call import ServedOperation
     from meristem.contracts.operation import Operation
+    from meristem.runtime.catalogue_desk import CatalogueDesk
     from meristem.runtime.event_desk import EventDesk
     from meristem.runtime.inspector import ProcessInspector
     from meristem.runtime.saga_desk import SagaDesk
@@ -28,10 +30,13 @@ class OperatorDesks:
     Who runs the system hands on what operators ask it, by the same contracts.
     """
 
-    def __init__(self, inspector: ProcessInspector, events: EventDesk, sagas: SagaDesk) -> None:
+    def __init__(
+        self, inspector: ProcessInspector, events: EventDesk, sagas: SagaDesk, catalogue: CatalogueDesk
+    ) -> None:
         self._inspector = inspector
         self._events = events
         self._sagas = sagas
+        self._catalogue = catalogue
         self._routes: dict[str, ServedOperation] = {}
 
     def routes(self) -> Mapping[str, ServedOperation]:
@@ -41,6 +46,7 @@ class OperatorDesks:
                 (Inspector, self._inspector),
                 (Events, self._events),
                 (SagaOperations, self._sagas),
+                (Catalogue, self._catalogue),
             ]
             for contract, desk in desks:
                 self._routes |= {each.path: answering(each, desk) for each in operations(contract).values()}
