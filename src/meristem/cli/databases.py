@@ -14,7 +14,7 @@ from meristem.runtime.schema import check_framework, is_new
 from meristem.storage.database import Database, database_for
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 
     from meristem.system.blueprint import Blueprint
 
@@ -59,11 +59,12 @@ def in_each(
     *,
     of_any_shape: bool = False,
     make: bool = False,
+    only: Collection[str] | None = None,
 ) -> dict[str, T]:
     """What `work` finds in the database of each service, whose framework tables must have this release's shape.
 
     One that is not there, or in which no release has made a table yet, is left so unless asked to `make` it: `work` is
-    given an empty one that is gone afterwards.
+    given an empty one that is gone afterwards. `only` some of them are visited where these are named.
     """
 
     async def look(name: str, database: Database) -> T:
@@ -81,6 +82,7 @@ def in_each(
             return await look(name, nothing)
 
     async def all_of_them() -> dict[str, T]:
-        return {name: await visit(name) for name in names_with_database(blueprint, service)}
+        names = names_with_database(blueprint, service)
+        return {name: await visit(name) for name in names if only is None or name in only}
 
     return asyncio.run(all_of_them())

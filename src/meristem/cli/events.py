@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
-from meristem.cli.databases import in_each
+from meristem.cli.databases import names_with_database
+from meristem.cli.event_answers import EventAnswers, warn_of
 from meristem.cli.event_flow import asyncapi, list_events, publish
 from meristem.cli.event_replay import replay
 from meristem.cli.event_tail import tail
 from meristem.cli.loading_system import json_option, load_blueprint, placement_option, system_argument, system_option
 from meristem.cli.output import counted, print_json, print_table
 from meristem.cli.verb_groups import VerbGroup
-from meristem.clock import SystemClock
-from meristem.events.dead_letters import DeadLetter, DeadLetters, LetterFilter
-from meristem.events.waiting import Waiting, waiting_in
-from meristem.storage.database import Database
+from meristem.errors import OperationError
+from meristem.operators.event_contract import ChosenLetters, LettersLike
 
 if TYPE_CHECKING:
-    from meristem.system.blueprint import Blueprint
-
-OfSubscriber = TypeVar("OfSubscriber", DeadLetter, Waiting)
+    from meristem.operators.event_contract import DeadLetterView
 
 service_option = click.option("--service", help="Only events that this service published.")
 
@@ -50,13 +46,9 @@ events.add_command(asyncapi)
 def dead(target: str | None, placement: Path | None, service: str | None, *, as_json: bool) -> None:
     """List the events that a subscriber could not handle."""
     blueprint, directory = load_blueprint(target, placement, as_it_runs=True)
-
-    async def find(_: str, database: Database) -> Sequence[DeadLetter]:
-        return _called_now(blueprint, await DeadLetters(database, SystemClock()).list())
-
-    found = in_each(blueprint, directory, service, find)
+    found = EventAnswers(blueprint, directory, service).letters(values=as_json)
     if as_json:
-        print_json(found)
+        print_json({publisher: [_plain(each) for each in letters] for publisher, letters in found.items()})
         return
     rows = [
         [publisher, str(each.id), each.type, each.subscriber, str(each.attempts), each.error or ""]
@@ -75,11 +67,9 @@ def dead(target: str | None, placement: Path | None, service: str | None, *, as_
 def waiting(target: str | None, placement: Path | None, service: str | None, *, as_json: bool) -> None:
     """List what waits to be delivered, and why: a subscriber that is away, or an outage of what it needs."""
     blueprint, directory = load_blueprint(target, placement, as_it_runs=True)
-
-    async def find(_: str, database: Database) -> Sequence[Waiting]:
-        return _called_now(blueprint, await waiting_in(database))
-
-    found = in_each(blueprint, directory, service, find)
+    overview = EventAnswers(blueprint, directory, service).overview()
+    warn_of(overview.silent)
+    found = {each.service: each.waiting for each in overview.outboxes}
     if as_json:
         print_json(found)
         return
@@ -100,10 +90,11 @@ def waiting(target: str | None, placement: Path | None, service: str | None, *, 
     print_table("waiting events", columns, rows, "No events wait.")
 
 
-def _called_now(blueprint: Blueprint, found: Sequence[OfSubscriber]) -> list[OfSubscriber]:
-    """What was found, with each subscriber by its name of now; where things are kept it has that of before."""
-    called = blueprint.plan.called_now
-    return [msgspec.structs.replace(each, subscriber=called(each.subscriber)) for each in found]
+def _plain(letter: DeadLetterView) -> dict[str, Any]:
+    """A letter without the publisher, under which it stands."""
+    told: dict[str, Any] = msgspec.to_builtins(letter)
+    del told["service"]
+    return told
 
 
 def moment(seconds: float | None) -> str:
@@ -114,7 +105,7 @@ def moment(seconds: float | None) -> str:
 def _which(verb: Any) -> Any:
     """The options that say which dead letters a verb is about."""
     options = (
-        click.argument("number", type=int, required=False),
+        click.argument("numbers", type=int, nargs=-1, metavar="[NUMBER]..."),
         system_option,
         placement_option,
         service_option,
@@ -129,21 +120,21 @@ def _which(verb: Any) -> Any:
 
 @events.command()
 @_which
-def redrive(number: int | None, *, everything: bool, **options: Any) -> None:
-    """Deliver dead letters again: one by its number, those of a subscriber, or all."""
-    _apply("redrive", number, everything=everything, **options)
+def redrive(numbers: tuple[int, ...], *, everything: bool, **options: Any) -> None:
+    """Deliver dead letters again: some by their numbers, those of a subscriber, or all."""
+    _apply("redrive", numbers, everything=everything, **options)
 
 
 @events.command()
 @_which
-def discard(number: int | None, *, everything: bool, **options: Any) -> None:
+def discard(numbers: tuple[int, ...], *, everything: bool, **options: Any) -> None:
     """Give dead letters up for good; of a subscriber that the system has no more also what still waits for it."""
-    _apply("discard", number, everything=everything, **options)
+    _apply("discard", numbers, everything=everything, **options)
 
 
 def _apply(
     verb: str,
-    number: int | None,
+    numbers: tuple[int, ...],
     *,
     target: str | None,
     placement: Path | None,
@@ -152,13 +143,12 @@ def _apply(
     everything: bool,
     as_json: bool,
 ) -> None:
-    if number is None and subscriber is None and not everything:
+    if not numbers and subscriber is None and not everything:
         raise click.UsageError(f"which? events {verb} NUMBER --service NAME, --subscriber NAME or --all")
-    if number is not None and service is None:
+    if numbers and service is None:
         raise click.UsageError("numbers are each publisher's own: add --service, the publisher that `dead` shows")
     blueprint, directory = load_blueprint(target, placement, as_it_runs=True)
-    hears = {each.name: each.kept_as for each in blueprint.plan.services if each.hears}
-    hears |= {name: name for name in blueprint.placement.events.subscribers}
+    hears = {each.name for each in blueprint.plan.services if each.hears} | set(blueprint.placement.events.subscribers)
     subscriber = None if subscriber is None else blueprint.plan.called_now(subscriber)
     # What a service that has gone left behind may be discarded, but nobody would ever take it if it were redriven.
     if verb == "redrive" and subscriber is not None and subscriber not in hears:
@@ -166,22 +156,20 @@ def _apply(
         raise click.BadParameter(
             f"no service {subscriber!r} hears events; there are {there_are}", param_hint="--subscriber"
         )
-    gone = subscriber if verb == "discard" and number is None and subscriber not in hears else None
-    kept_as = None if subscriber is None else hears.get(subscriber, subscriber)
-
-    async def apply(_: str, database: Database) -> int:
-        letters = DeadLetters(database, SystemClock())
-        if gone is not None:
-            return await letters.forget(gone)
-        work: Callable[..., Awaitable[int]] = letters.redrive if verb == "redrive" else letters.discard
-        return await work(LetterFilter(kept_as, ids=None if number is None else (number,)))
-
-    found = in_each(blueprint, directory, service, apply)
-    if number is not None and not any(found.values()):
-        text = f"{service} has no dead letter {number}; `meristem events dead` shows them"
+    if numbers and service is not None:
+        chosen = ChosenLetters(numbers={service: [*numbers]})
+    else:
+        chosen = ChosenLetters(like=LettersLike(service=service or "", subscriber=subscriber or ""))
+    told = EventAnswers(blueprint, directory, service).change(verb, chosen)
+    found = {name: told.changed.get(name, 0) for name in names_with_database(blueprint, service)}
+    if numbers and not any(found.values()):
+        text = f"{service} has no dead letter {' or '.join(map(str, numbers))}; `meristem events dead` shows them"
         raise click.BadParameter(text, param_hint="NUMBER")
     if as_json:
         print_json(found)
     else:
         done = {"redrive": "to be delivered again", "discard": "discarded"}[verb]
         click.echo(f"{counted(sum(found.values()), 'event')} {done}.")
+    if told.silent:
+        services = ", ".join(told.silent)
+        raise OperationError(f"{services} did not answer: look by `meristem events dead` what is left there")

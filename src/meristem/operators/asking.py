@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, NamedTuple
+from copy import copy
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from meristem.errors import CallError, Code
 
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
 
     from meristem.contracts.operation import Operation
     from meristem.operators.health import Instance, Overview
+
+
+MARGIN: Final = 0.8  # of the time that an operator has, for the processes
 
 
 class Answers(NamedTuple):
@@ -68,9 +72,12 @@ async def _told(replicas: Sequence[Instance], operation: Operation, request: Any
 async def _first_of(replicas: Sequence[Instance], operation: Operation, request: Any) -> Any:
     """One after the other: what changes something must not be begun twice because the first was slow."""
     problem = "it has no replica"
+    patient = copy(operation)
+    # All together within the time of who asks, who is then told which one is silent.
+    patient.timeout = operation.timeout * MARGIN / max(len(replicas), 1)
     for each in replicas:
         try:
-            return await each.ask(operation, request)
+            return await each.ask(patient, request)
         except TimeoutError as error:
             if not operation.semantics.repeatable:
                 text = f"{operation.label} was not answered in time: look whether it was done"

@@ -57,7 +57,7 @@ async def test_an_event_that_is_published_by_hand_goes_its_usual_way(start, meri
         {"type": SOLD, "publishers": ["orders"], "subscribers": ["post"], "accepted_from": [], "webhooks": []}
     ]
     assert listed.json["subscribers"] == [
-        {"name": "post", "waiting": 0, "oldest": None, "failed": 0, "lag": None, "dead": 1}
+        {"name": "post", "waiting": 0, "oldest": None, "failed": 0, "lag": None, "dead": 1, "kind": "service"}
     ]
 
 
@@ -186,3 +186,58 @@ async def test_what_can_not_be_replayed_is_refused(meristem, given: list[str], t
 
     assert ended.code == 2
     assert text in ended.err
+
+
+SHORT_LIVED = '[resources]\ndatabase = "sqlite://"\n'
+UNSEEN = "[operator]\ndashboard = false\n"
+APART = '[processes]\norders = ["orders"]\npost = ["post"]\n'
+
+
+@pytest.mark.parametrize("placed", [SHORT_LIVED, UNSEEN, APART], ids=["in memory", "no dashboard", "apart"])
+async def test_a_running_system_is_asked_and_what_nobody_there_tells_is_read(
+    start, meristem, project: Path, placed: str
+):
+    (project / "placed.toml").write_text(placed)
+    running = await start("run", "--port", "0", "--placement", "placed.toml")
+    await running.shows("shop runs at ")
+    for item in ("ink", "pen", "cap"):
+        await meristem("call", "orders.sell", f'{{"item": "{item}"}}')
+        await running.shows(f"heard {item}")
+    dead = await _until_dead(meristem, 3)
+
+    numbers = [each["id"] for each in dead]
+    listed = await meristem("events", "list", "--json")
+    waiting = await meristem("events", "waiting", "--json")
+    running.text = ""
+    redriven = await meristem("events", "redrive", str(numbers[0]), str(numbers[1]), "--service", "orders", "--json")
+    await running.shows("heard ink")
+    await running.shows("heard pen")
+    await _until_dead(meristem, 3)
+    missing = await meristem("events", "discard", "99", "--service", "orders")
+    discarded = await meristem("events", "discard", "--subscriber", "post", "--json")
+
+    assert [msgspec.json.decode(each["body"])["data"]["item"] for each in dead] == ["ink", "pen", "cap"]
+    assert [(each["name"], each["dead"]) for each in listed.json["subscribers"]] == [("post", 3)]
+    assert (listed.json["events"][0]["publishers"], listed.json["unreachable"]) == (["orders"], None)
+    assert waiting.json == {"orders": [], "post": []}
+    assert redriven.json == {"orders": 2}, redriven.err
+    assert (missing.code, "orders has no dead letter 99" in missing.err) == (2, True)
+    assert discarded.json == {"orders": 3, "post": 0}
+    assert (await meristem("events", "dead", "--json")).json == {"orders": [], "post": []}
+
+
+async def _until_dead(meristem, count: int) -> list[dict]:
+    async with asyncio.timeout(60):
+        while len(found := (await meristem("events", "dead", "--json")).json["orders"]) < count:
+            await asyncio.sleep(0.1)
+    return found
+
+
+async def test_what_is_in_memory_is_published_and_found_alike(start, meristem, project: Path):
+    (project / "placed.toml").write_text(SHORT_LIVED)
+    running = await start("run", "--port", "0", "--placement", "placed.toml")
+    await running.shows("shop runs at ")
+    published = await meristem("events", "publish", SOLD, '{"item": "ink"}', "--json")
+    await running.shows("heard ink")
+
+    assert (published.json["publisher"], published.json["destinations"]) == ("orders", ["post"])

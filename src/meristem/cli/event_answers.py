@@ -1,0 +1,177 @@
+"""Answers of a system's events for the command: by who runs it, and of databases where nobody does, or answers."""
+
+from __future__ import annotations
+
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+
+import click
+from msgspec.structs import replace
+
+from meristem.cli.databases import in_each, names_with_database, open_database
+from meristem.cli.running_operators import ask_run
+from meristem.clock import SystemClock
+from meristem.errors import OperationError
+from meristem.events.brokers.broker import BrokerBus
+from meristem.events.bus_positions import BusPositions
+from meristem.operators.event_contract import (
+    ChangedLetters,
+    DeadLetterPage,
+    EventOverview,
+    Events,
+    LetterSearch,
+    LettersLike,
+)
+from meristem.operators.event_merging import merged_changes, merged_overviews
+from meristem.runtime.event_desk import EventDesk
+from meristem.system.event_flow import bus_of, event_classes
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from meristem.contracts.message import Event
+    from meristem.operators.event_contract import ChosenLetters, DeadLetterView, EventPublication
+    from meristem.storage.database import Database
+    from meristem.system.blueprint import Blueprint
+
+
+class Merged(Protocol):
+    """What several may answer, of which some are silent."""
+
+    @property
+    def silent(self) -> list[str]:
+        """The services that did not answer."""
+        ...
+
+
+Part = TypeVar("Part", bound=Merged)
+PAGE: Final = 1000  # letters of one answer
+NOTHING: Final = DeadLetterPage(letters=[], total=0, more=False, next={}, newest={})
+
+
+class EventAnswers:
+    """The system's events as the command tells them; `service` is the only publisher that is asked of, if any.
+
+    Where nothing runs a broker is asked only where its lag is wanted.
+    """
+
+    def __init__(
+        self, blueprint: Blueprint, directory: Path, service: str | None = None, *, asks_broker: bool = False
+    ) -> None:
+        self._blueprint = blueprint
+        self._directory = directory
+        self._service = service or ""
+        self._keepers = names_with_database(blueprint, service)
+        self._unreachable: str | None = None
+        self._unread: dict[str, str] = {}
+        self._asks_broker = asks_broker
+
+    def overview(self) -> EventOverview:
+        """All events, subscribers and outboxes."""
+        found = self._merged(lambda events: events.overview(self._service), merged_overviews)
+        return replace(found, unreachable=found.unreachable or self._unreachable, unread=self._unread)
+
+    def letters(self, *, values: bool) -> dict[str, list[DeadLetterView]]:
+        """All dead letters by publisher, the oldest first; with `values` also what they say."""
+        found: dict[str, list[DeadLetterView]] = {name: [] for name in self._keepers}
+
+        async def all_of_them(events: Events) -> DeadLetterPage:
+            search = LetterSearch(like=LettersLike(service=self._service), after={}, most=PAGE, values=values)
+            page = await events.dead(search)
+            letters = page.letters
+            while page.more:
+                search = replace(search, after=page.next)
+                page = await events.dead(search)
+                letters = letters + page.letters
+            return replace(page, letters=letters)
+
+        def side_by_side(told: Sequence[DeadLetterPage], silent: Sequence[str]) -> DeadLetterPage:
+            letters = [each for page in told for each in page.letters]
+            return replace(told[0], letters=letters, silent=list(silent)) if told else NOTHING
+
+        listed = self._merged(all_of_them, side_by_side)
+        for each in listed.letters:
+            found[each.service].append(each)
+        warn_of(listed.silent)
+        return found
+
+    def change(self, verb: str, chosen: ChosenLetters) -> ChangedLetters:
+        """Redrive or discard letters."""
+
+        async def change(events: Events) -> ChangedLetters:
+            return await (events.redrive(chosen) if verb == "redrive" else events.discard(chosen))
+
+        return self._merged(change, merged_changes)
+
+    @cached_property
+    def classes(self) -> Mapping[str, type[Event]]:
+        """The classes of all events by type, as far as their code is importable here."""
+        classes, self._unread = event_classes(self._blueprint)
+        return classes
+
+    def publish(self, service: str, event_type: str, data: str) -> EventPublication:
+        """Publish an event by a service."""
+
+        async def publish(events: Events) -> EventPublication:
+            return await events.publish(service, event_type, data)
+
+        told = ask_run(self._blueprint, self._directory, Events, publish)
+        if told is not None:
+            return told
+        place = open_database(self._blueprint, self._directory, service) if service in self._keepers else None
+        if place is not None and (place.is_temporary or not place.exists()):
+            raise OperationError(f"{service} has no database that lasts yet: run the system once, then publish")
+
+        async def put(name: str, database: Database) -> EventPublication:
+            return await publish(self._desk(name, database))
+
+        [found] = in_each(self._blueprint, self._directory, service, put, make=True).values()
+        return found
+
+    def _merged(
+        self,
+        question: Callable[[Events], Awaitable[Part]],
+        merge: Callable[[Sequence[Part], Sequence[str]], Part],
+    ) -> Part:
+        """One answer of all that have one: the run, and the databases of services of which that knows nothing."""
+        told: Part | None = ask_run(self._blueprint, self._directory, Events, question)
+        silent = self._keepers if told is None else [each for each in told.silent if each in self._keepers]
+        if told is not None and not silent:
+            return told
+
+        async def look(name: str, database: Database) -> Part:
+            return await question(self._desk(name, database))
+
+        rest = in_each(self._blueprint, self._directory, self._service or None, look, only=silent)
+        lost = [] if told is None else [each for each in silent if self._is_lost(each)]
+        return merge([*([] if told is None else [told]), *rest.values()], lost)
+
+    def _is_lost(self, service: str) -> bool:
+        """Whether what a silent service keeps is in its process alone."""
+        return open_database(self._blueprint, self._directory, service).is_temporary
+
+    def _desk(self, name: str, database: Database) -> Events:
+        desk: Any = EventDesk(
+            self._blueprint, lambda: {name: database}, SystemClock(), partial(self._lag, name, database),
+            lambda: self.classes,
+        )  # fmt: skip
+        answers: Events = desk
+        return answers
+
+    async def _lag(self, name: str, database: Database) -> Mapping[str, int]:
+        service, bus = self._blueprint.plan.service(name), bus_of(self._blueprint)
+        # A broker that one service can't reach is not waited for again.
+        if not self._asks_broker or not isinstance(bus, BrokerBus) or not service.hears or self._unreachable:
+            return {}
+        try:
+            return {service.kept_as: await bus.lag_of(service.kept_as, BusPositions(database))}
+        except OperationError as error:
+            self._unreachable = str(error)
+            return {}
+
+
+def warn_of(silent: Sequence[str]) -> None:
+    """Say what is missing."""
+    if silent:
+        click.echo(f"{', '.join(silent)} did not answer, and nobody else knows what it keeps", err=True)
