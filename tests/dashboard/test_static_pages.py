@@ -12,6 +12,7 @@ import pytest
 
 import meristem.dashboard
 from meristem.asgi import respond
+from meristem.dashboard.static_files import StaticFiles
 from meristem.dashboard.static_pages import DashboardPages
 
 STATIC = Path(meristem.dashboard.__file__).parent / "static"
@@ -34,7 +35,32 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
 async def test_each_page_is_one_document(client: httpx.AsyncClient, path: str) -> None:
     answer = await client.get(path)
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
-    assert answer.text == (STATIC / "index.html").read_text()
+    version = StaticFiles().version
+    own = (STATIC / "index.html").read_text()
+    named = re.findall(r'modulepreload" href="/dashboard/\w+/([^"]+)"', answer.text)
+    links = "".join(f'  <link rel="modulepreload" href="/dashboard/{each}">\n' for each in named)
+    assert answer.text.replace(f"/dashboard/{version}/", "/dashboard/") == own.replace("  <!-- modules -->\n", links)
+    assert "routes.js" in named
+    assert len(named) == len(set(named))
+
+
+async def test_a_document_names_all_that_its_page_imports(client: httpx.AsyncClient) -> None:
+    """Else a browser learns of modules one round after the other."""
+    answers = {path: (await client.get(path)).text for path in ("/map", "/traces/5f", "/nowhere")}
+    assert all(f'/{each}"' in answers["/map"] for each in ("pages/map.js", "map/shapes.js", "parts/dom.js"))
+    assert "pages/map.js" not in answers["/traces/5f"]
+    assert "trace/waterfall.js" in answers["/traces/5f"]
+
+
+async def test_what_has_a_version_is_kept_for_good(client: httpx.AsyncClient) -> None:
+    version = StaticFiles().version
+    kept = await client.get(f"/dashboard/{version}/main.js")
+    asked = await client.get("/dashboard/main.js")
+    assert kept.content == asked.content == (STATIC / "main.js").read_bytes()
+    assert "immutable" in kept.headers["cache-control"]
+    assert asked.headers["cache-control"] == (await client.get("/map")).headers["cache-control"] == "no-cache"
+    # Another release's: a page of that one loads itself anew rather than be mixed of two.
+    assert (await client.get("/dashboard/0123456789abcdef/main.js")).text == "behind"
 
 
 async def test_what_is_of_others_is_answered_by_others(client: httpx.AsyncClient) -> None:
@@ -83,7 +109,8 @@ async def test_only_reading_is_allowed(client: httpx.AsyncClient) -> None:
     assert (await client.post("/map")).status_code == 405
     head = await client.head("/map", headers={"accept-encoding": "identity"})
     assert head.content == b""
-    assert int(head.headers["content-length"]) == (STATIC / "index.html").stat().st_size
+    whole = await client.get("/map", headers={"accept-encoding": "identity"})
+    assert int(head.headers["content-length"]) == len(whole.content)
 
 
 def test_everything_that_a_file_names_is_there() -> None:

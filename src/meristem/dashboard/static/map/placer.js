@@ -2,7 +2,7 @@
 
 /** @param {AbortSignal} signal */
 export function placer(signal) {
-  const worker = new Worker("/dashboard/map/worker.js", { type: "module" });
+  const worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
   const asked = new Map();
   let last = 0;
   const settle = (number, work) => {

@@ -3,7 +3,7 @@
 import { h } from "./dom.js";
 import { clock } from "./format.js";
 
-const PLACE = "/dashboard/vendor/uplot-1.6.32/";
+const PLACE = new URL("../vendor/uplot-1.6.32/", import.meta.url).pathname;
 const high = (canvas) => (canvas.clientWidth < 420 ? 108 : 148);
 
 /** @type {Promise<any> | null} */
