@@ -18,6 +18,9 @@ from meristem.contracts.call import Call, ServedOperation
 from meristem.contracts.contract import operations
 from meristem.contracts.message import Message
 from meristem.dashboard.static_pages import DashboardPages
+from meristem.operators.actions_contract import Actions, SessionView
+from meristem.operators.answering import answering
+from meristem.operators.catalogue_contract import Catalogue
 from meristem.operators.operator_contract import (
     ErrorView,
     FigurePoint,
@@ -33,6 +36,7 @@ from meristem.operators.operator_contract import (
 )
 from meristem.transports.http.server.http_server import HttpServer
 from tests.dashboard.invented import Invented, Inventor, Part, made
+from tests.dashboard.promises import Promised
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
 
@@ -44,16 +48,19 @@ class StandIn:
         self.invented = invented
         self.changes = Counter(spans=1, logs=1, figures=1, processes=1, errors=1)
         self.asked: list[str] = []
+        self.promised = Promised()
         self._traces: dict[str, list[SpanView]] = {}
         for each in invented.spans:
             self._traces.setdefault(each.trace_id, []).append(each)
         self._short = sorted(map(_short, self._traces.values()), key=lambda each: -each.start)
 
     def routes(self) -> dict[str, ServedOperation]:
-        return {
-            each.path: ServedOperation(each.under(public=True), self._handler(name))
-            for name, each in operations(Operator).items()
-        }
+        known = {name: each.under(public=True) for name, each in operations(Operator).items()}
+        found = {each.path: ServedOperation(each, self._handler(name)) for name, each in known.items()}
+        promised = [each.under(public=True) for each in operations(Catalogue).values()]
+        session = operations(Actions)["session"].under(public=True)
+        found[session.path] = answering(session, self)
+        return found | {each.path: answering(each, self.promised.catalogue) for each in promised}
 
     def _handler(self, name: str) -> Callable[[Call], Any]:
         async def handle(call: Call) -> Any:
@@ -71,6 +78,9 @@ class StandIn:
         for line in logs:
             self.invented.logs.append(replace(line, id=len(self.invented.logs) + 1))
         self.changes.update(spans=1, logs=len(logs))
+
+    async def session(self) -> SessionView:
+        return SessionView(role="operator", means="cookie")
 
     async def system(self) -> SystemMap:
         return self.invented.system
@@ -195,6 +205,7 @@ class Site:
 
     def close(self) -> None:
         self.down()
+        self._do(self.stand_in.promised.stop())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(60)
         self._loop.close()

@@ -6,6 +6,8 @@ import json
 import shlex
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from meristem.contracts.codec import encode
 from meristem.contracts.python_text import PythonText
 from meristem.operators.catalogue_contract import Snippet
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from meristem.contracts.operation import Operation
     from meristem.operators.catalogue_contract import CallFor, SnippetQuestion
 
+LANGUAGES: Final = ("curl", "Python", "TypeScript", "Command")
 SIGN_IN: Final = "TOKEN holds a bearer token of the user: from outside nobody is believed to be whom they name."
 INSIDE: Final = (
     "Run it in the folder in which the system was started, by the same user: it calls as a part of the system."
@@ -25,8 +28,9 @@ INSIDE: Final = (
 def snippets_of(
     contract: Any, operation: Operation, requests: Sequence[Any], question: SnippetQuestion
 ) -> list[Snippet]:
-    """The snippets of one call, whose request was read already: what is written is what would be sent."""
-    bodies = [encode(each).decode() for each in requests]
+    """The snippets of one call, whose request was read already; as JSON it is written as it was given."""
+    given = msgspec.json.decode(question.request)
+    bodies = [encode(each).decode() for each in (given if operation.takes_stream else [given])]
     remark = _unreachable(operation, question)
     if remark:
         http = [Snippet(language=each, text="", remark=remark) for each in ("curl", "TypeScript")]
@@ -134,11 +138,6 @@ def _command(operation: Operation, bodies: Sequence[str], question: CallFor) -> 
         options += f" --travelling {shlex.quote(f'{name}={value}')}"
     remark = "The command names no roles." if question.roles else ""
     if operation.takes_stream:
-        given = " ".join(shlex.quote(_item(operation, each)) for each in bodies)
+        given = " ".join(map(shlex.quote, bodies))
         return Snippet(language="Command", text=f"printf '%s\\n' {given} | {named}{options}\n", remark=remark)
     return Snippet(language="Command", text=f"{named}{options} {shlex.quote(bodies[0])}\n", remark=remark)
-
-
-def _item(operation: Operation, body: str) -> str:
-    """An item as it stands on its line: a value that is no message stands there alone."""
-    return json.dumps(json.loads(body)[operation.parameters[0].name]) if operation.spread else body

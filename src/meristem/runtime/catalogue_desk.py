@@ -107,12 +107,17 @@ class CatalogueDesk:
         return _files({"openapi.json": text})
 
     async def snippets(self, question: SnippetQuestion) -> list[Snippet]:
-        from meristem.runtime.call_snippets import snippets_of  # noqa: PLC0415
+        from meristem.runtime.call_snippets import LANGUAGES, snippets_of  # noqa: PLC0415
         from meristem.runtime.operator_calls import read_requests  # noqa: PLC0415
 
         operation = self._operation(question)
         contract = self._contract(question.service, question.contract)
-        return snippets_of(contract, operation, read_requests(operation, question), question)
+        try:
+            requests = read_requests(operation, question)
+        except CallError as refusal:  # half of a form, as a rule
+            remark = f"It can't be written yet: {refusal.message}"
+            return [Snippet(language=each, text="", remark=remark) for each in LANGUAGES]
+        return snippets_of(contract, operation, requests, question)
 
     async def call(self, call: OperatorCall) -> CallAnswer:
         from meristem.runtime.operator_calls import called  # noqa: PLC0415

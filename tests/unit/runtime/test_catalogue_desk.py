@@ -269,6 +269,10 @@ async def test_snippets_say_why_a_call_can_not_be_written(seen: Overview) -> Non
     inside = await seen.snippets("fail", "{}")
     assert (inside["curl"].text, "Only parts of the system" in inside["curl"].remark) == ("", True)
     assert 'connect(folder=".", service="script")' in inside["Python"].text
+    half = await seen.snippets("book", "{}", user="42")
+    assert {(each.text, "`arrival`" in each.remark or "guests" in each.remark) for each in half.values()} == {
+        ("", True)
+    }
     signed = await seen.snippets("book", STAY, user="42")
     assert "$TOKEN" in signed["curl"].text
     assert 'using(user=Identity("42"))' in signed["Python"].text

@@ -10,9 +10,11 @@ export const PAGES = [
   { path: "/errors", title: "Errors", key: "e", load: () => import("./pages/errors.js"), icon: "M8 2 14.5 13.5h-13zM8 6.5v3M8 11.6v.01" },
   { path: "/operations", title: "Operations", key: "o", load: () => import("./pages/operations.js"), icon: "M2 13.5h12M2 10.5l3.5-4 3 2.5L14 3" },
   { path: "/processes", title: "Processes", key: "p", load: () => import("./pages/processes.js"), icon: "M2 2.5h12v4.5H2zM2 9.5h12V14H2zM4.5 4.75h.01M4.5 11.75h.01" },
+  { path: "/contracts", title: "Contracts", key: "c", load: () => import("./pages/contracts.js"), icon: "M3.5 1.5h6l3 3v10h-9zM9.5 1.5v3h3M5.5 8h5M5.5 11h3" },
 ];
 
 /** Places within a page. */
 export const PLACES = [
+  { path: "/contracts/:service/:name", title: "Contract", of: "/contracts", load: () => import("./contract/page.js") },
   { path: "/traces/:id", title: "Trace", of: "/traces", load: () => import("./trace/page.js") },
 ];

@@ -79,9 +79,15 @@ async function show(first) {
 function markCurrent(route) {
   const current = route?.of ?? route?.path;
   for (const link of document.querySelectorAll("[data-page]")) {
-    link.dataset.page === current ? link.setAttribute("aria-current", "page") : link.removeAttribute("aria-current");
+    link.dataset.page === current ? select(link) : link.removeAttribute("aria-current");
   }
   titled(route?.title ?? "No such page");
+}
+
+/** On a phone the list of pages is longer than the screen is wide. */
+function select(link) {
+  link.setAttribute("aria-current", "page");
+  link.scrollIntoView({ block: "nearest", inline: "nearest" });
 }
 
 /** Name the page in the window's title. @param {string} title */
