@@ -305,14 +305,20 @@ async def test_a_replica_that_stands_still_is_left_within_seconds(cluster):
         await shop.until(one.port)
 
 
-async def test_a_read_that_replay_cancels_is_answered_by_the_primary(cluster):
+@pytest.mark.parametrize("asleep", ["pg_sleep(1.5)", "in_a_block(1.5)"])
+async def test_a_read_that_replay_cancels_is_answered_by_the_primary(cluster, asleep: str):
+    """In a block of its own, or when it is cancelled twice, the standby ends the connection as well."""
     primary, one, _ = cluster
+    primary.sql(
+        "CREATE OR REPLACE FUNCTION in_a_block(seconds float) RETURNS void LANGUAGE plpgsql AS "
+        "'BEGIN BEGIN PERFORM pg_sleep(seconds); EXCEPTION WHEN division_by_zero THEN NULL; END; END'"
+    )
     one.sql("ALTER SYSTEM SET max_standby_streaming_delay = 0", "SELECT pg_reload_conf()")
     try:
         async with opened(primary, one) as shop:
             row = await shop.write()
             await shop.until(one.port)
-            slow = text("SELECT count(*), inet_server_port() AS port, pg_sleep(1.5) FROM rows")
+            slow = text(f"SELECT count(*), inet_server_port() AS port, {asleep} FROM rows")
             with tolerating(60.0):
                 reading = asyncio.create_task(shop.database.fetch_one(slow))
             await until(lambda: bool(one.sql("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'")))

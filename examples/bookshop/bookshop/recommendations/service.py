@@ -49,6 +49,8 @@ class RecommendationsService(
     settings: RecommendationsSettings
     clock: Clock
     version: int = field(default=0, init=False)  # of the model; 0 until one was trained
+    # Of two at once the one that began first could put the older model back.
+    _refreshing: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
     _recommender: Recommender = field(default_factory=lambda: Recommender(Model.untrained(), []), init=False)
 
     async def start(self) -> None:
@@ -119,14 +121,17 @@ class RecommendationsService(
     @every(seconds=1.0, each=True)
     async def refresh(self) -> None:
         """Take what is new, whichever replica heard of it: books, and the latest model that is of use."""
-        model, books = self._recommender.model, await self.books.all()
-        if (newer := await self.models.newer(self.version)) is not None:
-            self.version, model = newer
-            logger.info("ranks by model %d", self.version)
-        elif self.version == 0:
-            model = await self.purchases.most_sold()
-        if model is not self._recommender.model or books != self._recommender.books:
-            self._recommender = await asyncio.to_thread(Recommender, model, books)
+        async with self._refreshing:
+            model, version, books = self._recommender.model, self.version, await self.books.all()
+            if (newer := await self.models.newer(version)) is not None:
+                version, model = newer
+            elif version == 0:
+                model = await self.purchases.most_sold()
+            if model is not self._recommender.model or books != self._recommender.books:
+                self._recommender = await asyncio.to_thread(Recommender, model, books)
+            if version != self.version:  # only now does it rank by that
+                self.version = version
+                logger.info("ranks by model %d", version)
 
 
 def _books_of(order: Order) -> list[int]:

@@ -19,6 +19,7 @@ from meristem.storage.postgresql.translation import (
     is_lost,
     is_outdated,
     is_repeatable,
+    state_of,
     translate,
     unreadable,
     writes,
@@ -151,7 +152,7 @@ class Session:
         is_answer = not isinstance(error, asyncpg.PostgresConnectionError)  # that one is asyncpg's own
         self.has_refused = isinstance(error, asyncpg.PostgresError) and is_answer
         self.is_undone = self.has_refused or isinstance(error, asyncpg.InterfaceError)
-        self.sqlstate = getattr(error, "sqlstate", None)
+        self.sqlstate = state_of(error)
         if self.only_reads and self.sqlstate == _READ_ONLY:
             return writes(self._database, text)
         self._is_repeatable, self.is_outdated = is_repeatable(error), is_outdated(error)

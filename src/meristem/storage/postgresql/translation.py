@@ -74,6 +74,13 @@ def is_lost(error: BaseException) -> bool:
     return getattr(error, "sqlstate", None) in _GONE
 
 
+def state_of(error: BaseException) -> str | None:
+    """The SQLSTATE of an error: the one that the server gave as it closed the connection, rather than asyncpg's own."""
+    last = error.__cause__ if isinstance(error, asyncpg.PostgresConnectionError) else None
+    said = last if isinstance(last, asyncpg.PostgresError) else error
+    return getattr(said, "sqlstate", None)
+
+
 def is_repeatable(error: BaseException) -> bool:
     """Whether a transaction that told nobody anything yet can be run once more."""
     if is_outdated(error):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -15,6 +16,9 @@ from bookshop.contracts.items import PricedItem
 from bookshop.contracts.recommendations import BookCategory, RecommendationRequest, Recommendations
 from bookshop.contracts.training import Quality, Trained, Training
 from bookshop.contracts.transactions import Address, Order, OrderPlaced, OrderRefunded, OrderStatus
+from bookshop.recommendations import service as recommending
+from bookshop.recommendations.model import Model
+from bookshop.recommendations.recommender import Recommender
 from bookshop.recommendations.service import RecommendationsService
 from bookshop.recommendations.training import TrainingService
 from msgspec import structs
@@ -181,3 +185,14 @@ async def test_many_who_ask_at_once_are_each_answered_as_alone(asking: Any) -> N
         await asked.app.eventually(lambda: asked.service.version, equals=1)
         alone = [await asked.titles(each) for each in range(1, 9)]
         assert await asyncio.gather(*[asked.titles(each) for each in range(1, 9)]) == alone
+
+
+async def test_a_model_is_told_of_when_it_ranks_and_no_sooner(asking: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slowly(model: Model, books: Any) -> Recommender:
+        time.sleep(0.2)
+        return Recommender(model, books)
+
+    monkeypatch.setattr(recommending, "Recommender", slowly)
+    async with asking(Trainer()) as asked:
+        await asked.app.eventually(lambda: asked.service.version, equals=1)
+        assert asked.service._recommender.model.weights.any()  # the most sold books have none
