@@ -34,8 +34,10 @@ from meristem.operators.operator_contract import (
     TraceSearch,
     TraceView,
 )
+from meristem.operators.saga_contract import SagaOperations
 from meristem.transports.http.server.http_server import HttpServer
 from tests.dashboard.invented import Invented, Inventor, Part, made
+from tests.dashboard.invented_sagas import InventedSagas
 from tests.dashboard.promises import Promised
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
@@ -46,6 +48,7 @@ class StandIn:
 
     def __init__(self, invented: Invented) -> None:
         self.invented = invented
+        self.sagas: object = InventedSagas(time.time())
         self.changes = Counter(spans=1, logs=1, figures=1, processes=1, errors=1)
         self.asked: list[str] = []
         self.promised = Promised()
@@ -60,7 +63,10 @@ class StandIn:
         promised = [each.under(public=True) for each in operations(Catalogue).values()]
         session = operations(Actions)["session"].under(public=True)
         found[session.path] = answering(session, self)
-        return found | {each.path: answering(each, self.promised.catalogue) for each in promised}
+        found |= {each.path: answering(each, self.promised.catalogue) for each in promised}
+        return found | {
+            each.path: answering(each.under(public=True), self.sagas) for each in operations(SagaOperations).values()
+        }
 
     def _handler(self, name: str) -> Callable[[Call], Any]:
         async def handle(call: Call) -> Any:

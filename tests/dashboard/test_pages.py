@@ -34,6 +34,9 @@ PAGES = {
     "/operations?service=payments&operation=charge": "Operations",
     "/processes": "Processes",
     "/traces/0": "Trace",
+    "/sagas": "Sagas",
+    "/sagas?state=parked": "Sagas",
+    **{f"/sagas/reservations/{number:032x}?step=0.undo": "make_booking" for number in (1, 4, 5)},
     "/nowhere": "There is no such page",
 }
 
@@ -85,7 +88,7 @@ def test_each_page_is_accessible_and_fits(open_page: Callable[..., Page], site: 
 
 def test_fifty_services_fit_a_phone(open_page: Callable[..., Page], many: Site) -> None:
     page = open_page(many, viewport=PHONE)
-    for address in ("/map", "/traces", "/logs", "/errors", "/operations", "/processes"):
+    for address in ("/map", "/traces", "/logs", "/errors", "/sagas", "/operations", "/processes"):
         go(page, address, address[1:].capitalize())
         assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"], address
 
@@ -137,7 +140,9 @@ def test_everything_is_reached_by_keyboard_alone(open_page: Callable[..., Page],
     expect(page.locator(".panel")).to_have_count(0)
     expect(page.locator(".node:focus")).to_have_attribute("aria-label", re.compile("^bank .*, Program"))
 
-    for key, title in zip("tleopm", ["Traces", "Logs", "Errors", "Operations", "Processes", "Map"], strict=True):
+    for key, title in zip(
+        "tlesopm", ["Traces", "Logs", "Errors", "Sagas", "Operations", "Processes", "Map"], strict=True
+    ):
         page.keyboard.press("g")
         page.keyboard.press(key)
         is_open(page, title)

@@ -22,5 +22,6 @@ export async function ask(operation, parameters = {}, signal = undefined) {
   });
   const told = await answer.json().catch(() => null);
   if (!answer.ok) throw new AskError(told?.message || `${operation} was answered by ${answer.status} ${answer.statusText}`);
-  return told && "result" in told ? told.result : told;
+  // A message may have a field of that name beside others.
+  return told && "result" in told && Object.keys(told).length === 1 ? told.result : told;
 }

@@ -1,9 +1,9 @@
 // One trace: its waterfall over all processes, what a span says, and the lines of the log that belong to it.
 
 import { ask } from "../parts/ask.js";
-import { h, icon } from "../parts/dom.js";
+import { h } from "../parts/dom.js";
 import { clock, duration, plural } from "../parts/format.js";
-import { empty, heading, waiting } from "../parts/heading.js";
+import { copier, empty, heading, waiting } from "../parts/heading.js";
 import { lines } from "../parts/lines.js";
 import { service } from "../parts/marks.js";
 import { titled } from "../parts/router.js";
@@ -15,7 +15,7 @@ const GROWS = 120; // seconds after its last span in which a trace may still get
 /** @param {import("../parts/view.js").View} view */
 export function open(view) {
   const id = view.params.id;
-  const head = heading(view, "Trace", h("code", { class: "soft id" }, id), copier(id));
+  const head = heading(view, "Trace", h("code", { class: "soft id" }, id), copier(id, "Copy the trace's id"));
   const facts = h("div", { class: "summary" });
   const beside = h("div", { class: "beside", hidden: true });
   const close = () => view.set({ span: null });
@@ -75,13 +75,4 @@ function summary(spans, root) {
     fact("Errors", String(failed), failed ? "bad" : ""), fact("Processes", String(processes.size)),
     h("div", { class: "figure grow" }, h("span", { class: "soft" }, plural(services.length, "service")), h("span", { class: "services" }, services.map(service))),
   ];
-}
-
-function copier(text) {
-  const button = h("button", { class: "quiet", type: "button", "aria-label": "Copy the trace's id", title: "Copy the id" }, icon("M5.5 5.5V2H14v8.5h-3.5M2 5.5h8.5V14H2z"));
-  button.addEventListener("click", async () => {
-    await navigator.clipboard?.writeText(text).catch(() => {});
-    button.replaceChildren(icon("M3 8.5 6.5 12 13 4.5"));
-  });
-  return button;
 }
