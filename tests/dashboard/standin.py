@@ -21,6 +21,7 @@ from meristem.dashboard.static_pages import DashboardPages
 from meristem.operators.actions_contract import Actions, SessionView
 from meristem.operators.answering import answering
 from meristem.operators.catalogue_contract import Catalogue
+from meristem.operators.event_contract import Events
 from meristem.operators.operator_contract import (
     ErrorView,
     FigurePoint,
@@ -37,6 +38,7 @@ from meristem.operators.operator_contract import (
 from meristem.operators.saga_contract import SagaOperations
 from meristem.transports.http.server.http_server import HttpServer
 from tests.dashboard.invented import Invented, Inventor, Part, made
+from tests.dashboard.invented_events import InventedEvents
 from tests.dashboard.invented_sagas import InventedSagas
 from tests.dashboard.promises import Promised
 
@@ -49,6 +51,7 @@ class StandIn:
     def __init__(self, invented: Invented) -> None:
         self.invented = invented
         self.sagas: object = InventedSagas(time.time())
+        self.events = InventedEvents(time.time())
         self.changes = Counter(spans=1, logs=1, figures=1, processes=1, errors=1)
         self.asked: list[str] = []
         self.promised = Promised()
@@ -60,13 +63,16 @@ class StandIn:
     def routes(self) -> dict[str, ServedOperation]:
         known = {name: each.under(public=True) for name, each in operations(Operator).items()}
         found = {each.path: ServedOperation(each, self._handler(name)) for name, each in known.items()}
-        promised = [each.under(public=True) for each in operations(Catalogue).values()]
         session = operations(Actions)["session"].under(public=True)
         found[session.path] = answering(session, self)
-        found |= {each.path: answering(each, self.promised.catalogue) for each in promised}
-        return found | {
-            each.path: answering(each.under(public=True), self.sagas) for each in operations(SagaOperations).values()
-        }
+        for contract, desk in (
+            (Catalogue, self.promised.catalogue),
+            (SagaOperations, self.sagas),
+            (Events, self.events),
+        ):
+            known = {name: each.under(public=True) for name, each in operations(contract).items()}
+            found |= {each.path: answering(each, desk) for each in known.values()}
+        return found
 
     def _handler(self, name: str) -> Callable[[Call], Any]:
         async def handle(call: Call) -> Any:

@@ -88,7 +88,7 @@ def test_each_page_is_accessible_and_fits(open_page: Callable[..., Page], site: 
 
 def test_fifty_services_fit_a_phone(open_page: Callable[..., Page], many: Site) -> None:
     page = open_page(many, viewport=PHONE)
-    for address in ("/map", "/traces", "/logs", "/errors", "/sagas", "/operations", "/processes"):
+    for address in ("/map", "/traces", "/logs", "/errors", "/sagas", "/events", "/operations", "/processes"):
         go(page, address, address[1:].capitalize())
         assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"], address
 
@@ -141,7 +141,9 @@ def test_everything_is_reached_by_keyboard_alone(open_page: Callable[..., Page],
     expect(page.locator(".node:focus")).to_have_attribute("aria-label", re.compile("^bank .*, Program"))
 
     for key, title in zip(
-        "tlesopm", ["Traces", "Logs", "Errors", "Sagas", "Operations", "Processes", "Map"], strict=True
+        "tlesvopm",
+        ["Traces", "Logs", "Errors", "Sagas", "Events", "Operations", "Processes", "Map"],
+        strict=True,
     ):
         page.keyboard.press("g")
         page.keyboard.press(key)

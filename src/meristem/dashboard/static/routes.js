@@ -9,6 +9,7 @@ export const PAGES = [
   { path: "/logs", title: "Logs", key: "l", load: () => import("./pages/logs.js"), icon: "M2 3h12M2 6.5h9M2 10h12M2 13.5h6" },
   { path: "/errors", title: "Errors", key: "e", load: () => import("./pages/errors.js"), icon: "M8 2 14.5 13.5h-13zM8 6.5v3M8 11.6v.01" },
   { path: "/sagas", title: "Sagas", key: "s", load: () => import("./pages/sagas.js"), icon: "M13 8a5 5 0 1 1-1.5-3.5M13 2v3h-3" },
+  { path: "/events", title: "Events", key: "v", load: () => import("./pages/events.js"), icon: "M2.5 8h2.2M8 2.5v2.2M4.1 4.1l1.6 1.6M11.5 8a3.5 3.5 0 1 0-3.5 3.5M8 8l6 2.2-2.6 1.1-1.1 2.7z" },
   { path: "/operations", title: "Operations", key: "o", load: () => import("./pages/operations.js"), icon: "M2 13.5h12M2 10.5l3.5-4 3 2.5L14 3" },
   { path: "/processes", title: "Processes", key: "p", load: () => import("./pages/processes.js"), icon: "M2 2.5h12v4.5H2zM2 9.5h12V14H2zM4.5 4.75h.01M4.5 11.75h.01" },
   { path: "/contracts", title: "Contracts", key: "c", load: () => import("./pages/contracts.js"), icon: "M3.5 1.5h6l3 3v10h-9zM9.5 1.5v3h3M5.5 8h5M5.5 11h3" },
@@ -19,4 +20,5 @@ export const PLACES = [
   { path: "/contracts/:service/:name", title: "Contract", of: "/contracts", load: () => import("./contract/page.js") },
   { path: "/traces/:id", title: "Trace", of: "/traces", load: () => import("./trace/page.js") },
   { path: "/sagas/:service/:id", title: "Saga", of: "/sagas", load: () => import("./saga/page.js") },
+  { path: "/events/dead", title: "Dead letters", of: "/events", load: () => import("./events/dead.js") },
 ];

@@ -12,7 +12,7 @@ export function listenToKeys(pages) {
   describe(dialog, pages);
   document.querySelector("#help").addEventListener("click", () => dialog.showModal());
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || dialog.open || event.defaultPrevented) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]") || event.defaultPrevented) return;
     if (event.key === "Escape") escape(event);
     else if (event.target.matches?.("input, select, textarea")) return;
     else if (event.key === "?") dialog.showModal();

@@ -5,8 +5,9 @@ import { h, keeper, write } from "./dom.js";
 /**
  * `text` is what a cell says and is compared by; `cell` makes more of it; `grave` marks it. `from` is the width of
  * the window from which on a column is shown: "" always, "wide", "wider".
+ * `head` stands in place of a title.
  * @template T
- * @typedef {{name: string, title: string, text: (item: T) => string, cell?: (item: T) => Node | Node[],
+ * @typedef {{name: string, title: string, head?: Node, text: (item: T) => string, cell?: (item: T) => Node | Node[],
  *   number?: boolean, from?: string, link?: (item: T) => string, sort?: boolean, hint?: (item: T) => string,
  *   grave?: (item: T) => string, kind?: string}} Column
  */
@@ -18,7 +19,7 @@ import { h, keeper, write } from "./dom.js";
  */
 export function table({ caption, columns, key, chosen, order }) {
   const heads = columns.map((column) => h("th", { scope: "col", class: classes(column) },
-    order && column.sort ? h("a", { href: "#", "data-sort": column.name }, column.title) : column.title || h("span", { class: "unseen" }, column.name)));
+    order && column.sort ? h("a", { href: "#", "data-sort": column.name }, column.title) : column.head || column.title || h("span", { class: "unseen" }, column.name)));
   const body = h("tbody", { "data-list": true });
   const element = h("table", { class: "table" }, h("caption", { class: "unseen" }, caption), h("thead", {}, h("tr", {}, heads)), body);
   body.addEventListener("click", follow);
