@@ -14,6 +14,7 @@ from meristem.operators.operator_contract import (
     Figures,
     LogView,
     OperationView,
+    PartSettings,
     ProcessView,
     SpanView,
     SystemMap,
@@ -64,6 +65,7 @@ class Invented:
     spans: list[SpanView] = field(default_factory=list)
     logs: list[LogView] = field(default_factory=list)
     errors: list[ErrorView] = field(default_factory=list)
+    settings: list[PartSettings] = field(default_factory=list)
 
 
 class Inventor:

@@ -29,6 +29,7 @@ from meristem.operators.operator_contract import (
     LogView,
     OperationView,
     Operator,
+    PartSettings,
     ProcessView,
     SpanView,
     SystemMap,
@@ -102,6 +103,9 @@ class StandIn:
 
     async def operations(self) -> list[OperationView]:
         return self.invented.operations
+
+    async def settings(self) -> list[PartSettings]:
+        return self.invented.settings
 
     async def history(self, service: str, operation: str, minutes: int) -> list[FigurePoint]:
         rate = 3.0 if operation else 9.0 if service else 90.0

@@ -7,7 +7,15 @@ from collections import defaultdict
 
 from msgspec.structs import replace
 
-from meristem.operators.operator_contract import MapEdge, MapNode, OperationView, ProcessView, SystemMap
+from meristem.operators.operator_contract import (
+    MapEdge,
+    MapNode,
+    OperationView,
+    PartSettings,
+    ProcessView,
+    SettingView,
+    SystemMap,
+)
 from tests.dashboard.invented import Invented, Inventor, Part, made
 
 
@@ -55,6 +63,9 @@ def hotels(now: float, traces: int = 400) -> Invented:
     ]
     inventor = Inventor(parts, now)
     invented = _invent(inventor, "hotels", "https://hotels.example", _hotel_map(inventor), traces, ["web"])
+    invented.settings = [
+        PartSettings(part=part, settings=[made(SettingView, *each) for each in found]) for part, found in TOLD.items()
+    ]
     invented.processes += [
         made(
             ProcessView,
@@ -115,6 +126,14 @@ def _hotel_map(inventor: Inventor) -> tuple[list[MapNode], list[MapEdge]]:
     return nodes, edges
 
 
+TOLD = {
+    "payments": [
+        ("bank_url", "http://127.0.0.1:9100", "app://bank in deploy/hotels.toml", "HOTELS_PAYMENTS_BANK_URL"),
+        ("bank_key", "***", "HOTELS_PAYMENTS_BANK_KEY", "HOTELS_PAYMENTS_BANK_KEY"),
+        ("attempts", "3", "default", "HOTELS_PAYMENTS_ATTEMPTS"),
+    ],
+    "search": [("radius", "25.0", "default", "HOTELS_SEARCH_RADIUS")],
+}
 TIERS = (0, 4, 16, 33, 50, 50)
 
 

@@ -33,6 +33,7 @@ PAGES = {
     "/operations": "Operations",
     "/operations?service=payments&operation=charge": "Operations",
     "/processes": "Processes",
+    "/settings": "Settings",
     "/traces/0": "Trace",
     "/sagas": "Sagas",
     "/sagas?state=parked": "Sagas",
@@ -161,7 +162,7 @@ def test_a_trace_is_found_and_read_by_keyboard(open_page: Callable[..., Page], s
     page = open_page(site, viewport=DESK)
     go(page, "/traces", "Traces")
     page.keyboard.press("/")
-    expect(page.get_by_role("searchbox")).to_be_focused()
+    expect(page.get_by_role("searchbox", name="Name or trace id")).to_be_focused()
     page.keyboard.type("/book")
     expect(page.locator("tbody tr").first).to_contain_text("/book")
     page.keyboard.press("ArrowDown")
@@ -352,6 +353,22 @@ def test_the_map_tells_what_is_declared_from_what_is_called(open_page: Callable[
     page.get_by_role("button", name="Databases").click()
     expect(page.locator(".node[data-kind='database']")).to_have_count(0)
     assert query(page) == {"node": "service:notifications", "databases": "0"}
+
+
+def test_settings_are_found_by_where_they_come_from(open_page: Callable[..., Page], site: Site) -> None:
+    page = open_page(site, viewport=DESK)
+    go(page, "/map?node=service:payments", "Map")
+    expect(page.locator(".panel")).to_contain_text("Settings (3)")
+    expect(page.locator(".panel")).to_contain_text("HOTELS_PAYMENTS_BANK_KEY")
+    page.keyboard.press("g")
+    page.keyboard.press("s")
+    is_open(page, "Settings")
+    expect(page.locator("tbody tr")).to_have_count(4)
+    page.get_by_role("combobox", name="Where it comes from").select_option("default")
+    expect(page.locator("tbody tr")).to_have_count(2)
+    page.get_by_role("combobox", name="Service").select_option("payments")
+    expect(page.locator("tbody tr")).to_have_text(re.compile("attempts"))
+    assert query(page) == {"origin": "default", "service": "payments"}
 
 
 def test_the_map_is_moved_and_scaled_by_keys_and_mouse(open_page: Callable[..., Page], site: Site) -> None:

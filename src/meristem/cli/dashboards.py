@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from meristem.dashboard.static_pages import DashboardPages
@@ -10,6 +11,7 @@ from meristem.operators.history_file import Keeping
 from meristem.operators.observatory import Observatory
 from meristem.operators.server import Dashboard
 from meristem.operators.sign_in import OperatorSignIn
+from meristem.system.noted_settings import read_noted
 from meristem.system.state_directory import ACTIONS, HISTORY
 
 if TYPE_CHECKING:
@@ -29,8 +31,9 @@ def dashboard_of(
     kept = table.history
 
     def made(overview: Overview) -> Dashboard:
+        noted = partial(read_noted, state.path, overview.pid)
         keeping = Keeping(kept.days, kept.spans, kept.lines)
-        observatory = Observatory(overview, state.path / HISTORY, ActionLog(state.path / ACTIONS), keeping)
+        observatory = Observatory(overview, state.path / HISTORY, ActionLog(state.path / ACTIONS), keeping, noted)
         return Dashboard(observatory, OperatorSignIn(overview.system, state.secret(environment)), DashboardPages())
 
     return made

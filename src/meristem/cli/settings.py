@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,29 +11,20 @@ import msgspec
 
 from meristem.cli.loading_system import json_option, load_blueprint, placement_option, system_argument
 from meristem.cli.output import print_json, print_table
+from meristem.cli.running_operators import ask_run
 from meristem.config.setting_sources import Setting, Sources
 from meristem.config.settings import explain
-from meristem.private_files import make_folder, write_file
-from meristem.system.addresses import label_of
+from meristem.operators.operator_contract import Operator
 from meristem.system.description import settings_at
-from meristem.system.state_directory import SETTINGS, StateDirectory
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from meristem.system.blueprint import Blueprint
 from meristem.system.external_access import ExternalSettings, sources_of
+from meristem.system.noted_settings import NotedSettings, read_noted, write_noted
+from meristem.system.state_directory import StateDirectory
 from meristem.system.webhook_access import WebhookSettings
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
-class Noted(msgspec.Struct, frozen=True):
-    """The settings of the services of one process; what is secret in them is hidden already.
-
-    `run` is the process that answers for the run: its supervisor, or itself where it runs alone.
-    """
-
-    run: int
-    settings: dict[str, list[Setting]]
+    from meristem.system.blueprint import Blueprint
 
 
 @click.command()
@@ -48,9 +38,9 @@ def settings(target: str | None, placement: Path | None, *, as_json: bool) -> No
     """
     blueprint, directory = load_blueprint(target, placement)
     name = blueprint.system.name
-    used = None if placement else _used(StateDirectory(directory, name))
-    found = used
-    if found is None:
+    used = None if placement else _used(blueprint, directory)
+    found: Mapping[str, Sequence[Setting]] = used or {}
+    if used is None:
         found = settings_of(blueprint, [each.name for each in blueprint.plan.processes], os.environ)
     if as_json:
         print_json(found)
@@ -102,24 +92,14 @@ def note_settings(
     blueprint: Blueprint, process: str, replica: int, environment: Mapping[str, str], state: StateDirectory, run: int
 ) -> None:
     """Write down what this process uses, for `meristem settings` in other shells."""
-    noted = Noted(run, settings_of(blueprint, [process], environment))
-    # Whoever may not write here runs all the same.
-    with contextlib.suppress(OSError):
-        make_folder(state.path / SETTINGS)
-        write_file(state.path / SETTINGS / f"{label_of(process, replica)}.json", msgspec.json.encode(noted))
+    write_noted(state.path, process, replica, NotedSettings(run, settings_of(blueprint, [process], environment)))
 
 
-def _used(state: StateDirectory) -> dict[str, list[Setting]] | None:
-    """What the processes that run now have noted; None where none does."""
+def _used(blueprint: Blueprint, directory: Path) -> dict[str, Sequence[Setting]] | None:
+    """What the processes that run now use: as who runs them says, or as they noted it; None where none runs."""
+    told = ask_run(blueprint, directory, Operator, lambda operator: operator.settings())
+    if told is not None:
+        return {each.part: [Setting(**msgspec.structs.asdict(one)) for one in each.settings] for each in told}
+    state = StateDirectory(directory, blueprint.system.name)
     running = state.running()
-    if running is None:
-        return None
-    found: dict[str, list[Setting]] = {}
-    for path in sorted((state.path / SETTINGS).glob("*.json")):
-        try:
-            noted = msgspec.json.decode(path.read_bytes(), type=Noted)
-        except (OSError, msgspec.DecodeError):  # it is being written
-            continue
-        # One that was left by a former run tells nothing of this one.
-        found |= noted.settings if noted.run == running.pid else {}
-    return found
+    return None if running is None else read_noted(state.path, running.pid)

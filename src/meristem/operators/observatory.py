@@ -26,9 +26,11 @@ from meristem.operators.system_events import SystemEvents
 from meristem.operators.system_view import SystemView
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from meristem.asgi import Receive, Scope, Send
+    from meristem.config.setting_sources import Setting
     from meristem.contracts.call import ServedOperation
     from meristem.operators.action_log import ActionLog
     from meristem.operators.health import Overview
@@ -44,12 +46,19 @@ class Observatory:
     Whoever serves those writes into `action_log` what changes something.
     """
 
-    def __init__(self, overview: Overview, path: Path, action_log: ActionLog, keeping: Keeping | None = None) -> None:
+    def __init__(
+        self,
+        overview: Overview,
+        path: Path,
+        action_log: ActionLog,
+        keeping: Keeping | None = None,
+        settings: Callable[[], Mapping[str, Sequence[Setting]]] = dict,
+    ) -> None:
         self.action_log = action_log
         self.history = History(path, keeping)
         self.logs = LogIntake(self.history)
         self._gatherer = Gatherer(overview, self.history)
-        self._view = SystemView(overview, self._gatherer, self.history)
+        self._view = SystemView(overview, self._gatherer, self.history, settings)
         self._asking = Asking(overview)
         self._catalogue = SystemCatalogue(overview, self._asking)
         self._is_ending = asyncio.Event()

@@ -102,6 +102,22 @@ class OperationView(Message):
     figures: Figures
 
 
+class SettingView(Message):
+    """A setting as a process found it: its value, or `***` for a secret, where that came from, and its variable."""
+
+    name: str
+    value: str
+    origin: str
+    variable: str
+
+
+class PartSettings(Message):
+    """The settings of a service, an external system or a subscriber outside."""
+
+    part: str
+    settings: list[SettingView]
+
+
 class FigurePoint(Message):
     """What happened in the seconds that end at `time`, in seconds since 1970."""
 
@@ -227,6 +243,11 @@ class Operator(Contract, Protocol, package="meristem.operator.v1"):
     @safe
     async def operations(self) -> list[OperationView]:
         """The operations of all services, and how those went in the last minute."""
+        ...
+
+    @safe
+    async def settings(self) -> list[PartSettings]:
+        """What the services were told, as the processes noted it when they started; secrets are hidden."""
         ...
 
     @safe

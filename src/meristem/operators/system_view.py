@@ -11,11 +11,19 @@ import msgspec
 
 from meristem.operators.health import READY
 from meristem.operators.history_search import find_errors, find_figures, find_lines, find_spans, find_traces
-from meristem.operators.operator_contract import MapEdge, MapNode, ProcessView, SystemMap
+from meristem.operators.operator_contract import (
+    MapEdge,
+    MapNode,
+    PartSettings,
+    ProcessView,
+    SettingView,
+    SystemMap,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from meristem.config.setting_sources import Setting
     from meristem.operators.gatherer import Gatherer
     from meristem.operators.health import InstanceHealth, Overview
     from meristem.operators.history_file import History
@@ -36,7 +44,14 @@ OUTSIDE: Final = "outside"  # who calls and is none of the parts: browsers, prog
 class SystemView:
     """One system, as its operators see it; it answers `Operator`."""
 
-    def __init__(self, overview: Overview, gatherer: Gatherer, history: History) -> None:
+    def __init__(
+        self,
+        overview: Overview,
+        gatherer: Gatherer,
+        history: History,
+        settings: Callable[[], Mapping[str, Sequence[Setting]]] = dict,
+    ) -> None:
+        self._settings = settings
         self._overview = overview
         self._gatherer = gatherer
         self._history = history
@@ -65,6 +80,13 @@ class SystemView:
 
     async def operations(self) -> list[OperationView]:
         return self._gatherer.figures.operations()
+
+    async def settings(self) -> list[PartSettings]:
+        noted = await asyncio.to_thread(self._settings)
+        return [
+            PartSettings(part=part, settings=[SettingView(**msgspec.structs.asdict(each)) for each in found])
+            for part, found in sorted(noted.items())
+        ]
 
     async def history(self, service: str, operation: str, minutes: int) -> list[FigurePoint]:
         until = time.time()

@@ -11,7 +11,7 @@ const FEW = 8;
 
 /**
  * @param {any} system @param {any} node
- * @param {{operations: any[], processes: any[], errors: any[]} | null} more None until it is known
+ * @param {{operations: any[], processes: any[], errors: any[], settings: any[]} | null} more None until it is known
  * @param {{close: () => void, url: (id: string) => string}} options
  */
 export function details(system, node, more, { close, url }) {
@@ -23,23 +23,26 @@ export function details(system, node, more, { close, url }) {
     h("p", { class: "soft" }, [KINDS[node.kind], node.detail].filter(Boolean).join(" · ")),
     node.status || node.process ? h("p", { class: "line-of" }, node.status ? status(node.status) : null, node.process ? h("span", { class: "soft" }, `in ${node.process}`) : null,
       node.replicas ? h("span", { class: "soft" }, `${node.ready} of ${node.replicas} ready`) : null) : null,
-    serving ? h("p", { class: "line-of" }, h("a", { href: `/traces?service=${query}` }, "Traces"), h("a", { href: `/logs?service=${query}` }, "Logs"), h("a", { href: `/operations?service=${query}` }, "Operations")) : null,
+    serving ? h("p", { class: "line-of" }, h("a", { href: `/traces?service=${query}` }, "Traces"), h("a", { href: `/logs?service=${query}` }, "Logs"), h("a", { href: `/operations?service=${query}` }, "Operations"),
+      node.kind === "service" ? h("a", { href: `/contracts?service=${query}` }, "Contracts") : null) : null,
     node.figures ? figures(node.figures) : null,
     edges("Called by", system.edges.filter((each) => each.target === node.id), (each) => names.get(each.source), url),
     edges(node.kind === "bus" ? "Delivers to" : "Relies on", system.edges.filter((each) => each.source === node.id), (each) => names.get(each.target), url),
     ...(more ? rest(node, more) : []));
 }
 
-function rest(node, { operations, processes, errors }) {
+function rest(node, { operations, processes, errors, settings }) {
   const own = operations.filter((each) => node.kind === "service" && each.service === node.name).sort((one, other) => other.figures.rate - one.figures.rate);
   const replicas = processes.filter((each) => node.process && each.name === node.process);
   const failed = errors.filter((each) => (node.kind === "service" || node.kind === "app") && each.service === node.name);
+  const told = settings.find((each) => each.part === node.name && node.kind !== "app")?.settings ?? [];
   return [
     list("Operations", own, (each) => h("li", {}, h("a", { href: `/operations?service=${encodeURIComponent(each.service)}&operation=${encodeURIComponent(each.operation)}` }, each.operation),
       h("span", { class: each.figures.failed >= FAILING ? "number bad" : "number soft" }, `${rate(each.figures.rate)} · ${share(each.figures.failed)} · ${duration(each.figures.p99)}`))),
     list("Replicas", replicas, (each) => h("li", {}, h("span", { class: "line-of" }, `#${each.replica}`, status(each.status)),
       h("span", { class: "number soft" }, each.memory === null ? "" : `${Math.round((each.cpu ?? 0) * 100)} % · ${bytes(each.memory)}`),
       each.problem ? h("span", { class: "problem" }, each.problem) : null)),
+    list("Settings", told, (each) => h("li", {}, h("span", {}, each.name), h("code", { class: "number", title: each.value }, each.value), h("span", { class: "origin soft", title: each.variable }, each.origin))),
     list("Recent errors", failed, (each) => h("li", {}, each.trace_id ? h("a", { class: "error-text", href: `/traces/${encodeURIComponent(each.trace_id)}` }, each.message) : h("span", { class: "error-text" }, each.message),
       h("span", { class: "number soft" }, `${count(each.count)} × `, since(each.last)))),
   ];

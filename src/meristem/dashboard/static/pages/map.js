@@ -65,10 +65,10 @@ export function open(view) {
 
   const load = async (signal) => {
     const node = view.get("node");
-    const [found, operations, processes, errors] = await Promise.all([
-      ask("system", {}, signal), ...(node ? [ask("operations", {}, signal), ask("processes", {}, signal), ask("errors", { most: 200 }, signal)] : []),
+    const [found, operations, processes, errors, settings] = await Promise.all([
+      ask("system", {}, signal), ...(node ? [ask("operations", {}, signal), ask("processes", {}, signal), ask("errors", { most: 200 }, signal), ask("settings", {}, signal)] : []),
     ]);
-    return { found, more: node ? { node, operations, processes, errors } : null };
+    return { found, more: node ? { node, operations, processes, errors, settings } : null };
   };
   const refresh = view.follow(["figures", "processes"], load, (told) => { system = told.found; more = told.more; return show(); }, { pause: 2000 });
   view.watch(() => {
