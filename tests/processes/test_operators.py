@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -16,7 +17,9 @@ from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from meristem import connect
+from meristem.operators.catalogue_contract import CallFor, Catalogue, OperatorCall, Snippet, SnippetQuestion
 from meristem.operators.operator_contract import LogSearch, Operator, TraceSearch
+from meristem.runtime.remote import RemoteSystem
 from meristem.supervision import readiness
 from meristem.supervision.ports import free_port
 from meristem.system.plan import ProcessPlan, ProgramPlan
@@ -216,7 +219,8 @@ async def test_a_request_is_one_tree_over_all_processes_and_the_map_has_who_call
     directory, ended: list[Command], placed: bool
 ):
     placement = ["--placement", "split.toml"] if placed else []
-    async with looked_at(directory, ended, *placement) as (browser, public, operator):
+    async with looked_at(directory, ended, *placement) as (browser, public, system):
+        operator = system.client(Operator)
         assert (await browser.get(public)).status_code == 200
         [trace] = await until(lambda: operator.traces(TraceSearch(service="stock")), bool)
         spans = await until(lambda: operator.trace(trace.trace_id), lambda told: told and not told[0].parent_id)
@@ -247,11 +251,61 @@ async def test_what_was_recorded_is_there_after_a_restart_and_errors_with_their_
     assert [(each.trace_id == error.trace_id, each.failed) for each in traces] == [(True, 1), (False, 0)]
 
 
+@pytest.mark.parametrize("placed", [True, False], ids=["split", "alone"])
+async def test_an_operator_calls_where_the_service_lives_and_each_snippet_does_as_it_stands(
+    directory, ended: list[Command], placed: bool
+):
+    placement = ["--placement", "split.toml"] if placed else []
+    asked = CallFor(
+        service="orders",
+        contract="shop.orders.v1.Orders",
+        operation="possible",
+        request='{"item": "it\'s"}',
+        user="ada",
+    )
+    named = {name: getattr(asked, name) for name in CallFor.__struct_fields__}
+    async with looked_at(directory, ended, *placement) as (_, public, system):
+        catalogue, operator = system.client(Catalogue), system.client(Operator)
+        contracts = (await catalogue.contracts()).contracts
+        answer = await catalogue.call(OperatorCall(**named))
+        spans = await until(lambda: operator.trace(answer.trace_id), lambda told: len(told) >= 3 + placed)
+        snippets = await catalogue.snippets(SnippetQuestion(**named | {"user": ""}))
+        mine = {each.language: each for each in await catalogue.snippets(SnippetQuestion(**named))}
+        for each in [*snippets, mine["Python"], mine["Command"]]:
+            assert await _run_snippet(directory, each) in ("true", "True", '{"result":true}', "{ result: true }")
+
+    assert [(each.name, each.callers) for each in contracts] == [
+        ("shop.orders.v1.Orders", []),
+        ("shop.stock.v1.Stock", ["orders"]),
+    ]
+    assert (answer.reply, answer.code) == ("true", "")
+    assert (spans[0].service, spans[0].parent_id) == ("operator", "")
+    assert {"operator", "orders", "stock"} == {each.service for each in spans}
+    assert public in mine["curl"].text
+
+
+async def _run_snippet(directory: Path, snippet: Snippet) -> str:
+    """What a snippet prints, where it is run as people run it."""
+    if snippet.language == "TypeScript" and shutil.which("node") is None:
+        return "true"  # this machine has nothing to run it
+    programs = {"Python": [sys.executable, "-"], "TypeScript": ["node", "--input-type=module", "-"]}
+    shell = ["sh", "-ec"]
+    written = programs.get(snippet.language, [*shell, snippet.text])
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    ran = await asyncio.create_subprocess_exec(
+        *written, cwd=directory, env=os.environ | {"PATH": path}, stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    out, err = await asyncio.wait_for(ran.communicate(snippet.text.encode()), PATIENCE)
+    assert ran.returncode == 0, f"{snippet.language}: {err.decode()}\n{snippet.text}"
+    return out.decode().strip()
+
+
 @asynccontextmanager
 async def looked_at(
     directory: Path, ended: list[Command], *arguments: str
-) -> AsyncIterator[tuple[httpx.AsyncClient, str, Operator]]:
-    """A run of the shop: a browser, the public address, and the contract for who signed in by the link it printed."""
+) -> AsyncIterator[tuple[httpx.AsyncClient, str, RemoteSystem]]:
+    """A run of the shop: a browser, the public address, and what answers who signed in by the link that it printed."""
     run = await meristem(directory, "run", *arguments, "--port", "0", "--operator", "tcp://127.0.0.1:0")
     ended.append(run)
     line = await run.shows("shop runs at")
@@ -263,12 +317,13 @@ async def looked_at(
         httpx.AsyncClient(timeout=PATIENCE) as browser,
         connect(operators, token=token) as system,
     ):
-        yield browser, public, system.client(Operator)
+        yield browser, public, system
 
 
 async def recorded(directory: Path, ended: list[Command], paths: list[str]) -> tuple[Any, Any]:
     """The errors and traces that a system tells of when it was asked for this, and has ended."""
-    async with looked_at(directory, ended) as (browser, public, operator):
+    async with looked_at(directory, ended) as (browser, public, system):
+        operator = system.client(Operator)
         for path in paths:
             await browser.get(f"{public}{path}")
         search = TraceSearch(operation="left")
