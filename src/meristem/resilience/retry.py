@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 PROBED_WITHIN: Final = 1.0  # seconds in which a call waits for the probes of a breaker
 
+_WAITED: Final = 0.95  # of the time left to a call, at most, for an endpoint to start
+
 
 class BudgetPolicy(Message, forbid_unknown_fields=True):
     """How many retries a dependency gets: a share of its calls, and a few a second for those rarely called."""
@@ -142,7 +144,7 @@ class Retrying:
         while True:
             if isinstance(error, BreakerOpen):
                 await self._probed(call, error, patience)
-            elif error.unborn is not None and await error.unborn(self._away):
+            elif error.unborn is not None and await self._born(call, error, error.unborn):
                 pass  # nothing was sent: no attempt, and nothing from the budget
             elif attempt >= self._policy.attempts:
                 break
@@ -167,6 +169,21 @@ class Retrying:
         if attempt > 1:
             error.add_note(f"{self._operation.label} was tried {attempt} times")
         raise error
+
+    async def _born(self, call: Call, error: CallError, unborn: Callable[[float], Awaitable[bool]]) -> bool:
+        """Wait for an endpoint that is yet to start; raise `error` where the deadline would come before.
+
+        Shortly before it: so the caller hears that nobody is there, and nothing was done, rather than that it is late.
+        """
+        deadline = call.context.deadline
+        if deadline is None:
+            return await unborn(self._away)
+        try:
+            async with asyncio.timeout(max(deadline - self._now(), 0.0) * _WAITED):
+                return await unborn(self._away)
+        except TimeoutError:
+            error.add_note(f"{self._operation.label} was not tried again: its deadline would come first")
+            raise error from None
 
     async def _probed(self, call: Call, refusal: BreakerOpen, latest: float) -> None:
         """Wait for others to probe; raise the refusal of an open breaker: whoever waited for that would be in its way.

@@ -403,3 +403,17 @@ async def test_one_that_does_not_come_is_an_outage_like_any_other(retrying, call
         await retrying(retry=Retry(attempts=2), away=5.0).middleware(flaky)(call())
 
     assert len(flaky.calls) == 2
+
+
+async def test_who_waits_for_an_endpoint_until_its_deadline_hears_that_nobody_is_there(retrying, call, time):
+    async def never(_: float) -> bool:
+        await asyncio.Event().wait()
+        return True
+
+    error = unborn(Birth(0))
+    error.unborn = never
+    with pytest.raises(CallError, match="down") as caught:
+        await retrying(away=5.0).middleware(Flaky(error))(call(deadline=time() + 0.05))
+
+    assert (caught.value.code, caught.value.may_have_happened) == (DOWN, False)
+    assert caught.value.__notes__ == ["Bank.debit was not tried again: its deadline would come first"]

@@ -42,6 +42,7 @@ from meristem.sagas.administration import SagaStore
 from meristem.security.tokens import Tokens, new_secret
 from meristem.system.blueprint import Blueprint
 from meristem.system.placement import ALONE, REST, Placement
+from meristem.system.placement_tables import Supervision
 
 SECRET = "s3cret@10.0.0.9"
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -262,7 +263,8 @@ def outside(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Any]
                 blueprint = Blueprint(SYSTEM)
                 door = inside = Process(blueprint, ALONE, options=Options(**options), listen=public, tokens=tokens)
             else:
-                blueprint = Blueprint(SYSTEM, Placement(processes={"web": (REST,), "back": ("desk", "vault", "inner")}))
+                processes = {"web": (REST,), "back": ("desk", "vault", "inner")}
+                blueprint = Blueprint(SYSTEM, Placement(processes=processes, supervision=Supervision(away=0.3)))
                 address = f"unix:{tmp_path}/back.sock"
                 resolver = StaticResolver({each: [address] for each in ("desk", "vault", "inner", "back")})
                 around = Options(**options, resolver=resolver, sign=tokens.prove)
