@@ -13,7 +13,8 @@ import pytest
 from meristem.supervision.console import Console
 from meristem.supervision.lifeline import LIFELINE, Lifeline
 from meristem.supervision.restarts import Restarts
-from meristem.supervision.supervisor import Supervisor, Workplace
+from meristem.supervision.supervisor import Supervisor
+from meristem.supervision.workplace import Workplace
 from meristem.system.plan import AppPlan, Plan, ProcessPlan, ProgramPlan, ServicePlan
 from meristem.system.state_directory import StateDirectory
 

@@ -16,7 +16,8 @@ from meristem.standard_streams import unblock
 from meristem.supervision.console import Console
 from meristem.supervision.lifeline import hold
 from meristem.supervision.signals import supervise
-from meristem.supervision.supervisor import Supervisor, Workplace
+from meristem.supervision.supervisor import Supervisor
+from meristem.supervision.workplace import Workplace
 from meristem.system.plan import Plan
 from meristem.system.state_directory import StateDirectory
 

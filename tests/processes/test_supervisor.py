@@ -388,14 +388,15 @@ async def test_a_program_that_is_not_there_stops_the_start(supervisor_of):
 
 async def _announced(supervisor) -> None:
     """Wait for the next change that is announced."""
-    announce, done = supervisor._announce, asyncio.Event()
+    announcer, done = supervisor._announcer, asyncio.Event()
+    announce = announcer._announce
 
     def announced() -> None:
         announce()
         done.set()
 
-    supervisor._announce = announced
-    supervisor._announce_soon()
+    announcer._announce = announced
+    announcer.soon()
     await asyncio.wait_for(done.wait(), PATIENCE)
-    supervisor._announce = announce
+    announcer._announce = announce
     await asyncio.sleep(0)

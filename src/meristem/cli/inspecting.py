@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 import msgspec
@@ -12,11 +11,14 @@ import msgspec
 from meristem.cli.loading_system import json_option, system_argument
 from meristem.cli.output import print_json, print_table
 from meristem.cli.renewal import ask_to_reload, reload_and_wait
-from meristem.config.project import check_there, find
-from meristem.errors import ConfigurationError, OperationError
-from meristem.hints import meant
+from meristem.cli.running_operators import ask_running
+from meristem.cli.running_systems import running_systems, supervised_system
+from meristem.operators.operator_contract import Operator
 from meristem.system.process_memory import memory_of
-from meristem.system.state_directory import HOME, StateDirectory, SystemStatus
+
+if TYPE_CHECKING:
+    from meristem.operators.operator_contract import ProcessView
+    from meristem.system.state_directory import ReplicaStatus, SystemStatus
 
 EXTERNAL: Final = "external"
 
@@ -43,7 +45,7 @@ class Row(msgspec.Struct, frozen=True):
 @json_option
 def ps(target: str | None, *, as_json: bool) -> None:
     """Show the processes of the systems that run from this project's folder."""
-    rows = [row for state, running in _states(target) for row in rows_of(state.path.name, running, time.time())]
+    rows = [row for state, running in running_systems(target) for row in rows_of(state.path.name, running, time.time())]
     if as_json:
         print_json(rows)
         return
@@ -60,7 +62,7 @@ def ps(target: str | None, *, as_json: bool) -> None:
 @click.option("--wait", is_flag=True, help="End when the new processes are ready, or with what kept one from it.")
 def reload(target: str | None, *, name: str | None, wait: bool) -> None:
     """Start every process of a running system anew, one replica after the other; no request is lost."""
-    state, running = _supervised(target, name)
+    state, running = supervised_system(target, name)
     if wait:
         reload_and_wait(state)
     else:
@@ -68,56 +70,27 @@ def reload(target: str | None, *, name: str | None, wait: bool) -> None:
         click.echo(f"asked process {running.pid}; its log tells how it goes")
 
 
-def _supervised(target: str | None, name: str | None) -> tuple[StateDirectory, SystemStatus]:
-    """The one system that is meant of those that run from here under a supervisor."""
-    known = {state.path.name: (state, running) for state, running in _states(target) if not running.alone}
-    if not known:
-        raise OperationError("no supervised system runs from here; start one with: meristem run --placement FILE")
-    names = ", ".join(known)
-    if name is None and len(known) > 1:
-        raise click.UsageError(f"several systems run from here: give one with --name ({names})")
-    if name is not None and name not in known:
-        hint = meant(name, known, f"there is {names}")
-        raise click.UsageError(f"no supervised system {name!r} runs from here; {hint}")
-    return known[name or names]
-
-
-def _states(target: str | None) -> list[tuple[StateDirectory, SystemStatus]]:
-    """What runs from the project's folder: it need not be imported to be asked about."""
-    states = [StateDirectory.at(path) for path in sorted(_homes(target).glob("*")) if path.is_dir()]
-    return [(state, running) for state in states if (running := state.running()) is not None]
-
-
-def _homes(target: str | None) -> Path:
-    """The folder in which the systems of a project keep their state."""
-    here = Path.cwd()
-    try:
-        reference = find(target, here)
-    except ConfigurationError:
-        # Nothing says which system: then it is what was run from this folder.
-        if target is None and (here / HOME).is_dir():
-            return here / HOME
-        raise
-    check_there(reference)
-    return reference.root / HOME
-
-
 def rows_of(system: str, running: SystemStatus, now: float) -> list[Row]:
-    """The rows of one system."""
-    return [
-        Row(
-            system,
-            each.process,
-            each.replica,
-            each.pid,
-            each.state,
-            each.restarts,
-            max(0.0, now - each.since),
-            memory_of(each.pid) if each.pid is not None else None,
-            each.address,
-        )
-        for each in running.replicas
-    ] + [Row(system, name, 0, None, EXTERNAL, 0, None, None, where) for name, where in running.external.items()]
+    """The rows of one system: as it tells its operators, or as it has written down last where it does not answer."""
+    told = ask_running(running, Operator, lambda operator: operator.processes())
+    found = [_row_of_view(system, each, now) for each in told or ()]
+    found = found or [_row_of_status(system, each, now) for each in running.replicas]
+    return found + [Row(system, name, 0, None, EXTERNAL, 0, None, None, where)
+                    for name, where in running.external.items()]  # fmt: skip
+
+
+def _row_of_view(system: str, told: ProcessView, now: float) -> Row:
+    memory = memory_of(told.pid) if told.memory is None and told.pid is not None else told.memory
+    uptime = max(0.0, now - told.since)
+    return Row(
+        system, told.name, told.replica, told.pid, told.status, told.restarts, uptime, memory, told.address or None
+    )
+
+
+def _row_of_status(system: str, told: ReplicaStatus, now: float) -> Row:
+    memory = memory_of(told.pid) if told.pid is not None else None
+    uptime = max(0.0, now - told.since)
+    return Row(system, told.process, told.replica, told.pid, told.state, told.restarts, uptime, memory, told.address)
 
 
 def _cells(row: Row) -> list[str]:

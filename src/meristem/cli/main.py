@@ -28,6 +28,8 @@ VERBS: Final = {
     "process": ("processing", "Run one process of a placement, as a container does."),
     "ps": ("inspecting", "Show the processes of a running system."),
     "reload": ("inspecting", "Start every process of a running system anew; no request is lost."),
+    "scale": ("scaling", "Run more or fewer replicas of a process of a running system, until the run ends."),
+    "dashboard": ("dashboard", "Print the link by which a browser signs in to the dashboard of a running system."),
     "graph": ("graph", "Show what a system consists of and who calls whom."),
     "check": ("checking", "Find what services reach of one another by other ways than their contracts."),
     "call": ("call", 'Call an operation: meristem call payments.ledger \'{"booking_id": "…"}\'.'),

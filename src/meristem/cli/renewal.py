@@ -10,7 +10,9 @@ from typing import Final
 import click
 
 from meristem.cli.progress import telling_interrupts
+from meristem.cli.running_operators import ask_running
 from meristem.errors import OperationError
+from meristem.operators.supervision_contract import ProcessControl
 from meristem.supervision.restartable import RunState, StartError
 from meristem.supervision.signals import RELOAD
 from meristem.system.addresses import label_of
@@ -20,7 +22,9 @@ AGAIN: Final = 0.1  # seconds until what a supervisor says is looked at again
 
 
 def ask_to_reload(running: SystemStatus) -> None:
-    """Ask a supervisor."""
+    """Ask a supervisor: by its operator contract, which logs who did, or by a signal where it has none."""
+    if ask_running(running, ProcessControl, lambda system: system.restart_all()) is not None:
+        return
     # Surely a supervisor: who found it running has seen that its lock is held. Another program would die of this.
     os.kill(running.pid, RELOAD)
 

@@ -6,7 +6,6 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from meristem.errors import CallError, Code
-from meristem.runtime.remote import RemoteSystem
 from meristem.system.state_directory import StateDirectory
 
 if TYPE_CHECKING:
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from meristem.system.blueprint import Blueprint
+    from meristem.system.state_directory import SystemStatus
 
 Told = TypeVar("Told")
 UNKNOWN: Final = frozenset({Code.UNIMPLEMENTED, Code.UNKNOWN})  # of an answer that is none of the contract
@@ -27,7 +27,13 @@ def ask_run(
     So it is where none runs, where it has no socket for its operators, where a placement says `dashboard = false`, and
     where an older release runs. Raises CallError for what it refuses.
     """
-    running = StateDirectory(directory, blueprint.system.name).running()
+    return ask_running(StateDirectory(directory, blueprint.system.name).running(), contract, question)
+
+
+def ask_running(
+    running: SystemStatus | None, contract: type[Any], question: Callable[[Any], Awaitable[Told]]
+) -> Told | None:
+    """As `ask_run`, of a system that was found running."""
     address = next((each for each in running.operators if each.startswith("unix:")), None) if running else None
     if address is None:
         return None
@@ -41,5 +47,7 @@ def ask_run(
 
 
 async def _ask(address: str, contract: type[Any], question: Callable[[Any], Awaitable[Told]]) -> Told:
+    from meristem.runtime.remote import RemoteSystem  # noqa: PLC0415 - takes a tenth of a second
+
     async with RemoteSystem(address) as system:
         return await question(system.client(contract))

@@ -22,8 +22,10 @@ from meristem.supervision.environments import PYTHON, Environments
 from meristem.supervision.interpreters import interpreters
 from meristem.supervision.restarts import Restarts
 from meristem.supervision.signals import supervise
-from meristem.supervision.supervisor import NAME, Supervisor, Workplace
+from meristem.supervision.supervisor import NAME, Supervisor
+from meristem.supervision.workplace import Workplace
 from meristem.system.addresses import app_addresses, label_of
+from meristem.system.databases import single_processes
 from meristem.system.external_access import addresses_outside
 from meristem.system.placement import Placement
 from meristem.system.plan import Plan
@@ -67,6 +69,7 @@ def run_placed(target: str | None, placement: Path, faces: Faces, *, log_level: 
             placement.absolute(),
             system_parts(plan, placed),
             dashboard_of(state, environment, placed.operator),
+            single_processes(plan, placed.resources, directory),
         ),
         arguments=arguments,
         console=console,

@@ -96,9 +96,13 @@ class Instance(Protocol):
 
 
 class Overview(Protocol):
-    """The system whose operators ask: `instances` are its parts of now, `parts` what it consists of by its plan."""
+    """The system whose operators ask: `instances` are its parts of now, `parts` what it consists of by its plan.
+
+    `supervision` answers the contract `ProcessControl`.
+    """
 
     parts: SystemParts
+    supervision: object
     system: str
     pid: int
     since: float

@@ -21,6 +21,7 @@ from meristem.operators.log_intake import LogIntake
 from meristem.operators.operator_contract import Operator
 from meristem.operators.saga_contract import SagaOperations
 from meristem.operators.saga_gathering import EverySaga
+from meristem.operators.supervision_contract import ProcessControl
 from meristem.operators.system_catalogue import SystemCatalogue
 from meristem.operators.system_events import SystemEvents
 from meristem.operators.system_view import SystemView
@@ -55,6 +56,7 @@ class Observatory:
         settings: Callable[[], Mapping[str, Sequence[Setting]]] = dict,
     ) -> None:
         self.action_log = action_log
+        self._supervision = overview.supervision
         self.history = History(path, keeping)
         self.logs = LogIntake(self.history)
         self._gatherer = Gatherer(overview, self.history)
@@ -70,6 +72,7 @@ class Observatory:
             (Operator, self._view),
             (Actions, ActionsDesk(self.action_log)),
             (Events, SystemEvents(self._asking)),
+            (ProcessControl, self._supervision),
             (SagaOperations, EverySaga(self._asking)),
             (Catalogue, self._catalogue),
         ]

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from meristem.operators.health import InstanceHealth
+from meristem.operators.unsupervised import Unsupervised
 from meristem.system.system_map import system_parts
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class SingleProcess:
 
     def __init__(self, process: Process, address: str | None = None, *, beside: Sequence[Instance] = ()) -> None:
         blueprint = process.assembly.blueprint
+        self.supervision: object = Unsupervised()
         self.parts = system_parts(blueprint.plan, blueprint.placement)
         self.address = address
         self.system = process.assembly.blueprint.system.name

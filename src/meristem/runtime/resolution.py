@@ -8,7 +8,8 @@ from meristem.discovery.environment import read_environment, replicas_variable
 from meristem.discovery.layered import LayeredResolver
 from meristem.discovery.static import StaticResolver
 from meristem.errors import ConfigurationError
-from meristem.system.addresses import app_sockets, edge, service_addresses
+from meristem.runtime.scaled_resolver import ScaledResolver
+from meristem.system.addresses import edge
 from meristem.system.templates import filled
 from meristem.transports.adapters import CLIENTS
 from meristem.transports.http.address import Address
@@ -48,8 +49,7 @@ def resolver_for(
     if placement.discovery.dns is not None:
         layers.append(_by_dns(placement.discovery.dns, plan, [*services, *apps], layers[0]))
     if run is not None:
-        found = service_addresses(plan, run) | app_sockets(plan, run)
-        layers.append(StaticResolver({name: found[name] for name in (*services, *apps)}))
+        layers.append(ScaledResolver(plan, run, (*services, *apps)))
     return LayeredResolver(*layers)
 
 

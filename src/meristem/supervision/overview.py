@@ -103,12 +103,19 @@ class SupervisedInstance:
 class Supervised:
     """A system in several processes, as its operators see it; `kept` are those of now, `address` the public one.
 
-    `sign` proves to the processes who asks.
+    `sign` proves to the processes who asks. `supervision` answers operators who want to change what runs.
     """
 
     def __init__(
-        self, plan: Plan, parts: SystemParts, kept: Callable[[], list[SupervisedPart]], address: str, sign: Sign
+        self,
+        plan: Plan,
+        parts: SystemParts,
+        kept: Callable[[], list[SupervisedPart]],
+        address: str,
+        sign: Sign,
+        supervision: object,
     ) -> None:
+        self.supervision = supervision
         self.parts = parts
         self.system = plan.system
         self.pid = os.getpid()

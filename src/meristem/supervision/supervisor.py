@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
-from meristem.errors import OperationError
+from meristem.errors import CallError
 from meristem.lifecycle import together
-from meristem.operators.health import SystemParts
-from meristem.operators.server import OperatorAddresses, OperatorServer
+from meristem.operators.server import OperatorServer
+from meristem.supervision.announcer import Announcer
+from meristem.supervision.changes import RunChanges
 from meristem.supervision.confinement import confinements
 from meristem.supervision.foreign_app import ForeignApp, ForeignReplica
 from meristem.supervision.grpc_name import GrpcName
@@ -18,14 +18,14 @@ from meristem.supervision.guard import PATIENCE, OrphanGuard
 from meristem.supervision.lifeline import Lifelines
 from meristem.supervision.overview import Supervised, SupervisedPart, program_parts, row
 from meristem.supervision.ports import Ports, program_ports
+from meristem.supervision.process_replicas import ProcessReplicas
 from meristem.supervision.programs import ProgramEnvironment, Programs
-from meristem.supervision.reload import Reload
 from meristem.supervision.replica import ADDRESS, RUN, Replica, ReplicaEnvironment
-from meristem.supervision.restartable import RunState
 from meristem.supervision.restarter import Restarter
 from meristem.supervision.restarts import Restarts
 from meristem.supervision.start_order import in_order, start_in_order, stop_in_order, waits
 from meristem.supervision.succession import succeed
+from meristem.supervision.supervision_desk import SupervisionDesk
 from meristem.system.addresses import (
     FOREIGN,
     app_addresses,
@@ -48,35 +48,16 @@ from meristem.system.state_directory import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from meristem.operators.health import Overview
     from meristem.operators.log_intake import LogIntake
-    from meristem.operators.server import Dashboard
+    from meristem.supervision.changes import RunChange
     from meristem.supervision.console import LineWriter
     from meristem.supervision.replica import Arguments
+    from meristem.supervision.workplace import Workplace
     from meristem.system.plan import Plan, ProcessPlan
-    from meristem.system.state_directory import StateDirectory
 
 NAME: Final = "meristem"  # the label of the supervisor's own lines
-
-
-class Workplace(NamedTuple):
-    """Where the supervisor works: the system's state directory, the project's folder, the public host and port.
-
-    `operators` is where those read, besides a socket among those of the system; `parts` is what they see the system to
-    consist of, and `dashboard` makes what shows it; `placement` is the file by which it runs.
-    """
-
-    state: StateDirectory
-    directory: Path
-    host: str = "127.0.0.1"
-    port: int = 8000
-    operators: OperatorAddresses = OperatorAddresses()
-    placement: Path | None = None
-    parts: SystemParts = SystemParts((), ())
-    dashboard: Callable[[Overview], Dashboard] | None = None
 
 
 class Supervisor:
@@ -113,16 +94,17 @@ class Supervisor:
         self._waits = waits(plan)
         self._ports = Ports()
         self._lifelines: Lifelines | None = None
-        self._restarters: dict[str, list[Restarter]] = {}
+        self._processes: ProcessReplicas | None = None
         self._programs: Programs | None = None
-        self._reload = Reload(self._replace_all, say=self.say, changed=self._announce_soon)
+        self._announcer = Announcer(place.state, self._status, self.say)
+        self._changes = RunChanges(say=self.say, changed=self._announcer.soon)
+        self._desk = SupervisionDesk(self, self._changes, place.single)
         self._external = dict(external or {})
         self._foreign = foreign or {}
         self._addresses: Mapping[str, str] = {}
         self._logs: LogIntake | None = None
         self._writers = writers(plan)
         self._began = time.time()
-        self._announcing = False
         self._claimed = self._prepared = False
 
     async def start(self) -> None:
@@ -134,6 +116,7 @@ class Supervisor:
         self._place.state.prepare()
         self._place.state.claim()
         self._claimed = True
+        self._announcer.start()
         await succeed(self._place.state, self.run, self.say)
         # The supervisor itself holds the ports: a replica inherits its socket, so none is lost when it is replaced.
         self.plan = self._ports.open(self.plan, self._place.host, self._place.port)
@@ -148,9 +131,10 @@ class Supervisor:
         ports = program_ports(self.plan.programs)
         self._addresses = part_addresses(self.plan, self.address, ports)
         around = self._surroundings(ports)
-        for process in self.plan.processes:
-            replicas = [self._replica(process, index, around) for index in range(process.replicas)]
-            self._restarters[process.name] = [self._restarter(each) for each in replicas]
+        plans = {each.name: each for each in self.plan.processes}
+        self._processes = ProcessReplicas(
+            self.plan, self.run, lambda name, index: self._restarter(self._replica(plans[name], index, around))
+        )
         self._programs = self._programs_at(ports)
         await self._programs.prepare()
         await start_in_order(self._waits, self._start_part)
@@ -167,7 +151,7 @@ class Supervisor:
     async def _admit_operators(self) -> None:
         """Before anything runs: what does not get ready can be looked at, too."""
         sign = self._place.state.tokens(self._environment).prove
-        overview = Supervised(self.plan, self._place.parts, self._parts, self.address, sign)
+        overview = Supervised(self.plan, self._place.parts, self._parts, self.address, sign, self._desk)
         dashboard = None if self._place.dashboard is None else self._place.dashboard(overview)
         if dashboard is not None:
             self._logs = dashboard.observatory.logs
@@ -205,23 +189,19 @@ class Supervisor:
         return () if descriptor is None else (descriptor,)
 
     def _restarter(self, replica: Replica) -> Restarter:
+        self._writers[replica.label] = replica.process, replica.replica
         return Restarter(
             replica,
             self._restarts,
             wrote=self._write,
             say=self.say,
             changed=self._on_change,
-            relieved=lambda: self._others_run(replica),
+            relieved=lambda: self._processes is not None and self._processes.others_run(replica),
         )
-
-    def _others_run(self, replica: Replica) -> bool:
-        """Whether another replica of its process takes the calls."""
-        others = (each for each in self._restarters[replica.process] if each.restartable is not replica)
-        return any(each.state is RunState.READY for each in others)
 
     def _on_change(self, restarter: Restarter) -> None:
         self._guard.tell(restarter)
-        self._announce_soon()
+        self._announcer.soon()
 
     def _programs_at(self, ports: Mapping[str, Sequence[int]]) -> Programs:
         environment = {**environment_for(self._addresses), **self._environment}
@@ -231,7 +211,7 @@ class Supervisor:
             ProgramEnvironment(environment, self._addresses, self._place.directory),
             wrote=self._write,
             say=self.say,
-            changed=lambda _: self._announce_soon(),
+            changed=lambda _: self._announcer.soon(),
             restarts=self._restarts,
             held=(*self._lifelines.of_all, *self._presence()) if self._lifelines is not None else (),
         )
@@ -244,28 +224,52 @@ class Supervisor:
 
     def _kept(self, name: str) -> list[Restarter]:
         """Who keeps the replicas of a process or program."""
-        programs = [] if self._programs is None else self._programs.of(name)
-        return self._restarters.get(name, programs)
+        processes = [] if self._processes is None else self._processes.of(name)
+        return processes or ([] if self._programs is None else self._programs.of(name))
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How many replicas there are of each process and program."""
+        return {name: len(self._kept(name)) for name in self._waits}
+
+    def all_parts(self) -> list[str]:
+        """Processes and programs, those first that others call."""
+        return list(in_order(self._waits))
 
     def reload(self) -> None:
         """Start every process anew, one replica after the other, the new one before the old one ends.
 
         No request is lost and capacity stays what it was.
         """
-        self._reload.begin()
+        try:
+            self._desk.begin_restart_of_all()
+        except CallError as error:
+            self.say(error.message)
 
-    async def _replace_all(self) -> None:
+    async def replace(self, names: Iterable[str], change: RunChange) -> None:
+        """Start those processes and programs anew."""
         beside = {process.name for process in self.plan.processes if process.overlap}
-        for name in in_order(self._waits):
+        for name in names:
             for restarter in self._kept(name):
                 await restarter.replace(beside=name in beside)
+                change.done += 1
+
+    async def scale(self, process: str, count: int, change: RunChange) -> None:
+        """Have so many replicas of a process until the run ends."""
+        assert self._processes is not None  # it has been asked how many there are
+
+        def through() -> None:
+            change.done += 1
+            self._announcer.soon()
+
+        await self._processes.scale(process, count, through)
 
     async def drain(self) -> None:
         """Nothing to do: each process drains when it is asked to end."""
 
     async def stop(self) -> None:
         """End everything in reverse order and free what is held."""
-        await self._reload.stop()
+        await self._changes.stop()
         await stop_in_order(self._waits, self._stop_part)
         if self._programs is not None:
             await self._programs.close()
@@ -279,14 +283,15 @@ class Supervisor:
         if self._prepared:
             remove_run_directory(self.run)
             self._prepared = False
+        self._announcer.stop()
         if self._claimed:
             self._place.state.release()
             self._claimed = self._prepared = False
 
     def kill(self) -> None:
         """End everything at once, whatever is in flight."""
-        for restarter in [each for restarters in self._restarters.values() for each in restarters]:
-            restarter.kill()
+        if self._processes is not None:
+            self._processes.kill()
         if self._programs is not None:
             self._programs.kill()
 
@@ -306,37 +311,18 @@ class Supervisor:
         return [row(part) for part in self._parts()]
 
     def _parts(self) -> list[SupervisedPart]:
-        replicas = [
-            SupervisedPart(process, index, restarter)
-            for process, restarters in self._restarters.items()
-            for index, restarter in enumerate(restarters)
-        ]
-        return replicas if self._programs is None else [*replicas, *program_parts(self._programs)]
+        processes = [] if self._processes is None else self._processes.parts()
+        return processes if self._programs is None else [*processes, *program_parts(self._programs)]
 
-    def _announce_soon(self) -> None:
-        if not self._announcing:
-            self._announcing = True
-            asyncio.get_running_loop().call_soon(self._announce)
-
-    def _announce(self) -> None:
-        self._announcing = False
-        if self._claimed:
-            try:
-                self._write_status()
-            except OperationError as error:  # what runs does not need it, and those who look find an older one
-                self.say(f"what runs could not be written down: {error}")
-
-    def _write_status(self) -> None:
-        operators = () if self.operators is None else self.operators.addresses
-        self._place.state.announce(
-            SystemStatus(
-                os.getpid(),
-                self.address,
-                self._began,
-                tuple(self.statuses()),
-                operators,
-                self._reload.status,
-                self._external,
-                placement=None if self._place.placement is None else str(self._place.placement),
-            )
+    def _status(self) -> SystemStatus:
+        place = self._place
+        return SystemStatus(
+            os.getpid(),
+            self.address,
+            self._began,
+            tuple(self.statuses()),
+            () if self.operators is None else self.operators.addresses,
+            self._changes.reload,
+            self._external,
+            placement=None if place.placement is None else str(place.placement),
         )

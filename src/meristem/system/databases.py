@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from meristem.system.placement_tables import Resources
-    from meristem.system.plan import ServicePlan
+    from meristem.system.plan import Plan, ServicePlan
 
 
 class DataPlace(NamedTuple):
@@ -56,6 +56,21 @@ def check_databases(resources: Resources, system: str, services: Iterable[Servic
                 "where it varies, or name that of one of them in [resources.databases]"
             )
         _check_replicas(name, url, replicas)
+
+
+def single_processes(plan: Plan, resources: Resources, directory: Path) -> dict[str, str]:
+    """The processes that may have one replica only, and why: what a service keeps in memory no other one would see."""
+    in_memory = [
+        each.name
+        for each in plan.services
+        if each.database and place_of(database_url(resources, plan.system, each), directory) is None
+    ]
+    return {
+        process.name: f"process {process.name} may have one replica only: {service} keeps its data in the memory of one"
+        for process in plan.processes
+        for service in process.services
+        if service in in_memory
+    }
 
 
 def _check_replicas(service: str, url: str, replicas: tuple[str, ...]) -> None:

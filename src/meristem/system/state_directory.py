@@ -131,9 +131,12 @@ class StateDirectory:
 
         Raises ConfigurationError for a `MERISTEM_SECRET` that can be guessed, an empty one too.
         """
-        given = environment.get(SECRET)
-        if given is None:
-            return self._secret().hex()
+        return self.secret_of(environment) if SECRET in environment else self._secret().hex()
+
+    @staticmethod
+    def secret_of(environment: Mapping[str, str]) -> str:
+        """The secret that the variable gives; raises as `secret` does."""
+        given = environment[SECRET]
         check_secret(given.encode(), SECRET)
         return given
 

@@ -22,7 +22,8 @@ from meristem.runtime.options import Options, Silent
 from meristem.supervision.descriptions import Descriptions
 from meristem.supervision.environments import PYTHON, Environments
 from meristem.supervision.interpreters import interpreters
-from meristem.supervision.supervisor import NAME, Supervisor, Workplace
+from meristem.supervision.supervisor import NAME, Supervisor
+from meristem.supervision.workplace import Workplace
 from meristem.system.addresses import service_addresses
 from meristem.system.blueprint import Blueprint
 from meristem.system.placement import REST, Placement

@@ -27,6 +27,7 @@ from meristem.operators.health import SystemParts
 from meristem.operators.observatory import Observatory
 from meristem.operators.server import LIMITS, Dashboard, OperatorAddresses, OperatorServer
 from meristem.operators.sign_in import OperatorSignIn
+from meristem.operators.unsupervised import Unsupervised
 from meristem.runtime.remote import connect
 from meristem.transports.http.request import Request
 
@@ -65,6 +66,7 @@ class Nothing:
     """A system without parts."""
 
     system, pid, since, address, parts = "shop", 7, 1.0, "", SystemParts([], [])
+    supervision = Unsupervised()
 
     def instances(self):
         return ()

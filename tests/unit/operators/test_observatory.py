@@ -20,6 +20,7 @@ from meristem.operators.observatory import Observatory
 from meristem.operators.operator_contract import MapEdge, MapNode, Operator, SpanView, TraceSearch
 from meristem.operators.server import Dashboard, OperatorAddresses, OperatorServer
 from meristem.operators.sign_in import OperatorSignIn
+from meristem.operators.unsupervised import Unsupervised
 from meristem.runtime.remote import connect
 
 SIGN_IN = OperatorSignIn("shop", "0123456789" * 4)
@@ -77,7 +78,7 @@ class Part:
 class Parted:
     """A system of such parts."""
 
-    system, pid, since, address, parts = "shop", 7, 1.0, "http://shop.example", PARTS
+    system, pid, since, address, parts, supervision = "shop", 7, 1.0, "http://shop.example", PARTS, Unsupervised()
 
     def __init__(self, *found):
         self.found = found
