@@ -11,12 +11,13 @@ from typing import Final
 import click
 import msgspec
 
-from meristem.cli.databases import in_each
+from meristem.cli.databases import in_each, open_database
 from meristem.cli.loading_system import json_option, load_blueprint, placement_option, system_option
 from meristem.cli.output import counted, print_json, writing
+from meristem.cli.saga_answers import SagaAnswers
 from meristem.cli.saga_lookup import find_one, service_option
 from meristem.contracts.message import Message
-from meristem.errors import ConfigurationError
+from meristem.errors import ConfigurationError, OperationError
 from meristem.private_files import make_folder, write_file
 from meristem.runtime.rehearsal import Rehearsal
 from meristem.sagas.administration import SagaStore
@@ -117,10 +118,15 @@ def _print(found: Sequence[Replayed], *, as_json: bool) -> None:
 
 def _journals(blueprint: Blueprint, directory: Path, ids: Iterable[str], service: str | None) -> Iterator[SagaJournal]:
     """The journals of those sagas, one after the other: each may be large."""
+    answers = SagaAnswers(blueprint, directory, service)
     for each in ids:
-        owner, saga_id = find_one(blueprint, directory, each, service)
+        found = find_one(answers, each)
+        owner = found.service
+        if open_database(blueprint, directory, owner).is_temporary:
+            text = f"{owner} keeps its sagas in its process alone: give it a database that lasts to have their journals"
+            raise OperationError(text)
 
-        async def read(name: str, database: Database, saga_id: str = saga_id) -> SagaJournal:
+        async def read(name: str, database: Database, saga_id: str = found.saga.id) -> SagaJournal:
             saga, steps = await SagaStore(database).journal(saga_id)
             return SagaJournal(service=name, saga=saga, steps=list(steps))
 

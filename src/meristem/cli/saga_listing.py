@@ -8,16 +8,12 @@ from pathlib import Path
 
 import click
 
-from meristem.cli.databases import in_each
 from meristem.cli.loading_system import json_option, load_blueprint, placement_option, system_argument
 from meristem.cli.output import print_json, print_table
+from meristem.cli.saga_answers import SagaAnswers
 from meristem.cli.saga_lookup import Moment, check_saga, find_one, service_option, shown_state, shown_time
-from meristem.sagas.administration import SagaStore
+from meristem.operators.saga_contract import SagaPlace, SagaSearch, SearchableField
 from meristem.sagas.records import SagaState
-from meristem.sagas.saga_views import SagaSummary
-from meristem.sagas.search_index import Searchable
-from meristem.storage.database import Database
-from meristem.system.blueprint import Blueprint
 
 
 @click.command(name="list")
@@ -45,57 +41,31 @@ def list_(
         raise click.BadParameter("it is not before --before: no saga can have begun between them", param_hint="--since")
     fields = dict(_field(each) for each in where)
     blueprint, directory = load_blueprint(target, placement, as_it_runs=True)
-    saga = None if after is None else _last(blueprint, directory, after)
-    last = None if saga is None else (saga.created, saga.id)
-    wanted = [SagaState(each) for each in states]
-    declared: list[Searchable] = []
-
-    async def find(_: str, database: Database) -> Sequence[SagaSummary]:
-        store = SagaStore(database)
-        if fields:
-            declared.extend(await store.searchable())
-        return await store.list(
-            *wanted,
-            name=name,
-            before=before,
-            since=since,
-            after=last,
-            where=fields,
-            limit=limit + 1,
-        )
-
-    found = in_each(blueprint, directory, service, find)
-    if name is not None and not any(found.values()):
-        check_saga(blueprint, name)  # only now: one that the code has no longer may be in a journal
-    _check(fields, [each for each in declared if name in (None, each.saga)])
-    # The newest of all services, so that one saga tells where the next page begins.
-    newest = sorted(
-        ((each, owner) for owner, summaries in found.items() for each in summaries),
-        key=lambda one: (one[0].created, one[0].id), reverse=True,
+    answers = SagaAnswers(blueprint, directory, service)
+    last = None if after is None else find_one(SagaAnswers(blueprint, directory), after, hint="--after").saga
+    search = SagaSearch(
+        states=[SagaState(each) for each in states], name=name or "", before=before, since=since, where=fields,
+        after=None if last is None else SagaPlace(created=last.created, id=last.id),
     )  # fmt: skip
-    page = newest[:limit]
+    found = answers.find(search, limit)
+    if name is not None and not found.sagas:
+        check_saga(blueprint, name)  # only now: one that the code has no longer may be in a journal
+    if fields:
+        declared = [each for of in answers.overview().services for each in of.fields]
+        _check(fields, [each for each in declared if name in (None, each.saga)])
     if as_json:
-        print_json({owner: [each for each, its in page if its == owner] for owner in found})
+        print_json(answers.by_service(found))
         return
     rows = [
         [
-            owner, each.id, each.name, shown_state(each), shown_time(each.created), shown_time(each.updated),
-            each.problem or each.error or "",
+            each.service, each.saga.id, each.saga.name, shown_state(each.saga), shown_time(each.saga.created),
+            shown_time(each.saga.updated), each.saga.problem or each.saga.error or "",
         ]
-        for each, owner in page
+        for each in found.sagas
     ]  # fmt: skip
     print_table("sagas", ["service", "id", "saga", "state", "began", "updated", "problem"], rows, "No sagas.")
-    if len(newest) > limit:
-        click.echo(f"There are more: add --after {page[-1][0].id}")
-
-
-def _last(blueprint: Blueprint, directory: Path, prefix: str) -> SagaSummary:
-    owner, saga_id = find_one(blueprint, directory, prefix, None, hint="--after")
-
-    async def read(_: str, database: Database) -> SagaSummary:
-        return await SagaStore(database).summary(saga_id)
-
-    return in_each(blueprint, directory, owner, read)[owner]
+    if found.more:
+        click.echo(f"There are more: add --after {found.sagas[-1].saga.id}")
 
 
 def _field(written: str) -> tuple[str, str]:
@@ -105,7 +75,7 @@ def _field(written: str) -> tuple[str, str]:
     return name, value
 
 
-def _check(fields: Iterable[str], declared: Sequence[Searchable]) -> None:
+def _check(fields: Iterable[str], declared: Sequence[SearchableField]) -> None:
     """Refuse a field that no saga is found by, and say where old sagas are not found yet."""
     for field in fields:
         of_it = [each for each in declared if each.field == field]
@@ -114,6 +84,6 @@ def _check(fields: Iterable[str], declared: Sequence[Searchable]) -> None:
             text = f"no saga is found by {field!r}: @saga(search=[{field!r}]) declares it; there are {there_are}"
             raise click.BadParameter(text, param_hint="--where")
         for each in of_it:
-            if each.upto is None:
+            if not each.whole:
                 text = f"old sagas of {each.saga} are not found by {field} yet: its service is still adding them"
                 click.echo(text, err=True)

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import click
 
-from meristem.cli.databases import in_each
 from meristem.cli.loading_system import json_option, load_blueprint, placement_option, system_option
+from meristem.cli.saga_answers import SagaAnswers
 from meristem.errors import CallError
-from meristem.sagas.administration import GOING, SagaStore
+from meristem.operators.saga_contract import FoundSaga, SagaOperations, SagaSearch
+from meristem.sagas.administration import GOING
 from meristem.sagas.saga_views import SagaSummary
-from meristem.storage.database import Database
 from meristem.system.blueprint import Blueprint
 
+SEVERAL: Final = 10  # sagas whose ids begin alike, to be told apart
+Told = TypeVar("Told")
 UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _AGE: Final = re.compile(r"(\d+)([smhdw])")
 
@@ -67,20 +69,14 @@ def check_saga(blueprint: Blueprint, name: str) -> None:
         raise click.BadParameter(f"no service has a saga {name!r}; there are {there_are}", param_hint="--saga")
 
 
-def find_one(
-    blueprint: Blueprint, directory: Path, prefix: str, service: str | None, *, hint: str = "SAGA_ID"
-) -> tuple[str, str]:
-    """The service and the whole id of the one saga whose id begins so; a wrong argument otherwise."""
-
-    async def look(_: str, database: Database) -> Sequence[str]:
-        return await SagaStore(database).ids(prefix) if prefix else []
-
-    found = [(name, each) for name, ids in in_each(blueprint, directory, service, look).items() for each in ids]
+def find_one(answers: SagaAnswers, prefix: str, *, hint: str = "SAGA_ID") -> FoundSaga:
+    """The one saga whose id begins so; a wrong argument otherwise."""
+    found = answers.find(SagaSearch(id=prefix), SEVERAL).sagas if prefix else []
     if not found:
         text = "no service has a saga of this id; `meristem sagas list` shows them"
         raise click.BadParameter(text, param_hint=hint)
     if len(found) > 1:
-        several = ", ".join(each for _, each in found)
+        several = ", ".join(each.saga.id for each in found)
         raise click.BadParameter(f"several sagas begin so: {several}; write more of it", param_hint=hint)
     return found[0]
 
@@ -90,16 +86,13 @@ def ask_one(
     target: str | None,
     placement: Path | None,
     service: str | None,
-    work: Callable[[SagaStore, str], Awaitable[Any]],
-) -> Any:
-    """What `work` says of the saga whose id begins so; a wrong argument where its state forbids it."""
+    question: Callable[[SagaOperations, str, str], Awaitable[Told]],
+) -> Told:
+    """What is answered on the saga whose id begins so; a wrong argument where its state forbids it."""
     blueprint, directory = load_blueprint(target, placement, as_it_runs=True)
-    owner, saga_id = find_one(blueprint, directory, prefix, service)
-
-    async def ask(_: str, database: Database) -> Any:
-        try:
-            return await work(SagaStore(database), saga_id)
-        except CallError as error:
-            raise click.BadParameter(error.message, param_hint="SAGA_ID") from None
-
-    return in_each(blueprint, directory, owner, ask)[owner]
+    answers = SagaAnswers(blueprint, directory, service)
+    found = find_one(answers, prefix)
+    try:
+        return answers.one(found.service, lambda sagas: question(sagas, found.service, found.saga.id))
+    except CallError as error:
+        raise click.BadParameter(error.message, param_hint="SAGA_ID") from None

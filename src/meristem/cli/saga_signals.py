@@ -6,16 +6,12 @@ from pathlib import Path
 
 import click
 
-from meristem.cli.databases import in_each
 from meristem.cli.loading_system import load_blueprint
 from meristem.cli.output import print_json
+from meristem.cli.saga_answers import SagaAnswers
 from meristem.cli.saga_lookup import find_one, of_one_saga
-from meristem.clock import SystemClock
 from meristem.contracts.message import Message
 from meristem.errors import CallError
-from meristem.sagas.saga import sagas_of
-from meristem.sagas.signalling import Signal, keep, new_key
-from meristem.storage.database import Database
 
 
 class Signalled(Message):
@@ -36,16 +32,13 @@ def signal(
 ) -> None:  # fmt: skip
     """Send a signal to a saga, which gets it as soon as it waits for it."""
     blueprint, directory = load_blueprint(target, placement, as_it_runs=True)
-    owner, found = find_one(blueprint, directory, saga_id, service)
-    definitions = sagas_of(blueprint.spec(owner).implementation)
-
-    async def send(_: str, database: Database) -> str:
-        try:
-            return await keep(database, SystemClock(), definitions, Signal(found, name, body, new_key()))
-        except CallError as error:
-            raise click.UsageError(error.message) from None
-
-    sent = Signalled(id=found, name=in_each(blueprint, directory, owner, send)[owner], signal=name)
+    answers = SagaAnswers(blueprint, directory, service)
+    found = find_one(answers, saga_id)
+    try:
+        saga = answers.one(found.service, lambda sagas: sagas.signal(found.service, found.saga.id, name, body))
+    except CallError as error:
+        raise click.UsageError(error.message) from None
+    sent = Signalled(id=saga.id, name=saga.name, signal=name)
     if as_json:
         print_json(sent)
     else:

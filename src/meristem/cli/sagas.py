@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from meristem.cli.databases import in_each
 from meristem.cli.loading_system import json_option, load_blueprint, placement_option, system_option
 from meristem.cli.output import counted, print_json, print_table
+from meristem.cli.saga_answers import SagaAnswers
 from meristem.cli.saga_forking import fork
 from meristem.cli.saga_journals import export, replay
 from meristem.cli.saga_listing import list_
@@ -17,10 +16,8 @@ from meristem.cli.saga_lookup import ask_one, check_saga, of_one_saga, service_o
 from meristem.cli.saga_patches import drain_check
 from meristem.cli.saga_signals import signal
 from meristem.cli.verb_groups import VerbGroup
-from meristem.sagas.administration import SagaStore
 from meristem.sagas.records import SagaState
 from meristem.sagas.saga_views import Diagnosis, SagaDetails, SagaSummary, StepSummary
-from meristem.storage.database import Database
 
 
 @click.group(cls=VerbGroup)
@@ -40,7 +37,7 @@ def show(
 ) -> None:
     """Show a saga with its steps, what it waits for, and what helps."""
     details: SagaDetails = ask_one(
-        saga_id, target, placement, service, lambda store, found: store.show(found, values=values)
+        saga_id, target, placement, service, lambda sagas, of, found: sagas.show(of, found, values=values)
     )
     if as_json:
         print_json(details)
@@ -92,15 +89,11 @@ def retry(
     if (saga_id is None) != everything or (name is not None and not everything):
         raise click.UsageError("which? sagas retry SAGA_ID, or --all, of which --saga NAME takes those of one name")
     if saga_id is not None:
-        saga: SagaSummary = ask_one(saga_id, target, placement, service, lambda store, found: store.retry(found))
+        saga = ask_one(saga_id, target, placement, service, lambda sagas, of, found: sagas.retry(of, found))
         _tell(saga, f"is {saga.state} and goes on as soon as its service runs", as_json=as_json)
         return
     blueprint, directory = load_blueprint(target, placement, as_it_runs=True)
-
-    async def retry_all(_: str, database: Database) -> Sequence[SagaSummary]:
-        return await SagaStore(database).retry_all(name=name)
-
-    retried = in_each(blueprint, directory, service, retry_all)
+    retried = SagaAnswers(blueprint, directory, service).retry_all(name)
     if name is not None and not any(retried.values()):
         check_saga(blueprint, name)
     if as_json:
@@ -114,7 +107,7 @@ def retry(
 @of_one_saga
 def cancel(saga_id: str, target: str | None, placement: Path | None, service: str | None, *, as_json: bool) -> None:
     """Have a saga undo what it did."""
-    saga: SagaSummary = ask_one(saga_id, target, placement, service, lambda store, found: store.cancel(found))
+    saga = ask_one(saga_id, target, placement, service, lambda sagas, of, found: sagas.cancel(of, found))
     # One that was cancelled before may have come further by now.
     if saga.state is SagaState.PARKED:
         text = f"{saga.name} {saga.id} is undone already, and parked meanwhile: `meristem sagas retry` it"

@@ -81,8 +81,3 @@ def newest(answers: Iterable[FoundSagas], most: int | None, silent: Sequence[str
         more=any(answer.more for answer in told) or (most is not None and len(found) > most),
         silent=sorted({*silent, *(name for answer in told for name in answer.silent)}),
     )
-
-
-def of_service(found: FoundSagas) -> dict[str, list[SagaSummary]]:
-    """The sagas by their services, also of those that have none."""
-    return {name: [each.saga for each in found.sagas if each.service == name] for name in found.services}

@@ -1,0 +1,168 @@
+"""Answers on a system's sagas for the command: by who runs it, and of databases where nobody does, or answers."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+
+import click
+from msgspec.structs import replace
+
+from meristem.cli.databases import in_each, names_with_database, open_database
+from meristem.cli.running_operators import ask_run
+from meristem.errors import CallError, Code
+from meristem.operators.saga_contract import FoundSagas, SagaOperations, SagaOverview, SagaPlace
+from meristem.operators.saga_gathering import newest
+from meristem.runtime.rehearsal import Rehearsal
+from meristem.runtime.saga_desk import SagaDesk
+from meristem.sagas.saga import sagas_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from meristem.operators.saga_contract import SagaSearch
+    from meristem.sagas.saga import Definition
+    from meristem.sagas.saga_views import SagaSummary
+    from meristem.storage.database import Database
+    from meristem.system.blueprint import Blueprint
+
+PAGE: Final = 1000  # sagas of one answer
+Told = TypeVar("Told")
+
+
+class Several(Protocol):
+    """What several services answer, of which some are silent."""
+
+    @property
+    def silent(self) -> list[str]:
+        """The services that did not answer."""
+        ...
+
+
+Part = TypeVar("Part", bound=Several)
+
+
+class SagaAnswers:
+    """The sagas of a system as the command tells them; those of `service` alone, if one is named."""
+
+    def __init__(self, blueprint: Blueprint, directory: Path, service: str | None = None) -> None:
+        self.services = names_with_database(blueprint, service)
+        self.blueprint = blueprint
+        self._directory = directory
+        self._service = service or ""
+
+    def find(self, search: SagaSearch, limit: int) -> FoundSagas:
+        """The newest sagas, up to a limit."""
+        search = replace(search, service=self._service)
+        found = FoundSagas(sagas=[], services=self.services)
+        while len(found.sagas) < limit:
+            most = min(limit - len(found.sagas), PAGE)
+            page = self._find(replace(search, most=most), most)
+            found = replace(page, sagas=[*found.sagas, *page.sagas], services=self.services)
+            if not page.more:
+                break
+            last = page.sagas[-1].saga
+            search = replace(search, after=SagaPlace(created=last.created, id=last.id))
+        _warn_of(found.silent)
+        return found
+
+    def _find(self, search: SagaSearch, most: int) -> FoundSagas:
+        return self._all(lambda sagas: sagas.find(search), lambda told, silent: newest(told, most, silent))
+
+    def overview(self) -> SagaOverview:
+        """The fields by which sagas are found, and how many there are."""
+
+        def merge(told: Sequence[SagaOverview], silent: Sequence[str]) -> SagaOverview:
+            found = [each for answer in told for each in answer.services if each.service in self.services]
+            return SagaOverview(services=found, silent=list(silent))
+
+        return self._all(lambda sagas: sagas.overview(), merge)
+
+    def retry_all(self, name: str | None) -> dict[str, list[SagaSummary]]:
+        """Let all that is parked go on; those that do, by service."""
+        found = self._all(
+            lambda sagas: sagas.retry_all(service=self._service, name=name or ""),
+            lambda told, silent: newest(told, None, silent),
+        )
+        _warn_of(found.silent)
+        return self.by_service(found)
+
+    def by_service(self, found: FoundSagas) -> dict[str, list[SagaSummary]]:
+        """The sagas by their services, also of those that have none."""
+        return {name: [each.saga for each in found.sagas if each.service == name] for name in self.services}
+
+    def one(self, service: str, question: Callable[[SagaOperations], Awaitable[Told]]) -> Told:
+        """What is answered on a saga of this service; CallError for what is refused."""
+        try:
+            told = ask_run(self.blueprint, self._directory, SagaOperations, question)
+        except CallError as error:
+            if error.code is not Code.UNAVAILABLE or error.may_have_happened or self._is_lost(service):
+                raise
+            told = None  # its process is gone, and what it keeps is not
+        if told is not None:
+            return told
+
+        async def look(name: str, database: Database) -> Told:
+            return await question(self._desk({name: database}))
+
+        return in_each(self.blueprint, self._directory, service, look)[service]
+
+    def _all(
+        self,
+        question: Callable[[SagaOperations], Awaitable[Part]],
+        merge: Callable[[Sequence[Part], Sequence[str]], Part],
+    ) -> Part:
+        """One answer of all that have one: the run, and the databases of services of which that knows nothing."""
+        told: Part | None
+        try:
+            told = ask_run(self.blueprint, self._directory, SagaOperations, question)
+        except CallError as error:  # of the one service that was asked for
+            if error.code is not Code.UNAVAILABLE or error.may_have_happened:
+                raise
+            told = None
+        silent = self.services if told is None else [each for each in told.silent if each in self.services]
+        if told is not None and not silent:
+            return told
+
+        async def look(name: str, database: Database) -> Part:
+            return await question(self._desk({name: database}))
+
+        rest = in_each(self.blueprint, self._directory, self._service or None, look, only=silent)
+        lost = [] if told is None else [each for each in silent if self._is_lost(each)]
+        return merge([*([] if told is None else [told]), *rest.values()], lost)
+
+    def _is_lost(self, service: str) -> bool:
+        """Whether what a silent service keeps is in its process alone."""
+        return open_database(self.blueprint, self._directory, service).is_temporary
+
+    def _desk(self, databases: Mapping[str, Database]) -> SagaOperations:
+        desk: Any = SagaDesk(_OpenedServices(self.blueprint, databases))
+        answers: SagaOperations = desk
+        return answers
+
+
+class _OpenedServices:
+    """Services of which only the databases are there."""
+
+    def __init__(self, blueprint: Blueprint, databases: Mapping[str, Database]) -> None:
+        self._blueprint = blueprint
+        self._databases = databases
+
+    def services(self) -> Mapping[str, Sequence[str]]:
+        return {each.name: each.sagas for each in self._blueprint.plan.services if each.name in self._databases}
+
+    def definitions(self, service: str) -> Mapping[str, Definition]:
+        return sagas_of(self._blueprint.spec(service).implementation)
+
+    @asynccontextmanager
+    async def opened(self, service: str) -> AsyncIterator[Database]:
+        yield self._databases[service]
+
+    def rehearsal(self) -> Rehearsal:
+        return Rehearsal(self._blueprint)
+
+
+def _warn_of(silent: Sequence[str]) -> None:
+    if silent:
+        click.echo(f"{', '.join(silent)} did not answer, and nobody else knows what it keeps", err=True)
