@@ -73,8 +73,10 @@ async def _first_of(replicas: Sequence[Instance], operation: Operation, request:
     """One after the other: what changes something must not be begun twice because the first was slow."""
     problem = "it has no replica"
     patient = copy(operation)
-    # All together within the time of who asks, who is then told which one is silent.
-    patient.timeout = operation.timeout * MARGIN / max(len(replicas), 1)
+    # All together within the time of who asks, who is then told which one is silent. What may be begun once alone has
+    # all of it: after one that was slow no other is asked.
+    share = max(len(replicas), 1) if operation.semantics.repeatable else 1
+    patient.timeout = operation.timeout * MARGIN / share
     for each in replicas:
         try:
             return await each.ask(patient, request)

@@ -12,7 +12,7 @@ from meristem.contracts.operation import operation, safe
 
 ExportForm: TypeAlias = Literal["openapi", "json-schema", "proto"]
 PATIENCE = 30.0  # seconds for a call and its answer
-LONGEST_CALL = 25.0  # seconds, by which a call of an operator has ended whatever its operation may take
+LONGEST_CALL = 20.0  # seconds, by which a call of an operator has ended whatever its operation may take
 
 
 class ContractEntry(Message):

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, ClassVar, Protocol
 from uuid import UUID
 
 import pytest
@@ -32,7 +32,14 @@ from meristem import (
 )
 from meristem.contracts.python_text import PythonText
 from meristem.operators.asking import Asking
-from meristem.operators.catalogue_contract import CallAnswer, ExportForm, OperatorCall, Snippet, SnippetQuestion
+from meristem.operators.catalogue_contract import (
+    LONGEST_CALL,
+    CallAnswer,
+    ExportForm,
+    OperatorCall,
+    Snippet,
+    SnippetQuestion,
+)
 from meristem.operators.system_catalogue import SystemCatalogue
 from meristem.testing import running
 
@@ -157,11 +164,11 @@ class Overview:
     address = "http://127.0.0.1:1"
 
     def __init__(self, app: Any) -> None:
-        self.app, self._place = app, Place(app)
+        self.app, self.place = app, Place(app)
         self.catalogue = SystemCatalogue(self, Asking(self))  # type: ignore[arg-type]
 
     def instances(self) -> list[Place]:
-        return [self._place]
+        return [self.place]
 
     async def call(self, method: str, request: str, service: str = "rooms", **given: Any) -> CallAnswer:
         contract = {"rooms": "catalogue.v1.Rooms", "desk": "catalogue.v1.Desk"}[service]
@@ -244,6 +251,22 @@ async def test_of_a_stream_the_first_items_are_shown(seen: Overview) -> None:
     assert (json.loads(many.reply), many.more) == ([0, 1], True)
     assert (await seen.call("add", "[1, 2, 3]")).reply == "6"
     assert (await seen.call("add", "{}")).code == "invalid_argument"
+
+
+async def test_a_call_has_its_time_also_where_a_service_has_several_replicas(seen: Overview) -> None:
+    class Slow:
+        labels: ClassVar = {"process": "main", "replica": "0"}
+        services = ("rooms",)
+        timeouts: ClassVar[list[float]] = []
+
+        async def ask(self, operation: Any, request: Any) -> Any:
+            self.timeouts.append(operation.timeout)
+            raise ConnectionError("it is away")
+
+    seen.instances = lambda: [Slow(), Slow(), seen.place]  # type: ignore[method-assign, list-item, return-value]
+    assert (await seen.call("free", '{"nights": 1}')).reply == "2"
+    assert len(Slow.timeouts) == 2
+    assert min(Slow.timeouts) > LONGEST_CALL
 
 
 async def test_what_there_is_not_is_said(seen: Overview) -> None:
