@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import random
+from bisect import bisect_left
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
 from meristem.operators.operator_contract import (
+    DurationCount,
     ErrorView,
     FigurePoint,
     Figures,
@@ -19,6 +22,7 @@ from meristem.operators.operator_contract import (
     SpanView,
     SystemMap,
 )
+from meristem.telemetry.metrics import BOUNDS
 
 LONG = (
     "the bank answered 503 Service Unavailable to POST /charges after 3 attempts in 4.2 s: "
@@ -92,8 +96,21 @@ class Inventor:
         step = minutes * 60 / 120
         end = self.now - self.now % step
         return [
-            made(FigurePoint, end - (119 - each) * step, self.figures(rate * (1 + (each % 40) / 60), failing, typical))
+            made(
+                FigurePoint,
+                end - (119 - each) * step,
+                self.figures(rate * (1 + (each % 40) / 60), failing, typical),
+                self.durations(rate * step, typical),
+            )
             for each in range(120)
+        ]
+
+    def durations(self, calls: float, typical: float) -> list[DurationCount]:
+        """Most take about what is typical; some a second and more."""
+        found = Counter(bisect_left(BOUNDS, typical * self.dice.lognormvariate(0, 1.1)) for _ in range(60))
+        edges = [0.0, *BOUNDS, None]
+        return [
+            made(DurationCount, edges[at], edges[at + 1], max(1, int(many * calls / 60))) for at, many in found.items()
         ]
 
     def trace(self, start: float, entry: str, operation: str) -> tuple[list[SpanView], list[LogView]]:

@@ -235,7 +235,7 @@ def test_traces_are_found_by_user_and_a_line_leads_to_its_span(open_page: Callab
 def test_operations_are_sorted_by_the_head_and_one_is_charted(open_page: Callable[..., Page], site: Site) -> None:
     page = open_page(site, viewport=DESK)
     go(page, "/operations", "Operations")
-    expect(page.locator(".chart canvas")).to_have_count(3)
+    expect(page.locator(".chart canvas")).to_have_count(4)
     page.get_by_role("columnheader", name="p99").get_by_role("link").click()
     expect(page.get_by_role("columnheader", name="p99")).to_have_attribute("aria-sort", "descending")
     slowest = page.locator("tbody tr").first.inner_text()

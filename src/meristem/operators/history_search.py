@@ -6,8 +6,9 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from meristem.operators.history_tables import BUCKETS, LEVELS
-from meristem.operators.operator_contract import ErrorView, FigurePoint, LogView, SpanView, TraceView
+from meristem.operators.operator_contract import DurationCount, ErrorView, FigurePoint, LogView, SpanView, TraceView
 from meristem.operators.recent_figures import Counts, figures_of
+from meristem.telemetry.metrics import BOUNDS
 
 if TYPE_CHECKING:
     import sqlite3
@@ -137,19 +138,23 @@ def find_figures(
         wanted.add("service = ?", service)
     if operation:
         wanted.add("operation = ?", operation)
-    counts = "sum(calls) AS calls, sum(failed) AS failed, max(in_flight) AS in_flight"
+    counts = "sum(calls) AS calls, sum(failed) AS failed, sum(in_flight * seconds) AS in_flight"
     buckets = ", ".join(f"sum({name}) AS {name}" for name in BUCKETS)
     point = "CAST((time - ?) / ? AS INTEGER)"
     text = f"SELECT {point} AS point, {counts}, {buckets} FROM figures{wanted} GROUP BY point ORDER BY point"  # noqa: S608
-    return [
-        FigurePoint(
-            time=since + (row["point"] + 1) * width,
-            figures=figures_of(
-                [Counts(width, row["calls"], row["failed"], tuple(row[name] for name in BUCKETS))], row["in_flight"]
-            ),
+    found = []
+    for row in connection.execute(text, (since, width, *wanted.values)):
+        counted = [row[name] for name in BUCKETS]
+        figures = figures_of(
+            [Counts(width, row["calls"], row["failed"], tuple(counted))], round(row["in_flight"] / width)
         )
-        for row in connection.execute(text, (since, width, *wanted.values))
-    ]
+        durations = [
+            DurationCount(over=over, up_to=up_to, calls=calls)
+            for over, up_to, calls in zip((0.0, *BOUNDS), (*BOUNDS, None), counted, strict=True)
+            if calls
+        ]
+        found.append(FigurePoint(time=since + (row["point"] + 1) * width, figures=figures, durations=durations))
+    return found
 
 
 def _part(text: str) -> str:

@@ -118,11 +118,23 @@ class PartSettings(Message):
     settings: list[SettingView]
 
 
+class DurationCount(Message):
+    """How many calls took more than `over` seconds and at most `up_to`, None where that has no bound."""
+
+    over: float
+    up_to: float | None
+    calls: int
+
+
 class FigurePoint(Message):
-    """What happened in the seconds that end at `time`, in seconds since 1970."""
+    """What happened in the seconds that end at `time`, in seconds since 1970; `durations` where any call took so long.
+
+    These are a column of a heat map. What is in flight is the mean over all replicas.
+    """
 
     time: float
     figures: Figures
+    durations: list[DurationCount] = []
 
 
 class TraceSearch(Message):

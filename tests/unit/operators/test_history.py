@@ -12,7 +12,7 @@ from meristem.operators import history_file as kept
 from meristem.operators.history_file import History, Keeping
 from meristem.operators.history_search import find_errors, find_figures, find_lines, find_spans, find_traces
 from meristem.operators.history_tables import FigureRow, LineRow
-from meristem.operators.operator_contract import LogSearch, SpanView, TraceSearch
+from meristem.operators.operator_contract import DurationCount, LogSearch, SpanView, TraceSearch
 
 NOW = time.time()
 
@@ -157,8 +157,9 @@ async def test_figures_of_replicas_are_one_point(tmp_path):
     assert (point.figures.rate, point.figures.failed, point.figures.in_flight) == (
         pytest.approx(10.0, rel=0.01),
         0.01,
-        2,
+        4,
     )
+    assert point.durations == [DurationCount(over=0.0001, up_to=0.00025, calls=100)]
     assert others == []
 
 

@@ -93,7 +93,7 @@ function subscriberColumns(view) {
 
 function typeColumns() {
   return [
-    { name: "type", title: "Event", kind: "type", text: (e) => e.type, hint: (e) => e.type, cell: (e) => named(e.type) },
+    { name: "type", title: "Event", kind: "event-type", text: (e) => e.type, hint: (e) => e.type, cell: (e) => named(e.type) },
     { name: "publishers", title: "Published by", from: "wide", text: (e) => `${e.publishers} ${e.accepted_from}`,
       cell: (e) => h("span", { class: "services wrap" }, e.publishers.map(service), e.accepted_from.map((role) => h("span", { class: "badge", title: `Accepted from users with the role ${role}` }, `outside: ${role}`)),
         e.publishers.length || e.accepted_from.length ? null : h("span", { class: "soft" }, "–")) },

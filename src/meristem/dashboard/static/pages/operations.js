@@ -58,8 +58,9 @@ function chartsOf(view) {
   const rates = chart({ title: "Rate", series: [{ name: "rate", token: "--hue-1", fill: true }], tell: (value) => (value === null ? "–" : rate(value)), signal });
   const errors = chart({ title: "Errors", series: [{ name: "errors", token: "--bad", fill: true }], tell: (value) => (value === null ? "–" : share(value)), signal });
   const durations = chart({ title: "Duration", series: [{ name: "p50", token: "--hue-0" }, { name: "p99", token: "--hue-3" }], tell: duration, signal, powers: true });
+  const flying = chart({ title: "In flight", series: [{ name: "in flight", token: "--hue-1", fill: true }], tell: count, signal });
   const of = h("p", { class: "charts-of" });
-  const element = h("section", { class: "stack", "aria-label": "Figures over time" }, of, h("div", { class: "charts" }, rates.element, errors.element, durations.element));
+  const element = h("section", { class: "stack", "aria-label": "Figures over time" }, of, h("div", { class: "charts" }, rates.element, errors.element, durations.element, flying.element));
   const wanted = () => ({ service: view.get("service"), operation: view.get("service") && view.get("operation"), minutes: Number(view.get("minutes", "60")) || 60 });
   let last = "";
   const refresh = view.follow(["figures"], async (own) => ({ asked: wanted(), points: await ask("history", wanted(), own) }), async ({ asked, points }) => {
@@ -68,7 +69,8 @@ function chartsOf(view) {
     const values = (pick) => points.map((each) => pick(each.figures));
     await rates.show([times, values((f) => f.rate)]);
     await errors.show([times, values((f) => f.failed)]);
-    await durations.show([times, values((f) => f.p50), values((f) => f.p99)]);
+    await durations.show([times, values((f) => f.p50), values((f) => f.p99)], heatOf(points));
+    await flying.show([times, values((f) => f.in_flight)]);
   }, { pause: 5000 });
   view.watch(() => {
     const asked = JSON.stringify(wanted());
@@ -77,6 +79,15 @@ function chartsOf(view) {
   });
   last = JSON.stringify(wanted());
   return { element };
+}
+
+/** How many calls took how long, over time: what has no bounds is as high as a step below or above. */
+function heatOf(points) {
+  const width = Math.min(...points.slice(1).map((each, at) => each.time - points[at].time));
+  return points.flatMap((point) => point.durations.map((each) => ({
+    from: point.time - (width < Infinity ? width : 10), to: point.time, many: each.calls,
+    low: each.over || each.up_to / 2.5, high: each.up_to ?? each.over * 2.5,
+  })));
 }
 
 function named(view, { service: name, operation }) {

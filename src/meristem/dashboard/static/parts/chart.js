@@ -20,6 +20,8 @@ function uPlot() {
   return loading;
 }
 
+/** A time, a range of values, and how many there are. @typedef {{from: number, to: number, low: number, high: number, many: number}} Cell */
+
 const TOKENS = ["--soft", "--line", "--bad", "--hue-0", "--hue-1", "--hue-3"];
 
 /** The colours of tokens as a canvas takes them; all at once, for each look makes the browser lay out the page. */
@@ -35,7 +37,8 @@ function colours() {
 /**
  * A chart with a title, what its lines are at the moment (or at the pointer), and a text for those who can't see it.
  * @param {{title: string, series: {name: string, token: string, fill?: boolean}[], tell: (value: number | null) => string,
- *   signal: AbortSignal, powers?: boolean}} options `powers`: each line of the grid is ten times the one below
+ *   signal: AbortSignal, powers?: boolean}} options `powers`: each line of the grid is ten times the one below, and
+ *   cells of a heat map may lie behind the lines
  */
 export function chart({ title, series, tell, signal, powers = false }) {
   const now = h("div", { class: "legend" });
@@ -44,6 +47,8 @@ export function chart({ title, series, tell, signal, powers = false }) {
   /** @type {any} */
   let plot = null;
   let data = [[0]];
+  /** @type {Cell[]} */
+  let cells = [];
   let making = false;
 
   const legend = (at, pointed = false) => now.replaceChildren(...(pointed ? [clock(data[0][at], false)] : []), ...series.map((each, number) => h("span", { style: { "--hue": `var(${each.token})` } },
@@ -56,7 +61,7 @@ export function chart({ title, series, tell, signal, powers = false }) {
       const UPlot = await uPlot();
       if (signal.aborted) return;
       plot?.destroy();
-      plot = new UPlot(options({ element, canvas, series, tell, powers }, (at) => (at === null || at === undefined ? legend(data[0].length - 1) : legend(at, true))), data, canvas);
+      plot = new UPlot(options({ element, canvas, series, tell, powers, heat: () => cells }, (at) => (at === null || at === undefined ? legend(data[0].length - 1) : legend(at, true))), data, canvas);
     } finally {
       making = false;
     }
@@ -70,22 +75,25 @@ export function chart({ title, series, tell, signal, powers = false }) {
 
   return {
     element,
-    /** @param {(number | null)[][]} told times, then the values of each line */
-    async show(told) {
+    /** @param {(number | null)[][]} told times, then the values of each line @param {Cell[]} [heat] what lies behind */
+    async show(told, heat = []) {
       await new Promise(requestAnimationFrame); // one chart a frame: keys and clicks come between
       // A logarithm of 0 is nowhere.
+      cells = heat;
       data = powers ? told.map((values) => values.map((each) => each || null)) : told;
       const last = series.map((each, number) => `${each.name} ${tell(told[number + 1].at(-1) ?? null)}`).join(", ");
       const most = Math.max(0, ...told.slice(1).flat().filter((each) => each !== null));
       canvas.setAttribute("role", "img");
-      canvas.setAttribute("aria-label", `${title}: ${last}; at most ${tell(most)} in this time`);
+      const hottest = heat.reduce((one, other) => (!one || other.many > one.many ? other : one), /** @type {Cell | null} */ (null));
+      const heated = hottest ? `; most often ${tell(hottest.low)} to ${tell(hottest.high)}` : "";
+      canvas.setAttribute("aria-label", `${title}: ${last}; at most ${tell(most)} in this time${heated}`);
       legend(told[0].length - 1);
       plot ? plot.setData(data) : await build();
     },
   };
 }
 
-function options({ element, canvas, series, tell, powers }, pointed) {
+function options({ element, canvas, series, tell, powers, heat }, pointed) {
   const palette = colours();
   const font = `11px ${getComputedStyle(element).fontFamily}`;
   const axis = { stroke: palette["--soft"], font, grid: { stroke: palette["--line"], width: 1 }, ticks: { show: false } };
@@ -97,7 +105,7 @@ function options({ element, canvas, series, tell, powers }, pointed) {
     cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false } },
     scales: {
       y: powers
-        ? { distr: 3, range: (_, low, high) => [10 ** Math.floor(Math.log10(low || 1e-3)), 10 ** Math.ceil(Math.log10(high || 1))] }
+        ? { distr: 3, range: (_, low, high) => around(heat(), low, high) }
         : { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] },
     },
     axes: [
@@ -113,8 +121,32 @@ function options({ element, canvas, series, tell, powers }, pointed) {
       fill: each.fill ? palette[each.token].replace("rgb(", "rgba(").replace(")", ", .12)") : undefined,
       points: { show: false },
     }))],
-    hooks: { setCursor: [(plot) => pointed(plot.cursor.idx)] },
+    hooks: { setCursor: [(plot) => pointed(plot.cursor.idx)], drawClear: [(plot) => drawHeat(plot, heat(), palette["--hue-1"])] },
   };
+}
+
+/** Powers of ten around all that is shown. */
+function around(cells, low, high) {
+  const lowest = Math.min(low || Infinity, ...cells.map((each) => each.low));
+  const highest = Math.max(high || 0, ...cells.map((each) => each.high));
+  return [10 ** Math.floor(Math.log10(lowest < Infinity ? lowest : 1e-3)), 10 ** Math.ceil(Math.log10(highest || 1))];
+}
+
+/** The more calls, the stronger; by the root, so that the few slow ones are seen beside the many. */
+function drawHeat(plot, cells, colour) {
+  const most = Math.max(0, ...cells.map((each) => each.many));
+  const { ctx, bbox } = plot;
+  ctx.save();
+  ctx.beginPath();
+  ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
+  ctx.clip();
+  for (const each of cells) {
+    const [left, right] = [each.from, each.to].map((time) => Math.round(plot.valToPos(time, "x", true)));
+    const [top, bottom] = [each.high, each.low].map((value) => Math.round(plot.valToPos(value, "y", true)));
+    ctx.fillStyle = colour.replace("rgb(", "rgba(").replace(")", `, ${(0.1 + 0.6 * Math.sqrt(each.many / most)).toFixed(3)})`);
+    ctx.fillRect(left, top, Math.max(1, right - left), Math.max(1, bottom - top));
+  }
+  ctx.restore();
 }
 
 /** The powers of ten between two of them; every second or third where they are many. */
