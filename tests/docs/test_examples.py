@@ -21,6 +21,8 @@ import pytest
 from meristem.cli.main import VERBS, meristem
 from meristem.supervision.lifeline import LIFELINE, Lifeline
 from meristem.system.placement import Placement
+from tests.suites.command import Ended
+from tests.suites.fork_server import ForkServer, fork_server
 from tests.suites.type_checkers import SOURCE, mypy, runs_mypy
 
 from .pages import ROOT, Block, Reader, as_module, blocks, pages, write
@@ -66,18 +68,25 @@ def test_the_python_of_a_page_runs(page: str, folder: Path) -> None:
     Reader(page, folder).run(blocks(page, "python"))
 
 
+@pytest.fixture(scope="session")
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
+    """What commands are forked from that end by themselves: most of their time would be imports."""
+    with fork_server(tmp_path_factory.mktemp("forks")) as server:
+        yield server
+
+
 @pytest.mark.timeout(300)  # a page has up to two dozen commands, each a process that has a minute
 @pytest.mark.parametrize("page", SERVED)
-def test_a_page_that_starts_a_service_works_step_by_step(page: str, folder: Path) -> None:
+def test_a_page_that_starts_a_service_works_step_by_step(page: str, folder: Path, forks: ForkServer) -> None:
     """Commands and Python in the order in which the reader meets them, at a port that is free."""
     with socket.socket() as kept, socket.socket() as operators:
         for each in (kept, operators):  # nobody else is given this port while it is bound; a server may listen on it
             each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             each.bind(("127.0.0.1", 0))
-        _step_by_step(page, kept.getsockname()[1], operators.getsockname()[1], folder)
+        _step_by_step(page, kept.getsockname()[1], operators.getsockname()[1], folder, forks)
 
 
-def _step_by_step(page: str, port: int, operators: int, folder: Path) -> None:
+def _step_by_step(page: str, port: int, operators: int, folder: Path, forks: ForkServer) -> None:
     reader, running = Reader(page, folder), []
     where = ["--port", str(port), "--operator", f"tcp://127.0.0.1:{operators}"]
     try:
@@ -89,7 +98,7 @@ def _step_by_step(page: str, port: int, operators: int, folder: Path) -> None:
             elif block.language == "toml" and block.file is not None:
                 write(local, folder)
             elif block.language == "sh" and block.runs:
-                running += [started for line in _commands(local.text) if (started := _run(line, where, folder))]
+                running += [started for line in _commands(local.text) if (started := _run(line, where, folder, forks))]
     finally:
         for each in running:
             _end(each)
@@ -174,21 +183,22 @@ def _resolve(words: list[str]) -> tuple[click.Command, list[str]]:
     return group, words
 
 
-def _run(line: str, where: list[str], folder: Path) -> subprocess.Popen[str] | None:
+def _run(line: str, where: list[str], folder: Path, forks: ForkServer) -> subprocess.Popen[str] | None:
     """Run a command; what follows `# ` must be in what it prints. A server is left running and returned."""
     command, _, expected = line.partition("  # ")
-    words = shlex.split(command)
-    if words[0] not in {"meristem", "curl"}:
+    program, *words = shlex.split(command)
+    if program not in {"meristem", "curl"}:
         return None
-    if words[0] == "meristem":
-        words = [sys.executable, "-m", "meristem", *words[1:]]
-        if words[3] == "run":
-            return _serve([*words, *where], folder)
-    if words[0] == "curl":
-        words = [words[0], "--silent", "--show-error", "--noproxy", "*", *words[1:]]
-    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
-    assert re.sub(r"\s", "", expected) in re.sub(r"\s", "", done.stdout), f"{line}\n{done.stdout}{done.stderr}"
+    if program == "meristem" and words[0] == "run":
+        return _serve([sys.executable, "-m", "meristem", *words, *where], folder)
+    if program == "meristem":
+        done = forks.ran(*words, cwd=folder, environment=os.environ, patience=PATIENCE)
+    else:
+        silent = [program, "--silent", "--show-error", "--noproxy", "*", *words]
+        curl = subprocess.run(silent, cwd=folder, capture_output=True, text=True, check=False, timeout=PATIENCE)
+        done = Ended(curl.returncode, curl.stdout, curl.stderr)
+    assert done.code == 0, f"{line}\n{done.out}{done.err}"
+    assert re.sub(r"\s", "", expected) in re.sub(r"\s", "", done.out), f"{line}\n{done.out}{done.err}"
     return None
 
 

@@ -18,7 +18,6 @@ import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from tests.suites.command import LINE, SOURCE, Ended
 
@@ -38,10 +37,11 @@ class ForkServer:
 
     async def run(self, *arguments: str, cwd: Path, environment: Mapping[str, str], patience: float) -> Ended:
         """What a command printed and how it ended; when `patience` seconds are over, it and the server are killed."""
-        order = {"arguments": arguments, "cwd": str(cwd), "environment": dict(environment)}
-        return await asyncio.to_thread(self._run, order, patience)
+        return await asyncio.to_thread(self.ran, *arguments, cwd=cwd, environment=environment, patience=patience)
 
-    def _run(self, order: dict[str, Any], patience: float) -> Ended:
+    def ran(self, *arguments: str, cwd: Path, environment: Mapping[str, str], patience: float) -> Ended:
+        """As `run`, for who has no event loop."""
+        order = {"arguments": arguments, "cwd": str(cwd), "environment": dict(environment)}
         out, err = self._folder / "out", self._folder / "err"
         with self._turn:
             self._line.settimeout(patience)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.suites.command import Ended, begin, ended
+from tests.suites.sampled import sampled
 
 PLANTED = Path(__file__).parent / "planted"
 PATIENCE = 400.0  # seconds for what takes 40 on an idle machine
@@ -140,7 +141,10 @@ async def test_what_pytest_refuses_is_wrong_use(divided, arguments):
     assert "pytest refused" in shown.err or "pytest found no test" in shown.err
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    sampled([(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)], 1, "ends of what is divided"),
+)
 async def test_whoever_ends_it_ends_the_tests_and_their_processes(number, code, start, project):
     (project / "test_long.py").write_text(
         "import asyncio, os, pathlib, plant\n"
