@@ -118,8 +118,9 @@ function pendantsOf(nodes, edges) {
 function joined(edge, source, target, down) {
   if (!edge) {
     const right = source.x + source.wide / 2;
-    const out = right + 14;
-    return { points: [{ x: right, y: source.y }, { x: out, y: (source.y + target.y) / 2 }, { x: right, y: target.y }] };
+    const apart = source === target ? 11 : 0; // what a node sends to itself leaves above its middle and comes back below
+    const out = right + (source === target ? 22 : 14);
+    return { points: [{ x: right, y: source.y - apart }, { x: out, y: (source.y + target.y) / 2 }, { x: right, y: target.y + apart }] };
   }
   const points = edge.points.slice(1, -1);
   return { ...edge, points: [border(source, points[0], down), ...points, border(target, points.at(-1), down)] };
