@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 from msgspec.structs import astuple, replace
 
@@ -56,6 +56,7 @@ class StandIn:
         self.changes = Counter(spans=1, logs=1, figures=1, processes=1, errors=1)
         self.asked: list[str] = []
         self.promised = Promised()
+        self.role: Literal["viewer", "operator"] = "operator"
         self._traces: dict[str, list[SpanView]] = {}
         for each in invented.spans:
             self._traces.setdefault(each.trace_id, []).append(each)
@@ -93,7 +94,7 @@ class StandIn:
         self.changes.update(spans=1, logs=len(logs))
 
     async def session(self) -> SessionView:
-        return SessionView(role="operator", means="cookie")
+        return SessionView(role=self.role, means="cookie")
 
     async def system(self) -> SystemMap:
         return self.invented.system

@@ -117,6 +117,16 @@ def test_what_is_refused_stands_beside_its_field(open_page: Callable[..., Page],
     expect(form.locator("[aria-invalid]")).to_have_count(0)
 
 
+def test_a_viewer_reads_all_and_calls_nothing(open_page: Callable[..., Page], site: Site) -> None:
+    site.stand_in.role = "viewer"
+    page = open_page(site, viewport=DESK)
+    go(page, "/operations?service=reservations&operation=book", "Operations")
+    page.get_by_role("link", name="Contract", exact=True).click()
+    page.get_by_role("link", name=re.compile("^reservations Reservations")).click()
+    expect(page.get_by_role("button", name="Call book")).to_be_disabled()
+    expect(page.get_by_text("only an operator calls")).to_be_visible()
+
+
 def test_json_and_fields_are_one_request_and_a_stream_shows_its_first_items(
     open_page: Callable[..., Page], site: Site
 ) -> None:

@@ -96,6 +96,7 @@ function named(view, { service: name, operation }) {
   return [
     service(name), operation ? h("strong", {}, operation) : h("span", { class: "soft" }, "all operations"),
     h("a", { href: `/traces?${query}` }, "Traces"), h("a", { href: `/logs?service=${encodeURIComponent(name)}` }, "Logs"),
+    h("a", { href: `/contracts?${new URLSearchParams({ service: name, ...(operation ? { text: operation } : {}) })}` }, "Contract"),
     operation ? h("a", { href: view.url({ operation: null }) }, "All of the service") : h("a", { href: view.url({ service: null }) }, "All services"),
   ];
 }
