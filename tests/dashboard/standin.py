@@ -22,6 +22,7 @@ from meristem.operators.actions_contract import Actions, SessionView
 from meristem.operators.answering import answering
 from meristem.operators.catalogue_contract import Catalogue
 from meristem.operators.event_contract import Events
+from meristem.operators.load_views import ProcessLoad, ServiceLoad
 from meristem.operators.operator_contract import (
     ErrorView,
     FigurePoint,
@@ -107,6 +108,17 @@ class StandIn:
 
     async def settings(self) -> list[PartSettings]:
         return self.invented.settings
+
+    async def loads(self) -> list[ProcessLoad]:
+        found = []
+        for each in self.invented.processes:
+            busy = each.name == "payments"
+            services = [
+                ServiceLoad(service=name, limit=256, inside=3 + 250 * busy, waiting=12 * busy, shed=41 * busy)
+                for name in each.services
+            ]
+            found.append(ProcessLoad(process=each.name, replica=each.replica, loop_lag=0.0004, services=services))
+        return found
 
     async def history(self, service: str, operation: str, minutes: int) -> list[FigurePoint]:
         rate = 3.0 if operation else 9.0 if service else 90.0

@@ -236,6 +236,7 @@ def test_operations_are_sorted_by_the_head_and_one_is_charted(open_page: Callabl
     page = open_page(site, viewport=DESK)
     go(page, "/operations", "Operations")
     expect(page.locator(".chart canvas")).to_have_count(4)
+    expect(page.locator(".summary")).to_contain_text("Turned away41")
     page.get_by_role("columnheader", name="p99").get_by_role("link").click()
     expect(page.get_by_role("columnheader", name="p99")).to_have_attribute("aria-sort", "descending")
     slowest = page.locator("tbody tr").first.inner_text()

@@ -11,6 +11,7 @@ from meristem.contracts.contract import operations
 from meristem.errors import CallError
 from meristem.lifecycle import Background
 from meristem.operators.inspection import Inspector
+from meristem.operators.load_views import ProcessLoad
 from meristem.operators.recent_figures import RecentFigures
 from meristem.operators.seen_calls import SeenCalls
 
@@ -42,13 +43,14 @@ class Usage:
 class Gatherer:
     """Asks every instance for its digest and hands what is new to the history; one that is silent keeps nobody waiting.
 
-    `figures` are those of the last minute, `usage` is what each replica uses, by process and replica. `rounds` counts
-    how often all were asked. `seen_calls` are callers and callees by recorded traces.
+    `figures` are those of the last minute, `usage` is what each replica uses and `loads` what it carries, by process
+    and replica. `rounds` counts how often all were asked. `seen_calls` are callers and callees by recorded traces.
     """
 
     def __init__(self, overview: Overview, history: History) -> None:
         self.figures = RecentFigures()
         self.usage: dict[tuple[str, int], Usage] = {}
+        self.loads: dict[tuple[str, int], ProcessLoad] = {}
         self._overview = overview
         self._history = history
         self.rounds = 0
@@ -82,6 +84,7 @@ class Gatherer:
         self.figures.keep(alive)
         for gone in set(self.usage) - set(alive):
             del self.usage[gone]
+            del self.loads[gone]
 
     async def _ask(self, instance: Instance) -> None:
         key = _key(instance)
@@ -94,6 +97,8 @@ class Gatherer:
         self._seen[key] = digest.life, digest.seen
         now = time.monotonic()
         self.usage.setdefault(key, Usage()).add(digest, now)
+        process, replica = key
+        self.loads[key] = ProcessLoad(process=process, replica=replica, loop_lag=digest.loop_lag, services=digest.loads)
         self._history.add_spans(digest.spans)
         self.seen_calls.add(digest.spans)
         self._history.add_figures(self.figures.add(*key, digest, now))

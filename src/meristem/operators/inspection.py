@@ -12,6 +12,7 @@ from meristem.contracts.contract import Contract
 from meristem.contracts.message import Message
 from meristem.contracts.operation import safe
 from meristem.errors import CallError, Code
+from meristem.operators.load_views import ServiceLoad
 from meristem.operators.operator_contract import SpanView
 from meristem.transports.adapters import client_for
 
@@ -49,6 +50,7 @@ class ProcessDigest(Message):
 
     `life` is another one after a restart. `seen` is what to ask with next; `lost` spans were forgotten before they
     were asked for. `cpu` is processor time in seconds since the process began, `memory` is resident, in bytes.
+    `loop_lag` is how long one turn of the event loop took just now, `loads` what each service carries.
     """
 
     life: str
@@ -59,6 +61,8 @@ class ProcessDigest(Message):
     made: list[CallsMade]
     cpu: float
     memory: int | None
+    loop_lag: float = 0.0
+    loads: list[ServiceLoad] = []
 
 
 class Inspector(Contract, Protocol, package="meristem.operator.v1"):

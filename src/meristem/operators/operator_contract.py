@@ -9,6 +9,7 @@ from msgspec import Meta
 from meristem.contracts.contract import Contract
 from meristem.contracts.message import Message
 from meristem.contracts.operation import safe
+from meristem.operators.load_views import ProcessLoad
 
 NodeKind: TypeAlias = Literal["service", "app", "program", "external", "database", "bus", "outside"]
 EdgeKind: TypeAlias = Literal["call", "event", "data"]
@@ -255,6 +256,11 @@ class Operator(Contract, Protocol, package="meristem.operator.v1"):
     @safe
     async def operations(self) -> list[OperationView]:
         """The operations of all services, and how those went in the last minute."""
+        ...
+
+    @safe
+    async def loads(self) -> list[ProcessLoad]:
+        """What each replica of each process carries, at the last look: calls let in, waiting, turned away."""
         ...
 
     @safe

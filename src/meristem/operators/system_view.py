@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from meristem.operators.gatherer import Gatherer
     from meristem.operators.health import InstanceHealth, Overview
     from meristem.operators.history_file import History
+    from meristem.operators.load_views import ProcessLoad
     from meristem.operators.operator_contract import (
         ErrorView,
         FigurePoint,
@@ -80,6 +81,9 @@ class SystemView:
 
     async def operations(self) -> list[OperationView]:
         return self._gatherer.figures.operations()
+
+    async def loads(self) -> list[ProcessLoad]:
+        return [each for _, each in sorted(self._gatherer.loads.items())]
 
     async def settings(self) -> list[PartSettings]:
         noted = await asyncio.to_thread(self._settings)

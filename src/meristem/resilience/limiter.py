@@ -85,6 +85,7 @@ class Limiter:
         self.name = name
         self.policy = policy or LimiterPolicy()
         self.gate = Gate(self.policy.initial, self.policy.queue, self.policy.wait)
+        self.shed = 0  # calls that were turned away
         self._limit = float(self.policy.initial)
         self._now = now
         self._emit = on_fact
@@ -180,6 +181,7 @@ class Limiter:
         self.gate.admit()
 
     def _refusal(self) -> CallError:
+        self.shed += 1
         self._emit(Shed(self.name, self.gate.limit))
         return CallError(
             Code.RESOURCE_EXHAUSTED,

@@ -78,6 +78,7 @@ class Assembly:
         self.settings = SettingsSource(blueprint, process, self.options)
         self.databases: dict[str, Database] = {}
         self.follows = blueprint.has_replicas
+        self._limiters: dict[str, Limiter] = {}
         self._gauges = Gauges(self.telemetry.registry, self.options.clock)
         self._stack = Stack()
         check_webhooks(blueprint)
@@ -89,7 +90,7 @@ class Assembly:
             self.options.overrides,
         )
         self.desks = OperatorDesks(
-            ProcessInspector(self.telemetry, process, self.options.replica),
+            ProcessInspector(self.telemetry, process, self.options.replica, self._limiters),
             EventDesk(blueprint, lambda: self.databases, self.options.clock, self._bus.lag),
             SagaDesk(LivingServices(self.instances, blueprint, self.options), self.options.clock),
             CatalogueDesk(blueprint, self.instances, self.routes, self.telemetry.tracer),
@@ -207,6 +208,7 @@ class Assembly:
             for name, instance in self.instances.items():
                 # One for all operations of a service, and made once: two would each admit the whole limit.
                 limiter = Limiter(name, self._policies(name).limiter, on_fact=self.telemetry.on_fact)
+                self._limiters[name] = limiter
                 for path, endpoint in instance.endpoints.items():
                     operation = endpoint.operation
                     admitted = limiter.middleware(operation)(endpoint.handler)

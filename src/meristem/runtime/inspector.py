@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from meristem.operators.inspection import CallsMade, OperationCounts, ProcessDigest
+from meristem.operators.load_views import ServiceLoad
 from meristem.operators.operator_contract import SpanView
 from meristem.system.process_memory import memory_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from meristem.resilience.limiter import Limiter
     from meristem.runtime.telemetry import ProcessTelemetry
     from meristem.telemetry.metrics import Snapshot
     from meristem.telemetry.tracer import Span
@@ -21,8 +25,11 @@ if TYPE_CHECKING:
 class ProcessInspector:
     """Tells of one replica of a process; answers `Inspector`."""
 
-    def __init__(self, telemetry: ProcessTelemetry, process: str, replica: int) -> None:
+    def __init__(
+        self, telemetry: ProcessTelemetry, process: str, replica: int, limiters: Mapping[str, Limiter]
+    ) -> None:
         self._telemetry = telemetry
+        self._limiters = limiters
         self._process = process
         self._replica = replica
         self._life = uuid4().hex
@@ -31,6 +38,9 @@ class ProcessInspector:
         recent, registry = self._telemetry.recent, self._telemetry.registry
         known = seen if life == self._life else 0
         spans = recent.after(known)
+        began = time.monotonic()
+        await asyncio.sleep(0)  # all that is ready has its turn before this one
+        lag = time.monotonic() - began
         return ProcessDigest(
             life=self._life,
             seen=recent.seen,
@@ -44,6 +54,8 @@ class ProcessInspector:
             ],
             cpu=time.process_time(),
             memory=await asyncio.to_thread(memory_of, os.getpid()),  # without /proc it asks another program
+            loop_lag=lag,
+            loads=[_load(name, each) for name, each in self._limiters.items()],
         )
 
     def _span(self, span: Span) -> SpanView:
@@ -61,6 +73,11 @@ class ProcessInspector:
             error=span.error or "",
             attributes={name: str(value) for name, value in span.attributes.items()},
         )
+
+
+def _load(service: str, limiter: Limiter) -> ServiceLoad:
+    gate = limiter.gate
+    return ServiceLoad(service=service, limit=gate.limit, inside=gate.inside, waiting=gate.waiting, shed=limiter.shed)
 
 
 def _counts(found: Snapshot) -> OperationCounts:

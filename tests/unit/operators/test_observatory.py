@@ -16,6 +16,7 @@ from meristem.operators import gatherer
 from meristem.operators.action_log import ActionLog
 from meristem.operators.health import InstanceHealth, SystemParts
 from meristem.operators.inspection import CallsMade, OperationCounts, ProcessDigest
+from meristem.operators.load_views import ServiceLoad
 from meristem.operators.observatory import Observatory
 from meristem.operators.operator_contract import MapEdge, MapNode, Operator, SpanView, TraceSearch
 from meristem.operators.server import Dashboard, OperatorAddresses, OperatorServer
@@ -57,6 +58,7 @@ class Part:
         self.labels = {"process": process, "replica": str(replica)}
         self.life, self.spans, self.operations, self.made, self.cpu = "first", [], [], [], 1.0
         self.is_silent = False
+        self.loads = []
         self._health = InstanceHealth(process, replica, status, 7, self.restarts, 1.0)
 
     async def health(self):
@@ -71,7 +73,7 @@ class Part:
         known = request.seen if request.life == self.life else 0
         return ProcessDigest(
             life=self.life, seen=len(self.spans), lost=0, spans=self.spans[known:], operations=self.operations,
-            made=self.made, cpu=self.cpu, memory=1000,
+            made=self.made, cpu=self.cpu, memory=1000, loop_lag=0.002, loads=self.loads,
         )  # fmt: skip
 
 
@@ -178,6 +180,15 @@ async def test_a_replica_that_hangs_keeps_nobody_waiting_and_is_told_of(tmp_path
         ("ready", 2, 1000),
         ("silent", 2, None),
     ]
+
+
+async def test_what_each_replica_carries_is_told(tmp_path):
+    stock, other = Part("stock"), Part("main")
+    stock.loads = [ServiceLoad(service="stock", limit=32, inside=32, waiting=5, shed=2)]
+    async with observed(tmp_path, stock, other) as (operator, _):
+        main, told = await until(operator.loads, lambda found: len(found) == 2)
+    assert (main.process, main.loop_lag, main.services) == ("main", 0.002, [])
+    assert (told.process, told.services) == ("stock", stock.loads)
 
 
 async def test_spans_of_one_life_are_taken_once_and_those_of_the_next_from_its_begin(tmp_path):

@@ -232,6 +232,7 @@ async def test_what_is_above_the_limit_and_the_queue_is_turned_away_early(operat
     assert [await task for task in tasks if task not in refused] == ["done"] * 5
     assert limiter.gate.inside == 0
     assert facts == [Shed("payments", 3)] * 5
+    assert limiter.shed == 5
 
 
 async def test_calls_cut_off_at_their_deadlines_shrink_the_limit(operation, call, time):

@@ -29,7 +29,8 @@ export function open(view) {
     chosen: (each) => each.service === view.get("service") && each.operation === view.get("operation"),
   });
   const body = h("div", { class: "stack" }, waiting());
-  view.root.append(charts.element, body);
+  const carried = h("div", { class: "summary" });
+  view.root.append(charts.element, carried, body);
   let known = null;
 
   const show = () => {
@@ -48,11 +49,31 @@ export function open(view) {
     list.show(shown);
   };
   view.follow(["figures"], (signal) => ask("operations", {}, signal), (found) => { known = found; show(); }, { pause: 2000 });
+  let loads = [];
+  const showLoads = () => carried.replaceChildren(...loadOf(loads, view.get("service")));
+  view.follow(["figures"], (signal) => ask("loads", {}, signal), (found) => { loads = found; showLoads(); }, { pause: 2000 });
+  view.watch(showLoads);
   view.watch(() => { if (view.get("operation") && !view.get("service")) view.set({ operation: null }, true); show(); });
   view.onEscape(() => Boolean(view.get("operation")) && (view.set({ operation: null }), true));
 }
 
-/** Three charts of what is chosen: an operation, a service, or all. */
+/** What is let in, waits and was turned away, of a service or of all, and the slowest turn of an event loop. */
+function loadOf(loads, name) {
+  const replicas = loads.filter((each) => !name || each.services.some((one) => one.service === name));
+  const services = replicas.flatMap((each) => each.services.filter((one) => !name || one.service === name));
+  if (!services.length) return [];
+  const sum = (field) => services.reduce((total, each) => total + each[field], 0);
+  const figure = (title, value, hint, kind = "") => h("div", { class: `figure ${kind}`, title: hint }, h("span", { class: "soft" }, title), h("strong", {}, value));
+  const slowest = replicas.reduce((one, other) => (other.loop_lag > one.loop_lag ? other : one));
+  return [
+    figure("Let in", `${count(sum("inside"))} of ${count(sum("limit"))}`, "Calls by wire that are worked on, and how many may be at once just now"),
+    figure("Waiting", count(sum("waiting")), "Calls that wait to be let in", sum("waiting") ? "warn" : ""),
+    figure("Turned away", count(sum("shed")), "Calls beyond the limit since the processes began, which were told to try again later", sum("shed") ? "warn" : ""),
+    figure("Slowest loop", duration(slowest.loop_lag), `One turn of the event loop of ${slowest.process} #${slowest.replica}, at the last look`, slowest.loop_lag >= 0.5 ? "warn" : ""),
+  ];
+}
+
+/** Four charts of what is chosen: an operation, a service, or all. */
 function chartsOf(view) {
   const signal = view.signal;
   const rates = chart({ title: "Rate", series: [{ name: "rate", token: "--hue-1", fill: true }], tell: (value) => (value === null ? "–" : rate(value)), signal });
