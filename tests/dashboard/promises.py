@@ -99,6 +99,11 @@ class Reservations(Contract, Protocol, package="hotels.reservations.v1"):
         ...
 
     @safe
+    async def total(self, prices: AsyncIterator[Decimal]) -> Decimal:
+        """What several stays cost together."""
+        ...
+
+    @safe
     def watch(self, room: str) -> AsyncIterator[int]:
         """How many of a kind are left, whenever that changes."""
         ...
@@ -127,6 +132,9 @@ class ReservationsService(Reservations, Service):
 
     async def free(self, arrival: date, nights: int = 1) -> int:
         return 12 // nights
+
+    async def total(self, prices: AsyncIterator[Decimal]) -> Decimal:
+        return sum([each async for each in prices], Decimal())
 
     async def watch(self, room: str) -> AsyncIterator[int]:
         for left in range(1000):

@@ -137,8 +137,15 @@ def test_json_and_fields_are_one_request_and_a_stream_shows_its_first_items(
     page.get_by_role("button", name="Fields").click()
     expect(form.get_by_label("room")).to_have_value("single")
     form.get_by_role("button", name="Call watch").click()
-    assert json.loads(page.get_by_role("region", name="Reply").inner_text()) == list(range(20))
     expect(page.get_by_text("There is more")).to_be_visible()
+    assert json.loads(page.get_by_role("region", name="Reply").inner_text()) == list(range(20))
+
+    page.get_by_role("link", name=re.compile("^total")).click()
+    for number, price in enumerate(("1.50", "2.25"), 1):
+        form.get_by_role("button", name="Add").click()
+        form.get_by_label(f"Items {number}").fill(price)
+    form.get_by_role("button", name="Call total").click()
+    expect(page.get_by_role("region", name="Reply")).to_have_text('"3.75"')
 
 
 def test_a_call_is_written_as_code_and_a_contract_is_downloaded(open_page: Callable[..., Page], site: Site) -> None:

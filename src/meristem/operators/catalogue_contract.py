@@ -49,8 +49,9 @@ class OperationDetails(Message):
     """An operation as its contract declares it.
 
     `request`, `reply` and the `type` of a fault are JSON Schemas, as JSON; what they refer to is in `schemas` of the
-    contract. `example` is a request to begin with, as JSON. `timeout` and `idle` are seconds, None where there is none.
-    `path` is where it is called by RPC, `route` its place in REST.
+    contract. The fields of a request that is `spread` are the method's parameters; an item of a stream of such is the
+    value alone. `example` is a request to begin with, as JSON. `timeout` and `idle` are seconds, None where there is
+    none. `path` is where it is called by RPC, `route` its place in REST.
     """
 
     name: str
@@ -62,6 +63,7 @@ class OperationDetails(Message):
     idle: float | None
     stream: bool
     takes_stream: bool
+    spread: bool
     authenticated: bool
     public: bool
     deprecated: bool

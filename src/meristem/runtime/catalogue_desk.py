@@ -169,6 +169,7 @@ def _details(operation: Operation, schemas: Schemas, payloads: Mapping[Any, type
         idle=operation.idle if isfinite(operation.idle) else None,
         stream=operation.stream,
         takes_stream=operation.takes_stream,
+        spread=operation.spread,
         authenticated=operation.authenticated,
         public=operation.public,
         deprecated=is_deprecated(operation.doc),

@@ -5,6 +5,7 @@ import { h } from "../parts/dom.js";
 import { duration } from "../parts/format.js";
 import { field, tellRefused } from "./fields.js";
 import { snippets } from "./snippets.js";
+import { resolve } from "./types.js";
 
 const FIRST = 20; // items of a stream
 
@@ -49,8 +50,9 @@ export function caller(view, contract, operation) {
 /** The request, by fields or as JSON. */
 function requestOf(contract, operation) {
   const schema = JSON.parse(operation.request);
-  const whole = operation.takes_stream ? { type: "array", items: itemOf(schema, contract, operation) } : schema;
-  const place = { path: "", label: operation.takes_stream ? "Items" : "Request", required: true, schemas: contract.schemas };
+  const named = operation.spread ? { ...resolve(schema, contract.schemas), title: "" } : schema; // of parameters the message has no name that people know
+  const whole = operation.takes_stream ? { type: "array", items: itemOf(schema, contract, operation) } : named;
+  const place = { path: "", label: operation.takes_stream ? "Items" : operation.spread ? "Parameters" : "Request", required: true, schemas: contract.schemas };
   const example = operation.example ? JSON.parse(operation.example) : undefined;
   let made = field(whole, place, operation.takes_stream ? [] : example);
   const raw = h("textarea", { class: "mono", rows: "10", spellcheck: "false", "aria-label": "Request as JSON", hidden: true });
@@ -81,11 +83,9 @@ function requestOf(contract, operation) {
   return { element, mode, text: () => (raw.hidden ? JSON.stringify(made.value()) : JSON.stringify(JSON.parse(raw.value))) };
 }
 
-/** An item of a stream: the value alone where it is no message of its own. */
+/** An item of a stream: of a parameter that is no message the value alone. */
 function itemOf(schema, contract, operation) {
-  const message = schema.$ref && contract.schemas[schema.$ref.split("/").pop()];
-  const names = Object.keys(message?.properties ?? {});
-  return message?.title?.endsWith("Request") && names.length === 1 && operation.takes_stream ? message.properties[names[0]] : schema;
+  return operation.spread ? Object.values(resolve(schema, contract.schemas).properties)[0] : schema;
 }
 
 function peopleOf(contract, operation) {
