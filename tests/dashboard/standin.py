@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any
 
 from msgspec.structs import astuple, replace
 
@@ -18,7 +18,7 @@ from meristem.contracts.call import Call, ServedOperation
 from meristem.contracts.contract import operations
 from meristem.contracts.message import Message
 from meristem.dashboard.static_pages import DashboardPages
-from meristem.operators.actions_contract import Actions, SessionView
+from meristem.operators.actions_contract import Actions
 from meristem.operators.answering import answering
 from meristem.operators.catalogue_contract import Catalogue
 from meristem.operators.event_contract import Events
@@ -38,8 +38,10 @@ from meristem.operators.operator_contract import (
     TraceView,
 )
 from meristem.operators.saga_contract import SagaOperations
+from meristem.operators.supervision_contract import ProcessControl
 from meristem.transports.http.server.http_server import HttpServer
 from tests.dashboard.invented import Invented, Inventor, Part, made
+from tests.dashboard.invented_control import InventedControl
 from tests.dashboard.invented_events import InventedEvents
 from tests.dashboard.invented_sagas import InventedSagas
 from tests.dashboard.promises import Promised
@@ -54,10 +56,10 @@ class StandIn:
         self.invented = invented
         self.sagas: object = InventedSagas(time.time())
         self.events = InventedEvents(time.time())
+        self.control = InventedControl(invented)
         self.changes = Counter(spans=1, logs=1, figures=1, processes=1, errors=1)
         self.asked: list[str] = []
         self.promised = Promised()
-        self.role: Literal["viewer", "operator"] = "operator"
         self._traces: dict[str, list[SpanView]] = {}
         for each in invented.spans:
             self._traces.setdefault(each.trace_id, []).append(each)
@@ -66,12 +68,12 @@ class StandIn:
     def routes(self) -> dict[str, ServedOperation]:
         known = {name: each.under(public=True) for name, each in operations(Operator).items()}
         found = {each.path: ServedOperation(each, self._handler(name)) for name, each in known.items()}
-        session = operations(Actions)["session"].under(public=True)
-        found[session.path] = answering(session, self)
         for contract, desk in (
             (Catalogue, self.promised.catalogue),
             (SagaOperations, self.sagas),
             (Events, self.events),
+            (Actions, self.control),
+            (ProcessControl, self.control),
         ):
             known = {name: each.under(public=True) for name, each in operations(contract).items()}
             found |= {each.path: answering(each, desk) for each in known.values()}
@@ -93,9 +95,6 @@ class StandIn:
         for line in logs:
             self.invented.logs.append(replace(line, id=len(self.invented.logs) + 1))
         self.changes.update(spans=1, logs=len(logs))
-
-    async def session(self) -> SessionView:
-        return SessionView(role=self.role, means="cookie")
 
     async def system(self) -> SystemMap:
         return self.invented.system

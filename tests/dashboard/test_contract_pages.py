@@ -118,7 +118,7 @@ def test_what_is_refused_stands_beside_its_field(open_page: Callable[..., Page],
 
 
 def test_a_viewer_reads_all_and_calls_nothing(open_page: Callable[..., Page], site: Site) -> None:
-    site.stand_in.role = "viewer"
+    site.stand_in.control.role = "viewer"
     page = open_page(site, viewport=DESK)
     go(page, "/operations?service=reservations&operation=book", "Operations")
     page.get_by_role("link", name="Contract", exact=True).click()

@@ -33,6 +33,7 @@ PAGES = {
     "/operations": "Operations",
     "/operations?service=payments&operation=charge": "Operations",
     "/processes": "Processes",
+    "/actions": "Actions",
     "/settings": "Settings",
     "/traces/0": "Trace",
     "/sagas": "Sagas",

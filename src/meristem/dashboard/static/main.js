@@ -5,6 +5,7 @@ import { h, icon } from "./parts/dom.js";
 import { learn } from "./parts/hues.js";
 import { listenToKeys } from "./parts/keys.js";
 import { begin, onState } from "./parts/live.js";
+import { session } from "./parts/session.js";
 import { startRouter } from "./parts/router.js";
 import { PAGES, PLACES } from "./routes.js";
 
@@ -52,6 +53,17 @@ async function nameSystem() {
   document.title = document.title.replace(/Dashboard$/, system);
 }
 
+async function showSession() {
+  const { role, means } = await session().catch(() => ({ role: "", means: "" }));
+  document.querySelector("#role").hidden = role !== "viewer";
+  const leave = document.querySelector("#leave");
+  leave.hidden = means !== "cookie";
+  leave.addEventListener("click", async () => {
+    await fetch("/sign-out", { method: "POST" }).catch(() => null);
+    location.assign("/");
+  });
+}
+
 listPages();
 offerScheme();
 showLink();
@@ -59,3 +71,4 @@ listenToKeys(PAGES);
 begin(); // first, so that a page knows what its first answer is as new as
 startRouter([...PAGES, ...PLACES]);
 nameSystem();
+showSession();

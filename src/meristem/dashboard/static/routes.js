@@ -14,6 +14,7 @@ export const PAGES = [
   { path: "/processes", title: "Processes", key: "p", load: () => import("./pages/processes.js"), icon: "M2 2.5h12v4.5H2zM2 9.5h12V14H2zM4.5 4.75h.01M4.5 11.75h.01" },
   { path: "/contracts", title: "Contracts", key: "c", load: () => import("./pages/contracts.js"), icon: "M3.5 1.5h6l3 3v10h-9zM9.5 1.5v3h3M5.5 8h5M5.5 11h3" },
   { path: "/settings", title: "Settings", key: ",", load: () => import("./pages/settings.js"), icon: "M2 4.5h7M12.5 4.5H14M2 11.5h1.5M7 11.5h7M9 3h3.5v3H9zM3.5 10H7v3H3.5z" },
+  { path: "/actions", title: "Actions", key: "a", load: () => import("./pages/actions.js"), icon: "M3 2.5h10v11H3zM5.5 5.5h5M5.5 8h5M5.5 10.5h3" },
 ];
 
 /** Places within a page. */

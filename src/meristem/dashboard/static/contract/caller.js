@@ -3,6 +3,7 @@
 import { ask } from "../parts/ask.js";
 import { h } from "../parts/dom.js";
 import { duration } from "../parts/format.js";
+import { session } from "../parts/session.js";
 import { field, tellRefused } from "./fields.js";
 import { snippets } from "./snippets.js";
 import { resolve } from "./types.js";
@@ -39,7 +40,7 @@ export function caller(view, contract, operation) {
     }
   });
   // A viewer is told before, not after, all was filled in.
-  ask("Actions/session", {}, view.signal).then(({ role }) => {
+  session().then(({ role }) => {
     if (role === "operator") return;
     send.disabled = true;
     outcome.replaceChildren(h("p", { class: "soft" }, "You are signed in to look on; only an operator calls."));

@@ -7,17 +7,22 @@ import { bytes, clock, count, duration, plural } from "../parts/format.js";
 import { empty, heading, waiting } from "../parts/heading.js";
 import { service, status } from "../parts/marks.js";
 import { table } from "../parts/table.js";
+import { change, changesList, restartAll } from "../process/changes.js";
 
 /** @param {import("../parts/view.js").View} view */
 export function open(view) {
+  const all = h("button", { class: "button", type: "button", hidden: true, on: { click: () => restartAll(refresh) } }, "Restart all");
   const { count: counted } = heading(view, "Processes", search(view, "text", "Process or service"),
-    pick(view, "status", "Status", [["", "All"], ["ready", "Ready"], ["not", "Not ready"]]));
+    pick(view, "status", "Status", [["", "All"], ["ready", "Ready"], ["not", "Not ready"]]), all);
   const sums = h("div", { class: "summary" });
   const body = h("div", { class: "stack" }, waiting());
   view.root.append(body);
   let known = null;
   let most = 0;
-  const list = table({ caption: "Replicas of processes, and programs", columns: columns(() => most), key: (each) => `${each.name}#${each.replica}` });
+  let control = { refusal: "", parts: [], changes: [] };
+  const latest = h("div", {});
+  const refusal = h("p", { class: "soft" });
+  const list = table({ caption: "Replicas of processes, and programs", columns: columns(() => most, (part) => change(part, refresh)), key: (each) => `${each.name}#${each.replica}` });
 
   const show = () => {
     if (!known) return;
@@ -32,12 +37,23 @@ export function open(view) {
       return;
     }
     sums.replaceChildren(...summary(known));
-    if (!list.element.isConnected) body.replaceChildren(sums, list.element);
+    if (!list.element.isConnected) body.replaceChildren(sums, latest, list.element, refusal);
+    latest.hidden = !control.changes.length;
+    latest.replaceChildren(...[changesList(control.changes)].filter(Boolean));
+    refusal.textContent = control.refusal ? `Nothing can be restarted or scaled here: ${control.refusal}.` : "";
+    all.hidden = Boolean(control.refusal);
     list.show(shown);
   };
-  view.follow(["processes", "figures"], (signal) => ask("processes", {}, signal), (found) => {
+  const load = (signal) => Promise.all([ask("processes", {}, signal), ask("ProcessControl/supervision", {}, signal)]);
+  const refresh = view.follow(["processes", "figures"], load, ([found, controlled]) => {
+    control = controlled;
     // What is wrong comes first within the order of names.
     known = [...found].sort((one, other) => (one.status === "ready") - (other.status === "ready") || one.name.localeCompare(other.name) || one.replica - other.replica);
+    // Once for all replicas of a part, at the first of its rows.
+    for (const part of control.parts) {
+      const first = known.find((each) => each.name === part.name && each.is_program === part.is_program);
+      if (first) first.part = part;
+    }
     show();
   }, { pause: 2000 });
   view.watch(show);
@@ -55,7 +71,7 @@ function summary(known) {
   ];
 }
 
-function columns(most) {
+function columns(most, begin) {
   return [
     { name: "process", title: "Process", kind: "name-column", text: (p) => `${p.name} ${p.replica} ${p.is_program}`, link: (p) => `/logs?process=${encodeURIComponent(p.name)}`,
       cell: (p) => [h("span", { class: "name" }, p.name), p.is_program ? h("span", { class: "badge" }, "program") : h("span", { class: "soft" }, `#${p.replica}`)] },
@@ -71,5 +87,7 @@ function columns(most) {
     { name: "since", title: "Since", number: true, from: "wide", text: (p) => duration(Math.max(0, Math.floor(Date.now() / 1000 - p.since))), hint: (p) => clock(p.since) },
     { name: "pid", title: "PID", number: true, from: "wider", text: (p) => (p.pid === null ? "–" : String(p.pid)) },
     { name: "address", title: "Address", from: "wider", kind: "mono clip", text: (p) => p.address || "–", hint: (p) => p.address },
+    { name: "change", title: "", text: (p) => (p.part ? JSON.stringify(p.part) : ""),
+      cell: (p) => (p.part ? [h("button", { class: "button change", type: "button", "aria-label": `Change ${p.name}`, on: { click: () => begin(p.part) } }, h("span", { class: "long" }, "Change"), h("span", { class: "short" }, "…"))] : []) },
   ];
 }

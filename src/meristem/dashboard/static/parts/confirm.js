@@ -1,6 +1,7 @@
 // Asks before something is changed, does it, and tells how that went.
 
 import { h } from "./dom.js";
+import { mayAct, WHY_NOT } from "./session.js";
 
 /**
  * `action` names what is done, `says` what will happen; `fields` are asked for in the dialog; `work` does it and gives
@@ -22,6 +23,12 @@ export function confirm({ title, says, action, work, fields = [], grave = false,
   document.body.append(dialog);
   dialog.showModal();
   leave.focus();
+  // Said where it would be done: what may be done stays to be read.
+  mayAct().then((may) => {
+    if (may) return;
+    go.disabled = true;
+    problem.textContent = WHY_NOT;
+  });
   return new Promise((done) => {
     let isDone = false;
     let working = false;

@@ -1,0 +1,76 @@
+"""Operators restart and scale from the page of processes, viewers are told why not, and what was done is listed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.dashboard.standin import Site
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("dashboard in a browser"), pytest.mark.timeout(300)]
+
+
+def is_accessible(page: Page) -> None:
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+
+
+def test_a_process_is_scaled_and_restarted_after_a_question(open_page: Callable[..., Page], site: Site) -> None:
+    page = open_page(site, broken=True)  # a refusal is part of the story
+    page.goto("/processes")
+    name = site.stand_in.control.parts[0].name
+    change = page.get_by_role("button", name=f"Change {name}", exact=True)
+    change.click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("button", name="Cancel")).to_be_focused()
+    dialog.get_by_label("What to do").select_option("scale")
+    dialog.get_by_label("Replicas").fill("5")
+    is_accessible(page)
+    dialog.get_by_role("button", name="Do it").click()
+    expect(page.locator("#told")).to_have_text(f"{name} gets 5 replicas.")
+    expect(page.get_by_role("region", name="Latest changes")).to_contain_text("under way, 0 of 5")
+    is_accessible(page)
+    change.click()
+    dialog.get_by_label("What to do").select_option("scale")
+    dialog.get_by_role("button", name="Do it").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("something else is under way")
+    page.keyboard.press("Escape")
+    expect(change).to_be_focused()
+    page.get_by_role("button", name="Restart all").click()
+    dialog.get_by_role("button", name="Start all anew").click()
+    expect(page.locator("#told")).to_contain_text("Everything is started anew")
+    assert site.stand_in.control.did == [("scale", name, 5), ("restart", "", 1)]
+
+
+def test_a_viewer_is_told_why_nothing_can_be_done_and_signs_out(open_page: Callable[..., Page], site: Site) -> None:
+    site.stand_in.control.role = "viewer"
+    page = open_page(site)
+    page.goto("/processes")
+    expect(page.locator("#role")).to_have_text("viewer")
+    page.get_by_role("button", name="Restart all").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("alert")).to_contain_text("You look on as a viewer")
+    expect(dialog.get_by_role("button", name="Start all anew")).to_be_disabled()
+    is_accessible(page)
+    dialog.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+    assert site.stand_in.control.did == []
+
+
+def test_what_was_done_is_listed_and_searched(open_page: Callable[..., Page], site: Site) -> None:
+    page = open_page(site)
+    page.goto("/actions")
+    expect(page.locator("tbody tr")).to_have_count(4)
+    expect(page.locator("tbody tr").first).to_contain_text("ProcessControl.scale")
+    is_accessible(page)
+    page.get_by_label("How it ended").select_option("refused")
+    expect(page.locator("tbody tr")).to_have_count(1)
+    expect(page.locator("tbody")).to_contain_text("you look on as a viewer")
+    page.get_by_role("searchbox").fill("nothing like it")
+    expect(page.locator(".empty")).to_contain_text("No action is like that")
