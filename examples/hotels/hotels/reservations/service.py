@@ -62,7 +62,7 @@ class ReservationsService(Reservations, Service, tables=tables.metadata, provide
         card = await self.payments.tokenize(request.card)  # from here on there is no card, only the bank's token
         return await self.make_booking(make_order(_booking_id(), request, details, guest, card))
 
-    @saga
+    @saga(search=["order.booking_id"])
     async def make_booking(self, flow: Flow, order: Order) -> Booking:
         await flow.with_undo(flow.step(self._open, order), self._give_up)
         try:
@@ -89,7 +89,8 @@ class ReservationsService(Reservations, Service, tables=tables.metadata, provide
             raise NotCancellable(booking_id=booking_id)
         return await self.cancel_booking(booking_id)
 
-    @saga(patience=A_WEEK)  # a bank that is closed opens again: the money must go back
+    # A bank that is closed opens again: the money must go back.
+    @saga(patience=A_WEEK, search=["booking_id"])
     async def cancel_booking(self, flow: Flow, booking_id: UUID) -> Booking:
         kept = await flow.with_undo(flow.step(self._begin_to_cancel, booking_id), self._keep_after_all)
         if kept.payment is not None:

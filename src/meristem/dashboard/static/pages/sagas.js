@@ -7,6 +7,7 @@ import { h } from "../parts/dom.js";
 import { clock, count, duration, plural } from "../parts/format.js";
 import { empty, heading, waiting } from "../parts/heading.js";
 import { service, since } from "../parts/marks.js";
+import { mayAct } from "../parts/session.js";
 import { table } from "../parts/table.js";
 import { GOING, STATES, placeOf, seconds, stateOf, until } from "../saga/words.js";
 
@@ -30,6 +31,7 @@ export function open(view) {
   /** @type {any[]} */
   let shown = [];
   let known = [];
+  let acts = false; // viewers are shown no button that would be refused
   let paged = false; // older ones were asked for, so none that is shown goes
   let begins = 0; // another choice makes what is older another, too
   const wanted = () => {
@@ -49,7 +51,7 @@ export function open(view) {
     fields.field.hidden = !known.some((each) => each.fields.length);
     states.replaceChildren(...facets(view, chosen));
     const parked = chosen.reduce((sum, each) => sum + (each.counts.parked ?? 0), 0);
-    if (view.get("state") === "parked" && parked > 1) states.append(retryAll(view, parked, refresh));
+    if (acts && view.get("state") === "parked" && parked > 1) states.append(retryAll(view, parked, refresh));
   };
   const show = (found) => {
     shown = found;
@@ -65,8 +67,9 @@ export function open(view) {
   };
 
   const refresh = view.follow(["figures"], (signal) => Promise.all([
-    ask("SagaOperations/find", wanted(), signal), ask("SagaOperations/overview", {}, signal),
-  ]), ([found, overview]) => {
+    ask("SagaOperations/find", wanted(), signal), ask("SagaOperations/overview", {}, signal), mayAct(),
+  ]), ([found, overview, may]) => {
+    acts = may;
     known = overview.services;
     offer();
     const gone = [...new Set([...found.silent, ...overview.silent])].sort();

@@ -8,7 +8,7 @@ import { isUndone, nameOf, pretty, seconds, until } from "./words.js";
 
 const FORKS = ["done", "failed", "parked"];
 
-/** @param {{row: any, told: any, values: boolean, fork: (position: string) => void, close: () => void}} options */
+/** @param {{row: any, told: any, values: boolean, fork: ((position: string) => void) | null, close: () => void}} options */
 export function details({ row, told, values, fork, close }) {
   const { step } = row;
   const fact = (name, value) => (value === null ? [] : [h("dt", {}, name), h("dd", {}, value)]);
@@ -17,6 +17,7 @@ export function details({ row, told, values, fork, close }) {
     h("dl", { class: "facts" },
       fact(step.kind === "undo" ? "Undo of step" : "Step", step.position),
       fact("Kind", NAMES[row.kind]),
+      fact("Name", nameOf(step) === step.name ? null : step.name),
       fact("State", step.state),
       fact("Attempts", step.attempts > 1 ? String(step.attempts) : null),
       fact("Began", `${clock(begins)}, +${duration(Math.max(0, begins - seconds(told.saga.created)))}`),
@@ -28,6 +29,6 @@ export function details({ row, told, values, fork, close }) {
     h("section", {}, h("h3", {}, "Answer"), values
       ? step.reply ? h("pre", { class: "said" }, pretty(step.reply)) : h("p", { class: "soft" }, "None.")
       : h("p", { class: "soft" }, "Hidden: “Show values” shows it.")),
-    step.kind !== "undo" && !row.isOpen && FORKS.includes(told.saga.state) && !(told.saga.state === "parked" && isUndone(told.saga))
+    fork && step.kind !== "undo" && !row.isOpen && FORKS.includes(told.saga.state) && !(told.saga.state === "parked" && isUndone(told.saga))
       ? h("button", { class: "button", type: "button", on: { click: () => fork(step.position) } }, "Fork from here…") : null);
 }

@@ -102,7 +102,7 @@ function scaleOf(told, rows, isToScale) {
   const ticks = [];
   for (const time of times) {
     if (ticks.length && at(time) - ticks.at(-1).at < 0.16) continue;
-    if (at(time) > 0.94) break;
+    if (at(time) > 0.86) break;
     ticks.push({ at: at(time), text: ticks.length ? `+${duration(time - begin)}` : clock(begin, false) });
   }
   return { at, ticks };

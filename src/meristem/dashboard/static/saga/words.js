@@ -21,8 +21,8 @@ export function stateOf(saga) {
 /** Whether what it did is taken back, now or once it is retried. @param {any} saga */
 export const isUndone = (saga) => saga.cancelled || saga.state === "undoing" || (saga.state === "parked" && Boolean(saga.error));
 
-/** A step's name as people say it. @param {any} step */
-export const nameOf = (step) => step.name.replace(/^signal:/, "signal ");
+/** A step's name as people say it; a private method is one of the saga's own service. @param {any} step */
+export const nameOf = (step) => step.name.replace(/^signal:/, "signal ").replace(/^\w+\.(_\w+)$/, "$1");
 
 /** How long until a time, or that it is over. @param {number} when */
 export function until(when, now = Date.now() / 1000) {
