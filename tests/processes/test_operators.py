@@ -1,6 +1,7 @@
 """One address tells operators of every process of a system, also of one that is down or hangs."""
 
 import asyncio
+import json
 import os
 import shutil
 import signal
@@ -17,6 +18,7 @@ from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from meristem import connect
+from meristem.operators.actions_contract import Actions, ActionSearch
 from meristem.operators.catalogue_contract import CallFor, Catalogue, OperatorCall, Snippet, SnippetQuestion
 from meristem.operators.operator_contract import LogSearch, Operator, TraceSearch
 from meristem.runtime.remote import RemoteSystem
@@ -269,6 +271,7 @@ async def test_an_operator_calls_where_the_service_lives_and_each_snippet_does_a
         contracts = (await catalogue.contracts()).contracts
         answer = await catalogue.call(OperatorCall(**named))
         spans = await until(lambda: operator.trace(answer.trace_id), lambda told: len(told) >= 3 + placed)
+        [action] = await system.client(Actions).actions(ActionSearch())
         snippets = await catalogue.snippets(SnippetQuestion(**named | {"user": ""}))
         mine = {each.language: each for each in await catalogue.snippets(SnippetQuestion(**named))}
         for each in [*snippets, mine["Python"], mine["Command"]]:
@@ -279,6 +282,7 @@ async def test_an_operator_calls_where_the_service_lives_and_each_snippet_does_a
         ("shop.stock.v1.Stock", ["orders"]),
     ]
     assert (answer.reply, answer.code) == ("true", "")
+    assert (action.operation, action.outcome, json.loads(action.arguments)["user"]) == ("call", "done", "ada")
     assert (spans[0].service, spans[0].parent_id) == ("operator", "")
     assert {"operator", "orders", "stock"} == {each.service for each in spans}
     assert public in mine["curl"].text
