@@ -11,6 +11,7 @@ import msgspec
 
 from meristem.clock import Clock, SystemClock
 from meristem.errors import CallError, Code
+from meristem.redaction import redact
 from meristem.sagas import statements as sql
 from meristem.sagas.diagnosis import diagnose
 from meristem.sagas.failures import read
@@ -99,7 +100,7 @@ class SagaStore:
             signals=list(signals),
             waits_for=[*await self._diagnosed(saga, steps, children, signals)],
             trace_id=None if (trace := origin_of(saga).trace) is None else trace.trace_id,
-            details=read(saga.error).details if saga.error else "",
+            details=redact(read(saga.error).details) if saga.error else "",
             input=saga.input if values else None,
             result=saga.result if values else None,
         )
@@ -205,8 +206,8 @@ def _summary(saga: SagaRow) -> SagaSummary:
         cancelled=saga.cancelled,
         member=saga.member,
         wake_at=saga.wake_at,
-        problem=saga.problem,
-        error=read(saga.error).message if saga.error else None,
+        problem=redact(saga.problem) if saga.problem else None,
+        error=redact(read(saga.error).message) if saga.error else None,
     )
 
 
@@ -222,7 +223,7 @@ def _step(row: StepRow, *, values: bool) -> StepSummary:
         ended=row.ended,
         seconds=None if row.ended is None else (row.ended - row.started).total_seconds(),
         due=row.due,
-        error=failure.message if failure else None,
-        details=failure.details if failure else "",
+        error=redact(failure.message) if failure else None,
+        details=redact(failure.details) if failure else "",
         reply=row.reply if values else None,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
+from meristem.redaction import redact
 from meristem.sagas.commands import signal_named
 from meristem.sagas.failures import read
 from meristem.sagas.origin import origin_of
@@ -63,8 +64,9 @@ def _is_taken_back(row: StepRow) -> bool:
 def _parked(saga: SagaRow) -> Diagnosis:
     retry = f"mend what the text names, then `meristem sagas retry {saga.id}`"
     undo = f"; `meristem sagas cancel {saga.id}` undoes it instead"
+    problem = redact(saga.problem) if saga.problem else None
     return Diagnosis(
-        why=Why.PERSON, since=saga.updated, text="it is parked, and waits for a person", error=saga.problem,
+        why=Why.PERSON, since=saga.updated, text="it is parked, and waits for a person", error=problem,
         helps=retry if saga.resume is SagaState.UNDOING else f"{retry}{undo}",
     )  # fmt: skip
 
@@ -102,7 +104,7 @@ def _again(saga: SagaRow, row: StepRow | TryRow, what: str) -> Diagnosis:
     return Diagnosis(
         why=Why.RETRY, since=row.started, text=f"{what} is tried again: {count} failed", helps=helps,
         position=row.position, name=row.name, attempts=row.attempts, until=row.due,
-        error=read(row.error).message if row.error else None,
+        error=redact(read(row.error).message) if row.error else None,
     )  # fmt: skip
 
 
