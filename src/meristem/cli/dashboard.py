@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import click
 
 from meristem.cli.loading_system import system_argument
 from meristem.cli.running_systems import known_systems, one_of, running_systems
 from meristem.errors import ConfigurationError, OperationError
+from meristem.system.placement import Placement
 from meristem.system.state_directory import SECRET, StateDirectory
 
 if TYPE_CHECKING:
@@ -44,13 +47,19 @@ def _here(target: str | None, name: str | None) -> tuple[str, str]:
 
 
 def _address(state: StateDirectory, running: SystemStatus) -> str:
-    found = next((each for each in running.operators if each.startswith("http")), None)
-    if found is None:
-        raise OperationError(
-            f"no browser reaches the operators of {state.path.name}, at {', '.join(running.operators)} alone; name "
-            'an address in its placement: [operator] listen = "tcp://127.0.0.1:8001"'
-        )
-    return found
+    from meristem.operators.host_guard import is_loopback  # noqa: PLC0415 - takes time to import
+
+    found = [urlsplit(each) for each in running.operators if each.startswith("http")]
+    near = next((each for each in found if is_loopback(each.hostname or "")), None)
+    if near is not None:
+        return near.geturl()
+    placed = None if running.placement is None else Placement.read(Path(running.placement)).operator.public
+    if found and placed is not None:
+        return f"https://{placed.hosts[0]}" + (f":{found[0].port}" if found[0].scheme == "https" else "")
+    raise OperationError(
+        f"no browser reaches the dashboard of {state.path.name}, at {', '.join(running.operators)} alone; name one in "
+        'its placement: [operator] listen = "tcp://127.0.0.1:8001", or hosts in [operator.public]'
+    )
 
 
 def _elsewhere(target: str | None, name: str | None, address: str) -> tuple[str, str]:

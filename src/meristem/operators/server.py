@@ -15,6 +15,7 @@ from meristem.transports.http.address import Address
 from meristem.transports.http.server.http_server import Beside, HttpServer
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
@@ -54,12 +55,23 @@ class OperatorAddresses(NamedTuple):
         return self._replace(demanded=(f"unix:{run / SOCKET}", *self.demanded))
 
 
+class PublicDashboard(NamedTuple):
+    """The names by which others than this machine ask for the dashboard, over TLS: a proxy's, or our own by `tls`."""
+
+    hosts: tuple[str, ...]
+    tls: ssl.SSLContext | None = None
+
+
 class Dashboard(NamedTuple):
-    """What operators see beside health and figures: the contract and pages, for who signed in."""
+    """What operators see beside health and figures: the contract and pages, for who signed in.
+
+    Without `public` it is there for this machine alone.
+    """
 
     observatory: Observatory
     sign_in: OperatorSignIn
     pages: ASGIApp
+    public: PublicDashboard | None = None
 
 
 class OperatorServer:
@@ -77,13 +89,14 @@ class OperatorServer:
         self.remark = ""
         self._wanted = wanted
         self._dashboard = dashboard
+        self._tls: ssl.SSLContext | None = None
         figures = OperatorApp(overview)
         # Addresses that others may reach have neither the contract nor pages: what is said there can be overheard.
         self._far = HttpServer({}, figures, limits=LIMITS)
         if dashboard is None:
             self._near = HttpServer({}, figures, guards=[HostGuard()], internal=Beside([], figures), limits=LIMITS)
             return
-        observatory, sign_in, pages = dashboard
+        observatory, sign_in, pages, public = dashboard
         signed_in = OperatorApp(overview, sign_in.around(pages), sign_in.around(observatory.live))
         trusted = OperatorApp(overview, pages, observatory.live)
         routes, log = observatory.routes, observatory.action_log
@@ -92,27 +105,43 @@ class OperatorServer:
         self._near = HttpServer(
             {},
             signed_in,
-            guards=[HostGuard(), by_token],
+            guards=[HostGuard(() if public is None else public.hosts), by_token],
             internal=Beside([by_socket], trusted, LIMITS),
             limits=LIMITS,
         )
+        if public is not None:
+            self._tls = public.tls
+            guard = HostGuard(public.hosts, local=False, secure=public.tls is not None)
+            self._far = HttpServer({}, signed_in, guards=[guard, by_token], limits=LIMITS)
 
     @property
     def addresses(self) -> tuple[str, ...]:
         """Where it listens: `http://127.0.0.1:8001`, `unix:/…/operator.sock`."""
-        return tuple(each.replace("tcp://", "http://") for each in (*self._near.addresses, *self._far.addresses))
+        far = "http://" if self._tls is None else "https://"
+        return (
+            *(each.replace("tcp://", "http://") for each in self._near.addresses),
+            *(each.replace("tcp://", far) for each in self._far.addresses),
+        )
 
     @property
     def address(self) -> str | None:
         """The one to show to people: of TCP, where there is one."""
         addresses = self.addresses
-        return next((each for each in addresses if each.startswith("http:")), next(iter(addresses), None))
+        return next((each for each in addresses if each.startswith("http")), next(iter(addresses), None))
 
     @property
     def link(self) -> str | None:
         """The address by which a browser signs in to the dashboard; None where no browser reaches it."""
         near = [each.replace("tcp://", "http://") for each in self._near.addresses if each.startswith("tcp:")]
-        return self._dashboard.sign_in.link(near[0]) if near and self._dashboard is not None else None
+        if self._dashboard is None:
+            return None
+        if near:
+            return self._dashboard.sign_in.link(near[0])
+        public, far = self._dashboard.public, self._far.addresses
+        if public is None or not far:
+            return None
+        port = "" if public.tls is None else f":{Address.parse(far[0]).port}"
+        return self._dashboard.sign_in.link(f"https://{public.hosts[0]}{port}")
 
     async def start(self) -> None:
         """Listen; raises ConfigurationError when a demanded address cannot be had."""
@@ -139,7 +168,7 @@ class OperatorServer:
         elif is_loopback(parsed.host):
             await self._near.start(address, public=True)
         else:
-            await self._far.start(address, public=True)
+            await self._far.start(address, public=True, tls=self._tls)
 
     async def _listen_where_possible(self) -> None:
         """At 8001, else at a free port: another system that runs here must not keep this one from running."""

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from meristem.asgi import respond
 from meristem.operators.actors import Actor
+from meristem.operators.host_guard import is_told_secure
 from meristem.operators.same_origin import is_of_own_page
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ class OperatorSignIn:
                 await self._come_or_go(scope, receive, send)
             elif TOKEN in given:
                 rest = urlencode({name: value for name, value in given.items() if name != TOKEN})
-                await self._enter(given, _local(scope["path"]) + (f"?{rest}" if rest else ""), send)
+                await self._enter(given, _local(scope["path"]) + (f"?{rest}" if rest else ""), send, _cookie_for(scope))
             elif scope["path"].startswith(FILES) or self.actor(scope["headers"]) is not None:
                 await app(scope, receive, send)
             else:
@@ -133,18 +134,20 @@ class OperatorSignIn:
         if is_of_own_page(scope["headers"]) is False:
             await respond(send, 403, b"text/plain; charset=utf-8", FOREIGN, GUARDS)
         elif scope["path"] == FORM:
-            await self._enter(dict(parse_qsl((await _body(receive)).decode(errors="replace"))), "/", send)
+            await self._enter(
+                dict(parse_qsl((await _body(receive)).decode(errors="replace"))), "/", send, _cookie_for(scope)
+            )
         else:
             # The token itself stays good, for it is the system's: who must be kept out needs another secret.
             gone = (b"set-cookie", f"{self._cookie}=; Max-Age=0; {COOKIE}".encode())
             await self._ask(LEFT, send, status=200, fields=[gone])
 
-    async def _enter(self, given: dict[str, str], where: str, send: Send) -> None:
+    async def _enter(self, given: dict[str, str], where: str, send: Send, kind: str) -> None:
         role = self._role(given.get(TOKEN, ""))
         if role is None:
             await self._ask(WRONG, send)
             return
-        cookie = f"{self._cookie}={self._tokens[role]}; {COOKIE}"
+        cookie = f"{self._cookie}={self._tokens[role]}; {kind}"
         # Without a token in it: it would stay in the history of the browser, and lead others in by a shared link.
         await respond(send, 303, fields=[(b"location", where.encode()), (b"set-cookie", cookie.encode()), *GUARDS])
 
@@ -165,6 +168,12 @@ class OperatorSignIn:
         # All are compared: how long it takes tells nothing.
         same = [role for role, token in self._tokens.items() if hmac.compare_digest(given.encode(), token.encode())]
         return same[0] if same else None
+
+
+def _cookie_for(scope: Scope) -> str:
+    """How long and where a cookie counts; what came over TLS never goes out without."""
+    is_secure = scope.get("scheme") == "https" or is_told_secure(scope["headers"])
+    return f"{COOKIE}; Secure" if is_secure else COOKIE
 
 
 def _local(path: str) -> str:

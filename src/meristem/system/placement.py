@@ -17,7 +17,14 @@ from meristem.resilience.limits import ClientLimits, Limits
 from meristem.resilience.policies import Policies
 from meristem.storage.adapters import DATABASES
 from meristem.system.apart import with_apart
-from meristem.system.placement_problems import unknown, wrong_address, wrong_limit, wrong_number, wrong_subscriber
+from meristem.system.placement_problems import (
+    unknown,
+    wrong_address,
+    wrong_limit,
+    wrong_number,
+    wrong_public,
+    wrong_subscriber,
+)
 from meristem.system.placement_tables import (
     Discovery,
     EventsTable,
@@ -119,6 +126,7 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             *(wrong_limit(table, limits) for table, limits in servers.items()),
             *(wrong_number(name, process) for name, process in written.items()),
             *(wrong_address(each) for each in self.operator.addresses or ()),
+            wrong_public(self.operator),
             *(wrong_subscriber(name, each) for name, each in self.events.subscribers.items()),
         )
         return next((each for each in problems if each is not None), None)

@@ -23,7 +23,7 @@ TYPES: Final = re.compile(r"\*|(?:\w+\.)+(?:\w+|\*)")
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from meristem.system.placement_tables import EventSubscriber, ProcessTable
+    from meristem.system.placement_tables import EventSubscriber, OperatorTable, ProcessTable
 
 
 def wrong_limit(table: str, written: dict[str, Any]) -> str | None:
@@ -68,6 +68,19 @@ def wrong_address(address: str) -> str | None:
     except ConfigurationError as error:
         return f"[operator]: listen: {error}"
     return f"[operator]: listen: {address}: it serves no TLS by itself; let a proxy do that" if secure else None
+
+
+def wrong_public(operator: OperatorTable) -> str | None:
+    """What is wrong with how others reach the dashboard."""
+    public = operator.public
+    if public is None:
+        return None
+    if not operator.dashboard:
+        return "[operator.public]: there is no dashboard to show: leave out dashboard = false, or this table"
+    if (public.certificate is None) != (public.key is None):
+        return "[operator.public]: certificate and key belong together: give both, or none behind a proxy"
+    odd = next((each for each in public.hosts if "/" in each or ":" in each), None)
+    return None if odd is None else f"[operator.public]: hosts: {odd!r}: a name alone, without https:// and port"
 
 
 def wrong_subscriber(name: str, subscriber: EventSubscriber) -> str | None:

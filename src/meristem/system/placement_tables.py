@@ -137,16 +137,30 @@ class HistoryTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lines: Count = 200_000
 
 
+class PublicTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """By which hosts others than this machine ask for the dashboard: `hosts = ["ops.example.org"]`, over TLS.
+
+    A proxy speaks TLS there and sets X-Forwarded-Proto, or the addresses of `listen` do, by the files `certificate`
+    and `key` in PEM, found from the project's folder and read at the start.
+    """
+
+    hosts: Annotated[tuple[Name, ...], Meta(min_length=1, description="at least one")]
+    certificate: Name | None = None
+    key: Name | None = None
+
+
 class OperatorTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where operators read, besides a Unix socket in the state directory: `listen = "tcp://0.0.0.0:9000"`, or a list.
 
     Left out, it is 127.0.0.1:8001 where the system runs on loopback; `[]` is nowhere else than at the socket. Without
-    its `dashboard` nothing is gathered of the processes, and nothing kept.
+    its `dashboard` nothing is gathered of the processes, and nothing kept. It is for this machine alone unless
+    `public` says otherwise.
     """
 
     listen: Name | tuple[Name, ...] | None = None
     dashboard: bool = True
     history: HistoryTable = HistoryTable()
+    public: PublicTable | None = None
 
     @property
     def addresses(self) -> tuple[str, ...] | None:

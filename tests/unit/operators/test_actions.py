@@ -83,14 +83,16 @@ class Served:
 
 
 @asynccontextmanager
-async def served(tmp_path, monkeypatch, listen="tcp://127.0.0.1:0"):
+async def served(tmp_path, monkeypatch, listen="tcp://127.0.0.1:0", public=None):
     path = tmp_path / "actions.jsonl"
     desk = FurnaceDesk(path)
     known = Observatory.routes.fget
     furnace = {each.path: answering(each.under(public=True), desk) for each in operations(Furnace).values()}
     monkeypatch.setattr(Observatory, "routes", property(lambda self: {**known(self), **furnace}))
     found = Observatory(Nothing(), tmp_path / "history.db", ActionLog(path))
-    server = OperatorServer(Nothing(), OperatorAddresses((listen,)), Dashboard(found, SIGN_IN, DashboardPages()))
+    server = OperatorServer(
+        Nothing(), OperatorAddresses((listen,)), Dashboard(found, SIGN_IN, DashboardPages(), public)
+    )
     await server.start()
     try:
         yield Served(str(server.address), desk, path)
