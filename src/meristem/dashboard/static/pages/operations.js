@@ -29,7 +29,7 @@ export function open(view) {
     chosen: (each) => each.service === view.get("service") && each.operation === view.get("operation"),
   });
   const body = h("div", { class: "stack" }, waiting());
-  const carried = h("div", { class: "summary" });
+  const carried = h("div", { class: "summary carried" });
   view.root.append(charts.element, carried, body);
   let known = null;
 
