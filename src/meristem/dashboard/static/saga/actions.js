@@ -30,7 +30,7 @@ export function actions({ place, told, refresh, go }) {
     const known = [...new Set(steps.filter((each) => each.kind !== "undo").map((each) => each.position))];
     const next = saga.state === "parked" && known.every((each) => !each.includes("/")) ? [String(known.length)] : [];
     const options = [...known, ...next.filter((each) => !known.includes(each))];
-    const name = (at) => { const step = steps.find((each) => each.position === at && each.kind !== "undo"); return step ? nameOf(step) : "where it was parked"; };
+    const name = (at) => { const step = steps.find((each) => each.position === at && each.kind !== "undo"); return step ? nameOf(step) : saga.state === "parked" ? "where it was parked" : "its begin"; };
     const field = h("select", { "aria-label": "From step" }, (options.length ? options : ["0"]).map((at) => h("option", { value: at, selected: at === position }, `${at}  ${name(at)}`)));
     let begun = "";
     return confirm({

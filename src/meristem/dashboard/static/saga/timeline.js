@@ -2,7 +2,7 @@
 
 import { h, icon, keep } from "../parts/dom.js";
 import { clock, duration } from "../parts/format.js";
-import { linkTo, nameOf, seconds, until } from "./words.js";
+import { GOING, linkTo, nameOf, seconds, until } from "./words.js";
 
 const ICONS = {
   call: "M3 13 13 3M7 3h6v6", local: "M8 2.5 13.5 8 8 13.5 2.5 8z", sleep: "M8 2a6 6 0 1 0 0 12A6 6 0 0 0 8 2M8 5v3.2l2.2 1.4",
@@ -45,7 +45,7 @@ export function timeline({ service, chosen, choose, isToScale }) {
     show(told) {
       found = rowsOf(told);
       if (!found.length) {
-        element.replaceChildren(h("p", { class: "empty" }, "No step yet."));
+        element.replaceChildren(h("p", { class: "empty" }, GOING.includes(told.saga.state) ? "No step yet." : "It did no step."));
         return;
       }
       if (!axis.isConnected) element.replaceChildren(axis, rows);
