@@ -77,7 +77,7 @@ class Scene:
         """End every connection, and wait until both sides know."""
         for proxy in self.proxies:
             await proxy.cut()
-        pools = [each.client._pool for each in self.front._dependencies["till"]._replicas.values()]
+        pools = [each.client._pool for each in self.front._reached.dependencies["till"]._replicas.values()]
         async with asyncio.timeout(30):
             while self.back._server.connections or any(pool._open for pool in pools):
                 await asyncio.sleep(0)

@@ -111,7 +111,7 @@ async def test_a_connection_cut_within_the_request_is_repeated_where_the_contrac
 
     for name in ("ask", "repeatable", "keyed"):
         proxy.requests = in_turn(cut_after(size), PASSES)
-        scene.front._dependencies["till"]._replicas[proxy.address].client._pool.idle.clear()
+        scene.front._reached.dependencies["till"]._replicas[proxy.address].client._pool.idle.clear()
         assert await getattr(till, name)(text="x")
         assert scene.effects.count[name] == 1
 
@@ -155,7 +155,7 @@ async def test_an_answer_that_is_garbage_is_an_error_that_says_so_and_a_repetiti
 
     plain = await outcome(till.plain(text="x"))
     proxy.answers = PASSES
-    scene.front._dependencies["till"]._replicas[proxy.address].client._pool.idle.clear()
+    scene.front._reached.dependencies["till"]._replicas[proxy.address].client._pool.idle.clear()
 
     assert isinstance(plain, CallError)
     assert plain.code in (Code.UNAVAILABLE, Code.INTERNAL)
@@ -228,7 +228,7 @@ async def test_a_breaker_opens_while_a_replica_breaks_everything_off_and_closes_
 async def test_a_safe_call_does_not_wait_for_a_replica_behind_a_dead_network(scene):
     till = await scene.till(replicas=2)
     await asyncio.gather(*(till.ask(text="x") for _ in range(20)))
-    for each in scene.front._dependencies["till"]._replicas.values():
+    for each in scene.front._reached.dependencies["till"]._replicas.values():
         each.client._pool.idle.clear()
     scene.proxies[0].requests = swallowed
     began = time.monotonic()

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections import ChainMap
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from meristem.contracts.call import ServedOperation, connected, wait_on
 from meristem.contracts.contract import operations
-from meristem.errors import MisuseError, WiringError
+from meristem.errors import MisuseError
 from meristem.events.adapters import bus_for
-from meristem.events.cloudevents import read_json
 from meristem.events.poison import Quarantine
 from meristem.events.sendable import Sendable
-from meristem.lifecycle import Background, SideBySide, Stack
+from meristem.lifecycle import SideBySide, Stack
 from meristem.resilience.limiter import Limiter
 from meristem.resilience.policies import Policies
 from meristem.resilience.timers import Deadlines
-from meristem.runtime.accepted_events import AcceptedEventStore
 from meristem.runtime.announcement import announce
 from meristem.runtime.catalogue_desk import CatalogueDesk
 from meristem.runtime.clients import Clients
-from meristem.runtime.deliveries import Deliveries, Postbox, patient, sender
-from meristem.runtime.dependency import Dependency
+from meristem.runtime.deliveries import Deliveries
+from meristem.runtime.event_arrivals import EventArrivals
 from meristem.runtime.event_desk import EventDesk
 from meristem.runtime.gauges import Gauges
 from meristem.runtime.injection import Injection
@@ -30,7 +27,7 @@ from meristem.runtime.inspector import ProcessInspector
 from meristem.runtime.instance import ServiceInstance
 from meristem.runtime.operator_desks import OperatorDesks
 from meristem.runtime.options import Options
-from meristem.runtime.outward import external_dependency, is_called_by
+from meristem.runtime.reached_parts import ReachedParts
 from meristem.runtime.saga_desk import SagaDesk
 from meristem.runtime.saga_keepers import LivingServices
 from meristem.runtime.settings_source import SettingsSource
@@ -50,7 +47,6 @@ if TYPE_CHECKING:
 
     from meristem.contracts.call import Handler
     from meristem.contracts.operation import Operation
-    from meristem.events.incoming_events import Incoming
     from meristem.resilience.limits import Limits
     from meristem.runtime.steering import ServiceSagas
     from meristem.services.service import ServiceSpec
@@ -97,12 +93,9 @@ class Assembly:
         )
         self._quarantine = Quarantine()
         self._bus.resumed.append(self._serve)
-        self._closing = Background(f"connections of {process}")
+        self._reached = ReachedParts(blueprint, process, self.options, self.telemetry, self._bus)
+        self._arrivals = EventArrivals(blueprint, self._bus, self.instances, self._reached.deliveries, self.telemetry)
         self._endpoints: dict[str, OperationEndpoint] = {}
-        self._dependencies: dict[str, Dependency] = {}
-        self._deliveries: dict[str, Deliveries] = {}
-        # Apart: what is told to the other processes, or handed on to them for callers outside, is none of theirs.
-        self._external: dict[str, Dependency] = {}
         self._helm: dict[str, OperationEndpoint] = {}
         self._routes: dict[str, ServedOperation] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -115,9 +108,8 @@ class Assembly:
         self._deadlines = Deadlines(self._loop)
         try:
             with connected(self):  # for all that begins here, wherever it is called from later
-                elsewhere = ChainMap(self._dependencies, self._external)
                 self._clients = Clients(
-                    self.blueprint, self.options, self._deadlines, self._endpoints, elsewhere, self.telemetry
+                    self.blueprint, self.options, self._deadlines, self._endpoints, self._reached.ways, self.telemetry
                 )
                 await self._start_services(Injection(self.settings, self.options, self._clients.client))
         except BaseException:
@@ -130,8 +122,8 @@ class Assembly:
         for service in self.blueprint.plan.services:
             # The ways to other processes first: what a service does in its own `start` may call and publish by them.
             if service.name not in self.process.services:
-                await self._start_dependency(service)
-        await self._start_external()
+                await self._reached.reach_service(service, self._stack, self._started())
+        await self._reached.reach_systems(self._stack)
         for service in self.blueprint.plan.services:
             if service.name in self.process.services and not self._is_faked(service):
                 spec = self.blueprint.spec(service.name)
@@ -152,7 +144,7 @@ class Assembly:
             await self._stack.start(SideBySide([each.schedule() for each in self.instances.values()]))
         self._gauges.lag = self._bus.lag
         await self._stack.start(self._gauges)
-        self._closing.spawn(self._announce(), "announce")
+        self._reached.closing.spawn(self._announce(), "announce")
 
     async def _announce(self) -> None:
         """Tell every other process which subscribers are here, once they can be found."""
@@ -161,14 +153,14 @@ class Assembly:
         if here:
             if self.options.found is not None:  # before that they would call, find nobody, and wait all the longer
                 await self.options.found()
-            await announce(here, self._dependencies.values(), self._started())
+            await announce(here, self._reached.dependencies.values(), self._started())
 
     def _resume(self, services: Sequence[str]) -> None:
         """Subscribers of another process say that they are there: deliver what waits for them."""
         for each in services:
             name = self.blueprint.plan.called_now(each)
-            if name in self._dependencies:
-                self._dependencies[name].probe_soon()
+            if name in self._reached.dependencies:
+                self._reached.dependencies[name].probe_soon()
             self._serve(each)
 
     def _serve(self, destination: str) -> None:
@@ -184,7 +176,7 @@ class Assembly:
         """Stop everything, in reverse."""
         await self._stack.stop()
         # After the stack: only then does nobody wait any more for an answer of a replica that has left.
-        await self._closing.stop()
+        await self._reached.closing.stop()
         if self._deadlines is not None:
             self._deadlines.stop()
 
@@ -207,7 +199,8 @@ class Assembly:
             clients = self._started()
             for name, instance in self.instances.items():
                 # One for all operations of a service, and made once: two would each admit the whole limit.
-                limiter = Limiter(name, self._policies(name).limiter, on_fact=self.telemetry.on_fact)
+                policies = self.blueprint.placement.policies.get(name, Policies())
+                limiter = Limiter(name, policies.limiter, on_fact=self.telemetry.on_fact)
                 self._limiters[name] = limiter
                 for path, endpoint in instance.endpoints.items():
                     operation = endpoint.operation
@@ -217,9 +210,8 @@ class Assembly:
                 self._routes[path] = self._served(endpoint.operation, endpoint.handler)
             # Events of other processes come past the limiter: to shed a delivery is only to have it once more.
             for operation in operations(Deliveries).values():
-                self._routes[operation.path] = ServedOperation(
-                    operation, clients.limited(operation, self._postbox(operation))
-                )
+                handler = self._arrivals.from_processes(operation, clients.deadlines, self._resume)
+                self._routes[operation.path] = ServedOperation(operation, clients.limited(operation, handler))
             self._routes.update(self.desks.routes())
         return self._routes
 
@@ -227,7 +219,7 @@ class Assembly:
         """What a process with a public address answers: all operations of the system, wherever they live."""
         found = dict(self.routes())
         # No limiter: the process in which it lives sheds, and the bulkhead bounds what waits for it here.
-        for name, dependency in self._dependencies.items():
+        for name, dependency in self._reached.dependencies.items():
             for operation in self.blueprint.operations_of(name).values():
                 way = forwarding(operation)(dependency.way(operation, None))
                 if self.follows:
@@ -237,24 +229,7 @@ class Assembly:
 
     def event_intake(self) -> ServedOperation:
         """What takes events in from outside."""
-        plan = self.blueprint.plan
-        hearers = {each: [plan.service(n).kept_as for n in names] for each, names in plan.subscribers().items()}
-        store = AcceptedEventStore(self._bus, self._keep, hearers)
-        observed, system = self.telemetry.serving("events", ACCEPT), self.blueprint.system.name
-        return self._served(ACCEPT, OperationEndpoint(ACCEPT, store.accept, observed, system=system).handler)
-
-    async def _keep(self, service: str, destination: str, events: Sequence[str]) -> None:
-        """Store events in the outbox of a service, wherever it lives, owed to it or to a subscriber outside."""
-        incoming = self._incoming().get(service)
-        if incoming is not None:
-            await incoming.keep(destination, [read_json(each) for each in events])
-        else:
-            await self._deliveries[service].keep(service, destination, [*events])
-
-    def _incoming(self) -> dict[str, Incoming]:
-        """What stores events for the services here that hear any, by the names under which these are kept."""
-        found = ((each.spec.kept_as, each.incoming) for each in self.instances.values())
-        return {name: incoming for name, incoming in found if incoming is not None}
+        return self._served(ACCEPT, self._arrivals.from_outside())
 
     def _served(self, operation: Operation, handler: Handler) -> ServedOperation:
         """What comes in by wire, within its deadline."""
@@ -341,53 +316,3 @@ class Assembly:
                 operation, method, observed, around, system=self.blueprint.system.name
             )
         return made
-
-    async def _start_dependency(self, service: ServicePlan) -> None:
-        """Reach a service that lives elsewhere: call it, and owe it the events that it subscribed to."""
-        resolver, sign = self.options.resolver, self.options.sign
-        if resolver is None:
-            raise WiringError(f"{service.name} lives in another process, and nothing here tells where")
-        policies = self._policies(service.name)
-        dependency = Dependency(
-            service.name,
-            resolver,
-            policies,
-            sign=sign,
-            limits=self.blueprint.placement.client,
-            telemetry=self.telemetry,
-            closing=self._closing,
-            away=self.blueprint.placement.supervision.away,
-        )
-        await self._stack.start(dependency)
-        self._dependencies[service.name] = dependency
-        if service.hears:
-            known, contract, clients = operations(Deliveries), cast("type[Any]", Deliveries), self._started()
-            ways = {name: clients.limited(each, dependency.way(each, None)) for name, each in known.items()}
-            deliveries = clients.over(contract, ways.__getitem__, None)
-            # Its types of events are known from the plan: the class that hears them is never imported here.
-            send = sender(service.kept_as, deliveries, service.hears)
-            self._bus.forward(service.kept_as, patient(service.hears), send)
-            self._deliveries[service.kept_as] = deliveries
-
-    async def _start_external(self) -> None:
-        """Reach the systems of other teams that this process may call."""
-        faked = {contract.contract_name for contract in self.options.fakes if is_contract(contract)}
-        for each in self.blueprint.plan.external:
-            if each.contract not in faked and is_called_by(each, self.blueprint, self.process.name):
-                made = external_dependency(each, self.blueprint, self.options, self.telemetry, self._closing)
-                await self._stack.start(made)
-                self._external[each.name] = made
-
-    def _policies(self, service: str) -> Policies:
-        return self.blueprint.placement.policies.get(service, Policies())
-
-    def _postbox(self, operation: Any) -> Any:
-        there_are = self.instances.values()
-        inboxes = {each.spec.kept_as: each.inbox for each in there_are if each.inbox is not None}
-        receivers = {name: each.receive for name, each in inboxes.items()}
-        policies = {name: each.policies for name, each in inboxes.items()}
-        assert self._deadlines is not None  # it has started
-        postbox = Postbox(receivers, policies, self._deadlines, self._resume, self._incoming())
-        method = getattr(postbox, operation.name)
-        observed, system = self.telemetry.serving("events", operation), self.blueprint.system.name
-        return OperationEndpoint(operation, method, observed, system=system).handler

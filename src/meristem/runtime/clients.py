@@ -48,7 +48,7 @@ class Clients:
     ) -> None:
         self._blueprint = blueprint
         self._options = options
-        self._deadlines = deadlines
+        self.deadlines = deadlines
         self._endpoints = endpoints
         self._dependencies = dependencies
         self._telemetry = telemetry
@@ -115,7 +115,7 @@ class Clients:
 
     def limited(self, operation: Operation, handler: Handler) -> Handler:
         """The handler within the operation's deadline."""
-        return deadline_middleware(self._deadlines, operation)(handler)
+        return deadline_middleware(self.deadlines, operation)(handler)
 
     def _way(self, contract: Any, operation: Operation, caller: str | None) -> Handler:
         fake = self._options.fakes.get(contract)
@@ -141,7 +141,7 @@ class Clients:
         # A deadline is watched on the side that can give up: around the way there, or within the handler itself nearby.
         if owner in self._dependencies:
             there = self._dependencies[owner].way(operation, caller)
-            watched = deadline_middleware(self._deadlines, operation, prompt=True, private=True)(there)
+            watched = deadline_middleware(self.deadlines, operation, prompt=True, private=True)(there)
             if self._follows:
                 watched = heeding(operation)(watched)
             return receiving(operation)(watched) if operation.lasts else watched
@@ -153,7 +153,7 @@ class Clients:
             return receiving(operation)(local_stream(operation, self.limited(operation, endpoint.handler)))
         if operation.stream:
             return receiving(operation)(self.limited(operation, local_stream(operation, endpoint.handler)))
-        return endpoint.nearby(Nearby(self._deadlines, isolation_of(operation)))
+        return endpoint.nearby(Nearby(self.deadlines, isolation_of(operation)))
 
 
 def _unfaked(operation: Operation, fake: object) -> Callable[..., Any]:
