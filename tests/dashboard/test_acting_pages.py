@@ -74,3 +74,13 @@ def test_what_was_done_is_listed_and_searched(open_page: Callable[..., Page], si
     expect(page.locator("tbody")).to_contain_text("you look on as a viewer")
     page.get_by_role("searchbox").fill("nothing like it")
     expect(page.locator(".empty")).to_contain_text("No action is like that")
+
+
+def test_a_process_says_what_it_runs_beside_a_long_address(open_page: Callable[..., Page], site: Site) -> None:
+    page = open_page(site, viewport={"width": 1280, "height": 900})
+    page.goto("/processes")
+    named = page.get_by_role("row").filter(has_text="payments").locator(".runs .service").first
+    cell, name = named.locator("xpath=ancestor::td").bounding_box(), named.bounding_box()
+    assert cell
+    assert name
+    assert name["x"] + name["width"] <= cell["x"] + cell["width"]

@@ -26,7 +26,7 @@ export function details(system, node, more, { close, url }) {
     serving ? h("p", { class: "line-of" }, h("a", { href: `/traces?service=${query}` }, "Traces"), h("a", { href: `/logs?service=${query}` }, "Logs"), h("a", { href: `/operations?service=${query}` }, "Operations"),
       node.kind === "service" ? h("a", { href: `/contracts?service=${query}` }, "Contracts") : null) : null,
     node.figures ? figures(node.figures) : null,
-    edges("Called by", system.edges.filter((each) => each.target === node.id), (each) => names.get(each.source), url),
+    edges(node.kind === "database" ? "Used by" : "Called by", system.edges.filter((each) => each.target === node.id), (each) => names.get(each.source), url),
     edges(node.kind === "bus" ? "Delivers to" : "Relies on", system.edges.filter((each) => each.source === node.id), (each) => names.get(each.target), url),
     ...(more ? rest(node, more) : []));
 }
@@ -35,7 +35,7 @@ function rest(node, { operations, processes, errors, settings }) {
   const own = operations.filter((each) => node.kind === "service" && each.service === node.name).sort((one, other) => other.figures.rate - one.figures.rate);
   const replicas = processes.filter((each) => node.process && each.name === node.process);
   const failed = errors.filter((each) => (node.kind === "service" || node.kind === "app") && each.service === node.name);
-  const told = settings.find((each) => each.part === node.name && node.kind !== "app")?.settings ?? [];
+  const told = settings.find((each) => each.part === node.name && !["app", "database"].includes(node.kind))?.settings ?? [];
   return [
     list("Operations", own, (each) => h("li", {}, h("a", { href: `/operations?service=${encodeURIComponent(each.service)}&operation=${encodeURIComponent(each.operation)}` }, each.operation),
       h("span", { class: each.figures.failed >= FAILING ? "number bad" : "number soft" }, `${rate(each.figures.rate)} · ${share(each.figures.failed)} · ${duration(each.figures.p99)}`))),

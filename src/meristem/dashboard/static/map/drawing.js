@@ -2,7 +2,7 @@
 
 import { h, icon, keep, s, write } from "../parts/dom.js";
 import { count, duration, rate, share } from "../parts/format.js";
-import { FAILING, graveOf, ICONS, KINDS, STATES, stateOf } from "./kinds.js";
+import { FAILING, FLOWS, graveOf, ICONS, KINDS, STATES, stateOf } from "./kinds.js";
 import { path, shownOf } from "./shapes.js";
 import { placer } from "./placer.js";
 import { viewport } from "./viewport.js";
@@ -188,4 +188,4 @@ function tell(nodes, { text, chosen }) {
 }
 
 /** What an edge says beside its name. @param {any} edge */
-export const tellEdge = (edge) => (edge.figures?.rate ? `${rate(edge.figures.rate)} · ${share(edge.figures.failed)} · ${duration(edge.figures.p99)}` : edge.calls ? `${count(edge.calls)} calls` : STATES[stateOf(edge)]);
+export const tellEdge = (edge) => (edge.figures?.rate ? `${rate(edge.figures.rate)} · ${share(edge.figures.failed)} · ${duration(edge.figures.p99)}` : edge.calls ? `${count(edge.calls)} calls` : stateOf(edge) === "uncounted" ? FLOWS[edge.kind] : STATES[stateOf(edge)]);

@@ -14,6 +14,9 @@ export const KINDS = {
   service: "Service", app: "App", program: "Program", external: "Third party", database: "Database", bus: "Bus", outside: "From outside",
 };
 
+/** What goes along an edge where it is not counted. */
+export const FLOWS = { call: "calls, not counted", event: "events", data: "data" };
+
 /** @typedef {"called" | "never" | "undeclared" | "uncounted"} EdgeState */
 
 /** Whether what the code says is so. @param {any} edge @returns {EdgeState} */
@@ -24,7 +27,7 @@ export function stateOf(edge) {
 }
 
 export const STATES = {
-  called: "declared, and called", never: "declared, never called", undeclared: "called, never declared", uncounted: "declared; nobody counts it",
+  called: "declared, and called", never: "declared, never called", undeclared: "called, never declared", uncounted: "declared; what goes there is not counted",
 };
 
 export const FAILING = 0.01; // of the calls: what is worth red

@@ -5,7 +5,7 @@ import { pick, search } from "../parts/controls.js";
 import { h } from "../parts/dom.js";
 import { bytes, clock, count, duration, plural } from "../parts/format.js";
 import { empty, heading, waiting } from "../parts/heading.js";
-import { service, status } from "../parts/marks.js";
+import { service, status, withCode } from "../parts/marks.js";
 import { table } from "../parts/table.js";
 import { change, changesList, restartAll } from "../process/changes.js";
 
@@ -40,7 +40,7 @@ export function open(view) {
     if (!list.element.isConnected) body.replaceChildren(sums, latest, list.element, refusal);
     latest.hidden = !control.changes.length;
     latest.replaceChildren(...[changesList(control.changes)].filter(Boolean));
-    refusal.textContent = control.refusal ? `Nothing can be restarted or scaled here: ${control.refusal}.` : "";
+    refusal.replaceChildren(...(control.refusal ? withCode(`Nothing can be restarted or scaled here: ${control.refusal}.`) : []));
     all.hidden = Boolean(control.refusal);
     list.show(shown);
   };
@@ -71,13 +71,16 @@ function summary(known) {
   ];
 }
 
+/** Of a socket's path the file alone: the folder is the same for all. */
+const shortened = (address) => (address.startsWith("unix:") ? address.slice(address.lastIndexOf("/") + 1) : address);
+
 function columns(most, begin) {
   return [
     { name: "process", title: "Process", kind: "name-column", text: (p) => `${p.name} ${p.replica} ${p.is_program}`, link: (p) => `/logs?process=${encodeURIComponent(p.name)}`,
       cell: (p) => [h("span", { class: "name" }, p.name), p.is_program ? h("span", { class: "badge" }, "program") : h("span", { class: "soft" }, `#${p.replica}`)] },
     // The problem stands beside what runs there, on a phone below the status.,
     { name: "status", title: "Status", text: (p) => `${p.status} ${p.problem}`, cell: (p) => [status(p.status), p.problem ? h("span", { class: "problem only-phone" }, p.problem) : ""] },
-    { name: "services", title: "What it runs", kind: "fill", from: "wide", text: (p) => `${p.services} ${p.apps} ${p.problem}`, hint: (p) => [...p.services, ...p.apps].join(", "),
+    { name: "services", title: "What it runs", kind: "fill runs", from: "wide", text: (p) => `${p.services} ${p.apps} ${p.problem}`, hint: (p) => [...p.services, ...p.apps].join(", "),
       cell: (p) => [h("span", { class: "services wrap" }, p.services.map(service), p.apps.map((app) => h("span", { class: "badge" }, `app ${app}`))), p.problem ? h("span", { class: "problem" }, p.problem) : null].filter(Boolean) },
     { name: "cpu", title: "CPU", number: true, text: (p) => (p.cpu === null ? "–" : `${Math.round(p.cpu * 100)}\u202f%`),
       cell: (p) => (p.cpu === null ? h("span", { class: "soft" }, "–") : h("span", { class: "bar", style: { "--part": Math.min(1, p.cpu).toFixed(3) } }, `${Math.round(p.cpu * 100)}\u202f%`)) },
@@ -86,7 +89,7 @@ function columns(most, begin) {
     { name: "restarts", title: "Restarts", number: true, from: "wide", text: (p) => count(p.restarts), grave: (p) => (p.restarts ? "warn" : "") },
     { name: "since", title: "Since", number: true, from: "wide", text: (p) => duration(Math.max(0, Math.floor(Date.now() / 1000 - p.since))), hint: (p) => clock(p.since) },
     { name: "pid", title: "PID", number: true, from: "wider", text: (p) => (p.pid === null ? "–" : String(p.pid)) },
-    { name: "address", title: "Address", from: "wider", kind: "mono clip", text: (p) => p.address || "–", hint: (p) => p.address },
+    { name: "address", title: "Address", from: "wider", kind: "mono clip", text: (p) => shortened(p.address) || "–", hint: (p) => p.address },
     { name: "change", title: "", text: (p) => (p.part ? JSON.stringify(p.part) : ""),
       cell: (p) => (p.part ? [h("button", { class: "button change", type: "button", "aria-label": `Change ${p.name}`, on: { click: () => begin(p.part) } }, h("span", { class: "long" }, "Change"), h("span", { class: "short" }, "…"))] : []) },
   ];

@@ -95,9 +95,9 @@ function columns() {
   return [
     { name: "name", title: "Trace", kind: "fill", text: (t) => `${t.name} ${t.service} ${t.failed}`, link: (t) => `/traces/${encodeURIComponent(t.trace_id)}`,
       cell: (t) => [service(t.service), h("span", { class: "name" }, t.name), t.failed ? h("span", { class: "badge bad" }, plural(t.failed, "error")) : ""] },
-    { name: "user", title: "User", from: "wider", kind: "name-column", text: (t) => t.user || "–", hint: (t) => t.user },
+    { name: "user", title: "User", from: "wider", kind: "narrow", text: (t) => t.user || "–", hint: (t) => t.user },
     { name: "services", title: "Reaches", from: "wider", text: (t) => t.services.join(" "), hint: (t) => t.services.join(", "),
-      cell: (t) => h("span", { class: "services" }, others(t).slice(0, 3).map(service), others(t).length > 3 ? h("span", { class: "soft" }, `+${others(t).length - 3}`) : null) },
+      cell: (t) => h("span", { class: "services" }, others(t).slice(0, 2).map(service), others(t).length > 2 ? h("span", { class: "soft" }, `+${others(t).length - 2}`) : null) },
     { name: "spans", title: "Spans", number: true, from: "wide", text: (t) => count(t.spans) },
     { name: "duration", title: "Duration", number: true, text: (t) => duration(t.duration),
       cell: (t) => h("span", { class: "bar", style: { "--part": part(t.duration) } }, duration(t.duration)) },

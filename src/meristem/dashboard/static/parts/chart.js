@@ -100,7 +100,7 @@ function options({ element, canvas, series, tell, powers, heat }, pointed) {
   return {
     width: canvas.clientWidth || 300,
     height: high(canvas),
-    padding: [8, 10, 0, 0],
+    padding: [8, 18, 0, 0],
     legend: { show: false },
     cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false } },
     scales: {
@@ -109,7 +109,7 @@ function options({ element, canvas, series, tell, powers, heat }, pointed) {
         : { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] },
     },
     axes: [
-      { ...axis, grid: { show: false }, size: 24, space: 70, values: (_, times) => times.map((each) => new Date(each * 1000).toTimeString().slice(0, 5)) },
+      { ...axis, grid: { show: false }, size: 24, space: 70, values: (_, times) => times.map((each) => new Date(each * 1000).toTimeString().slice(0, times.at(-1) - times[0] < 300 ? 8 : 5)) },
       {
         ...axis, size: 58, space: 36, values: (_, values) => values.map((each) => (each === null ? "" : tell(each))),
         ...(powers ? { splits: (_, __, low, high) => tens(low, high), filter: (_, splits) => splits } : {}),

@@ -51,7 +51,7 @@ export function share(value) {
 /** @param {number | null} value in bytes */
 export function bytes(value) {
   if (value === null || value === undefined) return NONE;
-  return value < 1e6 ? `${short(value / 1e3)}${SPACE}kB` : value < 1e9 ? `${short(value / 1e6)}${SPACE}MB` : `${short(value / 1e9)}${SPACE}GB`;
+  return value < 2 ** 20 ? `${short(value / 2 ** 10)}${SPACE}KiB` : value < 2 ** 30 ? `${short(value / 2 ** 20)}${SPACE}MiB` : `${short(value / 2 ** 30)}${SPACE}GiB`;
 }
 
 const two = (value) => String(value).padStart(2, "0");

@@ -15,6 +15,9 @@ export const grave = (status) => GRAVE[status] ?? "";
 /** A status as a dot and a word. @param {string} name */
 export const status = (name) => h("span", { class: "status", "data-grave": grave(name) }, name);
 
+/** A text whose parts in backticks are commands. @param {string} text */
+export const withCode = (text) => text.split("`").map((part, at) => (at % 2 ? h("code", {}, part) : part));
+
 /** A time as how long ago it was, which goes on by itself. @param {number} seconds since 1970 */
 export function since(seconds) {
   return h("time", { datetime: new Date(seconds * 1000).toISOString(), title: clock(seconds), "data-ago": seconds }, ago(seconds));

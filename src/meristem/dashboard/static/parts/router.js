@@ -1,5 +1,6 @@
 // From addresses to pages. Links are plain links; this makes them quick.
 
+import { AskError } from "./ask.js";
 import { h } from "./dom.js";
 import { View } from "./view.js";
 
@@ -63,9 +64,11 @@ async function show(first) {
   try {
     page = await target.route.load();
   } catch (error) {
-    if (own.signal.aborted || globalThis.reloadSoon()) return;
+    const answers = await isAnswering();
+    if (own.signal.aborted || (answers && globalThis.reloadSoon())) return;
     root.replaceChildren(h("div", { class: "head" }, h("h1", { tabindex: "-1" }, target.route.title)));
-    own.trouble(error, () => location.reload());
+    own.trouble(answers ? error : new AskError("The system can't be reached; this page is shown as soon as it is back."), () => location.reload());
+    if (!answers) reloadWhenBack(own.signal);
     return;
   }
   if (own.signal.aborted) return;
@@ -74,6 +77,18 @@ async function show(first) {
   scrollTo(0, 0);
   // The skip link comes first on a page that was just loaded; later a reader is told of the new page.
   if (!first) root.querySelector("h1")?.focus({ preventScroll: true });
+}
+
+/** Whether the system answers at all: a page that is loaded while it is down is the browser's own, which stays. */
+const isAnswering = () => fetch("/health", { cache: "no-store" }).then(() => true, () => false);
+
+/** A part that could not be loaded is had by loading the page again. @param {AbortSignal} signal */
+function reloadWhenBack(signal) {
+  setTimeout(async () => {
+    if (signal.aborted) return;
+    if (!document.hidden && await isAnswering()) location.reload();
+    else reloadWhenBack(signal);
+  }, 2000);
 }
 
 function markCurrent(route) {

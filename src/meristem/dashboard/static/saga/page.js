@@ -4,14 +4,14 @@ import { ask } from "../parts/ask.js";
 import { h } from "../parts/dom.js";
 import { clock, duration, plural } from "../parts/format.js";
 import { copier, heading, waiting } from "../parts/heading.js";
-import { service, since } from "../parts/marks.js";
+import { service, since, withCode } from "../parts/marks.js";
 import { titled } from "../parts/router.js";
 import { mayAct } from "../parts/session.js";
 import { pick, toggle } from "../parts/controls.js";
 import { actions } from "./actions.js";
 import { details } from "./step.js";
 import { timeline } from "./timeline.js";
-import { GOING, linkTo, pretty, seconds, stateOf, until, withCode } from "./words.js";
+import { GOING, linkTo, pretty, seconds, stateOf, until } from "./words.js";
 
 /** @param {import("../parts/view.js").View} view */
 export function open(view) {
@@ -115,10 +115,13 @@ function signalsOf(told, shown) {
     h("strong", {}, each.name), h("span", { class: "soft" }, since(seconds(each.received))), shown && each.body ? h("code", {}, each.body) : null)))];
 }
 
+/** Why there is no result. */
+const NO_RESULT = { done: "It gives nothing.", failed: "None: it failed." };
+
 function payloadsOf(told, values) {
   const block = (title, text, none) => h("div", { class: "payload card" }, h("h2", {}, title),
     !values.on() ? h("p", { class: "soft masked" }, "••••••", h("span", { class: "unseen" }, "hidden until values are shown"))
       : text ? h("pre", { class: "said" }, pretty(text)) : h("p", { class: "soft" }, none));
-  return [block("Input", told.input, "It was given nothing."), block("Result", told.result, told.saga.state === "done" ? "It gives nothing." : "None yet.")];
+  return [block("Input", told.input, "It was given nothing."), block("Result", told.result, NO_RESULT[told.saga.state] ?? "None yet.")];
 }
 

@@ -44,6 +44,3 @@ export function pretty(text) {
     return text;
   }
 }
-
-/** A text whose parts in backticks are commands. @param {string} text */
-export const withCode = (text) => text.split("`").map((part, at) => (at % 2 ? h("code", {}, part) : part));

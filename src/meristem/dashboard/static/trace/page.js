@@ -8,6 +8,7 @@ import { lines } from "../parts/lines.js";
 import { service } from "../parts/marks.js";
 import { titled } from "../parts/router.js";
 import { details } from "./span.js";
+import { detailOf } from "./tree.js";
 import { waterfall } from "./waterfall.js";
 
 const GROWS = 120; // seconds after its last span in which a trace may still get more
@@ -47,8 +48,9 @@ export function open(view) {
     }
     ended = Math.max(...spans.map((each) => each.start + each.duration));
     const root = spans.find((each) => !each.parent_id) ?? spans[0];
-    head.title.textContent = root.name;
-    titled(root.name);
+    const named = [root.name, detailOf(root)].filter(Boolean).join(" ");
+    head.title.textContent = named;
+    titled(named);
     facts.replaceChildren(...summary(spans, root));
     if (!split.isConnected) body.replaceChildren(facts, split);
     const inOrder = [...told].sort((one, other) => one.id - other.id);
