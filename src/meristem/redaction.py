@@ -21,10 +21,18 @@ PARAMETER: Final = re.compile(
     r"""([?&;][\w.-]{0,64}(?:password|passwd|pwd|secret|token|credential|api_?key|access_?key)=)[^\s"'<>&;#]+""",
     re.IGNORECASE,
 )
-# A field of a message whose value nobody needs to see.
-FIELD: Final = re.compile(
-    r"password|passwd|pwd|passphrase|secret|token|credential|api_?key|access_?key|private_?key|authorization|cookie",
-    re.IGNORECASE,
+SECRETS: Final = (
+    r"password|passwd|pwd|passphrase|secret|token|credential|api_?key|access_?key|private_?key|authorization|cookie"
+    # Of cards, what their networks forbid to keep (PCI DSS 4.0, requirements 3.3 and 3.5): `cardNumber`, `card.number`.
+    r"|card[._]?number|cvc2?$|cvv2?$|security_?code"
+)
+# A field of a message whose value nobody needs to see; a field within a field is called `card.number`.
+FIELD: Final = re.compile(SECRETS, re.IGNORECASE)
+JSON_BEGINS: Final = re.compile(r'[\s\ufeff]*[{["]')
+# The same in what is meant as JSON and is none, such as a form that was sent too early: to its end, for nobody can tell
+# where such a value ends. A name may be escaped, as one in a text of a text is.
+BROKEN_FIELD: Final = re.compile(
+    rf"""((?:{SECRETS.replace("$", "")})[\w.-]{{0,64}}\\{{0,8}}["']\s{{0,64}}:).+""", re.IGNORECASE | re.DOTALL
 )
 
 
@@ -55,23 +63,25 @@ def _masked(value: Any) -> Any:
 def redact_fields(json: str | None) -> str | None:
     """JSON with `***` for what stands in fields that are called like secrets, and for passwords of URLs.
 
-    A text in it that is JSON itself is looked into, too; what is no JSON is told as `redact` does.
+    A text in it that is JSON itself is looked into, too; what is no JSON is told as `redact` does, and from such a
+    field on not at all.
     """
     if json is None:
         return None
     try:
         return msgspec.json.encode(_without_secrets(msgspec.json.decode(json))).decode()
     except (msgspec.DecodeError, RecursionError):
-        return redact(json)
+        return BROKEN_FIELD.sub(rf"\1{SHOWN}", redact(json))
 
 
-def _without_secrets(value: Any) -> Any:
+def _without_secrets(value: Any, within: str = "") -> Any:
     if isinstance(value, dict):
         return {
-            name: SHOWN if FIELD.search(str(name)) and each else _without_secrets(each) for name, each in value.items()
+            name: SHOWN if FIELD.search(f"{within}.{name}") and each else _without_secrets(each, str(name))
+            for name, each in value.items()
         }
     if isinstance(value, list):
-        return [_without_secrets(each) for each in value]
+        return [_without_secrets(each, within) for each in value]
     if isinstance(value, str):
-        return redact_fields(value) if value.lstrip()[:1] in ("{", "[") else redact(value)
+        return redact_fields(value) if JSON_BEGINS.match(value) else redact(value)
     return value

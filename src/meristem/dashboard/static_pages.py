@@ -48,7 +48,7 @@ class DashboardPages:
         """The file at a path of the dashboard, None where it has none."""
         if path.startswith(FILES):
             return self._files.file(path.removeprefix(FILES).removeprefix(f"{self._files.version}/"))
-        return self._files.document(path) if path == "/" or path.split("/")[1] in self._files.pages else None
+        return self._files.document(path) if path == "/" or path[1:].partition("/")[0] in self._files.pages else None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         found = self.find(scope["path"]) if scope["type"] == "http" else None

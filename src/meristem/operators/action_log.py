@@ -19,6 +19,7 @@ from meristem.contracts.codec import encoder
 from meristem.errors import CallError, Code
 from meristem.private_files import FILE, make_folder
 from meristem.redaction import redact, redact_fields
+from meristem.telemetry.sampling import Allowance
 
 try:
     import fcntl
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 ROTATED: Final = 8 * 1024 * 1024  # bytes from which on a file is put aside under its date, and a new one begun
+REFUSALS: Final = 5.0  # lines a second at most: else who may do nothing would fill the disk, and others wait for it
 UNWRITTEN: Final = "the end of action %s can't be written to %s: %s"
 LONGEST_PROBLEM: Final = 1000  # characters
 LONGEST_ARGUMENTS: Final = 16 * 1024  # bytes
@@ -74,6 +76,8 @@ class ActionLog:
         self._rotated = rotated
         # One thread: lines stand in the order in which they were asked for, and the event loop never waits for a disk.
         self._writing = ThreadPoolExecutor(1, "action log")
+        self._refusals = Allowance(REFUSALS, time.monotonic())
+        self._untold = 0
 
     async def begin(self, actor: Actor, operation: Operation, request: Any) -> str:
         """Write down what is about to be done; gives its id. Raises CallError `unavailable` where that can't be."""
@@ -102,7 +106,16 @@ class ActionLog:
             logger.error(UNWRITTEN, id_, self._path, failure)  # noqa: TRY400 - where it happened tells nothing
 
     def refuse(self, actor: Actor, operation: Operation, why: str) -> None:
-        """Write down that somebody tried what the role does not allow; nobody waits for that."""
+        """Write down that somebody tried what the role does not allow; nobody waits for that.
+
+        Of very many only some have a line, the next of which says how many had none.
+        """
+        if not self._refusals.take(time.monotonic()):
+            self._untold += 1
+            return
+        if self._untold:
+            why = f"{why} (and {self._untold} attempts before it that have no line)"
+            self._untold = 0
         entry = _entry("refused", actor, operation, msgspec.Raw(b"null"), code="permission_denied", problem=why)
         self._writing.submit(self._append, entry).add_done_callback(partial(_complain, entry.id, self._path))
 

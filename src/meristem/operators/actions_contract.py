@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Protocol, TypeAlias
-
-from msgspec import Meta
+from typing import Literal, Protocol, TypeAlias
 
 from meristem.contracts.contract import Contract
 from meristem.contracts.message import Message
 from meristem.contracts.operation import safe
+from meristem.operators.search_bounds import Most, SoughtText
 
 Outcome: TypeAlias = Literal["running", "done", "failed", "refused", "unknown"]
 
@@ -29,10 +28,10 @@ class ActionSearch(Message):
     Those that began at `before` or later are left out.
     """
 
-    text: str = ""
+    text: SoughtText = ""
     outcome: Literal["", "running", "done", "failed", "refused", "unknown"] = ""
     before: float | None = None
-    most: Annotated[int, Meta(ge=1, le=1000)] = 100
+    most: Most = 100
 
 
 class ActionView(Message):

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Protocol, TypeAlias
-
-from msgspec import Meta
+from typing import Literal, Protocol, TypeAlias
 
 from meristem.contracts.contract import Contract
 from meristem.contracts.message import Message
 from meristem.contracts.operation import operation, safe
+from meristem.operators.search_bounds import Most, RowNumber, SoughtText
 
 SubscriberKind: TypeAlias = Literal["service", "webhook", "broker", "gone"]
-LettersAtOnce: TypeAlias = Annotated[int, Meta(ge=1, le=1000)]
 PATIENCE = 10.0  # seconds for a look, which may have to search and to ask a broker
 LASTING = 120.0  # seconds for a change of as many dead letters as there are
 
@@ -90,10 +88,10 @@ class LettersLike(Message):
     `text` in their reason, type, key, id or data.
     """
 
-    service: str = ""
-    subscriber: str = ""
-    type: str = ""
-    text: str = ""
+    service: SoughtText = ""
+    subscriber: SoughtText = ""
+    type: SoughtText = ""
+    text: SoughtText = ""
     since: float | None = None
 
 
@@ -105,9 +103,9 @@ class LetterSearch(Message):
     """
 
     like: LettersLike = LettersLike()
-    before: dict[str, int] | None = None
-    after: dict[str, int] | None = None
-    most: LettersAtOnce = 100
+    before: dict[str, RowNumber] | None = None
+    after: dict[str, RowNumber] | None = None
+    most: Most = 100
     values: bool = False
 
 
@@ -164,9 +162,9 @@ class ChosenLetters(Message):
     `up_to` has numbers by service: what is like that and came later, or is of another service, is left as it is.
     """
 
-    numbers: dict[str, list[int]] | None = None
+    numbers: dict[str, list[RowNumber]] | None = None
     like: LettersLike | None = None
-    up_to: dict[str, int] | None = None
+    up_to: dict[str, RowNumber] | None = None
 
 
 class ChangedLetters(Message):
@@ -199,7 +197,7 @@ class Events(Contract, Protocol, package="meristem.operator.v1"):
         ...
 
     @safe(timeout=PATIENCE)
-    async def letter(self, service: str, number: int, *, values: bool = False) -> DeadLetterDetail:
+    async def letter(self, service: str, number: RowNumber, *, values: bool = False) -> DeadLetterDetail:
         """One dead letter; raises `not_found` where it is none, or none any more."""
         ...
 

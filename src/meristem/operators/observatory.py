@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from meristem.operators.history_file import Keeping
 
 BETWEEN: Final = 1.0  # seconds between two words of what is new, at least
+STREAMS: Final = 64  # at once: each holds a connection as long as it likes, and others need some to ask by
+CROWDED: Final = b"as many pages look on as can be told of what is new; close some\n"
 STREAM: Final = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
 
 
@@ -64,6 +66,7 @@ class Observatory:
         self._asking = Asking(overview)
         self._catalogue = SystemCatalogue(overview, self._asking)
         self._is_ending = asyncio.Event()
+        self._streams = 0
 
     @property
     def routes(self) -> dict[str, ServedOperation]:
@@ -106,6 +109,16 @@ class Observatory:
         if scope["method"] not in ("GET", "HEAD"):
             await respond(send, 405, fields=[(b"allow", b"GET, HEAD"), *STREAM])
             return
+        if self._streams >= STREAMS:
+            await respond(send, 503, b"text/plain; charset=utf-8", CROWDED, STREAM)
+            return
+        self._streams += 1
+        try:
+            await self._tell(scope, receive, send)
+        finally:
+            self._streams -= 1
+
+    async def _tell(self, scope: Scope, receive: Receive, send: Send) -> None:
         await start(send, 200, b"text/event-stream", STREAM)
         left = asyncio.ensure_future(_until_left(receive))
         ending = asyncio.ensure_future(self._is_ending.wait())

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Protocol, TypeAlias
-
-from msgspec import Meta
+from typing import Literal, Protocol, TypeAlias
 
 from meristem.contracts.contract import Contract
 from meristem.contracts.message import Message
 from meristem.contracts.operation import safe
 from meristem.operators.load_views import ProcessLoad
+from meristem.operators.search_bounds import Most, RowNumber, SoughtText
 
 NodeKind: TypeAlias = Literal["service", "app", "program", "external", "database", "bus", "outside"]
 EdgeKind: TypeAlias = Literal["call", "event", "data"]
-Most: TypeAlias = Annotated[int, Meta(ge=1, le=1000)]
 
 
 class Figures(Message):
@@ -145,12 +143,12 @@ class TraceSearch(Message):
     trace's id.
     """
 
-    service: str = ""
-    operation: str = ""
-    text: str = ""
+    service: SoughtText = ""
+    operation: SoughtText = ""
+    text: SoughtText = ""
     status: Literal["", "ok", "failed"] = ""
     at_least: float = 0.0
-    user: str = ""
+    user: SoughtText = ""
     before: float | None = None
     most: Most = 50
 
@@ -196,13 +194,13 @@ class LogSearch(Message):
     `after` and `before` are ids of lines: those that follow, the oldest first, or those that precede, the newest first.
     """
 
-    text: str = ""
+    text: SoughtText = ""
     level: Literal["", "debug", "info", "warning", "error", "critical"] = ""
-    service: str = ""
-    process: str = ""
-    trace_id: str = ""
-    after: int | None = None
-    before: int | None = None
+    service: SoughtText = ""
+    process: SoughtText = ""
+    trace_id: SoughtText = ""
+    after: RowNumber | None = None
+    before: RowNumber | None = None
     most: Most = 200
 
 

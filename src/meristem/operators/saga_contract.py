@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Protocol
 
 from meristem.contracts.contract import Contract
 from meristem.contracts.message import Message
 from meristem.contracts.operation import operation, safe
-from meristem.operators.operator_contract import Most
+from meristem.operators.search_bounds import Moment, Most, SoughtFields, SoughtText
 from meristem.sagas.records import SagaState
 from meristem.sagas.saga_views import KeptSignal, SagaDetails, SagaSummary
 
@@ -16,8 +15,8 @@ from meristem.sagas.saga_views import KeptSignal, SagaDetails, SagaSummary
 class SagaPlace(Message):
     """Where a page of sagas ended: when its last one began, and its id."""
 
-    created: datetime
-    id: str
+    created: Moment
+    id: SoughtText
 
 
 class SagaSearch(Message):
@@ -28,13 +27,13 @@ class SagaSearch(Message):
     """
 
     states: list[SagaState] = []
-    name: str = ""
-    service: str = ""
-    id: str = ""
-    text: str = ""
-    where: dict[str, str] = {}
-    before: datetime | None = None
-    since: datetime | None = None
+    name: SoughtText = ""
+    service: SoughtText = ""
+    id: SoughtText = ""
+    text: SoughtText = ""
+    where: SoughtFields = {}
+    before: Moment | None = None
+    since: Moment | None = None
     after: SagaPlace | None = None
     most: Most = 100
 

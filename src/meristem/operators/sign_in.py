@@ -7,7 +7,7 @@ import hmac
 from html import escape
 from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 from meristem.asgi import respond
 from meristem.operators.actors import Actor
@@ -177,8 +177,9 @@ def _cookie_for(scope: Scope) -> str:
 
 
 def _local(path: str) -> str:
-    """A path of this very address: `//evil.example` would be another one."""
-    return "/" + path.lstrip("/\\")
+    """A path of this very address: `//evil.example` would be another one, and so what a browser takes for it."""
+    # Quoted as it came: browsers drop tabs and line ends of an address, and `?` or `#` would end the path.
+    return "/" + quote(path.lstrip("/\\"))
 
 
 async def _body(receive: Receive) -> bytes:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from msgspec.structs import replace
@@ -85,10 +86,12 @@ class SagaDesk:
         )
 
     async def find(self, search: SagaSearch) -> FoundSagas:
+        before, since = search.before and _utc(search.before), search.since and _utc(search.since)
+        after = None if search.after is None else (_utc(search.after.created), search.after.id)
+
         async def find(service: str, store: SagaStore) -> FoundSagas:
             found = await store.list(
-                *search.states, name=search.name or None, before=search.before, since=search.since,
-                after=None if search.after is None else (search.after.created, search.after.id),
+                *set(search.states), name=search.name or None, before=before, since=since, after=after,
                 where=search.where, prefix=search.id, text=search.text, limit=search.most + 1,
             )  # fmt: skip
             return FoundSagas(sagas=_of(service, found), services=[service])
@@ -190,6 +193,14 @@ class SagaDesk:
         found = await asyncio.gather(*map(one, services))
         told = [each for each in found if each is not None]
         return told, [service for service, each in zip(services, found, strict=True) if each is None]
+
+
+def _utc(moment: datetime) -> datetime:
+    """A time as databases take it, which know none that is in another year than 1 to 9999 in UTC."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise CallError(Code.INVALID_ARGUMENT, f"{moment} is no time of the years 1 to 9999 in UTC") from error
 
 
 def _of(service: str, sagas: Sequence[SagaSummary]) -> list[FoundSaga]:

@@ -94,3 +94,29 @@ def test_what_stands_in_fields_that_are_called_like_secrets_is_not_shown_in_text
     }
     assert redact_fields("no JSON, redis://:s3cret@cache") == "no JSON, redis://:***@cache"
     assert redact_fields(None) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"email": "a@b.c", "password": "s3cret',
+        '{"email": "a@b.c", "passwordAgain" : "s3cret", }',
+        "[" * 5000 + '{"password": "s3cret"}' + "]" * 5000,
+        '\ufeff{"password": "s3cret"}',
+        '"{\\"password\\": \\"s3cret\\"}"',
+        '{"a": "{\\"token\\": [\\"s3cret\\""}',
+        '{"card": {"number": "s3cret", "cvc": "s3cret"}, "cardNumber": "s3cret", "cards": [{"cvv2": "s3cret"}]}',
+        '{"payment": {"cards": [{"security_code": "s3cret"}], "card_number": "s3cret"}}',
+    ],
+)
+def test_secrets_of_what_is_no_sound_json_and_numbers_of_cards_are_not_shown_either(text: str):
+    for told in (redact_fields(text), redact_fields(json.dumps({"request": text}))):
+        assert told is not None
+        assert "s3cret" not in told
+        assert "***" in told
+
+
+def test_what_is_no_json_and_has_no_secret_is_shown_as_it_is():
+    for text in ("[info] no token: it is gone", '"a" and "b"', "{not json", "the number of the card"):
+        assert redact_fields(text) == text
+        assert json.loads(str(redact_fields(json.dumps({"note": text})))) == {"note": text}

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from meristem.transports.authorize import Authenticate, Verify
     from meristem.transports.http.connect.codec import Binary
     from meristem.transports.http.request import Interface
+    from meristem.transports.http.server.listener import Accepted
 
 BACKLOG: Final = 1024
 BACKLOG_TURNS: Final = 10
@@ -123,6 +124,8 @@ class HttpServer:
         )
         self._reaper = Reaper(self.limits.tick())
         self._turns = Turns()
+        # Counted apart: the public, which can use up all that it may have, keeps neither callers nor operators out.
+        self._open: dict[bool, set[Accepted]] = {public: set() for public in (True, False)}
         self._listeners: list[BoundListener] = []
 
     async def start(self, address: str, *, public: bool = False, tls: ssl.SSLContext | None = None) -> None:
@@ -143,6 +146,7 @@ class HttpServer:
             authorizer=Authorizer(self._verify, self._authenticate, trusted=not public),
             reaper=self._reaper,
             turns=self._turns,
+            beside=self._open[public],
         )
         try:
             self._listeners.append(await _listen(wanted, listener, tls))

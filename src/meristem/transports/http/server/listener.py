@@ -59,6 +59,7 @@ class Listener:
 
     A request is for the first of the `interfaces` that knows its path, else for the `app` if there is one.
     `factory` makes the protocol of a new connection, which calls `admit` when it is made and `forget` when it is lost.
+    `beside` are the connections that count for the limit: its own, and those of the server's listeners for the same.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Listener:
         authorizer: Authorizer,
         reaper: Reaper,
         turns: Turns,
+        beside: set[Accepted],
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.limits = limits
@@ -89,6 +91,7 @@ class Listener:
         self._app = app
         self._factory = factory
         self._connections: set[Accepted] = set()
+        self._beside = beside
         self._leaving: set[Accepted] = set()
         self._crowds: Counter[str] = Counter()
         self._counted: dict[Accepted, str] = {}
@@ -132,9 +135,10 @@ class Listener:
 
     def admit(self, connection: Accepted) -> bool:
         """Take a connection in; False when there are too many."""
-        if len(self.reaper.connections) >= self.limits.connections or not self._has_room(connection):
+        if len(self._beside) >= self.limits.connections or not self._has_room(connection):
             return False
         self._connections.add(connection)
+        self._beside.add(connection)
         self.reaper.connections.add(connection)
         self.empty.clear()
         return True
@@ -158,6 +162,7 @@ class Listener:
             if not self._crowds[address]:
                 del self._crowds[address]
         self.reaper.connections.discard(connection)
+        self._beside.discard(connection)
         self._connections.discard(connection)
         self._leaving.discard(connection)
         if not self._leaving:
