@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
-import click
 from msgspec.structs import replace
 
-from meristem.cli.databases import in_each, names_with_database, open_database
-from meristem.cli.running_operators import ask_run
+from meristem.cli.running_or_databases import RunningOrDatabases, warn_of
 from meristem.clock import SystemClock
 from meristem.errors import OperationError
 from meristem.events.brokers.broker import BrokerBus
@@ -27,7 +25,7 @@ from meristem.runtime.event_desk import EventDesk
 from meristem.system.event_flow import bus_of, event_classes
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from meristem.contracts.message import Event
@@ -36,16 +34,6 @@ if TYPE_CHECKING:
     from meristem.system.blueprint import Blueprint
 
 
-class Merged(Protocol):
-    """What several may answer, of which some are silent."""
-
-    @property
-    def silent(self) -> list[str]:
-        """The services that did not answer."""
-        ...
-
-
-Part = TypeVar("Part", bound=Merged)
 PAGE: Final = 1000  # letters of one answer
 NOTHING: Final = DeadLetterPage(letters=[], total=0, more=False, next={}, newest={})
 
@@ -60,21 +48,20 @@ class EventAnswers:
         self, blueprint: Blueprint, directory: Path, service: str | None = None, *, asks_broker: bool = False
     ) -> None:
         self._blueprint = blueprint
-        self._directory = directory
         self._service = service or ""
-        self._keepers = names_with_database(blueprint, service)
+        self._asked: RunningOrDatabases[Events] = RunningOrDatabases(blueprint, directory, service, Events, self._desk)
         self._unreachable: str | None = None
         self._unread: dict[str, str] = {}
         self._asks_broker = asks_broker
 
     def overview(self) -> EventOverview:
         """All events, subscribers and outboxes."""
-        found = self._merged(lambda events: events.overview(self._service), merged_overviews)
+        found = self._asked.merged(lambda events: events.overview(self._service), merged_overviews)
         return replace(found, unreachable=found.unreachable or self._unreachable, unread=self._unread)
 
     def letters(self, *, values: bool) -> dict[str, list[DeadLetterView]]:
         """All dead letters by publisher, the oldest first; with `values` also what they say."""
-        found: dict[str, list[DeadLetterView]] = {name: [] for name in self._keepers}
+        found: dict[str, list[DeadLetterView]] = {name: [] for name in self._asked.services}
 
         async def all_of_them(events: Events) -> DeadLetterPage:
             search = LetterSearch(like=LettersLike(service=self._service), after={}, most=PAGE, values=values)
@@ -90,7 +77,7 @@ class EventAnswers:
             letters = [each for page in told for each in page.letters]
             return replace(told[0], letters=letters, silent=list(silent)) if told else NOTHING
 
-        listed = self._merged(all_of_them, side_by_side)
+        listed = self._asked.merged(all_of_them, side_by_side)
         for each in listed.letters:
             found[each.service].append(each)
         warn_of(listed.silent)
@@ -102,7 +89,7 @@ class EventAnswers:
         async def change(events: Events) -> ChangedLetters:
             return await (events.redrive(chosen) if verb == "redrive" else events.discard(chosen))
 
-        return self._merged(change, merged_changes)
+        return self._asked.merged(change, merged_changes)
 
     @cached_property
     def classes(self) -> Mapping[str, type[Event]]:
@@ -116,40 +103,12 @@ class EventAnswers:
         async def publish(events: Events) -> EventPublication:
             return await events.publish(service, event_type, data)
 
-        told = ask_run(self._blueprint, self._directory, Events, publish)
+        told = self._asked.run(publish)
         if told is not None:
             return told
-        place = open_database(self._blueprint, self._directory, service) if service in self._keepers else None
-        if place is not None and (place.is_temporary or not place.exists()):
+        if service in self._asked.services and not self._asked.lasts(service):
             raise OperationError(f"{service} has no database that lasts yet: run the system once, then publish")
-
-        async def put(name: str, database: Database) -> EventPublication:
-            return await publish(self._desk(name, database))
-
-        [found] = in_each(self._blueprint, self._directory, service, put, make=True).values()
-        return found
-
-    def _merged(
-        self,
-        question: Callable[[Events], Awaitable[Part]],
-        merge: Callable[[Sequence[Part], Sequence[str]], Part],
-    ) -> Part:
-        """One answer of all that have one: the run, and the databases of services of which that knows nothing."""
-        told: Part | None = ask_run(self._blueprint, self._directory, Events, question)
-        silent = self._keepers if told is None else [each for each in told.silent if each in self._keepers]
-        if told is not None and not silent:
-            return told
-
-        async def look(name: str, database: Database) -> Part:
-            return await question(self._desk(name, database))
-
-        rest = in_each(self._blueprint, self._directory, self._service or None, look, only=silent)
-        lost = [] if told is None else [each for each in silent if self._is_lost(each)]
-        return merge([*([] if told is None else [told]), *rest.values()], lost)
-
-    def _is_lost(self, service: str) -> bool:
-        """Whether what a silent service keeps is in its process alone."""
-        return open_database(self._blueprint, self._directory, service).is_temporary
+        return self._asked.of_database(service, publish, make=True)
 
     def _desk(self, name: str, database: Database) -> Events:
         desk: Any = EventDesk(
@@ -169,9 +128,3 @@ class EventAnswers:
         except OperationError as error:
             self._unreachable = str(error)
             return {}
-
-
-def warn_of(silent: Sequence[str]) -> None:
-    """Say what is missing."""
-    if silent:
-        click.echo(f"{', '.join(silent)} did not answer, and nobody else knows what it keeps", err=True)

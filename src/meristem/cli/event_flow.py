@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from meristem.cli.event_answers import EventAnswers, warn_of
+from meristem.cli.event_answers import EventAnswers
 from meristem.cli.loading_system import json_option, load_blueprint, placement_option, system_argument, system_option
 from meristem.cli.output import print_json, print_table
+from meristem.cli.running_or_databases import warn_of
 from meristem.errors import CallError, Code
 from meristem.operators.event_contract import EventTypeView, SubscriberView
 from meristem.runtime.event_desk import read_event

@@ -10,12 +10,13 @@ import click
 import msgspec
 
 from meristem.cli.databases import names_with_database
-from meristem.cli.event_answers import EventAnswers, warn_of
+from meristem.cli.event_answers import EventAnswers
 from meristem.cli.event_flow import asyncapi, list_events, publish
 from meristem.cli.event_replay import replay
 from meristem.cli.event_tail import tail
 from meristem.cli.loading_system import json_option, load_blueprint, placement_option, system_argument, system_option
 from meristem.cli.output import counted, print_json, print_table
+from meristem.cli.running_or_databases import warn_of
 from meristem.cli.verb_groups import VerbGroup
 from meristem.errors import OperationError
 from meristem.operators.event_contract import ChosenLetters, LettersLike

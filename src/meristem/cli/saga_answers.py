@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-import click
 from msgspec.structs import replace
 
-from meristem.cli.databases import in_each, names_with_database, open_database
-from meristem.cli.running_operators import ask_run
+from meristem.cli.running_or_databases import RunningOrDatabases, warn_of
 from meristem.errors import CallError, Code
 from meristem.operators.saga_contract import FoundSagas, SagaOperations, SagaOverview, SagaPlace
 from meristem.operators.saga_gathering import newest
@@ -31,26 +29,16 @@ PAGE: Final = 1000  # sagas of one answer
 Told = TypeVar("Told")
 
 
-class Several(Protocol):
-    """What several services answer, of which some are silent."""
-
-    @property
-    def silent(self) -> list[str]:
-        """The services that did not answer."""
-        ...
-
-
-Part = TypeVar("Part", bound=Several)
-
-
 class SagaAnswers:
     """The sagas of a system as the command tells them; those of `service` alone, if one is named."""
 
     def __init__(self, blueprint: Blueprint, directory: Path, service: str | None = None) -> None:
-        self.services = names_with_database(blueprint, service)
-        self.blueprint = blueprint
-        self._directory = directory
+        self._blueprint = blueprint
         self._service = service or ""
+        self._asked: RunningOrDatabases[SagaOperations] = RunningOrDatabases(
+            blueprint, directory, service, SagaOperations, self._desk
+        )
+        self.services = self._asked.services
 
     def find(self, search: SagaSearch, limit: int) -> FoundSagas:
         """The newest sagas, up to a limit."""
@@ -64,11 +52,11 @@ class SagaAnswers:
                 break
             last = page.sagas[-1].saga
             search = replace(search, after=SagaPlace(created=last.created, id=last.id))
-        _warn_of(found.silent)
+        warn_of(found.silent)
         return found
 
     def _find(self, search: SagaSearch, most: int) -> FoundSagas:
-        return self._all(lambda sagas: sagas.find(search), lambda told, silent: newest(told, most, silent))
+        return self._asked.merged(lambda sagas: sagas.find(search), lambda told, silent: newest(told, most, silent))
 
     def overview(self) -> SagaOverview:
         """The fields by which sagas are found, and how many there are."""
@@ -77,15 +65,15 @@ class SagaAnswers:
             found = [each for answer in told for each in answer.services if each.service in self.services]
             return SagaOverview(services=found, silent=list(silent))
 
-        return self._all(lambda sagas: sagas.overview(), merge)
+        return self._asked.merged(lambda sagas: sagas.overview(), merge)
 
     def retry_all(self, name: str | None) -> dict[str, list[SagaSummary]]:
         """Let all that is parked go on; those that do, by service."""
-        found = self._all(
+        found = self._asked.merged(
             lambda sagas: sagas.retry_all(service=self._service, name=name or ""),
             lambda told, silent: newest(told, None, silent),
         )
-        _warn_of(found.silent)
+        warn_of(found.silent)
         return self.by_service(found)
 
     def by_service(self, found: FoundSagas) -> dict[str, list[SagaSummary]]:
@@ -95,49 +83,15 @@ class SagaAnswers:
     def one(self, service: str, question: Callable[[SagaOperations], Awaitable[Told]]) -> Told:
         """What is answered on a saga of this service; CallError for what is refused."""
         try:
-            told = ask_run(self.blueprint, self._directory, SagaOperations, question)
+            told = self._asked.run(question)
         except CallError as error:
-            if error.code is not Code.UNAVAILABLE or error.may_have_happened or self._is_lost(service):
+            if error.code is not Code.UNAVAILABLE or error.may_have_happened or self._asked.is_lost(service):
                 raise
             told = None  # its process is gone, and what it keeps is not
-        if told is not None:
-            return told
+        return self._asked.of_database(service, question) if told is None else told
 
-        async def look(name: str, database: Database) -> Told:
-            return await question(self._desk({name: database}))
-
-        return in_each(self.blueprint, self._directory, service, look)[service]
-
-    def _all(
-        self,
-        question: Callable[[SagaOperations], Awaitable[Part]],
-        merge: Callable[[Sequence[Part], Sequence[str]], Part],
-    ) -> Part:
-        """One answer of all that have one: the run, and the databases of services of which that knows nothing."""
-        told: Part | None
-        try:
-            told = ask_run(self.blueprint, self._directory, SagaOperations, question)
-        except CallError as error:  # of the one service that was asked for
-            if error.code is not Code.UNAVAILABLE or error.may_have_happened:
-                raise
-            told = None
-        silent = self.services if told is None else [each for each in told.silent if each in self.services]
-        if told is not None and not silent:
-            return told
-
-        async def look(name: str, database: Database) -> Part:
-            return await question(self._desk({name: database}))
-
-        rest = in_each(self.blueprint, self._directory, self._service or None, look, only=silent)
-        lost = [] if told is None else [each for each in silent if self._is_lost(each)]
-        return merge([*([] if told is None else [told]), *rest.values()], lost)
-
-    def _is_lost(self, service: str) -> bool:
-        """Whether what a silent service keeps is in its process alone."""
-        return open_database(self.blueprint, self._directory, service).is_temporary
-
-    def _desk(self, databases: Mapping[str, Database]) -> SagaOperations:
-        desk: Any = SagaDesk(_OpenedServices(self.blueprint, databases))
+    def _desk(self, name: str, database: Database) -> SagaOperations:
+        desk: Any = SagaDesk(_OpenedServices(self._blueprint, {name: database}))
         answers: SagaOperations = desk
         return answers
 
@@ -161,8 +115,3 @@ class _OpenedServices:
 
     def rehearsal(self) -> Rehearsal:
         return Rehearsal(self._blueprint)
-
-
-def _warn_of(silent: Sequence[str]) -> None:
-    if silent:
-        click.echo(f"{', '.join(silent)} did not answer, and nobody else knows what it keeps", err=True)

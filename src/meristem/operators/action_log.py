@@ -80,15 +80,15 @@ class ActionLog:
         self._untold = 0
 
     async def begin(self, actor: Actor, operation: Operation, request: Any) -> str:
-        """Write down what is about to be done; gives its id. Raises CallError `unavailable` where that can't be."""
+        """Write down what is about to be done; gives its id. Raises CallError where that can't be."""
         entry = _entry("began", actor, operation, _arguments(operation, request))
         try:
             await self._written(entry)
         except OSError as error:
             why = f"the log of actions {self._path} can't be written: {error.strerror or error}"
-            raise CallError(
-                Code.UNAVAILABLE, f"nothing was done, for {why}; make room, and try again", may_have_happened=False
-            ) from error
+            text = f"nothing was done, for {why}; make room, and try again"
+            # Not `unavailable`: the command would take the process for silent, and act on its database without a line.
+            raise CallError(Code.FAILED_PRECONDITION, text, may_have_happened=False) from error
         self.running.add(entry.id)
         return entry.id
 

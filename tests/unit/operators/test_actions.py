@@ -197,7 +197,7 @@ async def test_nothing_is_done_where_it_cannot_be_written(tmp_path, monkeypatch)
     async with served(tmp_path, monkeypatch) as it, browser(it.address) as client:
         it.path.mkdir()
         answer = await client.post(BLAST, json=blast(), headers=BY_OPERATOR)
-    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    assert (answer.status_code, answer.json()["code"]) == (400, "failed_precondition")
     assert "nothing was done, for the log of actions" in answer.json()["message"]
     assert it.desk.heats == []
 
