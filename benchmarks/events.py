@@ -28,8 +28,8 @@ from meristem.events.outbox import Outbox
 from meristem.events.relay import Relay
 from meristem.events.tables import SCHEMA
 from meristem.storage.database import Database, database_for
-from meristem.storage.lease import SCHEMA as LEASE
 from meristem.storage.lease import Lease
+from meristem.storage.lease_tables import SCHEMA as LEASE
 
 METADATA = MetaData()
 ENTRIES = Table("entries", METADATA, Column("id", Integer, primary_key=True), Column("guest", String(20)))

@@ -16,7 +16,7 @@ from benchmarks.soak.cluster import Cluster
 from benchmarks.soak.network import Network
 from benchmarks.soak.schedule import OF_BUS, OF_POSTGRESQL, REPLICAS, Fault, Kind
 from benchmarks.soak.site import Site, lives
-from meristem.system.state_directory import ReplicaStatus
+from meristem.system.system_status import ReplicaStatus
 
 STOPPING = frozenset({Kind.STOPPED, Kind.STOPPED_LONG, Kind.HUNG})
 AT_ONCE = 3  # faults under way

@@ -17,7 +17,8 @@ from meristem.supervision.ports import free_port
 from meristem.supervision.succession import succeed
 from meristem.system.addresses import run_directory
 from meristem.system.plan import Plan, ProcessPlan, ProgramPlan
-from meristem.system.state_directory import ReplicaStatus, StateDirectory, SystemStatus
+from meristem.system.state_directory import StateDirectory
+from meristem.system.system_status import ReplicaStatus, SystemStatus
 
 from .conftest import PATIENCE, ask, begun, gone, output, plan
 

@@ -26,8 +26,8 @@ from meristem.events.policy import DeliveryPolicy
 from meristem.events.relay import Relay
 from meristem.events.tables import SCHEMA
 from meristem.storage.database import database_for
-from meristem.storage.lease import SCHEMA as LEASE
 from meristem.storage.lease import Lease
+from meristem.storage.lease_tables import SCHEMA as LEASE
 from meristem.testing import ManualClock
 
 FactT = TypeVar("FactT")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from meristem.system.blueprint import Blueprint
-    from meristem.system.state_directory import SystemStatus
+    from meristem.system.system_status import SystemStatus
 
 Told = TypeVar("Told")
 UNKNOWN: Final = frozenset({Code.UNIMPLEMENTED, Code.UNKNOWN})  # of an answer that is none of the contract
@@ -34,7 +34,7 @@ def ask_running(
     running: SystemStatus | None, contract: type[Any], question: Callable[[Any], Awaitable[Told]]
 ) -> Told | None:
     """As `ask_run`, of a system that was found running."""
-    address = next((each for each in running.operators if each.startswith("unix:")), None) if running else None
+    address = None if running is None else running.operator_socket
     if address is None:
         return None
     try:

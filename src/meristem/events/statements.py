@@ -27,7 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from meristem.events.tables import DEAD_LETTERS, FREE, HELD, IS_WAITING, OUTBOX
-from meristem.storage.lease import LIVING, MEMBERS, lives
+from meristem.storage.lease_tables import LIVING, MEMBERS, lives
 
 _me: Final = bindparam("me", type_=BigInteger)
 _whose: Final = bindparam("whose", type_=Text)

@@ -13,8 +13,9 @@ from meristem.sagas.tables import SCHEMA as SAGAS
 from meristem.services.answers import SCHEMA as ONCE
 from meristem.storage.declared import SCHEMA as DECLARED
 from meristem.storage.declared import running_releases
-from meristem.storage.lease import MEMBERS, replicas
-from meristem.storage.lease import SCHEMA as LEASE
+from meristem.storage.lease import replicas
+from meristem.storage.lease_tables import MEMBERS
+from meristem.storage.lease_tables import SCHEMA as LEASE
 from meristem.storage.planned import PlannedRevision, refuse_unsafe
 from meristem.storage.versions import REVISIONS
 

@@ -23,7 +23,7 @@ from sqlalchemy import (
 
 from meristem.sagas.records import SagaState
 from meristem.sagas.tables import AWAITS, EVENTS, FIELDS, NOT_DONE, SAGAS, SEARCH, SLEEPS, STEPS, TRIES
-from meristem.storage.lease import is_free, lives
+from meristem.storage.lease_tables import is_free, lives
 
 ACTIVE: Final = (SagaState.RUNNING.value, SagaState.UNDOING.value)
 RESTING: Final = (SagaState.DONE.value, SagaState.FAILED.value)

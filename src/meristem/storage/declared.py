@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import BigInteger, Column, MetaData, Table, Text, bindparam, delete, insert, or_, select
 
 from meristem.storage.database import Database
-from meristem.storage.lease import LIVING, MEMBERS
+from meristem.storage.lease_tables import LIVING, MEMBERS
 from meristem.storage.owner import is_certainly_dead
 from meristem.storage.survival import DeclaredTables
 from meristem.storage.versions import Revision, Schema

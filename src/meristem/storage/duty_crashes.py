@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import Integer, bindparam, or_, select, update
 
-from meristem.storage.lease import DUTIES, LIVING
+from meristem.storage.lease_tables import DUTIES, LIVING
 
 if TYPE_CHECKING:
     from meristem.storage.database import Database

@@ -14,69 +14,20 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    bindparam,
-    delete,
-    exists,
-    func,
-    insert,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import BigInteger, bindparam, delete, exists, func, insert, or_, select, update
 
 from meristem.errors import IntegrityViolation, StorageError
 from meristem.failure_log import log_failure
 from meristem.lifecycle import Background
 from meristem.storage.fence import Fence, LeaseLostError, stand_behind
+from meristem.storage.lease_tables import DUTIES, LIVING, MEMBERS
 from meristem.storage.owner import is_certainly_dead, new_owner
-from meristem.storage.versions import AddColumn, Revision, Schema
 
 if TYPE_CHECKING:
     from meristem.storage.database import Database
 
 logger: Final = logging.getLogger("meristem.storage")
 
-METADATA: Final = MetaData()
-_id: Final = BigInteger().with_variant(Integer, "sqlite")
-MEMBERS: Final = Table(
-    "meristem_member",
-    METADATA,
-    Column("id", _id, primary_key=True, autoincrement=True),
-    Column("name", String(200), nullable=False),  # of the replica; it keeps that when it starts again
-    Column("process", String(200), nullable=False),
-    Column("beat", BigInteger, nullable=False),
-    sqlite_autoincrement=True,  # a fence that passed never comes back
-)
-DUTIES: Final = Table(
-    "meristem_duty",
-    METADATA,
-    Column("name", String(200), primary_key=True),
-    Column("member", _id, nullable=False),
-    Column("crashes", Integer, nullable=False, server_default="0"),  # ends of a process within it, in a row
-)
-_DUTIES_AT_SECOND: Final = Table(
-    "meristem_duty", MetaData(), Column("crashes", Integer, nullable=False, server_default="0")
-)
-SCHEMA: Final = Schema(
-    "lease",
-    METADATA,
-    MEMBERS.name,
-    [
-        Revision("001_tables", compatible=True),
-        # An older release counts no ends, and leaves the counts that are there.
-        Revision("002_crashes", compatible=True, steps=[AddColumn(_DUTIES_AT_SECOND.c.crashes)]),
-    ],
-)
-
-LIVING: Final = select(MEMBERS.c.id)
-"""The replicas that live: what is stamped with any other number is free."""
 _me: Final = bindparam("me", type_=BigInteger)
 _I_LIVE: Final = exists().where(MEMBERS.c.id == _me)
 _ALL: Final = select(MEMBERS.c.id, MEMBERS.c.process, MEMBERS.c.beat)
@@ -99,16 +50,6 @@ _HOLD: Final = update(DUTIES).where(_duty, DUTIES.c.member == _me).values(member
 RENEWAL: Final = 0.5  # seconds between two looks, and two beats
 PATIENCE: Final = 7  # looks without a beat of another one, then it is taken for dead
 SLOW: Final = 1.0  # seconds for a look of its own that tells nothing of others: the database may be slow for all
-
-
-def is_free(member: Column[Any]) -> Any:
-    """Whether nobody alive holds the rows that are stamped with `member`, as a condition of a statement."""
-    return or_(member.is_(None), member.not_in(LIVING))
-
-
-def lives(member: Any) -> Any:
-    """Whether the replica of this number is taken for alive, as a condition: one that is not writes nothing."""
-    return exists().where(MEMBERS.c.id == member)
 
 
 class _Member(msgspec.Struct):

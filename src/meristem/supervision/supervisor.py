@@ -39,13 +39,8 @@ from meristem.system.addresses import (
     run_directory,
     writers,
 )
-from meristem.system.state_directory import (
-    SECRET,
-    ReplicaStatus,
-    SystemStatus,
-    prepare_run_directory,
-    remove_run_directory,
-)
+from meristem.system.state_directory import SECRET, prepare_run_directory, remove_run_directory
+from meristem.system.system_status import ReplicaStatus, SystemStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

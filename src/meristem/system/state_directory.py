@@ -16,6 +16,7 @@ from meristem.errors import OperationError
 from meristem.private_files import make_folder, write_file
 from meristem.security.tokens import Tokens, check_secret, new_secret
 from meristem.system.presence import Presence
+from meristem.system.system_status import SystemStatus
 
 try:
     import fcntl
@@ -24,6 +25,8 @@ except ImportError:  # on Windows, where two may run
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
+
+    from meristem.system.system_status import ReplicaStatus
 
 SECRET: Final = "MERISTEM_SECRET"  # noqa: S105 - the name of a variable
 HOME: Final = ".meristem"  # in a project: what its systems remember, and the environments of their processes
@@ -34,51 +37,6 @@ SETTINGS: Final = "settings"  # the values that each process uses
 CRASHES: Final = "crashes"  # how often each replica's process ended within a scheduled method of its own
 SOCKETS: Final = "run"  # where the processes of a run meet
 GLANCE: Final = 0.05  # seconds, in which a command that asks for the lock's state has long let go of it
-
-
-class ReplicaStatus(msgspec.Struct, frozen=True):
-    """One process or program of a running system: `state` is starting, ready, silent, waiting, failing or stopped.
-
-    `since` is when this state began, seconds since 1970; `address` is where it answers.
-    """
-
-    process: str
-    replica: int
-    pid: int | None
-    state: str
-    restarts: int
-    since: float
-    address: str | None = None
-
-
-class ReloadStatus(msgspec.Struct, frozen=True):
-    """The last reload of a run, counted from 1: whether it has ended, and what kept it from going through.
-
-    A problem that is `lasting` stays until somebody mends it.
-    """
-
-    number: int
-    ended: bool = False
-    problem: str | None = None
-    lasting: bool = False
-
-
-class SystemStatus(msgspec.Struct, frozen=True):
-    """What a running system tells the command line: who it is and where it answers the public and its operators.
-
-    `external` are the systems of other teams that it calls, and their addresses. One that is `alone` has no supervisor;
-    another one runs by the file `placement`.
-    """
-
-    pid: int
-    address: str
-    started: float
-    replicas: tuple[ReplicaStatus, ...] = ()
-    operators: tuple[str, ...] = ()
-    reload: ReloadStatus | None = None
-    external: dict[str, str] = {}
-    alone: bool = False
-    placement: str | None = None
 
 
 class StateDirectory:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import psycopg
 
-from meristem.system.state_directory import StateDirectory, SystemStatus
+from meristem.system.state_directory import StateDirectory
+from meristem.system.system_status import SystemStatus
 from tests.suites.postgresql import DATABASE, SERVER, schema_of_its_own
 
 

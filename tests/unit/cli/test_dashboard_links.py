@@ -10,7 +10,8 @@ from click.testing import CliRunner
 
 from meristem.cli.main import meristem
 from meristem.operators.sign_in import token_of
-from meristem.system.state_directory import SECRET, StateDirectory, SystemStatus
+from meristem.system.state_directory import SECRET, StateDirectory
+from meristem.system.system_status import SystemStatus
 
 ELSEWHERE = "https://ops.example.org"
 GIVEN = "0123456789abcdef" * 4

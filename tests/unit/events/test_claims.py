@@ -16,8 +16,9 @@ from meristem.events.relay import Relay
 from meristem.events.tables import OUTBOX, SCHEMA
 from meristem.storage.database import Database, database_for
 from meristem.storage.driver import Outcome, Statement
-from meristem.storage.lease import MEMBERS, Lease
-from meristem.storage.lease import SCHEMA as LEASE
+from meristem.storage.lease import Lease
+from meristem.storage.lease_tables import MEMBERS
+from meristem.storage.lease_tables import SCHEMA as LEASE
 from meristem.storage.unit import UnitOfWork
 
 ME, ALIVE, DIED = 1, 2, 3

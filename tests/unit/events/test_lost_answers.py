@@ -18,8 +18,8 @@ from meristem.events.relay import Relay
 from meristem.events.tables import SCHEMA
 from meristem.storage.database import Database, database_for
 from meristem.storage.driver import Outcome, Statement
-from meristem.storage.lease import SCHEMA as LEASE
 from meristem.storage.lease import Lease
+from meristem.storage.lease_tables import SCHEMA as LEASE
 from meristem.storage.postgresql.session import Session
 from tests.suites.postgresql import schema_of_its_own
 

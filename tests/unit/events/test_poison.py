@@ -11,7 +11,7 @@ from meristem.events.facts import DeadLettered, Delivered
 from meristem.events.poison import DEADLY, QUIET, Quarantine
 from meristem.events.relay import Relay
 from meristem.events.tables import OUTBOX
-from meristem.storage.lease import MEMBERS
+from meristem.storage.lease_tables import MEMBERS
 from meristem.testing import ManualClock
 from tests.suites.bus import Booked, Noted, Stage
 

@@ -16,7 +16,7 @@ from meristem.events.relay import Relay
 from meristem.events.sendable import Sendable
 from meristem.events.tables import OUTBOX, SCHEMA
 from meristem.storage.lease import PATIENCE
-from meristem.storage.lease import SCHEMA as LEASE
+from meristem.storage.lease_tables import SCHEMA as LEASE
 from meristem.storage.scope import transaction_is_open
 from meristem.testing import ManualClock
 from tests.suites.bus import ENTRIES, PATIENT, Booked, Noted, Stage

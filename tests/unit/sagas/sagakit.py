@@ -23,8 +23,8 @@ from meristem.services.client import make_client
 from meristem.services.outbound import entry
 from meristem.storage.database import Database, database_for
 from meristem.storage.driver import Driver
-from meristem.storage.lease import SCHEMA as LEASE
 from meristem.storage.lease import Lease
+from meristem.storage.lease_tables import SCHEMA as LEASE
 from meristem.storage.scope import transaction_is_open
 from meristem.storage.sqlite.opening import open_driver
 

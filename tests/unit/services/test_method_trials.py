@@ -18,7 +18,8 @@ from meristem.services.method_trials import DEADLY, MethodTrials, RunCounts
 from meristem.services.schedule import Schedule, Tallies
 from meristem.storage.database import Database, database_for
 from meristem.storage.duty_crashes import DutyCrashes
-from meristem.storage.lease import DUTIES, SCHEMA, Lease
+from meristem.storage.lease import Lease
+from meristem.storage.lease_tables import DUTIES, SCHEMA
 from meristem.testing import ManualClock
 from tests.suites.postgresql import schema_of_its_own
 

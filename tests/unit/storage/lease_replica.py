@@ -4,7 +4,8 @@ import asyncio
 import sys
 
 from meristem.storage.database import database_for
-from meristem.storage.lease import SCHEMA, Lease
+from meristem.storage.lease import Lease
+from meristem.storage.lease_tables import SCHEMA
 
 
 async def main(url: str) -> None:

@@ -15,7 +15,8 @@ from meristem.errors import StorageError
 from meristem.storage import lease as lease_module
 from meristem.storage.database import Database, database_for
 from meristem.storage.fence import LeaseLostError
-from meristem.storage.lease import DUTIES, MEMBERS, PATIENCE, RENEWAL, SCHEMA, Lease
+from meristem.storage.lease import PATIENCE, RENEWAL, Lease
+from meristem.storage.lease_tables import DUTIES, MEMBERS, SCHEMA
 from meristem.storage.owner import new_owner
 from meristem.testing import ManualClock
 

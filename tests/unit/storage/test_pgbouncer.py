@@ -17,7 +17,7 @@ from sqlalchemy import insert, select, text
 from meristem.errors import ConfigurationError
 from meristem.events.tables import SCHEMA as EVENTS
 from meristem.storage.database import Database, database_for
-from meristem.storage.lease import SCHEMA as LEASE
+from meristem.storage.lease_tables import SCHEMA as LEASE
 from tests.suites.database import COUNTERS, METADATA, DatabaseSuite
 from tests.suites.postgresql import DATABASE, SERVER, administrate, require, services_of_their_own
 

@@ -25,8 +25,8 @@ from meristem.events.tables import SCHEMA as EVENTS
 from meristem.failure_log import is_condition
 from meristem.storage.database import Database, database_for
 from meristem.storage.driver import Outcome, Statement, Withdrawn
-from meristem.storage.lease import SCHEMA as LEASE
 from meristem.storage.lease import Lease
+from meristem.storage.lease_tables import SCHEMA as LEASE
 from meristem.storage.postgresql.session import Session
 from meristem.storage.scope import outside_units
 from meristem.storage.shape import Shape, shape_of

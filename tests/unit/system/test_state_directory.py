@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from meristem.errors import ConfigurationError, OperationError
-from meristem.system.state_directory import ReplicaStatus, StateDirectory, SystemStatus
+from meristem.system.state_directory import StateDirectory
+from meristem.system.system_status import ReplicaStatus, SystemStatus
 
 
 @pytest.fixture
