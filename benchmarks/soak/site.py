@@ -16,7 +16,7 @@ from benchmarks.machine import descendants, free_port
 from benchmarks.processes import output_of, python, started
 from benchmarks.soak.network import Network
 from benchmarks.soak.schedule import EDGE, REPLICAS, SERVICES
-from meristem.system.state_directory import ReplicaStatus, SystemStatus
+from meristem.system.system_status import ReplicaStatus, SystemStatus
 
 STARTING = 180.0  # seconds in which sixteen processes start on a busy machine
 LISTING = 60.0  # seconds

@@ -42,3 +42,9 @@ async def start(send: Send, status: int, media: bytes, fields: Iterable[Field] =
     """Send the head of a response whose body follows."""
     headers = [*([(b"content-type", media)] if media else []), *fields]
     await send({"type": "http.response.start", "status": status, "headers": headers})
+
+
+async def until_disconnected(receive: Receive) -> None:
+    """Return when the client has left; what it still sends is let go."""
+    while (await receive())["type"] != "http.disconnect":
+        pass

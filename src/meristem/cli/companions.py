@@ -30,7 +30,8 @@ from meristem.system.addresses import (
 )
 from meristem.system.external_access import addresses_outside
 from meristem.system.placement import ALONE
-from meristem.system.state_directory import SECRET, ReplicaStatus, SystemStatus
+from meristem.system.state_directory import SECRET
+from meristem.system.system_status import ReplicaStatus, SystemStatus
 from meristem.telemetry.console_lines import readable
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from meristem.system.placement import Placement
 from meristem.system.state_directory import SECRET, StateDirectory
 
 if TYPE_CHECKING:
-    from meristem.system.state_directory import SystemStatus
+    from meristem.system.system_status import SystemStatus
 
 NONE = "nothing runs from here; start it with `meristem run`, or give the --address of one that runs elsewhere"
 

@@ -21,7 +21,7 @@ from meristem.supervision.readiness import fetched
 from meristem.system.state_directory import StateDirectory
 
 if TYPE_CHECKING:
-    from meristem.system.state_directory import SystemStatus
+    from meristem.system.system_status import SystemStatus
 
 _PAUSE: Final = 0.1  # seconds between two looks
 _HOWS: Final = {"published": "by", "delivered": "to", "retried": "to", "dead": "of"}
@@ -76,10 +76,9 @@ def _running(state: StateDirectory) -> SystemStatus:
 
 
 def _socket(running: SystemStatus) -> str:
-    for each in running.operators:
-        if each.startswith("unix:"):
-            return each
-    raise OperationError("events are told at a Unix socket alone, and there are none where this system runs")
+    if running.operator_socket is None:
+        raise OperationError("events are told at a Unix socket alone, and there are none where this system runs")
+    return running.operator_socket
 
 
 def _in_order(told: Iterable[Passage]) -> list[Passed]:

@@ -18,7 +18,7 @@ from meristem.system.process_memory import memory_of
 
 if TYPE_CHECKING:
     from meristem.operators.operator_contract import ProcessView
-    from meristem.system.state_directory import ReplicaStatus, SystemStatus
+    from meristem.system.system_status import ReplicaStatus, SystemStatus
 
 EXTERNAL: Final = "external"
 

@@ -16,7 +16,8 @@ from meristem.operators.supervision_contract import ProcessControl
 from meristem.supervision.restartable import RunState, StartError
 from meristem.supervision.signals import RELOAD
 from meristem.system.addresses import label_of
-from meristem.system.state_directory import ReplicaStatus, StateDirectory, SystemStatus
+from meristem.system.state_directory import StateDirectory
+from meristem.system.system_status import ReplicaStatus, SystemStatus
 
 AGAIN: Final = 0.1  # seconds until what a supervisor says is looked at again
 

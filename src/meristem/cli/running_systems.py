@@ -9,7 +9,8 @@ import click
 from meristem.config.project import check_there, find
 from meristem.errors import ConfigurationError, OperationError
 from meristem.hints import meant
-from meristem.system.state_directory import HOME, StateDirectory, SystemStatus
+from meristem.system.state_directory import HOME, StateDirectory
+from meristem.system.system_status import SystemStatus
 
 NOT_SUPERVISED = "no supervised system runs from here; start one with: meristem run --placement FILE"
 

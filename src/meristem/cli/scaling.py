@@ -16,7 +16,7 @@ from meristem.operators.supervision_contract import MOST_REPLICAS, ProcessContro
 
 if TYPE_CHECKING:
     from meristem.operators.supervision_contract import ChangeView
-    from meristem.system.state_directory import SystemStatus
+    from meristem.system.system_status import SystemStatus
 
 NO_CONTRACT: Final = "does not answer its operators; does its placement say [operator] dashboard = false?"
 AGAIN: Final = 0.2  # seconds until it is asked again how far it is

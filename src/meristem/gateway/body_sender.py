@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from meristem.asgi import until_disconnected
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -36,8 +38,7 @@ class BodySender:
         """Send the body, then wait for the client to leave, and cut the connection when it does."""
         if self._form.is_there and not await self._send(connection):
             return
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
+        await until_disconnected(self._receive)
         self._leave(connection)
 
     async def _send(self, connection: UpstreamConnection) -> bool:

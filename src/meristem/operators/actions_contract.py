@@ -7,6 +7,7 @@ from typing import Literal, Protocol, TypeAlias
 from meristem.contracts.contract import Contract
 from meristem.contracts.message import Message
 from meristem.contracts.operation import safe
+from meristem.operators.actors import Means, Role
 from meristem.operators.search_bounds import Most, SoughtText
 
 Outcome: TypeAlias = Literal["running", "done", "failed", "refused", "unknown"]
@@ -18,8 +19,8 @@ class SessionView(Message):
     `means` is `cookie` (the session of a browser), `bearer` or `socket`.
     """
 
-    role: Literal["viewer", "operator"]
-    means: Literal["cookie", "bearer", "socket"]
+    role: Role
+    means: Means
 
 
 class ActionSearch(Message):
@@ -29,7 +30,7 @@ class ActionSearch(Message):
     """
 
     text: SoughtText = ""
-    outcome: Literal["", "running", "done", "failed", "refused", "unknown"] = ""
+    outcome: Literal[""] | Outcome = ""
     before: float | None = None
     most: Most = 100
 

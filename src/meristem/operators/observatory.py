@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from meristem.asgi import respond, start
+from meristem.asgi import respond, start, until_disconnected
 from meristem.contracts.contract import operations
 from meristem.operators.actions_contract import Actions
 from meristem.operators.actions_desk import ActionsDesk
@@ -120,7 +120,7 @@ class Observatory:
 
     async def _tell(self, scope: Scope, receive: Receive, send: Send) -> None:
         await start(send, 200, b"text/event-stream", STREAM)
-        left = asyncio.ensure_future(_until_left(receive))
+        left = asyncio.ensure_future(until_disconnected(receive))
         ending = asyncio.ensure_future(self._is_ending.wait())
         told = b""
         try:
@@ -139,8 +139,3 @@ class Observatory:
         rounds, actions = self._gatherer.rounds, self.action_log.count
         counts = {**self.history.counters._asdict(), "figures": rounds, "processes": rounds, "actions": actions}
         return msgspec.json.encode(counts)
-
-
-async def _until_left(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

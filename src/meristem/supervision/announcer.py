@@ -10,7 +10,8 @@ from meristem.errors import OperationError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from meristem.system.state_directory import StateDirectory, SystemStatus
+    from meristem.system.state_directory import StateDirectory
+    from meristem.system.system_status import SystemStatus
 
 
 class Announcer:

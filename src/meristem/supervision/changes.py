@@ -13,7 +13,7 @@ import msgspec
 from meristem.errors import CallError, Code
 from meristem.operators.supervision_contract import ChangeView
 from meristem.supervision.restartable import StartError
-from meristem.system.state_directory import ReloadStatus
+from meristem.system.system_status import ReloadStatus
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

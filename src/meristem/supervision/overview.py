@@ -12,7 +12,7 @@ from meristem.operators.inspection import ask
 from meristem.operators.passing import PATH
 from meristem.supervision.readiness import fetched, told
 from meristem.supervision.restartable import RunState
-from meristem.system.state_directory import ReplicaStatus
+from meristem.system.system_status import ReplicaStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -10,7 +10,7 @@ import pytest
 from benchmarks.soak import striker
 from benchmarks.soak.schedule import Fault, Kind
 from benchmarks.soak.striker import Ground, Striker
-from meristem.system.state_directory import ReplicaStatus
+from meristem.system.system_status import ReplicaStatus
 
 LASTING = 0.4  # seconds
 

@@ -8,6 +8,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
+from meristem.asgi import until_disconnected
 from meristem.hosting.asgi.refusal import refuse
 from meristem.hosting.wsgi.channel import Channel, ClientDisconnectedError
 from meristem.hosting.wsgi.environ import RepeatedHeaderError, environ_of, set_input
@@ -147,6 +148,5 @@ class WSGIRequest:
 
 
 async def _watch(receive: Any, channel: Channel) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+    await until_disconnected(receive)
     channel.abandon()
