@@ -89,7 +89,7 @@ faults: $(VENV)/.dev
 	$(BIN)/python -m tests.faults.crash.matrix --database postgresql
 	$(BIN)/python -m tests.faults.takeover
 	$(BIN)/python -m tests.faults.takeover --postgresql
-	PARITY_SEED=whole $(BIN)/python -m pytest -n auto --dist loadgroup tests/placements tests/faults \
+	PARITY_SEED=whole $(BIN)/python -m pytest -n auto --dist loadgroup tests/placements tests/faults tests/dashboard \
 		tests/unit/sagas/test_crash.py tests/unit/testing/test_divided.py tests/processes/test_crashing_methods.py
 
 clean:

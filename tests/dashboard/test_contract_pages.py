@@ -10,9 +10,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 
+from tests.dashboard.looks import DESK, PHONE, in_every_look
 from tests.dashboard.promises import Board, Card, Guest, ReservationsService
 from tests.dashboard.standin import Site
-from tests.dashboard.test_pages import DESK, PHONE, go, query
+from tests.dashboard.test_pages import go, query
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("dashboard in a browser"), pytest.mark.timeout(300)]
 
@@ -24,8 +25,7 @@ def form_of(page: Page, operation: str, site: Site) -> Locator:
     return page.locator(".call-form")
 
 
-@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@in_every_look
 def test_contracts_are_accessible_and_fit(open_page: Callable[..., Page], site: Site, scheme: str, size: dict) -> None:
     page = open_page(site, color_scheme=scheme, viewport=size)
     for address, title in {

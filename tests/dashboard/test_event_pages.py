@@ -11,8 +11,9 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from meristem.operators.event_contract import LettersLike
+from tests.dashboard.looks import DESK, in_every_look
 from tests.dashboard.standin import Site
-from tests.dashboard.test_pages import DESK, PHONE, go, query
+from tests.dashboard.test_pages import go, query
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("dashboard in a browser"), pytest.mark.timeout(300)]
 
@@ -21,8 +22,7 @@ def letters(page: Page) -> Any:
     return page.locator("tbody tr")
 
 
-@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@in_every_look
 def test_events_are_accessible_and_fit(open_page: Callable[..., Page], site: Site, scheme: str, size: dict) -> None:
     site.stand_in.events.silent = ["payments"]
     page = open_page(site, color_scheme=scheme, viewport=size)

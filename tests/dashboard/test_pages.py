@@ -14,12 +14,11 @@ from playwright.sync_api import Page, expect
 
 from meristem.operators.operator_contract import SystemMap
 from tests.dashboard.invented import Invented, Inventor, Part
+from tests.dashboard.looks import DESK, PHONE, in_every_look
 from tests.dashboard.standin import Site, served
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("dashboard in a browser"), pytest.mark.timeout(300)]
 
-PHONE = {"width": 390, "height": 844}
-DESK = {"width": 1440, "height": 900}
 LONGER = ["3 min 12 s", "2 h 5 min", "3 d 4 h"]
 FRONT = [Part("web", "edge", {"search": ["search.rooms"]}, database=""), Part("search", "search", {"rooms": []})]
 PAGES = {
@@ -74,8 +73,7 @@ def rows(page: Page) -> int:
     return page.locator("tbody tr").count()
 
 
-@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@in_every_look
 def test_each_page_is_accessible_and_fits(open_page: Callable[..., Page], site: Site, scheme: str, size: dict) -> None:
     page = open_page(site, color_scheme=scheme, viewport=size)
     trace, span = failed_trace(site)
