@@ -6,7 +6,9 @@ import asyncio
 from copy import copy
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from meristem.contracts.operation import Semantics
 from meristem.errors import CallError, Code
+from meristem.operators.health import SILENT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
 
 MARGIN: Final = 0.8  # of the time that an operator has, for the processes
+SLOW: Final = 0.5  # seconds after which one that has not answered is asked whether it turns at all
+UNSAID: Final = "it took longer than it may"
 
 
 class Answers(NamedTuple):
@@ -79,13 +83,26 @@ async def _first_of(replicas: Sequence[Instance], operation: Operation, request:
     patient.timeout = operation.timeout * MARGIN / share
     for each in replicas:
         try:
-            return await each.ask(patient, request)
+            return await _answer_of(each, patient, request)
         except TimeoutError as error:
             if not operation.semantics.repeatable:
                 text = f"{operation.label} was not answered in time: look whether it was done"
                 raise CallError(Code.UNAVAILABLE, text, may_have_happened=True) from error
-            problem = str(error)
+            problem = str(error) or UNSAID
         except OSError as error:
             problem = str(error)
     process = replicas[0].labels["process"]
     raise CallError(Code.UNAVAILABLE, f"process {process} does not answer: {problem}", may_have_happened=False)
+
+
+async def _answer_of(instance: Instance, operation: Operation, request: Any) -> Any:
+    """What a replica answers, be it slowly; one that hangs is not waited for as long as a slow one may take."""
+    asked = asyncio.ensure_future(instance.ask(operation, request))
+    try:
+        if operation.semantics is Semantics.SAFE:  # else it could be that it is done
+            await asyncio.wait({asked}, timeout=SLOW)
+            if not asked.done() and (health := await instance.health()).status == SILENT and not asked.done():
+                raise TimeoutError(health.problem or "it hangs")
+        return await asked
+    finally:
+        asked.cancel()

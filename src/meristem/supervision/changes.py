@@ -41,8 +41,8 @@ class RunChange(msgspec.Struct):
     ended: float | None = None
 
     def same_as(self, other: RunChange) -> bool:
-        """Whether the other one asks for the same."""
-        return (self.kind, self.name, self.said) == (other.kind, other.name, other.said)
+        """Whether the other one asks for the same: meanwhile there may be another number of replicas than there was."""
+        return (self.kind, self.name, self.through) == (other.kind, other.name, other.through)
 
     def view(self) -> ChangeView:
         """As operators see it."""

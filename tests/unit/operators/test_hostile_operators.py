@@ -17,8 +17,9 @@ from meristem.errors import CallError
 from meristem.operators import observatory, server
 from meristem.operators.action_log import ActionLog
 from meristem.operators.actors import Actor
+from meristem.operators.asking import Asking
 from meristem.operators.event_contract import Events
-from meristem.operators.health import SystemParts
+from meristem.operators.health import READY, SILENT, InstanceHealth, SystemParts
 from meristem.operators.observatory import Observatory
 from meristem.operators.operator_contract import Operator
 from meristem.operators.saga_contract import SagaOperations, SagaSearch
@@ -160,3 +161,41 @@ async def test_a_time_that_no_database_knows_is_refused():
     west = timezone(timedelta(hours=-12))
     with pytest.raises(CallError, match="is no time of the years 1 to 9999"):
         await SagaDesk(Keepers()).find(SagaSearch(before=datetime(9999, 12, 31, 23, tzinfo=west)))
+
+
+class Frozen:
+    """A replica that takes a question and never answers; `status` is what it is when somebody asks whether it turns."""
+
+    services, restarts = ("rooms",), 0
+
+    def __init__(self, status, replica="0"):
+        self.labels = {"process": "rooms", "replica": replica}
+        self.told = InstanceHealth("rooms", int(replica), status, 7, 0, 1.0, problem="it gives no sign of life")
+
+    async def health(self):
+        return self.told
+
+    async def ask(self, operation, request):
+        if self.told.status == SILENT:
+            await asyncio.sleep(60)
+        await asyncio.sleep(0.05)
+        return "told"
+
+
+def asking(*replicas):
+    overview = Nothing()
+    overview.instances = lambda: replicas
+    return Asking(overview)
+
+
+async def test_a_process_that_hangs_is_named_long_before_a_slow_answer_would_be_given_up(monkeypatch):
+    monkeypatch.setattr("meristem.operators.asking.SLOW", 0.01)
+    dead, redrive = operations(Events)["dead"], operations(Events)["redrive"]
+    async with asyncio.timeout(3):
+        assert (await asking(Frozen(SILENT)).everywhere(dead, None)).silent == ["rooms"]
+        with pytest.raises(CallError, match="process rooms does not answer: it gives no sign of life"):
+            await asking(Frozen(SILENT)).service("rooms", dead, None)
+        assert await asking(Frozen(SILENT), Frozen(READY, "1")).service("rooms", dead, None) == "told"
+        assert await asking(Frozen(READY)).service("rooms", dead, None) == "told"
+    with pytest.raises(TimeoutError):  # what changes something may still be done
+        await asyncio.wait_for(asking(Frozen(SILENT)).service("rooms", redrive, None), 0.3)
