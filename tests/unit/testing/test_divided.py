@@ -16,6 +16,17 @@ from tests.suites.sampled import sampled
 PLANTED = Path(__file__).parent / "planted"
 PATIENCE = 400.0  # seconds for what takes 40 on an idle machine
 
+# What is told of each test of `suite_apart.py`.
+APART: dict[str, dict[str, Any]] = {
+    "state": {"operation": "Right.count", "at": "reply", "expected": {"reply": 2}, "found": {"reply": 1}},
+    "shared_reply": {"at": "reply.cents"},
+    "changed_argument": {"expected": {"reply": ["lamp", "dust"]}},
+    "lost_field": {"arguments": {"article": "lamp"}, "at": "fields.hint"},
+    "event": {"kind": "happenings", "at": "plant.v1.Sold published", "expected": 1, "found": 0},
+    "carried": {"kind": "event", "operation": "plant.v1.Noted published by left", "at": "hint"},
+    "failing": {"kind": "failed", "operation": "Right.count"},
+}
+
 pytestmark = pytest.mark.timeout(PATIENCE + 60)
 
 
@@ -54,30 +65,25 @@ def divided(start: Callable[..., Awaitable[asyncio.subprocess.Process]]) -> Call
 
 
 async def test_what_ends_at_a_process_is_found_by_its_calls_and_events(divided):
-    shown = await divided("--json", "test_apart.py")
+    kinds = sampled(APART, 4, "what ends at a process")  # each test has processes of its own, several times over
+
+    shown = await divided("--json", *(f"test_apart.py::test_{each}" for each in kinds))
 
     assert shown.code == 1, shown.err
     found = differences(shown)
     assert {each["where"] for each in found.values()} == {"processes"}
-    assert set(found) == {"state", "shared_reply", "changed_argument", "lost_field", "event", "carried", "failing"}
-    state = found["state"]
-    assert (state["operation"], state["expected"], state["found"]) == ("Right.count", {"reply": 2}, {"reply": 1})
-    assert (Path(state["file"]).name, state["number"], state["at"]) == ("test_apart.py", 2, "reply")
-    lines = (PLANTED / "suite_apart.py").read_text().splitlines()
-    assert "Right.client().count()" in lines[state["line"] - 1]
-    assert found["shared_reply"]["at"] == "reply.cents"
-    assert found["changed_argument"]["expected"] == {"reply": ["lamp", "dust"]}
-    assert (found["lost_field"]["arguments"], found["lost_field"]["at"]) == ({"article": "lamp"}, "fields.hint")
-    assert (found["event"]["kind"], found["event"]["at"]) == ("happenings", "plant.v1.Sold published")
-    assert (found["event"]["expected"], found["event"]["found"]) == (1, 0)
-    carried = found["carried"]
-    assert (carried["kind"], carried["operation"]) == ("event", "plant.v1.Noted published by left")
-    assert carried["at"] == "hint"
-    assert carried["expected"][1] == {"article": "lamp", "hint": "come back on Monday"}
-    assert carried["found"][1] == {"article": "lamp", "hint": ""}
-    assert found["failing"]["kind"] == "failed"
-    assert found["failing"]["reason"].startswith("assert 1 == 2")
-    assert found["failing"]["operation"] == "Right.count"
+    assert {name: {key: each[key] for key in APART[name]} for name, each in found.items()} == {
+        name: APART[name] for name in kinds
+    }
+    if state := found.get("state"):
+        assert (Path(state["file"]).name, state["number"]) == ("test_apart.py", 2)
+        lines = (PLANTED / "suite_apart.py").read_text().splitlines()
+        assert "Right.client().count()" in lines[state["line"] - 1]
+    if carried := found.get("carried"):
+        assert carried["expected"][1] == {"article": "lamp", "hint": "come back on Monday"}
+        assert carried["found"][1] == {"article": "lamp", "hint": ""}
+    if failing := found.get("failing"):
+        assert failing["reason"].startswith("assert 1 == 2")
 
 
 async def test_what_a_wire_shows_is_told_in_words_before_any_process_is_started(divided):
