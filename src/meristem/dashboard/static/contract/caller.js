@@ -2,7 +2,7 @@
 
 import { ask } from "../parts/ask.js";
 import { h } from "../parts/dom.js";
-import { duration } from "../parts/format.js";
+import { duration, pretty } from "../parts/format.js";
 import { session } from "../parts/session.js";
 import { field, tellRefused } from "./fields.js";
 import { snippets } from "./snippets.js";
@@ -123,14 +123,4 @@ function told(answer, operation, others) {
     answer.reply && !(operation.reply === "" && !answer.fault) ? h("pre", { class: "said", tabindex: "0", role: "region", "aria-label": "Reply" }, pretty(answer.reply)) : null,
     answer.more ? h("p", { class: "soft" }, operation.stream ? "There is more: these are the first items." : "") : null,
   ].filter(Boolean);
-}
-
-/** JSON with room, its numbers as they came: a long one would lose digits here. */
-function pretty(json) {
-  try {
-    const told = JSON.stringify(JSON.parse(json), null, 2);
-    return /\d{16}/.test(json) ? json : told;
-  } catch {
-    return json;
-  }
 }

@@ -1,6 +1,7 @@
 // One operation: its text, its terms, the types that it takes and gives, its faults; and the form that calls it.
 
 import { h } from "../parts/dom.js";
+import { fact } from "../parts/facts.js";
 import { duration } from "../parts/format.js";
 import { caller } from "./caller.js";
 import { messageTable, messagesOf, typed } from "./types.js";
@@ -22,14 +23,14 @@ export function operationOf(view, contract, operation) {
 }
 
 function terms(operation) {
-  const fact = (name, value, hint = "") => [h("dt", {}, name), h("dd", {}, value, hint ? h("span", { class: "soft" }, ` ${hint}`) : null)];
+  const term = (name, value, hint = "") => fact(name, [value, hint ? h("span", { class: "soft" }, ` ${hint}`) : null]);
   const who = operation.authenticated ? "signed-in users" : "anybody";
   return h("dl", { class: "facts" },
-    fact("Semantics", operation.semantics, MEANINGS[operation.semantics]),
-    fact("Timeout", operation.timeout === null ? "none" : duration(operation.timeout), operation.idle === null ? "" : `ends when silent for ${duration(operation.idle)}`),
-    fact("May call", operation.public ? who : "parts of the system", operation.public || !operation.authenticated ? "" : "for a signed-in user"),
-    operation.route ? fact("REST", h("code", {}, operation.route)) : [],
-    fact("RPC", h("code", {}, `POST ${operation.path}`)));
+    term("Semantics", operation.semantics, MEANINGS[operation.semantics]),
+    term("Timeout", operation.timeout === null ? "none" : duration(operation.timeout), operation.idle === null ? "" : `ends when silent for ${duration(operation.idle)}`),
+    term("May call", operation.public ? who : "parts of the system", operation.public || !operation.authenticated ? "" : "for a signed-in user"),
+    operation.route ? term("REST", h("code", {}, operation.route)) : [],
+    term("RPC", h("code", {}, `POST ${operation.path}`)));
 }
 
 function types(contract, operation) {

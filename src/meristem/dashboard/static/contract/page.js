@@ -2,10 +2,9 @@
 
 import { ask } from "../parts/ask.js";
 import { h } from "../parts/dom.js";
-import { plural } from "../parts/format.js";
+import { plural, unqualified } from "../parts/format.js";
 import { empty, heading, waiting } from "../parts/heading.js";
 import { service } from "../parts/marks.js";
-import { short } from "../pages/contracts.js";
 import { operationOf } from "./operation.js";
 
 const FORMS = [["openapi", "OpenAPI"], ["json-schema", "JSON Schema"], ["proto", ".proto"]];
@@ -13,7 +12,7 @@ const FORMS = [["openapi", "OpenAPI"], ["json-schema", "JSON Schema"], ["proto",
 /** @param {import("../parts/view.js").View} view */
 export function open(view) {
   const { service: owner, name } = view.params;
-  const head = heading(view, short(name), ...FORMS.map(([form, text]) => download(view, owner, name, form, text)));
+  const head = heading(view, unqualified(name), ...FORMS.map(([form, text]) => download(view, owner, name, form, text)));
   head.count.textContent = name.slice(0, Math.max(0, name.lastIndexOf(".")));
   const body = h("div", { class: "stack" }, waiting());
   view.root.append(body);

@@ -2,8 +2,7 @@
 
 import { ask } from "../parts/ask.js";
 import { confirm } from "../parts/confirm.js";
-import { count, plural } from "../parts/format.js";
-import { shortly } from "./marks.js";
+import { count, plural, unqualified } from "../parts/format.js";
 
 /**
  * The letters by themselves, or all that are `like` that and were there when that was seen (`upTo`); `gone` where their
@@ -46,7 +45,7 @@ async function change(which, { operation, title, action, grave = false, says, to
 }
 
 function whatOf({ letters, isSome }, number) {
-  if (letters?.length === 1) return `${shortly(letters[0].type)} for ${letters[0].subscriber}`;
+  if (letters?.length === 1) return `${unqualified(letters[0].type)} for ${letters[0].subscriber}`;
   if (letters) return `${count(number)} chosen dead letters`;
   return number === 1 ? "the dead letter" : `all ${count(number)} dead letters${isSome ? " that are like that" : ""}`;
 }

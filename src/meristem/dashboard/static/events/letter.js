@@ -2,11 +2,11 @@
 
 import { ask } from "../parts/ask.js";
 import { h } from "../parts/dom.js";
-import { clock, plural } from "../parts/format.js";
+import { fact } from "../parts/facts.js";
+import { clock, plural, pretty, unqualified } from "../parts/format.js";
 import { service, since } from "../parts/marks.js";
 import { panel } from "../parts/panel.js";
 import { discard, redrive } from "./changes.js";
-import { shortly } from "./marks.js";
 
 /**
  * Keeps a panel in its place: of the letter that the address names.
@@ -19,10 +19,10 @@ export function letterPanel(view, place, changed) {
   const draw = (detail, values) => {
     const letter = detail.letter;
     const which = { letters: [letter], done: () => { close(); changed(); } };
-    const said = h("section", {}, h("h3", {}, "What it says"), data(detail.data),
+    const said = h("section", {}, h("h3", {}, "What it says"), h("pre", { class: "said" }, pretty(detail.data) || "Nothing."),
       values ? h("button", { class: "button", type: "button", on: { click: () => load(letter, false) } }, "Hide values")
         : h("button", { class: "button", type: "button", on: { click: () => load(letter, true) } }, "Show values"));
-    place.replaceChildren(panel(`${shortly(letter.type)} ${letter.service}/${letter.id}`, close,
+    place.replaceChildren(panel(`${unqualified(letter.type)} ${letter.service}/${letter.id}`, close,
       h("p", { class: "line-of" },
         h("button", { class: "button", type: "button", on: { click: () => redrive(which) } }, "Redrive"),
         h("button", { class: "button", type: "button", on: { click: () => discard(which) } }, "Discard"),
@@ -56,15 +56,4 @@ export function letterPanel(view, place, changed) {
       if (name) load({ service: of, id: Number(number) }, false);
     },
   };
-}
-
-const fact = (name, value) => [h("dt", {}, name), h("dd", {}, value)];
-
-/** JSON is laid out, all else is as it is. */
-function data(text) {
-  try {
-    return h("pre", { class: "said" }, JSON.stringify(JSON.parse(text), null, 2));
-  } catch {
-    return h("pre", { class: "said" }, text || "Nothing.");
-  }
 }

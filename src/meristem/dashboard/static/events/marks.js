@@ -10,9 +10,6 @@ export function named(type) {
   return [h("span", { class: "name" }, type.slice(at)), h("span", { class: "soft package wide" }, type.slice(0, Math.max(0, at - 1)))];
 }
 
-/** @param {string} type */
-export const shortly = (type) => type.slice(type.lastIndexOf(".") + 1);
-
 const KINDS = { webhook: "webhook", broker: "broker", gone: "no part of the system" };
 
 /** @param {{name: string, kind: string}} subscriber */

@@ -1,6 +1,7 @@
 // What is known of a node: its figures, who calls it and whom it calls, its operations, replicas and errors.
 
 import { h, icon } from "../parts/dom.js";
+import { figure } from "../parts/facts.js";
 import { bytes, count, duration, rate, share } from "../parts/format.js";
 import { since, status } from "../parts/marks.js";
 import { panel } from "../parts/panel.js";
@@ -49,8 +50,7 @@ function rest(node, { operations, processes, errors, settings }) {
 }
 
 function figures({ rate: calls, failed, p50, p99, in_flight: flying }) {
-  const figure = (name, value, kind = "") => h("div", { class: `figure ${kind}` }, h("span", { class: "soft" }, name), h("strong", {}, value));
-  return h("div", { class: "summary small" }, figure("Rate", rate(calls)), figure("Errors", share(failed), failed >= FAILING ? "bad" : ""), figure("p50", duration(p50)), figure("p99", duration(p99)), figure("In flight", count(flying)));
+  return h("div", { class: "summary small" }, figure("Rate", rate(calls)), figure("Errors", share(failed), { grave: failed >= FAILING ? "bad" : "" }), figure("p50", duration(p50)), figure("p99", duration(p99)), figure("In flight", count(flying)));
 }
 
 function edges(title, found, other, url) {

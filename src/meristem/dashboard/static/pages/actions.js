@@ -3,7 +3,7 @@
 import { ask } from "../parts/ask.js";
 import { choose, search } from "../parts/controls.js";
 import { h } from "../parts/dom.js";
-import { ago, clock, duration, plural } from "../parts/format.js";
+import { ago, clock, duration, plural, unqualified } from "../parts/format.js";
 import { empty, heading, waiting } from "../parts/heading.js";
 import { table } from "../parts/table.js";
 
@@ -33,13 +33,12 @@ export function open(view) {
 }
 
 const who = (each) => [each.role, MEANS[each.means] ?? each.means, each.user_id === null || each.user_id === undefined ? each.address : `user ${each.user_id}`].filter(Boolean).join(" ");
-const contract = (each) => each.contract.split(".").pop();
 const told = (each) => [each.outcome, each.problem].filter(Boolean).join(": ");
 
 function columns() {
   return [
     { name: "time", title: "When", text: (each) => ago(each.time), hint: (each) => clock(each.time) },
-    { name: "operation", title: "Action", kind: "name-column", text: (each) => `${contract(each)}.${each.operation}`, hint: (each) => each.contract },
+    { name: "operation", title: "Action", kind: "name-column", text: (each) => `${unqualified(each.contract)}.${each.operation}`, hint: (each) => each.contract },
     { name: "outcome", title: "Outcome", kind: "fill", text: (each) => told(each), hint: (each) => each.problem,
       cell: (each) => [h("span", { class: each.outcome === "failed" || each.outcome === "refused" ? "badge bad" : "badge" }, each.outcome), each.problem ? h("span", { class: "problem" }, ` ${each.problem}`) : ""] },
     { name: "arguments", title: "With", kind: "mono clip", from: "wide", text: (each) => each.arguments || "–", hint: (each) => each.arguments },

@@ -3,7 +3,7 @@
 import { ask } from "../parts/ask.js";
 import { choose, search } from "../parts/controls.js";
 import { h } from "../parts/dom.js";
-import { plural } from "../parts/format.js";
+import { plural, unqualified } from "../parts/format.js";
 import { empty, heading, waiting } from "../parts/heading.js";
 import { service } from "../parts/marks.js";
 import { table } from "../parts/table.js";
@@ -47,15 +47,12 @@ export const contractUrl = (each, query = {}) => {
   return `/contracts/${encodeURIComponent(each.service)}/${encodeURIComponent(each.name)}${text ? `?${text}` : ""}`;
 };
 
-/** The name of a contract without its package. @param {string} name */
-export const short = (name) => name.slice(name.lastIndexOf(".") + 1);
-
 function columns(view) {
   const found = (each) => each.operations.find((name) => view.get("text") && name.toLowerCase().includes(view.get("text").toLowerCase()));
   return [
     { name: "name", title: "Contract", kind: "fill", text: (each) => `${each.service} ${each.name} ${each.summary}`, hint: (each) => `${each.name}\n${each.summary}`,
       link: (each) => contractUrl(each, found(each) ? { operation: found(each) } : {}),
-      cell: (each) => [service(each.service), h("span", { class: "name" }, short(each.name)), h("span", { class: "soft clip-rest" }, each.summary)] },
+      cell: (each) => [service(each.service), h("span", { class: "name" }, unqualified(each.name)), h("span", { class: "soft clip-rest" }, each.summary)] },
     { name: "operations", title: "Operations", from: "wide", kind: "clip", text: (each) => each.operations.join(", "), hint: (each) => each.operations.join("\n") },
     { name: "callers", title: "Called by", from: "wider", text: (each) => each.callers.join(" "), hint: (each) => each.callers.join(", "),
       cell: (each) => (each.callers.length ? h("span", { class: "services" }, each.callers.slice(0, FEW).map(service), each.callers.length > FEW ? h("span", { class: "soft" }, `+${each.callers.length - FEW}`) : null)

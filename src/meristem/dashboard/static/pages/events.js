@@ -3,6 +3,7 @@
 import { ask } from "../parts/ask.js";
 import { pick, search } from "../parts/controls.js";
 import { h } from "../parts/dom.js";
+import { figure } from "../parts/facts.js";
 import { ago, clock, count, plural } from "../parts/format.js";
 import { empty, heading, waiting } from "../parts/heading.js";
 import { service, since } from "../parts/marks.js";
@@ -70,12 +71,11 @@ function summary(subscribers) {
   const sum = (name) => subscribers.reduce((total, each) => total + (each[name] ?? 0), 0);
   const oldest = Math.min(...subscribers.map((each) => each.oldest ?? Infinity));
   const lags = subscribers.filter((each) => each.lag !== null);
-  const figure = (name, value, kind = "", more = null) => h("div", { class: `figure ${kind}` }, h("span", { class: "soft" }, name), h("strong", {}, value), more);
   return [
-    figure("Waiting", count(sum("waiting")), "", oldest < Infinity ? h("span", { class: "soft", title: clock(oldest) }, `oldest ${ago(oldest)}`) : null),
-    figure("Failed before", count(sum("failed")), sum("failed") ? "warn" : ""),
+    figure("Waiting", count(sum("waiting")), { more: oldest < Infinity ? h("span", { class: "soft", title: clock(oldest) }, `oldest ${ago(oldest)}`) : null }),
+    figure("Failed before", count(sum("failed")), { grave: sum("failed") ? "warn" : "" }),
     ...(lags.length ? [figure("Lag at the broker", count(lags.reduce((total, each) => total + each.lag, 0)))] : []),
-    figure("Dead letters", count(sum("dead")), sum("dead") ? "bad" : ""),
+    figure("Dead letters", count(sum("dead")), { grave: sum("dead") ? "bad" : "" }),
   ];
 }
 

@@ -4,6 +4,7 @@ import { ask } from "../parts/ask.js";
 import { chart } from "../parts/chart.js";
 import { choose, pick, search } from "../parts/controls.js";
 import { h } from "../parts/dom.js";
+import { figure } from "../parts/facts.js";
 import { count, duration, plural, rate, share } from "../parts/format.js";
 import { empty, heading, waiting } from "../parts/heading.js";
 import { service } from "../parts/marks.js";
@@ -63,13 +64,12 @@ function loadOf(loads, name) {
   const services = replicas.flatMap((each) => each.services.filter((one) => !name || one.service === name));
   if (!services.length) return [];
   const sum = (field) => services.reduce((total, each) => total + each[field], 0);
-  const figure = (title, value, hint, kind = "") => h("div", { class: `figure ${kind}`, title: hint }, h("span", { class: "soft" }, title), h("strong", {}, value));
   const slowest = replicas.reduce((one, other) => (other.loop_lag > one.loop_lag ? other : one));
   return [
-    figure("Let in", `${count(sum("inside"))} of ${count(sum("limit"))}`, "Calls by wire that are worked on, and how many may be at once just now"),
-    figure("Waiting", count(sum("waiting")), "Calls that wait to be let in", sum("waiting") ? "warn" : ""),
-    figure("Turned away", count(sum("shed")), "Calls beyond the limit since the processes began, which were told to try again later", sum("shed") ? "warn" : ""),
-    figure("Slowest loop", duration(slowest.loop_lag), `One turn of the event loop of ${slowest.process} #${slowest.replica}, at the last look`, slowest.loop_lag >= 0.5 ? "warn" : ""),
+    figure("Let in", `${count(sum("inside"))} of ${count(sum("limit"))}`, { hint: "Calls by wire that are worked on, and how many may be at once just now" }),
+    figure("Waiting", count(sum("waiting")), { hint: "Calls that wait to be let in", grave: sum("waiting") ? "warn" : "" }),
+    figure("Turned away", count(sum("shed")), { hint: "Calls beyond the limit since the processes began, which were told to try again later", grave: sum("shed") ? "warn" : "" }),
+    figure("Slowest loop", duration(slowest.loop_lag), { hint: `One turn of the event loop of ${slowest.process} #${slowest.replica}, at the last look`, grave: slowest.loop_lag >= 0.5 ? "warn" : "" }),
   ];
 }
 

@@ -3,6 +3,7 @@
 import { ask } from "../parts/ask.js";
 import { pick, search } from "../parts/controls.js";
 import { h } from "../parts/dom.js";
+import { figure } from "../parts/facts.js";
 import { bytes, clock, count, duration, plural } from "../parts/format.js";
 import { empty, heading, waiting } from "../parts/heading.js";
 import { service, status, withCode } from "../parts/marks.js";
@@ -63,11 +64,10 @@ function summary(known) {
   const ready = known.filter((each) => each.status === "ready").length;
   const sum = (name) => known.reduce((total, each) => total + (each[name] ?? 0), 0);
   const restarts = sum("restarts");
-  const figure = (name, value, kind = "") => h("div", { class: `figure ${kind}` }, h("span", { class: "soft" }, name), h("strong", {}, value));
   return [
-    figure("Ready", `${ready} of ${known.length}`, ready < known.length ? "warn" : ""),
+    figure("Ready", `${ready} of ${known.length}`, { grave: ready < known.length ? "warn" : "" }),
     figure("Processors used", sum("cpu").toFixed(2)), figure("Memory", bytes(sum("memory"))),
-    figure("Restarts", count(restarts), restarts ? "warn" : ""),
+    figure("Restarts", count(restarts), { grave: restarts ? "warn" : "" }),
   ];
 }
 
@@ -78,7 +78,7 @@ function columns(most, begin) {
   return [
     { name: "process", title: "Process", kind: "name-column", text: (p) => `${p.name} ${p.replica} ${p.is_program}`, link: (p) => `/logs?process=${encodeURIComponent(p.name)}`,
       cell: (p) => [h("span", { class: "name" }, p.name), p.is_program ? h("span", { class: "badge" }, "program") : h("span", { class: "soft" }, `#${p.replica}`)] },
-    // The problem stands beside what runs there, on a phone below the status.,
+    // The problem stands beside what runs there, on a phone below the status.
     { name: "status", title: "Status", text: (p) => `${p.status} ${p.problem}`, cell: (p) => [status(p.status), p.problem ? h("span", { class: "problem only-phone" }, p.problem) : ""] },
     { name: "services", title: "What it runs", kind: "fill runs", from: "wide", text: (p) => `${p.services} ${p.apps} ${p.problem}`, hint: (p) => [...p.services, ...p.apps].join(", "),
       cell: (p) => [h("span", { class: "services wrap" }, p.services.map(service), p.apps.map((app) => h("span", { class: "badge" }, `app ${app}`))), p.problem ? h("span", { class: "problem" }, p.problem) : null].filter(Boolean) },

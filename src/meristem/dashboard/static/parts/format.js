@@ -1,4 +1,4 @@
-// Numbers, times and durations as people read them; "–" is what nobody knows.
+// Numbers, times, names and JSON as people read them; "–" is what nobody knows.
 
 const NONE = "–";
 const SPACE = "\u202f"; // narrow, and nothing breaks at it
@@ -75,3 +75,16 @@ export function ago(seconds, now = Date.now() / 1000) {
 }
 
 export const plural = (value, one, many = `${one}s`) => `${count(value)} ${value === 1 ? one : many}`;
+
+/** The name of a contract or event without its package. @param {string} name */
+export const unqualified = (name) => name.slice(name.lastIndexOf(".") + 1);
+
+/** JSON with room, its numbers as they came: a long one would lose digits here. What is none as it is. @param {string} json */
+export function pretty(json) {
+  try {
+    const told = JSON.stringify(JSON.parse(json), null, 2);
+    return /\d{16}/.test(json) ? json : told;
+  } catch {
+    return json;
+  }
+}

@@ -2,7 +2,8 @@
 
 import { ask } from "../parts/ask.js";
 import { h } from "../parts/dom.js";
-import { clock, duration, plural } from "../parts/format.js";
+import { figure } from "../parts/facts.js";
+import { clock, duration, plural, pretty } from "../parts/format.js";
 import { copier, heading, waiting } from "../parts/heading.js";
 import { service, since, withCode } from "../parts/marks.js";
 import { titled } from "../parts/router.js";
@@ -11,7 +12,7 @@ import { pick, toggle } from "../parts/controls.js";
 import { actions } from "./actions.js";
 import { details } from "./step.js";
 import { timeline } from "./timeline.js";
-import { GOING, linkTo, pretty, seconds, stateOf, until } from "./words.js";
+import { GOING, linkTo, seconds, stateOf, until } from "./words.js";
 
 /** @param {import("../parts/view.js").View} view */
 export function open(view) {
@@ -74,21 +75,20 @@ export function open(view) {
 
 function summary(told, of) {
   const { saga } = told;
-  const fact = (name, ...value) => h("div", { class: "figure" }, h("span", { class: "soft" }, name), h("strong", {}, value));
   const [began, changed] = [seconds(saga.created), seconds(saga.updated)];
   const has_ended = saga.state === "done" || saga.state === "failed";
   const undone = told.steps.filter((each) => each.kind === "undo");
   const undid = undone.filter((each) => each.state === "done").length;
   return [
-    fact("Service", service(of)),
-    fact("Began", h("time", { title: since(began).textContent }, clock(began, false))),
-    fact(has_ended ? "Took" : "Since", duration(Math.max(0, (has_ended ? changed : Date.now() / 1000) - began))),
-    fact("Steps", `${told.steps.length - undone.length}${undid ? `, ${undid} undone` : ""}`),
-    fact("Version", String(saga.version)),
-    told.trace_id ? fact("Trace", h("a", { class: "mono", href: `/traces/${told.trace_id}` }, told.trace_id.slice(0, 8))) : null,
-    told.parent ? fact("Begun by", linkTo(told.parent.state ? of : null, told.parent.id), h("span", { class: "soft" }, ` step ${told.parent.position}`)) : null,
-    told.fork_of ? fact("Fork of", linkTo(of, told.fork_of)) : null,
-    told.children.length ? fact("Began", plural(told.children.length, "saga")) : null,
+    figure("Service", service(of)),
+    figure("Began", h("time", { title: since(began).textContent }, clock(began, false))),
+    figure(has_ended ? "Took" : "Since", duration(Math.max(0, (has_ended ? changed : Date.now() / 1000) - began))),
+    figure("Steps", `${told.steps.length - undone.length}${undid ? `, ${undid} undone` : ""}`),
+    figure("Version", String(saga.version)),
+    told.trace_id ? figure("Trace", h("a", { class: "mono", href: `/traces/${told.trace_id}` }, told.trace_id.slice(0, 8))) : null,
+    told.parent ? figure("Begun by", [linkTo(told.parent.state ? of : null, told.parent.id), h("span", { class: "soft" }, ` step ${told.parent.position}`)]) : null,
+    told.fork_of ? figure("Fork of", linkTo(of, told.fork_of)) : null,
+    told.children.length ? figure("Began", plural(told.children.length, "saga")) : null,
   ].filter(Boolean);
 }
 

@@ -1,17 +1,17 @@
 // What is known of one step of a saga.
 
 import { h } from "../parts/dom.js";
-import { clock, duration } from "../parts/format.js";
+import { fact } from "../parts/facts.js";
+import { clock, duration, pretty } from "../parts/format.js";
 import { panel } from "../parts/panel.js";
 import { NAMES } from "./timeline.js";
-import { isUndone, nameOf, pretty, seconds, until } from "./words.js";
+import { isUndone, nameOf, seconds, until } from "./words.js";
 
 const FORKS = ["done", "failed", "parked"];
 
 /** @param {{row: any, told: any, values: boolean, fork: ((position: string) => void) | null, close: () => void}} options */
 export function details({ row, told, values, fork, close }) {
   const { step } = row;
-  const fact = (name, value) => (value === null ? [] : [h("dt", {}, name), h("dd", {}, value)]);
   const [begins, ends, due] = [seconds(step.started), seconds(step.ended), seconds(step.due)];
   return panel(nameOf(step), close,
     h("dl", { class: "facts" },

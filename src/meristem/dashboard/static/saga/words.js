@@ -35,12 +35,3 @@ export const placeOf = (service, id) => `/sagas/${encodeURIComponent(service)}/$
 /** A link to a saga; where nobody knows its service, by a search for its id. @param {string | null} service @param {string} id */
 export const linkTo = (service, id, text = id.slice(0, 8)) =>
   h("a", { class: "mono", href: service ? placeOf(service, id) : `/sagas?text=${encodeURIComponent(id)}`, title: id }, text);
-
-/** JSON as people read it; what is none as it is. @param {string} text */
-export function pretty(text) {
-  try {
-    return JSON.stringify(JSON.parse(text), null, 2);
-  } catch {
-    return text;
-  }
-}

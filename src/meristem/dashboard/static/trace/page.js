@@ -2,6 +2,7 @@
 
 import { ask } from "../parts/ask.js";
 import { h } from "../parts/dom.js";
+import { figure } from "../parts/facts.js";
 import { clock, duration, plural } from "../parts/format.js";
 import { copier, empty, heading, waiting } from "../parts/heading.js";
 import { lines } from "../parts/lines.js";
@@ -71,10 +72,9 @@ function summary(spans, root) {
   const failed = spans.filter((each) => each.error).length;
   const processes = new Set(spans.map((each) => each.process).filter(Boolean));
   const services = [...new Set(spans.map((each) => each.service))];
-  const fact = (name, value, kind) => h("div", { class: `figure ${kind ?? ""}` }, h("span", { class: "soft" }, name), h("strong", {}, value));
   return [
-    fact("Took", duration(end - begin)), fact("Began", clock(root.start)), fact("Spans", String(spans.length)),
-    fact("Errors", String(failed), failed ? "bad" : ""), fact("Processes", String(processes.size)),
+    figure("Took", duration(end - begin)), figure("Began", clock(root.start)), figure("Spans", String(spans.length)),
+    figure("Errors", String(failed), { grave: failed ? "bad" : "" }), figure("Processes", String(processes.size)),
     h("div", { class: "figure grow" }, h("span", { class: "soft" }, plural(services.length, "service")), h("span", { class: "services" }, services.map(service))),
   ];
 }

@@ -1,6 +1,7 @@
 // What is known of one span.
 
 import { h } from "../parts/dom.js";
+import { fact } from "../parts/facts.js";
 import { duration } from "../parts/format.js";
 import { panel } from "../parts/panel.js";
 import { service } from "../parts/marks.js";
@@ -21,5 +22,3 @@ export function details(span, begin, close) {
     query ? h("section", {}, h("h3", {}, "Statement"), h("pre", { class: "said" }, query)) : null,
     attributes.length ? h("section", {}, h("h3", {}, "Attributes"), h("dl", { class: "facts mono" }, attributes.flatMap(([name, value]) => fact(name, value)))) : null);
 }
-
-const fact = (name, value) => [h("dt", {}, name), h("dd", {}, value)];
