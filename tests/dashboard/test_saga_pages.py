@@ -18,7 +18,7 @@ from playwright.sync_api import Page, expect
 
 from meristem import CallError, Contract, Flow, Message, Service, System, once, saga
 from meristem.operators.asking import Asking
-from meristem.operators.saga_gathering import EverySaga
+from meristem.operators.system_sagas import SystemSagas
 from meristem.runtime.assembly import Assembly
 from meristem.runtime.options import Options
 from meristem.system.blueprint import Blueprint
@@ -105,7 +105,7 @@ class Booked:
         self.site = Site(StandIn(hotels(time.time(), traces=20)))
         self.assembly = Assembly(Blueprint(System("stays", services=[StaysService, BankService])), "main", options)
         self.site._do(self._start())
-        self.site.stand_in.sagas = EverySaga(Asking(Run(Living(self.assembly))))
+        self.site.stand_in.sagas = SystemSagas(Asking(Run(Living(self.assembly))))
         self.site.up()
 
     async def _start(self) -> None:

@@ -18,7 +18,7 @@ from meristem.cli.loading_system import json_option, load_blueprint, placement_o
 from meristem.cli.output import counted, print_json, print_table
 from meristem.cli.running_or_databases import warn_of
 from meristem.cli.verb_groups import VerbGroup
-from meristem.errors import OperationError
+from meristem.errors import CallError, Code, OperationError
 from meristem.operators.event_contract import ChosenLetters, LettersLike
 
 if TYPE_CHECKING:
@@ -149,19 +149,16 @@ def _apply(
     if numbers and service is None:
         raise click.UsageError("numbers are each publisher's own: add --service, the publisher that `dead` shows")
     blueprint, directory = load_blueprint(target, placement, as_it_runs=True)
-    hears = {each.name for each in blueprint.plan.services if each.hears} | set(blueprint.placement.events.subscribers)
-    subscriber = None if subscriber is None else blueprint.plan.called_now(subscriber)
-    # What a service that has gone left behind may be discarded, but nobody would ever take it if it were redriven.
-    if verb == "redrive" and subscriber is not None and subscriber not in hears:
-        there_are = ", ".join(sorted(hears)) or "none"
-        raise click.BadParameter(
-            f"no service {subscriber!r} hears events; there are {there_are}", param_hint="--subscriber"
-        )
     if numbers and service is not None:
         chosen = ChosenLetters(numbers={service: [*numbers]})
     else:
         chosen = ChosenLetters(like=LettersLike(service=service or "", subscriber=subscriber or ""))
-    told = EventAnswers(blueprint, directory, service).change(verb, chosen)
+    try:
+        told = EventAnswers(blueprint, directory, service).change(verb, chosen)
+    except CallError as error:
+        if error.code is not Code.INVALID_ARGUMENT:
+            raise
+        raise click.BadParameter(error.message, param_hint="--subscriber") from None
     found = {name: told.changed.get(name, 0) for name in names_with_database(blueprint, service)}
     if numbers and not any(found.values()):
         text = f"{service} has no dead letter {' or '.join(map(str, numbers))}; `meristem events dead` shows them"

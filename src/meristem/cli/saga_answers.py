@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from meristem.cli.running_or_databases import RunningOrDatabases, warn_of
 from meristem.errors import CallError, Code
 from meristem.operators.saga_contract import FoundSagas, SagaOperations, SagaOverview, SagaPlace
-from meristem.operators.saga_gathering import newest
+from meristem.operators.saga_merging import newest
 from meristem.runtime.rehearsal import Rehearsal
 from meristem.runtime.saga_desk import SagaDesk
 from meristem.sagas.saga import sagas_of

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from meristem.cli.loading_system import system_option
+from meristem.cli.output import counted
 from meristem.cli.progress import telling_interrupts
 from meristem.cli.running_operators import ask_running
 from meristem.cli.running_systems import supervised_system
@@ -37,7 +38,7 @@ def scale(target: str | None, process: str, replicas: int, *, name: str | None, 
     if wait:
         with telling_interrupts("it goes on without being waited for; `meristem ps` shows its processes"):
             _wait_for(running, change)
-        click.echo(f"process {process} has {replicas} {'replica' if replicas == 1 else 'replicas'}")
+        click.echo(f"process {process} has {counted(replicas, 'replica')}")
     else:
         click.echo(f"asked process {running.pid}; its log tells how it goes")
 

@@ -20,10 +20,10 @@ from meristem.operators.history_file import History
 from meristem.operators.log_intake import LogIntake
 from meristem.operators.operator_contract import Operator
 from meristem.operators.saga_contract import SagaOperations
-from meristem.operators.saga_gathering import EverySaga
 from meristem.operators.supervision_contract import ProcessControl
 from meristem.operators.system_catalogue import SystemCatalogue
 from meristem.operators.system_events import SystemEvents
+from meristem.operators.system_sagas import SystemSagas
 from meristem.operators.system_view import SystemView
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Observatory:
             (Actions, ActionsDesk(self.action_log)),
             (Events, SystemEvents(self._asking)),
             (ProcessControl, self._supervision),
-            (SagaOperations, EverySaga(self._asking)),
+            (SagaOperations, SystemSagas(self._asking)),
             (Catalogue, self._catalogue),
         ]
         return {

@@ -11,6 +11,7 @@ from meristem.contracts.message import Message
 from meristem.contracts.operation import idempotent, operation, safe
 
 MOST_REPLICAS: Final = 64
+ChangeKind: TypeAlias = Literal["restart", "scale"]
 ChangeState: TypeAlias = Literal["running", "done", "failed"]
 
 
@@ -22,7 +23,7 @@ class ChangeView(Message):
     """
 
     number: int
-    kind: Literal["restart", "scale"]
+    kind: ChangeKind
     name: str
     state: ChangeState
     done: int

@@ -95,12 +95,10 @@ async def called(served: ServedOperation, call: OperatorCall, tracer: Tracer) ->
     except CallError as refusal:
         error, told = refusal, _refused(refusal)
     seconds = perf_counter() - begun
-    attributes = {"rpc.system.name": "meristem", "rpc.method": f"{operation.contract}/{operation.name}"} | outcome(
-        error
-    )
+    name = f"{operation.contract}/{operation.name}"
+    attributes = {"rpc.system.name": "meristem", "rpc.method": name} | outcome(error)
     attributes |= {USER: call.user} if call.user else {}
     failure = describe(error) if error is not None and is_failure(error) else None
-    name = f"{operation.contract}/{operation.name}"
     tracer.finish(name, "client", OPERATOR, trace, None, seconds, attributes, failure)
     return msgspec.structs.replace(told, seconds=seconds, trace_id=trace.trace_id, key=key)
 

@@ -23,7 +23,7 @@ from meristem.operators.saga_contract import (
     SagasOfService,
     SearchableField,
 )
-from meristem.operators.saga_gathering import newest
+from meristem.operators.saga_merging import newest
 from meristem.redaction import redact_fields
 
 if TYPE_CHECKING:

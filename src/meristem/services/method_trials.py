@@ -56,8 +56,8 @@ class MethodTrials:
     """The first runs of a service's `@every` methods, which may be the ones that end its process.
 
     All times are of the machine: a test that moves its clock doesn't meet them. `turn` is shared by all of the process
-    that is tried alone. `skipped` are the methods that are not run any more,
-    until the process is stopped in order: what starts then, mostly a new release, tries each once more.
+    that is tried alone. `skipped` are the methods that are not run any more, until the process is stopped in order:
+    what starts then, mostly a new release, tries each once more.
     """
 
     def __init__(self, service: str, turn: asyncio.Lock) -> None:

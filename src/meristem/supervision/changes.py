@@ -18,6 +18,8 @@ from meristem.system.system_status import ReloadStatus
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from meristem.operators.supervision_contract import ChangeKind, ChangeState
+
 logger = logging.getLogger(__name__)
 KEPT: Final = 20
 BROKEN_OFF: Final = "it was broken off"
@@ -26,7 +28,7 @@ BROKEN_OFF: Final = "it was broken off"
 class RunChange(msgspec.Struct):
     """What is to be done by `work`, and how far it is: `done` of `of` replicas; `said` is what is told before it."""
 
-    kind: str
+    kind: ChangeKind
     name: str
     of: int
     work: Callable[[RunChange], Awaitable[None]]
@@ -34,7 +36,7 @@ class RunChange(msgspec.Struct):
     through: str
     number: int = 0
     done: int = 0
-    state: str = "running"
+    state: ChangeState = "running"
     problem: str = ""
     lasting: bool = False
     began: float = 0.0
@@ -48,9 +50,9 @@ class RunChange(msgspec.Struct):
         """As operators see it."""
         return ChangeView(
             number=self.number,
-            kind=self.kind,  # type: ignore[arg-type]
+            kind=self.kind,
             name=self.name,
-            state=self.state,  # type: ignore[arg-type]
+            state=self.state,
             done=self.done,
             of=self.of,
             began=self.began,

@@ -12,7 +12,8 @@ import pytest
 from meristem import CallError, Code, Contract, Flow, Message, SagaParked, Service, System, once, saga
 from meristem.operators.asking import Asking
 from meristem.operators.saga_contract import FoundSaga, FoundSagas, SagaPlace, SagaSearch
-from meristem.operators.saga_gathering import EverySaga, newest
+from meristem.operators.saga_merging import newest
+from meristem.operators.system_sagas import SystemSagas
 from meristem.runtime.assembly import Assembly
 from meristem.runtime.options import Options
 from meristem.sagas.records import SagaState
@@ -114,7 +115,7 @@ async def _run():
     try:
         await assembly.activate()
         living = Living(assembly)
-        yield EverySaga(Asking(Run(living))), assembly.client(Bakery), living
+        yield SystemSagas(Asking(Run(living))), assembly.client(Bakery), living
     finally:
         await assembly.drain()
         await assembly.stop()

@@ -117,7 +117,8 @@ def test_a_pid_that_another_program_has_by_now_is_not_taken_for_the_system(state
     """The run was killed before it could withdraw what it said; its pid lives on as somebody else's: this test's."""
     program = (
         "import os, sys; from pathlib import Path\n"
-        "from meristem.system.state_directory import StateDirectory, SystemStatus\n"
+        "from meristem.system.state_directory import StateDirectory\n"
+        "from meristem.system.system_status import SystemStatus\n"
         "state = StateDirectory(Path(sys.argv[1]), 'shop'); state.claim()\n"
         "state.announce(SystemStatus(int(sys.argv[2]), 'http://old', 0.0)); print('runs', flush=True); sys.stdin.read()"
     )

@@ -1,24 +1,23 @@
-"""Answers what operators ask of sagas for the whole system: each process tells of its services, here it is one list."""
+"""Answers `SagaOperations` for a whole system: each process is asked of its own services."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
 from meristem.contracts.contract import operations
-from meristem.operators.saga_contract import FoundSagas, SagaOperations, SagaOverview
+from meristem.operators.saga_contract import SagaOperations, SagaOverview
+from meristem.operators.saga_merging import newest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     from meristem.operators.asking import Asking
-    from meristem.operators.saga_contract import ForkedSaga, SagaSearch
+    from meristem.operators.saga_contract import ForkedSaga, FoundSagas, SagaSearch
     from meristem.sagas.saga_views import SagaDetails, SagaSummary
 
 ASKED: Final = operations(SagaOperations)
 
 
-class EverySaga:
-    """The sagas of all processes; it answers `SagaOperations`."""
+class SystemSagas:
+    """One system's sagas, wherever their services live; what is silent is named."""
 
     def __init__(self, asking: Asking) -> None:
         self._asking = asking
@@ -65,19 +64,3 @@ class EverySaga:
     async def _ask(self, operation_name: str, service: str, **parameters: Any) -> Any:
         operation = ASKED[operation_name]
         return await self._asking.service(service, operation, operation.request(service=service, **parameters))
-
-
-def newest(answers: Iterable[FoundSagas], most: int | None, silent: Sequence[str] = ()) -> FoundSagas:
-    """The newest sagas of several answers in one order, so that one saga tells where the next page begins."""
-    told = list(answers)
-    found = sorted(
-        (each for answer in told for each in answer.sagas),
-        key=lambda each: (each.saga.created, each.saga.id),
-        reverse=True,
-    )
-    return FoundSagas(
-        sagas=found[:most],
-        services=sorted(name for answer in told for name in answer.services),
-        more=any(answer.more for answer in told) or (most is not None and len(found) > most),
-        silent=sorted({*silent, *(name for answer in told for name in answer.silent)}),
-    )
