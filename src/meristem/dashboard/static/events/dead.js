@@ -6,10 +6,11 @@ import { h } from "../parts/dom.js";
 import { clock, count, plural } from "../parts/format.js";
 import { empty, heading, waiting } from "../parts/heading.js";
 import { service, since } from "../parts/marks.js";
+import { missing } from "../parts/missing.js";
 import { table } from "../parts/table.js";
 import { discard, redrive } from "./changes.js";
 import { letterPanel } from "./letter.js";
-import { missing, named, places } from "./marks.js";
+import { named, places } from "./marks.js";
 
 const MOST = 100;
 const idOf = (letter) => `${letter.service}/${letter.id}`;
@@ -37,7 +38,7 @@ export function open(view) {
   });
   const acts = h("div", { class: "acts-line" });
   const beside = h("div", { class: "beside", hidden: true });
-  const gaps = h("div", { class: "stack missings" });
+  const gaps = missing();
   const ways = h("div", { class: "ways" });
   const body = h("div", { class: "stack" }, waiting());
   view.root.append(tabs.element, body);
@@ -80,13 +81,13 @@ export function open(view) {
   const show = () => {
     if (!page) return;
     counted.textContent = plural(page.total, "letter");
-    gaps.replaceChildren(...missing(page));
+    gaps.show(page.silent, "what is kept there is");
     if (!page.letters.length) {
-      body.replaceChildren(gaps, isSome() || view.get("before") ? empty("No dead letter is like that", "Choose less to see the others.")
+      body.replaceChildren(gaps.element, isSome() || view.get("before") ? empty("No dead letter is like that", "Choose less to see the others.")
         : empty("No dead letters", "Every event was handled, or is still tried. What a subscriber gives up is shown here with the reason."));
       return;
     }
-    if (!split.isConnected) body.replaceChildren(gaps, split);
+    if (!split.isConnected) body.replaceChildren(gaps.element, split);
     list.show(page.letters);
     choices();
     ways.replaceChildren(

@@ -1,4 +1,4 @@
-// What recurs on the pages of events: names, the way between them, and what is missing.
+// What recurs on the pages of events: names, and the way between them.
 
 import { h } from "../parts/dom.js";
 import { count } from "../parts/format.js";
@@ -32,12 +32,4 @@ export function places(current) {
       dead.replaceChildren("Dead letters", ...(sum ? [h("span", { class: "badge bad" }, count(sum))] : []));
     },
   };
-}
-
-/** What is not known, and why. @param {{silent: string[], unreachable?: string | null}} told */
-export function missing(told) {
-  const lines = [];
-  if (told.silent.length) lines.push(`${told.silent.join(", ")} did not answer: what is kept there is missing here.`);
-  if (told.unreachable) lines.push(`${told.unreachable}; the lag is not known.`);
-  return lines.map((line) => h("p", { class: "missing" }, line));
 }

@@ -6,6 +6,7 @@ import { h } from "../parts/dom.js";
 import { plural, unqualified } from "../parts/format.js";
 import { empty, heading, waiting } from "../parts/heading.js";
 import { service } from "../parts/marks.js";
+import { missing } from "../parts/missing.js";
 import { table } from "../parts/table.js";
 
 const FEW = 4;
@@ -14,7 +15,7 @@ const FEW = 4;
 export function open(view) {
   const services = choose(view, "service", "Service", "All services");
   const { count: counted } = heading(view, "Contracts", search(view, "text", "Contract or operation"), services.field);
-  const silent = h("p", { class: "problem", role: "status" });
+  const gaps = missing();
   const list = table({ caption: "Contracts of the services", columns: columns(view), key: (each) => `${each.service} ${each.name}` });
   const body = h("div", { class: "stack" }, waiting());
   view.root.append(body);
@@ -27,14 +28,13 @@ export function open(view) {
     const shown = known.contracts.filter((each) => (!view.get("service") || each.service === view.get("service"))
       && `${each.name} ${each.service} ${each.operations.join(" ")}`.toLowerCase().includes(text));
     counted.textContent = `${plural(shown.length, "contract")}, ${plural(shown.reduce((sum, each) => sum + each.operations.length, 0), "operation")}`;
-    silent.hidden = !known.silent.length;
-    silent.textContent = known.silent.length ? `Silent, so their contracts are missing: ${known.silent.join(", ")}` : "";
+    gaps.show(known.silent, "their contracts are");
     if (!shown.length) {
-      body.replaceChildren(silent, known.contracts.length ? empty("No contract is like that", "Choose less to see the others.")
+      body.replaceChildren(gaps.element, known.contracts.length ? empty("No contract is like that", "Choose less to see the others.")
         : empty("No contracts", "Give a service a contract, and what it promises is read and called here."));
       return;
     }
-    if (!list.element.isConnected) body.replaceChildren(silent, list.element);
+    if (!list.element.isConnected) body.replaceChildren(gaps.element, list.element);
     list.show(shown);
   };
   view.follow([], (signal) => ask("Catalogue/contracts", {}, signal), (told) => { known = told; show(); });

@@ -7,8 +7,9 @@ import { figure } from "../parts/facts.js";
 import { ago, clock, count, plural } from "../parts/format.js";
 import { empty, heading, waiting } from "../parts/heading.js";
 import { service, since } from "../parts/marks.js";
+import { missing } from "../parts/missing.js";
 import { table } from "../parts/table.js";
-import { lettersOf, missing, named, places, subscriberMark } from "../events/marks.js";
+import { lettersOf, named, places, subscriberMark } from "../events/marks.js";
 import { subscriberPanel } from "../events/subscriber.js";
 
 /** @param {import("../parts/view.js").View} view */
@@ -23,7 +24,7 @@ export function open(view) {
     chosen: (each) => each.name === view.get("subscriber"),
   });
   const types = table({ caption: "Events, by whom they are published and heard", columns: typeColumns(), key: (each) => each.type });
-  const gaps = h("div", { class: "stack missings" });
+  const gaps = missing();
   const none = h("div", { class: "missings" });
   const body = h("div", { class: "stack" }, waiting());
   const lists = h("div", { class: "stack" }, h("h2", {}, "Subscribers"), none, subscribers.element, h("h2", {}, "Types"), types.element);
@@ -34,9 +35,9 @@ export function open(view) {
   const show = () => {
     if (!known) return;
     tabs.show(known.subscribers);
-    gaps.replaceChildren(...missing(known));
+    gaps.show(known.silent, "what is kept there is", known.unreachable && `${known.unreachable}; the lag is not known.`);
     if (!known.events.length && !known.subscribers.length) {
-      body.replaceChildren(gaps, empty("No events", "No service of this system publishes or hears any; `@on(Event)` makes a method hear one."));
+      body.replaceChildren(gaps.element, empty("No events", "No service of this system publishes or hears any; `@on(Event)` makes a method hear one."));
       return;
     }
     const text = view.get("text").toLowerCase();
@@ -47,7 +48,7 @@ export function open(view) {
       && (!wanted || (wanted === "dead" ? each.dead : each.waiting || each.lag || each.failed)));
     counted.textContent = `${plural(heard.length, "type")}, ${plural(shown.length, "subscriber")}`;
     sums.replaceChildren(...summary(known.subscribers));
-    if (!lists.isConnected) body.replaceChildren(gaps, sums, h("div", { class: "split" }, lists, beside));
+    if (!lists.isConnected) body.replaceChildren(gaps.element, sums, h("div", { class: "split" }, lists, beside));
     none.replaceChildren(...(shown.length ? [] : [empty("No subscriber is like that", "Choose less to see the others.")]));
     subscribers.element.hidden = !shown.length;
     subscribers.show(shown);

@@ -7,6 +7,7 @@ import { h } from "../parts/dom.js";
 import { clock, count, duration, plural } from "../parts/format.js";
 import { empty, heading, waiting } from "../parts/heading.js";
 import { service, since } from "../parts/marks.js";
+import { missing } from "../parts/missing.js";
 import { mayAct } from "../parts/session.js";
 import { table } from "../parts/table.js";
 import { GOING, STATES, placeOf, seconds, stateOf, until } from "../saga/words.js";
@@ -22,11 +23,11 @@ export function open(view) {
   const { count: counted } = heading(view, "Sagas",
     search(view, "text", "Id or searched value"), fields.field, services.field, names.field, pick(view, "age", "Began within", AGES));
   const states = h("div", { class: "facets", role: "group", "aria-label": "State" });
-  const silent = h("p", { class: "silent warn", role: "status" });
+  const gaps = missing();
   const list = table({ caption: "Sagas, the newest first", columns: columns(), key: (each) => `${each.service} ${each.saga.id}` });
   const more = h("button", { class: "button more", type: "button", hidden: true }, "Older sagas");
   const body = h("div", { class: "stack" }, waiting());
-  view.root.append(states, silent, body);
+  view.root.append(states, gaps.element, body);
 
   /** @type {any[]} */
   let shown = [];
@@ -73,7 +74,7 @@ export function open(view) {
     known = overview.services;
     offer();
     const gone = [...new Set([...found.silent, ...overview.silent])].sort();
-    silent.textContent = gone.length ? `${plural(gone.length, "service")} can't be asked, so sagas are missing here: ${gone.join(", ")}` : "";
+    gaps.show(gone, "their sagas are");
     if (!paged) more.hidden = !found.more;
     show(paged ? joined(found.sagas, shown) : found.sagas);
   }, { pause: 2000 });
@@ -123,8 +124,8 @@ function retryAll(view, parked, refresh) {
       action: "Retry all",
       work: async () => {
         const { sagas, silent } = await ask("SagaOperations/retryAll", { service: of, name });
-        const missing = silent.length ? `; ${silent.join(", ")} could not be asked` : "";
-        return `${plural(sagas.length, "saga")} will go on${missing}`;
+        const lost = silent.length ? `; ${silent.join(", ")} could not be asked` : "";
+        return `${plural(sagas.length, "saga")} will go on${lost}`;
       },
     });
     if (isDone) refresh();

@@ -13,7 +13,7 @@ import { mayAct, WHY_NOT } from "./session.js";
 export function confirm({ title, says, action, work, fields = [], grave = false, dismiss = "Cancel" }) {
   const problem = h("p", { class: "bad", role: "alert" });
   const leave = h("button", { class: "button", type: "button", autofocus: true }, dismiss);
-  const go = h("button", { class: grave ? "button grave" : "button do", type: "submit" }, action);
+  const go = h("button", { class: grave ? "button grave" : "button primary", type: "submit" }, action);
   const dialog = h("dialog", { class: "confirm", "aria-labelledby": "confirm-title", "aria-describedby": "confirm-says" },
     h("h2", { id: "confirm-title" }, title),
     h("form", { method: "dialog" },

@@ -81,7 +81,7 @@ export function actions({ place, told, refresh, go }) {
       const key = offered.map(([text]) => text).join();
       if (holder.dataset.key === key) return;
       holder.dataset.key = key;
-      holder.replaceChildren(...offered.map(([text, work]) => h("button", { class: text === "Retry" ? "button do" : "button", type: "button", on: { click: () => work() } }, text === "Retry" ? "Retry…" : text)));
+      holder.replaceChildren(...offered.map(([text, work]) => h("button", { class: text === "Retry" ? "button primary" : "button", type: "button", on: { click: () => work() } }, text === "Retry" ? "Retry…" : text)));
     },
   };
 }
