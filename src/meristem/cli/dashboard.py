@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import click
 
@@ -47,15 +46,14 @@ def _here(target: str | None, name: str | None) -> tuple[str, str]:
 
 
 def _address(state: StateDirectory, running: SystemStatus) -> str:
-    from meristem.operators.host_guard import is_loopback  # noqa: PLC0415 - takes time to import
+    from meristem.operators.browser_address import browser_address  # noqa: PLC0415 - takes time to import
 
-    found = [urlsplit(each) for each in running.operators if each.startswith("http")]
-    near = next((each for each in found if is_loopback(each.hostname or "")), None)
-    if near is not None:
-        return near.geturl()
-    placed = None if running.placement is None else Placement.read(Path(running.placement)).operator.public
-    if found and placed is not None:
-        return f"https://{placed.hosts[0]}" + (f":{found[0].port}" if found[0].scheme == "https" else "")
+    address = browser_address(running.operators, ())
+    if address is None and running.placement is not None:
+        placed = Placement.read(Path(running.placement)).operator.public
+        address = None if placed is None else browser_address(running.operators, placed.hosts)
+    if address is not None:
+        return address
     raise OperationError(
         f"no browser reaches the dashboard of {state.path.name}, at {', '.join(running.operators)} alone; name one in "
         'its placement: [operator] listen = "tcp://127.0.0.1:8001", or hosts in [operator.public]'

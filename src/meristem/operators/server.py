@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from meristem.errors import ConfigurationError
 from meristem.operators.actors import Actor
 from meristem.operators.application import OperatorApp
+from meristem.operators.browser_address import browser_address
 from meristem.operators.guarded_routes import GuardedRoutes
 from meristem.operators.host_guard import HostGuard, is_loopback
 from meristem.resilience.limits import Limits
@@ -132,16 +133,11 @@ class OperatorServer:
     @property
     def link(self) -> str | None:
         """The address by which a browser signs in to the dashboard; None where no browser reaches it."""
-        near = [each.replace("tcp://", "http://") for each in self._near.addresses if each.startswith("tcp:")]
         if self._dashboard is None:
             return None
-        if near:
-            return self._dashboard.sign_in.link(near[0])
-        public, far = self._dashboard.public, self._far.addresses
-        if public is None or not far:
-            return None
-        port = "" if public.tls is None else f":{Address.parse(far[0]).port}"
-        return self._dashboard.sign_in.link(f"https://{public.hosts[0]}{port}")
+        public = self._dashboard.public
+        address = browser_address(self.addresses, () if public is None else public.hosts)
+        return None if address is None else self._dashboard.sign_in.link(address)
 
     async def start(self) -> None:
         """Listen; raises ConfigurationError when a demanded address cannot be had."""

@@ -14,6 +14,7 @@ from cryptography.x509.oid import NameOID
 
 from meristem.cli.dashboards import dashboard_of
 from meristem.errors import ConfigurationError
+from meristem.operators.browser_address import browser_address
 from meristem.operators.server import OperatorAddresses, OperatorServer, PublicDashboard
 from meristem.system.placement import Placement
 from meristem.system.placement_tables import OperatorTable, PublicTable
@@ -79,6 +80,7 @@ async def test_with_a_certificate_the_address_speaks_tls_itself(tmp_path):
     try:
         address = server.address.replace("0.0.0.0", "127.0.0.1")
         port = address.rpartition(":")[2]
+        link = server.link
         trusted = ssl.create_default_context(cafile=str(tmp_path / "ops.pem"))
         asked = {"headers": {"host": f"{HOST}:{port}"}, "extensions": {"sni_hostname": HOST}}
         async with httpx.AsyncClient(base_url=address, timeout=20, verify=trusted) as client:
@@ -88,9 +90,24 @@ async def test_with_a_certificate_the_address_speaks_tls_itself(tmp_path):
     finally:
         await server.stop()
     assert address.startswith("https://")
-    assert server.link is None or server.link.startswith(f"https://{HOST}")
+    assert link == f"https://{HOST}:{port}/?token={dashboard.sign_in.token}"
     assert entered.status_code == 303
     assert entered.headers["set-cookie"].endswith("Secure")
+
+
+@pytest.mark.parametrize(
+    ("addresses", "hosts", "shown"),
+    [
+        (("unix:/run/operator.sock", "http://127.0.0.1:8001"), (HOST,), "http://127.0.0.1:8001"),
+        (("http://[::1]:8001",), (), "http://[::1]:8001"),
+        (("http://0.0.0.0:9000",), (HOST, "other.example"), f"https://{HOST}"),
+        (("https://0.0.0.0:9000",), (HOST,), f"https://{HOST}:9000"),
+        (("http://0.0.0.0:9000",), (), None),
+        (("unix:/run/operator.sock",), (HOST,), None),
+    ],
+)
+def test_a_browser_is_led_to_this_machine_or_else_to_the_first_host_over_tls(addresses, hosts, shown):
+    assert browser_address(addresses, hosts) == shown
 
 
 def test_what_is_no_certificate_is_said_at_the_start(tmp_path):
