@@ -35,6 +35,7 @@ PAGES = {
     "/actions": "Actions",
     "/settings": "Settings",
     "/traces/0": "Trace",
+    "/traces/%": "Trace",
     "/sagas": "Sagas",
     "/sagas?state=parked": "Sagas",
     **{f"/sagas/reservations/{number:032x}?step=0.undo": "make_booking" for number in (1, 4, 5)},

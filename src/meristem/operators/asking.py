@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 MARGIN: Final = 0.8  # of the time that an operator has, for the processes
 SLOW: Final = 0.5  # seconds after which one that has not answered is asked whether it turns at all
+# One that fails (its log says why) hides no more of a system than one that is away: what others say is told.
+UNANSWERED: Final = (Code.UNAVAILABLE, Code.INTERNAL)
 UNSAID: Final = "it took longer than it may"
 
 
@@ -68,7 +70,7 @@ async def _told(replicas: Sequence[Instance], operation: Operation, request: Any
     try:
         return await _first_of(replicas, operation, request)
     except CallError as error:
-        if error.code is not Code.UNAVAILABLE:
+        if error.code not in UNANSWERED:
             raise
         return error
 

@@ -13,7 +13,7 @@ import pytest
 from meristem.contracts.codec import decoder
 from meristem.contracts.contract import operations
 from meristem.dashboard.static_pages import DashboardPages
-from meristem.errors import CallError
+from meristem.errors import CallError, Code
 from meristem.operators import observatory, server
 from meristem.operators.action_log import ActionLog
 from meristem.operators.actors import Actor
@@ -199,3 +199,29 @@ async def test_a_process_that_hangs_is_named_long_before_a_slow_answer_would_be_
         assert await asking(Frozen(READY)).service("rooms", dead, None) == "told"
     with pytest.raises(TimeoutError):  # what changes something may still be done
         await asyncio.wait_for(asking(Frozen(SILENT)).service("rooms", redrive, None), 0.3)
+
+
+class Answering:
+    """A replica of a process with one service, which says something or fails."""
+
+    restarts = 0
+
+    def __init__(self, process, said):
+        self.labels, self.services, self._said = {"process": process, "replica": "0"}, (process,), said
+
+    async def ask(self, operation, request):
+        if isinstance(self._said, CallError):
+            raise self._said
+        return self._said
+
+
+async def test_a_process_that_fails_is_named_and_hides_nothing_of_the_others():
+    asked = asking(
+        Answering("rooms", CallError(Code.INTERNAL, "Events.dead failed; the log says why")), Answering("users", "told")
+    )
+    told = await asked.everywhere(operations(Events)["dead"], None)
+    assert (told.told, told.silent) == (["told"], ["rooms"])
+    with pytest.raises(CallError, match="wrong"):  # what is wrong with the question is said
+        await asking(Answering("rooms", CallError(Code.INVALID_ARGUMENT, "wrong"))).everywhere(
+            operations(Events)["dead"], None
+        )

@@ -38,9 +38,18 @@ function found(path) {
     const names = [];
     const pattern = route.path.replace(/:(\w+)/g, (_, name) => (names.push(name), "([^/]+)"));
     const parts = new RegExp(`^${pattern}/?$`).exec(path);
-    if (parts) return { route, params: Object.fromEntries(names.map((name, at) => [name, decodeURIComponent(parts[at + 1])])) };
+    if (parts) return { route, params: Object.fromEntries(names.map((name, at) => [name, decoded(parts[at + 1])])) };
   }
   return null;
+}
+
+/** What a part of a path says; where it is not encoded rightly, as it stands: nothing is called so. @param {string} part */
+function decoded(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
 }
 
 async function show(first) {
