@@ -18,7 +18,8 @@ from meristem.services.service import Service, snake
 from meristem.supervision.descriptions import Descriptions
 from meristem.supervision.environments import PYTHON, Environments
 from meristem.system.blueprint import Blueprint
-from meristem.system.placement import Placement, read_from
+from meristem.system.placement import Placement
+from meristem.system.placement_errors import read_from
 from meristem.system.plan import Plan, ServicePlan
 from meristem.system.state_directory import StateDirectory
 from meristem.system.system import System

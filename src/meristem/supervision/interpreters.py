@@ -8,7 +8,7 @@ from meristem.config.project import folders_of
 from meristem.errors import ConfigurationError
 from meristem.supervision.app_environments import AppEnvironments
 from meristem.supervision.foreign_app import ForeignApp
-from meristem.system.placement import SAID
+from meristem.system.placement_errors import SAID
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,7 +12,7 @@ from meristem.errors import ConfigurationError
 from meristem.events.adapters import bus_for
 from meristem.events.policy import DEFAULT
 from meristem.hints import meant
-from meristem.system.placement import SAID
+from meristem.system.placement_errors import SAID
 from meristem.system.snapshots import OURS, events_of
 from meristem.system.webhook_access import terms_of
 from meristem.webhooks.webhook_bus import WebhookBus, WebhookTerms

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -17,6 +16,7 @@ from meristem.resilience.limits import ClientLimits, Limits
 from meristem.resilience.policies import Policies
 from meristem.storage.adapters import DATABASES
 from meristem.system.apart import with_apart
+from meristem.system.placement_errors import SAID, located
 from meristem.system.placement_problems import (
     unknown,
     wrong_address,
@@ -37,7 +37,6 @@ from meristem.system.placement_tables import (
 )
 from meristem.system.resource_bounds import Bounds, size_of
 from meristem.system.templates import filled
-from meristem.system.toml_lines import line_of
 from meristem.transports.grpc.grpc_port import GrpcPort
 
 if TYPE_CHECKING:
@@ -47,7 +46,6 @@ if TYPE_CHECKING:
 
 REST: Final = "*"
 ALONE: Final = "main"
-SAID: Final = "placement: "  # before what a placement says wrongly, which knows of no file
 
 
 class Placed(msgspec.Struct, frozen=True):
@@ -98,7 +96,7 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             placement = msgspec.convert(written, cls).below(path.parent)
             problem = placement.problem()
         if problem is not None:
-            raise ConfigurationError(f"{path}: {_located(text, problem)}")
+            raise ConfigurationError(f"{path}: {located(text, problem)}")
         return placement
 
     def below(self, folder: Path) -> Placement:
@@ -279,23 +277,6 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         missing = [part for part in parts if part not in named]
         if missing and not rest:
             raise ConfigurationError(f'{SAID}{missing[0]!r} has no process; name it, or let one take the rest, "*"')
-
-
-@contextlib.contextmanager
-def read_from(path: Path | None) -> Iterator[None]:
-    """What a placement that was read from `path` cannot be for a system is told with file and line, too."""
-    try:
-        yield
-    except ConfigurationError as error:
-        problem = str(error).removeprefix(SAID)
-        if path is None or problem == str(error):
-            raise
-        raise ConfigurationError(f"{path}: {_located(path.read_text(), problem)}") from None
-
-
-def _located(text: str, problem: str) -> str:
-    line = line_of(text, problem)
-    return problem if line is None else f"line {line}: {problem}"
 
 
 def _refuse_unknown(table: str, written: Iterable[str], parts: Sequence[str], kind: str) -> None:

@@ -10,7 +10,8 @@ from meristem import ConfigurationError, Event, Service, System, on
 from meristem.events.policy import DeliveryPolicy
 from meristem.runtime.assembly import Assembly
 from meristem.system.blueprint import Blueprint
-from meristem.system.placement import ALONE, Placement, read_from
+from meristem.system.placement import ALONE, Placement
+from meristem.system.placement_errors import read_from
 
 
 class Booked(Event, package="subscribers.v1"):

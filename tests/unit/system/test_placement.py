@@ -11,7 +11,8 @@ from meristem.config.setting_sources import File
 from meristem.resilience.breaker import BreakerPolicy
 from meristem.resilience.policies import Policies
 from meristem.system.blueprint import Blueprint
-from meristem.system.placement import Placement, read_from
+from meristem.system.placement import Placement
+from meristem.system.placement_errors import read_from
 from meristem.system.placement_tables import Telemetry
 from meristem.system.resource_bounds import Bounds
 
