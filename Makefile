@@ -66,6 +66,7 @@ docs: $(VENV)/.dev
 pictures: $(VENV)/.dev
 	@echo "Taking the pictures of the documentation; fonts-inter and Chromium must be installed."
 	PYTHONPATH=examples/tests $(BIN)/python examples/hotels/tests/screenshots.py
+	PYTHONPATH=examples/tests:. $(BIN)/python examples/hotels/tests/dashboard_screenshots.py
 	PYTHONPATH=examples/tests $(BIN)/python examples/bookshop/tests/screenshots.py
 
 postgresql: $(VENV)/.dev

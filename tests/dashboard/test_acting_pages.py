@@ -84,3 +84,9 @@ def test_a_process_says_what_it_runs_beside_a_long_address(open_page: Callable[.
     assert cell
     assert name
     assert name["x"] + name["width"] <= cell["x"] + cell["width"]
+    change = page.get_by_role("button", name="Change").first.bounding_box()
+    table = page.get_by_role("table").bounding_box()
+    assert change
+    assert table
+    assert change["x"] + change["width"] <= 1280 - 24
+    assert table["x"] + table["width"] <= 1280 - 24

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from meristem.redaction import redact
 from meristem.sagas.commands import signal_named
@@ -13,6 +13,7 @@ from meristem.sagas.records import Kind, SagaRow, SagaState, StepRow, StepState,
 from meristem.sagas.saga_views import Diagnosis, Relative, Why
 
 _BY_ITSELF = "nothing: it goes on by itself"
+_SOON = timedelta(seconds=5)  # in which a replica takes up what was cancelled, so that nothing is wrong yet
 
 
 def diagnose(
@@ -39,10 +40,10 @@ def diagnose(
         is_due = saga.wake_at is not None and saga.wake_at <= now
         if is_due or not living:  # nobody would wake it, whatever comes
             since = saga.wake_at if is_due and saga.wake_at is not None else saga.updated
-            return [_unheld(saga, since, living), *pauses]
+            return [_unheld(saga, since, living, now), *pauses]
         return pauses
     if replica is None:
-        return [_unheld(saga, saga.updated, living), *pauses]
+        return [_unheld(saga, saga.updated, living, now), *pauses]
     if saga.state is SagaState.UNDOING:
         found = [_undo(saga, row) for row in steps if row.due is not None and _is_taken_back(row)]
     else:
@@ -71,12 +72,14 @@ def _parked(saga: SagaRow) -> Diagnosis:
     )  # fmt: skip
 
 
-def _unheld(saga: SagaRow, since: datetime, living: Sequence[str]) -> Diagnosis:
+def _unheld(saga: SagaRow, since: datetime, living: Sequence[str], now: datetime) -> Diagnosis:
     patches = "".join(f", the patch {each!r}" for each in origin_of(saga).patches)
     release = f"a release whose code has version {saga.version} of {saga.name!r}{patches}: another one leaves it alone"
     if living and saga.cancelled and saga.state is SagaState.RUNNING:
-        text = f"it was cancelled, and is not undone yet, though these live: {', '.join(living)}"
-        helps = f"that what was under way is answered, which tells what there is to undo; if nothing is, {release}"
+        text = "it was cancelled, and is not undone yet"
+        helps = "that what was under way is answered, which tells what there is to undo"
+        if now - since > _SOON:
+            text, helps = f"{text}, though these live: {', '.join(living)}", f"{helps}; if nothing is, {release}"
     elif living:
         text = f"no replica has taken it up, though these live: {', '.join(living)}"
         helps = f"nothing within a second; after that {release}"

@@ -5,7 +5,7 @@ import { Graph, layout } from "../vendor/dagre-3.1.3/dagre.esm.js";
 const SIZE = { wide: 164, high: 46 };
 const FLAT = { wide: 160, high: 28 }; // a name and one figure, where there are many
 const MANY = 24;
-const SMALL = { wide: 124, high: 26 };
+const SMALL = { wide: 140, high: 26 };
 const PENDANT = { wide: 148, high: 22, gap: 5 };
 const BOX = { side: 8, top: 20, gap: 6, few: 4 };
 

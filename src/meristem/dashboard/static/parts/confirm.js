@@ -1,6 +1,7 @@
 // Asks before something is changed, does it, and tells how that went.
 
 import { h } from "./dom.js";
+import { withCode } from "./marks.js";
 import { mayAct, WHY_NOT } from "./session.js";
 
 /**
@@ -27,7 +28,7 @@ export function confirm({ title, says, action, work, fields = [], grave = false,
   mayAct().then((may) => {
     if (may) return;
     go.disabled = true;
-    problem.textContent = WHY_NOT;
+    problem.replaceChildren(...withCode(WHY_NOT));
   });
   return new Promise((done) => {
     let isDone = false;
