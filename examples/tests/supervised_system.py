@@ -10,7 +10,8 @@ from contextlib import contextmanager, suppress
 
 from served import PATIENCE, Served, eventually
 
-from meristem.system.state_directory import ReplicaStatus, StateDirectory
+from meristem.system.state_directory import StateDirectory
+from meristem.system.system_status import ReplicaStatus
 
 
 class Supervised(Served):

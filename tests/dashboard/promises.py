@@ -17,7 +17,7 @@ from meristem.operators.asking import Asking
 from meristem.operators.system_catalogue import SystemCatalogue
 from meristem.testing import running
 
-TENANT = Travelling[str]("tenant")
+CHAIN = Travelling[str]("chain")
 
 
 class Board(Enum):
