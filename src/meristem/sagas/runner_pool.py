@@ -118,7 +118,7 @@ class RunnerPool:
         except BegunElsewhereError:
             raise
         except LostLeaseError:
-            logger.warning("saga %s %s was taken over by another replica", saga.name, saga.id)
+            logger.warning("saga %s %s is let go: it was cancelled, or another replica has it", saga.name, saga.id)
             self._emit(SagaLost(saga.id, saga.name))
             return
         except StorageError as error:
