@@ -14,6 +14,7 @@ from msgspec import Meta
 from meristem import Code, Contract, Database, Fault, Message, Service, System, Travelling, current, once, safe
 from meristem.contracts.operation import Operation
 from meristem.operators.asking import Asking
+from meristem.operators.health import READY, InstanceHealth
 from meristem.operators.system_catalogue import SystemCatalogue
 from meristem.testing import running
 
@@ -166,6 +167,9 @@ class Promised:
 
     def instances(self) -> list[Promised]:
         return [self]
+
+    async def health(self) -> InstanceHealth:
+        return InstanceHealth("main", 0, READY, None, 0, 0.0)
 
     async def ask(self, operation: Operation, request: Any) -> Any:
         if self._run is None:

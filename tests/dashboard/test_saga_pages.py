@@ -18,6 +18,7 @@ from playwright.sync_api import Page, expect
 
 from meristem import CallError, Contract, Flow, Message, Service, System, once, saga
 from meristem.operators.asking import Asking
+from meristem.operators.health import READY, InstanceHealth
 from meristem.operators.system_sagas import SystemSagas
 from meristem.runtime.assembly import Assembly
 from meristem.runtime.options import Options
@@ -83,6 +84,9 @@ class Living:
 
     def __init__(self, assembly: Assembly) -> None:
         self.assembly = assembly
+
+    async def health(self) -> InstanceHealth:
+        return InstanceHealth("main", 0, READY, None, 0, 0.0)
 
     async def ask(self, operation: Any, request: Any) -> Any:
         return await self.assembly.desks.ask(operation, request)
