@@ -16,13 +16,17 @@ from meristem.operators.recent_figures import RecentFigures
 from meristem.operators.seen_calls import SeenCalls
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from meristem.operators.health import Instance, Overview
     from meristem.operators.history_file import History
     from meristem.operators.inspection import ProcessDigest
+    from meristem.operators.operator_contract import SpanView
 
 logger = logging.getLogger(__name__)
 DIGEST: Final = operations(Inspector)["digest"]
 PAUSE: Final = 1.0  # seconds between two rounds
+ANNOUNCEMENT: Final = "meristem.events.v1.Deliveries/announce"  # a process says to each other one that it is there
 
 
 class Usage:
@@ -99,9 +103,15 @@ class Gatherer:
         self.usage.setdefault(key, Usage()).add(digest, now)
         process, replica = key
         self.loads[key] = ProcessLoad(process=process, replica=replica, loop_lag=digest.loop_lag, services=digest.loads)
-        self._history.add_spans(digest.spans)
-        self.seen_calls.add(digest.spans)
+        spans = without_announcements(digest.spans)
+        self._history.add_spans(spans)
+        self.seen_calls.add(spans)
         self._history.add_figures(self.figures.add(*key, digest, now))
+
+
+def without_announcements(spans: Sequence[SpanView]) -> list[SpanView]:
+    """Those of the system's own work: a start of many processes would bury it under traces of one span each."""
+    return [each for each in spans if each.name != ANNOUNCEMENT or each.error]
 
 
 def _key(instance: Instance) -> tuple[str, int]:
