@@ -19,7 +19,7 @@ from meristem.events.envelope import enclose
 from meristem.events.outbox import Outbox
 from meristem.events.waiting import waiting_in
 from meristem.operators.event_contract import DeadLetterDetail, DeadLetterView, OutboxView, WaitingView
-from meristem.redaction import SHOWN, mask_values, redact
+from meristem.redaction import SHOWN, mask_values, redact, redact_fields
 from meristem.storage.lease import Lease
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class KeptEvents:
             attempts=letter.attempts,
             created=letter.created,
             trace_id=trace[1] if trace else "",
-            body=letter.body if whole else "",
+            body=str(redact_fields(letter.body)) if whole else "",
         )
 
 
@@ -129,7 +129,7 @@ def _told(body: str, *, values: bool) -> tuple[dict[str, str], str]:
     try:
         envelope = read_json(body)
     except Undeliverable:  # what a broker brought and is none
-        return {}, body if values else SHOWN
+        return {}, str(redact_fields(body)) if values else SHOWN
     attributes = write_attributes(envelope)
     if not values and "authclaims" in attributes:
         attributes["authclaims"] = mask_values(attributes["authclaims"])
@@ -137,4 +137,4 @@ def _told(body: str, *, values: bool) -> tuple[dict[str, str], str]:
     if envelope.data_base64 and not is_json(envelope.datacontenttype):
         return attributes, base64.b64encode(data).decode() if values else SHOWN
     text = data.decode(errors="replace")
-    return attributes, text if values else mask_values(text)
+    return attributes, str(redact_fields(text)) if values else mask_values(text)

@@ -142,16 +142,19 @@ class SagaStore:
         return await self._change(sql.RETRY, saga_id, "retried: it is {state}, only a parked saga waits for that")
 
     async def retry_all(self, *, name: str | None = None) -> Sequence[SagaSummary]:
-        """Let every parked saga go on, or those of one name."""
-        retried = []
+        """Let every parked saga go on, or those of one name; a hundred with each commit."""
+        retried: list[SagaSummary] = []
         last = None
         # By pages, and not until none is left: one may be parked again at once.
         while page := await self.list(SagaState.PARKED, name=name, after=last):
             last = page[-1].created, page[-1].id
-            for each in page:
-                values = {"id_": each.id, "v_updated": self._clock.now()}
-                if (await self._database.execute(sql.RETRY, values)).rowcount:
-                    retried.append(await self.summary(each.id))
+            now = self._clock.now()
+            async with self._database.unit() as unit:
+                found = [
+                    unit.fetch_at_commit(sql.RETRY_ONE_OF_MANY, {"id_": each.id, "v_updated": now}, into=SagaRow)
+                    for each in page
+                ]
+            retried += [_summary(saga) for rows in found for saga in rows]
         return retried
 
     async def cancel(self, saga_id: str) -> SagaSummary:

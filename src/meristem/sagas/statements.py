@@ -268,6 +268,7 @@ RETRY: Final = (
         **_freed,
     )
 )
+RETRY_ONE_OF_MANY: Final = RETRY.returning(*SAGAS.c)
 BEGIN: Final = insert(SAGAS).values({column.name: _given(column) for column in SAGAS.c})
 COPY: Final = insert(STEPS)
 HAND_OVER: Final = (
