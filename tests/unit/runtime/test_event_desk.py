@@ -199,7 +199,7 @@ async def test_a_letter_tells_why_and_hides_what_its_event_says_until_asked(watc
     assert (listed.body, json.loads(whole.body)["data"]["article"]) == ("", "lamp")
     assert json.loads(masked.data) == {"article": "***", "url": "***"}
     assert (masked.attributes["type"], masked.letter.body) == (ORDERED, "")
-    assert json.loads(shown.data) == {"article": "lamp", "url": "amqp://ann:knife@till/x"}
+    assert json.loads(shown.data) == {"article": "lamp", "url": "amqp://ann:***@till/x"}
     with pytest.raises(CallError) as missing:
         await watched.events.letter("orders", 99)
     assert missing.value.code is Code.NOT_FOUND
