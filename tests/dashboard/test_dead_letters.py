@@ -165,6 +165,7 @@ def test_what_fails_again_is_a_dead_letter_again(open_page: Callable[..., Page],
     page = open_page(depot.site)
     page.goto("/events")
     page.get_by_role("link", name="1 dead letter of carrier").click()
+    expect(page.get_by_role("button", name="Redrive all 1 like that")).to_be_visible()
     before = page.locator("tbody tr").get_attribute("data-key")
     confirmed(page, "Redrive all 1 like that", "Redrive", "1 event is delivered again.")
     depot.until(lambda: depot.letters() == ["lamp"])
