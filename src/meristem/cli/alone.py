@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -73,7 +72,7 @@ async def _run(
     make = dashboard_of(state, os.environ, blueprint.placement.operator)
     dashboard = None if make is None else make(overview)
     if dashboard is not None:
-        show(partial(dashboard.observatory.logs.event, ALONE, 0))
+        show(dashboard.observatory.logs.of(ALONE, 0).event)
     operators = OperatorServer(overview, wanted.and_socket(beside.run), dashboard)
 
     def started(_: Process) -> None:

@@ -31,20 +31,40 @@ _decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 class LogIntake:
-    """Takes lines into the history, a bounded number a second of each process; what it can't read is text."""
+    """Takes lines into the history: those of each process and program by a taker of its own."""
 
     def __init__(self, history: History) -> None:
         self._history = history
-        self._allowances: dict[tuple[str, int], Allowance] = {}
+        self._takers: dict[tuple[str, int], LineTaker] = {}
 
-    def event(self, process: str, replica: int, event: Mapping[str, Any]) -> None:
+    def of(self, process: str, replica: int) -> LineTaker:
+        """What takes the lines of a replica, always the same."""
+        found = self._takers.get((process, replica))
+        if found is None:
+            found = self._takers[process, replica] = LineTaker(self._history, process, replica)
+        return found
+
+
+class LineTaker:
+    """Takes the lines of one process, a bounded number a second; what it can't read is text.
+
+    A line that comes beyond that number costs one look at the clock: a busy process writes ten thousands a second.
+    """
+
+    def __init__(self, history: History, process: str, replica: int) -> None:
+        self._history = history
+        self._process = process
+        self._replica = replica
+        self._allowance = Allowance(PER_SECOND, time.monotonic())
+
+    def event(self, event: Mapping[str, Any]) -> None:
         """Take what a line of this process says; nothing of the event is kept."""
-        if self._may(process, replica):
-            self._history.add_line(_row(process, replica, event))
+        if self._allowance.take(time.monotonic()):
+            self._history.add_line(_row(self._process, self._replica, event))
 
-    def line(self, process: str, replica: int, line: bytes) -> None:
+    def line(self, line: bytes) -> None:
         """Take a line that a process or program wrote: JSON with an `event`, or any text."""
-        if not self._may(process, replica):
+        if not self._allowance.take(time.monotonic()):
             return
         event: dict[str, Any] = {}
         if line.startswith(b"{"):
@@ -55,14 +75,7 @@ class LogIntake:
         if not isinstance(event.get("event"), str):
             event = {"event": _COLOURS.sub("", line.decode(errors="replace")).rstrip()}
         if event["event"] or "exception" in event:
-            self._history.add_line(_row(process, replica, event))
-
-    def _may(self, process: str, replica: int) -> bool:
-        now = time.monotonic()
-        allowance = self._allowances.get((process, replica))
-        if allowance is None:
-            allowance = self._allowances[process, replica] = Allowance(PER_SECOND, now)
-        return allowance.take(now)
+            self._history.add_line(_row(self._process, self._replica, event))
 
 
 def _row(process: str, replica: int, event: Mapping[str, Any]) -> LineRow:

@@ -43,7 +43,7 @@ from meristem.system.state_directory import SECRET, prepare_run_directory, remov
 from meristem.system.system_status import ReplicaStatus, SystemStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from meristem.operators.log_intake import LogIntake
     from meristem.supervision.changes import RunChange
@@ -99,6 +99,7 @@ class Supervisor:
         self._addresses: Mapping[str, str] = {}
         self._logs: LogIntake | None = None
         self._writers = writers(plan)
+        self._takers: dict[str, Callable[[bytes], None]] = {}  # by label, for the many lines that a busy process writes
         self._began = time.time()
         self._claimed = self._prepared = False
 
@@ -298,8 +299,12 @@ class Supervisor:
     def _write(self, label: str, line: bytes) -> None:
         """A line for the screen, and for who looks back on it."""
         self._console.write(label, line)
-        if self._logs is not None:
-            self._logs.line(*self._writers.get(label, (label, 0)), line)
+        take = self._takers.get(label)
+        if take is None:
+            if self._logs is None:
+                return
+            take = self._takers[label] = self._logs.of(*self._writers.get(label, (label, 0))).line
+        take(line)
 
     def statuses(self) -> list[ReplicaStatus]:
         """What runs and how it fares."""
