@@ -72,7 +72,7 @@ async def _run(
     make = dashboard_of(state, os.environ, blueprint.placement.operator)
     dashboard = None if make is None else make(overview)
     if dashboard is not None:
-        show(dashboard.observatory.logs.of(ALONE, 0).event)
+        show(dashboard.observatory.lines_of(ALONE, 0).event)
     operators = OperatorServer(overview, wanted.and_socket(beside.run), dashboard)
 
     def started(_: Process) -> None:

@@ -67,7 +67,7 @@ class RunningOrDatabases(Generic[Answerer]):
         try:
             told = self.run(question)
         except CallError as error:  # of the one service that was asked for
-            if error.code is not Code.UNAVAILABLE or error.may_have_happened:
+            if not is_away(error):
                 raise
             told = None
         silent = self.services if told is None else [each for each in told.silent if each in self.services]
@@ -97,6 +97,11 @@ class RunningOrDatabases(Generic[Answerer]):
         """Whether the database of a service is there and does not end with a run."""
         database = open_database(self._blueprint, self._directory, service)
         return not database.is_temporary and database.exists()
+
+
+def is_away(error: CallError) -> bool:
+    """Whether a process did not answer, and did nothing: then what its database says may be told in its place."""
+    return error.code is Code.UNAVAILABLE and not error.may_have_happened
 
 
 def warn_of(silent: Sequence[str]) -> None:

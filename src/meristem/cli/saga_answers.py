@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from msgspec.structs import replace
 
-from meristem.cli.running_or_databases import RunningOrDatabases, warn_of
-from meristem.errors import CallError, Code
+from meristem.cli.running_or_databases import RunningOrDatabases, is_away, warn_of
+from meristem.errors import CallError
 from meristem.operators.saga_contract import FoundSagas, SagaOperations, SagaOverview, SagaPlace
 from meristem.operators.saga_merging import newest
 from meristem.runtime.rehearsal import Rehearsal
@@ -85,7 +85,7 @@ class SagaAnswers:
         try:
             told = self._asked.run(question)
         except CallError as error:
-            if error.code is not Code.UNAVAILABLE or error.may_have_happened or self._asked.is_lost(service):
+            if not is_away(error) or self._asked.is_lost(service):
                 raise
             told = None  # its process is gone, and what it keeps is not
         return self._asked.of_database(service, question) if told is None else told

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from copy import copy
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from meristem.contracts.operation import Semantics
@@ -77,12 +76,11 @@ async def _told(replicas: Sequence[Instance], operation: Operation, request: Any
 
 async def _first_of(replicas: Sequence[Instance], operation: Operation, request: Any) -> Any:
     """One after the other: what changes something must not be begun twice because the first was slow."""
-    problem = "it has no replica"
-    patient = copy(operation)
+    problem = ""
     # All together within the time of who asks, who is then told which one is silent. What may be begun once alone has
     # all of it: after one that was slow no other is asked.
-    share = max(len(replicas), 1) if operation.semantics.repeatable else 1
-    patient.timeout = operation.timeout * MARGIN / share
+    share = len(replicas) if operation.semantics.repeatable else 1
+    patient = operation.under(timeout=operation.timeout * MARGIN / share)
     for each in replicas:
         try:
             return await _answer_of(each, patient, request)

@@ -30,23 +30,8 @@ _COLOURS: Final = re.compile(r"\x1b\[[0-9;]*m")
 _decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
 
-class LogIntake:
-    """Takes lines into the history: those of each process and program by a taker of its own."""
-
-    def __init__(self, history: History) -> None:
-        self._history = history
-        self._takers: dict[tuple[str, int], LineTaker] = {}
-
-    def of(self, process: str, replica: int) -> LineTaker:
-        """What takes the lines of a replica, always the same."""
-        found = self._takers.get((process, replica))
-        if found is None:
-            found = self._takers[process, replica] = LineTaker(self._history, process, replica)
-        return found
-
-
 class LineTaker:
-    """Takes the lines of one process, a bounded number a second; what it can't read is text.
+    """Takes the lines of one replica into the history, a bounded number a second; what it can't read is text.
 
     A line that comes beyond that number costs one look at the clock: a busy process writes ten thousands a second.
     """

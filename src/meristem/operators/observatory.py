@@ -17,7 +17,7 @@ from meristem.operators.catalogue_contract import Catalogue
 from meristem.operators.event_contract import Events
 from meristem.operators.gatherer import Gatherer
 from meristem.operators.history_file import History
-from meristem.operators.log_intake import LogIntake
+from meristem.operators.log_intake import LineTaker
 from meristem.operators.operator_contract import Operator
 from meristem.operators.saga_contract import SagaOperations
 from meristem.operators.supervision_contract import ProcessControl
@@ -60,13 +60,16 @@ class Observatory:
         self.action_log = action_log
         self._supervision = overview.supervision
         self.history = History(path, keeping)
-        self.logs = LogIntake(self.history)
         self._gatherer = Gatherer(overview, self.history)
         self._view = SystemView(overview, self._gatherer, self.history, settings)
         self._asking = Asking(overview)
         self._catalogue = SystemCatalogue(overview, self._asking)
         self._is_ending = asyncio.Event()
         self._streams = 0
+
+    def lines_of(self, process: str, replica: int) -> LineTaker:
+        """What takes the lines of a replica, to be asked for once: what it takes in a second is bounded."""
+        return LineTaker(self.history, process, replica)
 
     @property
     def routes(self) -> dict[str, ServedOperation]:

@@ -45,7 +45,7 @@ from meristem.system.system_status import ReplicaStatus, SystemStatus
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from meristem.operators.log_intake import LogIntake
+    from meristem.operators.observatory import Observatory
     from meristem.supervision.changes import RunChange
     from meristem.supervision.console import LineWriter
     from meristem.supervision.replica import Arguments
@@ -97,7 +97,7 @@ class Supervisor:
         self._external = dict(external or {})
         self._foreign = foreign or {}
         self._addresses: Mapping[str, str] = {}
-        self._logs: LogIntake | None = None
+        self._observatory: Observatory | None = None
         self._writers = writers(plan)
         self._takers: dict[str, Callable[[bytes], None]] = {}  # by label, for the many lines that a busy process writes
         self._began = time.time()
@@ -150,7 +150,7 @@ class Supervisor:
         overview = Supervised(self.plan, self._place.parts, self._parts, self.address, sign, self._desk)
         dashboard = None if self._place.dashboard is None else self._place.dashboard(overview)
         if dashboard is not None:
-            self._logs = dashboard.observatory.logs
+            self._observatory = dashboard.observatory
         wanted = self._place.operators.and_socket(self.run)
         self.operators = OperatorServer(overview, wanted, dashboard)
         await self.operators.start()
@@ -301,9 +301,9 @@ class Supervisor:
         self._console.write(label, line)
         take = self._takers.get(label)
         if take is None:
-            if self._logs is None:
+            if self._observatory is None:
                 return
-            take = self._takers[label] = self._logs.of(*self._writers.get(label, (label, 0))).line
+            take = self._takers[label] = self._observatory.lines_of(*self._writers.get(label, (label, 0))).line
         take(line)
 
     def statuses(self) -> list[ReplicaStatus]:
