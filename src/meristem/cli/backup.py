@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
+from click.core import ParameterSource
 
 from meristem.backup.copying import take
 from meristem.backup.manifest import read_manifest
@@ -56,6 +57,7 @@ def backup(
 ) -> None:
     """Copy all databases of a system as they are at one moment; it may run meanwhile."""
     if context.invoked_subcommand is not None:
+        _refuse_options_before(context, context.invoked_subcommand)
         return
     if to is None:
         raise click.UsageError("where to? --to FOLDER, which is made")
@@ -146,3 +148,11 @@ def _say_pending(pending: Mapping[str, Sequence[str]]) -> None:
 def _say(lines: Iterable[str]) -> None:
     for line in lines:
         click.echo(f"  {line}")
+
+
+def _refuse_options_before(context: click.Context, verb: str) -> None:
+    """Options of the verb that takes a backup say nothing to the others, which have their own."""
+    given = [each.opts[-1] for each in context.command.params
+             if context.get_parameter_source(each.name or "") is ParameterSource.COMMANDLINE]  # fmt: skip
+    if given:
+        raise click.UsageError(f"{', '.join(given)} before {verb} says nothing to it: write it after, if it takes that")

@@ -64,6 +64,8 @@ def _elsewhere(target: str | None, name: str | None, address: str) -> tuple[str,
     if not address.startswith(("http://", "https://")):
         raise click.BadParameter(f"{address}: write it as a browser does, https://ops.example.org")
     if SECRET in os.environ:
+        if name is not None:
+            raise click.UsageError(f"--name says whose secret is taken, and {SECRET} is set: leave one of them out")
         return StateDirectory.secret_of(os.environ), address
     known = {each.path.name: each for each in known_systems(target) if each.secret_file.exists()}
     if name is None and len(known) == 1:

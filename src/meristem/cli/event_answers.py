@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from meristem.cli.running_or_databases import RunningOrDatabases, warn_of
 from meristem.clock import SystemClock
-from meristem.errors import OperationError
+from meristem.errors import CallError, Code, OperationError
 from meristem.events.brokers.broker import BrokerBus
 from meristem.events.bus_positions import BusPositions
 from meristem.operators.event_contract import (
@@ -82,6 +82,21 @@ class EventAnswers:
             found[each.service].append(each)
         warn_of(listed.silent)
         return found
+
+    def subscribers(self, service: str, numbers: Sequence[int]) -> dict[int, str]:
+        """Whose these dead letters of a publisher are; of those that are none, nothing."""
+
+        async def look(events: Events) -> dict[int, str]:
+            found = {}
+            for number in numbers:
+                try:
+                    found[number] = (await events.letter(service, number)).letter.subscriber
+                except CallError as error:
+                    if error.code is not Code.NOT_FOUND:
+                        raise
+            return found
+
+        return self._asked.one(service, look)
 
     def change(self, verb: str, chosen: ChosenLetters) -> ChangedLetters:
         """Redrive or discard letters."""

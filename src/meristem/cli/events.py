@@ -22,6 +22,8 @@ from meristem.errors import CallError, Code, OperationError
 from meristem.operators.event_contract import ChosenLetters, LettersLike
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from meristem.operators.event_contract import DeadLetterView
 
 service_option = click.option("--service", help="Only events that this service published.")
@@ -146,15 +148,18 @@ def _apply(
 ) -> None:
     if not numbers and subscriber is None and not everything:
         raise click.UsageError(f"which? events {verb} NUMBER --service NAME, --subscriber NAME or --all")
+    if numbers and everything:
+        raise click.UsageError(f"some or all? events {verb} NUMBER means those letters alone, --all every one")
     if numbers and service is None:
         raise click.UsageError("numbers are each publisher's own: add --service, the publisher that `dead` shows")
     blueprint, directory = load_blueprint(target, placement, as_it_runs=True)
+    answers = EventAnswers(blueprint, directory, service)
+    chosen = ChosenLetters(like=LettersLike(service=service or "", subscriber=subscriber or ""))
     if numbers and service is not None:
         chosen = ChosenLetters(numbers={service: [*numbers]})
-    else:
-        chosen = ChosenLetters(like=LettersLike(service=service or "", subscriber=subscriber or ""))
+        _check_subscriber(answers, service, numbers, subscriber and blueprint.plan.called_now(subscriber))
     try:
-        told = EventAnswers(blueprint, directory, service).change(verb, chosen)
+        told = answers.change(verb, chosen)
     except CallError as error:
         if error.code is not Code.INVALID_ARGUMENT:
             raise
@@ -171,3 +176,11 @@ def _apply(
     if told.silent:
         services = ", ".join(told.silent)
         raise OperationError(f"{services} did not answer: look by `meristem events dead` what is left there")
+
+
+def _check_subscriber(answers: EventAnswers, service: str, numbers: Sequence[int], subscriber: str | None) -> None:
+    """Refuse letters of others than the one that was named, if one was: nothing is done then."""
+    whose = {} if subscriber is None else answers.subscribers(service, numbers)
+    if others := [f"{number} is {name}'s" for number, name in whose.items() if name != subscriber]:
+        text = f"not all of these letters are {subscriber}'s: {', '.join(others)}; leave it out to mean their numbers"
+        raise click.BadParameter(text, param_hint="--subscriber")

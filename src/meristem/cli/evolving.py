@@ -34,6 +34,8 @@ def check(target: str | None, *, against: str | None, save: Path | None, kinds: 
     """Find changes of contracts that break callers, subscribers, or what is kept; exit with 1 where there are any."""
     if (against is None) == (save is None):
         raise click.UsageError("say what it was, --against main, or where to keep what it is, --save contracts.json")
+    if save is not None and (kinds or as_json):
+        raise click.UsageError("--kind and --json are for what --against finds: --save keeps all there is, as JSON")
     blueprint, root = load_blueprint(target)
     now = snapshot_of(blueprint, root)
     if save is not None:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 )
 def graph(target: str | None, placement: Path | None, *, as_json: bool, mermaid: bool, by_clients: bool) -> None:
     """Show what a system consists of and who calls whom."""
+    if as_json and mermaid:
+        raise click.UsageError("--json and --mermaid are two forms of it: give one")
     blueprint, root = load_blueprint(target, placement)
     plan = blueprint.plan
     clients = client_calls(plan, find(target, Path.cwd()).path, root) if by_clients else ()

@@ -58,7 +58,7 @@ def migrate(
     folders = {each.name: directory / each.migrations for each in blueprint.plan.services}
     if message is not None:
         names = names_with_database(blueprint, service)
-        _write(blueprint, directory, folders, names, message, compatible=compatible, unsafe=unsafe)
+        _write(blueprint, directory, folders, names, message, compatible=compatible, unsafe=unsafe, as_json=as_json)
         return
     if compatible:
         raise click.UsageError("--compatible marks a new migration: add --new MESSAGE")
@@ -111,6 +111,7 @@ def _write(
     *,
     compatible: bool,
     unsafe: bool,
+    as_json: bool,
 ) -> None:
     if len(names) != 1:
         raise click.UsageError(f"a migration belongs to one service: add --service, one of {', '.join(names)}")
@@ -128,4 +129,7 @@ def _write(
             make=True,
         )
     written = asyncio.run(revision(database, folder, message, tables, compatible=compatible))
+    if as_json:
+        print_json({"service": name, "written": None if written is None else str(written)})
+        return
     click.echo(f"wrote {written}; read it before you apply it" if written else "nothing differs from the tables")

@@ -81,6 +81,16 @@ class RunningOrDatabases(Generic[Answerer]):
         lost = [] if told is None else [each for each in silent if self.is_lost(each)]
         return merge([*([] if told is None else [told]), *rest.values()], lost)
 
+    def one(self, service: str, question: Callable[[Answerer], Awaitable[Told]]) -> Told:
+        """What is answered on something of this service; CallError for what is refused."""
+        try:
+            told = self.run(question)
+        except CallError as error:
+            if not is_away(error) or self.is_lost(service):
+                raise
+            told = None  # its process is gone, and what it keeps is not
+        return self.of_database(service, question) if told is None else told
+
     def of_database(self, service: str, question: Callable[[Answerer], Awaitable[Told]], *, make: bool = False) -> Told:
         """What the database of one service answers, which is made where it may be."""
 

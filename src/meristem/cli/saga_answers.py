@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from msgspec.structs import replace
 
-from meristem.cli.running_or_databases import RunningOrDatabases, is_away, warn_of
-from meristem.errors import CallError
+from meristem.cli.running_or_databases import RunningOrDatabases, warn_of
 from meristem.operators.saga_contract import FoundSagas, SagaOperations, SagaOverview, SagaPlace
 from meristem.operators.saga_merging import newest
 from meristem.runtime.rehearsal import Rehearsal
@@ -82,13 +81,7 @@ class SagaAnswers:
 
     def one(self, service: str, question: Callable[[SagaOperations], Awaitable[Told]]) -> Told:
         """What is answered on a saga of this service; CallError for what is refused."""
-        try:
-            told = self._asked.run(question)
-        except CallError as error:
-            if not is_away(error) or self._asked.is_lost(service):
-                raise
-            told = None  # its process is gone, and what it keeps is not
-        return self._asked.of_database(service, question) if told is None else told
+        return self._asked.one(service, question)
 
     def _desk(self, name: str, database: Database) -> SagaOperations:
         desk: Any = SagaDesk(_OpenedServices(self._blueprint, {name: database}))

@@ -85,6 +85,9 @@ def replay(
         journals = list(read_journals(paths)) if paths else []
     except ConfigurationError as error:
         raise click.BadParameter(str(error), param_hint="FILE") from None
+    if others := [each for each in journals if service not in (None, each.service)]:
+        text = f"{others[0].saga.name} {others[0].saga.id} is a saga of {others[0].service}: leave {service} out"
+        raise click.BadParameter(text, param_hint="--service")
     if everything:
         ids = _going(blueprint, directory, service)
     found = asyncio.run(_replay(blueprint, [*journals, *_journals(blueprint, directory, ids, service)], values=values))

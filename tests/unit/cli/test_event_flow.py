@@ -214,6 +214,10 @@ async def test_a_running_system_is_asked_and_what_nobody_there_tells_is_read(
     await running.shows("heard pen")
     await _until_dead(meristem, 3)
     missing = await meristem("events", "discard", "99", "--service", "orders")
+    [number, *_] = [each["id"] for each in await _until_dead(meristem, 3)]
+    anothers = await meristem("events", "discard", str(number), "--service", "orders", "--subscriber", "orders")
+    own = await meristem("events", "redrive", str(number), "--service", "orders", "--subscriber", "post", "--json")
+    await _until_dead(meristem, 3)
     discarded = await meristem("events", "discard", "--subscriber", "post", "--json")
 
     assert [msgspec.json.decode(each["body"])["data"]["item"] for each in dead] == ["ink", "pen", "cap"]
@@ -222,6 +226,8 @@ async def test_a_running_system_is_asked_and_what_nobody_there_tells_is_read(
     assert waiting.json == {"orders": [], "post": []}
     assert redriven.json == {"orders": 2}, redriven.err
     assert (missing.code, "orders has no dead letter 99" in missing.err) == (2, True)
+    assert (anothers.code, f"not all of these letters are orders's: {number} is post's" in anothers.err) == (2, True)
+    assert own.json == {"orders": 1}, own.err
     assert discarded.json == {"orders": 3, "post": 0}
     assert (await meristem("events", "dead", "--json")).json == {"orders": [], "post": []}
 

@@ -613,6 +613,10 @@ async def test_a_release_is_rolled_back_over_what_is_compatible_and_refused_over
         (["events", "redrive", "7", "--service", "orders"], 2, "orders has no dead letter 7; `meristem events dead`"),
         (["events", "discard", "7", "--service", "orders"], 2, "orders has no dead letter 7; `meristem events dead`"),
         (["events", "redrive", "7"], 2, "add --service"),
+        (["events", "redrive", "7", "--service", "orders", "--all"], 2, "some or all?"),
+        (["graph", "--json", "--mermaid"], 2, "--json and --mermaid are two forms of it: give one"),
+        (["contracts", "check", "--save", "now.json", "--json"], 2, "--kind and --json are for what --against finds"),
+        (["backup", "--system", "shop.py", "verify", "."], 2, "--system before verify says nothing to it"),
         (["events", "redrive", "--subscriber", "pots"], 2, "no service 'pots' hears events; there are post"),
         (["sagas", "list", "--service", "nobody"], 2, "no service 'nobody' has a database"),
         (
