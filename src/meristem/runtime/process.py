@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from meristem.contracts.call import CONNECTOR
 from meristem.gateway.arrivals import Arrivals
+from meristem.gateway.policy.gatekeeper import Gatekeeper
 from meristem.hosting.asgi.access_log import AccessLog
 from meristem.hosting.asgi.forwarded import Forwarded
 from meristem.hosting.asgi.mounts import Mounts
@@ -133,6 +134,7 @@ class Process:
             # it may ask services: connections inherit what CONNECTOR is here
             authenticate=self._blueprint.system.authenticate,
             on_answer=self.assembly.telemetry.on_answer if self._blueprint.placement.telemetry.access_log else None,
+            policy=self._policy(),
         )
         listen = [each for each in self._listen if not each.is_grpc]
         await self._stack.start(Serving(self._server, [each for each in listen if not each.public]))
@@ -191,6 +193,11 @@ class Process:
             return []
         acceptance = Acceptance(blueprint.system.name, blueprint.accepted_events(), sendable=self.assembly.sendable)
         return [EventIntake(acceptance, self.assembly.event_intake(), limits)]
+
+    def _policy(self) -> Gatekeeper | None:
+        """What decides who may come in, where the placement has a gateway."""
+        table = self._blueprint.placement.gateway
+        return None if table is None else Gatekeeper(table)
 
     def _rest(self, routes: Mapping[str, ServedOperation]) -> RestInterface:
         system = self._blueprint.system

@@ -12,6 +12,7 @@ from meristem.config.setting_sources import File
 from meristem.contracts.bounds import misfit
 from meristem.errors import ConfigurationError
 from meristem.events.adapters import BUSES
+from meristem.gateway.policy.gateway_table import GatewayTable
 from meristem.resilience.limits import ClientLimits, Limits
 from meristem.resilience.policies import Policies
 from meristem.storage.adapters import DATABASES
@@ -78,6 +79,7 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     client: ClientLimits = ClientLimits()
     telemetry: Telemetry = Telemetry()
     operator: OperatorTable = OperatorTable()
+    gateway: GatewayTable | None = None
     supervision: Supervision = Supervision()
 
     @classmethod
@@ -116,6 +118,7 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             ("events", self.events, EventsTable),
             ("telemetry", self.telemetry, Telemetry),
             ("operator", self.operator, OperatorTable),
+            *(() if self.gateway is None else (("gateway", self.gateway, GatewayTable),)),
             ("supervision", self.supervision, Supervision),
         )
         problems = (
@@ -125,6 +128,7 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             *(wrong_number(name, process) for name, process in written.items()),
             *(wrong_address(each) for each in self.operator.addresses or ()),
             wrong_public(self.operator),
+            None if self.gateway is None else self.gateway.problem(),
             *(wrong_subscriber(name, each) for name, each in self.events.subscribers.items()),
         )
         return next((each for each in problems if each is not None), None)

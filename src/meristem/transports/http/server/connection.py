@@ -130,6 +130,11 @@ class ServerConnection(PacedConnection):
         self.used = True
         self.request = request
         self.mark = listener.reaper.now
+        self.route(request, body)
+
+    def route(self, request: Request, body: IncomingBody) -> None:
+        """Find who answers a sound request."""
+        listener = self.listener
         if is_channel(request) and listener.authorizer.trusted:
             self._open(ServerChannel(self))
             if listener.draining:  # nobody else would end it
@@ -138,9 +143,9 @@ class ServerConnection(PacedConnection):
         socket = is_websocket(request)
         found = listener.find(request, socket=socket)
         if found is not None:
-            if not isinstance(found, Response) and found.asks_client and not self._knows_client(request):
+            if not isinstance(found, Response) and found.asks_client and not self.knows_client(request):
                 return
-            self._take(found, request, body)
+            self.take(found, request, body)
         elif socket:
             self._open(listener.socket(self, request))
         else:
@@ -148,7 +153,7 @@ class ServerConnection(PacedConnection):
             self.hosted = listener.host(self, request, body)
             self._feed()
 
-    def _take(self, found: Resource | Response, request: Request, body: IncomingBody) -> None:
+    def take(self, found: Resource | Response, request: Request, body: IncomingBody) -> None:
         """Have Meristem's own answer a request, as soon as that has what it needs of it."""
         if self.own and self.learns_heads:
             self.listener.own_heads.learn(request, found)
@@ -165,7 +170,7 @@ class ServerConnection(PacedConnection):
             if expects_continue(request):
                 intake.invite()
 
-    def _knows_client(self, request: Request) -> bool:
+    def knows_client(self, request: Request) -> bool:
         """Find out who sends a request; one that tells it in two ways is refused."""
         try:
             request.client = client_address(request, self.transport, self.listener.proxies)

@@ -23,6 +23,7 @@ from meristem.transports.http.address import Address
 from meristem.transports.http.connect.interface import ConnectInterface, Route
 from meristem.transports.http.server.connection import ServerConnection
 from meristem.transports.http.server.listener import Factory, Listener
+from meristem.transports.http.server.policed_connection import PolicedConnection
 from meristem.transports.http.server.reaper import Reaper
 from meristem.transports.http.server.told_connection import OnAnswer, ToldConnection
 from meristem.transports.http.server.turns import Turns
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from meristem.contracts.operation import Operation
     from meristem.transports.authorize import Authenticate, Verify
     from meristem.transports.http.connect.codec import Binary
+    from meristem.transports.http.edge_policy import EdgePolicy
     from meristem.transports.http.request import Interface
     from meristem.transports.http.server.listener import Accepted
 
@@ -97,7 +99,8 @@ class HttpServer:
     `verify` tells who stands behind a `meristem-token`, `authenticate` whose a bearer token from outside is. An
     operation without `http=` answers only callers with a valid token; without a `verify` it answers on addresses
     that are not public. Those have `internal` instead of `interfaces` and `app`, where that is given. At a public
-    address `guards` are asked before all others, and `on_answer` is told of each answer, but not of those of `app`.
+    address `policy` decides who may come in, `guards` are asked before all others, and `on_answer` is told of each
+    answer, but not of those of `app`.
     """
 
     def __init__(
@@ -112,11 +115,13 @@ class HttpServer:
         verify: Verify | None = None,
         authenticate: Authenticate | None = None,
         on_answer: OnAnswer | None = None,
+        policy: EdgePolicy | None = None,
     ) -> None:
         self.limits = limits or Limits()
         self._verify = verify
         self._authenticate = authenticate
         self._on_answer = on_answer
+        self._policy = policy
         connect = ConnectInterface(routes_of(routes, self.limits))
         self._public = Beside([*guards, connect, *interfaces], app)
         self._internal = (
@@ -136,7 +141,9 @@ class HttpServer:
         self._reaper.start()
         beside = self._public if public else self._internal
         factory: Factory = ServerConnection
-        if public and self._on_answer is not None:
+        if public and self._policy is not None:
+            factory = partial(PolicedConnection, on_answer=self._on_answer, policy=self._policy)
+        elif public and self._on_answer is not None:
             factory = partial(ToldConnection, on_answer=self._on_answer)
         listener = Listener(
             beside.interfaces,

@@ -83,7 +83,7 @@ class ResponseWriter:
         lines = [_status_line(status)]
         dated = False
         self._left = None  # of one before that was refused
-        for given, value in fields:
+        for given, value in (*fields, *self._request.answer_fields):
             name = given.lower()
             if NAME.fullmatch(name) is None or UNSOUND.search(value) is not None:
                 raise ValueError(f"a response has no header field {given!r}: {value!r}")

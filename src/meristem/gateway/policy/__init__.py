@@ -1,0 +1,1 @@
+"""Who may come in from the internet, how often, and where to."""

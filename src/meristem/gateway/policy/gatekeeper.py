@@ -1,0 +1,89 @@
+"""The policy of a `[gateway]` table at work: each request finds its route, whose checks let it in or refuse it."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from meristem.gateway.policy.rate_limit import RateLimit
+from meristem.gateway.policy.route_table import Routes
+from meristem.gateway.policy.visit import Visit
+from meristem.transports.http.edge_policy import Admitted
+from meristem.transports.http.responses import Response
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from meristem.gateway.policy.gateway_table import GatewayTable
+    from meristem.gateway.policy.visit import Check, Outcome
+    from meristem.transports.http.edge_policy import Verdict
+    from meristem.transports.http.request import Request
+
+ELSE: Final = "*"  # the route of what no other fits
+ADMITTED: Final = "admitted"
+
+
+class CheckedRoute(NamedTuple):
+    """A route by its name, and what is looked at on it, in this order."""
+
+    name: str
+    checks: tuple[Check, ...]
+
+
+class Gatekeeper:
+    """Decides about every request of the public addresses, as one table says.
+
+    `counts` are, by route and by what let it in or refused it, how many requests came.
+    """
+
+    def __init__(self, table: GatewayTable, now: Callable[[], float] = time.monotonic) -> None:
+        limits = {name: RateLimit(name, each, now) for name, each in table.limits.items()}
+        routes = {
+            each.path: CheckedRoute(name, tuple(limits[limit] for limit in each.limits))
+            for name, each in table.routes.items()
+        }
+        self._routes = Routes(routes, CheckedRoute(ELSE, ()))
+        self.counts: Counter[tuple[str, str]] = Counter()
+
+    def check(self, request: Request) -> Verdict | Awaitable[Verdict]:
+        """The verdict about a request, or what it is awaited by."""
+        route = self._routes.find(request.path)
+        visit = Visit(request, route.name)
+        for at, check in enumerate(route.checks):
+            outcome = check(visit)
+            if isinstance(outcome, Response):
+                return self._refuse(visit, check, outcome)
+            if outcome is not None:
+                return self._wait(visit, route.checks[at:], outcome)
+        return self._admit(visit)
+
+    async def _wait(self, visit: Visit, checks: tuple[Check, ...], pending: Awaitable[Outcome] | None) -> Verdict:
+        """The verdict from a check on that takes its time, of which `pending` is the outcome."""
+        try:
+            for check in checks:
+                outcome = pending or check(visit)
+                pending = None
+                if outcome is not None and not isinstance(outcome, Response):
+                    outcome = await outcome
+                if outcome is not None:
+                    return self._refuse(visit, check, outcome)
+            return self._admit(visit)
+        except BaseException:  # its client has gone, or a check failed: what it holds is free again
+            _leave(visit)
+            raise
+
+    def _admit(self, visit: Visit) -> Admitted:
+        self.counts[visit.route, ADMITTED] += 1
+        return Admitted(visit.fields, (lambda: _leave(visit)) if visit.leaving else None)
+
+    def _refuse(self, visit: Visit, check: Check, response: Response) -> Response:
+        self.counts[visit.route, check.name] += 1
+        _leave(visit)
+        return Response(response.status, response.media, response.body, [*response.fields, *visit.fields])
+
+
+def _leave(visit: Visit) -> None:
+    leaving, visit.leaving = visit.leaving, []
+    for each in leaving:
+        each()

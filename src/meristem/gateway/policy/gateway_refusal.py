@@ -1,0 +1,17 @@
+"""How the gateway refuses: a problem (RFC 9457), whatever is asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from meristem.contracts.codec import encode
+from meristem.transports.http.responses import PROBLEM, Response, phrase
+
+if TYPE_CHECKING:
+    from meristem.asgi import Field
+
+
+def refused(status: int, detail: str, *fields: Field) -> Response:
+    """The refusal of a request; unlike that of unsound HTTP it keeps the connection."""
+    problem = {"type": "about:blank", "title": phrase(status), "status": status, "detail": detail}
+    return Response(status, PROBLEM, encode(problem), fields)

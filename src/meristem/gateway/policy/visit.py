@@ -1,0 +1,34 @@
+"""One request at the gateway, and what looks at it on its way in."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+import msgspec
+
+from meristem.transports.http.responses import Response
+
+if TYPE_CHECKING:
+    from meristem.asgi import Field
+    from meristem.transports.http.request import Request
+
+
+class Visit(msgspec.Struct, gc=False):
+    """A request on a `route`: its answer, a refusal too, is given `fields`; all of `leaving` is called at its end."""
+
+    request: Request
+    route: str
+    fields: list[Field] = []
+    leaving: list[Callable[[], None]] = []
+
+
+Outcome: TypeAlias = Response | None
+
+
+class Check(Protocol):
+    """One thing that is looked at: refuses by a response, lets go on by None, or takes its time."""
+
+    name: str
+
+    def __call__(self, visit: Visit, /) -> Outcome | Awaitable[Outcome]: ...

@@ -1,0 +1,42 @@
+"""The port to what stands before everything that a public address serves: who may come in, and with what."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+import msgspec
+
+from meristem.transports.http.responses import Response
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from meristem.asgi import Field
+    from meristem.transports.http.request import Request
+
+
+class Admitted(msgspec.Struct, frozen=True, gc=False):
+    """A request that may come in: its answer has `fields` more, and `left` is called once when that is out."""
+
+    fields: Sequence[Field] = ()
+    left: Callable[[], None] | None = None
+
+
+Verdict: TypeAlias = Admitted | Response
+"""What becomes of a request: it is admitted, or answered so."""
+
+
+class EdgePolicy(Protocol):
+    """Decides about each request of a public address, RPC, REST, apps and WebSockets alike, before anything else."""
+
+    def check(self, request: Request) -> Verdict | Awaitable[Verdict]:
+        """The verdict, or what it is awaited by: then the connection reads no further meanwhile.
+
+        The address of `request.client` is known. A request may come more than once as the same object, where a client
+        repeats its head byte for byte.
+        """
+        ...
+
+
+ADMITTED = Admitted()
