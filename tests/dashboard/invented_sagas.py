@@ -84,4 +84,4 @@ class InventedSagas:
     async def retry(self, service: str, saga_id: str) -> SagaSummary:
         raise NotImplementedError
 
-    cancel = fork = signal = retry_all = retry
+    cancel = fork = signal = retry_some = cancel_some = retry

@@ -170,6 +170,20 @@ async def test_an_id_that_nobody_knows_is_not_found(app):
     assert caught.value.code is Code.NOT_FOUND
 
 
+async def test_an_id_of_another_saga_is_refused_whatever_it_is_asked(app):
+    shop, bank = app.client(Shop), app.client(Bank)
+    patient = await start_saga(shop.patient, "mistaken")
+    await bank.until("mistaken", 1)
+    mistaken = SagaHandle.of(shop.order, patient.id)
+
+    for asked in (mistaken.state(), mistaken.result(), mistaken.cancel(), mistaken.signal(Approval(by="Ada"))):
+        with pytest.raises(CallError, match=r"is a saga patient, and none of Shop\.order") as caught:
+            await asked
+        assert caught.value.code is Code.NOT_FOUND
+    await shop.pay("mistaken")
+    assert await patient.result() == "paid by mistaken"
+
+
 async def test_a_saga_waits_for_an_event(app):
     shop, bank = app.client(Shop), app.client(Bank)
     waiting = asyncio.ensure_future(shop.patient("patient"))

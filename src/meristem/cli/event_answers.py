@@ -21,7 +21,7 @@ from meristem.operators.event_contract import (
     LettersLike,
 )
 from meristem.operators.event_merging import merged_changes, merged_overviews
-from meristem.runtime.event_desk import EventDesk
+from meristem.runtime.event_desk import EventDesk, read_event
 from meristem.system.event_flow import bus_of, event_classes
 
 if TYPE_CHECKING:
@@ -112,6 +112,11 @@ class EventAnswers:
         classes, self._unread = event_classes(self._blueprint)
         return classes
 
+    @property
+    def unread(self) -> Mapping[str, str]:
+        """The services whose code is not importable here, and why; known when `classes` were asked for."""
+        return self._unread
+
     def publish(self, service: str, event_type: str, data: str) -> EventPublication:
         """Publish an event by a service."""
 
@@ -121,7 +126,8 @@ class EventAnswers:
         told = self._asked.run(publish)
         if told is not None:
             return told
-        if service in self._asked.services and not self._asked.lasts(service):
+        if not self._asked.lasts(service):
+            read_event(self.classes, event_type, data)  # what is wrong with it is told before what is missing for it
             raise OperationError(f"{service} has no database that lasts yet: run the system once, then publish")
         return self._asked.of_database(service, publish, make=True)
 

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 import msgspec
 
+from meristem.cli.databases import names_with_database
 from meristem.cli.event_answers import EventAnswers
 from meristem.cli.loading_system import json_option, load_blueprint, placement_option, system_argument, system_option
 from meristem.cli.output import print_json, print_table
 from meristem.cli.running_or_databases import warn_of
 from meristem.errors import CallError, Code
 from meristem.operators.event_contract import EventTypeView, SubscriberView
-from meristem.runtime.event_desk import read_event
-from meristem.system.event_flow import destinations_of, event_classes, flows_of, owners
+from meristem.system.event_flow import event_classes, flows_of, owners
 
 if TYPE_CHECKING:
     from meristem.system.blueprint import Blueprint
+
+HINTS: Final = {Code.NOT_FOUND: "TYPE", Code.INVALID_ARGUMENT: "JSON"}  # which argument a refusal is about
 
 
 @click.command("list")
@@ -92,12 +94,16 @@ def publish(
     """Publish an event: put it into the outbox of the service that owns its package, and say its id."""
     blueprint, directory = load_blueprint(target, placement, as_it_runs=True)
     answers = EventAnswers(blueprint, directory)
-    _check(blueprint, event_type, data)
-    publisher = _publisher(blueprint, event_type, service)
-    destinations = destinations_of(blueprint, event_type)
-    if not destinations:
-        raise click.UsageError(f"no service hears {event_type}: nothing was published")
-    published = answers.publish(publisher, event_type, data)
+    publisher = _publisher(answers, blueprint, event_type, service)
+    try:
+        published = answers.publish(publisher, event_type, data)
+    except CallError as error:
+        if error.code is Code.FAILED_PRECONDITION:  # nobody would get it
+            raise click.UsageError(error.message) from None
+        if error.code not in HINTS:
+            raise
+        unseen = _unseen(answers) if error.code is Code.NOT_FOUND else ""
+        raise click.BadParameter(f"{error.message}{unseen}", param_hint=HINTS[error.code]) from None
     if as_json:
         print_json(published)
     else:
@@ -105,26 +111,26 @@ def publish(
         click.echo(f"{published.id} is published by {publisher}, to {to}.")
 
 
-def _check(blueprint: Blueprint, event_type: str, data: str) -> None:
-    classes, unread = event_classes(blueprint)
-    try:
-        read_event(classes, event_type, data)
-    except CallError as error:
-        is_missing = error.code is Code.NOT_FOUND
-        unseen = f"; {', '.join(unread)} can't be imported here" if unread and is_missing else ""
-        raise click.BadParameter(f"{error.message}{unseen}", param_hint="TYPE" if is_missing else "JSON") from None
+def _unseen(answers: EventAnswers) -> str:
+    """Whose events may be missing among those that there are."""
+    unread = answers.unread
+    return f"; {', '.join(unread)} can't be imported here" if unread else ""
 
 
 def _keepers(blueprint: Blueprint) -> list[str]:
     return [each.name for each in blueprint.plan.services if each.database]
 
 
-def _publisher(blueprint: Blueprint, event_type: str, service: str | None) -> str:
+def _publisher(answers: EventAnswers, blueprint: Blueprint, event_type: str, service: str | None) -> str:
     if service is not None:
-        return service  # whether it has a database is seen where that is opened
-    found = owners(blueprint, event_type)
-    if len(found) == 1:
-        return found[0]
+        [found] = names_with_database(blueprint, service)
+        return found
+    known = owners(blueprint, event_type)
+    if len(known) == 1:
+        return known[0]
+    if event_type not in answers.classes:
+        there_are = f"there are {', '.join(sorted(answers.classes)) or 'none'}{_unseen(answers)}"
+        raise click.BadParameter(f"no event {event_type!r}; {there_are}", param_hint="TYPE")
     package = event_type.rpartition(".")[0]
-    who = f"{', '.join(found)} all have" if found else "no service with a database has"
+    who = f"{', '.join(known)} all have" if known else "no service with a database has"
     raise click.UsageError(f"{who} a contract in {package}; add --service, one of {', '.join(_keepers(blueprint))}")

@@ -117,6 +117,9 @@ def _add_service(branch: object, service: ServicePlan, outside: Sequence[str]) -
         branch.add(f"hears {', '.join(event.rpartition('.')[2] for event in service.hears)}")
     if service.sagas:
         branch.add(f"sagas {', '.join(service.sagas)}")
+    for scheduled in service.scheduled:
+        where = ", in each replica" if scheduled.each else ""
+        branch.add(f"runs {scheduled.name} every {scheduled.seconds:g} s{where}")
     width = max((len(each.name) for each in service.operations), default=0)
     for operation in service.operations:
         route = f"{operation.name:<{width}}  [dim]{operation.http}[/]" if operation.http else operation.name

@@ -80,3 +80,17 @@ class CopyingProgress:
         if time.monotonic() - self._said > SECONDS:
             self._said = time.monotonic()
             click.echo(f"{self._doing} {what}: {done * 100 // max(total, 1)} %", err=True)
+
+
+class CountingProgress:
+    """Says every few seconds how many of what nobody has counted are done."""
+
+    def __init__(self, done: str) -> None:
+        self._done = done
+        self._said = time.monotonic()
+
+    def tell(self, count: int) -> None:
+        """So many are done by now."""
+        if time.monotonic() - self._said > SECONDS:
+            self._said = time.monotonic()
+            click.echo(f"{self._done}: {count} …", err=True)

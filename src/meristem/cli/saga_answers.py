@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from msgspec.structs import replace
 
-from meristem.cli.running_or_databases import RunningOrDatabases, warn_of
-from meristem.operators.saga_contract import FoundSagas, SagaOperations, SagaOverview, SagaPlace
+from meristem.cli.running_or_databases import RunningOrDatabases, is_away, warn_of
+from meristem.errors import CallError
+from meristem.operators.saga_contract import ChangedBatch, FoundSagas, SagaOperations, SagaOverview, SagaPlace
 from meristem.operators.saga_merging import newest
 from meristem.runtime.rehearsal import Rehearsal
 from meristem.runtime.saga_desk import SagaDesk
@@ -66,14 +67,37 @@ class SagaAnswers:
 
         return self._asked.merged(lambda sagas: sagas.overview(), merge)
 
-    def retry_all(self, name: str | None) -> dict[str, list[SagaSummary]]:
-        """Let all that is parked go on; those that do, by service."""
-        found = self._asked.merged(
-            lambda sagas: sagas.retry_all(service=self._service, name=name or ""),
-            lambda told, silent: newest(told, None, silent),
-        )
-        warn_of(found.silent)
-        return self.by_service(found)
+    def change_all(
+        self, verb: Literal["retry", "cancel"], name: str | None, tell: Callable[[int], None]
+    ) -> dict[str, list[SagaSummary]]:
+        """Let all that is parked go on, or have all that goes on undo what it did; those that do, by service.
+
+        Some at once, of which `tell` is told how many they are by now.
+        """
+        found: dict[str, list[SagaSummary]] = {name: [] for name in self.services}
+        silent = []
+        for service, changed in found.items():
+
+            async def change(
+                sagas: SagaOperations, service: str = service, changed: list[SagaSummary] = changed
+            ) -> None:
+                some = sagas.retry_some if verb == "retry" else sagas.cancel_some
+                batch = ChangedBatch(sagas=[])
+                while True:
+                    batch = await some(service, name=name or "", after=batch.next)
+                    changed += batch.sagas
+                    tell(sum(map(len, found.values())))
+                    if batch.next is None:
+                        return
+
+            try:
+                self._asked.one(service, change)
+            except CallError as error:
+                if not is_away(error):
+                    raise
+                silent.append(service)
+        warn_of(silent)
+        return found
 
     def by_service(self, found: FoundSagas) -> dict[str, list[SagaSummary]]:
         """The sagas by their services, also of those that have none."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Literal
 
 import click
 
 from meristem.cli.loading_system import json_option, load_blueprint, placement_option, system_option
 from meristem.cli.output import counted, print_json, print_table
+from meristem.cli.progress import CountingProgress, telling_interrupts
 from meristem.cli.saga_answers import SagaAnswers
 from meristem.cli.saga_forking import fork
 from meristem.cli.saga_journals import export, replay
@@ -73,40 +76,53 @@ def _print_diagnosis(found: Diagnosis) -> None:
     click.echo(f"  helps: {found.helps}")
 
 
+def _of_one_or_all(which: str) -> Callable[[Any], Any]:
+    """The argument and the options of a verb that is about one saga, or about all that are as it takes them."""
+
+    def with_options(verb: Any) -> Any:
+        for option in reversed((
+            click.argument("saga_id", required=False),
+            system_option,
+            placement_option,
+            service_option,
+            click.option("--all", "everything", is_flag=True, help=which),
+            click.option("--saga", "name", metavar="NAME", help="With --all: those of this name."),
+            json_option,
+        )):  # fmt: skip
+            verb = option(verb)
+        return verb
+
+    return with_options
+
+
 @sagas.command()
-@click.argument("saga_id", required=False)
-@system_option
-@placement_option
-@service_option
-@click.option("--all", "everything", is_flag=True, help="Every parked saga.")
-@click.option("--saga", "name", metavar="NAME", help="With --all: those of this name.")
-@json_option
+@_of_one_or_all("Every parked saga.")
 def retry(
     saga_id: str | None, target: str | None, placement: Path | None, service: str | None, name: str | None, *,
     everything: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Let a parked saga go on where it stopped, or all of them."""
-    if (saga_id is None) != everything or (name is not None and not everything):
-        raise click.UsageError("which? sagas retry SAGA_ID, or --all, of which --saga NAME takes those of one name")
+    _check_which("retry", saga_id, name, everything=everything)
     if saga_id is not None:
         saga = ask_one(saga_id, target, placement, service, lambda sagas, of, found: sagas.retry(of, found))
         _tell(saga, f"is {saga.state} and goes on as soon as its service runs", as_json=as_json)
         return
-    blueprint, directory = load_blueprint(target, placement, as_it_runs=True)
-    retried = SagaAnswers(blueprint, directory, service).retry_all(name)
-    if name is not None and not any(retried.values()):
-        check_saga(blueprint, name)
-    if as_json:
-        print_json(retried)
-    else:
-        count = counted(sum(map(len, retried.values())), "saga")
-        click.echo(f"{count} will go on as soon as the services run.")
+    retried = _change_all("retry", target, placement, service, name)
+    _tell_all(retried, "will go on as soon as the services run", as_json=as_json)
 
 
 @sagas.command()
-@of_one_saga
-def cancel(saga_id: str, target: str | None, placement: Path | None, service: str | None, *, as_json: bool) -> None:
-    """Have a saga undo what it did."""
+@_of_one_or_all("Every saga that goes on or is parked, and is not undone already.")
+def cancel(
+    saga_id: str | None, target: str | None, placement: Path | None, service: str | None, name: str | None, *,
+    everything: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Have a saga undo what it did, or all of them."""
+    _check_which("cancel", saga_id, name, everything=everything)
+    if saga_id is None:
+        cancelled = _change_all("cancel", target, placement, service, name)
+        _tell_all(cancelled, "will be undone as soon as the services run", as_json=as_json)
+        return
     saga = ask_one(saga_id, target, placement, service, lambda sagas, of, found: sagas.cancel(of, found))
     # One that was cancelled before may have come further by now.
     if saga.state is SagaState.PARKED:
@@ -114,6 +130,30 @@ def cancel(saga_id: str, target: str | None, placement: Path | None, service: st
         raise click.BadParameter(text, param_hint="SAGA_ID")
     news = {SagaState.FAILED: "was cancelled before, and is undone", SagaState.UNDOING: "is being undone"}
     _tell(saga, news.get(saga.state, "will be undone as soon as its service runs"), as_json=as_json)
+
+
+def _check_which(verb: str, saga_id: str | None, name: str | None, *, everything: bool) -> None:
+    if (saga_id is None) != everything or (name is not None and not everything):
+        raise click.UsageError(f"which? sagas {verb} SAGA_ID, or --all, of which --saga NAME takes those of one name")
+
+
+def _change_all(
+    verb: Literal["retry", "cancel"], target: str | None, placement: Path | None, service: str | None, name: str | None
+) -> dict[str, list[SagaSummary]]:
+    blueprint, directory = load_blueprint(target, placement, as_it_runs=True)
+    told = CountingProgress({"retry": "let go on", "cancel": "cancelled"}[verb])
+    with telling_interrupts("what is done stays so; the same command goes on with the others"):
+        changed = SagaAnswers(blueprint, directory, service).change_all(verb, name, told.tell)
+    if name is not None and not any(changed.values()):
+        check_saga(blueprint, name)
+    return changed
+
+
+def _tell_all(changed: dict[str, list[SagaSummary]], news: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json(changed)
+    else:
+        click.echo(f"{counted(sum(map(len, changed.values())), 'saga')} {news}.")
 
 
 def _tell(saga: SagaSummary, news: str, *, as_json: bool) -> None:

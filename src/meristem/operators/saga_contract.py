@@ -57,6 +57,16 @@ class FoundSagas(Message):
     silent: list[str] = []
 
 
+class ChangedBatch(Message):
+    """Sagas of a service that were changed, the newest first; where there may be more, they follow `after` the `next`.
+
+    So that nobody waits for all of them, and who asks sees how far it is, and can leave it at that.
+    """
+
+    sagas: list[SagaSummary]
+    next: SagaPlace | None = None
+
+
 class SearchableField(Message):
     """A field by which sagas of a name are found; not `whole` as long as old ones are still added to the index."""
 
@@ -128,13 +138,18 @@ class SagaOperations(Contract, Protocol, package="meristem.operator.v1"):
         ...
 
     @operation(timeout=30.0)
-    async def retry_all(self, *, service: str = "", name: str = "") -> FoundSagas:
-        """Let every parked saga go on, or those of a service or a name."""
+    async def retry_some(self, service: str, *, name: str = "", after: SagaPlace | None = None) -> ChangedBatch:
+        """Let parked sagas of a service go on, or those of a name: 500 at most, those that come `after` a place."""
         ...
 
     @operation
     async def cancel(self, service: str, saga_id: str) -> SagaSummary:
         """Have a saga undo what it did."""
+        ...
+
+    @operation(timeout=30.0)
+    async def cancel_some(self, service: str, *, name: str = "", after: SagaPlace | None = None) -> ChangedBatch:
+        """Have sagas of a service that go on, or those of a name, undo what they did; which ones: see `retry_some`."""
         ...
 
     @operation(timeout=30.0)

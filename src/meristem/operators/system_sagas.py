@@ -10,7 +10,7 @@ from meristem.operators.saga_merging import newest
 
 if TYPE_CHECKING:
     from meristem.operators.asking import Asking
-    from meristem.operators.saga_contract import ForkedSaga, FoundSagas, SagaSearch
+    from meristem.operators.saga_contract import ChangedBatch, ForkedSaga, FoundSagas, SagaPlace, SagaSearch
     from meristem.sagas.saga_views import SagaDetails, SagaSummary
 
 ASKED: Final = operations(SagaOperations)
@@ -42,16 +42,17 @@ class SystemSagas:
         saga: SagaSummary = await self._ask("retry", service, saga_id=saga_id)
         return saga
 
-    async def retry_all(self, *, service: str = "", name: str = "") -> FoundSagas:
-        if service:
-            found: FoundSagas = await self._ask("retry_all", service, name=name)
-            return found
-        told, silent = await self._asking.everywhere(ASKED["retry_all"], ASKED["retry_all"].request(name=name))
-        return newest(told, None, silent)
+    async def retry_some(self, service: str, *, name: str = "", after: SagaPlace | None = None) -> ChangedBatch:
+        batch: ChangedBatch = await self._ask("retry_some", service, name=name, after=after)
+        return batch
 
     async def cancel(self, service: str, saga_id: str) -> SagaSummary:
         saga: SagaSummary = await self._ask("cancel", service, saga_id=saga_id)
         return saga
+
+    async def cancel_some(self, service: str, *, name: str = "", after: SagaPlace | None = None) -> ChangedBatch:
+        batch: ChangedBatch = await self._ask("cancel_some", service, name=name, after=after)
+        return batch
 
     async def fork(self, service: str, saga_id: str, position: str) -> ForkedSaga:
         fork: ForkedSaga = await self._ask("fork", service, saga_id=saga_id, position=position)

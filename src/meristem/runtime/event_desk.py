@@ -115,7 +115,8 @@ class EventDesk:
         kept = self._keeper(service)
         destinations = destinations_of(self._blueprint, type)
         if not destinations:
-            raise _refused(f"no service hears {type}: nothing was published")
+            text = f"no service hears {type}: nothing was published"
+            raise CallError(Code.FAILED_PRECONDITION, text, may_have_happened=False)
         source = f"//{self._blueprint.system.name}/{service}"
         id_ = await kept.publish(event, source, destinations)
         return EventPublication(id=id_, type=type, publisher=service, destinations=[*destinations])

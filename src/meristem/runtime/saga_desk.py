@@ -15,11 +15,13 @@ from msgspec.structs import replace
 from meristem.clock import SystemClock
 from meristem.errors import CallError, Code, ConfigurationError
 from meristem.operators.saga_contract import (
+    ChangedBatch,
     ForkedSaga,
     FoundSaga,
     FoundSagas,
     RepeatedStep,
     SagaOverview,
+    SagaPlace,
     SagasOfService,
     SearchableField,
 )
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from meristem.clock import Clock
     from meristem.operators.saga_contract import SagaSearch
     from meristem.runtime.rehearsal import Rehearsal
-    from meristem.sagas.administration import SagaStore
+    from meristem.sagas.administration import ChangedSagas, Place, SagaStore
     from meristem.sagas.saga import Definition
     from meristem.sagas.saga_views import SagaDetails, SagaSummary
     from meristem.storage.database import Database
@@ -87,7 +89,7 @@ class SagaDesk:
 
     async def find(self, search: SagaSearch) -> FoundSagas:
         before, since = search.before and _utc(search.before), search.since and _utc(search.since)
-        after = None if search.after is None else (_utc(search.after.created), search.after.id)
+        after = _place(search.after)
 
         async def find(service: str, store: SagaStore) -> FoundSagas:
             found = await store.list(
@@ -117,16 +119,17 @@ class SagaDesk:
         async with self._store(service) as store:
             return await store.retry(saga_id)
 
-    async def retry_all(self, *, service: str = "", name: str = "") -> FoundSagas:
-        async def retry_all(service: str, store: SagaStore) -> FoundSagas:
-            return FoundSagas(sagas=_of(service, await store.retry_all(name=name or None)), services=[service])
-
-        told, silent = await self._each(self._chosen(service), retry_all)
-        return newest(told, None, silent)
+    async def retry_some(self, service: str, *, name: str = "", after: SagaPlace | None = None) -> ChangedBatch:
+        async with self._store(service) as store:
+            return _batch(await store.retry_some(name=name or None, after=_place(after)))
 
     async def cancel(self, service: str, saga_id: str) -> SagaSummary:
         async with self._store(service) as store:
             return await store.cancel(saga_id)
+
+    async def cancel_some(self, service: str, *, name: str = "", after: SagaPlace | None = None) -> ChangedBatch:
+        async with self._store(service) as store:
+            return _batch(await store.cancel_some(name=name or None, after=_place(after)))
 
     async def fork(self, service: str, saga_id: str, position: str) -> ForkedSaga:
         from meristem.sagas.replay import SagaJournal  # noqa: PLC0415 - see above
@@ -201,6 +204,15 @@ def _utc(moment: datetime) -> datetime:
         return moment.astimezone(UTC)
     except OverflowError as error:
         raise CallError(Code.INVALID_ARGUMENT, f"{moment} is no time of the years 1 to 9999 in UTC") from error
+
+
+def _place(place: SagaPlace | None) -> Place | None:
+    return None if place is None else (_utc(place.created), place.id)
+
+
+def _batch(changed: ChangedSagas) -> ChangedBatch:
+    place = None if changed.next is None else SagaPlace(created=changed.next[0], id=changed.next[1])
+    return ChangedBatch(sagas=list(changed.sagas), next=place)
 
 
 def _of(service: str, sagas: Sequence[SagaSummary]) -> list[FoundSaga]:

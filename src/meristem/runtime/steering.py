@@ -11,7 +11,7 @@ from meristem.context import Context, current
 from meristem.contracts.call import Call
 from meristem.contracts.codec import decoder, refusal
 from meristem.errors import CallError, Code
-from meristem.sagas.handle import SagaStatus, status_of
+from meristem.sagas.handle import SagaStatus, another_saga, status_of
 from meristem.sagas.saga import Definition, engine_of, sagas_of
 from meristem.services.permitted import permitted
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from meristem.contracts.operation import Operation
+    from meristem.sagas.saga import Engine
     from meristem.services.inbound import OperationEndpoint
 
 
@@ -58,20 +59,31 @@ class ServiceSagas:
         saga_id: str = await starter.handler(Call(starter.operation, message, context))
         return saga_id
 
-    async def look(self, saga_id: str, seconds: float) -> SagaStatus:
-        # Any of them has the engine of all; the row says which saga it is.
-        saga = await engine_of(self._service, self._any()).look(saga_id, seconds)
+    async def look(self, saga_id: str, seconds: float, path: str) -> SagaStatus:
+        engine = await self._engine_for(saga_id, path)
+        saga = await engine.look(saga_id, seconds)
         definition = self._definitions.get(saga.name)
         if definition is None:
             text = f"{saga_id!r} is the saga {saga.name}, which no operation begins"
             raise CallError(Code.NOT_FOUND, text, may_have_happened=False)
         return status_of(definition, saga, partial(permitted, self._operations[saga.name]))
 
-    async def cancel(self, saga_id: str) -> None:
-        await engine_of(self._service, self._any()).cancel(saga_id)
+    async def cancel(self, saga_id: str, path: str) -> None:
+        await (await self._engine_for(saga_id, path)).cancel(saga_id)
 
-    async def signal(self, saga_id: str, name: str, body: str, key: str) -> None:
-        await engine_of(self._service, self._any()).signal(saga_id, name, body, key)
+    async def signal(self, saga_id: str, name: str, body: str, key: str, path: str) -> None:
+        await (await self._engine_for(saga_id, path)).signal(saga_id, name, body, key)
+
+    async def _engine_for(self, saga_id: str, path: str) -> Engine:
+        """What has the saga; refuses one that is not behind the operation of this path, if one is named."""
+        # Any of them has the engine of all; the row says which saga it is.
+        engine = engine_of(self._service, self._any())
+        if path:
+            asked = self._starters.get(path)
+            name = (await engine.look(saga_id, 0.0)).name
+            if asked is None or asked.operation.name != name:
+                raise another_saga(saga_id, name, path if asked is None else asked.operation.label)
+        return engine
 
     async def _start(self, definition: Definition, *arguments: Any, **named: Any) -> str:
         values = definition.values(self._service, arguments, named)
@@ -92,14 +104,14 @@ class Helm:
     async def begin(self, service: str, operation: str, request: str, key: str) -> str:
         return await self._of(service, operation).begin(operation, request, key)
 
-    async def look(self, service: str, saga_id: str, seconds: float) -> SagaStatus:
-        return await self._of(service, saga_id).look(saga_id, seconds)
+    async def look(self, service: str, saga_id: str, seconds: float, operation: str = "") -> SagaStatus:
+        return await self._of(service, saga_id).look(saga_id, seconds, operation)
 
-    async def cancel(self, service: str, saga_id: str) -> None:
-        await self._of(service, saga_id).cancel(saga_id)
+    async def cancel(self, service: str, saga_id: str, operation: str = "") -> None:
+        await self._of(service, saga_id).cancel(saga_id, operation)
 
-    async def signal(self, service: str, saga_id: str, name: str, body: str, key: str) -> None:
-        await self._of(service, saga_id).signal(saga_id, name, body, key)
+    async def signal(self, service: str, saga_id: str, name: str, body: str, key: str, operation: str = "") -> None:
+        await self._of(service, saga_id).signal(saga_id, name, body, key, operation)
 
     def _of(self, service: str, asked: str) -> ServiceSagas:
         found = self._sagas(service)

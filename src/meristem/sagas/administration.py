@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
+from sqlalchemy.sql import Executable
 
 from meristem.clock import Clock, SystemClock
 from meristem.errors import CallError, Code
@@ -32,6 +33,21 @@ NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 GOING: Final = (SagaState.RUNNING, SagaState.WAITING, SagaState.UNDOING, SagaState.PARKED)
 
 
+CANCELLABLE: Final = (SagaState.RUNNING, SagaState.WAITING, SagaState.PARKED)
+# Of many that are changed at once: so that who writes beside it waits for one commit of them, and who asks sees how far
+# it is, and can leave it at that.
+PIECE: Final = 100  # sagas with each commit
+PIECES: Final = 5
+Place: TypeAlias = tuple[datetime, str]  # when a saga began, and its id
+
+
+class ChangedSagas(NamedTuple):
+    """Some that were changed, the newest first; where there may be more, these follow after the place `next`."""
+
+    sagas: Sequence[SagaSummary]
+    next: Place | None = None
+
+
 class _Count(msgspec.Struct):
     state: SagaState
     count: int
@@ -50,7 +66,7 @@ class SagaStore:
         name: str | None = None,
         before: datetime | None = None,
         since: datetime | None = None,
-        after: tuple[datetime, str] | None = None,
+        after: Place | None = None,
         where: Mapping[str, str] = NOTHING,
         prefix: str = "",
         text: str = "",
@@ -141,21 +157,32 @@ class SagaStore:
         """Let a parked saga go on where it stopped; CallError `failed_precondition` when it is not parked."""
         return await self._change(sql.RETRY, saga_id, "retried: it is {state}, only a parked saga waits for that")
 
-    async def retry_all(self, *, name: str | None = None) -> Sequence[SagaSummary]:
-        """Let every parked saga go on, or those of one name; a hundred with each commit."""
-        retried: list[SagaSummary] = []
-        last = None
-        # By pages, and not until none is left: one may be parked again at once.
-        while page := await self.list(SagaState.PARKED, name=name, after=last):
-            last = page[-1].created, page[-1].id
-            now = self._clock.now()
+    async def retry_some(self, *, name: str | None = None, after: Place | None = None) -> ChangedSagas:
+        """Let parked sagas go on, or those of one name: the newest, or those that follow `after` others."""
+        return await self._change_some(sql.RETRY_ONE_OF_MANY, (SagaState.PARKED,), name, after)
+
+    async def cancel_some(self, *, name: str | None = None, after: Place | None = None) -> ChangedSagas:
+        """Stop sagas that go on, or those of one name, and undo what they did; of which ones see `retry_some`."""
+        return await self._change_some(sql.CANCEL_ONE_OF_MANY, CANCELLABLE, name, after)
+
+    async def _change_some(
+        self, statement: Executable, states: Sequence[SagaState], name: str | None, after: Place | None
+    ) -> ChangedSagas:
+        changed: list[SagaSummary] = []
+        # By places, and not until none is left: one that goes on may be parked again at once.
+        for _ in range(PIECES):
+            page = await self.list(*states, name=name, after=after, limit=PIECE)
+            if not page:
+                return ChangedSagas(changed)
+            after, now = (page[-1].created, page[-1].id), self._clock.now()
             async with self._database.unit() as unit:
                 found = [
-                    unit.fetch_at_commit(sql.RETRY_ONE_OF_MANY, {"id_": each.id, "v_updated": now}, into=SagaRow)
-                    for each in page
+                    unit.fetch_at_commit(statement, {"id_": each.id, "v_updated": now}, into=SagaRow) for each in page
                 ]
-            retried += [_summary(saga) for rows in found for saga in rows]
-        return retried
+            changed += [_summary(saga) for rows in found for saga in rows]
+            if len(page) < PIECE:
+                return ChangedSagas(changed)
+        return ChangedSagas(changed, after)
 
     async def cancel(self, saga_id: str) -> SagaSummary:
         """Stop a saga and undo what it did; CallError `failed_precondition` when it has ended or undoes of itself.

@@ -13,13 +13,13 @@ from meristem.contracts.codec import decoder, encode, encoder
 from meristem.contracts.contract import Contract
 from meristem.contracts.message import Message
 from meristem.contracts.operation import Operation, idempotent, safe
-from meristem.errors import CallError, MisuseError, SagaParked
+from meristem.errors import CallError, Code, MisuseError, SagaParked
 from meristem.sagas.callers import answer_of
 from meristem.sagas.children import AGAIN
 from meristem.sagas.commands import SAGA_MARK, START
 from meristem.sagas.failures import ChildFailed, Verdict, describe, judge, read, revive, write
 from meristem.sagas.records import SagaRow, SagaState
-from meristem.sagas.saga import Definition, engine_of, outside_of_sagas
+from meristem.sagas.saga import Definition, Engine, engine_of, outside_of_sagas
 from meristem.sagas.signalling import new_key
 from meristem.services.client import DOOR, Door
 from meristem.services.outbound import key_of
@@ -51,17 +51,20 @@ class Sagas(Contract, Protocol, package="meristem.sagas.v1"):
         ...
 
     @safe(timeout=30.0)
-    async def look(self, service: str, saga_id: str, seconds: float) -> SagaStatus:
-        """The saga's state when it rests, or after so many seconds; raises CallError `not_found`."""
+    async def look(self, service: str, saga_id: str, seconds: float, operation: str = "") -> SagaStatus:
+        """The saga's state when it rests, or after so many seconds; raises CallError `not_found`.
+
+        So it does for a saga that is not the one behind the `operation`, where its path is given.
+        """
         ...
 
     @idempotent(timeout=30.0)
-    async def signal(self, service: str, saga_id: str, name: str, body: str, key: str) -> None:
+    async def signal(self, service: str, saga_id: str, name: str, body: str, key: str, operation: str = "") -> None:
         """Keep a signal, as JSON, for a saga; once under one key. Raises CallError as `SagaHandle.signal`."""
         ...
 
     @idempotent(timeout=30.0)
-    async def cancel(self, service: str, saga_id: str) -> None:
+    async def cancel(self, service: str, saga_id: str, operation: str = "") -> None:
         """Undo what the saga did; raises CallError `failed_precondition` for one that has ended."""
         ...
 
@@ -82,7 +85,7 @@ class Steering(Protocol):
 
 
 class SagaHandle(Generic[R]):
-    """A saga that goes on by itself; keep its `id` to ask for it again with `SagaHandle.of`."""
+    """A saga that goes on by itself; keep its `id` to ask for it again with `SagaHandle.of` its method."""
 
     def __init__(self, saga_id: str, steering: Steering) -> None:
         self.id = saga_id
@@ -94,7 +97,7 @@ class SagaHandle(Generic[R]):
         return cls(saga_id, _steering(method))
 
     def state(self) -> Coroutine[Any, Any, SagaState]:
-        """How far it has come; raises CallError `not_found` for an id that its service does not know."""
+        """How far it has come; raises CallError `not_found` for an id that is of no such saga of its service."""
         return self._ask("state", self._state, SagaState)
 
     def result(self) -> Coroutine[Any, Any, R]:
@@ -114,9 +117,9 @@ class SagaHandle(Generic[R]):
     def signal(self, signal: Message) -> Coroutine[Any, Any, None]:
         """Send it a message of a class that its `@saga(signals=[...])` lists.
 
-        It is kept until the saga waits for it, and handed out once. Raises CallError `not_found` for an id that its
-        service does not know, `failed_precondition` when the saga has ended or is being undone, `invalid_argument` for
-        a signal that it does not take.
+        It is kept until the saga waits for it, and handed out once. Raises CallError `not_found` for an id that is of
+        no such saga of its service, `failed_precondition` when the saga has ended or is being undone,
+        `invalid_argument` for a signal that it does not take.
         """
         return self._ask("signal", partial(self._signal, signal), None, type(signal).__name__, signal)
 
@@ -251,14 +254,24 @@ class OwnSagas:
         return await engine_of(self._instance, self._definition).find(self._definition, fields, limit)
 
     async def look(self, saga_id: str, seconds: float) -> SagaStatus:
-        row = await engine_of(self._instance, self._definition).look(saga_id, seconds)
-        return status_of(self._definition, row, lambda error: error)
+        engine = engine_of(self._instance, self._definition)
+        await self._check(engine, saga_id)
+        return status_of(self._definition, await engine.look(saga_id, seconds), lambda error: error)
 
     async def cancel(self, saga_id: str) -> None:
-        await engine_of(self._instance, self._definition).cancel(saga_id)
+        engine = engine_of(self._instance, self._definition)
+        await self._check(engine, saga_id)
+        await engine.cancel(saga_id)
 
     async def signal(self, saga_id: str, name: str, body: str, key: str) -> None:
-        await engine_of(self._instance, self._definition).signal(saga_id, name, body, key)
+        engine = engine_of(self._instance, self._definition)
+        await self._check(engine, saga_id)
+        await engine.signal(saga_id, name, body, key)
+
+    async def _check(self, engine: Engine, saga_id: str) -> None:
+        """Refuse the id of another saga: its answer is another one, and it takes other signals."""
+        if (name := (await engine.look(saga_id, 0.0)).name) != self._definition.name:
+            raise another_saga(saga_id, name, self.label)
 
 
 class SagasElsewhere:
@@ -280,13 +293,19 @@ class SagasElsewhere:
         return await self._sagas().begin(self._service, operation.path, text, key)
 
     async def look(self, saga_id: str, seconds: float) -> SagaStatus:
-        return await self._sagas().look(self._service, saga_id, seconds)
+        return await self._sagas().look(self._service, saga_id, seconds, self._operation.path)
 
     async def cancel(self, saga_id: str) -> None:
-        await self._sagas().cancel(self._service, saga_id)
+        await self._sagas().cancel(self._service, saga_id, self._operation.path)
 
     async def signal(self, saga_id: str, name: str, body: str, key: str) -> None:
-        await self._sagas().signal(self._service, saga_id, name, body, key)
+        await self._sagas().signal(self._service, saga_id, name, body, key, self._operation.path)
+
+
+def another_saga(saga_id: str, name: str, label: str) -> CallError:
+    """The refusal of an id that is of another saga than who asks for it takes it for."""
+    text = f"{saga_id!r} is a saga {name}, and none of {label}: give SagaHandle.of the method that began it"
+    return CallError(Code.NOT_FOUND, text, may_have_happened=False)
 
 
 def status_of(definition: Definition, saga: SagaRow, permitted: Callable[[Exception], BaseException]) -> SagaStatus:

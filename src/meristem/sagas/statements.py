@@ -12,6 +12,7 @@ from sqlalchemy import (
     case,
     delete,
     exists,
+    false,
     func,
     insert,
     literal,
@@ -290,3 +291,5 @@ CANCEL: Final = (
         **_freed,
     )
 )
+# Of those that were cancelled before nothing is changed, nor are they told of again.
+CANCEL_ONE_OF_MANY: Final = CANCEL.where(SAGAS.c.cancelled.is_(false())).returning(*SAGAS.c)

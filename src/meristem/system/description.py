@@ -16,10 +16,10 @@ from meristem.errors import ConfigurationError, WiringError
 from meristem.events.policy import DEFAULT
 from meristem.events.subscription import subscriptions
 from meristem.sagas.saga import sagas_of
-from meristem.services.schedule import needs_lease
+from meristem.services.schedule import needs_lease, scheduled
 from meristem.services.service import Service, default_name, is_database
 from meristem.system.named_parts import parts_named
-from meristem.system.plan import OperationPlan, ServicePlan
+from meristem.system.plan import OperationPlan, ScheduledPlan, ServicePlan
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -54,6 +54,9 @@ def description(spec: ServiceSpec) -> ServicePlan:
             for event in events_of(spec.implementation).values()
             if event.accepted_roles
         },
+        scheduled=tuple(
+            ScheduledPlan(name, each.seconds, each.each) for name, each in scheduled(spec.implementation).items()
+        ),
     )
 
 

@@ -21,6 +21,14 @@ class OperationPlan(msgspec.Struct, frozen=True):
     public: bool
 
 
+class ScheduledPlan(msgspec.Struct, frozen=True):
+    """A method that a service runs by itself, `seconds` after it last ended: in one replica, or in `each`."""
+
+    name: str
+    seconds: float
+    each: bool = False
+
+
 class ServicePlan(msgspec.Struct, frozen=True):
     """All that another process needs to know of a service, whose code it never imports.
 
@@ -29,7 +37,7 @@ class ServicePlan(msgspec.Struct, frozen=True):
     is; `migrations` is the folder that may hold its migrations. `inherits` names the contracts that its own are derived
     from. Other processes call it by its `transport`. It `uses` the apps and programs that its settings name. It was
     called something else `formerly`. `accepted` are those of the events it hears that are accepted from outside, by
-    type, and where each one's class is.
+    type, and where each one's class is. `scheduled` is what it does again and again.
     """
 
     name: str
@@ -48,6 +56,7 @@ class ServicePlan(msgspec.Struct, frozen=True):
     uses: tuple[str, ...] = ()
     formerly: str = ""
     accepted: dict[str, str] = {}
+    scheduled: tuple[ScheduledPlan, ...] = ()
 
     @property
     def kept_as(self) -> str:

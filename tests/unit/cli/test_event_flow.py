@@ -61,6 +61,21 @@ async def test_an_event_that_is_published_by_hand_goes_its_usual_way(start, meri
     ]
 
 
+async def test_what_an_event_must_say_is_checked_by_who_runs_and_not_by_the_code_that_is_here(
+    start, meristem, project: Path
+):
+    running = await start("run", "--port", "0")
+    await running.shows("shop runs at ")
+    module = project / "shop.py"
+    module.write_text(module.read_text().replace("    item: str\n", "    item: str\n    colour: str\n", 1))
+    published = await meristem("events", "publish", SOLD, '{"item": "ink"}', "--json")
+    wrong = await meristem("events", "publish", SOLD, '{"item": 7}')
+    await running.shows("heard ink")
+
+    assert published.code == 0, published.err
+    assert (wrong.code, "'JSON': item: " in wrong.err or "JSON: item: " in wrong.err) == (2, True), wrong.err
+
+
 @pytest.mark.parametrize("placed", [False, True])
 async def test_events_are_shown_as_they_pass(start, meristem, project: Path, placed: bool):
     placement = project / "apart.toml"

@@ -120,6 +120,20 @@ async def test_a_parked_saga_is_shown_with_why_and_what_helps_and_goes_on_with_a
     assert again.out == "0 sagas will go on as soon as the services run.\n"
 
 
+async def test_all_that_goes_on_is_cancelled_or_that_of_one_name(baked, meristem):
+    with closing(sqlite3.connect(baked / ".meristem" / "bakery" / "bakery.db")) as database, database:
+        database.execute("UPDATE meristem_saga SET resume = 'running' WHERE state = 'parked'")
+    one = await meristem("sagas", "cancel", "5f0c", "--all")
+    unnamed = await meristem("sagas", "cancel", "--saga", "bake")
+    unknown = await meristem("sagas", "cancel", "--all", "--saga", "brew")
+    cancelled = await meristem("sagas", "cancel", "--all", "--saga", "bake", "--service", "bakery", "--json")
+    again = await meristem("sagas", "cancel", "--all")
+
+    assert (one.code, unnamed.code, unknown.code) == (2, 2, 2)
+    assert [(each["state"], each["cancelled"]) for each in cancelled.json["bakery"]] == [("running", True)]
+    assert again.out == "0 sagas will be undone as soon as the services run.\n"
+
+
 async def test_one_that_was_cancelled_before_is_told_how_far_its_undoing_is(baked, meristem):
     with closing(sqlite3.connect(baked / ".meristem" / "bakery" / "bakery.db")) as database, database:
         database.execute("UPDATE meristem_saga SET cancelled = 1 WHERE state <> 'done'")

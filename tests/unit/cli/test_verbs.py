@@ -447,6 +447,24 @@ async def test_a_graph_is_drawn_as_tree_json_and_mermaid(meristem):
     assert "hears Sold" in tree.out
 
 
+async def test_a_graph_shows_what_a_service_does_again_and_again(meristem, project: Path):
+    (project / "garden.py").write_text(
+        "from typing import Protocol\nfrom meristem import Contract, Service, every, safe\n"
+        "class Garden(Contract, Protocol, package='garden.v1'):\n    @safe\n    async def dry(self) -> bool: ...\n"
+        "class GardenService(Garden, Service):\n    async def dry(self) -> bool: return True\n"
+        "    @every(seconds=60.0)\n    async def water(self) -> None: ...\n"
+        "    @every(seconds=0.5, each=True)\n    async def look(self) -> None: ...\n"
+    )
+    [garden] = (await meristem("graph", "garden.py", "--json")).json["services"]
+    tree = (await meristem("graph", "garden.py")).out
+
+    assert garden["scheduled"] == [
+        {"name": "look", "seconds": 0.5, "each": True}, {"name": "water", "seconds": 60.0, "each": False},
+    ]  # fmt: skip
+    assert "runs water every 60 s\n" in tree
+    assert "runs look every 0.5 s, in each replica" in tree
+
+
 async def test_the_routes_of_a_graph_stand_in_one_column(meristem, project: Path):
     (project / "inn.py").write_text(
         "from typing import Protocol\nfrom meristem import Contract, Service, safe\n"

@@ -184,7 +184,7 @@ async def test_a_parked_saga_goes_on(bakery):
 
     assert retried.state is SagaState.UNDOING
     assert twice.value.code is Code.FAILED_PRECONDITION
-    assert [each.saga.id for each in (await sagas.retry_all()).sagas] == []
+    assert [each.id for each in (await sagas.retry_some("bakery")).sagas] == []
 
 
 async def test_a_saga_that_waits_is_sent_its_signal_or_cancelled(bakery):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 from sagakit import Booking, Bookings, Request, engine, keyed, told
+from sqlalchemy import insert, literal, select
 
 from meristem.sagas.administration import SagaStore
 from meristem.sagas.flow import Flow
 from meristem.sagas.records import SagaState
 from meristem.sagas.saga import saga
+from meristem.sagas.tables import SAGAS
 from meristem.testing import ManualClock
 
 LATER = (SagaState.RUNNING, SagaState.WAITING)
@@ -97,9 +100,44 @@ async def test_all_that_is_parked_goes_on_or_that_of_one_name(database, remote):
         while len(await store.list(SagaState.PARKED)) < 2:
             await asyncio.sleep(0)
 
-    first = await store.retry_all(name="other")
-    second = await store.retry_all()
-    third = await store.retry_all()
+    first = (await store.retry_some(name="other")).sagas
+    second = (await store.retry_some()).sagas
+    third = (await store.retry_some()).sagas
 
     assert [[each.name for each in page] for page in (first, second, third)] == [["other"], ["book"], []]
     assert {each.state for each in (*first, *second)} == {SagaState.RUNNING}
+
+
+async def test_many_are_changed_in_pieces_and_keep_nobody_waiting(database, remote):
+    service, store = Several(remote), SagaStore(database)
+    async with engine(service, database, ManualClock()):
+        asleep = asyncio.ensure_future(service.sleep())
+        while not (found := await store.list(SagaState.WAITING)):
+            await asyncio.sleep(0)
+    await asyncio.gather(asleep, return_exceptions=True)
+    others = [each for each in SAGAS.c if each is not SAGAS.c.id]
+    async with database.unit() as unit:
+        for number in range(1200):
+            copied = select(literal(f"copy{number:04}"), *others).where(SAGAS.c.id == found[0].id)
+            await unit.execute(insert(SAGAS).from_select([SAGAS.c.id, *others], copied))
+    worst = 0.0
+
+    async def watch() -> None:
+        nonlocal worst
+        while True:
+            before = time.perf_counter()
+            await asyncio.sleep(0.005)
+            worst = max(worst, time.perf_counter() - before)
+
+    watching = asyncio.ensure_future(watch())
+    batches, place = [], None
+    while not batches or place is not None:
+        sagas, place = await store.cancel_some(after=place)
+        batches.append(sagas)
+    watching.cancel()
+
+    assert [len(each) for each in batches] == [500, 500, 201]
+    assert len({each.id for batch in batches for each in batch}) == 1201
+    assert {(each.state, each.cancelled) for batch in batches for each in batch} == {(SagaState.RUNNING, True)}
+    assert (await store.cancel_some()).sagas == []
+    assert worst < 0.5  # seconds; a piece takes some 15 ms

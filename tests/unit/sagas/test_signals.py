@@ -138,7 +138,7 @@ async def test_whoever_sends_to_a_saga_that_is_over_or_unknown_is_told(database,
         for handle, code, text in (
             (done, Code.FAILED_PRECONDITION, "is done, so no signal reaches it"),
             (failed, Code.FAILED_PRECONDITION, "has failed, so no signal reaches it"),
-            (SagaHandle.of(service.order, "0" * 32), Code.NOT_FOUND, "there is no saga"),
+            (SagaHandle.of(service.order, "0" * 32), Code.NOT_FOUND, "has no saga"),
         ):
             with pytest.raises(CallError, match=text) as raised:
                 await handle.signal(Approval(by="Bob"))

@@ -128,6 +128,22 @@ async def test_a_handle_tells_of_a_bug_no_more_than_a_caller_is_told(database, r
     assert "s3cret" not in str(caught.value)
 
 
+async def test_the_id_of_another_saga_of_the_service_is_refused(database, remote):
+    class Inn(Bookings):
+        @saga
+        async def close(self, flow: Flow) -> str:
+            return "closed"
+
+    async with engine(service := Inn(remote), database):
+        handle = await start_saga(service.close)
+        await handle.result()
+        mistaken = SagaHandle.of(service.book, handle.id)
+        for asked in (mistaken.state(), mistaken.result(), mistaken.cancel()):
+            with pytest.raises(CallError, match=r"is a saga close, and none of .*\.book") as caught:
+                await asked
+            assert caught.value.code is Code.NOT_FOUND
+
+
 async def test_a_method_that_is_no_saga_has_no_handle(remote):
     with pytest.raises(MisuseError, match="Remote.client cannot be started as a saga"):
         await start_saga(remote.client, 1)

@@ -52,7 +52,7 @@ export function open(view) {
     fields.field.hidden = !known.some((each) => each.fields.length);
     states.replaceChildren(...facets(view, chosen));
     const parked = chosen.reduce((sum, each) => sum + (each.counts.parked ?? 0), 0);
-    if (acts && view.get("state") === "parked" && parked > 1) states.append(retryAll(view, parked, refresh));
+    if (acts && view.get("state") === "parked" && parked > 1) states.append(retryAll(view, chosen.map((each) => each.service), parked, refresh));
   };
   const show = (found) => {
     shown = found;
@@ -113,7 +113,30 @@ function facets(view, chosen) {
   return [facet("", "All", null), ...STATES.map((state) => facet(state, state[0].toUpperCase() + state.slice(1), many(state)))];
 }
 
-function retryAll(view, parked, refresh) {
+/** Some at once, service after service, so that it can be seen how far it is, and stopped. */
+async function retried(services, name, part) {
+  let number = 0;
+  const silent = [];
+  for (const of of services) {
+    let after = null;
+    do {
+      if (part.isStopped) return `Stopped: ${plural(number, "saga")} will go on, the others are parked as before`;
+      try {
+        const { sagas, next } = await ask("SagaOperations/retrySome", { service: of, name, after });
+        number += sagas.length;
+        after = next;
+      } catch (error) {
+        if (error.code !== "unavailable") throw error;
+        silent.push(of);
+        after = null;
+      }
+      part.so(`${plural(number, "saga")} will go on…`);
+    } while (after);
+  }
+  return `${plural(number, "saga")} will go on${silent.length ? `; ${silent.join(", ")} could not be asked` : ""}`;
+}
+
+function retryAll(view, services, parked, refresh) {
   const [of, name] = [view.get("service"), view.get("name")];
   const which = [name && `of the name ${name}`, of && `of ${of}`].filter(Boolean).join(" ");
   const button = h("button", { class: "button push", type: "button" }, "Retry all…");
@@ -122,11 +145,7 @@ function retryAll(view, parked, refresh) {
       title: `Retry all parked sagas${which && ` ${which}`}?`,
       says: [`Each of them goes on where it stopped${name ? "" : `; ${count(parked)} are parked now`}. One whose problem is not mended is parked again.`],
       action: "Retry all",
-      work: async () => {
-        const { sagas, silent } = await ask("SagaOperations/retryAll", { service: of, name });
-        const lost = silent.length ? `; ${silent.join(", ")} could not be asked` : "";
-        return `${plural(sagas.length, "saga")} will go on${lost}`;
-      },
+      work: (part) => retried(services, name, part),
     });
     if (isDone) refresh();
   });

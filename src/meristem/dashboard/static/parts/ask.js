@@ -2,8 +2,14 @@
 
 const PACKAGE = "/meristem.operator.v1.";
 
-/** What the system said to a question that it could not answer, or that it said nothing. */
-export class AskError extends Error {}
+/** What the system said to a question that it could not answer, with the code of that, or that it said nothing. */
+export class AskError extends Error {
+  /** @param {string} message @param {string} [code] */
+  constructor(message, code = "") {
+    super(message);
+    this.code = code;
+  }
+}
 
 /**
  * Ask an operation of `Operator`, or of another contract by its name: `Actions/session`. A reply that is a list stands
@@ -21,7 +27,7 @@ export async function ask(operation, parameters = {}, signal = undefined) {
     throw signal?.aborted ? error : new AskError("The system can't be reached; what is shown is of before.");
   });
   const told = await answer.json().catch(() => null);
-  if (!answer.ok) throw new AskError(told?.message || `${operation} was answered by ${answer.status} ${answer.statusText}`);
+  if (!answer.ok) throw new AskError(told?.message || `${operation} was answered by ${answer.status} ${answer.statusText}`, told?.code);
   // A message may have a field of that name beside others.
   return told && "result" in told && Object.keys(told).length === 1 ? told.result : told;
 }

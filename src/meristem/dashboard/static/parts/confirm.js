@@ -6,20 +6,23 @@ import { mayAct, WHY_NOT } from "./session.js";
 
 /**
  * `action` names what is done, `says` what will happen; `fields` are asked for in the dialog; `work` does it and gives
- * what to tell. What goes wrong is told in the dialog, which stays open. Gives whether it was done.
- * @param {{title: string, says: (string | Node)[], action: string, work: () => Promise<string>, fields?: Node[],
+ * what to tell. What goes wrong is told in the dialog, which stays open. Gives whether it was done. Work of many parts
+ * says by `part.so(text)` how far it is; from then on it can be stopped, and ends where `part.isStopped`.
+ * @typedef {{so: (text: string) => void, isStopped: boolean}} Part
+ * @param {{title: string, says: (string | Node)[], action: string, work: (part: Part) => Promise<string>, fields?: Node[],
  *   grave?: boolean, dismiss?: string}} options
  * @returns {Promise<boolean>}
  */
 export function confirm({ title, says, action, work, fields = [], grave = false, dismiss = "Cancel" }) {
   const problem = h("p", { class: "bad", role: "alert" });
+  const far = h("p", { class: "soft", role: "status" });
   const leave = h("button", { class: "button", type: "button", autofocus: true }, dismiss);
   const go = h("button", { class: grave ? "button grave" : "button primary", type: "submit" }, action);
   const dialog = h("dialog", { class: "confirm", "aria-labelledby": "confirm-title", "aria-describedby": "confirm-says" },
     h("h2", { id: "confirm-title" }, title),
     h("form", { method: "dialog" },
       h("div", { id: "confirm-says", class: "says" }, says.map((each) => (typeof each === "string" ? h("p", {}, each) : each))),
-      ...fields, problem, h("div", { class: "choices" }, leave, go)));
+      ...fields, far, problem, h("div", { class: "choices" }, leave, go)));
   const before = document.activeElement;
   document.body.append(dialog);
   dialog.showModal();
@@ -33,7 +36,20 @@ export function confirm({ title, says, action, work, fields = [], grave = false,
   return new Promise((done) => {
     let isDone = false;
     let working = false;
-    leave.addEventListener("click", () => working || dialog.close());
+    /** @type {Part} */
+    const part = {
+      isStopped: false,
+      so(text) {
+        far.textContent = text;
+        if (leave.textContent === "Stop") return;
+        leave.textContent = "Stop";
+        leave.disabled = false;
+      },
+    };
+    leave.addEventListener("click", () => {
+      if (!working) dialog.close();
+      else part.isStopped = leave.disabled = true;
+    });
     dialog.addEventListener("click", (event) => event.target === dialog && !working && dialog.close());
     dialog.addEventListener("cancel", (event) => working && event.preventDefault());
     dialog.addEventListener("close", () => {
@@ -47,14 +63,15 @@ export function confirm({ title, says, action, work, fields = [], grave = false,
       working = go.disabled = leave.disabled = true;
       problem.textContent = "";
       try {
-        const said = await work();
+        const said = await work(part);
         isDone = true;
         dialog.close();
         tell(said);
       } catch (error) {
         problem.textContent = error.message;
       } finally {
-        working = go.disabled = leave.disabled = false;
+        working = go.disabled = leave.disabled = part.isStopped = false;
+        leave.textContent = dismiss;
       }
     });
   });
