@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import groupby
 from typing import Any, Final
 
 import msgspec
@@ -18,30 +19,59 @@ WITHIN: Final = re.compile(
     re.IGNORECASE,
 )
 PARAMETER: Final = re.compile(
-    r"""([?&;][\w.-]{0,64}(?:password|passwd|pwd|secret|token|credential|api_?key|access_?key)=)[^\s"'<>&;#]+""",
+    r"""([?&;][\w.-]{0,64}(?:password|passwd|pwd|secret|token|credential|api[_-]?key|access[_-]?key)=)[^\s"'<>&;#]+""",
     re.IGNORECASE,
 )
-SECRETS: Final = (
-    r"password|passwd|pwd|passphrase|secret|token|credential|api_?key|access_?key|private_?key|authorization|cookie"
+NAMES: Final = (
+    "access[_-]?key", "api[_-]?key", "authorization", "cookie", "credential", "passphrase", "passwd", "password",
+    "private[_-]?key", "pwd", "secret", "token",
     # Of cards, what their networks forbid to keep (PCI DSS 4.0, requirements 3.3 and 3.5): `cardNumber`, `card.number`.
-    r"|card[._]?number|cvc2?$|cvv2?$|security_?code"
-)
+    "card[._]?number", "cvc2?", "cvv2?", "security_?code",
+)  # fmt: skip
 # A field of a message whose value nobody needs to see; a field within a field is called `card.number`.
-FIELD: Final = re.compile(SECRETS, re.IGNORECASE)
+FIELD: Final = re.compile("|".join(f"{each}$" if each.startswith("cv") else each for each in NAMES), re.IGNORECASE)
 JSON_BEGINS: Final = re.compile(r'[\s\ufeff]*[{["]')
 # The same in what is meant as JSON and is none, such as a form that was sent too early: to its end, for nobody can tell
 # where such a value ends. A name may be escaped, as one in a text of a text is.
 BROKEN_FIELD: Final = re.compile(
-    rf"""((?:{SECRETS.replace("$", "")})[\w.-]{{0,64}}\\{{0,8}}["']\s{{0,64}}:).+""", re.IGNORECASE | re.DOTALL
+    rf"""((?:{"|".join(NAMES)})[\w.-]{{0,64}}\\{{0,8}}["']\s{{0,64}}:).+""", re.IGNORECASE | re.DOTALL
 )
 
 
+def _named() -> str:
+    """What finds a name in a text: by its first letter, which is looked for without the others."""
+    by_letter = {letter: [each[1:] for each in names] for letter, names in groupby(sorted(NAMES), lambda name: name[0])}
+    letters = "".join(f"{each}{each.upper()}" for each in by_letter)
+    rest = "|".join(f"(?<=[{each}{each.upper()}])(?:{'|'.join(ends)})" for each, ends in by_letter.items())
+    return rf"[{letters}](?i:{rest})[\w.-]{{0,64}}"
+
+
+# The same in a text that people wrote: `password=…`, `{'token': '…'}`, `Authorization: Bearer …`. After a colon comes
+# prose more often than a secret, so there it is taken for one if it is quoted, as its name is, or has a digit.
+SAID: Final = re.compile(
+    rf"""({_named()}(?:"""
+    r"""(?:\\{0,8}["']\s{0,8}:\s{0,8}|\s{0,8}=\s{0,8})(?P<quote>\\{0,8}["'])(?=(?P<quoted>))"""
+    r"""|(?<=[nN])\s{0,8}[:=]\s{0,8}(?=(?i:bearer|basic|digest)\s(?P<line>))"""
+    r"""|(?<=[eE])\s{0,8}:\s{0,8}(?=[^\s=]{1,64}=(?P<cookies>))"""
+    r"""|:\s{1,8}(?=[^\s\d]{0,64}\d)"""
+    r"""|=(?![*]{3}|=)"""
+    r"""))(?:(?(quoted)(?:(?!(?P=quote))[^\n]){1,1024}|(?(line)[^\r\n"'\\]{1,8192}|(?(cookies)[^\r\n"'\\]{1,8192}"""
+    r"""|[^\s"'<>&\\]{1,1024}))))"""
+)
+HINTS: Final = tuple(re.split(r"[^a-z]", each)[0] for each in NAMES)  # a text without any of these is not searched
+
+
 def redact(text: str) -> str:
-    """The text with `***` for each password of a URL in it, be it before the host or a parameter of the query."""
-    if "://" not in text and "%2F%2F" not in text and "%2f%2f" not in text:
-        return text
-    found = WITHIN.sub(rf"\1{SHOWN}%40", PASSWORD.sub(rf"\1{SHOWN}@", text))
-    return PARAMETER.sub(rf"\1{SHOWN}", found)
+    """The text with `***` for each secret in it.
+
+    That is a password of a URL, before the host or as a parameter of the query, and what is said to be the value of
+    something that is called like a secret: `password=…`.
+    """
+    if "://" in text or "%2F%2F" in text or "%2f%2f" in text:
+        text = WITHIN.sub(rf"\1{SHOWN}%40", PASSWORD.sub(rf"\1{SHOWN}@", text))
+        text = PARAMETER.sub(rf"\1{SHOWN}", text)
+    lower = text.lower()
+    return SAID.sub(rf"\1{SHOWN}", text) if any(each in lower for each in HINTS) else text
 
 
 def mask_values(text: str) -> str:

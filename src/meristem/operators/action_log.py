@@ -17,6 +17,7 @@ import msgspec
 
 from meristem.contracts.codec import encoder
 from meristem.errors import CallError, Code
+from meristem.operators.catalogue_contract import CallAnswer
 from meristem.private_files import FILE, make_folder
 from meristem.redaction import redact, redact_fields
 from meristem.telemetry.sampling import Allowance
@@ -92,9 +93,9 @@ class ActionLog:
         self.running.add(entry.id)
         return entry.id
 
-    async def end(self, id_: str, seconds: float, error: BaseException | None) -> None:
-        """Write down how it went; where that fails, the system's own log says so."""
-        outcome, code, problem = _outcome(error)
+    async def end(self, id_: str, seconds: float, error: BaseException | None, reply: Any = None) -> None:
+        """Write down how it went, also of what only its reply says; where that fails, the system's own log says so."""
+        outcome, code, problem = _told(reply) if error is None else _raised(error)
         entry = ActionEntry(
             id=id_, time=_now(), event="ended", outcome=outcome, code=code, problem=problem, seconds=round(seconds, 6)
         )
@@ -200,9 +201,16 @@ def _arguments(operation: Operation, request: Any) -> msgspec.Raw:
     return msgspec.Raw(told)
 
 
-def _outcome(error: BaseException | None) -> tuple[str, str, str]:
-    if error is None:
-        return "done", "", ""
+def _told(reply: Any) -> tuple[str, str, str]:
+    """Outcome, code and problem of what was answered."""
+    if silent := getattr(reply, "silent", None):
+        return "partial", Code.UNAVAILABLE.value, f"{', '.join(silent)} did not answer"[:LONGEST_PROBLEM]
+    if isinstance(reply, CallAnswer) and reply.code:
+        return "failed", reply.code, redact(reply.message)[:LONGEST_PROBLEM]
+    return "done", "", ""
+
+
+def _raised(error: BaseException) -> tuple[str, str, str]:
     if isinstance(error, asyncio.CancelledError):
         return "unknown", "canceled", "who asked has gone, or the system ended, before it was done"
     code = getattr(error, "code", Code.INTERNAL)

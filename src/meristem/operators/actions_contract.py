@@ -10,7 +10,7 @@ from meristem.contracts.operation import safe
 from meristem.operators.actors import Means, Role
 from meristem.operators.search_bounds import Most, SoughtText
 
-Outcome: TypeAlias = Literal["running", "done", "failed", "refused", "unknown"]
+Outcome: TypeAlias = Literal["running", "done", "partial", "failed", "refused", "unknown"]
 
 
 class SessionView(Message):
@@ -38,8 +38,9 @@ class ActionSearch(Message):
 class ActionView(Message):
     """What somebody did, or tried: times in seconds since 1970, `arguments` as JSON with secrets masked.
 
-    It is `refused` where the role does not allow it, `unknown` where the process that did it ended before it was done.
-    `problem` says why it failed, by the `code` of its error.
+    It is `partial` where some services did not answer, `refused` where the role does not allow it, `unknown` where the
+    process that did it ended before it was done. `problem` says who did not answer, or why it failed, by the `code` of
+    its error.
     """
 
     id: str

@@ -160,14 +160,14 @@ def acting(handler: Handler, actor: Actor, log: ActionLog) -> Handler:
 
     async def act(call: Call) -> Any:
         entry = await log.begin(actor, call.operation, call.request)
-        began, failure = monotonic(), None
+        began = monotonic()
         try:
-            return await handler(call)
+            reply = await handler(call)
         except BaseException as error:
-            failure = error
+            await log.end(entry, monotonic() - began, error)
             raise
-        finally:
-            await log.end(entry, monotonic() - began, failure)
+        await log.end(entry, monotonic() - began, None, reply)
+        return reply
 
     return act
 

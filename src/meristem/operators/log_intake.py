@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from meristem.operators.history_tables import LEVELS, LineRow
-from meristem.redaction import redact
+from meristem.redaction import FIELD, SHOWN, redact
 from meristem.telemetry.sampling import Allowance
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _row(process: str, replica: int, event: Mapping[str, Any]) -> LineRow:
         str(event.get("trace_id") or ""),
         str(event.get("span_id") or ""),
         _text(_traceback(event)),
-        {name: _text(value) for name, value in others[:MOST]},
+        {name: SHOWN if FIELD.search(name) and value else _text(value) for name, value in others[:MOST]},
     )
 
 

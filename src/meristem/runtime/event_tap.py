@@ -12,7 +12,7 @@ import msgspec
 
 from meristem.contracts.codec import encode
 from meristem.events.facts import DeadLettered, Delivered, DeliveryRetried, Fact, Observer, Published
-from meristem.redaction import redact
+from meristem.redaction import redact, redact_fields
 
 KEPT: Final = 2000  # the last of them; who looks too seldom is told how many are gone
 _LOOKED_AT: Final = 10.0  # seconds after which nobody looks any more
@@ -105,7 +105,7 @@ class EventTap:
 def _told(fact: Fact) -> Passed | None:
     now = time.time()
     if isinstance(fact, Published):
-        data = msgspec.Raw(redact(encode(fact.event).decode()).encode())
+        data = msgspec.Raw(str(redact_fields(encode(fact.event).decode())).encode())
         return Passed(now, "published", fact.type, fact.source.rpartition("/")[2], data)
     if isinstance(fact, Delivered):
         return Passed(now, "delivered", fact.type, fact.subscriber, seconds=fact.seconds, attempt=fact.attempt)

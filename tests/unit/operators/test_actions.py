@@ -20,9 +20,12 @@ from meristem.dashboard.static_pages import DashboardPages
 from meristem.errors import CallError, Code, MisuseError
 from meristem.operators.action_log import ActionLog
 from meristem.operators.actions_contract import Actions, ActionSearch
+from meristem.operators.actions_desk import ActionsDesk
 from meristem.operators.actors import Actor
 from meristem.operators.answering import answering
-from meristem.operators.guarded_routes import GuardedRoutes
+from meristem.operators.catalogue_contract import CallAnswer
+from meristem.operators.event_contract import ChangedLetters
+from meristem.operators.guarded_routes import GuardedRoutes, acting
 from meristem.operators.health import SystemParts
 from meristem.operators.observatory import Observatory
 from meristem.operators.server import LIMITS, Dashboard, OperatorAddresses, OperatorServer
@@ -216,6 +219,34 @@ async def test_how_it_failed_is_written(tmp_path, monkeypatch, error, outcome, c
         _, ended = it.lines()
     assert answer.json()["code"] == code
     assert (ended["outcome"], ended["code"], ended["problem"]) == (outcome, code, problem)
+
+
+@pytest.mark.parametrize(
+    ("reply", "ended"),
+    [
+        (ChangedLetters(changed={"orders": 2}), ("done", "", "")),
+        (
+            ChangedLetters(changed={}, silent=["post", "stock"]),
+            ("partial", "unavailable", "post, stock did not answer"),
+        ),
+        (CallAnswer(reply="1"), ("done", "", "")),
+        (CallAnswer(code="not_found", message="no token=hunter2"), ("failed", "not_found", "no token=***")),
+    ],
+)
+async def test_what_only_the_reply_says_is_written_too(tmp_path, reply, ended):
+    log = ActionLog(tmp_path / "actions.jsonl")
+    act = operations(Furnace)["blast"]
+
+    async def answer(_):
+        return reply
+
+    handler = acting(answer, Actor("operator", "socket"), log)
+    assert await handler(Call(act, act.request(heat=1, api_token="", note="with password=hunter2"), Context())) is reply
+    [view] = await ActionsDesk(log).actions(ActionSearch())
+    log.close()
+
+    assert (view.outcome, view.code, view.problem) == ended
+    assert json.loads(view.arguments)["note"] == "with password=***"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ const MEANS = { cookie: "by browser", bearer: "by token", socket: "at the socket
 export function open(view) {
   const outcomes = choose(view, "outcome", "How it ended", "Any end");
   const { count: counted } = heading(view, "Actions", search(view, "text", "Operation or argument"), outcomes.field);
-  outcomes.offer(["running", "done", "failed", "refused", "unknown"]);
+  outcomes.offer(["running", "done", "partial", "failed", "refused", "unknown"]);
   const list = table({ caption: "What operators did, the latest first", columns: columns(), key: (each) => each.id });
   const body = h("div", { class: "stack" }, waiting());
   view.root.append(body);
@@ -40,7 +40,7 @@ function columns() {
     { name: "time", title: "When", text: (each) => ago(each.time), hint: (each) => clock(each.time) },
     { name: "operation", title: "Action", kind: "name-column", text: (each) => `${unqualified(each.contract)}.${each.operation}`, hint: (each) => each.contract },
     { name: "outcome", title: "Outcome", kind: "fill", text: (each) => told(each), hint: (each) => each.problem,
-      cell: (each) => [h("span", { class: each.outcome === "failed" || each.outcome === "refused" ? "badge bad" : "badge" }, each.outcome), each.problem ? h("span", { class: "problem" }, ` ${each.problem}`) : ""] },
+      cell: (each) => [h("span", { class: ["partial", "failed", "refused"].includes(each.outcome) ? "badge bad" : "badge" }, each.outcome), each.problem ? h("span", { class: "problem" }, ` ${each.problem}`) : ""] },
     { name: "arguments", title: "With", kind: "mono clip", from: "wide", text: (each) => each.arguments || "–", hint: (each) => each.arguments },
     { name: "who", title: "Who", from: "wide", text: who },
     { name: "took", title: "Took", number: true, from: "wide", text: (each) => duration(each.seconds) },
