@@ -151,11 +151,12 @@ Position: TypeAlias = Trace | Unseen
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """Who a call is made for: the subject (a stable id), the name to show, the roles held."""
+    """Who a call is made for: the subject (a stable id), the name to show, the roles held, and for which tenant."""
 
     subject: str
     name: str = ""
     roles: tuple[str, ...] = ()
+    tenant: str = ""
 
 
 class Place(msgspec.Struct, frozen=True):

@@ -36,10 +36,11 @@ if TYPE_CHECKING:
 @click.option("--address", help="Where it runs; by default where `meristem run` started it in this folder.")
 @click.option("--key", help="The idempotency key of the call.")
 @click.option("--user", help="Call for this user (its subject); the system has to run here, or MERISTEM_SECRET be set.")
+@click.option("--tenant", help="The tenant of that user.")
 @click.option("--token", help="Call from outside, as who has this bearer token; only public operations answer.")
 @click.option("--header", "headers", multiple=True, help="Send this as well: 'Name: value'; may be repeated.")
 @click.option("--travelling", multiple=True, help="Set a value that travels: 'locale=pt'; may be repeated.")
-def call(
+def call(  # noqa: PLR0917 - click gives each option by its name
     operation: str,
     request: str | None,
     target: str | None,
@@ -47,6 +48,7 @@ def call(
     address: str | None,
     key: str | None,
     user: str | None,
+    tenant: str | None,
     token: str | None,
     headers: tuple[str, ...],
     travelling: tuple[str, ...],
@@ -71,8 +73,11 @@ def call(
         raise click.UsageError("--user and --token each say who calls; give one")
     if user is not None and tokens is None:
         raise click.UsageError("--user is believed with the system's secret alone: set MERISTEM_SECRET")
+    if user is None and tenant is not None:
+        raise click.UsageError("--tenant is that of a user: give --user, too")
     baggage = _baggage(travelling, is_trusted=tokens is not None)
-    context = Context(key=key, user=None if user is None else Identity(user), baggage=baggage)
+    who = None if user is None else Identity(user, tenant=tenant or "")
+    context = Context(key=key, user=who, baggage=baggage)
     remote = RemoteSystem(address, sign=None if tokens is None else tokens.prove, headers=fields)
     with using(context):
         asyncio.run(_call(remote, method, found, arguments))

@@ -94,12 +94,13 @@ class Envelope(
 
     def _user(self) -> Identity:
         claims = msgspec.json.decode(self.authclaims, type=_Claims) if self.authclaims else _Claims()
-        return Identity(self.authid, claims.name, claims.roles)
+        return Identity(self.authid, claims.name, claims.roles, claims.tenant)
 
 
 class _Claims(msgspec.Struct, frozen=True, omit_defaults=True):
     name: str = ""
     roles: tuple[str, ...] = ()
+    tenant: str = ""
 
 
 def enclose(event: Event, source: str, now: datetime, context: Context) -> Envelope:
@@ -126,7 +127,7 @@ def identified(user: Identity | None) -> dict[str, Any]:
     """The attributes that say on whose behalf an event happened (Auth Context extension)."""
     if user is None:
         return {}
-    claims = encode(_Claims(user.name, user.roles)).decode()
+    claims = encode(_Claims(user.name, user.roles, user.tenant)).decode()
     return {"authtype": "app_user", "authid": user.subject, "authclaims": claims}
 
 

@@ -8,6 +8,7 @@ from meristem.asgi import OF_WEBSOCKETS
 from meristem.hosting.asgi.entrance import HANDED_ON
 from meristem.hosting.asgi.refusal import refuse
 from meristem.security.forwarding import APP, ORIGIN, read_origin
+from meristem.security.identity_fields import STATE as USER
 from meristem.transports.metadata import TOKEN
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ class Arrivals:
             await self._besides(scope, receive, send)
             return
         app, origin = self._apps.get(said[APP]), read_origin(said.get(ORIGIN, b""))
-        if self._verify(said.get(TOKEN, b"").decode("latin-1")) is None or origin is None:
+        edge = self._verify(said.get(TOKEN, b"").decode("latin-1"))
+        if edge is None or origin is None:
             await _refuse(scope, send, 403, "apps are reached at the public address of the system")
         elif app is None:
             await _refuse(scope, send, 404, "this app does not live here")
@@ -50,6 +52,8 @@ class Arrivals:
             client, server, scheme = origin
             scheme = OF_WEBSOCKETS[scheme] if scope["type"] == "websocket" else scheme
             state = {**scope.get("state", {}), HANDED_ON: True}
+            if edge.user is not None:
+                state[USER] = edge.user
             told = {"headers": fields, "client": client, "server": server, "scheme": scheme, "state": state}
             await app({**scope, **told}, receive, send)
 

@@ -9,12 +9,15 @@ from meristem.asgi import OF_WEBSOCKETS
 from meristem.gateway.answer import OF_THE_HOP, named
 from meristem.head_fields import BAGGAGE, TRACE, TRACE_STATE
 from meristem.security.forwarding import APP, FORWARDED, ORIGIN, is_forwarded, origin_text
+from meristem.security.identity_fields import STATE as USER
+from meristem.security.identity_fields import identity_fields
 from meristem.transports.metadata import TOKEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from meristem.asgi import Field, Scope
+    from meristem.context import Identity
 
 HTTP_SCHEMES: Final = {socket: scheme for scheme, socket in OF_WEBSOCKETS.items()}
 WRITTEN_HERE: Final = OF_THE_HOP | {b"content-length", b"expect", APP, ORIGIN, TOKEN}
@@ -72,9 +75,12 @@ class UpstreamHead(Protocol):
 
 
 class OwnHead:
-    """To a process of the system: which app is meant, and where the request came from; a token proves who says so."""
+    """To a process of the system: which app is meant, and where the request came from.
 
-    def __init__(self, app: str, prove: Callable[[], str] | None) -> None:
+    A token proves who says so, and tells for which user, where the gateway knows that.
+    """
+
+    def __init__(self, app: str, prove: Callable[[Identity | None], str] | None) -> None:
         self._app = b"meristem-app: %b" % app.encode()
         self._prove = prove
 
@@ -85,7 +91,7 @@ class OwnHead:
         if _host(scope) is None:  # of HTTP/1.0; an empty one is none, as the other end knows
             own.append(b"host: ")
         if self._prove is not None:
-            own.append(b"meristem-token: %b" % self._prove().encode())
+            own.append(b"meristem-token: %b" % self._prove(_user(scope)).encode())
         return _head(scope, scope["raw_path"], [*_kept(scope, WRITTEN_HERE), *own, *body])
 
     def returned(self, fields: list[Field]) -> list[Field]:
@@ -98,7 +104,8 @@ class ForeignHead:
 
     It sees the path below the `mount`, which `X-Forwarded-Prefix` tells. What a client wrote in such fields is gone,
     and so is what a program might take for them: many know a field as a variable, in which `X_Forwarded_For` is
-    `X-Forwarded-For`, and `Proxy` is the proxy of what it calls itself (RFC 3875, section 4.1.18). One that `is_told`
+    `X-Forwarded-For`, and `Proxy` is the proxy of what it calls itself (RFC 3875, section 4.1.18). Who sends a request
+    is told by fields that only the edge writes, where the gateway knows it. One that `is_told`
     its mount in another way needs no prefix before the paths that it redirects to.
     """
 
@@ -124,6 +131,8 @@ class ForeignHead:
             told.append(b"host: %b" % _own_host(scope))
         elif host:
             told.append(b"x-forwarded-host: %b" % host)
+        if (user := _user(scope)) is not None:
+            told += [b"%b: %b" % field for field in identity_fields(user)]
         if self._mount:
             told.append(b"x-forwarded-prefix: %b" % quoted(self._mount))
         return _head(scope, below(scope["raw_path"], self._mount), [*kept, *told, *body])
@@ -138,6 +147,11 @@ class ForeignHead:
         is_path = location[:1] == b"/" and location[1:2] != b"/"  # `//host/path` names another host
         is_below = re.match(re.escape(self._before) + rb"(?:[/?#]|\Z)", location) is not None
         return self._before + location if is_path and not is_below else location
+
+
+def _user(scope: Scope) -> Identity | None:
+    found: Identity | None = scope.get("state", {}).get(USER)
+    return found
 
 
 def _host(scope: Scope) -> bytes | None:

@@ -109,6 +109,7 @@ class CallFor(Message):
     user: str = ""
     user_name: str = ""
     roles: list[str] = []
+    tenant: str = ""
     travelling: dict[str, str] = {}
 
 

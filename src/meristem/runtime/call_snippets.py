@@ -128,6 +128,8 @@ def _identity(question: CallFor) -> str:
         parts.append(json.dumps(question.user_name))
     if question.roles:
         parts.append(PythonText().value(tuple(question.roles)))
+    if question.tenant:
+        parts.append(f"tenant={json.dumps(question.tenant)}")
     return f"Identity({', '.join(parts)})"
 
 
@@ -136,6 +138,8 @@ def _command(operation: Operation, bodies: Sequence[str], question: CallFor) -> 
     options = f" --user {shlex.quote(question.user)}" if question.user else ""
     for name, value in question.travelling.items():
         options += f" --travelling {shlex.quote(f'{name}={value}')}"
+    if question.tenant:
+        options += f" --tenant {shlex.quote(question.tenant)}"
     remark = "The command names no roles." if question.roles else ""
     if operation.takes_stream:
         given = " ".join(map(shlex.quote, bodies))

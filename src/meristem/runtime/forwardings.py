@@ -26,7 +26,7 @@ def forwardings(assembly: Assembly) -> dict[str, tuple[Upstream, ASGIApp]]:
     plan = assembly.blueprint.plan
     found: dict[str, tuple[Upstream, ASGIApp]] = {}
     requests, sign = assembly.telemetry.forwarded(assembly.process.name), assembly.options.sign
-    prove = None if sign is None else (lambda: sign(Context()))
+    prove = None if sign is None else (lambda user: sign(Context(user=user)))
     foreign = foreign_apps(assembly.options.environment)
     for app in plan.apps:
         if app.name in assembly.process.apps:

@@ -56,7 +56,7 @@ def context_of(operation: Operation, call: OperatorCall, seconds: float) -> Cont
     """What surrounds the call: the user whom the operator names, a key, a deadline and a trace that is kept."""
     context = Context(deadline=monotonic() + seconds, trace=Trace.start(sampled=True))
     if call.user:
-        context.user = Identity(call.user, call.user_name, tuple(call.roles))
+        context.user = Identity(call.user, call.user_name, tuple(call.roles), call.tenant)
     if operation.semantics is not Semantics.SAFE and not operation.takes_stream:
         context.key = call.key or token_hex(16)
     context.baggage = ",".join(_travelling(name, text) for name, text in call.travelling.items())

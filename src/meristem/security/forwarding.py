@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 from urllib.parse import quote, unquote
 
 from meristem.errors import ConfigurationError
+from meristem.security.identity_fields import tells_who
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -98,7 +99,7 @@ class TrustedProxies:
         if by_x and standard and (told and told[0]) != (contrary and contrary[0]):
             raise ContradictionError("`Forwarded` and `X-Forwarded-For` name different clients")
         believed = x_believed or standard_believed
-        kept = [each for each in fields if is_forwarded(each[0]) and each[0] not in READ_HERE and b"_" not in each[0]]
+        kept = [each for each in fields if _is_kept(each[0])]
         if x_believed:
             kept.append((X_FOR, ", ".join(each.text for each in x_believed).encode("latin-1")))
         if standard_believed:
@@ -133,11 +134,16 @@ class TrustedProxies:
 
 
 def is_forwarded(name: bytes) -> bool:
-    """Whether a field, its name in lower case, says where a request came from, or is taken for one that does.
+    """Whether a field, its name in lower case, says where a request came from or who sent it, or is taken for that.
 
     An app that knows fields as variables, as Django does by ASGI too, can't tell `X_Forwarded_For` from the true one.
     """
-    return SAYS_WHERE.fullmatch(name) is not None
+    return SAYS_WHERE.fullmatch(name) is not None or tells_who(name)
+
+
+def _is_kept(name: bytes) -> bool:
+    """Whether a field that nothing here reads is a trusted proxy's word; who sent a request not even that one says."""
+    return SAYS_WHERE.fullmatch(name) is not None and name not in READ_HERE and b"_" not in name
 
 
 Peer: TypeAlias = "tuple[str, int | None] | None"

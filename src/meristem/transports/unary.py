@@ -42,6 +42,11 @@ class Signed(Protocol):
         """The bearer token of a user."""
         ...
 
+    @property
+    def user(self) -> Identity | None:
+        """The user, where a policy has found out who sends the request: then the bearer token is not asked for."""
+        ...
+
 
 RequestT_contra = TypeVar("RequestT_contra", bound=Signed, contravariant=True)
 ResponseT_co = TypeVar("ResponseT_co", covariant=True)
@@ -82,8 +87,8 @@ async def answer(codec: Codec[RequestT, ResponseT], request: RequestT, authorize
     operation, principal, call = codec.operation, None, None
     try:
         principal = authorizer.principal(operation, request.token)
-        user = None
-        if principal is None and request.bearer is not None:
+        user = request.user
+        if user is None and principal is None and request.bearer is not None:
             user = await authorizer.user(request.bearer)
         if request.heavy:
             call = await asyncio.get_running_loop().run_in_executor(READER, codec.read, request, principal, user)

@@ -62,6 +62,7 @@ class PostedEvents(msgspec.Struct, gc=False):
     body: bytes
     bearer: str | None
     heavy: bool
+    user: Identity | None = None
     token: None = None
 
 
@@ -123,7 +124,7 @@ class EventIntake:
     def received(self, request: Request, body: bytes) -> tuple[IntakeCodec, PostedEvents]:
         """The codec, and what it reads."""
         heavy = len(body) > LIGHT or ENCODING in request.head
-        return self._codec, PostedEvents(request, body, bearer_of(request.head.get(AUTHORIZATION)), heavy)
+        return self._codec, PostedEvents(request, body, bearer_of(request.head.get(AUTHORIZATION)), heavy, request.user)
 
     def reader(self) -> PieceReader[Any]:
         """Not asked for: events come whole."""

@@ -37,7 +37,7 @@ class Closed(Event, package="shop.v1"):
 
 def test_an_event_is_written_as_the_specification_says():
     trace = Trace("1" * 32, "2" * 16, sampled=True, state="vendor=1")
-    user = Identity("u-1", "Ada", ("guest",))
+    user = Identity("u-1", "Ada", ("guest",), "acme")
     context = Context(trace=trace, user=user, key="order-7", keys=KeyChain("order-7", "u-1"))
     envelope = enclose(Paid(order="o 1", amount=3), "//shop/payments", NOW, context)
     body = write_json(envelope)
@@ -54,10 +54,17 @@ def test_an_event_is_written_as_the_specification_says():
         "causationid": "order-7",
         "authtype": "app_user",
         "authid": "u-1",
-        "authclaims": '{"name":"Ada","roles":["guest"]}',
+        "authclaims": '{"name":"Ada","roles":["guest"],"tenant":"acme"}',
         "data": {"order": "o 1", "amount": 3},
     }
     assert read_json(body) == envelope
+    assert envelope.context("post").user == user
+
+
+def test_an_event_of_a_release_without_tenants_is_read():
+    event = enclose(Closed(), "//shop/payments", NOW, Context(user=Identity("u-1", "Ada", ("guest",))))
+    assert event.authclaims == '{"name":"Ada","roles":["guest"]}'
+    assert event.context("post").user == Identity("u-1", "Ada", ("guest",), "")
 
 
 def test_what_is_empty_is_left_out():

@@ -2,6 +2,7 @@
 
 import pytest
 
+from meristem import Identity
 from meristem.hosting.wsgi.environ import RepeatedHeaderError, environ_of
 
 
@@ -90,3 +91,8 @@ def test_how_the_body_came_is_none_of_the_apps_business():
     told = environ((b"transfer-encoding", b"chunked"), (b"expect", b"100-continue"), (b"trailer", b"x"))
 
     assert not {"HTTP_TRANSFER_ENCODING", "HTTP_EXPECT", "HTTP_TRAILER"} & told.keys()
+
+
+def test_remote_user_is_who_the_gateway_has_found_and_nobody_else():
+    assert environ(state={"user": Identity("jürgen")})["REMOTE_USER"] == "jürgen".encode().decode("latin-1")
+    assert "REMOTE_USER" not in environ((b"remote-user", b"root"), (b"remote_user", b"root"))

@@ -20,11 +20,13 @@ from sagakit import (
 
 from meristem import CallError, Code, SagaParked
 from meristem.context import Identity, current
+from meristem.contracts.codec import decoder
 from meristem.errors import NotServedHere
 from meristem.sagas.administration import SagaStore
 from meristem.sagas.engine import SagaEngine
 from meristem.sagas.facts import SagaEnded, SagaLost
 from meristem.sagas.flow import Flow
+from meristem.sagas.origin import Origin
 from meristem.sagas.policy import Backoff
 from meristem.sagas.records import SagaState
 from meristem.sagas.saga import saga
@@ -124,9 +126,14 @@ async def test_it_goes_on_for_the_same_user(database, remote):
             users.append(current().user)
             return await Bookings.book.__saga__.function(self, flow, request)
 
-    await interrupted(remote, database, user=Identity("u1", "Ann", ("guest",)))
+    await interrupted(remote, database, user=Identity("u1", "Ann", ("guest",), "acme"))
     await ended(Service(remote), database)
-    assert users == [Identity("u1", "Ann", ("guest",))]
+    assert users == [Identity("u1", "Ann", ("guest",), "acme")]
+
+
+def test_a_saga_of_a_release_without_tenants_is_read():
+    kept = '{"caller":"shop","user":{"subject":"u1","name":"Ann","roles":["guest"]}}'
+    assert decoder(Origin)(kept).user == Identity("u1", "Ann", ("guest",), "")
 
 
 async def test_undoing_goes_on_and_an_undo_that_is_done_is_not_repeated(database, remote):

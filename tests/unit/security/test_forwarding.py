@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from meristem.errors import ConfigurationError
-from meristem.security.forwarding import ContradictionError, TrustedProxies
+from meristem.security.forwarding import ContradictionError, TrustedProxies, is_forwarded
 
 PROXIES = TrustedProxies(["127.0.0.1", "10.0.0.0/8", "2001:db8::/32", "unix"])
 HOME = ("203.0.113.7", 0)
@@ -149,3 +149,13 @@ def test_lines_of_one_field_are_one_list():
     fields = [(b"x-forwarded-for", b"1.1.1.1"), (b"x-forwarded-for", b"203.0.113.7"), (b"x-forwarded-for", b"10.0.0.1")]
 
     assert PROXIES.origin("127.0.0.1", fields).client == HOME
+
+
+@pytest.mark.parametrize("peer", ["1.1.1.1", "10.1.2.3"])
+@pytest.mark.parametrize("name", [b"x-meristem-user", b"x_meristem_user", b"x-meristem_roles", b"x-meristem-anything"])
+def test_who_sends_a_request_is_believed_of_nobody_not_even_of_a_trusted_proxy(peer, name):
+    fields = [(b"x-forwarded-for", b"2.2.2.2"), (name, b"root"), (b"x-meristematic", b"1")]
+    found = TrustedProxies(["10.0.0.0/8"]).origin(peer, fields)
+    assert is_forwarded(name)
+    assert name not in dict(found.fields)
+    assert dict(found.fields)[b"x-meristematic"] == b"1"

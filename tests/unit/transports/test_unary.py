@@ -39,6 +39,7 @@ class Note(msgspec.Struct):
     token: str | None = None
     bearer: str | None = None
     heavy: bool = False
+    user: Identity | None = None
 
 
 class NoteCodec:
@@ -164,3 +165,11 @@ async def test_a_heavy_message_is_read_by_one_thread_apart_and_its_error_is_an_a
     assert answers == [("reply", 1), ("error", Code.INVALID_ARGUMENT), ("reply", 1), ("reply", 1)]
     here = threading.current_thread()
     assert (len(set(codec.threads)), codec.threads.count(here)) == (2, 1)
+
+
+async def test_of_whom_a_policy_has_found_out_the_bearer_token_is_not_asked():
+    codec = NoteCodec("price", giving(1))
+    seen = Note(bearer="somebody's", user=Identity("anna", tenant="acme"))
+
+    assert await answer(codec, seen, OUTSIDE) == ("reply", 1)
+    assert codec.read_by == [(None, "anna")]

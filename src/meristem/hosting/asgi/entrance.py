@@ -16,6 +16,8 @@ from meristem.hosting.asgi.incoming import baggage_of, continued, deadline_of, r
 from meristem.log_positions import Positions
 from meristem.position_fields import sent as sent_positions
 from meristem.position_fields import told
+from meristem.security.identity_fields import STATE as USER
+from meristem.security.identity_fields import identity_fields
 
 if TYPE_CHECKING:
     from meristem.contracts.call import Connector
@@ -72,8 +74,12 @@ class Entrance:
         if self._surroundings.follows:
             context.positions = sent_positions(fields) or Positions()
         CURRENT.set(context)
-        context.user = await self._user(fields.get(AUTHORIZATION))
         inner = continued(scope, trace)
+        context.user = known = scope.get("state", {}).get(USER)
+        if known is None:
+            context.user = await self._user(fields.get(AUTHORIZATION))
+        else:  # the gateway has found it out
+            inner["headers"] += identity_fields(known)
 
         async def received() -> Any:
             message = await receive()

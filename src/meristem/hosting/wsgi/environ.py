@@ -7,6 +7,7 @@ from typing import Any, BinaryIO, Final
 from urllib.parse import unquote_to_bytes
 
 from meristem.hosting.wsgi.files import FileWrapper
+from meristem.security.identity_fields import STATE as USER
 
 # Two of them contradict each other, and whoever stands in front may have believed the other one.
 ONLY_ONE: Final = frozenset((b"authorization", b"content-length", b"content-type", b"host", b"proxy-authorization"))
@@ -38,8 +39,8 @@ def environ_of(scope: dict[str, Any], *, threads: int) -> dict[str, Any]:
 
     All text is bytes decoded as latin-1, as PEP 3333 asks for. A header with an underscore in its name is left out:
     the environ could not tell `X_User`, which a proxy lets through, from `X-User`, which it sets. So is `Proxy`, which
-    would stand there as the variable by which many programs find their proxy (CVE-2016-5385). Raises
-    RepeatedHeaderError.
+    would stand there as the variable by which many programs find their proxy (CVE-2016-5385). `REMOTE_USER` is who the
+    gateway has found to send the request. Raises RepeatedHeaderError.
     """
     scheme = scope.get("scheme", "http")
     script, path = _paths(scope)
@@ -68,6 +69,8 @@ def environ_of(scope: dict[str, Any], *, threads: int) -> dict[str, Any]:
     environ["REMOTE_ADDR"] = address
     if peer:
         environ["REMOTE_PORT"] = str(peer)
+    if (user := scope.get("state", {}).get(USER)) is not None:
+        environ["REMOTE_USER"] = user.subject.encode().decode("latin-1")
     _headers(environ, scope["headers"])
     return environ
 

@@ -58,6 +58,7 @@ class GrpcRequest(msgspec.Struct, gc=False):
     heavy: bool
     own: bool
     source: ItemsSource | None = None
+    user: Identity | None = None
     wrong: str = ""
     context: Context | None = None
 

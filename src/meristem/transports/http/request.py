@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from meristem.asgi import Field
+    from meristem.context import Identity
     from meristem.transports.http.responses import Response
     from meristem.transports.metadata import Metadata
     from meristem.transports.unary import Codec
@@ -24,7 +25,8 @@ class Request(msgspec.Struct, gc=False):
     `fields` are all header fields in their order, names in lower case; `head` has them by name, where a repeated one
     is joined to a list (RFC 9110, 5.3). `version` is `1.0` or `1.1`, `raw` the whole head as it came. `client` is the
     address of who sends it, found where a resource asks for it, and so is `user_id`: whose process is at the other
-    end of a Unix socket, None where the operating system does not tell. Its answer has `answer_fields` more.
+    end of a Unix socket, None where the operating system does not tell. Its answer has `answer_fields` more. `user` is
+    who sends it, where a policy has found that out.
     """
 
     method: str
@@ -37,6 +39,7 @@ class Request(msgspec.Struct, gc=False):
     client: str = ""
     user_id: int | None = None
     answer_fields: Sequence[Field] = ()
+    user: Identity | None = None
 
 
 class ReplyWriter(Protocol):

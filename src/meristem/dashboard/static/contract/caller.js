@@ -11,7 +11,7 @@ import { resolve } from "./types.js";
 const FIRST = 20; // items of a stream
 
 /** For whom calls are made: it stays while one operation after the other is tried. */
-const who = { user: "", user_name: "", roles: "", travelling: "" };
+const who = { user: "", user_name: "", roles: "", tenant: "", travelling: "" };
 
 /** @param {import("../parts/view.js").View} view @param {any} contract @param {any} operation */
 export function caller(view, contract, operation) {
@@ -95,7 +95,7 @@ function peopleOf(contract, operation) {
     control.value = who[name];
     return h("label", { class: "form-field" }, label, control, h("span", { class: "hint" }, hint));
   };
-  const rows = [input("user", "User", "the subject of the identity; empty for nobody", operation.authenticated ? "needed here" : ""), input("user_name", "Name", "as it is shown"), input("roles", "Roles", "by commas", "guest, clerk")];
+  const rows = [input("user", "User", "the subject of the identity; empty for nobody", operation.authenticated ? "needed here" : ""), input("user_name", "Name", "as it is shown"), input("roles", "Roles", "by commas", "guest, clerk"), input("tenant", "Tenant", "of the user, if there are tenants")];
   if (contract.travelling.length) rows.push(input("travelling", "Travelling values", `by commas; there are ${contract.travelling.join(", ")}`, `${contract.travelling[0]}=…`));
   const element = h("fieldset", {}, h("legend", {}, "For whom"), h("div", { class: "form-row" }, rows));
   const parts = (text) => text.split(",").map((each) => each.trim()).filter(Boolean);
@@ -103,7 +103,7 @@ function peopleOf(contract, operation) {
   return {
     element,
     value: () => ({
-      user: who.user.trim(), user_name: who.user_name.trim(), roles: parts(who.roles),
+      user: who.user.trim(), user_name: who.user_name.trim(), roles: parts(who.roles), tenant: who.tenant.trim(),
       travelling: contract.travelling.length ? Object.fromEntries(parts(who.travelling).map(pair)) : {},
     }),
   };

@@ -77,16 +77,17 @@ class ConnectRequest(msgspec.Struct, gc=False):
     media: bytes
     heavy: bool
     wrong: CallError | None = None
+    user: Identity | None = None
     context: Context | None = None
 
     @staticmethod
-    def of(head: Metadata, body: bytes, wrong: CallError | None = None) -> ConnectRequest:
+    def of(head: Metadata, body: bytes, wrong: CallError | None = None, user: Identity | None = None) -> ConnectRequest:
         """The request with the proofs that its head holds; `wrong` is why its message can't be had."""
         token, bearer, media = _text(head.get(TOKEN)), bearer_of(head.get(AUTHORIZATION)), media_of(head)
         light = LIGHT_BINARY if media.endswith(b"proto") else LIGHT
         # Whatever is compressed counts as heavy: what it becomes is known only when it has been unpacked.
         heavy = len(body) > light or not head.keys().isdisjoint(CODINGS)
-        return ConnectRequest(head, body, token, bearer, media, heavy, wrong)
+        return ConnectRequest(head, body, token, bearer, media, heavy, wrong, user)
 
 
 class OwnRequest(msgspec.Struct, gc=False):
@@ -97,6 +98,7 @@ class OwnRequest(msgspec.Struct, gc=False):
     body: bytes
     bearer: str | None = None
     heavy: bool = False
+    user: Identity | None = None
     context: Context | None = None
 
     @property
@@ -105,12 +107,12 @@ class OwnRequest(msgspec.Struct, gc=False):
         return self.changing[5] is not None
 
     @staticmethod
-    def of(head: Metadata, body: bytes) -> OwnRequest:
+    def of(head: Metadata, body: bytes, user: Identity | None = None) -> OwnRequest:
         """The request whose head the parser has read."""
         read = head.get
         changing = (read(TIMEOUT), read(TRACE), read(TRACE_STATE), read(BAGGAGE), read(KEY), read(POSITIONS), b"")
         bearer = bearer_of(read(AUTHORIZATION))
-        return OwnRequest(_text(read(TOKEN)), changing, body, bearer, len(body) > LIGHT)
+        return OwnRequest(_text(read(TOKEN)), changing, body, bearer, len(body) > LIGHT, user)
 
 
 class OwnCodec:

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from meristem.resilience.limits import Limits
     from meristem.transports.http.connect.codec import Binary, MessageCodec
     from meristem.transports.http.request import PieceSource, Request, StreamedReply
-    from meristem.transports.metadata import Metadata
     from meristem.transports.unary import Codec
 
 UNARY_MEDIA: Final = (JSON, b"application/proto")
@@ -93,10 +92,11 @@ class Route:
         """The codec for the client that sent a request, and what it reads."""
         if request.method == "GET":
             asked = _from_query(request)
+            asked.user = request.user
             if asked.wrong is None and asked.media not in self._media:
                 asked.wrong = RefusedError(Code.INVALID_ARGUMENT, 415, f"`encoding` is one of {self._encodings}")
             return self.other, asked
-        codec, found = self._for(request.head, body)
+        codec, found = self._for(request, body)
         if not self.operation.stream:
             return codec, found
         return StreamCodec(codec, **self._envelopes(request, codec)), found
@@ -117,7 +117,7 @@ class Route:
 
         `inside` says that a client without a token is of the system, too.
         """
-        codec, found = self._for(request.head, b"")
+        codec, found = self._for(request, b"")
         return ItemStreamCodec(codec, **self._envelopes(request, codec), source=source, inside=inside), found
 
     @property
@@ -134,11 +134,12 @@ class Route:
             "own": codec is self.own,
         }
 
-    def _for(self, head: Metadata, body: bytes) -> tuple[MessageCodec[Any], OwnRequest | ConnectRequest]:
+    def _for(self, request: Request, body: bytes) -> tuple[MessageCodec[Any], OwnRequest | ConnectRequest]:
         """One that says it is Meristem's own client and does not write like it is answered as any other."""
+        head, user = request.head, request.user
         if is_own(head) and is_timeout(head.get(TIMEOUT, b"0")):
-            return self.own, OwnRequest.of(head, body)
-        return self.other, ConnectRequest.of(head, body)
+            return self.own, OwnRequest.of(head, body, user)
+        return self.other, ConnectRequest.of(head, body, user=user)
 
 
 class ConnectInterface:

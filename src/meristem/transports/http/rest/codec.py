@@ -46,8 +46,8 @@ class RestRequest(msgspec.Struct, gc=False):
     """A request to a resource: its path and query are still percent-encoded.
 
     `placeholders` are the segments for which those of the resource's path stand, `client` is the address of who sends
-    it, where the operation asks for that. The token of the system's own
-    services means nothing here: what REST serves is public.
+    it, where the operation asks for that, and `user` who that is, where it has been found out. The token of the
+    system's own services means nothing here: what REST serves is public.
     """
 
     head: Metadata
@@ -58,17 +58,24 @@ class RestRequest(msgspec.Struct, gc=False):
     bearer: str | None
     heavy: bool
     client: str = ""
+    user: Identity | None = None
     context: Context | None = None
     token: None = None
 
     @staticmethod
     def of(
-        head: Metadata, path: str, placeholders: Sequence[str], query: bytes, body: bytes, client: str = ""
+        head: Metadata,
+        path: str,
+        placeholders: Sequence[str],
+        query: bytes,
+        body: bytes,
+        client: str = "",
+        user: Identity | None = None,
     ) -> RestRequest:
         """The request with the proof of who sends it that its head holds."""
         bearer = bearer_of(head.get(AUTHORIZATION))
         heavy = len(body) > LIGHT or ENCODING in head
-        return RestRequest(head, path, placeholders, query, body, bearer, heavy, client)
+        return RestRequest(head, path, placeholders, query, body, bearer, heavy, client, user)
 
 
 class RestCodec:

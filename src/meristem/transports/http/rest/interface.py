@@ -51,8 +51,10 @@ class Match:
 
     def received(self, request: Request, body: bytes) -> tuple[RestCodec, RestRequest]:
         """The codec, and what it reads."""
-        head, client = request.head, request.client
-        return self._codec, RestRequest.of(head, self._path, self._placeholders, request.query, body, client)
+        found = RestRequest.of(
+            request.head, self._path, self._placeholders, request.query, body, request.client, request.user
+        )
+        return self._codec, found
 
 
 class RestInterface:

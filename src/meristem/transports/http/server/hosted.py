@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import unquote
 
 from meristem.asgi import BrokenOffError
+from meristem.security.identity_fields import STATE as USER
 from meristem.transports.http.server.head import CONTINUE, expects_continue
 from meristem.transports.http.server.pace import Pace
 from meristem.transports.http.server.response_writer import Answered, ResponseWriter
@@ -201,6 +202,11 @@ def _told_of_leaving(error: BaseException | None) -> bool:
     return False
 
 
+def state_of(request: Request, state: dict[str, Any]) -> dict[str, Any]:
+    """What the scope of a request has as its state: who sends it, too, where that is known."""
+    return state.copy() if request.user is None else {**state, USER: request.user}
+
+
 def scope_of(request: Request, transport: asyncio.Transport, state: dict[str, Any]) -> Scope:
     """The scope of a request by the ASGI specification, "HTTP Connection Scope"."""
     return {
@@ -216,7 +222,7 @@ def scope_of(request: Request, transport: asyncio.Transport, state: dict[str, An
         "raw_path": request.path,
         "query_string": request.query,
         "headers": request.fields,
-        "state": state.copy(),
+        "state": state_of(request, state),
     }
 
 

@@ -10,6 +10,7 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from meristem.transports.http.date import date_line
+from meristem.transports.http.server.hosted import state_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,7 +59,7 @@ class SocketHost:
     def open(self, lender: Lender, request: Request) -> Any:
         """uvicorn's protocol for one WebSocket, which has its handshake and awaits the bytes that follow."""
         make: Any = self._config.ws_protocol_class
-        protocol = make(config=self._config, server_state=self.state, app_state=self._app_state)
+        protocol = make(config=self._config, server_state=self.state, app_state=state_of(request, self._app_state))
         protocol.logger = self._logger
         lent = Lent(lender)
         protocol.connection_made(lent)
