@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
+
+from meristem.sagas.records import SagaState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,6 +17,15 @@ if TYPE_CHECKING:
     from tests.dashboard.standin import Site
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("dashboard in a browser"), pytest.mark.timeout(300)]
+
+
+PARKED = f"{list(SagaState).index(SagaState.PARKED):032x}"
+ACTING = {
+    "/processes": ["Restart all", "Change "],
+    "/sagas?state=parked": ["Retry all…"],
+    f"/sagas/reservations/{PARKED}": ["Retry…", "Cancel…"],
+    "/events/dead": ["Redrive all", "Discard all"],
+}
 
 
 def is_accessible(page: Page) -> None:
@@ -51,14 +63,18 @@ def test_a_process_is_scaled_and_restarted_after_a_question(open_page: Callable[
 def test_a_viewer_is_told_why_nothing_can_be_done_and_signs_out(open_page: Callable[..., Page], site: Site) -> None:
     site.stand_in.control.role = "viewer"
     page = open_page(site)
-    page.goto("/processes")
-    expect(page.locator("#role")).to_have_text("viewer")
-    page.get_by_role("button", name="Restart all").click()
-    dialog = page.get_by_role("dialog")
-    expect(dialog.get_by_role("alert")).to_contain_text("You look on as a viewer")
-    expect(dialog.get_by_role("button", name="Start all anew")).to_be_disabled()
-    is_accessible(page)
-    dialog.get_by_role("button", name="Cancel").click()
+    for place, names in ACTING.items():
+        page.goto(place)
+        expect(page.locator("#role")).to_have_text("viewer")
+        for name in names:
+            button = page.get_by_role("button", name=name).first
+            expect(button).to_be_disabled()
+            expect(button).to_have_accessible_description(re.compile("You look on as a viewer"))
+            button.focus()
+            page.keyboard.press("Enter")
+            expect(page.locator("#told")).to_contain_text("You look on as a viewer")
+            expect(page.get_by_role("dialog")).to_have_count(0)
+        is_accessible(page)
     expect(page.get_by_role("button", name="Sign out")).to_be_visible()
     assert site.stand_in.control.did == []
 

@@ -124,7 +124,9 @@ def test_a_viewer_reads_all_and_calls_nothing(open_page: Callable[..., Page], si
     page.get_by_role("link", name="Contract", exact=True).click()
     page.get_by_role("link", name=re.compile("^reservations Reservations")).click()
     expect(page.get_by_role("button", name="Call book")).to_be_disabled()
-    expect(page.get_by_text("only an operator calls")).to_be_visible()
+    page.get_by_label("nights").press("Enter")
+    expect(page.locator("#told")).to_contain_text("You look on as a viewer")
+    expect(page.locator(".answer")).to_have_count(0)
 
 
 def test_json_and_fields_are_one_request_and_a_stream_shows_its_first_items(

@@ -13,7 +13,7 @@ class MailSettings(Settings):
     is handed over within `smtp_timeout` seconds, or is tried again later.
     """
 
-    smtp_url: str = "smtp://127.0.0.1:8025"
+    smtp_url: str = "smtp://127.0.0.1:8026"
     smtp_timeout: float = 10.0
     sender: str = "Online Books For You <orders@books.example>"
     shop_url: str = "http://127.0.0.1:8000"

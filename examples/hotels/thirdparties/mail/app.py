@@ -1,7 +1,8 @@
 """The mail server as an ASGI application: ``uvicorn thirdparties.mail.app:app``. Its life cycle runs the SMTP server.
 
-Environment, read at start: ``MAIL_SMTP_HOST`` (127.0.0.1), ``MAIL_SMTP_PORT`` (8025; 0 takes a free port, which
-``/health`` tells) and ``MAIL_DIRECTORY`` (``.meristem/mail``). It works under any prefix (``root_path``).
+Environment, read at start: ``MAIL_SMTP_HOST`` (127.0.0.1), ``MAIL_SMTP_PORT`` (8025, unless ``create_app`` is told
+otherwise; 0 takes a free port, which ``/health`` tells) and ``MAIL_DIRECTORY`` (``.meristem/mail``). It works under any
+prefix (``root_path``).
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ _PAGE = _SAFE | {
 _MAIL = _SAFE | {"Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"}
 
 
-def create_app() -> Starlette:
-    return Starlette(
+def create_app(smtp_port: int = 8025) -> Starlette:
+    made = Starlette(
         routes=[
             Route("/", _mailbox, name="mailbox"),
             Route("/messages/{id}", _message_page, name="message"),
@@ -53,11 +54,16 @@ def create_app() -> Starlette:
         exception_handlers={HTTPException: _on_http_error},
         lifespan=_receive_mail,
     )
+    made.state.smtp_port = smtp_port
+    return made
 
 
 @asynccontextmanager
 async def _receive_mail(app: Starlette) -> AsyncIterator[None]:
-    host, port = os.environ.get("MAIL_SMTP_HOST", "127.0.0.1"), int(os.environ.get("MAIL_SMTP_PORT", "8025"))
+    host, port = (
+        os.environ.get("MAIL_SMTP_HOST", "127.0.0.1"),
+        int(os.environ.get("MAIL_SMTP_PORT", app.state.smtp_port)),
+    )
     directory = Path(os.environ.get("MAIL_DIRECTORY", ".meristem/mail"))
     logging.getLogger("mail.log").setLevel(logging.WARNING)  # aiosmtpd tells every line of every session
     app.state.maildir = await run_in_threadpool(Maildir, directory)

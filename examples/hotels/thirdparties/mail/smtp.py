@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -44,7 +45,14 @@ async def smtp_server(maildir: Maildir, host: str, port: int) -> AsyncIterator[t
         sessions.add(new := SMTP(_Delivery(maildir), loop=loop, data_size_limit=_LARGEST_MESSAGE, enable_SMTPUTF8=True))
         return new
 
-    server = await loop.create_server(session, host, port)
+    try:
+        server = await loop.create_server(session, host, port)
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"the mailbox can't listen at {host}:{port} ({os.strerror(error.errno or 0)}): another one may run there. "
+            "Set MAIL_SMTP_PORT to a free port, and that in the setting smtp_url of whoever sends letters",
+        ) from error
     try:
         name = server.sockets[0].getsockname()
         yield name[0], name[1]

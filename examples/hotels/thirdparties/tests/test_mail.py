@@ -15,6 +15,7 @@ import httpx
 import pytest
 from thirdparties.mail.app import create_app
 from thirdparties.mail.maildir import Maildir
+from thirdparties.mail.smtp import smtp_server
 
 PDF = b"%PDF-1.4 not really"
 
@@ -247,3 +248,11 @@ async def test_stopping_ends_open_sessions_and_frees_the_port(directory: Path) -
 def test_the_search_page_says_when_nothing_was_found(mail: httpx.Client) -> None:
     assert "No mail yet" in mail.get("/").text
     assert "No mail to “nobody”" in mail.get("/", params={"to": "nobody"}).text
+
+
+async def test_who_finds_the_port_taken_is_told_what_to_set(directory: Path) -> None:
+    maildir = Maildir(directory)
+    async with smtp_server(maildir, "127.0.0.1", 0) as (host, port):
+        with pytest.raises(OSError, match="Set MAIL_SMTP_PORT to a free port"):
+            async with smtp_server(maildir, host, port):
+                pass

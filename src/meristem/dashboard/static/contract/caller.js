@@ -1,9 +1,9 @@
 // The form that calls an operation for somebody, and what came of it.
 
+import { isRefused, onlyActing } from "../parts/acting.js";
 import { ask } from "../parts/ask.js";
 import { h } from "../parts/dom.js";
 import { duration, pretty } from "../parts/format.js";
-import { session } from "../parts/session.js";
 import { field, tellRefused } from "./fields.js";
 import { snippets } from "./snippets.js";
 import { resolve } from "./types.js";
@@ -18,7 +18,7 @@ export function caller(view, contract, operation) {
   const body = requestOf(contract, operation);
   const people = peopleOf(contract, operation);
   const key = h("input", { type: "text", "aria-label": "Idempotency key", placeholder: "a new one each time", spellcheck: "false", autocomplete: "off" });
-  const send = h("button", { class: "button primary", type: "submit" }, `Call ${operation.name}`);
+  const send = onlyActing(h("button", { class: "button primary", type: "submit" }, `Call ${operation.name}`));
   const outcome = h("div", { class: "stack", "aria-live": "polite" });
   const asked = () => ({ service: contract.service, contract: contract.name, operation: operation.name, request: body.text(), ...people.value() });
   const keyed = operation.semantics !== "safe" && !operation.takes_stream;
@@ -27,6 +27,7 @@ export function caller(view, contract, operation) {
     h("div", { class: "line-of" }, send, h("span", { class: "soft" }, operation.semantics === "safe" ? "It changes nothing." : "It is done for real, in the running system.")));
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
+    if (isRefused(send)) return;
     send.disabled = true;
     outcome.replaceChildren(h("p", { class: "soft" }, "Calling…"));
     try {
@@ -39,12 +40,6 @@ export function caller(view, contract, operation) {
       send.disabled = false;
     }
   });
-  // A viewer is told before, not after, all was filled in.
-  session().then(({ role }) => {
-    if (role === "operator") return;
-    send.disabled = true;
-    outcome.replaceChildren(h("p", { class: "soft" }, "You are signed in to look on; only an operator calls."));
-  }, () => {});
   return h("section", { class: "card pad stack", "aria-label": `Call ${operation.name}` }, h("div", { class: "panel-head" }, h("h2", {}, "Call it"), body.mode), form, outcome, snippets(view, asked, form));
 }
 

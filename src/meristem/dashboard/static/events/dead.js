@@ -1,5 +1,6 @@
 // Dead letters: what was not handled and why, page by page, and the way back or out.
 
+import { acting } from "../parts/acting.js";
 import { ask } from "../parts/ask.js";
 import { choose, pick, search } from "../parts/controls.js";
 import { h } from "../parts/dom.js";
@@ -62,22 +63,20 @@ export function open(view) {
     const which = { letters, done: () => { chosen.clear(); refresh(); } };
     return [
       h("span", { class: "acts-of" }, `${count(letters.length)} chosen`),
-      button(`Redrive ${count(letters.length)}`, () => redrive(which)), button(`Discard ${count(letters.length)}`, () => discard(which)),
+      acting(`Redrive ${count(letters.length)}`, () => redrive(which)), acting(`Discard ${count(letters.length)}`, () => discard(which)),
       h("button", { class: "button", type: "button", on: { click: () => { chosen.clear(); choices(); } } }, "Choose none"),
     ];
   };
   const ofAll = () => {
     const which = { like: like(), upTo: page.newest, total: page.total, isSome: isSome(), gone: goneOf(), done: () => refresh() };
     const what = isSome() ? `all ${count(page.total)} like that` : `all ${count(page.total)}`;
-    return [button(`Redrive ${what}`, () => redrive(which)), button(`Discard ${what}`, () => discard(which))];
+    return [acting(`Redrive ${what}`, () => redrive(which)), acting(`Discard ${what}`, () => discard(which))];
   };
   /** Whether all that is left for a subscriber that is gone is meant. */
   const goneOf = () => {
     const only = view.get("subscriber") && !["type", "text", "since"].some((name) => view.get(name));
     return only && overview?.subscribers.some((each) => each.kind === "gone" && each.name === view.get("subscriber"));
   };
-  const button = (text, work) => h("button", { class: "button", type: "button", on: { click: work } }, text);
-
   const show = () => {
     if (!page) return;
     counted.textContent = plural(page.total, "letter");

@@ -1,5 +1,6 @@
 // One dead letter beside the list: why, what its event says if that is asked for, its trace, and what to do with it.
 
+import { acting } from "../parts/acting.js";
 import { ask } from "../parts/ask.js";
 import { h } from "../parts/dom.js";
 import { fact } from "../parts/facts.js";
@@ -24,8 +25,8 @@ export function letterPanel(view, place, changed) {
         : h("button", { class: "button", type: "button", on: { click: () => load(letter, true) } }, "Show values"));
     place.replaceChildren(panel(`${unqualified(letter.type)} ${letter.service}/${letter.id}`, close,
       h("p", { class: "line-of" },
-        h("button", { class: "button", type: "button", on: { click: () => redrive(which) } }, "Redrive"),
-        h("button", { class: "button", type: "button", on: { click: () => discard(which) } }, "Discard"),
+        acting("Redrive", () => redrive(which)),
+        acting("Discard", () => discard(which)),
         letter.trace_id ? h("a", { href: `/traces/${encodeURIComponent(letter.trace_id)}` }, "Trace") : null),
       h("section", {}, h("h3", {}, "Why"), h("pre", { class: "said bad" }, letter.error ?? "No reason is kept.")),
       h("dl", { class: "facts" },

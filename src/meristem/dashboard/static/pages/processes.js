@@ -1,5 +1,6 @@
 // Processes: what runs where, how it fares, and what it takes.
 
+import { acting } from "../parts/acting.js";
 import { ask } from "../parts/ask.js";
 import { pick, search } from "../parts/controls.js";
 import { h } from "../parts/dom.js";
@@ -12,7 +13,7 @@ import { change, changesList, restartAll } from "../process/changes.js";
 
 /** @param {import("../parts/view.js").View} view */
 export function open(view) {
-  const all = h("button", { class: "button", type: "button", hidden: true, on: { click: () => restartAll(refresh) } }, "Restart all");
+  const all = acting("Restart all", () => restartAll(refresh), { hidden: true });
   const { count: counted } = heading(view, "Processes", search(view, "text", "Process or service"),
     pick(view, "status", "Status", [["", "All"], ["ready", "Ready"], ["not", "Not ready"]]), all);
   const sums = h("div", { class: "summary" });
@@ -91,6 +92,6 @@ function columns(most, begin) {
     { name: "pid", title: "PID", number: true, from: "wider", text: (p) => (p.pid === null ? "–" : String(p.pid)) },
     { name: "address", title: "Address", from: "wider", kind: "mono clip", text: (p) => shortened(p.address) || "–", hint: (p) => p.address },
     { name: "change", title: "", text: (p) => (p.part ? JSON.stringify(p.part) : ""),
-      cell: (p) => (p.part ? [h("button", { class: "button change", type: "button", "aria-label": `Change ${p.name}`, on: { click: () => begin(p.part) } }, h("span", { class: "long" }, "Change"), h("span", { class: "short" }, "…"))] : []) },
+      cell: (p) => (p.part ? [acting([h("span", { class: "long" }, "Change"), h("span", { class: "short" }, "…")], () => begin(p.part), { class: "button change", "aria-label": `Change ${p.name}` })] : []) },
   ];
 }

@@ -1,5 +1,6 @@
 // Sagas: which go on, wait or are parked, and the one that a number belongs to.
 
+import { acting } from "../parts/acting.js";
 import { ask } from "../parts/ask.js";
 import { confirm } from "../parts/confirm.js";
 import { choose, pick, search } from "../parts/controls.js";
@@ -8,7 +9,6 @@ import { clock, count, duration, plural } from "../parts/format.js";
 import { empty, heading, waiting } from "../parts/heading.js";
 import { service, since } from "../parts/marks.js";
 import { missing } from "../parts/missing.js";
-import { mayAct } from "../parts/session.js";
 import { table } from "../parts/table.js";
 import { GOING, STATES, placeOf, seconds, stateOf, until } from "../saga/words.js";
 
@@ -32,7 +32,6 @@ export function open(view) {
   /** @type {any[]} */
   let shown = [];
   let known = [];
-  let acts = false; // viewers are shown no button that would be refused
   let paged = false; // older ones were asked for, so none that is shown goes
   let begins = 0; // another choice makes what is older another, too
   const wanted = () => {
@@ -52,7 +51,7 @@ export function open(view) {
     fields.field.hidden = !known.some((each) => each.fields.length);
     states.replaceChildren(...facets(view, chosen));
     const parked = chosen.reduce((sum, each) => sum + (each.counts.parked ?? 0), 0);
-    if (acts && view.get("state") === "parked" && parked > 1) states.append(retryAll(view, chosen.map((each) => each.service), parked, refresh));
+    if (view.get("state") === "parked" && parked > 1) states.append(retryAll(view, chosen.map((each) => each.service), parked, refresh));
   };
   const show = (found) => {
     shown = found;
@@ -68,9 +67,8 @@ export function open(view) {
   };
 
   const refresh = view.follow(["figures"], (signal) => Promise.all([
-    ask("SagaOperations/find", wanted(), signal), ask("SagaOperations/overview", {}, signal), mayAct(),
-  ]), ([found, overview, may]) => {
-    acts = may;
+    ask("SagaOperations/find", wanted(), signal), ask("SagaOperations/overview", {}, signal),
+  ]), ([found, overview]) => {
     known = overview.services;
     offer();
     const gone = [...new Set([...found.silent, ...overview.silent])].sort();
@@ -139,8 +137,7 @@ async function retried(services, name, part) {
 function retryAll(view, services, parked, refresh) {
   const [of, name] = [view.get("service"), view.get("name")];
   const which = [name && `of the name ${name}`, of && `of ${of}`].filter(Boolean).join(" ");
-  const button = h("button", { class: "button push", type: "button" }, "Retry all…");
-  button.addEventListener("click", async () => {
+  return acting("Retry all…", async () => {
     const isDone = await confirm({
       title: `Retry all parked sagas${which && ` ${which}`}?`,
       says: [`Each of them goes on where it stopped${name ? "" : `; ${count(parked)} are parked now`}. One whose problem is not mended is parked again.`],
@@ -148,8 +145,7 @@ function retryAll(view, services, parked, refresh) {
       work: (part) => retried(services, name, part),
     });
     if (isDone) refresh();
-  });
-  return button;
+  }, { class: "button push" });
 }
 
 function columns() {

@@ -1,8 +1,6 @@
 // Asks before something is changed, does it, and tells how that went.
 
 import { h } from "./dom.js";
-import { withCode } from "./marks.js";
-import { mayAct, WHY_NOT } from "./session.js";
 
 /**
  * `action` names what is done, `says` what will happen; `fields` are asked for in the dialog; `work` does it and gives
@@ -27,12 +25,6 @@ export function confirm({ title, says, action, work, fields = [], grave = false,
   document.body.append(dialog);
   dialog.showModal();
   leave.focus();
-  // Said where it would be done: what may be done stays to be read.
-  mayAct().then((may) => {
-    if (may) return;
-    go.disabled = true;
-    problem.replaceChildren(...withCode(WHY_NOT));
-  });
   return new Promise((done) => {
     let isDone = false;
     let working = false;

@@ -2,8 +2,6 @@
 
 import { ask } from "./ask.js";
 
-export const WHY_NOT = "You look on as a viewer. Sign in by the operator's link to change something: the run prints it, and so does `meristem dashboard`.";
-
 /** @type {Promise<{role: string, means: string}> | null} */
 let asked = null;
 

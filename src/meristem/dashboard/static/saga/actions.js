@@ -1,5 +1,6 @@
 // What can be done to a saga, each after a question that says what will happen.
 
+import { acting } from "../parts/acting.js";
 import { ask } from "../parts/ask.js";
 import { confirm } from "../parts/confirm.js";
 import { h } from "../parts/dom.js";
@@ -81,7 +82,7 @@ export function actions({ place, told, refresh, go }) {
       const key = offered.map(([text]) => text).join();
       if (holder.dataset.key === key) return;
       holder.dataset.key = key;
-      holder.replaceChildren(...offered.map(([text, work]) => h("button", { class: text === "Retry" ? "button primary" : "button", type: "button", on: { click: () => work() } }, text === "Retry" ? "Retry…" : text)));
+      holder.replaceChildren(...offered.map(([text, work]) => acting(text === "Retry" ? "Retry…" : text, work, { class: text === "Retry" ? "button primary" : "button" })));
     },
   };
 }

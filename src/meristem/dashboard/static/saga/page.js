@@ -7,7 +7,6 @@ import { clock, duration, plural, pretty } from "../parts/format.js";
 import { copier, heading, waiting } from "../parts/heading.js";
 import { service, since, withCode } from "../parts/marks.js";
 import { titled } from "../parts/router.js";
-import { mayAct } from "../parts/session.js";
 import { pick, toggle } from "../parts/controls.js";
 import { actions } from "./actions.js";
 import { details } from "./step.js";
@@ -40,14 +39,11 @@ export function open(view) {
   const showStep = () => {
     const row = told && line.find(view.get("step"));
     beside.hidden = !row;
-    beside.replaceChildren(...(row ? [details({ row, told, values: values.on(), fork: acts ? (position) => doable.fork(position) : null, close })] : []));
+    beside.replaceChildren(...(row ? [details({ row, told, values: values.on(), fork: (position) => doable.fork(position), close })] : []));
     line.mark();
   };
-  let acts = false; // viewers are shown no buttons that would be refused
-  const refresh = view.follow(["figures"], (signal) => Promise.all([
-    ask("SagaOperations/show", { ...place, values: values.on() }, signal), mayAct(),
-  ]), ([found, may]) => {
-    [told, acts] = [found, may];
+  const refresh = view.follow(["figures"], (signal) => ask("SagaOperations/show", { ...place, values: values.on() }, signal), (found) => {
+    told = found;
     const { saga } = told;
     head.title.textContent = saga.name;
     titled(saga.name);
@@ -61,7 +57,7 @@ export function open(view) {
     signals.hidden = !told.signals.length;
     signals.replaceChildren(...signalsOf(told, values.on()));
     payloads.replaceChildren(...payloadsOf(told, values));
-    if (acts) doable.show(told, buttons);
+    doable.show(told, buttons);
     showStep();
   }, { pause: 2000, still: () => !told || GOING.includes(told.saga.state) || told.saga.state === "parked" });
   const doable = actions({ place, told: () => told, refresh, go: (url) => view.go(url, {}) });

@@ -1,5 +1,6 @@
 // What is known of one step of a saga.
 
+import { acting } from "../parts/acting.js";
 import { h } from "../parts/dom.js";
 import { fact } from "../parts/facts.js";
 import { clock, duration, pretty } from "../parts/format.js";
@@ -9,7 +10,7 @@ import { isUndone, nameOf, seconds, until } from "./words.js";
 
 const FORKS = ["done", "failed", "parked"];
 
-/** @param {{row: any, told: any, values: boolean, fork: ((position: string) => void) | null, close: () => void}} options */
+/** @param {{row: any, told: any, values: boolean, fork: (position: string) => void, close: () => void}} options */
 export function details({ row, told, values, fork, close }) {
   const { step } = row;
   const [begins, ends, due] = [seconds(step.started), seconds(step.ended), seconds(step.due)];
@@ -29,6 +30,6 @@ export function details({ row, told, values, fork, close }) {
     h("section", {}, h("h3", {}, "Answer"), values
       ? step.reply ? h("pre", { class: "said" }, pretty(step.reply)) : h("p", { class: "soft" }, "None.")
       : h("p", { class: "soft" }, "Hidden: “Show values” shows it.")),
-    fork && step.kind !== "undo" && !row.isOpen && FORKS.includes(told.saga.state) && !(told.saga.state === "parked" && isUndone(told.saga))
-      ? h("button", { class: "button", type: "button", on: { click: () => fork(step.position) } }, "Fork from here…") : null);
+    step.kind !== "undo" && !row.isOpen && FORKS.includes(told.saga.state) && !(told.saga.state === "parked" && isUndone(told.saga))
+      ? acting("Fork from here…", () => fork(step.position)) : null);
 }
