@@ -22,7 +22,7 @@ from meristem.operators.actions_contract import Actions
 from meristem.operators.answering import answering
 from meristem.operators.catalogue_contract import Catalogue
 from meristem.operators.event_contract import Events
-from meristem.operators.load_views import ProcessLoad, ServiceLoad
+from meristem.operators.load_views import BacklogPoint, LoadPoint, ProcessLoad, ReplicaHistory, ServiceLoad
 from meristem.operators.operator_contract import (
     ErrorView,
     FigurePoint,
@@ -43,6 +43,7 @@ from meristem.transports.http.server.http_server import HttpServer
 from tests.dashboard.invented import Invented, Inventor, Part, made
 from tests.dashboard.invented_control import InventedControl
 from tests.dashboard.invented_events import InventedEvents
+from tests.dashboard.invented_loads import backlog_points, load_points, replica_points
 from tests.dashboard.invented_sagas import InventedSagas
 from tests.dashboard.promises import Promised
 
@@ -122,6 +123,15 @@ class StandIn:
     async def history(self, service: str, operation: str, minutes: int) -> list[FigurePoint]:
         rate = 3.0 if operation else 9.0 if service else 90.0
         return Inventor([], time.time(), hash((service, operation)) % 1000).history(rate, 0.02, 0.01, minutes)
+
+    async def load_history(self, service: str, minutes: int) -> list[LoadPoint]:
+        return load_points(time.time(), minutes, len(self.invented.processes), busy=service in ("", "payments"))
+
+    async def replica_history(self, process: str, minutes: int) -> list[ReplicaHistory]:
+        return replica_points(time.time(), minutes, [each for each in self.invented.processes if each.name == process])
+
+    async def event_history(self, service: str, subscriber: str, minutes: int) -> list[BacklogPoint]:
+        return backlog_points(time.time(), minutes, busy=subscriber in ("", "notifications"))
 
     async def traces(self, search: TraceSearch) -> list[TraceView]:
         found = []

@@ -31,7 +31,10 @@ PAGES = {
     "/errors": "Errors",
     "/operations": "Operations",
     "/operations?service=payments&operation=charge": "Operations",
+    "/operations?charts=load": "Operations",
+    "/operations?charts=events&service=payments": "Operations",
     "/processes": "Processes",
+    "/processes?process=search": "Processes",
     "/actions": "Actions",
     "/settings": "Settings",
     "/traces/0": "Trace",
@@ -251,6 +254,51 @@ def test_operations_are_sorted_by_the_head_and_one_is_charted(open_page: Callabl
     assert query(page) == {"service": "payments", "operation": "charge"}
 
 
+def charts(page: Page) -> dict[str, str]:
+    """What the charts say to who can't see them, by their titles."""
+    told = page.locator("figure:not([hidden]) .plot[role=img]").evaluate_all("all => all.map(e => e.ariaLabel)")
+    return dict(each.split(": ", 1) for each in told)
+
+
+def test_what_services_and_processes_carried_is_looked_back_on(open_page: Callable[..., Page], site: Site) -> None:
+    page = open_page(site, viewport=DESK)
+    go(page, "/operations?service=payments&operation=charge", "Operations")
+    page.get_by_role("button", name="Load", exact=True).click()
+    expect(page.get_by_role("img", name="Memory:")).to_be_visible()
+    told = charts(page)
+    assert list(told) == ["Waiting to be let in", "Turned away", "Loop lag", "Memory"]
+    assert re.fullmatch(r"calls 0; at most \d+ in this time", told["Waiting to be let in"])
+    assert re.search(r"at most [\d.]+/s", told["Turned away"])
+    expect(page.locator(".charts-of")).to_contain_text("all operations")  # they are let in by one limit
+    page.get_by_role("button", name="Events", exact=True).click()
+    expect(page.get_by_role("img", name="Dead letters:")).to_be_visible()
+    assert list(charts(page)) == ["Outbox", "Event lag", "At the broker", "Dead letters"]
+    assert query(page) == {"service": "payments", "operation": "charge", "charts": "events"}
+
+    go(page, "/processes", "Processes")
+    expect(page.get_by_role("img", name="Loop lag: all")).to_be_visible()
+    page.locator("tbody .row-link", has_text="search#1").click()
+    expect(page.get_by_role("img", name="Loop lag: #0")).to_be_visible()
+    assert re.match(r"#0 [\d.]+\WMiB, #1 [\d.]+\WMiB; at most", charts(page)["Memory"])
+    assert query(page) == {"process": "search"}
+    page.locator("tbody .row-link", has_text="bank").click()
+    expect(page.locator(".charts-of")).to_contain_text("programs have no figures")
+    expect(page.locator("figure")).to_have_count(0)
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("img", name="Loop lag: all")).to_be_visible()
+
+
+def test_a_line_has_a_gap_where_nothing_is_known(open_page: Callable[..., Page], site: Site) -> None:
+    page = open_page(site)
+    go(page, "/map", "Map")
+    told = page.evaluate("""async () => {
+        const { lines } = await import("/dashboard/figures/lines.js");
+        const points = times => times.map(time => ({ time, value: time / 10 }));
+        return lines([points([10, 20, 50, 60]), points([50, 60])], 10, [each => each.value]);
+    }""")
+    assert told == [[10, 20, 30, 50, 60], [1, 2, None, 5, 6], [None, None, None, 5, 6]]
+
+
 def test_what_happens_is_shown_without_a_reload(open_page: Callable[..., Page], site: Site) -> None:
     page = open_page(site, viewport=DESK)
     go(page, "/traces", "Traces")
@@ -405,7 +453,7 @@ def test_numbers_are_told_as_people_read_them(open_page: Callable[..., Page], si
         return [
             times.map(told.duration), [0, 0.004, 1.5, 999.4, 1548, 25400].map(told.rate),
             [0, 0.0004, 0.064, 0.5].map(told.share), [0, 12345, 11_900_000, 2.5e9].map(told.count),
-            [null, 61_200_000, 1.14e9].map(told.bytes),
+            [null, 0, 61_200_000, 1.14e9].map(told.bytes),
         ].map(values => values.map(value => value.replaceAll("\\u202f", " ")));
     }""")
     assert said == [
@@ -413,7 +461,7 @@ def test_numbers_are_told_as_people_read_them(open_page: Callable[..., Page], si
         ["0/s", "<0.01/s", "1.50/s", "999/s", "1,548/s", "25.4 k/s"],
         ["0 %", "<0.1 %", "6.4 %", "50 %"],
         ["0", "12,345", "11.9 M", "2.50 G"],
-        ["\u2013", "58.4 MiB", "1.06 GiB"],
+        ["\u2013", "0 B", "58.4 MiB", "1.06 GiB"],
     ]
 
 

@@ -36,7 +36,7 @@ def dashboard_of(
 
     def made(overview: Overview) -> Dashboard:
         noted = partial(read_noted, state.path, overview.pid)
-        keeping = Keeping(kept.days, kept.spans, kept.lines)
+        keeping = Keeping(kept.days, kept.spans, kept.lines, kept.figures)
         observatory = Observatory(overview, state.path / HISTORY, ActionLog(state.path / ACTIONS), keeping, noted)
         sign_in = OperatorSignIn(overview.system, state.secret(environment))
         return Dashboard(observatory, sign_in, DashboardPages(), public)

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from meristem.lifecycle import Background
+from meristem.operators.history_loads import LOAD_PRUNE, LOAD_SCHEMA, write_backlogs, write_loads
 from meristem.operators.history_tables import (
     PRUNE,
     SCHEMA,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from meristem.operators.history_loads import BacklogRow, LoadRows
     from meristem.operators.history_tables import FigureRow, LineRow
     from meristem.operators.operator_contract import SpanView
 
@@ -37,7 +39,7 @@ PRUNING: Final = 60.0  # seconds between two looks at what is too old or too muc
 
 
 class Keeping(NamedTuple):
-    """How much is kept: so many days at most, and so many of each kind."""
+    """How much is kept: so many days at most, and so many of each kind; `figures` are rows of each of their tables."""
 
     days: float = 7.0
     spans: int = 200_000
@@ -54,6 +56,20 @@ class Counters(NamedTuple):
     errors: int = 0
 
 
+class Unwritten:
+    """What was taken in and is not written yet."""
+
+    def __init__(self) -> None:
+        self.spans: list[SpanView] = []
+        self.lines: list[LineRow] = []
+        self.figures: list[FigureRow] = []
+        self.loads: list[LoadRows] = []
+        self.backlogs: list[BacklogRow] = []
+
+    def __bool__(self) -> bool:
+        return bool(self.spans or self.lines or self.figures or self.loads or self.backlogs)
+
+
 class History:
     """Keeps what was taken in, in one SQLite file that survives restarts; each commit holds what came in half a second.
 
@@ -66,9 +82,7 @@ class History:
         self.dropped = 0
         self._path = path
         self._keeping = keeping or Keeping()
-        self._spans: list[SpanView] = []
-        self._lines: list[LineRow] = []
-        self._figures: list[FigureRow] = []
+        self._unwritten = Unwritten()
         self._writer: sqlite3.Connection | None = None
         self._reader: sqlite3.Connection | None = None
         self._writing = ThreadPoolExecutor(1, "history writer")
@@ -100,15 +114,23 @@ class History:
 
     def add_spans(self, spans: Sequence[SpanView]) -> None:
         """Take in finished spans."""
-        self._add(self._spans, spans)
+        self._add(self._unwritten.spans, spans)
 
     def add_line(self, line: LineRow) -> None:
         """Take in a line of the log."""
-        self._add(self._lines, (line,))
+        self._add(self._unwritten.lines, (line,))
 
     def add_figures(self, figures: Sequence[FigureRow]) -> None:
         """Take in what happened in some seconds."""
-        self._add(self._figures, figures)
+        self._add(self._unwritten.figures, figures)
+
+    def add_loads(self, loads: Sequence[LoadRows]) -> None:
+        """Take in what replicas carried in some seconds."""
+        self._add(self._unwritten.loads, loads)
+
+    def add_backlog(self, backlog: BacklogRow) -> None:
+        """Take in which events waited at a time."""
+        self._add(self._unwritten.backlogs, (backlog,))
 
     def _add(self, waiting: list[Any], rows: Sequence[Any]) -> None:
         room = WAITING - len(waiting)
@@ -126,14 +148,13 @@ class History:
             await self._flush()
 
     async def _flush(self) -> None:
-        spans, lines, figures = self._spans, self._lines, self._figures
-        self._spans, self._lines, self._figures = [], [], []
+        taken, self._unwritten = self._unwritten, Unwritten()
         loop = asyncio.get_running_loop()
         prune = loop.time() - self._pruned >= PRUNING
-        if not (spans or lines or figures or prune):
+        if not (taken or prune):
             return
         try:
-            failed = await loop.run_in_executor(self._writing, self._write, spans, lines, figures, prune)
+            failed = await loop.run_in_executor(self._writing, self._write, taken, prune)
         except sqlite3.Error as error:
             if not self._failing:
                 logger.warning("the history of traces, logs and figures can't be written: %s", error)
@@ -145,22 +166,24 @@ class History:
             if self.dropped:
                 logger.warning("history: %s rows were dropped, which came faster than they were written", self.dropped)
                 self.dropped = 0
-        old = self.counters
+        old, figures = self.counters, len(taken.figures) + len(taken.loads) + len(taken.backlogs)
         self.counters = Counters(
-            old.spans + len(spans), old.logs + len(lines), old.figures + len(figures), old.errors + failed
+            old.spans + len(taken.spans), old.logs + len(taken.lines), old.figures + figures, old.errors + failed
         )
 
-    def _write(self, spans: list[SpanView], lines: list[LineRow], figures: list[FigureRow], prune: bool) -> int:
+    def _write(self, taken: Unwritten, prune: bool) -> int:
         assert self._writer is not None
         with self._writer as tx:
-            write_spans(tx, spans)
-            write_lines(tx, lines)
-            write_figures(tx, figures)
-            failed = write_errors(tx, spans, lines)
+            write_spans(tx, taken.spans)
+            write_lines(tx, taken.lines)
+            write_figures(tx, taken.figures)
+            write_loads(tx, taken.loads)
+            write_backlogs(tx, taken.backlogs)
+            failed = write_errors(tx, taken.spans, taken.lines)
             if prune:
                 now = time.time()
                 bounds = {**self._keeping._asdict(), "now": now, "oldest": now - self._keeping.days * 86400}
-                for statement in PRUNE:
+                for statement in (*PRUNE, *LOAD_PRUNE):
                     tx.execute(statement, bounds)
         return failed
 
@@ -179,7 +202,7 @@ class History:
         connection = self._connect()
         try:
             _check_version(connection)
-            connection.executescript(SCHEMA)
+            connection.executescript(SCHEMA + LOAD_SCHEMA)
         except BaseException:
             connection.close()
             raise

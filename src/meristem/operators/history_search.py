@@ -5,17 +5,27 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from meristem.operators.history_slots import POINT, WITHIN
 from meristem.operators.history_tables import BUCKETS, LEVELS
-from meristem.operators.operator_contract import DurationCount, ErrorView, FigurePoint, LogView, SpanView, TraceView
+from meristem.operators.load_search import points_alive
+from meristem.operators.operator_contract import (
+    DurationCount,
+    ErrorView,
+    FigurePoint,
+    Figures,
+    LogView,
+    SpanView,
+    TraceView,
+)
 from meristem.operators.recent_figures import Counts, figures_of
 from meristem.telemetry.metrics import BOUNDS
 
 if TYPE_CHECKING:
     import sqlite3
 
+    from meristem.operators.history_slots import ChartRange
     from meristem.operators.operator_contract import LogSearch, TraceSearch
 
-POINTS: Final = 120
 _NAMES: Final = {number: name for name, number in LEVELS.items()}
 
 
@@ -125,36 +135,35 @@ def find_errors(connection: sqlite3.Connection, most: int) -> list[ErrorView]:
     return [ErrorView(**dict(row)) for row in found]
 
 
-def find_figures(
-    connection: sqlite3.Connection, service: str, operation: str, since: float, until: float
-) -> list[FigurePoint]:
-    """How it went between two times, in at most 120 points; seconds in which nothing was called have none."""
-    width = max((until - since) / POINTS, 10.0)
-    # Whole points only: of the last one, part of which is still to come, a rate would be too low.
-    since, until = since // width * width, until // width * width
-    wanted = Conditions()
-    wanted.add("time > ? AND time <= ?", since, until)
+def find_figures(connection: sqlite3.Connection, shown: ChartRange, service: str, operation: str) -> list[FigurePoint]:
+    """How it went; a point in which nothing was called says so, one in which nothing ran is missing."""
+    wanted = ""
     if service:
-        wanted.add("service = ?", service)
+        wanted += " AND service = :service"
     if operation:
-        wanted.add("operation = ?", operation)
+        wanted += " AND operation = :operation"
     counts = "sum(calls) AS calls, sum(failed) AS failed, sum(in_flight * seconds) AS in_flight"
     buckets = ", ".join(f"sum({name}) AS {name}" for name in BUCKETS)
-    point = "CAST((time - ?) / ? AS INTEGER)"
-    text = f"SELECT {point} AS point, {counts}, {buckets} FROM figures{wanted} GROUP BY point ORDER BY point"  # noqa: S608
-    found = []
-    for row in connection.execute(text, (since, width, *wanted.values)):
-        counted = [row[name] for name in BUCKETS]
-        figures = figures_of(
-            [Counts(width, row["calls"], row["failed"], tuple(counted))], round(row["in_flight"] / width)
-        )
-        durations = [
-            DurationCount(over=over, up_to=up_to, calls=calls)
-            for over, up_to, calls in zip((0.0, *BOUNDS), (*BOUNDS, None), counted, strict=True)
-            if calls
-        ]
-        found.append(FigurePoint(time=since + (row["point"] + 1) * width, figures=figures, durations=durations))
-    return found
+    text = f"SELECT {POINT} AS point, {counts}, {buckets} FROM figures WHERE {WITHIN}{wanted} GROUP BY point"  # noqa: S608
+    values = {**shown.values, "service": service, "operation": operation}
+    counted = {row["point"]: row for row in connection.execute(text, values)}
+    # What every process has of our own (events are taken in by `events`) is no service of any of them.
+    alive = points_alive(connection, shown, service) or (points_alive(connection, shown, "") if counted else set())
+    return [_figures(shown, point, counted.get(point)) for point in sorted(alive | set(counted))]
+
+
+def _figures(shown: ChartRange, point: int, row: sqlite3.Row | None) -> FigurePoint:
+    if row is None:
+        return FigurePoint(time=shown.end(point), figures=Figures(seconds=shown.width))
+    counted = [row[name] for name in BUCKETS]
+    counts = Counts(shown.width, row["calls"], row["failed"], tuple(counted))
+    durations = [
+        DurationCount(over=over, up_to=up_to, calls=calls)
+        for over, up_to, calls in zip((0.0, *BOUNDS), (*BOUNDS, None), counted, strict=True)
+        if calls
+    ]
+    figures = figures_of([counts], round(row["in_flight"] / shown.width))
+    return FigurePoint(time=shown.end(point), figures=figures, durations=durations)
 
 
 def _part(text: str) -> str:

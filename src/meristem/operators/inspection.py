@@ -50,7 +50,8 @@ class ProcessDigest(Message):
 
     `life` is another one after a restart. `seen` is what to ask with next; `lost` spans were forgotten before they
     were asked for. `cpu` is processor time in seconds since the process began, `memory` is resident, in bytes.
-    `loop_lag` is how long one turn of the event loop took just now, `loads` what each service carries.
+    `loop_lag` is how late the event loop came to what was due, at worst in the last two seconds, `loads` what each
+    service carries.
     """
 
     life: str

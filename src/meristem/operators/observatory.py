@@ -15,6 +15,7 @@ from meristem.operators.answering import answering
 from meristem.operators.asking import Asking
 from meristem.operators.catalogue_contract import Catalogue
 from meristem.operators.event_contract import Events
+from meristem.operators.event_watch import EventWatch
 from meristem.operators.gatherer import Gatherer
 from meristem.operators.history_file import History
 from meristem.operators.log_intake import LineTaker
@@ -63,6 +64,8 @@ class Observatory:
         self._gatherer = Gatherer(overview, self.history)
         self._view = SystemView(overview, self._gatherer, self.history, settings)
         self._asking = Asking(overview)
+        self._events = SystemEvents(self._asking)
+        self._event_watch = EventWatch(self._events, self.history)
         self._catalogue = SystemCatalogue(overview, self._asking)
         self._is_ending = asyncio.Event()
         self._streams = 0
@@ -77,7 +80,7 @@ class Observatory:
         desks: list[tuple[Any, object]] = [
             (Operator, self._view),
             (Actions, ActionsDesk(self.action_log)),
-            (Events, SystemEvents(self._asking)),
+            (Events, self._events),
             (ProcessControl, self._supervision),
             (SagaOperations, SystemSagas(self._asking)),
             (Catalogue, self._catalogue),
@@ -93,6 +96,7 @@ class Observatory:
         """Gather and keep from now on."""
         await self.history.start()
         await self._gatherer.start()
+        await self._event_watch.start()
 
     async def drain(self) -> None:
         """It looks on to the end."""
@@ -100,6 +104,7 @@ class Observatory:
     async def stop(self) -> None:
         """Look a last time, and end the streams."""
         self._is_ending.set()
+        await self._event_watch.stop()
         await self._gatherer.stop()
         await self.history.stop()
         self.action_log.close()

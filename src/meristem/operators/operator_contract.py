@@ -7,7 +7,7 @@ from typing import Literal, Protocol, TypeAlias
 from meristem.contracts.contract import Contract
 from meristem.contracts.message import Message
 from meristem.contracts.operation import safe
-from meristem.operators.load_views import ProcessLoad
+from meristem.operators.load_views import BacklogPoint, LoadPoint, ProcessLoad, ReplicaHistory
 from meristem.operators.search_bounds import Most, RowNumber, SoughtText
 
 NodeKind: TypeAlias = Literal["service", "app", "program", "external", "database", "bus", "outside"]
@@ -270,8 +270,23 @@ class Operator(Contract, Protocol, package="meristem.operator.v1"):
     async def history(self, service: str, operation: str, minutes: int) -> list[FigurePoint]:
         """How an operation fared, in up to 120 points; that of a whole service where `operation` is empty.
 
-        All services together where both are empty.
+        All services together where both are empty. Where nothing of it ran there is no point.
         """
+        ...
+
+    @safe
+    async def load_history(self, service: str, minutes: int) -> list[LoadPoint]:
+        """What the replicas that have a service carried together, in such points; all where it is empty."""
+        ...
+
+    @safe
+    async def replica_history(self, process: str, minutes: int) -> list[ReplicaHistory]:
+        """What each replica of a process carried, in such points."""
+        ...
+
+    @safe
+    async def event_history(self, service: str, subscriber: str, minutes: int) -> list[BacklogPoint]:
+        """Events that waited, in such points: those of a service, for a subscriber; all where these are empty."""
         ...
 
     @safe

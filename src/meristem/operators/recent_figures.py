@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 
 SPAN: Final = 60.0  # seconds over which figures are told
 STEP: Final = 5.0  # seconds between two counts that are remembered
-KEPT: Final = 10.0  # seconds of which the history has one row
 
 
 class Counts(NamedTuple):
@@ -69,8 +67,10 @@ class RecentFigures:
     def __init__(self) -> None:
         self._replicas: dict[tuple[str, int], ReplicaCounts] = {}
 
-    def add(self, process: str, replica: int, digest: ProcessDigest, now: float) -> list[FigureRow]:
-        """Take in a digest, `now` by a steady clock; gives what the history is to keep, every ten seconds."""
+    def add(
+        self, process: str, replica: int, digest: ProcessDigest, now: float, ended: float | None
+    ) -> list[FigureRow]:
+        """Take in a digest, `now` by a steady clock; gives what the history is to keep where ten seconds `ended`."""
         known = self._replicas.get((process, replica))
         is_first = known is None
         if known is None or known.life != digest.life:
@@ -86,8 +86,8 @@ class RecentFigures:
                     series.told = counts
                     series._kept[0] = counts._replace(time=now - STEP)  # noqa: SLF001 - of this module
             series.add(counts, each.in_flight)
-            if each.side == "server" and now - series.told.time >= KEPT:
-                if row := _row(process, replica, each.service, each.operation, series):
+            if each.side == "server" and ended is not None:
+                if row := _row(process, replica, each.service, each.operation, series, ended):
                     rows.append(row)
                 series.told = counts
         known.made.update({(each.caller, each.service, each.operation): each.calls for each in digest.made})
@@ -169,11 +169,11 @@ def figures_of(found: Sequence[Counts], in_flight: int) -> Figures:
     )
 
 
-def _row(process: str, replica: int, service: str, operation: str, series: Series) -> FigureRow | None:
+def _row(process: str, replica: int, service: str, operation: str, series: Series, ended: float) -> FigureRow | None:
     counted = series.now.since(series.told)
     if not counted.calls and not series.in_flight:
         return None
     return FigureRow(
-        time.time(), counted.time, process, replica, service, operation, counted.calls, counted.failed,
+        ended, counted.time, process, replica, service, operation, counted.calls, counted.failed,
         series.in_flight, list(counted.buckets),
     )  # fmt: skip

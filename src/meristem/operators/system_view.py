@@ -11,6 +11,8 @@ import msgspec
 
 from meristem.operators.health import READY
 from meristem.operators.history_search import find_errors, find_figures, find_lines, find_spans, find_traces
+from meristem.operators.history_slots import ChartRange
+from meristem.operators.load_search import find_backlogs, find_loads, find_replicas
 from meristem.operators.operator_contract import (
     MapEdge,
     MapNode,
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from meristem.operators.gatherer import Gatherer
     from meristem.operators.health import InstanceHealth, Overview
     from meristem.operators.history_file import History
-    from meristem.operators.load_views import ProcessLoad
+    from meristem.operators.load_views import BacklogPoint, LoadPoint, ProcessLoad, ReplicaHistory
     from meristem.operators.operator_contract import (
         ErrorView,
         FigurePoint,
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
         TraceView,
     )
 
+LONGEST: Final = 7 * 1440  # minutes that a chart shows at most
 OUTSIDE: Final = "outside"  # who calls and is none of the parts: browsers, programs, hosted apps
 
 
@@ -83,7 +86,7 @@ class SystemView:
         return self._gatherer.figures.operations()
 
     async def loads(self) -> list[ProcessLoad]:
-        return [each for _, each in sorted(self._gatherer.loads.items())]
+        return self._gatherer.loads.all()
 
     async def settings(self) -> list[PartSettings]:
         noted = await asyncio.to_thread(self._settings)
@@ -93,11 +96,18 @@ class SystemView:
         ]
 
     async def history(self, service: str, operation: str, minutes: int) -> list[FigurePoint]:
-        until = time.time()
-        since = until - min(max(minutes, 1), 7 * 1440) * 60
-        return await self._history.read(
-            partial(find_figures, service=service, operation=operation, since=since, until=until)
-        )
+        shown = _range(minutes)
+        return await self._history.read(partial(find_figures, shown=shown, service=service, operation=operation))
+
+    async def load_history(self, service: str, minutes: int) -> list[LoadPoint]:
+        return await self._history.read(partial(find_loads, shown=_range(minutes), service=service))
+
+    async def replica_history(self, process: str, minutes: int) -> list[ReplicaHistory]:
+        return await self._history.read(partial(find_replicas, shown=_range(minutes), process=process))
+
+    async def event_history(self, service: str, subscriber: str, minutes: int) -> list[BacklogPoint]:
+        shown = _range(minutes)
+        return await self._history.read(partial(find_backlogs, shown=shown, service=service, subscriber=subscriber))
 
     async def traces(self, search: TraceSearch) -> list[TraceView]:
         return await self._history.read(partial(find_traces, search=search))
@@ -118,7 +128,7 @@ class SystemView:
         return [("program" in each.labels, health) for each, health in zip(instances, found, strict=True)]
 
     def _process(self, is_program: bool, health: InstanceHealth) -> ProcessView:
-        usage = None if is_program else self._gatherer.usage.get((health.process, health.replica))
+        load = None if is_program else self._gatherer.loads.of(health.process, health.replica)
         return ProcessView(
             name=health.process,
             replica=health.replica,
@@ -131,8 +141,8 @@ class SystemView:
             apps=list(health.apps),
             address=health.address or "",
             problem=health.problem or "",
-            memory=None if usage is None else usage.memory,
-            cpu=None if usage is None else usage.cpu,
+            memory=None if load is None else load.memory,
+            cpu=None if load is None else load.cpu,
         )
 
     def _edges(self, nodes: set[str]) -> list[MapEdge]:
@@ -169,6 +179,10 @@ class SystemView:
     def _apps_that_call(self, callee: str) -> list[str | None]:
         apps = [each.name for each in self._overview.parts.nodes if each.kind == "app"]
         return [f"app:{name}" for name in apps if (name, callee) in self._gatherer.seen_calls]
+
+
+def _range(minutes: int) -> ChartRange:
+    return ChartRange.of(min(max(minutes, 1), LONGEST), time.time())
 
 
 def _id(name: str, kinds: Sequence[str], nodes: set[str]) -> str | None:

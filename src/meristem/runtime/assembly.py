@@ -25,6 +25,7 @@ from meristem.runtime.gauges import Gauges
 from meristem.runtime.injection import Injection
 from meristem.runtime.inspector import ProcessInspector
 from meristem.runtime.instance import ServiceInstance
+from meristem.runtime.loop_watch import LoopLag
 from meristem.runtime.operator_desks import OperatorDesks
 from meristem.runtime.options import Options
 from meristem.runtime.reached_parts import ReachedParts
@@ -74,6 +75,7 @@ class Assembly:
         self.settings = SettingsSource(blueprint, process, self.options)
         self.databases: dict[str, Database] = {}
         self.follows = blueprint.has_replicas
+        self.loop_lag = LoopLag()
         self._limiters: dict[str, Limiter] = {}
         self._gauges = Gauges(self.telemetry.registry, self.options.clock)
         self._stack = Stack()
@@ -86,7 +88,7 @@ class Assembly:
             self.options.overrides,
         )
         self.desks = OperatorDesks(
-            ProcessInspector(self.telemetry, process, self.options.replica, self._limiters),
+            ProcessInspector(self.telemetry, process, self.options.replica, self._limiters, self.loop_lag),
             EventDesk(blueprint, lambda: self.databases, self.options.clock, self._bus.lag),
             SagaDesk(LivingServices(self.instances, blueprint, self.options), self.options.clock),
             CatalogueDesk(blueprint, self.instances, self.routes, self.telemetry.tracer),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from meristem.resilience.limiter import Limiter
+    from meristem.runtime.loop_watch import LoopLag
     from meristem.runtime.telemetry import ProcessTelemetry
     from meristem.telemetry.metrics import Snapshot
     from meristem.telemetry.tracer import Span
@@ -26,8 +27,14 @@ class ProcessInspector:
     """Tells of one replica of a process; answers `Inspector`."""
 
     def __init__(
-        self, telemetry: ProcessTelemetry, process: str, replica: int, limiters: Mapping[str, Limiter]
+        self,
+        telemetry: ProcessTelemetry,
+        process: str,
+        replica: int,
+        limiters: Mapping[str, Limiter],
+        loop_lag: LoopLag,
     ) -> None:
+        self._loop_lag = loop_lag
         self._telemetry = telemetry
         self._limiters = limiters
         self._process = process
@@ -38,9 +45,6 @@ class ProcessInspector:
         recent, registry = self._telemetry.recent, self._telemetry.registry
         known = seen if life == self._life else 0
         spans = recent.after(known)
-        began = time.monotonic()
-        await asyncio.sleep(0)  # all that is ready has its turn before this one
-        lag = time.monotonic() - began
         return ProcessDigest(
             life=self._life,
             seen=recent.seen,
@@ -54,7 +58,7 @@ class ProcessInspector:
             ],
             cpu=time.process_time(),
             memory=await asyncio.to_thread(memory_of, os.getpid()),  # without /proc it asks another program
-            loop_lag=lag,
+            loop_lag=self._loop_lag.worst,
             loads=[_load(name, each) for name, each in self._limiters.items()],
         )
 

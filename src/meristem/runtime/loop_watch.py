@@ -7,6 +7,7 @@ import logging
 import sys
 import threading
 import traceback
+from collections import deque
 from itertools import takewhile
 from time import monotonic
 from typing import TYPE_CHECKING, Final
@@ -23,10 +24,26 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 TURN: Final = 0.5  # seconds between two beats
+LOOKED: Final = 4  # beats, of which who looks once a second sees each
 QUIET: Final = 10.0  # seconds between two warnings
 IMPORTS: Final = "<frozen importlib._bootstrap>"  # the file of the frames of Python's own that import a module
 LOOP: Final = ("asyncio/events.py", "asyncio/runners.py")  # the files of the frames that run an event loop
 DEEPEST: Final = 12  # frames that are shown, the innermost ones
+
+
+class LoopLag:
+    """How late an event loop came to what was due, each half second: what it does between two turns makes it late."""
+
+    def __init__(self) -> None:
+        self._seen: deque[float] = deque(maxlen=LOOKED)
+
+    def add(self, seconds: float) -> None:
+        self._seen.append(seconds)
+
+    @property
+    def worst(self) -> float:
+        """In seconds, of the last two seconds."""
+        return max(self._seen, default=0.0)
 
 
 class LoopWatch:
@@ -34,12 +51,20 @@ class LoopWatch:
 
     The warning has the stack of what holds it, taken by a thread while it does; how often and how long it was held is
     counted in `registry`. Code that lets no other thread run is counted, too, but not seen. While the process
-    `is_starting`, nobody waits behind it: then only what the project's own code does is told, and no import.
+    `is_starting`, nobody waits behind it: then only what the project's own code does is told, and no import. Each
+    delay is told to `lag`.
     """
 
     def __init__(
-        self, registry: Registry, *, late: float, beat: Callable[[], None], is_starting: Callable[[], bool]
+        self,
+        registry: Registry,
+        *,
+        late: float,
+        beat: Callable[[], None],
+        is_starting: Callable[[], bool],
+        lag: LoopLag | None = None,
     ) -> None:
+        self._lag = lag or LoopLag()
         self._late = late
         self._beat = beat
         self._is_starting = is_starting
@@ -74,6 +99,7 @@ class LoopWatch:
     def _turn(self) -> None:
         now = monotonic()
         held = now - self._turned - TURN
+        self._lag.add(max(held, 0.0))
         if held > self._late:
             self._times[()] += 1
             self._seconds[()] += held

@@ -116,6 +116,7 @@ class Process:
             late=late,
             beat=assembly.options.beat,
             is_starting=lambda: self._phase == "starting",
+            lag=assembly.loop_lag,
         )
         await self._stack.start(watch)
         await self._stack.start(assembly)

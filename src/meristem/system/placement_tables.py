@@ -130,11 +130,15 @@ class Supervision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class HistoryTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How much the dashboard looks back on: so many days at most, and so many spans and lines of the log."""
+    """How much the dashboard looks back on: so many days at most, and so many spans, lines of the log, and figures.
+
+    A replica and each of its operations that is called have a row of figures every ten seconds.
+    """
 
     days: Annotated[float, Meta(gt=0, le=3650.0, description="more than 0 and at most ten years")] = 7.0
     spans: Count = 200_000
     lines: Count = 200_000
+    figures: Count = 500_000
 
 
 class PublicTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -11,6 +11,7 @@ import pytest
 from meristem.operators import history_file as kept
 from meristem.operators.history_file import History, Keeping
 from meristem.operators.history_search import find_errors, find_figures, find_lines, find_spans, find_traces
+from meristem.operators.history_slots import ChartRange
 from meristem.operators.history_tables import FigureRow, LineRow
 from meristem.operators.operator_contract import DurationCount, LogSearch, SpanView, TraceSearch
 
@@ -151,8 +152,9 @@ async def test_figures_of_replicas_are_one_point(tmp_path):
     async with opened(tmp_path) as history:
         history.add_figures(rows)
         await written(history)
-        points = await history.read(lambda rows: find_figures(rows, "stock", "", NOW - 600, NOW + 20))
-        others = await history.read(lambda rows: find_figures(rows, "shop", "", NOW - 600, NOW + 20))
+        shown = ChartRange.of(10, NOW + 20)
+        points = await history.read(lambda rows: find_figures(rows, shown, "stock", ""))
+        others = await history.read(lambda rows: find_figures(rows, shown, "shop", ""))
     [point] = points
     assert (point.figures.rate, point.figures.failed, point.figures.in_flight) == (
         pytest.approx(10.0, rel=0.01),

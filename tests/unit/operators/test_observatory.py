@@ -12,9 +12,11 @@ import pytest
 
 from meristem.dashboard.static_pages import DashboardPages
 from meristem.errors import CallError, Code
-from meristem.operators import gatherer
+from meristem.operators import event_watch, gatherer
 from meristem.operators.action_log import ActionLog
+from meristem.operators.event_contract import EventOverview, OutboxView, SubscriberView, WaitingView
 from meristem.operators.health import InstanceHealth, SystemParts
+from meristem.operators.history_slots import KEPT, Slots
 from meristem.operators.inspection import CallsMade, OperationCounts, ProcessDigest
 from meristem.operators.load_views import ServiceLoad
 from meristem.operators.observatory import Observatory
@@ -59,6 +61,7 @@ class Part:
         self.life, self.spans, self.operations, self.made, self.cpu = "first", [], [], [], 1.0
         self.is_silent = False
         self.loads = []
+        self.events = EventOverview(events=[], subscribers=[], outboxes=[])
         self._health = InstanceHealth(process, replica, status, 7, self.restarts, 1.0)
 
     async def health(self):
@@ -70,6 +73,8 @@ class Part:
     async def ask(self, operation, request):
         if self.is_silent:
             raise TimeoutError("it hangs")
+        if operation.name == "overview":
+            return self.events
         known = request.seen if request.life == self.life else 0
         return ProcessDigest(
             life=self.life, seen=len(self.spans), lost=0, spans=self.spans[known:], operations=self.operations,
@@ -189,6 +194,47 @@ async def test_what_each_replica_carries_is_told(tmp_path):
         main, told = await until(operator.loads, lambda found: len(found) == 2)
     assert (main.process, main.loop_lag, main.services) == ("main", 0.002, [])
     assert (told.process, told.services) == ("stock", stock.loads)
+
+
+async def test_what_replicas_carry_and_which_events_wait_is_looked_back_on(tmp_path, monkeypatch):
+    has_ended, told = asyncio.Event(), set()
+
+    def ended(slots, now):
+        """Ten seconds end once for each who asks, when the test says so."""
+        if not has_ended.is_set() or slots in told:
+            return None
+        told.add(slots)
+        return now // KEPT * KEPT - 20
+
+    monkeypatch.setattr(Slots, "ended", ended)
+    monkeypatch.setattr(event_watch, "LOOK", 0.05)
+    stock, main = Part("stock"), Part("main")
+    stock.services = ("stock",)
+    stock.loads = [ServiceLoad(service="stock", limit=32, inside=32, waiting=5, shed=2)]
+    stock.events = EventOverview(
+        events=[],
+        subscribers=[SubscriberView(name="shop", waiting=3, lag=7)],
+        outboxes=[
+            OutboxView(
+                service="stock",
+                waiting=[WaitingView(subscriber="shop", count=3, oldest=time.time() - 60)],
+                dead={"shop": 1},
+            )
+        ],
+    )
+    async with observed(tmp_path, stock, main) as (operator, _):
+        await until(operator.loads, lambda found: len(found) == 2)
+        stock.loads = [ServiceLoad(service="stock", limit=32, inside=32, waiting=1, shed=12)]
+        await until(operator.loads, lambda found: found[1].services == stock.loads)
+        has_ended.set()
+        [point] = await until(lambda: operator.load_history("stock", 15), bool)
+        [own] = await operator.replica_history("stock", 15)
+        [waited] = await until(lambda: operator.event_history("stock", "shop", 15), bool)
+        assert await operator.load_history("nobody", 15) == []
+    assert (point.waiting, point.shed, point.memory, point.loop_lag) == (5, 1.0, 1000, 0.002)
+    assert (own.replica, own.points) == (0, [point])
+    assert (waited.waiting, waited.dead, waited.lag) == (3, 1, None)  # with the broker it is nobody's outbox
+    assert waited.age == pytest.approx(60, abs=20)
 
 
 async def test_spans_of_one_life_are_taken_once_and_those_of_the_next_from_its_begin(tmp_path):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from meristem.runtime.loop_watch import TURN, LoopWatch
+from meristem.runtime.loop_watch import TURN, LoopLag, LoopWatch
 from meristem.telemetry.metrics import Registry
 
 LATE = 0.1
@@ -25,11 +25,12 @@ def figures(registry: Registry) -> dict[str, float]:
 
 async def test_what_holds_the_event_loop_is_named_while_it_does_and_counted(caplog):
     registry = Registry()
-    watch = LoopWatch(registry, late=LATE, beat=lambda: None, is_starting=lambda: True)
+    watch = LoopWatch(registry, late=LATE, beat=lambda: None, is_starting=lambda: True, lag=(lag := LoopLag()))
     await watch.start()
     think_hard(TURN + 4 * LATE)
     held = caplog.text
     await asyncio.sleep(TURN)
+    assert lag.worst >= 4 * LATE
     await watch.stop()
 
     assert "the event loop has been held for" in held

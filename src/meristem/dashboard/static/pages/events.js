@@ -11,11 +11,13 @@ import { missing } from "../parts/missing.js";
 import { table } from "../parts/table.js";
 import { lettersOf, named, places, subscriberMark } from "../events/marks.js";
 import { subscriberPanel } from "../events/subscriber.js";
+import { eventHistory } from "../events/history.js";
+import { minutes } from "../figures/charts.js";
 
 /** @param {import("../parts/view.js").View} view */
 export function open(view) {
   const { count: counted } = heading(view, "Events", search(view, "text", "Event or service"),
-    pick(view, "show", "Subscribers shown", [["", "All"], ["owed", "With something waiting"], ["dead", "With dead letters"]]));
+    pick(view, "show", "Subscribers shown", [["", "All"], ["owed", "With something waiting"], ["dead", "With dead letters"]]), minutes(view));
   const tabs = places("/events");
   const sums = h("div", { class: "summary" });
   const beside = h("div", { class: "beside", hidden: true });
@@ -24,6 +26,7 @@ export function open(view) {
     chosen: (each) => each.name === view.get("subscriber"),
   });
   const types = table({ caption: "Events, by whom they are published and heard", columns: typeColumns(), key: (each) => each.type });
+  const history = eventHistory(view);
   const gaps = missing();
   const none = h("div", { class: "missings" });
   const body = h("div", { class: "stack" }, waiting());
@@ -48,7 +51,7 @@ export function open(view) {
       && (!wanted || (wanted === "dead" ? each.dead : each.waiting || each.lag || each.failed)));
     counted.textContent = `${plural(heard.length, "type")}, ${plural(shown.length, "subscriber")}`;
     sums.replaceChildren(...summary(known.subscribers));
-    if (!lists.isConnected) body.replaceChildren(gaps.element, sums, h("div", { class: "split" }, lists, beside));
+    if (!lists.isConnected) body.replaceChildren(gaps.element, sums, history.element, h("div", { class: "split" }, lists, beside));
     none.replaceChildren(...(shown.length ? [] : [empty("No subscriber is like that", "Choose less to see the others.")]));
     subscribers.element.hidden = !shown.length;
     subscribers.show(shown);

@@ -1,14 +1,14 @@
-// Operations: rate, errors and duration of each, now and over time.
+// Operations: rate, errors and duration of each, and what services carry, now and over time.
 
 import { ask } from "../parts/ask.js";
-import { chart } from "../parts/chart.js";
-import { choose, pick, search } from "../parts/controls.js";
+import { choose, search } from "../parts/controls.js";
 import { h } from "../parts/dom.js";
 import { figure } from "../parts/facts.js";
 import { count, duration, plural, rate, share } from "../parts/format.js";
 import { empty, heading, waiting } from "../parts/heading.js";
 import { service } from "../parts/marks.js";
 import { table } from "../parts/table.js";
+import { chartsOf, minutes } from "../figures/charts.js";
 
 const VALUES = {
   name: (o) => `${o.service}.${o.operation}`, rate: (o) => o.figures.rate, failed: (o) => o.figures.failed, p50: (o) => o.figures.p50 ?? -1,
@@ -18,9 +18,8 @@ const VALUES = {
 /** @param {import("../parts/view.js").View} view */
 export function open(view) {
   const services = choose(view, "service", "Service", "All services");
-  const { count: counted } = heading(view, "Operations", search(view, "text", "Operation"), services.field,
-    pick(view, "minutes", "Time that the charts show", [["15", "15 min"], ["60", "1 h"], ["360", "6 h"]], "60"));
-  const charts = chartsOf(view);
+  const { count: counted } = heading(view, "Operations", search(view, "text", "Operation"), services.field, minutes(view));
+  const charts = chartsOf(view, (asked, set) => named(view, asked, set));
   const order = {
     name: () => view.get("sort", "rate"),
     url: (name) => view.url({ sort: order.name() === name ? `-${name}` : name }),
@@ -58,7 +57,7 @@ export function open(view) {
   view.onEscape(() => Boolean(view.get("operation")) && (view.set({ operation: null }), true));
 }
 
-/** What is let in, waits and was turned away, of a service or of all, and the slowest turn of an event loop. */
+/** What is let in, waits and was turned away, of a service or of all, and the event loop that is late most. */
 function loadOf(loads, name) {
   const replicas = loads.filter((each) => !name || each.services.some((one) => one.service === name));
   const services = replicas.flatMap((each) => each.services.filter((one) => !name || one.service === name));
@@ -69,50 +68,14 @@ function loadOf(loads, name) {
     figure("Let in", `${count(sum("inside"))} of ${count(sum("limit"))}`, { hint: "Calls by wire that are worked on, and how many may be at once just now" }),
     figure("Waiting", count(sum("waiting")), { hint: "Calls that wait to be let in", grave: sum("waiting") ? "warn" : "" }),
     figure("Turned away", count(sum("shed")), { hint: "Calls beyond the limit since the processes began, which were told to try again later", grave: sum("shed") ? "warn" : "" }),
-    figure("Slowest loop", duration(slowest.loop_lag), { hint: `One turn of the event loop of ${slowest.process} #${slowest.replica}, at the last look`, grave: slowest.loop_lag >= 0.5 ? "warn" : "" }),
+    figure("Loop lag", duration(slowest.loop_lag), { hint: `How late the event loop of ${slowest.process} #${slowest.replica} came to what was due, at worst in the last two seconds`, grave: slowest.loop_lag >= 0.5 ? "warn" : "" }),
   ];
 }
 
-/** Four charts of what is chosen: an operation, a service, or all. */
-function chartsOf(view) {
-  const signal = view.signal;
-  const rates = chart({ title: "Rate", series: [{ name: "rate", token: "--hue-1", fill: true }], tell: (value) => (value === null ? "–" : rate(value)), signal });
-  const errors = chart({ title: "Errors", series: [{ name: "errors", token: "--bad", fill: true }], tell: (value) => (value === null ? "–" : share(value)), signal });
-  const durations = chart({ title: "Duration", series: [{ name: "p50", token: "--hue-0" }, { name: "p99", token: "--hue-3" }], tell: duration, signal, powers: true });
-  const flying = chart({ title: "In flight", series: [{ name: "in flight", token: "--hue-1", fill: true }], tell: count, signal });
-  const of = h("p", { class: "charts-of" });
-  const element = h("section", { class: "stack", "aria-label": "Figures over time" }, of, h("div", { class: "charts" }, rates.element, errors.element, durations.element, flying.element));
-  const wanted = () => ({ service: view.get("service"), operation: view.get("service") && view.get("operation"), minutes: Number(view.get("minutes", "60")) || 60 });
-  let last = "";
-  const refresh = view.follow(["figures"], async (own) => ({ asked: wanted(), points: await ask("history", wanted(), own) }), async ({ asked, points }) => {
-    of.replaceChildren(...named(view, asked));
-    const times = points.map((each) => each.time);
-    const values = (pick) => points.map((each) => pick(each.figures));
-    await rates.show([times, values((f) => f.rate)]);
-    await errors.show([times, values((f) => f.failed)]);
-    await durations.show([times, values((f) => f.p50), values((f) => f.p99)], heatOf(points));
-    await flying.show([times, values((f) => f.in_flight)]);
-  }, { pause: 5000 });
-  view.watch(() => {
-    const asked = JSON.stringify(wanted());
-    if (asked !== last) refresh();
-    last = asked;
-  });
-  last = JSON.stringify(wanted());
-  return { element };
-}
-
-/** How many calls took how long, over time: what has no bounds is as high as a step below or above. */
-function heatOf(points) {
-  const width = Math.min(...points.slice(1).map((each, at) => each.time - points[at].time));
-  return points.flatMap((point) => point.durations.map((each) => ({
-    from: point.time - (width < Infinity ? width : 10), to: point.time, many: each.calls,
-    low: each.over || each.up_to / 2.5, high: each.up_to ?? each.over * 2.5,
-  })));
-}
-
-function named(view, { service: name, operation }) {
+function named(view, { service: name, operation }, set) {
   if (!name) return [h("span", { class: "soft" }, "All services together. Choose an operation to see it alone.")];
+  // All operations of a service are let in by one limit, and events are the service's as well.
+  if (set) operation = "";
   const query = new URLSearchParams({ service: name, ...(operation ? { operation } : {}) });
   return [
     service(name), operation ? h("strong", {}, operation) : h("span", { class: "soft" }, "all operations"),

@@ -1,4 +1,4 @@
-// Processes: what runs where, how it fares, and what it takes.
+// Processes: what runs where, how it fares, and what it takes, now and over time.
 
 import { acting } from "../parts/acting.js";
 import { ask } from "../parts/ask.js";
@@ -9,22 +9,28 @@ import { bytes, clock, count, duration, plural } from "../parts/format.js";
 import { empty, heading, waiting } from "../parts/heading.js";
 import { service, status, withCode } from "../parts/marks.js";
 import { table } from "../parts/table.js";
+import { minutes } from "../figures/charts.js";
 import { change, changesList, restartAll } from "../process/changes.js";
+import { processHistory, processors } from "../process/history.js";
 
 /** @param {import("../parts/view.js").View} view */
 export function open(view) {
   const all = acting("Restart all", () => restartAll(refresh), { hidden: true });
   const { count: counted } = heading(view, "Processes", search(view, "text", "Process or service"),
-    pick(view, "status", "Status", [["", "All"], ["ready", "Ready"], ["not", "Not ready"]]), all);
+    pick(view, "status", "Status", [["", "All"], ["ready", "Ready"], ["not", "Not ready"]]), minutes(view), all);
   const sums = h("div", { class: "summary" });
   const body = h("div", { class: "stack" }, waiting());
+  const history = processHistory(view);
   view.root.append(body);
   let known = null;
   let most = 0;
   let control = { refusal: "", parts: [], changes: [] };
   const latest = h("div", {});
   const refusal = h("p", { class: "soft" });
-  const list = table({ caption: "Replicas of processes, and programs", columns: columns(() => most, (part) => change(part, refresh)), key: (each) => `${each.name}#${each.replica}` });
+  const list = table({
+    caption: "Replicas of processes, and programs", columns: columns(view, () => most, (part) => change(part, refresh)), key: (each) => `${each.name}#${each.replica}`,
+    chosen: (each) => each.name === view.get("process"),
+  });
 
   const show = () => {
     if (!known) return;
@@ -39,7 +45,7 @@ export function open(view) {
       return;
     }
     sums.replaceChildren(...summary(known));
-    if (!list.element.isConnected) body.replaceChildren(sums, latest, list.element, refusal);
+    if (!list.element.isConnected) body.replaceChildren(sums, history.element, latest, list.element, refusal);
     latest.hidden = !control.changes.length;
     latest.replaceChildren(...[changesList(control.changes)].filter(Boolean));
     refusal.replaceChildren(...(control.refusal ? withCode(`Nothing can be restarted or scaled here: ${control.refusal}.`) : []));
@@ -59,6 +65,7 @@ export function open(view) {
     show();
   }, { pause: 2000 });
   view.watch(show);
+  view.onEscape(() => Boolean(view.get("process")) && (view.set({ process: null }), true));
 }
 
 function summary(known) {
@@ -75,16 +82,16 @@ function summary(known) {
 /** Of a socket's path the file alone: the folder is the same for all. */
 const shortened = (address) => (address.startsWith("unix:") ? address.slice(address.lastIndexOf("/") + 1) : address);
 
-function columns(most, begin) {
+function columns(view, most, begin) {
   return [
-    { name: "process", title: "Process", kind: "name-column", text: (p) => `${p.name} ${p.replica} ${p.is_program}`, link: (p) => `/logs?process=${encodeURIComponent(p.name)}`,
+    { name: "process", title: "Process", kind: "name-column", text: (p) => `${p.name} ${p.replica} ${p.is_program}`, link: (p) => view.url({ process: p.name }),
       cell: (p) => [h("span", { class: "name" }, p.name), p.is_program ? h("span", { class: "badge" }, "program") : h("span", { class: "soft" }, `#${p.replica}`)] },
     // The problem stands beside what runs there, on a phone below the status.
     { name: "status", title: "Status", text: (p) => `${p.status} ${p.problem}`, cell: (p) => [status(p.status), p.problem ? h("span", { class: "problem only-phone" }, p.problem) : ""] },
     { name: "services", title: "What it runs", kind: "fill runs", from: "wide", text: (p) => `${p.services} ${p.apps} ${p.problem}`, hint: (p) => [...p.services, ...p.apps].join(", "),
       cell: (p) => [h("span", { class: "services wrap" }, p.services.map(service), p.apps.map((app) => h("span", { class: "badge" }, `app ${app}`))), p.problem ? h("span", { class: "problem" }, p.problem) : null].filter(Boolean) },
-    { name: "cpu", title: "CPU", number: true, kind: "slim", text: (p) => (p.cpu === null ? "–" : `${Math.round(p.cpu * 100)}\u202f%`),
-      cell: (p) => (p.cpu === null ? h("span", { class: "soft" }, "–") : h("span", { class: "bar", style: { "--part": Math.min(1, p.cpu).toFixed(3) } }, `${Math.round(p.cpu * 100)}\u202f%`)) },
+    { name: "cpu", title: "CPU", number: true, kind: "slim", text: (p) => processors(p.cpu),
+      cell: (p) => (p.cpu === null ? h("span", { class: "soft" }, "–") : h("span", { class: "bar", style: { "--part": Math.min(1, p.cpu).toFixed(3) } }, processors(p.cpu))) },
     { name: "memory", title: "Memory", number: true, kind: "slim", text: (p) => `${bytes(p.memory)} ${most()}`,
       cell: (p) => (p.memory === null ? h("span", { class: "soft" }, "–") : h("span", { class: "bar", style: { "--part": (p.memory / (most() || 1)).toFixed(3) } }, bytes(p.memory))) },
     { name: "restarts", title: "Restarts", number: true, from: "wide", text: (p) => count(p.restarts), grave: (p) => (p.restarts ? "warn" : "") },

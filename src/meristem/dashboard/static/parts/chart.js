@@ -4,6 +4,7 @@ import { h } from "./dom.js";
 import { clock } from "./format.js";
 
 const PLACE = new URL("../vendor/uplot-1.6.32/", import.meta.url).pathname;
+const NARROW = 240; // pixels, below which a chart has short axes
 const high = (canvas) => (canvas.clientWidth < 420 ? 108 : 148);
 
 /** @type {Promise<any> | null} */
@@ -22,7 +23,13 @@ function uPlot() {
 
 /** A time, a range of values, and how many there are. @typedef {{from: number, to: number, low: number, high: number, many: number}} Cell */
 
-const TOKENS = ["--soft", "--line", "--bad", "--hue-0", "--hue-1", "--hue-3"];
+const TOKENS = ["--soft", "--line", "--bad", ...Array.from({ length: 8 }, (_, at) => `--hue-${at}`)];
+const DOUBLED = Array.from({ length: 41 }, (_, at) => 2 ** at);
+// Steps of a duration as people count it, from a microsecond to thirty days.
+const SECONDS = [...[-6, -5, -4, -3, -2, -1].flatMap((power) => [1, 2, 5].map((each) => each * 10 ** power)), 1, 2, 5, 10, 15, 30,
+  ...[1, 2, 5, 10, 15, 30].map((each) => each * 60), ...[1, 2, 6, 12, 24, 48, 120, 240, 720].map((each) => each * 3600)];
+const WHOLE = Array.from({ length: 13 }, (_, at) => [1, 2, 5].map((each) => each * 10 ** at)).flat();
+const STEPS = { whole: WHOLE, bytes: DOUBLED, seconds: SECONDS };
 
 /** The colours of tokens as a canvas takes them; all at once, for each look makes the browser lay out the page. */
 function colours() {
@@ -37,36 +44,45 @@ function colours() {
 /**
  * A chart with a title, what its lines are at the moment (or at the pointer), and a text for those who can't see it.
  * @param {{title: string, series: {name: string, token: string, fill?: boolean}[], tell: (value: number | null) => string,
- *   signal: AbortSignal, powers?: boolean}} options `powers`: each line of the grid is ten times the one below, and
- *   cells of a heat map may lie behind the lines
+ *   signal: AbortSignal, scale?: "powers" | keyof typeof STEPS}} options of `powers` each line of the grid is ten times the
+ *   one below, and cells of a heat map may lie behind the lines; what is `whole` has no halves
  */
-export function chart({ title, series, tell, signal, powers = false }) {
+export function chart({ title, series, tell, signal, scale }) {
+  const powers = scale === "powers";
   const now = h("div", { class: "legend" });
   const canvas = h("div", { class: "plot" });
   const element = h("figure", { class: "card chart" }, h("figcaption", {}, h("h2", {}, title), now), canvas);
   /** @type {any} */
   let plot = null;
   let data = [[0]];
+  let known = false;
   /** @type {Cell[]} */
   let cells = [];
   let making = false;
+  let narrow = false;
 
   const legend = (at, pointed = false) => now.replaceChildren(...(pointed ? [clock(data[0][at], false)] : []), ...series.map((each, number) => h("span", { style: { "--hue": `var(${each.token})` } },
     series.length > 1 ? h("i", { class: "soft" }, each.name) : null, h("strong", {}, tell(data[number + 1]?.[at] ?? null)))));
 
   const build = async () => {
-    if (making) return;
+    // What is not on the page yet has no width: it is drawn as soon as it has.
+    if (making || !canvas.clientWidth) return;
     making = true;
+    narrow = canvas.clientWidth < NARROW;
     try {
       const UPlot = await uPlot();
       if (signal.aborted) return;
       plot?.destroy();
-      plot = new UPlot(options({ element, canvas, series, tell, powers, heat: () => cells }, (at) => (at === null || at === undefined ? legend(data[0].length - 1) : legend(at, true))), data, canvas);
+      plot = new UPlot(options({ element, canvas, series, tell, scale, narrow, heat: () => cells }, (at) => (at === null || at === undefined ? legend(data[0].length - 1) : legend(at, true))), data, canvas);
     } finally {
       making = false;
     }
   };
-  const resize = new ResizeObserver(() => plot?.setSize({ width: canvas.clientWidth, height: high(canvas) }));
+  const resize = new ResizeObserver(() => {
+    if (!canvas.clientWidth) return;
+    if (plot && narrow === canvas.clientWidth < NARROW) plot.setSize({ width: canvas.clientWidth, height: high(canvas) });
+    else if (known) build().catch(console.error);
+  });
   resize.observe(canvas);
   const scheme = matchMedia("(prefers-color-scheme: dark)");
   scheme.addEventListener("change", build, { signal });
@@ -81,6 +97,7 @@ export function chart({ title, series, tell, signal, powers = false }) {
       // A logarithm of 0 is nowhere.
       cells = heat;
       data = powers ? told.map((values) => values.map((each) => each || null)) : told;
+      known = true;
       const last = series.map((each, number) => `${each.name} ${tell(told[number + 1].at(-1) ?? null)}`).join(", ");
       const most = Math.max(0, ...told.slice(1).flat().filter((each) => each !== null));
       canvas.setAttribute("role", "img");
@@ -93,25 +110,27 @@ export function chart({ title, series, tell, signal, powers = false }) {
   };
 }
 
-function options({ element, canvas, series, tell, powers, heat }, pointed) {
+function options({ element, canvas, series, tell, scale, narrow, heat }, pointed) {
+  const powers = scale === "powers";
   const palette = colours();
   const font = `11px ${getComputedStyle(element).fontFamily}`;
   const axis = { stroke: palette["--soft"], font, grid: { stroke: palette["--line"], width: 1 }, ticks: { show: false } };
   return {
-    width: canvas.clientWidth || 300,
+    width: canvas.clientWidth,
     height: high(canvas),
-    padding: [8, 18, 0, 0],
+    padding: [8, narrow ? 14 : 24, 0, 0],
     legend: { show: false },
-    cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false } },
+    // Who points at a moment in one chart sees it in all.
+    cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false }, sync: { key: "moment", setSeries: false } },
     scales: {
       y: powers
         ? { distr: 3, range: (_, low, high) => around(heat(), low, high) }
         : { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] },
     },
     axes: [
-      { ...axis, grid: { show: false }, size: 24, space: 70, values: (_, times) => times.map((each) => new Date(each * 1000).toTimeString().slice(0, times.at(-1) - times[0] < 300 ? 8 : 5)) },
+      { ...axis, grid: { show: false }, size: 24, space: narrow ? 48 : 70, values: (_, times) => times.map((each) => new Date(each * 1000).toTimeString().slice(0, times.at(-1) - times[0] < 300 ? 8 : 5)) },
       {
-        ...axis, size: 58, space: 36, values: (_, values) => values.map((each) => (each === null ? "" : tell(each))),
+        ...axis, size: narrow ? 46 : 58, space: 36, incrs: STEPS[scale], values: (_, values) => values.map((each) => (each === null ? "" : tell(each))),
         ...(powers ? { splits: (_, __, low, high) => tens(low, high), filter: (_, splits) => splits } : {}),
       },
     ],
@@ -119,10 +138,16 @@ function options({ element, canvas, series, tell, powers, heat }, pointed) {
       stroke: palette[each.token],
       width: 1.5,
       fill: each.fill ? palette[each.token].replace("rgb(", "rgba(").replace(")", ", .12)") : undefined,
-      points: { show: false },
+      points: { show: false, size: 4, filter: alone },
     }))],
     hooks: { setCursor: [(plot) => pointed(plot.cursor.idx)], drawClear: [(plot) => drawHeat(plot, heat(), palette["--hue-1"])] },
   };
+}
+
+/** What is known of a moment alone is no line: a point. */
+function alone(plot, series) {
+  const values = plot.data[series];
+  return values.flatMap((value, at) => (value !== null && (values[at - 1] ?? null) === null && (values[at + 1] ?? null) === null ? [at] : []));
 }
 
 /** Powers of ten around all that is shown. */

@@ -51,6 +51,7 @@ export function share(value) {
 /** @param {number | null} value in bytes */
 export function bytes(value) {
   if (value === null || value === undefined) return NONE;
+  if (value === 0) return `0${SPACE}B`;
   return value < 2 ** 20 ? `${short(value / 2 ** 10)}${SPACE}KiB` : value < 2 ** 30 ? `${short(value / 2 ** 20)}${SPACE}MiB` : `${short(value / 2 ** 30)}${SPACE}GiB`;
 }
 
