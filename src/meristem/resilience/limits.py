@@ -39,7 +39,8 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Of all `connections` as many as `connections_per_address` may come from one address; set it where clients connect
     directly, for behind a proxy all come from there. An IPv6 network of 64 bits counts as one address, for one host may
     have all of it. Unix sockets are not counted. A server's public addresses have `connections` in all, and those that
-    are not public as many again: the public keeps no caller of the system out.
+    are not public as many again: the public keeps no caller of the system out. Where all are used, a new one takes the
+    place of the one that has been idle for longest, and for two seconds at least.
 
     `trusted_proxies` are the peers that are believed when they say where a request came from: addresses, networks, and
     `unix` for those who connect to a Unix socket.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack
 from datetime import datetime, timedelta, timezone
 
 import httpx
@@ -28,6 +28,7 @@ from meristem.operators.sign_in import OperatorSignIn
 from meristem.operators.supervision_contract import ProcessControl
 from meristem.operators.unsupervised import Unsupervised
 from meristem.runtime.saga_desk import SagaDesk
+from meristem.transports.http.server import listener
 
 SIGN_IN = OperatorSignIn("shop", "0123456789" * 4)
 BY_VIEWER = {"authorization": f"Bearer {SIGN_IN.viewer_token}"}
@@ -90,6 +91,25 @@ async def test_whoever_uses_up_the_port_leaves_the_socket_to_its_user(running, m
         async with httpx.AsyncClient(base_url=address) as client:
             assert (await client.get("/health/live")).status_code == 503
         assert await status(path) == 200
+
+
+async def test_connections_that_nobody_uses_give_way_at_the_port(running, monkeypatch):
+    monkeypatch.setattr(listener, "GIVES_WAY", 0.3)
+    address, _ = running
+    port = int(address.rpartition(":")[2])
+    with ExitStack() as opened:
+        for _ in range(server.LIMITS.connections):
+            opened.enter_context(socket.create_connection(("127.0.0.1", port)))
+        for _ in range(100):  # until they have been idle for long enough
+            async with httpx.AsyncClient(base_url=address) as client:
+                if (answer := await client.get("/health/live")).status_code == 200:
+                    break
+            await asyncio.sleep(0.1)
+        assert answer.status_code == 200
+        async with AsyncExitStack() as kept:  # each takes the place of one of them, and keeps it
+            for _ in range(20):
+                client = await kept.enter_async_context(httpx.AsyncClient(base_url=address))
+                assert (await client.get("/health/live")).status_code == 200
 
 
 async def test_pages_that_are_told_what_is_new_leave_connections_to_ask_by(running, monkeypatch):

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from meristem.transports.http.server.websocket import SocketHost
 
 GRACE: Final = 1.0
+GIVES_WAY: Final = (
+    2.0  # seconds without a request after which a connection is given up for a new one, where all are used
+)
 NO_SOCKET: Final = refused(403, "no WebSocket is served here")
 LEAVING: Final = refused(503, "this server ends; open the WebSocket again")
 
@@ -44,6 +47,14 @@ class Accepted(Protocol):
 
     def drain(self) -> None:
         """Close soon: the answer under way is the last one."""
+        ...
+
+    def idle(self, now: float) -> float:
+        """For how long nothing is asked on it, at `now` of the reaper's clock; 0 while something is."""
+        ...
+
+    def let_go(self) -> None:
+        """Close it while it is idle."""
         ...
 
     def check(self, now: float) -> None:
@@ -96,6 +107,8 @@ class Listener:
         self._crowds: Counter[str] = Counter()
         self._counted: dict[Accepted, str] = {}
         self._left = asyncio.Event()
+        self._spare: list[Accepted] = []
+        self._looked = -1.0
 
     def connection(self) -> asyncio.Protocol:
         """The protocol of a new connection."""
@@ -135,13 +148,30 @@ class Listener:
 
     def admit(self, connection: Accepted) -> bool:
         """Take a connection in; False when there are too many."""
-        if len(self._beside) >= self.limits.connections or not self._has_room(connection):
+        if len(self._beside) >= self.limits.connections and not self._make_room():
+            return False
+        if not self._has_room(connection):
             return False
         self._connections.add(connection)
         self._beside.add(connection)
         self.reaper.connections.add(connection)
         self.empty.clear()
         return True
+
+    def _make_room(self) -> bool:
+        """Let the one go that has been idle for longest, if any has been for a while; False where all are needed."""
+        now = self.reaper.now
+        if not self._spare and now > self._looked:  # all of them are looked at once a tick, whoever knocks meanwhile
+            self._looked = now
+            idle = sorted((each.idle(now), id(each), each) for each in self._beside)
+            self._spare = [each for waited, _, each in idle if waited >= GIVES_WAY]
+        while self._spare:
+            longest = self._spare.pop()
+            if longest in self._beside and longest.idle(now) >= GIVES_WAY:
+                self._beside.discard(longest)  # it counts no more, though its peer may take a while to see the end
+                longest.let_go()
+                return True
+        return False
 
     def _has_room(self, connection: Accepted) -> bool:
         """Whether one more may come from where this one does; counted only where that says more than the sum."""

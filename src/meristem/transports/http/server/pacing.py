@@ -168,6 +168,11 @@ class PacedConnection(asyncio.Protocol):
             else:
                 self.mark = self.listener.reaper.now
 
+    def idle(self, now: float) -> float:
+        """For how long nothing is asked on it, at `now` of the reaper's clock; 0 while something is."""
+        is_idle = self.phase == IDLE and not self.inbox and self.taking is None and self.socket is None
+        return now - self.mark if is_idle else 0.0
+
     def let_go(self) -> None:
         """Close an idle connection so that a request on its way is known to be unserved."""
         if self.own or not self.used:

@@ -12,6 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from meristem.transports.http.server import listener
+
 ECHO = "/shop.rooms.v1.Rooms/Blob"
 
 
@@ -289,6 +291,29 @@ async def test_connections_beyond_the_limit_are_refused(wire, dial):
     assert status == 503
     peers[0].send(rpc())
     assert (await peers[0].answer())[0] == 200
+
+
+async def test_beyond_the_limit_one_that_is_idle_gives_way_and_one_that_works_does_not(wire, dial, monkeypatch):
+    monkeypatch.setattr(listener, "GIVES_WAY", 0.3)
+    server = await wire.server(connections=2)
+    working, kept = await dial(server), await dial(server)
+    working.send(rpc(b"{}", path="/shop.rooms.v1.Rooms/Wait"))
+    await wire.within(wire.handlers.started.wait())
+    kept.send(rpc())
+    assert (await kept.answer())[0] == 200
+
+    refused = await dial(server)
+    assert (await refused.answer())[0] == 503  # it was used just now
+    for _ in range(100):
+        later = await dial(server)
+        later.send(rpc())
+        if (await later.answer())[0] == 200:
+            break
+        await asyncio.sleep(0.1)
+
+    assert await wire.within(kept.reader.read()) == b""
+    wire.handlers.release.set()
+    assert (await working.answer())[0] == 200
 
 
 async def test_a_client_that_goes_cancels_what_runs_for_it(wire, server, peer):
