@@ -27,6 +27,7 @@ from meristem.runtime.probes import InternalProbes, PublicProbe
 from meristem.security.forwarding import TrustedProxies
 from meristem.stop_signals import StopSignals
 from meristem.system.addresses import edge
+from meristem.system.gateway_parts import part_paths
 from meristem.transports.http.rest.interface import RestInterface
 from meristem.transports.http.server.http_server import Beside, HttpServer
 from meristem.webhooks.acceptance import Acceptance
@@ -198,7 +199,7 @@ class Process:
     def _policy(self) -> Gatekeeper | None:
         """What decides who may come in, where the placement has a gateway."""
         table = self._blueprint.placement.gateway
-        return None if table is None else Gatekeeper(table)
+        return None if table is None else Gatekeeper(table, parts=part_paths(self._blueprint.plan))
 
     def _rest(self, routes: Mapping[str, ServedOperation]) -> RestInterface:
         system = self._blueprint.system

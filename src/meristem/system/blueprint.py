@@ -25,6 +25,7 @@ from meristem.system.description import (
     path_of,
     service_named,
 )
+from meristem.system.gateway_parts import check_gateway
 from meristem.system.named_parts import parts_named
 from meristem.system.placement import Placement
 from meristem.system.plan import AppPlan, ExternalPlan, Plan, ProcessPlan, ProgramPlan
@@ -191,6 +192,7 @@ class Blueprint:
         processes = tuple(msgspec.convert(each, ProcessPlan, from_attributes=True) for each in placed)
         plan = with_edge(Plan(system.name, services, apps, programs, processes, system.api, external))
         check(plan)
+        check_gateway(self.placement.gateway, plan)
         if twice := {each.name for each in plan.processes} & {each.name for each in programs}:
             raise ConfigurationError(
                 f"placement: a process and a program are named {min(twice)!r}; give one another name"

@@ -6,22 +6,29 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from meristem.gateway.policy.canonical_path import UnsoundPathError, canonical_path
+from meristem.gateway.policy.edge_hosts import HttpsAlone, KnownHosts, Redirect
+from meristem.gateway.policy.gateway_refusal import refused
+from meristem.gateway.policy.host_names import host_name
+from meristem.gateway.policy.part_paths import PartPaths
 from meristem.gateway.policy.rate_limit import RateLimit
-from meristem.gateway.policy.route_table import Routes
+from meristem.gateway.policy.route_choice import RouteChoice
 from meristem.gateway.policy.visit import Visit
 from meristem.transports.http.edge_policy import Admitted
 from meristem.transports.http.responses import Response
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
     from meristem.gateway.policy.gateway_table import GatewayTable
+    from meristem.gateway.policy.route_table import GatewayRouteTable
     from meristem.gateway.policy.visit import Check, Outcome
     from meristem.transports.http.edge_policy import Verdict
     from meristem.transports.http.request import Request
 
 ELSE: Final = "*"  # the route of what no other fits
 ADMITTED: Final = "admitted"
+UNSOUND_PATH: Final = "path"
 
 
 class CheckedRoute(NamedTuple):
@@ -37,19 +44,30 @@ class Gatekeeper:
     `counts` are, by route and by what let it in or refused it, how many requests came.
     """
 
-    def __init__(self, table: GatewayTable, now: Callable[[], float] = time.monotonic) -> None:
-        limits = {name: RateLimit(name, each, now) for name, each in table.limits.items()}
-        routes = {
-            each.path: CheckedRoute(name, tuple(limits[limit] for limit in each.limits))
-            for name, each in table.routes.items()
-        }
-        self._routes = Routes(routes, CheckedRoute(ELSE, ()))
+    def __init__(
+        self,
+        table: GatewayTable,
+        now: Callable[[], float] = time.monotonic,
+        parts: PartPaths | None = None,
+    ) -> None:
+        self._limits = {name: RateLimit(name, each, now) for name, each in table.limits.items()}
+        self._everywhere = tuple(_of_all(table))
+        checked = {name: CheckedRoute(name, tuple(self._checks(each))) for name, each in table.routes.items()}
+        self._routes = RouteChoice(
+            table.routes, checked, CheckedRoute(ELSE, self._everywhere), PartPaths() if parts is None else parts
+        )
         self.counts: Counter[tuple[str, str]] = Counter()
 
     def check(self, request: Request) -> Verdict | Awaitable[Verdict]:
         """The verdict about a request, or what it is awaited by."""
-        route = self._routes.find(request.path)
-        visit = Visit(request, route.name)
+        try:
+            request.path, path = canonical_path(request.path)
+        except UnsoundPathError as error:
+            self.counts[ELSE, UNSOUND_PATH] += 1
+            return refused(400, str(error))
+        host = host_name(request.host)
+        route = self._routes.find(path, request.path, host, request.method)
+        visit = Visit(request, route.name, path, host)
         for at, check in enumerate(route.checks):
             outcome = check(visit)
             if isinstance(outcome, Response):
@@ -73,6 +91,13 @@ class Gatekeeper:
             _leave(visit)
             raise
 
+    def _checks(self, route: GatewayRouteTable) -> Iterator[Check]:
+        """What is looked at on a route, from what costs least to what costs most."""
+        yield from self._everywhere
+        if route.redirection is not None:
+            yield Redirect(route.redirection)
+        yield from (self._limits[each] for each in route.limits)
+
     def _admit(self, visit: Visit) -> Admitted:
         self.counts[visit.route, ADMITTED] += 1
         return Admitted(visit.fields, (lambda: _leave(visit)) if visit.leaving else None)
@@ -81,6 +106,14 @@ class Gatekeeper:
         self.counts[visit.route, check.name] += 1
         _leave(visit)
         return Response(response.status, response.media, response.body, [*response.fields, *visit.fields])
+
+
+def _of_all(table: GatewayTable) -> Iterator[Check]:
+    """What is looked at on every route, and on none."""
+    if table.hosts:
+        yield KnownHosts(table.hosts)
+    if table.https:
+        yield HttpsAlone()
 
 
 def _leave(visit: Visit) -> None:

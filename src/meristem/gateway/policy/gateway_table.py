@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
-from msgspec import Meta
 
 from meristem.contracts.bounds import Room
+from meristem.gateway.policy.host_names import HostPattern
 from meristem.gateway.policy.quantities import RateText, rate_of
+from meristem.gateway.policy.route_table import GatewayRouteTable, Name, colliding
 
 By: TypeAlias = Literal["address", "everybody"]
 Status: TypeAlias = Literal[429, 503]
-PathPattern: TypeAlias = Annotated[
-    str,
-    Meta(
-        pattern=r"^/[^*?#\s]*\*?$(?!\n)", description="a path from its first slash on; * at its end stands for any rest"
-    ),
-]
-Name: TypeAlias = Annotated[
-    str, Meta(pattern=r"^[a-z][a-z0-9_-]*$(?!\n)", description="small letters, digits, - and _")
-]
-EVERY_PATH: Final = "/*"
 
 
 class RateLimitTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -38,18 +29,17 @@ class RateLimitTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     status: Status = 429
 
 
-class GatewayRouteTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What holds for the requests of some paths. Of several routes the one with the longest path counts."""
-
-    path: PathPattern = EVERY_PATH
-    limits: tuple[Name, ...] = ()
-
-
 class GatewayTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Limits by name, and the routes that name them. What no route fits is served as without a gateway."""
+    """Limits by name, and the routes that name them. What no route fits is served as without a gateway.
+
+    Requests for other `hosts` than these are refused, where any are named; with `https` those without TLS are sent to
+    it.
+    """
 
     limits: dict[Name, RateLimitTable] = {}
     routes: dict[Name, GatewayRouteTable] = {}
+    hosts: tuple[HostPattern, ...] = ()
+    https: bool = False
 
     def problem(self) -> str | None:
         """What cannot be meant; None for a sound table."""
@@ -62,7 +52,6 @@ class GatewayTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             if strange := next((each for each in route.limits if each not in self.limits), None):
                 known = ", ".join(self.limits) or "none"
                 return f"[gateway.routes.{name}]: limits: there is no [gateway.limits.{strange}]; known are {known}"
-        paths = [each.path for each in self.routes.values()]
-        if twice := next((name for name, each in self.routes.items() if paths.count(each.path) > 1), None):
-            return f"[gateway.routes.{twice}]: path: another route has the same one; put what holds there into one"
-        return None
+            if problem := route.problem():
+                return f"[gateway.routes.{name}]: {problem}"
+        return colliding(self.routes)

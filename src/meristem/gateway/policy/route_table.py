@@ -1,30 +1,103 @@
-"""Which route of the gateway a request is on: the one with the longest path that fits."""
+"""The `[gateway.routes]` of a placement: which requests a route is for, and what holds for them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias
+
+import msgspec
+from msgspec import Meta
+
+from meristem.gateway.policy.host_names import HostPattern
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-T = TypeVar("T")
+Name: TypeAlias = Annotated[
+    str, Meta(pattern=r"^[a-z][a-z0-9_-]*$(?!\n)", description="small letters, digits, - and _")
+]
+PathPattern: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=r"^/[^*?#%;\\\s]*\*?$(?!\n)",
+        description="a path from its first slash on, without escapes; * at its end stands for any rest",
+    ),
+]
+MethodName: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Z]+$(?!\n)", description="a method in capitals, such as GET")]
+OperationName: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z_][\w.]*(?:/\*)?$(?!\n)",
+        description="an operation, shop.v1.Payments.charge, or all of a contract, shop.v1.Payments/*",
+    ),
+]
+RedirectTarget: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=r"^(?:https?://[^/?#\s@]+)?(?:/[^/?#\s][^?#\s]*|/)?$(?!\n)",
+        description="an address such as https://www.shop.example, or a path; without query",
+    ),
+]
+EVERY_PATH: Final = "/*"
 
 
-class Routes(Generic[T]):
-    """What belongs to each path pattern: `/api/*` fits what begins with `/api/`, `/*` everything."""
+class RedirectTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where to a browser is sent: the path and the query of its request are put behind, unless they are not kept."""
 
-    def __init__(self, patterns: Mapping[str, T], rest: T) -> None:
-        self._whole = {path.encode(): each for path, each in patterns.items() if not path.endswith("*")}
-        below = {path[:-1].encode(): each for path, each in patterns.items() if path.endswith("*")}
-        self._below = sorted(below.items(), key=lambda each: -len(each[0]))
-        self._rest = rest
+    to: RedirectTarget
+    status: Literal[301, 302, 307, 308] = 308
+    keep_path: bool = True
+    keep_query: bool = True
 
-    def find(self, path: bytes) -> T:
-        """What belongs to a path."""
-        whole = self._whole.get(path)
-        if whole is not None:
-            return whole
-        for start, found in self._below:
-            if path.startswith(start):
-                return found
-        return self._rest
+
+class GatewayRouteTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What holds for the requests of some paths, or of some parts of the system, with these methods at these hosts.
+
+    Of several routes that fit the one with the longest path counts, then the one with the closest host, then one that
+    names the method.
+    """
+
+    path: PathPattern | None = None
+    limits: tuple[Name, ...] = ()
+    app: str | None = None
+    operations: tuple[OperationName, ...] = ()
+    hosts: tuple[HostPattern, ...] = ()
+    methods: tuple[MethodName, ...] = ()
+    redirect: RedirectTarget | RedirectTable | None = None
+
+    def problem(self) -> str | None:
+        """What of it excludes itself; None for a sound one."""
+        if self.path is not None and (self.app is not None or self.operations):
+            return "path: an app or operations have their own paths; leave it out, or them"
+        if self.path is not None and ("//" in self.path or {".", ".."} & {*self.path.split("/")}):
+            return f"path = {self.path!r}: write it without empty segments, . and .."
+        redirect = self.redirection
+        if redirect is not None and redirect.to.startswith("/") and redirect.keep_path:
+            return "redirect: of a path to a path nothing is kept; say keep_path = false"
+        return None
+
+    @property
+    def redirection(self) -> RedirectTable | None:
+        """The redirect with all that it says."""
+        return RedirectTable(self.redirect) if isinstance(self.redirect, str) else self.redirect
+
+
+def colliding(routes: Mapping[str, GatewayRouteTable]) -> str | None:
+    """Two routes for the same requests, as far as that can be told without the system; None where there are none."""
+    seen: dict[object, str] = {}
+    for name, each in routes.items():
+        if each.app is not None or each.operations:
+            continue
+        for host in each.hosts or (None,):
+            for method in each.methods or (None,):
+                key = (each.path or EVERY_PATH, host and host.lower(), method)
+                if (other := seen.setdefault(key, name)) != name:
+                    return collision(name, other)
+    return None
+
+
+def collision(name: str, other: str) -> str:
+    """What is said of two routes for the same requests."""
+    return (
+        f"[gateway.routes.{name}]: path: [gateway.routes.{other}] is for the same requests; put what holds there into "
+        "one, or tell them apart by hosts or methods"
+    )

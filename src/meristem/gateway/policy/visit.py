@@ -15,10 +15,16 @@ if TYPE_CHECKING:
 
 
 class Visit(msgspec.Struct, gc=False):
-    """A request on a `route`: its answer, a refusal too, is given `fields`; all of `leaving` is called at its end."""
+    """A request on a `route`: its answer, a refusal too, is given `fields`; all of `leaving` is called at its end.
+
+    `path` and `host` are what checks look at, for they have one spelling each: that of `canonical_path`, without
+    escapes, and of `host_name`, empty for a request without one.
+    """
 
     request: Request
     route: str
+    path: bytes = b"/"
+    host: str = ""
     fields: list[Field] = []
     leaving: list[Callable[[], None]] = []
 

@@ -25,8 +25,9 @@ class Request(msgspec.Struct, gc=False):
     `fields` are all header fields in their order, names in lower case; `head` has them by name, where a repeated one
     is joined to a list (RFC 9110, 5.3). `version` is `1.0` or `1.1`, `raw` the whole head as it came. `client` is the
     address of who sends it, found where a resource asks for it, and so is `user_id`: whose process is at the other
-    end of a Unix socket, None where the operating system does not tell. Its answer has `answer_fields` more. `user` is
-    who sends it, where a policy has found that out.
+    end of a Unix socket, None where the operating system does not tell. `scheme` and `host` are as the client sent it,
+    before trusted proxies, and found with `client`. Its answer has `answer_fields` more. `user` is who sends it, where
+    a policy has found that out.
     """
 
     method: str
@@ -38,6 +39,8 @@ class Request(msgspec.Struct, gc=False):
     raw: bytes = b""
     client: str = ""
     user_id: int | None = None
+    scheme: str = "http"
+    host: bytes = b""
     answer_fields: Sequence[Field] = ()
     user: Identity | None = None
 

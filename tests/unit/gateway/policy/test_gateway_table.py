@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from meristem import App, Contract, Service, System, safe
 from meristem.errors import ConfigurationError
+from meristem.gateway.policy.gateway_table import GatewayTable
+from meristem.gateway.policy.route_table import GatewayRouteTable
+from meristem.system.blueprint import Blueprint
 from meristem.system.placement import Placement
+
+
+class Money(Contract):
+    @safe(http="GET /money")
+    async def look(self) -> int: ...
+
+
+class Bank(Service, Money):
+    async def look(self) -> int:
+        return 1
+
 
 SOUND = """
 [gateway.limits.visitors]
@@ -30,6 +46,16 @@ limits = ["visitors"]
         ("burst = 100", "brust = 1", "brust"),
         ('"/*"', '"api"', "a path from its first slash on"),
         ("burst = 100", 'status = 418', "418"),
+        ('"/*"', '"/a%62c"', "without escapes"),
+        ('"/*"', '"/a/../b"', "without empty segments"),
+        ('path = "/*"', 'app = "web"\npath = "/*"', "have their own paths"),
+        ('path = "/*"', 'hosts = ["shop.example:80"]', "a host without a port"),
+        ('path = "/*"', 'methods = ["get"]', "a method in capitals"),
+        ('path = "/*"', 'operations = ["shop/v1/Payments"]', "shop.v1.Payments.charge"),
+        ('path = "/*"', 'redirect = "//evil.example"', "https://www.shop.example"),
+        ('path = "/*"', 'redirect = { to = "/new" }', "keep_path = false"),
+        ('path = "/*"', 'redirect = { to = "https://x.example", status = 303 }', "303"),
+        ("[gateway.routes.site]", "[gateway.routes.all]\n[gateway.routes.site]", "is for the same requests"),
     ],
 )  # fmt: skip
 def test_it_says_what_is_wrong_and_where(tmp_path: Path, before: str, after: str, why: str):
@@ -41,3 +67,17 @@ def test_it_says_what_is_wrong_and_where(tmp_path: Path, before: str, after: str
         Placement.read(file)
     assert why in str(raised.value)
     assert "gateway" in str(raised.value)
+
+
+def test_a_route_for_what_the_system_lacks_is_refused_when_it_is_planned():
+    system = System("shop", services=[Bank], apps=[App("web", mount="/", target="tests.none:app")])
+
+    def planned(**route: Any) -> Blueprint:
+        return Blueprint(system, Placement(gateway=GatewayTable(routes={"one": GatewayRouteTable(**route)})))
+
+    planned(app="web")
+    planned(operations=(f"{Money.contract_name}.look", f"{Money.contract_name}/*"))
+    with pytest.raises(ConfigurationError, match=r"placement: \[gateway.routes.one\]: app: .* did you mean 'web'"):
+        planned(app="wep")
+    with pytest.raises(ConfigurationError, match="Money.look"):
+        planned(operations=(f"{Money.contract_name}.lock",))

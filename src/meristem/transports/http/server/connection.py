@@ -10,7 +10,7 @@ from meristem.transports.http.connect.codec import is_own
 from meristem.transports.http.connect.interface import Route
 from meristem.transports.http.responses import COALESCED, Response, refused
 from meristem.transports.http.server.body import SizedBody
-from meristem.transports.http.server.client_address import client_address, peer_user
+from meristem.transports.http.server.client_address import peer_user, sender_of
 from meristem.transports.http.server.eager import EAGER
 from meristem.transports.http.server.head import MOST_REMEMBERED, UnsoundError, expects_continue, is_websocket, persists
 from meristem.transports.http.server.hosted import HostedRequest
@@ -173,10 +173,11 @@ class ServerConnection(PacedConnection):
     def knows_client(self, request: Request) -> bool:
         """Find out who sends a request; one that tells it in two ways is refused."""
         try:
-            request.client = client_address(request, self.transport, self.listener.proxies)
+            sender = sender_of(request, self.transport, self.listener.proxies)
         except UnsoundError as error:
             self.refuse(error.status, error.detail)
             return False
+        request.client, request.scheme, request.host = sender
         request.user_id = peer_user(self.transport)
         return True
 

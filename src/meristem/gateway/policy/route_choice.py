@@ -1,0 +1,159 @@
+"""Which route of the gateway a request is on: of those that fit, the one that says most of it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from itertools import combinations, product
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+
+from meristem.errors import ConfigurationError
+from meristem.gateway.policy.host_names import HostPatterns, closeness
+from meristem.gateway.policy.route_table import EVERY_PATH, collision
+from meristem.transports.http.rest.router import Router
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from meristem.gateway.policy.part_paths import PartPaths
+    from meristem.gateway.policy.route_table import GatewayRouteTable
+
+T = TypeVar("T")
+
+
+class Place(NamedTuple):
+    """Where a route holds: at a path, `/api/*` with all below it, or where REST answers a verb at a path."""
+
+    path: str
+    verb: str = ""
+    is_named: bool = True  # by itself, and not with all of its contract
+
+
+class Candidate(NamedTuple, Generic[T]):
+    """A route of a path, if the host and the method are among its own."""
+
+    name: str
+    host: str | None
+    methods: frozenset[str] | None
+    place: Place
+    value: T
+
+    def collides(self, other: Candidate[T]) -> bool:
+        """Whether neither says more of a request than the other does."""
+        if self.host != other.host or self.place.is_named != other.place.is_named:
+            return False
+        if self.methods is None or other.methods is None:
+            return self.methods is other.methods
+        return bool(self.methods & other.methods)
+
+
+class RouteChoice(Generic[T]):
+    """Finds the route of a request, and gives what `values` have of it, else `rest`.
+
+    Raises ConfigurationError where a route names what the system lacks, or two routes are for the same.
+    """
+
+    def __init__(
+        self, routes: Mapping[str, GatewayRouteTable], values: Mapping[str, T], rest: T, parts: PartPaths
+    ) -> None:
+        groups: dict[tuple[str, str], list[Candidate[T]]] = defaultdict(list)
+        for name, table in routes.items():
+            try:
+                places = [*places_of(table, parts)]
+            except ConfigurationError as error:
+                raise ConfigurationError(f"[gateway.routes.{name}]: {error}") from None
+            methods = frozenset(with_head(table.methods)) if table.methods else None
+            hosts: list[str | None] = [each.lower() for each in table.hosts]
+            for place, host in product(places, hosts or [None]):
+                candidate = Candidate(name, host, methods, place, values[name])
+                groups[_normal(place.path), place.verb].append(candidate)
+        self._rest = rest
+        self._api = parts.api.rstrip("/")
+        self._rest_paths: Router[list[_Fit[T]]] = Router()
+        self._whole: dict[bytes, list[_Fit[T]]] = {}
+        below: dict[bytes, list[_Fit[T]]] = {}
+        self._has_verbs = False
+        for (path, verb), group in groups.items():
+            fits = _ordered(group)
+            if verb:
+                self._has_verbs = True
+                self._rest_paths.add(verb, path, fits)
+            elif path.endswith("*"):
+                below[b"" if path == EVERY_PATH else path[:-1].encode()] = fits  # of all: `OPTIONS *`, too
+            else:
+                self._whole[path.encode()] = fits
+        self._below = sorted(below.items(), key=lambda each: -len(each[0]))
+
+    def find(self, path: bytes, served: bytes, host: str, method: str) -> T:
+        """What belongs to a request, by both spellings of its canonical path."""
+        if self._has_verbs and (found := self._at_rest(served, host, method)) is not None:
+            return found.value
+        closed = path if path.endswith(b"/") else path + b"/"
+        for fit in self._whole.get(closed, ()):
+            if fit.takes(host, method):
+                return fit.value
+        for start, fits in self._below:
+            if closed.startswith(start):
+                for fit in fits:
+                    if fit.takes(host, method):
+                        return fit.value
+        return self._rest
+
+    def _at_rest(self, served: bytes, host: str, method: str) -> _Fit[T] | None:
+        path = served.decode("latin-1")
+        if not path.startswith(self._api + "/"):
+            return None
+        verbs, _ = self._rest_paths.find(path[len(self._api) :])
+        fits = verbs.get("GET" if method == "HEAD" else method, ())
+        return next((each for each in fits if each.takes(host, method)), None)
+
+
+class _Fit(Generic[T]):
+    """A candidate as it is asked."""
+
+    __slots__ = ("_hosts", "_methods", "value")
+
+    def __init__(self, candidate: Candidate[T]) -> None:
+        self.value = candidate.value
+        self._hosts = None if candidate.host is None else HostPatterns((candidate.host,))
+        self._methods = candidate.methods
+
+    def takes(self, host: str, method: str) -> bool:
+        return (self._hosts is None or self._hosts.fit(host)) and (self._methods is None or method in self._methods)
+
+
+def places_of(table: GatewayRouteTable, parts: PartPaths) -> Iterator[Place]:
+    """Where a route holds; raises ConfigurationError for a part that the system lacks."""
+    if table.app is not None:
+        yield Place(parts.mount(table.app).rstrip("/") + "/*")
+    for pattern in table.operations:
+        is_named = not pattern.endswith("/*")
+        if not is_named:
+            yield Place(f"/{pattern}")
+        for each in parts.of(pattern):
+            if is_named:
+                yield Place(each.rpc)
+            if each.verb:
+                yield Place(each.path, each.verb, is_named)
+    if table.app is None and not table.operations:
+        yield Place(table.path or EVERY_PATH)
+
+
+def with_head(methods: Iterable[str]) -> Iterator[str]:
+    """The methods, and HEAD with GET: what answers the one answers the other."""
+    for each in methods:
+        yield each
+        if each == "GET":
+            yield "HEAD"
+
+
+def _normal(path: str) -> str:
+    """A slash more or less at the end makes no other path."""
+    return path if path.endswith(("*", "/")) else path + "/"
+
+
+def _ordered(group: list[Candidate[T]]) -> list[_Fit[T]]:
+    for one, other in combinations(group, 2):
+        if one.collides(other):
+            raise ConfigurationError(collision(other.name, one.name))
+    group.sort(key=lambda each: (each.place.is_named, closeness(each.host), each.methods is not None), reverse=True)
+    return [_Fit(each) for each in group]
