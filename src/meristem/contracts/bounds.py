@@ -133,8 +133,13 @@ def _struct(type_: Any) -> type[msgspec.Struct] | None:
 
 
 def _allowed(type_: Any) -> str | None:
-    metas = [meta for each in _choices(type_) for meta in getattr(each, "__metadata__", ())]
-    return next((meta.description for meta in metas if isinstance(meta, Meta)), None)
+    choices = _choices(type_)
+    metas = [meta for each in choices for meta in getattr(each, "__metadata__", ())]
+    told = next((meta.description for meta in metas if isinstance(meta, Meta)), None)
+    if told is not None:
+        return told
+    items = (typing.get_args(each)[0] for each in choices if typing.get_origin(each) is tuple)
+    return next((f"for each of them {told}" for each in items if (told := _allowed(each)) is not None), None)
 
 
 def _choices(type_: Any) -> tuple[Any, ...]:

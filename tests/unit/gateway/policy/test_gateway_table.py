@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
@@ -15,7 +15,7 @@ from meristem.system.blueprint import Blueprint
 from meristem.system.placement import Placement
 
 
-class Money(Contract):
+class Money(Contract, Protocol, package="shop.v1"):
     @safe(http="GET /money")
     async def look(self) -> int: ...
 
@@ -76,8 +76,8 @@ def test_a_route_for_what_the_system_lacks_is_refused_when_it_is_planned():
         return Blueprint(system, Placement(gateway=GatewayTable(routes={"one": GatewayRouteTable(**route)})))
 
     planned(app="web")
-    planned(operations=(f"{Money.contract_name}.look", f"{Money.contract_name}/*"))
+    planned(operations=("shop.v1.Money.look", "shop.v1.Money/*"))
     with pytest.raises(ConfigurationError, match=r"placement: \[gateway.routes.one\]: app: .* did you mean 'web'"):
         planned(app="wep")
     with pytest.raises(ConfigurationError, match="Money.look"):
-        planned(operations=(f"{Money.contract_name}.lock",))
+        planned(operations=("shop.v1.Money.lock",))
