@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Place(NamedTuple):
+class RoutePlace(NamedTuple):
     """Where a route holds: at a path, `/api/*` with all below it, or where REST answers a verb at a path."""
 
     path: str
@@ -28,16 +28,16 @@ class Place(NamedTuple):
     is_named: bool = True  # by itself, and not with all of its contract
 
 
-class Candidate(NamedTuple, Generic[T]):
+class RouteCandidate(NamedTuple, Generic[T]):
     """A route of a path, if the host and the method are among its own."""
 
     name: str
     host: str | None
     methods: frozenset[str] | None
-    place: Place
+    place: RoutePlace
     value: T
 
-    def collides(self, other: Candidate[T]) -> bool:
+    def collides(self, other: RouteCandidate[T]) -> bool:
         """Whether neither says more of a request than the other does."""
         if self.host != other.host or self.place.is_named != other.place.is_named:
             return False
@@ -55,7 +55,7 @@ class RouteChoice(Generic[T]):
     def __init__(
         self, routes: Mapping[str, GatewayRouteTable], values: Mapping[str, T], rest: T, parts: PartPaths
     ) -> None:
-        groups: dict[tuple[str, str], list[Candidate[T]]] = defaultdict(list)
+        groups: dict[tuple[str, str], list[RouteCandidate[T]]] = defaultdict(list)
         for name, table in routes.items():
             try:
                 places = [*places_of(table, parts)]
@@ -64,7 +64,7 @@ class RouteChoice(Generic[T]):
             methods = frozenset(with_head(table.methods)) if table.methods else None
             hosts: list[str | None] = [each.lower() for each in table.hosts]
             for place, host in product(places, hosts or [None]):
-                candidate = Candidate(name, host, methods, place, values[name])
+                candidate = RouteCandidate(name, host, methods, place, values[name])
                 groups[_normal(place.path), place.verb].append(candidate)
         self._rest = rest
         self._api = parts.api.rstrip("/")
@@ -112,7 +112,7 @@ class _Fit(Generic[T]):
 
     __slots__ = ("_hosts", "_methods", "value")
 
-    def __init__(self, candidate: Candidate[T]) -> None:
+    def __init__(self, candidate: RouteCandidate[T]) -> None:
         self.value = candidate.value
         self._hosts = None if candidate.host is None else HostPatterns((candidate.host,))
         self._methods = candidate.methods
@@ -121,21 +121,21 @@ class _Fit(Generic[T]):
         return (self._hosts is None or self._hosts.fit(host)) and (self._methods is None or method in self._methods)
 
 
-def places_of(table: GatewayRouteTable, parts: PartPaths) -> Iterator[Place]:
+def places_of(table: GatewayRouteTable, parts: PartPaths) -> Iterator[RoutePlace]:
     """Where a route holds; raises ConfigurationError for a part that the system lacks."""
     if table.app is not None:
-        yield Place(parts.mount(table.app).rstrip("/") + "/*")
+        yield RoutePlace(parts.mount(table.app).rstrip("/") + "/*")
     for pattern in table.operations:
         is_named = not pattern.endswith("/*")
         if not is_named:
-            yield Place(f"/{pattern}")
+            yield RoutePlace(f"/{pattern}")
         for each in parts.of(pattern):
             if is_named:
-                yield Place(each.rpc)
+                yield RoutePlace(each.rpc)
             if each.verb:
-                yield Place(each.path, each.verb, is_named)
+                yield RoutePlace(each.path, each.verb, is_named)
     if table.app is None and not table.operations:
-        yield Place(table.path or EVERY_PATH)
+        yield RoutePlace(table.path or EVERY_PATH)
 
 
 def with_head(methods: Iterable[str]) -> Iterator[str]:
@@ -151,7 +151,7 @@ def _normal(path: str) -> str:
     return path if path.endswith(("*", "/")) else path + "/"
 
 
-def _ordered(group: list[Candidate[T]]) -> list[_Fit[T]]:
+def _ordered(group: list[RouteCandidate[T]]) -> list[_Fit[T]]:
     for one, other in combinations(group, 2):
         if one.collides(other):
             raise ConfigurationError(collision(other.name, one.name))
