@@ -235,11 +235,15 @@ async def test_a_request_is_one_tree_over_all_processes_and_the_map_has_who_call
     roots = [each.service for each in spans if not each.parent_id]
     assert roots == ["web"]
     assert all(each.parent_id in names for each in spans if each.parent_id)  # one tree
-    assert {"web", "orders", "stock"} <= set(names.values())
+    assert set(names.values()) == {"web", "orders", "stock"}  # by wire, too, calls are the app's that made them
     assert {each.process for each in spans} == ({"edge", "rest", "stock"} if placed else {"main"})
     assert (access.logger, access.message) == ("meristem.access", "GET / 200")
     edges = {(each.source, each.target): (each.declared, each.calls) for each in seen.edges}
-    assert edges == {("service:orders", "service:stock"): (True, 1), ("app:web", "service:orders"): (True, 1)}
+    assert edges == {
+        ("service:orders", "service:stock"): (True, 1),
+        ("app:web", "service:orders"): (True, 1),
+        ("outside", "app:web"): (True, None),
+    }
     assert len(processes) == (4 if placed else 1)
     assert counted.calls == 1
 

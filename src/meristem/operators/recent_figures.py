@@ -118,6 +118,14 @@ class RecentFigures:
         """How a service fares."""
         return figures([each for key, each in self._series() if key[:2] == ("server", service)])
 
+    def of_app(self, app: str) -> Figures:
+        """How the requests to an app or program fare."""
+        return figures([each for key, each in self._series() if key[:2] == ("app", app)])
+
+    def requests(self, app: str) -> int:
+        """How many requests an app or program has answered."""
+        return sum(each.now.calls for key, each in self._series() if key[:2] == ("app", app))
+
     def of_calls(self, caller: str, service: str) -> Figures | None:
         """How the calls of one part to another fare; None where they are counted as the callee's alone."""
         labels = {key[2] for each in self._replicas.values() for key in each.made if key[:2] == (caller, service)}

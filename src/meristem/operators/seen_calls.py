@@ -1,4 +1,4 @@
-"""Who called whom, by recorded traces: it is how an app is known as a caller, which calls without a name."""
+"""Who called whom, by recorded traces: it is how those are known that ask apps, which a request does not say."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from meristem.operators.operator_contract import SpanView
 
@@ -22,8 +22,8 @@ class SeenCalls:
         self._spans: OrderedDict[str, SpanView] = OrderedDict()
         self._open: OrderedDict[str, SpanView] = OrderedDict()
 
-    def __contains__(self, call: tuple[str, str]) -> bool:
-        return call in self._found
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter(tuple(self._found))
 
     def add(self, spans: Iterable[SpanView]) -> None:
         """Take in what ended."""

@@ -13,8 +13,8 @@ from meristem.operators.health import READY
 from meristem.operators.history_search import find_errors, find_figures, find_lines, find_spans, find_traces
 from meristem.operators.history_slots import ChartRange
 from meristem.operators.load_search import find_backlogs, find_loads, find_replicas
+from meristem.operators.map_edges import HOSTED, OUTSIDE, MapEdges
 from meristem.operators.operator_contract import (
-    MapEdge,
     MapNode,
     PartSettings,
     ProcessView,
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     )
 
 LONGEST: Final = 7 * 1440  # minutes that a chart shows at most
-OUTSIDE: Final = "outside"  # who calls and is none of the parts: browsers, programs, hosted apps
 
 
 class SystemView:
@@ -65,10 +64,14 @@ class SystemView:
         overview, figures = self._overview, self._gatherer.figures
         nodes = [_alive(each, healths) for each in overview.parts.nodes]
         nodes = [
-            msgspec.structs.replace(each, figures=figures.of_service(each.name)) if each.kind == "service" else each
+            msgspec.structs.replace(each, figures=figures.of_service(each.name))
+            if each.kind == "service"
+            else msgspec.structs.replace(each, figures=figures.of_app(each.name))
+            if each.kind in HOSTED and figures.requests(each.name)
+            else each
             for each in nodes
         ]
-        edges = self._edges({each.id for each in nodes})
+        edges = MapEdges(overview.parts, figures, self._gatherer.seen_calls).all()
         if any(each.source == OUTSIDE for each in edges):
             nodes.append(MapNode(id=OUTSIDE, kind="outside", name="callers outside"))
         return SystemMap(
@@ -145,48 +148,9 @@ class SystemView:
             cpu=None if load is None else load.cpu,
         )
 
-    def _edges(self, nodes: set[str]) -> list[MapEdge]:
-        """Those of the plan with their figures, and those that it does not have."""
-        figures, edges = self._gatherer.figures, []
-        made = figures.made()
-        answered = figures.answered()
-        for (_, callee), calls in made.items():
-            answered[callee] = answered.get(callee, 0) - calls
-        for each in self._overview.parts.edges:
-            caller, callee = (id_.partition(":")[2] for id_ in (each.source, each.target))
-            edges.append(self._edge(each, made.pop((caller, callee), 0)) if each.kind == "call" else each)
-        for (caller, callee), calls in made.items():
-            target = _id(callee, ("service", "external"), nodes)
-            if target is not None and calls:
-                sources = [_id(caller, ("service", "program"), nodes)] if caller else self._apps_that_call(callee)
-                for source in sources or [OUTSIDE]:
-                    # Only a service declares what it calls, in its constructor.
-                    edge = MapEdge(source=source or OUTSIDE, target=target, kind="call", declared=not caller)
-                    edges.append(self._edge(edge, calls if len(sources) <= 1 else None))
-        # By REST or RPC from outside: what was answered and nobody here has asked for.
-        for service, calls in answered.items():
-            if calls > 0 and f"service:{service}" in nodes:
-                edge = MapEdge(source=OUTSIDE, target=f"service:{service}", kind="call")
-                edges.append(self._edge(edge, calls))
-        return edges
-
-    def _edge(self, edge: MapEdge, calls: int | None) -> MapEdge:
-        caller, callee = (id_.partition(":")[2] for id_ in (edge.source, edge.target))
-        figures = self._gatherer.figures
-        found = figures.of_calls(caller, callee) or (figures.of_service(callee) if calls != 0 else None)
-        return msgspec.structs.replace(edge, calls=calls, figures=found)
-
-    def _apps_that_call(self, callee: str) -> list[str | None]:
-        apps = [each.name for each in self._overview.parts.nodes if each.kind == "app"]
-        return [f"app:{name}" for name in apps if (name, callee) in self._gatherer.seen_calls]
-
 
 def _range(minutes: int) -> ChartRange:
     return ChartRange.of(min(max(minutes, 1), LONGEST), time.time())
-
-
-def _id(name: str, kinds: Sequence[str], nodes: set[str]) -> str | None:
-    return next((found for kind in kinds if (found := f"{kind}:{name}") in nodes), None)
 
 
 def _alive(node: MapNode, healths: Iterable[InstanceHealth]) -> MapNode:

@@ -182,9 +182,11 @@ class Assembly:
         if self._deadlines is not None:
             self._deadlines.stop()
 
-    def client(self, contract: Callable[..., ContractT], caller: str | None = None) -> ContractT:
+    def client(
+        self, contract: Callable[..., ContractT], caller: str | None = None, app: str | None = None
+    ) -> ContractT:
         """A client of `contract`; raises WiringError when no service of the system implements it."""
-        return self._started().client(contract, caller)
+        return self._started().client(contract, caller, app)
 
     def wait(self, work: Awaitable[Result]) -> Result:
         """Run `work` on this process's loop and wait for it, from a thread without one."""

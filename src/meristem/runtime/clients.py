@@ -52,19 +52,24 @@ class Clients:
         self._endpoints = endpoints
         self._dependencies = dependencies
         self._telemetry = telemetry
-        self._made: dict[tuple[Any, str | None], Any] = {}
+        self._made: dict[tuple[Any, str | None, str | None], Any] = {}
         self._variables = copy_context()
         self._follows = blueprint.has_replicas
 
-    def client(self, contract: Callable[..., ContractT], caller: str | None) -> ContractT:
-        """A client of `contract`; raises WiringError when no service of the system implements it."""
-        found = self._made.get((contract, caller))
+    def client(self, contract: Callable[..., ContractT], caller: str | None, app: str | None = None) -> ContractT:
+        """A client of `contract`; raises WiringError when no service of the system implements it.
+
+        The `caller` is a service, which the callee is told. An `app` is no caller to it, for it acts for its visitors:
+        its calls are counted and recorded by its name, though.
+        """
+        found = self._made.get((contract, caller, app))
         if found is None:
             known: Any = contract
-            ways = {name: self._way(known, each, caller) for name, each in self._blueprint.operations(known).items()}
+            by = caller or app
+            ways = {name: self._way(known, each, by) for name, each in self._blueprint.operations(known).items()}
             owner = self._blueprint.owner_of(known)
             callee = owner or self._blueprint.external_of(known)
-            found = self._made[contract, caller] = self.over(contract, ways.__getitem__, caller, callee)
+            found = self._made[contract, caller, app] = self.over(contract, ways.__getitem__, caller, callee, app)
             if owner is not None and known not in self._options.fakes:
                 kept_as = self._blueprint.plan.service(owner).kept_as  # as processes of an earlier release know it, too
                 door = Door(kept_as, partial(self.sagas, owner, caller), self._blueprint.operations(known))
@@ -73,7 +78,7 @@ class Clients:
 
     def sagas(self, service: str, caller: str | None) -> Any:
         """A client by which the sagas of a service are started without waiting, and steered."""
-        found = self._made.get((service, caller))
+        found = self._made.get((service, caller, None))
         if found is None:
             from meristem.sagas.handle import Sagas  # noqa: PLC0415 - few programs start sagas so
 
@@ -84,7 +89,7 @@ class Clients:
                 text = f"{service} has no sagas, so nothing of it is started without waiting: call it"
                 raise CallError(Code.UNIMPLEMENTED, text, may_have_happened=False)
             ways = {name: self._to(service, each, caller) for name, each in operations(known).items()}
-            found = self._made[service, caller] = self.over(known, ways.__getitem__, caller)
+            found = self._made[service, caller, None] = self.over(known, ways.__getitem__, caller)
         return found
 
     def over(
@@ -93,6 +98,7 @@ class Clients:
         way: Callable[[str], Handler],
         caller: str | None,
         callee: str | None = None,
+        app: str | None = None,
     ) -> ContractT:
         """A client of `contract` whose operation `name` goes by `way(name)`, which minds its deadline.
 
@@ -103,7 +109,8 @@ class Clients:
         for name, operation in self._blueprint.operations(known).items():
             around = (*self._options.outgoing(operation), *self._outgoing(caller))
             handler = compose(way(name), around)
-            made = None if callee is None else self._telemetry.registry.calls(caller or "", callee, operation.label)
+            by = caller or app or ""
+            made = None if callee is None else self._telemetry.registry.calls(by, callee, operation.label)
             entries[name] = entry(operation, handler, caller, _transaction_check(), made=made, follows=self._follows)
         return make_client(contract, entries)
 

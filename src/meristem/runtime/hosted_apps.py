@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from meristem.config.project import explained, load_object, parse
 from meristem.config.settings import OF_APP
@@ -20,7 +20,7 @@ from meristem.telemetry.logging import follow_structlog
 from meristem.transports.authorize import bearer_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Callable, Iterator
     from pathlib import Path
 
     from meristem.context import Identity
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from meristem.runtime.assembly import Assembly
     from meristem.system.beside import App
     from meristem.transports.authorize import Authenticate
+
+ContractT = TypeVar("ContractT")
+Result = TypeVar("Result")
 
 
 async def start_apps(assembly: Assembly, stack: Stack, *, described: bool) -> dict[str, ASGIApp]:
@@ -47,7 +50,8 @@ async def start_apps(assembly: Assembly, stack: Stack, *, described: bool) -> di
             continue
         settings = AppSettings(assembly.settings, app.name)
         root = assembly.options.directory / (path_text(app.folder) or "")
-        with connected(assembly), _loading_by(settings):
+        connector = AppConnector(assembly, app.name)
+        with connected(connector), _loading_by(settings):
             loaded = load_app(app.name, app.target, root, assembly.limits)
             follow_structlog()  # the app may have imported it
             tell_shadowed(app.name, app.mount, loaded.routes, taken)
@@ -57,9 +61,23 @@ async def start_apps(assembly: Assembly, stack: Stack, *, described: bool) -> di
             await stack.start(living)
         settings.warn_of_unclaimed()
         requests = assembly.telemetry.requests(app.name)
-        surroundings = AppSurroundings(assembly, settings, user_of, app.timeout, assembly.follows)
+        surroundings = AppSurroundings(connector, settings, user_of, app.timeout, assembly.follows)
         found[app.name] = Entrance(app.name, living, surroundings, requests)
     return found
+
+
+class AppConnector:
+    """Gives an app its clients, whose calls are known to be its own."""
+
+    def __init__(self, assembly: Assembly, app: str) -> None:
+        self._assembly = assembly
+        self._app = app
+
+    def client(self, contract: Callable[..., ContractT]) -> ContractT:
+        return self._assembly.client(contract, app=self._app)
+
+    def wait(self, work: Awaitable[Result]) -> Result:
+        return self._assembly.wait(work)
 
 
 def _with_middleware(app: App, asgi: ASGIApp, root: Path) -> ASGIApp:

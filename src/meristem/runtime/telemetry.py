@@ -84,8 +84,9 @@ class ProcessTelemetry:
         return Observed(self.registry.operation("server", service, operation.label), self.tracer, operation)
 
     def requests(self, app: str) -> HttpRequests:
-        """What tells of the requests to a hosted app."""
-        return HttpRequests(app, self.tracer, logged=self._logged)
+        """What tells of the requests to a hosted app, and counts them."""
+        stats = self.registry.operation("app", app, "requests")
+        return HttpRequests(app, self.tracer, logged=self._logged, stats=stats)
 
     def on_answer(self, answered: AnsweredRequest) -> None:
         """Write what was answered at a public address into the access log, under the trace and user of its call.
@@ -101,7 +102,10 @@ class ProcessTelemetry:
         return HttpRequests(process, self.tracer, logged=False)
 
     def calling(self, caller: str | None, operation: Operation, system: str) -> Middleware:
-        """Count and trace an operation where it is called by wire; `system` is OpenTelemetry's name of that."""
+        """Count and trace an operation where it is called by wire; `system` is OpenTelemetry's name of that.
+
+        The `caller` is a service or a hosted app; nobody's calls come from outside, by the edge.
+        """
         stats = self.registry.operation("client", caller or "edge", operation.label)
         return observing_middleware(stats, self.tracer, operation, system)
 

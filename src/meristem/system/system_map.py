@@ -72,6 +72,12 @@ def _edges(plan: Plan, resources: Resources) -> Iterator[MapEdge]:
         yield from (MapEdge(source=source, target=f"external:{name}", kind="call") for name in plan.outside(service))
         if service.database:
             yield MapEdge(source=source, target=f"database:{service.name}", kind="data")
+    hosted = {each.name: "app" for each in plan.apps} | {each.name: "program" for each in plan.programs}
+    uses = {f"service:{each.name}": each.uses for each in plan.services}
+    uses |= {f"app:{each.name}": each.uses for each in plan.apps}
+    for source, names in uses.items():
+        targets = [f"{hosted[name]}:{name}" for name in names if name in hosted]
+        yield from (MapEdge(source=source, target=each, kind="call") for each in targets if each != source)
     flows = dict.fromkeys((publisher, subscriber) for publisher, _, subscriber in plan.event_flows())
     if resources.bus == DIRECT:
         yield from (MapEdge(source=f"service:{a}", target=f"service:{b}", kind="event") for a, b in flows)

@@ -12,10 +12,12 @@ from meristem.baggage import spanned
 from meristem.context import using
 from meristem.telemetry.log_events import begin, bound_variables
 from meristem.telemetry.log_handler import sole_handler
+from meristem.telemetry.metrics import OK
 from meristem.telemetry.tracer import describe
 
 if TYPE_CHECKING:
     from meristem.context import Context, Position
+    from meristem.telemetry.metrics import OperationStats
     from meristem.telemetry.tracer import Tracer, Value
 
 logger = logging.getLogger("meristem.access")
@@ -65,9 +67,13 @@ def log_request(
 
 
 class HttpRequests:
-    """Tells of the requests to one app, as its process's tracer decides; `logged` has a line of each written."""
+    """Tells of the requests to one app, as its process's tracer decides; `logged` has a line of each written.
 
-    def __init__(self, app: str, tracer: Tracer, *, logged: bool = True) -> None:
+    They are counted in `stats`, if there are such.
+    """
+
+    def __init__(self, app: str, tracer: Tracer, *, logged: bool = True, stats: OperationStats | None = None) -> None:
+        self._stats = stats
         self.tracer = tracer
         self._app = app
         self._logged = logged
@@ -82,6 +88,10 @@ class HttpRequests:
     ) -> None:
         """Record a request that took `seconds`; `error` is what the app raised."""
         failed = exchange.status >= FAILED
+        if self._stats is not None:
+            self._stats.begun += 1
+            # Of a stream its beginning: how long it lasts is its client's affair.
+            self._stats.record(exchange.first or seconds, str(exchange.status) if failed else OK)
         if self._logged:
             how = "" if exchange.whole else ", cut off"
             log_request(exchange.method, exchange.path, exchange.client, exchange.status, seconds, context, how)

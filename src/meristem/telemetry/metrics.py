@@ -12,7 +12,7 @@ from meristem.errors import CallError, Code, Fault
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-Side: TypeAlias = Literal["server", "client"]
+Side: TypeAlias = Literal["server", "client", "app"]  # of an operation; requests to an app have one side alone
 
 OK: Final = "ok"
 BOUNDS: Final = (

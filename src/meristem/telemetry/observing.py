@@ -13,7 +13,7 @@ from meristem.baggage import spanned
 from meristem.errors import CallError, Code, Fault
 from meristem.telemetry.metrics import OK, OperationStats, outcome_of
 from meristem.telemetry.streams import EndingStream
-from meristem.telemetry.tracer import Tracer, Value, describe
+from meristem.telemetry.tracer import Kind, Tracer, Value, describe
 
 if TYPE_CHECKING:
     from meristem.context import Context, Position
@@ -168,7 +168,8 @@ class Observed:
             attributes |= spanned(context.baggage)
         told = describe(error) if error is not None and is_failure(error) else None
         stats = self.stats
-        self.tracer.finish(self.name, stats.side, stats.service, trace.ids(), parent_id, seconds, attributes, told)
+        side: Kind = "server" if stats.side == "server" else "client"
+        self.tracer.finish(self.name, side, stats.service, trace.ids(), parent_id, seconds, attributes, told)
 
 
 def outcome(error: BaseException | None) -> dict[str, Value]:

@@ -127,7 +127,7 @@ async def test_the_map_tells_declared_calls_from_made_ones(tmp_path):
     main, stock = Part("main"), Part("stock", status="starting")
     main.made = [
         CallsMade(caller="shop", service="stock", operation="Stock.take", calls=5),
-        CallsMade(caller="", service="shop", operation="Shop.order", calls=3),
+        CallsMade(caller="web", service="shop", operation="Shop.order", calls=3),
         CallsMade(caller="stock", service="shop", operation="Shop.order", calls=2),
     ]
     main.operations = [counts("shop", "Shop.order", 0), counts("shop", "Stock.take", 0, side="client")]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from meristem.events.policy import DeliveryPolicy
 from meristem.system.placement import Placement
 from meristem.system.placement_tables import EventsTable, EventSubscriber, Resources
-from meristem.system.plan import ExternalPlan, Plan, ProcessPlan, ServicePlan
+from meristem.system.plan import AppPlan, ExternalPlan, Plan, ProcessPlan, ProgramPlan, ServicePlan
 from meristem.system.system_map import system_parts
 
 HEARS = {"shop.orders.v1.OrderPlaced": DeliveryPolicy()}
@@ -35,6 +37,17 @@ PLAN = Plan(
 
 def edges(placement):
     return {(each.source, each.target, each.kind) for each in system_parts(PLAN, placement).edges}
+
+
+def test_apps_and_programs_that_settings_name_are_called():
+    shop = replace(service("shop", "shop.v1.Shop", database=False), uses=("bank", "ratings", "gone"))
+    apps = (AppPlan("bank", "bank:app", "/bank", uses=("ratings", "bank")),)
+    plan = replace(PLAN, services=(shop,), apps=apps, programs=(ProgramPlan("ratings", ("ratings",)),), external=())
+
+    assert [(each.source, each.target, each.kind) for each in system_parts(plan, Placement()).edges] == [
+        ("service:shop", "app:bank", "call"), ("service:shop", "program:ratings", "call"),
+        ("app:bank", "program:ratings", "call"),
+    ]  # fmt: skip
 
 
 def test_calls_statements_and_events_are_edges():
