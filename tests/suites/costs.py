@@ -19,8 +19,8 @@ def statements_of(*modules: ModuleType) -> dict[str, Any]:
     """The statements of modules by `room.NAME`; those of a module of statements are whole without an underscore."""
     found: dict[str, Any] = {}
     for module in modules:
-        room, of_statements = module.__name__.rpartition(".")[2], module.__name__.endswith(".statements")
-        room = room.replace("statements", module.__name__.split(".")[1])
+        room, of_statements = module.__name__.rpartition(".")[2], module.__name__.endswith("statements")
+        room = module.__name__.split(".")[1] if of_statements else room
         for name, value in vars(module).items():
             if isinstance(value, Sweep):
                 found |= {f"{room}.{name} piece": value.piece, f"{room}.{name} deletion": value.deletion}

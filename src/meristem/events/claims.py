@@ -63,6 +63,11 @@ class Claims:
             self._alone_until = since + _FRESH * self._poll
 
     @property
+    def are_shared(self) -> bool:
+        """Whether other replicas live, which may have what this one leaves."""
+        return self._others > 0
+
+    @property
     def are_open(self) -> bool:
         """Whether rows that no replica holds may be claimed."""
         return self.now() >= self._from

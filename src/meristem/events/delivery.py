@@ -80,13 +80,15 @@ class Depth(msgspec.Struct, frozen=True):
 class Claim(msgspec.Struct, frozen=True):
     """What a relay got of the rows of some keys; `key` is the last of them.
 
-    `is_end` when no key with free rows comes after, `is_all` when no row of the subscriber is free any more.
+    `is_end` when no key with free rows comes after, `is_all` when no row of the subscriber is free any more, None where
+    that is to be asked. Without `has_turn` it got none because another relay claims just now.
     """
 
     deliveries: list[Delivery]
     key: str
     is_end: bool
-    is_all: bool
+    is_all: bool | None
+    has_turn: bool = True
 
 
 class Courier(Protocol):

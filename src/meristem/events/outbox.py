@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from meristem.errors import MisuseError
-from meristem.events import statements
+from meristem.events import claim_statements, statements
 from meristem.events.cloudevents import LONGEST, is_sayable, write_json
 from meristem.events.delivery import Claim, Courier, Delivery, Depth, Unreadable
 from meristem.events.envelope import Envelope, enclose
@@ -41,6 +41,14 @@ class _Claimed(msgspec.Struct):
     attempts: int
     due_at: float
     crashes: int | None
+
+
+class _Seen(_Claimed):
+    """As `_Claimed`, without an event where none was claimed, and what was seen beside it."""
+
+    is_open: bool
+    last_key: str
+    is_end: bool
 
 
 class _LastTurn(msgspec.Struct):
@@ -214,7 +222,7 @@ class Outbox:
             asked[place] = False
         else:
             # Nobody else writes until this transaction ends, so the answer stands when its rows are there.
-            found = await unit.fetch_value(statements.IS_BEHIND, self._where(subscriber) | {"of_key": key})
+            found = await unit.fetch_value(claim_statements.IS_BEHIND, self._where(subscriber) | {"of_key": key})
             asked[place] = found is None
         return asked[place]
 
@@ -238,38 +246,57 @@ class Outbox:
             after = name
         return found
 
-    async def claim(self, subscriber: str, after: str | None, *, turns: int, run: int, unkeyed: int) -> Claim:
+    async def claim(
+        self, subscriber: str, after: str | None, *, turns: int, run: int, unkeyed: int, regardless: bool = False
+    ) -> Claim:
         """Take over rows that no replica holds: up to `run` of each of the next `turns` keys, oldest first.
 
         The keys come after the key `after`, None for the first ones; up to `unkeyed` rows without a key come before.
-        Keys of which another replica holds rows are passed over.
+        Keys of which another replica holds rows are passed over. Nothing is taken while another replica claims, unless
+        `regardless` of it.
         """
         which = {"whose": subscriber, "after": after or "", "turns": turns}
         how_many = {"me": self.lease.member, "done": -1 if after is None else 0, "run": run, "unkeyed": unkeyed}
-        claim = statements.CLAIM_SIDE_BY_SIDE if self._side_by_side else statements.CLAIM
+        if self._side_by_side:
+            return await self._claim_beside(subscriber, which | how_many | {"regardless": regardless})
         # In one transaction: what has been committed since then is told to the relay after this answer.
         async with self._database.unit() as unit:
-            last = unit.fetch_at_commit(statements.LAST_TURN, which, into=_LastTurn)
-            rows = unit.fetch_at_commit(claim, which | how_many, into=_Claimed)
-            left = unit.fetch_at_commit(statements.ANY_FREE, {"whose": subscriber}, into=int)
+            last = unit.fetch_at_commit(claim_statements.LAST_TURN, which, into=_LastTurn)
+            rows = unit.fetch_at_commit(claim_statements.CLAIM, which | how_many, into=_Claimed)
+            left = unit.fetch_at_commit(claim_statements.ANY_FREE, {"whose": subscriber}, into=int)
         [turn] = last
-        rows.sort(key=attrgetter("seq"))
+        return Claim(self._deliveries(subscriber, rows), turn.key, turn.is_end, turn.is_end and not left)
+
+    async def _claim_beside(self, subscriber: str, values: dict[str, Any]) -> Claim:
+        async with self._database.unit() as unit:
+            rows = unit.fetch_at_commit(claim_statements.CLAIM_SIDE_BY_SIDE, values, into=_Seen)
+        seen = rows[0]
+        deliveries = self._deliveries(subscriber, [each for each in rows if each.seq])
+        is_all = None if seen.is_end else False
+        return Claim(deliveries, seen.last_key, seen.is_end, is_all, has_turn=seen.is_open)
+
+    async def has_free(self, subscriber: str) -> bool:
+        """Whether a row of the subscriber is held by no replica."""
+        return await self._database.fetch_value(claim_statements.FIRST_FREE, {"whose": subscriber}) is not None
+
+    def _deliveries(self, subscriber: str, rows: Sequence[_Claimed]) -> list[Delivery]:
         since = self._clock.steady() - self._clock.now().timestamp()  # from the time of day as it is shown now
-        deliveries = [
+        return [
             Delivery(
                 each.event_id, subscriber, each.type, each.key, each.body, each.created + since, each.attempts,
                 each.due_at + since, crashes=each.crashes or 0,
             )
-            for each in rows
+            for each in sorted(rows, key=attrgetter("seq"))
         ]  # fmt: skip
-        return Claim(deliveries, turn.key, turn.is_end, turn.is_end and not left)
 
     def _where(self, subscriber: str) -> dict[str, Any]:
         return {"whose": subscriber, "me": self.lease.member}
 
     async def remove(self, deliveries: Sequence[Delivery]) -> None:
-        """Forget what was acknowledged, all of it in one transaction."""
-        await self._database.execute(statements.REMOVE, [_name(each) for each in deliveries])
+        """Forget what was acknowledged: in one transaction, but for what another replica has taken over meanwhile."""
+        mine = [_name(each) | {"me": self.lease.member} for each in deliveries]
+        if (await self._database.execute(statements.DROP, mine)).rowcount < len(mine):
+            await self._database.execute(statements.REMOVE, [_name(each) for each in deliveries])
 
     async def postpone(self, delivery: Delivery, delay: float, error: str) -> None:
         """Record why a delivery waits, and that the next attempt is due after so many seconds."""
@@ -297,7 +324,7 @@ class Outbox:
 
     async def clear_up(self) -> None:
         """Let go of every row that a replica held which lives no more."""
-        while (dead := await self._database.fetch_value(statements.DEAD_HOLDER)) is not None:
+        while (dead := await self._database.fetch_value(claim_statements.DEAD_HOLDER)) is not None:
             # What this process held under an earlier number ended no process.
             await self._free(dead, statements.RELEASE if dead in self.lease.former else statements.INHERIT)
 

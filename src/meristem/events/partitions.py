@@ -69,6 +69,11 @@ class Partitions:
         return self._workers > 0
 
     @property
+    def has_time(self) -> bool:
+        """Whether more could be under way than there is."""
+        return self._workers < self._most and not self._ready and not self._express
+
+    @property
     def is_alone(self) -> bool:
         """Whether one delivery at most is under way."""
         return self._workers <= 1

@@ -9,9 +9,10 @@ from collections.abc import Coroutine, Iterable
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
+from meristem.backoff import FULL, wait_after
 from meristem.errors import OperationError
 from meristem.events.acknowledgements import Acknowledgements
-from meristem.events.backlog import Backlogs
+from meristem.events.backlog import Backlog, Backlogs
 from meristem.events.bus import Bus
 from meristem.events.claims import Claims
 from meristem.events.facts import Delivered, Observer, emit
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 logger: Final = logging.getLogger("meristem.events")
 
 _BATCH: Final = 500
+_FEW: Final = 64  # rows that are fetched at a time where all others wait
+_BESIDE: Final = 0.05  # seconds within which a relay that found another one claiming comes again
 _MISHAP: Final = 1.0  # seconds to wait when the relay's own database fails
 
 
@@ -259,22 +262,40 @@ class Relay:
     async def _fetch(self, subscriber: str) -> None:
         """Fill the room that this subscriber has in memory from disk, until there is none or a round finds nothing."""
         found: int | None = None  # rows in this round; None in one that began before
-        backlog = self._backlogs.of(subscriber)
-        while self._running and (room := min(_BATCH, self._room(subscriber) - self._spare)) > 0:
+        backlog, partitions = self._backlogs.of(subscriber), self._of(subscriber)
+        if len(partitions.held) <= self._share(backlog) // 2:
+            backlog.is_used_up()
+        elif not partitions.has_time:
+            return
+        while self._running and (room := self._room_for(backlog, partitions)) > 0:
             if backlog.is_at_start:
                 found = 0
             claimed = await backlog.claim(room)
+            if backlog.refusals:
+                self._wake_up.set(self._now() + wait_after(backlog.refusals, _BESIDE, _MISHAP, FULL))
+                return
             for each in claimed:
                 self._failed.mistrust(each, self._bus.policy(subscriber, each.type))
                 self._suspects.admit(each)
             self.take(claimed)
             found = None if found is None else found + len(claimed)
-            if backlog.is_empty:
+            if await backlog.is_empty():
                 self._backlogs.remove(subscriber)
                 return
             if backlog.is_at_start and found == 0:
                 self._backlogs.put_off(subscriber)
                 return
+
+    def _share(self, backlog: Backlog) -> int:
+        """How many rows this relay has in memory: beside others it leaves them what it has no time for."""
+        most = self._window - self._spare
+        return min(most, backlog.share) if self._claims.are_shared else most
+
+    def _room_for(self, backlog: Backlog, partitions: Partitions) -> int:
+        """How many rows to claim: more than its share where what it has of them only waits."""
+        room = self._room(partitions.subscriber) - self._spare
+        share = self._share(backlog) - len(partitions.held)
+        return min(_BATCH, room, max(share, _FEW if partitions.has_time else 0))
 
     def _deliver(self, partitions: Partitions, delivery: Delivery) -> Coroutine[Any, Any, float | None]:
         if self._suspects.has(delivery):
@@ -314,5 +335,6 @@ class Relay:
         if partitions.suspects:
             partitions.clear(delivery.event_id)
         # At half: a hop to the database for each row that is acknowledged would be one too many.
-        if self._backlogs.has(partitions.subscriber) and len(partitions.held) <= self._window // 2:
+        backlog = self._backlogs.behind(partitions.subscriber)
+        if backlog is not None and len(partitions.held) <= self._share(backlog) // 2:
             self._wake_up.set(self._now())

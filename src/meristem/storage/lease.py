@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from sqlalchemy import BigInteger, bindparam, delete, exists, func, insert, or_, select, update
@@ -19,9 +19,11 @@ from sqlalchemy import BigInteger, bindparam, delete, exists, func, insert, or_,
 from meristem.errors import IntegrityViolation, StorageError
 from meristem.failure_log import log_failure
 from meristem.lifecycle import Background
+from meristem.storage.failure_detector import FailureDetector, Member
 from meristem.storage.fence import Fence, LeaseLostError, stand_behind
 from meristem.storage.lease_tables import DUTIES, LIVING, MEMBERS
 from meristem.storage.owner import is_certainly_dead, new_owner
+from meristem.storage.statement_cache import URGENT
 
 if TYPE_CHECKING:
     from meristem.storage.database import Database
@@ -30,7 +32,7 @@ logger: Final = logging.getLogger("meristem.storage")
 
 _me: Final = bindparam("me", type_=BigInteger)
 _I_LIVE: Final = exists().where(MEMBERS.c.id == _me)
-_ALL: Final = select(MEMBERS.c.id, MEMBERS.c.process, MEMBERS.c.beat)
+_ALL: Final = select(MEMBERS.c.id, MEMBERS.c.process, MEMBERS.c.beat).execution_options(**{URGENT: True})
 _REPLICAS: Final = select(MEMBERS.c.name, MEMBERS.c.process).order_by(MEMBERS.c.id)
 _REPLICA: Final = select(MEMBERS.c.name, MEMBERS.c.process).where(MEMBERS.c.id == _me)
 _OTHERS: Final = select(func.count()).select_from(MEMBERS).where(MEMBERS.c.id != _me)
@@ -38,7 +40,10 @@ _JOIN: Final = insert(MEMBERS).returning(MEMBERS.c.id)
 _REPLACE: Final = delete(MEMBERS).where(MEMBERS.c.name == bindparam("of_name"))
 _LEAVE: Final = delete(MEMBERS).where(MEMBERS.c.id == _me)
 _BURY: Final = delete(MEMBERS).where(MEMBERS.c.id == bindparam("whose"), MEMBERS.c.beat == bindparam("seen"))
-_BEAT: Final = update(MEMBERS).where(MEMBERS.c.id == _me).values(beat=MEMBERS.c.beat + 1)
+# Behind all that a busy replica does it would come the later the busier that is.
+_BEAT: Final = (
+    update(MEMBERS).where(MEMBERS.c.id == _me).values(beat=MEMBERS.c.beat + 1).execution_options(**{URGENT: True})
+)
 _duty: Final = DUTIES.c.name == bindparam("of_duty")
 _HOLDER: Final = select(DUTIES.c.member, exists().where(MEMBERS.c.id == DUTIES.c.member).label("lives")).where(_duty)
 _TAKE: Final = (
@@ -50,19 +55,6 @@ _HOLD: Final = update(DUTIES).where(_duty, DUTIES.c.member == _me).values(member
 RENEWAL: Final = 0.5  # seconds between two looks, and two beats
 PATIENCE: Final = 7  # looks without a beat of another one, then it is taken for dead
 SLOW: Final = 1.0  # seconds for a look of its own that tells nothing of others: the database may be slow for all
-
-
-class _Member(msgspec.Struct):
-    id: int
-    process: str
-    beat: int
-
-
-class _Heard(NamedTuple):
-    """The last beat of another replica, and in how many looks it was that."""
-
-    beat: int
-    looks: int
 
 
 class _Holder(msgspec.Struct):
@@ -91,9 +83,9 @@ class Lease:
     """This replica's place among those that work on one database, by its `name`, between `start` and `stop`.
 
     It looks around every `renewal` seconds, and says that it lives while there are others to hear it. Another one is
-    dead whose process is gone from this machine, or that said nothing for `patience` looks in a row; looks are counted,
-    so no jump of a clock and no pause of this process makes others look dead. Nor does a database that is slow or away:
-    a look that took long, or failed, begins the count anew. `lost` are told when this replica was taken for dead
+    dead whose process is gone from this machine, or that said nothing for `patience` looks in a row, and for more where
+    it came late before (`FailureDetector`). A database that is slow or away makes nobody look dead: a look that took
+    long, or failed, begins the count anew. `lost` are told when this replica was taken for dead
     itself, `freed` when another one's rows have become free, whoever found it dead. `former` are the numbers that this
     replica had and lost.
     """
@@ -106,9 +98,8 @@ class Lease:
         self.former: set[int] = set()
         self._database = database
         self._renewal = renewal
-        self._patience = patience
+        self._detector = FailureDetector(patience)
         self._process = new_owner()
-        self._silent: dict[int, _Heard] = {}
         self._others: set[int] = set()  # that lived at the last look
         self._doubtful = False  # whether it may hold rows that nobody here knows of
         self._duties: set[asyncio.Task[None]] = set()
@@ -143,20 +134,19 @@ class Lease:
 
     async def look(self) -> None:
         """Say that this replica lives where another one may ask, and bury the dead."""
-        began, known = monotonic(), self._silent
-        self._silent = {}  # until all of this has gone well
-        members = await self._database.fetch_all(_ALL, into=_Member)
-        others = [each for each in members if each.id != self.member]
-        lives = len(members) > len(others)
-        # First: a beat waits for what the beats of others wait for, as a lock that somebody holds.
-        if lives and others:
-            lives = (await self._database.execute(_BEAT, {"me": self.member})).rowcount > 0
+        began = monotonic()
+        try:
+            lives, others = await self._see()
+        except StorageError:
+            self._detector.begin_anew()
+            raise
         if monotonic() - began < SLOW:
-            self._silent = {each.id: _heard(each, known.get(each.id)) for each in others}
-        dead = [each for each in others if self._is_dead(each)]
+            self._detector.hear(others)
+        else:
+            self._detector.begin_anew()
+        dead = [each for each in others if self._detector.is_dead(each)]
         for each in dead:
             await self._database.execute(_BURY, {"whose": each.id, "seen": each.beat})
-            self._silent.pop(each.id, None)
         if lives and self._doubtful:
             # Rows of that commit may bear this number without anybody here who knows of them.
             await self._database.execute(_LEAVE, {"me": self.member})
@@ -166,6 +156,21 @@ class Lease:
         here, self._others = self._others, {each.id for each in others if each not in dead}
         if dead or here - self._others:
             _call(self.freed)
+
+    async def _see(self) -> tuple[bool, list[Member]]:
+        """Beat, and see whether this one's row is there, and whose else."""
+        # First: a beat waits for what the beats of others wait for, as a lock that somebody holds.
+        has_beaten = bool(self._others)
+        lives = not has_beaten or await self._beat()
+        members = await self._database.fetch_all(_ALL, into=Member)
+        others = [each for each in members if each.id != self.member]
+        lives = lives and len(members) > len(others)
+        if lives and others and not has_beaten:
+            lives = await self._beat()
+        return lives, others
+
+    async def _beat(self) -> bool:
+        return (await self._database.execute(_BEAT, {"me": self.member})).rowcount > 0
 
     async def run_alone(self, duty: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run `work` if this replica has the duty, or nobody alive has it; a lost lease cancels it midway."""
@@ -218,10 +223,6 @@ class Lease:
             return False
         return True
 
-    def _is_dead(self, other: _Member) -> bool:
-        _, looks = self._silent.get(other.id, (other.beat, 0))
-        return looks > self._patience or is_certainly_dead(other.process)
-
     async def _join(self, unit: Any) -> int:
         return int(await unit.fetch_value(_JOIN, {"name": self.name, "process": self._process, "beat": 0}))
 
@@ -251,10 +252,6 @@ class Lease:
             except StorageError as error:
                 log_failure(logger, error, "%s could not renew its lease; trying again", self.name)
             took = monotonic() - began
-
-
-def _heard(other: _Member, before: _Heard | None) -> _Heard:
-    return _Heard(other.beat, before.looks + 1 if before is not None and before.beat == other.beat else 1)
 
 
 def _call(callbacks: list[Callable[[], None]]) -> None:

@@ -22,6 +22,8 @@ Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
 Compile = Callable[[Any, tuple[str, ...], Any], CompiledStatement]
 """Compiles a statement for parameters of these names; the last is SQLAlchemy's cache key, or None."""
 
+URGENT = "urgent"
+"""A statement with this execution option goes before all others that wait for a connection."""
 _NOTHING: dict[str, Any] = {}
 _MAPPINGS = (dict, Mapping)  # a dictionary is told three times faster than by the abstract class alone
 _CONSTANTS_PER_SHAPE = 4
@@ -31,7 +33,7 @@ _ENCODED_HERE = 100  # longer lists of parameters are encoded by the driver's th
 class Prepared:
     """A statement with its shape and the values that it holds itself; `compiled` makes its shape for other columns."""
 
-    __slots__ = ("_compile", "_statement", "held", "own", "shape")
+    __slots__ = ("_compile", "_statement", "held", "own", "shape", "urgent")
 
     def __init__(
         self, shape: CompiledStatement, held: Sequence[Any], own: Mapping[str, Any], statement: Any, compiled: Compile
@@ -39,6 +41,7 @@ class Prepared:
         self.shape = shape
         self.held = held
         self.own = own
+        self.urgent = URGENT in statement.get_execution_options()
         self._statement = ref(statement)  # what is known of a statement must not keep it
         self._compile = compiled
 
@@ -47,7 +50,7 @@ class Prepared:
         if parameters is None or isinstance(parameters, _MAPPINGS):
             given = parameters or _NOTHING
             text, row = self.shape.encode(_given(given, self.own) if self.own else given, self.held)
-            return Statement(text, row, decode=decode, first=first)
+            return Statement(text, row, decode=decode, first=first, urgent=self.urgent)
         rows: Iterable[Any] = self._rows(self._statement(), parameters)
         if len(parameters) <= _ENCODED_HERE:
             rows = list(rows)

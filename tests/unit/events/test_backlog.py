@@ -135,7 +135,7 @@ async def test_both_of_two_replicas_deliver_what_they_published_from_memory(stag
     await stage.emitted(Delivered)
 
     assert billing.seen == [1]
-    assert statements[:2] == ["WITH", "COMMIT"]  # the question whether it is behind, and no claim
+    assert statements[:2] == ["SELECT", "COMMIT"]  # the question whether it is behind, and no claim
     assert "UPDATE" not in statements
     await other.lease.stop()
     await other.database.stop()

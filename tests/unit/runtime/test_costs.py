@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import DateTime, Integer, create_engine
 from sqlalchemy.dialects import sqlite
 
-from meristem.events import dead_letters, inbox
+from meristem.events import claim_statements, dead_letters, inbox
 from meristem.events import statements as events
 from meristem.runtime.schema import SCHEMAS
 from meristem.sagas import forgetting
@@ -22,7 +22,7 @@ SMALL, LARGE = 600, 6000  # a piece of 500 is the same of both
 ME, OTHER = 1, 2
 AGO, LATER = "2026-01-01 00:00:00.000000", "2030-01-01 00:00:00.000000"
 DIALECT = sqlite.dialect(paramstyle="named")
-OWN = statements_of(events, sagas, answers, inbox, dead_letters, forgetting, lease)
+OWN = statements_of(events, claim_statements, sagas, answers, inbox, dead_letters, forgetting, lease)
 del OWN["events.CLAIM_SIDE_BY_SIDE"]  # SQLite has no such writers
 del OWN["events.NOTE"]  # an insert, most of whose columns come with its values
 

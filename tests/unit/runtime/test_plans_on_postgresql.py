@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 from sqlalchemy.dialects import postgresql
 
-from meristem.events import dead_letters, inbox
+from meristem.events import claim_statements, dead_letters, inbox
 from meristem.events import statements as events
 from meristem.runtime.schema import SCHEMAS
 from meristem.sagas import forgetting
@@ -29,7 +29,8 @@ ME = 1
 AGO = datetime(2026, 1, 1, tzinfo=UTC)
 # Few at a time: for many of so small a table, to walk through it is what a server does rightly.
 GIVEN: dict[str, Any] = {
-    "me": ME, "whose": "mail", "count": 5, "after": "", "turns": 50, "done": -1, "run": 2, "unkeyed": 100,
+    "me": ME, "whose": "mail", "count": 5, "after": "",
+    "turns": 50, "done": -1, "run": 2, "unkeyed": 100, "regardless": False,
     "of_key": "key 1", "of_subscriber": "mail", "newest": 10**9, "member_": ME, "limit_": 5, "newest_": 10**9,
     "operation_": "/o", "request_": "r5", "low_": "key", "high_": "kez", "before": AGO, "state_": "waiting",
 }  # fmt: skip
@@ -110,7 +111,7 @@ async def plan_of(database: Database, connection: asyncpg.Connection, statement:
 
 async def test_no_statement_of_the_framework_walks_through_a_table_that_grows(server):
     database, connection = server
-    statements = statements_of(events, sagas, answers, inbox, dead_letters, forgetting, lease)
+    statements = statements_of(events, claim_statements, sagas, answers, inbox, dead_letters, forgetting, lease)
     statements |= {f"sagas list {name}": each.statement().limit(101) for name, each in LISTED.items()}
     walks = {}
     for name in statements.keys() - COUNTS - IN_MEMORY:

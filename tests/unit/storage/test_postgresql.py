@@ -286,6 +286,32 @@ async def test_a_read_gets_its_turn_although_transactions_hold_all_other_connect
         assert await asyncio.gather(*(read_within(str(number)) for number in range(12))) == [0] * 12
 
 
+async def test_what_is_urgent_comes_before_all_that_wait_for_a_connection(url: str):
+    async with opened(f"{url}&pool=3&server_pool=3") as database, asyncio.timeout(PATIENCE):
+        await database.execute(INSERT_COUNTER, {"name": "a", "value": 0})
+        beat = update(COUNTERS).where(COUNTERS.c.name == "a").values(value=COUNTERS.c.value + 1)
+        urgent = beat.execution_options(urgent=True)
+        goes_on, under_way = asyncio.Event(), 0
+
+        async def hold(name: str) -> None:
+            nonlocal under_way
+            async with database.begin() as tx:
+                await tx.execute(INSERT_COUNTER, {"name": name, "value": 1})
+                under_way += 1
+                await goes_on.wait()
+
+        holders = [asyncio.create_task(hold(str(number))) for number in range(12)]
+        while under_way < 2:
+            await asyncio.sleep(0)
+        reads = [asyncio.create_task(database.fetch_value(VALUE)) for _ in range(12)]
+        await asyncio.sleep(0)
+        assert (await database.execute(urgent)).rowcount == 1
+        assert not all(each.done() for each in reads)
+
+        goes_on.set()
+        await asyncio.gather(*holders, *reads)
+
+
 async def test_a_wait_for_a_connection_ends_with_what_to_do(url: str):
     async with opened(f"{url}&pool=2&server_pool=2") as database:
         pool = database._driver.pool

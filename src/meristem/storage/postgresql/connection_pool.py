@@ -27,7 +27,7 @@ class _Waiter(NamedTuple):
 
 
 class ConnectionPool:
-    """Up to `limit` connections. Transactions leave one to reads.
+    """Up to `limit` connections. Transactions leave one to reads, and to what is urgent: a replica says that it lives.
 
     A transaction may wait for its own process's read, by a task that it started: that read always gets its turn, since
     reads hold a connection for one statement and wait for nothing. Two transactions of which one waits for the other's
@@ -75,17 +75,20 @@ class ConnectionPool:
     def _has_room(self) -> bool:
         return self.size < self._limit and monotonic() >= self._full_until
 
-    async def take(self, *, writes: bool) -> Session:
-        """A connection, for one who will `give` it back; raises StorageUnavailable where there is none in time."""
+    async def take(self, *, writes: bool, urgent: bool = False) -> Session:
+        """A connection, for one who will `give` it back; raises StorageUnavailable where there is none in time.
+
+        What is `urgent` comes before whoever waits.
+        """
         session: Session | None = None
         # A read passes transactions that wait for one of their own to end.
-        if self._next(remove=False) is None and (not writes or self._writing < self._most_writing):
+        if (urgent or self._next(remove=False) is None) and (not writes or self._writing < self._most_writing):
             session = self._take_idle()
             if session is None and self._may_grow():
                 self.size += 1
-                return await self._open(writes) or await self.take(writes=writes)
+                return await self._open(writes) or await self.take(writes=writes, urgent=urgent)
         if session is None:
-            return await self._wait(writes)
+            return await self._wait(writes, urgent=urgent)
         if writes and not session.writes:
             self._writing += 1
             session.writes = True
@@ -202,10 +205,13 @@ class ConnectionPool:
         session.writes = writes
         return session
 
-    async def _wait(self, writes: bool) -> Session:
+    async def _wait(self, writes: bool, *, urgent: bool) -> Session:
         loop = asyncio.get_running_loop()
         waiter = _Waiter(loop.create_future(), writes)
-        self._waiters.append(waiter)
+        if urgent:
+            self._waiters.appendleft(waiter)
+        else:
+            self._waiters.append(waiter)
         end = loop.call_later(self._patience, self._refuse, waiter)
         try:
             session = await waiter.future
@@ -217,7 +223,7 @@ class ConnectionPool:
             raise
         finally:
             end.cancel()
-        return session or await self._open(writes) or await self.take(writes=writes)
+        return session or await self._open(writes) or await self.take(writes=writes, urgent=urgent)
 
     def _pass_on(self, session: Session | None) -> None:
         """What came for one who waits no more."""

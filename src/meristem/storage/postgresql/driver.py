@@ -144,7 +144,7 @@ class PostgresqlDriver:
             raise writes(self.name, step.text)
         attempt = 1
         while True:
-            session = await self.pool.take(writes=False)
+            session = await self.pool.take(writes=False, urgent=step.urgent)
             try:
                 outcome = await self._read(session, step)
             except MeristemError:

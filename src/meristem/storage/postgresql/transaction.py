@@ -136,9 +136,11 @@ class PostgresqlTransaction:
         may_repeat = all(not each.many or isinstance(each.parameters, Sequence) for each in steps) and not (
             commits and any(each.decode is not None for each in steps)
         )
+        # Such a one waits for nothing, as a read does.
+        urgent = commits and all(each.urgent for each in steps)
         attempt = 1
         while True:
-            session = self._session = await self._driver.pool.take(writes=True)
+            session = self._session = await self._driver.pool.take(writes=not urgent, urgent=urgent)
             try:
                 if commits and self._is_one(steps):
                     return await self._commit_itself(session, steps[0])
@@ -237,7 +239,7 @@ class PostgresqlTransaction:
         One that fails where it changes no row may, too: what it then commits is nothing.
         """
         only = steps[0]
-        return len(steps) == 1 and self._driver.commits_by_itself and not only.many and only.decode is None
+        return len(steps) == 1 and self._driver.commits_by_itself and not only.many
 
     async def _commit_itself(self, session: Session, step: Statement) -> Outcome:
         self._fate = _Fate.THEIRS
