@@ -10,7 +10,7 @@ EVERYWHERE := $(addprefix hotels/,tests/test_everywhere.py payments users reserv
 # Who has switched bytecode off would compile the framework anew in each of the many processes that start here.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: run test lint check contracts divided divided-quickstart divided-hotels divided-bookshop scaffolds bench docs pictures postgresql soak faults clean
+.PHONY: run test collected lint check contracts divided divided-quickstart divided-hotels divided-bookshop scaffolds bench docs pictures postgresql soak faults clean
 
 run: $(VENV)/.run
 	@echo "Starting the hotel booking site; stop it with Ctrl-C."
@@ -19,6 +19,11 @@ run: $(VENV)/.run
 test: $(VENV)/.dev
 	@echo "Running every test."
 	$(BIN)/python -m pytest -n auto --dist loadgroup --max-worker-restart 2
+
+# Whatever can't be imported is told in seconds; and the workers of `make test` find compiled what each would compile.
+collected: $(VENV)/.dev
+	@echo "Looking whether every test can be collected."
+	@told=$$($(BIN)/python -m pytest --collect-only -qq 2>&1) || { echo "$$told" | grep -vE '\.py: [0-9]+$$'; exit 1; }
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check $(PATHS)
@@ -91,7 +96,8 @@ faults: $(VENV)/.dev
 	$(BIN)/python -m tests.faults.takeover
 	$(BIN)/python -m tests.faults.takeover --postgresql
 	PARITY_SEED=whole $(BIN)/python -m pytest -n auto --dist loadgroup tests/placements tests/faults tests/dashboard \
-		tests/unit/sagas/test_crash.py tests/unit/testing/test_divided.py tests/processes/test_crashing_methods.py
+		tests/unit/sagas/test_crash.py tests/unit/testing/test_divided.py tests/processes/test_crashing_methods.py \
+		tests/processes/test_rolling_schema.py examples/hotels/tests/test_crashes.py examples/bookshop/tests/test_crashes.py
 
 clean:
 	rm -rf $(VENV) .meristem examples/hotels/.meristem examples/bookshop/.meristem

@@ -172,21 +172,23 @@ def delimited(field: int, content: bytes) -> bytes:
     return bytes((field << 3 | 2,)) + length + bytes((number,)) + content
 
 
+FORMS: dict[str, Callable[[bytes], bytes]] = {
+    "rest": lambda body: post_of(REST, body, JSON),
+    "rpc": lambda body: post_of(RPC, body, JSON),
+    "own client": lambda body: post_of(RPC, body, JSON, OWN),
+    "gzip": lambda body: post_of(RPC, gzip.compress(body, 9), JSON, GZIP),
+    "rest gzip": lambda body: post_of(REST, gzip.compress(body, 9), JSON, GZIP),
+}
+OTHERS: dict[str, Callable[[], dict[str, bytes]]] = {
+    "heads": heads, "streams": streams, "items": items, "sets": sets, "protobuf": binaries, "chunks": chunks,
+    "pipelined": pipelined,
+}  # fmt: skip
+
+
 def requests(kind: str) -> dict[str, bytes]:
-    others: dict[str, Callable[[], dict[str, bytes]]] = {
-        "heads": heads, "streams": streams, "items": items, "sets": sets, "protobuf": binaries, "chunks": chunks,
-        "pipelined": pipelined,
-    }  # fmt: skip
-    if kind in others:
-        return others[kind]()
-    forms: dict[str, Callable[[bytes], bytes]] = {
-        "rest": lambda body: post_of(REST, body, JSON),
-        "rpc": lambda body: post_of(RPC, body, JSON),
-        "own client": lambda body: post_of(RPC, body, JSON, OWN),
-        "gzip": lambda body: post_of(RPC, gzip.compress(body, 9), JSON, GZIP),
-        "rest gzip": lambda body: post_of(REST, gzip.compress(body, 9), JSON, GZIP),
-    }
-    return {name: forms[kind](body) for name, body in bodies().items()}
+    if kind in OTHERS:
+        return OTHERS[kind]()
+    return {name: FORMS[kind](body) for name, body in bodies().items()}
 
 
 async def reading(scope: Any, receive: Any, send: Any) -> None:
@@ -205,23 +207,7 @@ async def house(tmp_path: Any) -> AsyncIterator[House]:
         yield house
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        "rest",
-        "rpc",
-        "own client",
-        "gzip",
-        "rest gzip",
-        "protobuf",
-        "streams",
-        "items",
-        "heads",
-        "chunks",
-        "sets",
-        "pipelined",
-    ],
-)
+@pytest.mark.parametrize("kind", sampled([*FORMS, *OTHERS], 6, "what neighbours send"))
 async def test_a_neighbour_waits_fifty_milliseconds_at_most(house, kind):
     if kind == "protobuf":
         pytest.importorskip("google.protobuf")

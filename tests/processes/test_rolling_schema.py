@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from tests.suites.postgresql import schema_of_its_own
+from tests.suites.sampled import sampled
 
 from .conftest import PATIENCE, Command, meristem, output, told
 
@@ -150,7 +151,7 @@ async def a_database(kind: str, folder: Path) -> AsyncIterator[str]:
         yield url
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("kind", sampled(["sqlite", "postgresql"], 1, "rolling schema"))
 async def test_a_release_with_a_schema_change_rolls_under_load_and_back(tmp_path: Path, kind: str):
     async with a_database(kind, tmp_path) as url:
         await roll(tmp_path, url)

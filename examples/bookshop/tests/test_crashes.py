@@ -1,4 +1,7 @@
-"""`kill -9` at every step of a checkout: after the restart all of it has happened, once, or nothing is left of it."""
+"""`kill -9` at every step of a checkout: after the restart all of it has happened, once, or nothing is left of it.
+
+Each point costs a start of the shop, so a day has some of them, and `make faults` has all.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,8 @@ import httpx
 import pytest
 from served import CARD, DECLINED, DYING, eventually
 from shops import Shop
+
+from tests.suites.sampled import sampled
 
 BOOKS = (10, 3, 1)  # 11.99, 9.99 and 12.99: the second is free
 PRICE = 1199 + 1299
@@ -129,7 +134,7 @@ def _shop(home: Path, **environment: str) -> Iterator[Shop]:
         shop.stop()
 
 
-@pytest.mark.parametrize("point", [*OPENING, *GOING])
+@pytest.mark.parametrize("point", sampled([*OPENING, *GOING], 6, "killed at the till"))
 def test_a_checkout_is_completed_once_wherever_the_shop_is_killed(shop: Shop, point: str):
     story = Story(shop, f"complete {point}")
     shop.dies(point, story.check_out)
@@ -142,7 +147,7 @@ def test_a_checkout_is_completed_once_wherever_the_shop_is_killed(shop: Shop, po
     story.is_complete()
 
 
-@pytest.mark.parametrize("point", DECLINING)
+@pytest.mark.parametrize("point", sampled(DECLINING, 2, "killed while a card is declined"))
 def test_a_declined_checkout_is_undone_wherever_the_shop_is_killed(shop: Shop, point: str):
     story = Story(shop, f"declined {point}", DECLINED)
     shop.dies(point, story.check_out)
@@ -154,7 +159,7 @@ def test_a_declined_checkout_is_undone_wherever_the_shop_is_killed(shop: Shop, p
 
 
 def test_an_order_that_lost_its_books_is_paid_back_wherever_the_shop_is_killed(forgetful: Shop):
-    for point in PAYING_BACK:
+    for point in sampled(PAYING_BACK, 1, "killed while an order is paid back"):
         story = Story(forgetful, f"paid back {point}")
         forgetful.dies(point, story.check_out)
         story.at_rest()
@@ -164,7 +169,7 @@ def test_an_order_that_lost_its_books_is_paid_back_wherever_the_shop_is_killed(f
         story.is_undone(["0.00"])
 
 
-@pytest.mark.parametrize("point", REFUNDING)
+@pytest.mark.parametrize("point", sampled(REFUNDING, 2, "killed while books are paid back"))
 def test_a_refund_gives_everything_back_but_the_promotion_wherever_the_shop_is_killed(shop: Shop, point: str):
     story = Story(shop, f"refunded {point}")
     assert story.check_out().status_code == 201
