@@ -51,7 +51,7 @@ INSIDE = {
     "transports": [{"files"}, {"local", "http", "grpc"}],
     "transports.http": [{"files"}, {"connect", "rest"}, {"client", "server"}],
     "hosting": [{"asgi"}, {"wsgi"}, {"files"}],
-    "gateway": [{"files"}, {"policy"}],
+    "gateway": [{"files"}, {"identity"}, {"policy"}],
     "storage": [{"files"}, {"sqlite", "postgresql", "environment"}],
     "testing": [{"files"}, {"divided"}],
 }

@@ -20,6 +20,7 @@ from meristem.lifecycle import DRAINING, Stack, end, first_of, where
 from meristem.runtime.assembly import Assembly
 from meristem.runtime.database_watch import DatabaseWatch
 from meristem.runtime.forwardings import forwardings
+from meristem.runtime.gateway_identity import authenticator
 from meristem.runtime.grpc_serving import GrpcServing, grpc_server
 from meristem.runtime.hosted_apps import start_apps
 from meristem.runtime.loop_watch import LoopWatch
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from meristem.contracts.call import ServedOperation
+    from meristem.gateway.policy.authentication import Authenticator
+    from meristem.gateway.policy.gateway_table import GatewayTable
     from meristem.hosting.asgi.protocol import ASGIApp
     from meristem.lifecycle import Component
     from meristem.runtime.listen import Listen
@@ -125,6 +128,7 @@ class Process:
             lambda: self.state, self.assembly.figures, self.assembly.telemetry.tap.look, lambda: self.assembly.problems
         )
         routes, hosted = self._routes(), await start_apps(self.assembly, self._stack, described=self._api_page)
+        authenticator = await self._authenticator()
         self._server = HttpServer(
             routes,
             await self._public(hosted),
@@ -136,7 +140,7 @@ class Process:
             # it may ask services: connections inherit what CONNECTOR is here
             authenticate=self._blueprint.system.authenticate,
             on_answer=self.assembly.telemetry.on_answer if self._blueprint.placement.telemetry.access_log else None,
-            policy=self._policy(),
+            policy=self._policy(authenticator),
         )
         listen = [each for each in self._listen if not each.is_grpc]
         await self._stack.start(Serving(self._server, [each for each in listen if not each.public]))
@@ -196,10 +200,25 @@ class Process:
         acceptance = Acceptance(blueprint.system.name, blueprint.accepted_events(), sendable=self.assembly.sendable)
         return [EventIntake(acceptance, self.assembly.event_intake(), limits)]
 
-    def _policy(self) -> Gatekeeper | None:
+    async def _authenticator(self) -> Authenticator | None:
+        """What tells at the public addresses who sends a request, where the placement has a gateway."""
+        table = self._gateway
+        found = None if table is None else authenticator(table, self._blueprint.system.name, self.assembly.options)
+        if found is not None:
+            await self._stack.start(found)
+        return found
+
+    def _policy(self, authenticator: Authenticator | None) -> Gatekeeper | None:
         """What decides who may come in, where the placement has a gateway."""
-        table = self._blueprint.placement.gateway
-        return None if table is None else Gatekeeper(table, parts=part_paths(self._blueprint.plan))
+        table = self._gateway
+        if table is None:
+            return None
+        return Gatekeeper(table, parts=part_paths(self._blueprint.plan), authenticator=authenticator)
+
+    @property
+    def _gateway(self) -> GatewayTable | None:
+        """The table of the gateway, where the public comes."""
+        return self._blueprint.placement.gateway if any(each.public for each in self._listen) else None
 
     def _rest(self, routes: Mapping[str, ServedOperation]) -> RestInterface:
         system = self._blueprint.system

@@ -70,6 +70,7 @@ INSTALLED: Final = frozenset(
         "iniconfig",
         "itsdangerous",
         "jinja2",
+        "joserfc",
         "librt",
         "mako",
         "markdown_it",

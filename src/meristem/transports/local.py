@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from asyncio import CancelledError
 from contextvars import copy_context
-from functools import cache
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from meristem.contracts.isolation import Isolation, isolator
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 def isolation_of(operation: Operation) -> Isolation:
     """Checks and separates an operation's request and reply, or each of a stream, as a wire would."""
-    return Isolation(isolator(operation.request, _refused), isolator(operation.reply, _wrong_reply(operation.label)))
+    return Isolation(isolator(operation.request, _refused), isolator(operation.reply, partial(_wrong_reply, operation)))
 
 
 def _refused(error: CallError) -> CallError:
@@ -33,15 +33,9 @@ def _refused(error: CallError) -> CallError:
     return error
 
 
-@cache
-def _wrong_reply(label: str) -> Callable[[CallError], CallError]:
-    """What is made of a reply that is refused: one for all clients of an operation, which share what is generated."""
-
-    def told(error: CallError) -> CallError:
-        logger.error("%s returned what its contract does not allow: %s", label, error.message)
-        return _refused(internal(label))
-
-    return told
+def _wrong_reply(operation: Operation, error: CallError) -> CallError:
+    logger.error("%s returned what its contract does not allow: %s", operation.label, error.message)
+    return _refused(internal(operation.label))
 
 
 def local_stream(operation: Operation, handler: Handler) -> Handler:

@@ -10,6 +10,7 @@ import pytest
 
 from meristem import App, System
 from meristem.discovery.static import StaticResolver
+from meristem.gateway.policy.gateway_table import GatewayTable
 from meristem.runtime.listen import Listen
 from meristem.runtime.options import Options
 from meristem.runtime.process import Process
@@ -25,10 +26,14 @@ SECRET = new_secret()
 class Divided:
     """A system whose apps live apart: `browser` speaks to the edge, `replicas` are the processes of the apps."""
 
-    def __init__(self, directory: Path, system: System, server: Mapping[str, Any], away: float) -> None:
+    def __init__(
+        self, directory: Path, system: System, server: Mapping[str, Any], away: float, gateway: GatewayTable | None
+    ) -> None:
         processes: dict[str, Any] = {f"of-{app.name}": (app.name,) for app in system.apps}
         supervision = Supervision(away=away)
-        self.placement = Placement(processes={"edge": (), **processes}, server=dict(server), supervision=supervision)
+        self.placement = Placement(
+            processes={"edge": (), **processes}, server=dict(server), supervision=supervision, gateway=gateway
+        )
         self.system = system
         self.directory = directory
         self.resolver = StaticResolver({app.name: () for app in system.apps})
@@ -81,9 +86,14 @@ def divided(tmp_path: Path):
 
     @asynccontextmanager
     async def made(
-        *apps: App, replicas: int = 1, away: float = 5.0, system: System | None = None, **server: Any
+        *apps: App,
+        replicas: int = 1,
+        away: float = 5.0,
+        system: System | None = None,
+        gateway: GatewayTable | None = None,
+        **server: Any,
     ) -> AsyncIterator[Divided]:
-        found = Divided(tmp_path, system or System("divided", apps=apps), server, away)
+        found = Divided(tmp_path, system or System("divided", apps=apps), server, away, gateway)
         try:
             for app in found.system.apps:
                 for number in range(replicas):

@@ -24,7 +24,6 @@ from sagakit import QUICK, Bookings, CardDeclined, Facts, Hold, Payment, Remote,
 from sqlalchemy import Column, Integer, MetaData, Table, insert, select
 
 from meristem.clock import SystemClock
-from meristem.sagas import crash_loops
 from meristem.sagas.administration import SagaStore
 from meristem.sagas.engine import SagaEngine
 from meristem.sagas.facts import SagaEnded
@@ -171,8 +170,7 @@ async def run(folder: Path, variant: str, deadly: int, *, begin: bool) -> None:
         await lease.stop()
 
 
-async def tell(folder: Path, **known: int) -> None:
-    """Print what is known of a boundary, and what is left."""
+async def verdict(folder: Path) -> dict[str, Any]:
     async with opened(folder / "bookings.db") as database:
         await database.create(tables)
         sagas = await SagaStore(database).list()
@@ -180,15 +178,11 @@ async def tell(folder: Path, **known: int) -> None:
     with sqlite3.connect(folder / "remote.db") as db:
         effects = [name for (name,) in db.execute("SELECT name FROM effect ORDER BY rowid")]
     db.close()
-    report = {**known, "states": [each.state for each in sagas], "effects": effects, "notes": notes}
-    print(json.dumps(report), flush=True)
+    return {"states": [each.state for each in sagas], "effects": effects, "notes": notes}
 
 
 def child(work: Any) -> int:
-    """Run in a process of its own; its exit status, negative for a signal.
-
-    All that opens a database is run so: a process that has had threads may leave a lock of one to what it forks.
-    """
+    """Run in a process of its own; its exit status, negative for a signal."""
     pid = os.fork()
     if pid == 0:
         signal.alarm(60)  # what hangs is killed, and told by its exit status
@@ -199,7 +193,6 @@ def child(work: Any) -> int:
 
 
 def main(root: Path, variant: str) -> None:
-    crash_loops.QUIET = 0.001  # what died twice is tried at once
     for deadly in range(1, 1000):
         folder = root / f"{variant}-{deadly}"
         folder.mkdir()
@@ -210,8 +203,9 @@ def main(root: Path, variant: str) -> None:
         died = child(lambda: run(folder, variant, deadly, begin=True)) == -signal.SIGKILL  # noqa: B023
         again = child(lambda: run(folder, variant, 1 + deadly % 7, begin=False))  # noqa: B023 - dies while resuming
         last = child(lambda: run(folder, variant, 0, begin=False))  # noqa: B023
-        told = child(lambda: tell(folder, boundary=deadly, again=again, last=last))  # noqa: B023
-        if told or not died:
+        report = {"boundary": deadly, "again": again, "last": last, **asyncio.run(verdict(folder))}
+        print(json.dumps(report), flush=True)
+        if not died:
             return
 
 

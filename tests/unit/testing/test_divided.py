@@ -43,9 +43,7 @@ def project(tmp_path: Path) -> Path:
     (tmp_path / "pyproject.toml").write_text(
         '[tool.meristem]\nsystem = "plant:system"\n'
         "[tool.meristem.check.off]\n'divided test_innocent.py::test_off' = 'to show it'\n"
-        '[tool.pytest.ini_options]\nasyncio_mode = "auto"\npythonpath = ["."]\n'
-        # Plugins that other tests have here: pytest is started some fifty times, and would import them each time.
-        'addopts = "-p no:cacheprovider -p no:schemathesis -p no:hypothesispytest"\n'
+        '[tool.pytest.ini_options]\nasyncio_mode = "auto"\npythonpath = ["."]\naddopts = "-p no:cacheprovider"\n'
     )
     return tmp_path
 

@@ -6,6 +6,8 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from meristem.errors import ConfigurationError
+from meristem.gateway.policy.authentication import RouteRequirement
 from meristem.gateway.policy.canonical_path import UnsoundPathError, canonical_path
 from meristem.gateway.policy.edge_hosts import HttpsAlone, KnownHosts, Redirect
 from meristem.gateway.policy.gateway_refusal import refused
@@ -20,6 +22,7 @@ from meristem.transports.http.responses import Response
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
+    from meristem.gateway.policy.authentication import Authenticator
     from meristem.gateway.policy.gateway_table import GatewayTable
     from meristem.gateway.policy.route_table import GatewayRouteTable
     from meristem.gateway.policy.visit import Check, Outcome
@@ -49,7 +52,9 @@ class Gatekeeper:
         table: GatewayTable,
         now: Callable[[], float] = time.monotonic,
         parts: PartPaths | None = None,
+        authenticator: Authenticator | None = None,
     ) -> None:
+        self._authenticator = authenticator
         self._limits = {name: RateLimit(name, each, now) for name, each in table.limits.items()}
         self._everywhere = tuple(_of_all(table))
         checked = {name: CheckedRoute(name, tuple(self._checks(each))) for name, each in table.routes.items()}
@@ -96,6 +101,10 @@ class Gatekeeper:
         yield from self._everywhere
         if route.redirection is not None:
             yield Redirect(route.redirection)
+        if route.require is not None:
+            if self._authenticator is None:
+                raise ConfigurationError("a route asks who sends a request, and nothing here tells that")
+            yield RouteRequirement(self._authenticator, route.require, route.roles, route.scopes)
         yield from (self._limits[each] for each in route.limits)
 
     def _admit(self, visit: Visit) -> Admitted:
@@ -103,7 +112,7 @@ class Gatekeeper:
         return Admitted(visit.fields, (lambda: _leave(visit)) if visit.leaving else None)
 
     def _refuse(self, visit: Visit, check: Check, response: Response) -> Response:
-        self.counts[visit.route, check.name] += 1
+        self.counts[visit.route, visit.by or check.name] += 1
         _leave(visit)
         return Response(response.status, response.media, response.body, [*response.fields, *visit.fields])
 

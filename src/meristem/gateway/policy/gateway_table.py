@@ -8,6 +8,7 @@ import msgspec
 
 from meristem.contracts.bounds import Room
 from meristem.gateway.policy.host_names import HostPattern
+from meristem.gateway.policy.identity_tables import IssuerTable, KeysTable, issuers_problem, requirement_problem
 from meristem.gateway.policy.quantities import RateText, rate_of
 from meristem.gateway.policy.route_table import GatewayRouteTable, Name, colliding
 
@@ -40,6 +41,8 @@ class GatewayTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     routes: dict[Name, GatewayRouteTable] = {}
     hosts: tuple[HostPattern, ...] = ()
     https: bool = False
+    issuers: dict[Name, IssuerTable] = {}
+    keys: KeysTable | None = None
 
     def problem(self) -> str | None:
         """What cannot be meant; None for a sound table."""
@@ -54,4 +57,9 @@ class GatewayTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 return f"[gateway.routes.{name}]: limits: there is no [gateway.limits.{strange}]; known are {known}"
             if problem := route.problem():
                 return f"[gateway.routes.{name}]: {problem}"
-        return colliding(self.routes)
+            asked = requirement_problem(
+                route.require, route.roles, route.scopes, users=bool(self.issuers), keys=self.keys is not None
+            )
+            if asked is not None:
+                return f"[gateway.routes.{name}]: {asked}"
+        return issuers_problem(self.issuers) or colliding(self.routes)

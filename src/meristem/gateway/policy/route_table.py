@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from meristem.gateway.policy.host_names import HostPattern
+from meristem.gateway.policy.identity_tables import Require, Word
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,7 +54,8 @@ class GatewayRouteTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     """What holds for the requests of some paths, or of some parts of the system, with these methods at these hosts.
 
     Of several routes that fit the one with the longest path counts, then the one with the closest host, then one that
-    names the method.
+    names the method. Who sends a request is found out where it is `require`d, and has to have one of the `roles` and
+    all of the `scopes`.
     """
 
     path: PathPattern | None = None
@@ -63,6 +65,9 @@ class GatewayRouteTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     hosts: tuple[HostPattern, ...] = ()
     methods: tuple[MethodName, ...] = ()
     redirect: RedirectTarget | RedirectTable | None = None
+    require: Require | None = None
+    roles: tuple[str, ...] = ()
+    scopes: tuple[Word, ...] = ()
 
     def problem(self) -> str | None:
         """What of it excludes itself; None for a sound one."""

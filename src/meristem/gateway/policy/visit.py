@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 import msgspec
 
@@ -11,14 +11,20 @@ from meristem.transports.http.responses import Response
 
 if TYPE_CHECKING:
     from meristem.asgi import Field
+    from meristem.context import Identity
     from meristem.transports.http.request import Request
+
+
+Violation: TypeAlias = Literal["denied", "unauthenticated", "limited"]
 
 
 class Visit(msgspec.Struct, gc=False):
     """A request on a `route`: its answer, a refusal too, is given `fields`; all of `leaving` is called at its end.
 
     `path` and `host` are what checks look at, for they have one spelling each: that of `canonical_path`, without
-    escapes, and of `host_name`, empty for a request without one.
+    escapes, and of `host_name`, empty for a request without one. `user` is who sends it and `api_key` the name of the
+    key that it came with, where a check has found that out. A check that refuses may say `by` which part of it, and
+    whether that is a `violation`.
     """
 
     request: Request
@@ -27,6 +33,10 @@ class Visit(msgspec.Struct, gc=False):
     host: str = ""
     fields: list[Field] = []
     leaving: list[Callable[[], None]] = []
+    user: Identity | None = None
+    api_key: str = ""
+    by: str = ""
+    violation: Violation | None = None
 
 
 Outcome: TypeAlias = Response | None

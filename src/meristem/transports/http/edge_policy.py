@@ -28,7 +28,10 @@ Verdict: TypeAlias = Admitted | Response
 
 
 class EdgePolicy(Protocol):
-    """Decides about each request of a public address, RPC, REST, apps and WebSockets alike, before anything else."""
+    """Decides about each request of a public address, RPC, REST, apps and WebSockets alike, before anything else.
+
+    Who sends it is for this to say, as `request.user`.
+    """
 
     def check(self, request: Request) -> Verdict | Awaitable[Verdict]:
         """The verdict, or what it is awaited by: then the connection reads no further meanwhile.

@@ -81,7 +81,7 @@ class PolicedConnection(ToldConnection):
         super().connection_lost(exc)
 
     def _check(self, request: Request) -> Verdict | Awaitable[Verdict]:
-        request.answer_fields = ()
+        request.answer_fields, request.user = (), None
         try:
             return self._policy.check(request)
         except Exception as error:  # a boundary: what can't decide lets nobody in

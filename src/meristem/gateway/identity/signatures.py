@@ -1,0 +1,98 @@
+"""Keys and signatures of tokens (RFC 7515, 7517, 7518), by joserfc."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, Final
+
+import msgspec
+
+try:
+    from joserfc.errors import JoseError, SecurityWarning
+    from joserfc.jwk import JWKRegistry, OctKey
+    from joserfc.jws import JWSRegistry, deserialize_compact
+except ModuleNotFoundError as error:
+    from meristem.errors import ConfigurationError
+
+    raise ConfigurationError(
+        "tokens and sign-in at the gateway need the library joserfc: pip install 'meristem[identity]'"
+    ) from error
+
+from meristem.gateway.identity.credential import InvalidCredentialError
+from meristem.gateway.identity.token_claims import LONGEST, text_of
+
+LEAST_RSA: Final = 2048  # bits (RFC 7518, section 3.3)
+MOST_KEYS: Final = 100
+ANY_KEY: Final = ""
+"""What a token's key is called that names none."""
+
+FAMILIES: Final = {"RS": "RSA", "PS": "RSA", "ES": "EC", "Ed": "OKP"}  # which keys an algorithm takes
+
+
+class PublicKey(msgspec.Struct, frozen=True):
+    """A key of an issuer; `algorithm` is the only one that it is for, if it says so."""
+
+    kid: str
+    kind: str
+    algorithm: str
+    key: Any
+
+
+def public_keys(body: bytes) -> list[PublicKey]:
+    """The keys of a set that signatures are checked by; raises ValueError for what is no set of keys.
+
+    Symmetric keys are none, for whoever can read them could sign; nor are keys that are too short, for encryption, or
+    of a kind that is not known.
+    """
+    found = msgspec.json.decode(body)
+    listed = found.get("keys") if isinstance(found, dict) else None
+    if not isinstance(listed, list):
+        raise ValueError("it has no list of keys")  # noqa: TRY004 - all that is wrong with it is one error
+    keys = [key for each in listed[:MOST_KEYS] if isinstance(each, dict) and (key := _public_key(each)) is not None]
+    if not keys:
+        raise ValueError("it has no key by which a signature can be checked")
+    return keys
+
+
+def candidates(keys: list[PublicKey], kid: str, algorithm: str) -> list[PublicKey]:
+    """Which of the keys a token may be signed by: that of its name, or any where it names none."""
+    kind = FAMILIES.get(algorithm[:2], "")
+    fits = [each for each in keys if each.kind == kind and each.algorithm in ("", algorithm)]
+    return [each for each in fits if kid in (ANY_KEY, each.kid)]
+
+
+def secret_key(secret: str) -> Any:
+    """The key of HMAC that an issuer shares with this system."""
+    return OctKey.import_key(secret)
+
+
+def check_signature(token: str, key: Any, algorithm: str) -> None:
+    """Raise InvalidCredentialError for a token that is not signed by the key with this very algorithm."""
+    registry = JWSRegistry(algorithms=[algorithm], strict_check_header=False)
+    registry.max_header_length = registry.max_signature_length = LONGEST
+    try:
+        with warnings.catch_warnings():
+            # EdDSA is called Ed25519 since RFC 9864; nearly all issuers still say EdDSA.
+            warnings.simplefilter("ignore", SecurityWarning)
+            deserialize_compact(token, key, algorithms=[algorithm], registry=registry)
+    except (JoseError, ValueError):
+        raise InvalidCredentialError("the signature of the token does not hold") from None
+
+
+def _public_key(each: dict[str, Any]) -> PublicKey | None:
+    kind, operations = text_of(each, "kty"), each.get("key_ops")
+    if kind not in FAMILIES.values() or each.get("use", "sig") != "sig":
+        return None
+    if isinstance(operations, list) and "verify" not in operations:
+        return None
+    if kind == "OKP" and not text_of(each, "crv").startswith("Ed"):
+        return None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SecurityWarning)
+            key: Any = JWKRegistry.import_key(each)
+        if kind == "RSA" and key.raw_value.key_size < LEAST_RSA:
+            return None
+    except (JoseError, ValueError, TypeError, KeyError):
+        return None
+    return PublicKey(text_of(each, "kid"), kind, text_of(each, "alg"), key)
