@@ -17,10 +17,11 @@ import pytest
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from meristem import connect
+from meristem import CallError, connect
 from meristem.operators.actions_contract import Actions, ActionSearch
 from meristem.operators.catalogue_contract import CallFor, Catalogue, OperatorCall, Snippet, SnippetQuestion
 from meristem.operators.operator_contract import LogSearch, Operator, TraceSearch
+from meristem.operators.supervision_contract import ProcessControl
 from meristem.runtime.remote import RemoteSystem
 from meristem.supervision import readiness
 from meristem.supervision.ports import free_port
@@ -179,6 +180,38 @@ async def test_a_process_alone_takes_addresses_for_each_side(directory, ended: l
 
     assert (live.status_code, rest.json(), [each.status_code for each in hidden]) == (200, 4, [404, 404, 404])
     assert [(each["process"], each["services"]) for each in health["processes"]] == [("stock", ["stock"])]
+
+
+async def test_a_process_alone_has_a_dashboard_for_who_signs_in_at_loopback_and_says_so_elsewhere(
+    directory, ended: list[Command]
+):
+    near, far = f"http://127.0.0.1:{free_port()}", f"http://127.0.0.1:{free_port()}"
+    sides = ["--public", "tcp://127.0.0.1:0", "--operator", near.replace("http", "tcp")]
+    sides += ["--operator", far.replace("http", "tcp").replace("127.0.0.1", "0.0.0.0")]
+    stock = await meristem(directory, "process", "--placement", "split.toml", "--process", "stock", *sides)
+    ended.append(stock)
+    public = (await stock.shows("ready at")).partition("ready at ")[2].strip().replace("tcp://", "http://")
+    code, text = await told(directory, "dashboard", "--address", near)
+    link = text.split()[-1]
+    async with httpx.AsyncClient(timeout=PATIENCE, follow_redirects=True) as browser:
+        stranger = await browser.get(near)
+        page = await browser.get(link)
+        assert (await browser.get(f"{public}/api/stock/lamp")).status_code == 200
+        elsewhere = await browser.get(f"{far}/traces")
+        figures = await browser.get(f"{far}/metrics")
+    async with connect(near, token=link.partition("token=")[2]) as system:
+        operator, control = system.client(Operator), system.client(ProcessControl)
+        [trace] = await until(lambda: operator.traces(TraceSearch(service="stock")), bool)
+        [access] = await until(lambda: operator.logs(LogSearch(text="GET /api/stock/lamp 200")), bool)
+        [process] = await operator.processes()
+        with pytest.raises(CallError, match="what runs them"):
+            await control.restart("stock")
+
+    assert (code, stranger.status_code, page.status_code) == (0, 401, 200)
+    assert "<title>" in page.text
+    assert (trace.services, access.process, process.name) == (["stock"], "stock", "stock")
+    assert (elsewhere.status_code, figures.status_code) == (404, 200)
+    assert "ask at one of loopback" in elsewhere.json()["detail"]
 
 
 async def test_an_edge_that_hosts_an_app_needs_a_public_address(directory):

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 
 def dashboard_of(
-    state: StateDirectory, environment: Mapping[str, str], table: OperatorTable
+    state: StateDirectory, environment: Mapping[str, str], table: OperatorTable, history: str = HISTORY
 ) -> Callable[[Overview], Dashboard] | None:
-    """What makes the dashboard of a system, None where the placement wants none."""
+    """What makes the dashboard of a system, None where the placement wants none; `history` is the name of its file."""
     if not table.dashboard:
         return None
     kept = table.history
@@ -37,7 +37,7 @@ def dashboard_of(
     def made(overview: Overview) -> Dashboard:
         noted = partial(read_noted, state.path, overview.pid)
         keeping = Keeping(kept.days, kept.spans, kept.lines, kept.figures)
-        observatory = Observatory(overview, state.path / HISTORY, ActionLog(state.path / ACTIONS), keeping, noted)
+        observatory = Observatory(overview, state.path / history, ActionLog(state.path / ACTIONS), keeping, noted)
         sign_in = OperatorSignIn(overview.system, state.secret(environment))
         return Dashboard(observatory, sign_in, DashboardPages(), public)
 

@@ -25,11 +25,13 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from meristem.discovery.resolver import Resolver
+    from meristem.operators.server import OperatorServer
     from meristem.runtime.listen import Listen
     from meristem.runtime.options import Options
     from meristem.runtime.process import Process
     from meristem.security.tokens import Tokens
     from meristem.system.blueprint import Blueprint
+    from meristem.system.state_directory import StateDirectory
 
 
 @click.command()
@@ -125,16 +127,14 @@ async def _serve(
     environment: Mapping[str, str],
 ) -> None:
     from meristem.cli.settings import note_settings  # noqa: PLC0415
-    from meristem.operators.server import OperatorAddresses, OperatorServer  # noqa: PLC0415
-    from meristem.runtime.introspection import SingleProcess  # noqa: PLC0415
     from meristem.runtime.process import Process, serve  # noqa: PLC0415
     from meristem.system.state_directory import StateDirectory  # noqa: PLC0415 - what serves takes time to import
 
     state = StateDirectory(directory, blueprint.system.name)
     state.prepare()
     state.check_restored()
-    if RUN in environment:  # else nobody keeps count of what runs here
-        note_settings(blueprint, name, replica, environment, state, os.getppid())
+    if RUN in environment or sides.operators:  # else nobody keeps count of what runs here
+        note_settings(blueprint, name, replica, environment, state, os.getppid() if RUN in environment else os.getpid())
     tokens = state.tokens(environment)
     resolver = _resolver(blueprint, name, environment)
     secret = state.secret(environment)
@@ -150,11 +150,28 @@ async def _serve(
     )
     async with Stack() as stack:
         if sides.operators:
-            overview = SingleProcess(made, sides.address)
-            await stack.start(OperatorServer(overview, OperatorAddresses(sides.operators)))
+            await stack.start(_operators(made, sides, state, environment))
         # Before the services: they follow what it has found as they start.
         await stack.start(resolver)
         await serve(made, _say_started)
+
+
+def _operators(made: Process, sides: Sides, state: StateDirectory, environment: Mapping[str, str]) -> OperatorServer:
+    """What tells operators of this process alone, with a dashboard: nothing here knows where the others are."""
+    from meristem.cli.dashboards import dashboard_of  # noqa: PLC0415 - what few processes have
+    from meristem.operators.server import OperatorAddresses, OperatorServer  # noqa: PLC0415
+    from meristem.runtime.introspection import SingleProcess  # noqa: PLC0415
+    from meristem.telemetry.logging import show  # noqa: PLC0415
+
+    name, replica = made.assembly.process.name, made.assembly.options.replica
+    overview = SingleProcess(made, sides.address, contained=True)
+    # Several may have one folder, and each keeps what it alone has seen.
+    table = made.assembly.blueprint.placement.operator
+    make = dashboard_of(state, environment, table, f"history-{name}-{replica}.db")
+    dashboard = None if make is None else make(overview)
+    if dashboard is not None:
+        show(dashboard.observatory.lines_of(name, replica).event)
+    return OperatorServer(overview, OperatorAddresses(sides.operators), dashboard)
 
 
 def _options(

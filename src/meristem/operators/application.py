@@ -35,10 +35,13 @@ class OperatorApp:
 
     `?process=stock` and `&replica=1` choose some of them. At a Unix socket `/events` tells what passes. `/health/live`
     says that whoever runs the system turns, `/health/ready` whether every part is ready. A part that is down or hangs
-    is named and keeps nobody waiting.
+    is named and keeps nobody waiting. Where it has no pages, `absent` says why.
     """
 
-    def __init__(self, overview: Overview, pages: ASGIApp | None = None, live: ASGIApp | None = None) -> None:
+    def __init__(
+        self, overview: Overview, pages: ASGIApp | None = None, live: ASGIApp | None = None, *, absent: str = ""
+    ) -> None:
+        self._absent = absent
         self._overview = overview
         self._pages = pages
         self._live = live
@@ -65,7 +68,7 @@ class OperatorApp:
         if _asks_what_passes(scope):
             return 200, JSON, await passing(self._overview.instances(), after_of(scope["query_string"]))
         if path not in OWN:
-            return _missing(f"operators read {PATHS}")
+            return _missing(f"operators read {PATHS}{self._absent}")
         query = parse_qs(scope["query_string"].decode("latin-1"))
         chosen = _chosen(self._overview.instances(), query)
         # Said rather than shown as an empty system, which would look sound.

@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 HOST: Final = "127.0.0.1"
 PORT: Final = 8001
 SOCKET: Final = "operator.sock"  # in the folder of the system's sockets
+UNWANTED: Final = "; there is no dashboard here: [operator] dashboard = false is in the placement"
+FAR: Final = (
+    "; the dashboard is not shown at an address that others may reach: ask at one of loopback "
+    "(tcp://127.0.0.1:9001, by ssh -L or kubectl port-forward), or name the hosts in [operator.public] of the placement"
+)
 LIMITS: Final = Limits(body_bytes=64 * 1024, connections=256)
 
 
@@ -91,7 +96,7 @@ class OperatorServer:
         self._wanted = wanted
         self._dashboard = dashboard
         self._tls: ssl.SSLContext | None = None
-        figures = OperatorApp(overview)
+        figures = OperatorApp(overview, absent=UNWANTED if dashboard is None else FAR)
         # Addresses that others may reach have neither the contract nor pages: what is said there can be overheard.
         self._far = HttpServer({}, figures, limits=LIMITS)
         if dashboard is None:

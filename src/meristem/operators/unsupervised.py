@@ -7,30 +7,36 @@ from typing import Final, NoReturn
 from meristem.errors import CallError, Code
 from meristem.operators.supervision_contract import SupervisionView
 
-REFUSAL: Final = (
+ALONE: Final = (
     "one process without a supervisor runs here: end it and run it again, or divide it by "
     "`meristem run --placement FILE`, which restarts and scales processes while they serve"
+)
+CONTAINED: Final = (
+    "this process was started by itself, as containers are: what runs them (Kubernetes, Nomad, systemd) starts them "
+    "anew and decides how many there are"
 )
 
 
 class Unsupervised:
-    """Refuses each change with a sentence; it answers `ProcessControl`."""
+    """Refuses each change with a sentence, the `refusal`; it answers `ProcessControl`."""
+
+    def __init__(self, refusal: str = ALONE) -> None:
+        self._refusal = refusal
 
     async def supervision(self) -> SupervisionView:
-        return SupervisionView(refusal=REFUSAL, parts=[], changes=[])
+        return SupervisionView(refusal=self._refusal, parts=[], changes=[])
 
     async def restart(self, process: str) -> NoReturn:
-        _refuse(process)
+        self._refuse(process)
 
     async def restart_program(self, program: str) -> NoReturn:
-        _refuse(program)
+        self._refuse(program)
 
     async def restart_all(self) -> NoReturn:
-        _refuse()
+        self._refuse()
 
     async def scale(self, process: str, replicas: int) -> NoReturn:
-        _refuse(process, replicas)
+        self._refuse(process, replicas)
 
-
-def _refuse(*_asked: object) -> NoReturn:
-    raise CallError(Code.FAILED_PRECONDITION, REFUSAL)
+    def _refuse(self, *_asked: object) -> NoReturn:
+        raise CallError(Code.FAILED_PRECONDITION, self._refusal)

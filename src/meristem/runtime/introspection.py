@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from meristem.operators.health import InstanceHealth
-from meristem.operators.unsupervised import Unsupervised
+from meristem.operators.unsupervised import ALONE, CONTAINED, Unsupervised
 from meristem.system.system_map import system_parts
 
 if TYPE_CHECKING:
@@ -55,11 +55,21 @@ class OwnInstance:
 
 
 class SingleProcess:
-    """A system of which operators see this process and what runs `beside` it; `address` is the public one."""
+    """A system of which operators see this process and what runs `beside` it; `address` is the public one.
 
-    def __init__(self, process: Process, address: str | None = None, *, beside: Sequence[Instance] = ()) -> None:
+    Where it is one of several that somebody else starts, `contained`, it is for them to start anew.
+    """
+
+    def __init__(
+        self,
+        process: Process,
+        address: str | None = None,
+        *,
+        beside: Sequence[Instance] = (),
+        contained: bool = False,
+    ) -> None:
         blueprint = process.assembly.blueprint
-        self.supervision: object = Unsupervised()
+        self.supervision: object = Unsupervised(CONTAINED if contained else ALONE)
         self.parts = system_parts(blueprint.plan, blueprint.placement)
         self.address = address
         self.system = process.assembly.blueprint.system.name
