@@ -12,9 +12,10 @@ from meristem.cli.loading_system import system_argument
 from meristem.cli.running_systems import known_systems, one_of, running_systems
 from meristem.errors import ConfigurationError, OperationError
 from meristem.system.placement import Placement
-from meristem.system.state_directory import SECRET, StateDirectory
+from meristem.system.state_directory import SECRET, TOKENS, StateDirectory
 
 if TYPE_CHECKING:
+    from meristem.operators.actors import Role
     from meristem.system.system_status import SystemStatus
 
 NONE = "nothing runs from here; start it with `meristem run`, or give the --address of one that runs elsewhere"
@@ -34,7 +35,22 @@ def dashboard(target: str | None, *, name: str | None, viewer: bool, address: st
     from meristem.operators.sign_in import link_of, token_of  # noqa: PLC0415 - takes time to import
 
     secret, where = _elsewhere(target, name, address) if address is not None else _here(target, name)
-    click.echo(link_of(where.rstrip("/"), token_of("viewer" if viewer else "operator", secret)))
+    role: Role = "viewer" if viewer else "operator"
+    if address is None or SECRET not in os.environ:  # else what is kept here says nothing of the one that is meant
+        _check_taken(target, name, role)
+    click.echo(link_of(where.rstrip("/"), token_of(role, secret)))
+
+
+def _check_taken(target: str | None, name: str | None, role: Role) -> None:
+    """Refuse a link that leads nowhere: its token is revoked, as far as is known here."""
+    from meristem.operators.operator_tokens import OperatorTokens  # noqa: PLC0415 - as above
+
+    for each in known_systems(target):
+        if name in (None, each.path.name) and role in OperatorTokens(each.path / TOKENS, {}).kept().revoked:
+            raise OperationError(
+                f"the token of the link is revoked here: `meristem tokens allow {role}` takes it again, and "
+                "`meristem tokens add NAME` makes somebody a token of their own"
+            )
 
 
 def _here(target: str | None, name: str | None) -> tuple[str, str]:

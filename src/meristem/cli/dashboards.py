@@ -14,7 +14,7 @@ from meristem.operators.observatory import Observatory
 from meristem.operators.server import Dashboard, PublicDashboard
 from meristem.operators.sign_in import OperatorSignIn
 from meristem.system.noted_settings import read_noted
-from meristem.system.state_directory import ACTIONS, HISTORY
+from meristem.system.state_directory import ACTIONS, HISTORY, TOKENS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -38,7 +38,7 @@ def dashboard_of(
         noted = partial(read_noted, state.path, overview.pid)
         keeping = Keeping(kept.days, kept.spans, kept.lines, kept.figures)
         observatory = Observatory(overview, state.path / history, ActionLog(state.path / ACTIONS), keeping, noted)
-        sign_in = OperatorSignIn(overview.system, state.secret(environment))
+        sign_in = OperatorSignIn(overview.system, state.secret(environment), state.path / TOKENS)
         return Dashboard(observatory, sign_in, DashboardPages(), public)
 
     return made

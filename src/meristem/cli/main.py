@@ -30,6 +30,7 @@ VERBS: Final = {
     "reload": ("inspecting", "Start every process of a running system anew; no request is lost."),
     "scale": ("scaling", "Run more or fewer replicas of a process of a running system, until the run ends."),
     "dashboard": ("dashboard", "Print the link by which a browser signs in to the dashboard of a running system."),
+    "tokens": ("tokens", "Make, list and revoke tokens by which single people sign in to the dashboard."),
     "graph": ("graph", "Show what a system consists of and who calls whom."),
     "check": ("checking", "Find what services reach of one another by other ways than their contracts."),
     "call": ("call", 'Call an operation: meristem call payments.ledger \'{"booking_id": "…"}\'.'),

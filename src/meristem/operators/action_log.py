@@ -53,6 +53,7 @@ class ActionEntry(msgspec.Struct, omit_defaults=True, kw_only=True):
     role: str = ""
     means: str = ""
     address: str = ""
+    name: str = ""
     user_id: int | None = None
     contract: str = ""
     operation: str = ""

@@ -52,6 +52,7 @@ class ActionView(Message):
     arguments: str
     outcome: Outcome
     address: str = ""
+    name: str = ""
     user_id: int | None = None
     code: str = ""
     problem: str = ""

@@ -42,7 +42,9 @@ class ActionsDesk:
             if (
                 search.outcome in ("", view.outcome)
                 and (search.before is None or view.time < search.before)
-                and wanted.search(f"{view.contract}.{view.operation} {view.arguments} {view.role} {view.problem}")
+                and wanted.search(
+                    f"{view.contract}.{view.operation} {view.arguments} {view.role} {view.name} {view.problem}"
+                )
             ):
                 found.append(view)
                 if len(found) == search.most:
@@ -66,6 +68,7 @@ class ActionsDesk:
             arguments="" if bytes(begun.arguments) == b"null" else bytes(begun.arguments).decode(),
             outcome=outcome,  # type: ignore[arg-type]
             address=begun.address,
+            name=begun.name,
             user_id=begun.user_id,
             code=told.code,
             problem=told.problem,

@@ -13,13 +13,14 @@ class Actor(NamedTuple):
     """Somebody who may look on, and as an operator also act.
 
     `means` is the session of a browser, a token, or the Unix socket, which only the system's own user and root can
-    open. `address` is where a TCP connection comes from, `user_id` whose process is at the other end of a socket, where
-    the operating system tells.
+    open. `name` is whose token it was, empty for one that is shared. `address` is where a TCP connection comes from,
+    `user_id` whose process is at the other end of a socket, where the operating system tells.
     """
 
     role: Role
     means: Means
     address: str = ""
+    name: str = ""
     user_id: int | None = None
 
 

@@ -12,10 +12,12 @@ from urllib.parse import parse_qsl, quote, urlencode
 from meristem.asgi import respond
 from meristem.operators.actors import Actor
 from meristem.operators.host_guard import is_told_secure
+from meristem.operators.operator_tokens import OperatorTokens
 from meristem.operators.same_origin import is_of_own_page
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from meristem.asgi import ASGIApp, Field, Receive, Scope, Send
     from meristem.operators.actors import Role
@@ -84,13 +86,14 @@ def link_of(address: str, token: str) -> str:
 class OperatorSignIn:
     """Tells who knows a token of a system: `operator` may act, `viewer` only looks.
 
-    Around the pages it is an app that shows a form to others.
+    Around the pages it is an app that shows a form to others. People's own tokens are in the file `kept`, if any.
     """
 
-    def __init__(self, system: str, secret: str) -> None:
-        self._tokens: dict[Role, str] = {role: token_of(role, secret) for role in ROLES}
-        self.token = self._tokens["operator"]
-        self.viewer_token = self._tokens["viewer"]
+    def __init__(self, system: str, secret: str, kept: Path | None = None) -> None:
+        self._shared: dict[Role, str] = {role: token_of(role, secret) for role in ROLES}
+        self._tokens = OperatorTokens(kept, self._shared)
+        self.token = self._shared["operator"]
+        self.viewer_token = self._shared["viewer"]
         self._system = system
         # Cookies know no ports: two systems of one machine, also of one name in two folders, have one each.
         name = hmac.new(secret.encode(), f"cookie of {system}".encode(), hashlib.sha256).hexdigest()
@@ -98,16 +101,16 @@ class OperatorSignIn:
 
     def link(self, address: str, role: Role = "operator") -> str:
         """The address by which a browser signs in."""
-        return link_of(address, self._tokens[role])
+        return link_of(address, self._shared[role])
 
     def actor(self, fields: Iterable[Field]) -> Actor | None:
         """Who sends a request with these fields; None for somebody without a token."""
         for name, value in fields:
             if name == b"authorization" and value[:7].lower() == b"bearer ":
-                role = self._role(value[7:].strip().decode("latin-1"))
-                return None if role is None else Actor(role, "bearer")
-            if name == b"cookie" and (role := self._role(self._of_cookie(value.decode("latin-1")))) is not None:
-                return Actor(role, "cookie")
+                known = self._tokens.find(value[7:].strip().decode("latin-1"))
+                return None if known is None else Actor(known.role, "bearer", name=known.name)
+            if name == b"cookie" and (found := self._tokens.find(self._of_cookie(value.decode("latin-1")))) is not None:
+                return Actor(found.role, "cookie", name=found.name)
         return None
 
     def around(self, app: ASGIApp) -> ASGIApp:
@@ -138,16 +141,16 @@ class OperatorSignIn:
                 dict(parse_qsl((await _body(receive)).decode(errors="replace"))), "/", send, _cookie_for(scope)
             )
         else:
-            # The token itself stays good, for it is the system's: who must be kept out needs another secret.
+            # The token itself stays good: who must be kept out has it revoked (`meristem tokens`).
             gone = (b"set-cookie", f"{self._cookie}=; Max-Age=0; {COOKIE}".encode())
             await self._ask(LEFT, send, status=200, fields=[gone])
 
     async def _enter(self, given: dict[str, str], where: str, send: Send, kind: str) -> None:
-        role = self._role(given.get(TOKEN, ""))
-        if role is None:
+        token = given.get(TOKEN, "")
+        if self._tokens.find(token) is None:
             await self._ask(WRONG, send)
             return
-        cookie = f"{self._cookie}={self._tokens[role]}; {kind}"
+        cookie = f"{self._cookie}={token}; {kind}"
         # Without a token in it: it would stay in the history of the browser, and lead others in by a shared link.
         await respond(send, 303, fields=[(b"location", where.encode()), (b"set-cookie", cookie.encode()), *GUARDS])
 
@@ -163,11 +166,6 @@ class OperatorSignIn:
         except CookieError:
             return ""
         return "" if found is None else found.value
-
-    def _role(self, given: str) -> Role | None:
-        # All are compared: how long it takes tells nothing.
-        same = [role for role, token in self._tokens.items() if hmac.compare_digest(given.encode(), token.encode())]
-        return same[0] if same else None
 
 
 def _cookie_for(scope: Scope) -> str:

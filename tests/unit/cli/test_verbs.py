@@ -770,7 +770,7 @@ async def test_a_saga_is_named_by_the_beginning_of_its_id_and_nothing_is_cut_whe
     assert all(any(each in line and "order" in line for line in table.splitlines()) for each in (first, second))
 
 
-@pytest.mark.parametrize("group", ["new", "contracts", "sagas", "events", "backup", "data"])
+@pytest.mark.parametrize("group", ["new", "contracts", "sagas", "events", "backup", "data", "tokens"])
 def test_a_group_tells_what_each_of_its_verbs_is_for_in_a_whole_sentence(group):
     shown = CliRunner().invoke(commands, [group, "--help"])
 

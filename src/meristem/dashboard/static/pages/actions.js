@@ -32,7 +32,7 @@ export function open(view) {
   view.watch(load);
 }
 
-const who = (each) => [each.role, MEANS[each.means] ?? each.means, each.user_id === null || each.user_id === undefined ? each.address : `user ${each.user_id}`].filter(Boolean).join(" ");
+const who = (each) => [each.name, each.role, MEANS[each.means] ?? each.means, each.user_id === null || each.user_id === undefined ? each.address : `user ${each.user_id}`].filter(Boolean).join(" ");
 const told = (each) => [each.outcome, each.problem].filter(Boolean).join(": ");
 
 function columns() {
