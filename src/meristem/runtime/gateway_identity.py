@@ -18,19 +18,28 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from meristem.gateway.identity.issuers import Issuers
+    from meristem.gateway.policy.browser_sign_in import SignIn
     from meristem.gateway.policy.gateway_table import GatewayTable
-    from meristem.gateway.policy.identity_tables import IssuerTable
+    from meristem.gateway.policy.identity_tables import IssuerTable, SignInTable
     from meristem.lifecycle import Component
     from meristem.runtime.options import Options
 
 KEYS: Final = "api-keys.json"
 USED: Final = "api-keys-used.json"
+LEEWAY: Final = 30.0  # seconds by which the clock of the provider may differ
 
 
 class IssuerSettings(Settings):
     """What is set of an issuer: the `secret` of HS…, and a file of who signs its certificate (`ca`)."""
 
     secret: Secret = Secret("")
+    ca: str = ""
+
+
+class SignInSettings(Settings):
+    """What is set of the provider at which people sign in: the `client_secret` that it gave, and `ca` as above."""
+
+    client_secret: Secret = Secret("")
     ca: str = ""
 
 
@@ -43,7 +52,8 @@ def authenticator(table: GatewayTable, system: str, options: Options) -> Authent
         used = None if options.state is None else options.state / USED
         keys = KeyRing(keys_file(table, options.directory, options.state), used)
         parts.append(keys)
-    return Authenticator(issuers, keys, parts) if parts or issuers is not None else None
+    sign_in = None if table.sign_in is None else _sign_in(table.sign_in, system, options, parts)
+    return Authenticator(issuers, keys, parts, sign_in) if parts or issuers is not None else None
 
 
 def keys_file(table: GatewayTable | None, directory: Path, state: Path | None) -> Path:
@@ -82,6 +92,36 @@ def _issuers(table: GatewayTable, system: str, options: Options, parts: list[Com
             frozenset(each.algorithms), expected, each.claims, proofs, prefix=each.subject_prefix
         )
     return issuers
+
+
+def _sign_in(table: SignInTable, system: str, options: Options, parts: list[Component]) -> SignIn:
+    from meristem.gateway.identity.code_flow import CodeFlow  # noqa: PLC0415 - as above
+    from meristem.gateway.identity.fetching import HttpsFetch  # noqa: PLC0415
+    from meristem.gateway.identity.issuer_keys import IssuerKeys  # noqa: PLC0415
+    from meristem.gateway.identity.sealing import Seal  # noqa: PLC0415
+    from meristem.gateway.identity.sessions import Sessions  # noqa: PLC0415
+    from meristem.gateway.identity.token_issuer import PublicProofs, TokenIssuer  # noqa: PLC0415
+    from meristem.gateway.policy.browser_sign_in import SignIn  # noqa: PLC0415
+
+    sources = Sources(overrides=options.overrides, environment=options.environment)
+    settings = load(SignInSettings, system=system, service=part_of("sign_in"), sources=sources)
+    fetch = HttpsFetch(settings.ca)
+    keys = IssuerKeys("sign_in", table.issuer, "", fetch, changed=_nothing)
+    parts.append(keys)
+    expected = Expected(table.issuer, frozenset({table.client_id}), LEEWAY)
+    issuer = TokenIssuer(
+        frozenset(table.algorithms), expected, table.claims, PublicProofs(keys), prefix=table.subject_prefix
+    )
+    flow = CodeFlow(table.client_id, settings.client_secret.reveal(), table.scopes, keys, issuer, fetch)
+    sessions = Sessions(Seal(options.secret, "session"), seconds_of(table.lifetime))
+    on_the_way = Seal(options.secret, "sign-in")
+    return SignIn(
+        flow, sessions, on_the_way, callback=table.callback, sign_out=table.sign_out, after=table.after_sign_out
+    )
+
+
+def _nothing() -> None:
+    """A session counts on when the provider takes another key: its token was verified as it began."""
 
 
 def part_of(name: str) -> str:

@@ -77,6 +77,7 @@ class IssuerKeys:
         self._fetch = fetch
         self._changed = changed
         self._now = now
+        self.metadata: ProviderMetadata | None = None  # what it last said of itself, where it was asked
         self._keys: list[PublicKey] = []
         self._asked: float | None = None
         self._reading: asyncio.Task[bool] | None = None
@@ -140,7 +141,10 @@ class IssuerKeys:
 
     async def _read(self) -> bool:
         try:
-            url = self._jwks or (await discover(self._fetch, self._issuer)).jwks_uri
+            url = self._jwks
+            if not url:
+                self.metadata = await discover(self._fetch, self._issuer)
+                url = self.metadata.jwks_uri
             keys = public_keys(await self._fetch(url))
         except (FetchError, ValueError, msgspec.DecodeError) as error:
             self._told_away(str(error))

@@ -1,4 +1,4 @@
-"""Keys and signatures of tokens (RFC 7515, 7517, 7518), by joserfc."""
+"""Keys, signatures and encryption (RFC 7515 to 7518), by joserfc."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import msgspec
 
 try:
     from joserfc.errors import JoseError, SecurityWarning
+    from joserfc.jwe import decrypt_compact, encrypt_compact
     from joserfc.jwk import JWKRegistry, OctKey
     from joserfc.jws import JWSRegistry, deserialize_compact
 except ModuleNotFoundError as error:
@@ -23,6 +24,7 @@ from meristem.gateway.identity.token_claims import LONGEST, text_of
 
 LEAST_RSA: Final = 2048  # bits (RFC 7518, section 3.3)
 MOST_KEYS: Final = 100
+SEALED: Final = {"alg": "dir", "enc": "A256GCM"}
 ANY_KEY: Final = ""
 """What a token's key is called that names none."""
 
@@ -61,8 +63,22 @@ def candidates(keys: list[PublicKey], kid: str, algorithm: str) -> list[PublicKe
     return [each for each in fits if kid in (ANY_KEY, each.kid)]
 
 
-def secret_key(secret: str) -> Any:
-    """The key of HMAC that an issuer shares with this system."""
+def encrypted(content: bytes, key: Any) -> str:
+    """Content that only who has the key can read or make, in the compact form."""
+    return encrypt_compact(SEALED, content, key)
+
+
+def decrypted(text: str, key: Any) -> bytes | None:
+    """The content of what was `encrypted`; None for anything else."""
+    try:
+        found = decrypt_compact(text, key, algorithms=[*SEALED.values()])
+    except (JoseError, ValueError, TypeError):
+        return None
+    return found.plaintext if found.protected == SEALED else None
+
+
+def secret_key(secret: str | bytes) -> Any:
+    """The key of a secret: HMAC's that an issuer shares with this system, or that of what only this system reads."""
     return OctKey.import_key(secret)
 
 

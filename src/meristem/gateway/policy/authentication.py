@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from meristem.gateway.identity.issuers import Issuers
     from meristem.gateway.identity.key_ring import KeyRing
+    from meristem.gateway.policy.browser_sign_in import SignIn
     from meristem.gateway.policy.identity_tables import Require
     from meristem.gateway.policy.visit import Outcome, Visit
     from meristem.lifecycle import Component
@@ -30,14 +31,19 @@ NOT_STORED: Final = (b"cache-control", b"no-store")
 
 
 class Authenticator:
-    """What tells who sends a request: a bearer token of an issuer, or an API key.
+    """What tells who sends a request: a bearer token of an issuer, an API key, or the session of a browser.
 
     As a component it is made of `parts`, which read keys between its start and its stop.
     """
 
     def __init__(
-        self, issuers: Issuers | None = None, keys: KeyRing | None = None, parts: Sequence[Component] = ()
+        self,
+        issuers: Issuers | None = None,
+        keys: KeyRing | None = None,
+        parts: Sequence[Component] = (),
+        sign_in: SignIn | None = None,
     ) -> None:
+        self.sign_in = sign_in
         self._issuers = issuers
         self._keys = keys
         self._parts = parts
@@ -69,7 +75,7 @@ class Authenticator:
             if not bearer.startswith(MARK):
                 raise InvalidCredentialError("the API key is not known")
         if bearer is None:
-            return None
+            return None if self.sign_in is None else self.sign_in.find(request)
         if bearer.startswith(MARK):
             if self._keys is None:
                 raise InvalidCredentialError("API keys are not taken here")
@@ -108,9 +114,10 @@ class RouteRequirement:
             found = await pending
         except (InvalidCredentialError, IssuerAwayError) as error:
             return _unproved(visit, error)
-        return self._judge(visit, found)
+        outcome = self._judge(visit, found)
+        return await outcome if inspect.isawaitable(outcome) else outcome
 
-    def _judge(self, visit: Visit, found: Credential | None) -> Outcome:
+    def _judge(self, visit: Visit, found: Credential | None) -> Outcome | Awaitable[Outcome]:
         if found is None:
             return None if self._is_open else self._unknown(visit)
         if not (self._takes_keys if found.key else self._takes_users):
@@ -125,7 +132,11 @@ class RouteRequirement:
             return self._forbidden(visit, "this needs a role that you have not")
         return None
 
-    def _unknown(self, visit: Visit) -> Response:
+    def _unknown(self, visit: Visit) -> Response | Awaitable[Response]:
+        sign_in = self._authenticator.sign_in
+        if self._takes_users and sign_in is not None and sign_in.invites(visit.request):
+            visit.by = sign_in.name
+            return sign_in.send(visit.request)
         visit.by = "credentials"
         detail = f"send {self._asked}, as `Authorization: Bearer …`"
         return refused(401, detail, (CHALLENGE, b"Bearer"), NOT_STORED)

@@ -56,7 +56,7 @@ class Gatekeeper:
     ) -> None:
         self._authenticator = authenticator
         self._limits = {name: RateLimit(name, each, now) for name, each in table.limits.items()}
-        self._everywhere = tuple(_of_all(table))
+        self._everywhere = tuple(_of_all(table, authenticator))
         checked = {name: CheckedRoute(name, tuple(self._checks(each))) for name, each in table.routes.items()}
         self._routes = RouteChoice(
             table.routes, checked, CheckedRoute(ELSE, self._everywhere), PartPaths() if parts is None else parts
@@ -117,12 +117,14 @@ class Gatekeeper:
         return Response(response.status, response.media, response.body, [*response.fields, *visit.fields])
 
 
-def _of_all(table: GatewayTable) -> Iterator[Check]:
+def _of_all(table: GatewayTable, authenticator: Authenticator | None) -> Iterator[Check]:
     """What is looked at on every route, and on none."""
     if table.hosts:
         yield KnownHosts(table.hosts)
     if table.https:
         yield HttpsAlone()
+    if authenticator is not None and authenticator.sign_in is not None:
+        yield authenticator.sign_in
 
 
 def _leave(visit: Visit) -> None:

@@ -8,7 +8,13 @@ import msgspec
 
 from meristem.contracts.bounds import Room
 from meristem.gateway.policy.host_names import HostPattern
-from meristem.gateway.policy.identity_tables import IssuerTable, KeysTable, issuers_problem, requirement_problem
+from meristem.gateway.policy.identity_tables import (
+    IssuerTable,
+    KeysTable,
+    SignInTable,
+    issuers_problem,
+    requirement_problem,
+)
 from meristem.gateway.policy.quantities import RateText, rate_of
 from meristem.gateway.policy.route_table import GatewayRouteTable, Name, colliding
 
@@ -43,6 +49,7 @@ class GatewayTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     https: bool = False
     issuers: dict[Name, IssuerTable] = {}
     keys: KeysTable | None = None
+    sign_in: SignInTable | None = None
 
     def problem(self) -> str | None:
         """What cannot be meant; None for a sound table."""
@@ -58,8 +65,12 @@ class GatewayTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             if problem := route.problem():
                 return f"[gateway.routes.{name}]: {problem}"
             asked = requirement_problem(
-                route.require, route.roles, route.scopes, users=bool(self.issuers), keys=self.keys is not None
+                route.require,
+                route.roles,
+                route.scopes,
+                users=bool(self.issuers) or self.sign_in is not None,
+                keys=self.keys is not None,
             )
             if asked is not None:
                 return f"[gateway.routes.{name}]: {asked}"
-        return issuers_problem(self.issuers) or colliding(self.routes)
+        return issuers_problem(self.issuers, self.sign_in) or colliding(self.routes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
 import msgspec
@@ -28,6 +29,12 @@ Require: TypeAlias = Annotated[
 Word: TypeAlias = Annotated[
     str, Meta(pattern=r"^[!#-\[\]-~]+$(?!\n)", description="visible ASCII without spaces, quotes and backslashes")
 ]
+OwnPath: TypeAlias = Annotated[
+    str, Meta(pattern=r"^(?:/[A-Za-z0-9._~-]+)+$(?!\n)", description="a path of letters, digits, and -._~")
+]
+AFTER: Final = re.compile(r"(?:https?:/)?/(?:[^/\\\s][^\\\s]*)?|")
+MINUTE: Final = 60.0
+MONTH: Final = 30 * 86400.0
 MOST_LEEWAY: Final = 300.0  # seconds
 
 
@@ -89,14 +96,48 @@ class IssuerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return None
 
 
+class SignInTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where people sign in: at the OpenID Connect provider `issuer`, of which this system is the client `client_id`.
+
+    They come back by way of the path `callback`, and sign out at `sign_out`; then they are sent to `after_sign_out`, a
+    path or a URL that the provider knows. A session counts for its `lifetime`.
+    """
+
+    issuer: str
+    client_id: str
+    scopes: tuple[Word, ...] = ("openid", "profile")
+    callback: OwnPath = "/auth/callback"
+    sign_out: OwnPath = "/auth/sign-out"
+    after_sign_out: str = ""
+    lifetime: TimeText = "8h"
+    algorithms: tuple[Algorithm, ...] = ("RS256", "ES256", "EdDSA")
+    claims: ClaimPaths = ClaimPaths()
+    subject_prefix: str = ""
+
+    def problem(self) -> str | None:
+        """What cannot be meant."""
+        if (why := wrong_issuer_url(self.issuer)) is not None:
+            return f"issuer: {self.issuer} {why}"
+        wrong = {
+            "client_id: name what this system is called at the provider": not self.client_id,
+            'scopes: without "openid" the provider does not tell who somebody is': "openid" not in self.scopes,
+            "algorithms: name at least one, with public keys": not self.algorithms
+            or any(each.startswith("HS") for each in self.algorithms),
+            "sign_out: is the same path as callback": self.callback == self.sign_out,
+            "after_sign_out: is neither a path, such as /, nor a URL": AFTER.fullmatch(self.after_sign_out) is None,
+            "lifetime: is between 1min and 30d": not MINUTE <= seconds_of(self.lifetime) <= MONTH,
+        }
+        return next((text for text, is_wrong in wrong.items() if is_wrong), None)
+
+
 class KeysTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where API keys are: a `file` that `meristem keys` writes, which several hosts may mount; else in the state."""
 
     file: str = ""
 
 
-def issuers_problem(issuers: Mapping[str, IssuerTable]) -> str | None:
-    """What cannot be meant of the issuers, each by itself and all together."""
+def issuers_problem(issuers: Mapping[str, IssuerTable], sign_in: SignInTable | None = None) -> str | None:
+    """What cannot be meant of the issuers, each by itself and all together, with who signs people in."""
     urls: dict[str, str] = {}
     prefixes: dict[str, str] = {}
     for name, each in issuers.items():
@@ -109,6 +150,18 @@ def issuers_problem(issuers: Mapping[str, IssuerTable]) -> str | None:
             return (
                 f"{where}: subject_prefix: [gateway.issuers.{other}] has the same one, so each could name the users of "
                 'the other; give it one of its own, such as "partner:"'
+            )
+    return None if sign_in is None else _sign_in_problem(issuers, sign_in)
+
+
+def _sign_in_problem(issuers: Mapping[str, IssuerTable], sign_in: SignInTable) -> str | None:
+    if (problem := sign_in.problem()) is not None:
+        return f"[gateway.sign_in]: {problem}"
+    for name, each in issuers.items():
+        if (each.issuer == sign_in.issuer) != (each.subject_prefix == sign_in.subject_prefix):
+            return (
+                f"[gateway.sign_in]: subject_prefix: is that of [gateway.issuers.{name}] if it is the same issuer, so "
+                "that its users are the same, and else another one"
             )
     return None
 

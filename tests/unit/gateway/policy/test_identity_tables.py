@@ -33,6 +33,13 @@ subject_prefix = "till:"
 
 [gateway.keys]
 
+[gateway.sign_in]
+issuer = "https://login.example"
+client_id = "shop"
+scopes = ["openid"]
+after_sign_out = "/bye"
+lifetime = "12h"
+
 [gateway.routes.api]
 path = "/api/*"
 require = "user or key"
@@ -69,6 +76,15 @@ def read(tmp_path: Path, text: str) -> Placement:
         ('require = "user or key"', "", "say who is meant"),
         ('"orders:read"', '"orders read"', "visible ASCII"),
         ("[gateway.keys]", "", "there are no keys"),
+        ('client_id = "shop"', 'client_id = ""', "what this system is called"),
+        ('["openid"]', '["profile"]', "does not tell who somebody is"),
+        ('"/bye"', '"//evil.example"', "neither a path"),
+        ('"/bye"', '"javascript:x"', "neither a path"),
+        ('"12h"', '"31d"', "between 1min and 30d"),
+        ('scopes = ["openid"]', 'callback = "/auth/sign-out"', "the same path as callback"),
+        ('scopes = ["openid"]', 'callback = "callback"', "a path of letters"),
+        ('scopes = ["openid"]', 'algorithms = ["HS256"]', "with public keys"),
+        ('scopes = ["openid"]', 'subject_prefix = "other:"', "is that of [gateway.issuers.main]"),
     ],
 )  # fmt: skip
 def test_it_says_what_is_wrong_and_where(tmp_path: Path, before: str, after: str, why: str):
