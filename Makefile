@@ -97,7 +97,8 @@ faults: $(VENV)/.dev
 	$(BIN)/python -m tests.faults.takeover --postgresql
 	PARITY_SEED=whole $(BIN)/python -m pytest -n auto --dist loadgroup tests/placements tests/faults tests/dashboard \
 		tests/unit/sagas/test_crash.py tests/unit/testing/test_divided.py tests/processes/test_crashing_methods.py \
-		tests/processes/test_rolling_schema.py examples/hotels/tests/test_crashes.py examples/bookshop/tests/test_crashes.py
+		tests/processes/test_rolling_schema.py examples/hotels/tests/test_crashes.py examples/bookshop/tests/test_crashes.py \
+		examples/hotels/tests/test_dashboard.py
 
 clean:
 	rm -rf $(VENV) .meristem examples/hotels/.meristem examples/bookshop/.meristem

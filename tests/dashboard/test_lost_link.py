@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from tests.dashboard.looks import DESK
 from tests.dashboard.standin import Site
-from tests.dashboard.test_pages import go, is_open
+from tests.dashboard.visits import go, is_open
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("dashboard in a browser"), pytest.mark.timeout(300)]
 

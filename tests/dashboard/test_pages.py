@@ -16,6 +16,7 @@ from meristem.operators.operator_contract import SystemMap
 from tests.dashboard.invented import Invented, Inventor, Part
 from tests.dashboard.looks import DESK, PHONE, in_every_look
 from tests.dashboard.standin import Site, served
+from tests.dashboard.visits import go, is_for_everybody, is_open, query
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("dashboard in a browser"), pytest.mark.timeout(300)]
 
@@ -56,23 +57,6 @@ def failed_trace(site: Site) -> tuple[str, str]:
     return spans[0].trace_id, next(each.span_id for each in spans if each.error)
 
 
-def is_open(page: Page, title: str) -> None:
-    expect(page.get_by_role("heading", level=1)).to_have_text(title)
-    expect(page.locator(".waiting")).to_have_count(0)
-    expect(page.locator(".notice")).to_have_count(0)
-    if title == "Map":
-        expect(page.locator(".node, .empty").first).to_be_visible()
-
-
-def go(page: Page, address: str, title: str) -> None:
-    page.goto(address)
-    is_open(page, title)
-
-
-def query(page: Page) -> dict[str, str]:
-    return {name: values[0] for name, values in parse_qs(urlsplit(page.url).query).items()}
-
-
 def rows(page: Page) -> int:
     return page.locator("tbody tr").count()
 
@@ -85,9 +69,7 @@ def test_each_page_is_accessible_and_fits(open_page: Callable[..., Page], site: 
         if address == "/nowhere":  # no page of the dashboard, so no document either
             continue
         go(page, address.replace("TRACE", trace).replace("SPAN", span), title)
-        found = Axe().run(page)
-        assert found.violations_count == 0, f"{address}\n{found.generate_report()}"
-        assert page.evaluate("document.documentElement.scrollWidth") == size["width"], address
+        is_for_everybody(page)
 
 
 def test_fifty_services_fit_a_phone(open_page: Callable[..., Page], many: Site) -> None:

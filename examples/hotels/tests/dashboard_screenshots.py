@@ -81,6 +81,8 @@ def walk(page: Page, site: Site) -> None:
 
     page.goto("/processes")
     expect(page.get_by_role("button", name="Change users")).to_be_visible()
+    expect(page.locator("figure canvas")).to_have_count(3)
+    page.wait_for_timeout(1000)
     take(page, "dashboard-processes")
 
     page.set_viewport_size({"width": 1440, "height": 1000})
@@ -91,7 +93,7 @@ def walk(page: Page, site: Site) -> None:
     form.get_by_label("arrival").fill(ARRIVAL.isoformat())
     form.get_by_label("nights").fill("2")
     form.get_by_label("guests").fill("1")
-    form.get_by_label("User").fill("guest-7")
+    form.get_by_role("textbox", name=re.compile("^User")).fill("guest-7")
     form.get_by_role("button", name="Call hold").click()
     expect(page.locator(".answer")).to_contain_text("Answered in")
     page.get_by_role("region", name="Reply").scroll_into_view_if_needed()
