@@ -14,7 +14,7 @@ from meristem.contracts.call import Call, Handler, Middleware, block_on
 from meristem.contracts.contract import Contract
 from meristem.contracts.decimals import DecimalMeta
 from meristem.contracts.message import Event, Message
-from meristem.contracts.operation import Retry, idempotent, once, operation, safe
+from meristem.contracts.operation import Cache, Retry, idempotent, once, operation, safe
 from meristem.errors import (
     CallError,
     Code,
@@ -67,6 +67,7 @@ LATER: Final = {
 __all__ = [
     "About",
     "App",
+    "Cache",
     "Call",
     "CallError",
     "Clock",

@@ -50,7 +50,7 @@ def run_alone(blueprint: Blueprint, directory: Path, faces: Faces, began: float,
         try:
             # Chosen before anything listens there: programs and apps are told the address as they start.
             faces = faces._replace(port=faces.port or free_port(faces.host))
-            beside = LocalCompanions(blueprint, directory, base_address(faces.host, faces.port), state, told)
+            beside = LocalCompanions(blueprint, directory, _address(blueprint, faces), state, told)
             run_on_loop(_run(blueprint, directory, state, faces, beside, began))
         finally:
             remove_run_directory(sockets)
@@ -63,7 +63,7 @@ async def _run(
     blueprint: Blueprint, directory: Path, state: StateDirectory, faces: Faces, beside: LocalCompanions, began: float
 ) -> None:
     note_settings(blueprint, ALONE, 0, beside.environment, state, os.getpid())
-    plan, address = blueprint.plan, base_address(faces.host, faces.port)
+    plan, address = blueprint.plan, _address(blueprint, faces)
     resolver = resolver_for(plan, blueprint.placement, ALONE, environment=beside.environment, run=beside.run)
     process = _process(blueprint, directory, state, faces, beside, resolver)
     parts = [SupervisedInstance(each, plan) for each in beside.companions.parts]
@@ -125,6 +125,10 @@ def _process(
         beside=[companions.others],
         api_page=faces.api_page,
     )
+
+
+def _address(blueprint: Blueprint, faces: Faces) -> str:
+    return base_address(faces.host, faces.port, secure=blueprint.placement.is_secure)
 
 
 def _print_started(plan: Plan, address: str) -> None:

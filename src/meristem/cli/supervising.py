@@ -70,6 +70,7 @@ def run_placed(target: str | None, placement: Path, faces: Faces, *, log_level: 
             system_parts(plan, placed),
             dashboard_of(state, environment, placed.operator),
             single_processes(plan, placed.resources, directory),
+            placed.is_secure,
         ),
         arguments=arguments,
         console=console,

@@ -11,7 +11,7 @@ from meristem.contracts.wiretypes import unsupported
 from meristem.errors import ContractError, Fault
 
 if TYPE_CHECKING:
-    from meristem.contracts.operation import Declaration, Operation
+    from meristem.contracts.operation import Cache, Declaration, Operation
 
 
 def check_type(where: str, type_: Any) -> None:
@@ -42,6 +42,8 @@ def check_declaration(where: str, declaration: Declaration, *, stream: bool, tak
         check_type(f"{where}, its fault", fault_payload(known))
     if declaration.max_staleness is not None:
         _check_staleness(where, declaration, takes_stream=takes_stream)
+    if declaration.cache is not None:
+        _check_cache(where, declaration, declaration.cache, stream=stream)
     if declaration.cpu:
         _check_computing(where, declaration, streams=stream or takes_stream)
     _check_streams(where, declaration, stream=stream, takes_stream=takes_stream)
@@ -58,6 +60,19 @@ def _check_staleness(where: str, declaration: Declaration, *, takes_stream: bool
         raise ContractError(f"{where}: max_staleness= is of a database, which a service that computes has not: drop it")
     if takes_stream:
         raise ContractError(f"{where}: max_staleness= is for what only reads: what takes a stream is sent something")
+
+
+def _check_cache(where: str, declaration: Declaration, cache: Cache, *, stream: bool) -> None:
+    if (problem := unfit(cache)) is not None:
+        raise ContractError(f"{where}: {cache}: {problem}")
+    if declaration.semantics is not Semantics.SAFE:
+        raise ContractError(f"{where}: cache= is for what only reads: declare it @safe, or drop cache=")
+    if stream:
+        raise ContractError(f"{where}: cache= is for an answer that is whole, not for a stream: drop it")
+    if cache.public and declaration.authenticated:
+        raise ContractError(
+            f"{where}: an answer for a user who has signed in is not for others: drop public=True, or authenticated="
+        )
 
 
 def _check_streams(where: str, declaration: Declaration, *, stream: bool, takes_stream: bool) -> None:

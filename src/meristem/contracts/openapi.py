@@ -63,6 +63,18 @@ HANDED_ON_KEY: Final = (
 )
 """What a key means for an operation that keeps its answers, and for the others that have an effect."""
 
+KEPT_HEADERS: Final[Json] = {
+    "Cache-Control": {"description": "How long the result may be kept, and by whom.", "schema": {"type": "string"}},
+    "ETag": {"description": "What names this result in If-None-Match.", "schema": {"type": "string"}},
+}
+KNOWN_TAGS: Final[Json] = {
+    "name": "If-None-Match",
+    "in": "header",
+    "required": False,
+    "description": "The ETag of a result that is there already: if it is still the same, the answer is 304.",
+    "schema": {"type": "string"},
+}
+
 KEY_MALFORMED: Final = "The request is malformed, or its Idempotency-Key is."
 KEY_TAKEN: Final = "The Idempotency-Key was used for another request, or for this one by who was signed in otherwise."
 
@@ -171,6 +183,8 @@ class _Document:
             *(self._parameter(each, each.encode_name, "query") for each in places.query),
             *(self._parameter(each, name, "header") for name, each in places.header.items()),
         ]
+        if http.cache is not None and http.cache.etag:
+            parameters.append(KNOWN_TAGS)
         if operation.semantics is not Semantics.SAFE:
             text = ONCE_KEY if operation.semantics is Semantics.ONCE else HANDED_ON_KEY
             parameters.append(KEY_PARAMETER | {"description": text})
@@ -223,7 +237,14 @@ class _Document:
             # As the codec of REST answers: without a body there is nothing that a 200 could describe.
             responses[str(204 if http.status == 200 else http.status)] = {"description": "Done."}
         else:
-            responses[str(http.status)] = {"description": "The result.", "content": self._content(operation, http)}
+            result: Json = {"description": "The result.", "content": self._content(operation, http)}
+            if http.cache is not None:
+                result["headers"] = (
+                    KEPT_HEADERS if http.cache.etag else {"Cache-Control": KEPT_HEADERS["Cache-Control"]}
+                )
+            responses[str(http.status)] = result
+        if http.cache is not None and http.cache.etag:
+            responses["304"] = {"description": "The result is the one that If-None-Match names."}
         if operation.authenticated:
             responses["401"] = _problem("Nobody is signed in.", [{"$ref": self._problem}])
         by_status: dict[int, list[type[Fault]]] = {}

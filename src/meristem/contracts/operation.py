@@ -39,6 +39,18 @@ class Semantics(Enum):
         return self is not Semantics.PLAIN
 
 
+class Cache(msgspec.Struct, frozen=True):
+    """How a client or a cache may keep the answers of an operation in REST.
+
+    For `max_age` seconds it need not ask again, and what is `public` a cache may give to others. With `etag` a client
+    that asks again is told by 304 that it has the answer already; the method runs all the same.
+    """
+
+    max_age: Pause = 0.0
+    public: bool = False
+    etag: bool = True
+
+
 class Http(msgspec.Struct, frozen=True):
     """Where an operation stands in the REST interface, by which `alone` outsiders may call it."""
 
@@ -47,6 +59,7 @@ class Http(msgspec.Struct, frozen=True):
     status: int = 200
     media: str = "application/json"
     alone: bool = False
+    cache: Cache | None = None
 
 
 class Retry(msgspec.Struct, frozen=True):
@@ -79,6 +92,7 @@ class Declaration(msgspec.Struct, frozen=True):
     name: str | None = None
     cpu: bool = False
     max_staleness: float | None = None
+    cache: Cache | None = None
 
 
 class Parameter(msgspec.Struct, frozen=True):
@@ -214,6 +228,7 @@ class declares:  # noqa: N801 - read as a decorator: @safe, @idempotent, @once, 
         name: str | None = None,
         cpu: bool = False,
         max_staleness: float | None = None,
+        cache: Cache | None = None,
     ) -> Method:
         """Declare the method: its times, the faults it `raises`, its place in REST, how it is retried.
 
@@ -233,6 +248,8 @@ class declares:  # noqa: N801 - read as a decorator: @safe, @idempotent, @once, 
 
         A `@safe` method with `max_staleness` may be answered from a copy of the data that lacks at most the changes of
         so many last seconds: its service reads from replicas of its database, where the placement names some.
+
+        A `@safe` method with `cache` says how its answers to a GET may be kept.
         """
         declaration = Declaration(
             self.semantics,
@@ -248,6 +265,7 @@ class declares:  # noqa: N801 - read as a decorator: @safe, @idempotent, @once, 
             name=name,
             cpu=cpu,
             max_staleness=max_staleness,
+            cache=cache,
         )
 
         def declare(target: Any) -> Any:

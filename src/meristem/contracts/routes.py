@@ -55,7 +55,8 @@ def place_of(declaration: Declaration, request: Any, reply: Any, *, takes_stream
     The `request` of one that `takes_stream` is an item.
     """
     if declaration.http is None:
-        for name, given in (("status", declaration.status), ("media", declaration.media)):
+        told = (("status", declaration.status), ("media", declaration.media), ("cache", declaration.cache))
+        for name, given in told:
             if given is not None:
                 raise ContractError(f"{name}={given!r} is for an operation in REST: write http= beside it")
         return None
@@ -70,7 +71,11 @@ def place_of(declaration: Declaration, request: Any, reply: Any, *, takes_stream
     )
     fields = rest_fields(request, verb, path)
     _refuse(declaration, _texts(verb, path, fields) or _alone(declaration, fields) or _answer(declaration, reply))
-    return Http(verb, path, declaration.status or 200, declaration.media or JSON, bool(fields.client))
+    if declaration.cache is not None and verb != "GET":
+        raise ContractError(f"cache= is for what is read with GET, not {verb}: drop it")
+    return Http(
+        verb, path, declaration.status or 200, declaration.media or JSON, bool(fields.client), declaration.cache
+    )
 
 
 def _refuse(declaration: Declaration, problem: str | None) -> None:

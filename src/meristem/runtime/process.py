@@ -30,11 +30,13 @@ from meristem.stop_signals import StopSignals
 from meristem.system.addresses import edge
 from meristem.system.gateway_parts import part_paths
 from meristem.transports.http.rest.interface import RestInterface
+from meristem.transports.http.server.certificate import CertificateFiles
 from meristem.transports.http.server.http_server import Beside, HttpServer
 from meristem.webhooks.acceptance import Acceptance
 from meristem.webhooks.event_intake import EventIntake
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Mapping, Sequence
 
     from meristem.contracts.call import ServedOperation
@@ -146,7 +148,8 @@ class Process:
         await self._stack.start(Serving(self._server, [each for each in listen if not each.public]))
         for component in self._needed:
             await self._stack.start(component)
-        await self._stack.start(Serving(self._server, [each for each in listen if each.public]))
+        public = [each for each in listen if each.public]
+        await self._stack.start(Serving(self._server, public, await self._tls()))
         await self._start_grpc(routes)
         await self.assembly.activate()
         await self._stack.start(self._databases)
@@ -208,6 +211,15 @@ class Process:
             await self._stack.start(found)
         return found
 
+    async def _tls(self) -> ssl.SSLContext | None:
+        """What public addresses prove themselves by, where the placement says so."""
+        table = self._gateway
+        if table is None or table.tls is None:
+            return None
+        files = CertificateFiles(*table.tls.files(), where="[gateway.tls]")
+        await self._stack.start(files)
+        return files.context
+
     def _policy(self, authenticator: Authenticator | None) -> Gatekeeper | None:
         """What decides who may come in, where the placement has a gateway."""
         table = self._gateway
@@ -239,15 +251,17 @@ class Process:
 
 
 class Serving:
-    """A server as a component that listens on several addresses."""
+    """A server as a component that listens on several addresses, by `tls` at those that are not written `http://`."""
 
-    def __init__(self, server: HttpServer, listen: Sequence[Listen]) -> None:
+    def __init__(self, server: HttpServer, listen: Sequence[Listen], tls: ssl.SSLContext | None = None) -> None:
         self._server = server
         self._listen = listen
+        self._tls = tls
 
     async def start(self) -> None:
         for each in self._listen:
-            await self._server.start(each.address, public=each.public)
+            tls = None if each.address.startswith("http:") else self._tls
+            await self._server.start(each.address, public=each.public, tls=tls)
 
     async def drain(self) -> None:
         await self._server.drain()

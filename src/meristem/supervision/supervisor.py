@@ -116,7 +116,7 @@ class Supervisor:
         await succeed(self._place.state, self.run, self.say)
         # The supervisor itself holds the ports: a replica inherits its socket, so none is lost when it is replaced.
         self.plan = self._ports.open(self.plan, self._place.host, self._place.port)
-        self.address = base_address(self._place.host, edge(self.plan).port or 0)
+        self.address = base_address(self._place.host, edge(self.plan).port or 0, secure=self._place.secure)
         prepare_run_directory(self.run)  # now that nothing can keep this run from following
         self._prepared = True
         await self._admit_operators()

@@ -21,7 +21,7 @@ class Workplace(NamedTuple):
 
     `operators` is where those read, besides a socket among those of the system; `parts` is what they see the system to
     consist of, and `dashboard` makes what shows it; `placement` is the file by which it runs. `single` tells of
-    processes that may have one replica only why that is so.
+    processes that may have one replica only why that is so. The public port speaks TLS where it is `secure`.
     """
 
     state: StateDirectory
@@ -33,3 +33,4 @@ class Workplace(NamedTuple):
     parts: SystemParts = SystemParts((), ())
     dashboard: Callable[[Overview], Dashboard] | None = None
     single: Mapping[str, str] = {}
+    secure: bool = False

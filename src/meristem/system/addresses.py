@@ -140,9 +140,10 @@ def _with_root(plan: Plan) -> list[ProcessPlan]:
     return [each for each in _shared(plan) if root & set(each.apps)]
 
 
-def base_address(host: str, port: int) -> str:
-    """`http://127.0.0.1:8000`, or `http://[::1]:8000`."""
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+def base_address(host: str, port: int, *, secure: bool = False) -> str:
+    """`http://127.0.0.1:8000`, or `http://[::1]:8000`; `https://…` for a `secure` one."""
+    scheme = "https" if secure else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def foreign_apps(environment: Mapping[str, str]) -> frozenset[str]:

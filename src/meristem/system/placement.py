@@ -105,7 +105,10 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """The same, with what its processes name by paths found from `folder`."""
         tables = {name: each.below(folder) if isinstance(each, ProcessTable) else each
                   for name, each in self.processes.items()}  # fmt: skip
-        return msgspec.structs.replace(self, processes=tables, server=server_below(self.server, folder))
+        gateway = None if self.gateway is None else self.gateway.below(folder)
+        return msgspec.structs.replace(
+            self, processes=tables, server=server_below(self.server, folder), gateway=gateway
+        )
 
     def problem(self) -> str | None:
         """What no table may say, whatever the system's parts are; None for a sound placement."""
@@ -211,6 +214,11 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         written_of_all = {**self.server, **self.process(process).server}
         written_of_all.pop("grpc", None)
         return msgspec.convert(written_of_all, Limits)
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether the public addresses speak TLS themselves."""
+        return self.gateway is not None and self.gateway.tls is not None
 
     @property
     def grpc(self) -> GrpcPort | None:

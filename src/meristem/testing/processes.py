@@ -118,7 +118,7 @@ async def by_processes(
         blueprint = Blueprint(system, placed, described=described)
         file = Path(folder) / "placement.toml"
         file.write_text(as_toml(msgspec.to_builtins(placed)), encoding="utf-8")
-        place = Workplace(state, directory or Path(folder), port=0)
+        place = Workplace(state, directory or Path(folder), port=0, secure=placed.is_secure)
         pythons, foreign = interpreters(blueprint.plan, placed, root, environments)
         command = _Command(reference, file, pythons, development=development)
         events = Path(folder) / "events"

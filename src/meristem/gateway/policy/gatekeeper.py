@@ -8,13 +8,19 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from meristem.errors import ConfigurationError
 from meristem.gateway.policy.authentication import RouteRequirement
+from meristem.gateway.policy.body_limit import BodyLimit
 from meristem.gateway.policy.canonical_path import UnsoundPathError, canonical_path
+from meristem.gateway.policy.compression_rules import Compression
+from meristem.gateway.policy.cors import ASKED_METHOD, CrossOrigin, is_preflight
 from meristem.gateway.policy.edge_hosts import HttpsAlone, KnownHosts, Redirect
 from meristem.gateway.policy.gateway_refusal import refused
+from meristem.gateway.policy.header_rules import AnswerRules, RequestHeaders
 from meristem.gateway.policy.host_names import host_name
 from meristem.gateway.policy.part_paths import PartPaths
+from meristem.gateway.policy.quantities import seconds_of
 from meristem.gateway.policy.rate_limit import RateLimit
 from meristem.gateway.policy.route_choice import RouteChoice
+from meristem.gateway.policy.route_table import GatewayRouteTable
 from meristem.gateway.policy.visit import Visit
 from meristem.transports.http.edge_policy import Admitted
 from meristem.transports.http.responses import Response
@@ -24,7 +30,6 @@ if TYPE_CHECKING:
 
     from meristem.gateway.policy.authentication import Authenticator
     from meristem.gateway.policy.gateway_table import GatewayTable
-    from meristem.gateway.policy.route_table import GatewayRouteTable
     from meristem.gateway.policy.visit import Check, Outcome
     from meristem.transports.http.edge_policy import Verdict
     from meristem.transports.http.request import Request
@@ -39,6 +44,10 @@ class CheckedRoute(NamedTuple):
 
     name: str
     checks: tuple[Check, ...]
+    answers: AnswerRules
+    requests: RequestHeaders | None = None
+    body_bytes: int | None = None
+    timeout: float | None = None
 
 
 class Gatekeeper:
@@ -56,11 +65,10 @@ class Gatekeeper:
     ) -> None:
         self._authenticator = authenticator
         self._limits = {name: RateLimit(name, each, now) for name, each in table.limits.items()}
-        self._everywhere = tuple(_of_all(table, authenticator))
-        checked = {name: CheckedRoute(name, tuple(self._checks(each))) for name, each in table.routes.items()}
-        self._routes = RouteChoice(
-            table.routes, checked, CheckedRoute(ELSE, self._everywhere), PartPaths() if parts is None else parts
-        )
+        self._table = table
+        checked = {name: self._checked(name, each) for name, each in table.routes.items()}
+        rest = self._checked(ELSE, GatewayRouteTable())
+        self._routes = RouteChoice(table.routes, checked, rest, PartPaths() if parts is None else parts)
         self.counts: Counter[tuple[str, str]] = Counter()
 
     def check(self, request: Request) -> Verdict | Awaitable[Verdict]:
@@ -71,17 +79,20 @@ class Gatekeeper:
             self.counts[ELSE, UNSOUND_PATH] += 1
             return refused(400, str(error))
         host = host_name(request.host)
-        route = self._routes.find(path, request.path, host, request.method)
+        method = request.head[ASKED_METHOD].decode("latin-1") if is_preflight(request) else request.method
+        route = self._routes.find(path, request.path, host, method)
         visit = Visit(request, route.name, path, host)
         for at, check in enumerate(route.checks):
             outcome = check(visit)
             if isinstance(outcome, Response):
-                return self._refuse(visit, check, outcome)
+                return self._refuse(visit, route, check, outcome)
             if outcome is not None:
-                return self._wait(visit, route.checks[at:], outcome)
-        return self._admit(visit)
+                return self._wait(visit, route, route.checks[at:], outcome)
+        return self._admit(visit, route)
 
-    async def _wait(self, visit: Visit, checks: tuple[Check, ...], pending: Awaitable[Outcome] | None) -> Verdict:
+    async def _wait(
+        self, visit: Visit, route: CheckedRoute, checks: tuple[Check, ...], pending: Awaitable[Outcome] | None
+    ) -> Verdict:
         """The verdict from a check on that takes its time, of which `pending` is the outcome."""
         try:
             for check in checks:
@@ -90,41 +101,63 @@ class Gatekeeper:
                 if outcome is not None and not isinstance(outcome, Response):
                     outcome = await outcome
                 if outcome is not None:
-                    return self._refuse(visit, check, outcome)
-            return self._admit(visit)
+                    return self._refuse(visit, route, check, outcome)
+            return self._admit(visit, route)
         except BaseException:  # its client has gone, or a check failed: what it holds is free again
             _leave(visit)
             raise
 
+    def _checked(self, name: str, route: GatewayRouteTable) -> CheckedRoute:
+        table = self._table
+        requests = RequestHeaders(table.request_headers, route.request_headers)
+        return CheckedRoute(
+            name,
+            tuple(self._checks(route)),
+            AnswerRules(
+                table.headers,
+                route.headers,
+                None if table.compression is None or not route.compression else Compression(table.compression),
+                cors=(route.cors or table.cors) is not None,
+            ),
+            requests or None,
+            route.body_bytes or table.body_bytes,
+            None if route.timeout is None else seconds_of(route.timeout),
+        )
+
     def _checks(self, route: GatewayRouteTable) -> Iterator[Check]:
         """What is looked at on a route, from what costs least to what costs most."""
-        yield from self._everywhere
+        table = self._table
+        if table.hosts:
+            yield KnownHosts(table.hosts)
+        if table.https:
+            yield HttpsAlone()
+        if self._authenticator is not None and self._authenticator.sign_in is not None:
+            yield self._authenticator.sign_in
         if route.redirection is not None:
             yield Redirect(route.redirection)
+        if (cors := route.cors or table.cors) is not None:
+            yield CrossOrigin(cors)
+        if (most := route.body_bytes or table.body_bytes) is not None:
+            yield BodyLimit(most)
         if route.require is not None:
             if self._authenticator is None:
                 raise ConfigurationError("a route asks who sends a request, and nothing here tells that")
             yield RouteRequirement(self._authenticator, route.require, route.roles, route.scopes)
         yield from (self._limits[each] for each in route.limits)
 
-    def _admit(self, visit: Visit) -> Admitted:
+    def _admit(self, visit: Visit, route: CheckedRoute) -> Admitted:
         self.counts[visit.route, ADMITTED] += 1
-        return Admitted(visit.fields, (lambda: _leave(visit)) if visit.leaving else None)
+        if route.requests is not None:
+            route.requests.apply(visit.request)
+        left = (lambda: _leave(visit)) if visit.leaving else None
+        return Admitted(visit.fields, left, route.answers, route.body_bytes, route.timeout)
 
-    def _refuse(self, visit: Visit, check: Check, response: Response) -> Response:
+    def _refuse(self, visit: Visit, route: CheckedRoute, check: Check, response: Response) -> Response:
         self.counts[visit.route, visit.by or check.name] += 1
         _leave(visit)
-        return Response(response.status, response.media, response.body, [*response.fields, *visit.fields])
-
-
-def _of_all(table: GatewayTable, authenticator: Authenticator | None) -> Iterator[Check]:
-    """What is looked at on every route, and on none."""
-    if table.hosts:
-        yield KnownHosts(table.hosts)
-    if table.https:
-        yield HttpsAlone()
-    if authenticator is not None and authenticator.sign_in is not None:
-        yield authenticator.sign_in
+        # The gateway's own words are not shaped: of other origins it alone tells.
+        fields = [*response.fields, *visit.fields, *route.answers.shape(visit.request, ())]
+        return Response(response.status, response.media, response.body, fields)
 
 
 def _leave(visit: Visit) -> None:

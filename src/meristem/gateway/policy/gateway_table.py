@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import msgspec
 
-from meristem.contracts.bounds import Room
+from meristem.contracts.bounds import Count, Room
+from meristem.gateway.policy.compression_rules import CompressionTable
+from meristem.gateway.policy.header_table import AnswerHeaderTable, CorsTable, HeaderTable
 from meristem.gateway.policy.host_names import HostPattern
 from meristem.gateway.policy.identity_tables import (
     IssuerTable,
@@ -17,6 +19,10 @@ from meristem.gateway.policy.identity_tables import (
 )
 from meristem.gateway.policy.quantities import RateText, rate_of
 from meristem.gateway.policy.route_table import GatewayRouteTable, Name, colliding
+from meristem.gateway.policy.tls_table import TlsTable
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 By: TypeAlias = Literal["address", "everybody"]
 Status: TypeAlias = Literal[429, 503]
@@ -50,6 +56,16 @@ class GatewayTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     issuers: dict[Name, IssuerTable] = {}
     keys: KeysTable | None = None
     sign_in: SignInTable | None = None
+    headers: AnswerHeaderTable = AnswerHeaderTable()
+    request_headers: HeaderTable = HeaderTable()
+    cors: CorsTable | None = None
+    body_bytes: Count | None = None
+    compression: CompressionTable | None = None
+    tls: TlsTable | None = None
+
+    def below(self, folder: Path) -> GatewayTable:
+        """The same with its files found from a folder."""
+        return self if self.tls is None else msgspec.structs.replace(self, tls=self.tls.below(folder))
 
     def problem(self) -> str | None:
         """What cannot be meant; None for a sound table."""
@@ -73,4 +89,11 @@ class GatewayTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             )
             if asked is not None:
                 return f"[gateway.routes.{name}]: {asked}"
-        return issuers_problem(self.issuers, self.sign_in) or colliding(self.routes)
+        return issuers_problem(self.issuers, self.sign_in) or self._inner_problem() or colliding(self.routes)
+
+    def _inner_problem(self) -> str | None:
+        of_all = (("headers", self.headers), ("request_headers", self.request_headers), ("cors", self.cors))
+        told = [(f"gateway.{name}", None if table is None else table.problem()) for name, table in of_all]
+        for name, route in self.routes.items():
+            told += [(f"gateway.routes.{name}.{key}", problem) for key, problem in route.inner_problems()]
+        return next((f"[{table}]: {problem}" for table, problem in told if problem is not None), None)

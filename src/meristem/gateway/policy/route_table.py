@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias
 import msgspec
 from msgspec import Meta
 
+from meristem.contracts.bounds import Count
+from meristem.gateway.policy.header_table import CorsTable, HeaderTable
 from meristem.gateway.policy.host_names import HostPattern
 from meristem.gateway.policy.identity_tables import Require, Word
+from meristem.gateway.policy.quantities import TimeText
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 Name: TypeAlias = Annotated[
     str, Meta(pattern=r"^[a-z][a-z0-9_-]*$(?!\n)", description="small letters, digits, - and _")
@@ -68,6 +71,12 @@ class GatewayRouteTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     require: Require | None = None
     roles: tuple[str, ...] = ()
     scopes: tuple[Word, ...] = ()
+    headers: HeaderTable = HeaderTable()
+    request_headers: HeaderTable = HeaderTable()
+    cors: CorsTable | None = None
+    body_bytes: Count | None = None
+    timeout: TimeText | None = None
+    compression: bool = True
 
     def problem(self) -> str | None:
         """What of it excludes itself; None for a sound one."""
@@ -79,6 +88,12 @@ class GatewayRouteTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
         if redirect is not None and redirect.to.startswith("/") and redirect.keep_path:
             return "redirect: of a path to a path nothing is kept; say keep_path = false"
         return None
+
+    def inner_problems(self) -> Iterator[tuple[str, str | None]]:
+        """What is wrong with its tables, by name."""
+        yield "headers", self.headers.problem()
+        yield "request_headers", self.request_headers.problem()
+        yield "cors", None if self.cors is None else self.cors.problem()
 
     @property
     def redirection(self) -> RedirectTable | None:

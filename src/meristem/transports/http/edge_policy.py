@@ -13,14 +13,21 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from meristem.asgi import Field
-    from meristem.transports.http.request import Request
+    from meristem.transports.http.request import AnswerTerms, Request
 
 
 class Admitted(msgspec.Struct, frozen=True, gc=False):
-    """A request that may come in: its answer has `fields` more, and `left` is called once when that is out."""
+    """A request that may come in: its answer has `fields` more, and `left` is called once when that is out.
+
+    Its answer is as the `terms` say, its body has at most `body_bytes`, and an operation is answered, or the answer of
+    an app has begun, within `timeout` seconds.
+    """
 
     fields: Sequence[Field] = ()
     left: Callable[[], None] | None = None
+    terms: AnswerTerms | None = None
+    body_bytes: int | None = None
+    timeout: float | None = None
 
 
 Verdict: TypeAlias = Admitted | Response

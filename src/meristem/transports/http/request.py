@@ -19,6 +19,31 @@ if TYPE_CHECKING:
 Piece_co = TypeVar("Piece_co", covariant=True)
 
 
+class BodyCoder(Protocol):
+    """Changes the body of one answer as it goes out."""
+
+    def feed(self, part: bytes, *, more: bool) -> bytes:
+        """What goes out in place of the next part; the last one is without `more`."""
+        ...
+
+
+class AnswerTerms(Protocol):
+    """What holds for the answers to some requests, beyond what answers them."""
+
+    def shape(self, request: Request, fields: Iterable[Field]) -> list[Field]:
+        """The header fields of an answer to the request."""
+        ...
+
+    def coder(
+        self, request: Request, status: int, fields: list[Field], media: bytes = b"", length: int | None = None
+    ) -> BodyCoder | None:
+        """What changes the body, if anything does; then `fields` tell of it, and have no length any more.
+
+        `media` and `length` are told where they do not stand among the fields.
+        """
+        ...
+
+
 class Request(msgspec.Struct, gc=False):
     """The head of a request: `path` and `query` are as they were sent, percent-encoded.
 
@@ -26,7 +51,8 @@ class Request(msgspec.Struct, gc=False):
     is joined to a list (RFC 9110, 5.3). `version` is `1.0` or `1.1`, `raw` the whole head as it came. `client` is the
     address of who sends it, found where a resource asks for it, and so is `user_id`: whose process is at the other
     end of a Unix socket, None where the operating system does not tell. `scheme` and `host` are as the client sent it,
-    before trusted proxies, and found with `client`. Its answer has `answer_fields` more. `user` is who sends it, where
+    before trusted proxies, and found with `client`. Its answer has `answer_fields` more, and is as
+    `answer_terms` say. `user` is who sends it, where
     a policy has found that out.
     """
 
@@ -42,6 +68,7 @@ class Request(msgspec.Struct, gc=False):
     scheme: str = "http"
     host: bytes = b""
     answer_fields: Sequence[Field] = ()
+    answer_terms: AnswerTerms | None = None
     user: Identity | None = None
 
 

@@ -20,6 +20,7 @@ OCTETS: Final = b"application/octet-stream"
 PROBLEM: Final = b"application/problem+json"
 NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
 OK_JSON: Final = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: "
+BODILESS: Final = (204, 304)
 CLOSE: Final = b"connection: close\r\n"
 COALESCED: Final = 64 * 1024  # a larger body is written by itself rather than copied behind its head
 
@@ -44,13 +45,13 @@ class Response(msgspec.Struct, gc=False):
         `HTTP/1.1 200 OK`, `content-type: application/json`, `content-length: 17`, `date: …`.
         """
         opening = self._opening()
-        # RFC 9110, section 8.6: a 204 must not have a content-length.
-        length = b"%d" % len(self.body) if self.status != 204 else b""
+        # RFC 9110, section 8.6: a 204 must not have a content-length, a 304 that of another answer only.
+        length = b"%d" % len(self.body) if self.status not in BODILESS else b""
         return b"%b%b\r\n%b%b\r\n" % (opening, length, date_line(), CLOSE if close else b"")
 
     def http1(self, *, close: bool) -> bytes:
         """Head and body in HTTP/1.1."""
-        if self.status == 204:
+        if self.status in BODILESS:
             return self.head(close=close)
         end = CLOSE if close else b""  # as `head`, without a copy
         return b"%b%d\r\n%b%b\r\n%b" % (self._opening(), len(self.body), date_line(), end, self.body)
@@ -65,12 +66,12 @@ class Response(msgspec.Struct, gc=False):
 
 
 def opening(status: int, media: bytes, fields: Sequence[Field]) -> bytes:
-    """The head of a response up to the number of its `content-length`, which ends it; a 204 has none."""
+    """The head of a response up to the number of its `content-length`, which ends it; a 204 and a 304 have none."""
     lines = [b"HTTP/1.1 %d %b" % (status, phrase(status).encode())]
     if media:
         lines.append(b"content-type: " + media)
     lines += [b"%b: %b" % field for field in fields]
-    if status != 204:
+    if status not in BODILESS:
         lines.append(b"content-length: ")
     return b"\r\n".join(lines)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import unquote
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meristem.gateway.policy.canonical_path import UnsoundPathError, canonical_path
@@ -54,6 +54,7 @@ PIECES = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(PIECES, max_size=12))
 def test_what_an_app_reads_out_of_it_lies_where_the_policy_has_looked(pieces: list[str]):
     """Whoever decodes what is served, and then resolves dots and slashes, comes to what was seen."""

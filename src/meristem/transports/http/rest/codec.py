@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from meristem.context import DEADLINE_FIELD
 from meristem.contracts.call import Call
 from meristem.contracts.codec import encoder
 from meristem.contracts.counting import bound_values
@@ -20,6 +22,7 @@ from meristem.transports.http.errors import RefusedError
 from meristem.transports.http.media import media_of
 from meristem.transports.http.responses import JSON, NOSNIFF, OCTETS, PROBLEM, Response
 from meristem.transports.http.rest.binding import Binder
+from meristem.transports.http.rest.caching import AnswerCaching
 from meristem.transports.http.rest.downloads import INLINE, DownloadStream, attachment, declared_media, media_type
 from meristem.transports.http.rest.errors import problem_of
 from meristem.transports.http.rest.streaming import ReplyStream, format_of
@@ -40,6 +43,8 @@ if TYPE_CHECKING:
     from meristem.transports.metadata import Metadata
 
 PLAIN: Final = (NOSNIFF,)
+DEADLINE: Final = DEADLINE_FIELD.encode()
+MOST_DIGITS: Final = 10
 
 
 class RestRequest(msgspec.Struct, gc=False):
@@ -81,12 +86,14 @@ class RestRequest(msgspec.Struct, gc=False):
 class RestCodec:
     """An operation at its place in REST; `docs` is where the API page is served."""
 
-    __slots__ = ("_docs", "_http", "_media", "_write", "binder", "handler", "limits", "operation")
+    __slots__ = ("_caching", "_docs", "_http", "_media", "_write", "binder", "handler", "limits", "operation")
 
     def __init__(self, endpoint: ServedOperation, http: Http, docs: str, limits: Limits) -> None:
         self.operation: Operation = endpoint.operation
         self.handler: Handler = endpoint.handler
         self.binder = Binder(endpoint.operation, http)
+        cache = http.cache
+        self._caching = None if cache is None else AnswerCaching(cache, authenticated=endpoint.operation.authenticated)
         self._docs = docs
         self._http = http
         self._media = declared_media(http.media, endpoint.operation.reply)
@@ -119,7 +126,10 @@ class RestCodec:
 
     def context(self, request: RestRequest, principal: Principal | None, user: Identity | None) -> Context:
         """What surrounds the call; raises CallError for one without the user it needs."""
-        context = request.context = context_from(request.head, principal, user)
+        deadline = None
+        if (milliseconds := request.head.get(DEADLINE, b"")).isdigit() and len(milliseconds) <= MOST_DIGITS:
+            deadline = monotonic() + int(milliseconds) / 1000
+        context = request.context = context_from(request.head, principal, user, deadline)
         if context.positions is None and COOKIE in request.head:
             context.positions = sent(request.head)
         # Before the body is looked at: a stranger is not told what a sound request looks like.
@@ -132,6 +142,8 @@ class RestCodec:
         if self.operation.stream:
             return self._replies(request, reply)
         response = self._whole(reply)
+        if self._caching is not None:
+            response = self._caching.conditional(request.head, response)
         if fields := told(request.context):
             response.fields = [*response.fields, *fields]
         return response

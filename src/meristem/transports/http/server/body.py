@@ -68,12 +68,13 @@ class ChunkedBody:
     as much as one of a thousand, so how many there may be depends on what they hold.
     """
 
-    __slots__ = ("_credit", "_limits", "_missing", "_step", "_trailed", "_trailers", "behind")
+    __slots__ = ("_credit", "_limits", "_missing", "_room", "_step", "_trailed", "_trailers", "behind")
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._credit: float = limits.body_chunks * BYTES_OF_CHUNK  # each chunk costs, each byte that it holds pays
         self._missing = 0  # bytes of the chunk that is read
+        self._room: float = inf  # for how many bytes more there is room
         self._step = SIZE
         self._trailed = 0
         self._trailers = 0
@@ -82,6 +83,10 @@ class ChunkedBody:
     def lift(self) -> None:
         """Let it have any number of chunks, for it is no whole: each turn of the loop still takes so many of them."""
         self._credit = inf
+
+    def bound(self, most: int) -> None:
+        """Refuse more than `most` bytes with 413."""
+        self._room = most
 
     @property
     def done(self) -> bool:
@@ -123,6 +128,9 @@ class ChunkedBody:
         if found.end() - at > MOST_OF_LINE:
             raise UnsoundError(400, f"the line before a chunk may have {MOST_OF_LINE} bytes")
         self._missing = int(found[1], 16)
+        self._room -= self._missing
+        if self._room < 0:
+            raise UnsoundError(413, "the body is larger than what is taken here")
         self._step = DATA if self._missing else TRAILERS
         self._credit += self._missing - BYTES_OF_CHUNK
         if self._credit < 0:

@@ -111,7 +111,7 @@ class HostedRequest:
 
     def lost(self) -> None:
         """The client has gone, or gets no more answer."""
-        self._gone = True
+        self._gone = self.writer.dropped = True
         self.wake_up()
 
     def wake_up(self) -> None:

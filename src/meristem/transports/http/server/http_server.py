@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 BACKLOG: Final = 1024
 BACKLOG_TURNS: Final = 10
 HANDOVER_TURNS: Final = 3
+HANDSHAKE: Final = 10.0  # seconds for a client to prove that it speaks TLS
 
 
 class BoundListener(msgspec.Struct):
@@ -227,6 +228,7 @@ def _waiting(queue: socket.socket) -> list[socket.socket]:
 
 async def _listen(address: Address, listener: Listener, tls: ssl.SSLContext | None) -> BoundListener:
     loop = asyncio.get_running_loop()
+    patience = None if tls is None else HANDSHAKE
     if address.path:
         server = await loop.create_unix_server(listener.connection, address.path, ssl=tls, backlog=BACKLOG)
         # The folder is its user's alone already (`prepare_run_directory`); this holds for sockets in other places.
@@ -235,12 +237,16 @@ async def _listen(address: Address, listener: Listener, tls: ssl.SSLContext | No
     if address.descriptor >= 0:
         inherited = socket.socket(fileno=address.descriptor)
         create = loop.create_unix_server if inherited.family is socket.AF_UNIX else loop.create_server
-        server = await create(listener.connection, sock=inherited, ssl=tls, backlog=BACKLOG)
+        server = await create(
+            listener.connection, sock=inherited, ssl=tls, ssl_handshake_timeout=patience, backlog=BACKLOG
+        )
         return BoundListener(address, listener, server, tls)
-    server = await loop.create_server(listener.connection, address.host, address.port, ssl=tls, backlog=BACKLOG)
+    server = await loop.create_server(
+        listener.connection, address.host, address.port, ssl=tls, ssl_handshake_timeout=patience, backlog=BACKLOG
+    )
     if None in server.sockets:
         # Another listens since this one was bound: uvloop closes such a socket, and says nothing.
         server.close()
         raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
     port = server.sockets[0].getsockname()[1]
-    return BoundListener(Address(host=address.host, port=port, secure=address.secure), listener, server, tls)
+    return BoundListener(Address(host=address.host, port=port, secure=tls is not None), listener, server, tls)

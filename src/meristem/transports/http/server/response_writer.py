@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 from meristem.transports.http.date import date_line
 from meristem.transports.http.responses import COALESCED, phrase
 from meristem.transports.http.server.head import LENGTH
+from meristem.transports.unary import READER
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Iterable, Sequence
 
     from meristem.asgi import Field
-    from meristem.transports.http.request import Request
+    from meristem.transports.http.request import BodyCoder, Request
     from meristem.transports.http.server.turns import Turns
 
 NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -57,10 +59,14 @@ class ResponseWriter:
     What is written by `write` after a client has gone goes nowhere, without an error.
     """
 
-    __slots__ = ("_chunked", "_close", "_connection", "_head", "_left", "_request", "complete", "started")
+    __slots__ = (
+        "_chunked", "_close", "_coder", "_connection", "_head", "_left", "_request", "complete", "dropped", "started",
+    )  # fmt: skip
 
     def __init__(self, connection: Answered, request: Request) -> None:
         self.started = self.complete = False
+        self.dropped = False  # nobody waits for the rest of it
+        self._coder: BodyCoder | None = None
         self._connection = connection
         self._request = request
         self._head = b""
@@ -83,7 +89,7 @@ class ResponseWriter:
         lines = [_status_line(status)]
         dated = False
         self._left = None  # of one before that was refused
-        for given, value in (*fields, *self._request.answer_fields):
+        for given, value in self._with_terms(status, fields):
             name = given.lower()
             if NAME.fullmatch(name) is None or UNSOUND.search(value) is not None:
                 raise ValueError(f"a response has no header field {given!r}: {value!r}")
@@ -113,6 +119,10 @@ class ResponseWriter:
 
     async def write(self, body: bytes, *, more: bool = True) -> None:
         """A part of the body; raises ValueError for more or less of it than was promised."""
+        if self._coder is not None and not self.bodiless:
+            body = await self._coded(self._coder, body, more=more)
+            if self.dropped:
+                return
         head = self._take_head(None if more else len(body)) if self._head else b""
         framed = self._framed(body, more=more)
         if len(body) < COALESCED:
@@ -131,6 +141,21 @@ class ResponseWriter:
     def abort(self) -> None:
         """Cut the connection, so that nobody takes what was sent for the whole."""
         self._connection.transport.abort()
+
+    def _with_terms(self, status: int, fields: Iterable[Field]) -> Iterable[Field]:
+        """The fields, and what the policy of a public address makes of them."""
+        request, terms = self._request, self._request.answer_terms
+        if terms is None:
+            return (*fields, *request.answer_fields)
+        shaped = terms.shape(request, fields)
+        self._coder = terms.coder(request, status, shaped)
+        return (*shaped, *request.answer_fields)
+
+    async def _coded(self, coder: BodyCoder, body: bytes, *, more: bool) -> bytes:
+        if len(body) < COALESCED:
+            return coder.feed(body, more=more)
+        coding = asyncio.get_running_loop().run_in_executor(READER, partial(coder.feed, body, more=more))
+        return await coding  # others must not wait for that
 
     def _take_head(self, length: int | None) -> bytes:
         """The head with how its body is framed, the whole of which has `length` if that is known."""

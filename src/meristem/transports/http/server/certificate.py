@@ -1,0 +1,99 @@
+"""The certificate of a server's public addresses: read from files, and read again when these have changed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import ssl
+from typing import TYPE_CHECKING, Any, Final
+
+from meristem.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+logger = logging.getLogger(__name__)
+LOOKED_AFTER: Final = 5.0  # seconds
+
+
+class CertificateFiles:
+    """A certificate and its key in two files of PEM; `context` is that of a server with them.
+
+    Each connection is shown what was read last: connections that are open go on with theirs. Raises
+    ConfigurationError where the files are no certificate with its key; later ones that are none are told in the log,
+    and the last good ones stay.
+    """
+
+    def __init__(self, certificate: Path, key: Path, *, where: str) -> None:
+        self._certificate = certificate
+        self._key = key
+        self._where = where
+        self._seen = self._stamp()
+        self._current = self._read()
+        self.context = self._read()
+        # Always asked, also by who names no host: so the files are exchanged as a whole.
+        self.context.sni_callback = self._show
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def start(self) -> None:
+        self._look_later()
+
+    async def drain(self) -> None:
+        """Nothing is in flight here."""
+
+    async def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def look(self) -> bool:
+        """Read the files again if they have changed; whether others are shown now."""
+        stamp = self._stamp()
+        if stamp == self._seen:
+            return False
+        self._seen = stamp  # told once; who exchanges one file after the other changes it again
+        try:
+            self._current = self._read()
+        except ConfigurationError as error:
+            logger.warning("%s; the certificate from before is still shown", error)
+            return False
+        logger.info("%s: a new certificate is shown from now on", self._where)
+        return True
+
+    def _look_later(self) -> None:
+        def again() -> None:
+            self.look()
+            self._look_later()
+
+        self._timer = asyncio.get_running_loop().call_later(LOOKED_AFTER, again)
+
+    def _show(self, connection: Any, _name: str | None, _context: ssl.SSLContext) -> None:
+        connection.context = self._current
+
+    def _read(self) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_alpn_protocols(["http/1.1"])
+        try:
+            # An empty password: nobody is there to be asked for one.
+            context.load_cert_chain(self._certificate, self._key, password="")
+        except (OSError, ValueError) as error:  # SSLError is an OSError
+            why = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
+            if why == "KEY_VALUES_MISMATCH":
+                why = "they do not belong together"
+            raise ConfigurationError(
+                f"{self._where}: {self._certificate} and {self._key} are no certificate with its key: {why}"
+            ) from None
+        return context
+
+    def _stamp(self) -> tuple[tuple[int, int, int], ...]:
+        """What changes with the files; certificates are renewed by links, which are followed."""
+        found = []
+        for each in (self._certificate, self._key):
+            try:
+                state = os.stat(each)  # noqa: PTH116 - a path may be text
+            except OSError:
+                found.append((0, 0, 0))
+            else:
+                found.append((state.st_ino, state.st_mtime_ns, state.st_size))
+        return tuple(found)

@@ -1,0 +1,93 @@
+"""A placement's gateway before a system that runs: in one process, and with its parts behind an edge."""
+
+import re
+import shutil
+import ssl
+from pathlib import Path
+
+import httpx
+import pytest
+import trustme
+
+from .conftest import Command, meristem, told
+
+GATEWAY = """
+[gateway]
+hosts = ["localhost", "127.0.0.1"]
+body_bytes = 100
+
+[gateway.tls]
+certificate = "cert.pem"
+key = "key.pem"
+
+[gateway.compression]
+
+[gateway.cors]
+origins = ["https://shop.example"]
+
+[gateway.limits.few]
+rate = "2/d"
+burst = 1
+
+[gateway.routes.admin]
+app = "admin"
+limits = ["few"]
+request_headers = { set = { x-edge = "here" } }
+
+[gateway.routes.prices]
+operations = ["guarded.v1.Prices.price"]
+headers = { set = { x-team = "prices" } }
+"""
+SPLIT = '[processes]\nedge = []\nprices = ["prices"]\nadmin = ["admin"]\nweb = ["web"]\n'
+
+
+@pytest.mark.parametrize("processes", ['[processes]\nmain = ["*"]\n', SPLIT], ids=["one", "split"])
+async def test_the_gateway_stands_before_all_that_a_system_serves(tmp_path: Path, ended: list[Command], processes: str):
+    shutil.copy(Path(__file__).with_name("guarded.py"), tmp_path)
+    authority = trustme.CA()
+    made = authority.issue_cert("localhost")
+    (tmp_path / "cert.pem").write_bytes(b"".join(each.bytes() for each in made.cert_chain_pems))
+    (tmp_path / "key.pem").write_bytes(made.private_key_pem.bytes())
+    (tmp_path / "placed.toml").write_text(processes + GATEWAY)
+    run = await meristem(tmp_path, "run", "guarded.py", "--placement", "placed.toml", "--port", "0")
+    ended.append(run)
+    found = re.search(r"app admin at https://127\.0\.0\.1:(\d+)/admin", await run.shows("/admin"))
+    assert found is not None
+    port = int(found[1])
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    base = f"https://localhost:{port}"
+    async with httpx.AsyncClient(base_url=base, verify=trusting, timeout=60) as client:
+        price = await client.get("/api/prices/tea", headers={"origin": "https://shop.example"})
+        known = await client.get("/api//prices/./tea", headers={"if-none-match": price.headers["etag"]})
+        every = await client.get("/api/all")
+        first = await client.get("/admin/x")
+        spelled = await client.get("/w/..//%61dmin/x")
+        beyond = [
+            (await client.get(path)).status_code for path in ("/admin/x", f"{base}//admin/", "/%61dmin/y", "/admin;a/")
+        ]
+        elsewhere = await client.get("/", headers={"host": "evil.example"})
+        large = await client.post("/", content=b"x" * 101)
+        site = await client.get("/")
+
+    assert (price.status_code, price.json()) == (200, "tea: 7")
+    assert price.headers["x-team"] == "prices"
+    assert price.headers["access-control-allow-origin"] == "https://shop.example"
+    assert "strict-transport-security" in price.headers
+    assert known.status_code == 304
+    assert every.headers["content-encoding"] == "gzip"
+    assert len(every.json()) == 1000
+    assert first.json() == {"app": "admin", "path": "/admin/x", "edge": "here"}
+    assert spelled.json() == first.json()
+    assert beyond == [429, 429, 429, 429]
+    assert (elsewhere.status_code, large.status_code) == (421, 413)
+    assert site.json() == {"app": "web", "path": "/", "edge": ""}
+    assert "server" not in site.headers
+
+
+async def test_a_gateway_for_what_the_system_lacks_is_refused_before_anything_starts(tmp_path: Path):
+    shutil.copy(Path(__file__).with_name("guarded.py"), tmp_path)
+    (tmp_path / "placed.toml").write_text('[gateway.routes.admin]\napp = "admn"\n')
+    code, text = await told(tmp_path, "run", "guarded.py", "--placement", "placed.toml", "--port", "0")
+    assert code != 0
+    assert "[gateway.routes.admin]: app: no app or program 'admn' is mounted; did you mean 'admin'" in text

@@ -1,0 +1,138 @@
+"""What is worth it goes out as gzip to who accepts that, byte for byte the same behind it, and as early as before."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import zlib
+from typing import Any
+
+import pytest
+
+from meristem.gateway.policy.compression_rules import CompressionTable, accepts_gzip
+from meristem.gateway.policy.gateway_table import GatewayTable
+from meristem.gateway.policy.route_table import GatewayRouteTable
+from meristem.transports.http.responses import JSON, Response
+from tests.unit.gateway.policy.edge_server import edge
+
+TEXT = json.dumps([{"number": n, "name": f"name {n}"} for n in range(200)]).encode()
+TABLE = GatewayTable(compression=CompressionTable(), routes={"plain": GatewayRouteTable("/plain", compression=False)})
+
+
+def said(body: bytes = TEXT, status: int = 200, media: bytes = b"application/json", **fields: str) -> Any:
+    """An app that answers so."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        named = [(name.replace("_", "-").encode(), value.encode()) for name, value in fields.items()]
+        head = [(b"content-type", media), (b"content-length", b"%d" % len(body)), *named]
+        await send({"type": "http.response.start", "status": status, "headers": head})
+        await send({"type": "http.response.body", "body": body if scope["method"] != "HEAD" else b""})
+
+    return app
+
+
+async def test_an_answer_is_compressed_for_who_accepts_it_and_varies_by_that():
+    async with edge(TABLE, said(etag='"a"')) as there:
+        packed = await there.ask(accept_encoding="br, gzip;q=0.8")
+        plain = await there.ask()
+        head = await there.ask("HEAD", accept_encoding="gzip")
+        route = await there.ask(path="/plain", accept_encoding="gzip")
+    assert packed.fields["content-encoding"] == "gzip"
+    assert packed.fields["etag"] == 'W/"a"', "it is not the same byte by byte any more"
+    assert packed.fields["vary"] == plain.fields["vary"] == "accept-encoding"
+    assert gzip.decompress(packed.body) == TEXT
+    assert len(packed.body) < len(TEXT) / 4
+    assert (plain.body, plain.fields["etag"]) == (TEXT, '"a"')
+    assert "content-encoding" not in plain.fields
+    assert head.fields["content-encoding"] == "gzip"
+    assert "content-length" not in head.fields
+    assert "vary" not in route.fields
+    assert route.body == TEXT
+
+
+@pytest.mark.parametrize(
+    "app",
+    [
+        said(b"x" * 1399),
+        said(media=b"image/png"),
+        said(media=b"text/event-stream; charset=utf-8"),
+        said(media=b"application/zip"),
+        said(content_encoding="br"),
+        said(cache_control="public, No-Transform"),
+        said(status=206, content_range="bytes 0-9/10"),
+    ],
+)
+async def test_what_is_not_worth_it_or_must_not_be_changed_goes_as_it_is(app: Any):
+    async with edge(TABLE, app) as there:
+        packed, plain = await there.ask(accept_encoding="gzip"), await there.ask()
+    assert packed.body == plain.body
+    assert packed.fields.get("content-encoding") == plain.fields.get("content-encoding")
+
+
+@pytest.mark.parametrize(
+    ("accepted", "is_gzip"),
+    [(b"gzip", True), (b"x-gzip", True), (b"GZIP;Q=1.0", True), (b"*", True), (b"br;q=1, *;q=0.1", True), (b"", False),
+     (b"gzip;q=0", False), (b"gzip;q=0.000", False), (b"identity", False), (b"*;q=0", False), (b"gzip;q=2", False),
+     (b"identity;q=1, gzip;q=0.5", False), (b"gzip;q=0, *", False), (b"gzip; q=0.001", True), (b"deflate", False)],
+)  # fmt: skip
+def test_weights_are_kept_to(accepted: bytes, is_gzip: bool):
+    assert accepts_gzip(accepted) is is_gzip
+
+
+async def test_a_stream_goes_out_part_by_part():
+    heard = asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
+        await send({"type": "http.response.body", "body": b"first", "more_body": True})
+        await heard.wait()
+        await send({"type": "http.response.body", "body": b"second"})
+
+    async with edge(TABLE, app) as there:
+        client = await there.connect()
+        client.send(b"GET / HTTP/1.1\r\nhost: x\r\naccept-encoding: gzip\r\n\r\n")
+        unpacking = zlib.decompressobj(wbits=31)
+        assert b"content-encoding: gzip" in await client.head()
+        assert unpacking.decompress(await client.piece()) == b"first"
+        heard.set()
+        assert unpacking.decompress(await client.piece()) == b"second"
+        assert await client.piece() == b""
+        assert unpacking.eof
+
+
+async def test_a_large_answer_leaves_the_loop_to_others():
+    """Others are answered while it is compressed: no turn of the loop takes as long as that does."""
+    large = TEXT * 3000
+    async with edge(TABLE, said(large)) as there:
+        loop, longest = asyncio.get_running_loop(), 0.0
+        asking = asyncio.create_task(there.ask(accept_encoding="gzip"))
+        while not asking.done():
+            before = loop.time()
+            await asyncio.sleep(0.001)
+            longest = max(longest, loop.time() - before)
+        began = loop.time()
+        assert await asyncio.to_thread(gzip.decompress, (await asking).body) == large
+        gzip.compress(large, 5)
+        took = loop.time() - began
+    assert longest < took
+
+
+class Whole:
+    """An interface that answers at once, as REST does."""
+
+    def find(self, request: Any) -> Response:
+        return Response(200, JSON, TEXT * (100 if request.path == b"/large" else 1))
+
+
+@pytest.mark.parametrize(("path", "times"), [("/small", 1), ("/large", 100)])
+async def test_what_the_system_answers_itself_is_compressed_too(path: str, times: int):
+    async with edge(TABLE, None, interfaces=[Whole()]) as there:
+        client = await there.connect()
+        for _ in range(3):
+            answer = await client.ask(path=path, accept_encoding="gzip")
+            assert answer.fields["content-encoding"] == "gzip"
+            assert gzip.decompress(answer.body) == TEXT * times
+        assert (await client.ask(path=path)).body == TEXT * times
+        client.send(b"GET %b HTTP/1.1\r\nhost: x\r\naccept-encoding: gzip\r\n\r\n" % path.encode() * 3)
+        assert [gzip.decompress((await client.answer()).body) for _ in range(3)] == [TEXT * times] * 3
