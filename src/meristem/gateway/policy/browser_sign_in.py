@@ -58,6 +58,7 @@ class SignIn:
             return self._come_back(visit.request)
         if visit.path == self._sign_out:
             return self._leave(visit.request)
+        _hide(visit.request)
         return None
 
     def find(self, request: Request) -> Credential | None:
@@ -130,6 +131,18 @@ class SignIn:
         if _cookie(request, _name(request, SESSION)) is None:
             return _redirect(after)
         return _redirect(self._flow.end(self._after) or after, _set(request, SESSION, "", 0))
+
+
+def _hide(request: Request) -> None:
+    """Leave the session out of what stands behind, on every route: who has the cookie could ask in its owner's name."""
+    name = _name(request, SESSION)
+    if name in request.head.get(COOKIE, b""):
+        shown = [(own, _others(value, name) if own == COOKIE else value) for own, value in request.fields]
+        request.fields = [each for each in shown if each != (COOKIE, b"")]
+
+
+def _others(cookies: bytes, name: bytes) -> bytes:
+    return b";".join(each for each in cookies.split(b";") if each.strip().partition(b"=")[0] != name).strip()
 
 
 def _cookie(request: Request, name: bytes) -> str | None:
