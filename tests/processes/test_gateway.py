@@ -1,5 +1,7 @@
 """A placement's gateway before a system that runs: in one process, and with its parts behind an edge."""
 
+import asyncio
+import json
 import re
 import shutil
 import ssl
@@ -91,3 +93,49 @@ async def test_a_gateway_for_what_the_system_lacks_is_refused_before_anything_st
     code, text = await told(tmp_path, "run", "guarded.py", "--placement", "placed.toml", "--port", "0")
     assert code != 0
     assert "[gateway.routes.admin]: app: no app or program 'admn' is mounted; did you mean 'admin'" in text
+
+
+OPEN = '[processes]\nprices = ["prices"]\nadmin = ["admin"]\nweb = ["web"]\n'
+CHANGED = '[gateway.headers]\nset = { x-table = "NUMBER" }\n'
+
+
+async def test_a_changed_gateway_is_taken_by_what_runs_and_a_wrong_one_is_not(tmp_path: Path, ended: list[Command]):
+    shutil.copy(Path(__file__).with_name("guarded.py"), tmp_path)
+    file = tmp_path / "placed.toml"
+    file.write_text(OPEN + CHANGED.replace("NUMBER", "0"))
+    run = await meristem(tmp_path, "run", "guarded.py", "--placement", "placed.toml", "--port", "0")
+    ended.append(run)
+    found = re.search(r"app admin at http://127\.0\.0\.1:(\d+)/admin", await run.shows("/admin"))
+    assert found is not None
+    _, before = await told(tmp_path, "ps", "guarded.py", "--json")
+    answers: list[httpx.Response] = []
+    done = asyncio.Event()
+
+    async def load() -> None:
+        async with httpx.AsyncClient(base_url=f"http://localhost:{found[1]}", timeout=60) as client:
+            while not done.is_set():
+                answers.append(await client.get("/admin/x"))
+                await asyncio.sleep(0.01)
+
+    loads = [asyncio.create_task(load()) for _ in range(4)]
+    file.write_text(OPEN + CHANGED.replace("NUMBER", "1"))
+    taken = await told(tmp_path, "reload", "guarded.py", "--gateway")
+    since = len(answers)
+    file.write_text(OPEN + CHANGED.replace("NUMBER", "2") + '[gateway.routes.one]\napp = "admn"\n')
+    wrong = await told(tmp_path, "reload", "guarded.py", "--gateway")
+    file.write_text(OPEN + '[gateway.tls]\ncertificate = "a"\nkey = "b"\n')
+    late = await told(tmp_path, "reload", "guarded.py", "--gateway")
+    done.set()
+    await asyncio.gather(*loads)
+    _, after = await told(tmp_path, "ps", "guarded.py", "--json")
+
+    assert taken == (0, "the gateway has been taken anew by web-0\n")
+    assert wrong[0] == 1
+    assert "no app or program 'admn' is mounted" in wrong[1]
+    assert late[0] == 1
+    assert "[gateway.tls] has changed, which a process takes when it starts" in late[1]
+    assert {each.status_code for each in answers} == {200}
+    assert answers[0].headers["x-table"] == "0"
+    assert {each.headers["x-table"] for each in answers[since + 4 :]} == {"1"}
+    pids = [{row["name"]: row["pid"] for row in json.loads(each)} for each in (before, after)]
+    assert pids[0] == pids[1]

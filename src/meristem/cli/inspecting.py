@@ -60,10 +60,15 @@ def ps(target: str | None, *, as_json: bool) -> None:
 @system_argument
 @click.option("--name", help="Which system, where several run from here; `meristem ps` shows them.")
 @click.option("--wait", is_flag=True, help="End when the new processes are ready, or with what kept one from it.")
-def reload(target: str | None, *, name: str | None, wait: bool) -> None:
+@click.option("--gateway", is_flag=True, help="Take the [gateway] of the placement anew, and start no process.")
+def reload(target: str | None, *, name: str | None, wait: bool, gateway: bool) -> None:
     """Start every process of a running system anew, one replica after the other; no request is lost."""
     state, running = supervised_system(target, name)
-    if wait:
+    if gateway:
+        from meristem.cli.gateway_renewal import renew_gateway  # noqa: PLC0415 - a plan takes time to import
+
+        renew_gateway(state, running, target)
+    elif wait:
         reload_and_wait(state)
     else:
         ask_to_reload(running)

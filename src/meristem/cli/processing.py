@@ -19,7 +19,7 @@ from meristem.standard_streams import unblock
 from meristem.supervision.heartbeat import heartbeat
 from meristem.supervision.lifeline import hold
 from meristem.supervision.replica import ADDRESS, GRPC, GRPC_SOCKET, INSTANCE, PUBLIC_FD, RUN, admitted
-from meristem.system.addresses import app_addresses, called_by_grpc, edge, environment_for, part_addresses
+from meristem.system.addresses import app_addresses, called_by_grpc, edge, environment_for, label_of, part_addresses
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -91,7 +91,7 @@ def process(
     listen = _listen(blueprint, named, listens, publics, environment)
     _enter(blueprint, named, directory)
     sides = Sides(listen, operators, address, api_page, development, observer)
-    run_on_loop(_serve(blueprint, named, replica, sides, directory, environment))
+    run_on_loop(_serve(blueprint, named, replica, sides, directory, environment, placement))
 
 
 def _enter(blueprint: Blueprint, process: str, directory: Path) -> None:
@@ -125,7 +125,9 @@ async def _serve(
     sides: Sides,
     directory: Path,
     environment: Mapping[str, str],
+    placement: Path | None,
 ) -> None:
+    from meristem.cli.gateway_renewal import GatewayRenewal  # noqa: PLC0415
     from meristem.cli.settings import note_settings  # noqa: PLC0415
     from meristem.runtime.process import Process, serve  # noqa: PLC0415
     from meristem.system.state_directory import StateDirectory  # noqa: PLC0415 - what serves takes time to import
@@ -153,6 +155,8 @@ async def _serve(
             await stack.start(_operators(made, sides, state, environment))
         # Before the services: they follow what it has found as they start.
         await stack.start(resolver)
+        if placement is not None:
+            await stack.start(GatewayRenewal(made, placement, state.path, label_of(name, replica)))
         await serve(made, _say_started)
 
 

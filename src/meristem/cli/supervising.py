@@ -41,7 +41,7 @@ def run_placed(target: str | None, placement: Path, faces: Faces, *, log_level: 
     directory = find(target, Path.cwd()).root
     environment = {**os.environ, PYTHON: sys.executable}
     placed = Placement.read(placement)
-    plan = _plan(target, placement)
+    plan = plan_of(target, placement)
     pythons, foreign = interpreters(plan, placed, directory, Environments(directory, environment, TerminalProgress()))
     named = [target] if target else []
     flags = [*(["--api-page"] if faces.api_page else []), *(["--development"] if faces.development else [])]
@@ -98,7 +98,7 @@ def run_placed(target: str | None, placement: Path, faces: Faces, *, log_level: 
     sys.exit(code)
 
 
-def _plan(target: str | None, placement: Path) -> Plan:
+def plan_of(target: str | None, placement: Path) -> Plan:
     """The plan, made by a process of its own: this one never imports what the system does."""
     command = [*_meristem("graph"), *([target] if target else []), "--placement", str(placement), "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as made:  # noqa: S603 - this very command

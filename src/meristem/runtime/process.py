@@ -11,8 +11,8 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Final
 
 from meristem.contracts.call import CONNECTOR
+from meristem.errors import ConfigurationError
 from meristem.gateway.arrivals import Arrivals
-from meristem.gateway.policy.gatekeeper import Gatekeeper
 from meristem.hosting.asgi.access_log import AccessLog
 from meristem.hosting.asgi.forwarded import Forwarded
 from meristem.hosting.asgi.mounts import Mounts
@@ -20,17 +20,15 @@ from meristem.lifecycle import DRAINING, Stack, end, first_of, where
 from meristem.runtime.assembly import Assembly
 from meristem.runtime.database_watch import DatabaseWatch
 from meristem.runtime.forwardings import forwardings
-from meristem.runtime.gateway_identity import authenticator
 from meristem.runtime.grpc_serving import GrpcServing, grpc_server
 from meristem.runtime.hosted_apps import start_apps
 from meristem.runtime.loop_watch import LoopWatch
 from meristem.runtime.probes import InternalProbes, PublicProbe
+from meristem.runtime.public_gateway import PublicGateway
 from meristem.security.forwarding import TrustedProxies
 from meristem.stop_signals import StopSignals
 from meristem.system.addresses import edge
-from meristem.system.gateway_parts import part_paths
 from meristem.transports.http.rest.interface import RestInterface
-from meristem.transports.http.server.certificate import CertificateFiles
 from meristem.transports.http.server.http_server import Beside, HttpServer
 from meristem.webhooks.acceptance import Acceptance
 from meristem.webhooks.event_intake import EventIntake
@@ -40,7 +38,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from meristem.contracts.call import ServedOperation
-    from meristem.gateway.policy.authentication import Authenticator
     from meristem.gateway.policy.gateway_table import GatewayTable
     from meristem.hosting.asgi.protocol import ASGIApp
     from meristem.lifecycle import Component
@@ -87,6 +84,8 @@ class Process:
         self._databases = DatabaseWatch(self.assembly.databases)
         self.since = time.time()
         self._stack = Stack()
+        table = blueprint.placement.gateway if any(each.public for each in listen) else None
+        self._gateway = None if table is None else PublicGateway(blueprint, table, options)
         self._server: HttpServer | None = None
         self._grpc: GrpcServing | None = None
 
@@ -130,7 +129,7 @@ class Process:
             lambda: self.state, self.assembly.figures, self.assembly.telemetry.tap.look, lambda: self.assembly.problems
         )
         routes, hosted = self._routes(), await start_apps(self.assembly, self._stack, described=self._api_page)
-        authenticator = await self._authenticator()
+        policy = None if self._gateway is None else await self._gateway.open(self._stack)
         self._server = HttpServer(
             routes,
             await self._public(hosted),
@@ -142,14 +141,15 @@ class Process:
             # it may ask services: connections inherit what CONNECTOR is here
             authenticate=self._blueprint.system.authenticate,
             on_answer=self.assembly.telemetry.on_answer if self._blueprint.placement.telemetry.access_log else None,
-            policy=self._policy(authenticator),
+            policy=policy,
         )
         listen = [each for each in self._listen if not each.is_grpc]
         await self._stack.start(Serving(self._server, [each for each in listen if not each.public]))
         for component in self._needed:
             await self._stack.start(component)
         public = [each for each in listen if each.public]
-        await self._stack.start(Serving(self._server, public, await self._tls()))
+        tls = None if self._gateway is None else await self._gateway.tls(self._stack)
+        await self._stack.start(Serving(self._server, public, tls))
         await self._start_grpc(routes)
         await self.assembly.activate()
         await self._stack.start(self._databases)
@@ -203,34 +203,11 @@ class Process:
         acceptance = Acceptance(blueprint.system.name, blueprint.accepted_events(), sendable=self.assembly.sendable)
         return [EventIntake(acceptance, self.assembly.event_intake(), limits)]
 
-    async def _authenticator(self) -> Authenticator | None:
-        """What tells at the public addresses who sends a request, where the placement has a gateway."""
-        table = self._gateway
-        found = None if table is None else authenticator(table, self._blueprint.system.name, self.assembly.options)
-        if found is not None:
-            await self._stack.start(found)
-        return found
-
-    async def _tls(self) -> ssl.SSLContext | None:
-        """What public addresses prove themselves by, where the placement says so."""
-        table = self._gateway
-        if table is None or table.tls is None:
-            return None
-        files = CertificateFiles(*table.tls.files(), where="[gateway.tls]")
-        await self._stack.start(files)
-        return files.context
-
-    def _policy(self, authenticator: Authenticator | None) -> Gatekeeper | None:
-        """What decides who may come in, where the placement has a gateway."""
-        table = self._gateway
-        if table is None:
-            return None
-        return Gatekeeper(table, parts=part_paths(self._blueprint.plan), authenticator=authenticator)
-
-    @property
-    def _gateway(self) -> GatewayTable | None:
-        """The table of the gateway, where the public comes."""
-        return self._blueprint.placement.gateway if any(each.public for each in self._listen) else None
+    def renew_gateway(self, table: GatewayTable | None) -> None:
+        """Put another table of the gateway in force; raises ConfigurationError for one that can't be."""
+        if self._gateway is None:
+            raise ConfigurationError("this process has begun without a [gateway]: that takes `meristem reload`")
+        self._gateway.renew(table)
 
     def _rest(self, routes: Mapping[str, ServedOperation]) -> RestInterface:
         system = self._blueprint.system

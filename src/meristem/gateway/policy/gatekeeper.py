@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
     from meristem.gateway.policy.authentication import Authenticator
-    from meristem.gateway.policy.gateway_table import GatewayTable
+    from meristem.gateway.policy.gateway_table import GatewayTable, RateLimitTable
     from meristem.gateway.policy.visit import Check, Outcome
     from meristem.transports.http.edge_policy import Verdict
     from meristem.transports.http.request import Request
@@ -53,7 +53,8 @@ class CheckedRoute(NamedTuple):
 class Gatekeeper:
     """Decides about every request of the public addresses, as one table says.
 
-    `counts` are, by route and by what let it in or refused it, how many requests came.
+    `counts` are, by route and by what let it in or refused it, how many requests came. Of the one `before` it, whose
+    table was another, the counts go on, and those limits whose numbers have stayed.
     """
 
     def __init__(
@@ -62,14 +63,23 @@ class Gatekeeper:
         now: Callable[[], float] = time.monotonic,
         parts: PartPaths | None = None,
         authenticator: Authenticator | None = None,
+        before: Gatekeeper | None = None,
     ) -> None:
         self._authenticator = authenticator
-        self._limits = {name: RateLimit(name, each, now) for name, each in table.limits.items()}
+        known = {} if before is None else before.limits_as_written()
+        self._limits = {
+            name: kept[1] if (kept := known.get(name)) and kept[0] == each else RateLimit(name, each, now)
+            for name, each in table.limits.items()
+        }
         self._table = table
         checked = {name: self._checked(name, each) for name, each in table.routes.items()}
         rest = self._checked(ELSE, GatewayRouteTable())
         self._routes = RouteChoice(table.routes, checked, rest, PartPaths() if parts is None else parts)
-        self.counts: Counter[tuple[str, str]] = Counter()
+        self.counts: Counter[tuple[str, str]] = Counter() if before is None else before.counts
+
+    def limits_as_written(self) -> dict[str, tuple[RateLimitTable, RateLimit]]:
+        """The limits by name, each with what made it."""
+        return {name: (self._table.limits[name], each) for name, each in self._limits.items()}
 
     def check(self, request: Request) -> Verdict | Awaitable[Verdict]:
         """The verdict about a request, or what it is awaited by."""
@@ -156,7 +166,7 @@ class Gatekeeper:
         self.counts[visit.route, visit.by or check.name] += 1
         _leave(visit)
         # The gateway's own words are not shaped: of other origins it alone tells.
-        fields = [*response.fields, *visit.fields, *route.answers.shape(visit.request, ())]
+        fields = route.answers.completed(visit.request, [*response.fields, *visit.fields])
         return Response(response.status, response.media, response.body, fields)
 
 

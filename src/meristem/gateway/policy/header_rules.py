@@ -39,11 +39,14 @@ class AnswerRules:
     def shape(self, request: Request, fields: Iterable[Field]) -> list[Field]:
         """The fields of an answer to a request, by these rules."""
         gone = self._gone
-        kept = [each for each in fields if each[0].lower() not in gone]
-        kept += self._set
-        there = {each[0].lower() for each in kept}
-        kept += [each for each in self._defaults[request.scheme == "https"] if each[0] not in there]
-        return kept
+        return self.completed(request, [each for each in fields if each[0].lower() not in gone])
+
+    def completed(self, request: Request, fields: list[Field]) -> list[Field]:
+        """The fields with those that are set, and those of which they say nothing."""
+        fields += self._set
+        there = {each[0].lower() for each in fields}
+        fields += [each for each in self._defaults[request.scheme == "https"] if each[0] not in there]
+        return fields
 
     def coder(
         self, request: Request, status: int, fields: list[Field], media: bytes = b"", length: int | None = None

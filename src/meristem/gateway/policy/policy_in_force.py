@@ -1,0 +1,24 @@
+"""The policy that is in force at the public addresses; another takes its place between two requests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from meristem.gateway.policy.gatekeeper import Gatekeeper
+    from meristem.transports.http.edge_policy import Verdict
+    from meristem.transports.http.request import Request
+
+
+class PolicyInForce:
+    """Asks the `gatekeeper` of the moment: a request that has come in leaves by the one that has let it in."""
+
+    __slots__ = ("gatekeeper",)
+
+    def __init__(self, gatekeeper: Gatekeeper) -> None:
+        self.gatekeeper = gatekeeper
+
+    def check(self, request: Request) -> Verdict | Awaitable[Verdict]:
+        return self.gatekeeper.check(request)
