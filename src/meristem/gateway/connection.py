@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from meristem.gateway.answer import MOST_OF_HEAD, UnsoundAnswerError, UntilEnd, UpstreamAnswer, read_answer
 from meristem.transports.http.server.head import UnsoundError
@@ -27,11 +27,24 @@ class UpstreamLostError(Exception):
         self.touched = touched
 
 
+class QuickAsker(Protocol):
+    """Who asks without a task, and is told of the answer as it comes."""
+
+    def answered(self, data: bytes) -> bool:
+        """Take the first that has come; whether it was the whole answer."""
+        ...
+
+    def hand_over(self) -> None:
+        """It was not, or the connection has ended: somebody has to await the rest."""
+        ...
+
+
 class UpstreamConnection(WritingProtocol):
     """Carries requests one after the other, as long as it `is_free` in between."""
 
     __slots__ = (
-        "_answer", "_continued", "_failure", "_inbox", "_is_held", "_method", "_news", "_upgrades", "idle_since",
+        "_answer", "_continued", "_failure", "_inbox", "_is_held", "_method", "_news", "_quick", "_upgrades",
+        "idle_since",
     )  # fmt: skip
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -45,6 +58,7 @@ class UpstreamConnection(WritingProtocol):
         self._failure: UpstreamLostError | None = None
         self._news: asyncio.Future[None] | None = None
         self._is_held = False
+        self._quick: QuickAsker | None = None
 
     # Requests
 
@@ -57,6 +71,11 @@ class UpstreamConnection(WritingProtocol):
         """Send the head of a request; its body follows by `write`."""
         self._method, self._upgrades = method, upgrades
         self.write(head)
+
+    def ask_quickly(self, head: bytes, method: str, quick: QuickAsker) -> None:
+        """Send a request without a body, whose answer `quick` is told of."""
+        self._quick = quick
+        self.ask(head, method)
 
     def write(self, data: bytes) -> None:
         """Send a part of the body; nothing once the connection has ended, which is told to who awaits the answer."""
@@ -115,11 +134,20 @@ class UpstreamConnection(WritingProtocol):
         self._read_on()
         return data
 
+    def finish_quickly(self) -> None:
+        """The whole answer was taken as it came, and the connection stays."""
+        self._method = ""
+
     def finish(self) -> None:
         """All of the answer was taken: be ready for the next request, or close."""
         answer, self._answer, self._method = self._answer, None, ""
         if answer is None or not answer.stays or self._inbox:  # bytes behind an answer belong to no request
             self.close()
+
+    def give_up(self) -> None:
+        """Cut it, and tell nobody."""
+        self._quick = None
+        self.close()
 
     def close(self) -> None:
         """Cut it: the upstream learns by that that nobody wants its answer any more."""
@@ -156,6 +184,9 @@ class UpstreamConnection(WritingProtocol):
         if not self._method:  # nothing was asked: it says farewell, or talks nonsense
             self.close()
             return
+        quick, self._quick = self._quick, None
+        if quick is not None and quick.answered(data):
+            return
         self._inbox += data
         if self._answer is None:
             self._find_head()
@@ -163,6 +194,8 @@ class UpstreamConnection(WritingProtocol):
             self._is_held = True
             self.transport.pause_reading()
         self._wake()
+        if quick is not None:
+            quick.hand_over()
 
     def _find_head(self) -> None:
         """Cut the head of the answer out; what is said before it is no answer (RFC 9110, 15.2)."""
@@ -216,6 +249,9 @@ class UpstreamConnection(WritingProtocol):
             self._failure = failure
         self._invite(wanted=False)
         self._wake()
+        quick, self._quick = self._quick, None
+        if quick is not None:
+            quick.hand_over()
 
     def _wake(self) -> None:
         if self._news is not None and not self._news.done():

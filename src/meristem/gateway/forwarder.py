@@ -14,6 +14,7 @@ from meristem.gateway.request_head import BodyForm
 from meristem.gateway.upstream import AwayError
 from meristem.hosting.asgi.exchange import disclaim
 from meristem.hosting.asgi.refusal import refuse
+from meristem.transports.http.fast_path import BEGUN
 
 if TYPE_CHECKING:
     from meristem.asgi import Receive, Scope, Send
@@ -52,9 +53,11 @@ class Forwarder:
         form = BodyForm(scope["headers"])
         upload = BodySender(receive, form, asks_in_vain=not self._upstream.tells)
         is_safe = scope["method"] in SAFE
+        begun = scope.get("state", {}).pop(BEGUN, None)
+        asked: Taken | None = None if begun is None else begun.taken
         for attempt in range(ATTEMPTS):
             try:
-                taken = await self._upstream.take(repeatable=is_safe, fresh=attempt > 0)
+                taken = asked or await self._upstream.take(repeatable=is_safe, fresh=attempt > 0)
             except AwayError as error:
                 logger.warning("%s; %s is answered with 503", error, scope["path"])
                 disclaim(scope)
@@ -62,8 +65,9 @@ class Forwarder:
                 return
             exchange = Exchange(scope, form, taken, upload, self._heads, tells=self._upstream.tells)
             try:
-                await exchange.run(send, may_repeat=is_safe)
+                await exchange.run(send, may_repeat=is_safe, is_asked=asked is not None)
             except NotServedError as error:
+                asked = None
                 if upload.is_repeatable and attempt + 1 < ATTEMPTS:
                     continue
                 await self._fail(scope, send, str(error), 503, (b"retry-after", b"1"))
@@ -97,12 +101,16 @@ class Exchange:
         self._tells = tells
         self._sending: asyncio.Task[None] | None = None
 
-    async def run(self, send: Send, *, may_repeat: bool) -> None:
-        """Send the request and have the answer sent; raises NotServedError, UpstreamLostError, UnsoundAnswerError."""
+    async def run(self, send: Send, *, may_repeat: bool, is_asked: bool = False) -> None:
+        """Send the request, unless that was done, and have the answer sent.
+
+        Raises NotServedError, UpstreamLostError, UnsoundAnswerError.
+        """
         taken, connection, loop = self._taken, self._taken.connection, self._taken.connection.loop
         watch: asyncio.TimerHandle | None = None
         try:
-            connection.ask(self._heads.head(self._scope, self._form.lines()), self._scope["method"])
+            if not is_asked:
+                connection.ask(self._heads.head(self._scope, self._form.lines()), self._scope["method"])
             if self._form.is_there:
                 self._watch(connection)
             else:  # nearly every answer comes at once, and a task for each would cost more than the rest

@@ -8,6 +8,7 @@ from meristem.context import CURRENT, Context
 from meristem.head_fields import BAGGAGE
 from meristem.hosting.asgi.exchange import claim, exchange_of, hear, is_claimed, note
 from meristem.hosting.asgi.incoming import baggage_of, continued, read_fields, trace_of
+from meristem.transports.http.fast_path import BEGUN
 
 if TYPE_CHECKING:
     from meristem.asgi import ASGIApp, Receive, Scope, Send
@@ -27,8 +28,12 @@ class Traced:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         tracer, fields = self._requests.tracer, read_fields(scope["headers"])
-        started, parent = tracer.clock(), trace_of(fields)
-        trace = tracer.enter(parent, started)
+        begun = scope.get("state", {}).get(BEGUN)
+        if begun is None:
+            started, parent = tracer.clock(), trace_of(fields)
+            trace = tracer.enter(parent, started)
+        else:
+            started, parent, trace = begun.started, None, begun.trace
         baggage = baggage_of(fields)
         inner = continued(scope, trace)
         if BAGGAGE in fields:

@@ -135,6 +135,13 @@ class Upstream:
             raise AwayError(f"{self.name} is not there")
         return found
 
+    def take_kept(self) -> Taken | None:
+        """As `take` for what is repeatable, if there is a connection that is open already."""
+        for replica in self._in_order(asyncio.get_running_loop().time()):
+            kept = replica.kept(0.0)
+            return None if kept is None else Taken(replica, kept, is_new=False)
+        return None
+
     async def _try(self, *, repeatable: bool, fresh: bool) -> Taken | None:
         loop = asyncio.get_running_loop()
         now = loop.time()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from meristem.context import Context
 from meristem.discovery.environment import replicas_variable, url_variable
 from meristem.errors import WiringError
+from meristem.gateway.fast_forwarding import FastForwarding
 from meristem.gateway.forwarder import Forwarder
 from meristem.gateway.request_head import ForeignHead, OwnHead
 from meristem.gateway.traced import Traced
@@ -15,16 +16,26 @@ from meristem.system.addresses import foreign_apps
 
 if TYPE_CHECKING:
     from meristem.asgi import ASGIApp
+    from meristem.gateway.request_head import UpstreamHead
     from meristem.runtime.assembly import Assembly
+    from meristem.telemetry.http_requests import HttpRequests
 
 
-def forwardings(assembly: Assembly) -> dict[str, tuple[Upstream, ASGIApp]]:
+class Forwarding(NamedTuple):
+    """What is forwarded below one mount: the way there, the application that takes it, and the short way for most."""
+
+    upstream: Upstream
+    app: ASGIApp
+    fast: FastForwarding
+
+
+def forwardings(assembly: Assembly) -> dict[str, Forwarding]:
     """By mount what this process, the edge, hands on: apps of other processes, and programs.
 
     Raises WiringError where nothing tells where one of them is.
     """
     plan = assembly.blueprint.plan
-    found: dict[str, tuple[Upstream, ASGIApp]] = {}
+    found: dict[str, Forwarding] = {}
     requests, sign = assembly.telemetry.forwarded(assembly.process.name), assembly.options.sign
     prove = None if sign is None else (lambda user: sign(Context(user=user)))
     foreign = foreign_apps(assembly.options.environment)
@@ -36,14 +47,19 @@ def forwardings(assembly: Assembly) -> dict[str, tuple[Upstream, ASGIApp]]:
         head = OwnHead(app.name, prove) if is_ours else ForeignHead(app.mount, is_told=True)
         # Of a request to one of our own processes that one tells.
         figures = requests if is_ours else assembly.telemetry.requests(app.name)
-        found[app.mount] = upstream, Traced(Forwarder(upstream, head), figures, is_told=not is_ours)
+        found[app.mount] = _forwarding(upstream, head, figures, is_told=not is_ours)
     for program in plan.programs:
         if program.mount is not None:
             text = f"the program {program.name} has the mount {program.mount}"
             upstream = _upstream(assembly, text, program.name, tells=False)
-            forwarder = Forwarder(upstream, ForeignHead(program.mount))
-            found[program.mount] = upstream, Traced(forwarder, assembly.telemetry.requests(program.name), is_told=True)
+            figures = assembly.telemetry.requests(program.name)
+            found[program.mount] = _forwarding(upstream, ForeignHead(program.mount), figures, is_told=True)
     return found
+
+
+def _forwarding(upstream: Upstream, head: UpstreamHead, figures: HttpRequests, *, is_told: bool) -> Forwarding:
+    app = Traced(Forwarder(upstream, head), figures, is_told=is_told)
+    return Forwarding(upstream, app, FastForwarding(upstream, head, figures, is_told=is_told))
 
 
 def _upstream(assembly: Assembly, text: str, name: str, *, tells: bool) -> Upstream:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from meristem.contracts.call import CONNECTOR
 from meristem.errors import ConfigurationError
 from meristem.gateway.arrivals import Arrivals
+from meristem.gateway.fast_mounts import FastMounts
 from meristem.hosting.asgi.access_log import AccessLog
 from meristem.hosting.asgi.forwarded import Forwarded
 from meristem.hosting.asgi.mounts import Mounts
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from meristem.runtime.options import Options
     from meristem.security.tokens import Tokens
     from meristem.system.blueprint import Blueprint
+    from meristem.transports.http.fast_path import FastPath
 
 logger = logging.getLogger(__name__)
 COLLECTING: Final = (10_000, 20, 20)  # allocations and rounds between collections: a request frees most by itself
@@ -130,9 +132,10 @@ class Process:
         )
         routes, hosted = self._routes(), await start_apps(self.assembly, self._stack, described=self._api_page)
         policy = None if self._gateway is None else await self._gateway.open(self._stack)
+        app, fast = await self._public(hosted)
         self._server = HttpServer(
             routes,
-            await self._public(hosted),
+            app,
             interfaces=[PublicProbe(lambda: self.state), *self._intake(), self._rest(routes)],
             # Twice: as an interface it answers about health at once; figures, which have to wait, are of the app.
             internal=Beside([internal], self._internal(hosted, internal), self.assembly.limits.inside()),
@@ -142,6 +145,7 @@ class Process:
             authenticate=self._blueprint.system.authenticate,
             on_answer=self.assembly.telemetry.on_answer if self._blueprint.placement.telemetry.access_log else None,
             policy=policy,
+            fast=fast,
         )
         listen = [each for each in self._listen if not each.is_grpc]
         await self._stack.start(Serving(self._server, [each for each in listen if not each.public]))
@@ -175,18 +179,23 @@ class Process:
             self._grpc = GrpcServing(server, listen, described=self._api_page)
             await self._stack.start(self._grpc)
 
-    async def _public(self, hosted: Mapping[str, ASGIApp]) -> ASGIApp | None:
-        """The apps, for all that neither RPC nor REST knows: at the edge also those that live elsewhere."""
+    async def _public(self, hosted: Mapping[str, ASGIApp]) -> tuple[ASGIApp | None, FastPath | None]:
+        """The apps, for all that neither RPC nor REST knows, and the short way to those that live elsewhere.
+
+        Of those the edge alone knows.
+        """
         mounts = {each.mount: hosted[each.name] for each in self._blueprint.system.apps if each.name in hosted}
+        fast: dict[str, FastPath | None] = dict.fromkeys(mounts)
         if edge(self._blueprint.plan).name == self.assembly.process.name:
-            for mount, (upstream, forwarding) in forwardings(self.assembly).items():
-                await self._stack.start(upstream)
-                mounts[mount] = forwarding
+            for mount, each in forwardings(self.assembly).items():
+                await self._stack.start(each.upstream)
+                mounts[mount], fast[mount] = each.app, each.fast
         if not mounts:
-            return None
+            return None, None
         proxies = TrustedProxies(self.assembly.limits.trusted_proxies)
         public = Forwarded(Mounts(mounts), proxies)
-        return AccessLog(public, proxies) if self._blueprint.placement.telemetry.access_log else public
+        app = AccessLog(public, proxies) if self._blueprint.placement.telemetry.access_log else public
+        return app, FastMounts(fast, proxies) if any(fast.values()) else None
 
     def _internal(self, hosted: Mapping[str, ASGIApp], probes: InternalProbes) -> ASGIApp:
         """What the system's own addresses serve beside RPC: the apps to the edge, and figures."""

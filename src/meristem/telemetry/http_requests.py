@@ -76,7 +76,13 @@ class HttpRequests:
         self._stats = stats
         self.tracer = tracer
         self._app = app
-        self._logged = logged
+        self.logged = logged
+
+    def count(self, seconds: float, status: int) -> None:
+        """Count a request that was answered after `seconds`."""
+        if (stats := self._stats) is not None:
+            stats.begun += 1
+            stats.record(seconds, str(status) if status >= FAILED else OK)
 
     def ended(
         self,
@@ -88,11 +94,8 @@ class HttpRequests:
     ) -> None:
         """Record a request that took `seconds`; `error` is what the app raised."""
         failed = exchange.status >= FAILED
-        if self._stats is not None:
-            self._stats.begun += 1
-            # Of a stream its beginning: how long it lasts is its client's affair.
-            self._stats.record(exchange.first or seconds, str(exchange.status) if failed else OK)
-        if self._logged:
+        self.count(exchange.first or seconds, exchange.status)  # of a stream its beginning, not how long it lasts
+        if self.logged:
             how = "" if exchange.whole else ", cut off"
             log_request(exchange.method, exchange.path, exchange.client, exchange.status, seconds, context, how)
         trace = context.trace

@@ -9,6 +9,7 @@ from meristem.hosting.asgi.refusal import refuse
 from meristem.security.forwarding import ContradictionError, is_forwarded
 
 if TYPE_CHECKING:
+    from meristem.asgi import Scope
     from meristem.hosting.asgi.protocol import ASGIApp
     from meristem.security.forwarding import ClientOrigin, TrustedProxies
 
@@ -31,7 +32,7 @@ class Forwarded:
         except ContradictionError as error:
             await _refuse(scope, send, f"{error}: the proxy must set or remove both")
             return
-        await self._app(_told(scope, origin), receive, send)
+        await self._app(told(scope, origin), receive, send)
 
 
 def peer_of(client: tuple[str, int | None] | None) -> str | None:
@@ -39,19 +40,19 @@ def peer_of(client: tuple[str, int | None] | None) -> str | None:
     return None if client is None or client[1] is None else client[0]
 
 
-def _told(scope: dict[str, Any], origin: ClientOrigin) -> dict[str, Any]:
+def told(scope: Scope, origin: ClientOrigin) -> dict[str, Any]:
     """The scope as it would be without proxies."""
-    told = {**scope, "headers": origin.fields}
+    seen = {**scope, "headers": origin.fields}
     if origin.client is not None:
-        told["client"] = origin.client
+        seen["client"] = origin.client
     if origin.scheme is not None:
-        told["scheme"] = OF_WEBSOCKETS[origin.scheme] if scope["type"] == "websocket" else origin.scheme
+        seen["scheme"] = OF_WEBSOCKETS[origin.scheme] if scope["type"] == "websocket" else origin.scheme
     if origin.host is not None:
         others = [each for each in origin.fields if each[0] != b"host"]
-        told["headers"] = [(b"host", origin.host.encode()), *others]
+        seen["headers"] = [(b"host", origin.host.encode()), *others]
         name, port = _split(origin.host)
-        told["server"] = (name, port or PORTS.get(told.get("scheme", "http"), 80))
-    return told
+        seen["server"] = (name, port or PORTS.get(seen.get("scheme", "http"), 80))
+    return seen
 
 
 def _split(host: str) -> tuple[str, int]:

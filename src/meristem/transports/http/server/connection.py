@@ -98,8 +98,8 @@ class ServerConnection(PacedConnection):
         """Answer a request whose head was read before: the connection's last one, or that of Meristem's own client."""
         last, listener = self.last, self.listener
         if last is not None:
-            request = last.request
-            if not data.startswith(request.raw) or len(data) != last.size:
+            request = self.repeated(data)
+            if request is None:
                 return False
             self.request = request
             self.mark = listener.reaper.now
@@ -111,6 +111,13 @@ class ServerConnection(PacedConnection):
         self.own = True
         self.serve(*known)
         return True
+
+    def repeated(self, data: bytes) -> Request | None:
+        """The last request, where it has arrived once more and nothing else has."""
+        last = self.last
+        if last is None or len(data) != last.size or not data.startswith(last.request.raw):
+            return None
+        return last.request
 
     def begin(self) -> None:
         """At a request boundary: find the whole head, then who answers it."""
@@ -149,9 +156,13 @@ class ServerConnection(PacedConnection):
         elif socket:
             self._open(listener.socket(self, request))
         else:
-            self.phase = HOSTED
-            self.hosted = listener.host(self, request, body)
-            self._feed()
+            self.host(request, body)
+
+    def host(self, request: Request, body: IncomingBody, begun: Any = None) -> None:
+        """Have the app answer a request, for which something may have `begun` on the short way."""
+        self.phase = HOSTED
+        self.hosted = self.listener.host(self, request, body, begun)
+        self._feed()
 
     def take(self, found: Resource | Response, request: Request, body: IncomingBody) -> None:
         """Have Meristem's own answer a request, as soon as that has what it needs of it."""

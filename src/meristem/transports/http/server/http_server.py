@@ -22,6 +22,7 @@ from meristem.transports.errors import has_protobuf
 from meristem.transports.http.address import Address
 from meristem.transports.http.connect.interface import ConnectInterface, Route
 from meristem.transports.http.server.connection import ServerConnection
+from meristem.transports.http.server.forwarding_connection import ForwardingConnection
 from meristem.transports.http.server.listener import Factory, Listener
 from meristem.transports.http.server.policed_connection import PolicedConnection
 from meristem.transports.http.server.reaper import Reaper
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from meristem.transports.authorize import Authenticate, Verify
     from meristem.transports.http.connect.codec import Binary
     from meristem.transports.http.edge_policy import EdgePolicy
+    from meristem.transports.http.fast_path import FastPath
     from meristem.transports.http.request import Interface
     from meristem.transports.http.server.listener import Accepted
 
@@ -100,8 +102,8 @@ class HttpServer:
     `verify` tells who stands behind a `meristem-token`, `authenticate` whose a bearer token from outside is. An
     operation without `http=` answers only callers with a valid token; without a `verify` it answers on addresses
     that are not public. Those have `internal` instead of `interfaces` and `app`, where that is given. At a public
-    address `policy` decides who may come in, `guards` are asked before all others, and `on_answer` is told of each
-    answer, but not of those of `app`.
+    address `policy` decides who may come in, `guards` are asked before all others, what the app forwards may go the
+    `fast` way, and `on_answer` is told of each answer, but not of those of `app`.
     """
 
     def __init__(
@@ -117,12 +119,14 @@ class HttpServer:
         authenticate: Authenticate | None = None,
         on_answer: OnAnswer | None = None,
         policy: EdgePolicy | None = None,
+        fast: FastPath | None = None,
     ) -> None:
         self.limits = limits or Limits()
         self._verify = verify
         self._authenticate = authenticate
         self._on_answer = on_answer
         self._policy = policy
+        self._fast = fast
         connect = ConnectInterface(routes_of(routes, self.limits))
         self._public = Beside([*guards, connect, *interfaces], app)
         self._internal = (
@@ -141,7 +145,7 @@ class HttpServer:
             raise ConfigurationError(f"cannot listen on {wanted}: it serves no TLS by itself; let a proxy do that")
         self._reaper.start()
         beside = self._public if public else self._internal
-        factory: Factory = ServerConnection
+        factory: Factory = ForwardingConnection if public else ServerConnection
         if public and self._policy is not None:
             factory = partial(PolicedConnection, on_answer=self._on_answer, policy=self._policy)
         elif public and self._on_answer is not None:
@@ -155,6 +159,7 @@ class HttpServer:
             reaper=self._reaper,
             turns=self._turns,
             beside=self._open[public],
+            fast=self._fast if public else None,
         )
         try:
             self._listeners.append(await _listen(wanted, listener, tls))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from meristem.lifecycle import end
 from meristem.security.forwarding import APP, TrustedProxies
+from meristem.transports.http.fast_path import BEGUN
 from meristem.transports.http.responses import Response, refused
 from meristem.transports.http.server.headcache import HeadCache
 from meristem.transports.http.server.hosted import HostedRequest, scope_of
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from meristem.asgi import ASGIApp
     from meristem.resilience.limits import Limits
     from meristem.transports.authorize import Authorizer
+    from meristem.transports.http.fast_path import FastPath
     from meristem.transports.http.request import Interface, Request, Resource
     from meristem.transports.http.server.body import IncomingBody
     from meristem.transports.http.server.hosted import Owner
@@ -70,7 +72,8 @@ class Listener:
 
     A request is for the first of the `interfaces` that knows its path, else for the `app` if there is one.
     `factory` makes the protocol of a new connection, which calls `admit` when it is made and `forget` when it is lost.
-    `beside` are the connections that count for the limit: its own, and those of the server's listeners for the same.
+    What is forwarded may go the `fast` way instead of the app's. `beside` are the connections that count for the limit:
+    its own, and those of the server's listeners for the same.
     """
 
     def __init__(
@@ -84,12 +87,14 @@ class Listener:
         reaper: Reaper,
         turns: Turns,
         beside: set[Accepted],
+        fast: FastPath | None = None,
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.limits = limits
         self.authorizer = authorizer
         self.reaper = reaper
         self.turns = turns
+        self.fast = fast
         self.own_heads = HeadCache()
         self.proxies = TrustedProxies(limits.trusted_proxies)
         self.draining = self.stopped = False
@@ -129,9 +134,11 @@ class Listener:
         """Whether the edge of the system hands the request to an app, which has every path there."""
         return APP in request.head and self.authorizer.trusted
 
-    def host(self, owner: Owner, request: Request, body: IncomingBody) -> HostedRequest:
-        """Have the app answer a request."""
+    def host(self, owner: Owner, request: Request, body: IncomingBody, begun: Any = None) -> HostedRequest:
+        """Have the app answer a request, for which something may have begun on the short way."""
         scope = scope_of(request, owner.transport, self.state)
+        if begun is not None:
+            scope["state"][BEGUN] = begun
         hosted = HostedRequest(owner, request, body, scope, limits=self.limits, reaper=self.reaper)
         task = self.loop.create_task(hosted.run(self._app), name=f"app at {request.path.decode('latin-1')}")  # type: ignore[arg-type]
         self.hosted.add(task)

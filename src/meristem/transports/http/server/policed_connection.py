@@ -35,43 +35,47 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 DEADLINE: Final = DEADLINE_FIELD.encode()
 MOST_DIGITS: Final = 10
+TOO_LONG: Final = "what answers here took too long"
 FAILED: Final = refused(500, "what decides who may come in here has failed; nothing was done")
 
 
 class PolicedConnection(ToldConnection):
     """One connection, whose requests `policy` decides about."""
 
-    __slots__ = ("_decided", "_left", "_policy", "_timer")
+    __slots__ = ("_asked", "_left", "_policy", "_timer")
 
     def __init__(self, listener: Listener, on_answer: OnAnswer | None, policy: EdgePolicy) -> None:
         super().__init__(listener, on_answer or _nobody)
         self._policy = policy
-        self._decided: Verdict | Awaitable[Verdict] | None = None  # about a request that is read once more
+        self._asked: tuple[Request, Awaitable[Verdict]] | None = None  # about a request that is read once more
         self._left: Callable[[], None] | None = None
         self._timer: TimerHandle | None = None
 
     def recognizes(self, data: bytes) -> bool:
-        last = self.last
-        if last is None or len(data) != last.size or not data.startswith(last.request.raw):
+        request = self.repeated(data)
+        if request is None:
             return super().recognizes(data)
-        verdict = self._check(last.request)
+        verdict = self._check(request)
         if isinstance(verdict, Admitted):
-            self._admit(last.request, verdict)
+            self._admit(request, verdict)
             return super().recognizes(data)
         if isinstance(verdict, Response):
             self._began = perf_counter()
-            self.request = last.request
+            self.request = request
             self.finish(verdict)
             return True
-        self._decided = verdict  # which takes time: the request is read again, and awaits it there
+        self._asked = request, verdict  # which takes time: its body is cut out anew meanwhile
         return False
 
     def route(self, request: Request, body: IncomingBody) -> None:
-        decided, self._decided = self._decided, None
-        if decided is None:
-            if not self.knows_client(request):
-                return
+        asked, self._asked = self._asked, None
+        if asked is not None:  # what the policy has found out of it stands in the first one, of the same bytes
+            self.request = request = asked[0]
+            decided: Verdict | Awaitable[Verdict] = asked[1]
+        elif self.knows_client(request):
             decided = self._check(request)
+        else:
+            return
         if isinstance(decided, Admitted | Response):
             self._follow(decided, request, body)
         else:
@@ -97,6 +101,10 @@ class PolicedConnection(ToldConnection):
     def _finish(self, response: Response, *, close: bool) -> None:
         self._leave()
         super().finish(response, close=close)
+
+    def passed(self, head: bytes, body: bytes) -> None:
+        self._leave()
+        super().passed(head, body)
 
     async def _coded(self, coder: BodyCoder, response: Response, *, close: bool) -> None:
         """Answer once a large body is compressed: others must not wait for that."""
@@ -164,8 +172,12 @@ class PolicedConnection(ToldConnection):
     def _expire(self) -> None:
         """The time for an answer is over; an operation ends by its own deadline, and tells more."""
         self._timer = None
-        if isinstance(self.hosted, HostedRequest) and not self.hosted.must_abort and not self.transport.is_closing():
-            self.refuse(504, "what answers here took too long")
+        passing, self.passing = self.passing, None
+        if passing is not None:
+            passing.lost()
+            self.refuse(504, TOO_LONG)
+        elif isinstance(self.hosted, HostedRequest) and not self.hosted.must_abort and not self.transport.is_closing():
+            self.refuse(504, TOO_LONG)
 
     def _leave(self) -> None:
         if self._timer is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from functools import partial
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from meristem.transports.http.date import date_line
 from meristem.transports.http.responses import COALESCED, phrase
@@ -23,6 +23,38 @@ NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 UNSOUND: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 OF_THE_CONNECTION: Final = (b"connection", b"transfer-encoding", b"keep-alive", b"upgrade")
 """Fields that are the server's to decide (RFC 9110, 7.6.1)."""
+
+
+class AnswerLines(NamedTuple):
+    """The lines of a head, up to how its body is framed unless it has `length`; whether it says date and `close`."""
+
+    lines: list[bytes]
+    length: int | None
+    closes: bool
+    is_dated: bool
+
+
+def answer_lines(status: int, fields: Iterable[Field]) -> AnswerLines:
+    """The lines for the fields that an app or an upstream gives; raises ValueError for what no head can hold."""
+    lines = [_status_line(status)]
+    is_dated = closes = False
+    length: int | None = None
+    for given, value in fields:
+        name = given.lower()
+        if NAME.fullmatch(name) is None or UNSOUND.search(value) is not None:
+            raise ValueError(f"a response has no header field {given!r}: {value!r}")
+        if name == b"connection":
+            closes = closes or b"close" in value.lower()
+        elif name == b"content-length":
+            if LENGTH.fullmatch(value) is None or length is not None:
+                raise ValueError(f"content-length is a number and given once, not {value!r}")
+            if status != 204:
+                length = int(value)
+                lines.append(b"content-length: %b\r\n" % value)
+        elif name not in OF_THE_CONNECTION:
+            is_dated = is_dated or name == b"date"
+            lines.append(b"%b: %b\r\n" % (name, value))
+    return AnswerLines(lines, length, closes, is_dated)
 
 
 class Answered(Protocol):
@@ -86,25 +118,11 @@ class ResponseWriter:
 
     def begin(self, status: int, fields: Iterable[Field]) -> None:
         """The head, sent with what comes next; raises ValueError for what no head of an answer can hold."""
-        lines = [_status_line(status)]
-        dated = False
-        self._left = None  # of one before that was refused
-        for given, value in self._with_terms(status, fields):
-            name = given.lower()
-            if NAME.fullmatch(name) is None or UNSOUND.search(value) is not None:
-                raise ValueError(f"a response has no header field {given!r}: {value!r}")
-            if name == b"connection":
-                self._close = self._close or b"close" in value.lower()
-            elif name == b"content-length":
-                if LENGTH.fullmatch(value) is None or self._left is not None:
-                    raise ValueError(f"content-length is a number and given once, not {value!r}")
-                if status != 204:
-                    self._left = int(value)
-                    lines.append(b"content-length: %b\r\n" % value)
-            elif name not in OF_THE_CONNECTION:
-                dated = dated or name == b"date"
-                lines.append(b"%b: %b\r\n" % (name, value))
-        if not dated:
+        found = answer_lines(status, self._with_terms(status, fields))
+        self._left = found.length  # not that of one before, which was refused
+        self._close = self._close or found.closes
+        lines = found.lines
+        if not found.is_dated:
             lines.append(date_line())
         self.started = True
         # RFC 9112, section 6.3: these have no body, whatever their head says of one.

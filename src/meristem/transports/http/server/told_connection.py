@@ -7,7 +7,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from meristem.transports.http.server.client_address import client_address
-from meristem.transports.http.server.connection import ServerConnection
+from meristem.transports.http.server.forwarding_connection import ForwardingConnection
 from meristem.transports.http.server.head import UnsoundError
 from meristem.transports.http.server.phases import BUSY, IDLE
 
@@ -40,7 +40,7 @@ class AnsweredRequest(NamedTuple):
 OnAnswer: TypeAlias = Callable[[AnsweredRequest], None]
 
 
-class ToldConnection(ServerConnection):
+class ToldConnection(ForwardingConnection):
     """One connection of a server for outsiders; `on_answer` is told when an answer is out."""
 
     __slots__ = ("_asked", "_began", "_on_answer")
