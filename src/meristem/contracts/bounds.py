@@ -76,7 +76,7 @@ def misfit(written: Any, type_: Any, *path: str) -> str | None:
     # What stands deepest first: of the whole, msgspec would say the same without the value and what is allowed.
     for name, value in written.items():
         inner = _value_type(type_, name)
-        found = None if inner is None else misfit(value, inner, *path, name)
+        found = None if inner is None else _misfit_below(value, inner, *path, name)
         if found is not None:
             return found
     reason = _refusal(written, type_)
@@ -85,6 +85,22 @@ def misfit(written: Any, type_: Any, *path: str) -> str | None:
     struct = _struct(type_)
     problem = None if struct is None else _falling(msgspec.convert(written, struct))
     return None if problem is None else _said(path, problem)
+
+
+def _misfit_below(value: Any, type_: Any, *path: str) -> str | None:
+    """As `misfit`, of a value or of each table in a list of them: `[[rules]]`, of which the number is told."""
+    item = _item_type(type_)
+    if item is None or not isinstance(value, list | tuple) or not all(isinstance(each, dict) for each in value):
+        return misfit(value, type_, *path)
+    *before, name = path
+    found = (misfit(each, item, *before, f"{name}[{number}]") for number, each in enumerate(value, 1))
+    return next((each for each in found if each is not None), None)
+
+
+def _item_type(type_: Any) -> Any:
+    """The type of what a list has, where that is a table."""
+    lists = (each for each in _choices(type_) if typing.get_origin(each) is tuple)
+    return next((item for item in (typing.get_args(each)[0] for each in lists) if _struct(item) is not None), None)
 
 
 def _falling(struct: msgspec.Struct) -> str | None:

@@ -39,6 +39,7 @@ class PublicGateway:
         if self._authenticator is not None:
             await stack.start(self._authenticator)
         self._policy = PolicyInForce(self._gatekeeper(self._table, None))
+        await stack.start(self._policy)
         return self._policy
 
     async def tls(self, stack: Stack) -> ssl.SSLContext | None:
@@ -66,5 +67,5 @@ class PublicGateway:
         self._table = table
 
     def _gatekeeper(self, table: GatewayTable, before: Gatekeeper | None) -> Gatekeeper:
-        parts = part_paths(self._blueprint.plan)
-        return Gatekeeper(table, parts=parts, authenticator=self._authenticator, before=before)
+        parts, system = part_paths(self._blueprint.plan), self._blueprint.system.name
+        return Gatekeeper(table, parts=parts, authenticator=self._authenticator, system=system, before=before)

@@ -114,6 +114,7 @@ INSTALLED: Final = frozenset(
         "python_multipart",
         "pyyaml",
         "quart",
+        "redis",
         "requests",
         "rich",
         "ruff",

@@ -3,40 +3,43 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from meristem.errors import ConfigurationError
 from meristem.gateway.policy.authentication import RouteRequirement
+from meristem.gateway.policy.ban_book import BanBook
 from meristem.gateway.policy.body_limit import BodyLimit
 from meristem.gateway.policy.canonical_path import UnsoundPathError, canonical_path
 from meristem.gateway.policy.compression_rules import Compression
 from meristem.gateway.policy.cors import ASKED_METHOD, CrossOrigin, is_preflight
 from meristem.gateway.policy.edge_hosts import HttpsAlone, KnownHosts, Redirect
+from meristem.gateway.policy.firewall import Firewall
 from meristem.gateway.policy.gateway_refusal import refused
 from meristem.gateway.policy.header_rules import AnswerRules, RequestHeaders
 from meristem.gateway.policy.host_names import host_name
+from meristem.gateway.policy.limit_book import LimitBook
 from meristem.gateway.policy.part_paths import PartPaths
 from meristem.gateway.policy.quantities import seconds_of
-from meristem.gateway.policy.rate_limit import RateLimit
+from meristem.gateway.policy.refusals import Refusals
 from meristem.gateway.policy.route_choice import RouteChoice
 from meristem.gateway.policy.route_table import GatewayRouteTable
 from meristem.gateway.policy.visit import Visit
-from meristem.transports.http.edge_policy import Admitted
+from meristem.transports.http.edge_policy import CUT_OFF, Admitted
 from meristem.transports.http.responses import Response
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Awaitable, Callable, Iterator
 
     from meristem.gateway.policy.authentication import Authenticator
-    from meristem.gateway.policy.gateway_table import GatewayTable, RateLimitTable
+    from meristem.gateway.policy.gateway_table import GatewayTable
     from meristem.gateway.policy.visit import Check, Outcome
     from meristem.transports.http.edge_policy import Verdict
     from meristem.transports.http.request import Request
 
 ELSE: Final = "*"  # the route of what no other fits
-ADMITTED: Final = "admitted"
 UNSOUND_PATH: Final = "path"
+UNAUTHENTICATED: Final = 401
 
 
 class CheckedRoute(NamedTuple):
@@ -51,10 +54,10 @@ class CheckedRoute(NamedTuple):
 
 
 class Gatekeeper:
-    """Decides about every request of the public addresses, as one table says.
+    """Decides about every request of the public addresses of `system`, as one table says.
 
-    `counts` are, by route and by what let it in or refused it, how many requests came. Of the one `before` it, whose
-    table was another, the counts go on, and those limits whose numbers have stayed.
+    `refusals` tell what became of requests. Of the one `before` it, whose table was another, goes on what has not
+    changed: what was counted, who is banned, limits whose numbers have stayed.
     """
 
     def __init__(
@@ -63,31 +66,45 @@ class Gatekeeper:
         now: Callable[[], float] = time.monotonic,
         parts: PartPaths | None = None,
         authenticator: Authenticator | None = None,
+        *,
+        system: str = "",
         before: Gatekeeper | None = None,
     ) -> None:
         self._authenticator = authenticator
-        known = {} if before is None else before.limits_as_written()
-        self._limits = {
-            name: kept[1] if (kept := known.get(name)) and kept[0] == each else RateLimit(name, each, now)
-            for name, each in table.limits.items()
-        }
         self._table = table
+        self.now = now
+        self.route_names = (*table.routes, ELSE)
+        self.refusals: Refusals = Refusals() if before is None else before.refusals
+        known: LimitBook | None = None if before is None else before.limits
+        self.limits: LimitBook = LimitBook(
+            table.limits, table.concurrency, self.refusals, now, system=system, before=known
+        )
+        known_bans: BanBook | None = None if before is None else before.bans
+        self.bans: BanBook | None = (
+            None if table.firewall.ban is None else BanBook(table.firewall, self.refusals, now, before=known_bans)
+        )
+        self._firewall = Firewall(table.firewall, self.refusals, now) if table.firewall.rules else None
         checked = {name: self._checked(name, each) for name, each in table.routes.items()}
         rest = self._checked(ELSE, GatewayRouteTable())
         self._routes = RouteChoice(table.routes, checked, rest, PartPaths() if parts is None else parts)
-        self.counts: Counter[tuple[str, str]] = Counter() if before is None else before.counts
 
-    def limits_as_written(self) -> dict[str, tuple[RateLimitTable, RateLimit]]:
-        """The limits by name, each with what made it."""
-        return {name: (self._table.limits[name], each) for name, each in self._limits.items()}
+    @property
+    def counts(self) -> Counter[tuple[str, str]]:
+        """How many requests came, by route and by what let them in or refused them."""
+        return self.refusals.counts
+
+    async def stop(self) -> None:
+        """Let go of what is open, of those before it, too."""
+        await self.limits.stop()
 
     def check(self, request: Request) -> Verdict | Awaitable[Verdict]:
         """The verdict about a request, or what it is awaited by."""
         try:
             request.path, path = canonical_path(request.path)
         except UnsoundPathError as error:
-            self.counts[ELSE, UNSOUND_PATH] += 1
-            return refused(400, str(error))
+            refusal = refused(400, str(error))
+            self.refusals.refused(Visit(request, ELSE), UNSOUND_PATH, refusal)
+            return refusal
         host = host_name(request.host)
         method = request.head[ASKED_METHOD].decode("latin-1") if is_preflight(request) else request.method
         route = self._routes.find(path, request.path, host, method)
@@ -134,13 +151,21 @@ class Gatekeeper:
             None if route.timeout is None else seconds_of(route.timeout),
         )
 
+    def _foremost(self) -> Iterator[Check]:
+        """What is looked at before it matters which route a request is on."""
+        if self.bans is not None:
+            yield self.bans
+        if self._firewall is not None:
+            yield self._firewall
+        if self._table.hosts:
+            yield KnownHosts(self._table.hosts)
+        if self._table.https:
+            yield HttpsAlone()
+
     def _checks(self, route: GatewayRouteTable) -> Iterator[Check]:
         """What is looked at on a route, from what costs least to what costs most."""
         table = self._table
-        if table.hosts:
-            yield KnownHosts(table.hosts)
-        if table.https:
-            yield HttpsAlone()
+        yield from self._foremost()
         if self._authenticator is not None and self._authenticator.sign_in is not None:
             yield self._authenticator.sign_in
         if route.redirection is not None:
@@ -149,22 +174,30 @@ class Gatekeeper:
             yield CrossOrigin(cors)
         if (most := route.body_bytes or table.body_bytes) is not None:
             yield BodyLimit(most)
+        yield from self.limits.early(route.limits, route.concurrency)
         if route.require is not None:
             if self._authenticator is None:
                 raise ConfigurationError("a route asks who sends a request, and nothing here tells that")
             yield RouteRequirement(self._authenticator, route.require, route.roles, route.scopes)
-        yield from (self._limits[each] for each in route.limits)
+        yield from self.limits.late(route.limits, route.concurrency)
 
     def _admit(self, visit: Visit, route: CheckedRoute) -> Admitted:
-        self.counts[visit.route, ADMITTED] += 1
+        self.refusals.admitted(visit)
         if route.requests is not None:
             route.requests.apply(visit.request)
         left = (lambda: _leave(visit)) if visit.leaving else None
         return Admitted(visit.fields, left, route.answers, route.body_bytes, route.timeout)
 
     def _refuse(self, visit: Visit, route: CheckedRoute, check: Check, response: Response) -> Response:
-        self.counts[visit.route, visit.by or check.name] += 1
+        why = self.refusals.refused(visit, visit.by or check.name, response)
         _leave(visit)
+        if self.bans is not None:
+            if visit.violation is None and response.status == UNAUTHENTICATED:
+                visit.violation = "unauthenticated"
+            if visit.violation is not None:
+                self.bans.blame(visit, why)
+        if response is CUT_OFF:
+            return response
         # The gateway's own words are not shaped: of other origins it alone tells.
         fields = route.answers.completed(visit.request, [*response.fields, *visit.fields])
         return Response(response.status, response.media, response.body, fields)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from meristem.contracts.bounds import Count, Room
+from meristem.contracts.bounds import Count
 from meristem.gateway.policy.compression_rules import CompressionTable
+from meristem.gateway.policy.firewall_table import FirewallTable
 from meristem.gateway.policy.header_table import AnswerHeaderTable, CorsTable, HeaderTable
 from meristem.gateway.policy.host_names import HostPattern
 from meristem.gateway.policy.identity_tables import (
@@ -17,29 +18,12 @@ from meristem.gateway.policy.identity_tables import (
     issuers_problem,
     requirement_problem,
 )
-from meristem.gateway.policy.quantities import RateText, rate_of
+from meristem.gateway.policy.limit_tables import ConcurrencyTable, RateLimitTable, limits_problem, unknown_limit
 from meristem.gateway.policy.route_table import GatewayRouteTable, Name, colliding
 from meristem.gateway.policy.tls_table import TlsTable
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-By: TypeAlias = Literal["address", "everybody"]
-Status: TypeAlias = Literal[429, 503]
-
-
-class RateLimitTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """At most `rate` requests, and `burst` more at once; what is beyond is refused with `status`.
-
-    With `delay` what is above the rate, up to `burst`, is not served at once but in its turn, so that what stands
-    behind the gateway sees no more than the rate. Each address, or whatever it is counted `by`, has its own.
-    """
-
-    rate: RateText
-    burst: Room = 0
-    delay: bool = False
-    by: By = "address"
-    status: Status = 429
 
 
 class GatewayTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -62,22 +46,25 @@ class GatewayTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     body_bytes: Count | None = None
     compression: CompressionTable | None = None
     tls: TlsTable | None = None
+    concurrency: dict[Name, ConcurrencyTable] = {}
+    firewall: FirewallTable = FirewallTable()
 
     def below(self, folder: Path) -> GatewayTable:
         """The same with its files found from a folder."""
-        return self if self.tls is None else msgspec.structs.replace(self, tls=self.tls.below(folder))
+        tls = None if self.tls is None else self.tls.below(folder)
+        return msgspec.structs.replace(self, tls=tls, firewall=self.firewall.below(folder))
 
     def problem(self) -> str | None:
         """What cannot be meant; None for a sound table."""
-        for name, limit in self.limits.items():
-            try:
-                rate_of(limit.rate)
-            except ValueError as error:
-                return f"[gateway.limits.{name}]: rate: {error}"
+        if (problem := limits_problem(self.limits, self.concurrency) or self.firewall.problem()) is not None:
+            return problem
         for name, route in self.routes.items():
-            if strange := next((each for each in route.limits if each not in self.limits), None):
-                known = ", ".join(self.limits) or "none"
-                return f"[gateway.routes.{name}]: limits: there is no [gateway.limits.{strange}]; known are {known}"
+            for key, named, known in (
+                ("limits", route.limits, self.limits),
+                ("concurrency", route.concurrency, self.concurrency),
+            ):
+                if (problem := unknown_limit(key, named, known)) is not None:
+                    return f"[gateway.routes.{name}]: {problem}"
             if problem := route.problem():
                 return f"[gateway.routes.{name}]: {problem}"
             asked = requirement_problem(

@@ -20,5 +20,14 @@ class PolicyInForce:
     def __init__(self, gatekeeper: Gatekeeper) -> None:
         self.gatekeeper = gatekeeper
 
+    async def start(self) -> None:
+        """Nothing is open until something is asked."""
+
+    async def drain(self) -> None:
+        """It decides to the end."""
+
+    async def stop(self) -> None:
+        await self.gatekeeper.stop()
+
     def check(self, request: Request) -> Verdict | Awaitable[Verdict]:
         return self.gatekeeper.check(request)

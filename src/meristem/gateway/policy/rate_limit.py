@@ -1,62 +1,86 @@
-"""A rate limit as a check: who asks too often is refused, or waits for its turn."""
+"""One rate limit of the table at work, for all routes that name it."""
 
 from __future__ import annotations
 
 import asyncio
-from ipaddress import IPv6Address, ip_address
+from base64 import b64encode
+from functools import partial
+from hashlib import blake2b
 from math import ceil
 from typing import TYPE_CHECKING
 
-from meristem.gateway.policy.gateway_refusal import refused
 from meristem.gateway.policy.quantities import rate_of
+from meristem.gateway.policy.requesters import IDENTITIES, PERSONAL, key_of, kinds_of
 from meristem.gateway.policy.token_bucket import TokenBuckets
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from meristem.gateway.policy.gateway_table import RateLimitTable
+    from meristem.asgi import Field
+    from meristem.gateway.policy.limit_tables import RateLimitTable
     from meristem.gateway.policy.token_bucket import Withdrawal
-    from meristem.gateway.policy.visit import Outcome, Visit
 
 
 class RateLimit:
-    """One limit of the table, for all routes that name it; its answers tell how it stands (`RateLimit` fields)."""
+    """A limit by its name: the buckets of its keys, who waits for a turn, and how its answers tell where it stands.
 
-    def __init__(self, name: str, table: RateLimitTable, now: Callable[[], float]) -> None:
+    The fields are those of draft-ietf-httpapi-ratelimit-headers-09: `RateLimit-Policy` (section 3) with the quota `q`,
+    its window `w` and the partition key `pk`, `RateLimit` (section 4) with what is left, `r`, and when that is whole
+    again, `t`. Where something is refused that is the time of `Retry-After` (section 5).
+    """
+
+    def __init__(self, name: str, table: RateLimitTable) -> None:
         self.name = name
+        self.table = table
         number, seconds = rate_of(table.rate)
-        self._now = now
-        self._buckets = TokenBuckets(number / seconds, table.burst)
-        self._key = address_key if table.by == "address" else _everybody
-        self._status = table.status
-        self._delays = table.delay
+        kinds = kinds_of(table.by)
+        self.asks_who = not IDENTITIES.isdisjoint(kinds)
+        self.is_personal = not PERSONAL.isdisjoint(kinds)
+        self.key = key_of(table.by)
+        self.buckets = TokenBuckets(number / seconds, table.burst)
+        self.waiting = 0
+        self._is_one = kinds == ("everybody",)
+        # So far ahead of the rate nothing is delayed.
+        self._free = float("inf") if table.delay is False else int(table.delay is not True and table.delay)
+        self._free *= self.buckets.interval
         # The most that may come within the time in which an empty bucket fills.
         window = ceil((table.burst + 1) * seconds / number)
-        self._policy = (b"ratelimit-policy", b'"%b";q=%d;w=%d' % (name.encode(), table.burst + 1, window))
+        self._policy = b'"%b";q=%d;w=%d' % (name.encode(), table.burst + 1, window)
+        self._state = b'"%b";r=%%d;t=%%d' % name.encode()
 
-    def __call__(self, visit: Visit, /) -> Outcome | Awaitable[Outcome]:
-        taken = self._buckets.take(self._key(visit), self._now())
-        visit.fields += (self._policy, self._state(taken))
-        if not taken.allowed:
-            after = b"%d" % max(1, ceil(taken.wait))
-            detail = f"the limit {self.name!r} allows no more requests now; try again in {after.decode()} s"
-            return refused(self._status, detail, (b"retry-after", after))
-        return asyncio.sleep(taken.wait) if self._delays and taken.wait > 0 else None
+    def delay(self, found: Withdrawal) -> float:
+        """For how many seconds a request that may go on waits for its turn."""
+        return max(0.0, found.ahead - self._free)
 
-    def _state(self, taken: Withdrawal) -> tuple[bytes, bytes]:
-        return b"ratelimit", b'"%b";r=%d;t=%d' % (self.name.encode(), taken.left, ceil(taken.reset))
+    def turn(self, wait: float) -> asyncio.Future[None]:
+        """What a request awaits for so many seconds; it counts as waiting until then, or until nobody awaits it."""
+        loop = asyncio.get_running_loop()
+        turn = loop.create_future()
+        self.waiting += 1
+        timer = loop.call_later(wait, _come, turn)
+        turn.add_done_callback(partial(self._turned, timer))
+        return turn
+
+    def fields(self, key: str, found: Withdrawal, *, taken: bool) -> list[Field]:
+        """How the limit stands for a key, after a request that took of it or one that did not."""
+        part = b"" if self._is_one else b";pk=:%b:" % partition(key)
+        if taken:
+            left, until = found.left, found.reset
+        elif found.allowed:
+            left, until = found.left + 1, found.ahead
+        else:
+            left, until = 0, found.wait
+        state = self._state % (left, ceil(until))
+        return [(b"ratelimit-policy", self._policy + part), (b"ratelimit", state + part)]
+
+    def _turned(self, timer: asyncio.TimerHandle, turn: asyncio.Future[None]) -> None:  # noqa: ARG002 - asyncio's
+        timer.cancel()
+        self.waiting -= 1
 
 
-def address_key(visit: Visit) -> str:
-    """Who is counted as one: an IPv4 address, or a network of 64 bits, all of which one host may have."""
-    client = visit.request.client
-    if ":" not in client:
-        return client
-    address = ip_address(client.partition("%")[0])
-    if not isinstance(address, IPv6Address):
-        return client
-    return client if address.ipv4_mapped is not None else str(int(address) >> 64)
+def partition(key: str) -> bytes:
+    """A key in base64 as others may see it: of who is counted nothing can be read, and it is the same everywhere."""
+    return b64encode(blake2b(key.encode("utf-8", "surrogatepass"), digest_size=6).digest())
 
 
-def _everybody(visit: Visit) -> str:  # noqa: ARG001 - of the same shape as `address_key`
-    return ""
+def _come(turn: asyncio.Future[None]) -> None:
+    if not turn.done():
+        turn.set_result(None)

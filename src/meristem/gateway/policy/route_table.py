@@ -77,6 +77,7 @@ class GatewayRouteTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     body_bytes: Count | None = None
     timeout: TimeText | None = None
     compression: bool = True
+    concurrency: tuple[Name, ...] = ()
 
     def problem(self) -> str | None:
         """What of it excludes itself; None for a sound one."""

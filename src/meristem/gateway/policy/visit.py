@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from meristem.context import Identity
     from meristem.transports.http.request import Request
 
-
 Violation: TypeAlias = Literal["denied", "unauthenticated", "limited"]
 
 
@@ -23,8 +22,9 @@ class Visit(msgspec.Struct, gc=False):
 
     `path` and `host` are what checks look at, for they have one spelling each: that of `canonical_path`, without
     escapes, and of `host_name`, empty for a request without one. `user` is who sends it and `api_key` the name of the
-    key that it came with, where a check has found that out. A check that refuses may say `by` which part of it, and
-    whether that is a `violation`.
+    key that it came with, where a check has found that out. What a limit took is given back by `charges` where a later
+    one refuses. A check that refuses may say `by` which part of it, `why` where the response does not, and whether that
+    is a `violation` for which an address is banned.
     """
 
     request: Request
@@ -35,8 +35,16 @@ class Visit(msgspec.Struct, gc=False):
     leaving: list[Callable[[], None]] = []
     user: Identity | None = None
     api_key: str = ""
+    charges: list[Callable[[], None]] = []
     by: str = ""
+    why: str = ""
     violation: Violation | None = None
+
+    def give_back(self) -> None:
+        """Undo what limits took for this request, which one of them refuses."""
+        charges, self.charges = self.charges, []
+        for each in charges:
+            each()
 
 
 Outcome: TypeAlias = Response | None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 import msgspec
 
@@ -50,3 +50,7 @@ class EdgePolicy(Protocol):
 
 
 ADMITTED = Admitted()
+
+CUT_OFF: Final = Response(444, b"", b"")
+"""The verdict after which nothing is sent and the connection is cut; it is told of by the status that nginx has for it.
+"""

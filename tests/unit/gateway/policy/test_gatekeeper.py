@@ -12,7 +12,9 @@ import pytest
 
 from meristem.asgi import respond
 from meristem.gateway.policy.gatekeeper import Gatekeeper
-from meristem.gateway.policy.gateway_table import GatewayRouteTable, GatewayTable, RateLimitTable
+from meristem.gateway.policy.gateway_table import GatewayRouteTable, GatewayTable
+from meristem.gateway.policy.limit_tables import RateLimitTable
+from meristem.gateway.policy.rate_limit import partition
 from meristem.transports.http.server.http_server import HttpServer
 
 if TYPE_CHECKING:
@@ -57,9 +59,10 @@ async def test_what_is_beyond_the_burst_is_refused_and_told_when_to_come_again()
     async with serving(limited(rate="10/s", burst=2), lambda: time) as there:
         answers = [await there.client.get("/x") for _ in range(5)]
         assert [each.status_code for each in answers] == [200, 200, 200, 429, 429]
-        assert answers[0].headers["ratelimit-policy"] == '"each";q=3;w=1'
-        assert answers[0].headers["ratelimit"] == '"each";r=2;t=1'
-        assert answers[3].headers["ratelimit"].startswith('"each";r=0;')
+        part = f";pk=:{partition('127.0.0.1').decode()}:"
+        assert answers[0].headers["ratelimit-policy"] == f'"each";q=3;w=1{part}'
+        assert answers[0].headers["ratelimit"] == f'"each";r=2;t=1{part}'
+        assert answers[3].headers["ratelimit"].startswith('"each";r=0;t=1;')
         assert answers[3].headers["retry-after"] == "1"
         assert answers[3].headers["content-type"] == "application/problem+json"
         assert "'each' allows no more requests" in answers[3].json()["detail"]

@@ -56,6 +56,17 @@ limits = ["visitors"]
         ('path = "/*"', 'redirect = { to = "/new" }', "keep_path = false"),
         ('path = "/*"', 'redirect = { to = "https://x.example", status = 303 }', "303"),
         ("[gateway.routes.site]", "[gateway.routes.all]\n[gateway.routes.site]", "is for the same requests"),
+        ("burst = 100", "burst = 10\ndelay = 11", "delay = 11 is above burst = 10"),
+        ("burst = 100", "delay = true", "nothing is ever delayed without a burst"),
+        ("burst = 100", 'by = "nobody"', "nobody"),
+        ("burst = 100", "by = []", "an empty list counts nothing"),
+        ("burst = 100", 'by = ["address", "address"]', "stands there twice"),
+        ("burst = 100", 'by = ["address", "everybody"]', "stands alone"),
+        ("burst = 100", "waiting = 0", "at least 1"),
+        ("burst = 100", 'store = "http://x"', "the address of a Redis"),
+        ('["visitors"]', '["visitors", "visitors"]', "visitors stands there twice"),
+        ('limits = ["visitors"]', 'concurrency = ["few"]', "there is no [gateway.concurrency.few]; known are none"),
+        ("[gateway.routes.site]", "[gateway.concurrency.few]\nrequests = 0\n[gateway.routes.site]", "at least 1"),
     ],
 )  # fmt: skip
 def test_it_says_what_is_wrong_and_where(tmp_path: Path, before: str, after: str, why: str):

@@ -6,8 +6,9 @@ import asyncio
 from collections import Counter
 
 from meristem.gateway.policy.gatekeeper import Gatekeeper
-from meristem.gateway.policy.gateway_table import GatewayTable, RateLimitTable
+from meristem.gateway.policy.gateway_table import GatewayTable
 from meristem.gateway.policy.header_table import AnswerHeaderTable
+from meristem.gateway.policy.limit_tables import RateLimitTable
 from meristem.gateway.policy.policy_in_force import PolicyInForce
 from meristem.gateway.policy.route_table import GatewayRouteTable
 from meristem.transports.http.server.http_server import HttpServer

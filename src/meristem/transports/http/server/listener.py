@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from meristem.lifecycle import end
+from meristem.security.crowds import crowd_of
 from meristem.security.forwarding import APP, TrustedProxies
 from meristem.transports.http.fast_path import BEGUN
 from meristem.transports.http.responses import Response, refused
@@ -249,12 +249,3 @@ def _address(connection: Accepted) -> str | None:
     """The address that a connection comes from, None for a Unix socket."""
     peer = connection.transport.get_extra_info("peername")
     return crowd_of(str(peer[0])) if isinstance(peer, tuple) else None
-
-
-def crowd_of(host: str) -> str:
-    """What counts as one address: of IPv6 the first 64 bits, for a host chooses the others itself (RFC 4291, 2.5.4)."""
-    if ":" not in host:
-        return host
-    address = IPv6Address(host)
-    mapped = address.ipv4_mapped
-    return str(mapped) if mapped is not None else str(IPv6Address(int(address) >> 64 << 64))

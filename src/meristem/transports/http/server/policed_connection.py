@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from meristem.context import DEADLINE_FIELD
 from meristem.failure_log import log_failure
-from meristem.transports.http.edge_policy import Admitted
+from meristem.transports.http.edge_policy import CUT_OFF, Admitted
 from meristem.transports.http.responses import COALESCED, Response, refused
 from meristem.transports.http.server.body import ChunkedBody, SizedBody
 from meristem.transports.http.server.head import expects_continue, persists
@@ -83,6 +83,10 @@ class PolicedConnection(ToldConnection):
             self.task = self.loop.create_task(self._await(decided, request, body), name="policy")
 
     def finish(self, response: Response, *, close: bool = False) -> None:
+        if response is CUT_OFF:
+            self._tell(self.request, None, self._began, response.status)
+            self.transport.abort()
+            return
         request, coder = self.request, None
         if request is not None and (request.answer_fields or request.answer_terms is not None):
             fields, terms = [*response.fields], request.answer_terms
@@ -149,6 +153,8 @@ class PolicedConnection(ToldConnection):
                 body.bound(verdict.body_bytes)
             self._admit(request, verdict)
             super().route(request, body)
+        elif verdict is CUT_OFF:
+            self.finish(verdict)
         else:
             self._turn_away(verdict, request, body)
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
+from meristem.security.crowds import crowd_of
 from meristem.transports.http.server.body import CHUNKS, ChunkedBody
 from meristem.transports.http.server.intake import Intake
-from meristem.transports.http.server.listener import crowd_of
 
 PATIENCE = 30
 MIB = 1024 * 1024

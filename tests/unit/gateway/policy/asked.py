@@ -1,0 +1,38 @@
+"""Requests as the tests ask a gatekeeper about them, without a server."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from typing import TYPE_CHECKING, Any
+
+from meristem.gateway.policy.gatekeeper import Gatekeeper
+from meristem.gateway.policy.gateway_table import GatewayRouteTable, GatewayTable
+from meristem.transports.http.request import Request
+from meristem.transports.http.responses import Response
+
+if TYPE_CHECKING:
+    from meristem.gateway.policy.limit_tables import RateLimitTable
+
+
+def request(
+    client: str = "192.0.2.1", path: str = "/x", method: str = "GET", query: bytes = b"", **head: str
+) -> Request:
+    fields = [(name.replace("_", "-").encode(), value.encode()) for name, value in head.items()]
+    raw = b"".join((f"{method} {path} HTTP/1.1\r\n".encode(), *itertools.chain(*fields), b"\r\n"))
+    return Request(method, path.encode(), query, "1.1", fields, dict(fields), raw, client)
+
+
+async def verdict(gatekeeper: Gatekeeper, asked: Request) -> Any:
+    found = gatekeeper.check(asked)
+    return await found if asyncio.iscoroutine(found) else found
+
+
+async def statuses(gatekeeper: Gatekeeper, *asked: Request) -> list[int]:
+    """200 for those who are let in."""
+    found = [await verdict(gatekeeper, each) for each in asked]
+    return [each.status if isinstance(each, Response) else 200 for each in found]
+
+
+def limits(**named: RateLimitTable) -> GatewayTable:
+    return GatewayTable(dict(named), routes={"all": GatewayRouteTable(limits=tuple(named))})
