@@ -64,6 +64,17 @@ class Asking:
         ]
         return Answers([each for each in found if not isinstance(each, CallError)], silent)
 
+    async def each_replica(self, operation: Operation, request: Any) -> Answers:
+        """What each replica of each process answers, all asked at once; silent are `process/replica`."""
+        replicas = [each for each in self._overview.instances() if "process" in each.labels]
+        found = await asyncio.gather(*(_told([each], operation, request) for each in replicas))
+        silent = [
+            f"{each.labels['process']}/{each.labels['replica']}"
+            for answer, each in zip(found, replicas, strict=True)
+            if isinstance(answer, CallError)
+        ]
+        return Answers([each for each in found if not isinstance(each, CallError)], silent)
+
 
 async def _told(replicas: Sequence[Instance], operation: Operation, request: Any) -> Any:
     try:

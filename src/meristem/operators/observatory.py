@@ -16,6 +16,7 @@ from meristem.operators.asking import Asking
 from meristem.operators.catalogue_contract import Catalogue
 from meristem.operators.event_contract import Events
 from meristem.operators.event_watch import EventWatch
+from meristem.operators.gateway_contract import GatewayControl
 from meristem.operators.gatherer import Gatherer
 from meristem.operators.history_file import History
 from meristem.operators.log_intake import LineTaker
@@ -24,6 +25,7 @@ from meristem.operators.saga_contract import SagaOperations
 from meristem.operators.supervision_contract import ProcessControl
 from meristem.operators.system_catalogue import SystemCatalogue
 from meristem.operators.system_events import SystemEvents
+from meristem.operators.system_gateway import SystemGateway
 from meristem.operators.system_sagas import SystemSagas
 from meristem.operators.system_view import SystemView
 
@@ -84,6 +86,7 @@ class Observatory:
             (ProcessControl, self._supervision),
             (SagaOperations, SystemSagas(self._asking)),
             (Catalogue, self._catalogue),
+            (GatewayControl, SystemGateway(self._asking)),
         ]
         return {
             # Of who gets in here by the sign-in: the same operations of a process answer its own system alone.

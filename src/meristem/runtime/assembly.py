@@ -21,6 +21,7 @@ from meristem.runtime.clients import Clients
 from meristem.runtime.deliveries import Deliveries
 from meristem.runtime.event_arrivals import EventArrivals
 from meristem.runtime.event_desk import EventDesk
+from meristem.runtime.gateway_desk import GatewayDesk
 from meristem.runtime.gauges import Gauges
 from meristem.runtime.injection import Injection
 from meristem.runtime.inspector import ProcessInspector
@@ -92,6 +93,7 @@ class Assembly:
             EventDesk(blueprint, lambda: self.databases, self.options.clock, self._bus.lag),
             SagaDesk(LivingServices(self.instances, blueprint, self.options), self.options.clock),
             CatalogueDesk(blueprint, self.instances, self.routes, self.telemetry.tracer),
+            GatewayDesk(self.telemetry.registry),
         )
         self._quarantine = Quarantine()
         self._bus.resumed.append(self._serve)

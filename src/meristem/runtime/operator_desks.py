@@ -10,6 +10,7 @@ from meristem.contracts.contract import operations
 from meristem.operators.answering import answering
 from meristem.operators.catalogue_contract import Catalogue
 from meristem.operators.event_contract import Events
+from meristem.operators.gateway_contract import GatewayControl
 from meristem.operators.inspection import Inspector
 from meristem.operators.saga_contract import SagaOperations
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from meristem.contracts.operation import Operation
     from meristem.runtime.catalogue_desk import CatalogueDesk
     from meristem.runtime.event_desk import EventDesk
+    from meristem.runtime.gateway_desk import GatewayDesk
     from meristem.runtime.inspector import ProcessInspector
     from meristem.runtime.saga_desk import SagaDesk
 
@@ -31,12 +33,18 @@ class OperatorDesks:
     """
 
     def __init__(
-        self, inspector: ProcessInspector, events: EventDesk, sagas: SagaDesk, catalogue: CatalogueDesk
+        self,
+        inspector: ProcessInspector,
+        events: EventDesk,
+        sagas: SagaDesk,
+        catalogue: CatalogueDesk,
+        gateway: GatewayDesk,
     ) -> None:
         self._inspector = inspector
         self._events = events
         self._sagas = sagas
         self._catalogue = catalogue
+        self.gateway = gateway
         self._routes: dict[str, ServedOperation] = {}
 
     def routes(self) -> Mapping[str, ServedOperation]:
@@ -47,6 +55,7 @@ class OperatorDesks:
                 (Events, self._events),
                 (SagaOperations, self._sagas),
                 (Catalogue, self._catalogue),
+                (GatewayControl, self.gateway),
             ]
             for contract, desk in desks:
                 self._routes |= {each.path: answering(each, desk) for each in operations(contract).values()}

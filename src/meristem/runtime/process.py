@@ -133,6 +133,7 @@ class Process:
         routes, hosted = self._routes(), await start_apps(self.assembly, self._stack, described=self._api_page)
         policy = None if self._gateway is None else await self._gateway.open(self._stack)
         app, fast = await self._public(hosted)
+        assembly.desks.gateway.policy = policy
         self._server = HttpServer(
             routes,
             app,

@@ -110,6 +110,10 @@ class BanBook:
         self.violations[address] = Violations(known.number + 1, known.until)
         self._make_room(now)
 
+    def is_trusted(self, address: str) -> bool:
+        """Whether it is never banned."""
+        return address in self._trusted
+
     def bans(self) -> list[Ban]:
         """Those that hold, the latest first."""
         now = self._now()

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from meristem.asgi import respond
-from meristem.gateway.policy.gateway_table import GatewayTable, RateLimitTable
+from meristem.gateway.policy.gateway_table import GatewayTable
 from meristem.gateway.policy.header_table import AnswerHeaderTable, CorsTable, HeaderTable, SecurityHeaders
+from meristem.gateway.policy.limit_tables import RateLimitTable
 from meristem.gateway.policy.route_table import GatewayRouteTable
 from tests.unit.gateway.policy.edge_server import edge
 

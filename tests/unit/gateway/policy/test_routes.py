@@ -11,7 +11,8 @@ import pytest
 from meristem.asgi import respond
 from meristem.errors import ConfigurationError
 from meristem.gateway.policy.gatekeeper import Gatekeeper
-from meristem.gateway.policy.gateway_table import GatewayTable, RateLimitTable
+from meristem.gateway.policy.gateway_table import GatewayTable
+from meristem.gateway.policy.limit_tables import RateLimitTable
 from meristem.gateway.policy.part_paths import OperationPath, PartPaths
 from meristem.gateway.policy.route_choice import RouteChoice
 from meristem.gateway.policy.route_table import GatewayRouteTable, RedirectTable

@@ -1,0 +1,142 @@
+"""`meristem gateway`: what became of requests at the gateway of a running system, and whom it keeps out."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import click
+
+from meristem.cli.loading_system import json_option, system_option
+from meristem.cli.output import counted, print_json, print_table
+from meristem.cli.running_operators import ask_running
+from meristem.cli.running_systems import supervised_system
+from meristem.cli.verb_groups import VerbGroup
+from meristem.errors import OperationError
+from meristem.gateway.policy.quantities import seconds_of
+from meristem.operators.gateway_contract import GatewayControl
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+
+Told = TypeVar("Told")
+NO_CONTRACT: Final = "does not answer its operators; does its placement say [operator] dashboard = false?"
+DRY: Final = " (dry run)"
+NO_GATEWAY: Final = "its placement has no [gateway]"
+name_option = click.option("--name", help="Which system, where several run from here; `meristem ps` shows them.")
+
+
+@click.group(cls=VerbGroup)
+def gateway() -> None:
+    """Show what became of requests at the gateway of a running system, and whom it keeps out."""
+
+
+@gateway.command("status")
+@system_option
+@name_option
+@json_option
+def status(target: str | None, *, name: str | None, as_json: bool) -> None:
+    """Show the routes and limits, and the latest requests that were refused, each with the reason."""
+    view = _asked(target, name, lambda gateway: gateway.overview())
+    if as_json:
+        print_json(view)
+        return
+    _say_what_is_silent(view.silent)
+    if not view.is_there:
+        click.echo(NO_GATEWAY)
+        return
+    rows = [
+        [each.name, f"{each.admitted:,}", f"{sum(each.refused.values()):,}", _by(each.refused, each.would_refuse)]
+        for each in view.routes
+    ]
+    print_table("Routes", ["route", "admitted", "refused", "by"], rows, "no routes")
+    limits = [
+        [each.name, each.rate, f"{each.burst}", " and ".join(each.by), f"{each.keys:,}", f"{each.waiting}",
+         ", ".join(f"{one.key} {one.share:.0%}" for one in each.fullest[:3])]
+        for each in view.limits
+    ]  # fmt: skip
+    if limits:
+        click.echo()
+        print_table("Limits", ["limit", "rate", "burst", "by", "keys", "waiting", "fullest"], limits, "")
+    latest = [
+        [
+            _shown(each.time),
+            each.client,
+            f"{each.method} {each.path}",
+            each.route,
+            each.why + " (dry run)" * each.dry_run,
+        ]
+        for each in view.latest[:20]
+    ]
+    if latest:
+        click.echo()
+        print_table("Refused last", ["when (UTC)", "who", "what", "route", "why"], latest, "")
+
+
+@gateway.command("bans")
+@system_option
+@name_option
+@json_option
+def bans(target: str | None, *, name: str | None, as_json: bool) -> None:
+    """Show the addresses that are banned, until when, and for what."""
+    view = _asked(target, name, lambda gateway: gateway.overview())
+    if as_json:
+        print_json(view.bans)
+        return
+    _say_what_is_silent(view.silent)
+    rows = [[each.address, _shown(each.since), _shown(each.until), each.why] for each in view.bans]
+    print_table("", ["address", "since (UTC)", "until", "why"], rows, "no address is banned")
+
+
+@gateway.command("unban")
+@click.argument("address")
+@system_option
+@name_option
+def unban(target: str | None, address: str, *, name: str | None) -> None:
+    """Let an address in again, in every replica of the edge; of IPv6 its network of 64 bits."""
+    found = _asked(target, name, lambda gateway: gateway.unban(address))
+    _say_what_is_silent(found.silent)
+    click.echo(f"{address} may come in again" if found.replicas else f"{address} was not banned")
+
+
+@gateway.command("ban")
+@click.argument("address")
+@system_option
+@name_option
+@click.option("--for", "lasts", default="10 min", show_default=True, help="For how long: 10 min, 1h, 7d.")
+@click.option("--why", default="by hand", show_default=True, help="What is told of it where bans are listed.")
+def ban(target: str | None, address: str, *, name: str | None, lasts: str, why: str) -> None:
+    """Keep an address out for a time, in every replica of the edge; of IPv6 its network of 64 bits."""
+    try:
+        seconds = seconds_of(lasts)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    found = _asked(target, name, lambda gateway: gateway.ban(address, seconds, why))
+    _say_what_is_silent(found.silent)
+    click.echo(
+        f"{address} is banned until {_shown(time.time() + seconds)} UTC, in {counted(found.replicas, 'replica')}"
+    )
+
+
+def _asked(target: str | None, name: str | None, question: Callable[[GatewayControl], Awaitable[Told]]) -> Told:
+    state, running = supervised_system(target, name)
+    found = ask_running(running, GatewayControl, question)
+    if found is None:
+        raise OperationError(f"{state.path.name} {NO_CONTRACT}")
+    return found
+
+
+def _say_what_is_silent(silent: list[str]) -> None:
+    if silent:
+        click.echo(f"silent, so not among these: {', '.join(silent)}", err=True)
+
+
+def _by(refused: dict[str, int], would: dict[str, int]) -> str:
+    told = [f"{name} {count:,}" for name, count in refused.items()]
+    return ", ".join((*told, *(f"{name} {count:,} (dry run)" for name, count in would.items())))
+
+
+def _shown(moment: float) -> str:
+    return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M:%S}"

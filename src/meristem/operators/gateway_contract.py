@@ -1,0 +1,132 @@
+"""The contract on the gateway for operators: who may come in how often, who is banned, and who was refused and why."""
+
+from __future__ import annotations
+
+from typing import Annotated, Protocol, TypeAlias
+
+from msgspec import Meta
+
+from meristem.contracts.contract import Contract
+from meristem.contracts.message import Message
+from meristem.contracts.operation import idempotent, safe
+
+AddressText: TypeAlias = Annotated[str, Meta(max_length=64)]
+MOST_SECONDS = 30 * 86_400.0
+
+
+class GatewayRouteView(Message):
+    """A route and what became of its requests since its processes began.
+
+    `refused` and `would_refuse` (in dry runs) are by what refused them: a rule, a limit, a check.
+    """
+
+    name: str
+    admitted: int
+    refused: dict[str, int]
+    would_refuse: dict[str, int]
+
+
+class LimitKeyView(Message):
+    """Who is counted as one, and which share of what it may take at once is taken: at 1 the next request is refused."""
+
+    key: str
+    share: float
+
+
+class LimitView(Message):
+    """A rate limit: how many keys are counted now, how many requests wait for their turn, who is nearest to refusal.
+
+    `store` is where replicas count together, empty where each counts for itself; `is_away` that it does not answer.
+    """
+
+    name: str
+    rate: str
+    burst: int
+    by: list[str]
+    keys: int
+    waiting: int
+    fullest: list[LimitKeyView]
+    dry_run: bool = False
+    store: str = ""
+    is_away: bool = False
+
+
+class ConcurrencyView(Message):
+    """A bound on requests in flight, how many are, of how many keys, and whose are the most."""
+
+    name: str
+    requests: int
+    by: list[str]
+    inside: int
+    keys: int
+    fullest: list[LimitKeyView]
+    dry_run: bool = False
+
+
+class BanView(Message):
+    """Since when and until when an address is banned, in seconds since 1970, and for what last."""
+
+    address: str
+    since: float
+    until: float
+    why: str
+
+
+class RefusalView(Message):
+    """A request that was refused, or in a dry run would have been: `status` is 444 for a connection that was cut.
+
+    `time` is in seconds since 1970. Its query and its head, which may hold what is secret, are not kept.
+    """
+
+    time: float
+    route: str
+    by: str
+    status: int
+    client: str
+    user: str
+    method: str
+    path: str
+    why: str
+    dry_run: bool = False
+
+
+class GatewayView(Message):
+    """The gateway of a system, all replicas of its edge together; without one, `is_there` is False.
+
+    `silent` are replicas that did not answer: what they know is missing here.
+    """
+
+    is_there: bool = False
+    bans_there: bool = False
+    routes: list[GatewayRouteView] = []
+    limits: list[LimitView] = []
+    concurrency: list[ConcurrencyView] = []
+    bans: list[BanView] = []
+    latest: list[RefusalView] = []
+    silent: list[str] = []
+
+
+class BanChange(Message):
+    """In how many replicas of the edge something was changed; `silent` are those that did not answer."""
+
+    replicas: int
+    silent: list[str] = []
+
+
+class GatewayControl(Contract, Protocol, package="meristem.operator.v1"):
+    """What stands between the internet and the services, and whom it keeps out."""
+
+    @safe
+    async def overview(self) -> GatewayView:
+        """Its routes, limits, bans and latest refusals."""
+        ...
+
+    @idempotent
+    async def unban(self, address: AddressText) -> BanChange:
+        """Let an address in again, in every replica; of IPv6 its network of 64 bits."""
+        ...
+
+    @idempotent
+    async def ban(self, address: AddressText, seconds: float, why: str) -> BanChange:
+        """Keep an address out for a time, in every replica; of IPv6 its network of 64 bits."""
+        ...
