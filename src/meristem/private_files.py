@@ -28,6 +28,18 @@ def make_file(path: Path) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, FILE))
 
 
+def replace_file(path: Path, content: bytes) -> None:
+    """Put a whole file in the place of the one that is there: who reads it sees the old one or the new one."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        write_file(beside, content)
+        with contextlib.suppress(FileNotFoundError):  # who gave it other rights, as for a group, keeps them
+            beside.chmod(path.stat().st_mode & 0o777)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
 def write_file(path: Path, content: bytes) -> None:
     """Write a whole file anew."""
     descriptor = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, FILE)

@@ -1,17 +1,30 @@
 """Whom the gateway has found is known where a request ends up, behind the edge too, and nobody else can say it."""
 
+import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
 import flask
 import pytest
 from fastapi import FastAPI, Request
+from wsproto import ConnectionType, WSConnection
+from wsproto.events import RejectConnection, TextMessage
+from wsproto.events import Request as Handshake
 
 from meristem import App, System, current
 from meristem.gateway.identity.api_keys import new_key, write_keys
 from meristem.gateway.policy.gateway_table import GatewayTable
 from meristem.gateway.policy.identity_tables import KeysTable
 from meristem.gateway.policy.route_table import GatewayRouteTable
+from meristem.runtime.listen import Listen
+from meristem.runtime.options import Options
+from meristem.runtime.process import Process
+from meristem.security.tokens import Tokens, new_secret
+from meristem.system.blueprint import Blueprint
+from meristem.system.placement import Placement
+
+from .conftest import PATIENCE
 
 USER = {
     "x-meristem-user": "key:shop",
@@ -51,6 +64,17 @@ def api() -> FastAPI:
     return app
 
 
+async def talk(scope: Any, receive: Any, send: Any) -> None:
+    """A WebSocket that tells in its first message whom it knows."""
+    if scope["type"] != "websocket":
+        return
+    await receive()
+    await send({"type": "websocket.accept"})
+    fields = {name.decode(): value.decode() for name, value in scope["headers"]}
+    await send({"type": "websocket.send", "text": json.dumps(told(fields))})
+    await send({"type": "websocket.close"})
+
+
 def system() -> System:
     return System("divided", apps=[App("pages", pages(), mount="/flask"), App("api", api(), mount="/fast")])
 
@@ -82,3 +106,40 @@ async def test_without_a_gateway_nobody_can_say_who_they_are_either(divided):
         for way in ("/flask/seen", "/fast/seen"):
             found = (await placed.browser.get(way, headers=CLAIMED)).json()
             assert found == {"fields": {}, "user": None, "remote": None}
+
+
+async def said(port: int, key: str) -> Any:
+    """The first message of a WebSocket that is opened with a key, and with what nobody may claim."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    protocol = WSConnection(ConnectionType.CLIENT)
+    fields = [(b"x-api-key", key.encode()), *((name.encode(), value.encode()) for name, value in CLAIMED.items())]
+    writer.write(protocol.send(Handshake(host="shop.example", target="/talk/x", extra_headers=fields)))
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while data := await reader.read(65536):
+                protocol.receive_data(data)
+                for event in protocol.events():
+                    if isinstance(event, TextMessage):
+                        return json.loads(event.data)
+                    if isinstance(event, RejectConnection):
+                        return event.status_code
+    finally:
+        writer.close()
+    return None
+
+
+async def test_a_websocket_knows_who_it_is_together_and_behind_the_edge(divided, tmp_path: Path):
+    key = key_in(tmp_path)
+    apps = System("divided", apps=[App("talk", talk, mount="/talk")])
+    async with divided(system=apps, gateway=table(tmp_path)) as placed:
+        behind = await said(placed.port, key), await said(placed.port, key + "x")
+    options = Options(environment={}, database="sqlite://", directory=tmp_path)
+    listen = [Listen("tcp://127.0.0.1:0", public=True)]
+    blueprint = Blueprint(apps, Placement(gateway=table(tmp_path)))
+    process = Process(blueprint, "main", options=options, listen=listen, tokens=Tokens(new_secret()))
+    await process.start()
+    port = int(process.addresses[0].rpartition(":")[2])
+    together = await said(port, key), await said(port, key + "x")
+    await process.stop()
+    expected = {"fields": USER, "user": ["key:shop", "shop", ["clerk"], "acme"]}
+    assert behind == together == (expected, 401)

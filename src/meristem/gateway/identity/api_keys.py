@@ -20,7 +20,7 @@ from meristem.context import Identity
 from meristem.errors import ConfigurationError
 from meristem.gateway.identity.credential import Credential
 from meristem.gateway.identity.token_claims import OF_KEYS
-from meristem.private_files import write_file
+from meristem.private_files import replace_file
 
 try:
     import fcntl
@@ -104,16 +104,9 @@ def read_keys(path: Path) -> list[ApiKey]:
 
 
 def write_keys(path: Path, keys: Sequence[ApiKey]) -> None:
-    """Put the keys in the place of those of the file, at once: whoever reads it sees the old ones or the new ones."""
+    """Put the keys in the place of those of the file, at once."""
     content = msgspec.json.format(msgspec.json.encode(KeyFile(list(keys))), indent=2) + b"\n"
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        write_file(beside, content)
-        with contextlib.suppress(FileNotFoundError):  # who gave the file other rights, for a group, keeps them
-            beside.chmod(path.stat().st_mode & 0o777)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    replace_file(path, content)
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,10 @@ from urllib.parse import urlencode
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-TIMEOUT: Final = 5.0  # seconds for a connection, and for each answer
+TIMEOUT: Final = 5.0  # seconds for a connection, and for each part of an answer
+WHOLE: Final = 10.0  # seconds for all of it
+SLOW: Final = f"it did not answer within {WHOLE:g} s"
+PART: Final = 64 * 1024  # bytes
 LONGEST: Final = 512 * 1024  # bytes
 THREADS: Final = ThreadPoolExecutor(2, "meristem-issuers")
 
@@ -50,7 +54,11 @@ class HttpsFetch:
     ) -> bytes:
         """The document; raises FetchError."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(THREADS, self._ask, url, form, dict(fields or {}))
+        try:
+            async with asyncio.timeout(WHOLE + TIMEOUT):  # more than the thread takes: names are looked up without end
+                return await loop.run_in_executor(THREADS, self._ask, url, form, dict(fields or {}))
+        except TimeoutError:
+            raise FetchError(SLOW) from None
 
     def _ask(self, url: str, form: Mapping[str, str] | None, fields: dict[str, str]) -> bytes:
         body = None if form is None else urlencode(form).encode()
@@ -58,12 +66,22 @@ class HttpsFetch:
         request = urllib.request.Request(url, body, headers)  # noqa: S310 - of the schemes `wrong_issuer_url` allows
         try:
             with self._opener.open(request, timeout=TIMEOUT) as answer:
-                found: bytes = answer.read(LONGEST + 1)
+                found = _read(answer, time.monotonic() + WHOLE)
         except urllib.error.HTTPError as error:
             with error:
                 raise FetchError(f"it answers {error.code}") from None
         except (OSError, HTTPException, ValueError) as error:
             raise FetchError(str(getattr(error, "reason", error))) from None
+        return found
+
+
+def _read(answer: Any, until: float) -> bytes:
+    """The body: who sends a byte now and then must not keep a thread."""
+    found = bytearray()
+    while part := answer.read1(PART):
+        found += part
         if len(found) > LONGEST:
             raise FetchError(f"it answers more than {LONGEST} bytes")
-        return found
+        if time.monotonic() > until:
+            raise FetchError(SLOW)
+    return bytes(found)

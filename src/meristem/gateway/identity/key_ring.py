@@ -12,7 +12,7 @@ import msgspec
 from meristem.errors import ConfigurationError
 from meristem.gateway.identity.api_keys import id_of, read_keys
 from meristem.gateway.identity.credential import InvalidCredentialError
-from meristem.private_files import write_file
+from meristem.private_files import replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,7 +103,7 @@ class KeyRing:
             # Of two edges on this machine each may write: the later time of a key is the one that counts.
             merged = read_used(self._used)
             merged |= {key: max(at, merged.get(key, 0)) for key, at in self._last.items()}
-            write_file(self._used, msgspec.json.encode(merged))
+            replace_file(self._used, msgspec.json.encode(merged))
         except OSError as error:
             logger.warning("when API keys were used can't be written to %s: %s", self._used, error)
 

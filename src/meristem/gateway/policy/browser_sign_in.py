@@ -62,10 +62,10 @@ class SignIn:
         return None
 
     def find(self, request: Request) -> Credential | None:
-        """Whose session a request is of; None without one, and for one that another site has its reader's browser send.
+        """Whose session a request is of; None without one, and for one that acts and was made by another host's page.
 
-        Browsers send the cookie with no request of another site but those by which a page is opened; this holds where
-        one does not know that.
+        Browsers send the cookie with no such request of another site (`SameSite`); hosts of one site are told apart
+        here, and so are all of them where a browser does not know that.
         """
         text = _cookie(request, _name(request, SESSION))
         if text is None:

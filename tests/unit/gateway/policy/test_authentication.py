@@ -20,7 +20,6 @@ from meristem.gateway.policy.gatekeeper import Gatekeeper
 from meristem.gateway.policy.gateway_table import GatewayTable
 from meristem.gateway.policy.identity_tables import KeysTable
 from meristem.gateway.policy.route_table import GatewayRouteTable
-from meristem.security.identity_fields import identity_fields
 from meristem.transports.http.rest.interface import RestInterface
 from meristem.transports.http.server.http_server import HttpServer
 from tests.suites.issuing import RSA, Clock, Provider, claims, known, signed
@@ -40,11 +39,6 @@ ROUTES = {
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
     """Tells whom the gateway has found."""
-    if scope["type"] == "websocket":
-        await receive()
-        await send({"type": "websocket.accept", "headers": identity_fields(scope["state"]["user"])})
-        await send({"type": "websocket.close"})
-        return
     user = scope["state"].get("user")
     await respond(send, 200, b"text/plain", b"" if user is None else f"{user.subject} {user.tenant}".encode())
 
