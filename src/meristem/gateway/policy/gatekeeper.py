@@ -166,8 +166,6 @@ class Gatekeeper:
         """What is looked at on a route, from what costs least to what costs most."""
         table = self._table
         yield from self._foremost()
-        if self._authenticator is not None and self._authenticator.sign_in is not None:
-            yield self._authenticator.sign_in
         if route.redirection is not None:
             yield Redirect(route.redirection)
         if (cors := route.cors or table.cors) is not None:
@@ -175,6 +173,8 @@ class Gatekeeper:
         if (most := route.body_bytes or table.body_bytes) is not None:
             yield BodyLimit(most)
         yield from self.limits.early(route.limits, route.concurrency)
+        if self._authenticator is not None and self._authenticator.sign_in is not None:
+            yield self._authenticator.sign_in
         if route.require is not None:
             if self._authenticator is None:
                 raise ConfigurationError("a route asks who sends a request, and nothing here tells that")

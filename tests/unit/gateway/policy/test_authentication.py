@@ -19,6 +19,7 @@ from meristem.gateway.policy.authentication import Authenticator
 from meristem.gateway.policy.gatekeeper import Gatekeeper
 from meristem.gateway.policy.gateway_table import GatewayTable
 from meristem.gateway.policy.identity_tables import KeysTable
+from meristem.gateway.policy.limit_tables import RateLimitTable
 from meristem.gateway.policy.route_table import GatewayRouteTable
 from meristem.transports.http.rest.interface import RestInterface
 from meristem.transports.http.server.http_server import HttpServer
@@ -196,6 +197,21 @@ async def test_a_file_that_can_not_be_read_leaves_the_keys_as_they_were(door: Do
     door.clock.now += 1
     assert await door.status("/keys/x", key) == 200
     assert "can't be read" in caplog.text
+
+
+async def test_each_key_and_each_tenant_has_a_limit_of_its_own(door: Door):
+    limits = {"keys": RateLimitTable("1/h", by="api_key"), "tenants": RateLimitTable("1/h", by="tenant")}
+    routes = {
+        "keys": GatewayRouteTable("/keys/*", require="key", limits=("keys",)),
+        "tenants": GatewayRouteTable("/tenants/*", require="user or key", limits=("tenants",)),
+    }
+    table = GatewayTable(limits=limits, routes=routes, keys=KeysTable())
+    door.gatekeeper = Gatekeeper(table, authenticator=door.authenticator)
+    first, second = door.key("first", tenant="acme"), door.key("second", tenant="umbrella")
+    async with opened(door):
+        assert [await door.status("/keys/x", each) for each in (first, first, second)] == [200, 429, 200]
+        tenants = (first, token(org="acme"), second, token(org="other"))
+        assert [await door.status("/tenants/x", each) for each in tenants] == [200, 429, 200, 200]
 
 
 async def test_a_key_ends(door: Door):
