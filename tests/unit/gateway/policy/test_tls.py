@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import http.client
 import ssl
 from typing import TYPE_CHECKING, Any
 
@@ -150,3 +151,23 @@ def test_the_files_are_found_from_the_placement(tmp_path: Path):
     assert placement.gateway is not None
     assert placement.gateway.tls is not None
     assert [str(each) for each in placement.gateway.tls.files()] == [str(tmp_path / "tls/cert.pem"), "/keys/key.pem"]
+
+
+@pytest.mark.parametrize("size", [100_000, 5_000_000])
+async def test_who_sends_a_body_that_is_refused_reads_why_over_tls_too(pair: Pair, size: int):
+    files = CertificateFiles(pair.certificate, pair.key, where="[gateway.tls]")
+    server = HttpServer({}, other, policy=Gatekeeper(GatewayTable(body_bytes=10)))
+    await server.start("tcp://127.0.0.1:0", public=True, tls=files.context)
+    trusting = pair.client()
+    trusting.check_hostname = False
+
+    def ask() -> int:
+        port = int(server.addresses[0].rpartition(":")[2])
+        client = http.client.HTTPSConnection("127.0.0.1", port, context=trusting, timeout=30)
+        client.request("POST", "/", body=b"x" * size)
+        status = client.getresponse().status
+        client.close()
+        return status
+
+    assert [await asyncio.to_thread(ask) for _ in range(3)] == [413] * 3
+    await server.stop()

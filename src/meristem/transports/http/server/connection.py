@@ -327,6 +327,7 @@ class ServerConnection(PacedConnection):
         if hosted is not None:
             hosted.wake_up()
         if close or self.listener.draining:
+            self.unread = hosted is not None and not hosted.body.done
             self.linger()
         elif hosted is not None and not hosted.body.done:
             self.phase = BODY
@@ -339,6 +340,7 @@ class ServerConnection(PacedConnection):
 
     def refuse(self, status: int, detail: str) -> None:
         """Answer what is no sound request, and close."""
+        self.unread = True
         hosted, self.hosted = self.hosted, None
         self.intake = None
         if hosted is not None:

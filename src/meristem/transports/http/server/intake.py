@@ -22,6 +22,7 @@ class IntakeOwner(Protocol):
     """The connection on which the body arrives."""
 
     intake: Intake | None
+    unread: bool
 
     @property
     def inbox(self) -> bytearray: ...
@@ -115,6 +116,7 @@ class Intake:
     def _cut_off(self, response: Response | None) -> None:
         """End a request in the middle of its body, with a response if it was not answered."""
         self._connection.intake = None
+        self._connection.unread = True
         if response is None or self.found is None:
             self._connection.linger()
         else:

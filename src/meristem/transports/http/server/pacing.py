@@ -23,7 +23,7 @@ class PacedConnection(asyncio.Protocol):
 
     __slots__ = (
         "behind", "drained", "framer", "held", "inbox", "listener", "loop", "mark", "own", "phase", "socket", "taking",
-        "task", "transport", "used",
+        "task", "transport", "unread", "used",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -43,6 +43,7 @@ class PacedConnection(asyncio.Protocol):
         self.drained: asyncio.Event | None = None
         self.own = True  # until a request shows another client
         self.used = False
+        self.unread = False  # more of a body may come than is taken, behind the last answer
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]
@@ -191,6 +192,8 @@ class PacedConnection(asyncio.Protocol):
             return
         if self.transport.can_write_eof():
             self.transport.write_eof()
+            self.read_on()
+        elif self.unread:  # TLS closes both ways at once: the peer closes when it has the answer, or `check` does
             self.read_on()
         else:
             self.transport.close()

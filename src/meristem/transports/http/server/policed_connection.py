@@ -169,6 +169,7 @@ class PolicedConnection(ToldConnection):
         """Answer before the body has come: a little of that is dropped behind the answer, of more the end is one."""
         missing = body.missing if isinstance(body, SizedBody) else 0
         close = self.listener.draining or expects_continue(request) or missing - len(self.inbox) > MOST_DROPPED
+        self.unread = close and not body.done
         self.finish(response, close=close)
         if not (body.done or close or self.transport.is_closing()) and persists(request):
             self.phase = BODY
