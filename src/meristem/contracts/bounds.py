@@ -75,6 +75,8 @@ def misfit(written: Any, type_: Any, *path: str) -> str | None:
         return None if problem is None else _said(table, problem)
     # What stands deepest first: of the whole, msgspec would say the same without the value and what is allowed.
     for name, value in written.items():
+        if (strange := _wrong_key(name, type_)) is not None:
+            return _said(path, strange)
         inner = _value_type(type_, name)
         found = None if inner is None else _misfit_below(value, inner, *path, name)
         if found is not None:
@@ -141,6 +143,14 @@ def _value_type(type_: Any, name: str) -> Any:
     if struct is not None:
         return _fields(struct).get(name)
     return typing.get_args(type_)[1] if typing.get_origin(type_) is dict else None
+
+
+def _wrong_key(name: str, type_: Any) -> str | None:
+    """Why a key can't stand in a table of any keys."""
+    keys = typing.get_args(type_)[0] if typing.get_origin(type_) is dict else str
+    if keys is str or fits(name, keys):
+        return None
+    return f"{name!r} can't stand here; give {_allowed(keys)}"
 
 
 def _struct(type_: Any) -> type[msgspec.Struct] | None:

@@ -58,10 +58,12 @@ class Compression:
         self, request: Request, status: int, fields: list[Field], media: bytes, length: int | None
     ) -> GzipCoder | None:
         """What compresses an answer, if anything does; its `fields` are changed with it."""
+        if status in BODILESS or (length is not None and length < self._least):
+            return None
         told = {name.lower(): value for name, value in fields}
         media = told.get(b"content-type", media)
         length = int(found) if (found := told.get(b"content-length", b"")).isdigit() else length
-        if status in BODILESS or not COMPRESSIBLE.fullmatch(media) or (length is not None and length < self._least):
+        if not COMPRESSIBLE.fullmatch(media) or (length is not None and length < self._least):
             return None
         if b"content-range" in told or b"no-transform" in told.get(b"cache-control", b"").lower():
             return None
