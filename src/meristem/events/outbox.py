@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from meristem.storage.unit import UnitOfWork
 
 
-_ASKED: Final = 10  # keys of one transaction for which it asks whether they wait; the rest goes to the disk
+_ASKED: Final = 10  # keys of one transaction for which it asks whether they wait; the rest goes to the disk, and all
+# where many arrived at once: it has the write lock from the first question to the last, however busy the event loop is
 _PIECE: Final = 500  # rows changed at once
 _POLL: Final = 1.0  # seconds
 _POLL_SIDE_BY_SIDE: Final = 0.5  # seconds; a server is shared by replicas of several machines, of which any may publish
@@ -59,11 +60,12 @@ class _LastTurn(msgspec.Struct):
 class _Owed:
     """What one commit adds: its rows, those of them that the relay takes from memory, and for whom others are left."""
 
-    __slots__ = ("asked", "at", "created", "is_for_others", "left", "rows", "taken")
+    __slots__ = ("asked", "asks", "at", "created", "is_for_others", "left", "rows", "taken")
 
     def __init__(self, clock: Clock) -> None:
         self.at, self.created = clock.now().timestamp(), clock.steady()
         self.asked: dict[tuple[str, str], bool] = {}
+        self.asks = True
         self.rows: list[dict[str, Any]] = []
         self.taken: list[Delivery] = []
         self.left: set[str] = set()
@@ -125,9 +127,10 @@ class Outbox:
                 await self._owe(unit, owed, envelope.id, subscriber, envelope, body, is_new=True)
         self._seal(unit, owed, published)
 
-    async def take_in(self, unit: UnitOfWork, subscriber: str, arrived: Iterable[Envelope | Unreadable]) -> None:
+    async def take_in(self, unit: UnitOfWork, subscriber: str, arrived: Sequence[Envelope | Unreadable]) -> None:
         """Have what a broker brought be owed to a service here by this commit; what can't be read is a dead letter."""
         owed = _Owed(self._clock)
+        owed.asks = len(arrived) <= _ASKED
         for each in arrived:
             if isinstance(each, Unreadable):
                 values = {"event_id": each.id, "subscriber": subscriber, "type": each.type, "body": each.body}
@@ -152,7 +155,7 @@ class Outbox:
         # Asked for each row before it is written, because the row says whose it is: one that the relay takes from
         # memory is held by this replica, any other is free for whichever looks first.
         key = envelope.subject
-        accepted = await self._is_accepted(unit, subscriber, key, owed.asked)
+        accepted = await self._is_accepted(unit, subscriber, key, owed)
         if accepted:
             created = owed.created
             delivery = Delivery(event_id, subscriber, envelope.type, key, envelope, created, 0, created, is_new=is_new)
@@ -203,11 +206,9 @@ class Outbox:
         """Whom another process's announcement of rows calls."""
         return self._database.listeners
 
-    async def _is_accepted(
-        self, unit: UnitOfWork, subscriber: str, key: str, asked: dict[tuple[str, str], bool]
-    ) -> bool:
+    async def _is_accepted(self, unit: UnitOfWork, subscriber: str, key: str, owed: _Owed) -> bool:
         """Whether the relay takes a row from memory: no earlier event of its key is in other hands."""
-        courier, place = self.courier, (subscriber, key)
+        courier, place, asked = self.courier, (subscriber, key), owed.asked
         if courier is None:
             return False
         if place in asked:  # as the row before it in this transaction: it must not overtake that
@@ -218,7 +219,7 @@ class Outbox:
             asked[place] = False
         elif not key:
             return True
-        elif self._side_by_side or len(asked) >= _ASKED:
+        elif self._side_by_side or not owed.asks or len(asked) >= _ASKED:
             asked[place] = False
         else:
             # Nobody else writes until this transaction ends, so the answer stands when its rows are there.
