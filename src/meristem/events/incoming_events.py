@@ -6,7 +6,9 @@ From there on it is as every event: in order per key, tried again, buried, redri
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Coroutine, Sequence
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from meristem.errors import CallError, Code
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from meristem.storage.lease import Lease
 
 _CROWDED: Final = 0.05  # seconds until it looks whether there is room
+_COUNTED: Final = 0.5  # seconds until it counts again what waits, which reads all of it
 _LATER: Final = 30.0  # seconds after which who was refused for want of room is to come again
 _ON_DISK: Final = 100_000  # events of a subscriber that may wait here: what is more stays with the broker
 
@@ -37,6 +40,7 @@ class Incoming(BusPositions):
         super().__init__(database)
         self._outbox = outbox
         self._lease = lease
+        self._room = 0  # for so many more there is some, as it was counted
 
     async def alone(self, duty: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run `work` if this replica is the one that takes in; return at once if another one is."""
@@ -49,6 +53,7 @@ class Incoming(BusPositions):
         """
         async with self._database.unit() as unit:
             await self._outbox.take_in(unit, self.service, arrived)
+            self._room -= len(arrived)
             moved = [self.advance(unit, each) for each in positions]
         return all(moved)
 
@@ -69,7 +74,11 @@ class Incoming(BusPositions):
         task = asyncio.current_task()
         if task is not None and task.cancelling():
             raise asyncio.CancelledError
-        while not self._outbox.has_room_for(self.service):
-            if await self._outbox.owed_to(self.service) < _ON_DISK:
-                return
-            await asyncio.sleep(_CROWDED)
+        counted = -math.inf
+        while not self._outbox.has_room_for(self.service) and self._room <= 0:
+            if monotonic() > counted + _COUNTED:
+                # For half of it, as others may bring events too: a count for each batch would be of all that waits.
+                self._room = (_ON_DISK - await self._outbox.owed_to(self.service) + 1) // 2
+                counted = monotonic()
+            else:
+                await asyncio.sleep(_CROWDED)
