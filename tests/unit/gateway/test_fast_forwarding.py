@@ -286,6 +286,8 @@ async def test_half_of_an_answer_in_flight_survives_garbage_from_the_client(site
 class Rewriting:
     """A policy that has a spelling of its own for each path, and takes its time over all but the first request."""
 
+    version: object = None
+
     def __init__(self) -> None:
         self.asked = 0
 

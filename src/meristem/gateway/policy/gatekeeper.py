@@ -97,6 +97,11 @@ class Gatekeeper:
         """Let go of what is open, of those before it, too."""
         await self.limits.stop()
 
+    @property
+    def version(self) -> object:
+        """Itself, for its rules never change."""
+        return self
+
     def check(self, request: Request) -> Verdict | Awaitable[Verdict]:
         """The verdict about a request, or what it is awaited by."""
         try:

@@ -20,6 +20,10 @@ class PolicyInForce:
     def __init__(self, gatekeeper: Gatekeeper) -> None:
         self.gatekeeper = gatekeeper
 
+    @property
+    def version(self) -> object:
+        return self.gatekeeper
+
     async def start(self) -> None:
         """Nothing is open until something is asked."""
 

@@ -40,6 +40,11 @@ class EdgePolicy(Protocol):
     Who sends it is for this to say, as `request.user`.
     """
 
+    @property
+    def version(self) -> object:
+        """Another one once it decides by other rules: what is remembered of earlier requests is forgotten then."""
+        ...
+
     def check(self, request: Request) -> Verdict | Awaitable[Verdict]:
         """The verdict, or what it is awaited by: then the connection reads no further meanwhile.
 

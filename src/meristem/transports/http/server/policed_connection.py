@@ -42,16 +42,20 @@ FAILED: Final = refused(500, "what decides who may come in here has failed; noth
 class PolicedConnection(ToldConnection):
     """One connection, whose requests `policy` decides about."""
 
-    __slots__ = ("_asked", "_left", "_policy", "_timer")
+    __slots__ = ("_asked", "_left", "_policy", "_timer", "_version")
 
     def __init__(self, listener: Listener, on_answer: OnAnswer | None, policy: EdgePolicy) -> None:
         super().__init__(listener, on_answer or _nobody)
         self._policy = policy
+        self._version = policy.version
         self._asked: tuple[Request, Awaitable[Verdict]] | None = None  # about a request that is read once more
         self._left: Callable[[], None] | None = None
         self._timer: TimerHandle | None = None
 
     def recognizes(self, data: bytes) -> bool:
+        if self._policy.version is not self._version:  # what other rules have made of a request holds no more
+            self._version = self._policy.version
+            self.last = self.prepared = None
         request = self.repeated(data)
         if request is None:
             return super().recognizes(data)
