@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 API_KEY: Final = b"x-api-key"
 CHALLENGE: Final = b"www-authenticate"
 NOT_STORED: Final = (b"cache-control", b"no-store")
+PRIVATE: Final = (b"cache-control", b"private")
+"""What is answered to somebody is nothing for a cache of many: it may take a key or a cookie for no credential."""
 
 
 class Authenticator:
@@ -125,6 +127,7 @@ class RouteRequirement:
             return self._forbidden(visit, f"{kind} is not enough here; send {self._asked}")
         visit.request.user = visit.user = found.user
         visit.api_key = found.key
+        visit.fields.append(PRIVATE)
         if not self._scopes <= found.scopes:
             error = f'Bearer error="insufficient_scope", scope="{self._wanted}"'
             return self._forbidden(visit, f"this needs the scope {self._wanted}", (CHALLENGE, error.encode()))

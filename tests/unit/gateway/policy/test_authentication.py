@@ -214,6 +214,15 @@ async def test_each_key_and_each_tenant_has_a_limit_of_its_own(door: Door):
         assert [await door.status("/tenants/x", each) for each in tenants] == [200, 429, 200, 200]
 
 
+async def test_what_is_answered_to_somebody_is_for_no_cache_of_many(door: Door):
+    key = door.key()
+    for path in ("/both/x", "/open/x", "/api/mine"):
+        sent = token() if path == "/api/mine" else key
+        for _ in range(2):  # also where the head is known
+            assert "private" in (await door.get(path, sent)).headers.get_list("cache-control")
+    assert "cache-control" not in (await door.get("/open/x")).headers
+
+
 async def test_a_key_ends(door: Door):
     over = door.key(expires=datetime.now(UTC) - timedelta(seconds=1))
     answer = await door.get("/keys/x", over)
