@@ -15,6 +15,7 @@ from meristem.cli.running_operators import ask_run
 from meristem.config.setting_sources import Setting, Sources
 from meristem.config.settings import explain
 from meristem.operators.operator_contract import Operator
+from meristem.runtime.gateway_identity import settings_classes
 from meristem.system.description import settings_at
 from meristem.system.external_access import ExternalSettings, sources_of
 from meristem.system.noted_settings import NotedSettings, read_noted, write_noted
@@ -84,6 +85,10 @@ def settings_of(blueprint: Blueprint, processes: list[str], environment: Mapping
                 sources=sources_of(name, blueprint.system.name, blueprint.placement, environment),
             )
             for name in blueprint.placement.events.subscribers
+        }
+        | {
+            part: explain([cls], system=blueprint.system.name, service=part, sources=Sources(environment=environment))
+            for part, cls in settings_classes(blueprint.placement.gateway).items()
         }
     )
 

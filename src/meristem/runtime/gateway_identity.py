@@ -56,6 +56,14 @@ def authenticator(table: GatewayTable, system: str, options: Options) -> Authent
     return Authenticator(issuers, keys, parts, sign_in) if parts or issuers is not None else None
 
 
+def settings_classes(table: GatewayTable | None) -> dict[str, type[Settings]]:
+    """What is set of the issuers of a gateway, by what each is called in settings."""
+    if table is None:
+        return {}
+    issuers: dict[str, type[Settings]] = {part_of(name): IssuerSettings for name in table.issuers}
+    return issuers | ({} if table.sign_in is None else {part_of("sign_in"): SignInSettings})
+
+
 def keys_file(table: GatewayTable | None, directory: Path, state: Path | None) -> Path:
     """Where the API keys of a system are: in the file that its placement names, else beside what it remembers."""
     named = "" if table is None or table.keys is None else table.keys.file

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from meristem import System
+from meristem.cli.settings import settings_of
 from meristem.errors import ConfigurationError
 from meristem.runtime.gateway_identity import authenticator
 from meristem.runtime.options import Options
+from meristem.system.blueprint import Blueprint
 from meristem.system.placement import Placement
 
 SOUND = """
@@ -118,6 +121,17 @@ def test_a_secret_is_set_where_one_is_shared_and_nowhere_else(tmp_path: Path, en
     with pytest.raises(ConfigurationError) as raised:
         authenticator(table, "shop", Options(environment=environment))
     assert why in str(raised.value)
+
+
+def test_the_settings_of_issuers_are_listed_and_their_secrets_hidden(tmp_path: Path):
+    secret = "0123456789abcdef" * 2
+    blueprint = Blueprint(System("shop"), read(tmp_path, SOUND))
+    found = settings_of(blueprint, ["main"], {"SHOP_GATEWAY_TILL_SECRET": secret})
+    assert {"gateway_main", "gateway_partner", "gateway_till", "gateway_sign_in"} <= {*found}
+    (shown,) = [each for each in found["gateway_till"] if each.name == "secret"]
+    assert shown.variable == "SHOP_GATEWAY_TILL_SECRET"
+    assert secret not in shown.value
+    assert next(each.variable for each in found["gateway_sign_in"]) == "SHOP_GATEWAY_SIGN_IN_CLIENT_SECRET"
 
 
 async def test_a_secret_may_stand_in_a_file(tmp_path: Path):
