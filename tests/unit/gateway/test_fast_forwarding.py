@@ -17,6 +17,8 @@ from meristem.gateway.fast_mounts import FastMounts
 from meristem.gateway.forwarder import Forwarder
 from meristem.gateway.policy.gatekeeper import Gatekeeper
 from meristem.gateway.policy.gateway_table import GatewayRouteTable, GatewayTable, RateLimitTable
+from meristem.gateway.policy.header_table import HeaderTable
+from meristem.gateway.policy.policy_in_force import PolicyInForce
 from meristem.gateway.request_head import ForeignHead
 from meristem.gateway.traced import Traced
 from meristem.gateway.upstream import Upstream
@@ -267,6 +269,30 @@ async def test_a_policy_decides_about_repeated_requests_and_adds_its_fields(site
         answers = await there.asked(GET, 4)
     assert [each[9:12] for each in answers] == [b"200", b"200", b"200", b"429"]
     assert all(b'ratelimit-policy: "few"' in each for each in answers)
+
+
+async def test_what_an_old_table_has_made_of_a_request_is_forgotten_with_it(site: Callable[..., Site]):
+    """Of a client that sends the same bytes on its connection, what is added, removed and bounded is what holds now."""
+
+    def changed(timeout: str | None = None, **said: Any) -> GatewayTable:
+        return GatewayTable(request_headers=HeaderTable(**said), routes={"all": GatewayRouteTable(timeout=timeout)})
+
+    policy = PolicyInForce(Gatekeeper(changed()))
+    tables = (
+        changed("20s", set={"x-edge": "one"}, remove=("x-debug",)),
+        changed("30s", set={"x-edge": "two"}),
+        changed(),
+    )
+    async with site(PLAIN, policy=policy) as there, there.client() as (reader, writer):
+        for each in (policy.gatekeeper, *(Gatekeeper(table) for table in tables)):
+            policy.gatekeeper = each
+            for _ in range(2):
+                writer.write(b"GET / HTTP/1.1\r\nhost: x\r\nx-debug: 1\r\n\r\n")
+                await _answer(reader)
+    found = [re.findall(rb"\r\n(?:x-edge|x-debug|connect-timeout-ms): ([^\r]+)", each) for each in there.heads]
+    assert [sorted(each) for each in found] == [
+        *[[b"1"]] * 2, *[[b"20000", b"one"]] * 2, *[[b"1", b"30000", b"two"]] * 2, *[[b"1"]] * 2,
+    ]  # fmt: skip
 
 
 async def test_half_of_an_answer_in_flight_survives_garbage_from_the_client(site: Callable[..., Site]):

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from typing import Any
 
-from meristem.asgi import respond
 from meristem.gateway.policy.gatekeeper import Gatekeeper
 from meristem.gateway.policy.gateway_table import GatewayTable
-from meristem.gateway.policy.header_table import AnswerHeaderTable, HeaderTable
+from meristem.gateway.policy.header_table import AnswerHeaderTable
 from meristem.gateway.policy.limit_tables import RateLimitTable
 from meristem.gateway.policy.policy_in_force import PolicyInForce
 from meristem.gateway.policy.route_table import GatewayRouteTable
@@ -73,33 +71,3 @@ async def test_a_limit_whose_numbers_stay_goes_on_and_another_begins_anew():
     assert await ask(3) == [200, 200, 429]
     await client.close()
     await server.stop()
-
-
-async def test_what_an_old_table_has_made_of_a_request_is_forgotten_with_it():
-    """Of a client that sends the same bytes on its connection, what was added and removed is what holds now."""
-
-    async def told(scope: Any, receive: Any, send: Any) -> None:
-        fields = dict(scope["headers"])
-        said = [fields.get(each, b"-").decode() for each in (b"x-edge", b"x-debug", b"connect-timeout-ms")]
-        await respond(send, 200, b"text/plain", " ".join(said).encode())
-
-    def changed(timeout: str | None = None, **said: Any) -> GatewayTable:
-        return GatewayTable(request_headers=HeaderTable(**said), routes={"all": GatewayRouteTable(timeout=timeout)})
-
-    policy = PolicyInForce(Gatekeeper(changed()))
-    server = HttpServer({}, told, policy=policy)
-    await server.start("tcp://127.0.0.1:0", public=True)
-    client = await connected(server)
-    found = []
-    tables = (
-        changed(),
-        changed("2s", set={"x-edge": "one"}, remove=("x-debug",)),
-        changed("3s", set={"x-edge": "two"}),
-        changed(),
-    )
-    for each in tables:
-        policy.gatekeeper = Gatekeeper(each, before=policy.gatekeeper)
-        found += [(await client.ask(x_debug="1")).body.decode() for _ in range(2)]
-    await client.close()
-    await server.stop()
-    assert found == ["- 1 -"] * 2 + ["one - 2000"] * 2 + ["two 1 3000"] * 2 + ["- 1 -"] * 2
