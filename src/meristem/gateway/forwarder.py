@@ -14,7 +14,7 @@ from meristem.gateway.request_head import BodyForm
 from meristem.gateway.upstream import AwayError
 from meristem.hosting.asgi.exchange import disclaim
 from meristem.hosting.asgi.refusal import refuse
-from meristem.transports.http.fast_path import BEGUN
+from meristem.transports.http.fast_path import BEGUN, RETRIES
 
 if TYPE_CHECKING:
     from meristem.asgi import Receive, Scope, Send
@@ -55,7 +55,8 @@ class Forwarder:
         is_safe = scope["method"] in SAFE
         begun = scope.get("state", {}).pop(BEGUN, None)
         asked: Taken | None = None if begun is None else begun.taken
-        for attempt in range(ATTEMPTS):
+        retries: int = scope.get("state", {}).pop(RETRIES, 0) if is_safe else 0
+        for attempt in range(max(ATTEMPTS, retries + 1)):
             try:
                 taken = asked or await self._upstream.take(repeatable=is_safe, fresh=attempt > 0)
             except AwayError as error:
@@ -74,6 +75,9 @@ class Forwarder:
             except (UpstreamLostError, UnsoundAnswerError) as error:
                 if upload.has_left:
                     return
+                if attempt < retries and upload.is_repeatable and not exchange.has_begun:
+                    asked = None
+                    continue
                 if exchange.has_begun:
                     logger.warning("%s broke off its answer to %s: %s", self._upstream.name, scope["path"], error)
                     raise BrokenOffError(str(error)) from None

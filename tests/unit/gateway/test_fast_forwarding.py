@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -293,6 +293,36 @@ async def test_what_an_old_table_has_made_of_a_request_is_forgotten_with_it(site
     assert [sorted(each) for each in found] == [
         *[[b"1"]] * 2, *[[b"20000", b"one"]] * 2, *[[b"1", b"30000", b"two"]] * 2, *[[b"1"]] * 2,
     ]  # fmt: skip
+
+
+class Broken(list[Any]):
+    """The answers of an upstream that breaks off so many of them in their head, and gives the next ones whole."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self._left = times
+
+    def __iter__(self) -> Iterator[Any]:
+        self._left -= 1
+        return iter([b"HTTP/1.1 200 OK\r\ncontent-le", None] if self._left >= 0 else [PLAIN])
+
+
+@pytest.mark.parametrize("is_fast", [True, False])
+@pytest.mark.parametrize(
+    ("method", "retries", "broken", "status", "sent"),
+    [("GET", 2, 2, b"200", 3), ("GET", 5, 4, b"200", 5), ("GET", 2, 3, b"502", 3), ("GET", 0, 1, b"502", 1),
+     ("POST", 5, 1, b"502", 1), ("DELETE", 5, 1, b"502", 1)],
+)  # fmt: skip
+async def test_what_changes_nothing_is_sent_again_as_often_as_its_route_says(
+    site: Callable[..., Site], is_fast: bool, method: str, retries: int, broken: int, status: bytes, sent: int
+):
+    policy = Gatekeeper(GatewayTable(routes={"all": GatewayRouteTable(retries=retries)}))
+    async with site(is_fast=is_fast, policy=policy) as there:
+        there.answer = Broken(broken)
+        body = "content-length: 1\r\n\r\na" if method == "POST" else "\r\n"
+        (answer,) = await there.asked(f"{method} / HTTP/1.1\r\nhost: x\r\n{body}".encode(), 1)
+        assert answer[9:12] == status
+        assert len(there.heads) == sent
 
 
 async def test_half_of_an_answer_in_flight_survives_garbage_from_the_client(site: Callable[..., Site]):

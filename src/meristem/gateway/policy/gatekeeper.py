@@ -51,6 +51,7 @@ class CheckedRoute(NamedTuple):
     requests: RequestHeaders | None = None
     body_bytes: int | None = None
     timeout: float | None = None
+    retries: int = 0
 
 
 class Gatekeeper:
@@ -154,6 +155,7 @@ class Gatekeeper:
             requests or None,
             route.body_bytes or table.body_bytes,
             None if route.timeout is None else seconds_of(route.timeout),
+            route.retries,
         )
 
     def _foremost(self) -> Iterator[Check]:
@@ -191,7 +193,7 @@ class Gatekeeper:
         if route.requests is not None:
             route.requests.apply(visit.request)
         left = (lambda: _leave(visit)) if visit.leaving else None
-        return Admitted(visit.fields, left, route.answers, route.body_bytes, route.timeout)
+        return Admitted(visit.fields, left, route.answers, route.body_bytes, route.timeout, route.retries)
 
     def _refuse(self, visit: Visit, route: CheckedRoute, check: Check, response: Response) -> Response:
         why = self.refusals.refused(visit, visit.by or check.name, response)

@@ -41,6 +41,7 @@ RedirectTarget: TypeAlias = Annotated[
         description="an address such as https://www.shop.example, or a path; without query",
     ),
 ]
+Retries: TypeAlias = Annotated[int, Meta(ge=0, le=5, description="0 to 5")]
 EVERY_PATH: Final = "/*"
 
 
@@ -77,6 +78,7 @@ class GatewayRouteTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     body_bytes: Count | None = None
     timeout: TimeText | None = None
     compression: bool = True
+    retries: Retries = 0
     concurrency: tuple[Name, ...] = ()
 
     def problem(self) -> str | None:

@@ -20,7 +20,8 @@ class Admitted(msgspec.Struct, frozen=True, gc=False):
     """A request that may come in: its answer has `fields` more, and `left` is called once when that is out.
 
     Its answer is as the `terms` say, its body has at most `body_bytes`, and an operation is answered, or the answer of
-    an app has begun, within `timeout` seconds.
+    an app has begun, within `timeout` seconds. Where it is forwarded and changes nothing, it may be sent
+    `retries` times more.
     """
 
     fields: Sequence[Field] = ()
@@ -28,6 +29,7 @@ class Admitted(msgspec.Struct, frozen=True, gc=False):
     terms: AnswerTerms | None = None
     body_bytes: int | None = None
     timeout: float | None = None
+    retries: int = 0
 
 
 Verdict: TypeAlias = Admitted | Response

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from meristem.transports.http.request import Request
 
 BEGUN: Final = "begun"  # in the state of a scope: what was done for its request, for who goes on with it
+RETRIES: Final = "retries"
+"""In the state of a scope: how many times more its request may be sent, where that changes nothing."""
 
 
 class FastOwner(Protocol):

@@ -67,6 +67,7 @@ limits = ["visitors"]
         ('path = "/*"', 'cors = { origins = ["*"], max_age = "soon" }', "10 min"),
         ('path = "/*"', "body_bytes = 0", "at least 1"),
         ('path = "/*"', 'timeout = "2"', "500ms, 10s"),
+        ('path = "/*"', "retries = 6", "0 to 5"),
         ("[gateway.routes.site]", "[gateway.compression]\nlevel = 10\n[gateway.routes.site]", "1 to 9"),
         ("[gateway.routes.site]", '[gateway.tls]\nkey = "a"\n[gateway.routes.site]', "certificate"),
         ("[gateway.routes.site]", '[gateway.headers.security]\nx = "a"\n[gateway.routes.site]', "frame_options"),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 from meristem.lifecycle import end
 from meristem.security.crowds import crowd_of
 from meristem.security.forwarding import APP, TrustedProxies
-from meristem.transports.http.fast_path import BEGUN
+from meristem.transports.http.fast_path import BEGUN, RETRIES
 from meristem.transports.http.responses import Response, refused
 from meristem.transports.http.server.headcache import HeadCache
 from meristem.transports.http.server.hosted import HostedRequest, scope_of
@@ -139,6 +139,8 @@ class Listener:
         scope = scope_of(request, owner.transport, self.state)
         if begun is not None:
             scope["state"][BEGUN] = begun
+        if request.retries:
+            scope["state"][RETRIES] = request.retries
         hosted = HostedRequest(owner, request, body, scope, limits=self.limits, reaper=self.reaper)
         task = self.loop.create_task(hosted.run(self._app), name=f"app at {request.path.decode('latin-1')}")  # type: ignore[arg-type]
         self.hosted.add(task)

@@ -164,6 +164,7 @@ class PolicedConnection(ToldConnection):
 
     def _admit(self, request: Request, verdict: Admitted) -> None:
         request.answer_fields, request.answer_terms = verdict.fields, verdict.terms
+        request.retries = verdict.retries
         self._left = verdict.left
         if verdict.timeout is not None:
             give_deadline(request, verdict.timeout)
