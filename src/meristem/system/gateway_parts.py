@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def part_paths(plan: Plan) -> PartPaths:
-    """The mounts and the paths of operations of a system."""
+    """The mounts and the paths of operations of a system; those of external systems are not served here."""
     mounts = {each.name: each.mount for part in (plan.apps, plan.programs) for each in part if each.mount is not None}
-    known = (each for part in (plan.services, plan.external) for one in part for each in one.operations)
+    known = (each for service in plan.services for each in service.operations)
     return PartPaths(mounts, {_called(each): _path(each) for each in known}, plan.api)
 
 

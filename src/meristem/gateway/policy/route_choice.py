@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from itertools import combinations, product
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
+from urllib.parse import unquote_to_bytes
 
 from meristem.errors import ConfigurationError
 from meristem.gateway.policy.host_names import HostPatterns, closeness
@@ -12,20 +13,26 @@ from meristem.gateway.policy.route_table import EVERY_PATH, collision
 from meristem.transports.http.rest.router import Router
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from meristem.gateway.policy.part_paths import PartPaths
     from meristem.gateway.policy.route_table import GatewayRouteTable
 
 T = TypeVar("T")
+RPC: Final = "rpc"
 
 
 class RoutePlace(NamedTuple):
-    """Where a route holds: at a path, `/api/*` with all below it, or where REST answers a verb at a path."""
+    """Where a route holds: at a path, `/api/*` with all below it, or where an operation is answered.
+
+    That is where REST has its verb, and for `RPC` in place of a verb the path of RPC, both to the letter: beside them
+    an app may answer. It may be the `mount` of one, too.
+    """
 
     path: str
     verb: str = ""
     is_named: bool = True  # by itself, and not with all of its contract
+    is_mount: bool = False
 
 
 class RouteCandidate(NamedTuple, Generic[T]):
@@ -65,36 +72,48 @@ class RouteChoice(Generic[T]):
             hosts: list[str | None] = [each.lower() for each in table.hosts]
             for place, host in product(places, hosts or [None]):
                 candidate = RouteCandidate(name, host, methods, place, values[name])
-                groups[_normal(place.path), place.verb].append(candidate)
+                path = place.path if place.verb else _normal(place.path)
+                groups[path, place.verb].append(candidate)
         self._rest = rest
         self._api = parts.api.rstrip("/")
-        self._rest_paths: Router[list[_Fit[T]]] = Router()
+        self._calls: dict[bytes, list[_Fit[T]]] = {}
+        rest_fits: dict[tuple[str, str], list[_Fit[T]]] = {}
         self._whole: dict[bytes, list[_Fit[T]]] = {}
         below: dict[bytes, list[_Fit[T]]] = {}
-        self._has_verbs = False
         for (path, verb), group in groups.items():
             fits = _ordered(group)
-            if verb:
-                self._has_verbs = True
-                self._rest_paths.add(verb, path, fits)
+            if verb == RPC:
+                self._calls[path.encode()] = fits
+            elif verb:
+                rest_fits[path, verb] = fits
             elif path.endswith("*"):
                 below[b"" if path == EVERY_PATH else path[:-1].encode()] = fits  # of all: `OPTIONS *`, too
             else:
                 self._whole[path.encode()] = fits
         self._below = sorted(below.items(), key=lambda each: -len(each[0]))
+        # All of REST, as it is served: at `/rooms/free` another operation may stand than that of `/rooms/{id}`.
+        self._rest_paths: Router[Sequence[_Fit[T]]] = Router()
+        for each in parts.operations.values() if rest_fits else ():
+            if each.verb:
+                self._rest_paths.add(each.verb, each.path, rest_fits.get((each.path, each.verb), ()))
+        self._has_rest = bool(rest_fits)
 
     def find(self, path: bytes, served: bytes, host: str, method: str) -> T:
         """What belongs to a request, by both spellings of its canonical path."""
-        if self._has_verbs and (found := self._at_rest(served, host, method)) is not None:
+        for fit in self._calls.get(served, ()):
+            if fit.takes(host, method):
+                return fit.value
+        if self._has_rest and (found := self._at_rest(served, host, method)) is not None:
             return found.value
         closed = path if path.endswith(b"/") else path + b"/"
+        mounted = closed if path == served else unquote_to_bytes(served) + b"/"  # as mounts are told apart
         for fit in self._whole.get(closed, ()):
             if fit.takes(host, method):
                 return fit.value
         for start, fits in self._below:
             if closed.startswith(start):
                 for fit in fits:
-                    if fit.takes(host, method):
+                    if fit.takes(host, method) and (not fit.is_mount or mounted.startswith(start)):
                         return fit.value
         return self._rest
 
@@ -110,12 +129,13 @@ class RouteChoice(Generic[T]):
 class _Fit(Generic[T]):
     """A candidate as it is asked."""
 
-    __slots__ = ("_hosts", "_methods", "value")
+    __slots__ = ("_hosts", "_methods", "is_mount", "value")
 
     def __init__(self, candidate: RouteCandidate[T]) -> None:
         self.value = candidate.value
         self._hosts = None if candidate.host is None else HostPatterns((candidate.host,))
         self._methods = candidate.methods
+        self.is_mount = candidate.place.is_mount
 
     def takes(self, host: str, method: str) -> bool:
         return (self._hosts is None or self._hosts.fit(host)) and (self._methods is None or method in self._methods)
@@ -124,14 +144,11 @@ class _Fit(Generic[T]):
 def places_of(table: GatewayRouteTable, parts: PartPaths) -> Iterator[RoutePlace]:
     """Where a route holds; raises ConfigurationError for a part that the system lacks."""
     if table.app is not None:
-        yield RoutePlace(parts.mount(table.app).rstrip("/") + "/*")
+        yield RoutePlace(parts.mount(table.app).rstrip("/") + "/*", is_mount=True)
     for pattern in table.operations:
         is_named = not pattern.endswith("/*")
-        if not is_named:
-            yield RoutePlace(f"/{pattern}")
         for each in parts.of(pattern):
-            if is_named:
-                yield RoutePlace(each.rpc)
+            yield RoutePlace(each.rpc, RPC, is_named)
             if each.verb:
                 yield RoutePlace(each.path, each.verb, is_named)
     if table.app is None and not table.operations:

@@ -29,6 +29,7 @@ PARTS = PartPaths(
         "shop.v1.Payments.charge": OperationPath("/shop.v1.Payments/Charge", "POST", "/payments/{id}"),
         "shop.v1.Payments.seen": OperationPath("/shop.v1.Payments/Seen", "GET", "/payments/{id}"),
         "shop.v1.Payments.hidden": OperationPath("/shop.v1.Payments/Hidden"),
+        "shop.v1.Payments.all": OperationPath("/shop.v1.Payments/All", "GET", "/payments/all"),
         "shop.v1.Rooms.free": OperationPath("/shop.v1.Rooms/Free", "GET", "/rooms"),
     },
 )
@@ -81,6 +82,28 @@ def test_a_part_stands_for_where_it_is_served():
     assert find("/api/payments/17", method="POST") == find("/api/payments/17/", method="POST") == "charge"
     assert find("/api/payments/17") == find("/api/payments/17", method="HEAD") == "money"
     assert find("/api/payments/17", method="PUT") == find("/api/rooms") == "site"
+
+
+def test_a_route_of_an_operation_holds_for_what_that_answers_and_nothing_beside_it():
+    """What it lets in must not reach another operation, nor an app that answers all that nobody else does."""
+    find = chooser(
+        open=route(operations=("shop.v1.Payments.seen", "shop.v1.Rooms/*")),
+        web=route(app="web"),
+        strict=route(),
+    )
+    assert find("/api/payments/17") == find("/shop.v1.Payments/Seen") == find("/shop.v1.Rooms/Free") == "open"
+    assert find("/api/payments/all") == find("/api/payments/all/") == find("/api/payments/%61ll") == "strict"
+    assert find("/shop.v1.Rooms/Other") == find("/shop.v1.Rooms/Free/") == find("/shop.v1.Payments/Seen/x") == "strict"
+    choice = RouteChoice({"open": route(app="web")}, {"open": "open"}, "strict", PARTS)
+    for served, seen, found in (
+        (b"/shop;v=1/x", b"/shop/x", "strict"),
+        (b"/shop\\x", b"/shop/x", "strict"),
+        (b"/shop%2Fx", b"/shop/x", "open"),
+        (b"/shop/x;v=1", b"/shop/x", "open"),
+    ):
+        assert choice.find(seen, served, "shop.example", "GET") == found
+    choice = RouteChoice({"open": route(operations=("shop.v1.Rooms.free",))}, {"open": "open"}, "strict", PARTS)
+    assert choice.find(b"/shop.v1.Rooms/Free", b"/shop.v1.Rooms/Free;x", "shop.example", "POST") == "strict"
 
 
 @pytest.mark.parametrize(
