@@ -139,3 +139,72 @@ async def test_both_of_two_replicas_deliver_what_they_published_from_memory(stag
     assert "UPDATE" not in statements
     await other.lease.stop()
     await other.database.stop()
+
+
+@pytest.fixture
+async def beside(stage):
+    """The lease of another replica, which lives."""
+    stage.relay = Relay(stage.outbox, stage.bus, stage.clock, width=4, pulse=stage.clock)
+    stage.relay.observers.append(stage.on_fact)
+    other = Stage(stage.folder, stage.bus, stage.clock, owner="replica-1")
+    yield other
+    await other.lease.stop()
+    await other.database.stop()
+
+
+async def on_disk_beside(stage, other, count):
+    """Start beside another replica, with so many events on disk alone."""
+    await stage.start()
+    await other.database.start()
+    await other.lease.start()
+    stage.outbox.courier = None
+    await stage.publish(*(Booked(guest=str(number), number=number) for number in range(count)))
+    stage.outbox.courier = stage.relay
+    await stage.clock.sleeping(len(stage.subscribers) + 1)
+    for _ in range(6):
+        await stage.clock.advance(stage.outbox.poll)
+
+
+async def test_beside_another_replica_a_relay_takes_what_it_soon_delivers_and_leaves_the_rest(stage, beside):
+    billing, gate = stage.subscriber("billing"), asyncio.Event()
+
+    async def wait(_):
+        await gate.wait()
+
+    billing.before = wait
+    await on_disk_beside(stage, beside, 400)
+    await billing.began()
+    held = stage.relay._partitions["billing"].held
+    async with asyncio.timeout(60):
+        while len(held) < 128:
+            await asyncio.sleep(0.01)
+    for _ in range(3):  # looks around, and leaves what there is
+        await stage.relay.scan()
+        await stage.clock.advance(stage.outbox.poll)
+    assert len(held) == 128
+
+    gate.set()
+    await stage.settle()
+    assert sorted(billing.seen) == list(range(400))
+
+
+async def test_what_waits_for_its_time_takes_nothing_of_a_share(stage, beside):
+    billing, is_away = stage.subscriber("billing"), True
+
+    async def meet_an_outage(_):
+        if is_away:
+            raise ConnectionError("the mail server is away")
+
+    billing.before = meet_an_outage
+    await on_disk_beside(stage, beside, 400)
+    async with asyncio.timeout(60):
+        while len(stage.relay._partitions["billing"].held) < 400:
+            await stage.relay.scan()
+            await asyncio.sleep(0.01)
+
+    is_away = False
+    async with asyncio.timeout(60):
+        while len(await billing.entries()) < 400:
+            await stage.clock.advance(1.0)
+            await asyncio.sleep(0.01)
+    assert sorted(await billing.entries()) == list(range(400))
