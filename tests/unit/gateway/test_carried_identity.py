@@ -6,16 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import flask
+import msgspec
 import pytest
 from fastapi import FastAPI, Request
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import RejectConnection, TextMessage
 from wsproto.events import Request as Handshake
 
-from meristem import App, System, current
+from meristem import App, Identity, System, current
 from meristem.gateway.identity.api_keys import new_key, write_keys
+from meristem.gateway.identity.credential import Credential
 from meristem.gateway.policy.gateway_table import GatewayTable
-from meristem.gateway.policy.identity_tables import KeysTable
+from meristem.gateway.policy.identity_tables import KeysTable, SignInTable
 from meristem.gateway.policy.route_table import GatewayRouteTable
 from meristem.runtime.listen import Listen
 from meristem.runtime.options import Options
@@ -143,3 +145,19 @@ async def test_a_websocket_knows_who_it_is_together_and_behind_the_edge(divided,
     await process.stop()
     expected = {"fields": USER, "user": ["key:shop", "shop", ["clerk"], "acme"]}
     assert behind == together == (expected, 401)
+
+
+async def test_a_repeated_head_is_forwarded_for_whom_it_is_at_that_moment(divided, tmp_path: Path):
+    now = 1000.0
+    gateway = msgspec.structs.replace(table(tmp_path), sign_in=SignInTable("http://127.0.0.1:9", "shop"))
+    async with divided(system=system(), gateway=gateway) as placed:
+        sessions = placed.edge._gateway._authenticator.sign_in._sessions
+        sessions._now = lambda: now
+        headers = {"cookie": f"meristem-session={sessions.begin(Credential(Identity('ada')))}"} | CLAIMED
+        seen = [(await placed.browser.get("/fast/seen", headers=headers)).json()["remote"] for _ in range(5)]
+        now += 9 * 3600
+        seen += [(await placed.browser.get("/fast/seen", headers=headers)).json()["remote"] for _ in range(3)]
+        now -= 9 * 3600
+        last = (await placed.browser.get("/fast/seen", headers=headers)).json()
+    assert seen == ["ada"] * 5 + [None] * 3
+    assert (last["remote"], last["fields"]) == ("ada", {"x-meristem-user": "ada"})

@@ -367,3 +367,25 @@ async def test_what_a_policy_finds_out_of_a_repeated_request_holds_while_its_ver
     assert policy.asked == 4
     assert [each.split(b"\r\n")[0] for each in there.heads] == [b"GET /canonical?b=c HTTP/1.1"] * 4
     assert all(b"\r\nx-meristem-user: 42\r\n" in each for each in there.heads)
+
+
+class Alternating:
+    """A policy that finds another user each time, and every third time nobody."""
+
+    version: object = None
+
+    def __init__(self) -> None:
+        self.users = [Identity("ada"), Identity("bob"), None]
+        self.asked = 0
+
+    def check(self, request: Request) -> Any:
+        request.user = self.users[self.asked % 3]
+        self.asked += 1
+        return Admitted()
+
+
+async def test_a_repeated_request_goes_for_whom_it_is_each_time(site: Callable[..., Site]):
+    async with site(PLAIN, policy=Alternating()) as there:
+        assert len(await there.asked(GET, 6)) == 6
+    told = [re.findall(rb"x-meristem-user: (\w+)", each) for each in there.heads]
+    assert told == [[b"ada"], [b"bob"], []] * 2
