@@ -29,7 +29,10 @@ class FastMounts:
         path = request.path
         if b"%" in path or not path.isascii():  # mounts are told apart by what is meant
             return None
-        way = next((way for mount, way in self._ways if path.startswith(mount)), None)
+        closed = path + b"/"
+        mount, way = next((each for each in self._ways if closed.startswith(each[0])), (b"", None))
+        if closed == mount:  # the mount itself, where the long way redirects
+            return None
         try:
             return None if way is None else way.prepare(request, lambda: self._seen(request, scope()))
         except ContradictionError:  # for which the long way refuses it

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 LIFETIME: Final = 10  # minutes
 SKEW: Final = 60.0  # seconds by which the clocks of two hosts may differ
 REMEMBERED: Final = 4096  # tokens kept on each side
-LONGEST: Final = 8192  # characters
+LONGEST: Final = 24 * 1024  # characters: for a user of whom the token of an issuer says all that it may
 LEAST_SECRET: Final = 32  # bytes, the output of SHA-256 (RFC 2104, section 3)
 LEAST_DISTINCT: Final = 8  # bytes that differ: a word that is repeated is long and can be guessed
 PURPOSE: Final = b"meristem.token.1\n"  # the same secret signs nothing else

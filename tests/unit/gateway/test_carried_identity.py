@@ -103,6 +103,17 @@ async def test_an_app_behind_the_edge_knows_who_it_is_and_believes_nobody_else(d
     assert other == {"fields": {}, "user": None, "remote": None}
 
 
+async def test_who_has_many_long_roles_is_known_behind_the_edge(divided, tmp_path: Path):
+    """What a token of 16 KiB can say has to fit into that with which the edge hands a request on."""
+    made, key = new_key("shop", roles=tuple(f"{number:03}{'r' * 110}" for number in range(100)))
+    write_keys(tmp_path / "keys.json", [made])
+    async with divided(system=system(), gateway=table(tmp_path)) as placed:
+        for _ in range(2):
+            answer = await placed.browser.get("/fast/seen", headers={"x-api-key": key})
+            assert answer.status_code == 200
+            assert answer.json()["remote"] == "key:shop"
+
+
 async def test_without_a_gateway_nobody_can_say_who_they_are_either(divided):
     async with divided(system=system()) as placed:
         for way in ("/flask/seen", "/fast/seen"):

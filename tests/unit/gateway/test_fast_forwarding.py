@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import pytest
 
@@ -28,6 +28,7 @@ from meristem.runtime.telemetry import ProcessTelemetry
 from meristem.security.forwarding import TrustedProxies
 from meristem.system.placement_tables import Telemetry
 from meristem.transports.http.edge_policy import Admitted, EdgePolicy
+from meristem.transports.http.fast_path import FastPath
 from meristem.transports.http.request import Request
 from meristem.transports.http.server.http_server import HttpServer
 
@@ -221,6 +222,24 @@ async def test_the_short_way_is_taken_and_each_request_has_a_trace_of_its_own(si
         assert len(there.fast._answers) == 1
         traces = {re.search(rb"traceparent: 00-([0-9a-f]{32})", head)[1] for head in there.heads}  # type: ignore[index]
     assert len(traces) == 4
+
+
+async def test_the_short_way_finds_the_mount_that_the_long_one_finds():
+    """At the mount itself, without a slash, `Mounts` redirects: the app around it is not asked."""
+    way = cast("FastPath", Anybody())
+    mounts = FastMounts({"/": way, "/office": way, "/local": None}, TrustedProxies(()))
+    found = {
+        path: mounts.prepare(Request("GET", path.encode(), b"", "1.1", [], {}, b""), dict)
+        for path in ("/", "/x", "/office", "/office/", "/officer", "/local", "/local/x")
+    }
+    assert [path for path, each in found.items() if each is not None] == ["/", "/x", "/office/", "/officer"]
+
+
+class Anybody:
+    """A short way that takes every request."""
+
+    def prepare(self, request: Request, scope: Any) -> Any:
+        return self
 
 
 async def test_requests_that_come_at_once_are_answered_in_their_order(site: Callable[..., Site]):

@@ -125,6 +125,8 @@ def _object(part: str) -> dict[str, Any]:
     try:
         text = urlsafe_b64decode(part + "=" * (-len(part) % 4)).decode()
         found = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
+        if "\\" in text:  # an escape may be half of a character, which nobody behind could write down
+            json.dumps(found, ensure_ascii=False).encode()
     except (binascii.Error, ValueError, RecursionError):
         raise InvalidCredentialError(UNREADABLE) from None
     if not isinstance(found, dict):

@@ -105,6 +105,8 @@ FORGED = {
     "changed claims": changed,
     "a key of its own": lambda: signed(OTHER, "RS256", jwk=OTHER.as_dict(private=False), kid=None),
     "a critical header": lambda: signed(RSA, "RS256", crit=["b64"], b64=True),
+    "half of a character": lambda: signed(RSA, "RS256", claims(sub="\ud800")),
+    "half of a character in a role": lambda: signed(RSA, "RS256", claims(roles=["\udfff"])),
     "a claim twice": lambda: signed(RSA, "RS256", TWICE),
     "a header twice": lambda: part('{"alg":"none","alg":"RS256","kid":"rsa-1"}') + f".{part(claims())}.AAAA",
     "another type": lambda: signed(RSA, "RS256", typ="logout+jwt"),

@@ -42,13 +42,13 @@ FAILED: Final = refused(500, "what decides who may come in here has failed; noth
 class PolicedConnection(ToldConnection):
     """One connection, whose requests `policy` decides about."""
 
-    __slots__ = ("_asked", "_left", "_policy", "_timer", "_version")
+    __slots__ = ("_checked", "_left", "_policy", "_timer", "_version")
 
     def __init__(self, listener: Listener, on_answer: OnAnswer | None, policy: EdgePolicy) -> None:
         super().__init__(listener, on_answer or _nobody)
         self._policy = policy
         self._version = policy.version
-        self._asked: tuple[Request, Awaitable[Verdict]] | None = None  # about a request that is read once more
+        self._checked: tuple[Request, Awaitable[Verdict]] | None = None  # about a request that is read once more
         self._left: Callable[[], None] | None = None
         self._timer: TimerHandle | None = None
 
@@ -68,11 +68,11 @@ class PolicedConnection(ToldConnection):
             self.request = request
             self.finish(verdict)
             return True
-        self._asked = request, verdict  # which takes time: its body is cut out anew meanwhile
+        self._checked = request, verdict  # which takes time: its body is cut out anew meanwhile
         return False
 
     def route(self, request: Request, body: IncomingBody) -> None:
-        asked, self._asked = self._asked, None
+        asked, self._checked = self._checked, None
         if asked is not None:  # what the policy has found out of it stands in the first one, of the same bytes
             self.request = request = asked[0]
             decided: Verdict | Awaitable[Verdict] = asked[1]
