@@ -139,3 +139,51 @@ async def test_a_changed_gateway_is_taken_by_what_runs_and_a_wrong_one_is_not(tm
     assert {each.headers["x-table"] for each in answers[since + 4 :]} == {"1"}
     pids = [{row["name"]: row["pid"] for row in json.loads(each)} for each in (before, after)]
     assert pids[0] == pids[1]
+
+
+SYSTEM = ("--system", "guarded.py")
+WALL = """
+[[gateway.firewall.rules]]
+action = "deny"
+name = "no-php"
+paths = ["/wp/*"]
+
+[gateway.firewall.ban]
+violations = 3
+lasts = "1h"
+"""
+
+
+@pytest.mark.parametrize("processes", ['[processes]\nmain = ["*"]\n', SPLIT], ids=["one", "split"])
+async def test_who_is_banned_is_listed_and_let_in_again_by_the_command(
+    tmp_path: Path, ended: list[Command], processes: str
+):
+    shutil.copy(Path(__file__).with_name("guarded.py"), tmp_path)
+    (tmp_path / "placed.toml").write_text(processes + WALL)
+    run = await meristem(tmp_path, "run", "guarded.py", "--placement", "placed.toml", "--port", "0")
+    ended.append(run)
+    found = re.search(r"app admin at http://127\.0\.0\.1:(\d+)/admin", await run.shows("/admin"))
+    assert found is not None
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{found[1]}", timeout=60) as client:
+        paths = ("/", "/wp/a?key=secret", "/wp/b", "/admin/../wp/c", "/")
+        statuses = [(await client.get(path)).status_code for path in paths]
+        bans = await told(tmp_path, "gateway", "bans", *SYSTEM, "--json")
+        shown = await told(tmp_path, "gateway", "status", *SYSTEM)
+        lifted = await told(tmp_path, "gateway", "unban", "127.0.0.1", *SYSTEM)
+        statuses.append((await client.get("/")).status_code)
+        again = await told(tmp_path, "gateway", "unban", "127.0.0.1", *SYSTEM)
+        by_hand = await told(tmp_path, "gateway", "ban", "127.0.0.1", *SYSTEM, "--for", "1h", "--why", "a test")
+        statuses.append((await client.get("/")).status_code)
+
+    assert statuses == [200, 403, 403, 403, 403, 200, 403]
+    assert [(each["address"], each["why"]) for each in json.loads(bans[1])] == [
+        ("127.0.0.1", "3 violations, the last one: the firewall's rule 'no-php' denies it")
+    ]
+    assert shown[0] == 0
+    assert "no-php 3" in shown[1]
+    assert "GET /wp/a" in shown[1]
+    assert "secret" not in shown[1]
+    assert lifted == (0, "127.0.0.1 may come in again\n")
+    assert again == (0, "127.0.0.1 was not banned\n")
+    assert by_hand[0] == 0
+    assert "127.0.0.1 is banned until" in by_hand[1]

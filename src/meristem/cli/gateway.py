@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
 
-from meristem.cli.loading_system import json_option, system_option
+from meristem.cli.loading_system import json_option, system_argument, system_option
 from meristem.cli.output import counted, print_json, print_table
 from meristem.cli.running_operators import ask_running
-from meristem.cli.running_systems import supervised_system
+from meristem.cli.running_systems import one_of, running_systems
 from meristem.cli.verb_groups import VerbGroup
 from meristem.errors import OperationError
 from meristem.gateway.policy.quantities import seconds_of
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 
 Told = TypeVar("Told")
+NOTHING_RUNS: Final = "no system runs from here; start one with: meristem run"
 NO_CONTRACT: Final = "does not answer its operators; does its placement say [operator] dashboard = false?"
 DRY: Final = " (dry run)"
 NO_GATEWAY: Final = "its placement has no [gateway]"
@@ -34,7 +35,7 @@ def gateway() -> None:
 
 
 @gateway.command("status")
-@system_option
+@system_argument
 @name_option
 @json_option
 def status(target: str | None, *, name: str | None, as_json: bool) -> None:
@@ -76,7 +77,7 @@ def status(target: str | None, *, name: str | None, as_json: bool) -> None:
 
 
 @gateway.command("bans")
-@system_option
+@system_argument
 @name_option
 @json_option
 def bans(target: str | None, *, name: str | None, as_json: bool) -> None:
@@ -121,7 +122,7 @@ def ban(target: str | None, address: str, *, name: str | None, lasts: str, why: 
 
 
 def _asked(target: str | None, name: str | None, question: Callable[[GatewayControl], Awaitable[Told]]) -> Told:
-    state, running = supervised_system(target, name)
+    state, running = one_of(running_systems(target), name, NOTHING_RUNS)
     found = ask_running(running, GatewayControl, question)
     if found is None:
         raise OperationError(f"{state.path.name} {NO_CONTRACT}")

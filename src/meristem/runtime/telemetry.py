@@ -93,9 +93,10 @@ class ProcessTelemetry:
 
         Probes that went well are left out: they come every few seconds, without end.
         """
-        method, path, client, status, seconds, context = answered
+        method, path, client, status, seconds, context, route, refused = answered
         if (path, status) != PROBED:
-            log_request(method, path, client, status, seconds, context or EMPTY)
+            policy = {name: text for name, text in (("route", route), ("refused", refused)) if text}
+            log_request(method, path, client, status, seconds, context or EMPTY, policy=policy)
 
     def forwarded(self, process: str) -> HttpRequests:
         """What tells of the requests that an edge hands on to processes, which log them."""

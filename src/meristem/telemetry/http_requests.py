@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from time import time
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("meristem.access")
 FAILED: Final = 500  # the least status that says that the server failed
 CLIENT_LEFT: Final = 499
+NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 PLAIN: Final = frozenset({str, int, float, bool, type(None)})  # types of values that will be the same when written
 
 
@@ -45,16 +48,24 @@ class HttpExchange(msgspec.Struct):
 
 
 def log_request(
-    method: str, path: str, client: str, status: int, seconds: float, context: Context, how: str = ""
+    method: str,
+    path: str,
+    client: str,
+    status: int,
+    seconds: float,
+    context: Context,
+    how: str = "",
+    policy: Mapping[str, str] = NOTHING,
 ) -> None:
     """Write a line of the access log, under the trace of `context`; a request without a method was none.
 
+    `policy` is what the gateway says of it: its `route`, and by what and why it was `refused`.
     Where it would go to the handler of ours alone, it is collected there, which costs a tenth: no record is made, and
     all lines of a turn of the event loop are written at once.
     """
     if not logger.isEnabledFor(logging.INFO):
         return
-    told = {"client": client, "status": status, "seconds": round(seconds, 6)}
+    told = {"client": client, "status": status, "seconds": round(seconds, 6), **policy}
     handler, bound = sole_handler(logger, logging.INFO), bound_variables()
     if handler is None or not PLAIN.issuperset(map(type, bound.values())):
         with using(context):

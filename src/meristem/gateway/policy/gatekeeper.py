@@ -115,6 +115,7 @@ class Gatekeeper:
         method = request.head[ASKED_METHOD].decode("latin-1") if is_preflight(request) else request.method
         route = self._routes.find(path, request.path, host, method)
         visit = Visit(request, route.name, path, host)
+        request.route, request.refused = route.name, ""
         for at, check in enumerate(route.checks):
             outcome = check(visit)
             if isinstance(outcome, Response):
@@ -196,7 +197,9 @@ class Gatekeeper:
         return Admitted(visit.fields, left, route.answers, route.body_bytes, route.timeout, route.retries)
 
     def _refuse(self, visit: Visit, route: CheckedRoute, check: Check, response: Response) -> Response:
-        why = self.refusals.refused(visit, visit.by or check.name, response)
+        by = visit.by or check.name
+        why = self.refusals.refused(visit, by, response)
+        visit.request.refused = f"{by}: {why}" if why else by
         _leave(visit)
         if self.bans is not None:
             if visit.violation is None and response.status == UNAUTHENTICATED:

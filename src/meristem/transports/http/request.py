@@ -52,8 +52,8 @@ class Request(msgspec.Struct, gc=False):
     address of who sends it, found where a resource asks for it, and so is `user_id`: whose process is at the other
     end of a Unix socket, None where the operating system does not tell. `scheme` and `host` are as the client sent it,
     before trusted proxies, and found with `client`. Its answer has `answer_fields` more, and is as
-    `answer_terms` say; where it is forwarded, it may be sent `retries` times more. `user` is who sends it, where
-    a policy has found that out.
+    `answer_terms` say; where it is forwarded, it may be sent `retries` times more. `user` is who sends it, where a
+    policy has found that out; `route` is that of the policy, and `refused` by what and why it said no.
     """
 
     method: str
@@ -71,6 +71,8 @@ class Request(msgspec.Struct, gc=False):
     answer_terms: AnswerTerms | None = None
     retries: int = 0
     user: Identity | None = None
+    route: str = ""
+    refused: str = ""
 
 
 class ReplyWriter(Protocol):

@@ -7,6 +7,7 @@ import os
 import time as clock
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
 from meristem.errors import ConfigurationError
@@ -22,8 +23,9 @@ from meristem.gateway.policy.refusals import Refusals
 from meristem.gateway.policy.route_table import GatewayRouteTable
 from meristem.gateway.policy.visit import Visit
 from meristem.system.placement import Placement
+from meristem.transports.http.server.http_server import HttpServer
 from tests.unit.gateway.policy.asked import request, statuses
-from tests.unit.gateway.policy.test_gatekeeper import serving
+from tests.unit.gateway.policy.test_gatekeeper import app, serving
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -293,3 +295,21 @@ def test_a_table_that_cannot_be_meant_is_refused_by_key(tmp_path: Path, before: 
         Placement.read(file)
     assert why in str(raised.value)
     assert "gateway.firewall" in str(raised.value)
+
+
+async def test_the_access_log_is_told_the_route_and_why_it_was_refused():
+    told: list[Any] = []
+    table = GatewayTable(
+        routes={"shop": GatewayRouteTable("/shop/*")},
+        firewall=FirewallTable((FirewallRule("deny", paths=("/shop/wp/*",)),)),
+    )
+    server = HttpServer({}, app, policy=Gatekeeper(table), on_answer=told.append)
+    await server.start("tcp://127.0.0.1:0", public=True)
+    async with httpx.AsyncClient(base_url=server.addresses[0].replace("tcp", "http")) as client:
+        for path in ("/shop/wp/x?token=secret", "/wp/x"):
+            await client.get(path)
+    await server.stop()
+    (refused,) = [each for each in told if each.refused]
+    assert (refused.status, refused.route) == (403, "shop")
+    assert refused.refused == "rule-1: the firewall's rule 'rule-1' denies it"
+    assert "secret" not in str(refused)

@@ -26,7 +26,8 @@ class AnsweredRequest(NamedTuple):
 
     `path` is as it was sent, without its query, which may hold what is secret. `client` is the address of who sent it,
     as the trusted proxies tell it. `status` is 499 for a client that has left before its answer. `context` is that of
-    its call, if it came so far.
+    its call, if it came so far. Where a policy decides who may come in, `route` is that of its table, and `refused` by
+    what and why it said no.
     """
 
     method: str
@@ -35,6 +36,8 @@ class AnsweredRequest(NamedTuple):
     status: int
     seconds: float
     context: Context | None
+    route: str = ""
+    refused: str = ""
 
 
 OnAnswer: TypeAlias = Callable[[AnsweredRequest], None]
@@ -87,8 +90,11 @@ class ToldConnection(ForwardingConnection):
 
     def _tell(self, request: Request | None, asked: Any, began: float, status: int) -> None:
         method, path = ("", b"") if request is None else (request.method, request.path)
+        route, refused = ("", "") if request is None else (request.route, request.refused)
         seconds, context = perf_counter() - began, getattr(asked, "context", None)
-        found = AnsweredRequest(method, path.decode("latin-1"), self._client(request), status, seconds, context)
+        found = AnsweredRequest(
+            method, path.decode("latin-1"), self._client(request), status, seconds, context, route, refused
+        )
         self._asked = None
         self._on_answer(found)
 
