@@ -2,9 +2,8 @@
 
     python -m benchmarks.watched [--rounds 10] [--seconds 4] [--json]
 
-A shop asks its stock ten times for each request from outside, 16 requests in flight; in one process and in two, under a
-A shop asks its stock ten times for each request from outside, 16 requests in flight; in one process and in two, under
-services. Both runs have every default, so traces are sampled as always; the other one says `dashboard = false` in its
+A shop asks its stock ten times for each request from outside, 16 requests in flight; in one process and in two. Both
+runs have every default, so traces are sampled as always; one of them says `dashboard = false` in its
 placement. What the looking costs while nothing is called is told apart: processor time a second of a system at rest.
 """
 

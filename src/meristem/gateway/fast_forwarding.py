@@ -7,25 +7,25 @@ request may already be: so each rule about failures, repetition and pace has one
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from meristem.context import Context
 from meristem.gateway.answer import UnsoundAnswerError, read_answer
 from meristem.head_fields import BAGGAGE, TRACE, TRACE_STATE
 from meristem.hosting.asgi.exchange import exchange_of
-from meristem.telemetry.http_requests import FAILED
+from meristem.telemetry.http_requests import CLIENT_LEFT, FAILED
 from meristem.transports.http.server.body import SizedBody
 from meristem.transports.http.server.response_writer import answer_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from meristem.asgi import Field, Scope
+    from meristem.asgi import Scope
     from meristem.context import Position
     from meristem.gateway.request_head import UpstreamHead
     from meristem.gateway.upstream import Taken, Upstream
     from meristem.telemetry.http_requests import HttpRequests
-    from meristem.transports.http.fast_path import FastOwner
+    from meristem.transports.http.fast_path import FastOwner, PreparedRequest
     from meristem.transports.http.request import AnswerTerms, Request
 
 END_OF_HEAD: Final = b"\r\n\r\n"
@@ -44,20 +44,11 @@ class Begun(NamedTuple):
 
 
 class PlainAnswer(NamedTuple):
-    """What the head of an answer says, the body of which is `length` bytes long."""
+    """The head of an answer as a client gets it, up to its empty line; its body is `length` bytes long."""
 
     status: int
-    fields: list[Field]
-    length: int
-
-
-class ShapedAnswer(NamedTuple):
-    """The head of an answer as it came, and as one client gets it by these terms, up to its empty line."""
-
-    raw: bytes
-    terms: AnswerTerms | None
-    answer: PlainAnswer
     head: bytes
+    length: int
 
 
 class FastForwarding:
@@ -66,48 +57,69 @@ class FastForwarding:
     def __init__(self, upstream: Upstream, heads: UpstreamHead, requests: HttpRequests, *, is_told: bool) -> None:
         self.upstream = upstream
         self.tracer = requests.tracer
-        self._heads = heads
+        self.heads = heads
         self._requests = requests
         self._is_told = is_told
-        self._answers: dict[bytes, PlainAnswer] = {}
+        self._answers: dict[tuple[bytes, AnswerTerms | None, Any], PlainAnswer | None] = {}
 
-    def prepare(self, request: Request, scope: Callable[[], Scope]) -> PreparedForwarding | None:
+    def prepare(
+        self, request: Request, scope: Callable[[], Scope], before: PreparedRequest | None
+    ) -> PreparedForwarding | None:
         """The request as it goes out; None for one that goes the long way."""
         if request.method != "GET" or request.version != "1.1" or not UNUSUAL.isdisjoint(request.head):
             return None
-        return PreparedForwarding(self, request, scope)
+        return PreparedForwarding(self, request, scope, before)
 
     def head(self, scope: Scope) -> bytes:
         """The head that an upstream is sent, up to its empty line."""
-        return self._heads.head(scope, [])[:-2]
+        return self.heads.head(scope, [])[:-2]
 
-    def known(self, raw: bytes) -> PlainAnswer | None:
-        """The answer with this head; None for one that goes the long way."""
-        found = self._answers.get(raw)
-        return self._learn(raw) if found is None else found
+    def target(self, request: Request) -> bytes:
+        """The target of a request as its upstream knows it."""
+        path = self.heads.path(request.path)
+        return b"%b?%b" % (path, request.query) if request.query else path
 
-    def _learn(self, raw: bytes) -> PlainAnswer | None:
+    def answer(self, raw: bytes, request: Request) -> PlainAnswer | None:
+        """The answer with this head to a request; None for one that goes the long way, as what is compressed does."""
+        terms = request.answer_terms
+        key = raw, terms, None if terms is None else terms.key(request)
+        if key in self._answers:
+            return self._answers[key]
+        found = self._learn(raw, request)
+        if len(raw) <= LONGEST:
+            if len(self._answers) >= MOST_ANSWERS:  # most name a second that is over
+                self._answers.clear()
+            self._answers[key] = found
+        return found
+
+    def _learn(self, raw: bytes, request: Request) -> PlainAnswer | None:
         try:
             answer = read_answer(raw, "GET")
         except UnsoundAnswerError:  # which is told by who goes on
             return None
         if answer.status < 200 or not answer.stays or type(answer.body) is not SizedBody:
             return None
-        found = PlainAnswer(answer.status, self._heads.returned(answer.fields), answer.body.missing)
-        if len(raw) <= LONGEST:
-            if len(self._answers) >= MOST_ANSWERS:  # most name a second that is over
-                self._answers.clear()
-            self._answers[raw] = found
-        return found
+        fields, terms = self.heads.returned(answer.fields), request.answer_terms
+        if terms is not None:
+            fields = terms.shape(request, fields)
+            if terms.coder(request, answer.status, fields) is not None:
+                return None
+        try:
+            lines = answer_lines(answer.status, fields)
+        except ValueError:  # which is told by who goes on, too
+            return None
+        if not lines.is_dated or lines.closes:
+            return None
+        return PlainAnswer(answer.status, b"".join(lines.lines), answer.body.missing)
 
-    def tell(self, scope: Scope, begun: Begun, status: int) -> None:
+    def tell(self, prepared: PreparedForwarding, begun: Begun, status: int) -> None:
         """Tell of an answer where there is something to be told."""
         requests, tracer = self._requests, self.tracer
         if not self._is_told:
             return
         seconds = tracer.clock() - begun.started
         if requests.logged or status >= FAILED or seconds >= tracer.slow:
-            exchange = exchange_of(scope)
+            exchange = exchange_of(prepared.scope)
             exchange.status, exchange.first, exchange.whole = status, seconds, True
             requests.ended(exchange, Context(None, begun.trace), None, seconds)
         else:
@@ -115,16 +127,37 @@ class FastForwarding:
 
 
 class PreparedForwarding:
-    """A request as it goes out, again and again."""
+    """A request as it goes out, again and again.
 
-    __slots__ = ("_forwarding", "_head", "_scope_of", "_shaped", "_until", "_user", "request", "scope")
+    What the last one of its connection said beside its target is not written once more where this one says the same.
+    """
 
-    def __init__(self, forwarding: FastForwarding, request: Request, scope: Callable[[], Scope]) -> None:
+    __slots__ = ("_fields", "_forwarding", "_scope_of", "_user", "head", "request", "until")
+
+    def __init__(
+        self, forwarding: FastForwarding, request: Request, scope: Callable[[], Scope], before: PreparedRequest | None
+    ) -> None:
         self.request = request
         self._forwarding = forwarding
         self._scope_of = scope
-        self._shaped: ShapedAnswer | None = None
-        self._write(forwarding.tracer.clock())
+        self._fields = request.fields
+        self._user = request.user
+        self.head = b""
+        self.until = 0.0
+        if isinstance(before, PreparedForwarding) and before.serves(forwarding, request):
+            rest = before.head.partition(b" HTTP/1.1\r\n")[2]
+            self.head, self.until = b"GET %b HTTP/1.1\r\n%b" % (forwarding.target(request), rest), before.until
+        else:
+            self._write(forwarding.tracer.clock())
+
+    def serves(self, forwarding: FastForwarding, request: Request) -> bool:
+        """Whether another request says the same to the same upstream."""
+        return self._forwarding is forwarding and self._user is request.user and self._fields == request.fields
+
+    @property
+    def scope(self) -> Scope:
+        """What is known of the request; raises ContradictionError at the first time alone."""
+        return self._scope_of()
 
     def send(self, owner: FastOwner) -> SentForwarding | None:
         """Send it over a connection that is open; None where it was handed over."""
@@ -137,37 +170,15 @@ class PreparedForwarding:
         if taken is None:
             owner.hand_over(begun)
             return None
-        if now >= self._until or self.request.user is not self._user:
+        if now >= self.until or self.request.user is not self._user:
             self._write(now)
         sent = SentForwarding(forwarding, self, owner, begun, taken)
-        taken.connection.ask_quickly(b"%btraceparent: %b\r\n\r\n" % (self._head, trace.header().encode()), "GET", sent)
+        taken.connection.ask_quickly(b"%btraceparent: %b\r\n\r\n" % (self.head, trace.header().encode()), "GET", sent)
         return sent
 
-    def answer(self, raw: bytes) -> ShapedAnswer | None:
-        """The answer with this head; None for one that goes the long way, as what is compressed does."""
-        shaped, request = self._shaped, self.request
-        if shaped is not None and shaped.terms is request.answer_terms and shaped.raw == raw:
-            return shaped
-        answer, terms = self._forwarding.known(raw), request.answer_terms
-        if answer is None:
-            return None
-        fields = answer.fields
-        if terms is not None:
-            fields = terms.shape(request, fields)
-            if terms.coder(request, answer.status, fields) is not None:
-                return None
-        try:
-            lines = answer_lines(answer.status, fields)
-        except ValueError:  # which is told by who goes on, as what else is unsound
-            return None
-        if not lines.is_dated or lines.closes:
-            return None
-        self._shaped = shaped = ShapedAnswer(raw, terms, answer, b"".join(lines.lines))
-        return shaped
-
     def _write(self, now: float) -> None:
-        self.scope, self._user = self._scope_of(), self.request.user
-        self._head, self._until = self._forwarding.head(self.scope), now + KEPT
+        self._user = self.request.user
+        self.head, self.until = self._forwarding.head(self._scope_of()), now + KEPT
 
 
 class SentForwarding:
@@ -194,14 +205,15 @@ class SentForwarding:
         end = data.find(END_OF_HEAD) + 4
         if end < 4:
             return False
-        forwarding, shaped = self._forwarding, self._prepared.answer(data[:end])
-        if shaped is None or len(data) - end != shaped.answer.length:
+        forwarding, prepared = self._forwarding, self._prepared
+        answer = forwarding.answer(data[:end], prepared.request)
+        if answer is None or len(data) - end != answer.length:
             return False
         taken = self._taken
         taken.connection.finish_quickly()
         taken.release()
-        forwarding.tell(self._prepared.scope, self._begun, shaped.answer.status)
-        self._owner.passed(shaped.head, data[end:])
+        forwarding.tell(prepared, self._begun, answer.status)
+        self._owner.passed(answer.head, data[end:])
         return True
 
     def hand_over(self) -> None:
@@ -212,4 +224,4 @@ class SentForwarding:
         """The client has gone: its upstream learns so by the end of the connection."""
         self._taken.connection.give_up()
         self._taken.release()
-        self._forwarding.tell(self._prepared.scope, self._begun, 499)
+        self._forwarding.tell(self._prepared, self._begun, CLIENT_LEFT)

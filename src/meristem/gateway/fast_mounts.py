@@ -24,7 +24,9 @@ class FastMounts:
         self._ways = sorted(sized, key=lambda each: -len(each[0]))
         self._proxies = proxies
 
-    def prepare(self, request: Request, scope: Callable[[], Scope]) -> PreparedRequest | None:
+    def prepare(
+        self, request: Request, scope: Callable[[], Scope], before: PreparedRequest | None
+    ) -> PreparedRequest | None:
         """The request as it goes out; None for one that goes the long way."""
         path = request.path
         if b"%" in path or not path.isascii():  # mounts are told apart by what is meant
@@ -34,7 +36,7 @@ class FastMounts:
         if closed == mount:  # the mount itself, where the long way redirects
             return None
         try:
-            return None if way is None else way.prepare(request, lambda: self._seen(request, scope()))
+            return None if way is None else way.prepare(request, lambda: self._seen(request, scope()), before)
         except ContradictionError:  # for which the long way refuses it
             return None
 

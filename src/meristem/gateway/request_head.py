@@ -69,6 +69,10 @@ class UpstreamHead(Protocol):
         """The head, up to and with the empty line; `body` are the lines that tell how the body is framed."""
         ...
 
+    def path(self, path: bytes) -> bytes:
+        """A path of the edge as the upstream knows it."""
+        ...
+
     def returned(self, fields: list[Field]) -> list[Field]:
         """The fields of an answer as the client is to see them."""
         ...
@@ -93,6 +97,10 @@ class OwnHead:
         if self._prove is not None:
             own.append(b"meristem-token: %b" % self._prove(_user(scope)).encode())
         return _head(scope, scope["raw_path"], [*_kept(scope, WRITTEN_HERE), *own, *body])
+
+    def path(self, path: bytes) -> bytes:
+        """As it is."""
+        return path
 
     def returned(self, fields: list[Field]) -> list[Field]:
         """As they are: an app of the system knows its mount."""
@@ -135,7 +143,11 @@ class ForeignHead:
             told += [b"%b: %b" % field for field in identity_fields(user)]
         if self._mount:
             told.append(b"x-forwarded-prefix: %b" % quoted(self._mount))
-        return _head(scope, below(scope["raw_path"], self._mount), [*kept, *told, *body])
+        return _head(scope, self.path(scope["raw_path"]), [*kept, *told, *body])
+
+    def path(self, path: bytes) -> bytes:
+        """What of it lies below the mount."""
+        return below(path, self._mount)
 
     def returned(self, fields: list[Field]) -> list[Field]:
         """With the mount before a path that redirects, unless that is there already: few programs heed the prefix."""

@@ -408,3 +408,25 @@ async def test_a_repeated_request_goes_for_whom_it_is_each_time(site: Callable[.
         assert len(await there.asked(GET, 6)) == 6
     told = [re.findall(rb"x-meristem-user: (\w+)", each) for each in there.heads]
     assert told == [[b"ada"], [b"bob"], []] * 2
+
+
+async def test_what_requests_of_a_connection_say_alike_is_not_mixed_up_where_they_differ(site: Callable[..., Site]):
+    requests = [
+        b"GET /a HTTP/1.1\r\nhost: x\r\nx-own: 1\r\n\r\n",
+        b"GET /b?c HTTP/1.1\r\nhost: x\r\nx-own: 1\r\n\r\n",
+        b"GET /b?c HTTP/1.1\r\nhost: x\r\nx-own: 2\r\n\r\n",
+        b"GET /a HTTP/1.1\r\nhost: y\r\nx-own: 2\r\nx-forwarded-for: 10.1.1.1\r\n\r\n",
+        b"GET /c HTTP/1.1\r\nhost: y\r\nx-own: 2\r\nx-forwarded-for: 10.1.1.1\r\n\r\n",
+        b"GET /c HTTP/1.1\r\nhost: y\r\nx-own: 2\r\nx-forwarded-for: 10.1.1.2\r\n\r\n",
+        b"GET /a HTTP/1.1\r\nhost: x\r\nx-own: 1\r\n\r\n",
+    ]
+    seen = []
+    for is_fast in (False, True):
+        async with site(PLAIN, is_fast=is_fast, proxies=("127.0.0.1",)) as there:
+            await there.asked(GET, 1)
+            async with there.client() as (reader, writer):
+                for each in requests:
+                    writer.write(each)
+                    assert (await _answer(reader)).endswith(b"ok")
+            seen.append([_lines(each) for each in there.heads])
+    assert seen[0] == seen[1]

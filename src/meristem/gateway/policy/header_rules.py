@@ -41,6 +41,10 @@ class AnswerRules:
         gone = self._gone
         return self.completed(request, [each for each in fields if each[0].lower() not in gone])
 
+    def key(self, request: Request) -> tuple[str, bytes | None]:
+        """The scheme decides about some fields, and what the client accepts about compression."""
+        return request.scheme, request.head.get(b"accept-encoding")
+
     def completed(self, request: Request, fields: list[Field]) -> list[Field]:
         """The fields with those that are set, and those of which they say nothing."""
         fields += self._set

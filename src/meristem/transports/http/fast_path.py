@@ -53,6 +53,11 @@ class PreparedRequest(Protocol):
 class FastPath(Protocol):
     """Finds the short way for requests without a body."""
 
-    def prepare(self, request: Request, scope: Callable[[], Scope]) -> PreparedRequest | None:
-        """The request as it would go out; None for one that goes the long way."""
+    def prepare(
+        self, request: Request, scope: Callable[[], Scope], before: PreparedRequest | None
+    ) -> PreparedRequest | None:
+        """The request as it would go out; None for one that goes the long way.
+
+        `before` is the one before it on its connection that went the short way.
+        """
         ...

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Hashable, Iterable, Sequence
 
     from meristem.asgi import Field
     from meristem.context import Identity
@@ -32,6 +32,10 @@ class AnswerTerms(Protocol):
 
     def shape(self, request: Request, fields: Iterable[Field]) -> list[Field]:
         """The header fields of an answer to the request."""
+        ...
+
+    def key(self, request: Request) -> Hashable:
+        """What of a request they look at: for all with the same, they say the same of the same answer."""
         ...
 
     def coder(

@@ -98,7 +98,7 @@ async def test_with_delay_all_of_a_burst_is_served_at_the_rate_and_a_body_waits_
 
 @pytest.mark.parametrize("number", [150, 300])
 async def test_of_more_at_once_than_the_burst_the_rest_is_refused_with_the_status_asked_for(number: int):
-    """Admitted are 101 and what the rate gives while they arrive, as nginx counts it."""
+    """Admitted are 101 and what the rate gives while they arrive, as nginx counts: of a bucket that fills by time."""
     times: list[float] = []
     loop = asyncio.get_running_loop()
 
@@ -109,9 +109,13 @@ async def test_of_more_at_once_than_the_burst_the_rest_is_refused_with_the_statu
     async with serving(limited(rate="200/s", burst=100, delay=True, status=503), now) as there:
         answers = await asyncio.gather(*(there.client.get("/x") for _ in range(number)))
     counts = Counter(each.status_code for each in answers)
-    expected = min(number, 101 + 200 * (times[-1] - times[0]))
-    assert counts[200] + counts[503] == number
-    assert counts[200] == pytest.approx(expected, rel=0.05)
+    level, last, expected = 101.0, times[0], 0
+    for each in times:  # a busy machine has them arrive with gaps, in which the bucket is full
+        level, last = min(101.0, level + 200 * (each - last)), each
+        if level >= 1:
+            level, expected = level - 1, expected + 1
+    assert counts[200] + counts[503] == len(times) == number
+    assert counts[200] == pytest.approx(expected, abs=1)
 
 
 async def test_who_leaves_while_waiting_is_not_served_and_the_server_goes_on():

@@ -24,8 +24,10 @@ from meristem.transports.http.server.timeouts import Ending, overdue
 from meristem.transports.unary import Codec, RequestT, answer
 
 if TYPE_CHECKING:
+    from meristem.asgi import Field
     from meristem.transports.http.request import Request, Resource, StreamedReply
     from meristem.transports.http.server.body import IncomingBody
+    from meristem.transports.http.server.client_address import Sender
     from meristem.transports.http.server.listener import Listener
 
 
@@ -43,7 +45,7 @@ class KnownRequest(NamedTuple):
 class ServerConnection(PacedConnection):
     """One connection of a server."""
 
-    __slots__ = ("entrusted", "hosted", "intake", "last", "request")
+    __slots__ = ("entrusted", "hosted", "intake", "known_sender", "last", "request")
 
     learns_heads: ClassVar = True  # of Meristem's own client, to be recognized the next time
 
@@ -53,6 +55,7 @@ class ServerConnection(PacedConnection):
         self.last: KnownRequest | None = None
         self.intake: Intake | None = None
         self.hosted: HostedRequest | RequestStream[Any] | None = None  # what takes a body while it is answered
+        self.known_sender: tuple[list[Field], Sender, int | None] | None = None  # who sent these fields
         self.entrusted = False  # the edge speaks here for its clients, and holds them to their times itself
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -183,13 +186,16 @@ class ServerConnection(PacedConnection):
 
     def knows_client(self, request: Request) -> bool:
         """Find out who sends a request; one that tells it in two ways is refused."""
-        try:
-            sender = sender_of(request, self.transport, self.listener.proxies)
-        except UnsoundError as error:
-            self.refuse(error.status, error.detail)
-            return False
-        request.client, request.scheme, request.host = sender
-        request.user_id = peer_user(self.transport)
+        known = self.known_sender
+        if known is None or known[0] != request.fields:  # most requests of a client tell the same of it
+            try:
+                sender = sender_of(request, self.transport, self.listener.proxies)
+            except UnsoundError as error:
+                self.refuse(error.status, error.detail)
+                return False
+            self.known_sender = known = (request.fields.copy(), sender, peer_user(self.transport))
+        request.client, request.scheme, request.host = known[1]
+        request.user_id = known[2]
         return True
 
     def _whole(self, body: IncomingBody) -> bytes | None:

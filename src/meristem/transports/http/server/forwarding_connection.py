@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 class ForwardingConnection(ServerConnection):
     """One connection; what the app would forward goes by the listener's `fast` way, where that takes it."""
 
-    __slots__ = ("passing", "prepared")
+    __slots__ = ("before", "passing", "prepared")
 
     def __init__(self, listener: Listener) -> None:
         super().__init__(listener)
-        self.prepared: PreparedRequest | None = None  # the last request, if it went the short way
+        self.before: PreparedRequest | None = None  # that went the short way
+        self.prepared: PreparedRequest | None = None  # the same, while nothing else has come
         self.passing: FastRequest | None = None  # that is on its way there
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -58,10 +59,11 @@ class ForwardingConnection(ServerConnection):
     def host(self, request: Request, body: IncomingBody, begun: Any = None) -> None:
         listener = self.listener
         if listener.fast is not None and begun is None and body.done and persists(request):
-            prepared = listener.fast.prepare(request, partial(scope_of, request, self.transport, listener.state))
+            scope = partial(scope_of, request, self.transport, listener.state)
+            prepared = listener.fast.prepare(request, scope, self.before)
             if prepared is not None:
                 if len(request.raw) <= MOST_REMEMBERED:
-                    self.prepared = prepared
+                    self.prepared = self.before = prepared
                 self._pass(prepared)
                 return
         super().host(request, body, begun)
