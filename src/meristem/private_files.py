@@ -6,7 +6,13 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, Final
 
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks
+    fcntl = None  # type: ignore[assignment]
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 FOLDER: Final = 0o700
@@ -45,3 +51,19 @@ def write_file(path: Path, content: bytes) -> None:
     descriptor = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, FILE)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Be the only one who changes a file: of two commands at once neither must lose what the other writes.
+
+    The lock is a file beside it that stays, for the file itself is another one after each change.
+    """
+    make_folder(path.parent)
+    descriptor = os.open(path.with_name(f".{path.name}.lock"), os.O_CREAT | os.O_RDWR, FILE)
+    try:
+        if fcntl is not None:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -158,3 +158,13 @@ def test_an_operator_holds_a_room_for_a_guest_and_sees_what_that_did(
     page.get_by_role("link", name="Traces").click()
     page.get_by_role("searchbox", name="User").fill("guest-7")
     expect(page.locator("tbody tr")).to_have_count(2)
+
+
+def test_whose_token_is_revoked_is_asked_for_another_one(watched: WatchedSite, open_page: Callable[..., Page]):
+    token = watched.command("tokens", "add", "ada").strip()
+    page = open_page(broken=True)
+    page.context.clear_cookies()
+    page.goto(f"/?token={token}")
+    expect(page.locator("#link")).to_have_text("Live")
+    watched.command("tokens", "revoke", "ada")
+    expect(page.get_by_role("button", name="Sign in")).to_be_visible()

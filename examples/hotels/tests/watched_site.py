@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+import subprocess
+import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -34,6 +36,13 @@ class WatchedSite:
         assert answer.status_code == 200, answer.text
         told = answer.json()
         return told["result"] if list(told) == ["result"] else told
+
+    def command(self, *arguments: str) -> str:
+        """What `meristem` prints in the folder of the run."""
+        command = [sys.executable, "-m", "meristem", *arguments]
+        return subprocess.run(
+            command, cwd=self.site.home, check=True, capture_output=True, text=True, timeout=60
+        ).stdout
 
     def use(self) -> None:
         """Have guests book, one of them in vain, and publish an event of a booking that nobody knows."""

@@ -14,11 +14,11 @@ from meristem.cli.loading_system import json_option, load_blueprint, placement_o
 from meristem.cli.output import print_json, print_table
 from meristem.cli.verb_groups import VerbGroup
 from meristem.errors import ConfigurationError
-from meristem.gateway.identity.api_keys import ApiKey, locked, new_key, read_keys, write_keys
+from meristem.gateway.identity.api_keys import ApiKey, new_key, read_keys, write_keys
 from meristem.gateway.identity.key_ring import read_used
 from meristem.gateway.policy.quantities import seconds_of
 from meristem.hints import meant
-from meristem.private_files import make_folder
+from meristem.private_files import locked, make_folder
 from meristem.runtime.gateway_identity import USED, keys_file
 from meristem.system.state_directory import StateDirectory
 

@@ -7,6 +7,7 @@ import hmac
 import logging
 import os
 import secrets
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -14,10 +15,10 @@ import msgspec
 
 from meristem.errors import MisuseError, OperationError
 from meristem.operators.actors import Role
-from meristem.private_files import FILE, make_folder
+from meristem.private_files import FILE, locked
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 logger = logging.getLogger(__name__)
@@ -92,33 +93,39 @@ class OperatorTokens:
 
     def add(self, name: str, role: Role) -> str:
         """A new token for somebody, which is told this once; raises MisuseError for a name that is taken."""
-        kept = self.kept()
-        if name in SHARED or any(each.name == name for each in kept.tokens):
-            raise MisuseError(f"there is a token of the name {name!r}: revoke it first, or give another name")
         token = secrets.token_hex(24)
         created = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        self._write(
-            msgspec.structs.replace(kept, tokens=(*kept.tokens, NamedToken(name, role, _digest(token), created)))
-        )
+        with self._changing() as kept:
+            if name in SHARED or any(each.name == name for each in kept.tokens):
+                raise MisuseError(f"there is a token of the name {name!r}: revoke it first, or give another name")
+            made = NamedToken(name, role, _digest(token), created)
+            self._write(msgspec.structs.replace(kept, tokens=(*kept.tokens, made)))
         return token
 
     def revoke(self, name: str) -> None:
         """Let nobody in by it any more: `operator` and `viewer` are those that are shared; MisuseError if unknown."""
-        kept = self.kept()
-        rest = tuple(each for each in kept.tokens if each.name != name)
-        if name in SHARED:
-            role: Role = "operator" if name == "operator" else "viewer"
-            self._write(msgspec.structs.replace(kept, revoked=tuple(sorted({*kept.revoked, role}))))
-        elif len(rest) == len(kept.tokens):
-            there_are = ", ".join([*SHARED, *(each.name for each in kept.tokens)])
-            raise MisuseError(f"there is no token of the name {name!r}; there are {there_are}")
-        else:
-            self._write(msgspec.structs.replace(kept, tokens=rest))
+        with self._changing() as kept:
+            rest = tuple(each for each in kept.tokens if each.name != name)
+            if name in SHARED:
+                role: Role = "operator" if name == "operator" else "viewer"
+                self._write(msgspec.structs.replace(kept, revoked=tuple(sorted({*kept.revoked, role}))))
+            elif len(rest) == len(kept.tokens):
+                there_are = ", ".join([*SHARED, *(each.name for each in kept.tokens)])
+                raise MisuseError(f"there is no token of the name {name!r}; there are {there_are}")
+            else:
+                self._write(msgspec.structs.replace(kept, tokens=rest))
 
     def allow(self, role: Role) -> None:
         """Take the shared token of a role again."""
-        kept = self.kept()
-        self._write(msgspec.structs.replace(kept, revoked=tuple(each for each in kept.revoked if each != role)))
+        with self._changing() as kept:
+            self._write(msgspec.structs.replace(kept, revoked=tuple(each for each in kept.revoked if each != role)))
+
+    @contextmanager
+    def _changing(self) -> Iterator[KeptTokens]:
+        """What is kept, which nobody else changes meanwhile."""
+        assert self._path is not None
+        with locked(self._path):
+            yield self.kept()
 
     def _read(self) -> KeptTokens:
         assert self._path is not None
@@ -131,7 +138,6 @@ class OperatorTokens:
     def _write(self, kept: KeptTokens) -> None:
         """Put another file in its place, so that who reads it has the one or the other."""
         assert self._path is not None
-        make_folder(self._path.parent)
         written = self._path.with_name(f"{self._path.name}.{secrets.token_hex(4)}")
         descriptor = os.open(written, os.O_CREAT | os.O_EXCL | os.O_WRONLY, FILE)
         try:

@@ -103,7 +103,7 @@ class OperatorServer:
             self._near = HttpServer({}, figures, guards=[HostGuard()], internal=Beside([], figures), limits=LIMITS)
             return
         observatory, sign_in, pages, public = dashboard
-        signed_in = OperatorApp(overview, sign_in.around(pages), sign_in.around(observatory.live))
+        signed_in = OperatorApp(overview, sign_in.around(pages), sign_in.around(sign_in.while_known(observatory.live)))
         trusted = OperatorApp(overview, pages, observatory.live)
         routes, log = observatory.routes, observatory.action_log
         by_token = GuardedRoutes(routes, LIMITS, lambda request: sign_in.actor(request.fields), log)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 from html import escape
@@ -26,6 +27,7 @@ TOKEN: Final = "token"  # noqa: S105 - the name of a parameter
 FORM: Final = "/sign-in"
 LEAVE: Final = "/sign-out"
 COOKIE: Final = "Path=/; HttpOnly; SameSite=Strict"
+BETWEEN: Final = 1.0  # seconds between two looks whether the token is still good by which a long answer was asked
 LONGEST: Final = 1024  # bytes of the form
 POLICY: Final = (
     b"default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -132,6 +134,25 @@ class OperatorSignIn:
                 await self._ask(ASKED, send, scope["method"])
 
         return signed_in
+
+    def while_known(self, app: ASGIApp) -> ASGIApp:
+        """An app whose answers may last: soon after the token is revoked by which it was asked, the asker is gone."""
+
+        async def known(scope: Scope, receive: Receive, send: Send) -> None:
+            async def received() -> Any:
+                waiting = asyncio.ensure_future(receive())
+                try:
+                    while not waiting.done():
+                        if self.actor(scope["headers"]) is None:
+                            return {"type": "http.disconnect"}
+                        await asyncio.wait({waiting}, timeout=BETWEEN)
+                    return waiting.result()
+                finally:
+                    waiting.cancel()
+
+            await app(scope, received, send)
+
+        return known
 
     async def _come_or_go(self, scope: Scope, receive: Receive, send: Send) -> None:
         if is_of_own_page(scope["headers"]) is False:

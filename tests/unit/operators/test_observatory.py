@@ -21,6 +21,7 @@ from meristem.operators.inspection import CallsMade, OperationCounts, ProcessDig
 from meristem.operators.load_views import ServiceLoad
 from meristem.operators.observatory import Observatory
 from meristem.operators.operator_contract import MapEdge, MapNode, Operator, SpanView, TraceSearch
+from meristem.operators.operator_tokens import OperatorTokens
 from meristem.operators.server import Dashboard, OperatorAddresses, OperatorServer
 from meristem.operators.sign_in import OperatorSignIn
 from meristem.operators.unsupervised import Unsupervised
@@ -95,11 +96,11 @@ class Parted:
 
 
 @asynccontextmanager
-async def observed(tmp_path, *parts, listen="tcp://127.0.0.1:0"):
+async def observed(tmp_path, *parts, listen="tcp://127.0.0.1:0", sign_in=SIGN_IN):
     """Clients of the contract, as this machine's operators have them, and its address."""
     overview = Parted(*parts)
     dashboard = Dashboard(
-        Observatory(overview, tmp_path / "history.db", ActionLog(tmp_path / "actions.jsonl")), SIGN_IN, DashboardPages()
+        Observatory(overview, tmp_path / "history.db", ActionLog(tmp_path / "actions.jsonl")), sign_in, DashboardPages()
     )
     server = OperatorServer(overview, OperatorAddresses((listen,)), dashboard)
     await server.start()
@@ -267,6 +268,27 @@ async def test_a_stream_says_what_is_new(tmp_path):
             while (await anext(told))["spans"] != 1:
                 pass
         assert (await browser.post(f"{address}/live")).status_code == 405
+
+
+async def test_a_stream_ends_soon_after_its_token_was_revoked(tmp_path):
+    kept = tmp_path / "operator_tokens.json"
+    command, sign_in = OperatorTokens(kept, {}), OperatorSignIn("shop", "0123456789" * 4, kept)
+    ada, bob = command.add("ada", "viewer"), command.add("bob", "viewer")
+    async with observed(tmp_path, sign_in=sign_in) as (_, address), httpx.AsyncClient(timeout=20) as browser:
+        of_ada, of_bob = ({"headers": {"authorization": f"Bearer {each}"}} for each in (ada, bob))
+        async with (
+            browser.stream("GET", f"{address}/live", **of_ada) as hers,
+            browser.stream("GET", f"{address}/live", **of_bob) as his,
+        ):
+            lines = his.aiter_lines()
+            await anext(lines)
+            command.revoke("ada")
+            async with asyncio.timeout(15):
+                told = [each async for each in hers.aiter_lines()]
+            assert told[0] == "event: change"
+            for _ in range(4):
+                await anext(lines)
+        assert (await browser.get(f"{address}/live", **of_ada)).status_code == 401
 
 
 async def test_a_page_whose_name_was_made_to_lead_here_reads_nothing(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from click.testing import CliRunner
@@ -67,6 +68,21 @@ def test_a_name_is_given_once_and_an_unknown_one_is_told(path):
             tokens.add(taken, "viewer")
     with pytest.raises(MisuseError, match="there are operator, viewer, ada"):
         tokens.revoke("eve")
+
+
+def test_of_many_who_change_it_at_once_nobody_loses_what_another_wrote(path):
+    kept = OperatorTokens(path, {})
+    for number in range(6):
+        kept.add(f"old-{number}", "viewer")
+
+    def change(number):
+        OperatorTokens(path, {}).add(f"new-{number}", "viewer")
+        OperatorTokens(path, {}).revoke(f"old-{number}")
+
+    with ThreadPoolExecutor(6) as threads:
+        list(threads.map(change, range(6)))
+
+    assert sorted(each.name for each in kept.kept().tokens) == [f"new-{number}" for number in range(6)]
 
 
 def test_a_file_that_can_not_be_read_lets_nobody_in(path):

@@ -6,10 +6,8 @@ by trying however fast that goes, and a slow hash would only make each request s
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import hmac
-import os
 import secrets
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -22,13 +20,8 @@ from meristem.gateway.identity.credential import Credential
 from meristem.gateway.identity.token_claims import OF_KEYS
 from meristem.private_files import replace_file
 
-try:
-    import fcntl
-except ImportError:  # on Windows, where two may write
-    fcntl = None  # type: ignore[assignment]
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
 MARK: Final = "mk_"  # what a key begins with, by which it is told from a token, and found where it was left lying
@@ -107,15 +100,3 @@ def write_keys(path: Path, keys: Sequence[ApiKey]) -> None:
     """Put the keys in the place of those of the file, at once."""
     content = msgspec.json.format(msgspec.json.encode(KeyFile(list(keys))), indent=2) + b"\n"
     replace_file(path, content)
-
-
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Be the only command that changes the keys of a file: of two at once neither must lose what the other adds."""
-    descriptor = os.open(path.with_name(f".{path.name}.lock"), os.O_CREAT | os.O_RDWR, 0o600)
-    try:
-        if fcntl is not None:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

@@ -67,7 +67,14 @@ function connect() {
   source.addEventListener("error", () => {
     close();
     become("lost");
+    askForToken();
     timer = setTimeout(connect, wait);
     wait = Math.min(wait * 2, LONGEST_WAIT);
   });
+}
+
+/** Have the form shown where one signs in, if the system answers but no longer takes this browser's token. */
+async function askForToken() {
+  const answer = await fetch("/live", { method: "HEAD" }).catch(() => null);
+  if (answer?.status === 401) location.reload();
 }
