@@ -447,6 +447,17 @@ def test_numbers_are_told_as_people_read_them(open_page: Callable[..., Page], si
     ]
 
 
+def test_a_problem_of_a_process_is_read_in_whole_lines_on_a_phone(open_page: Callable[..., Page], site: Site) -> None:
+    page = open_page(site, viewport=PHONE)
+    go(page, "/processes", "Processes")
+    problem = page.locator(".problem.only-phone").first.bounding_box()
+    row = page.locator("tbody tr").first.bounding_box()
+    assert problem is not None
+    assert row is not None
+    assert problem["width"] > row["width"] / 2
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+
+
 def test_a_page_of_which_a_part_did_not_arrive_is_loaded_again(open_page: Callable[..., Page], site: Site) -> None:
     page = open_page(site, broken=True, viewport=DESK)
     missing = [1, 1]

@@ -110,7 +110,7 @@ def test_no_page_of_the_dashboard_is_left_out():
     assert [path for path, known in patterns.items() if not any(map(known.fullmatch, shown))] == []
 
 
-@in_a_look_each(PAGES, 12)
+@in_a_look_each(PAGES, 6)
 def test_each_page_tells_of_the_run_to_everybody(
     watched: WatchedSite, open_page: Callable[..., Page], name: str, scheme: str, size: dict[str, int]
 ):

@@ -21,8 +21,9 @@ def running_systems(target: str | None) -> list[tuple[StateDirectory, SystemStat
 
 
 def known_systems(target: str | None) -> list[StateDirectory]:
-    """What has ever run from the project's folder."""
-    return [StateDirectory.at(path) for path in sorted(_homes(target).glob("*")) if path.is_dir()]
+    """What has ever run from the project's folder; an app may have put a folder of its own there, too."""
+    found = [StateDirectory.at(path) for path in sorted(_homes(target).glob("*")) if path.is_dir()]
+    return [each for each in found if each.has_run]
 
 
 def supervised_system(target: str | None, name: str | None) -> tuple[StateDirectory, SystemStatus]:

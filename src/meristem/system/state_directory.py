@@ -61,6 +61,11 @@ class StateDirectory:
         """The one whose folder is `path`, as the folders of `.meristem` are found."""
         return cls(path.parent.parent, path.name)
 
+    @property
+    def has_run(self) -> bool:
+        """Whether a system ever ran from here, or was made ready to."""
+        return self._claimed.exists() or self.secret_file.exists()
+
     def prepare(self) -> None:
         """Make the folder; raises OperationError where that is not allowed."""
         try:

@@ -97,6 +97,7 @@ def test_by_command(tmp_path, monkeypatch):
     state = StateDirectory(tmp_path, "shop")
     state.prepare()
     state.secret({})
+    (state.path.parent / "mail").mkdir()  # an app's, beside it
 
     def told(*arguments):
         return CliRunner().invoke(meristem, arguments)

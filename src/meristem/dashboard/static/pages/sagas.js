@@ -105,7 +105,7 @@ function joined(newer, others) {
 function facets(view, chosen) {
   const facet = (state, text, number) => h("a", {
     class: "facet", href: view.url({ state }), "data-state": state, "aria-current": view.get("state") === state ? "true" : null,
-  }, text, number === null ? null : h("strong", {}, count(number)));
+  }, text, number === null ? null : h("strong", { class: state === "parked" && number ? "warn" : null }, count(number)));
   // How many have ended nobody counts: that would be a look at all there ever were.
   const many = (state) => (GOING.includes(state) || state === "parked" ? chosen.reduce((sum, each) => sum + (each.counts[state] ?? 0), 0) : null);
   return [facet("", "All", null), ...STATES.map((state) => facet(state, state[0].toUpperCase() + state.slice(1), many(state)))];
