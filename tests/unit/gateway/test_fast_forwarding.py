@@ -229,7 +229,7 @@ async def test_the_short_way_finds_the_mount_that_the_long_one_finds():
     way = cast("FastPath", Anybody())
     mounts = FastMounts({"/": way, "/office": way, "/local": None}, TrustedProxies(()))
     found = {
-        path: mounts.prepare(Request("GET", path.encode(), b"", "1.1", [], {}, b""), dict)
+        path: mounts.prepare(Request("GET", path.encode(), b"", "1.1", [], {}, b""), dict, None)
         for path in ("/", "/x", "/office", "/office/", "/officer", "/local", "/local/x")
     }
     assert [path for path, each in found.items() if each is not None] == ["/", "/x", "/office/", "/officer"]
@@ -238,7 +238,7 @@ async def test_the_short_way_finds_the_mount_that_the_long_one_finds():
 class Anybody:
     """A short way that takes every request."""
 
-    def prepare(self, request: Request, scope: Any) -> Any:
+    def prepare(self, request: Request, scope: Any, before: Any) -> Any:
         return self
 
 
