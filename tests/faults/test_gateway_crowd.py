@@ -26,6 +26,7 @@ GATEWAY = f"""
 idle_seconds = {SECONDS}
 head_seconds = {SECONDS}
 connections = {IDLE + SLOW + 100}
+connections_per_address = {IDLE + SLOW + 100}
 
 [gateway.limits.visitors]
 rate = "200/s"
