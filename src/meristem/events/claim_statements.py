@@ -32,6 +32,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 from meristem.events.tables import FREE, OUTBOX
 from meristem.storage.lease_tables import MEMBERS, lives
+from meristem.storage.statement_cache import PLANNED_ANEW
 
 _me: Final = bindparam("me", type_=BigInteger)
 _whose: Final = bindparam("whose", type_=Text)
@@ -170,14 +171,18 @@ _claimed: Final = _take(
 ).cte("claimed")
 _last: Final = LAST_TURN.where(_is_open).cte("last_turn")
 # A row without an event where none was taken.
-CLAIM_SIDE_BY_SIDE: Final = select(
-    _is_open.label("is_open"),
-    func.coalesce(_last.c.key, "").label("last_key"),
-    _last.c.is_end,
-    _claimed.c.crashes,
-    *(func.coalesce(_claimed.c[name], literal("")).label(name) for name in ("event_id", "type", "key", "body")),
-    *(func.coalesce(_claimed.c[name], literal(0)).label(name) for name in ("seq", "created", "attempts", "due_at")),
-).select_from(_last.outerjoin(_claimed, true()))
+CLAIM_SIDE_BY_SIDE: Final = (
+    select(
+        _is_open.label("is_open"),
+        func.coalesce(_last.c.key, "").label("last_key"),
+        _last.c.is_end,
+        _claimed.c.crashes,
+        *(func.coalesce(_claimed.c[name], literal("")).label(name) for name in ("event_id", "type", "key", "body")),
+        *(func.coalesce(_claimed.c[name], literal(0)).label(name) for name in ("seq", "created", "attempts", "due_at")),
+    )
+    .select_from(_last.outerjoin(_claimed, true()))
+    .execution_options(**{PLANNED_ANEW: True})
+)
 
 _free_row: Final = OUTBOX.alias("free").c
 IS_BEHIND: Final = select(literal(1)).where(

@@ -42,8 +42,8 @@ class Statement(msgspec.Struct, eq=False):
     With `many`, `parameters` is an iterable consumed by the driver off the event loop: for each row the text to run,
     which is not always `text`, and its values.
     `decode` is None when rows aren't wanted; `first` says that one row is enough. `otherwise` is raised by a step that
-    changes no row; what is `urgent` comes before whatever else waits for a connection. A driver sets `failed` on the
-    step whose failure it raises.
+    changes no row; what is `urgent` comes before whatever else waits for a connection; what is `planned_anew` is run
+    by no plan of before. A driver sets `failed` on the step whose failure it raises.
     """
 
     text: str
@@ -53,6 +53,7 @@ class Statement(msgspec.Struct, eq=False):
     first: bool = False
     otherwise: Exception | None = None
     urgent: bool = False
+    planned_anew: bool = False
     failed: bool = False
 
     def __repr__(self) -> str:

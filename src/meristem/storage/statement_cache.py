@@ -24,6 +24,8 @@ Compile = Callable[[Any, tuple[str, ...], Any], CompiledStatement]
 
 URGENT = "urgent"
 """A statement with this execution option goes before all others that wait for a connection."""
+PLANNED_ANEW = "planned_anew"
+"""A statement with this one is planned at each run: a plan of when its table was empty reads all of a full one."""
 _NOTHING: dict[str, Any] = {}
 _MAPPINGS = (dict, Mapping)  # a dictionary is told three times faster than by the abstract class alone
 _CONSTANTS_PER_SHAPE = 4
@@ -33,7 +35,7 @@ _ENCODED_HERE = 100  # longer lists of parameters are encoded by the driver's th
 class Prepared:
     """A statement with its shape and the values that it holds itself; `compiled` makes its shape for other columns."""
 
-    __slots__ = ("_compile", "_statement", "held", "own", "shape", "urgent")
+    __slots__ = ("_compile", "_statement", "held", "own", "planned_anew", "shape", "urgent")
 
     def __init__(
         self, shape: CompiledStatement, held: Sequence[Any], own: Mapping[str, Any], statement: Any, compiled: Compile
@@ -41,7 +43,8 @@ class Prepared:
         self.shape = shape
         self.held = held
         self.own = own
-        self.urgent = URGENT in statement.get_execution_options()
+        options = statement.get_execution_options()
+        self.urgent, self.planned_anew = URGENT in options, PLANNED_ANEW in options
         self._statement = ref(statement)  # what is known of a statement must not keep it
         self._compile = compiled
 
@@ -50,7 +53,7 @@ class Prepared:
         if parameters is None or isinstance(parameters, _MAPPINGS):
             given = parameters or _NOTHING
             text, row = self.shape.encode(_given(given, self.own) if self.own else given, self.held)
-            return Statement(text, row, decode=decode, first=first, urgent=self.urgent)
+            return Statement(text, row, decode=decode, first=first, urgent=self.urgent, planned_anew=self.planned_anew)
         rows: Iterable[Any] = self._rows(self._statement(), parameters)
         if len(parameters) <= _ENCODED_HERE:
             rows = list(rows)

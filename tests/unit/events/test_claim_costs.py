@@ -5,6 +5,7 @@ The tables are as in a service whose events come and go: no statistics of them, 
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -13,6 +14,7 @@ import asyncpg
 import pytest
 
 from meristem.events import claim_statements, statements
+from meristem.events.outbox import _Seen
 from meristem.events.tables import SCHEMA
 from meristem.storage.database import Database, database_for
 from meristem.storage.lease_tables import SCHEMA as LEASE
@@ -69,6 +71,26 @@ async def test_a_claim_reads_what_it_takes(server):
 
     assert rows > KEYS
     assert pages < 40 * rows
+
+
+async def test_a_claim_of_when_the_table_was_empty_does_not_read_all_of_a_full_one(server):
+    database, connection = server
+    which = {"whose": "billing", "after": "guest 3", "turns": KEYS, "run": 10, "unkeyed": 500}
+    values = which | {"me": ME, "done": 0, "regardless": False}
+    rows = "SELECT * FROM meristem_outbox"
+    await connection.execute(f"CREATE TEMPORARY TABLE kept AS {rows}; DELETE FROM meristem_outbox")
+    await connection.execute("VACUUM (ANALYZE) meristem_outbox")
+
+    async def claim() -> int:
+        async with database.unit() as unit:
+            found = unit.fetch_at_commit(claim_statements.CLAIM_SIDE_BY_SIDE, values, into=_Seen)
+        return len(found)
+
+    for _ in range(8):  # a server keeps a plan after five
+        await claim()
+    await connection.execute("INSERT INTO meristem_outbox TABLE kept")
+    async with asyncio.timeout(20):  # with such a plan it takes minutes
+        assert await claim() > KEYS
 
 
 async def test_an_acknowledged_row_is_found_by_its_name(server):

@@ -168,6 +168,9 @@ class Session:
             if step.first:
                 row = await self._connection.fetchrow(text, *parameters)
                 raw = [] if row is None else [row]
+            elif step.planned_anew:
+                prepared = await self._connection.prepare(text, name="")  # the unnamed one, which keeps no plan
+                raw = await prepared.fetch(*parameters)
             else:
                 raw = await self._connection.fetch(text, *parameters)
         except (ValueError, OverflowError):  # of Python's own types, and its text holds the value
