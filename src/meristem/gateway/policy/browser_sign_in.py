@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 SAFE: Final = ("GET", "HEAD", "OPTIONS")
 SESSION: Final = "meristem-session"
 ON_THE_WAY: Final = "meristem-sign-in-"  # and the beginning of the state: somebody may sign in on several pages at once
+OURS: Final = b"meristem-s"  # what both begin with
 NOT_STORED: Final = (b"cache-control", b"no-store")
 LONGEST_BACK: Final = 2000  # bytes of a path to come back to; a longer one is not come back to
 MOST_PARAMETERS: Final = 20
@@ -134,15 +135,19 @@ class SignIn:
 
 
 def _hide(request: Request) -> None:
-    """Leave the session out of what stands behind, on every route: who has the cookie could ask in its owner's name."""
-    name = _name(request, SESSION)
-    if name in request.head.get(COOKIE, b""):
-        shown = [(own, _others(value, name) if own == COOKIE else value) for own, value in request.fields]
+    """Leave the gateway's cookies out of what stands behind, on every route: who has one could ask as its owner.
+
+    Those of a sign-in are many where many pages are opened at once, and programs bear heads of 8 KiB.
+    """
+    if OURS in request.head.get(COOKIE, b""):
+        names = _name(request, SESSION), _name(request, ON_THE_WAY)
+        shown = [(own, _others(value, *names) if own == COOKIE else value) for own, value in request.fields]
         request.fields = [each for each in shown if each != (COOKIE, b"")]
 
 
-def _others(cookies: bytes, name: bytes) -> bytes:
-    return b";".join(each for each in cookies.split(b";") if each.strip().partition(b"=")[0] != name).strip()
+def _others(cookies: bytes, session: bytes, on_the_way: bytes) -> bytes:
+    named = ((each, each.strip().partition(b"=")[0]) for each in cookies.split(b";"))
+    return b";".join(each for each, name in named if name != session and not name.startswith(on_the_way)).strip()
 
 
 def _cookie(request: Request, name: bytes) -> str | None:

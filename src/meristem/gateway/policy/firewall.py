@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote_to_bytes
 
 from meristem.errors import ConfigurationError
 from meristem.gateway.policy.firewall_table import CUT, bytes_of, read_networks
@@ -74,7 +75,10 @@ def _conditions(rule: FirewallRule, now: Callable[[], float]) -> list[Callable[[
         if text is not None:
             found.append(_above(bytes_of(text), size))
     if rule.paths:
-        found.append(PathPatterns(rule.paths))
+        patterns = PathPatterns(rule.paths)
+        found.append(lambda visit: patterns.fit(visit.path))
+        if rule.action == "allow":  # by every reading: whoever takes `/open;x/y` for one name is not at `/open`
+            found.append(lambda visit: patterns.fit(unquote_to_bytes(visit.request.path)))
     found += [HeaderMatch(each) for each in rule.headers]
     if rule.addresses_file is not None:
         found.append(ListedAddresses(rule, now))
@@ -109,8 +113,8 @@ class PathPatterns:
         self._whole = {each.encode().rstrip(b"/") for each in patterns if not each.endswith("*")}
         self._below = tuple(each[:-1].encode() for each in patterns if each.endswith("*"))
 
-    def __call__(self, visit: Visit) -> bool:
-        path = visit.path.rstrip(b"/")  # as of routes: a slash more or less at the end makes no other path
+    def fit(self, path: bytes) -> bool:
+        path = path.rstrip(b"/")  # as of routes: a slash more or less at the end makes no other path
         return path in self._whole or (path + b"/").startswith(self._below)
 
 

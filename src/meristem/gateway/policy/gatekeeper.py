@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
+from urllib.parse import unquote_to_bytes
 
 from meristem.errors import ConfigurationError
 from meristem.gateway.policy.authentication import RouteRequirement
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 ELSE: Final = "*"  # the route of what no other fits
 UNSOUND_PATH: Final = "path"
+TWO_ROUTES: Final = "the path is on two routes, by how it is read: write it without `;` and `\\`"
 UNAUTHENTICATED: Final = 401
 
 
@@ -108,12 +110,12 @@ class Gatekeeper:
         try:
             request.path, path = canonical_path(request.path)
         except UnsoundPathError as error:
-            refusal = refused(400, str(error))
-            self.refusals.refused(Visit(request, ELSE), UNSOUND_PATH, refusal)
-            return refusal
+            return self._unsound(request, str(error))
         host = host_name(request.host)
         method = request.head[ASKED_METHOD].decode("latin-1") if is_preflight(request) else request.method
         route = self._routes.find(path, request.path, host, method)
+        if path is not request.path and self._other_route(request.path, host, method) is not route:
+            return self._unsound(request, TWO_ROUTES)
         visit = Visit(request, route.name, path, host)
         request.route, request.refused = route.name, ""
         for at, check in enumerate(route.checks):
@@ -123,6 +125,15 @@ class Gatekeeper:
             if outcome is not None:
                 return self._wait(visit, route, route.checks[at:], outcome)
         return self._admit(visit, route)
+
+    def _other_route(self, served: bytes, host: str, method: str) -> CheckedRoute:
+        """The route by who takes parameters of a segment and `\\` for parts of names, as not all readers do."""
+        return self._routes.find(unquote_to_bytes(served), served, host, method)
+
+    def _unsound(self, request: Request, why: str) -> Response:
+        refusal = refused(400, why)
+        self.refusals.refused(Visit(request, ELSE), UNSOUND_PATH, refusal)
+        return refusal
 
     async def _wait(
         self, visit: Visit, route: CheckedRoute, checks: tuple[Check, ...], pending: Awaitable[Outcome] | None

@@ -106,6 +106,8 @@ def cookie(desk: Desk, **others: str) -> dict[str, str]:
 async def test_what_stands_behind_has_all_cookies_but_that_of_the_session(desk: Desk):
     assert (await desk.client.get("/users/x", headers=cookie(desk))).text == "ada|a=1; b=2"
     assert (await desk.client.get("/elsewhere", headers=cookie(desk))).text == "|a=1; b=2"
+    others = {"cookie": "meristem-sign-in-AbC123_-=sealed; c=3"}
+    assert (await desk.client.get("/elsewhere", headers=others)).text == "|c=3"
     alone = {"cookie": f"meristem-session={desk.sessions.begin(ADA)}"}
     assert (await desk.client.get("/users/x", headers=alone)).text == "ada|"
 

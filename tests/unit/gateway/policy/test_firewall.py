@@ -77,6 +77,12 @@ async def test_a_rule_is_for_requests_that_fit_all_it_names(rule: dict[str, Any]
     assert gatekeeper.refusals.latest[0].why == "the firewall's rule 'rule-1' denies it"
 
 
+async def test_a_path_is_allowed_by_every_reading_or_not_at_all():
+    gatekeeper = Gatekeeper(walled(FirewallRule("allow", paths=("/open/*",)), FirewallRule("deny")))
+    paths = ("/open/x", "/open%2Fx", "/open/x;v=1", "/open;v=1/x", "/open%5Cx")
+    assert await statuses(gatekeeper, *(request(ONE, each) for each in paths)) == [200, 200, 200, 403, 403]
+
+
 async def test_the_first_rule_that_fits_decides_and_no_rule_means_allowed():
     rules = (
         FirewallRule("allow", addresses=(ONE,), paths=("/admin/*",)),

@@ -191,6 +191,20 @@ async def test_no_spelling_of_a_path_leads_around_its_route():
         assert (await ask(b"GET /%2561dmin/ HTTP/1.1\r\nhost: h\r\n\r\n"))[2] == "other /%61dmin/"
 
 
+@pytest.mark.parametrize(
+    "path", [b"/open;v=1", b"/open;v=1/x", b"/open\\x", b"/open%5Cx", b"/open%3Bv/x", b"/open%3bv"]
+)
+async def test_a_path_that_is_on_one_route_or_another_by_how_it_is_read_is_refused(path: bytes):
+    """An app that takes all of it for a name would answer what the route of another path lets in."""
+    table = GatewayTable(
+        {"none": RateLimitTable("1/d")}, {"all": route(limits=("none",)), "open": route(path="/open/*")}
+    )
+    async with serving(table) as ask:
+        assert (await ask(b"GET /x HTTP/1.1\r\nhost: h\r\n\r\n"))[0] == 200
+        assert (await ask(b"GET /open/x;v=1 HTTP/1.1\r\nhost: h\r\n\r\n"))[0] == 200
+        assert (await ask(b"GET %b HTTP/1.1\r\nhost: h\r\n\r\n" % path))[0] == 400
+
+
 async def test_what_an_app_is_given_is_the_path_that_was_looked_at():
     async with serving(GatewayTable()) as ask:
         assert (await ask(b"GET //x/.././%61dmin//y HTTP/1.1\r\nhost: h\r\n\r\n"))[2] == "admin /admin/y"
