@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.sql import ClauseElement, Executable
 
-from meristem.events import dead_letters, inbox
+from meristem.events import claim_statements, dead_letters, inbox
 from meristem.events import statements as events
 from meristem.sagas import statements as sagas
 from meristem.services import answers
@@ -16,7 +16,7 @@ from meristem.storage.sqlite.dialect import SqliteDialect
 POSTGRESQL = postgresql.dialect(paramstyle="numeric_dollar")
 OWN = {
     f"{module.__name__.removeprefix('meristem.')}.{name}": value
-    for module in (events, sagas, answers, inbox, dead_letters)
+    for module in (events, claim_statements, sagas, answers, inbox, dead_letters)
     for name, value in vars(module).items()
     if isinstance(value, Executable) and isinstance(value, ClauseElement)
 }
@@ -38,10 +38,10 @@ def test_there_are_statements_of_every_room():
 
 
 def test_relays_side_by_side_skip_rows_that_another_claims_just_now():
-    found = text_of(events.CLAIM_SIDE_BY_SIDE, POSTGRESQL)
+    found = text_of(claim_statements.CLAIM_SIDE_BY_SIDE, POSTGRESQL)
 
-    assert re.search(r"locked AS \(SELECT .* FOR UPDATE OF candidate SKIP LOCKED\) UPDATE", found)
-    assert "SKIP LOCKED" not in text_of(events.CLAIM, POSTGRESQL)
+    assert re.search(r"unnest\(array\(.*\), array\(.* FOR UPDATE SKIP LOCKED\)\)", found)
+    assert "SKIP LOCKED" not in text_of(claim_statements.CLAIM, POSTGRESQL)
 
 
 @pytest.mark.parametrize("statement", [sagas.RECORD, sagas.ANSWER])
