@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 import click
 
 from meristem.cli.databases import in_each, names_with_database, open_database
 from meristem.cli.running_operators import ask_run
 from meristem.errors import CallError, Code
+from meristem.operators.action_log import ActionLog
+from meristem.system.state_directory import ACTIONS, StateDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -52,6 +54,7 @@ class RunningOrDatabases(Generic[Answerer]):
         self._service = service
         self._contract = contract
         self._desk = desk
+        self._log = ActionLog(StateDirectory(directory, blueprint.system.name).path / ACTIONS)
 
     def run(self, question: Callable[[Answerer], Awaitable[Told]]) -> Told | None:
         """What the running system answers; None where none does. Raises CallError for what it refuses."""
@@ -75,7 +78,7 @@ class RunningOrDatabases(Generic[Answerer]):
             return told
 
         async def look(name: str, database: Database) -> Part:
-            return await question(self._desk(name, database))
+            return await question(self._logged(name, database))
 
         rest = in_each(self._blueprint, self._directory, self._service, look, only=silent)
         lost = [] if told is None else [each for each in silent if self.is_lost(each)]
@@ -95,9 +98,15 @@ class RunningOrDatabases(Generic[Answerer]):
         """What the database of one service answers, which is made where it may be."""
 
         async def look(name: str, database: Database) -> Told:
-            return await question(self._desk(name, database))
+            return await question(self._logged(name, database))
 
         return in_each(self._blueprint, self._directory, service, look, make=make)[service]
+
+    def _logged(self, name: str, database: Database) -> Answerer:
+        """The desk over a database, where what is done stands in the log of actions as if the system ran."""
+        from meristem.operators.logged_desk import LoggedDesk  # noqa: PLC0415 - takes time to import
+
+        return cast("Answerer", LoggedDesk(self._desk(name, database), self._contract, self._log))
 
     def is_lost(self, service: str) -> bool:
         """Whether what a silent service keeps is in its process alone."""

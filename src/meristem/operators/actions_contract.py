@@ -16,7 +16,7 @@ Outcome: TypeAlias = Literal["running", "done", "partial", "failed", "refused", 
 class SessionView(Message):
     """Who asks: a `viewer` only looks, an `operator` also acts.
 
-    `means` is `cookie` (the session of a browser), `bearer` or `socket`.
+    `means` is `cookie` (the session of a browser), `bearer`, `socket` or `command`.
     """
 
     role: Role

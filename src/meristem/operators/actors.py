@@ -6,15 +6,16 @@ from contextvars import ContextVar
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 Role: TypeAlias = Literal["viewer", "operator"]
-Means: TypeAlias = Literal["cookie", "bearer", "socket"]
+Means: TypeAlias = Literal["cookie", "bearer", "socket", "command"]
 
 
 class Actor(NamedTuple):
     """Somebody who may look on, and as an operator also act.
 
     `means` is the session of a browser, a token, or the Unix socket, which only the system's own user and root can
-    open. `name` is whose token it was, empty for one that is shared. `address` is where a TCP connection comes from,
-    `user_id` whose process is at the other end of a socket, where the operating system tells.
+    open, or a command on databases where nothing runs. `name` is whose token it was, empty for one that is shared.
+    `address` is where a TCP connection comes from, `user_id` whose process it is at the other end of a socket, or the
+    command, where the operating system tells.
     """
 
     role: Role

@@ -15,7 +15,7 @@ from meristem.transports.http.responses import JSON, Response
 from meristem.transports.http.server.http_server import routes_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from meristem.context import Identity
     from meristem.contracts.call import Call, Handler, ServedOperation
@@ -159,17 +159,24 @@ def acting(handler: Handler, actor: Actor, log: ActionLog) -> Handler:
     """The handler, with a line of the log before it and one after."""
 
     async def act(call: Call) -> Any:
-        entry = await log.begin(actor, call.operation, call.request)
-        began = monotonic()
-        try:
-            reply = await handler(call)
-        except BaseException as error:
-            await log.end(entry, monotonic() - began, error)
-            raise
-        await log.end(entry, monotonic() - began, None, reply)
-        return reply
+        return await logged(log, actor, call.operation, call.request, lambda: handler(call))
 
     return act
+
+
+async def logged(
+    log: ActionLog, actor: Actor, operation: Operation, request: Any, do: Callable[[], Awaitable[Any]]
+) -> Any:
+    """Do it, with a line of the log before it and one after."""
+    entry = await log.begin(actor, operation, request)
+    began = monotonic()
+    try:
+        reply = await do()
+    except BaseException as error:
+        await log.end(entry, monotonic() - began, error)
+        raise
+    await log.end(entry, monotonic() - began, None, reply)
+    return reply
 
 
 def _refusal(code: Code, why: str, *fields: tuple[bytes, bytes]) -> Response:

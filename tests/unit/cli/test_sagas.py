@@ -1,6 +1,7 @@
 """`meristem sagas`: what an operator finds and does, with nothing running but the command."""
 
 import importlib.util
+import json
 import sqlite3
 import sys
 from collections.abc import AsyncIterator
@@ -118,6 +119,14 @@ async def test_a_parked_saga_is_shown_with_why_and_what_helps_and_goes_on_with_a
     assert "is undone already, and parked meanwhile: `meristem sagas retry` it" in " ".join(cancelled.err.split())
     assert [each["state"] for each in retried.json["bakery"]] == ["undoing"]
     assert again.out == "0 sagas will go on as soon as the services run.\n"
+    lines = [json.loads(each) for each in (baked / ".meristem" / "bakery" / "actions.jsonl").read_text().splitlines()]
+    began = [each for each in lines if each["event"] == "began"]
+    assert {(each["operation"], each["role"], each["means"]) for each in began} == {
+        ("cancel", "operator", "command"), ("retry_some", "operator", "command"),
+    }  # fmt: skip
+    assert any(each["arguments"] == {"service": "bakery", "saga_id": parked["id"]} for each in began)
+    ended = {each["id"]: each["outcome"] for each in lines if each["event"] == "ended"}
+    assert {ended[each["id"]] for each in began} == {"done", "failed"}
 
 
 async def test_all_that_goes_on_is_cancelled_or_that_of_one_name(baked, meristem):

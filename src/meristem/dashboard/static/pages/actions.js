@@ -8,7 +8,7 @@ import { empty, heading, waiting } from "../parts/heading.js";
 import { table } from "../parts/table.js";
 
 const MOST = 200;
-const MEANS = { cookie: "by browser", bearer: "by token", socket: "at the socket" };
+const MEANS = { cookie: "by browser", bearer: "by token", socket: "at the socket", command: "by command" };
 
 /** @param {import("../parts/view.js").View} view */
 export function open(view) {
