@@ -54,6 +54,7 @@ class CheckedRoute(NamedTuple):
     body_bytes: int | None = None
     timeout: float | None = None
     retries: int = 0
+    answers_preflights: bool = False
 
 
 class Gatekeeper:
@@ -112,7 +113,11 @@ class Gatekeeper:
         except UnsoundPathError as error:
             return self._unsound(request, str(error))
         host = host_name(request.host)
-        method = request.head[ASKED_METHOD].decode("latin-1") if is_preflight(request) else request.method
+        method = request.method
+        if is_preflight(request):  # of a route that answers it; elsewhere an app does, by the method that it has
+            asked = request.head[ASKED_METHOD].decode("latin-1")
+            if self._routes.find(path, request.path, host, asked).answers_preflights:
+                method = asked
         route = self._routes.find(path, request.path, host, method)
         if path is not request.path and self._other_route(request.path, host, method) is not route:
             return self._unsound(request, TWO_ROUTES)
@@ -168,6 +173,7 @@ class Gatekeeper:
             route.body_bytes or table.body_bytes,
             None if route.timeout is None else seconds_of(route.timeout),
             route.retries,
+            (route.cors or table.cors) is not None,
         )
 
     def _foremost(self) -> Iterator[Check]:

@@ -205,6 +205,16 @@ async def test_a_path_that_is_on_one_route_or_another_by_how_it_is_read_is_refus
         assert (await ask(b"GET %b HTTP/1.1\r\nhost: h\r\n\r\n" % path))[0] == 400
 
 
+async def test_a_preflight_that_an_app_would_answer_is_on_the_route_of_its_own_method():
+    """Else what is let in for GET would be let in for OPTIONS, by a word of the client."""
+    table = GatewayTable(
+        {"none": RateLimitTable("1/d")}, {"reads": route(methods=("GET",)), "rest": route(limits=("none",))}
+    )
+    asked = b"OPTIONS /x HTTP/1.1\r\nhost: h\r\norigin: https://h\r\naccess-control-request-method: GET\r\n\r\n"
+    async with serving(table) as ask:
+        assert [(await ask(asked))[0] for _ in range(2)] == [200, 429]
+
+
 async def test_what_an_app_is_given_is_the_path_that_was_looked_at():
     async with serving(GatewayTable()) as ask:
         assert (await ask(b"GET //x/.././%61dmin//y HTTP/1.1\r\nhost: h\r\n\r\n"))[2] == "admin /admin/y"
