@@ -27,7 +27,7 @@ from meristem.hosting.asgi.mounts import Mounts
 from meristem.runtime.telemetry import ProcessTelemetry
 from meristem.security.forwarding import TrustedProxies
 from meristem.system.placement_tables import Telemetry
-from meristem.transports.http.edge_policy import Admitted, EdgePolicy
+from meristem.transports.http.edge_policy import Admitted, EdgePolicy, Pending
 from meristem.transports.http.fast_path import FastPath
 from meristem.transports.http.request import Request
 from meristem.transports.http.server.http_server import HttpServer
@@ -370,7 +370,7 @@ class Rewriting:
         request.path = b"/canonical"
         request.user = Identity("42")
         self.asked += 1
-        return self.later() if self.asked > 1 else Admitted()
+        return Pending(self.later(), lambda: None) if self.asked > 1 else Admitted()
 
     async def later(self) -> Admitted:
         await asyncio.sleep(0.01)

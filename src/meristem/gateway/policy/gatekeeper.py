@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
@@ -25,7 +26,7 @@ from meristem.gateway.policy.refusals import Refusals
 from meristem.gateway.policy.route_choice import RouteChoice
 from meristem.gateway.policy.route_table import GatewayRouteTable
 from meristem.gateway.policy.visit import Visit
-from meristem.transports.http.edge_policy import CUT_OFF, Admitted
+from meristem.transports.http.edge_policy import CUT_OFF, Admitted, Pending
 from meristem.transports.http.responses import Response
 
 if TYPE_CHECKING:
@@ -106,8 +107,8 @@ class Gatekeeper:
         """Itself, for its rules never change."""
         return self
 
-    def check(self, request: Request) -> Verdict | Awaitable[Verdict]:
-        """The verdict about a request, or what it is awaited by."""
+    def check(self, request: Request) -> Verdict | Pending:
+        """The verdict about a request, or one that takes its time."""
         try:
             request.path, path = canonical_path(request.path)
         except UnsoundPathError as error:
@@ -123,12 +124,16 @@ class Gatekeeper:
             return self._unsound(request, TWO_ROUTES)
         visit = Visit(request, route.name, path, host)
         request.route, request.refused = route.name, ""
-        for at, check in enumerate(route.checks):
-            outcome = check(visit)
-            if isinstance(outcome, Response):
-                return self._refuse(visit, route, check, outcome)
-            if outcome is not None:
-                return self._wait(visit, route, route.checks[at:], outcome)
+        try:
+            for at, check in enumerate(route.checks):
+                outcome = check(visit)
+                if isinstance(outcome, Response):
+                    return self._refuse(visit, route, check, outcome)
+                if outcome is not None:
+                    return Pending(self._wait(visit, route, route.checks[at:], outcome), partial(_leave, visit))
+        except BaseException:  # a check failed, and those before it may hold something
+            _leave(visit)
+            raise
         return self._admit(visit, route)
 
     def _other_route(self, served: bytes, host: str, method: str) -> CheckedRoute:

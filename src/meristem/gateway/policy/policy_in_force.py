@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
-
     from meristem.gateway.policy.gatekeeper import Gatekeeper
-    from meristem.transports.http.edge_policy import Verdict
+    from meristem.transports.http.edge_policy import Pending, Verdict
     from meristem.transports.http.request import Request
 
 
@@ -33,5 +31,5 @@ class PolicyInForce:
     async def stop(self) -> None:
         await self.gatekeeper.stop()
 
-    def check(self, request: Request) -> Verdict | Awaitable[Verdict]:
+    def check(self, request: Request) -> Verdict | Pending:
         return self.gatekeeper.check(request)

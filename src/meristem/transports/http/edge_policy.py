@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
@@ -36,6 +36,13 @@ Verdict: TypeAlias = Admitted | Response
 """What becomes of a request: it is admitted, or answered so."""
 
 
+class Pending(NamedTuple):
+    """A verdict that takes its time; `left` is called where the client goes before it is there."""
+
+    verdict: Awaitable[Verdict]
+    left: Callable[[], None]
+
+
 class EdgePolicy(Protocol):
     """Decides about each request of a public address, RPC, REST, apps and WebSockets alike, before anything else.
 
@@ -47,8 +54,8 @@ class EdgePolicy(Protocol):
         """Another one once it decides by other rules: what is remembered of earlier requests is forgotten then."""
         ...
 
-    def check(self, request: Request) -> Verdict | Awaitable[Verdict]:
-        """The verdict, or what it is awaited by: then the connection reads no further meanwhile.
+    def check(self, request: Request) -> Verdict | Pending:
+        """The verdict, or one that takes its time: then the connection reads no further meanwhile.
 
         The address of `request.client` is known. A request may come more than once as the same object, where a client
         repeats its head byte for byte.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 from typing import TYPE_CHECKING, Any
 
 from meristem.gateway.policy.gatekeeper import Gatekeeper
 from meristem.gateway.policy.gateway_table import GatewayRouteTable, GatewayTable
+from meristem.transports.http.edge_policy import Pending
 from meristem.transports.http.request import Request
 from meristem.transports.http.responses import Response
 
@@ -25,7 +25,7 @@ def request(
 
 async def verdict(gatekeeper: Gatekeeper, asked: Request) -> Any:
     found = gatekeeper.check(asked)
-    return await found if asyncio.iscoroutine(found) else found
+    return await found.verdict if isinstance(found, Pending) else found
 
 
 async def statuses(gatekeeper: Gatekeeper, *asked: Request) -> list[int]:

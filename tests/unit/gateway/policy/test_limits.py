@@ -14,7 +14,7 @@ from meristem.gateway.policy.gateway_table import GatewayRouteTable, GatewayTabl
 from meristem.gateway.policy.limit_tables import ConcurrencyTable, RateLimitTable
 from meristem.gateway.policy.requesters import key_of
 from meristem.gateway.policy.visit import Visit
-from meristem.transports.http.edge_policy import Admitted
+from meristem.transports.http.edge_policy import Admitted, Pending
 from tests.unit.gateway.policy.asked import limits, request, statuses, verdict
 
 ONE, OTHER = "192.0.2.1", "192.0.2.2"
@@ -157,6 +157,24 @@ async def test_requests_in_flight_are_bounded_and_a_refusal_gives_back_what_rate
     assert left == 10 - 3 - 1
     inside[1].left()
     assert gatekeeper.limits.concurrency["few"].inside == {ONE: 1, OTHER: 1}
+
+
+async def test_who_leaves_before_a_delay_has_begun_gives_its_place_back():
+    """A task that is cancelled before its first step runs nothing, so who has it begun tells of it."""
+    table = GatewayTable(
+        {"rate": RateLimitTable("1/min", burst=9, delay=True)},
+        concurrency={"few": ConcurrencyTable(2)},
+        routes={"all": GatewayRouteTable(limits=("rate",), concurrency=("few",))},
+    )
+    gatekeeper = Gatekeeper(table, Clock())
+    await verdict(gatekeeper, request())
+    pending = gatekeeper.check(request())
+    assert isinstance(pending, Pending)
+    waiting = asyncio.create_task(pending.verdict)
+    waiting.cancel()
+    pending.left()
+    await asyncio.gather(waiting, return_exceptions=True)
+    assert gatekeeper.limits.concurrency["few"].inside == {ONE: 1}
 
 
 async def test_a_new_table_goes_on_with_the_limits_that_it_has_not_changed():

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from asyncio import TimerHandle
     from collections.abc import Awaitable, Callable
 
-    from meristem.transports.http.edge_policy import EdgePolicy, Verdict
+    from meristem.transports.http.edge_policy import EdgePolicy, Pending, Verdict
     from meristem.transports.http.request import BodyCoder, Request
     from meristem.transports.http.server.body import IncomingBody
     from meristem.transports.http.server.listener import Listener
@@ -48,7 +48,7 @@ class PolicedConnection(ToldConnection):
         super().__init__(listener, on_answer or _nobody)
         self._policy = policy
         self._version = policy.version
-        self._checked: tuple[Request, Awaitable[Verdict]] | None = None  # about a request that is read once more
+        self._checked: tuple[Request, Pending] | None = None  # about a request that is read once more
         self._left: Callable[[], None] | None = None
         self._timer: TimerHandle | None = None
 
@@ -75,7 +75,7 @@ class PolicedConnection(ToldConnection):
         asked, self._checked = self._checked, None
         if asked is not None:  # what the policy has found out of it stands in the first one, of the same bytes
             self.request = request = asked[0]
-            decided: Verdict | Awaitable[Verdict] = asked[1]
+            decided: Verdict | Pending = asked[1]
         elif self.knows_client(request):
             decided = self._check(request)
         else:
@@ -84,7 +84,8 @@ class PolicedConnection(ToldConnection):
             self._follow(decided, request, body)
         else:
             self.phase = BUSY
-            self.task = self.loop.create_task(self._await(decided, request, body), name="policy")
+            self._left = decided.left  # who goes before the task has begun would be told to nobody else
+            self.task = self.loop.create_task(self._await(decided.verdict, request, body), name="policy")
 
     def finish(self, response: Response, *, close: bool = False) -> None:
         if response is CUT_OFF:
@@ -129,7 +130,7 @@ class PolicedConnection(ToldConnection):
         self._leave()
         super().connection_lost(exc)
 
-    def _check(self, request: Request) -> Verdict | Awaitable[Verdict]:
+    def _check(self, request: Request) -> Verdict | Pending:
         request.answer_fields, request.answer_terms, request.user = (), None, None
         try:
             return self._policy.check(request)
