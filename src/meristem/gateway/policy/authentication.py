@@ -145,7 +145,7 @@ class RouteRequirement:
         return refused(401, detail, (CHALLENGE, b"Bearer"), NOT_STORED)
 
     def _forbidden(self, visit: Visit, detail: str, *fields: tuple[bytes, bytes]) -> Response:
-        visit.by, visit.violation = "permission", "denied"
+        visit.by = "permission"
         return refused(403, detail, *fields, NOT_STORED)
 
 

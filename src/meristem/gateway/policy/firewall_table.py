@@ -86,7 +86,7 @@ class FirewallRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class BanTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An address with `violations` `within` a time, counted from the first of them, is banned; that `lasts` a while.
 
-    Violations are what `counts` names: requests that rules denied, that were answered 401 by the gateway, or that a
+    Violations are what `counts` names: requests that rules denied, whose token or API key does not hold, or that a
     limit by address, user or API key refused. A banned address is answered 403 or, with `answer = "cut"`, not at all.
     """
 

@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 ELSE: Final = "*"  # the route of what no other fits
 UNSOUND_PATH: Final = "path"
 TWO_ROUTES: Final = "the path is on two routes, by how it is read: write it without `;` and `\\`"
-UNAUTHENTICATED: Final = 401
 
 
 class CheckedRoute(NamedTuple):
@@ -223,11 +222,8 @@ class Gatekeeper:
         why = self.refusals.refused(visit, by, response)
         visit.request.refused = f"{by}: {why}" if why else by
         _leave(visit)
-        if self.bans is not None:
-            if visit.violation is None and response.status == UNAUTHENTICATED:
-                visit.violation = "unauthenticated"
-            if visit.violation is not None:
-                self.bans.blame(visit, why)
+        if self.bans is not None and visit.violation is not None:
+            self.bans.blame(visit, why)
         if response is CUT_OFF:
             return response
         # The gateway's own words are not shaped: of other origins it alone tells.

@@ -16,6 +16,7 @@ from meristem.asgi import respond
 from meristem.gateway.identity.api_keys import new_key, read_keys, write_keys
 from meristem.gateway.identity.key_ring import KeyRing, read_used
 from meristem.gateway.policy.authentication import Authenticator
+from meristem.gateway.policy.firewall_table import BanTable, FirewallTable
 from meristem.gateway.policy.gatekeeper import Gatekeeper
 from meristem.gateway.policy.gateway_table import GatewayTable
 from meristem.gateway.policy.identity_tables import KeysTable
@@ -25,6 +26,7 @@ from meristem.transports.http.rest.interface import RestInterface
 from meristem.transports.http.server.http_server import HttpServer
 from tests.suites.issuing import RSA, Clock, Provider, claims, known, signed
 from tests.suites.shop import RoomsHandlers
+from tests.unit.gateway.policy.asked import request, statuses
 
 ROUTES = {
     "open": GatewayRouteTable("/open/*", require="anybody"),
@@ -221,6 +223,20 @@ async def test_what_is_answered_to_somebody_is_for_no_cache_of_many(door: Door):
         for _ in range(2):  # also where the head is known
             assert "private" in (await door.get(path, sent)).headers.get_list("cache-control")
     assert "cache-control" not in (await door.get("/open/x")).headers
+
+
+async def test_a_credential_that_does_not_hold_counts_towards_a_ban_and_a_missing_one_does_not(door: Door):
+    """A page whose session has ended asks on without one, and nobody is banned for that."""
+    firewall = FirewallTable(ban=BanTable(violations=3))
+    table = GatewayTable(routes=ROUTES, keys=KeysTable(), firewall=firewall)
+    gatekeeper = Gatekeeper(table, authenticator=door.authenticator)
+    assert gatekeeper.bans is not None
+    unfit = (request(path="/users/x"), request(path="/clerks/x", x_api_key=door.key()))
+    assert await statuses(gatekeeper, *unfit * 5) == [401, 403] * 5
+    assert not gatekeeper.bans.bans()
+    forged = request(path="/users/x", authorization="Bearer mk_no")
+    assert await statuses(gatekeeper, *[forged] * 4) == [*[401] * 3, 403]
+    assert len(gatekeeper.bans.bans()) == 1
 
 
 async def test_a_key_ends(door: Door):
