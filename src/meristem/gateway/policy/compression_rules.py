@@ -22,7 +22,8 @@ COMPRESSIBLE: Final = re.compile(
     re.IGNORECASE,
 )
 WEIGHT: Final = re.compile(rb"q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)", re.IGNORECASE)
-BODILESS: Final = (204, 205, 206, 304)
+NOT_MODIFIED: Final = 304
+BODILESS: Final = (204, 205, 206, NOT_MODIFIED)
 GZIP: Final = 31  # the largest window, with gzip's header and trailer (zlib module)
 VARIES: Final = (b"vary", b"accept-encoding")
 
@@ -58,6 +59,8 @@ class Compression:
         self, request: Request, status: int, fields: list[Field], media: bytes, length: int | None
     ) -> GzipCoder | None:
         """What compresses an answer, if anything does; its `fields` are changed with it."""
+        if status == NOT_MODIFIED:
+            fields.append(VARIES)  # as what it stands for may have said (RFC 9110, 15.4.5)
         if status in BODILESS or (length is not None and length < self._least):
             return None
         told = {name.lower(): value for name, value in fields}

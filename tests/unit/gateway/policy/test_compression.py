@@ -51,6 +51,11 @@ async def test_an_answer_is_compressed_for_who_accepts_it_and_varies_by_that():
     assert route.body == TEXT
 
 
+async def test_what_was_not_changed_says_by_what_it_varies_as_the_whole_answer_does():
+    async with edge(TABLE, said(b"", status=304, etag='"a"')) as there:
+        assert (await there.ask(accept_encoding="gzip")).fields["vary"] == "accept-encoding"
+
+
 @pytest.mark.parametrize(
     "app",
     [
