@@ -226,6 +226,9 @@ class Site:
         if scope["type"] != "http" or scope["path"] != "/live":
             await respond(send, 404)
             return
+        if scope["method"] == "HEAD":  # as the page asks whether it may still look
+            await respond(send, 200, b"text/event-stream", fields=[(b"cache-control", b"no-store")], method="HEAD")
+            return
         await start(send, 200, b"text/event-stream", [(b"cache-control", b"no-store")])
         gone = asyncio.ensure_future(_gone(receive))
         told = None

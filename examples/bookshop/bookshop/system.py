@@ -32,7 +32,7 @@ SERVICES = [
 WEB = App("web", "bookshop.web.app:app", mount="/")
 STAND_INS = [  # for what is a third party's in life; they know nothing of the shop
     App("bank", "thirdparties.bank.app:app", mount="/bank"),
-    App("mailbox", "bookshop.stand_ins:mailbox()", mount="/mailbox"),
+    App("mailbox", "thirdparties.mail.app:beside", mount="/mailbox"),
 ]
 
 system = System("bookshop", services=SERVICES, apps=[WEB, *STAND_INS], authenticate=authenticate, middleware=[monitor])

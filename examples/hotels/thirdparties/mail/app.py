@@ -38,6 +38,9 @@ _PAGE = _SAFE | {
 _MAIL = _SAFE | {"Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"}
 
 
+BESIDE = 8026  # the port of a second mailbox, for a system that runs beside one that has the first
+
+
 def create_app(smtp_port: int = 8025) -> Starlette:
     made = Starlette(
         routes=[
@@ -191,3 +194,4 @@ def _readable_size(size: int) -> str:
 
 
 app = nearby(create_app())
+beside = nearby(create_app(BESIDE))

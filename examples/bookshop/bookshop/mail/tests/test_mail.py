@@ -20,8 +20,6 @@ from bookshop.contracts.transactions import Address, Order, OrderPlaced, OrderRe
 from bookshop.mail.service import MailService
 from bookshop.mail.settings import MailSettings
 from bookshop.mail.smtp import MailServer, NotNow, options_of
-from bookshop.stand_ins import SMTP_PORT
-from thirdparties.mail.app import create_app
 
 from meristem import ConfigurationError, Contract, Database, Event, Service, once
 
@@ -176,7 +174,3 @@ def test_a_url_that_is_none_is_refused_without_its_password(url: str) -> None:
     with pytest.raises(ConfigurationError) as raised:
         options_of(url)
     assert "secret" not in str(raised.value)
-
-
-def test_the_shop_writes_to_a_mailbox_of_its_own_beside_that_of_the_hotel_site() -> None:
-    assert options_of(MailSettings().smtp_url)["port"] == SMTP_PORT != create_app().state.smtp_port
