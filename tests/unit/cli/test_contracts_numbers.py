@@ -79,7 +79,8 @@ async def test_a_field_that_moved_others_is_told_how_their_numbers_are_kept(proj
     """What is told is done here, and nothing breaks."""
     write(project, "city: str")
     check = ("contracts", "check", "inn.py:system", "--kind", "wire")
-    await meristem(*check, "--save", "before.json")
+    saved = await meristem("contracts", "check", "inn.py:system", "--save", "before.json")
+    assert saved.code == 0, saved.err
     write(project, "floor: int = 0", "city: str")
     found = await meristem(*check, "--against", "before.json")
     assert "had the number 2 in protobuf and has 3" in found.out
