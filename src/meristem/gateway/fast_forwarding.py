@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from meristem.context import Context
 from meristem.gateway.answer import UnsoundAnswerError, read_answer
+from meristem.gateway.connection import END_OF_HEAD
 from meristem.head_fields import BAGGAGE, TRACE, TRACE_STATE
 from meristem.hosting.asgi.exchange import exchange_of
 from meristem.telemetry.http_requests import CLIENT_LEFT, FAILED
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from meristem.transports.http.fast_path import FastOwner, PreparedRequest
     from meristem.transports.http.request import AnswerTerms, Request
 
-END_OF_HEAD: Final = b"\r\n\r\n"
 UNUSUAL: Final = frozenset((TRACE, TRACE_STATE, BAGGAGE, b"expect", b"upgrade"))
 KEPT: Final = 30.0  # seconds for which a head is sent again: it may hold a token, which lasts minutes
 MOST_ANSWERS: Final = 128  # heads of answers that are known, for each mount

@@ -63,8 +63,6 @@ class EdgePolicy(Protocol):
         ...
 
 
-ADMITTED = Admitted()
-
 CUT_OFF: Final = Response(444, b"", b"")
 """The verdict after which nothing is sent and the connection is cut; it is told of by the status that nginx has for it.
 """

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable
 
     from meristem.asgi import Scope
@@ -18,9 +17,6 @@ RETRIES: Final = "retries"
 
 class FastOwner(Protocol):
     """The connection whose request goes the short way; it is called by one of these, once, unless its client goes."""
-
-    @property
-    def transport(self) -> asyncio.Transport: ...
 
     def passed(self, head: bytes, body: bytes) -> None:
         """Send the whole answer; `head` lacks the empty line at its end."""

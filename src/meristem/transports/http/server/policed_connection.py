@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 DEADLINE: Final = DEADLINE_FIELD.encode()
 MOST_DIGITS: Final = 10
-TOO_LONG: Final = "what answers here took too long"
 FAILED: Final = refused(500, "what decides who may come in here has failed; nothing was done")
 
 
@@ -145,9 +144,7 @@ class PolicedConnection(ToldConnection):
             log_failure(logger, error, "the policy failed at %s", request.path.decode("latin-1"))
             verdict = FAILED
         self.task = None
-        if self.transport.is_closing():
-            if isinstance(verdict, Admitted) and verdict.left is not None:
-                verdict.left()
+        if self.transport.is_closing():  # what is held is given back by `connection_lost`
             return
         self._follow(verdict, request, body)
         self.read_on()
@@ -188,9 +185,9 @@ class PolicedConnection(ToldConnection):
         passing, self.passing = self.passing, None
         if passing is not None:
             passing.lost()
-            self.refuse(504, TOO_LONG)
-        elif isinstance(self.hosted, HostedRequest) and not self.hosted.must_abort and not self.transport.is_closing():
-            self.refuse(504, TOO_LONG)
+        elif not isinstance(self.hosted, HostedRequest) or self.hosted.must_abort or self.transport.is_closing():
+            return
+        self.refuse(504, "what answers here took too long")
 
     def _leave(self) -> None:
         if self._timer is not None:
