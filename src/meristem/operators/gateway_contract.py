@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Protocol, TypeAlias
+from typing import Annotated, Final, Protocol, TypeAlias
 
 from msgspec import Meta
 
 from meristem.contracts.contract import Contract
 from meristem.contracts.message import Message
 from meristem.contracts.operation import idempotent, safe
+from meristem.gateway.policy.ban_book import BanView
+from meristem.gateway.policy.refusals import RefusalView
 
 AddressText: TypeAlias = Annotated[str, Meta(max_length=64)]
-MOST_SECONDS = 30 * 86_400.0
+MOST_SECONDS: Final = 30 * 86_400.0
+FULLEST: Final = 10  # keys that are told of each limit
 
 
 class GatewayRouteView(Message):
@@ -60,33 +63,6 @@ class ConcurrencyView(Message):
     inside: int
     keys: int
     fullest: list[LimitKeyView]
-    dry_run: bool = False
-
-
-class BanView(Message):
-    """Since when and until when an address is banned, in seconds since 1970, and for what last."""
-
-    address: str
-    since: float
-    until: float
-    why: str
-
-
-class RefusalView(Message):
-    """A request that was refused, or in a dry run would have been: `status` is 444 for a connection that was cut.
-
-    `time` is in seconds since 1970. Its query and its head, which may hold what is secret, are not kept.
-    """
-
-    time: float
-    route: str
-    by: str
-    status: int
-    client: str
-    user: str
-    method: str
-    path: str
-    why: str
     dry_run: bool = False
 
 

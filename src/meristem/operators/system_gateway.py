@@ -9,7 +9,8 @@ from msgspec.structs import replace
 
 from meristem.contracts.contract import operations
 from meristem.errors import CallError, Code
-from meristem.operators.gateway_contract import BanChange, GatewayControl, GatewayView
+from meristem.gateway.policy.refusals import LATEST
+from meristem.operators.gateway_contract import FULLEST, BanChange, GatewayControl, GatewayView
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from meristem.operators.gateway_contract import ConcurrencyView, GatewayRouteView, LimitKeyView, LimitView
 
 ASKED: Final = operations(GatewayControl)
-LATEST: Final = 200
-FULLEST: Final = 10
 
 
 class SystemGateway:

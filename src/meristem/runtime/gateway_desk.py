@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from ipaddress import ip_address, ip_network
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from meristem.errors import CallError, Code
 from meristem.gateway.policy.refusals import ADMITTED, DRY
 from meristem.gateway.policy.requesters import BETWEEN, kinds_of
 from meristem.operators.gateway_contract import (
+    FULLEST,
     MOST_SECONDS,
     BanChange,
-    BanView,
     ConcurrencyView,
     GatewayRouteView,
     GatewayView,
     LimitKeyView,
     LimitView,
-    RefusalView,
 )
 from meristem.security.crowds import crowd_of
 from meristem.telemetry.metrics import Measure
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from meristem.gateway.policy.rate_limit import RateLimit
     from meristem.telemetry.metrics import Registry
 
-FULLEST: Final = 10
 Labels = tuple[str, ...]
 
 
@@ -68,8 +66,8 @@ class GatewayDesk:
             routes=_routes(keeper),
             limits=_limits(keeper),
             concurrency=_concurrency(keeper),
-            bans=[] if keeper.bans is None else [BanView(**each._asdict()) for each in keeper.bans.bans()],
-            latest=[RefusalView(**each._asdict()) for each in reversed(keeper.refusals.latest)],
+            bans=[] if keeper.bans is None else keeper.bans.bans(),
+            latest=[*reversed(keeper.refusals.latest)],
         )
 
     async def unban(self, address: str) -> BanChange:

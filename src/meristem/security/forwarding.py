@@ -8,13 +8,13 @@ written, and it is cut off.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 from urllib.parse import quote, unquote
 
 from meristem.errors import ConfigurationError
 from meristem.security.identity_fields import tells_who
+from meristem.security.networks import Networks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -71,22 +71,17 @@ class TrustedProxies:
     """
 
     def __init__(self, entries: Iterable[str]) -> None:
-        self._unix = False
-        self._networks = []
-        for each in entries:
-            if each == UNIX:
-                self._unix = True
-                continue
-            try:
-                self._networks.append(ip_network(each))
-            except ValueError as error:
-                message = f"trusted_proxies: {error}; write an address, a network like `10.0.0.0/8`, or `unix`"
-                raise ConfigurationError(message) from None
-        self._known = lru_cache(1024)(self._contains)
+        named = [*entries]
+        self._unix = UNIX in named
+        try:
+            self._networks = Networks(each for each in named if each != UNIX)
+        except ValueError as error:
+            message = f"trusted_proxies: {error}; write an address, a network like `10.0.0.0/8`, or `unix`"
+            raise ConfigurationError(message) from None
 
     def trusts(self, peer: str | None) -> bool:
         """Whether the peer at an address is believed; it has none on a Unix socket."""
-        return self._unix if peer is None else self._known(peer)
+        return self._unix if peer is None else peer in self._networks
 
     def origin(self, peer: str | None, fields: Sequence[Field]) -> ClientOrigin:
         """Where the request came from that `peer` sent with `fields`; raises ContradictionError."""
@@ -122,15 +117,6 @@ class TrustedProxies:
             if not self.trusts(client[0]):
                 break
         return hops[first:]
-
-    def _contains(self, peer: str) -> bool:
-        try:
-            address = ip_address(peer)
-        except ValueError:
-            return False
-        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-            address = address.ipv4_mapped
-        return any(address in each for each in self._networks)
 
 
 def is_forwarded(name: bytes) -> bool:

@@ -7,10 +7,11 @@ import time
 from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from meristem.contracts.message import Message
 from meristem.gateway.policy.gateway_refusal import refused
-from meristem.gateway.policy.networks import Networks
 from meristem.gateway.policy.quantities import seconds_of
 from meristem.gateway.policy.requesters import address_key
+from meristem.security.networks import Networks
 from meristem.telemetry.sampling import Allowance
 from meristem.transports.http.edge_policy import CUT_OFF
 
@@ -28,7 +29,7 @@ LOOKED_AT: Final = 64  # of the oldest, of which the one with the fewest violati
 BANNED: Final = refused(403, "this address was refused too often, and is banned for a while")
 
 
-class Ban(NamedTuple):
+class BanView(Message):
     """Since when and until when an address is banned, in seconds since 1970, and for what last."""
 
     address: str
@@ -72,7 +73,7 @@ class BanBook:
         self._lines = Allowance(LINES, now())
         self.violations: dict[str, Violations] = {} if before is None else before.violations
         # In the order in which they end, unless a new table made their time another.
-        self.banned: dict[str, tuple[float, Ban]] = {} if before is None else before.banned
+        self.banned: dict[str, tuple[float, BanView]] = {} if before is None else before.banned
 
     def __call__(self, visit: Visit, /) -> Outcome:
         if not self.banned:
@@ -114,7 +115,7 @@ class BanBook:
         """Whether it is never banned."""
         return address in self._trusted
 
-    def bans(self) -> list[Ban]:
+    def bans(self) -> list[BanView]:
         """Those that hold, the latest first."""
         now = self._now()
         return [ban for until, ban in reversed(self.banned.values()) if until > now]
@@ -125,15 +126,15 @@ class BanBook:
         found = self.banned.pop(address, None)
         return found is not None and found[0] > self._now()
 
-    def ban(self, address: str, why: str, seconds: float | None = None) -> Ban:
+    def ban(self, address: str, why: str, seconds: float | None = None) -> BanView:
         """Ban an address by hand, for as long as others are unless `seconds` say how long."""
         return self._ban(address, why, self._now(), seconds)
 
-    def _ban(self, address: str, why: str, now: float, seconds: float | None = None) -> Ban:
+    def _ban(self, address: str, why: str, now: float, seconds: float | None = None) -> BanView:
         lasts = self._lasts if seconds is None else seconds
         since = time.time()
         self.banned.pop(address, None)
-        found = Ban(address, since, since + lasts, why)
+        found = BanView(address=address, since=since, until=since + lasts, why=why)
         self.banned[address] = (now + lasts, found)
         while len(self.banned) > MOST:
             del self.banned[next(iter(self.banned))]

@@ -10,7 +10,7 @@ from urllib.parse import unquote_to_bytes
 from meristem.errors import ConfigurationError
 from meristem.gateway.policy.firewall_table import CUT, bytes_of, read_networks
 from meristem.gateway.policy.gateway_refusal import refused
-from meristem.gateway.policy.networks import Networks
+from meristem.security.networks import Networks
 from meristem.transports.http.edge_policy import CUT_OFF
 
 if TYPE_CHECKING:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter, deque
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
+from meristem.contracts.message import Message
 from meristem.gateway.policy.gateway_refusal import detail_of
 from meristem.telemetry.sampling import Allowance
 
@@ -23,10 +24,10 @@ DRY: Final = "dry_run:"
 LINES: Final = 1.0  # a second, of dry runs
 
 
-class Refusal(NamedTuple):
-    """A request that was refused, or in a dry run would have been: whose, by what and why.
+class RefusalView(Message):
+    """A request that was refused, or in a dry run would have been: `status` is 444 for a connection that was cut.
 
-    `time` is in seconds since 1970; the query, which may hold what is secret, is not kept.
+    `time` is in seconds since 1970. Its query and its head, which may hold what is secret, are not kept.
     """
 
     time: float
@@ -46,7 +47,7 @@ class Refusals:
 
     def __init__(self) -> None:
         self.counts: Counter[tuple[str, str]] = Counter()
-        self.latest: deque[Refusal] = deque(maxlen=LATEST)
+        self.latest: deque[RefusalView] = deque(maxlen=LATEST)
         self._lines = Allowance(LINES, time.monotonic())
         self._untold = 0
 
@@ -75,8 +76,19 @@ class Refusals:
         logger.info(text, by, found.method, found.path, found.client or "a Unix socket", found.route, why, beside)
 
 
-def _refusal(visit: Visit, by: str, status: int, why: str, *, dry_run: bool = False) -> Refusal:
+def _refusal(visit: Visit, by: str, status: int, why: str, *, dry_run: bool = False) -> RefusalView:
     request = visit.request
     user = "" if visit.user is None else visit.user.subject[:LONGEST_PATH]
     path = request.path[:LONGEST_PATH].decode("latin-1")
-    return Refusal(time.time(), visit.route, by, status, request.client, user, request.method, path, why, dry_run)
+    return RefusalView(
+        time=time.time(),
+        route=visit.route,
+        by=by,
+        status=status,
+        client=request.client,
+        user=user,
+        method=request.method,
+        path=path,
+        why=why,
+        dry_run=dry_run,
+    )

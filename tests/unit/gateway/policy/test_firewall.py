@@ -18,10 +18,10 @@ from meristem.gateway.policy.gatekeeper import Gatekeeper
 from meristem.gateway.policy.gateway_refusal import refused
 from meristem.gateway.policy.gateway_table import GatewayTable
 from meristem.gateway.policy.limit_tables import RateLimitTable
-from meristem.gateway.policy.networks import Networks
 from meristem.gateway.policy.refusals import Refusals
 from meristem.gateway.policy.route_table import GatewayRouteTable
 from meristem.gateway.policy.visit import Visit
+from meristem.security.networks import Networks
 from meristem.system.placement import Placement
 from meristem.transports.http.server.http_server import HttpServer
 from tests.unit.gateway.policy.asked import request, statuses

@@ -32,7 +32,7 @@ class Networks:
 def _number(address: str) -> tuple[int, int]:
     """The version and bits of an address; a Unix socket has none, and is in no network."""
     try:
-        found = ip_address(address.partition("%")[0])
+        found = ip_address(address)
     except ValueError:
         return 0, 0
     if isinstance(found, IPv6Address) and found.ipv4_mapped is not None:
