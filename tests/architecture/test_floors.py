@@ -24,6 +24,7 @@ FLOORS = [
         "descriptors",
         "redaction",
         "private_files",
+        "followed_files",
         "hints",
         "baggage",
         "head_fields",

@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 from meristem.errors import MisuseError, OperationError
+from meristem.followed_files import stamp_of
 from meristem.operators.actors import Role
 from meristem.private_files import FILE, locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+    from meristem.followed_files import Stamp
 
 logger = logging.getLogger(__name__)
 SHARED: Final = ("operator", "viewer")  # the names of those that follow from the system's secret
@@ -57,7 +60,7 @@ class OperatorTokens:
     def __init__(self, path: Path | None, shared: Mapping[Role, str]) -> None:
         self._path = path
         self._shared = shared
-        self._seen: tuple[int, int, int] | None = None
+        self._seen: Stamp | None = None
         self._kept = KeptTokens()
 
     def find(self, token: str) -> KnownAs | None:
@@ -82,13 +85,13 @@ class OperatorTokens:
         if self._path is None:
             return self._kept
         try:
-            found = self._path.stat()
+            stamp = stamp_of(self._path)
         except FileNotFoundError:
             self._seen, self._kept = None, KeptTokens()
             return self._kept
-        if (seen := (found.st_mtime_ns, found.st_size, found.st_ino)) != self._seen:
+        if stamp != self._seen:
             self._kept = self._read()
-            self._seen = seen
+            self._seen = stamp
         return self._kept
 
     def add(self, name: str, role: Role) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from meristem.errors import ConfigurationError
+from meristem.followed_files import FollowedFiles
 from meristem.gateway.identity.api_keys import id_of, read_keys
 from meristem.gateway.identity.credential import InvalidCredentialError
 from meristem.private_files import replace_file
@@ -38,8 +39,7 @@ class KeyRing:
         self._path = path
         self._used = used
         self._now = now
-        self._looked = float("-inf")
-        self._seen: tuple[int, int, int] | None = None
+        self._file = FollowedFiles(path, between=LOOKED, now=now)
         self._keys: dict[str, tuple[ApiKey, Credential]] = {}
         self._last: dict[str, int] = {}
         self._written = float("-inf")
@@ -47,9 +47,8 @@ class KeyRing:
     def find(self, key: str) -> Credential:
         """Whose a key is; raises InvalidCredentialError."""
         moment = self._now()
-        if moment - self._looked >= LOOKED:
-            self._looked = moment
-            self._look()
+        if self._file.have_changed():
+            self._read_again()
         found = self._keys.get(id_of(key) or "")
         if found is None or not found[0].is_shown_by(key):
             raise InvalidCredentialError(UNKNOWN)
@@ -66,7 +65,7 @@ class KeyRing:
         """Read the keys; raises ConfigurationError for a file that can't be."""
         if self._used is not None:
             self._last = read_used(self._used)
-        self._seen = self._state()
+        self._file.settle()
         self._take(read_keys(self._path))
 
     async def drain(self) -> None:
@@ -77,11 +76,7 @@ class KeyRing:
         if self._used is not None and self._last:
             self._write()
 
-    def _look(self) -> None:
-        state = self._state()
-        if state == self._seen:
-            return
-        self._seen = state
+    def _read_again(self) -> None:
         try:
             self._take(read_keys(self._path))
         except ConfigurationError as error:
@@ -89,13 +84,6 @@ class KeyRing:
 
     def _take(self, keys: list[ApiKey]) -> None:
         self._keys = {each.id: (each, each.credential()) for each in keys}
-
-    def _state(self) -> tuple[int, int, int] | None:
-        try:
-            found = self._path.stat()
-        except OSError:
-            return None
-        return found.st_mtime_ns, found.st_size, found.st_ino
 
     def _write(self) -> None:
         assert self._used is not None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote_to_bytes
 
 from meristem.errors import ConfigurationError
+from meristem.followed_files import FollowedFiles
 from meristem.gateway.policy.firewall_table import CUT, bytes_of, read_networks
 from meristem.gateway.policy.gateway_refusal import refused
 from meristem.security.networks import Networks
@@ -165,36 +166,22 @@ class ListedAddresses:
     def __init__(self, rule: FirewallRule, now: Callable[[], float]) -> None:
         self._rule = rule
         self._path = Path(rule.addresses_file or "")
-        self._now = now
-        self._looked = now()
-        self._stamp = self._stat()
+        self._file = FollowedFiles(self._path, between=BETWEEN, now=now)
+        self._file.settle()
         try:
             self._networks = Networks([*rule.addresses, *read_networks(self._path)])
         except (OSError, ValueError) as error:
             raise ConfigurationError(f"[gateway.firewall]: rules: addresses_file: {error}") from None
 
     def __call__(self, visit: Visit) -> bool:
-        now = self._now()
-        if now - self._looked >= BETWEEN:
-            self._looked = now
+        if self._file.have_changed():
             self._refresh()
         return visit.request.client in self._networks
 
     def _refresh(self) -> None:
-        stamp = self._stat()
-        if stamp == self._stamp:
-            return
-        self._stamp = stamp
         try:
             self._networks = Networks([*self._rule.addresses, *read_networks(self._path)])
         except (OSError, ValueError) as error:
             logger.error("the addresses that were read before go on to hold: %s", error)  # noqa: TRY400 - a file's fault
         else:
             logger.info("the addresses of %s were read again", self._path)
-
-    def _stat(self) -> tuple[int, int, int] | None:
-        try:
-            found = self._path.stat()
-        except OSError:
-            return None
-        return found.st_mtime_ns, found.st_size, found.st_ino

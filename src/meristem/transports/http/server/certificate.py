@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import ssl
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 from meristem.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from meristem.followed_files import FollowedFiles
 
 logger = logging.getLogger(__name__)
 LOOKED_AFTER: Final = 5.0  # seconds
@@ -29,7 +27,8 @@ class CertificateFiles:
         self._certificate = certificate
         self._key = key
         self._where = where
-        self._seen = self._stamp()
+        self._files = FollowedFiles(Path(certificate), Path(key))
+        self._files.settle()
         self._current = self._read()
         self.context = self._read()
         # Always asked, also by who names no host: so the files are exchanged as a whole.
@@ -48,10 +47,8 @@ class CertificateFiles:
 
     def look(self) -> bool:
         """Read the files again if they have changed; whether others are shown now."""
-        stamp = self._stamp()
-        if stamp == self._seen:
+        if not self._files.have_changed():  # told once; who exchanges one file after the other changes them again
             return False
-        self._seen = stamp  # told once; who exchanges one file after the other changes it again
         try:
             self._current = self._read()
         except ConfigurationError as error:
@@ -85,15 +82,3 @@ class CertificateFiles:
                 f"{self._where}: {self._certificate} and {self._key} are no certificate with its key: {why}"
             ) from None
         return context
-
-    def _stamp(self) -> tuple[tuple[int, int, int], ...]:
-        """What changes with the files; certificates are renewed by links, which are followed."""
-        found = []
-        for each in (self._certificate, self._key):
-            try:
-                state = os.stat(each)  # noqa: PTH116 - a path may be text
-            except OSError:
-                found.append((0, 0, 0))
-            else:
-                found.append((state.st_ino, state.st_mtime_ns, state.st_size))
-        return tuple(found)
