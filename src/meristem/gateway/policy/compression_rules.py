@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from meristem.contracts.bounds import Room
+from meristem.transports.http.compression import MIN_COMPRESSED
 
 if TYPE_CHECKING:
     from meristem.asgi import Field
@@ -31,7 +32,7 @@ VARIES: Final = (b"vary", b"accept-encoding")
 class CompressionTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Answers of text, JSON and the like are sent as gzip to who accepts that, from `min_bytes` on."""
 
-    min_bytes: Room = 1400  # below one network packet nothing is gained
+    min_bytes: Room = MIN_COMPRESSED
     level: Annotated[int, Meta(ge=1, le=9, description="1 to 9, from the quickest to the smallest")] = 5
 
 

@@ -5,14 +5,42 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
+from meristem.errors import ConfigurationError
 from meristem.gateway.policy.gatekeeper import Gatekeeper
 from meristem.gateway.policy.gateway_table import GatewayRouteTable, GatewayTable
+from meristem.system.placement import Placement
 from meristem.transports.http.edge_policy import Pending
 from meristem.transports.http.request import Request
 from meristem.transports.http.responses import Response
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from meristem.gateway.policy.limit_tables import RateLimitTable
+
+
+class Clock:
+    """A steady clock that stands until a test moves it."""
+
+    def __init__(self) -> None:
+        self.time = 100.0
+
+    def __call__(self) -> float:
+        return self.time
+
+
+def why_refused(folder: Path, sound: str, before: str, after: str) -> str:
+    """What a placement is refused with that is `sound` but for one thing."""
+    file = folder / "one.toml"
+    file.write_text(sound)
+    assert Placement.read(file).gateway is not None
+    assert before in sound
+    file.write_text(sound.replace(before, after))
+    with pytest.raises(ConfigurationError) as raised:
+        Placement.read(file)
+    return str(raised.value)
 
 
 def request(

@@ -22,23 +22,14 @@ from meristem.gateway.policy.refusals import Refusals
 from meristem.gateway.policy.route_table import GatewayRouteTable
 from meristem.gateway.policy.visit import Visit
 from meristem.security.networks import Networks
-from meristem.system.placement import Placement
 from meristem.transports.http.server.http_server import HttpServer
-from tests.unit.gateway.policy.asked import request, statuses
+from tests.unit.gateway.policy.asked import Clock, request, statuses, why_refused
 from tests.unit.gateway.policy.test_gatekeeper import app, serving
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 ONE, OTHER = "192.0.2.1", "192.0.2.2"
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.time = 100.0
-
-    def __call__(self) -> float:
-        return self.time
 
 
 def walled(*rules: FirewallRule, **firewall: Any) -> GatewayTable:
@@ -293,14 +284,9 @@ violations = 5
     ],
 )  # fmt: skip
 def test_a_table_that_cannot_be_meant_is_refused_by_key(tmp_path: Path, before: str, after: str, why: str):
-    file = tmp_path / "one.toml"
-    file.write_text(FIREWALL)
-    assert Placement.read(file).gateway is not None
-    file.write_text(FIREWALL.replace(before, after))
-    with pytest.raises(ConfigurationError) as raised:
-        Placement.read(file)
-    assert why in str(raised.value)
-    assert "gateway.firewall" in str(raised.value)
+    told = why_refused(tmp_path, FIREWALL, before, after)
+    assert why in told
+    assert "gateway.firewall" in told
 
 
 async def test_the_access_log_is_told_the_route_and_why_it_was_refused():

@@ -13,6 +13,7 @@ from meristem.gateway.policy.gateway_table import GatewayTable
 from meristem.gateway.policy.route_table import GatewayRouteTable
 from meristem.system.blueprint import Blueprint
 from meristem.system.placement import Placement
+from tests.unit.gateway.policy.asked import why_refused
 
 
 class Money(Contract, Protocol, package="shop.v1"):
@@ -85,14 +86,9 @@ limits = ["visitors"]
     ],
 )  # fmt: skip
 def test_it_says_what_is_wrong_and_where(tmp_path: Path, before: str, after: str, why: str):
-    file = tmp_path / "one.toml"
-    file.write_text(SOUND)
-    assert Placement.read(file).gateway is not None
-    file.write_text(SOUND.replace(before, after))
-    with pytest.raises(ConfigurationError) as raised:
-        Placement.read(file)
-    assert why in str(raised.value)
-    assert "gateway" in str(raised.value)
+    told = why_refused(tmp_path, SOUND, before, after)
+    assert why in told
+    assert "gateway" in told
 
 
 def test_a_route_for_what_the_system_lacks_is_refused_when_it_is_planned():

@@ -15,17 +15,9 @@ from meristem.gateway.policy.limit_tables import ConcurrencyTable, RateLimitTabl
 from meristem.gateway.policy.requesters import key_of
 from meristem.gateway.policy.visit import Visit
 from meristem.transports.http.edge_policy import Admitted, Pending
-from tests.unit.gateway.policy.asked import limits, request, statuses, verdict
+from tests.unit.gateway.policy.asked import Clock, limits, request, statuses, verdict
 
 ONE, OTHER = "192.0.2.1", "192.0.2.2"
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.time = 100.0
-
-    def __call__(self) -> float:
-        return self.time
 
 
 def visit(client: str = ONE, route: str = "shop", subject: str = "", api_key: str = "") -> Visit:
