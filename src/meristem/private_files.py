@@ -34,11 +34,14 @@ def make_file(path: Path) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, FILE))
 
 
-def replace_file(path: Path, content: bytes) -> None:
-    """Put a whole file in the place of the one that is there: who reads it sees the old one or the new one."""
+def replace_file(path: Path, content: bytes, *, durable: bool = False) -> None:
+    """Put a whole file in the place of the one that is there: who reads it sees the old one or the new one.
+
+    What is `durable` is on the disk before it takes that place, which takes the disk's time.
+    """
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        write_file(beside, content)
+        write_file(beside, content, durable=durable)
         with contextlib.suppress(FileNotFoundError):  # who gave it other rights, as for a group, keeps them
             beside.chmod(path.stat().st_mode & 0o777)
         beside.replace(path)
@@ -46,11 +49,14 @@ def replace_file(path: Path, content: bytes) -> None:
         beside.unlink(missing_ok=True)
 
 
-def write_file(path: Path, content: bytes) -> None:
+def write_file(path: Path, content: bytes, *, durable: bool = False) -> None:
     """Write a whole file anew."""
     descriptor = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, FILE)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
+        if durable:
+            file.flush()
+            os.fsync(descriptor)
 
 
 @contextlib.contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import logging
-import os
 import secrets
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -16,7 +15,7 @@ import msgspec
 from meristem.errors import MisuseError, OperationError
 from meristem.followed_files import stamp_of
 from meristem.operators.actors import Role
-from meristem.private_files import FILE, locked
+from meristem.private_files import locked, replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -141,16 +140,8 @@ class OperatorTokens:
     def _write(self, kept: KeptTokens) -> None:
         """Put another file in its place, so that who reads it has the one or the other."""
         assert self._path is not None
-        written = self._path.with_name(f"{self._path.name}.{secrets.token_hex(4)}")
-        descriptor = os.open(written, os.O_CREAT | os.O_EXCL | os.O_WRONLY, FILE)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(msgspec.json.format(msgspec.json.encode(kept), indent=2) + b"\n")
-                file.flush()
-                os.fsync(descriptor)
-            written.replace(self._path)
-        finally:
-            written.unlink(missing_ok=True)
+        content = msgspec.json.format(msgspec.json.encode(kept), indent=2) + b"\n"
+        replace_file(self._path, content, durable=True)  # a token that was revoked must not come back
 
 
 def _digest(token: str) -> str:

@@ -99,4 +99,4 @@ def read_keys(path: Path) -> list[ApiKey]:
 def write_keys(path: Path, keys: Sequence[ApiKey]) -> None:
     """Put the keys in the place of those of the file, at once."""
     content = msgspec.json.format(msgspec.json.encode(KeyFile(list(keys))), indent=2) + b"\n"
-    replace_file(path, content)
+    replace_file(path, content, durable=True)  # a key that was revoked must not come back
