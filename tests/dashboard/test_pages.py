@@ -360,6 +360,29 @@ def test_what_a_system_says_is_text_and_nothing_else(open_page: Callable[..., Pa
     expect(page.locator("main img, main script")).to_have_count(0)
 
 
+def test_what_is_tried_again_after_a_minute_leaves_the_rest_to_be_read(
+    open_page: Callable[..., Page], site: Site
+) -> None:
+    spans, _ = Inventor(FRONT, time.time(), 5).trace(time.time() - 61, "web", "search")
+    again = replace(spans[-1], span_id="f" * 16, start=spans[-1].start + 60)
+    site.stand_in.add([*spans, again], [])
+    page = open_page(site, viewport=DESK)
+    go(page, f"/traces/{spans[0].trace_id}", "GET /search")
+    bars = [each.bounding_box() for each in page.locator(".row .span").all()]
+    wide = [bar["width"] for bar in bars if bar is not None]
+    assert len(wide) == len(spans) + 1
+    assert max(wide) > 100, "to scale, a visit of some milliseconds beside a minute would be a dot"
+    rest = page.locator(".rest")
+    expect(rest).to_have_count(1)
+    expect(rest).to_have_attribute("title", re.compile(r"Nothing happens for (59|60)\.\d\ss, so this is not to scale"))
+    box, last = rest.bounding_box(), bars[-1]
+    assert box is not None
+    assert last is not None
+    assert last["x"] >= box["x"] + box["width"] - 1
+    is_for_everybody(page)
+    expect(page.locator(".axis .tick").last).to_have_text(re.compile(r"^(1\smin|60\.0\ss)$"))
+
+
 def test_the_scheme_is_chosen_and_kept(open_page: Callable[..., Page], site: Site) -> None:
     page = open_page(site, color_scheme="light", viewport=DESK)
     go(page, "/operations", "Operations")

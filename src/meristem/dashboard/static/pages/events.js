@@ -50,7 +50,8 @@ export function open(view) {
     const shown = known.subscribers.filter((each) => (each.name.toLowerCase().includes(text) || hearing.has(each.name))
       && (!wanted || (wanted === "dead" ? each.dead : each.waiting || each.lag || each.failed)));
     counted.textContent = `${plural(heard.length, "type")}, ${plural(shown.length, "subscriber")}`;
-    sums.replaceChildren(...summary(known.subscribers));
+    const chosen = known.subscribers.find((each) => each.name === view.get("subscriber"));
+    sums.replaceChildren(figure("Subscriber", chosen ? chosen.name : "all"), ...summary(chosen ? [chosen] : known.subscribers));
     if (!lists.isConnected) body.replaceChildren(gaps.element, sums, history.element, h("div", { class: "split" }, lists, beside));
     none.replaceChildren(...(shown.length ? [] : [empty("No subscriber is like that", "Choose less to see the others.")]));
     subscribers.element.hidden = !shown.length;

@@ -1,20 +1,21 @@
 // Spans as a tree: who called whom, in the order of their starts.
 
+import { timesOf } from "./times.js";
+
 /**
- * A span with its place in the trace. `from` and `to` are shares of the trace's time; `below` are all that it caused.
+ * A span with its place in the trace. `from` and `to` are where it is drawn; `below` are all that it caused.
  * @typedef {{span: any, depth: number, children: Row[], from: number, to: number, below: number, failing: boolean, id: string}} Row
  */
 
-/** @param {any[]} spans @returns {{roots: Row[], begin: number, length: number}} */
+/** @param {any[]} spans @returns {{roots: Row[], times: ReturnType<typeof timesOf>}} */
 export function treeOf(spans) {
-  const begin = Math.min(...spans.map((each) => each.start));
-  const length = Math.max(1e-9, Math.max(...spans.map((each) => each.start + each.duration)) - begin);
+  const times = timesOf(spans);
   /** @type {Map<string, Row>} */
   const rows = new Map();
   for (const span of spans) {
     rows.set(span.span_id, {
       span, id: span.span_id, depth: 0, children: [], below: 0, failing: Boolean(span.error),
-      from: (span.start - begin) / length, to: (span.start + span.duration - begin) / length,
+      from: times.at(span.start), to: times.at(span.start + span.duration),
     });
   }
   // A parent that is not kept, or that was elsewhere, leaves its children as roots; so does one that is its own ancestor.
@@ -33,7 +34,7 @@ export function treeOf(spans) {
     }
   };
   for (const root of order(roots)) settle(root, 0);
-  return { roots, begin, length };
+  return { roots, times };
 }
 
 function leadsTo(rows, from, target) {

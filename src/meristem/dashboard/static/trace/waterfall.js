@@ -22,7 +22,7 @@ export function waterfall({ chosen, choose }) {
   const axis = h("div", { class: "axis", "aria-hidden": "true" });
   const rows = h("div", { class: "rows", role: "tree", "aria-label": "Spans" });
   const element = h("div", { class: "waterfall card" }, axis, rows);
-  /** @type {{roots: import("./tree.js").Row[], begin: number, length: number} | null} */
+  /** @type {ReturnType<typeof treeOf> | null} */
   let tree = null;
   /** @type {Set<string> | null} */
   let folded = null;
@@ -95,9 +95,13 @@ export function waterfall({ chosen, choose }) {
     show(spans, logs) {
       tree = treeOf(spans);
       folded ??= foldedAtFirst(tree.roots);
-      axis.replaceChildren(...ticks(tree.length), ...logs.map((line) => h("i", {
-        class: "mark", "data-level": line.level, style: { "--from": (line.time - tree.begin) / tree.length },
-      })));
+      const { at, rests, ticks } = tree.times;
+      axis.replaceChildren(
+        ...ticks.map(({ from, time }) => h("span", { class: "tick", style: { "--from": from } }, duration(time))),
+        ...rests.map(({ begins, ends, from, to }) => h("span", {
+          class: "rest", title: `Nothing happens for ${duration(ends - begins)}, so this is not to scale`, style: { "--from": from, "--to": to },
+        })),
+        ...logs.map((line) => h("i", { class: "mark", "data-level": line.level, style: { "--from": at(line.time) } })));
       draw();
     },
     mark: () => tree && draw(),
@@ -118,8 +122,4 @@ function rowOf({ span, depth, failing, children }) {
     h("span", { class: "what" }, span.name, detail ? h("span", { class: "detail mono" }, detail) : null),
     h("span", { class: "fold" })),
   h("span", { class: "time" }, h("span", { class: "span" }), h("span", { class: "took" }, duration(span.duration))));
-}
-
-function ticks(length) {
-  return [0, 0.25, 0.5, 0.75, 1].map((part) => h("span", { class: "tick", style: { "--from": part } }, duration(length * part)));
 }
