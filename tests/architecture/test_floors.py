@@ -52,7 +52,7 @@ INSIDE = {
     "transports": [{"files"}, {"local", "http", "grpc"}],
     "transports.http": [{"files"}, {"connect", "rest"}, {"client", "server"}],
     "hosting": [{"asgi"}, {"wsgi"}, {"files"}],
-    "gateway": [{"files"}, {"identity"}, {"policy"}],
+    "gateway": [{"files"}, {"identity"}, {"policy"}, {"export"}],
     "storage": [{"files"}, {"sqlite", "postgresql", "environment"}],
     "testing": [{"files"}, {"divided"}],
 }

@@ -1,4 +1,4 @@
-"""`meristem gateway`: what became of requests at the gateway of a running system, and whom it keeps out."""
+"""`meristem gateway`: what became of requests at the gateway of a running system, whom it keeps out, its export."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
 
+from meristem.cli.gateway_export import export
 from meristem.cli.loading_system import json_option, system_argument, system_option
 from meristem.cli.output import counted, print_json, print_table
 from meristem.cli.running_operators import ask_running
@@ -31,7 +32,10 @@ name_option = click.option("--name", help="Which system, where several run from 
 
 @click.group(cls=VerbGroup)
 def gateway() -> None:
-    """Show what became of requests at the gateway of a running system, and whom it keeps out."""
+    """Show what became of requests at the gateway, keep people out, and write its policy for other proxies."""
+
+
+gateway.add_command(export)
 
 
 @gateway.command("status")

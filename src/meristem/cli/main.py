@@ -39,7 +39,10 @@ VERBS: Final = {
     "sagas": ("sagas", "Show why sagas wait; retry, cancel, fork, signal and replay them."),
     "events": ("events", "Show what there is, what waits and what is dead, publish, and deliver again."),
     "keys": ("keys", "Make, list and revoke the API keys by which programs of others come in through the gateway."),
-    "gateway": ("gateway", "Show what became of requests at the gateway of a running system, and whom it keeps out."),
+    "gateway": (
+        "gateway",
+        "Show what became of requests at the gateway, keep people out, and write its policy for other proxies.",
+    ),
     "backup": ("backup", "Copy all databases of a system as they are at one moment; it may run meanwhile."),
     "restore": ("backup", "Put a backup in the place of a system's databases; the system must not run."),
     "data": ("data", "Move what services keep to other databases."),

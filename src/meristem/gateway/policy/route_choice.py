@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from itertools import combinations, product
-from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, Literal, NamedTuple, TypeVar
 from urllib.parse import unquote_to_bytes
 
 from meristem.errors import ConfigurationError
@@ -51,6 +52,22 @@ class RouteCandidate(NamedTuple, Generic[T]):
         if self.methods is None or other.methods is None:
             return self.methods is other.methods
         return bool(self.methods & other.methods)
+
+
+class RouteMatch(NamedTuple):
+    """Requests that are on a route, told so that others can ask for them: of all that fit the first one counts.
+
+    By `kind`, `path` is that of a `call`, to the letter; a pattern of `rest` as `Router.in_order` has them; one path,
+    `whole`, with a slash at its end or without; or a beginning of what is `below` it, which a path with a slash put
+    behind it has. `hosts` and `methods` are None for all. What is on no `route` here is asked for at no further path of
+    REST.
+    """
+
+    kind: Literal["call", "rest", "whole", "below"]
+    path: str
+    host: str | None
+    methods: frozenset[str] | None
+    route: str | None
 
 
 class RouteChoice(Generic[T]):
@@ -117,6 +134,21 @@ class RouteChoice(Generic[T]):
                         return fit.value
         return self._rest
 
+    def in_order(self) -> Iterator[RouteMatch]:
+        """The same for somebody else to find: each way to be on a route, the first that fits before the others."""
+        for path, fits in self._calls.items():
+            yield from (each.match("call", path.decode()) for each in fits)
+        for pattern, verbs in self._rest_paths.in_order():
+            at = re.escape(self._api) + pattern
+            for verb, of_verb in verbs.items():
+                methods = frozenset(with_head([verb]))
+                yield from (each.match("rest", at, methods) for each in of_verb if each.of(methods))
+            yield RouteMatch("rest", at, None, None, None)
+        for path, fits in self._whole.items():
+            yield from (each.match("whole", path.decode()) for each in fits)
+        for path, fits in self._below:
+            yield from (each.match("below", path.decode() or "/") for each in fits)
+
     def _at_rest(self, served: bytes, host: str, method: str) -> _Fit[T] | None:
         path = served.decode("latin-1")
         if not path.startswith(self._api + "/"):
@@ -129,13 +161,25 @@ class RouteChoice(Generic[T]):
 class _Fit(Generic[T]):
     """A candidate as it is asked."""
 
-    __slots__ = ("_hosts", "_methods", "is_mount", "value")
+    __slots__ = ("_candidate", "_hosts", "_methods", "is_mount", "value")
 
     def __init__(self, candidate: RouteCandidate[T]) -> None:
+        self._candidate = candidate
         self.value = candidate.value
         self._hosts = None if candidate.host is None else HostPatterns((candidate.host,))
         self._methods = candidate.methods
         self.is_mount = candidate.place.is_mount
+
+    def match(
+        self, kind: Literal["call", "rest", "whole", "below"], path: str, of: frozenset[str] | None = None
+    ) -> RouteMatch:
+        """How it is told to others; `of` are the methods that its place has."""
+        methods = of if self._methods is None else self._methods if of is None else of & self._methods
+        return RouteMatch(kind, path, self._candidate.host, methods, self._candidate.name)
+
+    def of(self, methods: frozenset[str]) -> bool:
+        """Whether it is for one of these methods."""
+        return self._methods is None or bool(self._methods & methods)
 
     def takes(self, host: str, method: str) -> bool:
         return (self._hosts is None or self._hosts.fit(host)) and (self._methods is None or method in self._methods)

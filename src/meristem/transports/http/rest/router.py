@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Generic, TypeVar
 from urllib.parse import unquote
 
@@ -9,7 +10,7 @@ from meristem.contracts.rest_fields import PLACEHOLDER
 from meristem.errors import WiringError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 T = TypeVar("T")
 
@@ -102,6 +103,13 @@ class Router(Generic[T]):
         node = self._find(self._root, segments, 0, bound)
         return ({}, []) if node is None else (node.verbs, bound)
 
+    def in_order(self) -> Iterator[tuple[str, dict[str, T]]]:
+        """All paths as regular expressions, with the values by verb; the first that fits is what `find` finds.
+
+        A pattern is for a path without escapes and without a slash at its end.
+        """
+        yield from _in_order(self._root, "")
+
     def _find(self, node: Node[T], segments: Sequence[str], at: int, bound: list[str]) -> Node[T] | None:
         if at == len(segments):
             return node if node.verbs else None
@@ -121,3 +129,14 @@ class Router(Generic[T]):
         if (found := self._find(node.any, segments, at + 1, bound)) is None:
             bound.pop()
         return found
+
+
+def _in_order(node: Node[T], before: str) -> Iterator[tuple[str, dict[str, T]]]:
+    if node.verbs:
+        yield before or "/", node.verbs
+    for word, below in node.words.items():
+        yield from _in_order(below, f"{before}/{re.escape(word)}")
+    for mixed in node.mixed:
+        yield from _in_order(mixed.node, f"{before}/{'[^/]+'.join(map(re.escape, mixed.words))}")
+    if node.any is not None:
+        yield from _in_order(node.any, f"{before}/[^/]+")

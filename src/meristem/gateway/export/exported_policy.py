@@ -1,0 +1,46 @@
+"""What another proxy has to know to hold the policy of a `[gateway]` table before a system."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from meristem.gateway.policy.route_choice import RouteChoice
+
+if TYPE_CHECKING:
+    from meristem.gateway.policy.gateway_table import GatewayTable
+    from meristem.gateway.policy.part_paths import PartPaths
+    from meristem.gateway.policy.route_choice import RouteMatch
+
+
+class Endpoint(NamedTuple):
+    """A host and a port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class ExportedPolicy(msgspec.Struct, frozen=True):
+    """A table as it is exported: where it is to hold, and what stands behind.
+
+    `matches` are the ways to be on its routes, the first that fits before the others. Requests go on to one of the
+    `upstreams`, which are edges of the `system`. The proxy listens at `http`, and at `https` where the table has
+    certificates. `trusted_proxies` stand before it, and are believed where a request came from.
+    """
+
+    system: str
+    table: GatewayTable
+    matches: tuple[RouteMatch, ...]
+    upstreams: tuple[Endpoint, ...]
+    http: Endpoint
+    https: Endpoint | None = None
+    trusted_proxies: tuple[str, ...] = ()
+
+
+def matches_of(table: GatewayTable, parts: PartPaths) -> tuple[RouteMatch, ...]:
+    """The ways to be on the routes of a table; raises ConfigurationError for a part that the system lacks."""
+    return (*RouteChoice(table.routes, table.routes, None, parts).in_order(),)

@@ -1,0 +1,30 @@
+"""The proxies for which a policy can be written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from meristem.gateway.export.gaps import refuse, shortfalls
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from meristem.gateway.export.exported_policy import ExportedPolicy
+    from meristem.gateway.export.gaps import Shortfall, Target
+
+TARGETS: Final[Mapping[str, Target]] = {}
+
+
+class Exported(NamedTuple):
+    """The files of a policy by their paths, and what of it they hold only approximately."""
+
+    files: Mapping[str, str]
+    shortfalls: Sequence[Shortfall]
+
+
+def exported(target: str, policy: ExportedPolicy, *, approximate: bool = False) -> Exported:
+    """A policy as files for one of `TARGETS`; raises ConfigurationError for what that cannot hold."""
+    chosen = TARGETS[target]
+    found = shortfalls(policy, chosen.gaps)
+    refuse(found, chosen.proxy, approximate=approximate)
+    return Exported(chosen.files(policy), found)
