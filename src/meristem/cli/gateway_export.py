@@ -12,8 +12,10 @@ from meristem.cli.output import writing
 from meristem.errors import ConfigurationError
 from meristem.gateway.export.exported_policy import Endpoint, ExportedPolicy, matches_of
 from meristem.gateway.export.targets import TARGETS, exported
+from meristem.runtime.gateway_identity import keys_file
 from meristem.system.addresses import edge
 from meristem.system.gateway_parts import part_paths
+from meristem.system.state_directory import StateDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,7 +77,7 @@ def export(
 
     The same policy gives the same bytes. What the proxy cannot do is told, and then nothing is written.
     """
-    blueprint, _ = load_blueprint(target, placement, as_it_runs=True)
+    blueprint, directory = load_blueprint(target, placement, as_it_runs=True)
     plan, placed = blueprint.plan, blueprint.placement
     table = placed.gateway
     if table is None:
@@ -90,6 +92,7 @@ def export(
         http=http,
         https=None if table.tls is None else https,
         trusted_proxies=placed.limits_of(edge(plan).name).trusted_proxies,
+        keys_file=str(keys_file(table, directory, StateDirectory(directory, blueprint.system.name).path)),
     )
     made = exported(proxy, policy, approximate=approximate)
     for name, text in made.files.items():

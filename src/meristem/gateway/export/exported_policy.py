@@ -29,7 +29,8 @@ class ExportedPolicy(msgspec.Struct, frozen=True):
 
     `matches` are the ways to be on its routes, the first that fits before the others. Requests go on to one of the
     `upstreams`, which are edges of the `system`. The proxy listens at `http`, and at `https` where the table has
-    certificates. `trusted_proxies` stand before it, and are believed where a request came from.
+    certificates. `trusted_proxies` stand before it, and are believed where a request came from. API keys are those of
+    the `keys_file`.
     """
 
     system: str
@@ -39,6 +40,7 @@ class ExportedPolicy(msgspec.Struct, frozen=True):
     http: Endpoint
     https: Endpoint | None = None
     trusted_proxies: tuple[str, ...] = ()
+    keys_file: str = ""
 
 
 def matches_of(table: GatewayTable, parts: PartPaths) -> tuple[RouteMatch, ...]:

@@ -1,0 +1,108 @@
+"""The credentials of the transcript: tokens that hold, tokens that do not, each in one way, and API keys."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import time
+from base64 import urlsafe_b64encode
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
+from cryptography.hazmat.primitives.hashes import SHA256
+from joserfc.jwk import ECKey
+
+from meristem.gateway.identity.api_keys import new_key, write_keys
+from tests.suites.issuing import EC, ED, OTHER, RSA, claims, part, signed
+
+EC_384 = ECKey.generate_key("P-384", {"kid": "ec-384"})
+SECRET = "a secret of the issuer that nobody else has: 64 characters, or more"
+KEYS = (RSA, EC, EC_384, ED)
+"""What the issuer signs by; `OTHER` is a key of somebody else."""
+
+
+def key_set() -> bytes:
+    return json.dumps({"keys": [each.as_dict(private=False) for each in KEYS]}).encode()
+
+
+def tokens() -> dict[str, str]:
+    """All tokens by what they are called in the transcript."""
+    now = int(time.time())
+    good = signed(RSA, "RS256")
+    head, body, signature = good.split(".")
+
+    def rs(text: str | None = None, /, header: dict[str, Any] | None = None, **others: Any) -> str:
+        return signed(RSA, "RS256", text or claims(**others), **(header or {}))
+
+    whole = json.dumps(claims())
+    return {
+        "rs256": good,
+        "rs512": signed(RSA, "RS512"),
+        "rs384": signed(RSA, "RS384"),
+        "ps256": signed(RSA, "PS256"),
+        "es256": signed(EC, "ES256"),
+        "es384": signed(EC_384, "ES384"),
+        "eddsa": signed(ED, "EdDSA"),
+        "no_kid": rs(header={"kid": None}),
+        "none": f"{part({'alg': 'none'})}.{body}.",
+        "none_capital": f"{part({'alg': 'NONE'})}.{body}.{signature}",
+        "unsigned": f"{head}.{body}.",
+        "wrong_key": signed(OTHER, "RS256", kid="rsa-1"),
+        "unknown_kid": rs(header={"kid": "other"}),
+        "expired": rs(exp=now - 60),
+        "early": rs(nbf=now + 600),
+        "other_audience": rs(aud="https://other.example"),
+        "other_issuer": rs(iss="https://evil.example"),
+        "no_exp": rs(exp=None),
+        "exp_text": rs(exp=str(now + 300)),
+        "twice": rs(whole[:-1] + ', "sub": "root"}'),
+        "nan": rs(whole[:-1] + ', "x": NaN}'),
+        "crit": rs(header={"crit": ["b64"], "b64": True}),
+        "dpop": rs(header={"typ": "dpop+jwt"}),
+        "bound": rs(cnf={"jkt": "x"}),
+        "hs_by_public_key": _hs(RSA.as_pem(private=False), "HS256"),
+        "cut_signature": good[:-8],
+        "changed_claims": f"{head}.{part(claims(sub='root'))}.{signature}",
+        "no_subject": rs(sub=""),
+        "of_keys": rs(sub="key:acme"),
+        "garbage": "a.b.c",
+        "es_der": _with_der(signed(EC, "ES256")),
+        "ed_as_rs": f"{part({'alg': 'RS256', 'kid': 'ed-1'})}.{body}.{signature}",
+        "long": rs(note="x" * 17_000),
+        "clerk": rs(sub="u-2", roles=["clerk"]),
+        "reader": rs(scope="orders:read"),
+        "writer": rs(scope="orders:read orders:write"),
+        "hs256": _hs(SECRET.encode(), "HS256"),
+        "hs384": _hs(SECRET.encode(), "HS384"),
+        "hs512": _hs(SECRET.encode(), "HS512"),
+        "hs_wrong": _hs(b"x" + SECRET.encode(), "HS256"),
+        "hs_expired": _hs(SECRET.encode(), "HS256", exp=now - 60),
+    }
+
+
+def api_keys(path: Path) -> dict[str, str]:
+    """All keys by what they are called in the transcript, with their file at a path."""
+    made = {
+        "key": new_key("acme"),
+        "reading_key": new_key("reads", scopes=("orders:read",)),
+        "old_key": new_key("old", expires=datetime.now(UTC) - timedelta(days=1)),
+    }
+    write_keys(path, [each for each, _ in made.values()])
+    path.chmod(0o644)  # a proxy's workers may be another user
+    return {name: key for name, (_, key) in made.items()}
+
+
+def _hs(secret: bytes, algorithm: str, **others: Any) -> str:
+    """A token signed by a secret, whatever that is: libraries refuse a public key for one."""
+    signed_part = f"{part({'alg': algorithm})}.{part(claims(**others))}"
+    made = hmac.digest(secret, signed_part.encode(), f"sha{algorithm[2:]}")
+    return f"{signed_part}.{urlsafe_b64encode(made).rstrip(b'=').decode()}"
+
+
+def _with_der(token: str) -> str:
+    """A signature of ECDSA as others but JWTs have it."""
+    signed_part = token.rpartition(".")[0]
+    der = EC.private_key.sign(signed_part.encode(), ECDSA(SHA256()))
+    return f"{signed_part}.{urlsafe_b64encode(der).rstrip(b'=').decode()}"
