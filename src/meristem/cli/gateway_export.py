@@ -10,7 +10,7 @@ import click
 from meristem.cli.loading_system import load_blueprint, placement_option, system_option
 from meristem.cli.output import writing
 from meristem.errors import ConfigurationError
-from meristem.gateway.export.exported_policy import Endpoint, ExportedPolicy, matches_of
+from meristem.gateway.export.exported_policy import ExportedPolicy, HostPort, matches_of
 from meristem.gateway.export.targets import TARGETS, exported
 from meristem.runtime.gateway_identity import keys_file
 from meristem.system.addresses import edge
@@ -25,16 +25,16 @@ HTTPS: Final = 443
 EDGE: Final = "127.0.0.1:8000"  # where `meristem run` serves the public
 
 
-class EndpointParameter(click.ParamType[Endpoint]):
+class HostPortParameter(click.ParamType[HostPort]):
     """`HOST:PORT`, of IPv6 `[HOST]:PORT`."""
 
     name = "HOST:PORT"
 
-    def convert(self, value: str, parameter: click.Parameter | None, context: click.Context | None) -> Endpoint:
+    def convert(self, value: str, parameter: click.Parameter | None, context: click.Context | None) -> HostPort:
         host, _, port = value.rpartition(":")
         if not (host and port.isdecimal() and port.isascii() and 0 < int(port) < 65536) or "/" in host:
             self.fail(f"{value!r} is no host and port such as 127.0.0.1:8000", parameter, context)
-        return Endpoint(host.removeprefix("[").removesuffix("]"), int(port))
+        return HostPort(host.removeprefix("[").removesuffix("]"), int(port))
 
 
 @click.command("export")
@@ -47,16 +47,16 @@ class EndpointParameter(click.ParamType[Endpoint]):
 @click.option(
     "--upstream",
     "upstreams",
-    type=EndpointParameter(),
+    type=HostPortParameter(),
     multiple=True,
     default=[EDGE],
     show_default=True,
     help="Where an edge of the system serves; may be given several times.",
 )
-@click.option("--http", type=EndpointParameter(), default=f"0.0.0.0:{HTTP}", show_default=True, help="Where to listen.")
+@click.option("--http", type=HostPortParameter(), default=f"0.0.0.0:{HTTP}", show_default=True, help="Where to listen.")
 @click.option(
     "--https",
-    type=EndpointParameter(),
+    type=HostPortParameter(),
     default=f"0.0.0.0:{HTTPS}",
     show_default=True,
     help="Where to listen by TLS, if the placement has certificates.",
@@ -67,9 +67,9 @@ def export(
     out: Path,
     target: str | None,
     placement: Path | None,
-    upstreams: Sequence[Endpoint],
-    http: Endpoint,
-    https: Endpoint,
+    upstreams: Sequence[HostPort],
+    http: HostPort,
+    https: HostPort,
     *,
     approximate: bool,
 ) -> None:

@@ -20,7 +20,7 @@ from meristem import Program
 from meristem.asgi import respond
 from meristem.contracts.contract import Contract
 from meristem.contracts.operation import operation, safe
-from meristem.gateway.export.exported_policy import Endpoint, ExportedPolicy, matches_of
+from meristem.gateway.export.exported_policy import ExportedPolicy, HostPort, matches_of
 from meristem.gateway.policy.gatekeeper import Gatekeeper
 from meristem.hosting.asgi.forwarded import Forwarded
 from meristem.runtime.gateway_identity import authenticator
@@ -97,8 +97,8 @@ class Ground(NamedTuple):
             system=SYSTEM.name,
             table=placed.gateway,
             matches=matches_of(placed.gateway, part_paths(plan)),
-            upstreams=(Endpoint("127.0.0.1", self.upstream),),
-            http=Endpoint("127.0.0.1", port),
+            upstreams=(HostPort("127.0.0.1", self.upstream),),
+            http=HostPort("127.0.0.1", port),
             trusted_proxies=placed.limits_of(edge(plan).name).trusted_proxies,
             keys_file=str(self.folder / "keys.json"),
         )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from meristem.gateway.policy.route_choice import RouteMatch
 
 
-class Endpoint(NamedTuple):
+class HostPort(NamedTuple):
     """A host and a port."""
 
     host: str
@@ -36,9 +36,9 @@ class ExportedPolicy(msgspec.Struct, frozen=True):
     system: str
     table: GatewayTable
     matches: tuple[RouteMatch, ...]
-    upstreams: tuple[Endpoint, ...]
-    http: Endpoint
-    https: Endpoint | None = None
+    upstreams: tuple[HostPort, ...]
+    http: HostPort
+    https: HostPort | None = None
     trusted_proxies: tuple[str, ...] = ()
     keys_file: str = ""
 

@@ -37,7 +37,7 @@ class Shortfall(NamedTuple):
         return f"{self.where}: {self.gap.why}"
 
 
-class Target(NamedTuple):
+class ExportTarget(NamedTuple):
     """A proxy by its name: what it lacks, and what makes its files, by their paths below a folder."""
 
     proxy: str

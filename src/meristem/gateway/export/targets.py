@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from meristem.gateway.export.exported_policy import ExportedPolicy
-    from meristem.gateway.export.gaps import Shortfall, Target
+    from meristem.gateway.export.gaps import ExportTarget, Shortfall
 
-TARGETS: Final[Mapping[str, Target]] = {}
+TARGETS: Final[Mapping[str, ExportTarget]] = {}
 
 
 class Exported(NamedTuple):
