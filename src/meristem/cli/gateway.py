@@ -17,6 +17,7 @@ from meristem.cli.verb_groups import VerbGroup
 from meristem.errors import OperationError
 from meristem.gateway.policy.quantities import seconds_of
 from meristem.operators.gateway_contract import GatewayControl
+from meristem.telemetry.metrics import quantile
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -53,10 +54,12 @@ def status(target: str | None, *, name: str | None, as_json: bool) -> None:
         click.echo(NO_GATEWAY)
         return
     rows = [
-        [each.name, f"{each.admitted:,}", f"{sum(each.refused.values()):,}", _by(each.refused, each.would_refuse)]
+        [each.name, f"{each.admitted:,}", _listed(each.statuses), _quantiles(each.durations),
+         f"{sum(each.refused.values()):,}", _by(each.refused, each.would_refuse)]
         for each in view.routes
-    ]
-    print_table("Routes", ["route", "admitted", "refused", "by"], rows, "no routes")
+    ]  # fmt: skip
+    heads = ["route", "admitted", "answers", "p50 / p99", "refused", "by"]
+    print_table("Routes", heads, rows, "no routes")
     limits = [
         [each.name, each.rate, f"{each.burst}", " and ".join(each.by), f"{each.keys:,}", f"{each.waiting}",
          ", ".join(f"{one.key} {one.share:.0%}" for one in each.fullest[:3])]
@@ -93,6 +96,8 @@ def bans(target: str | None, *, name: str | None, as_json: bool) -> None:
     _say_what_is_silent(view.silent)
     rows = [[each.address, _shown(each.since), _shown(each.until), each.why] for each in view.bans]
     print_table("", ["address", "since (UTC)", "until", "why"], rows, "no address is banned")
+    if view.banned > len(rows):
+        click.echo(f"the latest {len(rows):,} of {view.banned:,}")
 
 
 @gateway.command("unban")
@@ -139,8 +144,19 @@ def _say_what_is_silent(silent: list[str]) -> None:
 
 
 def _by(refused: dict[str, int], would: dict[str, int]) -> str:
-    told = [f"{name} {count:,}" for name, count in refused.items()]
+    told = [_listed(refused)] if refused else []
     return ", ".join((*told, *(f"{name} {count:,} (dry run)" for name, count in would.items())))
+
+
+def _listed(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items())
+
+
+def _quantiles(durations: list[int]) -> str:
+    """In milliseconds, as they are at most until the answers began."""
+    if not any(durations):
+        return ""
+    return " / ".join(f"{quantile(durations, each) * 1000:.3g}" for each in (0.5, 0.99)) + " ms"
 
 
 def _shown(moment: float) -> str:

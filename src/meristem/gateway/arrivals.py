@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from meristem.asgi import OF_WEBSOCKETS
 from meristem.hosting.asgi.entrance import HANDED_ON
 from meristem.hosting.asgi.refusal import refuse
-from meristem.security.forwarding import APP, ORIGIN, read_origin
+from meristem.security.forwarding import APP, GATEWAY_ROUTE, ORIGIN, ROUTE, read_origin
 from meristem.security.identity_fields import STATE as USER
 from meristem.transports.metadata import TOKEN
 
@@ -35,7 +35,7 @@ class Arrivals:
         said: dict[bytes, bytes] = {}
         fields: list[Field] = []
         for field in scope["headers"]:
-            if field[0] in (APP, ORIGIN, TOKEN):
+            if field[0] in (APP, ORIGIN, ROUTE, TOKEN):
                 said[field[0]] = field[1]
             elif field != NO_HOST:
                 fields.append(field)
@@ -54,6 +54,8 @@ class Arrivals:
             state = {**scope.get("state", {}), HANDED_ON: True}
             if edge.user is not None:
                 state[USER] = edge.user
+            if ROUTE in said:
+                state[GATEWAY_ROUTE] = said[ROUTE].decode("latin-1")
             told = {"headers": fields, "client": client, "server": server, "scheme": scheme, "state": state}
             await app({**scope, **told}, receive, send)
 

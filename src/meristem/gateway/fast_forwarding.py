@@ -132,7 +132,7 @@ class PreparedForwarding:
     What the last one of its connection said beside its target is not written once more where this one says the same.
     """
 
-    __slots__ = ("_fields", "_forwarding", "_scope_of", "_user", "head", "request", "until")
+    __slots__ = ("_fields", "_forwarding", "_route", "_scope_of", "_user", "head", "request", "until")
 
     def __init__(
         self, forwarding: FastForwarding, request: Request, scope: Callable[[], Scope], before: PreparedRequest | None
@@ -141,6 +141,7 @@ class PreparedForwarding:
         self._forwarding = forwarding
         self._scope_of = scope
         self._fields = request.fields
+        self._route = request.route
         self._user = request.user
         self.head = b""
         self.until = 0.0
@@ -152,7 +153,12 @@ class PreparedForwarding:
 
     def serves(self, forwarding: FastForwarding, request: Request) -> bool:
         """Whether another request says the same to the same upstream."""
-        return self._forwarding is forwarding and self._user is request.user and self._fields == request.fields
+        return (
+            self._forwarding is forwarding
+            and self._user is request.user
+            and self._route == request.route
+            and self._fields == request.fields
+        )
 
     @property
     def scope(self) -> Scope:
@@ -213,7 +219,7 @@ class SentForwarding:
         taken.connection.finish_quickly()
         taken.release()
         forwarding.tell(prepared, self._begun, answer.status)
-        self._owner.passed(answer.head, data[end:])
+        self._owner.passed(answer.status, answer.head, data[end:])
         return True
 
     def hand_over(self) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from meristem.asgi import OF_WEBSOCKETS
 from meristem.gateway.answer import OF_THE_HOP, named
 from meristem.head_fields import BAGGAGE, TRACE, TRACE_STATE
-from meristem.security.forwarding import APP, FORWARDED, ORIGIN, is_forwarded, origin_text
+from meristem.security.forwarding import APP, FORWARDED, GATEWAY_ROUTE, ORIGIN, ROUTE, is_forwarded, origin_text
 from meristem.security.identity_fields import STATE as USER
 from meristem.security.identity_fields import identity_fields
 from meristem.transports.metadata import TOKEN
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from meristem.context import Identity
 
 HTTP_SCHEMES: Final = {socket: scheme for scheme, socket in OF_WEBSOCKETS.items()}
-WRITTEN_HERE: Final = OF_THE_HOP | {b"content-length", b"expect", APP, ORIGIN, TOKEN}
+WRITTEN_HERE: Final = OF_THE_HOP | {b"content-length", b"expect", APP, ORIGIN, ROUTE, TOKEN}
 END_TO_END: Final = frozenset((b"host", TRACE, TRACE_STATE, BAGGAGE))
 """What the edge itself says: a client that names it in `Connection` can't have it left out."""
 
@@ -92,6 +92,8 @@ class OwnHead:
         """The head, up to and with the empty line; `body` are the lines that tell how the body is framed."""
         origin = origin_text(scope["client"], scope["server"], _scheme(scope))
         own = [self._app, b"meristem-origin: %b" % origin]
+        if route := scope.get("state", {}).get(GATEWAY_ROUTE):  # for its line of the access log
+            own.append(b"meristem-route: %b" % route.encode())
         if _host(scope) is None:  # of HTTP/1.0; an empty one is none, as the other end knows
             own.append(b"host: ")
         if self._prove is not None:

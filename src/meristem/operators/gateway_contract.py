@@ -11,22 +11,31 @@ from meristem.contracts.message import Message
 from meristem.contracts.operation import idempotent, safe
 from meristem.gateway.policy.ban_book import BanView
 from meristem.gateway.policy.refusals import RefusalView
+from meristem.operators.route_views import RouteFigures
 
 AddressText: TypeAlias = Annotated[str, Meta(max_length=64)]
 MOST_SECONDS: Final = 30 * 86_400.0
 FULLEST: Final = 10  # keys that are told of each limit
+MOST_BANS: Final = 1000  # that are told, the latest
 
 
 class GatewayRouteView(Message):
     """A route and what became of its requests since its processes began.
 
-    `refused` and `would_refuse` (in dry runs) are by what refused them: a rule, a limit, a check.
+    `refused` and `would_refuse` (in dry runs) are by what refused them: a rule, a limit, a check. `answered` by the
+    gateway itself were redirects and preflights. What was admitted was answered by these `statuses` (499 for a client
+    that left before), and `durations` count the seconds until the answers began, in the buckets of the histogram at
+    `/metrics`. `last_minute` is known to who runs the system.
     """
 
     name: str
     admitted: int
     refused: dict[str, int]
     would_refuse: dict[str, int]
+    answered: dict[str, int] = {}
+    statuses: dict[str, int] = {}
+    durations: list[int] = []
+    last_minute: RouteFigures = RouteFigures()
 
 
 class LimitKeyView(Message):
@@ -66,9 +75,23 @@ class ConcurrencyView(Message):
     dry_run: bool = False
 
 
+class RuleView(Message):
+    """A rule of the firewall: it allows or denies requests that are all that `when` says.
+
+    Where that is empty, it is every request. What a rule has denied stands with the routes, by its name.
+    """
+
+    name: str
+    action: str
+    when: list[str]
+    status: int
+    dry_run: bool = False
+
+
 class GatewayView(Message):
     """The gateway of a system, all replicas of its edge together; without one, `is_there` is False.
 
+    `bans` are the latest 1,000 of those `banned`, who are counted as one where several replicas have them.
     `silent` are replicas that did not answer: what they know is missing here.
     """
 
@@ -77,7 +100,9 @@ class GatewayView(Message):
     routes: list[GatewayRouteView] = []
     limits: list[LimitView] = []
     concurrency: list[ConcurrencyView] = []
+    rules: list[RuleView] = []
     bans: list[BanView] = []
+    banned: int = 0
     latest: list[RefusalView] = []
     silent: list[str] = []
 

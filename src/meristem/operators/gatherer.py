@@ -14,6 +14,7 @@ from meristem.operators.history_slots import Slots
 from meristem.operators.inspection import Inspector
 from meristem.operators.recent_figures import RecentFigures
 from meristem.operators.recent_loads import RecentLoads
+from meristem.operators.recent_routes import RecentRoutes
 from meristem.operators.seen_calls import SeenCalls
 
 if TYPE_CHECKING:
@@ -33,13 +34,14 @@ ANNOUNCEMENT: Final = "meristem.events.v1.Deliveries/announce"  # a process says
 class Gatherer:
     """Asks every instance for its digest and hands what is new to the history; one that is silent keeps nobody waiting.
 
-    `figures` are those of the last minute, `loads` what each replica carries. `rounds` counts how often all were asked.
-    `seen_calls` are callers and callees by recorded traces.
+    `figures` are those of the last minute, `routes` those at the gateway, `loads` what each replica carries.
+    `rounds` counts how often all were asked. `seen_calls` are callers and callees by recorded traces.
     """
 
     def __init__(self, overview: Overview, history: History) -> None:
         self.figures = RecentFigures()
         self.loads = RecentLoads()
+        self.routes = RecentRoutes()
         self._overview = overview
         self._history = history
         self.rounds = 0
@@ -74,6 +76,7 @@ class Gatherer:
         alive = [_key(each) for each in instances]
         self.figures.keep(alive)
         self.loads.keep(alive)
+        self.routes.keep(alive)
 
     async def _ask(self, instance: Instance, ended: float | None) -> None:
         key = _key(instance)
@@ -85,6 +88,7 @@ class Gatherer:
             return
         self._seen[key] = digest.life, digest.seen
         now = time.monotonic()
+        self._history.add_routes(self.routes.add(*key, digest, now, ended))
         self._history.add_loads(self.loads.add(*key, digest, now, ended))
         spans = without_announcements(digest.spans)
         self._history.add_spans(spans)

@@ -56,6 +56,7 @@ class SystemParts(NamedTuple):
 
     nodes: Sequence[MapNode]
     edges: Sequence[MapEdge]
+    has_gateway: bool = False
 
 
 class Instance(Protocol):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from meristem.lifecycle import Background
 from meristem.operators.history_loads import LOAD_PRUNE, LOAD_SCHEMA, write_backlogs, write_loads
+from meristem.operators.history_routes import ROUTE_PRUNE, ROUTE_SCHEMA, write_routes
 from meristem.operators.history_tables import (
     PRUNE,
     SCHEMA,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from meristem.operators.history_loads import BacklogRow, LoadRows
+    from meristem.operators.history_routes import RouteRow
     from meristem.operators.history_tables import FigureRow, LineRow
     from meristem.operators.operator_contract import SpanView
 
@@ -65,9 +67,10 @@ class Unwritten:
         self.figures: list[FigureRow] = []
         self.loads: list[LoadRows] = []
         self.backlogs: list[BacklogRow] = []
+        self.routes: list[RouteRow] = []
 
     def __bool__(self) -> bool:
-        return bool(self.spans or self.lines or self.figures or self.loads or self.backlogs)
+        return any(vars(self).values())
 
 
 class History:
@@ -132,6 +135,10 @@ class History:
         """Take in which events waited at a time."""
         self._add(self._unwritten.backlogs, (backlog,))
 
+    def add_routes(self, routes: Sequence[RouteRow]) -> None:
+        """Take in what became of requests at the gateway in some seconds."""
+        self._add(self._unwritten.routes, routes)
+
     def _add(self, waiting: list[Any], rows: Sequence[Any]) -> None:
         room = WAITING - len(waiting)
         waiting.extend(rows[:room] if len(rows) > room else rows)
@@ -166,7 +173,8 @@ class History:
             if self.dropped:
                 logger.warning("history: %s rows were dropped, which came faster than they were written", self.dropped)
                 self.dropped = 0
-        old, figures = self.counters, len(taken.figures) + len(taken.loads) + len(taken.backlogs)
+        old = self.counters
+        figures = len(taken.figures) + len(taken.loads) + len(taken.backlogs) + len(taken.routes)
         self.counters = Counters(
             old.spans + len(taken.spans), old.logs + len(taken.lines), old.figures + figures, old.errors + failed
         )
@@ -179,11 +187,12 @@ class History:
             write_figures(tx, taken.figures)
             write_loads(tx, taken.loads)
             write_backlogs(tx, taken.backlogs)
+            write_routes(tx, taken.routes)
             failed = write_errors(tx, taken.spans, taken.lines)
             if prune:
                 now = time.time()
                 bounds = {**self._keeping._asdict(), "now": now, "oldest": now - self._keeping.days * 86400}
-                for statement in (*PRUNE, *LOAD_PRUNE):
+                for statement in (*PRUNE, *LOAD_PRUNE, *ROUTE_PRUNE):
                     tx.execute(statement, bounds)
         return failed
 
@@ -202,7 +211,7 @@ class History:
         connection = self._connect()
         try:
             _check_version(connection)
-            connection.executescript(SCHEMA + LOAD_SCHEMA)
+            connection.executescript(SCHEMA + LOAD_SCHEMA + ROUTE_SCHEMA)
         except BaseException:
             connection.close()
             raise

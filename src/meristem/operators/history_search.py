@@ -9,7 +9,6 @@ from meristem.operators.history_slots import POINT, WITHIN
 from meristem.operators.history_tables import BUCKETS, LEVELS
 from meristem.operators.load_search import points_alive
 from meristem.operators.operator_contract import (
-    DurationCount,
     ErrorView,
     FigurePoint,
     Figures,
@@ -18,10 +17,12 @@ from meristem.operators.operator_contract import (
     TraceView,
 )
 from meristem.operators.recent_figures import Counts, figures_of
+from meristem.operators.route_views import DurationCount
 from meristem.telemetry.metrics import BOUNDS
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Iterable
 
     from meristem.operators.history_slots import ChartRange
     from meristem.operators.operator_contract import LogSearch, TraceSearch
@@ -157,13 +158,17 @@ def _figures(shown: ChartRange, point: int, row: sqlite3.Row | None) -> FigurePo
         return FigurePoint(time=shown.end(point), figures=Figures(seconds=shown.width))
     counted = [row[name] for name in BUCKETS]
     counts = Counts(shown.width, row["calls"], row["failed"], tuple(counted))
-    durations = [
+    figures = figures_of([counts], round(row["in_flight"] / shown.width))
+    return FigurePoint(time=shown.end(point), figures=figures, durations=durations_of(counted))
+
+
+def durations_of(buckets: Iterable[int]) -> list[DurationCount]:
+    """Counts of durations with the bounds between which each of them was, of those where any was."""
+    return [
         DurationCount(over=over, up_to=up_to, calls=calls)
-        for over, up_to, calls in zip((0.0, *BOUNDS), (*BOUNDS, None), counted, strict=True)
+        for over, up_to, calls in zip((0.0, *BOUNDS), (*BOUNDS, None), buckets, strict=True)
         if calls
     ]
-    figures = figures_of([counts], round(row["in_flight"] / shown.width))
-    return FigurePoint(time=shown.end(point), figures=figures, durations=durations)
 
 
 def _part(text: str) -> str:

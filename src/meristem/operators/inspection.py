@@ -45,13 +45,23 @@ class CallsMade(Message):
     calls: int
 
 
+class RouteCounts(Message):
+    """What became of requests on a route of the gateway since its process began; `buckets` count durations."""
+
+    route: str
+    admitted: int
+    refused: int
+    statuses: dict[str, int]
+    buckets: list[int]
+
+
 class ProcessDigest(Message):
     """What is new in a process, and its counts of now.
 
     `life` is another one after a restart. `seen` is what to ask with next; `lost` spans were forgotten before they
     were asked for. `cpu` is processor time in seconds since the process began, `memory` is resident, in bytes.
     `loop_lag` is how late the event loop came to what was due, at worst in the last two seconds, `loads` what each
-    service carries.
+    service carries. `routes` has a process that is the edge.
     """
 
     life: str
@@ -64,6 +74,7 @@ class ProcessDigest(Message):
     memory: int | None
     loop_lag: float = 0.0
     loads: list[ServiceLoad] = []
+    routes: list[RouteCounts] = []
 
 
 class Inspector(Contract, Protocol, package="meristem.operator.v1"):

@@ -86,7 +86,7 @@ class Observatory:
             (ProcessControl, self._supervision),
             (SagaOperations, SystemSagas(self._asking)),
             (Catalogue, self._catalogue),
-            (GatewayControl, SystemGateway(self._asking)),
+            (GatewayControl, SystemGateway(self._asking, self._gatherer.routes)),
         ]
         return {
             # Of who gets in here by the sign-in: the same operations of a process answer its own system alone.

@@ -8,6 +8,7 @@ from meristem.contracts.contract import Contract
 from meristem.contracts.message import Message
 from meristem.contracts.operation import safe
 from meristem.operators.load_views import BacklogPoint, LoadPoint, ProcessLoad, ReplicaHistory
+from meristem.operators.route_views import DurationCount, RoutePoint
 from meristem.operators.search_bounds import Most, RowNumber, SoughtText
 
 NodeKind: TypeAlias = Literal["service", "app", "program", "external", "database", "bus", "outside"]
@@ -62,13 +63,17 @@ class MapEdge(Message):
 
 
 class SystemMap(Message):
-    """A system as its operators see it; `address` is the public one, `since` in seconds since 1970."""
+    """A system as its operators see it; `address` is the public one, `since` in seconds since 1970.
+
+    `has_gateway`: its placement says who may come in how often.
+    """
 
     system: str
     address: str
     since: float
     nodes: list[MapNode]
     edges: list[MapEdge]
+    has_gateway: bool = False
 
 
 class ProcessView(Message):
@@ -115,14 +120,6 @@ class PartSettings(Message):
 
     part: str
     settings: list[SettingView]
-
-
-class DurationCount(Message):
-    """How many calls took more than `over` seconds and at most `up_to`, None where that has no bound."""
-
-    over: float
-    up_to: float | None
-    calls: int
 
 
 class FigurePoint(Message):
@@ -287,6 +284,11 @@ class Operator(Contract, Protocol, package="meristem.operator.v1"):
     @safe
     async def event_history(self, service: str, subscriber: str, minutes: int) -> list[BacklogPoint]:
         """Events that waited, in such points: those of a service, for a subscriber; all where these are empty."""
+        ...
+
+    @safe
+    async def route_history(self, route: str, minutes: int) -> list[RoutePoint]:
+        """What became of requests on a route of the gateway, in such points; on all of them where it is empty."""
         ...
 
     @safe

@@ -10,13 +10,14 @@ from msgspec.structs import replace
 from meristem.contracts.contract import operations
 from meristem.errors import CallError, Code
 from meristem.gateway.policy.refusals import LATEST
-from meristem.operators.gateway_contract import FULLEST, BanChange, GatewayControl, GatewayView
+from meristem.operators.gateway_contract import FULLEST, MOST_BANS, BanChange, GatewayControl, GatewayView
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from meristem.operators.asking import Asking
     from meristem.operators.gateway_contract import ConcurrencyView, GatewayRouteView, LimitKeyView, LimitView
+    from meristem.operators.recent_routes import RecentRoutes
 
 ASKED: Final = operations(GatewayControl)
 
@@ -24,12 +25,16 @@ ASKED: Final = operations(GatewayControl)
 class SystemGateway:
     """One system's gateway, in however many replicas; what is silent is named."""
 
-    def __init__(self, asking: Asking) -> None:
+    def __init__(self, asking: Asking, recent: RecentRoutes | None = None) -> None:
         self._asking = asking
+        self._recent = recent
 
     async def overview(self) -> GatewayView:
         found = await self._asking.each_replica(ASKED["overview"], ASKED["overview"].request())
-        return merged_gateways(found.told, found.silent)
+        merged = merged_gateways(found.told, found.silent)
+        if self._recent is None:
+            return merged
+        return replace(merged, routes=[replace(each, last_minute=self._recent.of(each.name)) for each in merged.routes])
 
     async def unban(self, address: str) -> BanChange:
         return await self._change("unban", address=address)
@@ -65,6 +70,7 @@ def merged_gateways(found: Sequence[GatewayView], silent: Sequence[str]) -> Gate
             other = crowds.get(crowd.name)
             crowds[crowd.name] = crowd if other is None else _added_crowd(other, crowd)
     bans = {each.address: each for one in there for each in sorted(one.bans, key=lambda ban: ban.until)}
+    rules = {each.name: each for one in there for each in one.rules}
     latest = sorted((each for one in there for each in one.latest), key=lambda each: each.time, reverse=True)
     return GatewayView(
         is_there=bool(there),
@@ -72,7 +78,9 @@ def merged_gateways(found: Sequence[GatewayView], silent: Sequence[str]) -> Gate
         routes=list(routes.values()),
         limits=list(limits.values()),
         concurrency=list(crowds.values()),
-        bans=sorted(bans.values(), key=lambda each: each.since, reverse=True),
+        rules=list(rules.values()),
+        bans=sorted(bans.values(), key=lambda each: each.since, reverse=True)[:MOST_BANS],
+        banned=max((len(bans), *(each.banned for each in there))),
         latest=latest[:LATEST],
         silent=list(silent),
     )
@@ -84,6 +92,9 @@ def _added_route(one: GatewayRouteView, other: GatewayRouteView) -> GatewayRoute
         admitted=one.admitted + other.admitted,
         refused=dict(Counter(one.refused) + Counter(other.refused)),
         would_refuse=dict(Counter(one.would_refuse) + Counter(other.would_refuse)),
+        answered=dict(Counter(one.answered) + Counter(other.answered)),
+        statuses=dict(sorted((Counter(one.statuses) + Counter(other.statuses)).items())),
+        durations=[sum(each) for each in zip(one.durations, other.durations, strict=True)],
     )
 
 

@@ -21,6 +21,7 @@ from meristem.operators.operator_contract import (
     SettingView,
     SystemMap,
 )
+from meristem.operators.route_search import find_routes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
         TraceSearch,
         TraceView,
     )
+    from meristem.operators.route_views import RoutePoint
 
 LONGEST: Final = 7 * 1440  # minutes that a chart shows at most
 
@@ -80,6 +82,7 @@ class SystemView:
             since=overview.since,
             nodes=nodes,
             edges=edges,
+            has_gateway=overview.parts.has_gateway,
         )
 
     async def processes(self) -> list[ProcessView]:
@@ -111,6 +114,9 @@ class SystemView:
     async def event_history(self, service: str, subscriber: str, minutes: int) -> list[BacklogPoint]:
         shown = _range(minutes)
         return await self._history.read(partial(find_backlogs, shown=shown, service=service, subscriber=subscriber))
+
+    async def route_history(self, route: str, minutes: int) -> list[RoutePoint]:
+        return await self._history.read(partial(find_routes, shown=_range(minutes), route=route))
 
     async def traces(self, search: TraceSearch) -> list[TraceView]:
         return await self._history.read(partial(find_traces, search=search))

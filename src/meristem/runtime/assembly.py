@@ -88,12 +88,15 @@ class Assembly:
             self.options.environment,
             self.options.overrides,
         )
+        gateway = GatewayDesk(self.telemetry.registry)
         self.desks = OperatorDesks(
-            ProcessInspector(self.telemetry, process, self.options.replica, self._limiters, self.loop_lag),
+            ProcessInspector(
+                self.telemetry, process, self.options.replica, self._limiters, self.loop_lag, gateway.counts
+            ),
             EventDesk(blueprint, lambda: self.databases, self.options.clock, self._bus.lag),
             SagaDesk(LivingServices(self.instances, blueprint, self.options), self.options.clock),
             CatalogueDesk(blueprint, self.instances, self.routes, self.telemetry.tracer),
-            GatewayDesk(self.telemetry.registry),
+            gateway,
         )
         self._quarantine = Quarantine()
         self._bus.resumed.append(self._serve)

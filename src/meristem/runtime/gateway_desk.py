@@ -7,10 +7,11 @@ from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
 from meristem.errors import CallError, Code
-from meristem.gateway.policy.refusals import ADMITTED, DRY
+from meristem.gateway.policy.refusals import ADMITTED, ANSWERED, DRY
 from meristem.gateway.policy.requesters import BETWEEN, kinds_of
 from meristem.operators.gateway_contract import (
     FULLEST,
+    MOST_BANS,
     MOST_SECONDS,
     BanChange,
     ConcurrencyView,
@@ -18,12 +19,14 @@ from meristem.operators.gateway_contract import (
     GatewayView,
     LimitKeyView,
     LimitView,
+    RuleView,
 )
+from meristem.operators.inspection import RouteCounts
 from meristem.security.crowds import crowd_of
-from meristem.telemetry.metrics import Measure
+from meristem.telemetry.metrics import HistogramMeasure, Measure
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from meristem.gateway.policy.ban_book import BanBook
     from meristem.gateway.policy.gatekeeper import Gatekeeper
@@ -42,6 +45,8 @@ class GatewayDesk:
         for name, text, kind, labels, read in (
             ("meristem_gateway_requests_total", "Requests at the gateway, and what let them in or refused them.",
              "counter", ("route", "by"), self._requests),
+            ("meristem_gateway_answers_total", "Answers to requests that were let in.", "counter", ("route", "status"),
+             self._answers),
             ("meristem_gateway_limit_keys", "Keys that a rate limit counts now.", "gauge", ("limit",), self._keys),
             ("meristem_gateway_waiting", "Requests that wait for their turn.", "gauge", ("limit",), self._waiting),
             ("meristem_gateway_in_flight", "Requests that a limit has in flight.", "gauge", ("limit",), self._inside),
@@ -50,6 +55,10 @@ class GatewayDesk:
              self._failures),
         ):  # fmt: skip
             registry.add(Measure(name, text, kind, labels, read))  # type: ignore[arg-type]
+        text = "How long requests that were let in waited for their answers to begin."
+        registry.add_histogram(
+            HistogramMeasure("meristem_gateway_request_duration_seconds", text, ("route",), self._durations)
+        )
 
     @property
     def gatekeeper(self) -> Gatekeeper | None:
@@ -60,15 +69,38 @@ class GatewayDesk:
         keeper = self.gatekeeper
         if keeper is None:
             return GatewayView()
+        bans = [] if keeper.bans is None else keeper.bans.bans()
         return GatewayView(
             is_there=True,
             bans_there=keeper.bans is not None,
             routes=_routes(keeper),
             limits=_limits(keeper),
             concurrency=_concurrency(keeper),
-            bans=[] if keeper.bans is None else keeper.bans.bans(),
+            rules=[
+                RuleView(name=name, action=each.action, when=each.told(), status=each.status, dry_run=each.dry_run)
+                for name, each in keeper.rules
+            ],
+            bans=bans[:MOST_BANS],
+            banned=len(bans),
             latest=[*reversed(keeper.refusals.latest)],
         )
+
+    def counts(self) -> list[RouteCounts]:
+        """What became of requests on each route that has had any."""
+        keeper = self.gatekeeper
+        if keeper is None:
+            return []
+        return [
+            RouteCounts(
+                route=each.name,
+                admitted=each.admitted,
+                refused=sum(each.refused.values()),
+                statuses=each.statuses,
+                buckets=each.durations,
+            )
+            for each in _routes(keeper)
+            if each.admitted or each.refused
+        ]
 
     async def unban(self, address: str) -> BanChange:
         bans, crowd = self._book(), _address(address)
@@ -97,6 +129,22 @@ class GatewayDesk:
         keeper = self.gatekeeper
         return {} if keeper is None else {key: float(count) for key, count in keeper.counts.items()}
 
+    def _answers(self) -> Mapping[Labels, float]:
+        keeper = self.gatekeeper
+        if keeper is None:
+            return {}
+        return {
+            (route, str(status)): float(count)
+            for route, each in keeper.refusals.answers.items()
+            for status, count in each.statuses.items()
+        }
+
+    def _durations(self) -> Mapping[Labels, tuple[Sequence[int], float]]:
+        keeper = self.gatekeeper
+        if keeper is None:
+            return {}
+        return {(route,): (each.buckets, each.seconds) for route, each in keeper.refusals.answers.items()}
+
     def _keys(self) -> Mapping[Labels, float]:
         keeper = self.gatekeeper
         return (
@@ -124,17 +172,29 @@ class GatewayDesk:
 def _routes(keeper: Gatekeeper) -> list[GatewayRouteView]:
     admitted: Counter[str] = Counter()
     refused: defaultdict[str, dict[str, int]] = defaultdict(dict)
+    answered: defaultdict[str, dict[str, int]] = defaultdict(dict)
     would: defaultdict[str, dict[str, int]] = defaultdict(dict)
     for (route, by), count in keeper.counts.items():
         if by == ADMITTED:
             admitted[route] = count
         elif by.startswith(DRY):
             would[route][by.removeprefix(DRY)] = count
+        elif by.startswith(ANSWERED):
+            answered[route][by.removeprefix(ANSWERED)] = count
         else:
             refused[route][by] = count
-    names = dict.fromkeys((*keeper.route_names, *admitted, *refused, *would))
+    answers = keeper.refusals.answers
+    names = dict.fromkeys((*keeper.route_names, *admitted, *refused, *answered, *would))
     return [
-        GatewayRouteView(name=each, admitted=admitted[each], refused=refused[each], would_refuse=would[each])
+        GatewayRouteView(
+            name=each,
+            admitted=admitted[each],
+            refused=refused[each],
+            would_refuse=would[each],
+            answered=answered[each],
+            statuses={str(status): count for status, count in sorted(answers[each].statuses.items())},
+            durations=answers[each].buckets.copy(),
+        )
         for each in names
     ]
 

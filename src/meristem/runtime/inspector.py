@@ -14,8 +14,9 @@ from meristem.operators.operator_contract import SpanView
 from meristem.system.process_memory import memory_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
+    from meristem.operators.inspection import RouteCounts
     from meristem.resilience.limiter import Limiter
     from meristem.runtime.loop_watch import LoopLag
     from meristem.runtime.telemetry import ProcessTelemetry
@@ -33,7 +34,9 @@ class ProcessInspector:
         replica: int,
         limiters: Mapping[str, Limiter],
         loop_lag: LoopLag,
+        routes: Callable[[], list[RouteCounts]] = list,
     ) -> None:
+        self._routes = routes
         self._loop_lag = loop_lag
         self._telemetry = telemetry
         self._limiters = limiters
@@ -60,6 +63,7 @@ class ProcessInspector:
             memory=await asyncio.to_thread(memory_of, os.getpid()),  # without /proc it asks another program
             loop_lag=self._loop_lag.worst,
             loads=[_load(name, each) for name, each in self._limiters.items()],
+            routes=self._routes(),
         )
 
     def _span(self, span: Span) -> SpanView:

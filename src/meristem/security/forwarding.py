@@ -29,13 +29,17 @@ X_HOST: Final = b"x-forwarded-host"
 LONGEST: Final = 8 * 1024  # of a `Forwarded` that is read: each of its elements takes a while
 APP: Final = b"meristem-app"
 ORIGIN: Final = b"meristem-origin"
+ROUTE: Final = b"meristem-route"
 """Fields by which the edge of a system hands a request to an app of another process: from outside they never come."""
+
+GATEWAY_ROUTE: Final = "gateway_route"
+"""Where the state of an ASGI scope has the route of the gateway that let its request in."""
 
 SAYS_WHERE: Final = re.compile(
     b"x[-_]forwarded[-_].*|x[-_]real[-_]ip|%b"
-    % b"|".join(re.escape(each).replace(rb"\-", b"[-_]") for each in (FORWARDED, APP, ORIGIN))
+    % b"|".join(re.escape(each).replace(rb"\-", b"[-_]") for each in (FORWARDED, APP, ORIGIN, ROUTE))
 )
-READ_HERE: Final = (FORWARDED, X_FOR, X_PROTO, X_HOST, APP, ORIGIN)
+READ_HERE: Final = (FORWARDED, X_FOR, X_PROTO, X_HOST, APP, ORIGIN, ROUTE)
 MOST_HOPS: Final = 32  # so many proxies nobody has; what stands before them a client has written
 SCHEMES: Final = ("http", "https")
 HOST: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::\d{1,5})?")

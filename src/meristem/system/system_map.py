@@ -30,7 +30,7 @@ def system_parts(plan: Plan, placement: Placement) -> SystemParts:
             for each in plan.services
             if each.database and any(_is_heard(contract, subscriber.types) for contract in each.contracts)
         ]
-    return SystemParts(nodes, edges)
+    return SystemParts(nodes, edges, has_gateway=placement.gateway is not None)
 
 
 def _is_heard(contract: str, types: Iterable[str]) -> bool:

@@ -9,10 +9,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import CollectorRegistry
 
-from meristem.telemetry.metrics import BOUNDS, Measure, Registry, Snapshot
+from meristem.telemetry.metrics import BOUNDS, HistogramMeasure, Measure, Registry, Snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from prometheus_client.core import Metric
 
@@ -38,6 +38,7 @@ class Collector:
             families.setdefault(measure.name, []).append(measure)
         for measures in families.values():
             yield _published(measures)
+        yield from map(_durations, self._registry.histograms())
 
 
 def _families(side: str, snapshots: list[Snapshot]) -> Iterator[Metric]:
@@ -53,7 +54,7 @@ def _families(side: str, snapshots: list[Snapshot]) -> Iterator[Metric]:
         where = (each.service, each.operation)
         for outcome, count in each.outcomes.items():
             total.add_metric((*where, outcome), count)
-        seconds.add_metric(where, list(zip(EDGES, accumulate(each.buckets), strict=True)), each.seconds)
+        seconds.add_metric(where, _cumulative(each.buckets), each.seconds)
         flight.add_metric(where, each.in_flight)
     yield from (total, seconds, flight)
 
@@ -66,6 +67,17 @@ def _published(measures: list[Measure]) -> Metric:
         for labels, value in measure.read().items():
             family.add_metric(labels, value)
     return family
+
+
+def _durations(measure: HistogramMeasure) -> Metric:
+    family = HistogramMetricFamily(measure.name, measure.help, labels=measure.labels)
+    for labels, (buckets, seconds) in measure.read().items():
+        family.add_metric(labels, _cumulative(buckets), seconds)
+    return family
+
+
+def _cumulative(buckets: Iterable[int]) -> list[tuple[str, int]]:
+    return list(zip(EDGES, accumulate(buckets), strict=True))
 
 
 def exposition(registry: Registry, accept: str = "") -> tuple[bytes, str]:

@@ -34,7 +34,7 @@ class HttpExchange(msgspec.Struct):
 
     `path` is as it was sent, percent-encoded and without its query, which may hold what is secret; `route` is what the
     app's framework calls the place, if it tells. `status` is 0 as long as nothing was answered, `first` the seconds
-    until then. An answer that is not `whole` was cut off.
+    until then. An answer that is not `whole` was cut off. `gateway_route` is the route of the gateway that let it in.
     """
 
     method: str
@@ -45,6 +45,12 @@ class HttpExchange(msgspec.Struct):
     first: float = 0.0
     whole: bool = False
     route: str = ""
+    gateway_route: str = ""
+
+    @property
+    def policy(self) -> Mapping[str, str]:
+        """What the line of the access log says of the gateway."""
+        return {"route": self.gateway_route} if self.gateway_route else NOTHING
 
 
 def log_request(
@@ -108,7 +114,9 @@ class HttpRequests:
         self.count(exchange.first or seconds, exchange.status)  # of a stream its beginning, not how long it lasts
         if self.logged:
             how = "" if exchange.whole else ", cut off"
-            log_request(exchange.method, exchange.path, exchange.client, exchange.status, seconds, context, how)
+            log_request(
+                exchange.method, exchange.path, exchange.client, exchange.status, seconds, context, how, exchange.policy
+            )
         trace = context.trace
         if trace is None:
             return

@@ -10,7 +10,7 @@ import msgspec
 from meristem.errors import CallError, Code, Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 Side: TypeAlias = Literal["server", "client", "app"]  # of an operation; requests to an app have one side alone
 
@@ -118,6 +118,18 @@ class Measure(msgspec.Struct, frozen=True):
     read: Callable[[], Mapping[tuple[str, ...], float]]
 
 
+class HistogramMeasure(msgspec.Struct, frozen=True):
+    """Durations that another part counts: `read` gives for each combination of label values the buckets and the sum.
+
+    The buckets are those of `BOUNDS`, each for itself.
+    """
+
+    name: str
+    help: str
+    labels: tuple[str, ...]
+    read: Callable[[], Mapping[tuple[str, ...], tuple[Sequence[int], float]]]
+
+
 class Registry:
     """All figures of one process."""
 
@@ -125,6 +137,7 @@ class Registry:
         self._operations: dict[tuple[str, str, str], OperationStats] = {}
         self._made: dict[tuple[str, str, str], MadeCalls] = {}
         self._measures: list[Measure] = []
+        self._histograms: list[HistogramMeasure] = []
 
     def operation(self, side: Side, service: str, operation: str) -> OperationStats:
         """The figures of an operation, made when first asked for."""
@@ -150,6 +163,10 @@ class Registry:
         """Publish a figure that another part keeps; several parts may give values under one name."""
         self._measures.append(measure)
 
+    def add_histogram(self, measure: HistogramMeasure) -> None:
+        """Publish durations that another part counts; there is one part for each name."""
+        self._histograms.append(measure)
+
     def remove(self, measure: Measure) -> None:
         """Publish it no longer."""
         self._measures.remove(measure)
@@ -161,6 +178,10 @@ class Registry:
     def measures(self) -> list[Measure]:
         """What other parts publish."""
         return list(self._measures)
+
+    def histograms(self) -> list[HistogramMeasure]:
+        """The durations that other parts publish."""
+        return list(self._histograms)
 
 
 def outcome_of(error: BaseException) -> str:

@@ -13,7 +13,8 @@ from meristem.operators.history_file import History, Keeping
 from meristem.operators.history_search import find_errors, find_figures, find_lines, find_spans, find_traces
 from meristem.operators.history_slots import ChartRange
 from meristem.operators.history_tables import FigureRow, LineRow
-from meristem.operators.operator_contract import DurationCount, LogSearch, SpanView, TraceSearch
+from meristem.operators.operator_contract import LogSearch, SpanView, TraceSearch
+from meristem.operators.route_views import DurationCount
 
 NOW = time.time()
 

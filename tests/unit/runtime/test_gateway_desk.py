@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from meristem.errors import CallError
-from meristem.gateway.policy.firewall_table import BanTable, FirewallRule, FirewallTable
+from meristem.gateway.policy.firewall_table import BanTable, FirewallRule, FirewallTable, HeaderCondition
 from meristem.gateway.policy.gatekeeper import Gatekeeper
 from meristem.gateway.policy.gateway_table import GatewayTable
 from meristem.gateway.policy.limit_tables import ConcurrencyTable, RateLimitTable
 from meristem.gateway.policy.policy_in_force import PolicyInForce
 from meristem.gateway.policy.route_table import GatewayRouteTable
 from meristem.operators.asking import Answers
+from meristem.operators.gateway_contract import MOST_BANS
 from meristem.operators.system_gateway import SystemGateway
 from meristem.runtime.gateway_desk import GatewayDesk
+from meristem.telemetry.exposition import exposition
 from meristem.telemetry.metrics import Registry
 from tests.unit.gateway.policy.asked import request, statuses
 
@@ -119,6 +121,53 @@ async def test_the_figures_of_the_process_have_the_gateway():
     assert found["meristem_gateway_limit_keys"] == {("visitors",): 1.0, ("new",): 1.0}
     assert found["meristem_gateway_in_flight"] == {("few",): 2.0}
     assert found["meristem_gateway_bans"] == {(): 0.0}
+
+
+async def test_answers_are_told_of_all_replicas_and_at_metrics():
+    edges = Edges(TABLE, TABLE)
+    for keeper in edges.keepers:
+        assert keeper is not None
+        await statuses(keeper, request(ONE, "/shop/x"))
+        keeper.refusals.answers["shop"].record(0.03, 200)
+        keeper.refusals.answers["shop"].record(7.0, 502)
+    shop = (await SystemGateway(edges).overview()).routes[0]  # type: ignore[arg-type]
+    assert shop.statuses == {"200": 2, "502": 2}
+    assert sum(shop.durations) == 4
+    assert [each.admitted for each in edges.desks[0].counts()] == [1], "a route without requests has nothing to count"
+    body, _ = exposition(edges.registry)
+    lines = body.decode().splitlines()
+    assert 'meristem_gateway_answers_total{route="shop",status="502"} 1.0' in lines
+    assert 'meristem_gateway_request_duration_seconds_bucket{le="0.05",route="shop"} 1.0' in lines
+    assert 'meristem_gateway_request_duration_seconds_sum{route="shop"} 7.03' in lines
+
+
+async def test_rules_are_told_by_what_they_look_at():
+    rules = (
+        FirewallRule("allow", name="office", addresses=("198.51.100.7",), paths=("/admin/*", "/x")),
+        FirewallRule("deny", methods=("TRACE",), headers=(HeaderCondition("user-agent", matches="*bot*"),), status=444),
+        FirewallRule("deny", body_above="10 MB", addresses=tuple(f"10.0.0.{each}" for each in range(9)), dry_run=True),
+        FirewallRule("deny", headers=(HeaderCondition("x-a", present=False), HeaderCondition("x-b", equals="1"))),
+    )
+    view = await SystemGateway(Edges(GatewayTable(firewall=FirewallTable(rules)))).overview()  # type: ignore[arg-type]
+    assert [(each.name, each.action, each.when, each.status, each.dry_run) for each in view.rules] == [
+        ("office", "allow", ["from 198.51.100.7", "at /admin/*, /x"], 403, False),
+        ("rule-2", "deny", ["TRACE", "header user-agent is *bot*"], 444, False),
+        ("rule-3", "deny", ["from 10.0.0.0, 10.0.0.1, 10.0.0.2, 10.0.0.3, 10.0.0.4 and 4 others", "body above 10 MB"],
+         403, True),
+        ("rule-4", "deny", ["header x-a is missing", "header x-b is 1"], 403, False),
+    ]  # fmt: skip
+
+
+async def test_of_very_many_bans_the_latest_are_told_and_how_many_there_are():
+    edges = Edges(TABLE, TABLE)
+    keeper = edges.keepers[0]
+    assert keeper is not None
+    assert keeper.bans is not None
+    for each in range(MOST_BANS + 5):
+        keeper.bans.ban(f"192.0.{each // 256}.{each % 256}", "by hand")
+    view = await SystemGateway(edges).overview()  # type: ignore[arg-type]
+    assert (len(view.bans), view.banned) == (MOST_BANS, MOST_BANS + 5)
+    assert view.bans[0].address == f"192.0.{(MOST_BANS + 4) // 256}.{(MOST_BANS + 4) % 256}"
 
 
 async def test_a_process_that_is_no_edge_has_nothing_to_tell():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from ipaddress import ip_network
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias
 
 import msgspec
@@ -15,12 +16,12 @@ from meristem.gateway.policy.route_table import MethodName, PathPattern
 from meristem.gateway.policy.visit import Violation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
+    from collections.abc import Iterable, Sequence
 
 SIZES: Final = {"B": 1, "kB": 1_000, "KiB": 1_024, "MB": 1_000_000, "MiB": 1_048_576, "GB": 10**9, "GiB": 2**30}
 _SIZE: Final = re.compile(r"(\d+) ?(B|kB|KiB|MB|MiB|GB|GiB)")
 LONGEST_PATTERN: Final = 200
+MOST_TOLD: Final = 5  # entries of a list that are told of a rule
 SizeText: TypeAlias = Annotated[
     str, Meta(pattern=rf"^{_SIZE.pattern}$(?!\n)", description="a number with its unit, such as 500 B, 64 KiB or 10 MB")
 ]
@@ -48,6 +49,12 @@ class HeaderCondition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     present: bool | None = None
     equals: str | None = None
     matches: Pattern | None = None
+
+    def told(self) -> str:
+        """The condition as people read it."""
+        if self.present is not None:
+            return f"header {self.name} is {'there' if self.present else 'missing'}"
+        return f"header {self.name} is {self.equals or self.matches}"
 
 
 class FirewallRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -81,6 +88,19 @@ class FirewallRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             if said != 1:
                 return f"headers: of {each.name!r} say one of present, equals and matches"
         return None
+
+    def told(self) -> list[str]:
+        """What a request must be for it, as people read it; nothing where it fits every request."""
+        lists = (("from", self.addresses), ("", self.methods), ("at", self.paths))
+        found = [f"{word} {_some(each)}".lstrip() for word, each in lists if each]
+        if self.addresses_file is not None:
+            found.append(f"from an address of {Path(self.addresses_file).name}")
+        sizes = (("head", self.head_above), ("query", self.query_above), ("body", self.body_above))
+        return [
+            *found,
+            *(each.told() for each in self.headers),
+            *(f"{name} above {size}" for name, size in sizes if size),
+        ]
 
 
 class BanTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -138,6 +158,11 @@ class FirewallTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def names(self) -> list[str]:
         """What the rules are called, by which they are counted: one without a name by its place."""
         return [each.name or f"rule-{number}" for number, each in enumerate(self.rules, 1)]
+
+
+def _some(entries: Sequence[str]) -> str:
+    beside = len(entries) - MOST_TOLD
+    return ", ".join(entries[:MOST_TOLD]) + (f" and {beside} others" if beside > 0 else "")
 
 
 def bytes_of(text: str) -> int:

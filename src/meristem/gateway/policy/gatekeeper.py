@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
     from meristem.gateway.policy.authentication import Authenticator
+    from meristem.gateway.policy.firewall_table import FirewallRule
     from meristem.gateway.policy.gateway_table import GatewayTable
+    from meristem.gateway.policy.route_answers import RouteAnswers
     from meristem.gateway.policy.visit import Check, Outcome
     from meristem.transports.http.edge_policy import Verdict
     from meristem.transports.http.request import Request
@@ -50,6 +52,7 @@ class CheckedRoute(NamedTuple):
     name: str
     checks: tuple[Check, ...]
     answers: AnswerRules
+    tally: RouteAnswers
     requests: RequestHeaders | None = None
     body_bytes: int | None = None
     timeout: float | None = None
@@ -97,6 +100,11 @@ class Gatekeeper:
         """How many requests came, by route and by what let them in or refused them."""
         return self.refusals.counts
 
+    @property
+    def rules(self) -> list[tuple[str, FirewallRule]]:
+        """The rules of the firewall by their names, in their order."""
+        return [*zip(self._table.firewall.names(), self._table.firewall.rules, strict=True)]
+
     async def stop(self) -> None:
         """Let go of what is open, of those before it, too."""
         await self.limits.stop()
@@ -141,6 +149,7 @@ class Gatekeeper:
 
     def _unsound(self, request: Request, why: str) -> Response:
         refusal = refused(400, why)
+        request.route, request.refused = ELSE, f"{UNSOUND_PATH}: {why}"
         self.refusals.refused(Visit(request, ELSE), UNSOUND_PATH, refusal)
         return refusal
 
@@ -173,6 +182,7 @@ class Gatekeeper:
                 None if table.compression is None or not route.compression else Compression(table.compression),
                 cors=(route.cors or table.cors) is not None,
             ),
+            self.refusals.answers[name],
             requests or None,
             route.body_bytes or table.body_bytes,
             None if route.timeout is None else seconds_of(route.timeout),
@@ -215,7 +225,7 @@ class Gatekeeper:
         if route.requests is not None:
             route.requests.apply(visit.request)
         left = (lambda: _leave(visit)) if visit.leaving else None
-        return Admitted(visit.fields, left, route.answers, route.body_bytes, route.timeout, route.retries)
+        return Admitted(visit.fields, left, route.answers, route.body_bytes, route.timeout, route.retries, route.tally)
 
     def _refuse(self, visit: Visit, route: CheckedRoute, check: Check, response: Response) -> Response:
         by = visit.by or check.name

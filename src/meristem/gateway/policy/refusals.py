@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from typing import TYPE_CHECKING, Final
 
 from meristem.contracts.message import Message
 from meristem.gateway.policy.gateway_refusal import detail_of
+from meristem.gateway.policy.route_answers import RouteAnswers
 from meristem.telemetry.sampling import Allowance
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ REFUSED: Final = 400  # the least status that says so
 LONGEST_PATH: Final = 200  # characters
 ADMITTED: Final = "admitted"
 DRY: Final = "dry_run:"
+ANSWERED: Final = "answered:"  # by the gateway itself: a redirect, a preflight
 LINES: Final = 1.0  # a second, of dry runs
 
 
@@ -43,10 +45,14 @@ class RefusalView(Message):
 
 
 class Refusals:
-    """Counts what becomes of requests. `counts` are by route and by what let a request in or refused it."""
+    """Counts what becomes of requests. `counts` are by route and by what let a request in or refused it.
+
+    `answers` are those to requests that were let in, by route.
+    """
 
     def __init__(self) -> None:
         self.counts: Counter[tuple[str, str]] = Counter()
+        self.answers: defaultdict[str, RouteAnswers] = defaultdict(RouteAnswers)
         self.latest: deque[RefusalView] = deque(maxlen=LATEST)
         self._lines = Allowance(LINES, time.monotonic())
         self._untold = 0
@@ -56,9 +62,10 @@ class Refusals:
 
     def refused(self, visit: Visit, by: str, response: Response) -> str:
         """A response of this kind is what the request is answered with; gives why."""
-        self.counts[visit.route, by] += 1
         why = visit.why or detail_of(response)
-        if response.status >= REFUSED:  # a redirect is an answer
+        is_refusal = response.status >= REFUSED
+        self.counts[visit.route, by if is_refusal else ANSWERED + by] += 1
+        if is_refusal:
             self.latest.append(_refusal(visit, by, response.status, why))
         return why
 

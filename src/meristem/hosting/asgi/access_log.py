@@ -59,4 +59,4 @@ class AccessLog:
             client = None
         how = "" if exchange.whole else ", cut off"
         address = exchange.client if client is None else client[0]
-        log_request(exchange.method, exchange.path, address, exchange.status, seconds, current(), how)
+        log_request(exchange.method, exchange.path, address, exchange.status, seconds, current(), how, exchange.policy)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from meristem.security.forwarding import GATEWAY_ROUTE
 from meristem.telemetry.http_requests import CLIENT_LEFT, FAILED, HttpExchange
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def exchange_of(scope: Scope) -> HttpExchange:
         path.decode("ascii", "backslashreplace"),
         scope.get("scheme", "http"),
         client[0] if client else "",
+        gateway_route=scope.get(STATE, {}).get(GATEWAY_ROUTE, ""),
     )
 
 

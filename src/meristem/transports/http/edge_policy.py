@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from meristem.asgi import Field
-    from meristem.transports.http.request import AnswerTerms, Request
+    from meristem.transports.http.request import AnswerTally, AnswerTerms, Request
 
 
 class Admitted(msgspec.Struct, frozen=True, gc=False):
@@ -21,7 +21,7 @@ class Admitted(msgspec.Struct, frozen=True, gc=False):
 
     Its answer is as the `terms` say, its body has at most `body_bytes`, and an operation is answered, or the answer of
     an app has begun, within `timeout` seconds. Where it is forwarded and changes nothing, it may be sent
-    `retries` times more.
+    `retries` times more. The `tally` counts what it is answered with.
     """
 
     fields: Sequence[Field] = ()
@@ -30,6 +30,7 @@ class Admitted(msgspec.Struct, frozen=True, gc=False):
     body_bytes: int | None = None
     timeout: float | None = None
     retries: int = 0
+    tally: AnswerTally | None = None
 
 
 Verdict: TypeAlias = Admitted | Response

@@ -18,8 +18,8 @@ RETRIES: Final = "retries"
 class FastOwner(Protocol):
     """The connection whose request goes the short way; it is called by one of these, once, unless its client goes."""
 
-    def passed(self, head: bytes, body: bytes) -> None:
-        """Send the whole answer; `head` lacks the empty line at its end."""
+    def passed(self, status: int, head: bytes, body: bytes) -> None:
+        """Send the whole answer, of this status; `head` lacks the empty line at its end."""
         ...
 
     def hand_over(self, begun: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import msgspec
@@ -48,6 +49,14 @@ class AnswerTerms(Protocol):
         ...
 
 
+class AnswerTally(Protocol):
+    """Counts the answers to some requests."""
+
+    def record(self, seconds: float, status: int) -> None:
+        """An answer with this status began so many seconds after its request, or its client left before (499)."""
+        ...
+
+
 class Request(msgspec.Struct, gc=False):
     """The head of a request: `path` and `query` are as they were sent, percent-encoded.
 
@@ -57,7 +66,8 @@ class Request(msgspec.Struct, gc=False):
     end of a Unix socket, None where the operating system does not tell. `scheme` and `host` are as the client sent it,
     before trusted proxies, and found with `client`. Its answer has `answer_fields` more, and is as
     `answer_terms` say; where it is forwarded, it may be sent `retries` times more. `user` is who sends it, where a
-    policy has found that out; `route` is that of the policy, and `refused` by what and why it said no.
+    policy has found that out; `route` is that of the policy, and `refused` by what and why it said no. What answers it
+    is counted by a `tally`, if there is one, as of a request that `began` at this value of `perf_counter`.
     """
 
     method: str
@@ -77,6 +87,15 @@ class Request(msgspec.Struct, gc=False):
     user: Identity | None = None
     route: str = ""
     refused: str = ""
+    tally: AnswerTally | None = None
+    began: float = 0.0
+
+    def count(self, status: int) -> None:
+        """Its answer begins: said where the head is written, of which the first one counts."""
+        tally = self.tally
+        if tally is not None:
+            self.tally = None
+            tally.record(perf_counter() - self.began, status)
 
 
 class ReplyWriter(Protocol):

@@ -68,7 +68,7 @@ class ForwardingConnection(ServerConnection):
                 return
         super().host(request, body, begun)
 
-    def passed(self, head: bytes, body: bytes) -> None:
+    def passed(self, status: int, head: bytes, body: bytes) -> None:  # noqa: ARG002 - for a policy that counts
         """Send the whole answer; `head` lacks the empty line at its end."""
         self.passing = None
         transport, request, close = self.transport, self.request, self.listener.draining

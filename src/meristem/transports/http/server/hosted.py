@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import unquote
 
 from meristem.asgi import BrokenOffError
+from meristem.security.forwarding import GATEWAY_ROUTE
 from meristem.security.identity_fields import STATE as USER
 from meristem.transports.http.server.head import CONTINUE, expects_continue
 from meristem.transports.http.server.pace import Pace
@@ -203,8 +204,13 @@ def _told_of_leaving(error: BaseException | None) -> bool:
 
 
 def state_of(request: Request, state: dict[str, Any]) -> dict[str, Any]:
-    """What the scope of a request has as its state: who sends it, too, where that is known."""
-    return state.copy() if request.user is None else {**state, USER: request.user}
+    """What the scope of a request has as its state: who sends it and on which route, too, where that is known."""
+    found = state.copy()
+    if request.user is not None:
+        found[USER] = request.user
+    if request.route:
+        found[GATEWAY_ROUTE] = request.route
+    return found
 
 
 def scope_of(request: Request, transport: asyncio.Transport, state: dict[str, Any]) -> Scope:

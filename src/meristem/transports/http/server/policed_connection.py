@@ -19,7 +19,7 @@ from meristem.transports.http.server.head import expects_continue, persists
 from meristem.transports.http.server.hosted import HostedRequest
 from meristem.transports.http.server.intake import MOST_DROPPED, Intake
 from meristem.transports.http.server.phases import BODY, BUSY
-from meristem.transports.http.server.told_connection import ToldConnection
+from meristem.transports.http.server.told_connection import CLIENT_LEFT, ToldConnection
 from meristem.transports.unary import READER
 
 if TYPE_CHECKING:
@@ -92,6 +92,8 @@ class PolicedConnection(ToldConnection):
             self.transport.abort()
             return
         request, coder = self.request, None
+        if request is not None:
+            request.count(response.status)
         if request is not None and (request.answer_fields or request.answer_terms is not None):
             fields, terms = [*response.fields], request.answer_terms
             if terms is not None:
@@ -110,9 +112,11 @@ class PolicedConnection(ToldConnection):
         self._leave()
         super().finish(response, close=close)
 
-    def passed(self, head: bytes, body: bytes) -> None:
+    def passed(self, status: int, head: bytes, body: bytes) -> None:
+        if self.request is not None:
+            self.request.count(status)
         self._leave()
-        super().passed(head, body)
+        super().passed(status, head, body)
 
     async def _coded(self, coder: BodyCoder, response: Response, *, close: bool) -> None:
         """Answer once a large body is compressed: others must not wait for that."""
@@ -126,11 +130,13 @@ class PolicedConnection(ToldConnection):
         super().answered(close=close)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self.request is not None:
+            self.request.count(CLIENT_LEFT)
         self._leave()
         super().connection_lost(exc)
 
     def _check(self, request: Request) -> Verdict | Pending:
-        request.answer_fields, request.answer_terms, request.user = (), None, None
+        request.answer_fields, request.answer_terms, request.user, request.tally = (), None, None, None
         try:
             return self._policy.check(request)
         except Exception as error:  # a boundary: what can't decide lets nobody in
@@ -163,6 +169,7 @@ class PolicedConnection(ToldConnection):
     def _admit(self, request: Request, verdict: Admitted) -> None:
         request.answer_fields, request.answer_terms = verdict.fields, verdict.terms
         request.retries = verdict.retries
+        request.tally, request.began = verdict.tally, self._began
         self._left = verdict.left
         if verdict.timeout is not None:
             give_deadline(request, verdict.timeout)

@@ -125,6 +125,7 @@ class ResponseWriter:
         if not found.is_dated:
             lines.append(date_line())
         self.started = True
+        self._request.count(status)
         # RFC 9112, section 6.3: these have no body, whatever their head says of one.
         if self.bodiless or status in (204, 304):
             self._left = -1  # no body, whatever is given

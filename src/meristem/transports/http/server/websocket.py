@@ -61,7 +61,7 @@ class SocketHost:
         make: Any = self._config.ws_protocol_class
         protocol = make(config=self._config, server_state=self.state, app_state=state_of(request, self._app_state))
         protocol.logger = self._logger
-        lent = Lent(lender)
+        lent = Lent(lender, request)
         protocol.connection_made(lent)
         target = request.path + (b"?" + request.query if request.query else b"")
         lines = [b"GET %b HTTP/1.1" % target, *(b"%b: %b" % field for field in request.fields)]
@@ -198,8 +198,9 @@ def _dated(answer: bytes) -> bytes:
 class Lent:
     """The transport as uvicorn sees it; `accepted` when it has answered that the WebSocket is open."""
 
-    def __init__(self, lender: Lender) -> None:
+    def __init__(self, lender: Lender, request: Request) -> None:
         self._lender = lender
+        self._request = request
         self.accepted = self._answered = False
         self.paused = False  # uvicorn wants no more for now
         self.wanted: Callable[[], None]  # set by who hands on what has arrived
@@ -212,6 +213,8 @@ class Lent:
         if not self._answered:
             self._answered = True
             self.accepted = data.startswith(b"HTTP/1.1 101")
+            if (status := data[len(b"HTTP/1.1 ") :][:3]).isdigit():
+                self._request.count(int(status))
             data = _dated(data)
         if not self._lender.transport.is_closing():
             self._lender.transport.write(data)
