@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 FOLDER: Final = 0o700
 FILE: Final = 0o600
+SHARED: Final = 0o666
+"""The rights of a file that others may read as far as the umask lets them: one that the user asked for, not of data."""
 
 
 def make_folder(path: Path) -> None:
@@ -39,19 +41,26 @@ def replace_file(path: Path, content: bytes, *, durable: bool = False) -> None:
 
     What is `durable` is on the disk before it takes that place, which takes the disk's time.
     """
+    with written_beside(path, content, durable=durable) as beside:
+        beside.replace(path)
+
+
+@contextlib.contextmanager
+def written_beside(path: Path, content: bytes, *, durable: bool = False, rights: int = FILE) -> Iterator[Path]:
+    """A whole file that is yet to take the place of `path`; what has not taken it in the end is gone."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        write_file(beside, content, durable=durable)
+        write_file(beside, content, durable=durable, rights=rights)
         with contextlib.suppress(FileNotFoundError):  # who gave it other rights, as for a group, keeps them
             beside.chmod(path.stat().st_mode & 0o777)
-        beside.replace(path)
+        yield beside
     finally:
         beside.unlink(missing_ok=True)
 
 
-def write_file(path: Path, content: bytes, *, durable: bool = False) -> None:
+def write_file(path: Path, content: bytes, *, durable: bool = False, rights: int = FILE) -> None:
     """Write a whole file anew."""
-    descriptor = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, FILE)
+    descriptor = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, rights)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
         if durable:

@@ -53,6 +53,7 @@ INSIDE = {
     "transports.http": [{"files"}, {"connect", "rest"}, {"client", "server"}],
     "hosting": [{"asgi"}, {"wsgi"}, {"files"}],
     "gateway": [{"files"}, {"identity"}, {"policy"}, {"export"}],
+    "gateway.export": [{"files"}, {"nginx", "envoy", "kubernetes"}, {"targets"}],
     "storage": [{"files"}, {"sqlite", "postgresql", "environment"}],
     "testing": [{"files"}, {"divided"}],
 }

@@ -24,13 +24,21 @@ class HostPort(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+class ClusterNames(NamedTuple):
+    """What the objects of a Kubernetes cluster are called to which manifests refer."""
+
+    gateway_class: str
+    namespace: str | None = None
+    tls_secret: str | None = None
+
+
 class ExportedPolicy(msgspec.Struct, frozen=True):
     """A table as it is exported: where it is to hold, and what stands behind.
 
     `matches` are the ways to be on its routes, the first that fits before the others. Requests go on to one of the
     `upstreams`, which are edges of the `system`. The proxy listens at `http`, and at `https` where the table has
     certificates. `trusted_proxies` stand before it, and are believed where a request came from. API keys are those of
-    the `keys_file`.
+    the `keys_file`. For Kubernetes the `upstreams` are Services, and `cluster` says the other names.
     """
 
     system: str
@@ -41,6 +49,7 @@ class ExportedPolicy(msgspec.Struct, frozen=True):
     https: HostPort | None = None
     trusted_proxies: tuple[str, ...] = ()
     keys_file: str = ""
+    cluster: ClusterNames | None = None
 
 
 def matches_of(table: GatewayTable, parts: PartPaths) -> tuple[RouteMatch, ...]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from meristem.gateway.export.file_heads import headed
 from meristem.gateway.export.gaps import refuse, shortfalls
+from meristem.gateway.export.kubernetes.gateway_api import GATEWAY_API
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
     from meristem.gateway.export.exported_policy import ExportedPolicy
     from meristem.gateway.export.gaps import ExportTarget, Shortfall
 
-TARGETS: Final[Mapping[str, ExportTarget]] = {}
+TARGETS: Final[Mapping[str, ExportTarget]] = {"gateway-api": GATEWAY_API}
 
 
 class Exported(NamedTuple):
@@ -23,8 +25,13 @@ class Exported(NamedTuple):
 
 
 def exported(target: str, policy: ExportedPolicy, *, approximate: bool = False) -> Exported:
-    """A policy as files for one of `TARGETS`; raises ConfigurationError for what that cannot hold."""
+    """A policy as files for one of `TARGETS`; raises ConfigurationError for what that cannot hold.
+
+    Each file begins with a comment on where it is from, and on what of the policy it holds only approximately.
+    """
     chosen = TARGETS[target]
     found = shortfalls(policy, chosen.gaps)
     refuse(found, chosen.proxy, approximate=approximate)
-    return Exported(chosen.files(policy), found)
+    made = chosen.files(policy)
+    files = {name: headed(text, name, target, policy.system, found) for name, text in made.items()}
+    return Exported(files, found)

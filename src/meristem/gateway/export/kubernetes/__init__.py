@@ -1,0 +1,1 @@
+"""The policy as manifests of the Kubernetes Gateway API."""

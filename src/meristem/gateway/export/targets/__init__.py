@@ -1,0 +1,1 @@
+"""All proxies for which a policy can be written, in one place."""
