@@ -170,7 +170,7 @@ class PreparedForwarding:
         forwarding = self._forwarding
         tracer = forwarding.tracer
         now = tracer.clock()
-        trace = tracer.enter(None, now)
+        trace = tracer.begin(now)
         taken = None if trace.sampled else forwarding.upstream.take_kept()
         begun = Begun(trace, now, taken)
         if taken is None:

@@ -137,9 +137,14 @@ class Upstream:
 
     def take_kept(self) -> Taken | None:
         """As `take` for what is repeatable, if there is a connection that is open already."""
-        replica = next(iter(self._in_order(asyncio.get_running_loop().time())), None)
-        kept = None if replica is None else replica.kept(0.0)
-        return None if replica is None or kept is None else Taken(replica, kept, is_new=False)
+        if len(self._replicas) == 1:
+            (replica,) = self._replicas.values()
+        elif self._replicas:
+            replica = self._in_order(asyncio.get_running_loop().time())[0]
+        else:
+            return None
+        kept = replica.kept(0.0)
+        return None if kept is None else Taken(replica, kept, is_new=False)
 
     async def _try(self, *, repeatable: bool, fresh: bool) -> Taken | None:
         loop = asyncio.get_running_loop()

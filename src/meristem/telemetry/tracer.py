@@ -105,8 +105,7 @@ class Tracer:
         span of its own.
         """
         if parent is None:
-            allowance = self.allowance
-            return Trace.start(sampled=True) if now >= allowance.opens and allowance.take(now) else Unseen()
+            return Trace.start(sampled=True) if self._samples(now) else Unseen()
         # The beginning of a trace decides for all of it: half a trace helps nobody.
         if not parent.sampled:
             return parent
@@ -115,6 +114,14 @@ class Tracer:
             # (W3C Trace Context, section 3.4).
             return msgspec.structs.replace(parent.child(), sampled=False)
         return parent.child()
+
+    def begin(self, now: float) -> Trace:
+        """The first span of a new trace, for what has to name it at once."""
+        return Trace.start(sampled=self._samples(now))
+
+    def _samples(self, now: float) -> bool:
+        allowance = self.allowance
+        return now >= allowance.opens and allowance.take(now)
 
     def finish(
         self,

@@ -60,6 +60,15 @@ class CheckedRoute(NamedTuple):
     answers_preflights: bool = False
 
 
+class Placed(NamedTuple):
+    """Where a request is by its head: found once, for a client that keeps its connection mostly sends the same one."""
+
+    gatekeeper: Gatekeeper
+    route: CheckedRoute
+    path: bytes
+    host: str
+
+
 class Gatekeeper:
     """Decides about every request of the public addresses of `system`, as one table says.
 
@@ -116,19 +125,14 @@ class Gatekeeper:
 
     def check(self, request: Request) -> Verdict | Pending:
         """The verdict about a request, or one that takes its time."""
-        try:
-            request.path, path = canonical_path(request.path)
-        except UnsoundPathError as error:
-            return self._unsound(request, str(error))
-        host = host_name(request.host)
-        method = request.method
-        if is_preflight(request):  # of a route that answers it; elsewhere an app does, by the method that it has
-            asked = request.head[ASKED_METHOD].decode("latin-1")
-            if self._routes.find(path, request.path, host, asked).answers_preflights:
-                method = asked
-        route = self._routes.find(path, request.path, host, method)
-        if path is not request.path and self._other_route(request.path, host, method) is not route:
-            return self._unsound(request, TWO_ROUTES)
+        placed = request.found
+        if not isinstance(placed, Placed) or placed.gatekeeper is not self:
+            try:
+                placed = self._place(request)
+            except UnsoundPathError as error:
+                return self._unsound(request, str(error))
+            request.found = placed
+        _, route, path, host = placed
         visit = Visit(request, route.name, path, host)
         request.route, request.refused = route.name, ""
         try:
@@ -142,6 +146,20 @@ class Gatekeeper:
             _leave(visit)
             raise
         return self._admit(visit, route)
+
+    def _place(self, request: Request) -> Placed:
+        """The route that a request is on, by its head alone; raises UnsoundPathError."""
+        request.path, path = canonical_path(request.path)
+        host = host_name(request.host)
+        method = request.method
+        if is_preflight(request):  # of a route that answers it; elsewhere an app does, by the method that it has
+            asked = request.head[ASKED_METHOD].decode("latin-1")
+            if self._routes.find(path, request.path, host, asked).answers_preflights:
+                method = asked
+        route = self._routes.find(path, request.path, host, method)
+        if path is not request.path and self._other_route(request.path, host, method) is not route:
+            raise UnsoundPathError(TWO_ROUTES)
+        return Placed(self, route, path, host)
 
     def _other_route(self, served: bytes, host: str, method: str) -> CheckedRoute:
         """The route by who takes parameters of a segment and `\\` for parts of names, as not all readers do."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from base64 import b64encode
-from functools import partial
+from functools import lru_cache, partial
 from hashlib import blake2b
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from meristem.gateway.policy.quantities import rate_of
 from meristem.gateway.policy.requesters import IDENTITIES, PERSONAL, key_of, kinds_of
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from meristem.asgi import Field
     from meristem.gateway.policy.limit_tables import RateLimitTable
     from meristem.gateway.policy.token_bucket import Withdrawal
+
+KNOWN: Final = 1_024  # keys of which it is remembered how others see them
 
 
 class RateLimit:
@@ -44,7 +46,8 @@ class RateLimit:
         # The most that may come within the time in which an empty bucket fills.
         window = ceil((table.burst + 1) * seconds / number)
         self._policy = b'"%b";q=%d;w=%d' % (name.encode(), table.burst + 1, window)
-        self._state = b'"%b";r=%%d;t=%%d' % name.encode()
+        self._name = b'"%b"' % name.encode()
+        self._named = lru_cache(KNOWN)(self._fixed)
 
     def delay(self, found: Withdrawal) -> float:
         """For how many seconds a request that may go on waits for its turn."""
@@ -61,15 +64,19 @@ class RateLimit:
 
     def fields(self, key: str, found: Withdrawal, *, taken: bool) -> list[Field]:
         """How the limit stands for a key, after a request that took of it or one that did not."""
-        part = b"" if self._is_one else b";pk=:%b:" % partition(key)
         if taken:
             left, until = found.left, found.reset
         elif found.allowed:
             left, until = found.left + 1, found.ahead
         else:
             left, until = 0, found.wait
-        state = self._state % (left, ceil(until))
-        return [(b"ratelimit-policy", self._policy + part), (b"ratelimit", state + part)]
+        policy, part = self._named(key)
+        return [policy, (b"ratelimit", b"%b;r=%d;t=%d%b" % (self._name, left, ceil(until), part))]
+
+    def _fixed(self, key: str) -> tuple[Field, bytes]:
+        """What of the fields of a key stays as it is."""
+        part = b"" if self._is_one else b";pk=:%b:" % partition(key)
+        return (b"ratelimit-policy", self._policy + part), part
 
     def _turned(self, timer: asyncio.TimerHandle, turn: asyncio.Future[None]) -> None:  # noqa: ARG002 - asyncio's
         timer.cancel()

@@ -67,7 +67,8 @@ class Request(msgspec.Struct, gc=False):
     before trusted proxies, and found with `client`. Its answer has `answer_fields` more, and is as
     `answer_terms` say; where it is forwarded, it may be sent `retries` times more. `user` is who sends it, where a
     policy has found that out; `route` is that of the policy, and `refused` by what and why it said no. What answers it
-    is counted by a `tally`, if there is one, as of a request that `began` at this value of `perf_counter`.
+    is counted by a `tally`, if there is one, as of a request that `began` at this value of `perf_counter`. What
+    the policy has `found` in the head it need not look for again where a client repeats that.
     """
 
     method: str
@@ -89,6 +90,7 @@ class Request(msgspec.Struct, gc=False):
     refused: str = ""
     tally: AnswerTally | None = None
     began: float = 0.0
+    found: object = None
 
     def count(self, status: int) -> None:
         """Its answer begins: said where the head is written, of which the first one counts."""
