@@ -60,7 +60,7 @@ class CheckedRoute(NamedTuple):
     answers_preflights: bool = False
 
 
-class Placed(NamedTuple):
+class RoutedHead(NamedTuple):
     """Where a request is by its head: found once, for a client that keeps its connection mostly sends the same one."""
 
     gatekeeper: Gatekeeper
@@ -125,14 +125,14 @@ class Gatekeeper:
 
     def check(self, request: Request) -> Verdict | Pending:
         """The verdict about a request, or one that takes its time."""
-        placed = request.found
-        if not isinstance(placed, Placed) or placed.gatekeeper is not self:
+        routed = request.found
+        if not isinstance(routed, RoutedHead) or routed.gatekeeper is not self:
             try:
-                placed = self._place(request)
+                routed = self._route_of(request)
             except UnsoundPathError as error:
                 return self._unsound(request, str(error))
-            request.found = placed
-        _, route, path, host = placed
+            request.found = routed
+        _, route, path, host = routed
         visit = Visit(request, route.name, path, host)
         request.route, request.refused = route.name, ""
         try:
@@ -147,7 +147,7 @@ class Gatekeeper:
             raise
         return self._admit(visit, route)
 
-    def _place(self, request: Request) -> Placed:
+    def _route_of(self, request: Request) -> RoutedHead:
         """The route that a request is on, by its head alone; raises UnsoundPathError."""
         request.path, path = canonical_path(request.path)
         host = host_name(request.host)
@@ -159,7 +159,7 @@ class Gatekeeper:
         route = self._routes.find(path, request.path, host, method)
         if path is not request.path and self._other_route(request.path, host, method) is not route:
             raise UnsoundPathError(TWO_ROUTES)
-        return Placed(self, route, path, host)
+        return RoutedHead(self, route, path, host)
 
     def _other_route(self, served: bytes, host: str, method: str) -> CheckedRoute:
         """The route by who takes parameters of a segment and `\\` for parts of names, as not all readers do."""
