@@ -22,6 +22,8 @@ from meristem.telemetry.metrics import quantile
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from meristem.gateway.certificate_view import CertificateView
+
 
 Told = TypeVar("Told")
 NOTHING_RUNS: Final = "no system runs from here; start one with: meristem run"
@@ -44,7 +46,7 @@ gateway.add_command(export)
 @name_option
 @json_option
 def status(target: str | None, *, name: str | None, as_json: bool) -> None:
-    """Show the routes and limits, and the latest requests that were refused, each with the reason."""
+    """Show the routes, the limits, the certificate, and the latest requests that were refused, each with the reason."""
     view = _asked(target, name, lambda gateway: gateway.overview())
     if as_json:
         print_json(view)
@@ -68,6 +70,9 @@ def status(target: str | None, *, name: str | None, as_json: bool) -> None:
     if limits:
         click.echo()
         print_table("Limits", ["limit", "rate", "burst", "by", "keys", "waiting", "fullest"], limits, "")
+    if view.certificate is not None:
+        click.echo()
+        _say_certificate(view.certificate)
     latest = [
         [
             _shown(each.time),
@@ -136,6 +141,17 @@ def _asked(target: str | None, name: str | None, question: Callable[[GatewayCont
     if found is None:
         raise OperationError(f"{state.path.name} {NO_CONTRACT}")
     return found
+
+
+def _say_certificate(certificate: CertificateView) -> None:
+    hosts = ", ".join(certificate.hosts) or "no host"
+    until = "there is none yet" if certificate.until is None else f"until {_shown(certificate.until)} UTC"
+    click.echo(f"Certificate for {hosts}: {until}, from {certificate.source}")
+    if certificate.failures and certificate.failed_at is not None and certificate.next_at is not None:
+        click.echo(
+            f"  {counted(certificate.failures, 'attempt')} failed, the last at {_shown(certificate.failed_at)} UTC: "
+            f"{certificate.failure}; the next is at {_shown(certificate.next_at)} UTC"
+        )
 
 
 def _say_what_is_silent(silent: list[str]) -> None:

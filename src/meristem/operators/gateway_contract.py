@@ -9,6 +9,7 @@ from msgspec import Meta
 from meristem.contracts.contract import Contract
 from meristem.contracts.message import Message
 from meristem.contracts.operation import idempotent, safe
+from meristem.gateway.certificate_view import CertificateView
 from meristem.gateway.policy.ban_book import BanView
 from meristem.gateway.policy.refusals import RefusalView
 from meristem.operators.route_views import RouteFigures
@@ -92,7 +93,8 @@ class GatewayView(Message):
     """The gateway of a system, all replicas of its edge together; without one, `is_there` is False.
 
     `bans` are the latest 1,000 of those `banned`, who are counted as one where several replicas have them.
-    `silent` are replicas that did not answer: what they know is missing here.
+    `silent` are replicas that did not answer: what they know is missing here. `certificate` is the one of all replicas
+    that ends first; None where the public addresses speak no TLS themselves.
     """
 
     is_there: bool = False
@@ -105,6 +107,7 @@ class GatewayView(Message):
     banned: int = 0
     latest: list[RefusalView] = []
     silent: list[str] = []
+    certificate: CertificateView | None = None
 
 
 class BanChange(Message):

@@ -15,6 +15,7 @@ from meristem.operators.gateway_contract import FULLEST, MOST_BANS, BanChange, G
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from meristem.gateway.certificate_view import CertificateView
     from meristem.operators.asking import Asking
     from meristem.operators.gateway_contract import ConcurrencyView, GatewayRouteView, LimitKeyView, LimitView
     from meristem.operators.recent_routes import RecentRoutes
@@ -83,7 +84,12 @@ def merged_gateways(found: Sequence[GatewayView], silent: Sequence[str]) -> Gate
         banned=max((len(bans), *(each.banned for each in there))),
         latest=latest[:LATEST],
         silent=list(silent),
+        certificate=min((each.certificate for each in there if each.certificate), key=_end, default=None),
     )
+
+
+def _end(certificate: CertificateView) -> float:
+    return certificate.until or 0.0
 
 
 def _added_route(one: GatewayRouteView, other: GatewayRouteView) -> GatewayRouteView:

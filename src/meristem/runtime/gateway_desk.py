@@ -26,8 +26,9 @@ from meristem.security.crowds import crowd_of
 from meristem.telemetry.metrics import HistogramMeasure, Measure
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from meristem.gateway.certificate_view import CertificateView
     from meristem.gateway.policy.ban_book import BanBook
     from meristem.gateway.policy.gatekeeper import Gatekeeper
     from meristem.gateway.policy.policy_in_force import PolicyInForce
@@ -38,10 +39,11 @@ Labels = tuple[str, ...]
 
 
 class GatewayDesk:
-    """Tells of the `policy` in force, which a process that is the edge sets."""
+    """Tells of the `policy` in force and the `certificate`, which a process that is the edge sets."""
 
     def __init__(self, registry: Registry) -> None:
         self.policy: PolicyInForce | None = None
+        self.certificate: Callable[[], CertificateView | None] | None = None
         for name, text, kind, labels, read in (
             ("meristem_gateway_requests_total", "Requests at the gateway, and what let them in or refused them.",
              "counter", ("route", "by"), self._requests),
@@ -53,6 +55,10 @@ class GatewayDesk:
             ("meristem_gateway_bans", "Addresses that are banned.", "gauge", (), self._bans),
             ("meristem_gateway_store_failures_total", "Times that a limit store did not answer.", "counter", ("store",),
              self._failures),
+            ("meristem_gateway_certificate_expires_timestamp_seconds", "When the certificate ends.", "gauge", (),
+             self._expiry),
+            ("meristem_gateway_certificate_failures", "Attempts in a row that brought no certificate.", "gauge", (),
+             self._unissued),
         ):  # fmt: skip
             registry.add(Measure(name, text, kind, labels, read))  # type: ignore[arg-type]
         text = "How long requests that were let in waited for their answers to begin."
@@ -83,6 +89,7 @@ class GatewayDesk:
             bans=bans[:MOST_BANS],
             banned=len(bans),
             latest=[*reversed(keeper.refusals.latest)],
+            certificate=self._shown(),
         )
 
     def counts(self) -> list[RouteCounts]:
@@ -167,6 +174,17 @@ class GatewayDesk:
     def _failures(self) -> Mapping[Labels, float]:
         keeper = self.gatekeeper
         return {} if keeper is None else {(each.name,): float(each.failures) for each in keeper.limits.stores.values()}
+
+    def _shown(self) -> CertificateView | None:
+        return None if self.certificate is None else self.certificate()
+
+    def _expiry(self) -> Mapping[Labels, float]:
+        found = self._shown()
+        return {} if found is None or found.until is None else {(): found.until}
+
+    def _unissued(self) -> Mapping[Labels, float]:
+        found = self._shown()
+        return {} if found is None else {(): float(found.failures)}
 
 
 def _routes(keeper: Gatekeeper) -> list[GatewayRouteView]:

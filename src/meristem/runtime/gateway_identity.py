@@ -12,6 +12,7 @@ from meristem.gateway.identity.key_ring import KeyRing
 from meristem.gateway.identity.token_claims import Expected
 from meristem.gateway.policy.authentication import Authenticator
 from meristem.gateway.policy.quantities import seconds_of
+from meristem.runtime.public_certificate import PART, AcmeSettings
 from meristem.security.tokens import check_secret
 
 if TYPE_CHECKING:
@@ -57,11 +58,12 @@ def authenticator(table: GatewayTable, system: str, options: Options) -> Authent
 
 
 def settings_classes(table: GatewayTable | None) -> dict[str, type[Settings]]:
-    """What is set of the issuers of a gateway, by what each is called in settings."""
+    """What is set of those whom a gateway asks, by what each is called in settings."""
     if table is None:
         return {}
+    acme: dict[str, type[Settings]] = {} if table.tls is None or table.tls.acme is None else {PART: AcmeSettings}
     issuers: dict[str, type[Settings]] = {part_of(name): IssuerSettings for name in table.issuers}
-    return issuers | ({} if table.sign_in is None else {part_of("sign_in"): SignInSettings})
+    return acme | issuers | ({} if table.sign_in is None else {part_of("sign_in"): SignInSettings})
 
 
 def keys_file(table: GatewayTable | None, directory: Path, state: Path | None) -> Path:

@@ -12,7 +12,8 @@ class Listen(NamedTuple):
     """An address to listen on: `tcp://…`, `unix:…` or `fd:…` for HTTP, `grpc://…` or `grpc+unix:…` for gRPC.
 
     A public one is for anybody: RPC, REST, apps and a bare `/health`. The others are for the system's own: RPC of what
-    lives here, and the probes. `port` says more of one for gRPC; several processes may listen at a `shared` one.
+    lives here, and the probes. `port` says more of one for gRPC; several processes may listen at a `shared` one. Of TCP
+    one that is written `http://…` speaks no TLS.
     """
 
     address: str

@@ -134,6 +134,7 @@ class Process:
         policy = None if self._gateway is None else await self._gateway.open(self._stack)
         app, fast = await self._public(hosted)
         assembly.desks.gateway.policy = policy
+        assembly.desks.gateway.certificate = None if self._gateway is None else self._gateway.certificate
         self._server = HttpServer(
             routes,
             app,
@@ -154,7 +155,11 @@ class Process:
             await self._stack.start(component)
         public = [each for each in listen if each.public]
         tls = None if self._gateway is None else await self._gateway.tls(self._stack)
+        if self._gateway is not None:
+            public += self._gateway.without_tls(self.assembly.process.name)
         await self._stack.start(Serving(self._server, public, tls))
+        if self._gateway is not None:
+            await self._gateway.renew_certificate(self._stack)
         await self._start_grpc(routes)
         await self.assembly.activate()
         await self._stack.start(self._databases)
@@ -248,7 +253,7 @@ class Serving:
     async def start(self) -> None:
         for each in self._listen:
             tls = None if each.address.startswith("http:") else self._tls
-            await self._server.start(each.address, public=each.public, tls=tls)
+            await self._server.start(each.address, public=each.public, tls=tls, shared=each.shared)
 
     async def drain(self) -> None:
         await self._server.drain()

@@ -8,12 +8,15 @@ from meristem.errors import ConfigurationError
 from meristem.gateway.policy.gatekeeper import Gatekeeper
 from meristem.gateway.policy.policy_in_force import PolicyInForce
 from meristem.runtime.gateway_identity import authenticator
+from meristem.runtime.listen import Listen
+from meristem.runtime.public_certificate import PublicCertificate
+from meristem.system.addresses import edge
 from meristem.system.gateway_parts import check_gateway, part_paths
-from meristem.transports.http.server.certificate import CertificateFiles
 
 if TYPE_CHECKING:
     import ssl
 
+    from meristem.gateway.certificate_view import CertificateView
     from meristem.gateway.policy.authentication import Authenticator
     from meristem.gateway.policy.gateway_table import GatewayTable
     from meristem.lifecycle import Stack
@@ -32,23 +35,43 @@ class PublicGateway:
         self._options = options
         self._authenticator: Authenticator | None = None
         self._policy: PolicyInForce | None = None
+        self._certificate: PublicCertificate | None = None
 
     async def open(self, stack: Stack) -> PolicyInForce:
         """What decides who may come in, with what it needs started."""
         self._authenticator = authenticator(self._table, self._blueprint.system.name, self._options)
         if self._authenticator is not None:
             await stack.start(self._authenticator)
-        self._policy = PolicyInForce(self._gatekeeper(self._table, None))
+        if self._table.tls is not None:
+            self._certificate = PublicCertificate(self._table, self._blueprint.system.name, self._options)
+        challenges = None if self._certificate is None else self._certificate.challenges
+        self._policy = PolicyInForce(self._gatekeeper(self._table, None), challenges)
         await stack.start(self._policy)
         return self._policy
 
     async def tls(self, stack: Stack) -> ssl.SSLContext | None:
         """What public addresses prove themselves by, where the table says so."""
-        if self._table.tls is None:
+        if self._certificate is None:
             return None
-        files = CertificateFiles(*self._table.tls.files(), where="[gateway.tls]")
-        await stack.start(files)
-        return files.context
+        await stack.start(self._certificate.files)
+        return self._certificate.files.context
+
+    async def renew_certificate(self, stack: Stack) -> None:
+        """Have the certificate ordered, and anew in time: once requests are answered, for its authority sends some."""
+        if self._certificate is not None and self._certificate.renewal is not None:
+            await stack.start(self._certificate.renewal)
+
+    def certificate(self) -> CertificateView | None:
+        """What operators are told of the certificate."""
+        return None if self._certificate is None else self._certificate.view()
+
+    def without_tls(self, process: str) -> list[Listen]:
+        """Where the edge listens besides, and speaks no TLS."""
+        tls = self._table.tls
+        if tls is None or not tls.http or edge(self._blueprint.plan).name != process:
+            return []
+        # Shared by replicas: each binds it for itself, and the system spreads who comes.
+        return [Listen(f"http://{tls.http}", public=True, shared=True)]
 
     def renew(self, table: GatewayTable | None) -> None:
         """Put another table in force for all requests to come; limits whose numbers stay go on as they stand.

@@ -15,6 +15,7 @@ UNLISTED: Final = frozenset(("test",))
 """What `sys.stdlib_module_names` leaves out of Python's own modules."""
 INSTALLED: Final = frozenset(
     [
+        "acme",
         "aio_pika",
         "aiofiles",
         "aiormq",
@@ -72,6 +73,7 @@ INSTALLED: Final = frozenset(
         "iniconfig",
         "itsdangerous",
         "jinja2",
+        "josepy",
         "joserfc",
         "librt",
         "mako",
@@ -109,7 +111,9 @@ INSTALLED: Final = frozenset(
         "pydantic_core",
         "pydantic_settings",
         "pygments",
+        "pyopenssl",
         "pyproject_api",
+        "pyrfc3339",
         "pytest",
         "pytest_asyncio",
         "python_discovery",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from meristem.errors import CallError
+from meristem.gateway.certificate_view import CertificateView
 from meristem.gateway.policy.firewall_table import BanTable, FirewallRule, FirewallTable, HeaderCondition
 from meristem.gateway.policy.gatekeeper import Gatekeeper
 from meristem.gateway.policy.gateway_table import GatewayTable
@@ -175,3 +176,28 @@ async def test_a_process_that_is_no_edge_has_nothing_to_tell():
     view = await SystemGateway(edges).overview()  # type: ignore[arg-type]
     assert not view.is_there
     assert not any(each.read() for each in edges.registry.measures())
+
+
+async def test_of_the_certificates_the_one_that_ends_first_is_told():
+    edges = Edges(TABLE, TABLE, TABLE)
+    views = [CertificateView(source="a.pem", hosts=["shop.example"], until=until) for until in (300.0, 200.0)]
+    edges.desks[0].certificate, edges.desks[1].certificate = lambda: views[0], lambda: views[1]
+    view = await SystemGateway(edges).overview()  # type: ignore[arg-type]
+    assert view.certificate == views[1]
+
+    failing = CertificateView(source="https://ca.example", hosts=["shop.example"], failures=2, failure="away")
+    edges.desks[1].certificate = lambda: failing
+    view = await SystemGateway(edges).overview()  # type: ignore[arg-type]
+    assert view.certificate == failing, "one that there is not yet ends before all"
+    figures = {each.name: each.read() for each in one_desk(failing).measures() if "certificate" in each.name}
+    assert figures == {
+        "meristem_gateway_certificate_expires_timestamp_seconds": {},
+        "meristem_gateway_certificate_failures": {(): 2.0},
+    }
+
+
+def one_desk(view: CertificateView) -> Registry:
+    """The figures of a process with that certificate."""
+    registry = Registry()
+    GatewayDesk(registry).certificate = lambda: view
+    return registry

@@ -76,7 +76,16 @@ class GatewayTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             )
             if asked is not None:
                 return f"[gateway.routes.{name}]: {asked}"
-        return issuers_problem(self.issuers, self.sign_in) or self._inner_problem() or colliding(self.routes)
+        return (
+            issuers_problem(self.issuers, self.sign_in)
+            or self._tls_problem()
+            or self._inner_problem()
+            or colliding(self.routes)
+        )
+
+    def _tls_problem(self) -> str | None:
+        found = None if self.tls is None else self.tls.problem(self.hosts)
+        return None if found is None else f"[{found[0]}]: {found[1]}"
 
     def _inner_problem(self) -> str | None:
         of_all = (("headers", self.headers), ("request_headers", self.request_headers), ("cors", self.cors))

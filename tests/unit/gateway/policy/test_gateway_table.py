@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -37,6 +38,13 @@ limits = ["visitors"]
 """
 
 
+def tls(*, before: str = "", **changed: object) -> str:
+    """A `[gateway.tls.acme]` that has been changed, before the routes."""
+    table = {"directory": "https://ca.example/d", "agree_to_terms": True, "hosts": ["shop.example"]} | changed
+    told = "\n".join(f"{name} = {json.dumps(value)}" for name, value in table.items())
+    return f"[gateway.tls]\n{before}\n[gateway.tls.acme]\n{told}\n[gateway.routes.site]"
+
+
 @pytest.mark.parametrize(
     ("before", "after", "why"),
     [
@@ -70,7 +78,15 @@ limits = ["visitors"]
         ('path = "/*"', 'timeout = "2"', "500ms, 10s"),
         ('path = "/*"', "retries = 6", "0 to 5"),
         ("[gateway.routes.site]", "[gateway.compression]\nlevel = 10\n[gateway.routes.site]", "1 to 9"),
-        ("[gateway.routes.site]", '[gateway.tls]\nkey = "a"\n[gateway.routes.site]', "certificate"),
+        ("[gateway.routes.site]", '[gateway.tls]\nkey = "a"\n[gateway.routes.site]', "certificate is missing"),
+        ("[gateway.routes.site]", '[gateway.tls]\nhttp = ":80"\n[gateway.routes.site]', "a host and a port"),
+        ("[gateway.routes.site]", tls(agree_to_terms=False), "agree_to_terms is not true"),
+        ("[gateway.routes.site]", tls(hosts=[]), "for which hosts shall the certificate be"),
+        ("[gateway.routes.site]", tls(hosts=["*.shop.example"]), "without *, which can't be proved"),
+        ("[gateway.routes.site]", tls(hosts=["127.0.0.1"]), "is an address, and certificates are for names"),
+        ("[gateway.routes.site]", tls(hosts=[f"h{n}.example" for n in range(101)]), "100 hosts at most"),
+        ("[gateway.routes.site]", tls(directory="http://ca.example"), "an https:// URL"),
+        ("[gateway.routes.site]", tls(before='key = "a"'), "from files or by ACME, not both"),
         ("[gateway.routes.site]", '[gateway.headers.security]\nx = "a"\n[gateway.routes.site]', "frame_options"),
         ("burst = 100", "burst = 10\ndelay = 11", "delay = 11 is above burst = 10"),
         ("burst = 100", "delay = true", "nothing is ever delayed without a burst"),

@@ -6,22 +6,28 @@ import asyncio
 import contextlib
 import http.client
 import ssl
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import trustme
+from cryptography import x509
 
 from meristem.errors import ConfigurationError
 from meristem.gateway.policy.gatekeeper import Gatekeeper
 from meristem.gateway.policy.gateway_table import GatewayTable
 from meristem.system.placement import Placement
 from meristem.transports.http.server.certificate import CertificateFiles
+from meristem.transports.http.server.certificate_facts import facts_of
 from meristem.transports.http.server.http_server import HttpServer
 from tests.unit.gateway.policy.test_routes import other
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
+
+
+LATE = datetime(2061, 5, 4, 3, 2, 1, tzinfo=UTC)  # with four digits of a year
 
 
 class Pair:
@@ -151,6 +157,39 @@ def test_the_files_are_found_from_the_placement(tmp_path: Path):
     assert placement.gateway is not None
     assert placement.gateway.tls is not None
     assert [str(each) for each in placement.gateway.tls.files()] == [str(tmp_path / "tls/cert.pem"), "/keys/key.pem"]
+
+
+async def test_a_certificate_that_is_awaited_is_shown_as_soon_as_it_is_there(
+    tmp_path: Path, pair: Pair, caplog: pytest.LogCaptureFixture
+):
+    file = tmp_path / "both.pem"
+    files = CertificateFiles(file, file, where="[gateway.tls.acme]", awaited=True)
+    server = HttpServer({}, other, policy=Gatekeeper(GatewayTable()))
+    await server.start("tcp://127.0.0.1:0", public=True, tls=files.context)
+    port = int(server.addresses[0].rpartition(":")[2])
+    for text in (None, b"half of it", pair.certificate.read_bytes()):
+        if text is not None:
+            file.write_bytes(text)
+        assert not files.look()
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            await ask(port, pair.client(), "shop.example")
+    assert "there is none yet" in caplog.text
+    file.write_bytes(pair.certificate.read_bytes() + pair.key.read_bytes())
+    assert files.look()
+    answer, _, _ = await ask(port, pair.client(), "shop.example")
+    assert answer.startswith(b"HTTP/1.1 200")
+    await server.stop()
+
+
+def test_of_a_certificate_it_is_known_for_whom_and_when_it_is(tmp_path: Path):
+    made = trustme.CA().issue_cert("shop.example", "127.0.0.1", "::1", not_after=LATE).cert_chain_pems[0].bytes()
+    found, known = facts_of(made.decode()), x509.load_pem_x509_certificate(made)
+    assert set(found.hosts) == {"shop.example", "127.0.0.1", "::1"}
+    assert found.since == known.not_valid_before_utc.timestamp()
+    assert found.until == LATE.timestamp()
+    for wrong in ("", "-----BEGIN CERTIFICATE-----\nMAo=\n-----END CERTIFICATE-----"):
+        with pytest.raises(ValueError, match=r"no certificate|cannot be read"):
+            facts_of(wrong)
 
 
 @pytest.mark.parametrize("size", [100_000, 5_000_000])

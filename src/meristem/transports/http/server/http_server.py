@@ -138,8 +138,13 @@ class HttpServer:
         self._open: dict[bool, set[Accepted]] = {public: set() for public in (True, False)}
         self._listeners: list[BoundListener] = []
 
-    async def start(self, address: str, *, public: bool = False, tls: ssl.SSLContext | None = None) -> None:
-        """Listen on one more address; port 0 takes a free one. Raises ConfigurationError when it is taken."""
+    async def start(
+        self, address: str, *, public: bool = False, tls: ssl.SSLContext | None = None, shared: bool = False
+    ) -> None:
+        """Listen on one more address; port 0 takes a free one. Raises ConfigurationError when it is taken.
+
+        One of TCP that is `shared` may be taken by processes of this user that say the same.
+        """
         wanted = Address.parse(address)
         if wanted.secure and tls is None:
             raise ConfigurationError(f"cannot listen on {wanted}: it serves no TLS by itself; let a proxy do that")
@@ -162,7 +167,7 @@ class HttpServer:
             fast=self._fast if public else None,
         )
         try:
-            self._listeners.append(await _listen(wanted, listener, tls))
+            self._listeners.append(await _listen(wanted, listener, tls, shared=shared))
         except OSError as error:
             what = remedy(error) or "; choose another address"
             raise ConfigurationError(f"cannot listen on {wanted}: {error}{what}") from error
@@ -231,7 +236,7 @@ def _waiting(queue: socket.socket) -> list[socket.socket]:
     return found
 
 
-async def _listen(address: Address, listener: Listener, tls: ssl.SSLContext | None) -> BoundListener:
+async def _listen(address: Address, listener: Listener, tls: ssl.SSLContext | None, *, shared: bool) -> BoundListener:
     loop = asyncio.get_running_loop()
     patience = None if tls is None else HANDSHAKE
     if address.path:
@@ -247,7 +252,13 @@ async def _listen(address: Address, listener: Listener, tls: ssl.SSLContext | No
         )
         return BoundListener(address, listener, server, tls)
     server = await loop.create_server(
-        listener.connection, address.host, address.port, ssl=tls, ssl_handshake_timeout=patience, backlog=BACKLOG
+        listener.connection,
+        address.host,
+        address.port,
+        ssl=tls,
+        ssl_handshake_timeout=patience,
+        backlog=BACKLOG,
+        reuse_port=shared or None,
     )
     if None in server.sockets:
         # Another listens since this one was bound: uvloop closes such a socket, and says nothing.
