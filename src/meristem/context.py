@@ -158,6 +158,14 @@ class Identity(msgspec.Struct, frozen=True):
     roles: tuple[str, ...] = ()
     tenant: str = ""
 
+    @property
+    def asker(self) -> str:
+        """Who asks, and for which tenant: what idempotency keys are told apart by, since they count for one of these.
+
+        Without a tenant it is the subject, as it was before there were tenants.
+        """
+        return f"{len(self.subject)}:{self.subject}{self.tenant}" if self.tenant else self.subject
+
 
 class Place(msgspec.Struct, frozen=True):
     """The service and the operation (`Payments.charge`) whose code runs now; one for all calls of an operation.

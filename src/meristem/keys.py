@@ -1,8 +1,9 @@
 """Idempotency keys: what one looks like, whose it is, and how the keys of the calls below a keyed one are derived.
 
-A key from outside counts for one system, one operation and one user, so it is made a scoped one: `STEM.OWNER`. The
-stem is the same whoever asks. The owner begins with `a` where nobody had signed in and with `u` for a user: what was
-asked anonymously and is asked again by somebody who signed in meanwhile, or the reverse, is known by that.
+A key from outside counts for one system, one operation and one user with one tenant, as `Identity.asker` tells them
+apart, so it is made a scoped one: `STEM.OWNER`. The stem is the same whoever asks. The owner begins with `a` where
+nobody had signed in and with `u` for a user: what was asked anonymously and is asked again by somebody who signed in
+meanwhile, or the reverse, is known by that.
 """
 
 from __future__ import annotations
@@ -66,14 +67,14 @@ def _conflict(label: str, why: str) -> CallError:
     return CallError(Code.ALREADY_EXISTS, message, may_have_happened=False)
 
 
-def owner_of(subject: str | None) -> str:
+def owner_of(asker: str | None) -> str:
     """The owner of a key that a user chose, or somebody who has not signed in."""
-    return ANONYMOUS if subject is None else f"{SIGNED_IN}{_digest(subject)}"
+    return ANONYMOUS if asker is None else f"{SIGNED_IN}{_digest(asker)}"
 
 
-def scoped(system: str, operation: str, subject: str | None, key: str) -> str:
+def scoped(system: str, operation: str, asker: str | None, key: str) -> str:
     """The key as it counts for one system, one operation and one user."""
-    return f"{_digest(system, operation, key)}.{owner_of(subject)}"
+    return f"{_digest(system, operation, key)}.{owner_of(asker)}"
 
 
 class Twins(NamedTuple):
@@ -105,7 +106,7 @@ class Work(NamedTuple):
 
     system: str
     operation: str
-    subject: str | None
+    asker: str | None
     request: bytes
 
 
@@ -113,20 +114,21 @@ class KeyChain:
     """Derives one idempotency key for each call made below a keyed one.
 
     A repeated run makes the same calls in the same order and so derives the same keys: its effects are once all
-    the way down. `subject` is the user for whom it runs; a call that it makes for another one has a key of theirs.
+    the way down. `asker` is the user, and the tenant, for whom it runs; a call that it makes for another has a key of
+    theirs.
     `sent` is the key as it came from outside, where `root` is scoped. Where `before` is given, each of these calls
     waits for it: then the run is sure to be repeated.
     """
 
-    __slots__ = ("_count", "_owner", "_stem", "_subject", "before", "root", "sent")
+    __slots__ = ("_asker", "_count", "_owner", "_stem", "before", "root", "sent")
 
     def __init__(
-        self, root: str, subject: str | None, *, sent: str = "", before: Callable[[], Awaitable[None]] | None = None
+        self, root: str, asker: str | None, *, sent: str = "", before: Callable[[], Awaitable[None]] | None = None
     ) -> None:
         scope = _SCOPED.fullmatch(root)
         # a saga's or an event's id is that of one user's work already
         self._stem, self._owner = scope.groups() if scope else (root, "")
-        self._subject = subject
+        self._asker = asker
         self._count = 0
         self.root = root
         self.sent = sent
@@ -139,13 +141,13 @@ class KeyChain:
         One key may come with several operations and requests, so these are a part of what is derived.
         """
         scope = _SCOPED.fullmatch(key) if by_service else None
-        stem, owner = scope.groups() if scope else (f"{work.system}\n{key}", owner_of(work.subject))
+        stem, owner = scope.groups() if scope else (f"{work.system}\n{key}", owner_of(work.asker))
         root = _digest(stem, work.operation, hashlib.sha256(work.request).hexdigest())
-        return KeyChain(f"{root}.{owner}", work.subject, sent="" if by_service else key)
+        return KeyChain(f"{root}.{owner}", work.asker, sent="" if by_service else key)
 
     def again(self) -> KeyChain:
         """The chain of another run of the same call."""
-        return KeyChain(self.root, self._subject, sent=self.sent, before=self.before)
+        return KeyChain(self.root, self._asker, sent=self.sent, before=self.before)
 
     async def ready(self) -> None:
         """Wait until a call may be made below: a saga's must not be tried before its journal holds how to repeat it."""
@@ -160,15 +162,15 @@ class KeyChain:
         await self.ready()
         return await handler(call)
 
-    def derive(self, operation: str, subject: str | None) -> str:
+    def derive(self, operation: str, asker: str | None) -> str:
         """The key of the next call, of `operation` for a user."""
         self._count += 1
         stem, owner = _digest(self._stem, str(self._count), operation), self._owner
-        if subject != self._subject:
+        if asker != self._asker:
             if not owner:
-                return _digest(stem, owner_of(subject))
+                return _digest(stem, owner_of(asker))
             # It stays anonymous or not as what it is below: that was asked in one of both ways.
-            owner = f"{owner[0]}{_digest(owner, owner_of(subject))}"
+            owner = f"{owner[0]}{_digest(owner, owner_of(asker))}"
         return f"{stem}.{owner}" if owner else stem
 
 

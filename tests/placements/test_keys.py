@@ -48,6 +48,17 @@ async def test_an_answer_is_given_again_to_its_own_user_alone(app):
     assert carols[0] != dans[0]
 
 
+@pytest.mark.parametrize("name", ["buy", "order"])
+async def test_one_user_who_acts_for_two_tenants_has_two_keys_of_one_text(app, name):
+    counter, answers = app.client(Counter), []
+    for tenant in ("", "acme", "globex", "acme", ""):
+        with using(Context(user=Identity("erin", tenant=tenant), key="ours")):
+            answers.append(await getattr(counter, name)("lamp"))
+
+    assert len(set(answers)) == 3, "an answer that was given to one tenant is none for another"
+    assert answers == answers[:3] + answers[1::-1]
+
+
 @pytest.mark.parametrize("name", ["buy", "order", "reserve", "clerk"])
 @pytest.mark.parametrize("order", [(None, "eve"), ("eve", None)], ids=["anonymous first", "signed in first"])
 async def test_the_same_request_first_anonymous_then_signed_in_or_the_reverse_is_refused_and_not_executed(

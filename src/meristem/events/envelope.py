@@ -87,7 +87,7 @@ class Envelope(
         # What comes from outside may call itself as it likes, so also like a service.
         publisher = None if self.sender else self.source.rpartition("/")[2] or None
         user = self._user() if self.authid else None
-        keys = KeyChain(key, self.authid or None)
+        keys = KeyChain(key, None if user is None else user.asker)
         around = trace.child() if trace else None
         baggage = sound(self.baggage)
         return Context(deadline, around, publisher, user, baggage, key, keys, positions=PRIMARIES)

@@ -39,8 +39,8 @@ class Invoker:
         waits for `before`.
         """
         key, user = f"{self._saga_id}:{position}", context.user
-        subject = None if user is None else user.subject
-        chain = None if step.direct else KeyChain(key, subject, before=before)
+        asker = None if user is None else user.asker
+        chain = None if step.direct else KeyChain(key, asker, before=before)
         token = CURRENT.set(replace(context, key=key, keys=chain, steps=None))
         try:
             return await method(*arguments)

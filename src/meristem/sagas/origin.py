@@ -46,7 +46,7 @@ class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def owner(self) -> str:
         """For whom the saga runs, as a key's owner."""
-        return owner_of(None if self.user is None else self.user.subject)
+        return owner_of(None if self.user is None else self.user.asker)
 
     def context(self) -> Context:
         """What surrounds the work on the saga.

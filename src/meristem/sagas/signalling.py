@@ -76,7 +76,7 @@ def new_key() -> str:
     if outer.keys is None:
         # As a saga's step itself it goes out under that step's key, which no other has.
         return outer.key if is_step_key(outer.key) else os.urandom(16).hex()
-    return outer.keys.derive("signal", None if outer.user is None else outer.user.subject)
+    return outer.keys.derive("signal", None if outer.user is None else outer.user.asker)
 
 
 def _understood(definition: Definition | None, saga: SagaRow, signal: Signal) -> bytes:

@@ -37,18 +37,18 @@ def admission(operation: Operation, place: Place, system: str) -> Callable[[Call
         if safe:
             context.key = None  # without an effect there is nothing that must not be repeated
             return
-        key, subject = context.key, None if user is None else user.subject
+        key, asker = context.key, None if user is None else user.asker
         if key is None:
             if once:  # a caller from outside that does not mean to repeat the call
                 context.key = key = os.urandom(16).hex()
-                context.keys = KeyChain(key, subject)
+                context.keys = KeyChain(key, asker)
             return
         check_key(operation, key)
         by_service = context.caller is not None
         # Where a service asks, the answer that is stored under its key excludes another request anyway.
         request = b"" if once and by_service else canonical(call.request)
-        context.keys = KeyChain.below(Work(system, path, subject, request), key, by_service=by_service)
+        context.keys = KeyChain.below(Work(system, path, asker, request), key, by_service=by_service)
         if not by_service:
-            context.key = scoped(system, path, subject, key)
+            context.key = scoped(system, path, asker, key)
 
     return enter

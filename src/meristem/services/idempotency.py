@@ -82,11 +82,11 @@ class _Once:
         key, keys, user = call.context.key, call.context.keys, call.context.user
         assert key is not None  # every @once call is given one on its way in
         assert keys is not None
-        subject = None if user is None else user.subject
+        asker = None if user is None else user.asker
         # By this digest earlier releases told users apart, where an operation is for signed-in ones.
-        asker = subject.encode() if subject is not None and self._operation.authenticated else b""
-        request = self._digest.of(canonical(call.request), asker)
-        return Asked(key, keys.sent, request, owner_of(subject), twins_of(key))
+        whose = asker.encode() if asker is not None and self._operation.authenticated else b""
+        request = self._digest.of(canonical(call.request), whose)
+        return Asked(key, keys.sent, request, owner_of(asker), twins_of(key))
 
     @contextmanager
     def _alone(self, asked: Asked) -> Iterator[None]:

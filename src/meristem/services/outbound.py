@@ -69,7 +69,7 @@ def key_of(operation: Operation) -> str:
     outer = CURRENT.get()
     if outer.keys is not None:
         # Derived, not drawn: when the caller is repeated, this call is known as the one that was made before.
-        return outer.keys.derive(operation.path, None if outer.user is None else outer.user.subject)
+        return outer.keys.derive(operation.path, None if outer.user is None else outer.user.asker)
     # Drawn once here, outside of the retries: all attempts of this call share it.
     return os.urandom(16).hex() if outer.key is None else outer.key  # an empty one is refused, not replaced
 

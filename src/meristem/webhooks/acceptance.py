@@ -105,6 +105,6 @@ def accepted(envelope: Envelope, context: Context) -> Envelope:
         traceparent="" if trace is None else trace.header(),
         tracestate="" if trace is None else trace.state,
         baggage=context.baggage,
-        sender=owner_of(user.subject if user is not None else None),
+        sender=owner_of(None if user is None else user.asker),
         **identified(user),
     )
