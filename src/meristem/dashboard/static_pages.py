@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, Final
 
 from meristem.asgi import respond, start
 from meristem.dashboard.static_files import MEDIA, StaticFile, StaticFiles
 from meristem.transports.http.compression import PACKED, is_packed
+from meristem.transports.http.entity_tags import is_among
 
 if TYPE_CHECKING:
     from meristem.asgi import ASGIApp, Field
@@ -29,7 +29,6 @@ GUARDS: Final = [
 CACHED: Final = (b"cache-control", b"no-cache")
 # RFC 8246: what stands in an address with a version is never asked for again.
 LASTING: Final = (b"cache-control", b"public, max-age=31536000, immutable")
-TAG: Final = re.compile(rb'(?:W/)?("[^"]*")')
 
 
 class DashboardPages:
@@ -71,7 +70,7 @@ async def _answer(file: StaticFile, scope: Any, send: Any, kept: Field) -> None:
     asked = dict(scope["headers"])
     # Weak, for the packed form has the same one.
     fields = [(b"etag", b"W/" + file.tag), kept, *GUARDS]
-    if file.tag in TAG.findall(asked.get(b"if-none-match", b"")):
+    if is_among(file.tag, asked.get(b"if-none-match", b"")):
         # No length: that of a 304 would be the document's (RFC 9110, section 8.6).
         await start(send, 304, b"", fields)
         await send({"type": "http.response.body", "body": b""})

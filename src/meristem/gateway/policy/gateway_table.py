@@ -88,7 +88,12 @@ class GatewayTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return None if found is None else f"[{found[0]}]: {found[1]}"
 
     def _inner_problem(self) -> str | None:
-        of_all = (("headers", self.headers), ("request_headers", self.request_headers), ("cors", self.cors))
+        of_all = (
+            ("headers", self.headers),
+            ("request_headers", self.request_headers),
+            ("cors", self.cors),
+            ("compression", self.compression),
+        )
         told = [(f"gateway.{name}", None if table is None else table.problem()) for name, table in of_all]
         for name, route in self.routes.items():
             told += [(f"gateway.routes.{name}.{key}", problem) for key, problem in route.inner_problems()]

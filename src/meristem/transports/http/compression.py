@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import re
 import zlib
 from typing import TYPE_CHECKING, Final
 
 from meristem.errors import CallError, Code
+from meristem.transports.http.content_codings import GZIP, chosen_coding
 from meristem.transports.http.errors import RefusedError, too_large
 from meristem.transports.unary import READER
 
@@ -20,10 +20,9 @@ if TYPE_CHECKING:
     from meristem.transports.metadata import Metadata
 
 ENCODING: Final = b"content-encoding"
-CODINGS: Final = (b"gzip", b"identity")
+CODINGS: Final = (GZIP, b"identity")
 # RFC 9110, section 12.5.5: a cache must not give packed bytes to who did not ask for them.
 PACKED: Final = ((b"content-encoding", b"gzip"), (b"vary", b"accept-encoding"))
-NEVER: Final = re.compile(rb"q=0(?:\.0{0,3})?")
 MIN_COMPRESSED: Final = 1400  # below one network packet nothing is gained
 UNSUSPECTED: Final = 1024 * 1024
 MOST_EXPANSION: Final = 100  # gzip reaches 1032, what people send hardly 30
@@ -71,8 +70,10 @@ def unpacked(encoding: bytes, body: bytes, limit: int) -> bytes:
 
 
 def is_packed(metadata: Metadata, body: bytes) -> bool:
-    """Whether a body is to be sent as gzip: the client of the request accepts that, and it pays."""
-    return len(body) >= MIN_COMPRESSED and _accepts_gzip(metadata.get(b"accept-encoding", b""))
+    """Whether a body is to be sent as gzip: the client of the request likes that best, and it pays."""
+    if len(body) < MIN_COMPRESSED:
+        return False
+    return chosen_coding(metadata.get(b"accept-encoding", b""), (GZIP,)) is not None
 
 
 def packed(body: bytes) -> bytes:
@@ -93,15 +94,6 @@ class PackedReply:
         body = await asyncio.get_running_loop().run_in_executor(READER, packed, self._body)
         writer.begin(200, [(b"content-type", self._media), *PACKED, *self._fields])
         await writer.write(body, more=False)
-
-
-def _accepts_gzip(accepted: bytes) -> bool:
-    """Whether gzip is among what a client accepts, with a weight above 0 (RFC 9110, 12.4.2 and 12.5.3)."""
-    for each in accepted.lower().split(b","):
-        coding, _, weight = each.partition(b";")
-        if coding.strip() == b"gzip":
-            return NEVER.fullmatch(weight.strip()) is None
-    return False
 
 
 def _refused(code: Code, message: str) -> CallError:

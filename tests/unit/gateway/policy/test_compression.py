@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import sys
 import zlib
 from typing import Any
 
+import brotli
 import pytest
+from backports import zstd
 
-from meristem.gateway.policy.compression_rules import CompressionTable, accepts_gzip
+from meristem.errors import ConfigurationError
+from meristem.gateway.policy.compression_rules import Compression, CompressionTable
 from meristem.gateway.policy.gateway_table import GatewayTable
 from meristem.gateway.policy.route_table import GatewayRouteTable
 from meristem.transports.http.responses import JSON, Response
@@ -75,17 +79,39 @@ async def test_what_is_not_worth_it_or_must_not_be_changed_goes_as_it_is(app: An
     assert packed.fields.get("content-encoding") == plain.fields.get("content-encoding")
 
 
+UNPACKING: dict[str, Any] = {
+    "gzip": lambda: zlib.decompressobj(wbits=31).decompress,
+    "br": lambda: brotli.Decompressor().process,
+    "zstd": lambda: zstd.ZstdDecompressor().decompress,
+}
+ALL = GatewayTable(compression=CompressionTable(codings=("zstd", "br", "gzip")))
+
+
 @pytest.mark.parametrize(
-    ("accepted", "is_gzip"),
-    [(b"gzip", True), (b"x-gzip", True), (b"GZIP;Q=1.0", True), (b"*", True), (b"br;q=1, *;q=0.1", True), (b"", False),
-     (b"gzip;q=0", False), (b"gzip;q=0.000", False), (b"identity", False), (b"*;q=0", False), (b"gzip;q=2", False),
-     (b"identity;q=1, gzip;q=0.5", False), (b"gzip;q=0, *", False), (b"gzip; q=0.001", True), (b"deflate", False)],
-)  # fmt: skip
-def test_weights_are_kept_to(accepted: bytes, is_gzip: bool):
-    assert accepts_gzip(accepted) is is_gzip
+    ("accepted", "coding"),
+    [("gzip, deflate, br, zstd", "zstd"), ("gzip, br", "br"), ("gzip", "gzip"), ("zstd;q=0.5, gzip", "gzip")],
+)
+async def test_of_several_codings_a_client_gets_the_one_that_it_likes_best(accepted: str, coding: str):
+    async with edge(ALL, said(etag='"a"')) as there:
+        packed = await there.ask(accept_encoding=accepted)
+    assert packed.fields["content-encoding"] == coding
+    assert packed.fields["etag"] == 'W/"a"'
+    assert UNPACKING[coding]()(packed.body) == TEXT
+    assert len(packed.body) < len(TEXT) / 4
 
 
-async def test_a_stream_goes_out_part_by_part():
+@pytest.mark.parametrize("coding", ["br", "zstd"])
+def test_a_coding_without_its_library_is_refused_with_what_to_install(coding: str, monkeypatch: pytest.MonkeyPatch):
+    for name in ("brotli", "backports.zstd", "compression.zstd"):
+        monkeypatch.setitem(sys.modules, name, None)
+    for name in ("brotli_coder", "zstd_coder"):
+        monkeypatch.delitem(sys.modules, f"meristem.gateway.{name}", raising=False)
+    with pytest.raises(ConfigurationError, match=r"\[gateway.compression\]: .*pip install 'meristem\[compression\]'"):
+        Compression(CompressionTable(codings=(coding,)))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("coding", UNPACKING)
+async def test_a_stream_goes_out_part_by_part(coding: str):
     heard = asyncio.Event()
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -94,16 +120,15 @@ async def test_a_stream_goes_out_part_by_part():
         await heard.wait()
         await send({"type": "http.response.body", "body": b"second"})
 
-    async with edge(TABLE, app) as there:
+    async with edge(ALL, app) as there:
         client = await there.connect()
-        client.send(b"GET / HTTP/1.1\r\nhost: x\r\naccept-encoding: gzip\r\n\r\n")
-        unpacking = zlib.decompressobj(wbits=31)
-        assert b"content-encoding: gzip" in await client.head()
-        assert unpacking.decompress(await client.piece()) == b"first"
+        client.send(f"GET / HTTP/1.1\r\nhost: x\r\naccept-encoding: {coding}\r\n\r\n".encode())
+        unpack = UNPACKING[coding]()
+        assert f"content-encoding: {coding}".encode() in await client.head()
+        assert unpack(await client.piece()) == b"first"
         heard.set()
-        assert unpacking.decompress(await client.piece()) == b"second"
+        assert unpack(await client.piece()) == b"second"
         assert await client.piece() == b""
-        assert unpacking.eof
 
 
 async def test_a_large_answer_leaves_the_loop_to_others():

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import re
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
+from meristem.transports.http.entity_tags import etag_of, is_among
 from meristem.transports.http.responses import Response
 
 if TYPE_CHECKING:
@@ -15,7 +13,6 @@ if TYPE_CHECKING:
     from meristem.transports.metadata import Metadata
 
 IF_NONE_MATCH: Final = b"if-none-match"
-ETAG: Final = re.compile(rb'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
 
 
 class AnswerCaching:
@@ -42,13 +39,3 @@ class AnswerCaching:
             return Response(304, b"", b"", said)
         response.fields = [*response.fields, *said]
         return response
-
-
-def etag_of(body: bytes) -> bytes:
-    """The entity tag of a body: the same for the same bytes, in whichever process they were made."""
-    return b'"%b"' % base64.urlsafe_b64encode(blake2b(body, digest_size=15).digest())
-
-
-def is_among(etag: bytes, known: bytes) -> bool:
-    """Whether a list of tags names this one, by weak comparison, as `If-None-Match` wants it (RFC 9110, 13.1.2)."""
-    return known.strip() == b"*" or etag in (found[1] for found in ETAG.finditer(known))

@@ -17,7 +17,7 @@ from meristem.contracts.openapi import document
 from meristem.gateway.policy.compression_rules import CompressionTable
 from meristem.gateway.policy.gatekeeper import Gatekeeper
 from meristem.gateway.policy.gateway_table import GatewayTable
-from meristem.transports.http.rest.caching import etag_of, is_among
+from meristem.transports.http.entity_tags import etag_of, is_among
 from meristem.transports.http.rest.interface import RestInterface
 from meristem.transports.http.server.http_server import HttpServer
 
