@@ -12,8 +12,9 @@ CUT = 444
 class Asked(NamedTuple):
     """A request, sent so many `times` one after the other; of these each status in `status` comes as often as it says.
 
-    It comes from `client`, by the word of a proxy that all trust. The answer has the fields in `answered`, of which
-    one is absent that is None; `seen` is what the part behind is asked for, as its path or a field by name.
+    It comes from `client`, by the word of a proxy that all trust, its body in one piece or `chunked`. The answer has
+    the fields in `answered`, of which one is absent that is None; `seen` is what the part behind is asked for, as its
+    path or a field by name.
     """
 
     target: str
@@ -23,6 +24,7 @@ class Asked(NamedTuple):
     client: str = "192.0.2.1"
     fields: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
+    chunked: bool = False
     times: int = 1
     answered: Mapping[str, str | None] = {}
     seen: Mapping[str, str | None] = {}

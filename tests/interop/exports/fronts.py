@@ -122,10 +122,14 @@ class Front(NamedTuple):
         """Send a request by a connection of its own."""
         fields = [(name, _filled(value, self.ground.credentials)) for name, value in asked.fields]
         named = [("host", asked.host), ("x-forwarded-for", asked.client), ("connection", "close"), *fields]
-        if asked.body:
-            named.append(("content-length", str(len(asked.body))))
+        body = asked.body
+        if asked.chunked:
+            named.append(("transfer-encoding", "chunked"))
+            body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+        elif body:
+            named.append(("content-length", str(len(body))))
         lines = [f"{asked.method} {asked.target} HTTP/1.1", *(f"{name}: {value}" for name, value in named), "", ""]
-        return await exchange(self.port, "\r\n".join(lines).encode() + asked.body)
+        return await exchange(self.port, "\r\n".join(lines).encode() + body)
 
 
 async def exchange(port: int, request: bytes) -> Answered:

@@ -326,6 +326,10 @@ body_bytes = 200000
         Asked("/", 413, method="POST", body=b"x" * 1_001),
         Asked("/large/", 200, method="POST", body=b"x" * 200_000),
         Asked("/large/", 413, method="POST", body=b"x" * 200_001),
+        Asked("/", 200, method="POST", body=b"x" * 1_000, chunked=True),
+        Asked("/", 413, method="POST", body=b"x" * 1_001, chunked=True),
+        Asked("/large/", 200, method="PUT", body=b"x" * 200_000, chunked=True),
+        Asked("/large/", 413, method="PUT", body=b"x" * 200_001, chunked=True),
         Asked("/", 200),
     ),
 )

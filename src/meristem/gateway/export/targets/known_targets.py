@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from meristem.gateway.export.file_heads import headed
 from meristem.gateway.export.gaps import refuse, shortfalls
 from meristem.gateway.export.kubernetes.gateway_api import GATEWAY_API
+from meristem.gateway.export.nginx.nginx_configuration import NGINX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from meristem.gateway.export.exported_policy import ExportedPolicy
     from meristem.gateway.export.gaps import ExportTarget, Shortfall
 
-TARGETS: Final[Mapping[str, ExportTarget]] = {"gateway-api": GATEWAY_API}
+TARGETS: Final[Mapping[str, ExportTarget]] = {"nginx": NGINX, "gateway-api": GATEWAY_API}
 
 
 class Exported(NamedTuple):
