@@ -59,8 +59,7 @@ class ExportedFiles:
         return [*self._files], left
 
     def _ours_or_none(self, path: Path) -> None:
-        there = _content(path)
-        if there is not None and not self._is_ours(path, there):
+        if path.exists() and not self._is_ours(path):
             raise ConfigurationError(
                 f"{path} was not written by this export, so it is left as it is; move it away, or name another folder "
                 "by --out"
@@ -70,14 +69,16 @@ class ExportedFiles:
         """What an earlier export has written and this one does not."""
         for folder in sorted({self._folder, *(path.parent for path in self._files)}):
             for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-                if path not in self._files and path.is_file() and not path.is_symlink():
-                    with writing(path):
-                        if self._is_ours(path, path.read_bytes()):
-                            yield path
+                if path not in self._files and path.is_file() and not path.is_symlink() and self._is_ours(path):
+                    yield path
 
-    def _is_ours(self, path: Path, content: bytes) -> bool:
-        name = path.relative_to(self._folder).as_posix()
-        return content.partition(b"\n")[0] == self._first_line(name).encode()
+    def _is_ours(self, path: Path) -> bool:
+        wanted = self._first_line(path.relative_to(self._folder).as_posix()).encode() + b"\n"
+        try:
+            with path.open("rb") as file:
+                return file.read(len(wanted)) == wanted
+        except OSError:  # what may not be read is somebody else's
+            return False
 
 
 def _content(path: Path) -> bytes | None:

@@ -2,8 +2,13 @@
 
 import os
 
+import click
 import pytest
 import yaml
+
+from meristem.cli.exported_files import ExportedFiles
+from meristem.cli.gateway_export import _cluster
+from meristem.errors import OperationError
 
 POLICY = """
 [gateway.routes.post]
@@ -97,14 +102,29 @@ async def test_a_file_of_somebody_else_is_not_written_over(project, export):
     assert {each.name: each.read_text() for each in (project / "out").iterdir()} == {"routes.yaml": "kind: HTTPRoute\n"}
 
 
-async def test_a_folder_that_cannot_be_written_is_told_and_left_as_it_was(project, export):
+async def test_a_folder_that_cannot_be_written_is_told(project, export):
     (project / "out").mkdir()
     (project / "out" / "routes.yaml").mkdir()
     told = await export()
     assert told.code == 1
-    assert "cannot write out/routes.yaml: Is a directory" in told.err
+    assert "out/routes.yaml was not written by this export" in told.err
     assert [each.name for each in (project / "out").iterdir()] == ["routes.yaml"]
     assert "is a file" in (await export(out="place.toml")).err
+    below = await export(out="place.toml/out")
+    assert below.code == 1
+    assert "cannot write place.toml/out/gateway.yaml: Not a directory; make room" in below.err
+
+
+def test_where_one_file_cannot_be_written_none_is(tmp_path):
+    (tmp_path / "parts").write_text("a file where a folder should be")
+    files = ExportedFiles(
+        tmp_path, {"first.conf": "# ours\n1", "parts/second.conf": "# ours\n2"}, lambda name: "# ours"
+    )
+    (tmp_path / "first.conf").write_text("# ours\n0")
+    with pytest.raises(OperationError, match=r"parts/second\.conf"):
+        files.write()
+    assert (tmp_path / "first.conf").read_text() == "# ours\n0"
+    assert {each.name for each in tmp_path.iterdir()} == {"parts", "first.conf"}
 
 
 async def test_what_a_proxy_cannot_do_is_refused_unless_it_may_be_approximate(project, export):
@@ -171,6 +191,11 @@ async def test_the_gateway_api_needs_the_name_of_a_class(meristem):
     told = await meristem("gateway", "export", "gateway-api", "--out", "out")
     assert told.code == 2
     assert "gateway-api needs --gateway-class NAME" in told.err
+
+
+def test_names_in_a_cluster_are_refused_for_a_proxy_that_stands_in_none():
+    with pytest.raises(click.UsageError, match="--tls-secret is a name in a cluster, for gateway-api alone: leave it"):
+        _cluster("nginx", None, None, "shop-tls")
 
 
 async def test_names_in_the_cluster_are_in_the_manifests(project, export):

@@ -19,6 +19,7 @@ from meristem.gateway.policy.header_table import AnswerHeaderTable, CorsTable, H
 from meristem.gateway.policy.limit_tables import RateLimitTable
 from meristem.gateway.policy.route_choice import RouteChoice
 from meristem.gateway.policy.route_table import GatewayRouteTable, RedirectTable
+from meristem.gateway.policy.tls_table import AcmeTable, TlsTable
 from tests.unit.gateway.export.test_exported_routes import HOSTS, METHODS, PARTS
 from tests.unit.gateway.export.test_gateway_api_routes import found, policy_of, route_of, some_policy
 
@@ -75,6 +76,8 @@ def problems(manifest: Manifest) -> Iterator[str]:
         yield "16 rules and hosts at most"
     if sum(len(each["matches"]) for each in rules) > 128:
         yield "128 matches at most"
+    if len({each["name"] for each in rules}) != len(rules):
+        yield "two rules of one name"
     for rule in rules:
         yield from rule_problems(rule)
 
@@ -197,6 +200,25 @@ def test_what_comes_without_tls_is_sent_to_it_except_of_who_probes():
     assert found(secure, "/a", "shop.example", "GET")["backendRefs"][0] == {"name": "shop", "port": 8000}
 
 
+def test_proofs_for_an_authority_come_to_the_edge_behind_whatever_else_is_said():
+    tls = TlsTable(acme=AcmeTable("https://acme.example/directory", agree_to_terms=True))
+    moved = GatewayRouteTable(redirect="https://new.example")
+    routes = routes_of(asked(GatewayTable(hosts=("shop.example",), https=True, tls=tls, routes={"a": moved}), tls=True))
+    for listener in ("http", "https"):
+        at = [each for each in routes if each["spec"]["parentRefs"][0].get("sectionName") == listener]
+        for method in ("GET", "HEAD"):
+            rule = found(at, "/.well-known/acme-challenge/x", "shop.example", method)
+            assert "backendRefs" in rule
+            assert "filters" not in rule
+        assert "filters" in found(at, "/.well-known/acme-challenge/x", "shop.example", "POST")
+
+
+def test_rules_are_called_as_their_routes():
+    routes = {"a_": GatewayRouteTable(path="/a/*"), "a-b": GatewayRouteTable(path="/b"), "a_b": GatewayRouteTable("/c")}
+    (told,) = routes_of(asked(GatewayTable(routes=routes)))
+    assert [each["name"] for each in told["spec"]["rules"]] == ["a-b", "a-b.2", "a", "rest"]
+
+
 def test_without_a_certificate_the_edge_behind_sends_to_tls():
     assert shortfalls(GatewayTable(https=True)) == ["[gateway] https"]
     (route,) = routes_of(asked(GatewayTable(https=True)), approximate=True)
@@ -210,7 +232,7 @@ def test_of_hosts_that_are_not_served_the_edge_behind_refuses_requests():
     routes = routes_of(asked(table))
     assert [each["spec"].get("hostnames") for each in routes] == [["shop.example"], None]
     for host in HOSTS[1:]:
-        assert {*found(routes, "/", host, "GET")} == {"matches", "backendRefs"}
+        assert {*found(routes, "/", host, "GET")} == {"name", "matches", "backendRefs"}
 
 
 def test_the_time_of_an_operation_is_told_and_that_of_an_app_left_to_the_edge():

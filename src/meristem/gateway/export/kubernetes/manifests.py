@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
+from meristem.gateway.acme_challenges import WELL_KNOWN
 from meristem.gateway.export.kubernetes.host_tables import (
     ROOT,
     UNSERVED,
@@ -30,6 +32,8 @@ MATCHES_OF_RULE: Final = 64
 MATCHES: Final = 128
 ASKED_METHOD: Final = "access-control-request-method"
 SLASH: Final = PathMatch("Exact", "/")
+REST: Final = "rest"
+"""What the rule of all that is on no route is called."""
 HTTP_LISTENER: Final = "http"
 HTTPS_LISTENER: Final = "https"
 
@@ -48,6 +52,10 @@ class Manifests:
         self._routes = {**policy.table.routes, ELSE: GatewayRouteTable()}
         # What comes without TLS is sent to it here; else the edge behind does it, by what it is told of the connection.
         self._redirects = policy.table.https and policy.https is not None
+        # The edge proves to an authority that a host is its own whatever else is said of such paths.
+        proofs = PathMatch("PathPrefix", WELL_KNOWN.decode().rstrip("/"))
+        has_proofs = policy.table.tls is not None and policy.table.tls.acme is not None
+        self._proofs = [TableEntry(UNSERVED, proofs, each) for each in ("GET", "HEAD")] if has_proofs else []
 
     def gateway(self) -> Manifest:
         """Where to listen."""
@@ -85,15 +93,15 @@ class Manifests:
 
     def _rules(self, entries: tuple[TableEntry, ...]) -> Iterator[Manifest]:
         """The rules of a table: one for each route, or more where it has many matches or does not do one thing."""
-        entries = self._with_slash(entries)
+        there = {each.path for each in entries}
+        entries = (*(each for each in self._proofs if each.path not in there), *self._with_slash(entries))
         for name in dict.fromkeys(each.route for each in entries):
             of_route = [each for each in entries if each.route == name]
-            if name == UNSERVED:
-                yield self._rule(of_route, None)
-                continue
-            route = self._routes[name]
-            for part in _parts(of_route, 1 if needs_own_rule(route) else MATCHES_OF_RULE):
-                yield self._rule(part, route)
+            route = self._routes.get(name)
+            size = 1 if route is not None and needs_own_rule(route) else MATCHES_OF_RULE
+            called = re.sub(r"[^a-z0-9]+", "-", name).strip("-") or REST
+            for part in _parts(of_route, size):
+                yield {"name": called, **self._rule(part, route)}
 
     def _with_slash(self, entries: tuple[TableEntry, ...]) -> tuple[TableEntry, ...]:
         """The same, with `/` told by itself where a redirect puts what is below it behind another path.
@@ -135,10 +143,10 @@ class Manifests:
         moved = GatewayRouteTable(redirect=RedirectTable("", status=HTTPS))
         filters = filters_of(self._table, moved, ROOT)
         filters[0]["requestRedirect"] = {"scheme": "https", **filters[0]["requestRedirect"]}
-        probe = _match(TableEntry(ELSE, PathMatch("Exact", PROBE.decode())))
+        passing = [TableEntry(UNSERVED, PathMatch("Exact", PROBE.decode())), *self._proofs]
         rules: list[Manifest] = [
-            {"matches": [probe], "backendRefs": self._backends},
-            {"matches": [_match(TableEntry(ELSE, ROOT))], "filters": filters},
+            {"name": "passing", **self._rule(passing, None)},
+            {"name": "to-https", "matches": [_match(TableEntry(ELSE, ROOT))], "filters": filters},
         ]
         for number, part in enumerate(_parts(hosts, RULES) if hosts else [()]):
             name = f"{self._name}-to-https" + (f"-{number + 1}" if number else "")
@@ -181,7 +189,18 @@ def _fitting(rules: Sequence[Manifest]) -> Iterator[list[Manifest]]:
     part: list[Manifest] = []
     for rule in rules:
         if part and (len(part) == RULES or sum(len(each["matches"]) for each in (*part, rule)) > MATCHES):
-            yield part
+            yield _numbered(part)
             part = []
         part.append(rule)
-    yield part
+    yield _numbered(part)
+
+
+def _numbered(rules: Iterable[Manifest]) -> list[Manifest]:
+    """The same, of those that are called alike all but the first with a number; routes have no dots in their names."""
+    seen: Counter[str] = Counter()
+    numbered = []
+    for rule in rules:
+        name = rule["name"]
+        seen[name] += 1
+        numbered.append({**rule, "name": name if seen[name] == 1 else f"{name}.{seen[name]}"})
+    return numbered
