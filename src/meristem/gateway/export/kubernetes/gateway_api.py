@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-import yaml
-
 from meristem.errors import ConfigurationError
 from meristem.gateway.export.gaps import ExportTarget
 from meristem.gateway.export.kubernetes.gateway_api_gaps import GAPS
 from meristem.gateway.export.kubernetes.manifests import Manifests
+from meristem.gateway.export.yaml_text import yaml_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -36,15 +35,7 @@ def _files(policy: ExportedPolicy) -> dict[str, str]:
 
 
 def _yaml(manifests: Iterable[Manifest]) -> str:
-    told = (yaml.dump(each, Dumper=_NoAliases, sort_keys=False, allow_unicode=True) for each in manifests)
-    return NOTE + "".join(f"---\n{each}" for each in told)
-
-
-class _NoAliases(yaml.SafeDumper):
-    """Writes the same thing twice where it is said twice, as manifests are read by people."""
-
-    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - as yaml asks
-        return True
+    return NOTE + "".join(f"---\n{yaml_text(each)}" for each in manifests)
 
 
 def _problems(policy: ExportedPolicy, names: ClusterNames) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from meristem.gateway.export.envoy.configuration import ENVOY
 from meristem.gateway.export.file_heads import headed
 from meristem.gateway.export.gaps import refuse, shortfalls
 from meristem.gateway.export.kubernetes.gateway_api import GATEWAY_API
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from meristem.gateway.export.exported_policy import ExportedPolicy
     from meristem.gateway.export.gaps import ExportTarget, Shortfall
 
-TARGETS: Final[Mapping[str, ExportTarget]] = {"nginx": NGINX, "gateway-api": GATEWAY_API}
+TARGETS: Final[Mapping[str, ExportTarget]] = {"nginx": NGINX, "envoy": ENVOY, "gateway-api": GATEWAY_API}
 
 
 class Exported(NamedTuple):

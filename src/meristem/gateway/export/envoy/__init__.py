@@ -1,0 +1,1 @@
+"""A `[gateway]` table as one static configuration of Envoy."""

@@ -1,0 +1,144 @@
+-- Puts each path into the one spelling by which routes and rules are found, and takes off what nobody outside may set.
+
+local function decoded(text)
+  return (text:gsub("%%(%x%x)", function(digits) return string.char(tonumber(digits, 16)) end))
+end
+
+local function encoded(text)
+  return (text:gsub("[^!-$&-~]", function(byte) return string.format("%%%02X", byte:byte()) end))
+end
+
+local function without_dots(path)
+  local kept, last = {}, ""
+  for segment in (path:sub(2) .. "/"):gmatch("([^/]*)/") do
+    last = segment
+    if segment == ".." then
+      kept[#kept] = nil
+    elseif segment ~= "" and segment ~= "." then
+      kept[#kept + 1] = segment
+    end
+  end
+  local ends = #kept > 0 and (last == "" or last == "." or last == "..")
+  return "/" .. table.concat(kept, "/") .. (ends and "/" or "")
+end
+
+-- How many bytes a character has that begins with this one, and the least and the most that the second may be.
+local function of_character(first)
+  if first < 0x80 then return 1 end
+  if first < 0xC2 or first > 0xF4 then return nil end
+  if first < 0xE0 then return 2, 0x80, 0xBF end
+  if first < 0xF0 then return 3, first == 0xE0 and 0xA0 or 0x80, first == 0xED and 0x9F or 0xBF end
+  return 4, first == 0xF0 and 0x90 or 0x80, first == 0xF4 and 0x8F or 0xBF
+end
+
+local function is_utf8(text)
+  local at = 1
+  while at <= #text do
+    local length, least, most = of_character(text:byte(at))
+    if length == nil then return false end
+    for further = at + 1, at + length - 1 do
+      local byte = text:byte(further)
+      if byte == nil or byte < least or byte > most then return false end
+      least, most = 0x80, 0xBF
+    end
+    at = at + length
+  end
+  return true
+end
+
+-- The path as it is served and as it is looked at, or why it has none.
+local function canonical(path)
+  if not (path:find("[%%\\;]") or path:find("//", 1, true) or path:find("/.", 1, true)) then return path, path end
+  if path:gsub("%%%x%x", ""):find("%", 1, true) then
+    return nil, "a % in a path begins an escape of two hexadecimal digits, such as %20"
+  end
+  local served = without_dots(path:gsub("%%%x%x", function(escape)
+    local letter = decoded(escape)
+    return letter:find("[%w._~-]") and letter or escape:upper()
+  end))
+  local seen = decoded(served)
+  if not is_utf8(seen) then return nil, "the escapes of the path are not UTF-8" end
+  if seen:find("%z") then return nil, "a path holds no NUL" end
+  seen = seen:gsub("\\", "/"):gsub(";[^/]*", "")
+  if without_dots(seen) ~= seen then
+    return nil, "the path can be read in two ways: write it without escaped slashes, `\\` or `;`"
+  end
+  return served, seen
+end
+
+-- As REST reads it: by segments, in which an escaped slash is a part of a name.
+local function by_segments(served)
+  return (served:gsub("[^/]+", function(segment) return (encoded(decoded(segment)):gsub("/", "%%2F")) end))
+end
+
+local function is_reserved(name)
+  local spelling = name:gsub("_", "-")
+  if spelling:find("^x%-meristem%-") or spelling == "meristem-app" or spelling == "meristem-origin" then return true end
+  if spelling == "forwarded" then return true end
+  if name == "x-forwarded-for" or name == "x-forwarded-proto" then return false end
+  if BELIEVES_PEER and name == "x-forwarded-host" then return false end
+  return spelling:find("^x%-forwarded%-") ~= nil or spelling == "x-real-ip"
+end
+
+local function closed(text)
+  return text:sub(-1) == "/" and text or text .. "/"
+end
+
+-- Whether a place of the policy is the path by one reading and not by another: to some of what stands behind, `;` and
+-- `\` are letters of a name.
+local function is_on_two_routes(seen, literal)
+  if seen == literal then return false end
+  for _, place in ipairs(PLACES) do
+    local here = place.whole and seen == place.path or not place.whole and seen:sub(1, #place.path) == place.path
+    local there = place.whole and literal == place.path or not place.whole and literal:sub(1, #place.path) == place.path
+    if here ~= there then return true end
+  end
+  return false
+end
+
+local function host_name(host)
+  return ((host:match("^%[.*%]") or host:match("^[^:]*")):lower():gsub("%.$", ""))
+end
+
+function envoy_on_request(handle)
+  local headers, reserved, size = handle:headers(), {}, 0
+  for name, value in pairs(headers) do
+    size = size + #name + #value + 4
+    if is_reserved(name) then reserved[#reserved + 1] = name end
+  end
+  for _, name in ipairs(reserved) do headers:remove(name) end
+  if not BELIEVES_PEER then
+    local address = handle:streamInfo():downstreamDirectRemoteAddress()
+    headers:replace("x-forwarded-for", address:match("^%[(.*)%]") or address:match("^[^:]*"))
+  end
+  for _, name in ipairs(ASKED_FIELDS) do
+    local sent, values = name == "host" and ":authority" or name, {}
+    for at = 0, headers:getNumValues(sent) - 1 do values[#values + 1] = headers:getAtIndex(sent, at) end
+    if #values > 0 then headers:replace("x-meristem-field-" .. name, table.concat(values, ", ")) end
+  end
+  if TRANSPORT_SECURITY ~= "" and headers:get("x-forwarded-proto") == "https" then
+    handle:streamInfo():dynamicMetadata():set("meristem", "transport_security", TRANSPORT_SECURITY)
+  end
+  local path, query = headers:get(":path"):match("^([^?]*)(.*)$")
+  if path:sub(1, 1) ~= "/" then return end
+  local served, seen = canonical(path)
+  if served == nil then
+    handle:respond({[":status"] = "400"}, seen)
+    return
+  end
+  local told, literal = encoded(closed(seen)), encoded(closed(decoded(served)))
+  if is_on_two_routes(told, literal) then
+    handle:respond({[":status"] = "400"}, "the path is on two routes, by how it is read: write it without `;` and `\\`")
+    return
+  end
+  headers:replace(":path", served .. query)
+  headers:replace("x-meristem-path", told)
+  headers:replace("x-meristem-literal", literal)
+  headers:replace("x-meristem-rest", by_segments(served))
+  headers:replace("x-meristem-served", served)
+  headers:replace("x-meristem-host", host_name(headers:get(":authority") or ""))
+  headers:replace("x-meristem-query", #query > 1 and query or "")
+  headers:replace("x-meristem-query-bytes", tostring(math.max(0, #query - 1)))
+  headers:replace("x-meristem-head-bytes", tostring(size))
+  handle:clearRouteCache()
+end

@@ -1,0 +1,73 @@
+"""Pages of other origins: preflights are routes that answer by themselves, the rest is Envoy's own filter."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from meristem.gateway.export.envoy.answer_fields import field
+from meristem.gateway.export.envoy.header_matchers import one_of, pattern, present, text
+from meristem.gateway.policy.quantities import seconds_of
+
+if TYPE_CHECKING:
+    from meristem.gateway.export.envoy.header_matchers import Part
+    from meristem.gateway.policy.header_table import CorsTable
+
+FILTER: Final = "envoy.filters.http.cors"
+TYPE: Final = "type.googleapis.com/envoy.extensions.filters.http.cors.v3"
+METHOD: Final = "access-control-request-method"
+HEADERS: Final = "access-control-request-headers"
+
+
+def cors_filter() -> Part:
+    """Tells who may read answers, on the routes that say it."""
+    return {"name": FILTER, "typed_config": {"@type": f"{TYPE}.Cors"}}
+
+
+def readers(table: CorsTable) -> Part:
+    """What a route says of who may read its answers."""
+    told: Part = {"@type": f"{TYPE}.CorsPolicy", "allow_origin_string_match": [_origin(each) for each in table.origins]}
+    if table.credentials:
+        told["allow_credentials"] = True
+    if table.expose:
+        told["expose_headers"] = ", ".join(table.expose)
+    return told
+
+
+def asking(methods: frozenset[str] | None) -> list[Part]:
+    """Preflights, of requests with these methods."""
+    asked = present(METHOD) if methods is None or "OPTIONS" in methods else one_of(METHOD, methods)
+    return [text(":method", exact="OPTIONS"), present("origin"), asked]
+
+
+def granted(table: CorsTable) -> list[Part]:
+    """Preflights to which the answer is yes."""
+    name = "|".join(map(re.escape, table.headers))
+    item = rf"[ \t]*(?:(?:{name})[ \t]*)?" if name else r"[ \t]*"
+    headers = pattern(HEADERS, f"(?i){item}(?:,{item})*") | {"treat_missing_header_as_empty": True}
+    origins = [] if "*" in table.origins else [pattern("origin", "|".join(map(_regex, table.origins)))]
+    return [*origins, one_of(METHOD, table.methods), headers]
+
+
+def grant(table: CorsTable) -> list[Part]:
+    """What the answer to such a preflight says."""
+    fields = [field("vary", f"origin, {METHOD}, {HEADERS}")]
+    any_origin = field("access-control-allow-origin", "*")
+    if "*" not in table.origins:
+        any_origin["header"]["value"] = "%REQ(origin)%"
+    fields.append(any_origin)
+    if table.credentials:
+        fields.append(field("access-control-allow-credentials", "true"))
+    fields.append(field("access-control-allow-methods", ", ".join(sorted(table.methods))))
+    if table.headers:
+        fields.append(field("access-control-allow-headers", ", ".join(sorted(table.headers))))
+    fields.append(field("access-control-max-age", f"{seconds_of(table.max_age):.0f}"))
+    return fields
+
+
+def _origin(origin: str) -> Part:
+    return {"safe_regex": {"regex": _regex(origin)}} if "*." in origin else {"exact": origin}
+
+
+def _regex(origin: str) -> str:
+    return re.escape(origin).replace(r"\*\.", r"(?:[a-z0-9-]+\.)+")

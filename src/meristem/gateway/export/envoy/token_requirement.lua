@@ -1,0 +1,154 @@
+-- Decides by the token of a request, whose signature Envoy has checked, whether its route lets it in.
+
+local LONGEST, LONGEST_TEXT, MOST_ROLES = 16 * 1024, 255, 100
+local BEARER_TYPES = {
+  [""] = true, ["jwt"] = true, ["at+jwt"] = true, ["application/jwt"] = true, ["application/at+jwt"] = true,
+}
+
+local function refuse(handle, status, why, challenge)
+  local fields = {[":status"] = status, ["cache-control"] = "no-store"}
+  if challenge then fields["www-authenticate"] = challenge end
+  if status == "503" then fields["retry-after"] = "5" end
+  handle:respond(fields, why)
+end
+
+local function unproved(handle, why)
+  refuse(handle, "401", why, string.format('Bearer error="invalid_token", error_description="%s"', why))
+end
+
+-- What stands at a name, or else at a path of names with dots.
+local function found(claims, path)
+  if path == "" or claims[path] ~= nil then return claims[path] end
+  local value = claims
+  for name in path:gmatch("[^.]+") do
+    if type(value) ~= "table" then return nil end
+    value = value[name]
+  end
+  return value
+end
+
+-- The roles or scopes of a claim, which is a list or one text with spaces between.
+local function listed(value)
+  local names, count = {}, 0
+  local function take(name)
+    if type(name) == "string" and count < MOST_ROLES then
+      names[name], count = true, count + 1
+    end
+  end
+  if type(value) == "string" then
+    for name in value:gmatch("%S+") do take(name) end
+  elseif type(value) == "table" then
+    for _, name in ipairs(value) do take(name) end
+  end
+  return names
+end
+
+local function is_time(value)
+  return value == nil or (type(value) == "number" and math.abs(value) < 1e12)
+end
+
+-- Why a token proves nothing here; nil for one that holds.
+local function problem(issuer, header, claims, now)
+  if type(header) ~= "table" or not issuer.algorithms[header.alg or ""] then
+    return "the token is signed by an algorithm that is not allowed here"
+  end
+  if header.crit ~= nil then return "the token has critical header parameters, of which none is understood" end
+  local kind = header.typ == nil and "" or header.typ
+  if type(kind) ~= "string" or not BEARER_TYPES[kind:lower()] then
+    return "the token is of a type that proves nothing here"
+  end
+  if claims.exp == nil then return "the token has no time at which it ends (exp)" end
+  if not (is_time(claims.exp) and is_time(claims.nbf) and is_time(claims.iat)) then
+    return "a time of the token is none"
+  end
+  if now >= claims.exp + issuer.leeway then return "the token has expired" end
+  if now < math.max(claims.nbf or now, claims.iat or now) - issuer.leeway then return "the token is not valid yet" end
+  if claims.cnf ~= nil then return "the token is bound to a key, of which nothing is proved here" end
+  local subject = found(claims, issuer.subject)
+  if type(subject) ~= "string" or subject == "" or #subject > LONGEST_TEXT then return "the token names no subject" end
+  if (issuer.prefix .. subject):sub(1, 4) == "key:" then
+    return "the token names a subject as only API keys have one"
+  end
+  return nil
+end
+
+-- The claims of a token that Envoy has verified and whose they are; nil and how it failed for any other.
+local function verified(handle)
+  local told = handle:streamInfo():dynamicMetadata():get("envoy.filters.http.jwt_authn") or {}
+  for name, issuer in pairs(ISSUERS) do
+    if told[name] ~= nil then return told[name], issuer, told[name .. ":header"] end
+  end
+  return nil, told.failed
+end
+
+-- The address that a request comes from; of IPv6 the network of 64 bits, since one host may have all of it.
+local function network(address)
+  local inner = address:match("^%[(.*)%]")
+  if inner == nil then return address:match("^[^:]*") end
+  local head, tail = inner:match("^(.-)::(.*)$")
+  local groups = {}
+  for group in (head or inner):gmatch("[^:]+") do groups[#groups + 1] = group end
+  local behind = {}
+  for group in (tail or ""):gmatch("[^:]+") do behind[#behind + 1] = group end
+  while #groups + #behind < 8 do groups[#groups + 1] = "0" end
+  for _, group in ipairs(behind) do groups[#groups + 1] = group end
+  return table.concat(groups, ":", 1, 4)
+end
+
+-- Tells the limits behind whom they count.
+local function count(handle, user, tenant)
+  local told = handle:streamInfo():dynamicMetadata()
+  local known = user or "address " .. network(handle:streamInfo():downstreamRemoteAddress())
+  told:set("meristem", "user", known)
+  told:set("meristem", "tenant", tenant or known)
+end
+
+local function judge(handle, route, claims, issuer)
+  local scopes, roles = listed(found(claims, issuer.scopes)), listed(found(claims, issuer.roles))
+  for _, scope in ipairs(route.scopes or {}) do
+    if not scopes[scope] then
+      local wanted = table.concat(route.scopes, " ")
+      local challenge = string.format('Bearer error="insufficient_scope", scope="%s"', wanted)
+      return refuse(handle, "403", "this needs the scope " .. wanted, challenge)
+    end
+  end
+  if route.roles == nil then return end
+  for _, role in ipairs(route.roles) do
+    if roles[role] then return end
+  end
+  refuse(handle, "403", "this needs a role that you have not")
+end
+
+function envoy_on_request(handle)
+  local route = handle:metadata():get("requirement")
+  count(handle)
+  if route == nil then return end
+  local headers = handle:headers()
+  if headers:get("x-api-key") ~= nil then return unproved(handle, "API keys are not taken here") end
+  local scheme, token = (headers:get("authorization") or ""):match("^(%S*) *(.*)$")
+  if scheme:lower() ~= "bearer" then
+    if route.require ~= "anybody" then refuse(handle, "401", "send a token, as `Authorization: Bearer ...`", "Bearer") end
+    return
+  end
+  if #token > LONGEST then return unproved(handle, "the token is too long") end
+  local claims, issuer, header = verified(handle)
+  if claims == nil then
+    if issuer ~= nil and issuer.message == "Jwks remote fetch is failed" then
+      return refuse(handle, "503", "the keys of the issuer of this token have not been read yet")
+    end
+    return unproved(handle, "the token does not hold")
+  end
+  local why = problem(issuer, header, claims, handle:timestamp() / 1000)
+  if why ~= nil then return unproved(handle, why) end
+  local tenant = found(claims, issuer.tenant)
+  tenant = type(tenant) == "string" and tenant ~= "" and "tenant " .. tenant:sub(1, LONGEST_TEXT) or nil
+  handle:streamInfo():dynamicMetadata():set("meristem", "is_known", true)
+  count(handle, "user " .. issuer.prefix .. found(claims, issuer.subject), tenant)
+  judge(handle, route, claims, issuer)
+end
+
+-- What is answered to somebody is nothing for a cache of many.
+function envoy_on_response(handle)
+  local told = handle:streamInfo():dynamicMetadata():get("meristem")
+  if told ~= nil and told.is_known then handle:headers():add("cache-control", "private") end
+end

@@ -1,0 +1,198 @@
+"""Envoy with what is exported for it answers the transcript as the edge does, as far as it can hold its policies."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from meristem.errors import ConfigurationError
+from meristem.gateway.export.targets.known_targets import exported
+from meristem.system.blueprint import Blueprint
+from meristem.system.placement import Placement
+from tests.interop.exports.asked_request import CUT, Asked, Theme
+from tests.interop.exports.envoy_front import envoy_front, needs_envoy
+from tests.interop.exports.fronts import PATIENCE, SYSTEM, free_port, ground, play
+from tests.interop.exports.transcript import (
+    BANS,
+    BODIES,
+    CORS,
+    FIELDS,
+    FIREWALL,
+    HOSTS,
+    HTTPS,
+    KEYS,
+    LIMITS,
+    OPERATIONS,
+    PATHS,
+    SECRETS,
+    THEMES,
+    TOKENS,
+)
+
+WHOLE = (PATHS, HOSTS, HTTPS, CORS, BODIES, TOKENS, SECRETS, FIELDS)
+REFUSED = (
+    (FIREWALL, ("head_above", "addresses_file", "status")),
+    (BANS, ("[gateway.firewall.ban]",)),
+    (LIMITS, ("[gateway.routes.one] limits", "[gateway.routes.two] limits")),
+    (KEYS, ("[gateway.routes.mine] require", "[gateway.routes.orders] require", "[gateway.routes.few] require")),
+    (OPERATIONS, ("[gateway.routes.place] require", "[gateway.routes.orders] require")),
+)
+BY_TOKENS = {'require = "key"': 'require = "user"', "user or key": "user"}
+RATE = """
+[gateway.limits.each]
+rate = "200/s"
+burst = 100
+delay = true
+status = 503
+[gateway.routes.all]
+path = "/*"
+limits = ["each"]
+"""
+
+
+@needs_envoy
+@pytest.mark.parametrize("theme", WHOLE, ids=lambda theme: theme.name)
+async def test_each_request_has_the_status_that_the_transcript_tells(theme: Theme, tmp_path: Path):
+    async with ground(theme, tmp_path) as known, envoy_front(known) as front:
+        assert await play(front, theme) == []
+
+
+@pytest.mark.parametrize(("theme", "keys"), REFUSED, ids=lambda each: getattr(each, "name", ""))
+async def test_what_envoy_cannot_hold_is_refused_and_told_by_its_keys(
+    theme: Theme, keys: tuple[str, ...], tmp_path: Path
+):
+    async with ground(theme, tmp_path) as known:
+        with pytest.raises(ConfigurationError) as refusal:
+            exported("envoy", known.policy(free_port()))
+    told = str(refusal.value)
+    assert [each for each in keys if each not in told] == []
+
+
+def test_each_theme_is_held_or_refused():
+    known = [*WHOLE, *(theme for theme, _ in REFUSED)]
+    assert sorted(each.name for each in THEMES) == sorted(each.name for each in known)
+
+
+@pytest.mark.parametrize("theme", [KEYS, OPERATIONS], ids=lambda theme: theme.name)
+async def test_nobody_is_let_in_for_an_approximation(theme: Theme, tmp_path: Path):
+    async with ground(theme, tmp_path) as known:
+        with pytest.raises(ConfigurationError, match="API|keys"):
+            exported("envoy", known.policy(free_port()), approximate=True)
+
+
+@needs_envoy
+async def test_a_firewall_is_held_but_for_cut_connections(tmp_path: Path):
+    async with ground(FIREWALL, tmp_path) as known, envoy_front(known, approximate=True) as front:
+        asked = tuple(each._replace(status=403) if each.status == CUT else each for each in FIREWALL.asked)
+        assert await play(front, FIREWALL._replace(asked=asked)) == []
+
+
+@needs_envoy
+async def test_limits_are_held_but_for_several_on_a_route(tmp_path: Path):
+    """What the first of two has taken it keeps; and of `RateLimit` fields there are none."""
+    single = [each for each in LIMITS.asked if each.target != "/two/" and each.client != "192.0.2.6"]
+    told = {"ratelimit", "ratelimit-policy"}
+    asked = [
+        each._replace(answered={name: value for name, value in each.answered.items() if name not in told})
+        for each in single
+    ]
+    async with ground(LIMITS, tmp_path) as known, envoy_front(known, approximate=True) as front:
+        assert await play(front, LIMITS._replace(asked=tuple(asked))) == []
+        two = [(await front.ask(Asked("/two/", 200, client="192.0.2.6"))).status for _ in range(6)]
+        assert (two[:2], {*two[2:]} - {429, 503}) == ([200, 200], set())
+
+
+@needs_envoy
+async def test_operations_are_found_at_both_their_paths(tmp_path: Path):
+    """As the transcript has it with keys, here with tokens, which Envoy takes."""
+    placement = OPERATIONS.placement
+    for keys, users in BY_TOKENS.items():
+        placement = placement.replace(keys, users)
+    credentials = {"{key}": "{rs256}", "{reading_key}": "{reader}"}
+
+    def with_token(asked: Asked) -> Asked:
+        fields = asked.fields
+        for key, token in credentials.items():
+            fields = tuple((name, value.replace(key, token)) for name, value in fields)
+        return asked._replace(fields=fields)
+
+    theme = Theme("operations by tokens", placement, tuple(map(with_token, OPERATIONS.asked)))
+    async with ground(theme, tmp_path) as known, envoy_front(known) as front:
+        assert await play(front, theme) == []
+
+
+@needs_envoy
+async def test_admitted_are_the_burst_and_the_rate_by_the_time(tmp_path: Path):
+    """200 a second and 100 more, of 600 that come at once: those beyond are refused, and none waits."""
+    async with ground(Theme("rate", RATE, ()), tmp_path) as known, envoy_front(known, approximate=True) as front:
+        began = time.monotonic()
+        heads = await asyncio.gather(*(head_of_one(front.port, "/") for _ in range(600)))
+        took = time.monotonic() - began
+    found = Counter(int(each.split()[1]) for each in heads)
+    assert {*found} == {200, 503}
+    assert 101 <= found[200] <= 1.1 * (101 + 200 * took)
+
+
+@needs_envoy
+async def test_the_edge_behind_learns_who_asks(tmp_path: Path):
+    """As from the proxies before Envoy, of which one names the other, and nothing that a client has made up."""
+    async with ground(FIREWALL, tmp_path) as known, envoy_front(known, approximate=True) as front:
+        far = await front.ask(Asked("/admin/", 200, client="203.0.113.9, 198.51.100.7, 127.0.0.1"))
+        assert (far.status, far.seen["x-forwarded-for"]) == (200, "203.0.113.9, 198.51.100.7, 127.0.0.1")
+        denied = await front.ask(Asked("/", 403, client="198.51.100.7, 203.0.113.9, 127.0.0.1"))
+        assert denied.status == 403
+
+
+@needs_envoy
+async def test_a_peer_that_is_no_proxy_says_nothing_of_who_asks(tmp_path: Path):
+    async with ground(FIREWALL, tmp_path) as known:
+        placement = known.folder / "placement.toml"
+        placement.write_text(placement.read_text().replace('["127.0.0.1"]', '["192.0.2.250"]'))
+        stranger = known._replace(blueprint=Blueprint(SYSTEM, Placement.read(placement)))
+        async with envoy_front(stranger, approximate=True) as front:
+            told = (("x-forwarded-proto", "https"), ("x-forwarded-host", "evil.example"), ("forwarded", "for=1.2.3.4"))
+            answered = await front.ask(Asked("/", 200, client="203.0.113.9", fields=told))
+            seen = {name: value for name, value in answered.seen.items() if "forwarded" in name}
+            assert (answered.status, seen) == (
+                200,
+                {"x-forwarded-for": "127.0.0.1", "x-forwarded-proto": "http"},
+            )
+            assert (await front.ask(Asked("/admin/", 404, client="198.51.100.7"))).status == 404
+
+
+COMPRESSED = """
+[gateway.compression]
+codings = ["zstd", "br", "gzip"]
+min_bytes = 100
+[gateway.routes.plain]
+path = "/plain/*"
+compression = false
+"""
+
+
+@needs_envoy
+async def test_answers_are_compressed_as_clients_like_best(tmp_path: Path):
+    theme = Theme("codings", COMPRESSED, ())
+    async with ground(theme, tmp_path) as known, envoy_front(known, approximate=True) as front:
+
+        async def coding(accepted: str, path: str = "/") -> str:
+            head = await head_of_one(front.port, path, f"accept-encoding: {accepted}", f"x-long: {'x' * 2_000}")
+            return next((line[18:] for line in head.split("\r\n") if line.startswith("content-encoding: ")), "")
+
+        accepted = ("gzip, br, zstd", "br, gzip", "gzip", "gzip;q=0.5, br;q=0.9", "identity")
+        assert [await coding(each) for each in accepted] == ["zstd", "br", "gzip", "br", ""]
+        assert await coding("gzip", "/plain/x") == ""
+
+
+async def head_of_one(port: int, path: str, *lines: str) -> str:
+    """The head of an answer, on a connection that could go on."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write("\r\n".join([f"GET {path} HTTP/1.1", "host: shop.example", *lines, "", ""]).encode())
+        return (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)).decode()
+    finally:
+        writer.close()
