@@ -1,5 +1,8 @@
 """What the gateway costs before one upstream, beside nginx with the same policy in Lua and a proxy on aiohttp.
 
+Of nginx there are two: with the few lines of Lua that this one policy takes at least, and with all that
+`meristem gateway export nginx` writes for it.
+
     python -m benchmarks.gateway [--rounds 10] [--seconds 3] [--json]
 
 Each is a reverse proxy on one core, with a limit for each address that nobody reaches here, the fields that tell how it
@@ -130,10 +133,30 @@ def proxied_by_nginx(folder: Path, upstream: str) -> Iterator[Proxy]:
 
 
 @contextmanager
-def proxied_by_meristem(folder: Path, upstream: str) -> Iterator[Proxy]:
-    port = free_port()
+def proxied_by_exported(folder: Path, upstream: str) -> Iterator[Proxy]:
+    """The same policy as it is exported for nginx, with one worker."""
+    port, made = free_port(), folder / "exported"
+    written(folder)
+    command = python("meristem", "gateway", "export", "nginx", "--system", "gateway_system.py")
+    command += ["--placement", "gateway.toml", "--out", "exported", "--upstream", upstream]
+    output_of([*command, "--http", f"127.0.0.1:{port}"], core=CLIENT, folder=folder)
+    main = made / "nginx.conf"
+    main.write_text(main.read_text().replace("worker_processes auto;", "worker_processes 1; daemon off;"))
+    command = ["nginx", "-p", f"{made}/", "-c", "nginx.conf", "-e", "stderr"]
+    with started(command, core=SERVER, folder=made, ready="start worker process ") as running:
+        yield Proxy(port, descendants(running.pid))
+
+
+def written(folder: Path) -> None:
+    """Write the system and its policy."""
     (folder / "gateway_system.py").write_text(SYSTEM)
     (folder / "gateway.toml").write_text(PLACEMENT)
+
+
+@contextmanager
+def proxied_by_meristem(folder: Path, upstream: str) -> Iterator[Proxy]:
+    port = free_port()
+    written(folder)
     command = python("meristem", "process", "gateway_system.py", "--placement", "gateway.toml")
     command += ["--public", f"tcp://127.0.0.1:{port}"]
     with started(command, core=SERVER, folder=folder, variables={"SITE_URL": f"http://{upstream}"}) as running:
@@ -151,6 +174,7 @@ def proxied_by_aiohttp(folder: Path, upstream: str) -> Iterator[Proxy]:
 PROXIES: Final[dict[str, Callable[..., object]]] = {
     "Meristem": proxied_by_meristem,
     "nginx + Lua": proxied_by_nginx,
+    "nginx, exported": proxied_by_exported,
     "aiohttp": proxied_by_aiohttp,
 }
 

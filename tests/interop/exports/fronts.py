@@ -206,11 +206,14 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def ground(theme: Theme, folder: Path) -> AsyncIterator[Ground]:
-    """The policy of a theme, with a part behind that answers everything and an issuer that tells its keys."""
+async def ground(theme: Theme, folder: Path, *, behind: Any = None, keys: Any = None) -> AsyncIterator[Ground]:
+    """The policy of a theme, with a part behind that answers everything and an issuer that tells its keys.
+
+    They are apps; others can stand for them.
+    """
     async with AsyncExitStack() as stack:
-        upstream = await stack.enter_async_context(served(echo))
-        jwks = await stack.enter_async_context(served(issuer))
+        upstream = await stack.enter_async_context(served(echo if behind is None else behind))
+        jwks = await stack.enter_async_context(served(issuer if keys is None else keys))
         (folder / "blocked.txt").write_text(BLOCKED)
         path = folder / "placement.toml"
         path.write_text(SERVER + theme.placement.replace("{jwks}", f"http://127.0.0.1:{jwks}/jwks"))

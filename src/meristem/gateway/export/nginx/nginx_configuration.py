@@ -82,7 +82,7 @@ upstream meristem_edge {{
     keepalive_timeout 4s;
 }}
 {issuer_groups}
-init_by_lua_block {{ require "meristem.policy" }}
+init_by_lua_block {{ require "meristem.gate" }}  # what is wrong with the policy is told when nginx starts
 """
 SERVER: Final = """
 server {{
@@ -90,10 +90,9 @@ server {{
     server_name "";
     absolute_redirect off;
     large_client_header_buffers 4 64k;
-    set $meristem_target "";
-    set $meristem_client "";
+    set $meristem_target $request_uri;
     set $meristem_scheme $scheme;
-    set $meristem_host "";
+    set $meristem_host $http_host;
     set $meristem_visit "";
 {tls}{locations}{issuer_locations}}}
 """
@@ -110,7 +109,7 @@ LOCATION: Final = """
         proxy_set_header Host $http_host;
         proxy_set_header Upgrade $meristem_upgrade;
         proxy_set_header Connection $meristem_connection;
-        proxy_set_header X-Forwarded-For $meristem_client;
+        proxy_set_header X-Forwarded-For $remote_addr;
         proxy_set_header X-Forwarded-Proto $meristem_scheme;
         proxy_set_header X-Forwarded-Host $meristem_host;
         proxy_set_header Forwarded "";

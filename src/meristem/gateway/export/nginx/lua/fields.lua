@@ -2,13 +2,16 @@
 
 local policy = require "meristem.policy"
 
+local byte, find, gsub = string.byte, string.find, string.gsub
+local F, M, X = byte("fmx", 1, 3)
+
 local _M = {}
 -- What tells the part behind where a request came from, or who sent it: from outside none of it comes through. The
 -- configuration sets those that nginx vouches for.
 local OF_PROXIES = {["forwarded"] = true, ["x-real-ip"] = true, ["meristem-app"] = true, ["meristem-origin"] = true}
 
 local function is_told_here(name)
-    return OF_PROXIES[name] or name:sub(1, 12) == "x-forwarded-" or name:sub(1, 11) == "x-meristem-"
+    return OF_PROXIES[name] or find(name, "^x%-forwarded%-") or find(name, "^x%-meristem%-")
 end
 
 -- Take off a request what nobody outside may say and what a route removes, and put on what it sets. Names are compared
@@ -16,13 +19,15 @@ end
 function _M.of_request(visit, rules)
     local request = ngx.req
     for name in pairs(visit.head) do
-        local plain = name:find("_", 1, true) and name:gsub("_", "-") or name
-        if is_told_here(plain) or rules.gone[plain] then
+        local plain = find(name, "_", 1, true) and gsub(name, "_", "-") or name
+        local first = byte(plain)
+        if rules.gone[plain] or (first == F or first == M or first == X) and is_told_here(plain) then
             request.clear_header(name)
         end
     end
-    for name, value in pairs(rules.set) do
-        request.set_header(name, value)
+    local set = rules.set
+    for at = 1, #set, 2 do
+        request.set_header(set[at], set[at + 1])
     end
 end
 
@@ -34,7 +39,7 @@ local function add(name, value)
     elseif type(there) == "table" then
         there[#there + 1] = value
         header[name] = there
-    else
+    elseif there ~= value then
         header[name] = {there, value}
     end
 end
@@ -51,16 +56,20 @@ function _M.of_answer(visit)
             header[name] = nil
         end
     end
+    if visit.limits_told and not visit.refused then  -- those of the edge behind count less than has come here
+        header["ratelimit"], header["ratelimit-policy"] = nil, nil
+    end
     local fields = visit.fields
     for at = 1, #fields, 2 do
         add(fields[at], fields[at + 1])
     end
-    for name, value in pairs(rules.set) do
-        header[name] = value
+    local set, defaults = rules.set, rules[visit.scheme]
+    for at = 1, #set, 2 do
+        header[set[at]] = set[at + 1]
     end
-    for name, value in pairs(rules[visit.scheme]) do
-        if header[name] == nil then
-            header[name] = value
+    for at = 1, #defaults, 2 do
+        if header[defaults[at]] == nil then
+            header[defaults[at]] = defaults[at + 1]
         end
     end
 end

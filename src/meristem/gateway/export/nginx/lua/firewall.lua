@@ -88,7 +88,7 @@ local function fits(rule, visit)
     if rule.methods and not rule.methods[visit.method] then
         return false
     end
-    if rule.head and not (visit.head_bytes > rule.head)
+    if rule.head and not (tonumber(ngx.var.request_length) > rule.head)
         or rule.query and not (#visit.query > rule.query)
         or rule.body and not (body_of(visit.head) > rule.body) then
         return false

@@ -1,6 +1,7 @@
 -- What happens to a request, in one order: from what costs least to what costs most. It is let in to the edge, or has its
 -- answer here. What fails lets nobody in.
 
+local lrucache = require "resty.lrucache"
 local policy = require "meristem.policy"
 local bans = policy.ban and require "meristem.bans"
 local canonical_path = require "meristem.canonical_path"
@@ -22,8 +23,9 @@ local FIRST = policy.routes["*"].location  -- the terms of the location that req
 local SENT_AGAIN = {GET = true, HEAD = true, OPTIONS = true, TRACE = true, POST = true, PATCH = true, LOCK = true}
 local UNIX = "unix:"
 
+local hosts = assert(lrucache.new(1000))
 local trusted = assert(networks.of(policy.proxies))
-local visits, number = {}, 0  -- those under way, for a location that a request goes on by forgets its own context
+local visits, number = {}, 0  -- those that went on by another location, where their context is forgotten
 local _M = {}
 
 local function joined(head)
@@ -42,9 +44,13 @@ end
 
 -- The host in small letters, without its port and without a dot at its end.
 local function host_name(text)
-    text = text:lower()
-    local name = text:match("^%[[^%]]*%]?") or text:match("^[^:]*")
-    return (name:gsub("%.$", ""))
+    local name = hosts:get(text)
+    if not name then
+        name = text:lower()
+        name = (name:match("^%[[^%]]*%]?") or name:match("^[^:]*")):gsub("%.$", "")
+        hosts:set(text, name)
+    end
+    return name
 end
 
 -- Of IPv6 what counts as one is a network of 64 bits, all of which one host may have.
@@ -91,10 +97,12 @@ local function told_by_proxies(visit, peer)
     local scheme = (said(visit.head, "x-forwarded-proto", hops) or ""):lower()
     if scheme == "http" or scheme == "https" then
         visit.scheme = scheme
+        ngx.var.meristem_scheme = scheme
     end
     local host = said(visit.head, "x-forwarded-host", hops)
     if host and ngx.re.find(host, [[\A(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::\d{1,5})?\z]], "jo") then
         visit.host_field = host
+        ngx.var.meristem_host = host
     end
 end
 
@@ -102,15 +110,15 @@ local function arrived()
     local var = ngx.var
     local target = var.request_uri
     local mark = target:find("?", 1, true)
-    local bytes = networks.plain(var.binary_remote_addr)
+    local head, bytes = joined(ngx.req.get_headers(0)), networks.plain(var.binary_remote_addr)
     local visit = {
         method = ngx.req.get_method(),
+        target = target,
         raw = mark and target:sub(1, mark - 1) or target,
         query = mark and target:sub(mark + 1) or "",
-        head = joined(ngx.req.get_headers(0)),
-        head_bytes = tonumber(var.request_length),
+        head = head,
         scheme = var.scheme,
-        host_field = var.http_host or "",
+        host_field = head.host or "",
         bytes = bytes,
         client = var.remote_addr, address = address_of(bytes, var.remote_addr),
         route = "*",
@@ -146,8 +154,8 @@ local function find_route(visit)
     return policy.routes[name]
 end
 
-local function target(visit)
-    return visit.served .. (visit.query ~= "" and "?" .. visit.query or "")
+local function target_of(visit)
+    return visit.query ~= "" and visit.served .. "?" .. visit.query or visit.served
 end
 
 -- At which host, with or without TLS, and what has moved elsewhere.
@@ -161,7 +169,7 @@ local function sent_elsewhere(visit, route)
             if visit.host == "" then
                 return refusal.refused(400, "the request names no host at which TLS could be spoken")
             end
-            return refusal.answer(308, {"Location", "https://" .. visit.host .. target(visit)})
+            return refusal.answer(308, {"Location", "https://" .. visit.host .. target_of(visit)})
         end
     end
     local redirect = route.redirect
@@ -212,26 +220,34 @@ local function refuse(visit, outcome)
     return refusal.send(outcome)
 end
 
-local function go_on(visit)
-    local route, var = policy.routes[visit.route], ngx.var
-    fields.of_request(visit, route.requests)
-    var.meristem_target = target(visit)
-    var.meristem_client = visit.client
-    var.meristem_scheme = visit.scheme
-    var.meristem_host = visit.host_field
+-- The location by which a request goes on; nil for the one that it came in by.
+local function location_of(visit, route)
     if not SENT_AGAIN[visit.method] then
-        return ngx.exec(route.once)
+        return route.once
     elseif route.location ~= FIRST or route.body and visit.head["transfer-encoding"] then  -- that one counts as it comes
-        return ngx.exec(route.location)
+        return route.location
+    end
+end
+
+local function go_on(visit)
+    local route = policy.routes[visit.route]
+    fields.of_request(visit, route.requests)
+    local target = target_of(visit)
+    if target ~= visit.target then
+        ngx.var.meristem_target = target
+    end
+    local location = location_of(visit, route)
+    if location then
+        number = number + 1
+        visits[number] = visit
+        ngx.var.meristem_visit = number
+        return ngx.exec(location)
     end
 end
 
 -- Decide about a request.
 function _M.enter()
     local visit = arrived()
-    number = number + 1
-    visits[number] = visit
-    ngx.var.meristem_visit = number
     ngx.ctx.meristem_visit = visit
     local outcome = decide(visit)
     if outcome then
@@ -241,7 +257,12 @@ function _M.enter()
 end
 
 local function current()
-    return ngx.ctx.meristem_visit or visits[tonumber(ngx.var.meristem_visit)]
+    local visit = ngx.ctx.meristem_visit
+    if not visit then
+        visit = visits[tonumber(ngx.var.meristem_visit) or 0]
+        ngx.ctx.meristem_visit = visit
+    end
+    return visit
 end
 
 -- Shape the answer to it.
@@ -256,8 +277,11 @@ end
 function _M.leave()
     local visit = current()
     if visit then
-        visits[tonumber(ngx.var.meristem_visit)] = nil
         release(visit)
+    end
+    local kept = tonumber(ngx.var.meristem_visit)
+    if kept then
+        visits[kept] = nil
     end
 end
 

@@ -2,6 +2,7 @@
 -- All limits of a route are looked at before any is charged; who is refused by one is charged by none.
 
 local ffi = require "ffi"
+local lrucache = require "resty.lrucache"
 local tell_dry = require "meristem.dry_runs"
 local policy = require "meristem.policy"
 local key_of = require "meristem.requesters"
@@ -16,6 +17,7 @@ local C = ffi.C
 local ceil, floor, max = math.ceil, math.floor, math.max
 local EXACT = 1e-9  -- seconds: sums of intervals are not exact, and this is no request
 local due_of = ngx.shared.meristem_limits
+local shown = assert(lrucache.new(1000))
 local _M = {}
 
 -- Seconds of a clock that never goes back, the same for all workers; nginx's own limits go by it, too.
@@ -23,12 +25,17 @@ local function clock()
     return tonumber(C.ngx_current_msec) / 1000
 end
 
+-- The key of a limit as others may see it: of who is counted nothing can be read.
 local function partition(asked)
-    local limit = asked.limit
-    if limit.by[1] == "everybody" then
+    if asked.limit.by[1] == "everybody" then
         return ""
     end
-    return ";pk=:" .. ngx.encode_base64(sha256(asked.key):sub(1, 6)) .. ":"
+    local found = shown:get(asked.key)
+    if not found then
+        found = ";pk=:" .. ngx.encode_base64(sha256(asked.key):sub(1, 6)) .. ":"
+        shown:set(asked.key, found)
+    end
+    return found
 end
 
 -- How a limit stands for a key (draft-ietf-httpapi-ratelimit-headers-09).
@@ -42,6 +49,7 @@ local function tell(visit, asked, is_taken)
             left = left + 1
         end
     end
+    visit.limits_told = true
     local fields, part = visit.fields, partition(asked)
     local at = #fields
     fields[at + 1], fields[at + 2] = "ratelimit-policy", limit.policy .. part
