@@ -26,6 +26,7 @@ FLOORS = [
         "private_files",
         "followed_files",
         "hints",
+        "quantities",
         "baggage",
         "head_fields",
         "log_positions",

@@ -10,6 +10,7 @@ import click
 
 from meristem.cli.databases import in_each, open_database
 from meristem.cli.loading_system import json_option, load_blueprint, placement_option, system_argument
+from meristem.cli.moments import Moment
 from meristem.cli.output import print_json
 from meristem.errors import OperationError
 from meristem.events.brokers.broker import BrokerBus
@@ -25,7 +26,9 @@ FIRST = "first"
 
 @click.command()
 @click.option("--subscriber", required=True, help="The service that is to hear events again.")
-@click.option("--since", help="From this time on, in ISO 8601; UTC unless it says otherwise.")
+@click.option(
+    "--since", type=Moment(), help="From this time on, or from so long ago: 2h, 7d; UTC unless it says otherwise."
+)
 @click.option("--from", "position", help="From a position of a NATS stream on, or from the `first` that is kept.")
 @click.option("--again", is_flag=True, help="Also those that it has handled.")
 @system_argument
@@ -33,7 +36,7 @@ FIRST = "first"
 @json_option
 def replay(
     subscriber: str,
-    since: str | None,
+    since: datetime | None,
     position: str | None,
     target: str | None,
     placement: Path | None,
@@ -74,18 +77,11 @@ def replay(
         click.echo(f"{subscriber} takes in from {begins}, and handles {known}.")
 
 
-def _past(since: str | None, position: str | None, *, again: bool) -> Replay:
+def _past(since: datetime | None, position: str | None, *, again: bool) -> Replay:
     if (since is None) == (position is None):
         raise click.UsageError("from where? give one of --since TIME and --from POSITION")
     if since is not None:
-        try:
-            moment = datetime.fromisoformat(since)
-        except ValueError:
-            text = f"{since!r} is no time; write it like 2026-11-29T08:00"
-            raise click.BadParameter(text, param_hint="--since") from None
-        return Replay(
-            since=moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC), again=again
-        )
+        return Replay(since=since.astimezone(UTC), again=again)
     if position == FIRST:
         return Replay(again=again)
     if position is None or not position.isdecimal() or not int(position):

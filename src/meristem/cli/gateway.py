@@ -15,8 +15,8 @@ from meristem.cli.running_operators import ask_running
 from meristem.cli.running_systems import one_of, running_systems
 from meristem.cli.verb_groups import VerbGroup
 from meristem.errors import OperationError
-from meristem.gateway.policy.quantities import seconds_of
 from meristem.operators.gateway_contract import GatewayControl
+from meristem.quantities import seconds_of
 from meristem.telemetry.metrics import quantile
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ from meristem.cli.verb_groups import VerbGroup
 from meristem.errors import ConfigurationError
 from meristem.gateway.identity.api_keys import ApiKey, new_key, read_keys, write_keys
 from meristem.gateway.identity.key_ring import read_used
-from meristem.gateway.policy.quantities import seconds_of
 from meristem.hints import meant
 from meristem.private_files import locked, make_folder
+from meristem.quantities import seconds_of
 from meristem.runtime.gateway_identity import USED, keys_file
 from meristem.system.state_directory import StateDirectory
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import click
 
 from meristem.cli.loading_system import json_option, load_blueprint, placement_option, system_argument
+from meristem.cli.moments import Moment
 from meristem.cli.output import print_json, print_table
 from meristem.cli.saga_answers import SagaAnswers
-from meristem.cli.saga_lookup import Moment, check_saga, find_one, service_option, shown_state, shown_time
+from meristem.cli.saga_lookup import check_saga, find_one, service_option, shown_state, shown_time
 from meristem.operators.saga_contract import SagaPlace, SagaSearch, SearchableField
 from meristem.sagas.records import SagaState
 

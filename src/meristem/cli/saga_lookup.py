@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -20,27 +19,8 @@ from meristem.system.blueprint import Blueprint
 
 SEVERAL: Final = 10  # sagas whose ids begin alike, to be told apart
 Told = TypeVar("Told")
-UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_AGE: Final = re.compile(r"(\d+)([smhdw])")
 
 service_option = click.option("--service", help="Only sagas of this service.")
-
-
-class Moment(click.ParamType[datetime]):
-    """A time of day, or how long ago: `2h`, `7d`, `2026-11-28`, `2026-11-28T06:00`; UTC where nothing else is said."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        if isinstance(value, datetime):
-            return value
-        try:
-            if (age := _AGE.fullmatch(value)) is not None:
-                return datetime.now(UTC) - timedelta(**{UNITS[age[2]]: int(age[1])})
-            moment = datetime.fromisoformat(value)
-        except (ValueError, OverflowError):
-            self.fail(f"{value!r} is no time: write an age (30m, 2h, 7d) or a time (2026-11-28T06:00)", param, ctx)
-        return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 def shown_time(moment: datetime) -> str:

@@ -11,7 +11,7 @@ from meristem.errors import ConfigurationError
 from meristem.gateway.identity.key_ring import KeyRing
 from meristem.gateway.identity.token_claims import Expected
 from meristem.gateway.policy.authentication import Authenticator
-from meristem.gateway.policy.quantities import seconds_of
+from meristem.quantities import seconds_of
 from meristem.runtime.public_certificate import PART, AcmeSettings
 from meristem.security.tokens import check_secret
 

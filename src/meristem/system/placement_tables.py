@@ -10,7 +10,8 @@ import msgspec
 from msgspec import Meta
 
 from meristem.contracts.bounds import Attempts, Count, Rate
-from meristem.system.resource_bounds import Memory, Processors
+from meristem.quantities import SizeText
+from meristem.system.resource_bounds import Processors
 from meristem.transports.grpc.grpc_port import FILES
 
 TEMPORARY: Final = "sqlite://"
@@ -33,7 +34,7 @@ class ProcessTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     replicas: Count = 1
     port: Port | None = None
     overlap: bool = True
-    memory: Memory | int | None = None
+    memory: SizeText | int | None = None
     cpu: Processors | None = None
     workers: Count | None = None
     python: Name | None = None

@@ -98,7 +98,7 @@ async def test_sagas_are_listed_by_state_name_and_age_and_page_by_page(baked, me
     assert young.json == {"bakery": [], "ovens": []}
     assert (never.code, "no saga can have begun between them" in " ".join(never.err.split())) == (2, True)
     assert (unknown.code, "no service has a saga 'brew'; there are bake" in " ".join(unknown.err.split())) == (2, True)
-    assert (wrong.code, "write an age (30m, 2h, 7d) or a time" in " ".join(wrong.err.split())) == (2, True)
+    assert (wrong.code, "write an age (30 min, 2h, 7d) or a time" in " ".join(wrong.err.split())) == (2, True)
 
 
 async def test_a_parked_saga_is_shown_with_why_and_what_helps_and_goes_on_with_all_others(baked, meristem):

@@ -7,10 +7,10 @@ from typing import Final, NamedTuple
 from urllib.parse import SplitResult, parse_qsl, urlsplit, urlunsplit
 
 from meristem.errors import ConfigurationError
+from meristem.quantities import seconds_of
 
 _PREFIX: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_SPAN: Final = re.compile(r"(\d{1,6})([smhd])")
-_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+LONGEST: Final = 36_525 * 86_400.0  # seconds
 MODES: Final = ("structured", "binary")
 COMMON: Final = ("prefix", "mode")
 
@@ -50,10 +50,13 @@ def read_address(url: str, known: tuple[str, ...]) -> BusAddress:
 def seconds(options: dict[str, str], name: str, default: str) -> float:
     """A span of time among the options, like `30d`, in seconds; raises ConfigurationError."""
     given = options.get(name, default)
-    found = _SPAN.fullmatch(given)
-    if found is None or not int(found[1]):
-        raise ConfigurationError(f"the bus: {name}={given!r}: write a number and one of s, m, h, d, such as {default}")
-    return float(int(found[1]) * _SECONDS[found[2]])
+    try:
+        found = seconds_of(given)
+    except ValueError as error:
+        raise ConfigurationError(f"the bus: {name}={error}, such as {default}") from None
+    if not 1 <= found <= LONGEST:
+        raise ConfigurationError(f"the bus: {name}={given!r}: give a time from a second to a hundred years")
+    return found
 
 
 def count(options: dict[str, str], name: str, default: int) -> int:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from meristem.contracts.message import Message
 from meristem.gateway.policy.gateway_refusal import refused
-from meristem.gateway.policy.quantities import seconds_of
 from meristem.gateway.policy.requesters import address_key
+from meristem.quantities import seconds_of
 from meristem.security.networks import Networks
 from meristem.telemetry.sampling import Allowance
 from meristem.transports.http.edge_policy import CUT_OFF

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from meristem.gateway.policy.gateway_refusal import refused
-from meristem.gateway.policy.quantities import seconds_of
+from meristem.quantities import seconds_of
 from meristem.transports.http.responses import Response
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from urllib.parse import unquote_to_bytes
 
 from meristem.errors import ConfigurationError
 from meristem.followed_files import FollowedFiles
-from meristem.gateway.policy.firewall_table import CUT, bytes_of, read_networks
+from meristem.gateway.policy.firewall_table import CUT, read_networks
 from meristem.gateway.policy.gateway_refusal import refused
+from meristem.quantities import bytes_of
 from meristem.security.networks import Networks
 from meristem.transports.http.edge_policy import CUT_OFF
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias
@@ -11,20 +10,15 @@ import msgspec
 from msgspec import Meta
 
 from meristem.contracts.bounds import Count
-from meristem.gateway.policy.quantities import TimeText, seconds_of
 from meristem.gateway.policy.route_table import MethodName, PathPattern
 from meristem.gateway.policy.visit import Violation
+from meristem.quantities import SizeText, TimeText, seconds_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-SIZES: Final = {"B": 1, "kB": 1_000, "KiB": 1_024, "MB": 1_000_000, "MiB": 1_048_576, "GB": 10**9, "GiB": 2**30}
-_SIZE: Final = re.compile(r"(\d+) ?(B|kB|KiB|MB|MiB|GB|GiB)")
 LONGEST_PATTERN: Final = 200
 MOST_TOLD: Final = 5  # entries of a list that are told of a rule
-SizeText: TypeAlias = Annotated[
-    str, Meta(pattern=rf"^{_SIZE.pattern}$(?!\n)", description="a number with its unit, such as 500 B, 64 KiB or 10 MB")
-]
 Pattern: TypeAlias = Annotated[
     str, Meta(max_length=LONGEST_PATTERN, description=f"at most {LONGEST_PATTERN} characters; * stands for any number")
 ]
@@ -163,14 +157,6 @@ class FirewallTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def _some(entries: Sequence[str]) -> str:
     beside = len(entries) - MOST_TOLD
     return ", ".join(entries[:MOST_TOLD]) + (f" and {beside} others" if beside > 0 else "")
-
-
-def bytes_of(text: str) -> int:
-    """The bytes of `10 MB`; raises ValueError."""
-    found = _SIZE.fullmatch(text)
-    if found is None:
-        raise ValueError(f"{text!r} is no size: write a whole number with B, kB, KiB, MB, MiB, GB or GiB behind it")
-    return int(found[1]) * SIZES[found[2]]
 
 
 def strange_network(entries: Iterable[str]) -> str | None:

@@ -21,11 +21,11 @@ from meristem.gateway.policy.header_rules import AnswerRules, RequestHeaders
 from meristem.gateway.policy.host_names import host_name
 from meristem.gateway.policy.limit_book import LimitBook
 from meristem.gateway.policy.part_paths import PartPaths
-from meristem.gateway.policy.quantities import seconds_of
 from meristem.gateway.policy.refusals import Refusals
 from meristem.gateway.policy.route_choice import RouteChoice
 from meristem.gateway.policy.route_table import GatewayRouteTable
 from meristem.gateway.policy.visit import Visit
+from meristem.quantities import seconds_of
 from meristem.transports.http.edge_policy import CUT_OFF, Admitted, Pending
 from meristem.transports.http.responses import Response
 

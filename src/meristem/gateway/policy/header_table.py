@@ -7,7 +7,7 @@ from typing import Annotated, Final, TypeAlias
 import msgspec
 from msgspec import Meta
 
-from meristem.gateway.policy.quantities import TimeText
+from meristem.quantities import TimeText
 from meristem.security.forwarding import is_forwarded
 
 HeaderName: TypeAlias = Annotated[

@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from meristem.gateway.identity.issuer_urls import wrong_issuer_url
 from meristem.gateway.identity.token_claims import ClaimPaths
-from meristem.gateway.policy.quantities import TimeText, seconds_of
+from meristem.quantities import TimeText, seconds_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

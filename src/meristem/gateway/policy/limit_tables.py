@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from meristem.contracts.bounds import Count, Room
-from meristem.gateway.policy.quantities import RateText, rate_of
+from meristem.quantities import RateText, rate_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -9,9 +9,9 @@ from hashlib import blake2b
 from math import ceil
 from typing import TYPE_CHECKING, Final
 
-from meristem.gateway.policy.quantities import rate_of
 from meristem.gateway.policy.requesters import IDENTITIES, PERSONAL, key_of, kinds_of
 from meristem.gateway.policy.token_bucket import TokenBuckets
+from meristem.quantities import rate_of
 
 if TYPE_CHECKING:
     from meristem.asgi import Field

@@ -11,7 +11,7 @@ from meristem.contracts.bounds import Count
 from meristem.gateway.policy.header_table import CorsTable, HeaderTable
 from meristem.gateway.policy.host_names import HostPattern
 from meristem.gateway.policy.identity_tables import Require, Word
-from meristem.gateway.policy.quantities import TimeText
+from meristem.quantities import TimeText
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from meristem.gateway.export.kubernetes.host_tables import METHODS, ROOT, PathMatch, can_be_named
-from meristem.gateway.policy.quantities import seconds_of
+from meristem.quantities import seconds_of
 
 if TYPE_CHECKING:
     from meristem.gateway.policy.gateway_table import GatewayTable
