@@ -11,7 +11,7 @@ from meristem.errors import ConfigurationError
 from meristem.gateway.export.gaps import ExportTarget
 from meristem.gateway.export.nginx.nginx_gaps import NGINX_GAPS
 from meristem.gateway.export.nginx.nginx_policy import ELSE, UNIX, asked_url, policy_text, routes_of, secret_variables
-from meristem.gateway.policy.quantities import seconds_of
+from meristem.quantities import seconds_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

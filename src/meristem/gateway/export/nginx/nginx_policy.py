@@ -13,10 +13,9 @@ import msgspec
 from meristem.config.setting_sources import variable
 from meristem.gateway.export.nginx.lua_table import lua_text
 from meristem.gateway.policy.cors import ANSWERED_HERE
-from meristem.gateway.policy.firewall_table import bytes_of
-from meristem.gateway.policy.quantities import rate_of, seconds_of
 from meristem.gateway.policy.requesters import IDENTITIES, PERSONAL, kinds_of
 from meristem.gateway.policy.route_table import GatewayRouteTable
+from meristem.quantities import bytes_of, rate_of, seconds_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
