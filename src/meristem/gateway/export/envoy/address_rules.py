@@ -21,7 +21,8 @@ from meristem.gateway.export.envoy.header_matchers import (
     present,
     text,
 )
-from meristem.gateway.policy.firewall_table import bytes_of, read_networks
+from meristem.gateway.policy.firewall_table import read_networks
+from meristem.quantities import bytes_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

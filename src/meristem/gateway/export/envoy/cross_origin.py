@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from meristem.gateway.export.envoy.answer_fields import field
 from meristem.gateway.export.envoy.header_matchers import one_of, pattern, present, text
-from meristem.gateway.policy.quantities import seconds_of
+from meristem.quantities import seconds_of
 
 if TYPE_CHECKING:
     from meristem.gateway.export.envoy.header_matchers import Part

@@ -15,7 +15,7 @@ from meristem.gateway.export.envoy.moved_routes import redirect
 from meristem.gateway.export.envoy.rate_filters import LIMITS, counted
 from meristem.gateway.export.envoy.token_verification import FILTER as TOKENS
 from meristem.gateway.export.envoy.token_verification import verified_here
-from meristem.gateway.policy.quantities import seconds_of
+from meristem.quantities import seconds_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,8 +7,8 @@ from math import ceil
 from typing import TYPE_CHECKING, Final
 
 from meristem.gateway.export.envoy.header_matchers import Part
-from meristem.gateway.policy.quantities import rate_of
 from meristem.gateway.policy.requesters import kinds_of
+from meristem.quantities import rate_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

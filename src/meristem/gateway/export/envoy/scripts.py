@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from meristem.gateway.export.envoy.address_rules import asked_fields
 from meristem.gateway.export.envoy.header_matchers import path_part
-from meristem.gateway.policy.quantities import seconds_of
+from meristem.quantities import seconds_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

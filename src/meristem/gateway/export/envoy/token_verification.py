@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from meristem.gateway.export.envoy.endpoints import cluster
 from meristem.gateway.export.exported_policy import HostPort
-from meristem.gateway.policy.quantities import seconds_of
+from meristem.quantities import seconds_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
