@@ -22,6 +22,7 @@ from meristem.operators.actions_contract import Actions
 from meristem.operators.answering import answering
 from meristem.operators.catalogue_contract import Catalogue
 from meristem.operators.event_contract import Events
+from meristem.operators.gateway_contract import GatewayControl
 from meristem.operators.load_views import BacklogPoint, LoadPoint, ProcessLoad, ReplicaHistory, ServiceLoad
 from meristem.operators.operator_contract import (
     ErrorView,
@@ -37,12 +38,14 @@ from meristem.operators.operator_contract import (
     TraceSearch,
     TraceView,
 )
+from meristem.operators.route_views import RoutePoint
 from meristem.operators.saga_contract import SagaOperations
 from meristem.operators.supervision_contract import ProcessControl
 from meristem.transports.http.server.http_server import HttpServer
 from tests.dashboard.invented import Invented, Inventor, Part, made
 from tests.dashboard.invented_control import InventedControl
 from tests.dashboard.invented_events import InventedEvents
+from tests.dashboard.invented_gateway import InventedGateway, route_points
 from tests.dashboard.invented_loads import backlog_points, load_points, replica_points
 from tests.dashboard.invented_sagas import InventedSagas
 from tests.dashboard.promises import Promised
@@ -58,6 +61,7 @@ class StandIn:
         self.sagas: object = InventedSagas(time.time())
         self.events = InventedEvents(time.time())
         self.control = InventedControl(invented)
+        self.gateway = InventedGateway(time.time(), is_there=invented.system.has_gateway)
         self.changes = Counter(spans=1, logs=1, figures=1, processes=1, errors=1)
         self.asked: list[str] = []
         self.promised = Promised()
@@ -75,6 +79,7 @@ class StandIn:
             (Events, self.events),
             (Actions, self.control),
             (ProcessControl, self.control),
+            (GatewayControl, self.gateway),
         ):
             known = {name: each.under(public=True) for name, each in operations(contract).items()}
             found |= {each.path: answering(each, desk) for each in known.values()}
@@ -132,6 +137,9 @@ class StandIn:
 
     async def event_history(self, service: str, subscriber: str, minutes: int) -> list[BacklogPoint]:
         return backlog_points(time.time(), minutes, busy=subscriber in ("", "notifications"))
+
+    async def route_history(self, route: str, minutes: int) -> list[RoutePoint]:
+        return route_points(time.time(), minutes, route)
 
     async def traces(self, search: TraceSearch) -> list[TraceView]:
         found = []

@@ -63,6 +63,7 @@ def hotels(now: float, traces: int = 400) -> Invented:
     ]
     inventor = Inventor(parts, now)
     invented = _invent(inventor, "hotels", "https://hotels.example", _hotel_map(inventor), traces, ["web"])
+    invented.system = replace(invented.system, has_gateway=True)
     invented.settings = [
         PartSettings(part=part, settings=[made(SettingView, *each) for each in found]) for part, found in TOLD.items()
     ]

@@ -25,6 +25,7 @@ ACTING = {
     "/sagas?state=parked": ["Retry all…"],
     f"/sagas/reservations/{PARKED}": ["Retry…", "Cancel…"],
     "/events/dead": ["Redrive all", "Discard all"],
+    "/gateway": ["Ban an address", "Unban ", "Ban 198.51.100.44"],
 }
 
 
@@ -77,6 +78,7 @@ def test_a_viewer_is_told_why_nothing_can_be_done_and_signs_out(open_page: Calla
         is_accessible(page)
     expect(page.get_by_role("button", name="Sign out")).to_be_visible()
     assert site.stand_in.control.did == []
+    assert site.stand_in.gateway.did == []
 
 
 def test_what_was_done_is_listed_and_searched(open_page: Callable[..., Page], site: Site) -> None:

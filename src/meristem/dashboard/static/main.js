@@ -18,10 +18,24 @@ const LINK = {
 
 function listPages() {
   document.querySelector("#pages").replaceChildren(
-    ...PAGES.map((page) => h("li", {},
+    ...PAGES.map((page) => h("li", { hidden: page.where && !kept(page.where) },
       h("a", { href: page.path, "data-page": page.path },
         icon(page.icon), h("span", {}, page.title), h("kbd", { "aria-hidden": "true" }, `g ${page.key}`)))),
   );
+}
+
+/** What the system said of itself the last time, so that the list stays as it is while it is asked. @param {string} name */
+function kept(name) {
+  try { return localStorage.getItem(name) === "1"; } catch { return false; }
+}
+
+/** List the pages of what the system has. @param {Record<string, any>} told */
+function listWhere(told) {
+  for (const { path, where } of PAGES) {
+    if (!where) continue;
+    document.querySelector(`#pages [data-page="${path}"]`).parentElement.hidden = !told[where];
+    try { localStorage.setItem(where, told[where] ? "1" : "0"); } catch { /* it is asked each time, then */ }
+  }
 }
 
 function offerScheme() {
@@ -45,9 +59,11 @@ function showLink() {
 }
 
 async function nameSystem() {
-  const { system, nodes } = await ask("system").catch(() => ({ system: "", nodes: [] }));
+  const told = await ask("system").catch(() => ({ system: "", nodes: [] }));
+  const { system, nodes } = told;
   learn(nodes.filter((each) => each.kind === "service" || each.kind === "app").map((each) => each.name));
   if (!system) return;
+  listWhere(told);
   document.querySelector("#system").textContent = system;
   document.documentElement.dataset.system = system;
   document.title = document.title.replace(/Dashboard$/, system);

@@ -1,6 +1,7 @@
 // The pages: each is a file and a line here. `key` follows g on the keyboard, `icon` is a path in a box of 16.
+// One with `where` is listed where the system says so of itself.
 
-/** @typedef {{path: string, title: string, load: () => Promise<{open: Function}>, key?: string, icon?: string, of?: string}} Route */
+/** @typedef {{path: string, title: string, load: () => Promise<{open: Function}>, key?: string, icon?: string, of?: string, where?: string}} Route */
 
 /** @type {Route[]} */
 export const PAGES = [
@@ -12,6 +13,7 @@ export const PAGES = [
   { path: "/events", title: "Events", key: "v", load: () => import("./pages/events.js"), icon: "M2.5 8h2.2M8 2.5v2.2M4.1 4.1l1.6 1.6M11.5 8a3.5 3.5 0 1 0-3.5 3.5M8 8l6 2.2-2.6 1.1-1.1 2.7z" },
   { path: "/operations", title: "Operations", key: "o", load: () => import("./pages/operations.js"), icon: "M2 13.5h12M2 10.5l3.5-4 3 2.5L14 3" },
   { path: "/processes", title: "Processes", key: "p", load: () => import("./pages/processes.js"), icon: "M2 2.5h12v4.5H2zM2 9.5h12V14H2zM4.5 4.75h.01M4.5 11.75h.01" },
+  { path: "/gateway", title: "Gateway", key: "w", load: () => import("./pages/gateway.js"), icon: "M8 1.5l5.5 2v4c0 3.4-2.2 5.7-5.5 7-3.3-1.3-5.5-3.6-5.5-7v-4zM5.5 8l1.9 1.9L10.7 6.5", where: "has_gateway" },
   { path: "/contracts", title: "Contracts", key: "c", load: () => import("./pages/contracts.js"), icon: "M3.5 1.5h6l3 3v10h-9zM9.5 1.5v3h3M5.5 8h5M5.5 11h3" },
   { path: "/settings", title: "Settings", key: ",", load: () => import("./pages/settings.js"), icon: "M2 4.5h7M12.5 4.5H14M2 11.5h1.5M7 11.5h7M9 3h3.5v3H9zM3.5 10H7v3H3.5z" },
   { path: "/actions", title: "Actions", key: "a", load: () => import("./pages/actions.js"), icon: "M3 2.5h10v11H3zM5.5 5.5h5M5.5 8h5M5.5 10.5h3" },

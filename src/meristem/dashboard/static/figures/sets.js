@@ -32,7 +32,7 @@ const calls = {
 };
 
 /** How many calls took how long, over time: what has no bounds is as high as a step below or above. */
-function heatOf(points) {
+export function heatOf(points) {
   return points.flatMap((point) => point.durations.map((each) => ({
     from: point.time - point.figures.seconds, to: point.time, many: each.calls,
     low: each.over || each.up_to / 2.5, high: each.up_to ?? each.over * 2.5,
