@@ -188,6 +188,40 @@ def test_redirects_lead_where_the_edge_sends(redirect, at, sent):
     assert not [problem for each in told for problem in problems(each)]
 
 
+def test_the_slash_that_a_redirect_tells_by_itself_takes_no_request_of_another_route():
+    routes = {
+        "old": GatewayRouteTable(redirect="https://www.shop.example/new"),
+        "home": GatewayRouteTable(path="/"),
+        "posts": GatewayRouteTable(methods=("POST",)),
+    }
+    told = routes_of(asked(GatewayTable(routes=routes)))
+    assert found(told, "/", "any", "GET")["name"] == found(told, "/", "any", "POST")["name"] == "home"
+    del routes["home"]
+    told = routes_of(asked(GatewayTable(routes=routes)))
+    assert found(told, "/", "any", "POST")["name"] == "posts"
+    assert location(found(told, "/", "any", "GET"), "/") == "https://www.shop.example/new/"
+
+
+def test_what_a_route_removes_no_redirect_of_it_says():
+    headers = HeaderTable(remove=("x-frame-options",))
+    routes = {"old": GatewayRouteTable(redirect="https://www.shop.example", headers=headers)}
+    rule = found(routes_of(asked(GatewayTable(routes=routes))), "/", "any", "GET")
+    told = rule["filters"][1]["responseHeaderModifier"]
+    assert "x-frame-options" in told["remove"]
+    assert "x-frame-options" not in {each["name"] for each in told["set"]}
+
+
+def test_a_preflight_is_not_on_the_route_that_has_options_where_another_answers_it():
+    cors = CorsTable(("https://shop.example",))
+    routes = {
+        "all": GatewayRouteTable(path="/a/*", cors=cors),
+        "options": GatewayRouteTable(path="/a/b/*", methods=("OPTIONS",)),
+    }
+    told = routes_of(asked(GatewayTable(routes=routes)))
+    assert found(told, "/a/b/c", "any", "OPTIONS")["name"] == "options"
+    assert found(told, "/a/b/c", "any", "OPTIONS", "GET")["name"] == "all"
+
+
 def test_what_comes_without_tls_is_sent_to_it_except_of_who_probes():
     table = GatewayTable(hosts=("shop.example", "*.shop.example"), https=True)
     routes = routes_of(asked(table, tls=True))
