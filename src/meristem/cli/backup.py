@@ -19,13 +19,23 @@ from meristem.cli.loading_system import json_option, load_blueprint, placement_o
 from meristem.cli.output import counted, print_json
 from meristem.cli.progress import CopyingProgress
 from meristem.cli.verb_groups import VerbGroup
+from meristem.gateway.certificate_folder import NAME as CERTIFICATES
 from meristem.storage.one_instant import PATIENCE
+from meristem.system.state_directory import API_KEYS, TOKENS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from meristem.backup.manifest import Manifest
 
+A_FILE: Final = "it is a file of its own, which no database keeps"
+REVOKED: Final = "what was revoked since would count again; a restore leaves those that are there as they are"
+KEPT_APART: Final = {
+    API_KEYS: REVOKED,
+    TOKENS: REVOKED,
+    CERTIFICATES: "certificates are ordered anew where there are none",
+}
+"""Why files that the framework itself makes are no part of a backup."""
 _SET_ASIDE: Final = re.compile(r"\.before-\d{8}T\d{6}\.\d{6}Z$")
 folder_argument = click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 
@@ -81,7 +91,7 @@ def backup(
     _say(f"{name} is not in it: {why}" for name, why in manifest.left_out.items())
     former = [each for each in manifest.beside if _SET_ASIDE.search(each)]
     own = [each for each in manifest.beside if each not in former]
-    _say(f"{name} is not in it: it is a file of its own, which no database keeps" for name in own)
+    _say(f"{name} is not in it: {KEPT_APART.get(name, A_FILE)}" for name in own)
     if manifest.bus != "direct":
         _say([f"what the broker ({manifest.bus}) has for services is not in it"])
     if former:

@@ -14,6 +14,7 @@ from meristem.gateway.policy.authentication import Authenticator
 from meristem.quantities import seconds_of
 from meristem.runtime.public_certificate import PART, AcmeSettings
 from meristem.security.tokens import check_secret
+from meristem.system.state_directory import API_KEYS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from meristem.lifecycle import Component
     from meristem.runtime.options import Options
 
-KEYS: Final = "api-keys.json"
 USED: Final = "api-keys-used.json"
 LEEWAY: Final = 30.0  # seconds by which the clock of the provider may differ
 
@@ -69,7 +69,7 @@ def settings_classes(table: GatewayTable | None) -> dict[str, type[Settings]]:
 def keys_file(table: GatewayTable | None, directory: Path, state: Path | None) -> Path:
     """Where the API keys of a system are: in the file that its placement names, else beside what it remembers."""
     named = "" if table is None or table.keys is None else table.keys.file
-    return directory / named if named else (state or directory) / KEYS
+    return directory / named if named else (state or directory) / API_KEYS
 
 
 def _issuers(table: GatewayTable, system: str, options: Options, parts: list[Component]) -> Issuers:

@@ -32,6 +32,7 @@ SECRET: Final = "MERISTEM_SECRET"  # noqa: S105 - the name of a variable
 HOME: Final = ".meristem"  # in a project: what its systems remember, and the environments of their processes
 DESCRIPTIONS: Final = "services"  # in a system's folder: what its services are, as their interpreters described them
 HISTORY: Final = "history.db"  # what operators look back on: traces, logs, figures
+API_KEYS: Final = "api-keys.json"  # who may come in at the gateway by a key, as digests
 TOKENS: Final = "operator_tokens.json"  # who may sign in to the dashboard by a token of their own
 ACTIONS: Final = "actions.jsonl"  # what operators did
 SETTINGS: Final = "settings"  # the values that each process uses

@@ -12,6 +12,7 @@ from meristem.errors import ConfigurationError, MeristemError, OperationError, S
 from meristem.system.blueprint import Blueprint
 from meristem.system.placement import Placement
 from meristem.system.placement_tables import Resources
+from meristem.system.state_directory import API_KEYS
 
 from .conftest import SYSTEM, Shop, files, of_thread
 
@@ -211,3 +212,16 @@ async def test_a_backup_of_an_older_release_tells_what_the_next_start_applies(sh
     await of_thread(shop.take, tmp_path / "backup")
 
     assert await of_thread(shop.verify, tmp_path / "backup") == {"orders": [], "ledger": ["sagas 004_indexes"]}
+
+
+async def test_an_api_key_that_was_revoked_since_does_not_come_back(shop: Shop, tmp_path: Path):
+    await shop.filled("a lamp")
+    keys = shop.state.path / API_KEYS
+    keys.write_text("with a key")
+    manifest = await of_thread(shop.take, tmp_path / "copies")
+    keys.write_text("without it")
+    await of_thread(shop.restore, tmp_path / "copies", replace=True)
+
+    assert keys.read_text() == "without it"
+    assert manifest.beside == [API_KEYS]
+    assert not list((tmp_path / "copies").glob(f"*{API_KEYS}*"))

@@ -171,6 +171,8 @@ def nginx_files(policy: ExportedPolicy) -> dict[str, str]:
 
 def _terms(table: GatewayTable, route: GatewayRouteTable) -> _Terms:
     compression = table.compression if route.compression else None
+    if compression is not None and "gzip" not in compression.codings:  # nginx has no other without a module more
+        compression = None
     return _Terms(
         route.body_bytes or table.body_bytes or 0,
         UNTIL_SILENT if route.timeout is None else seconds_of(route.timeout),

@@ -79,8 +79,9 @@ NGINX_GAPS: Final = (
     ),
     Gap(
         "`[gateway.compression]`",
-        "nginx compresses by names of types alone, and does not ask whether a client likes it least",
-        "the usual types of text, JSON, XML, JavaScript, SVG and WebAssembly, for who accepts gzip at all",
+        "nginx compresses by names of types alone, as gzip alone, and does not ask whether a client likes it least",
+        "the usual types of text, JSON, XML, JavaScript, SVG and WebAssembly, for who accepts gzip at all, where "
+        "`codings` has it",
         _compression,
     ),
 )
