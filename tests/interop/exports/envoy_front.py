@@ -15,7 +15,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from meristem.gateway.export.exported_policy import HostPort
 from meristem.gateway.export.targets.known_targets import exported
 from tests.interop.exports.credentials import SECRET
 from tests.interop.exports.fronts import PATIENCE, Front, Ground, free_port, opened, written
@@ -31,10 +33,13 @@ needs_envoy = pytest.mark.skipif(
 
 
 @asynccontextmanager
-async def envoy_front(known: Ground, *, approximate: bool = False) -> AsyncIterator[Front]:
+async def envoy_front(
+    known: Ground, *, approximate: bool = False, https: HostPort | None = None
+) -> AsyncIterator[Front]:
     """Envoy before the part behind. What it closes itself it would leave open for a second: here nobody sends more."""
     port = free_port()
-    files = exported("envoy", known.policy(port), approximate=approximate).files
+    policy = replace(known.policy(port), https=https)
+    files = exported("envoy", policy, approximate=approximate).files
     # A connection that it closes itself it leaves open for a second, for whoever is still sending: here nobody is.
     written(
         {name: CODEC.sub(r"\1delayed_close_timeout: 0.02s\n\g<0>", text) for name, text in files.items()}, known.folder

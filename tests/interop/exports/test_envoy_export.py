@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+import trustme
 
 from meristem.errors import ConfigurationError
+from meristem.gateway.export.envoy import scripts
+from meristem.gateway.export.exported_policy import HostPort
 from meristem.gateway.export.targets.known_targets import exported
 from meristem.system.blueprint import Blueprint
 from meristem.system.placement import Placement
 from tests.interop.exports.asked_request import CUT, Asked, Theme
 from tests.interop.exports.envoy_front import envoy_front, needs_envoy
-from tests.interop.exports.fronts import PATIENCE, SYSTEM, free_port, ground, play
+from tests.interop.exports.fronts import PATIENCE, SYSTEM, exchange, free_port, ground, play
 from tests.interop.exports.transcript import (
     BANS,
     BODIES,
@@ -162,6 +167,69 @@ async def test_a_peer_that_is_no_proxy_says_nothing_of_who_asks(tmp_path: Path):
                 {"x-forwarded-for": "127.0.0.1", "x-forwarded-proto": "http"},
             )
             assert (await front.ask(Asked("/admin/", 404, client="198.51.100.7"))).status == 404
+
+
+@needs_envoy
+async def test_while_keys_have_not_been_read_the_answer_is_503(tmp_path: Path):
+    theme = TOKENS._replace(placement=TOKENS.placement.replace("{jwks}", f"http://127.0.0.1:{free_port()}/jwks"))
+    async with ground(theme, tmp_path) as known, envoy_front(known) as front:
+        bearer = (("authorization", "Bearer {rs256}"),)
+        assert (await front.ask(Asked("/mine/", 503, fields=bearer))).status == 503
+        assert (await front.ask(Asked("/mine/", 401))).status == 401
+
+
+@needs_envoy
+async def test_a_body_in_chunks_is_bounded_and_counts_as_large(tmp_path: Path):
+    async def posted(port: int, path: str, size: int) -> int:
+        chunk = f"{size:x}\r\n{'x' * size}\r\n0\r\n\r\n"
+        head = f"POST {path} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n"
+        return (await exchange(port, (head + chunk).encode())).status
+
+    async with ground(BODIES, tmp_path) as known, envoy_front(known) as front:
+        assert [await posted(front.port, "/", size) for size in (1_000, 1_001)] == [200, 413]
+    async with ground(FIREWALL, tmp_path) as known, envoy_front(known, approximate=True) as front:
+        assert [await posted(front.port, path, 1) for path in ("/", "/small/x")] == [200, 403]
+
+
+@needs_envoy
+@pytest.mark.parametrize("script", ["prepare", "decide"])
+async def test_a_script_that_fails_lets_nobody_in(script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def failing(name: str, known: Mapping[str, str]) -> str:
+        return whole(name, known).replace(f"function {script}(handle)\n", f"function {script}(handle)\n  error('x')\n")
+
+    whole = scripts._script
+    monkeypatch.setattr(scripts, "_script", failing)
+    async with ground(TOKENS, tmp_path) as known, envoy_front(known) as front:
+        bearer = (("authorization", "Bearer {rs256}"),)
+        assert (await front.ask(Asked("/mine/", 500, fields=bearer))).status == 500
+
+
+@needs_envoy
+async def test_nobody_outside_tells_envoy_to_repeat_a_request(tmp_path: Path):
+    async with ground(PATHS, tmp_path) as known, envoy_front(known) as front:
+        told = (("x-envoy-retry-on", "5xx"), ("x-envoy-max-retries", "9"), ("x_envoy_upstream_rq_timeout_ms", "1"))
+        seen = (await front.ask(Asked("/", 200, fields=told))).seen
+        assert [name for name in seen if "envoy" in name] == []
+
+
+@needs_envoy
+async def test_by_tls_browsers_are_told_to_come_by_tls_again(tmp_path: Path):
+    authority = trustme.CA()
+    certificate = authority.issue_cert("shop.example")
+    certificate.private_key_pem.write_to_path(tmp_path / "key.pem")
+    certificate.cert_chain_pems[0].write_to_path(tmp_path / "chain.pem")
+    theme = Theme("tls", HTTPS.placement + '[gateway.tls]\ncertificate = "chain.pem"\nkey = "key.pem"\n', ())
+    port = free_port()
+    async with ground(theme, tmp_path) as known, envoy_front(known, https=HostPort("127.0.0.1", port)) as front:
+        assert (await front.ask(Asked("/", 308))).status == 308
+        context = ssl.create_default_context()
+        authority.configure_trust(context)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname="shop.example")
+        writer.write(b"GET / HTTP/1.1\r\nhost: shop.example\r\nx-forwarded-proto: https\r\n\r\n")
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
+        writer.close()
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert b"strict-transport-security: max-age=31536000\r\n" in head
 
 
 COMPRESSED = """

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from meristem.errors import ConfigurationError
 from meristem.gateway.export.envoy.header_matchers import (
+    CHUNKS,
     HEAD,
     JOINED,
     LITERAL,
@@ -95,7 +96,7 @@ def _conditions(rule: FirewallRule) -> Iterator[Part]:
     if rule.query_above is not None:
         yield {"header": above(QUERY, bytes_of(rule.query_above))}
     if rule.body_above is not None:
-        large = above("content-length", bytes_of(rule.body_above)), present("transfer-encoding")
+        large = above("content-length", bytes_of(rule.body_above)), present(CHUNKS)
         yield any_of({"header": each} for each in large)
     for condition in rule.headers:
         yield {"header": _field(condition)}

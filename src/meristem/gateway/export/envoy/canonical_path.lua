@@ -1,4 +1,5 @@
--- Puts each path into the one spelling by which routes and rules are found, and takes off what nobody outside may set.
+-- Puts each path into the one spelling by which routes and rules are found, and takes off what nobody outside may set:
+-- who the user is, where a request came from, and by what Envoy itself would be told to repeat it or to wait for it.
 
 local function decoded(text)
   return (text:gsub("%%(%x%x)", function(digits) return string.char(tonumber(digits, 16)) end))
@@ -72,8 +73,9 @@ local function by_segments(served)
 end
 
 local function is_reserved(name)
+  if name == "x-meristem-chunks" then return false end  -- told by Envoy itself
   local spelling = name:gsub("_", "-")
-  if spelling:find("^x%-meristem%-") or spelling == "meristem-app" or spelling == "meristem-origin" then return true end
+  if spelling:find("^x%-meristem%-") or spelling:find("^x%-envoy%-") or spelling == "meristem-app" or spelling == "meristem-origin" then return true end
   if spelling == "forwarded" then return true end
   if name == "x-forwarded-for" or name == "x-forwarded-proto" then return false end
   if BELIEVES_PEER and name == "x-forwarded-host" then return false end
@@ -100,7 +102,7 @@ local function host_name(host)
   return ((host:match("^%[.*%]") or host:match("^[^:]*")):lower():gsub("%.$", ""))
 end
 
-function envoy_on_request(handle)
+local function prepare(handle)
   local headers, reserved, size = handle:headers(), {}, 0
   for name, value in pairs(headers) do
     size = size + #name + #value + 4
@@ -141,4 +143,13 @@ function envoy_on_request(handle)
   headers:replace("x-meristem-query-bytes", tostring(math.max(0, #query - 1)))
   headers:replace("x-meristem-head-bytes", tostring(size))
   handle:clearRouteCache()
+end
+
+-- Of a script that fails Envoy makes nothing: the request would go on.
+function envoy_on_request(handle)
+  local is_done, why = pcall(prepare, handle)
+  if not is_done then
+    handle:logErr("canonical path: " .. tostring(why))
+    handle:respond({[":status"] = "500"}, "the request could not be looked at")
+  end
 end

@@ -25,10 +25,13 @@ letters; how long the query is, and the head; and of what a redirect is made: pa
 
 `canonical_path.lua` sets them, and what a client has sent by these names is gone before that.
 """
+CHUNKS: Final = "x-meristem-chunks"
+"""How a body comes of which the head does not tell the length."""
+
 JOINED: Final = "x-meristem-field-"
 """What stands before the name of a field of which rules ask: all that was sent of it, as one list."""
 
-TELL_PATH: Final = (PATH, REST, LITERAL, QUERY, HEAD, SERVED, HOST, SEARCH)
+TELL_PATH: Final = (CHUNKS, PATH, REST, LITERAL, QUERY, HEAD, SERVED, HOST, SEARCH)
 MOST: Final = 2**63 - 1
 SEEN: Final = "".join(chr(each) for each in range(0x21, 0x7F) if chr(each) != "%")
 ANY_BYTES: Final = r"\C*"  # `.` takes no byte that is no UTF-8, and so a sender could lead around a rule

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Final
 
 from meristem.errors import ConfigurationError
 from meristem.gateway.export.envoy.address_rules import access_control, asked_fields, cidr
-from meristem.gateway.export.envoy.answer_fields import answer_filter
+from meristem.gateway.export.envoy.answer_fields import INSTEAD, answer_filter
 from meristem.gateway.export.envoy.compressors import compressors
 from meristem.gateway.export.envoy.cross_origin import cors_filter
 from meristem.gateway.export.envoy.endpoints import TLS_DOWNSTREAM, address
-from meristem.gateway.export.envoy.header_matchers import JOINED, TELL_PATH
+from meristem.gateway.export.envoy.header_matchers import CHUNKS, JOINED, TELL_PATH
 from meristem.gateway.export.envoy.native_routes import (
     BUFFER,
     BUFFER_TYPE,
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 TYPE: Final = "type.googleapis.com/envoy.extensions.filters"
 MANAGER: Final = f"{TYPE}.network.http_connection_manager.v3.HttpConnectionManager"
+EARLY: Final = "type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
 XFF: Final = "type.googleapis.com/envoy.extensions.http.original_ip_detection.xff.v3.XffConfig"
 NOTHING_THERE: Final = 404
 CEL: Final = "type.googleapis.com/envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter"
@@ -86,6 +87,7 @@ def _manager(policy: ExportedPolicy, *, believes_peer: bool) -> Part:
             "stat_prefix": policy.system,
             "codec_type": "HTTP1",
             **_origin(policy, believes_peer=believes_peer),
+            "early_header_mutation_extensions": [{"name": "chunks", "typed_config": _chunks()}],
             "server_header_transformation": "PASS_THROUGH",
             "strip_trailing_host_dot": True,
             "request_headers_timeout": "10s",
@@ -118,6 +120,12 @@ def _origin(policy: ExportedPolicy, *, believes_peer: bool) -> Part:
         "use_remote_address": False,
         "original_ip_detection_extensions": [{"name": "envoy.http.original_ip_detection.xff", "typed_config": trusted}],
     }
+
+
+def _chunks() -> Part:
+    """Keeps that a body comes in chunks, which Envoy takes off before its filters look at a request."""
+    told = {"header": {"key": CHUNKS, "value": "%REQ(transfer-encoding)%"}, "append_action": INSTEAD}
+    return {"@type": EARLY, "mutations": [{"remove": CHUNKS}, {"append": told}]}
 
 
 def _filters(policy: ExportedPolicy, *, believes_peer: bool) -> Iterator[Part]:

@@ -78,7 +78,7 @@ local function verified(handle)
   for name, issuer in pairs(ISSUERS) do
     if told[name] ~= nil then return told[name], issuer, told[name .. ":header"] end
   end
-  return nil, told.failed
+  return nil, told[":failed"]
 end
 
 -- The address that a request comes from; of IPv6 the network of 64 bits, since one host may have all of it.
@@ -119,7 +119,7 @@ local function judge(handle, route, claims, issuer)
   refuse(handle, "403", "this needs a role that you have not")
 end
 
-function envoy_on_request(handle)
+local function decide(handle)
   local route = handle:metadata():get("requirement")
   count(handle)
   if route == nil then return end
@@ -145,6 +145,15 @@ function envoy_on_request(handle)
   handle:streamInfo():dynamicMetadata():set("meristem", "is_known", true)
   count(handle, "user " .. issuer.prefix .. found(claims, issuer.subject), tenant)
   judge(handle, route, claims, issuer)
+end
+
+-- Of a script that fails Envoy makes nothing: the request would go on.
+function envoy_on_request(handle)
+  local is_done, why = pcall(decide, handle)
+  if not is_done then
+    handle:logErr("token requirement: " .. tostring(why))
+    handle:respond({[":status"] = "500"}, "who asks could not be looked at")
+  end
 end
 
 -- What is answered to somebody is nothing for a cache of many.
