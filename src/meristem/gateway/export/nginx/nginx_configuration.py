@@ -76,6 +76,10 @@ map $meristem_upgrade $meristem_connection {{
     default "";
     websocket upgrade;
 }}
+map $http_host $meristem_named_host {{
+    "" $server_addr;                   # a client of HTTP/1.0 may name none, and the edge is asked by HTTP/1.1
+    default $http_host;
+}}
 upstream meristem_edge {{
 {upstreams}
     keepalive {at_once};
@@ -92,7 +96,7 @@ server {{
     large_client_header_buffers 4 64k;
     set $meristem_target $request_uri;
     set $meristem_scheme $scheme;
-    set $meristem_host $http_host;
+    set $meristem_host $meristem_named_host;
     set $meristem_visit "";
 {tls}{locations}{issuer_locations}}}
 """
@@ -106,7 +110,7 @@ LOCATION: Final = """
         proxy_buffering off;
         proxy_redirect off;
         proxy_ignore_headers X-Accel-Redirect X-Accel-Expires X-Accel-Limit-Rate X-Accel-Buffering X-Accel-Charset;
-        proxy_set_header Host $http_host;
+        proxy_set_header Host $meristem_host;
         proxy_set_header Upgrade $meristem_upgrade;
         proxy_set_header Connection $meristem_connection;
         proxy_set_header X-Forwarded-For $remote_addr;

@@ -15,7 +15,10 @@ local networks = require "meristem.networks"
 local refusal = require "meristem.refusal"
 local routes = require "meristem.routes"
 
+local find = ngx.re.find
 local PROBE = "/health"  -- who probes asks by address and without TLS
+local HOST = [[\A(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(?::[0-9]{0,5})?\z]]
+local TOLD_HOST = [[\A(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::\d{1,5})?\z]]
 local TWO_ROUTES = "the path is on two routes, by how it is read: write it without `;` and `\\`"
 local FIRST = policy.routes["*"].location  -- the terms of the location that requests come in by
 -- What nginx may send again: what changes nothing, and these three others only where they have reached nobody. All else
@@ -42,10 +45,13 @@ local function joined(head)
     return head
 end
 
--- The host in small letters, without its port and without a dot at its end.
+-- The host in small letters, without its port and without a dot at its end; nil for what is no host (RFC 3986, 3.2.2).
 local function host_name(text)
     local name = hosts:get(text)
     if not name then
+        if not find(text, HOST, "jo") then
+            return nil
+        end
         name = text:lower()
         name = (name:match("^%[[^%]]*%]?") or name:match("^[^:]*")):gsub("%.$", "")
         hosts:set(text, name)
@@ -100,7 +106,7 @@ local function told_by_proxies(visit, peer)
         ngx.var.meristem_scheme = scheme
     end
     local host = said(visit.head, "x-forwarded-host", hops)
-    if host and ngx.re.find(host, [[\A(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::\d{1,5})?\z]], "jo") then
+    if host and find(host, TOLD_HOST, "jo") then
         visit.host_field = host
         ngx.var.meristem_host = host
     end
@@ -124,15 +130,25 @@ local function arrived()
         route = "*",
         fields = {}, charges = {}, held = {},
     }
-    if #policy.proxies > 0 then
-        told_by_proxies(visit, var.realip_remote_addr or var.remote_addr)
-    end
     visit.host = host_name(visit.host_field)
+    if visit.host and visit.host ~= var.host then  -- who asks for a whole URL names the host there (RFC 9112, 3.2.2)
+        visit.host, visit.host_field = host_name(var.host), var.host
+        var.meristem_host = var.host
+    end
+    if visit.host and #policy.proxies > 0 then
+        told_by_proxies(visit, var.realip_remote_addr or var.remote_addr)
+        visit.host = host_name(visit.host_field)
+    end
     return visit
 end
 
 -- The route of a request; nil and the refusal of one whose path is unsound.
 local function find_route(visit)
+    if visit.target:find('[^!"$-~]') then
+        return nil, refusal.refused(400, "what is asked for is visible ASCII without a fragment (RFC 9112, 3.2)")
+    elseif not visit.host then
+        return nil, refusal.refused(400, "the host of the request is no host")
+    end
     local served, seen = canonical_path.of(visit.raw)
     if not served then
         return nil, refusal.refused(400, seen)
