@@ -39,8 +39,8 @@ export function limitTable(known) {
     columns: [
       { name: "limit", title: "Limit", kind: "name-column named", hint: (l) => l.name, text: (l) => JSON.stringify([l.name, l.dry_run, l.store, l.is_away]),
         cell: (l) => [h("span", { class: "name" }, l.name), " ", dry(l), l.store ? badge(l.is_away ? "store away" : "shared", l.is_away ? `${l.store} does not answer: each replica counts for itself` : `Counted together in ${l.store}`, l.is_away ? "warn" : "") : ""] },
-      { name: "rate", title: "Admits", text: (l) => JSON.stringify([l.rate, l.burst, l.requests]),
-        cell: (l) => (l.rate ? [l.rate, h("span", { class: "soft" }, l.burst ? ` burst ${count(l.burst)}` : "")] : [`${count(l.requests)} at once`]) },
+      { name: "rate", title: "Admits", kind: "wraps", text: (l) => JSON.stringify([l.rate, l.burst, l.requests]),
+        cell: (l) => (l.rate ? [l.rate, h("span", { class: "soft" }, l.burst ? ` burst\u00a0${count(l.burst)}` : "")] : [`${count(l.requests)} at once`]) },
       { name: "by", title: "For each", kind: "wraps", from: "wide", text: (l) => `${l.by} ${l.keys}`, hint: (l) => `${count(l.keys)} are counted now`,
         cell: (l) => [l.by.join(" and "), "\u00a0", h("span", { class: "soft" }, count(l.keys))] },
       { name: "waiting", title: "Waiting", number: true, text: (l) => count(l.waiting ?? null), grave: (l) => (l.waiting ? "" : "soft"), hint: () => "Requests that wait for their turn" },
