@@ -6,6 +6,7 @@ import hmac
 import json
 import time
 from base64 import urlsafe_b64encode
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,14 @@ from tests.suites.issuing import EC, ED, OTHER, RSA, claims, part, signed
 
 EC_384 = ECKey.generate_key("P-384", {"kid": "ec-384"})
 SECRET = "a secret of the issuer that nobody else has: 64 characters, or more"
+ODD_HEADERS: tuple[dict[str, Any], ...] = (
+    {"typ": 5}, {"typ": "dpop+jwt"}, {"kid": 5}, {"b64": False}, {"crit": None}, {"crit": []},
+)  # fmt: skip
+ODD_CLAIMS = (
+    '"\\u0073ub": "root"', '"a": {"b": 1, "b": 2}', '"a": 01', '"a": .5', '"a": 0x10', '"a": -Infinity',
+    '"a": "\\ud800"', '"a": "\\x"', '"a": "\t"', '"a": tru', '"exp": 1e400', '"nbf": "now"',
+    '"iat": false', '"cnf": null', '"a": 1,',
+)  # fmt: skip
 KEYS = (RSA, EC, EC_384, ED)
 """What the issuer signs by; `OTHER` is a key of somebody else."""
 
@@ -78,6 +87,11 @@ def tokens() -> dict[str, str]:
         "hs384": _hs(SECRET.encode(), "HS384"),
         "hs512": _hs(SECRET.encode(), "HS512"),
         "hs_wrong": _hs(b"x" + SECRET.encode(), "HS256"),
+        **{f"hs_header_{at}": _hs(SECRET.encode(), "HS256", header=each) for at, each in enumerate(ODD_HEADERS)},
+        **{
+            f"hs_claims_{at}": _hs(SECRET.encode(), "HS256", f"{whole[:-1]}, {each}}}")
+            for at, each in enumerate(ODD_CLAIMS)
+        },
         "hs_expired": _hs(SECRET.encode(), "HS256", exp=now - 60),
     }
 
@@ -94,9 +108,11 @@ def api_keys(path: Path) -> dict[str, str]:
     return {name: key for name, (_, key) in made.items()}
 
 
-def _hs(secret: bytes, algorithm: str, **others: Any) -> str:
-    """A token signed by a secret, whatever that is: libraries refuse a public key for one."""
-    signed_part = f"{part({'alg': algorithm})}.{part(claims(**others))}"
+def _hs(
+    secret: bytes, algorithm: str, text: str | None = None, /, header: Mapping[str, Any] = {}, **others: Any
+) -> str:
+    """A token signed by a secret, whatever secret and token are: libraries refuse a public key for one."""
+    signed_part = f"{part({'alg': algorithm, **header})}.{part(text or claims(**others))}"
     made = hmac.digest(secret, signed_part.encode(), f"sha{algorithm[2:]}")
     return f"{signed_part}.{urlsafe_b64encode(made).rstrip(b'=').decode()}"
 

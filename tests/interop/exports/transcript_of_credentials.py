@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.interop.exports.asked_request import Asked, Theme
+from tests.interop.exports.credentials import ODD_CLAIMS, ODD_HEADERS
 
 
 def bearer(name: str) -> tuple[tuple[str, str], ...]:
@@ -87,7 +88,18 @@ require = "user"
     (
         Asked("/mine/", 200, fields=bearer("hs256")),
         Asked("/mine/", 200, fields=bearer("hs512")),
-        *(Asked("/mine/", 401, fields=bearer(each)) for each in ("hs384", "hs_wrong", "hs_expired", "none", "rs256")),
+        *(
+            Asked("/mine/", 401, fields=bearer(each))
+            for each in (
+                "hs384",
+                "hs_wrong",
+                "hs_expired",
+                "none",
+                "rs256",
+                *(f"hs_header_{at}" for at in range(len(ODD_HEADERS))),
+                *(f"hs_claims_{at}" for at in range(len(ODD_CLAIMS))),
+            )
+        ),
     ),
 )
 KEYS = Theme(

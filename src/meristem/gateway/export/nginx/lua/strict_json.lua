@@ -4,7 +4,7 @@
 local is_utf8 = require("meristem.canonical_path").is_utf8
 
 local byte, char, find, floor, sub = string.byte, string.char, string.find, math.floor, string.sub
-local DEEPEST = 32
+local DEEPEST = 500
 local ESCAPES = {b = "\b", f = "\f", n = "\n", r = "\r", t = "\t", ['"'] = '"', ["\\"] = "\\", ["/"] = "/"}
 local WORDS = {["true"] = true, ["false"] = false}
 

@@ -12,6 +12,7 @@ local MOST_ROLES = 100
 local REMEMBERED = 10000  -- tokens that were verified
 local BEARER_TYPES = {[""] = true, jwt = true, ["at+jwt"] = true, ["application/jwt"] = true,
                       ["application/at+jwt"] = true}
+local TEXTS = {"jku", "kid", "x5u", "x5t", "x5t#S256", "typ", "cty"}  -- parameters that are text (RFC 7515, 4.1)
 local UNREADABLE = "the token is no JSON Web Token"
 local OF_KEYS = "key:"  -- what the subject of an API key begins with: no issuer can name one
 local null = strict_json.null
@@ -222,7 +223,12 @@ local function verify(token, now)
     if not claims then
         return nil, why
     end
-    if header.crit ~= nil then
+    for _, name in ipairs(TEXTS) do
+        if header[name] ~= nil and type(header[name]) ~= "string" then
+            return nil, UNREADABLE
+        end
+    end
+    if header.crit ~= nil or header.b64 ~= nil then  -- RFC 7797: without the one the other says nothing
         return nil, "the token has critical header parameters, of which none is understood"
     elseif not BEARER_TYPES[text_of(header, "typ"):lower()] then
         return nil, "the token is of a type that proves nothing here"
