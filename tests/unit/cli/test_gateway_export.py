@@ -208,3 +208,22 @@ async def test_names_in_the_cluster_are_in_the_manifests(project, export):
     assert gateway["spec"]["gatewayClassName"] == "any"
     assert gateway["spec"]["listeners"][1]["tls"]["certificateRefs"] == [{"kind": "Secret", "name": "hall-tls"}]
     assert {each["metadata"]["namespace"] for each in (gateway, *routes)} == {"hall"}
+
+
+async def test_for_envoy_one_file_is_written_that_tells_what_it_does_not_hold(project, meristem):
+    (project / "place.toml").write_text(LIMITED.replace('"200/s"', '"200/s"\nburst = 10\ndelay = true'))
+    command = ("gateway", "export", "envoy", "--placement", "place.toml", "--out", "out", "--http", "127.0.0.1:8080")
+    refused = await meristem(*command)
+    sentence = "[gateway.limits.visitors] delay: Envoy refuses what is too much, and lets nothing wait"
+    assert refused.code == 1
+    assert sentence in refused.err
+    assert not (project / "out").exists()
+
+    told = await meristem(*command, "--approximate", "--upstream", "[::1]:8000")
+    assert (told.code, told.out) == (0, "wrote out/envoy.yaml\n")
+    assert f"approximately: {sentence}; instead what is within the burst goes on at once" in told.err
+    text = (project / "out" / "envoy.yaml").read_text()
+    assert text.startswith("# Written by `meristem gateway export envoy` from the [gateway] of the system ")
+    made = yaml.safe_load(text)["static_resources"]
+    assert made["listeners"][0]["address"]["socket_address"] == {"address": "127.0.0.1", "port_value": 8080}
+    assert [each["name"] for each in made["clusters"]] == ["edge"]
