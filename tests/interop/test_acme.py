@@ -282,8 +282,13 @@ async def test_a_system_of_two_edges_gets_its_certificate_by_its_placement(
     answer = await fetched("127.0.0.1", int(found[1]), trusted)
     plain = await fetched(address, 80, None)
     _, status = await told(tmp_path, "gateway", "status", "guarded.py")
+    text = (tmp_path / "placed.toml").read_text()
+    (tmp_path / "placed.toml").write_text(text.replace("hosts = [", 'hosts = ["new.example", '))
+    code, late = await told(tmp_path, "reload", "guarded.py", "--gateway")
 
+    await run.shows("there is no certificate yet")
     assert answer.startswith(b"HTTP/1.1 200 ")
+    assert (code, "[gateway] hosts: the certificate is for others" in late) == (1, True)
     assert plain.startswith(b"HTTP/1.1 308 ")
     assert f"Certificate for {HOST}: until 20" in status
     assert authority.orders == 1

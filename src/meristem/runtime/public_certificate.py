@@ -48,7 +48,7 @@ class PublicCertificate:
             self.files = CertificateFiles(*files, where="[gateway.tls]")
             return
         assert table.tls.acme is not None
-        self._hosts = table.tls.acme.names(table.hosts)
+        self._hosts = table.certified
         folder = _folder(options)
         self.files = CertificateFiles(folder.certificate, folder.certificate, where="[gateway.tls.acme]", awaited=True)
         self.challenges = AcmeChallenges(folder)

@@ -85,6 +85,11 @@ class PublicGateway:
                 raise ConfigurationError(
                     f"[gateway.{name}] has changed, which a process takes when it starts: that takes `meristem reload`"
                 )
+        if table.certified != self._table.certified:
+            raise ConfigurationError(
+                "[gateway] hosts: the certificate is for others, and is ordered when a process starts: that takes "
+                "`meristem reload`"
+            )
         check_gateway(table, self._blueprint.plan)
         self._policy.gatekeeper = self._gatekeeper(table, self._policy.gatekeeper)
         self._table = table

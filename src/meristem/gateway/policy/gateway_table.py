@@ -83,6 +83,11 @@ class GatewayTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             or colliding(self.routes)
         )
 
+    @property
+    def certified(self) -> tuple[str, ...]:
+        """The hosts of the certificate that is ordered; none where it comes from files."""
+        return () if self.tls is None or self.tls.acme is None else self.tls.acme.names(self.hosts)
+
     def _tls_problem(self) -> str | None:
         found = None if self.tls is None else self.tls.problem(self.hosts)
         return None if found is None else f"[{found[0]}]: {found[1]}"

@@ -38,6 +38,7 @@ class CertificateFiles:
         self.context.sni_callback = self._show
         self._timer: asyncio.TimerHandle | None = None
         if awaited and not certificate.exists():
+            logger.info("%s: there is no certificate yet; until then no connection comes about by TLS", where)
             return
         try:
             self._read()
