@@ -282,16 +282,26 @@ async def test_a_system_of_two_edges_gets_its_certificate_by_its_placement(
     answer = await fetched("127.0.0.1", int(found[1]), trusted)
     plain = await fetched(address, 80, None)
     _, status = await told(tmp_path, "gateway", "status", "guarded.py")
+    ordered = authority.orders
     text = (tmp_path / "placed.toml").read_text()
     (tmp_path / "placed.toml").write_text(text.replace("hosts = [", 'hosts = ["new.example", '))
     code, late = await told(tmp_path, "reload", "guarded.py", "--gateway")
+    reloaded, _ = await told(tmp_path, "reload", "guarded.py")
+    async with asyncio.timeout(PATIENCE):
+        while authority.orders < 2:  # the other one is not issued: nothing proves new.example
+            await asyncio.sleep(0.05)
+    anew = [await fetched("127.0.0.1", int(found[1]), trusted), await fetched(address, 80, None)]
+    _, later = await told(tmp_path, "gateway", "status", "guarded.py")
 
     await run.shows("there is no certificate yet")
     assert answer.startswith(b"HTTP/1.1 200 ")
     assert (code, "[gateway] hosts: the certificate is for others" in late) == (1, True)
     assert plain.startswith(b"HTTP/1.1 308 ")
     assert f"Certificate for {HOST}: until 20" in status
-    assert authority.orders == 1
+    assert (ordered, reloaded) == (1, 0)
+    assert [each.split()[1] for each in anew] == [b"200", b"308"], "the old certificate is shown on"
+    assert f"Certificate for {HOST}: until 20" in later
+    assert "failed" not in later, "an attempt that is under way has not"
 
 
 async def fetched(host: str, port: int, trusted: Any) -> bytes:

@@ -38,7 +38,8 @@ class OrderHistory(msgspec.Struct, frozen=True):
 
     `certified` are the hosts of the certificate that is there, from the authority at `issued_by`, which is ordered
     anew from `renew_at` on; what the authority suggests of that is asked again from `ask_at` on. After `failures` in a
-    row, of which `failure` was the last, nothing is tried before `next_at`. Times are seconds since 1970.
+    row, of which `failure` was the last, nothing is tried before `next_at`. An attempt that has not ended began at
+    `began_at`. Times are seconds since 1970.
     """
 
     directory: str = ""
@@ -51,6 +52,7 @@ class OrderHistory(msgspec.Struct, frozen=True):
     failure: str = ""
     failed_at: float = 0.0
     next_at: float = 0.0
+    began_at: float = 0.0
 
 
 class CertificateFolder:

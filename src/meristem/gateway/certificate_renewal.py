@@ -32,6 +32,7 @@ ASKED_AFTER: Final = (
 AWAY: Final = (30.0, 3600.0)  # seconds of the first wait and of the longest, where no authority answers
 REFUSED: Final = (300.0, 12 * 3600.0)  # authorities take five failed proofs of a host in an hour
 LIMITED: Final = (3600.0, 24 * 3600.0)
+LONGEST: Final = 600.0  # seconds after which an attempt is under way no more
 BROKEN_OFF: Final = "the attempt broke off, for its process ended"
 
 
@@ -84,7 +85,7 @@ class CertificateRenewal:
         """What became of attempts for these hosts; failures for others count no more."""
         found = self._folder.history()
         if (found.directory, found.hosts) == (self._directory, self._hosts):
-            return found
+            return _ended(found) if self._now() > found.began_at + LONGEST else found
         return replace(
             found,
             directory=self._directory,
@@ -93,6 +94,7 @@ class CertificateRenewal:
             failure="",
             failed_at=0.0,
             next_at=0.0,
+            began_at=0.0,
         )
 
     def step(self) -> None:
@@ -127,9 +129,10 @@ class CertificateRenewal:
             history = self._asked(history)
             if history.renew_at > self._now():
                 return
+        history = _ended(history)  # nobody else has the lock
         # Noted before: a process that is killed meanwhile, and started again, does not try again at once.
         failing = self._failed(history, OrderFailureError(BROKEN_OFF))
-        self._folder.keep_history(failing)
+        self._folder.keep_history(replace(history, next_at=failing.next_at, began_at=self._now()))
         try:
             pem = self._orders().order(self._hosts)
             facts = facts_of(pem.decode("latin-1"))
@@ -181,6 +184,13 @@ class CertificateRenewal:
         wait = wait_after(failures, base, cap, HALF)
         now = self._now()
         return replace(history, failures=failures, failure=str(error), failed_at=now, next_at=now + wait)
+
+
+def _ended(history: OrderHistory) -> OrderHistory:
+    """The history in which an attempt that has not ended counts as one that failed."""
+    if not history.began_at:
+        return history
+    return replace(history, failures=history.failures + 1, failure=BROKEN_OFF, failed_at=history.began_at, began_at=0.0)
 
 
 def _shown(moment: float) -> str:
