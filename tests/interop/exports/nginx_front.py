@@ -10,6 +10,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
+
+from meristem.gateway.export.exported_policy import HostPort
 from meristem.gateway.export.targets.known_targets import exported
 from tests.interop.exports.fronts import ENVIRONMENT, Front, Ground, free_port, opened, written
 
@@ -34,11 +37,19 @@ async def checked(folder: Path) -> str:
 
 @asynccontextmanager
 async def nginx_front(
-    known: Ground, *, approximate: bool = False, workers: int = 2, log: str = "access_log off;"
+    known: Ground,
+    *,
+    approximate: bool = False,
+    workers: int = 2,
+    log: str = "access_log off;",
+    tls_port: int | None = None,
 ) -> AsyncIterator[Front]:
-    """An nginx before the part behind; `log` are the directives of its access log."""
+    """An nginx before the part behind; `log` are the directives of its access log, at `tls_port` it speaks TLS."""
     port, folder = free_port(), known.folder / "nginx"
-    files = dict(exported("nginx", known.policy(port), approximate=approximate).files)
+    policy = known.policy(port)
+    if tls_port is not None:
+        policy = msgspec.structs.replace(policy, https=HostPort("127.0.0.1", tls_port))
+    files = dict(exported("nginx", policy, approximate=approximate).files)
     # A test needs no more than two workers, and as root they are somebody else, who can't look into its folder.
     user = "user root;\n" if os.getuid() == 0 else ""
     main = files["nginx.conf"].replace("worker_processes auto;", f"{user}worker_processes {workers};\ndaemon off;")

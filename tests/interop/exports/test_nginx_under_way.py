@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import ssl
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+import trustme
 
 from meristem.asgi import respond
 from meristem.gateway.identity.api_keys import read_keys, write_keys
 from tests.interop.exports.asked_request import Asked, Theme
 from tests.interop.exports.credentials import KEYS
-from tests.interop.exports.fronts import echo, edge_front, ground, play
+from tests.interop.exports.fronts import echo, edge_front, free_port, ground, play
 from tests.interop.exports.nginx_front import missing, nginx_front
 from tests.interop.exports.transcript_of_credentials import ISSUER, TOKENS, bearer
 from tests.interop.exports.transcript_of_credentials import KEYS as OF_KEYS
@@ -220,3 +223,38 @@ async def test_a_websocket_passes_and_other_upgrades_do_not(tmp_path: Path):
     assert head.startswith(b"HTTP/1.1 101 ")
     assert heard == b"\x81\x08heard me"
     assert (plain.status, plain.seen.get("upgrade")) == (200, None)
+
+
+async def test_what_comes_without_tls_is_sent_to_it_and_what_comes_by_it_is_told_so(tmp_path: Path):
+    authority, port = trustme.CA(), free_port()
+    issued = authority.issue_cert("shop.example")
+    issued.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    issued.private_key_pem.write_to_path(tmp_path / "key.pem")
+    policy = '[gateway]\nhttps = true\n[gateway.tls]\ncertificate = "cert.pem"\nkey = "key.pem"\n'
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    async with AsyncExitStack() as stack:
+        known = await stack.enter_async_context(ground(Theme("", policy, ()), tmp_path))
+        front = await stack.enter_async_context(nginx_front(known, tls_port=port))
+        client = await stack.enter_async_context(httpx.AsyncClient(verify=context, trust_env=False))
+        named = {"headers": {"host": "shop.example"}, "extensions": {"sni_hostname": "shop.example"}}
+        by_tls = await client.get(f"https://127.0.0.1:{port}/x", **named)
+        without = await front.ask(Asked("/x", 308))
+    assert (by_tls.status_code, by_tls.json()["x-forwarded-proto"]) == (200, "https")
+    assert by_tls.headers["strict-transport-security"] == "max-age=31536000"
+    assert (without.status, without.fields["location"]) == (308, "https://shop.example/x")
+
+
+async def test_answers_are_compressed_for_who_accepts_that(tmp_path: Path):
+    async def long(_scope: Any, _receive: Any, send: Any) -> None:
+        await respond(send, 200, b"application/json", b'"' + b"x" * 5_000 + b'"', [(b"etag", b'"1"')])
+
+    policy = '[gateway.compression]\n[gateway.routes.plain]\npath = "/plain"\ncompression = false\n'
+    accepting = (("accept-encoding", "gzip"),)
+    async with AsyncExitStack() as stack:
+        known = await stack.enter_async_context(ground(Theme("", policy, ()), tmp_path, behind=long))
+        front = await stack.enter_async_context(nginx_front(known, approximate=True))
+        packed = await front.ask(Asked("/", 200, fields=accepting))
+        plain = [await front.ask(Asked("/plain", 200, fields=accepting)), await front.ask(Asked("/", 200))]
+    assert (packed.fields["content-encoding"], packed.fields["etag"]) == ("gzip", 'W/"1"')
+    assert [each.fields.get("content-encoding") for each in plain] == [None, None]
